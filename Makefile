@@ -1,0 +1,77 @@
+# What one machine does: `make train` learns CartPole, `make test` tests. `make help` says the rest.
+
+CONFIG ?= configs/cartpole.toml
+ARGS   ?=
+VENV   ?= .venv
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+LOCK := setup.cfg pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help train test test-long lint types clean platform
+
+help:
+	@echo "make train       learn CartPole (CONFIG=configs/....toml and ARGS='seed=2 --run-dir DIR' change that)"
+	@echo "make test        run the tests (ARGS=tests/export: only those)"
+	@echo "make test-long   run the tests that take minutes: whole learning runs"
+	@echo "make lint types  check style (ruff) and types (mypy)"
+	@echo "make clean       remove the virtual environment $(VENV); runs are never touched"
+
+train: $(VENV)/.installed
+	@$(BIN)/tfdqn train $(CONFIG) $(ARGS)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+test-long: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m long $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+clean:
+	rm -rf -- "$(VENV)"
+
+$(VENV)/.installed: $(LOCK) | platform
+	@set -e; $(CREATE_VENV)
+	@echo "Installing TensorFlow, TF-Agents and Reverb into $(VENV): about 700 MB, a few minutes, only once."
+	@$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing what the tests need into $(VENV)."
+	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# Said before pip can: dm-reverb is built for this platform alone.
+platform:
+	@case "$$(uname -sm) $$(ldd --version 2>&1)" in \
+	*musl*|*Musl*) echo "tfdqn needs a Linux with glibc; this one has musl (Alpine?)." >&2; exit 2 ;; \
+	"Linux x86_64 "*) ;; \
+	*) echo "tfdqn runs on Linux x86-64, which is all that dm-reverb is built for; this is $$(uname -sm)." >&2; exit 2 ;; \
+	esac
+
+# A Python 3.11 that can make virtual environments (Debian's may lack ensurepip), else uv, which brings one.
+IS_SUITABLE := -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 11))'
+define CREATE_VENV
+	if "$(BIN)/python" -m pip --version >/dev/null 2>&1; then \
+		"$(BIN)/python" $(IS_SUITABLE) >/dev/null 2>&1 || { \
+			echo "$(VENV) holds another Python than 3.11: \`make clean\` removes it." >&2; exit 2; }; \
+		exit 0; \
+	fi; \
+	for python in python3.11 python3 python; do \
+		if "$$python" $(IS_SUITABLE) >/dev/null 2>&1; then \
+			"$$python" -m venv "$(VENV)"; exit 0; \
+		fi; \
+	done; \
+	if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --seed --python 3.11 "$(VENV)"; exit 0; \
+	fi; \
+	echo "tfdqn needs Python 3.11 with its venv module (python3.11-venv on Debian), or uv; found neither." >&2; \
+	exit 2
+endef

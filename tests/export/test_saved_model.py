@@ -1,0 +1,196 @@
+"""A served policy is the network that was exported, in a process that has TensorFlow alone."""
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfdqn import config
+from tfdqn.errors import TaskError
+from tfdqn.export import export_policy, load_policy
+from tfdqn.export.saved_model import versions
+from tfdqn.networks import QNetwork, q_network
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+BOX = ArraySpec(shape=(4,), dtype="float32")
+IMAGE = ArraySpec(shape=(2, 36, 36), dtype="uint8", frame_stack=2)
+DISCRETE = ArraySpec(shape=(), dtype="int64", categories=500, start=3)
+
+
+def task(*, actions=3, start=0, masks=False, **observation: ArraySpec) -> TaskSpec:
+    return TaskSpec(
+        id="Test-v0",
+        observation=observation or {"observation": BOX},
+        num_actions=(actions,),
+        action_start=(start,),
+        action_masks=masks,
+    )
+
+
+def network_of(spec: TaskSpec, settings=None) -> QNetwork:
+    network = q_network(settings or config.MLP(hidden_units=(16, 8)), spec, seed=1)
+    network.create_variables()
+    return network
+
+
+def observations(spec: TaskSpec, n: int, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+
+    def draw(array: ArraySpec) -> np.ndarray:
+        if array.categories:
+            return rng.integers(array.start, array.start + array.categories, (n, *array.shape), array.dtype)
+        if array.dtype == "uint8":
+            return rng.integers(0, 256, (n, *array.shape), array.dtype)
+        return rng.normal(size=(n, *array.shape)).astype(array.dtype)
+
+    return {key: draw(array) for key, array in spec.observation.items()}
+
+
+def serve_elsewhere(version: Path, inputs: dict[str, np.ndarray], tmp_path: Path) -> dict[str, np.ndarray]:
+    """What `serving_default` answers in a fresh process in which TF-Agents and tfdqn can't be imported."""
+    np.savez(tmp_path / "inputs.npz", **inputs)
+    script = f"""
+        import sys
+        for name in ("tf_agents", "tfdqn", "gym", "gymnasium", "reverb"):
+            sys.modules[name] = None
+        import numpy as np
+        import tensorflow as tf
+        module = tf.saved_model.load({str(version)!r})
+        inputs = {{k: tf.constant(v) for k, v in np.load({str(tmp_path / "inputs.npz")!r}).items()}}
+        outputs = module.signatures["serving_default"](**inputs)
+        np.savez({str(tmp_path / "outputs.npz")!r}, **{{k: v.numpy() for k, v in outputs.items()}})
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=120)
+    return dict(np.load(tmp_path / "outputs.npz"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "settings"),
+    [
+        pytest.param(task(), None, id="box"),
+        pytest.param(task(observation=DISCRETE), None, id="discrete that starts at 3"),
+        pytest.param(task(observation=IMAGE), config.NatureCNN(dense_units=8), id="uint8 frames"),
+        pytest.param(task(position=BOX, velocity=ArraySpec(shape=(2, 2), dtype="float64")), None, id="dict"),
+        pytest.param(task(masks=True), None, id="masks"),
+        pytest.param(task(), config.Linear(features="polynomial"), id="linear"),
+    ],
+)
+def test_a_fresh_process_without_tf_agents_answers_like_the_live_network(spec, settings, tmp_path):
+    network = network_of(spec, settings)
+    # Weights unlike the initial ones, so that an export of those would show.
+    rng = np.random.default_rng(7)
+    network.load_named_weights(
+        {name: rng.normal(size=w.shape) / w.shape[0] ** 0.5 for name, w in network.named_weights().items()}
+    )
+    inputs = observations(spec, 1000)
+    q_values = np.concatenate(
+        [network({k: v[i : i + 200] for k, v in inputs.items()})[0].numpy() for i in range(0, 1000, 200)]
+    )
+    allowed = np.ones_like(q_values, bool)
+    if spec.action_masks:
+        allowed = rng.random(q_values.shape) < 0.5
+        allowed[:, 1] |= ~allowed.any(axis=1)
+        inputs["legal_actions"] = allowed
+
+    served = serve_elsewhere(export_policy(spec, network, tmp_path / "exports", {}), inputs, tmp_path)
+
+    assert served["q_values"].dtype == np.float32 and served["action"].dtype == np.int32
+    np.testing.assert_allclose(served["q_values"], q_values, rtol=1e-5, atol=1e-6)
+    best = np.where(allowed, served["q_values"], -np.inf).argmax(axis=1)
+    np.testing.assert_array_equal(served["action"], best)
+    assert len(np.unique(served["action"])) > 1
+
+
+def test_saved_model_cli_shows_the_named_inputs_and_outputs(tmp_path):
+    spec = task(masks=True, position=BOX, picture=IMAGE)
+    version = export_policy(spec, network_of(spec), tmp_path, {})
+    command = [Path(sys.executable).with_name("saved_model_cli"), "show", "--dir", version]
+    shown = subprocess.run(
+        [*command, "--tag_set", "serve", "--signature_def", "serving_default"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    ).stdout
+    lines = " ".join(shown.split())
+    assert "inputs['position'] tensor_info: dtype: DT_FLOAT shape: (-1, 4)" in lines
+    assert "inputs['picture'] tensor_info: dtype: DT_UINT8 shape: (-1, 2, 36, 36)" in lines
+    assert "inputs['legal_actions'] tensor_info: dtype: DT_BOOL shape: (-1, 3)" in lines
+    assert "outputs['action'] tensor_info: dtype: DT_INT32 shape: (-1)" in lines
+    assert "outputs['q_values'] tensor_info: dtype: DT_FLOAT shape: (-1, 3)" in lines
+
+
+def test_versions_count_up_and_never_replace_one_another(tmp_path):
+    spec, network = task(), network_of(task())
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "9").mkdir()
+    paths = [export_policy(spec, network, tmp_path, {"checkpoint": "best"}) for _ in range(2)]
+    assert [path.name for path in paths] == ["10", "11"]
+    assert versions(tmp_path) == [9, 10, 11]
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_the_version_says_where_it_comes_from(tmp_path):
+    version = export_policy(task(), network_of(task()), tmp_path, {"checkpoint": "best", "env_steps": 12})
+    extra = version / "assets.extra"
+    assert TaskSpec.from_json((extra / "task_spec.json").read_bytes()) == task()
+    card = json.loads((extra / "export.json").read_text())
+    assert card["task"] == "Test-v0" and card["checkpoint"] == "best" and card["env_steps"] == 12
+
+
+def test_a_killed_export_leaves_nothing_under_a_final_name(tmp_path):
+    script = f"""
+        import os, pathlib
+        import tfdqn.export.saved_model as saved_model
+        from tests.export.test_saved_model import network_of, task
+        def stop(path):
+            os.kill(os.getpid(), {int(signal.SIGKILL)})
+        saved_model._sync_tree = stop
+        saved_model.export_policy(task(), network_of(task()), pathlib.Path({str(tmp_path)!r}), {{}})
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=120, cwd=Path.cwd())
+    assert killed.returncode == -signal.SIGKILL
+    left = [entry.name for entry in tmp_path.iterdir()]
+    assert left and all(name.startswith(".") for name in left)
+    assert versions(tmp_path) == []
+    assert export_policy(task(), network_of(task()), tmp_path, {}).name == "1"
+
+
+def test_a_failed_export_leaves_nothing_at_all(tmp_path):
+    with pytest.raises(TypeError):
+        export_policy(task(), network_of(task()), tmp_path, {"evaluation": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_version_is_readable_by_whoever_may_read_its_folder(tmp_path):
+    version = export_policy(task(), network_of(task()), tmp_path, {})
+    (tmp_path / "plain").mkdir()
+    assert version.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_an_observation_named_like_the_masks_input_is_refused(tmp_path):
+    spec = task(masks=True, legal_actions=BOX)
+    with pytest.raises(TaskError, match="named legal_actions"):
+        export_policy(spec, network_of(spec), tmp_path, {})
+
+
+def test_names_that_are_not_identifiers_survive(tmp_path):
+    spec = task(**{"agent pos": BOX, "joint/1": BOX, "2d": BOX})
+    network, inputs = network_of(spec), observations(spec, 5)
+    policy = load_policy(export_policy(spec, network, tmp_path, {}))
+    np.testing.assert_allclose(policy.q_values(inputs), network(inputs)[0].numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_the_loaded_module_lists_the_weights_by_canonical_name(tmp_path):
+    network = network_of(task())
+    loaded = tf.saved_model.load(str(export_policy(task(), network, tmp_path, {})))
+    assert set(loaded.weights) == set(network.named_weights())
+    np.testing.assert_array_equal(loaded.weights["q/bias"], network.named_weights()["q/bias"])
+
+

@@ -1,0 +1,15 @@
+"""Keeps the libraries' start-up chatter off the user's terminal; imported before TensorFlow is.
+
+TensorFlow logs its build and the missing GPU libraries, and TF-Agents imports the unmaintained `gym`, which
+prints a notice. What fails still raises. TF_CPP_MIN_LOG_LEVEL, where the user sets it, is left as it is.
+"""
+
+import os
+import sys
+import types
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# gym prints `gym_notices.notices.notices[version]` at import: give it an empty table.
+_notices = types.ModuleType("gym_notices.notices")
+_notices.notices = {}  # type: ignore[attr-defined]
+sys.modules.setdefault("gym_notices.notices", _notices)

@@ -1,0 +1,98 @@
+"""`Policy`: observation → action, for a whole batch of environments in one call.
+
+Q-values come from NumPy where the network is small and dense, else from one `tf.function`; exploration is
+drawn in NumPy either way.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn import config, exploration
+from tfdqn.networks import numpy_q_function, q_network
+from tfdqn.networks.numpy_forward import QFunction
+from tfdqn.task_spec import TaskSpec
+
+class PolicyOutput(NamedTuple):
+    """Actions int32[B], Q-values float32[B, A], and the state to pass to the next call (() where there is none)."""
+
+    action: np.ndarray
+    q_values: np.ndarray
+    policy_state: tuple
+
+
+class Policy:
+    """Q-function and exploration together.
+
+    Args:
+      q_function: (weights by canonical name, observation) → Q float32[B, A].
+      settings: how to explore; None: always the best legal action.
+      num_envs: B of an exploring policy, for the ladder of epsilons.
+    """
+
+    def __init__(
+        self, q_function: QFunction, settings: config.Exploration | None = None, num_envs: int = 1
+    ):
+        self._q_function = q_function
+        self._settings = settings
+        self._num_envs = num_envs
+
+    def __call__(
+        self,
+        weights: Mapping[str, np.ndarray],
+        observation: dict[str, np.ndarray],
+        legal_actions: np.ndarray | None,
+        policy_state: tuple,
+        rng: np.random.Generator,
+        env_steps: int = 0,
+    ) -> PolicyOutput:
+        """Acts in B environments at once.
+
+        Args:
+          weights: of the network, by canonical name.
+          observation: a dict of arrays [B, …].
+          legal_actions: bool[B, A], or none where all are legal.
+          policy_state: what the previous call returned; () at the start of an episode.
+          rng: every random draw comes from it.
+          env_steps: taken so far, for the exploration schedule.
+        """
+        q_values = self._q_function(weights, observation)
+        return PolicyOutput(self._choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
+
+    def _choose(self, q_values, legal_actions, rng, env_steps) -> np.ndarray:
+        if self._settings is None:
+            return exploration.greedy(q_values, legal_actions)
+        strength = exploration.scheduled(self._settings, env_steps)
+        if isinstance(self._settings, config.Boltzmann):
+            return exploration.boltzmann(q_values, legal_actions, strength, rng)
+        epsilons = exploration.ladder(strength, self._num_envs, self._settings.ladder_alpha)
+        return exploration.epsilon_greedy(q_values, legal_actions, epsilons, rng)
+
+
+def make_q_function(network: config.Network, task_spec: TaskSpec) -> QFunction:
+    """The network as a function of weights and NumPy arrays, by the cheaper of the two ways."""
+    return numpy_q_function(network, task_spec) or tensorflow_q_function(network, task_spec)
+
+
+def tensorflow_q_function(network: config.Network, task_spec: TaskSpec) -> QFunction:
+    """One traced call over a copy of the network; weights are assigned when another mapping is passed."""
+    copy = q_network(network, task_spec, seed=0, name="acting")
+    signature = {
+        key: tf.TensorSpec((None, *spec.shape), spec.dtype, name=key)
+        for key, spec in task_spec.observation.items()
+    }
+    copy.create_variables()
+    call = tf.function(lambda observation: copy(observation)[0], input_signature=[signature], autograph=False)
+    assigned: Mapping[str, np.ndarray] | None = None
+
+    def q_function(weights: Mapping[str, np.ndarray], observation: dict[str, np.ndarray]) -> np.ndarray:
+        nonlocal assigned
+        if weights is not assigned:
+            copy.load_named_weights(weights)
+            assigned = weights
+        return call({key: tf.convert_to_tensor(array) for key, array in observation.items()}).numpy()
+
+    return q_function
+

@@ -1,0 +1,112 @@
+"""`DqnAgent`: TF-Agents' DQN agent with a loss on finished transitions, and its configuration.
+
+The base class builds the target network, the specs and the policies; only the loss is our own. It takes
+batches without a time axis, whose rewards and discounts are already n-step, leaves clipping and applying to
+`learning/`, and returns what prioritised replay and the curves need.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+from tf_agents.agents import tf_agent
+from tf_agents.agents.dqn import dqn_agent
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
+from tf_agents.trajectories import trajectory
+
+from tfdqn.agents import td
+from tfdqn.config import Config
+from tfdqn.networks import observation_spec, q_network
+from tfdqn.networks.q_network import QNetwork
+from tfdqn.randomness import derived_seed
+from tfdqn.task_spec import TaskSpec
+
+
+class LossExtra(NamedTuple):
+    """What the loss knows of each example, float32[B] all."""
+
+    td_error: tf.Tensor  # target minus prediction
+    q_value: tf.Tensor  # Q(s, a) of the action taken
+    max_q_value: tf.Tensor  # max_a Q(s, a) over all actions
+
+
+class DqnAgent(dqn_agent.DqnAgent):
+    """DQN (Mnih et al. 2015) or Double DQN (van Hasselt et al. 2016).
+
+    Args:
+      config: `agent` gives the objective, `network` both networks.
+      task_spec: the task's observations and actions.
+    """
+
+    def __init__(self, config: Config, task_spec: TaskSpec):
+        self._objective = config.agent
+        observation = observation_spec(task_spec)
+        if task_spec.action_masks:
+            mask = tensor_spec.BoundedTensorSpec(task_spec.num_actions, tf.bool, False, True)
+            observation = (observation, mask)
+        self._has_masks = task_spec.action_masks
+        network = q_network(config.network, task_spec, seed=derived_seed(config.seed, "initial weights"))
+        super().__init__(
+            ts.time_step_spec(observation),
+            tensor_spec.BoundedTensorSpec((), tf.int32, 0, task_spec.num_actions[0] - 1),
+            q_network=network,
+            optimizer=None,
+            observation_and_action_constraint_splitter=(lambda both: both) if self._has_masks else None,
+            target_update_tau=config.agent.target_update_tau,
+            target_update_period=config.agent.target_update_period_train_steps,
+        )
+        self._target_q_network.load_named_weights(network.named_weights())
+
+    @property
+    def network(self) -> QNetwork:
+        """The online network."""
+        return self._q_network
+
+    @property
+    def target_network(self) -> QNetwork:
+        """The target network."""
+        return self._target_q_network
+
+    def _loss(
+        self,
+        experience: trajectory.Transition,
+        weights: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tf_agent.LossInfo:
+        """The mean loss of a batch of finished transitions, and each example's part in it.
+
+        Args:
+          experience: a transition with leading axis B; `next_time_step.reward` and `.discount` float32[B] are
+            n-step and finished, as `replay.writer` makes them.
+          weights: importance weights float32[B], or none.
+          training: passed on to the network.
+
+        Returns:
+          `LossInfo` with the scalar loss, mean over B of weight × loss of the TD error, and `LossExtra`.
+        """
+        observation_tm1, _ = self._split(experience.time_step.observation)
+        observation_t, legal_t = self._split(experience.next_time_step.observation)
+        r_t = self._objective.reward_scale * experience.next_time_step.reward
+        discount_t = experience.next_time_step.discount
+
+        q_tm1, _ = self._q_network(observation_tm1, training=training)
+        q_target_t, _ = self._target_q_network(observation_t)
+        if self._objective.kind == "double_dqn":
+            q_online_t, _ = self._q_network(observation_t)
+            target = td.double_q_target(r_t, discount_t, q_target_t, q_online_t, legal_t)
+        else:
+            target = td.q_learning_target(r_t, discount_t, q_target_t, legal_t)
+
+        q_value = td.value_of_action(q_tm1, experience.action_step.action)
+        td_error = tf.stop_gradient(target) - q_value
+        if self._objective.loss == "huber":
+            loss = td.huber_loss(td_error, self._objective.huber_delta)
+        else:
+            loss = td.squared_loss(td_error)
+        if weights is not None:
+            loss *= weights
+        extra = LossExtra(td_error, q_value, tf.reduce_max(q_tm1, axis=1))
+        return tf_agent.LossInfo(tf.reduce_mean(loss), extra)
+
+    def _split(self, observation):
+        return observation if self._has_masks else (observation, None)

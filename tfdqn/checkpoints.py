@@ -1,0 +1,206 @@
+"""Checkpoints: one manifest binds weights, optimiser, counters, generators and the replay's content.
+
+A generation is a directory (`checkpoints/000007/`) that is written under another name, synced to disk and then
+renamed: it is either whole or not there. The manifest lists every file with its size and checksum. What trained
+the weights leaves no trace in them: plain arrays by name, whatever the strategy.
+"""
+
+import errno
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from tfdqn.errors import CheckpointError
+
+Arrays = Mapping[str, np.ndarray]
+
+_MANIFEST = "manifest.json"
+_REPLAY = "replay"
+_UNFINISHED = ".saving-"
+
+
+class Counters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far a run has come."""
+
+    env_steps: int = 0
+    transitions: int = 0  # written to replay
+    train_steps: int = 0
+    episodes: int = 0
+    seconds: float = 0.0  # wall time spent training, all sessions together
+    evaluations_without_best: int = 0
+    next_evaluation_env_steps: int = 0
+
+
+class _File(Struct, frozen=True):
+    bytes: int
+    crc32: int
+
+
+class _Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    counters: Counters
+    files: dict[str, _File]
+
+
+class Generation:
+    """One whole checkpoint. Raises CheckpointError on opening a damaged one."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        try:
+            manifest = msgspec.json.decode((directory / _MANIFEST).read_bytes(), type=_Manifest)
+            for name, expected in manifest.files.items():
+                if _fingerprint(directory / name) != expected:
+                    raise CheckpointError(f"{directory}: {name} is damaged")
+        except (OSError, msgspec.MsgspecError) as error:
+            raise CheckpointError(f"{directory}: unreadable ({error})") from error
+        self.counters = manifest.counters
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """The arrays that were saved under this name. Raises KeyError if there were none."""
+        path = self.directory / f"{name}.npz"
+        if not path.exists():
+            raise KeyError(name)
+        return load_arrays(path)
+
+    @property
+    def replay(self) -> Path:
+        """The directory that the replay wrote."""
+        return self.directory / _REPLAY
+
+
+class Checkpoints:
+    """The generations of one run.
+
+    Args:
+      directory: holds one directory per generation.
+      keep: how many of the newest are kept.
+    """
+
+    def __init__(self, directory: Path, keep: int = 2):
+        self._directory = directory
+        self._keep = keep
+
+    def save(
+        self, counters: Counters, arrays: Mapping[str, Arrays], save_replay: Callable[[Path], None]
+    ) -> Path:
+        """Writes a new generation, then removes the oldest beyond `keep`.
+
+        Args:
+          counters: how far the run has come.
+          arrays: file name (without suffix) → arrays by name.
+          save_replay: writes the replay's content into the directory that it is given.
+
+        Raises CheckpointError if it can't be written (a full disk, say); earlier generations stay as they are.
+        """
+        numbers = self._numbers()
+        name = f"{(numbers[-1] if numbers else 0) + 1:06d}"
+        unfinished = self._directory / (_UNFINISHED + name)
+        try:
+            self._remove_unfinished()
+            (unfinished / _REPLAY).mkdir(parents=True)
+            for file_name, content in arrays.items():
+                save_arrays(unfinished / f"{file_name}.npz", content)
+            save_replay(unfinished / _REPLAY)
+            files = {
+                str(path.relative_to(unfinished)): _fingerprint(path)
+                for path in sorted(unfinished.rglob("*"))
+                if path.is_file()
+            }
+            manifest = msgspec.json.encode(_Manifest(counters=counters, files=files))
+            (unfinished / _MANIFEST).write_bytes(msgspec.json.format(manifest, indent=1))
+            _sync_tree(unfinished)
+            unfinished.rename(self._directory / name)
+            _sync(self._directory)
+        except (OSError, RuntimeError) as error:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise CheckpointError(self._failure(error)) from error
+        self._prune()
+        return self._directory / name
+
+    def latest(self, on_damage: Callable[[str], None] = lambda message: None) -> Generation | None:
+        """The newest whole generation; None if the run has none yet.
+
+        A damaged one is reported through `on_damage` and the one before it is taken. Raises CheckpointError if
+        there are generations and every one is damaged.
+        """
+        numbers = self._numbers()
+        for number in reversed(numbers):
+            try:
+                return Generation(self._directory / f"{number:06d}")
+            except CheckpointError as error:
+                on_damage(str(error))
+        if numbers:
+            raise CheckpointError(
+                f"{self._directory}: every checkpoint is damaged; restore one from a backup, "
+                f"or train into another --run-dir"
+            )
+        return None
+
+    def _numbers(self) -> list[int]:
+        if not self._directory.is_dir():
+            return []
+        return sorted(int(path.name) for path in self._directory.iterdir() if path.name.isdecimal())
+
+    def _prune(self) -> None:
+        """Removes the oldest generations: renamed first, so that none is ever half there under its own name."""
+        for number in self._numbers()[: -self._keep]:
+            doomed = self._directory / f"{_UNFINISHED}{number:06d}-old"
+            (self._directory / f"{number:06d}").rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def _remove_unfinished(self) -> None:
+        for path in self._directory.glob(_UNFINISHED + "*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _failure(self, error: Exception) -> str:
+        numbers = self._numbers()
+        kept = f"the last one, {numbers[-1]:06d}, is intact" if numbers else "there is no earlier one"
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC or "No space left" in str(error)
+        why = "the disk is full" if full else str(error).splitlines()[0]
+        return f"{self._directory}: the checkpoint could not be written: {why}; {kept}"
+
+
+def save_arrays(path: Path, arrays: Arrays) -> None:
+    """Writes arrays by name as .npz, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **dict(arrays))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Reads what `save_arrays` wrote; nothing in it is ever unpickled."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _fingerprint(path: Path) -> _File:
+    checksum, size = 0, 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
+    return _File(bytes=size, crc32=checksum)
+
+
+def _sync_tree(directory: Path) -> None:
+    for path in [*directory.rglob("*"), directory]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,191 @@
+"""The command line: one function per verb, each a thin layer over the function that does the work.
+
+Nothing heavy is imported before a verb needs it: `tfdqn --help` knows no TensorFlow.
+"""
+
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfdqn.errors import PlatformError, UserError
+
+app = typer.Typer(
+    name="tfdqn",
+    help="Trains deep Q-networks in parallel, with TensorFlow.",
+    add_completion=False,
+    # Rich help would double the time that --help takes.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class Which(StrEnum):
+    """Which of a run's policies."""
+
+    best = "best"
+    latest = "latest"
+
+
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="a TOML file, such as configs/cartpole.toml")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="keys to change, such as agent.n_step=3", show_default=False
+    ),
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run's directory")]
+Checkpoint = Annotated[Which, typer.Option("--checkpoint", help="which of the run's policies")]
+
+
+@app.command()
+def train(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
+    ] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="write a TensorFlow profiler trace")] = False,
+) -> None:
+    """Learn a task; on an existing run, resume it."""
+    require_supported_platform()
+    from tfdqn import config_file, terminal
+    from tfdqn.run_dir import RunDir
+
+    resolved = config_file.load(config, overrides or ())
+    path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
+    with terminal.TrainingProgress() as progress:
+        # Its import is most of the start: the bar is there before it.
+        from tfdqn import experiment
+
+        summary = experiment.train(resolved, path, on_progress=progress.show, profile=profile)
+    terminal.print_summary(summary, RunDir(path))
+    if summary.status == "interrupted":
+        command = ["tfdqn", "train", str(config), *(overrides or ()), "--run-dir", str(path)]
+        typer.echo(f"Saved. To resume: {shlex.join(command)}")
+
+
+@app.command("config")
+def show_config(config: ConfigFile, overrides: Overrides = None) -> None:
+    """Print the whole configuration, with what each key means."""
+    from tfdqn import config_file
+
+    typer.echo(config_file.dump(config_file.load(config, overrides or ())), nl=False)
+
+
+@app.command()
+def tasks(
+    pattern: Annotated[str, typer.Argument(help="only ids that contain this", show_default=False)] = "",
+) -> None:
+    """List the tasks that are installed, and which are usable."""
+    from tfdqn import terminal
+    from tfdqn.tasks.registry import installed_tasks
+
+    found = [task for task in installed_tasks() if pattern.lower() in task.id.lower()]
+    if not found:
+        raise UserError(f'no installed task has "{pattern}" in its id')
+    terminal.print_tasks(found)
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="keys of the task to change, such as task.kwargs.gravity=12"
+        ),
+    ] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="episodes to play")] = 100,
+    video: Annotated[bool, typer.Option("--video", help="write an MP4 of one episode")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="of the evaluation environments")] = 0,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="the same, as an option"),
+    ] = None,
+    checkpoint: Checkpoint = Which.best,
+) -> None:
+    """Play greedy episodes with a run's policy, on fresh environments."""
+    require_supported_platform()
+    from tfdqn import evaluation_command, terminal
+
+    report = evaluation_command.evaluate(
+        run,
+        episodes=episodes,
+        seed=seed,
+        overrides=[*(overrides or ()), *(changes or ())],
+        checkpoint=checkpoint.value,
+        video=video,
+    )
+    if as_json:
+        typer.echo(report.to_json())
+    else:
+        terminal.print_evaluation(report)
+
+
+@app.command()
+def plot(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="runs' directories")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="a PNG; else in the run, or learning_curves.png"),
+    ] = None,
+) -> None:
+    """Draw learning curves; several runs that differ in the seed alone become one curve with a band."""
+    from tfdqn import report
+    from tfdqn.run_dir import RunDir
+
+    if output is None:
+        output = RunDir(runs[0]).learning_curve if len(runs) == 1 else Path("learning_curves.png")
+    typer.echo(report.plot(runs, output))
+
+
+@app.command()
+def export(run: Run, checkpoint: Checkpoint = Which.best) -> None:
+    """Write a run's policy as a SavedModel, and print where."""
+    require_supported_platform()
+    from tfdqn.export.from_run import export_run
+
+    typer.echo(export_run(run, checkpoint.value))
+
+
+@app.command()
+def version() -> None:
+    """Print tfdqn's version."""
+    from tfdqn import __version__
+
+    typer.echo(__version__)
+
+
+def require_supported_platform() -> None:
+    """Raises PlatformError, in one sentence, where TensorFlow 2.15 or Reverb can't be installed."""
+    here = f"{platform.system()} {platform.machine()} with Python {platform.python_version()}"
+    if sys.platform != "linux" or platform.machine() != "x86_64" or sys.version_info[:2] != (3, 11):
+        raise PlatformError(
+            f"this needs Linux on x86-64 and Python 3.11, which Reverb is built for, not {here}"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status. Errors that a user can mend are one line on stderr."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        return app(args=arguments, prog_name="tfdqn", standalone_mode=False) or 0
+    except UserError as error:
+        return _fail(str(error))
+    except typer.TyperException as error:
+        return _fail(f"{error.format_message().rstrip('.')} (`tfdqn --help` says what there is)")
+
+
+def _fail(problem: str) -> int:
+    typer.echo(f"tfdqn: {' '.join(problem.split())}", err=True)
+    return 2

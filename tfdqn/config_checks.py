@@ -1,0 +1,148 @@
+"""What must hold between keys: each contradiction that a configuration can contain, one small function each.
+
+A check takes a configuration whose keys are each valid on their own, and returns one line that names the keys
+and their values, or None. It refuses only what can't work, never what is merely unwise.
+"""
+
+from collections.abc import Callable
+
+from tfdqn.config import Config, EpsilonGreedy
+
+NEVER_LEARNS = "learning would never start"
+
+
+def contradiction(config: Config) -> str | None:
+    """The first contradiction in `config`, in one line; None where there is none."""
+    return next((problem for check in CHECKS if (problem := check(config))), None)
+
+
+def uses_blocks(config: Config) -> bool:
+    """Whether `replay.block_size` means anything: the graph's table and `frames` have no blocks."""
+    return config.replay.backend == "reverb" and config.replay.item == "block"
+
+
+def environments_fit_into_the_run(config: Config) -> str | None:
+    num_envs, env_steps = config.task.num_envs, config.stop.env_steps
+    if num_envs > env_steps:
+        return f"task.num_envs = {num_envs} is more than stop.env_steps = {env_steps}: not one step for each"
+    return None
+
+
+def table_holds_a_step_of_all_environments(config: Config) -> str | None:
+    capacity, num_envs = config.replay.capacity, config.task.num_envs
+    if capacity < num_envs:
+        return f"replay.capacity = {capacity} is less than task.num_envs = {num_envs}: less than a step"
+    return None
+
+
+def table_holds_a_block(config: Config) -> str | None:
+    capacity, block_size = config.replay.capacity, config.replay.block_size
+    if uses_blocks(config) and block_size > capacity:
+        return f"replay.block_size = {block_size} is more than replay.capacity = {capacity}"
+    return None
+
+
+def table_holds_a_batch(config: Config) -> str | None:
+    batch_size, capacity = config.learner.batch_size, config.replay.capacity
+    if batch_size > capacity:
+        return f"learner.batch_size = {batch_size} is more than replay.capacity = {capacity}"
+    return None
+
+
+def blocks_divide_the_batch(config: Config) -> str | None:
+    batch_size, block_size = config.learner.batch_size, config.replay.block_size
+    if uses_blocks(config) and batch_size % block_size:
+        return f"learner.batch_size = {batch_size} isn't a multiple of replay.block_size = {block_size}"
+    return None
+
+
+def learning_starts_with_a_batch(config: Config) -> str | None:
+    min_size, batch_size = config.replay.min_size, config.learner.batch_size
+    if min_size < batch_size:
+        return f"replay.min_size = {min_size} is less than learner.batch_size = {batch_size}"
+    return None
+
+
+def table_holds_the_minimum(config: Config) -> str | None:
+    min_size, capacity = config.replay.min_size, config.replay.capacity
+    if min_size > capacity:
+        return f"replay.min_size = {min_size} is more than replay.capacity = {capacity}: {NEVER_LEARNS}"
+    block_size = config.replay.block_size
+    needed, held = -(-min_size // block_size), capacity // block_size
+    if uses_blocks(config) and needed > held:
+        return (
+            f"replay.min_size = {min_size} needs {needed} blocks of replay.block_size = {block_size}, "
+            f"and replay.capacity = {capacity} holds {held}: {NEVER_LEARNS}"
+        )
+    return None
+
+
+def minimum_is_reached(config: Config) -> str | None:
+    min_size, env_steps = config.replay.min_size, config.stop.env_steps
+    if min_size > env_steps:
+        return f"replay.min_size = {min_size} is more than stop.env_steps = {env_steps}: {NEVER_LEARNS}"
+    return None
+
+
+def an_update_is_due_before_the_end(config: Config) -> str | None:
+    learner, env_steps = config.learner, config.stop.env_steps
+    env_steps_per_call = learner.updates_per_call * learner.env_steps_per_update
+    if env_steps_per_call > env_steps:
+        return (
+            f"learner.updates_per_call = {learner.updates_per_call} at learner.env_steps_per_update = "
+            f"{learner.env_steps_per_update:g} needs {env_steps_per_call:g} environment steps, more than "
+            f"stop.env_steps = {env_steps}: no update would be made"
+        )
+    return None
+
+
+def frames_are_stacks_in_reverb(config: Config) -> str | None:
+    if config.replay.item != "frames":
+        return None
+    if config.replay.backend != "reverb":
+        return f'replay.item = "frames" needs replay.backend = "reverb", not "{config.replay.backend}"'
+    if config.task.frame_stack == 1:
+        return 'replay.item = "frames" needs task.frame_stack above 1, not 1: frames of a stack'
+    return None
+
+
+def learning_rate_decays(config: Config) -> str | None:
+    optimizer = config.optimizer
+    if optimizer.schedule != "constant" and optimizer.end_learning_rate > optimizer.learning_rate:
+        return (
+            f"optimizer.end_learning_rate = {optimizer.end_learning_rate:g} is more than "
+            f"optimizer.learning_rate = {optimizer.learning_rate:g}, and optimizer.schedule = "
+            f'"{optimizer.schedule}" decays'
+        )
+    return None
+
+
+def exploration_decays(config: Config) -> str | None:
+    start, end = config.exploration.start, config.exploration.end
+    if end > start:
+        return f"exploration.end = {end:g} is more than exploration.start = {start:g}"
+    return None
+
+
+def ladder_has_rungs(config: Config) -> str | None:
+    exploration = config.exploration
+    if isinstance(exploration, EpsilonGreedy) and exploration.ladder_alpha > 0 and config.task.num_envs == 1:
+        return f"exploration.ladder_alpha = {exploration.ladder_alpha:g} needs task.num_envs above 1, not 1"
+    return None
+
+
+CHECKS: tuple[Callable[[Config], str | None], ...] = (
+    environments_fit_into_the_run,
+    table_holds_a_step_of_all_environments,
+    table_holds_a_block,
+    table_holds_a_batch,
+    blocks_divide_the_batch,
+    learning_starts_with_a_batch,
+    table_holds_the_minimum,
+    minimum_is_reached,
+    an_update_is_due_before_the_end,
+    frames_are_stacks_in_reverb,
+    learning_rate_decays,
+    exploration_decays,
+    ladder_has_rungs,
+)

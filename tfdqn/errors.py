@@ -1,0 +1,29 @@
+"""What a user can mend: errors that end in one line and exit status 2, never in a traceback."""
+
+
+class UserError(Exception):
+    """Bad input, named in one line: what, where, and what is allowed."""
+
+
+class ConfigError(UserError):
+    """A key of the configuration that is unknown, of the wrong type, out of range or contradictory."""
+
+
+class TaskError(UserError):
+    """A task that is unknown, not installed, or of a kind that DQN can't be run on."""
+
+
+class RunDirError(UserError):
+    """A run directory that is in use, damaged, or belongs to another configuration."""
+
+
+class CheckpointError(RunDirError):
+    """A checkpoint that is missing, damaged or could not be written (a full disk, say)."""
+
+
+class NotFiniteError(UserError):
+    """A loss, an observation or a reward that is NaN or infinite; names which, and at which step."""
+
+
+class PlatformError(UserError):
+    """A machine or a Python that TensorFlow or Reverb can't be installed on."""

@@ -1,0 +1,181 @@
+"""`train`: a whole run in one process, from its configuration to its summary; resumed if it was begun before."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import tensorflow as tf
+from msgspec import Struct
+from threadpoolctl import threadpool_limits
+
+from tfdqn import config_file, export, loops, report
+from tfdqn.acting.evaluator import EpisodeScores, load_best
+from tfdqn.config import Config, NatureCNN
+from tfdqn.metrics import TensorBoard
+from tfdqn.run_dir import RunDir, write_atomically
+from tfdqn.session import Session
+from tfdqn.watch import Progress, RunWatch
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """What a run came to; `summary.json` once it has finished."""
+
+    status: Literal["finished", "interrupted", "already finished"]
+    reason: str  # why training ended
+    env_steps: int
+    train_steps: int
+    episodes: int
+    seconds: float  # of training, all sessions of the run together
+    best_return: float | None  # mean greedy return of the best evaluation
+    final: EpisodeScores | None = None  # the best policy on fresh episodes
+    paths: dict[str, str] = {}  # what the run left
+
+
+def train(
+    config: Config,
+    run_dir: RunDir | Path | str,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    say: Callable[[str], None] | None = None,
+    profile: bool = False,
+) -> Summary:
+    """Trains, or goes on training, what `config` describes; everything it leaves is under `run_dir`.
+
+    SIGINT and SIGTERM save a checkpoint and return a summary with status "interrupted"; calling `train` again
+    resumes.
+
+    Args:
+      config: the whole configuration.
+      run_dir: made if need be; it belongs to this configuration from then on.
+      on_progress: called a few times a second with how the run stands.
+      say: shows one line ("resumed at …").
+      profile: record a profiler trace of the first seconds of learning, for TensorBoard.
+
+    Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError) for what the user
+    can mend.
+    """
+    run = run_dir if isinstance(run_dir, RunDir) else RunDir(run_dir)
+    show = on_progress or (lambda progress: None)
+    with ExitStack() as stack:
+        stack.enter_context(run.claim(config))
+        _use_threads(config)
+        stack.enter_context(threadpool_limits(1, "blas"))
+        interrupted = stack.enter_context(_interruptions())
+        session = Session(config, run, say or (lambda line: None))
+        stack.callback(session.close)
+        earlier = _earlier_summary(run)
+        if earlier is not None and session.reason_to_stop() is not None:
+            return msgspec.structs.replace(earlier, status="already finished")
+        tensorboard = _tensorboard(config, run)
+        watch = RunWatch(session, tensorboard, show, interrupted, profile)
+        stack.callback(watch.close)
+        run_loop = loops.overlap if config.learner.schedule == "overlap" else loops.alternate
+        reason = run_loop(session, watch)
+        if reason != "interrupted" and session.evaluator.best_return is None:
+            watch.evaluated(session.evaluate())
+        session.save(watch.seconds)
+        summary = _summary(session, watch, reason)
+        if reason == "interrupted":
+            return summary
+        show(watch.progress("final evaluation"))
+        return _finish(session, summary, show, watch)
+
+
+def _summary(session: Session, watch: RunWatch, reason: str) -> Summary:
+    return Summary(
+        status="interrupted" if reason == "interrupted" else "finished",
+        reason=reason,
+        env_steps=session.actor.env_steps,
+        train_steps=session.learner.train_steps,
+        episodes=session.actor.statistics.episodes,
+        seconds=round(watch.seconds, 3),
+        best_return=session.evaluator.best_return,
+    )
+
+
+def _finish(
+    session: Session, summary: Summary, show: Callable[[Progress], None], watch: RunWatch
+) -> Summary:
+    """Scores the best policy on fresh episodes, draws the curve, exports, and writes the summary."""
+    run = session.run_dir
+    weights, _ = load_best(run.best_weights)
+    final = session.evaluator.final(weights)
+    show(watch.progress("drawing and exporting"))
+    paths = {
+        "learning curve": str(report.plot([run.path], run.learning_curve)),
+        "exported policy": str(export.export_run(run.path, "best")),
+        "checkpoints": str(run.checkpoints),
+        "best policy": str(run.best),
+    }
+    if session.config.logging.tensorboard:
+        paths["TensorBoard logs"] = str(run.logs)
+    summary = msgspec.structs.replace(summary, final=final, paths=paths)
+    write_atomically(run.summary_file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
+    return summary
+
+
+def _earlier_summary(run: RunDir) -> Summary | None:
+    if not run.summary_file.exists():
+        return None
+    try:
+        return msgspec.json.decode(run.summary_file.read_bytes(), type=Summary)
+    except msgspec.MsgspecError:
+        return None  # written by another version: the run is finished anew
+
+
+def _tensorboard(config: Config, run: RunDir) -> TensorBoard | None:
+    if not config.logging.tensorboard:
+        return None
+    board = TensorBoard(run.logs)
+    board.text("configuration", "```toml\n" + config_file.dump(config) + "```")
+    board.hyperparameters(_flat(msgspec.to_builtins(config)))
+    return board
+
+
+def _flat(values: dict, prefix: str = "") -> dict[str, bool | int | float | str]:
+    flat: dict[str, bool | int | float | str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[prefix + key] = value if isinstance(value, bool | int | float | str) else str(value)
+    return flat
+
+
+def _use_threads(config: Config) -> None:
+    """One thread between operations, and inside one as many as `learner.threads` says.
+
+    Operations of one update wait for one another anyway, and a second pool only costs hand-overs. In a process
+    that has used TensorFlow before, its settings stand.
+    """
+    threads = config.learner.threads or (0 if isinstance(config.network, NatureCNN) else 1)
+    try:
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError:
+        pass
+
+
+@contextmanager
+def _interruptions() -> Iterator[Callable[[], bool]]:
+    """Turns SIGINT and SIGTERM into a flag; a second SIGINT interrupts at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(number, frame) -> None:
+        if asked.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,65 @@
+"""Exploration: schedules of epsilon or temperature, the per-environment ladder, and how actions are drawn.
+
+Pure functions in NumPy; every random draw comes from the generator that is passed in.
+"""
+
+import numpy as np
+
+from tfdqn import config
+
+
+def scheduled(settings: config.Exploration, env_steps: int) -> float:
+    """Epsilon or temperature after so many environment steps."""
+    return decayed(settings.start, settings.end, settings.decay, env_steps / settings.decay_env_steps)
+
+
+def decayed(start: float, end: float, shape: str, fraction: float) -> float:
+    """From start to end as fraction runs from 0 to 1: on a line, or by a constant factor ("exponential")."""
+    fraction = min(max(fraction, 0.0), 1.0)
+    if shape == "exponential":
+        low = max(end, 1e-12)
+        return float(max(start, low) * (low / max(start, low)) ** fraction)
+    return start + (end - start) * fraction
+
+
+def ladder(epsilon: float, num_envs: int, alpha: float) -> np.ndarray:
+    """One epsilon per environment, float64[E]: epsilon^(1 + alpha i / (E - 1)). Horgan et al. 2018, section 4.1."""
+    positions = np.linspace(0, 1, num_envs) if num_envs > 1 else np.zeros(1)
+    return epsilon ** (1 + alpha * positions)
+
+
+def greedy(q_values: np.ndarray, legal_actions: np.ndarray | None) -> np.ndarray:
+    """argmax_a Q over the legal actions, int32[B]; the first of equal values."""
+    if legal_actions is not None:
+        q_values = np.where(legal_actions, q_values, -np.inf)
+    return q_values.argmax(axis=1).astype(np.int32)
+
+
+def epsilon_greedy(
+    q_values: np.ndarray,
+    legal_actions: np.ndarray | None,
+    epsilons: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """A uniformly random legal action with probability epsilons[b], else the greedy one; int32[B]."""
+    actions = greedy(q_values, legal_actions)
+    explores = rng.random(len(actions)) < epsilons
+    random_actions = uniform(q_values.shape, legal_actions, rng)
+    return np.where(explores, random_actions, actions)
+
+
+def boltzmann(
+    q_values: np.ndarray,
+    legal_actions: np.ndarray | None,
+    temperature: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """An action drawn from softmax(Q / temperature) over the legal ones, by the Gumbel trick; int32[B]."""
+    return greedy(q_values / temperature + rng.gumbel(size=q_values.shape), legal_actions)
+
+
+def uniform(shape: tuple[int, ...], legal_actions: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """A uniformly random legal action, int32[B], for Q-values of shape [B, A]."""
+    if legal_actions is None:
+        return rng.integers(shape[1], size=shape[0], dtype=np.int32)
+    return greedy(rng.random(shape), legal_actions)

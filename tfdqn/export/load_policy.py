@@ -1,0 +1,160 @@
+"""`load_policy`: an exported policy as a Python callable; needs TensorFlow, not TF-Agents.
+
+    policy = load_policy("runs/cartpole")
+    action = policy(observation)          # the environment's own action
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.errors import UserError
+from tfdqn.export.saved_model import CARD_FILE, EXTRA, LEGAL_ACTIONS, TASK_SPEC_FILE, input_names, versions
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+
+class LoadedPolicy:
+    """A greedy policy. Observations are the environment's own (array, int, dict, tuple), or a batch of them.
+
+    Attributes:
+      path: the version that was loaded.
+      task_spec: the task it was trained on.
+      card: where it comes from: checkpoint, steps, evaluation.
+    """
+
+    def __init__(self, path: Path):
+        extra = path / EXTRA
+        try:
+            self.task_spec = TaskSpec.from_json((extra / TASK_SPEC_FILE).read_bytes())
+            self.card: dict[str, Any] = json.loads((extra / CARD_FILE).read_text())
+        except (OSError, ValueError, msgspec.ValidationError) as error:
+            raise UserError(f"{path}: not a policy that tfdqn exported ({error})") from error
+        self.path = path
+        # Kept: the signature holds its variables weakly.
+        self._module = tf.saved_model.load(str(path))
+        self._serve = self._module.signatures["serving_default"]
+
+    def __call__(self, observation: Any, legal_actions: Any = None) -> int | np.ndarray:
+        """The best legal action, as the environment takes it.
+
+        Args:
+          observation: one observation of the environment, or a batch.
+          legal_actions: bool[A] or [B, A], required by a task with action masks and by no other.
+
+        Returns:
+          an int for one observation, int32[B] for a batch; [D] and [B, D] where actions branch.
+
+        Raises:
+          UserError: for a shape, a dtype or a name that the task does not have.
+        """
+        if self.task_spec.action_masks and legal_actions is None:
+            raise UserError(f"{self.task_spec.id} has action masks: legal_actions is required")
+        action = self._run(observation, legal_actions)["action"]
+        branches = len(self.task_spec.action_start) > 1
+        action = action + np.asarray(self.task_spec.action_start if branches else self.task_spec.action_start[0], np.int32)
+        return int(action) if action.ndim == 0 else action
+
+    def q_values(self, observation: Any) -> np.ndarray:
+        """Q(s, ·), illegal actions included: float32[A] for one observation, [B, A] for a batch."""
+        return self._run(observation, None)["q_values"]
+
+    def _run(self, observation: Any, legal_actions: Any) -> dict[str, np.ndarray]:
+        arrays, is_batch = _batched(self._arrays(observation), self.task_spec)
+        inputs = {name: arrays[key] for key, name in input_names(self.task_spec).items()}
+        if self.task_spec.action_masks:
+            inputs[LEGAL_ACTIONS] = self._legal(legal_actions, inputs, is_batch)
+        elif legal_actions is not None:
+            raise UserError(f"{self.task_spec.id} has no action masks: legal_actions is not taken")
+        outputs = self._serve(**{key: tf.constant(array) for key, array in inputs.items()})
+        return {key: value.numpy() if is_batch else value.numpy()[0] for key, value in outputs.items()}
+
+    def _arrays(self, observation: Any) -> dict[str, np.ndarray]:
+        expected = self.task_spec.observation
+        given = _named(observation, "", expected)
+        if given.keys() != expected.keys():
+            raise UserError(
+                f"{self.task_spec.id} observes {', '.join(expected)}; got {', '.join(map(str, given)) or 'nothing'}"
+            )
+        return {key: _checked(key, given[key], spec) for key, spec in expected.items()}
+
+    def _legal(self, legal_actions: Any, inputs: dict[str, np.ndarray], is_batch: bool) -> np.ndarray:
+        _, spec = self._serve.structured_input_signature
+        shape = (len(next(iter(inputs.values()))), *spec[LEGAL_ACTIONS].shape[1:])
+        if legal_actions is None:
+            return np.ones(shape, bool)
+        legal = np.asarray(legal_actions)
+        legal = legal if is_batch else legal[np.newaxis]
+        if legal.shape != shape or not np.isin(legal, (0, 1)).all():
+            wanted = shape if is_batch else shape[1:]
+            raise UserError(f"legal_actions: bool{list(wanted)} is needed; got {_describe(np.asarray(legal_actions))}")
+        if not legal.any(axis=-1).all():
+            raise UserError("legal_actions: no action is legal")
+        return legal.astype(bool)
+
+
+def load_policy(path: str | Path) -> LoadedPolicy:
+    """The policy at `path`: a run directory, its `exports/` (either: the newest version), or one version."""
+    path = Path(path)
+    if (path / "saved_model.pb").is_file():
+        return LoadedPolicy(path)
+    for directory in (path, path / "exports"):
+        if found := versions(directory):
+            return LoadedPolicy(directory / str(found[-1]))
+    raise UserError(f"{path}: no exported policy here; give a run directory, its exports/, or one version")
+
+
+def _named(observation: Any, prefix: str, expected: Mapping[str, ArraySpec]) -> dict[str, Any]:
+    """Nested dicts and tuples → a flat dict, named as `TaskSpec` names them."""
+    if isinstance(observation, Mapping):
+        children = {f"{prefix}_{key}" if prefix else str(key): child for key, child in observation.items()}
+    elif isinstance(observation, tuple) and (prefix or "observation") not in expected:
+        children = {f"{prefix or 'observation'}_{i}": child for i, child in enumerate(observation)}
+    else:
+        return {prefix or "observation": observation}
+    return {name: leaf for key, child in children.items() for name, leaf in _named(child, key, expected).items()}
+
+
+def _checked(key: str, value: Any, spec: ArraySpec) -> np.ndarray:
+    """`value` in the task's dtype, where that loses nothing but float precision."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise UserError(f"{key}: not an array: {error}") from error
+    wanted = np.dtype(spec.dtype)
+    if array.shape != spec.shape and array.shape[1:] != spec.shape:
+        raise UserError(
+            f"{key}: {_describe(array)}; the task has {wanted}{list(spec.shape)}, or a batch of them"
+        )
+    if not _fits(array, wanted):
+        raise UserError(f"{key}: {_describe(array)} does not fit the task's dtype {wanted}")
+    last = spec.start + spec.categories - 1
+    if spec.categories and array.size and not (spec.start <= array.min() and array.max() <= last):
+        raise UserError(f"{key}: {array.min()} to {array.max()}; the task has {spec.start} to {last}")
+    return array.astype(wanted, copy=False)
+
+
+def _fits(array: np.ndarray, wanted: np.dtype) -> bool:
+    if wanted.kind not in "iu" or array.dtype.kind not in "iu":
+        return np.can_cast(array.dtype, wanted, "same_kind")
+    limits = np.iinfo(wanted)
+    return not array.size or bool(limits.min <= array.min() and array.max() <= limits.max)
+
+
+def _batched(arrays: dict[str, np.ndarray], task_spec: TaskSpec) -> tuple[dict[str, np.ndarray], bool]:
+    """Every array with a batch axis, and whether it had one."""
+    is_batch = {array.ndim > len(task_spec.observation[key].shape) for key, array in arrays.items()}
+    if is_batch == {False}:
+        return {key: array[np.newaxis] for key, array in arrays.items()}, False
+    if len(is_batch) > 1 or len({len(array) for array in arrays.values()}) > 1:
+        shapes = ", ".join(f"{key} {list(array.shape)}" for key, array in arrays.items())
+        raise UserError(f"{task_spec.id}: one batch size for all is needed; got {shapes}")
+    return dict(arrays), True
+
+
+def _describe(array: np.ndarray) -> str:
+    return f"{array.dtype}{list(array.shape)}"

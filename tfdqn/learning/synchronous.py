@@ -1,0 +1,67 @@
+"""`SynchronousUpdates`: many updates in one call into TensorFlow, their batches fetched inside it.
+
+A call costs 150 to 300 µs whatever it does, and an update of a small network not much more: so one call makes
+K of them. XLA then fuses the whole loop (1.5 to 2 times faster for dense networks on CPU, far slower for
+convolutions there).
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfdqn.config import Config, NatureCNN
+from tfdqn.learning.train_step import TrainStep, UpdateMetrics
+from tfdqn.replay.items import Sample
+
+# AutoGraph would spend seconds walking TF-Agents' and Keras's code for control flow that isn't there.
+graph = {"autograph": False}
+
+
+class SynchronousUpdates:
+    """K updates, one after another, on this process's default device.
+
+    Args:
+      train_step: the update.
+      sampler: called in the graph; gives a sample with leading axis K × batch.
+      config: `learner` gives K, the batch and XLA.
+    """
+
+    def __init__(self, train_step: TrainStep, sampler: Callable[[], Sample], config: Config):
+        self._train_step = train_step
+        self._sampler = sampler
+        self._updates = config.learner.updates_per_call
+        self._batch_size = config.learner.batch_size
+        self._many = tf.function(self._loop, jit_compile=uses_xla(config), **graph)
+        self._call = tf.function(self._fetch_and_update, **graph)
+
+    def __call__(self) -> UpdateMetrics:
+        """Makes K updates; the metrics of each, float32[K]."""
+        return self._call()
+
+    def _fetch_and_update(self) -> UpdateMetrics:
+        return self._many(self._sampler())
+
+    def _loop(self, sample: Sample) -> UpdateMetrics:
+        batches = _map(lambda x: tf.reshape(x, [self._updates, self._batch_size, *x.shape[1:]]), sample)
+        histories = [tf.TensorArray(tf.float32, self._updates, element_shape=[]) for _ in UpdateMetrics._fields]
+
+        def update(i, histories):
+            metrics = self._train_step(_map(lambda x: x[i], batches))
+            return i + 1, [h.write(i, metric) for h, metric in zip(histories, metrics, strict=True)]
+
+        _, histories = tf.while_loop(
+            lambda i, _: i < self._updates, update, [0, histories], maximum_iterations=self._updates
+        )
+        return UpdateMetrics(*(history.stack() for history in histories))
+
+
+def _map(function: Callable[[tf.Tensor], tf.Tensor], sample: Sample) -> Sample:
+    """`function` of every tensor of a sample; what it has none of stays None."""
+    return tf.nest.map_structure(lambda x: None if x is None else function(x), sample)
+
+
+def uses_xla(config: Config) -> bool:
+    """Whether updates are compiled: as `learner.xla` says; by itself, unless convolutions run on a CPU."""
+    if config.learner.xla != "auto":
+        return config.learner.xla == "on"
+    return not isinstance(config.network, NatureCNN) or bool(tf.config.list_physical_devices("GPU"))

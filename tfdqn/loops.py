@@ -1,0 +1,86 @@
+"""The two ways to run a session: act and learn in turn, or each in its own thread.
+
+`alternate` takes every decision in one thread of control: with the graph's table, the same seed gives the same
+weights bit for bit. `overlap` keeps two cores busy, and only the replay ratio orders its threads. Either calls
+`Watch` (logging, checkpoints, progress) outside the inner loop, and returns why it ended.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
+
+from tfdqn.acting.evaluator import Evaluation
+from tfdqn.session import Session
+from tfdqn.threads import Gate, Worker, raise_first_error, running
+
+_POLL_SECONDS = 0.02
+# A thread that comes back from TensorFlow waits this long for Python's lock; by default 5 ms, which is a
+# third of the learner's whole call.
+_GIL_SWITCH_SECONDS = 0.0005
+
+
+class Watch(Protocol):
+    """What looks at a session from outside while it runs."""
+
+    def tick(self, paused: AbstractContextManager[None]) -> None:
+        """Does what is due; inside `paused` nobody acts or learns."""
+
+    def evaluated(self, evaluation: Evaluation) -> None:
+        """Takes note of an evaluation."""
+
+    def reason_to_stop(self) -> str | None:
+        """Why the loop should end, or None."""
+
+
+def alternate(session: Session, watch: Watch) -> str:
+    """Learns whenever a call's updates are owed, else acts; evaluates between the two."""
+    while (reason := watch.reason_to_stop()) is None:
+        if session.ratio.may_learn():
+            session.learn()
+        else:
+            session.act()
+        if session.evaluation_is_due():
+            watch.evaluated(session.evaluate())
+        watch.tick(nullcontext())
+    return reason
+
+
+def overlap(session: Session, watch: Watch) -> str:
+    """Acts, learns and evaluates in three threads; this one watches."""
+
+    def act() -> None:
+        if session.acting_is_done():
+            time.sleep(_POLL_SECONDS)
+        elif session.ratio.wait_to_act(_POLL_SECONDS):
+            session.act()
+
+    def learn() -> None:
+        if session.ratio.wait_to_learn(_POLL_SECONDS):
+            session.learn()
+
+    def evaluate() -> None:
+        if session.evaluation_is_due():
+            watch.evaluated(session.evaluate())
+        else:
+            time.sleep(_POLL_SECONDS)
+
+    gate = Gate()
+    workers = [Worker("actor", act, gate), Worker("learner", learn, gate), Worker("evaluator", evaluate)]
+    with _eager_threads(), running(workers):
+        while (reason := watch.reason_to_stop()) is None:
+            raise_first_error(workers)
+            watch.tick(gate.closed())
+            time.sleep(_POLL_SECONDS)
+    return reason
+
+
+@contextmanager
+def _eager_threads() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_GIL_SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

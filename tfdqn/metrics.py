@@ -1,0 +1,135 @@
+"""What can be watched: statistics of finished episodes, and the sinks that numbers go to."""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.tasks.batched import Step
+
+
+class EpisodeStatistics:
+    """Returns and lengths of the episodes that finish in a batch of environments, exploration included.
+
+    Args:
+      num_envs: E.
+      window: how many finished episodes the recent means are over.
+    """
+
+    def __init__(self, num_envs: int, window: int = 100):
+        self._running_return = np.zeros(num_envs)
+        self._running_length = np.zeros(num_envs, np.int64)
+        self._recent: deque[tuple[float, int]] = deque(maxlen=window)
+        self.episodes = 0
+
+    def add(self, step: Step) -> None:
+        """Counts one step of all environments."""
+        self._running_return += step.reward
+        self._running_length += ~step.is_reset
+        done = step.terminated | step.truncated
+        if done.any():
+            finished = zip(self._running_return[done], self._running_length[done], strict=True)
+            self._recent.extend((float(total), int(length)) for total, length in finished)
+            self.episodes += int(done.sum())
+            self._running_return[done] = 0
+            self._running_length[done] = 0
+
+    @property
+    def recent_return(self) -> float | None:
+        """Mean return of the recent episodes; None before the first has finished."""
+        return float(np.mean([total for total, _ in self._recent])) if self._recent else None
+
+    @property
+    def recent_length(self) -> float | None:
+        """Mean length of the recent episodes in environment steps; None before the first has finished."""
+        return float(np.mean([length for _, length in self._recent])) if self._recent else None
+
+    def drop_unfinished(self) -> None:
+        """Forgets the running episodes: a resumed task that could not be put back starts fresh ones."""
+        self._running_return[:] = 0
+        self._running_length[:] = 0
+
+    def state(self) -> dict[str, np.ndarray]:
+        recent = np.array(self._recent, np.float64).reshape(-1, 2)
+        return {
+            "running_return": self._running_return.copy(),
+            "running_length": self._running_length.copy(),
+            "recent": recent,
+            "episodes": np.int64(self.episodes),
+        }
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._running_return[:] = arrays["running_return"]
+        self._running_length[:] = arrays["running_length"]
+        self._recent.clear()
+        self._recent.extend((float(total), int(length)) for total, length in arrays["recent"])
+        self.episodes = int(arrays["episodes"])
+
+
+class Rate:
+    """Events per second since the last reading."""
+
+    def __init__(self) -> None:
+        self._last: tuple[float, int] | None = None
+
+    def read(self, seconds: float, count: int) -> float:
+        """The rate between the previous call and this one; 0 at the first."""
+        previous, self._last = self._last, (seconds, count)
+        if previous is None or seconds <= previous[0]:
+            return 0.0
+        return (count - previous[1]) / (seconds - previous[0])
+
+
+class JsonLines:
+    """A file of one JSON object a line, appended to and flushed line by line."""
+
+    def __init__(self, path: Path):
+        self._file = path.open("a", encoding="utf-8")
+        if self._ends_torn(path):
+            self._file.write("\n")  # a killed writer left half a line: begin a new one
+
+    def write(self, record: Mapping[str, object]) -> None:
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    @staticmethod
+    def _ends_torn(path: Path) -> bool:
+        if not path.stat().st_size:
+            return False
+        with path.open("rb") as file:
+            file.seek(-1, 2)
+            return file.read(1) != b"\n"
+
+
+class TensorBoard:
+    """TensorBoard event files: scalars, the configuration as text, hyper-parameters."""
+
+    def __init__(self, directory: Path):
+        self._writer = tf.summary.create_file_writer(str(directory))
+
+    def scalars(self, values: Mapping[str, float], env_steps: int) -> None:
+        """Curves over environment steps."""
+        with self._writer.as_default(step=env_steps):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+
+    def text(self, name: str, markdown: str) -> None:
+        with self._writer.as_default(step=0):
+            tf.summary.text(name, markdown)
+
+    def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
+        """The run's entry in the HParams view."""
+        from tensorboard.plugins.hparams import api as hparams
+
+        with self._writer.as_default():
+            hparams.hparams(dict(values))
+
+    def close(self) -> None:
+        self._writer.close()

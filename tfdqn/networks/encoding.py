@@ -1,0 +1,70 @@
+"""Observation → float32 features: casting, scaling, one-hot and flattening, once in TensorFlow, once in NumPy.
+
+They live in the network, so that a served model takes what the environment gives. Integer categories become
+one-hot vectors, uint8 is divided by 255, everything else is cast. The two versions agree to float32 rounding;
+a test holds them together.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+
+def encode(observation: dict[str, tf.Tensor], task_spec: TaskSpec) -> tf.Tensor:
+    """Flat features, float32[B, F]: the observation's arrays in the order of the task's specification."""
+    parts = [_flat(observation[key], spec) for key, spec in task_spec.observation.items()]
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
+
+
+def encode_numpy(observation: dict[str, np.ndarray], task_spec: TaskSpec) -> np.ndarray:
+    """`encode` on NumPy arrays, for acting without TensorFlow."""
+    parts = [_flat_numpy(observation[key], spec) for key, spec in task_spec.observation.items()]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def encode_image(image: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
+    """An image or a stack of them, float32[B, H, W, C]: stacked frames become channels."""
+    pixels = _scaled(image, spec)
+    if spec.frame_stack > 1:
+        frames_last = [0, *range(2, pixels.shape.rank), 1]
+        pixels = tf.transpose(pixels, frames_last)
+    if pixels.shape.rank == 3:
+        return pixels[..., tf.newaxis]
+    return tf.reshape(pixels, [-1, *pixels.shape[1:3], np.prod(pixels.shape[3:])])
+
+
+def is_image(spec: ArraySpec) -> bool:
+    """Whether a convolution can read it: [H, W] or [H, W, C], of numbers, stacked or not."""
+    rank = len(spec.shape) - (spec.frame_stack > 1)
+    return not spec.categories and rank in (2, 3)
+
+
+def num_features(task_spec: TaskSpec) -> int:
+    """F of `encode`."""
+    return sum(
+        int(np.prod(spec.shape, dtype=int)) * max(spec.categories, 1)
+        for spec in task_spec.observation.values()
+    )
+
+
+def _flat(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
+    if spec.categories:
+        array = tf.one_hot(tf.cast(array, tf.int32) - spec.start, spec.categories)
+    else:
+        array = _scaled(array, spec)
+    return tf.reshape(array, [-1, np.prod(array.shape[1:], dtype=int)])
+
+
+def _scaled(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
+    array = tf.cast(array, tf.float32)
+    return array * np.float32(1 / 255) if spec.dtype == "uint8" else array
+
+
+def _flat_numpy(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
+    if spec.categories:
+        return np.eye(spec.categories, dtype=np.float32)[array.reshape(len(array), -1) - spec.start].reshape(
+            len(array), -1
+        )
+    array = array.reshape(len(array), -1).astype(np.float32, copy=False)
+    return array * np.float32(1 / 255) if spec.dtype == "uint8" else array

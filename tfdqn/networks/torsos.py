@@ -1,0 +1,75 @@
+"""Torsos: one short function per paper, from a `LayerFactory` to the function observation → Q float32[B, A]."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn import config
+from tfdqn.errors import ConfigError
+from tfdqn.networks import encoding, features
+from tfdqn.networks.q_network import LayerFactory, Torso
+from tfdqn.task_spec import TaskSpec
+
+
+def mlp(settings: config.MLP, task_spec: TaskSpec, make: LayerFactory) -> Torso:
+    """Dense layers over the flattened observation."""
+    widths = [encoding.num_features(task_spec), *settings.hidden_units]
+    layers = [
+        make.dense(f"hidden_{i}", units, settings.activation, fan_in=fan_in)
+        for i, (fan_in, units) in enumerate(zip(widths, settings.hidden_units, strict=False))
+    ]
+    head = make.dense("q", task_spec.num_actions[0], fan_in=widths[-1])
+
+    def apply(observation):
+        hidden = encoding.encode(observation, task_spec)
+        for layer in layers:
+            hidden = layer(hidden)
+        return head(hidden)
+
+    return apply
+
+
+def nature_cnn(settings: config.NatureCNN, task_spec: TaskSpec, make: LayerFactory) -> Torso:
+    """Mnih et al. 2015, Methods, 'Model architecture': 32 8×8/4, 64 4×4/2, 64 3×3/1, dense."""
+    key, height, width, channels = _image(task_spec)
+    convolutions = []
+    for i, (filters, size, stride) in enumerate([(32, 8, 4), (64, 4, 2), (64, 3, 1)]):
+        convolutions.append(make.conv(f"conv_{i}", filters, size, stride, channels_in=channels))
+        height, width, channels = (height - size) // stride + 1, (width - size) // stride + 1, filters
+        if height < 1 or width < 1:
+            raise ConfigError(
+                f"network.kind = 'nature_cnn': images of {task_spec.id} are too small "
+                f"({task_spec.observation[key].shape}); at least 36 x 36 pixels are needed"
+            )
+    dense = make.dense("hidden_0", settings.dense_units, "relu", fan_in=height * width * channels)
+    head = make.dense("q", task_spec.num_actions[0], fan_in=settings.dense_units)
+
+    def apply(observation):
+        hidden = encoding.encode_image(observation[key], task_spec.observation[key])
+        for layer in convolutions:
+            hidden = layer(hidden)
+        return head(dense(tf.reshape(hidden, [-1, height * width * channels])))
+
+    return apply
+
+
+def linear(settings: config.Linear, task_spec: TaskSpec, make: LayerFactory) -> Torso:
+    """Q(s, a) = θ_aᵀ φ(s), with φ the identity or all monomials up to a degree."""
+    theta = make.linear("theta", task_spec.num_actions[0])
+    if settings.features == "identity":
+        return lambda observation: theta(encoding.encode(observation, task_spec))
+    factors = features.monomials(encoding.num_features(task_spec), settings.degree)
+    return lambda observation: theta(features.polynomial(encoding.encode(observation, task_spec), factors))
+
+
+def _image(task_spec: TaskSpec) -> tuple[str, int, int, int]:
+    """The key of the one image, its height, width and channels (stacked frames count as channels)."""
+    if len(task_spec.observation) != 1 or not encoding.is_image(next(iter(task_spec.observation.values()))):
+        seen = {key: spec.shape for key, spec in task_spec.observation.items()}
+        raise ConfigError(
+            f"network.kind = 'nature_cnn': needs one image [height, width] or [height, width, channels]; "
+            f"{task_spec.id} observes {seen}"
+        )
+    ((key, spec),) = task_spec.observation.items()
+    frame = spec.shape[1:] if spec.frame_stack > 1 else spec.shape
+    channels = spec.frame_stack * int(np.prod(frame[2:], dtype=int))
+    return key, frame[0], frame[1], channels

@@ -1,0 +1,30 @@
+"""Seeded random streams: every draw in a run comes from one of these, and each can be saved and restored."""
+
+import json
+import zlib
+
+import numpy as np
+
+
+def stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
+    """The generator of one named use of randomness; streams of different names or indices are independent."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *_key(name, index)])))
+
+
+def derived_seed(seed: int, name: str, index: int = 0) -> int:
+    """An int in [0, 2**31) for libraries that want a number rather than a generator."""
+    return int(np.random.SeedSequence([seed, *_key(name, index)]).generate_state(1)[0] >> 1)
+
+
+def generator_state(generator: np.random.Generator) -> np.ndarray:
+    """The generator's whole state as uint8[N]."""
+    return np.frombuffer(json.dumps(generator.bit_generator.state).encode(), np.uint8)
+
+
+def load_generator_state(generator: np.random.Generator, state: np.ndarray) -> None:
+    """Puts back what `generator_state` gave. Raises ValueError for another kind of generator."""
+    generator.bit_generator.state = json.loads(state.tobytes())
+
+
+def _key(name: str, index: int) -> tuple[int, int]:
+    return zlib.crc32(name.encode()), index

@@ -1,0 +1,116 @@
+"""`InGraphReplay`: the table is a TensorFlow variable, and the same seed draws the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import Config
+from tfdqn.errors import CheckpointError, ConfigError
+from tfdqn.randomness import derived_seed
+from tfdqn.replay.codec import TransitionCodec
+from tfdqn.replay.items import Sample
+from tfdqn.replay.writer import NStepWriter
+from tfdqn.task_spec import TaskSpec
+
+CONTENT_FILE = "replay.npz"
+
+
+class InGraphReplay:
+    """A ring of rows, uint8[capacity, row_bytes]; a sample is drawn uniformly from what is stored.
+
+    The draw is a pure function of (the run's seed, the number of draws before it, what is stored): with one
+    thread of control two runs with one seed see the same samples.
+    """
+
+    def __init__(self, config: Config, task_spec: TaskSpec):
+        if config.replay.item != "block":
+            raise ConfigError(f'replay.item = "{config.replay.item}" needs replay.backend = "reverb"')
+        self.capacity = config.replay.capacity
+        self.min_size = config.replay.min_size
+        self._agent = config.agent
+        self._codec = TransitionCodec(task_spec)
+        self._seed = derived_seed(config.seed, "replay")
+        self._rows = tf.Variable(tf.zeros((self.capacity, self._codec.row_bytes), tf.uint8), trainable=False)
+        self._stored = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._draws = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._inserted = 0  # ever; the ring's position follows from it
+
+    def writer(self, num_envs: int) -> NStepWriter:
+        """A writer for `num_envs` environments."""
+        return NStepWriter(self._codec, num_envs, self._agent.n_step, self._agent.discount, self._insert)
+
+    def sampler(self, num_transitions: int) -> Callable[[], Sample]:
+        """A function to call inside a `tf.function`; the table must not be empty."""
+
+        def sample() -> Sample:
+            draw = self._draws.assign_add(1)
+            indices = tf.random.stateless_uniform(
+                (num_transitions,),
+                seed=tf.stack([tf.constant(self._seed, tf.int64), draw]),
+                minval=0,
+                maxval=self._stored.read_value(),
+                dtype=tf.int64,
+                alg="philox",
+            )
+            return Sample(self._codec.decode(self._rows.sparse_read(indices)), None, None)
+
+        return sample
+
+    def size(self) -> int:
+        """Transitions stored now."""
+        return min(self._inserted, self.capacity)
+
+    def save(self, directory: Path) -> None:
+        """Writes `replay.npz`: the filled part of the ring and its position. Raises CheckpointError."""
+        rows = self._rows.numpy()[: self.size()]
+        try:
+            np.savez(directory / CONTENT_FILE, rows=rows, inserted=np.int64(self._inserted))
+        except OSError as error:
+            raise CheckpointError(f"{directory / CONTENT_FILE} can't be written: {error.strerror}") from error
+
+    def restore(self, directory: Path) -> None:
+        """Puts back what `save` wrote. Raises CheckpointError, or ConfigError for a table of another kind."""
+        path = directory / CONTENT_FILE
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                rows, inserted = content["rows"], int(content["inserted"])
+        except Exception as error:  # zipfile, zlib, KeyError, OSError: damage has many names
+            raise CheckpointError(f"{path} is missing or damaged: {error}") from error
+        if rows.shape != (min(inserted, self.capacity), self._codec.row_bytes):
+            raise ConfigError(
+                f"{path} holds {len(rows)} transitions of {rows.shape[1]} bytes; replay.capacity"
+                f" {self.capacity} and this task's {self._codec.row_bytes} bytes don't match it"
+            )
+        filled = np.zeros((self.capacity, self._codec.row_bytes), np.uint8)
+        filled[: len(rows)] = rows
+        self._rows.assign(filled)
+        self._inserted = inserted
+        self._stored.assign(len(rows))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """How often the table has been sampled."""
+        return {"draws": self._draws.numpy()[None]}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave."""
+        self._draws.assign(arrays["draws"][0])
+
+    def close(self) -> None:
+        """Nothing is held outside TensorFlow."""
+
+    def _insert(self, rows: np.ndarray) -> None:
+        """Writes uint8[N, row_bytes] over the oldest.
+
+        The raw op takes any N without a trace of its own, and costs a tenth of a call to a `tf.function`.
+        """
+        kept = rows[-self.capacity :]
+        positions = (self._inserted + len(rows) - len(kept) + np.arange(len(kept))) % self.capacity
+        tf.raw_ops.ResourceScatterUpdate(resource=self._rows.handle, indices=positions, updates=kept)
+        was_full = self._inserted >= self.capacity
+        self._inserted += len(rows)
+        if not was_full:
+            self._stored.assign(self.size())

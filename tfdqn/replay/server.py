@@ -1,0 +1,106 @@
+"""`ReplayServer`: a Reverb server in this process, whose checkpoints survive the next one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import reverb
+from reverb.platform.default import checkpointers
+
+from tfdqn.errors import CheckpointError
+from tfdqn.replay.tables import check_same_table
+
+CONTENT_FOLDER = "reverb"
+_DONE = "DONE"  # Reverb writes this file last
+_STOP_SECONDS = 5.0
+
+
+class ReplayServer:
+    """One table, served on a free port of this machine and reached over loopback.
+
+    Reverb keeps only its newest checkpoint, in the folder that it works in. `save` therefore links each into
+    a directory of the caller's: on the same file system that copies nothing.
+    """
+
+    def __init__(self, make_table: Callable[[], reverb.Table], workspace: Path | None = None):
+        """`workspace` is an existing folder for Reverb's own files; None: the system's temporary one."""
+        self._make_table = make_table
+        self._folder = tempfile.TemporaryDirectory(prefix="reverb-", dir=workspace, ignore_cleanup_errors=True)
+        self._start(None)
+
+    @property
+    def address(self) -> str:
+        """What clients connect to; inside this process Reverb then skips the network."""
+        return f"localhost:{self._server.port}"
+
+    @property
+    def client(self) -> reverb.Client:
+        """A client of this server."""
+        return self._client
+
+    def num_items(self) -> int:
+        """Items in the table now."""
+        return int(self._table.info.current_size)
+
+    def save(self, directory: Path) -> None:
+        """Checkpoints into `directory`, which must exist. Raises CheckpointError."""
+        target = directory / CONTENT_FOLDER
+        try:
+            made = Path(self._client.checkpoint())
+            target.mkdir()
+            for file in sorted(made.iterdir(), key=lambda file: file.name == _DONE):
+                _link(file, target / file.name)
+        except (OSError, RuntimeError) as error:
+            raise CheckpointError(f"{target} can't be written: {_first_line(error)}") from error
+
+    def restore(self, directory: Path) -> None:
+        """Serves what `save` wrote, on another port. Raises CheckpointError, or ConfigError on a mismatch."""
+        source = directory / CONTENT_FOLDER
+        if not (source / _DONE).exists():
+            raise CheckpointError(f"{source} is missing or incomplete")
+        wanted = self._table.info
+        self._stop()
+        try:
+            self._start(source)
+        except (RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{source} is damaged: {_first_line(error)}") from error
+        check_same_table(self._table.info, wanted, source)
+
+    def close(self) -> None:
+        """Stops the server, or leaves it to the end of the process where it doesn't within seconds."""
+        self._stop()
+        self._folder.cleanup()
+
+    def _start(self, checkpoint: Path | None) -> None:
+        self._table = self._make_table()
+        working_folder = tempfile.mkdtemp(dir=self._folder.name)
+        self._server = reverb.Server(
+            [self._table],
+            checkpointer=checkpointers.DefaultCheckpointer(
+                working_folder, fallback_checkpoint_path=str(checkpoint.resolve()) if checkpoint else None
+            ),
+        )
+        self._client = reverb.Client(self.address)
+
+    def _stop(self) -> None:
+        stopping = threading.Thread(target=self._server.stop, daemon=True)
+        stopping.start()
+        stopping.join(_STOP_SECONDS)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the file system has none or differs."""
+    with contextlib.suppress(OSError):
+        os.link(source, target)
+        return
+    shutil.copyfile(source, target)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

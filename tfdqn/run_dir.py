@@ -1,0 +1,188 @@
+"""A run's directory: the only file that names paths in it, and who may write there.
+
+A run directory belongs to one configuration. It is claimed for as long as something trains in it; the lock is
+the kernel's, so that a killed run leaves none behind. Nothing in it that a user could miss is ever deleted.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from tfdqn import config_file
+from tfdqn.config import Config
+from tfdqn.errors import RunDirError
+from tfdqn.task_spec import TaskSpec
+
+# These may change between resumptions: nothing that is learned depends on them.
+MAY_CHANGE = ("stop.", "checkpoint.", "logging.", "evaluation.final_episodes")
+
+_held_locks: set[int] = set()
+
+
+def _close_held_locks() -> None:
+    for lock in _held_locks:
+        os.close(lock)
+    _held_locks.clear()
+
+
+# A forked process (an asynchronous environment) would hold the lock on after its parent was killed.
+os.register_at_fork(after_in_child=_close_held_locks)
+
+
+class RunDir:
+    """The paths of a run; making one touches nothing on the disk."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self.config_file = self.path / "config.toml"
+        self.task_file = self.path / "task.json"
+        self.lock_file = self.path / "lock"
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best"
+        self.best_weights = self.best / "weights.npz"
+        self.best_evaluation = self.best / "evaluation.json"
+        self.exports = self.path / "exports"
+        self.logs = self.path / "logs"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.evaluations_file = self.path / "evaluations.jsonl"
+        self.learning_curve = self.path / "learning_curve.png"
+        self.summary_file = self.path / "summary.json"
+        self.scratch = self.path / ".scratch"  # of the process that holds the claim; emptied when it begins
+        self.videos = self.path / "videos"
+
+    @contextmanager
+    def claim(self, config: Config) -> Iterator[None]:
+        """Makes the directory this configuration's, and this process's until the block ends.
+
+        Raises RunDirError where it isn't a run directory, where another process trains in it, or where it
+        belongs to another configuration; then nothing in it has changed.
+        """
+        config = config_file.checked(config)
+        self._refuse_what_is_not_a_run()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RunDirError(f"{self.path} can't be made or written: {error.strerror}") from None
+        _held_locks.add(lock)
+        try:
+            self._lock(lock)
+            self._settle(config)
+            yield
+        finally:
+            _held_locks.discard(lock)
+            os.close(lock)
+
+    def config(self) -> Config:
+        """The configuration that the run was last started with."""
+        self._require_a_run()
+        return config_file.load(self.config_file)
+
+    def task_spec(self) -> TaskSpec:
+        self._require_a_run()
+        try:
+            return TaskSpec.from_json(self.task_file.read_bytes())
+        except FileNotFoundError:
+            raise RunDirError(f"{self.path} has no {self.task_file.name}: the run never began") from None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise RunDirError(_one_line(f"{self.task_file} is damaged: {error}")) from None
+
+    def write_task_spec(self, spec: TaskSpec) -> None:
+        """Keeps `spec`; raises RunDirError where the run was begun on a task that looked otherwise."""
+        if self.task_file.exists():
+            run, now = msgspec.to_builtins(self.task_spec()), msgspec.to_builtins(spec)
+            changed = [f"{key}: {run[key]} in the run, {now[key]} now" for key in run if run[key] != now[key]]
+            if changed:
+                raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {'; '.join(changed)}"))
+            return
+        write_atomically(self.task_file, spec.to_json())
+
+    def _require_a_run(self) -> None:
+        if not self.config_file.is_file():
+            reason = f"no {self.config_file.name} in it" if self.path.is_dir() else "no such directory"
+            raise RunDirError(f"{self.path} is not a run directory: {reason}")
+
+    def _refuse_what_is_not_a_run(self) -> None:
+        """A file, or a directory in which something else lies: it is the user's, and stays as it is."""
+        if not os.path.lexists(self.path) or self.config_file.is_file():
+            return
+        if not self.path.is_dir():
+            raise RunDirError(f"{self.path} is not a directory: choose another --run-dir")
+        # A run that was killed at its very start has left these.
+        ours = {self.lock_file.name, _partial(self.config_file).name}
+        try:
+            others = sorted(each.name for each in self.path.iterdir() if each.name not in ours)
+        except OSError as error:
+            raise RunDirError(f"{self.path} can't be read: {error.strerror}") from None
+        if others:
+            raise RunDirError(
+                f"{self.path} is not a run directory: it has no {self.config_file.name}, but {others[0]}; "
+                "choose an empty or a new --run-dir"
+            )
+
+    def _lock(self, lock: int) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(lock, 32, 0).decode(errors="replace").strip()
+            holder = f"process {pid}" if pid.isdigit() else "another process"
+            raise RunDirError(f"{self.path} is in use by {holder}: wait for it, or end it first") from None
+        except OSError as error:
+            raise RunDirError(f"{self.lock_file} can't be locked: {error.strerror}") from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+    def _settle(self, config: Config) -> None:
+        """Writes the configuration, the first time or where only what may change has changed."""
+        if self.config_file.exists():
+            changed = config_file.differences(self.config(), config)
+            forbidden = [each for each in changed if not each.startswith(MAY_CHANGE)]
+            if forbidden:
+                raise RunDirError(
+                    f"{self.path} belongs to another configuration: {'; '.join(forbidden)}; choose another "
+                    "--run-dir, or give the run's own values to resume it"
+                )
+            if not changed:
+                return
+        write_atomically(self.config_file, config_file.dump(config).encode())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file that appears under its name only when whole and on the disk; makes its directory.
+
+    Raises RunDirError where it can't be written (a full disk, say); then what was there before still is.
+    """
+    partial = _partial(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise RunDirError(f"{path} couldn't be written: {error.strerror}") from None
+
+
+def sync_directory(path: Path) -> None:
+    """Makes the names in a directory outlive a crash of the machine, as fsync does a file's content."""
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,178 @@
+"""`Session`: one process's parts, built and wired; saved and restored together.
+
+The whole system on one screen: task → actor → writer → replay → sampler → updates → learner → publisher →
+weights board → actor and evaluator.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+
+import msgspec
+import numpy as np
+
+from tfdqn.acting.actor import Actor
+from tfdqn.acting.evaluator import Evaluation, Evaluator
+from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.agents import DqnAgent
+from tfdqn.checkpoints import Checkpoints, Counters, Generation
+from tfdqn.config import Config
+from tfdqn.learning.learner import Learner
+from tfdqn.learning.synchronous import SynchronousUpdates
+from tfdqn.learning.train_step import TrainStep
+from tfdqn.networks.numpy_forward import QFunction
+from tfdqn.randomness import derived_seed, stream
+from tfdqn.replay import make_replay
+from tfdqn.replay_ratio import ReplayRatio
+from tfdqn.run_dir import RunDir
+from tfdqn.tasks.batched import BatchedTask
+from tfdqn.tasks.registry import make_task
+from tfdqn.variables import VariableClient, VariablePublisher, WeightsBoard
+
+
+class Session:
+    """Everything that one process needs to train, and what it must save to go on later.
+
+    Args:
+      config: the run's configuration.
+      run_dir: already claimed.
+      say: shows one line to the user.
+    """
+
+    def __init__(self, config: Config, run_dir: RunDir, say: Callable[[str], None]):
+        self.config, self.run_dir, self._say = config, run_dir, say
+        self.task = make_task(config.task)
+        self.task_spec = self.task.spec
+        run_dir.write_task_spec(self.task_spec)
+
+        self.train_step = TrainStep(DqnAgent(config, self.task_spec), config)
+        self.checkpoints = Checkpoints(run_dir.checkpoints, config.checkpoint.keep)
+        saved = self.checkpoints.latest(on_damage=lambda damage: say(f"warning: {damage}"))
+        shutil.rmtree(run_dir.scratch, ignore_errors=True)
+        run_dir.scratch.mkdir()
+        self.replay = make_replay(config, self.task_spec, run_dir.scratch)
+        if saved is not None:
+            self.replay.restore(saved.replay)  # a writer or a sampler would hold on to the empty table
+        self.writer = self.replay.writer(self.task.num_envs)
+
+        board = WeightsBoard()
+        policy = Policy(self._q_function(), config.exploration, self.task.num_envs)
+        self.actor = Actor(
+            self.task, policy, VariableClient(board), self.writer, stream(config.seed, "exploration")
+        )
+        evaluation_task = _evaluation_task(config, self.task_spec.max_episode_steps)
+        self.evaluator = Evaluator(
+            evaluation_task, Policy(self._q_function()), VariableClient(board), config
+        )
+        self.counters = self._begin() if saved is None else self._resume(saved)
+        self.next_evaluation_env_steps = self.counters.next_evaluation_env_steps
+
+        updates_per_call = config.learner.updates_per_call
+        sampler = self.replay.sampler(updates_per_call * config.learner.batch_size)
+        updates = SynchronousUpdates(self.train_step, sampler, config)
+        online_weights = self.train_step.agent.network.named_weights()
+        self.learner = Learner(self.train_step, updates, VariablePublisher(online_weights, board))
+        self.learner.publish()
+        self.ratio = ReplayRatio(
+            self.replay.min_size,
+            config.learner.env_steps_per_update,
+            updates_per_call,
+            transitions=self.counters.transitions,
+            train_steps=self.learner.train_steps,
+        )
+
+    def act(self) -> None:
+        """One step of every environment."""
+        self.ratio.acted(self.actor.step())
+
+    def learn(self) -> None:
+        """One call's updates."""
+        self.ratio.learned(self.learner.run())
+
+    def acting_is_done(self) -> bool:
+        """Whether the configuration's environment steps have been taken."""
+        return self.actor.env_steps >= self.config.stop.env_steps
+
+    def evaluation_is_due(self) -> bool:
+        return self.actor.env_steps >= self.next_evaluation_env_steps
+
+    def evaluate(self) -> Evaluation:
+        """Evaluates the newest weights; a new best is on disk when this returns."""
+        interval = self.config.evaluation.interval_env_steps
+        self.next_evaluation_env_steps = (self.actor.env_steps // interval + 1) * interval
+        evaluation = self.evaluator.evaluate()
+        if evaluation.is_best:
+            self.evaluator.save_best(self.run_dir.best_weights, evaluation)
+        return evaluation
+
+    def reason_to_stop(self) -> str | None:
+        """Why training has ended, or None while it goes on."""
+        stop, best = self.config.stop, self.evaluator.best_return
+        if stop.return_at_least is not None and best is not None and best >= stop.return_at_least:
+            return f"an evaluation reached a mean return of {best:g}"
+        if 0 < stop.patience_evaluations <= self.evaluator.evaluations_without_best:
+            return f"{self.evaluator.evaluations_without_best} evaluations brought no new best"
+        if self.acting_is_done() and not self.ratio.may_learn():
+            return f"{self.actor.env_steps} environment steps were taken"
+        return None
+
+    def save(self, seconds: float) -> None:
+        """Writes a checkpoint; nothing else may act or learn meanwhile."""
+        self.counters = Counters(
+            env_steps=self.actor.env_steps,
+            transitions=self.ratio.transitions,
+            train_steps=self.learner.train_steps,
+            episodes=self.actor.statistics.episodes,
+            seconds=seconds,
+            evaluations_without_best=self.evaluator.evaluations_without_best,
+            next_evaluation_env_steps=self.next_evaluation_env_steps,
+        )
+        arrays: dict[str, Mapping[str, np.ndarray]] = {
+            "learner": {name: v.numpy() for name, v in self.train_step.named_variables().items()},
+            "actor": self.actor.state(),
+            "writer": self.writer.state(),
+            "replay": self.replay.state(),
+        }
+        self.checkpoints.save(self.counters, arrays, self.replay.save)
+
+    def close(self) -> None:
+        """Ends servers and environments."""
+        self.task.close()
+        self.evaluator.close()
+        self.replay.close()
+
+    def _q_function(self) -> QFunction:
+        return make_q_function(self.config.network, self.task_spec)
+
+    def _begin(self) -> Counters:
+        """Starts the first episodes of a new run."""
+        self.actor.reset(derived_seed(self.config.seed, "task"))
+        self.evaluator.load_best(self.run_dir.best_weights)
+        return Counters(next_evaluation_env_steps=self.config.evaluation.interval_env_steps)
+
+    def _resume(self, saved: Generation) -> Counters:
+        """Puts a checkpoint back (but for the replay's table), with the episodes under way where that can be."""
+        learner = saved.arrays("learner")
+        for name, variable in self.train_step.named_variables().items():
+            variable.assign(learner[name])
+        self.replay.load_state(saved.arrays("replay"))
+        counters = saved.counters
+        self.evaluator.load_best(self.run_dir.best_weights)
+        self.evaluator.evaluations_without_best = counters.evaluations_without_best
+        self.actor.reset(derived_seed(self.config.seed, "task", counters.env_steps))
+        exact = self.actor.load_state(saved.arrays("actor"))
+        if exact:
+            self.writer.load_state(saved.arrays("writer"))
+        self._say(
+            f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates, "
+            f"{self.replay.size():,} transitions in replay; "
+            + ("the episodes under way go on" if exact else "fresh episodes are started")
+        )
+        return counters
+
+
+def _evaluation_task(config: Config, own_limit: int | None) -> BatchedTask:
+    """Environments of the evaluator's own; where the task has no limit, its episodes are cut at one."""
+    task, settings = config.task, config.evaluation
+    if own_limit is None and not task.max_episode_steps:
+        task = msgspec.structs.replace(task, max_episode_steps=settings.max_episode_steps)
+    return make_task(task, num_envs=min(settings.episodes, task.num_envs))

@@ -1,0 +1,47 @@
+"""`TaskSpec`: what a task looks like from outside; resolved once at launch and kept in the run.
+
+With it learners, replay servers and exporters need no environment package. An observation is always a
+flat dict of named arrays: {"observation": x} for a single space, a Dict space's own keys, or
+"observation_0", "observation_1", … for a Tuple. Keys of nested spaces are joined by "_".
+"""
+
+import msgspec
+from msgspec import Struct
+
+
+class ArraySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One array of an observation, without its batch axis."""
+
+    shape: tuple[int, ...]
+    dtype: str  # a NumPy name: float32, uint8, int32, …
+    # Finite bounds, flattened, or one value where all are alike; both empty where any part is unbounded.
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    categories: int = 0  # > 0: integers start, …, start + categories - 1, seen one-hot by the networks
+    start: int = 0
+    frame_stack: int = 1  # > 1: the leading axis of `shape` stacks so many consecutive frames, oldest first
+
+
+class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A task's observations and actions.
+
+    `num_actions` has one entry per action dimension: (A,) for a Discrete space, where actions are int32[B]
+    and Q-values float32[B, A]; (A_1, …, A_D) for branching ones, where actions are int32[B, D].
+    Actions count from 0 everywhere in tfdqn; `action_start` is added on the way to the environment.
+    """
+
+    id: str
+    observation: dict[str, ArraySpec]
+    num_actions: tuple[int, ...]
+    action_start: tuple[int, ...]
+    action_masks: bool = False
+    max_episode_steps: int | None = None
+    reward_threshold: float | None = None
+
+    def to_json(self) -> bytes:
+        return msgspec.json.format(msgspec.json.encode(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "TaskSpec":
+        """Raises `msgspec.ValidationError` on anything that `to_json` would not write."""
+        return msgspec.json.decode(text, type=cls)

@@ -1,0 +1,1 @@
+"""Tasks: gymnasium environments, batched; the only folder that imports environment packages."""

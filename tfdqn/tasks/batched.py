@@ -1,0 +1,178 @@
+"""`BatchedTask`: many environments of one task, reset, stepped and saved as one."""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.error import DependencyNotInstalled
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
+
+from tfdqn.errors import TaskError
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks import states
+from tfdqn.tasks.spaces import Observation, flattener
+from tfdqn.tasks.vectors import quiet_gymnasium
+
+
+class Step(NamedTuple):
+    """What one step of E environments gave. Every array is fresh: the caller may keep it."""
+
+    observation: Observation  # after the step; where done: the episode's true last observation
+    reward: np.ndarray  # float32[E]
+    terminated: np.ndarray  # bool[E]
+    truncated: np.ndarray  # bool[E]; never where terminated
+    is_reset: np.ndarray  # bool[E]: this row only carries a reset (action ignored): no transition
+    legal_actions: np.ndarray | None  # bool[E, A], at `observation`
+
+
+class BatchedTask:
+    """E environments behind gymnasium's vector API; episodes restart on the step after their end.
+
+    `observation` and `legal_actions` are the present ones, also after `load_state`.
+    """
+
+    def __init__(self, envs: VectorEnv, spec: TaskSpec) -> None:
+        self.spec = spec
+        self.num_envs = envs.num_envs
+        self.observation: Observation = {}
+        self.legal_actions: np.ndarray | None = None
+        self._envs = envs
+        self._flatten = flattener(envs.single_observation_space, spec.observation)
+        self._action_start = spec.action_start[0]
+        self._done = np.zeros(self.num_envs, np.bool_)
+
+    def reset(self, seed: int) -> tuple[Observation, np.ndarray | None]:
+        """Starts every environment anew, each with its own seed drawn from `seed`; see `Step` for shapes."""
+        try:
+            with quiet_gymnasium():
+                raw, info = self._envs.reset(seed=self._seeds(seed))
+            observation = self._flatten(raw)
+        except Exception as error:
+            raise TaskError(f"{self.spec.id} could not be reset: {one_line(error)}") from error
+        self._check(observation)
+        self._done = np.zeros(self.num_envs, np.bool_)
+        self.observation = observation
+        self.legal_actions = self._legal(info, self._done) if self.spec.action_masks else None
+        return self.observation, self.legal_actions
+
+    def step(self, actions: np.ndarray) -> Step:
+        """`actions`: int32[E], counted from 0."""
+        if self._action_start:
+            actions = actions + self._action_start
+        try:
+            raw, reward, terminated, truncated, info = self._envs.step(actions)
+        except (EOFError, ConnectionError) as error:
+            raise TaskError(f"{self.spec.id}: an environment's process has ended") from error
+        terminated = np.array(terminated, np.bool_)
+        is_reset = self._done
+        self._done = terminated | truncated
+        self.observation = self._flatten(raw)
+        if self.spec.action_masks:
+            self.legal_actions = self._legal(info, terminated)
+        return Step(
+            self.observation,
+            np.array(reward, np.float32),
+            terminated,
+            truncated > terminated,  # a state that ends the task has no future to bootstrap from
+            is_reset,
+            self.legal_actions,
+        )
+
+    def state(self) -> dict[str, np.ndarray] | None:
+        """All that decides the future, after a reset; None: this task does not give its state."""
+        if not states.gives_state(self._envs):
+            return None
+        state = {f"envs/{name}": value for name, value in states.read(self._envs).items()}
+        state |= {f"observation/{name}": value for name, value in self.observation.items()}
+        if self.legal_actions is not None:
+            state["legal_actions"] = self.legal_actions
+        return {**state, "done": self._done}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Goes on where `state` was taken. Raises `TaskError` if `arrays` are not this task's."""
+        self.reset(seed=0)  # makes every environment whole before its parts are replaced
+        present = self.state()
+        if present is None:
+            raise TaskError(f"{self.spec.id} does not give its state, so none can be loaded")
+        # What environments keep may change its size, so only what is kept here has a known shape.
+        wrong = sorted(
+            name
+            for name, array in present.items()
+            if name not in arrays or (not name.startswith("envs/") and array.shape != arrays[name].shape)
+        )
+        if wrong:
+            raise TaskError(f"{self.spec.id}: this state is not this task's: see {', '.join(wrong[:3])}")
+        self._done = np.array(arrays["done"])
+        self.observation = {name: np.array(arrays[f"observation/{name}"]) for name in self.observation}
+        if self.legal_actions is not None:
+            self.legal_actions = np.array(arrays["legal_actions"])
+        envs = {
+            name.removeprefix("envs/"): value for name, value in arrays.items() if name.startswith("envs/")
+        }
+        states.write(self._envs, envs, lambda index: next(iter(self.observation.values()))[index])
+
+    def render(self) -> np.ndarray | None:
+        """Environment 0 as uint8[height, width, 3]; None if the task was not made for rendering."""
+        if not isinstance(self._envs, SyncVectorEnv) or self._envs.render_mode is None:
+            return None
+        try:
+            with quiet_gymnasium():
+                picture = self._envs.envs[0].render()
+        except (DependencyNotInstalled, ImportError) as error:
+            raise TaskError(f"{self.spec.id} could not be rendered: {one_line(error)}") from error
+        return np.asarray(picture, np.uint8)
+
+    def close(self) -> None:
+        if isinstance(self._envs, AsyncVectorEnv) and not self._envs.closed:
+            with contextlib.suppress(EOFError, OSError):  # a worker that has died can't be asked to
+                self._envs.close()
+                return
+            self._envs.close(terminate=True)
+        self._envs.close()
+
+    def _seeds(self, seed: int) -> int | list[int]:
+        if not isinstance(self._envs, SyncVectorEnv | AsyncVectorEnv):
+            return seed
+        # gymnasium would count up from `seed`, so that runs with neighbouring seeds share environments.
+        words = np.random.SeedSequence(seed).generate_state(self.num_envs)
+        return [int(word) >> 1 for word in words]  # 31 bits: some environments keep a signed seed
+
+    def _check(self, observation: Observation) -> None:
+        for name, array in observation.items():
+            promised = (self.num_envs, *self.spec.observation[name].shape)
+            if array.shape != promised:
+                raise TaskError(
+                    f'{self.spec.id}: observation "{name}" has shape {array.shape[1:]}, '
+                    f"but its space says {promised[1:]}"
+                )
+
+    def _legal(self, info: Mapping[str, Any], terminated: np.ndarray) -> np.ndarray:
+        """bool[E, A] from info["action_mask"]. What follows a termination is never asked: all True there."""
+        shape = (self.num_envs, self.spec.num_actions[0])
+        rows = info.get("action_mask")
+        if rows is None and not terminated.all():
+            raise TaskError(
+                f'task.action_masks is true, but {self.spec.id} gives no info["action_mask"]'
+            )
+        legal = np.zeros(shape, np.bool_)
+        for index, row in enumerate(rows if rows is not None else ()):
+            if row is not None:  # gymnasium leaves None, or zeros, where an environment gave no mask
+                row = np.asarray(row)
+                if row.shape != shape[1:]:
+                    raise TaskError(
+                        f'{self.spec.id}: info["action_mask"] has shape {row.shape}, not {shape[1:]}'
+                    )
+                legal[index] = row
+        stuck = ~legal.any(axis=1)
+        if (stuck & ~terminated).any():
+            index = int(np.argmax(stuck & ~terminated))
+            raise TaskError(f'{self.spec.id}: info["action_mask"] of environment {index} has no legal action')
+        legal[stuck] = True
+        return legal
+
+
+def one_line(error: BaseException) -> str:
+    """"ValueError: what it said", on one line of bounded length."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= 300 else f"{text[:297]}..."

@@ -1,0 +1,208 @@
+"""`RunWatch`: what happens at intervals while a session runs: curves, checkpoints, progress, profile, stopping."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfdqn import exploration
+from tfdqn.acting.evaluator import Evaluation
+from tfdqn.metrics import JsonLines, Rate, TensorBoard
+from tfdqn.session import Session
+
+_PROGRESS_SECONDS = 0.1
+_PROFILE_SECONDS = 2.0
+
+
+class Progress(NamedTuple):
+    """How a run stands: what a progress bar shows."""
+
+    env_steps: int
+    total_env_steps: int
+    train_steps: int
+    seconds: float
+    env_steps_per_second: float
+    updates_per_second: float
+    episode_return: float | None  # mean of the recent episodes, exploration included
+    loss: float | None
+    best_return: float | None  # greedy, as evaluated
+    phase: str
+
+
+class Interval:
+    """Says when so many seconds have passed since it last said so."""
+
+    def __init__(self, seconds: float):
+        self._seconds = seconds
+        self._next = time.monotonic() + seconds
+
+    def is_due(self) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
+
+
+class RunWatch:
+    """Logs, saves, reports and decides when to stop.
+
+    Args:
+      session: what is watched.
+      tensorboard: where curves go besides `metrics.jsonl`; None: nowhere.
+      on_progress: shown at most ten times a second.
+      interrupted: whether the user has asked to stop.
+      profile: whether to record a profiler trace of the first seconds of learning.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        tensorboard: TensorBoard | None,
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+        profile: bool,
+    ):
+        self._session = session
+        self._tensorboard = tensorboard
+        self._on_progress = on_progress
+        self._interrupted = interrupted
+        self._profile = _Profile(str(session.run_dir.logs)) if profile else None
+        self._metrics = JsonLines(session.run_dir.metrics_file)
+        self._evaluations = JsonLines(session.run_dir.evaluations_file)
+        self._save_due = Interval(session.config.checkpoint.interval_seconds)
+        self._log_due = Interval(session.config.logging.interval_seconds)
+        self._show_due = Interval(_PROGRESS_SECONDS)
+        self._acting_rate, self._learning_rate = Rate(), Rate()
+        self._shown_rates = (0.0, 0.0)
+        self._seconds_before = session.counters.seconds
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of training, earlier sessions of the run included."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    def tick(self, paused: AbstractContextManager[None]) -> None:
+        """Does what is due."""
+        if self._profile is not None:
+            self._profile.tick(self._session.learner.metrics is not None)
+        if self._show_due.is_due():
+            self._on_progress(self.progress())
+        if self._log_due.is_due():
+            self._log()
+        if self._save_due.is_due():
+            with paused:
+                self._session.save(self.seconds)
+
+    def evaluated(self, evaluation: Evaluation) -> None:
+        """Writes an evaluation where curves are drawn from."""
+        env_steps = self._session.actor.env_steps
+        scores = evaluation.scores
+        self._evaluations.write(
+            {
+                "env_steps": env_steps,
+                "train_steps": evaluation.train_steps,
+                "seconds": round(self.seconds, 3),
+                "mean_return": scores.mean_return,
+                "std_return": scores.std_return,
+                "mean_length": scores.mean_length,
+                "episodes": scores.episodes,
+                "is_best": evaluation.is_best,
+            }
+        )
+        if self._tensorboard is not None:
+            values = {"evaluation/return": scores.mean_return, "evaluation/length": scores.mean_length}
+            self._tensorboard.scalars(values, env_steps)
+
+    def reason_to_stop(self) -> str | None:
+        """The user's wish, or what the configuration says."""
+        return "interrupted" if self._interrupted() else self._session.reason_to_stop()
+
+    def progress(self, phase: str | None = None) -> Progress:
+        """How the run stands now."""
+        session = self._session
+        learner = session.learner.metrics
+        if phase is None:
+            phase = "filling replay" if session.ratio.updates_owed() <= 0 and learner is None else "learning"
+        return Progress(
+            env_steps=session.actor.env_steps,
+            total_env_steps=session.config.stop.env_steps,
+            train_steps=session.learner.train_steps,
+            seconds=self.seconds,
+            env_steps_per_second=self._shown_rates[0],
+            updates_per_second=self._shown_rates[1],
+            episode_return=session.actor.statistics.recent_return,
+            loss=None if learner is None else learner.loss,
+            best_return=session.evaluator.best_return,
+            phase=phase,
+        )
+
+    def close(self) -> None:
+        """Flushes and closes the sinks."""
+        if self._profile is not None:
+            self._profile.end()
+        self._metrics.close()
+        self._evaluations.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+
+    def _log(self) -> None:
+        session = self._session
+        env_steps, train_steps = session.actor.env_steps, session.learner.train_steps
+        self._shown_rates = (
+            self._acting_rate.read(self.seconds, env_steps),
+            self._learning_rate.read(self.seconds, train_steps),
+        )
+        values = self._curves(env_steps, train_steps)
+        counters = {"env_steps": env_steps, "train_steps": train_steps, "seconds": round(self.seconds, 3)}
+        named = {name.split("/")[-1]: value for name, value in values.items()}
+        self._metrics.write({**counters, **named})
+        if self._tensorboard is not None:
+            self._tensorboard.scalars(values, env_steps)
+
+    def _curves(self, env_steps: int, train_steps: int) -> dict[str, float]:
+        """Every scalar that there is to draw now, by its TensorBoard name."""
+        session, config = self._session, self._session.config
+        transitions = session.ratio.transitions
+        sampled = train_steps * config.learner.batch_size
+        kind = "epsilon" if hasattr(config.exploration, "ladder_alpha") else "temperature"
+        values: dict[str, float | None] = {
+            "acting/episode_return": session.actor.statistics.recent_return,
+            "acting/episode_length": session.actor.statistics.recent_length,
+            f"acting/{kind}": exploration.scheduled(config.exploration, env_steps),
+            "acting/env_steps_per_second": self._shown_rates[0],
+            "acting/weights_age_train_steps": train_steps - session.actor.weights_version,
+            "learning/updates_per_second": self._shown_rates[1],
+            "replay/transitions": min(transitions, config.replay.capacity),
+            "replay/samples_per_insert": sampled / transitions if transitions else None,
+            "learning/target_updates": train_steps // config.agent.target_update_period_train_steps,
+        }
+        if session.learner.metrics is not None:
+            values |= {f"learning/{k}": v for k, v in session.learner.metrics._asdict().items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class _Profile:
+    """A TensorFlow profiler trace of the first seconds of learning, where TensorBoard looks for it."""
+
+    def __init__(self, logs: str):
+        self._logs = logs
+        self._ends: float | None = None
+        self._done = False
+
+    def tick(self, is_learning: bool) -> None:
+        if self._done or not is_learning:
+            return
+        if self._ends is None:
+            tf.profiler.experimental.start(self._logs)
+            self._ends = time.monotonic() + _PROFILE_SECONDS
+        elif time.monotonic() >= self._ends:
+            self.end()
+
+    def end(self) -> None:
+        if self._ends is not None and not self._done:
+            tf.profiler.experimental.stop()
+            self._done = True
