@@ -1,6 +1,6 @@
 """Small gymnasium tasks with known answers or known misbehaviour, for tests."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -57,9 +57,9 @@ class Catch(gymnasium.Env):
     """
 
     ROWS, COLUMNS = 10, 5
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(self, pixels: bool = False, render_mode: str | None = None) -> None:
-        self.metadata = {"render_modes": ["rgb_array"]}
         self.render_mode = render_mode
         self._pixels = pixels
         self.action_space = spaces.Discrete(3)
@@ -173,7 +173,8 @@ class Counter(gymnasium.Env):
         ended, spoilt = self._count == self._ends_at, self._nan and self._count >= self._nan_from
         observation = np.full(1, np.nan if spoilt and self._nan == "observation" else self._count)
         reward = np.nan if spoilt and self._nan == "reward" else 1.0
-        return observation, reward, ended and "terminated" in self._how, ended and "truncated" in self._how, {}
+        terminated, truncated = (ended and way in self._how for way in ("terminated", "truncated"))
+        return observation, reward, terminated, truncated, {}
 
 
 class Nested(gymnasium.Env):

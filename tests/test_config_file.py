@@ -331,3 +331,19 @@ def test_another_kind_is_one_difference() -> None:
 
 def test_true_in_place_of_1_is_a_difference() -> None:
     assert differences(Config(task=Task(kwargs={"x": 1})), Config(task=Task(kwargs={"x": True})))
+
+
+def test_a_line_break_in_an_override_adds_no_key() -> None:
+    config = from_mapping({}, ["task.kwargs.name=3\nseed = 9"])
+    assert config == Config(task=Task(kwargs={"name": "3\nseed = 9"}))
+
+
+def test_the_callers_mapping_stays_as_it_was() -> None:
+    values = {"agent": {"n_step": 2}}
+    from_mapping(values, ["agent.n_step=3"])
+    assert values == {"agent": {"n_step": 2}}
+
+
+def test_bytes_of_a_command_line_that_are_no_text_are_refused() -> None:
+    assert problem({}, "task.id=\udcff") == 'override: task.id = "\\udcff": must be valid Unicode'
+    assert "must be text" in problem({}, "task.kwargs.\udcff=3")

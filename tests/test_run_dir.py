@@ -28,9 +28,9 @@ import os, sys, time
 from tfdqn.config import Config
 from tfdqn.run_dir import RunDir
 with RunDir(sys.argv[1]).claim(Config()):
-    child = os.fork() if sys.argv[2] == "forks" else -1
-    if child:
-        print(child, flush=True)
+    child = os.fork() if sys.argv[2] == "forks" else 0
+    if not child:
+        print(os.getpid(), flush=True)
     time.sleep(60)
 """
 
@@ -73,7 +73,8 @@ def test_another_configuration_is_refused_with_its_differences_and_changes_nothi
         pass
     assert str(caught.value) == (
         f"{run.path} belongs to another configuration: seed: 1 in the run, 2 now; "
-        "agent.n_step: 1 in the run, 3 now; choose another --run-dir, or give the run's own values to resume it"
+        "agent.n_step: 1 in the run, 3 now; choose another --run-dir, "
+        "or give the run's own values to resume it"
     )
     assert contents(run.path) == before | {"lock": contents(run.path)["lock"]}
 

@@ -58,7 +58,6 @@ def train(
     """Learn a task; on an existing run, resume it."""
     require_supported_platform()
     from tfdqn import config_file, terminal
-    from tfdqn.run_dir import RunDir
 
     resolved = config_file.load(config, overrides or ())
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
@@ -66,8 +65,10 @@ def train(
         # Its import is most of the start: the bar is there before it.
         from tfdqn import experiment
 
-        summary = experiment.train(resolved, path, on_progress=progress.show, profile=profile)
-    terminal.print_summary(summary, RunDir(path))
+        summary = experiment.train(
+            resolved, path, on_progress=progress.show, say=progress.say, profile=profile
+        )
+    terminal.print_summary(summary)
     if summary.status == "interrupted":
         command = ["tfdqn", "train", str(config), *(overrides or ()), "--run-dir", str(path)]
         typer.echo(f"Saved. To resume: {shlex.join(command)}")
@@ -153,7 +154,7 @@ def plot(
 def export(run: Run, checkpoint: Checkpoint = Which.best) -> None:
     """Write a run's policy as a SavedModel, and print where."""
     require_supported_platform()
-    from tfdqn.export.from_run import export_run
+    from tfdqn.export import export_run
 
     typer.echo(export_run(run, checkpoint.value))
 

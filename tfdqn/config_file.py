@@ -144,7 +144,7 @@ def _toml(value: Any) -> Item:
     if isinstance(value, Mapping):
         table = tomlkit.inline_table()
         for key, each in value.items():
-            table.append(tomlkit.key(key), _toml(each))
+            table.append(key, _toml(each))
         return table
     if isinstance(value, list | tuple):
         array = tomlkit.array()

@@ -13,10 +13,11 @@ from msgspec import Struct
 from threadpoolctl import threadpool_limits
 
 from tfdqn import config_file, export, loops, report
-from tfdqn.acting.evaluator import EpisodeScores, load_best
 from tfdqn.config import Config, NatureCNN
 from tfdqn.metrics import TensorBoard
+from tfdqn.native_log import native_output_to
 from tfdqn.run_dir import RunDir, write_atomically
+from tfdqn.saved_policy import EpisodeScores, load_best
 from tfdqn.session import Session
 from tfdqn.watch import Progress, RunWatch
 
@@ -62,6 +63,7 @@ def train(
     show = on_progress or (lambda progress: None)
     with ExitStack() as stack:
         stack.enter_context(run.claim(config))
+        stack.enter_context(native_output_to(run.native_log))
         _use_threads(config)
         stack.enter_context(threadpool_limits(1, "blas"))
         interrupted = stack.enter_context(_interruptions())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
-from tfdqn.acting.evaluator import Evaluation
+from tfdqn.saved_policy import Evaluation
 from tfdqn.session import Session
 from tfdqn.threads import Gate, Worker, raise_first_error, running
 
@@ -68,10 +68,17 @@ def overlap(session: Session, watch: Watch) -> str:
 
     gate = Gate()
     workers = [Worker("actor", act, gate), Worker("learner", learn, gate), Worker("evaluator", evaluate)]
+
+    @contextmanager
+    def paused() -> Iterator[None]:
+        with gate.closed():
+            raise_first_error(workers)  # what a failed worker leaves must not be saved
+            yield
+
     with _eager_threads(), running(workers):
         while (reason := watch.reason_to_stop()) is None:
             raise_first_error(workers)
-            watch.tick(gate.closed())
+            watch.tick(paused())
             time.sleep(_POLL_SECONDS)
     return reason
 

@@ -52,6 +52,7 @@ class RunDir:
         self.learning_curve = self.path / "learning_curve.png"
         self.summary_file = self.path / "summary.json"
         self.scratch = self.path / ".scratch"  # of the process that holds the claim; emptied when it begins
+        self.native_log = self.path / "native.log"  # what C++ libraries print
         self.videos = self.path / "videos"
 
     @contextmanager

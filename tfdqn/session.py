@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from tfdqn.acting.actor import Actor
-from tfdqn.acting.evaluator import Evaluation, Evaluator
+from tfdqn.acting.evaluator import Evaluator
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.agents import DqnAgent
 from tfdqn.checkpoints import Checkpoints, Counters, Generation
@@ -24,6 +24,7 @@ from tfdqn.randomness import derived_seed, stream
 from tfdqn.replay import make_replay
 from tfdqn.replay_ratio import ReplayRatio
 from tfdqn.run_dir import RunDir
+from tfdqn.saved_policy import Evaluation
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.variables import VariableClient, VariablePublisher, WeightsBoard

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfdqn import exploration
-from tfdqn.acting.evaluator import Evaluation
 from tfdqn.metrics import JsonLines, Rate, TensorBoard
+from tfdqn.saved_policy import Evaluation
 from tfdqn.session import Session
 
 _PROGRESS_SECONDS = 0.1

@@ -96,7 +96,9 @@ def naive_transitions(taken: list[Taken], n: int, discount: float) -> list[dict[
 
 def multiset(transitions: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """The transitions in an order that depends on nothing but their content."""
-    return sorted(tuple((name, np.asarray(row[name]).tobytes()) for name in sorted(row)) for row in transitions)
+    return sorted(
+        tuple((name, np.asarray(row[name]).tobytes()) for name in sorted(row)) for row in transitions
+    )
 
 
 def _transition(

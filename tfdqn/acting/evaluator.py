@@ -1,36 +1,15 @@
 """Greedy episodes on environments of their own, and the `Evaluator` that owns 'best'."""
 
-import zipfile
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
-from msgspec import Struct
 
 from tfdqn.acting.policy import Policy
-from tfdqn.checkpoints import load_arrays, save_arrays
 from tfdqn.config import Config
-from tfdqn.errors import CheckpointError
 from tfdqn.randomness import derived_seed, stream
-from tfdqn.run_dir import write_atomically
+from tfdqn.saved_policy import EpisodeScores, Evaluation, load_best, save_best, scores
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.variables import VariableClient, Weights
-
-_RECORD = "evaluation"
-
-
-class EpisodeScores(Struct, frozen=True, kw_only=True):
-    """Statistics of finished greedy episodes. Returns are undiscounted sums of the task's own rewards."""
-
-    episodes: int
-    mean_return: float
-    std_return: float
-    median_return: float
-    ci_low: float  # of the mean: 95 % percentile bootstrap
-    ci_high: float
-    mean_length: float  # environment steps
-
 
 def play_episodes(
     task: BatchedTask, policy: Policy, weights: Weights, episodes: int, seed: int, on_frame=None
@@ -63,29 +42,6 @@ def play_episodes(
         running_return[done], running_length[done] = 0, 0
         observation, legal_actions = step.observation, step.legal_actions
     return np.array(returns), np.array(lengths)
-
-
-def scores(returns: np.ndarray, lengths: np.ndarray, seed: int = 0) -> EpisodeScores:
-    """Mean, standard deviation, median and a bootstrap interval of episodes' returns."""
-    resampled = stream(seed, "bootstrap").choice(returns, (2000, len(returns))).mean(axis=1)
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return EpisodeScores(
-        episodes=len(returns),
-        mean_return=float(returns.mean()),
-        std_return=float(returns.std()),
-        median_return=float(np.median(returns)),
-        ci_low=float(low),
-        ci_high=float(high),
-        mean_length=float(lengths.mean()),
-    )
-
-
-class Evaluation(Struct, frozen=True, kw_only=True):
-    """One evaluation during training."""
-
-    train_steps: int  # of the weights evaluated
-    scores: EpisodeScores
-    is_best: bool
 
 
 class Evaluator:
@@ -131,12 +87,9 @@ class Evaluator:
         return scores(*self._play(weights, self._settings.final_episodes, "final evaluation", 0))
 
     def save_best(self, path: Path, evaluation: Evaluation) -> None:
-        """Keeps the best weights and what they scored in one file, and the scores beside it for people."""
+        """Writes the best weights and what they scored."""
         assert self.best_weights is not None
-        record = msgspec.json.encode(evaluation)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_arrays(path, {**self.best_weights, _RECORD: np.frombuffer(record, np.uint8)})
-        write_atomically(path.with_name("evaluation.json"), msgspec.json.format(record, indent=2))
+        save_best(path, self.best_weights, evaluation)
 
     def load_best(self, path: Path) -> None:
         """Takes up the best that an earlier session kept, if there is one."""
@@ -147,18 +100,9 @@ class Evaluator:
     def close(self) -> None:
         self._task.close()
 
-    def _play(self, weights: Weights, episodes: int, name: str, index: int) -> Any:
+    def _play(self, weights: Weights, episodes: int, name: str, index: int) -> tuple[np.ndarray, np.ndarray]:
         seed = derived_seed(self._seed, name, index)
         return play_episodes(self._task, self._policy, weights, episodes, seed)
 
     def _beats_best(self, returns: np.ndarray) -> bool:
         return self.best_return is None or float(returns.mean()) > self.best_return
-
-
-def load_best(path: Path) -> tuple[dict[str, np.ndarray], Evaluation]:
-    """The best policy's weights by canonical name, and what they scored. Raises CheckpointError if damaged."""
-    try:
-        arrays = load_arrays(path)
-        return arrays, msgspec.json.decode(arrays.pop(_RECORD).tobytes(), type=Evaluation)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
-        raise CheckpointError(f"{path}: the best policy's file is missing or damaged ({error})") from error

@@ -1,14 +1,10 @@
 """`export_run`: a run's best or latest weights → the next version under its `exports/`."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
-import numpy as np
 
-from tfdqn.errors import CheckpointError
 from tfdqn.export.saved_model import export_policy
 from tfdqn.run_dir import RunDir
 
@@ -22,10 +18,11 @@ def export_run(run_dir: str | Path, checkpoint: Literal["best", "latest"] = "bes
     """
     # Here, so that `load_policy` works where TF-Agents is not installed.
     from tfdqn.networks import q_network
+    from tfdqn.saved_policy import load_policy_weights
 
     run = RunDir(run_dir)
     config, task_spec = run.config(), run.task_spec()
-    weights, card = _WEIGHTS[checkpoint](run)
+    weights, card = load_policy_weights(run, checkpoint)
     network = q_network(config.network, task_spec, seed=config.seed)
     network.create_variables()
     network.load_named_weights(weights)

@@ -20,7 +20,7 @@ from tfdqn.task_spec import TaskSpec
 
 _COLUMN = "rows"
 _BLOCKS_BETWEEN_CHECKS = 16
-_MAX_BLOCKS_PENDING = 64
+_MAX_BLOCKS_PENDING = 16  # Reverb complains aloud from 50
 
 
 class BlockItems:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from tfdqn.tasks.batched import Observation, Step
 
 _FRAMES, _ROW = "frames", "row"
-_MAX_CHUNK_FRAMES = 4  # frames compressed together: longer saves memory, shorter makes sampling cheaper
+_MAX_CHUNK_FRAMES = 4  # frames compressed together, which an item then keeps in memory together
 _STEPS_BETWEEN_CHECKS = 16
-_MAX_ITEMS_PENDING = 64
+_MAX_ITEMS_PENDING = 16  # of one environment; Reverb complains aloud from 50
 
 
 class FrameItems:
@@ -124,9 +124,8 @@ class FrameWriter:
         self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step
     ) -> int:
         """Takes one step of all environments; returns how many transitions it finished."""
-        finished = self._windows.write(
-            self._place(self._time), legal_actions, actions, step._replace(observation=self._place(self._time + 1))
-        )
+        here, there = self._place(self._time), self._place(self._time + 1)
+        finished = self._windows.write(here, legal_actions, actions, step._replace(observation=there))
         self._time += 1
         before, after = observation[self._key], step.observation[self._key]
         with self._lock:

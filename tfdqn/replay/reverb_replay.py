@@ -45,7 +45,7 @@ class ItemKind(Protocol):
 
 
 class ReverbReplay:
-    """Transitions in whole items: capacity is rounded down to them, the minimum size up (as far as it fits)."""
+    """Transitions in whole items: the capacity is rounded down to them, the minimum size up, if it fits."""
 
     def __init__(self, config: Config, task_spec: TaskSpec, workspace: Path | None = None):
         kinds: dict[str, type[BlockItems] | type[FrameItems]] = {"block": BlockItems, "frames": FrameItems}
@@ -73,9 +73,8 @@ class ReverbReplay:
         """
         num_items, rest = divmod(num_transitions, self._kind.transitions_per_item)
         if rest:
-            raise ConfigError(
-                f"replay.block_size {self._kind.transitions_per_item} doesn't divide a batch of {num_transitions}"
-            )
+            size = self._kind.transitions_per_item
+            raise ConfigError(f"replay.block_size {size} doesn't divide a batch of {num_transitions}")
         self._sampled = True
         next_items = item_sampler(self._server.address, self._kind.signature, num_items)
         return lambda: Sample(self._kind.decode(next_items()), None, None)

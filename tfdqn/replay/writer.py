@@ -17,9 +17,9 @@ class NStepWriter:
     """Finishes (o_t, a_t, R, discount, o_{t+k}), k <= n: R = Σ_{i<k} γ^i r_{t+i}, discount = γ^k, or 0.
 
     Each environment has up to n open windows, one per recent step, in a ring of n slots. A window closes when
-    n rewards are in it or its episode ends; the discount is 0 where the episode terminated, and stays γ^k where
-    it was truncated: o_{t+k} is then the true last observation. Rows that only carry a reset open no window,
-    and drop whatever an abandoned episode left open.
+    n rewards are in it or its episode ends; the discount is 0 where the episode terminated, and stays γ^k
+    where it was truncated: o_{t+k} is then the true last observation. Rows that only carry a reset open no
+    window, and drop whatever an abandoned episode left open.
 
     `insert` takes uint8[N, row_bytes], each environment's oldest transition first, and must copy it.
     """
@@ -56,12 +56,10 @@ class NStepWriter:
         self._returns += self._weights[self._newest] * step.reward
         oldest = (self._newest + 1) % self._n
         ended = (step.terminated | step.truncated) & ~step.is_reset
-        if self._n > 1 and ended.any():
-            slots, envs = self._closing(oldest, ended)
-        else:
-            slots, envs = oldest, _true_indices(self._is_open[oldest])
         self._newest = oldest
-        return self._close_windows(slots, envs, oldest, step)
+        if self._n > 1 and ended.any():
+            return self._close_windows(*self._closing(oldest, ended), oldest, step)
+        return self._close_windows(oldest, _true_indices(self._is_open[oldest]), oldest, step)
 
     def state(self) -> dict[str, np.ndarray]:
         """The open windows."""
@@ -69,7 +67,7 @@ class NStepWriter:
             "windows": self._codec.to_bytes(self._windows.reshape(-1)).copy(),
             "returns": self._returns.copy(),
             "is_open": self._is_open.copy(),
-            "newest": np.int64(self._newest)[None],
+            "newest": np.array([self._newest]),
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:

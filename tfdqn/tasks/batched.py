@@ -118,7 +118,7 @@ class BatchedTask:
             return None
         try:
             with quiet_gymnasium():
-                picture = self._envs.envs[0].render()
+                picture: Any = self._envs.envs[0].render()
         except (DependencyNotInstalled, ImportError) as error:
             raise TaskError(f"{self.spec.id} could not be rendered: {one_line(error)}") from error
         return np.asarray(picture, np.uint8)
@@ -131,7 +131,7 @@ class BatchedTask:
             self._envs.close(terminate=True)
         self._envs.close()
 
-    def _seeds(self, seed: int) -> int | list[int]:
+    def _seeds(self, seed: int) -> Any:
         if not isinstance(self._envs, SyncVectorEnv | AsyncVectorEnv):
             return seed
         # gymnasium would count up from `seed`, so that runs with neighbouring seeds share environments.

@@ -191,13 +191,7 @@ def _probe(recipe: Recipe) -> Any:
     if env_spec.entry_point is None:
         raise TaskError(f"{env_spec.id} registers no single environment, only a vector version")
     try:
-        unknown = vectors.unknown_kwargs(env_spec.entry_point, recipe.kwargs)
-        if unknown:
-            taken = vectors.constructor_parameters(env_spec.entry_point) or []
-            raise TaskError(
-                f"task.kwargs: {env_spec.id} takes no {', '.join(sorted(unknown))}; "
-                f"it takes {', '.join(taken) if taken else 'none'}"
-            )
+        _check_kwargs(recipe)
         env = vectors.make_single(recipe)
     except TaskError:
         raise
@@ -206,9 +200,28 @@ def _probe(recipe: Recipe) -> Any:
     modes = env.metadata.get("render_modes") or ()
     if recipe.render_mode is not None and recipe.render_mode not in modes:
         env.close()
-        offered = ", ".join(modes) or "none"
-        raise TaskError(f"{env_spec.id} can't be rendered as {recipe.render_mode}; it offers {offered}")
+        raise _cannot_be_rendered(recipe, ", ".join(modes))
     return env
+
+
+def _check_kwargs(recipe: Recipe) -> None:
+    """Before the constructor is called, whose own complaint would not say what it does take."""
+    entry_point = recipe.env_spec.entry_point
+    unknown = vectors.unknown_kwargs(entry_point, recipe.kwargs)
+    if unknown:
+        taken = vectors.constructor_parameters(entry_point) or ["none"]
+        raise TaskError(
+            f"task.kwargs: {recipe.env_spec.id} takes no {', '.join(sorted(unknown))}; "
+            f"it takes {', '.join(taken)}"
+        )
+    if recipe.render_mode and vectors.unknown_kwargs(entry_point, {"render_mode": recipe.render_mode}):
+        raise _cannot_be_rendered(recipe, "")
+
+
+def _cannot_be_rendered(recipe: Recipe, modes: str) -> TaskError:
+    return TaskError(
+        f"{recipe.env_spec.id} can't be rendered as {recipe.render_mode}; it offers {modes or 'none'}"
+    )
 
 
 def _cannot_be_made(recipe: Recipe, error: Exception) -> TaskError:

@@ -55,7 +55,9 @@ def discrete_actions(space: Space[Any]) -> tuple[int, int]:
     """(number of actions, first action) of a Discrete space; raises `TaskError` for any other."""
     if not isinstance(space, spaces.Discrete):
         raise TaskError(f"actions are {_show(space)}, but only Discrete actions can be learned")
-    return int(space.n), int(space.start)
+    count: Any = space.n
+    start: Any = space.start
+    return int(count), int(start)
 
 
 def _leaves(
@@ -84,9 +86,9 @@ def _dict_name(prefix: str, key: Any) -> str:
 
 def _array_spec(name: str, space: Space[Any]) -> ArraySpec:
     if isinstance(space, spaces.Discrete):
-        return _categorical(name, space, np.array(space.start), np.array(space.n))
+        return _categorical(name, space, space.start, space.n)
     if isinstance(space, spaces.MultiDiscrete):
-        return _categorical(name, space, np.asarray(space.start), np.asarray(space.nvec))
+        return _categorical(name, space, space.start, space.nvec)
     if isinstance(space, spaces.MultiBinary):
         return ArraySpec(shape=_shape(name, space), dtype="int8", low=(0.0,), high=(1.0,))
     if isinstance(space, spaces.Box):
@@ -94,10 +96,10 @@ def _array_spec(name: str, space: Space[Any]) -> ArraySpec:
     _refuse(name, space, f"this kind of space has no fixed arrays; {ALLOWED_OBSERVATIONS}")
 
 
-def _categorical(name: str, space: Space[Any], start: np.ndarray, count: np.ndarray) -> ArraySpec:
+def _categorical(name: str, space: Space[Any], start: Any, count: Any) -> ArraySpec:
     """Integers start … start + count - 1; where elements differ, the range that covers them all."""
     shape = _shape(name, space)
-    first, end = int(start.min()), int((start + count).max())
+    first, end = int(np.min(start)), int(np.max(start + count))
     if first < INT32.min or end > INT32.max or end - first > MAX_CATEGORIES:
         _refuse(name, space, f"at most {MAX_CATEGORIES:,} categories that fit int32 are allowed")
     return ArraySpec(shape=shape, dtype="int32", categories=end - first, start=first)

@@ -1,4 +1,4 @@
-"""The exact state of the tasks that can give it, as arrays: what a resumed run needs to repeat bit for bit."""
+"""The exact state of the tasks that can give it, as arrays, so that a resumed run repeats bit for bit."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -53,13 +53,16 @@ def write(envs: VectorEnv, state: Mapping[str, np.ndarray], frames: Callable[[in
         _write_core(envs, state)
         return
     envs._autoreset_envs = np.array(state["autoreset"])
+    by_env: dict[str, State] = {}
+    for name, value in state.items():
+        index_text, _, part = name.partition("/")
+        by_env.setdefault(index_text, {})[part] = value
     for index, env in enumerate(envs.envs):
-        prefix = f"{index}/"
-        own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        own = by_env[str(index)]
         _write_core(env.unwrapped, own)
         for wrapper in _wrappers(env):
             if isinstance(wrapper, TimeLimit):
-                wrapper._elapsed_steps = int(own["elapsed_steps"])
+                wrapper._elapsed_steps = int(own["elapsed_steps"])  # type: ignore[assignment]
             elif isinstance(wrapper, FrameStackObservation):
                 wrapper.obs_queue.extend(frames(index))
 

@@ -75,8 +75,8 @@ def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
     makers: list[Callable[[], gymnasium.Env]] = [functools.partial(make_single, recipe)] * num_envs
     # BatchedTask copies observations once, so gymnasium need not.
     if vectorization == "async":
-        # A fork server's children hold neither TensorFlow's threads and locks nor each other's pipes:
-        # when this process is killed, each of them reads the end of its pipe and goes too.
+        # A fork server's children inherit neither this process's signal handlers nor the locks that
+        # TensorFlow's threads may hold; when this process is killed, they read the end of a pipe and go.
         return AsyncVectorEnv(makers, copy=False, context="forkserver")
     return SyncVectorEnv(makers, copy=False)
 

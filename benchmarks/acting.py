@@ -1,0 +1,68 @@
+"""Environment and acting: environment steps/s of a task alone, and with the policy and the n-step writer.
+
+    python -m benchmarks.acting [--task CartPole-v1] [--num-envs 32]
+"""
+
+import argparse
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
+from benchmarks.measure import rates_in_turn, report, use_one_thread
+from tfdqn.acting.actor import Actor
+from tfdqn.acting.policy import Policy, tensorflow_q_function
+from tfdqn.config import Config, Task
+from tfdqn.networks import numpy_q_function, q_network
+from tfdqn.randomness import stream
+from tfdqn.replay.codec import TransitionCodec
+from tfdqn.replay.writer import NStepWriter
+from tfdqn.tasks.registry import make_task
+from tfdqn.variables import VariableClient, VariablePublisher, WeightsBoard
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", default="CartPole-v1")
+    parser.add_argument("--num-envs", type=int, default=32)
+    options = parser.parse_args()
+    use_one_thread()
+    config = Config(task=Task(id=options.task, num_envs=options.num_envs))
+
+    alone = make_task(config.task)
+    alone.reset(0)
+    actions = np.zeros(options.num_envs, np.int32)
+    spec = alone.spec
+    q_functions = {
+        "acting with TensorFlow": tensorflow_q_function(config.network, spec),
+        "acting with NumPy": numpy_q_function(config.network, spec),
+    }
+    works = {"task alone": (lambda: alone.step(actions), options.num_envs)}
+    for name, q_function in q_functions.items():
+        if q_function is not None:
+            works[name] = (_actor(config, q_function).step, options.num_envs)
+    with threadpool_limits(1, "blas"):
+        rates = rates_in_turn(works)
+    report(
+        "acting",
+        {"task": options.task, "num_envs": options.num_envs},
+        {f"{name}, env steps/s": rate.per_second for name, rate in rates.items()},
+    )
+
+
+def _actor(config: Config, q_function) -> Actor:
+    task = make_task(config.task)
+    board = WeightsBoard()
+    network = q_network(config.network, task.spec, seed=0)
+    network.create_variables()
+    VariablePublisher(network.named_weights(), board).publish(0)
+    codec = TransitionCodec(task.spec)
+    writer = NStepWriter(codec, task.num_envs, 1, config.agent.discount, insert=lambda rows: None)
+    policy = Policy(q_function, config.exploration, task.num_envs)
+    actor = Actor(task, policy, VariableClient(board), writer, stream(0, "exploration"))
+    actor.reset(0)
+    return actor
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Timing and reporting for the benchmarks: medians over rounds, wall and CPU time, the machine beside the figures."""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+
+class Rate(NamedTuple):
+    """Units of work per second of wall time and per second of this process's CPU time: medians over rounds."""
+
+    per_second: float
+    per_cpu_second: float
+
+
+def rate(work: Callable[[], object], units_per_call: float, *, seconds: float = 1.0, rounds: int = 5) -> Rate:
+    """Repeats `work` for about `seconds` in each of `rounds` rounds, after one call to warm up."""
+    work()
+    return _median([_round(work, units_per_call, seconds) for _ in range(rounds)])
+
+
+def rates_in_turn(
+    works: Mapping[str, tuple[Callable[[], object], float]], *, seconds: float = 1.0, rounds: int = 5
+) -> dict[str, Rate]:
+    """`rate` of several (work, units per call), round by round in turn, so that a noisy machine spoils none alone."""
+    for work, _ in works.values():
+        work()
+    measured: dict[str, list[Rate]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, (work, units_per_call) in works.items():
+            measured[name].append(_round(work, units_per_call, seconds))
+    return {name: _median(rates) for name, rates in measured.items()}
+
+
+def use_one_thread() -> None:
+    """TensorFlow on one core, as a single process of tfdqn trains small networks."""
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
+def report(benchmark: str, settings: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+    """Prints one JSON object."""
+    machine = {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+    rounded = json.loads(json.dumps(results), parse_float=lambda text: float(f"{float(text):.4g}"))
+    print(json.dumps({"benchmark": benchmark, "machine": machine, **settings, "results": rounded}, indent=2))
+
+
+def _round(work: Callable[[], object], units_per_call: float, seconds: float) -> Rate:
+    calls, wall, cpu = 0, time.perf_counter(), time.process_time()
+    while (elapsed := time.perf_counter() - wall) < seconds:
+        work()
+        calls += 1
+    elapsed, used = time.perf_counter() - wall, time.process_time() - cpu
+    return Rate(calls * units_per_call / elapsed, calls * units_per_call / max(used, 1e-9))
+
+
+def _median(rates: list[Rate]) -> Rate:
+    return Rate(*(statistics.median(values) for values in zip(*rates, strict=True)))
+
+
+def _processor() -> str:
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return names[0] if names else platform.processor()

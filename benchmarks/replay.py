@@ -1,0 +1,77 @@
+"""Replay: transitions/s written and sampled, for each backend and several block sizes.
+
+    python -m benchmarks.replay [--batch-size 128] [--updates-per-call 50]
+"""
+
+import argparse
+
+import numpy as np
+import tensorflow as tf
+
+import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
+from benchmarks.measure import rate, report, use_one_thread
+from tfdqn.config import Agent, Config, Learner
+from tfdqn.config import Replay as ReplayConfig
+from tfdqn.replay import make_replay
+from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks.batched import Step
+
+CARTPOLE = TaskSpec(
+    id="CartPole-v1",
+    observation={"observation": ArraySpec(shape=(4,), dtype="float32")},
+    num_actions=(2,),
+    action_start=(0,),
+)
+NUM_ENVS = 32
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--updates-per-call", type=int, default=50)
+    options = parser.parse_args()
+    use_one_thread()
+    results = {}
+    for backend, block_size in (("reverb", 1), ("reverb", 16), ("reverb", 32), ("in_graph", 1)):
+        inserted, sampled = _measure(backend, block_size, options.batch_size * options.updates_per_call)
+        name = backend if backend == "in_graph" else f"{backend}, blocks of {block_size}"
+        results[name] = {"inserted/s": inserted, "sampled/s": sampled}
+    report(
+        "replay",
+        {"batch_size": options.batch_size, "updates_per_call": options.updates_per_call},
+        results,
+    )
+
+
+def _measure(backend: str, block_size: int, num_transitions: int) -> tuple[float, float]:
+    config = Config(
+        agent=Agent(n_step=1),
+        learner=Learner(batch_size=128),
+        replay=ReplayConfig(backend=backend, block_size=block_size, capacity=20_000, min_size=10_000),  # type: ignore[arg-type]
+    )
+    replay = make_replay(config, CARTPOLE)
+    writer = replay.writer(NUM_ENVS)
+    observation = {"observation": np.ones((NUM_ENVS, 4), np.float32)}
+    nowhere = np.zeros(NUM_ENVS, bool)
+    step = Step(observation, np.ones(NUM_ENVS, np.float32), nowhere, nowhere, nowhere, None)
+    actions = np.zeros(NUM_ENVS, np.int32)
+
+    def write() -> None:
+        for _ in range(100):
+            writer.write(observation, None, actions, step)
+
+    inserted = rate(write, 100 * NUM_ENVS)
+    while replay.size() < replay.min_size:
+        write()
+    sampler = replay.sampler(num_transitions)
+    # The sum keeps TensorFlow from leaving out the decoding.
+    sample = tf.function(
+        lambda: tf.reduce_sum(sampler().transition.next_time_step.reward), autograph=False
+    )
+    sampled = rate(sample, num_transitions)
+    replay.close()
+    return inserted.per_second, sampled.per_second
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Learner updates/s of a Q-network, tfdqn's ways beside TF-Agents' own and plain TensorFlow, in one run.
+
+    python -m benchmarks.updates [--network mlp|nature_cnn] [--kind dqn|double_dqn] [--batch-size N]
+
+Every way makes the same updates (Adam, squared loss, no clipping, hard target copies) on batches drawn from the
+same table in the graph, on one thread. The figures to compare are the ratios.
+"""
+
+import argparse
+
+import numpy as np
+import tensorflow as tf
+
+import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
+from benchmarks.measure import rates_in_turn, report, use_one_thread
+from tfdqn.agents import DqnAgent
+from tfdqn.config import MLP, Agent, Config, Learner, NatureCNN
+from tfdqn.learning.synchronous import SynchronousUpdates
+from tfdqn.learning.train_step import TrainStep
+from tfdqn.replay.codec import TransitionCodec
+from tfdqn.replay.items import Sample
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+TABLE_SIZE = 2_000
+SHAPES = {"mlp": ((4,), "float32", 1, 2), "nature_cnn": ((4, 84, 84), "uint8", 4, 6)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", choices=SHAPES, default="mlp")
+    parser.add_argument("--kind", choices=("dqn", "double_dqn"), default="dqn")
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--updates-per-call", type=int)
+    options = parser.parse_args()
+    is_cnn = options.network == "nature_cnn"
+    batch_size = options.batch_size or (32 if is_cnn else 128)
+    updates = options.updates_per_call or (4 if is_cnn else 50)
+    use_one_thread()
+    ways = {
+        "plain TensorFlow": (_plain(options, batch_size, updates), updates),
+        "TF-Agents, one call per update": (_tf_agents(options, batch_size), 1),
+        "tfdqn, one update per call": (_tfdqn(options, batch_size, 1, "off"), 1),
+        "tfdqn": (_tfdqn(options, batch_size, updates, "off"), updates),
+    }
+    if not is_cnn:
+        ways["tfdqn, XLA"] = (_tfdqn(options, batch_size, updates, "on"), updates)
+    rates = rates_in_turn(ways, seconds=2.0)
+    base = rates["plain TensorFlow"]
+    report(
+        "updates",
+        {"network": options.network, "kind": options.kind, "batch_size": batch_size, "updates_per_call": updates},
+        {
+            name: {
+                "updates/s": rate.per_second,
+                "updates per CPU second": rate.per_cpu_second,
+                "per CPU second, times plain TensorFlow": rate.per_cpu_second / base.per_cpu_second,
+            }
+            for name, rate in rates.items()
+        },
+    )
+
+
+def _config(options: argparse.Namespace, batch_size: int, updates: int, xla: str) -> Config:
+    return Config(
+        network=NatureCNN() if options.network == "nature_cnn" else MLP(),
+        agent=Agent(kind=options.kind, gradient_clip_norm=0.0),
+        learner=Learner(batch_size=batch_size, updates_per_call=updates, xla=xla),  # type: ignore[arg-type]
+    )
+
+
+def _task_spec(options: argparse.Namespace) -> TaskSpec:
+    shape, dtype, frame_stack, num_actions = SHAPES[options.network]
+    array = ArraySpec(shape=shape, dtype=dtype, frame_stack=frame_stack)
+    return TaskSpec(
+        id="benchmark", observation={"observation": array}, num_actions=(num_actions,), action_start=(0,)
+    )
+
+
+def _sampler(options: argparse.Namespace, num_transitions: int):
+    """A table of random transitions in the graph, drawn from uniformly."""
+    spec = _task_spec(options)
+    codec = TransitionCodec(spec)
+    rows = codec.empty(TABLE_SIZE)
+    rng = np.random.default_rng(0)
+    for name in ("observation/observation", "next_observation/observation"):
+        shape = rows[name].shape
+        is_image = rows[name].dtype == np.uint8
+        rows[name] = rng.integers(256, size=shape) if is_image else rng.normal(size=shape)
+    rows["action"] = rng.integers(spec.num_actions[0], size=TABLE_SIZE)
+    rows["reward"], rows["discount"] = 1.0, 0.99
+    table = tf.Variable(codec.to_bytes(rows), trainable=False)
+
+    def sample() -> Sample:
+        indices = tf.random.uniform([num_transitions], 0, TABLE_SIZE, tf.int32)
+        return Sample(codec.decode(tf.gather(table, indices)), None, None)
+
+    return sample
+
+
+def _tfdqn(options: argparse.Namespace, batch_size: int, updates: int, xla: str):
+    config = _config(options, batch_size, updates, xla)
+    train_step = TrainStep(DqnAgent(config, _task_spec(options)), config)
+    return SynchronousUpdates(train_step, _sampler(options, updates * batch_size), config)
+
+
+def _tf_agents(options: argparse.Namespace, batch_size: int):
+    """TF-Agents' own agent and train function, as its tutorials call it."""
+    from tf_agents.agents.dqn import dqn_agent
+    from tf_agents.utils import common
+
+    config = _config(options, batch_size, 1, "off")
+    ours = DqnAgent(config, _task_spec(options))
+    kinds = {"dqn": dqn_agent.DqnAgent, "double_dqn": dqn_agent.DdqnAgent}
+    agent = kinds[options.kind](
+        ours.time_step_spec,
+        ours.action_spec,
+        q_network=ours.network,
+        optimizer=tf.keras.optimizers.legacy.Adam(config.optimizer.learning_rate),
+        td_errors_loss_fn=common.element_wise_squared_loss,
+        gamma=1.0,
+        target_update_period=config.agent.target_update_period_train_steps,
+    )
+    agent.initialize()
+    train = common.function(agent.train)
+    sample = tf.function(lambda: _sampler_once().transition, autograph=False)
+    _sampler_once = _sampler(options, batch_size)
+    return lambda: train(sample())
+
+
+def _plain(options: argparse.Namespace, batch_size: int, updates: int):
+    """The same updates written down with nothing but TensorFlow and Keras."""
+    spec, sample = _task_spec(options), _sampler(options, updates * batch_size)
+    online, target = _keras_network(options, spec), _keras_network(options, spec)
+    optimizer = tf.keras.optimizers.legacy.Adam(2.5e-4)
+    steps = tf.Variable(0, dtype=tf.int64)
+
+    def update(observation, action, reward, discount, next_observation) -> None:
+        next_q = target(next_observation)
+        if options.kind == "double_dqn":
+            best = tf.argmax(online(next_observation), axis=1)
+            next_value = tf.reduce_sum(next_q * tf.one_hot(best, spec.num_actions[0]), axis=1)
+        else:
+            next_value = tf.reduce_max(next_q, axis=1)
+        with tf.GradientTape() as tape:
+            q = tf.reduce_sum(online(observation) * tf.one_hot(action, spec.num_actions[0]), axis=1)
+            loss = tf.reduce_mean(0.5 * tf.square(reward + discount * next_value - q))
+        gradients = tape.gradient(loss, online.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, online.trainable_variables, strict=True))
+        if tf.equal(steps.assign_add(1) % 50, 0):
+            for mine, other in zip(target.variables, online.variables, strict=True):
+                mine.assign(other)
+
+    @tf.function
+    def many() -> None:
+        time_step, action_step, next_time_step = sample().transition
+        fields = [
+            tf.reshape(x, [updates, batch_size, *x.shape[1:]])
+            for x in (
+                time_step.observation["observation"],
+                action_step.action,
+                next_time_step.reward,
+                next_time_step.discount,
+                next_time_step.observation["observation"],
+            )
+        ]
+        for i in tf.range(updates):
+            update(*(field[i] for field in fields))
+
+    return many
+
+
+def _keras_network(options: argparse.Namespace, spec: TaskSpec) -> tf.keras.Sequential:
+    layers = tf.keras.layers
+    actions = layers.Dense(spec.num_actions[0])
+    if options.network == "mlp":
+        network = tf.keras.Sequential(
+            [layers.Dense(120, "relu"), layers.Dense(84, "relu"), actions]
+        )
+    else:
+        to_channels = layers.Lambda(lambda x: tf.transpose(tf.cast(x, tf.float32) / 255, [0, 2, 3, 1]))
+        convolutions = [
+            layers.Conv2D(filters, size, stride, activation="relu")
+            for filters, size, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1))
+        ]
+        network = tf.keras.Sequential(
+            [to_channels, *convolutions, layers.Flatten(), layers.Dense(512, "relu"), actions]
+        )
+    network.build((None, *spec.observation["observation"].shape))
+    return network
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""A whole CartPole run on the setting that peers publish: environment steps/s, and seconds until it is solved.
+
+    python -m benchmarks.whole_run [--seeds 1 2 3 4 5] [--backend reverb|in_graph] [KEY=VALUE ...]
+
+The setting is configs/cartpole.toml (CleanRL's) for all its 500,000 steps. "Solved" is the first evaluation of
+at least 475 (greedy, 20 episodes, borne out by 80 more where it is a new best). Seconds count from the first
+environment step, compilation included; those of the evaluations are not taken off.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import tfdqn
+from benchmarks.measure import report
+
+CONFIG = Path(__file__).parent.parent / "configs" / "cartpole.toml"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--backend", choices=("reverb", "in_graph"), default="reverb")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    options = parser.parse_args()
+    results = {f"seed {seed}": _run(seed, options.backend, options.overrides) for seed in options.seeds}
+    report("whole run", {"backend": options.backend, "overrides": options.overrides}, results)
+
+
+def _run(seed: int, backend: str, overrides: list[str]) -> dict[str, float | None]:
+    never = "stop.return_at_least=1e9"
+    config = tfdqn.load_config(CONFIG, [never, f"seed={seed}", f"replay.backend={backend}", *overrides])
+    with tempfile.TemporaryDirectory() as directory:
+        run = Path(directory) / "run"
+        summary = tfdqn.train(config, run)
+        evaluations = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
+    solved = next((e for e in evaluations if e["mean_return"] >= 475), None)
+    return {
+        "env_steps_per_second": summary.env_steps / summary.seconds,
+        "updates_per_second": summary.train_steps / summary.seconds,
+        "seconds_to_475": solved and solved["seconds"],
+        "env_steps_to_475": solved and solved["env_steps"],
+        "best_return": summary.best_return,
+        "final_mean_return": summary.final.mean_return if summary.final else None,
+    }
+
+
+if __name__ == "__main__":
+    main()

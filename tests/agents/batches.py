@@ -1,0 +1,84 @@
+"""Random batches of finished transitions, as replay hands them out, for any task's specification."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.trajectories import policy_step, trajectory
+from tf_agents.trajectories import time_step as ts
+
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def vector_spec(size: int = 3, num_actions: int = 4, *, action_masks: bool = False) -> TaskSpec:
+    return TaskSpec(
+        id="Vector-v0",
+        observation={"observation": ArraySpec(shape=(size,), dtype="float32")},
+        num_actions=(num_actions,),
+        action_start=(0,),
+        action_masks=action_masks,
+    )
+
+
+def observations(spec: TaskSpec, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Legal observations [count, …] of every array of the specification."""
+    return {key: _array(each, count, rng) for key, each in spec.observation.items()}
+
+
+def transitions(
+    spec: TaskSpec,
+    observation: Arrays,
+    action: np.ndarray,
+    reward: np.ndarray,
+    discount: np.ndarray,
+    next_observation: Arrays,
+    legal_t: np.ndarray | None = None,
+) -> trajectory.Transition:
+    """A transition [N]; legal actions only where the task has masks."""
+
+    def step(arrays: Arrays, reward: np.ndarray, discount: np.ndarray, legal: np.ndarray | None) -> ts.TimeStep:
+        tensors = {key: tf.constant(array) for key, array in arrays.items()}
+        return ts.TimeStep(
+            tf.fill((len(action),), ts.StepType.MID),
+            tf.constant(reward, tf.float32),
+            tf.constant(discount, tf.float32),
+            (tensors, tf.constant(legal)) if spec.action_masks else tensors,
+        )
+
+    everything = np.ones((len(action), spec.num_actions[0]), bool)
+    return trajectory.Transition(
+        step(observation, np.zeros(len(action)), np.ones(len(action)), everything),
+        policy_step.PolicyStep(tf.constant(action, tf.int32), (), ()),
+        step(next_observation, reward, discount, everything if legal_t is None else legal_t),
+    )
+
+
+def random_transitions(spec: TaskSpec, count: int, rng: np.random.Generator) -> trajectory.Transition:
+    """Random ones, a quarter of them terminal, with large TD errors among them."""
+    legal = rng.random((count, spec.num_actions[0])) < 0.6
+    legal[np.arange(count), rng.integers(spec.num_actions[0], size=count)] = True
+    return transitions(
+        spec,
+        observations(spec, count, rng),
+        rng.integers(spec.num_actions[0], size=count),
+        rng.normal(scale=3, size=count),
+        0.9 * (rng.random(count) < 0.75),
+        observations(spec, count, rng),
+        legal,
+    )
+
+
+def random_weights(like: Mapping[str, tf.Variable], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Weights of the same names and shapes."""
+    return {name: rng.normal(scale=0.5, size=v.shape).astype(np.float32) for name, v in like.items()}
+
+
+def _array(spec: ArraySpec, count: int, rng: np.random.Generator) -> np.ndarray:
+    shape = (count, *spec.shape)
+    if spec.categories:
+        return rng.integers(spec.start, spec.start + spec.categories, shape).astype(spec.dtype)
+    if spec.dtype == "uint8":
+        return rng.integers(256, size=shape).astype(np.uint8)
+    return rng.normal(size=shape).astype(spec.dtype)

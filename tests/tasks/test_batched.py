@@ -1,0 +1,355 @@
+"""Many environments step as one: one autoreset rule, true ends, masks, frames, pictures."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+
+from tests.environments import Chain, chain_values
+from tfdqn.config import Task
+from tfdqn.errors import TaskError
+from tfdqn.tasks.registry import make_task
+
+HERE = "tests.environments"
+
+
+def task(name, num_envs=2, **settings):
+    return make_task(Task(id=f"{HERE}:{name}", num_envs=num_envs, **settings))
+
+
+def zeros(batched):
+    return np.zeros(batched.num_envs, np.int32)
+
+
+def test_cartpole_is_stepped_by_its_own_vector_version():
+    with_own = make_task(Task(num_envs=3))
+    observation, legal = with_own.reset(seed=1)
+    assert type(with_own._envs).__name__ == "CartPoleVectorEnv"
+    assert observation["observation"].shape == (3, 4) and legal is None
+    step = with_own.step(zeros(with_own))
+    assert [array.dtype for array in step[1:5]] == [np.float32, np.bool_, np.bool_, np.bool_]
+    assert step.legal_actions is None
+
+
+@pytest.mark.parametrize("vectorization", ["own", "sync"])
+def test_both_ways_to_step_cartpole_keep_the_same_rules_at_an_episodes_end(vectorization):
+    cartpole = make_task(Task(num_envs=4, vectorization=vectorization))
+    cartpole.reset(seed=0)
+    done_before, resets = np.zeros(4, bool), 0
+    for _ in range(60):
+        step = cartpole.step(zeros(cartpole))
+        np.testing.assert_array_equal(step.is_reset, done_before)
+        assert not (step.reward[step.is_reset]).any() and (step.reward[~step.is_reset] == 1).all()
+        angle = np.abs(step.observation["observation"][:, 2])
+        assert (angle[step.terminated] > 0.2).all() and (angle[step.is_reset] <= 0.05).all()
+        done_before = step.terminated | step.truncated
+        resets += step.is_reset.sum()
+    assert resets > 8
+
+
+def test_an_own_version_that_resets_otherwise_is_not_used(monkeypatch):
+    own = type(make_task(Task(num_envs=1))._envs)
+    monkeypatch.setitem(own.metadata, "autoreset_mode", AutoresetMode.SAME_STEP)
+    assert isinstance(make_task(Task(num_envs=1))._envs, SyncVectorEnv)
+    with pytest.raises(TaskError, match="does not reset on the step after"):
+        make_task(Task(vectorization="own"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"id": "Acrobot-v1"}, "registers no vector version"),
+        ({"frame_stack": 2}, "can't stack frames"),
+        ({"action_masks": True}, "no action masks"),
+    ],
+)
+def test_asking_for_an_own_version_that_cannot_serve_says_why(settings, reason):
+    with pytest.raises(TaskError, match=reason):
+        make_task(Task(vectorization="own", **settings))
+
+
+def test_an_own_version_that_lacks_a_keyword_is_not_used(monkeypatch):
+    spec = gymnasium.spec("CartPole-v1")
+    monkeypatch.setattr(spec, "vector_entry_point", lambda num_envs: None)
+    assert isinstance(make_task(Task(num_envs=1))._envs, SyncVectorEnv)
+    with pytest.raises(TaskError, match="takes no max_episode_steps"):
+        make_task(Task(vectorization="own"))
+
+
+@pytest.mark.parametrize(
+    ("how", "terminated", "truncated"),
+    [("terminated", True, False), ("truncated", False, True), ("terminated truncated", True, False)],
+)
+def test_terminated_and_truncated_stay_apart_and_terminated_wins(how, terminated, truncated):
+    counter = task("Counter-v0", kwargs={"ends_at": 2, "how": how})
+    counter.reset(seed=0)
+    counter.step(zeros(counter))
+    step = counter.step(zeros(counter))
+    assert (step.terminated == terminated).all() and (step.truncated == truncated).all()
+    assert (step.observation["observation"] == 2).all()  # the episode's true last observation
+    step = counter.step(zeros(counter))
+    assert step.is_reset.all() and not step.terminated.any() and not step.truncated.any()
+    assert (step.observation["observation"] == 0).all() and (step.reward == 0).all()
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "Acrobot-v1"])
+def test_max_episode_steps_truncates(name):
+    short = make_task(Task(id=name, num_envs=2, max_episode_steps=3))
+    assert short.spec.max_episode_steps == 3
+    short.reset(seed=0)
+    truncated = [short.step(zeros(short)).truncated.all() for _ in range(8)]
+    assert truncated == [False, False, True, False, False, False, True, False]
+
+
+def test_arrays_that_a_step_gave_never_change_afterwards():
+    for batched in (task("Counter-v0"), make_task(Task(num_envs=2)), task("Nested-v0")):
+        observation, _ = batched.reset(seed=0)
+        kept = [*observation.values()]
+        for _ in range(3):
+            step = batched.step(zeros(batched))
+            kept += [*step.observation.values(), *step[1:5]]
+        before = [array.copy() for array in kept]
+        for _ in range(5):
+            batched.step(zeros(batched))
+        for array, copy in zip(kept, before, strict=True):
+            np.testing.assert_array_equal(array, copy)
+
+
+def test_float64_observations_arrive_as_float32():
+    counter = task("Counter-v0")
+    observation, _ = counter.reset(seed=0)
+    assert observation["observation"].dtype == np.float32
+    assert counter.spec.observation["observation"].dtype == "float32"
+
+
+def test_actions_count_from_zero_whatever_the_task_calls_them():
+    shifted = task("StartAtThree-v0")
+    assert (shifted.spec.num_actions, shifted.spec.action_start) == ((2,), (3,))
+    assert shifted.spec.observation["observation"].start == -1
+    shifted.reset(seed=0)
+    step = shifted.step(np.array([0, 1], np.int32))
+    np.testing.assert_array_equal(step.reward, [3, 4])
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("dict", {"count", "place_x", "place_bits"}),
+        ("tuple", {"observation_0", "observation_1_x", "observation_1_bits"}),
+    ],
+)
+def test_dict_and_tuple_observations_become_flat(kind, names):
+    nested = task("Nested-v0", kwargs={"kind": kind})
+    assert set(nested.spec.observation) == names
+    nested.reset(seed=0)
+    nested.step(zeros(nested))
+    observation = nested.step(zeros(nested)).observation
+    assert set(observation) == names
+    by_end = {name.rpartition("_")[2]: array for name, array in observation.items()}
+    np.testing.assert_allclose(by_end["x"], np.full((2, 2), 0.2))
+    np.testing.assert_array_equal(by_end["bits"], [[0, 1, 0], [0, 1, 0]])
+
+
+def test_frames_are_stacked_oldest_first_and_start_anew_with_each_episode():
+    counter = task("Counter-v0", num_envs=1, frame_stack=3, kwargs={"ends_at": 3})
+    assert counter.spec.observation["observation"].frame_stack == 3
+    observation, _ = counter.reset(seed=0)
+    seen = [observation["observation"][0, :, 0].tolist()]
+    seen += [counter.step(zeros(counter)).observation["observation"][0, :, 0].tolist() for _ in range(5)]
+    assert seen == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3], [0, 0, 0], [0, 0, 1]]
+
+
+def test_stacked_categories_stay_categories():
+    chain = task("Chain-v0", frame_stack=2)
+    spec = chain.spec.observation["observation"]
+    assert (spec.shape, spec.categories, spec.dtype) == ((2,), 5, "int32")
+    observation, _ = chain.reset(seed=0)
+    assert observation["observation"].shape == (2, 2)
+
+
+def test_masks_are_those_of_the_observation_beside_them_also_on_the_rows_around_a_reset():
+    masked = task("Masked-v0", num_envs=2, action_masks=True)
+    observation, legal = masked.reset(seed=0)
+    illegal = {0: 0, 1: 1, 2: 2}
+    for _ in range(12):
+        for position, row in zip(observation["observation"], legal, strict=True):
+            assert [bool(mask) for mask in row] == [action != position % 3 for action in range(3)]
+        actions = np.array([(illegal.get(int(p), 0) + 1) % 3 for p in observation["observation"]], np.int32)
+        step = masked.step(actions)
+        observation, legal = step.observation, step.legal_actions
+
+
+def test_taxi_gives_its_masks():
+    taxi = make_task(Task(id="Taxi-v3", num_envs=3, action_masks=True, max_episode_steps=4))
+    _, legal = taxi.reset(seed=0)
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        step = taxi.step(np.array([rng.choice(np.flatnonzero(row)) for row in legal], np.int32))
+        envs = [env.unwrapped for env in taxi._envs.envs]
+        expected = np.array([env.action_mask(env.s) for env in envs], bool)
+        np.testing.assert_array_equal(step.legal_actions, expected)
+        legal = step.legal_actions
+
+
+def test_after_a_termination_no_mask_is_needed():
+    masked = task("Masked-v0", action_masks=True, kwargs={"omit": "end"})
+    masked.reset(seed=0)
+    steps = [masked.step(np.array([action] * 2, np.int32)) for action in (1, 0, 0)]
+    assert steps[-1].terminated.all() and steps[-1].legal_actions.all()
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "reason"),
+    [
+        ({"omit": "everywhere"}, r'task.action_masks is true, but .*Masked-v0 gives no info\["action_mask'),
+        ({"omit": "empty"}, "environment 0 has no legal action"),
+        ({"omit": "end", "endless": True}, "gives no info"),
+    ],
+)
+def test_a_missing_or_empty_mask_is_an_error_that_says_where(kwargs, reason):
+    masked = task("Masked-v0", action_masks=True, kwargs=kwargs)
+    with pytest.raises(TaskError, match=reason):
+        masked.reset(seed=0)
+        for action in (1, 0, 0):
+            masked.step(np.array([action] * 2, np.int32))
+
+
+def test_environments_have_seeds_of_their_own_and_a_reset_repeats():
+    batched = make_task(Task(id="Acrobot-v1", num_envs=4))
+    first = batched.reset(seed=1)[0]["observation"]
+    again = batched.reset(seed=1)[0]["observation"]
+    other = batched.reset(seed=2)[0]["observation"]
+    np.testing.assert_array_equal(first, again)
+    assert len(np.unique(np.concatenate([first, other]), axis=0)) == 8
+
+
+def test_a_lie_about_the_shape_is_found_at_the_first_reset():
+    broken = task("Broken-v0", kwargs={"how": "shape"})
+    with pytest.raises(TaskError, match="could not be reset"):
+        broken.reset(seed=0)
+
+
+@pytest.mark.parametrize("how", ["observation", "reward"])
+def test_what_is_not_finite_is_passed_on_for_the_actor_to_judge(how):
+    counter = task("Counter-v0", kwargs={"nan": how, "nan_from": 2})
+    counter.reset(seed=0)
+    assert np.isfinite(counter.step(zeros(counter)).reward).all()
+    step = counter.step(zeros(counter))
+    spoilt = step.reward if how == "reward" else step.observation["observation"]
+    assert np.isnan(spoilt).all()
+
+
+def test_environments_in_processes_of_their_own_do_the_same_as_in_turn():
+    settings = {"num_envs": 2, "frame_stack": 2, "action_masks": True}
+    in_turn = task("Masked-v0", **settings)
+    in_processes = task("Masked-v0", vectorization="async", **settings)
+    assert isinstance(in_processes._envs, AsyncVectorEnv)
+    try:
+        first, second = in_turn.reset(seed=3), in_processes.reset(seed=3)
+        np.testing.assert_array_equal(first[0]["observation"], second[0]["observation"])
+        for _ in range(9):
+            actions = np.argmax(in_turn.legal_actions, axis=1).astype(np.int32)
+            for mine, theirs in zip(in_turn.step(actions), in_processes.step(actions), strict=True):
+                np.testing.assert_equal(mine, theirs)
+        assert in_processes.state() is None
+        os.kill(in_processes._envs.processes[0].pid, signal.SIGINT)  # Ctrl-C is for the parent to judge
+        in_processes.step(np.argmax(in_processes.legal_actions, axis=1).astype(np.int32))
+        in_processes._envs.processes[0].kill()
+        in_processes._envs.processes[0].join()
+        with pytest.raises(TaskError, match="an environment's process has ended"):
+            in_processes.step(actions)
+    finally:
+        workers = in_processes._envs.processes
+        in_processes.close()
+    assert not any(worker.is_alive() for worker in workers)
+
+
+def test_environments_in_processes_of_their_own_end_with_a_parent_that_is_killed():
+    script = (
+        "from tfdqn.config import Task\n"
+        "from tfdqn.tasks.registry import make_task\n"
+        "import time\n"
+        "if __name__ == '__main__':\n"
+        "    task = make_task(Task(id='Acrobot-v1', num_envs=2, vectorization='async'))\n"
+        "    print(*(worker.pid for worker in task._envs.processes), flush=True)\n"
+        "    time.sleep(100)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    )
+    assert parent.stdout is not None
+    workers = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(workers) == 2 and all(map(is_running, workers))
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 30
+    while any(map(is_running, workers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # the second: it went between opening and reading
+        return False
+
+
+def test_one_environment_can_be_rendered():
+    for name, shape in (("CartPole-v1", (400, 600, 3)), (f"{HERE}:Catch-v0", (40, 40, 3))):
+        filmed = make_task(Task(id=name), render_mode="rgb_array")
+        assert filmed.num_envs == 1
+        filmed.reset(seed=0)
+        picture = filmed.render()
+        assert picture.shape == shape and picture.dtype == np.uint8 and picture.max() > 0
+        filmed.close()
+    assert make_task(Task(num_envs=1)).render() is None
+
+
+def test_batching_costs_little_beside_gymnasium():
+    cartpole = make_task(Task(num_envs=32))
+    cartpole.reset(seed=0)
+    actions = zeros(cartpole)
+    answer = cartpole._envs.step(actions)
+    cartpole._envs.step = lambda _: answer
+    best = np.inf
+    for _ in range(20):
+        begin = time.perf_counter()
+        for _ in range(200):
+            cartpole.step(actions)
+        best = min(best, (time.perf_counter() - begin) / 200)
+    assert best < 30e-6  # 4 to 7 µs on a quiet core
+
+
+def test_the_chains_stated_values_are_those_of_value_iteration():
+    discount, values = 0.9, np.zeros((Chain.LENGTH, 2))
+    env = Chain()
+    for _ in range(100):
+        for position in range(Chain.LENGTH):
+            for action in range(2):
+                env.set_state({"position": position})
+                after, reward, terminated, _, _ = env.step(action)
+                values[position, action] = reward + discount * (not terminated) * values[after].max()
+    np.testing.assert_allclose(chain_values(discount), values, rtol=1e-6)
+
+
+def test_catch_is_won_by_following_the_ball():
+    catch = task("Catch-v0", num_envs=4)
+    observation, _ = catch.reset(seed=0)
+    rewards = []
+    for _ in range(9):
+        board = observation["observation"].reshape(4, 10, 5)
+        ball, paddle = board[:, :9].max(axis=1).argmax(axis=1), board[:, 9].argmax(axis=1)
+        step = catch.step((1 + np.sign(ball - paddle)).astype(np.int32))
+        observation = step.observation
+        rewards.append(step.reward)
+    assert step.terminated.all()
+    np.testing.assert_array_equal(np.sum(rewards, axis=0), np.ones(4))

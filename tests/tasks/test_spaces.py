@@ -1,0 +1,135 @@
+"""Spaces become flat, typed arrays, and the unusable ones are refused by name."""
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfdqn.errors import TaskError
+from tfdqn.tasks.spaces import discrete_actions, flattener, observation_specs
+
+SHAPES = st.lists(st.integers(1, 3), max_size=3).map(tuple)
+LEAVES = st.one_of(
+    st.builds(
+        lambda shape, dtype: spaces.Box(0, 1, shape, dtype),
+        SHAPES,
+        st.sampled_from([np.float32, np.float64, np.float16, np.uint8, np.int64, np.int16, np.bool_]),
+    ),
+    st.builds(lambda shape: spaces.Box(-np.inf, np.inf, shape), SHAPES),
+    st.builds(lambda n, start: spaces.Discrete(n, start=start), st.integers(1, 9), st.integers(-9, 9)),
+    st.lists(st.integers(1, 5), min_size=1, max_size=3).map(spaces.MultiDiscrete),
+    st.integers(1, 4).map(spaces.MultiBinary),
+)
+SPACES = st.recursive(
+    LEAVES,
+    lambda parts: st.one_of(
+        st.lists(parts, min_size=1, max_size=3).map(spaces.Tuple),
+        st.dictionaries(st.sampled_from(["x", "y 1", "0", "é"]), parts, min_size=1).map(spaces.Dict),
+    ),
+    max_leaves=6,
+)
+
+
+def number_of_arrays(space):
+    parts = getattr(space, "spaces", None)
+    if parts is None:
+        return 1
+    return sum(number_of_arrays(part) for part in (parts.values() if isinstance(parts, dict) else parts))
+
+
+@settings(max_examples=150, deadline=None)
+@given(space=SPACES, seed=st.integers(0, 99), batch=st.integers(1, 3))
+def test_every_array_of_a_nested_space_has_a_name_of_its_own_and_is_what_its_spec_says(space, seed, batch):
+    specs = observation_specs(space)
+    assert len(specs) == number_of_arrays(space)
+    assert all(name.isidentifier() and name.isascii() for name in specs)
+    batched = batch_space(space, batch)
+    batched.seed(seed)
+    observation = flattener(batched, specs)(batched.sample())
+    assert list(observation) == list(specs)
+    for name, array in observation.items():
+        spec = specs[name]
+        assert array.shape == (batch, *spec.shape)
+        assert array.dtype == spec.dtype
+        if spec.categories:
+            assert spec.start <= array.min() and array.max() < spec.start + spec.categories
+        if spec.low:
+            assert len(spec.low) in (1, np.prod(spec.shape))
+            assert np.all(array.reshape(batch, -1) >= spec.low)
+            assert np.all(array.reshape(batch, -1) <= spec.high)
+
+
+@settings(max_examples=50, deadline=None)
+@given(space=SPACES, frames=st.integers(2, 4))
+def test_stacked_frames_add_a_leading_axis_and_keep_what_each_number_means(space, frames):
+    one, stacked = observation_specs(space), observation_specs(space, frames)
+    for name, spec in stacked.items():
+        assert spec.shape == (frames, *one[name].shape)
+        assert spec.frame_stack == frames
+        assert (spec.categories, spec.start) == (one[name].categories, one[name].start)
+        assert len(spec.low) in (0, 1, np.prod(spec.shape))
+
+
+def test_names_follow_the_nesting():
+    space = spaces.Dict({"a": spaces.Tuple([spaces.Discrete(2), spaces.Dict({"b": spaces.Discrete(2)})])})
+    assert list(observation_specs(space)) == ["a_0", "a_1_b"]
+    assert list(observation_specs(space["a"])) == ["observation_0", "observation_1_b"]
+    assert list(observation_specs(spaces.Discrete(2))) == ["observation"]
+
+
+def test_two_parts_with_one_flat_name_are_refused():
+    space = spaces.Dict({"a": spaces.Dict({"b": spaces.Discrete(2)}), "a_b": spaces.Discrete(3)})
+    with pytest.raises(TaskError, match=r'"a_b" is Discrete\(3\): another part .* same flat name'):
+        observation_specs(space)
+
+
+def test_bounds_are_kept_where_all_are_finite_and_dropped_where_one_is_not():
+    assert observation_specs(spaces.Box(0, 255, (84, 84), np.uint8))["observation"].high == (255.0,)
+    uneven = spaces.Box(np.array([-1, -2], np.float32), np.array([3, 4], np.float32))
+    assert observation_specs(uneven)["observation"].low == (-1.0, -2.0)
+    for open_end in (np.inf, np.finfo(np.float32).max):
+        half_open = spaces.Box(np.zeros(2, np.float32), np.array([1, open_end], np.float32))
+        assert observation_specs(half_open)["observation"].low == ()
+    huge = spaces.Box(-1e300, 1e300, (1,), np.float64)
+    assert observation_specs(huge)["observation"].high == ()
+
+
+def test_uneven_multi_discrete_covers_the_range_of_all_its_parts():
+    space = spaces.MultiDiscrete([2, 3], start=[-1, 4])
+    spec = observation_specs(space)["observation"]
+    assert (spec.start, spec.categories) == (-1, 8)
+
+
+@pytest.mark.parametrize(
+    ("space", "reason"),
+    [
+        (spaces.Box(-np.inf, np.inf, (2,), np.int32), r"Box\(.*int32\): it is unbounded; an integer Box"),
+        (spaces.Box(0, 2**40, (2,), np.int64), "it is unbounded"),
+        (spaces.Box(0, 1, (3, 0)), r"shape \(3, 0\) holds no number"),
+        (spaces.Tuple([]), "it is empty"),
+        (spaces.Text(5), "no fixed arrays; allowed are Box, Discrete"),
+        (spaces.Sequence(spaces.Discrete(2)), "no fixed arrays"),
+        (spaces.Discrete(10**9), "at most 1,000,000 categories"),
+    ],
+)
+def test_a_space_that_cannot_be_used_is_named_with_its_key_and_what_is_allowed(space, reason):
+    with pytest.raises(TaskError, match=reason):
+        observation_specs(space)
+    with pytest.raises(TaskError, match=f'observation "inside" is .*{reason.split(";")[0]}') as caught:
+        observation_specs(spaces.Dict({"inside": space}))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_dict_is_refused():
+    with pytest.raises(TaskError, match="it is empty"):
+        observation_specs(spaces.Dict({}))
+
+
+def test_actions_are_discrete_with_any_start_and_others_are_refused():
+    assert discrete_actions(spaces.Discrete(3, start=-2)) == (3, -2)
+    with pytest.raises(TaskError, match=r"actions are Box\(.*only Discrete actions"):
+        discrete_actions(spaces.Box(-1, 1, (2,)))
+    with pytest.raises(TaskError, match="only Discrete actions"):
+        discrete_actions(spaces.MultiDiscrete([2, 2]))

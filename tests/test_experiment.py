@@ -1,0 +1,136 @@
+"""Whole runs: reproducible, resumed exactly, paced, watched, and stopped for every reason there is."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.runs import assert_same_arrays, latest, lines, tiny
+from tfdqn.checkpoints import Generation
+from tfdqn.errors import NotFiniteError, RunDirError
+from tfdqn.experiment import train
+
+EXACT = ("replay.backend=in_graph", "learner.schedule=alternate")
+
+
+def _everything(run: Path) -> dict[str, np.ndarray]:
+    """All that decides a run's future, by name."""
+    generation = latest(run)
+    return {
+        f"{file}/{name}": array
+        for file in ("learner", "actor", "writer", "replay")
+        for name, array in generation.arrays(file).items()
+    }
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("exact") / "run"
+    summary = train(tiny(*EXACT, "agent.n_step=3"), run)
+    assert summary.status == "finished"
+    return run
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(uninterrupted, tmp_path):
+    train(tiny(*EXACT, "agent.n_step=3"), tmp_path / "again")
+    assert_same_arrays(_everything(uninterrupted), _everything(tmp_path / "again"))
+
+
+def test_another_seed_gives_other_weights(uninterrupted, tmp_path):
+    train(tiny(*EXACT, "agent.n_step=3", "seed=2"), tmp_path / "other")
+    ours, theirs = _everything(uninterrupted), _everything(tmp_path / "other")
+    assert not np.array_equal(ours["learner/online/q/kernel"], theirs["learner/online/q/kernel"])
+
+
+def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(uninterrupted, tmp_path):
+    run = tmp_path / "resumed"
+    train(tiny(*EXACT, "agent.n_step=3", "stop.env_steps=596"), run)
+    stopped = latest(run).counters
+    said: list[str] = []
+    summary = train(tiny(*EXACT, "agent.n_step=3"), run, say=said.append)
+    assert 0 < stopped.train_steps < summary.train_steps
+    assert any("the episodes under way go on" in line for line in said)
+    assert_same_arrays(_everything(uninterrupted), _everything(run))
+    assert summary.episodes == latest(uninterrupted).counters.episodes
+
+
+@pytest.mark.parametrize("backend", ["reverb", "in_graph"])
+@pytest.mark.parametrize("schedule", ["overlap", "alternate"])
+def test_updates_keep_to_the_replay_ratio(backend, schedule, tmp_path):
+    config = tiny(f"replay.backend={backend}", f"learner.schedule={schedule}")
+    summary = train(config, tmp_path / "run")
+    owed = (summary.env_steps - config.replay.min_size) / config.learner.env_steps_per_update
+    assert owed - config.learner.updates_per_call < summary.train_steps <= owed
+
+
+def test_a_run_leaves_what_it_says(tmp_path):
+    run = tmp_path / "run"
+    progress = []
+    summary = train(tiny("logging.tensorboard=true"), run, on_progress=progress.append)
+    assert summary.status == "finished"
+    assert summary.final is not None and summary.final.episodes == 4
+    for what, path in summary.paths.items():
+        assert Path(path).exists(), what
+    assert json.loads((run / "summary.json").read_text())["env_steps"] == summary.env_steps
+    assert list((run / "logs").glob("events.out.tfevents.*"))
+    assert lines(run / "evaluations.jsonl")[0]["episodes"] == 4
+    assert progress[-1].phase == "drawing and exporting"
+
+
+def test_a_finished_run_is_told_again_and_not_trained_further(tmp_path):
+    run = tmp_path / "run"
+    first = train(tiny(), run)
+    before = latest(run).directory
+    again = train(tiny(), run)
+    assert (again.status, again.env_steps, again.final) == ("already finished", first.env_steps, first.final)
+    assert latest(run).directory == before
+
+
+def test_a_run_directory_of_another_configuration_is_refused_and_left_alone(tmp_path):
+    run = tmp_path / "run"
+    train(tiny(), run)
+    files = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(RunDirError, match=r"agent\.n_step: 1 in the run, 3 now"):
+        train(tiny("agent.n_step=3"), run)
+    for path, content in files.items():
+        assert path.name == "lock" or path.read_bytes() == content
+
+
+def test_training_stops_at_a_return(tmp_path):
+    summary = train(tiny("stop.return_at_least=1.0", "stop.env_steps=100000"), tmp_path / "run")
+    assert summary.env_steps < 10_000
+    assert "reached a mean return" in summary.reason
+
+
+def test_training_stops_when_evaluations_bring_no_new_best(tmp_path):
+    config = tiny("stop.patience_evaluations=2", "stop.env_steps=100000", "optimizer.learning_rate=1e-12")
+    summary = train(config, tmp_path / "run")
+    assert summary.env_steps < 50_000
+    assert summary.reason == "2 evaluations brought no new best"
+
+
+@pytest.mark.parametrize("schedule", ["overlap", "alternate"])
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_step_and_never_enters_a_checkpoint(
+    schedule, tmp_path
+):
+    run = tmp_path / "run"
+    overflows = ("optimizer.kind=sgd", "optimizer.learning_rate=1e9", "agent.gradient_clip_norm=0")
+    often = ("checkpoint.interval_seconds=0.001", "checkpoint.keep=100")
+    with pytest.raises(NotFiniteError, match=r"(loss|gradient norm) is (nan|inf) at train step \d+"):
+        train(tiny(f"learner.schedule={schedule}", *overflows, *often), run)
+    saved = [Generation(path) for path in (run / "checkpoints").iterdir() if path.name.isdecimal()]
+    assert saved
+    for generation in saved:
+        for name, array in generation.arrays("learner").items():
+            assert np.isfinite(array).all(), (generation.directory, name)
+
+
+def test_an_observation_that_is_nan_stops_the_run_and_never_enters_replay(tmp_path):
+    config = tiny(
+        "task.id=tests.environments:Counter-v0",
+        "task.kwargs.nan=observation",
+        "task.kwargs.nan_from=2",
+    )
+    with pytest.raises(NotFiniteError, match="observation 'observation' of environment"):
+        train(config, tmp_path / "run")

@@ -1,0 +1,126 @@
+"""`evaluate`: a run's policy on fresh environments, as trained or with the task's physics changed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import imageio
+import msgspec
+from threadpoolctl import threadpool_limits
+
+from tfdqn import config_file
+from tfdqn.acting.evaluator import play_episodes
+from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.config import Task
+from tfdqn.errors import ConfigError, TaskError
+from tfdqn.randomness import derived_seed
+from tfdqn.run_dir import RunDir
+from tfdqn.saved_policy import EpisodeScores, load_policy_weights, scores
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.registry import make_task
+
+_VIDEO_FRAMES_PER_SECOND = 30
+
+
+class EvaluationReport(EpisodeScores, frozen=True, kw_only=True):
+    """What `evaluate` found."""
+
+    run: str
+    checkpoint: str  # "best" or "latest"
+    train_steps: int  # of the weights
+    seed: int
+    video: str | None = None  # the path of the film of one episode
+
+    def to_json(self) -> str:
+        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
+
+
+def evaluate(
+    run_dir: Path | str,
+    *,
+    episodes: int = 100,
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+    checkpoint: Literal["best", "latest"] = "best",
+    video: bool = False,
+) -> EvaluationReport:
+    """Plays greedy episodes on fresh environments.
+
+    Args:
+      run_dir: of a run that has a policy.
+      episodes: how many.
+      seed: of the environments; unrelated to the seeds that training used.
+      overrides: keys of the task to change ("task.kwargs.gravity=-12.0").
+      checkpoint: the best evaluated policy, or the newest checkpoint's.
+      video: also film one episode to `RUN/videos/`.
+
+    Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend.
+    """
+    run = RunDir(run_dir)
+    config, run_spec = run.config(), run.task_spec()
+    task_config = _changed_task(run, overrides)
+    weights, origin = load_policy_weights(run, checkpoint)
+    policy = Policy(make_q_function(config.network, run_spec))
+    episode_seed = derived_seed(seed, "evaluate")
+    with threadpool_limits(1, "blas"):
+        task = make_task(task_config, num_envs=min(episodes, task_config.num_envs))
+        try:
+            _check_same_shape(run_spec, task.spec)
+            found = scores(*play_episodes(task, policy, weights, episodes, episode_seed))
+        finally:
+            task.close()
+        film = _film(run, task_config, policy, weights, episode_seed) if video else None
+    return EvaluationReport(
+        **msgspec.structs.asdict(found),
+        run=str(run.path),
+        checkpoint=checkpoint,
+        train_steps=origin["train_steps"],
+        seed=seed,
+        video=None if film is None else str(film),
+    )
+
+
+def _changed_task(run: RunDir, overrides: Sequence[str]) -> Task:
+    """The run's task with some keys changed; like training's evaluations, limited where the task has no limit."""
+    for override in overrides:
+        if not override.startswith("task."):
+            raise ConfigError(f"{override}: only keys of [task] can be changed for an evaluation")
+    config = config_file.load(run.config_file, overrides)
+    if run.task_spec().max_episode_steps is None and not config.task.max_episode_steps:
+        return msgspec.structs.replace(config.task, max_episode_steps=config.evaluation.max_episode_steps)
+    return config.task
+
+
+def _check_same_shape(trained: TaskSpec, now: TaskSpec) -> None:
+    def shape(spec: TaskSpec) -> Any:
+        arrays = {key: (a.shape, a.dtype, a.categories, a.start) for key, a in spec.observation.items()}
+        return arrays, spec.num_actions, spec.action_masks
+
+    if shape(trained) != shape(now):
+        raise TaskError(
+            f"{now.id} now looks unlike the task that was trained: {shape(now)}, not {shape(trained)}"
+        )
+
+
+def _film(run: RunDir, task_config: Task, policy: Policy, weights: Any, seed: int) -> Path:
+    """One episode as an MP4 of 30 frames a second, under the next free number."""
+    task = make_task(task_config, render_mode="rgb_array")
+    run.videos.mkdir(exist_ok=True)
+    number = 1 + max((int(p.stem) for p in run.videos.glob("*.mp4") if p.stem.isdecimal()), default=0)
+    path = run.videos / f"{number}.mp4"
+    unfinished = path.with_suffix(".part.mp4")
+    try:
+        with imageio.get_writer(unfinished, fps=_VIDEO_FRAMES_PER_SECOND, macro_block_size=2) as film:
+
+            def keep_frame() -> None:
+                frame = task.render()
+                if frame is None:
+                    raise TaskError(f"{task.spec.id} can't be filmed: it has no render mode 'rgb_array'")
+                film.append_data(frame)
+
+            play_episodes(task, policy, weights, 1, seed, on_frame=keep_frame)
+        unfinished.rename(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+        task.close()
+    return path

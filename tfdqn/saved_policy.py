@@ -1,0 +1,97 @@
+"""A run's policies on disk: the best evaluated one with its scores, and the latest checkpoint's."""
+
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from tfdqn.checkpoints import Checkpoints, load_arrays, save_arrays
+from tfdqn.errors import CheckpointError
+from tfdqn.randomness import stream
+from tfdqn.run_dir import RunDir, write_atomically
+from tfdqn.variables import Weights
+
+_RECORD = "evaluation"
+
+
+class EpisodeScores(Struct, frozen=True, kw_only=True):
+    """Statistics of finished greedy episodes. Returns are undiscounted sums of the task's own rewards."""
+
+    episodes: int
+    mean_return: float
+    std_return: float
+    median_return: float
+    ci_low: float  # of the mean: 95 % percentile bootstrap
+    ci_high: float
+    mean_length: float  # environment steps
+
+
+class Evaluation(Struct, frozen=True, kw_only=True):
+    """One evaluation during training."""
+
+    train_steps: int  # of the weights evaluated
+    scores: EpisodeScores
+    is_best: bool
+
+
+def scores(returns: np.ndarray, lengths: np.ndarray, seed: int = 0) -> EpisodeScores:
+    """Mean, standard deviation, median and a bootstrap interval of episodes' returns."""
+    resampled = stream(seed, "bootstrap").choice(returns, (2000, len(returns))).mean(axis=1)
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return EpisodeScores(
+        episodes=len(returns),
+        mean_return=float(returns.mean()),
+        std_return=float(returns.std()),
+        median_return=float(np.median(returns)),
+        ci_low=float(low),
+        ci_high=float(high),
+        mean_length=float(lengths.mean()),
+    )
+
+
+def save_best(path: Path, weights: Weights, evaluation: Evaluation) -> None:
+    """Keeps weights and what they scored in one file, whole or not at all; and the scores beside it for people."""
+    record = msgspec.json.encode(evaluation)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_arrays(path, {**weights, _RECORD: np.frombuffer(record, np.uint8)})
+    write_atomically(path.with_name("evaluation.json"), msgspec.json.format(record, indent=2))
+
+
+def load_best(path: Path) -> tuple[dict[str, np.ndarray], Evaluation]:
+    """The best policy's weights by canonical name, and what they scored. Raises CheckpointError if damaged."""
+    try:
+        arrays = load_arrays(path)
+        return arrays, msgspec.json.decode(arrays.pop(_RECORD).tobytes(), type=Evaluation)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
+        raise CheckpointError(f"{path}: the best policy's file is missing or damaged ({error})") from error
+
+
+def load_policy_weights(
+    run: RunDir, which: Literal["best", "latest"]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """A run's weights by canonical name, and where they come from (for an export's card).
+
+    Raises CheckpointError where the run has no such policy yet, or it is damaged.
+    """
+    if which == "best":
+        if not run.best_weights.exists():
+            raise CheckpointError(f"{run.path} has no evaluated policy yet; try --checkpoint latest")
+        weights, evaluation = load_best(run.best_weights)
+        return weights, {
+            "train_steps": evaluation.train_steps,
+            "evaluation": msgspec.to_builtins(evaluation.scores),
+        }
+    generation = Checkpoints(run.checkpoints).latest()
+    if generation is None:
+        raise CheckpointError(f"{run.path} has no checkpoint yet")
+    start = "online/"
+    weights = {
+        name.removeprefix(start): array
+        for name, array in generation.arrays("learner").items()
+        if name.startswith(start)
+    }
+    counters = generation.counters
+    return weights, {"train_steps": counters.train_steps, "env_steps": counters.env_steps}
