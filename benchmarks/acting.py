@@ -1,6 +1,6 @@
 """Environment and acting: environment steps/s of a task alone, and with the policy and the n-step writer.
 
-    python -m benchmarks.acting [--task CartPole-v1] [--num-envs 32]
+python -m benchmarks.acting [--task CartPole-v1] [--num-envs 32]
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Replay: transitions/s written and sampled, for each backend and several block sizes.
 
-    python -m benchmarks.replay [--batch-size 128] [--updates-per-call 50]
+python -m benchmarks.replay [--batch-size 128] [--updates-per-call 50]
 """
 
 import argparse
@@ -65,9 +65,7 @@ def _measure(backend: str, block_size: int, num_transitions: int) -> tuple[float
         write()
     sampler = replay.sampler(num_transitions)
     # The sum keeps TensorFlow from leaving out the decoding.
-    sample = tf.function(
-        lambda: tf.reduce_sum(sampler().transition.next_time_step.reward), autograph=False
-    )
+    sample = tf.function(lambda: tf.reduce_sum(sampler().transition.next_time_step.reward), autograph=False)
     sampled = rate(sample, num_transitions)
     replay.close()
     return inserted.per_second, sampled.per_second

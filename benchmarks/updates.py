@@ -48,7 +48,12 @@ def main() -> None:
     base = rates["plain TensorFlow"]
     report(
         "updates",
-        {"network": options.network, "kind": options.kind, "batch_size": batch_size, "updates_per_call": updates},
+        {
+            "network": options.network,
+            "kind": options.kind,
+            "batch_size": batch_size,
+            "updates_per_call": updates,
+        },
         {
             name: {
                 "updates/s": rate.per_second,
@@ -173,9 +178,7 @@ def _keras_network(options: argparse.Namespace, spec: TaskSpec) -> tf.keras.Sequ
     layers = tf.keras.layers
     actions = layers.Dense(spec.num_actions[0])
     if options.network == "mlp":
-        network = tf.keras.Sequential(
-            [layers.Dense(120, "relu"), layers.Dense(84, "relu"), actions]
-        )
+        network = tf.keras.Sequential([layers.Dense(120, "relu"), layers.Dense(84, "relu"), actions])
     else:
         to_channels = layers.Lambda(lambda x: tf.transpose(tf.cast(x, tf.float32) / 255, [0, 2, 3, 1]))
         convolutions = [

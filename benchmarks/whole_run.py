@@ -19,7 +19,9 @@ CONFIG = Path(__file__).parent.parent / "configs" / "cartpole.toml"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--backend", choices=("reverb", "in_graph"), default="reverb")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")

@@ -156,9 +156,7 @@ class Counter(gymnasium.Env):
     `nan` puts a NaN into the observation or the reward from step `nan_from` on.
     """
 
-    def __init__(
-        self, ends_at: int = 3, how: str = "terminated", nan: str = "", nan_from: int = 0
-    ) -> None:
+    def __init__(self, ends_at: int = 3, how: str = "terminated", nan: str = "", nan_from: int = 0) -> None:
         self.observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float64)
         self.action_space = spaces.Discrete(2)
         self._ends_at, self._how, self._nan, self._nan_from = ends_at, how, nan, nan_from
@@ -187,9 +185,7 @@ class Nested(gymnasium.Env):
             "place": spaces.Dict({"x": spaces.Box(-1.0, 1.0, (2,)), "bits": spaces.MultiBinary(3)}),
         }
         self._kind = kind
-        self.observation_space = (
-            spaces.Dict(parts) if kind == "dict" else spaces.Tuple(tuple(parts.values()))
-        )
+        self.observation_space = spaces.Dict(parts) if kind == "dict" else spaces.Tuple(tuple(parts.values()))
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
         super().reset(seed=seed)

@@ -25,7 +25,7 @@ LAYERS = {
     ],
     1: ["tasks", "networks", "agents", "exploration", "randomness", "threads", "native_log"],
     2: ["replay", "replay_ratio", "variables", "checkpoints", "saved_policy", "metrics"],
-    3: ["acting", "learning", "export"],
+    3: ["acting", "learning", "exporting"],
     5: ["session", "watch", "loops", "experiment", "evaluation_command", "report"],
     6: ["cli", "terminal", "__init__"],
 }

@@ -239,7 +239,7 @@ def test_plot_prints_where_the_picture_is(
 def test_export_prints_where_the_model_is(
     behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    export = behind("export", "export_run", Path("runs/x/exports/2"))
+    export = behind("exporting", "export_run", Path("runs/x/exports/2"))
     assert cli.main(["export", "runs/x", "--checkpoint", "latest"]) == 0
     assert export.calls == [((Path("runs/x"), "latest"), {})]
     assert capsys.readouterr().out == "runs/x/exports/2\n"

@@ -75,9 +75,7 @@ def test_epsilon_greedy_explores_uniformly_over_the_legal_actions() -> None:
 def test_each_environment_has_its_own_epsilon() -> None:
     rng = np.random.default_rng(3)
     q = np.tile([0.0, 1.0], (2, 1))
-    actions = np.array(
-        [exploration.epsilon_greedy(q, None, np.array([0.0, 1.0]), rng) for _ in range(200)]
-    )
+    actions = np.array([exploration.epsilon_greedy(q, None, np.array([0.0, 1.0]), rng) for _ in range(200)])
     assert (actions[:, 0] == 1).all()
     assert 60 < actions[:, 1].sum() < 140
 

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from tfdqn.config_file import load as load_config
     from tfdqn.evaluation_command import evaluate as evaluate
     from tfdqn.experiment import train as train
-    from tfdqn.export import export_run as export
-    from tfdqn.export import load_policy as load_policy
+    from tfdqn.exporting import export_run as export
+    from tfdqn.exporting import load_policy as load_policy
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Config": ("tfdqn.config", "Config"),
     "evaluate": ("tfdqn.evaluation_command", "evaluate"),
-    "export": ("tfdqn.export", "export_run"),
+    "export": ("tfdqn.exporting", "export_run"),
     "load_config": ("tfdqn.config_file", "load"),
-    "load_policy": ("tfdqn.export", "load_policy"),
+    "load_policy": ("tfdqn.exporting", "load_policy"),
     "train": ("tfdqn.experiment", "train"),
 }
 __all__ = ["Config", "evaluate", "export", "load_config", "load_policy", "train"]

@@ -161,7 +161,7 @@ class Checkpoints:
     def _failure(self, error: Exception) -> str:
         numbers = self._numbers()
         kept = f"the last one, {numbers[-1]:06d}, is intact" if numbers else "there is no earlier one"
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC or "No space left" in str(error)
+        full = (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error)
         why = "the disk is full" if full else str(error).splitlines()[0]
         return f"{self._directory}: the checkpoint could not be written: {why}; {kept}"
 

@@ -154,7 +154,7 @@ def plot(
 def export(run: Run, checkpoint: Checkpoint = Which.best) -> None:
     """Write a run's policy as a SavedModel, and print where."""
     require_supported_platform()
-    from tfdqn.export import export_run
+    from tfdqn.exporting import export_run
 
     typer.echo(export_run(run, checkpoint.value))
 

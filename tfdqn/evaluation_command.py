@@ -110,6 +110,7 @@ def _film(run: RunDir, task_config: Task, policy: Policy, weights: Any, seed: in
     path = run.videos / f"{number}.mp4"
     unfinished = path.with_suffix(".part.mp4")
     try:
+        film: Any
         with imageio.get_writer(unfinished, fps=_VIDEO_FRAMES_PER_SECOND, macro_block_size=2) as film:
 
             def keep_frame() -> None:

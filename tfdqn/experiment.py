@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 from msgspec import Struct
 from threadpoolctl import threadpool_limits
 
-from tfdqn import config_file, export, loops, report
+from tfdqn import config_file, exporting, loops, report
 from tfdqn.config import Config, NatureCNN
 from tfdqn.metrics import TensorBoard
 from tfdqn.native_log import native_output_to
@@ -61,30 +61,33 @@ def train(
     """
     run = run_dir if isinstance(run_dir, RunDir) else RunDir(run_dir)
     show = on_progress or (lambda progress: None)
-    with ExitStack() as stack:
-        stack.enter_context(run.claim(config))
-        stack.enter_context(native_output_to(run.native_log))
+    with (
+        run.claim(config),
+        native_output_to(run.native_log),
+        threadpool_limits(1, "blas"),
+        _interruptions() as interrupted,
+    ):
         _use_threads(config)
-        stack.enter_context(threadpool_limits(1, "blas"))
-        interrupted = stack.enter_context(_interruptions())
-        session = Session(config, run, say or (lambda line: None))
-        stack.callback(session.close)
-        earlier = _earlier_summary(run)
-        if earlier is not None and session.reason_to_stop() is not None:
-            return msgspec.structs.replace(earlier, status="already finished")
-        tensorboard = _tensorboard(config, run)
-        watch = RunWatch(session, tensorboard, show, interrupted, profile)
-        stack.callback(watch.close)
-        run_loop = loops.overlap if config.learner.schedule == "overlap" else loops.alternate
-        reason = run_loop(session, watch)
-        if reason != "interrupted" and session.evaluator.best_return is None:
-            watch.evaluated(session.evaluate())
-        session.save(watch.seconds)
-        summary = _summary(session, watch, reason)
-        if reason == "interrupted":
-            return summary
-        show(watch.progress("final evaluation"))
-        return _finish(session, summary, show, watch)
+        with closing(Session(config, run, say or (lambda line: None))) as session:
+            earlier = _earlier_summary(run)
+            if earlier is not None and session.reason_to_stop() is not None:
+                return msgspec.structs.replace(earlier, status="already finished")
+            with closing(RunWatch(session, _tensorboard(config, run), show, interrupted, profile)) as watch:
+                return _run(session, watch, show)
+
+
+def _run(session: Session, watch: RunWatch, show: Callable[[Progress], None]) -> Summary:
+    """Trains until something says stop; if that was not the user, finishes."""
+    overlaps = session.config.learner.schedule == "overlap"
+    reason = (loops.overlap if overlaps else loops.alternate)(session, watch)
+    if reason != "interrupted" and session.evaluator.best_return is None:
+        watch.evaluated(session.evaluate())
+    session.save(watch.seconds)
+    summary = _summary(session, watch, reason)
+    if reason == "interrupted":
+        return summary
+    show(watch.progress("final evaluation"))
+    return _finish(session, summary, show, watch)
 
 
 def _summary(session: Session, watch: RunWatch, reason: str) -> Summary:
@@ -99,9 +102,7 @@ def _summary(session: Session, watch: RunWatch, reason: str) -> Summary:
     )
 
 
-def _finish(
-    session: Session, summary: Summary, show: Callable[[Progress], None], watch: RunWatch
-) -> Summary:
+def _finish(session: Session, summary: Summary, show: Callable[[Progress], None], watch: RunWatch) -> Summary:
     """Scores the best policy on fresh episodes, draws the curve, exports, and writes the summary."""
     run = session.run_dir
     weights, _ = load_best(run.best_weights)
@@ -109,7 +110,7 @@ def _finish(
     show(watch.progress("drawing and exporting"))
     paths = {
         "learning curve": str(report.plot([run.path], run.learning_curve)),
-        "exported policy": str(export.export_run(run.path, "best")),
+        "exported policy": str(exporting.export_run(run.path, "best")),
         "checkpoints": str(run.checkpoints),
         "best policy": str(run.best),
     }
@@ -170,7 +171,7 @@ def _interruptions() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
         return
 
-    def ask(number, frame) -> None:
+    def ask(number: int, frame: object) -> None:
         if asked.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         asked.set()

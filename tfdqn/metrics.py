@@ -58,7 +58,7 @@ class EpisodeStatistics:
             "running_return": self._running_return.copy(),
             "running_length": self._running_length.copy(),
             "recent": recent,
-            "episodes": np.int64(self.episodes),
+            "episodes": np.array(self.episodes),
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def native_output_to(path: Path) -> Iterator[None]:
         os.close(terminal)
 
 
-def _writes_to_descriptor_2(stream) -> bool:
+def _writes_to_descriptor_2(stream: TextIO) -> bool:
     try:
         return stream.fileno() == 2
     except (AttributeError, OSError, io.UnsupportedOperation):

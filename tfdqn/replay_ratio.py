@@ -6,6 +6,7 @@ and one of the two can always go on. (Between processes the same is held by Reve
 """
 
 import threading
+from collections.abc import Callable
 
 
 class ReplayRatio:
@@ -67,6 +68,6 @@ class ReplayRatio:
         """Waits until a call's updates are owed; False if they still are not."""
         return self._wait(self.may_learn, timeout_seconds)
 
-    def _wait(self, condition, timeout_seconds: float) -> bool:
+    def _wait(self, condition: Callable[[], bool], timeout_seconds: float) -> bool:
         with self._changed:
             return self._changed.wait_for(condition, timeout_seconds)

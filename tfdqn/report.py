@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -127,7 +127,7 @@ def _flat(values: dict, prefix: str = "") -> dict:
     return flat
 
 
-def _draw(axes, label: str, runs: list[RunCurves], colour: str) -> None:
+def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:
     """Greedy evaluations as a line (several seeds: their mean, and a band from minimum to maximum); training thin."""
     evaluations = [run.evaluation for run in runs if run.evaluation.values.size]
     acting = [run.acting for run in runs if run.acting.values.size]

@@ -53,7 +53,7 @@ def scores(returns: np.ndarray, lengths: np.ndarray, seed: int = 0) -> EpisodeSc
 
 
 def save_best(path: Path, weights: Weights, evaluation: Evaluation) -> None:
-    """Keeps weights and what they scored in one file, whole or not at all; and the scores beside it for people."""
+    """Keeps weights and their scores in one file, whole or not at all; the scores beside it for people."""
     record = msgspec.json.encode(evaluation)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_arrays(path, {**weights, _RECORD: np.frombuffer(record, np.uint8)})
@@ -61,7 +61,7 @@ def save_best(path: Path, weights: Weights, evaluation: Evaluation) -> None:
 
 
 def load_best(path: Path) -> tuple[dict[str, np.ndarray], Evaluation]:
-    """The best policy's weights by canonical name, and what they scored. Raises CheckpointError if damaged."""
+    """The best policy's weights by canonical name, and their scores. Raises CheckpointError if damaged."""
     try:
         arrays = load_arrays(path)
         return arrays, msgspec.json.decode(arrays.pop(_RECORD).tobytes(), type=Evaluation)

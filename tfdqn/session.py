@@ -61,9 +61,7 @@ class Session:
             self.task, policy, VariableClient(board), self.writer, stream(config.seed, "exploration")
         )
         evaluation_task = _evaluation_task(config, self.task_spec.max_episode_steps)
-        self.evaluator = Evaluator(
-            evaluation_task, Policy(self._q_function()), VariableClient(board), config
-        )
+        self.evaluator = Evaluator(evaluation_task, Policy(self._q_function()), VariableClient(board), config)
         self.counters = self._begin() if saved is None else self._resume(saved)
         self.next_evaluation_env_steps = self.counters.next_evaluation_env_steps
 
@@ -151,7 +149,7 @@ class Session:
         return Counters(next_evaluation_env_steps=self.config.evaluation.interval_env_steps)
 
     def _resume(self, saved: Generation) -> Counters:
-        """Puts a checkpoint back (but for the replay's table), with the episodes under way where that can be."""
+        """Puts a checkpoint back, all but the replay's table; the episodes under way where the task can."""
         learner = saved.arrays("learner")
         for name, variable in self.train_step.named_variables().items():
             variable.assign(learner[name])

@@ -1,4 +1,4 @@
-"""`RunWatch`: what happens at intervals while a session runs: curves, checkpoints, progress, profile, stopping."""
+"""`RunWatch`: what happens at intervals beside a run: curves, checkpoints, progress, profile, stopping."""
 
 import time
 from collections.abc import Callable

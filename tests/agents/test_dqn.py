@@ -31,9 +31,7 @@ ONLINE = np.array(
     ]
 )
 DQN_TARGET = np.array([[POISON] * 3, [POISON] * 3, [POISON] * 3, [4, -2, 1], [0.5, 2, 1]])  # max 4; max 2
-DOUBLE_TARGET = np.array(
-    [[POISON] * 3, [POISON] * 3, [POISON] * 3, [POISON, 4, POISON], [2, POISON, POISON]]
-)
+DOUBLE_TARGET = np.array([[POISON] * 3, [POISON] * 3, [POISON] * 3, [POISON, 4, POISON], [2, POISON, POISON]])
 ACTIONS = np.array([0, 1, 2])
 REWARDS = np.array([0.5, -1.0, 3.0])
 DISCOUNTS = np.array([0.5, 0.25, 0.0])  # the last one terminated
@@ -142,7 +140,9 @@ def theirs(agent: DqnAgent, config: Config, spec, loss_fn) -> dqn_agent.DqnAgent
 @pytest.mark.parametrize("action_masks", [False, True])
 @pytest.mark.parametrize("kind", ["dqn", "double_dqn"])
 @pytest.mark.parametrize("loss", ["squared", "huber"])
-def test_the_loss_is_that_of_tf_agents(kind: Kind, loss: Literal["squared", "huber"], action_masks: bool) -> None:
+def test_the_loss_is_that_of_tf_agents(
+    kind: Kind, loss: Literal["squared", "huber"], action_masks: bool
+) -> None:
     rng = np.random.default_rng(3)
     spec = vector_spec(action_masks=action_masks)
     config = Config(network=MLP(hidden_units=(5,)), agent=Agent(kind=kind, loss=loss, reward_scale=0.5))

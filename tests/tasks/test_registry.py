@@ -138,9 +138,12 @@ def test_the_limit_of_steps_has_a_key_of_its_own():
 
 
 def test_keywords_change_the_task():
-    assert resolve_spec(Task(id="FrozenLake-v1", kwargs={"map_name": "8x8"})).observation[
-        "observation"
-    ].categories == 64
+    assert (
+        resolve_spec(Task(id="FrozenLake-v1", kwargs={"map_name": "8x8"}))
+        .observation["observation"]
+        .categories
+        == 64
+    )
     heavy = make_task(Task(id="LunarLander-v3", num_envs=1, kwargs={"gravity": -5.0}))
     assert heavy._envs.envs[0].unwrapped.gravity == -5.0
 

@@ -87,7 +87,7 @@ class Actor:
 
     def state(self) -> dict[str, np.ndarray]:
         """Counters, statistics, generator; and, where the task gives its state, the episodes under way."""
-        state = {"rng": generator_state(self._rng), "env_steps": np.int64(self.env_steps)}
+        state = {"rng": generator_state(self._rng), "env_steps": np.array(self.env_steps)}
         state |= {f"statistics/{name}": array for name, array in self.statistics.state().items()}
         task_state = self._task.state()
         if task_state is not None:

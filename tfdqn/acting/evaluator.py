@@ -1,5 +1,6 @@
 """Greedy episodes on environments of their own, and the `Evaluator` that owns 'best'."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,14 @@ from tfdqn.saved_policy import EpisodeScores, Evaluation, load_best, save_best, 
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.variables import VariableClient, Weights
 
+
 def play_episodes(
-    task: BatchedTask, policy: Policy, weights: Weights, episodes: int, seed: int, on_frame=None
+    task: BatchedTask,
+    policy: Policy,
+    weights: Weights,
+    episodes: int,
+    seed: int,
+    on_frame: Callable[[], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Plays exactly `episodes` episodes; returns their returns float64[N] and lengths int64[N].
 

@@ -15,6 +15,7 @@ from tfdqn.networks import numpy_q_function, q_network
 from tfdqn.networks.numpy_forward import QFunction
 from tfdqn.task_spec import TaskSpec
 
+
 class PolicyOutput(NamedTuple):
     """Actions int32[B], Q-values float32[B, A], and the state to pass to the next call (() where there is none)."""
 
@@ -32,9 +33,7 @@ class Policy:
       num_envs: B of an exploring policy, for the ladder of epsilons.
     """
 
-    def __init__(
-        self, q_function: QFunction, settings: config.Exploration | None = None, num_envs: int = 1
-    ):
+    def __init__(self, q_function: QFunction, settings: config.Exploration | None = None, num_envs: int = 1):
         self._q_function = q_function
         self._settings = settings
         self._num_envs = num_envs
@@ -61,7 +60,13 @@ class Policy:
         q_values = self._q_function(weights, observation)
         return PolicyOutput(self._choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
 
-    def _choose(self, q_values, legal_actions, rng, env_steps) -> np.ndarray:
+    def _choose(
+        self,
+        q_values: np.ndarray,
+        legal_actions: np.ndarray | None,
+        rng: np.random.Generator,
+        env_steps: int,
+    ) -> np.ndarray:
         if self._settings is None:
             return exploration.greedy(q_values, legal_actions)
         strength = exploration.scheduled(self._settings, env_steps)
@@ -95,4 +100,3 @@ def tensorflow_q_function(network: config.Network, task_spec: TaskSpec) -> QFunc
         return call({key: tf.convert_to_tensor(array) for key, array in observation.items()}).numpy()
 
     return q_function
-

@@ -5,7 +5,7 @@ batches without a time axis, whose rewards and discounts are already n-step, lea
 `learning/`, and returns what prioritised replay and the curves need.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tf_agents.agents import tf_agent
@@ -40,7 +40,7 @@ class DqnAgent(dqn_agent.DqnAgent):
 
     def __init__(self, config: Config, task_spec: TaskSpec):
         self._objective = config.agent
-        observation = observation_spec(task_spec)
+        observation: Any = observation_spec(task_spec)
         if task_spec.action_masks:
             mask = tensor_spec.BoundedTensorSpec(task_spec.num_actions, tf.bool, False, True)
             observation = (observation, mask)
@@ -108,5 +108,5 @@ class DqnAgent(dqn_agent.DqnAgent):
         extra = LossExtra(td_error, q_value, tf.reduce_max(q_tm1, axis=1))
         return tf_agent.LossInfo(tf.reduce_mean(loss), extra)
 
-    def _split(self, observation):
+    def _split(self, observation: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
         return observation if self._has_masks else (observation, None)

@@ -43,9 +43,11 @@ class SynchronousUpdates:
 
     def _loop(self, sample: Sample) -> UpdateMetrics:
         batches = _map(lambda x: tf.reshape(x, [self._updates, self._batch_size, *x.shape[1:]]), sample)
-        histories = [tf.TensorArray(tf.float32, self._updates, element_shape=[]) for _ in UpdateMetrics._fields]
+        histories = [
+            tf.TensorArray(tf.float32, self._updates, element_shape=[]) for _ in UpdateMetrics._fields
+        ]
 
-        def update(i, histories):
+        def update(i: tf.Tensor, histories: list[tf.TensorArray]) -> tuple[tf.Tensor, list[tf.TensorArray]]:
             metrics = self._train_step(_map(lambda x: x[i], batches))
             return i + 1, [h.write(i, metric) for h, metric in zip(histories, metrics, strict=True)]
 

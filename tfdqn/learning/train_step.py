@@ -7,6 +7,7 @@ of replicas never changes the algorithm.
 from typing import NamedTuple
 
 import tensorflow as tf
+from tf_agents.agents import tf_agent
 
 from tfdqn.agents import DqnAgent
 from tfdqn.config import Config
@@ -61,7 +62,7 @@ class TrainStep:
             gradient_norm=norm,
         )
 
-    def gradients(self, sample: Sample):
+    def gradients(self, sample: Sample) -> tuple[list[tf.Tensor], tf_agent.LossInfo]:
         """(gradient per weight, summed over the replicas; the agent's `LossInfo`)."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._weights)

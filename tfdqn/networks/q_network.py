@@ -9,8 +9,8 @@ from tf_agents.specs import tensor_spec
 
 from tfdqn.task_spec import TaskSpec
 
-# Takes a layer factory's seed source; returns the layers, and the function that applies them.
-Torso = Callable[[dict[str, tf.Tensor]], tf.Tensor]
+Observation = dict[str, tf.Tensor]
+Torso = Callable[[Observation], tf.Tensor]
 TorsoBuilder = Callable[["LayerFactory"], Torso]
 
 
@@ -25,9 +25,7 @@ class LayerFactory:
         self.layers: list[tf.keras.layers.Layer] = []
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Callable:
-        return self._keep(
-            tf.keras.layers.Dense(units, activation, name=name, **self._initializers(fan_in))
-        )
+        return self._keep(tf.keras.layers.Dense(units, activation, name=name, **self._initializers(fan_in)))
 
     def linear(self, name: str, units: int) -> Callable:
         """A dense layer without bias, all zero at first: θ of the linear network."""
@@ -71,7 +69,13 @@ class QNetwork(network.Network):
         self._apply_torso = torso(factory)
         self._ordered_layers = factory.layers
 
-    def call(self, observation, step_type=None, network_state=(), training=False):
+    def call(
+        self,
+        observation: Observation,
+        step_type: tf.Tensor | None = None,
+        network_state: tuple = (),
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tuple]:
         return self._apply_torso(observation), network_state
 
     def named_weights(self) -> dict[str, tf.Variable]:
@@ -89,7 +93,7 @@ class QNetwork(network.Network):
 
 
 def observation_spec(task_spec: TaskSpec) -> dict[str, tensor_spec.BoundedTensorSpec]:
-    """The observation as TF-Agents specs; bounds are set where the space is categorical, so that samples are legal."""
+    """The observation as TF-Agents specs; categorical ones are bounded, so that samples of them are legal."""
     return {
         key: tensor_spec.BoundedTensorSpec(
             spec.shape,

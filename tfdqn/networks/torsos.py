@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfdqn import config
 from tfdqn.errors import ConfigError
 from tfdqn.networks import encoding, features
-from tfdqn.networks.q_network import LayerFactory, Torso
+from tfdqn.networks.q_network import LayerFactory, Observation, Torso
 from tfdqn.task_spec import TaskSpec
 
 
@@ -19,7 +19,7 @@ def mlp(settings: config.MLP, task_spec: TaskSpec, make: LayerFactory) -> Torso:
     ]
     head = make.dense("q", task_spec.num_actions[0], fan_in=widths[-1])
 
-    def apply(observation):
+    def apply(observation: Observation) -> tf.Tensor:
         hidden = encoding.encode(observation, task_spec)
         for layer in layers:
             hidden = layer(hidden)
@@ -43,7 +43,7 @@ def nature_cnn(settings: config.NatureCNN, task_spec: TaskSpec, make: LayerFacto
     dense = make.dense("hidden_0", settings.dense_units, "relu", fan_in=height * width * channels)
     head = make.dense("q", task_spec.num_actions[0], fan_in=settings.dense_units)
 
-    def apply(observation):
+    def apply(observation: Observation) -> tf.Tensor:
         hidden = encoding.encode_image(observation[key], task_spec.observation[key])
         for layer in convolutions:
             hidden = layer(hidden)

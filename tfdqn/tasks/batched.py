@@ -152,9 +152,7 @@ class BatchedTask:
         shape = (self.num_envs, self.spec.num_actions[0])
         rows = info.get("action_mask")
         if rows is None and not terminated.all():
-            raise TaskError(
-                f'task.action_masks is true, but {self.spec.id} gives no info["action_mask"]'
-            )
+            raise TaskError(f'task.action_masks is true, but {self.spec.id} gives no info["action_mask"]')
         legal = np.zeros(shape, np.bool_)
         for index, row in enumerate(rows if rows is not None else ()):
             if row is not None:  # gymnasium leaves None, or zeros, where an environment gave no mask
@@ -173,6 +171,6 @@ class BatchedTask:
 
 
 def one_line(error: BaseException) -> str:
-    """"ValueError: what it said", on one line of bounded length."""
+    """ "ValueError: what it said", on one line of bounded length."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return text if len(text) <= 300 else f"{text[:297]}..."

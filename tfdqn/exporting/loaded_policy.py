@@ -1,7 +1,7 @@
 """`load_policy`: an exported policy as a Python callable; needs TensorFlow, not TF-Agents.
 
-    policy = load_policy("runs/cartpole")
-    action = policy(observation)          # the environment's own action
+policy = load_policy("runs/cartpole")
+action = policy(observation)          # the environment's own action
 """
 
 import json
@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.errors import UserError
-from tfdqn.export.saved_model import CARD_FILE, EXTRA, LEGAL_ACTIONS, TASK_SPEC_FILE, input_names, versions
+from tfdqn.exporting.saved_model import CARD_FILE, EXTRA, LEGAL_ACTIONS, TASK_SPEC_FILE, input_names, versions
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 
@@ -56,7 +56,9 @@ class LoadedPolicy:
             raise UserError(f"{self.task_spec.id} has action masks: legal_actions is required")
         action = self._run(observation, legal_actions)["action"]
         branches = len(self.task_spec.action_start) > 1
-        action = action + np.asarray(self.task_spec.action_start if branches else self.task_spec.action_start[0], np.int32)
+        action = action + np.asarray(
+            self.task_spec.action_start if branches else self.task_spec.action_start[0], np.int32
+        )
         return int(action) if action.ndim == 0 else action
 
     def q_values(self, observation: Any) -> np.ndarray:
@@ -91,7 +93,9 @@ class LoadedPolicy:
         legal = legal if is_batch else legal[np.newaxis]
         if legal.shape != shape or not np.isin(legal, (0, 1)).all():
             wanted = shape if is_batch else shape[1:]
-            raise UserError(f"legal_actions: bool{list(wanted)} is needed; got {_describe(np.asarray(legal_actions))}")
+            raise UserError(
+                f"legal_actions: bool{list(wanted)} is needed; got {_describe(np.asarray(legal_actions))}"
+            )
         if not legal.any(axis=-1).all():
             raise UserError("legal_actions: no action is legal")
         return legal.astype(bool)
@@ -116,7 +120,9 @@ def _named(observation: Any, prefix: str, expected: Mapping[str, ArraySpec]) -> 
         children = {f"{prefix or 'observation'}_{i}": child for i, child in enumerate(observation)}
     else:
         return {prefix or "observation": observation}
-    return {name: leaf for key, child in children.items() for name, leaf in _named(child, key, expected).items()}
+    return {
+        name: leaf for key, child in children.items() for name, leaf in _named(child, key, expected).items()
+    }
 
 
 def _checked(key: str, value: Any, spec: ArraySpec) -> np.ndarray:

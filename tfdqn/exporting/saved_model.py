@@ -84,16 +84,17 @@ def input_names(task_spec: TaskSpec) -> dict[str, str]:
 
     Other characters become "_". Raises TaskError where two names are then the same.
     """
-    names = {key: re.sub(r"^(?![A-Za-z])", "input_", re.sub(r"\W", "_", key, flags=re.ASCII)) for key in task_spec.observation}
+    names = {
+        key: re.sub(r"^(?![A-Za-z])", "input_", re.sub(r"\W", "_", key, flags=re.ASCII))
+        for key in task_spec.observation
+    }
     taken = [*names.values(), *([LEGAL_ACTIONS] if task_spec.action_masks else [])]
     if twice := {name for name in taken if taken.count(name) > 1}:
         raise TaskError(f"{task_spec.id}: two served inputs would be named {', '.join(sorted(twice))}")
     return names
 
 
-def export_policy(
-    task_spec: TaskSpec, network: Network, directory: Path, card: Mapping[str, Any]
-) -> Path:
+def export_policy(task_spec: TaskSpec, network: Network, directory: Path, card: Mapping[str, Any]) -> Path:
     """Writes the next version, `directory/N`, and returns its path.
 
     `card` says where the policy comes from (checkpoint, steps, evaluation) and is kept as JSON beside the

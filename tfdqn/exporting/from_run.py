@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from tfdqn.export.saved_model import export_policy
+from tfdqn.exporting.saved_model import export_policy
 from tfdqn.run_dir import RunDir
 
 
