@@ -55,7 +55,8 @@ def _actor(config: Config, q_function) -> Actor:
     board = WeightsBoard()
     network = q_network(config.network, task.spec, seed=0)
     network.create_variables()
-    VariablePublisher(network.named_weights(), board).publish(0)
+    weights = {name: weight.numpy() for name, weight in network.named_weights().items()}
+    VariablePublisher(board).publish(0, weights)
     codec = TransitionCodec(task.spec)
     writer = NStepWriter(codec, task.num_envs, 1, config.agent.discount, insert=lambda rows: None)
     policy = Policy(q_function, config.exploration, task.num_envs)

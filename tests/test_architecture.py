@@ -22,6 +22,7 @@ LAYERS = {
         "config_file",
         "task_spec",
         "run_dir",
+        "interruptions",
     ],
     1: ["tasks", "networks", "agents", "exploration", "randomness", "threads", "native_log"],
     2: ["replay", "replay_ratio", "variables", "checkpoints", "saved_policy", "metrics"],

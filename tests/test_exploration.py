@@ -35,14 +35,14 @@ def test_an_exponential_schedule_falls_by_a_constant_factor(env_steps: int, expe
 
 def test_the_ladder_is_that_of_horgan_et_al() -> None:
     # Their setting: epsilon 0.4, alpha 7. Of eight actors the first acts with 0.4, the last with 0.4^8.
-    rungs = exploration.ladder(0.4, 8, 7.0)
+    rungs = 0.4 ** exploration.ladder_exponents(8, 7.0)
     np.testing.assert_allclose(rungs, [0.4**power for power in range(1, 9)])
-    np.testing.assert_allclose(exploration.ladder(0.4, 3, 1.0), [0.4, 0.4**1.5, 0.4**2])
+    np.testing.assert_allclose(0.4 ** exploration.ladder_exponents(3, 1.0), [0.4, 0.4**1.5, 0.4**2])
 
 
 def test_a_ladder_without_alpha_or_of_one_rung_is_epsilon_itself() -> None:
-    np.testing.assert_array_equal(exploration.ladder(0.3, 4, 0.0), [0.3] * 4)
-    np.testing.assert_array_equal(exploration.ladder(0.3, 1, 7.0), [0.3])
+    np.testing.assert_array_equal(0.3 ** exploration.ladder_exponents(4, 0.0), [0.3] * 4)
+    np.testing.assert_array_equal(0.3 ** exploration.ladder_exponents(1, 7.0), [0.3])
 
 
 def test_greedy_takes_the_first_of_the_best_legal_actions() -> None:

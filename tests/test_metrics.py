@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfdqn.metrics import EpisodeStatistics, JsonLines, Rate, TensorBoard
@@ -119,7 +120,7 @@ def test_tensorboard_reads_scalars_text_and_hyperparameters(tmp_path: Path) -> N
     events = EventAccumulator(str(tmp_path)).Reload()
     tags = events.Tags()["tensors"]
     assert {"return", "loss", "configuration"} <= set(tags)
-    assert [(e.step, float(e.tensor_proto.float_val[0])) for e in events.Tensors("return")] == [
+    assert [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in events.Tensors("return")] == [
         (100, 12.5),
         (200, 20.0),
     ]

@@ -37,4 +37,4 @@ def test_a_generator_goes_on_where_its_state_was_taken() -> None:
 
 def test_the_state_of_another_kind_of_generator_is_refused() -> None:
     with pytest.raises(ValueError, match="PCG64"):
-        load_generator_state(stream(1, "x"), generator_state(np.random.Generator(np.random.Philox(1))))
+        load_generator_state(stream(1, "x"), generator_state(np.random.Generator(np.random.PCG64DXSM(1))))

@@ -5,9 +5,9 @@ renamed: it is either whole or not there. The manifest lists every file with its
 the weights leaves no trace in them: plain arrays by name, whatever the strategy.
 """
 
-import errno
 import os
 import shutil
+import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Struct
 
 from tfdqn.errors import CheckpointError
+from tfdqn.run_dir import is_full_disk
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -57,7 +58,7 @@ class Generation:
             for name, expected in manifest.files.items():
                 if _fingerprint(directory / name) != expected:
                     raise CheckpointError(f"{directory}: {name} is damaged")
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, msgspec.MsgspecError) as error:  # ValueError: no UTF-8, or no path
             raise CheckpointError(f"{directory}: unreadable ({error})") from error
         self.counters = manifest.counters
 
@@ -117,7 +118,7 @@ class Checkpoints:
             _sync_tree(unfinished)
             unfinished.rename(self._directory / name)
             _sync(self._directory)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, CheckpointError) as error:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise CheckpointError(self._failure(error)) from error
         self._prune()
@@ -161,8 +162,11 @@ class Checkpoints:
     def _failure(self, error: Exception) -> str:
         numbers = self._numbers()
         kept = f"the last one, {numbers[-1]:06d}, is intact" if numbers else "there is no earlier one"
-        full = (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error)
-        why = "the disk is full" if full else str(error).splitlines()[0]
+        why = (
+            "the disk is full"
+            if is_full_disk(error)
+            else (str(error) or type(error).__name__).splitlines()[0]
+        )
         return f"{self._directory}: the checkpoint could not be written: {why}; {kept}"
 
 
@@ -171,7 +175,11 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
-            np.savez(file, **dict(arrays))
+            # Not np.savez: on a full disk the archive that it leaves open complains once more, at its deletion.
+            with zipfile.ZipFile(file, "w") as archive:
+                for name, array in arrays.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

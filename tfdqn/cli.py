@@ -3,6 +3,7 @@
 Nothing heavy is imported before a verb needs it: `tfdqn --help` knows no TensorFlow.
 """
 
+import os
 import platform
 import shlex
 import sys
@@ -14,6 +15,7 @@ from typing import Annotated
 import typer
 
 from tfdqn.errors import PlatformError, UserError
+from tfdqn.run_dir import is_full_disk
 
 app = typer.Typer(
     name="tfdqn",
@@ -58,15 +60,21 @@ def train(
     """Learn a task; on an existing run, resume it."""
     require_supported_platform()
     from tfdqn import config_file, terminal
+    from tfdqn.interruptions import interruptions
 
     resolved = config_file.load(config, overrides or ())
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
-    with terminal.TrainingProgress() as progress:
-        # Its import is most of the start: the bar is there before it.
+    with interruptions(_end_at_once) as interrupted, terminal.TrainingProgress() as progress:
+        # Its import is most of the start: the bar is there before it, and a signal waits for it.
         from tfdqn import experiment
 
         summary = experiment.train(
-            resolved, path, on_progress=progress.show, say=progress.say, profile=profile
+            resolved,
+            path,
+            on_progress=progress.show,
+            say=progress.say,
+            profile=profile,
+            interrupted=interrupted,
         )
     terminal.print_summary(summary)
     if summary.status == "interrupted":
@@ -183,8 +191,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return app(args=arguments, prog_name="tfdqn", standalone_mode=False) or 0
     except UserError as error:
         return _fail(str(error))
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        return _fail(f"the disk is full ({error})")
     except typer.TyperException as error:
         return _fail(f"{error.format_message().rstrip('.')} (`tfdqn --help` says what there is)")
+
+
+def _end_at_once() -> None:
+    """Waits for nothing, which may be what hangs; the last checkpoint stands."""
+    os._exit(130)
 
 
 def _fail(problem: str) -> int:

@@ -77,7 +77,7 @@ class Agent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reward_scale: Annotated[Positive, doc("rewards are multiplied by this in the loss alone")] = 1.0
     target_update_period_train_steps: Annotated[Count, doc("updates between target updates")] = 50
     target_update_tau: Annotated[PositiveFraction, doc("1: copy; below: Polyak averaging")] = 1.0
-    gradient_clip_norm: Annotated[NonNegative, doc("global norm of the combined gradient; 0: off")] = 10.0
+    gradient_clip_norm: Annotated[NonNegative, doc("global norm of the combined gradient; 0: off")] = 0.0
 
 
 class Adam(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="adam"):

@@ -1,9 +1,7 @@
 """`train`: a whole run in one process, from its configuration to its summary; resumed if it was begun before."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from tfdqn import config_file, exporting, loops, report
 from tfdqn.config import Config, NatureCNN
+from tfdqn.interruptions import Interrupted, interruptions
 from tfdqn.metrics import TensorBoard
 from tfdqn.native_log import native_output_to
-from tfdqn.run_dir import RunDir, write_atomically
+from tfdqn.run_dir import RunDir, full_disk_is_one_line, write_atomically
 from tfdqn.saved_policy import EpisodeScores, load_best
 from tfdqn.session import Session
 from tfdqn.watch import Progress, RunWatch
@@ -43,11 +42,12 @@ def train(
     on_progress: Callable[[Progress], None] | None = None,
     say: Callable[[str], None] | None = None,
     profile: bool = False,
+    interrupted: Callable[[], bool] | None = None,
 ) -> Summary:
     """Trains, or goes on training, what `config` describes; everything it leaves is under `run_dir`.
 
     SIGINT and SIGTERM save a checkpoint and return a summary with status "interrupted"; calling `train` again
-    resumes.
+    resumes. A second SIGINT raises KeyboardInterrupt.
 
     Args:
       config: the whole configuration.
@@ -55,6 +55,7 @@ def train(
       on_progress: called a few times a second with how the run stands.
       say: shows one line ("resumed at …").
       profile: record a profiler trace of the first seconds of learning, for TensorBoard.
+      interrupted: says whether to stop, where the caller takes the signals itself.
 
     Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError) for what the user
     can mend.
@@ -62,13 +63,14 @@ def train(
     run = run_dir if isinstance(run_dir, RunDir) else RunDir(run_dir)
     show = on_progress or (lambda progress: None)
     with (
+        full_disk_is_one_line(run.path),
         run.claim(config),
         native_output_to(run.native_log),
         threadpool_limits(1, "blas"),
-        _interruptions() as interrupted,
+        nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
     ):
         _use_threads(config)
-        with closing(Session(config, run, say or (lambda line: None))) as session:
+        with closing(Session(config, run, say or (lambda line: None), interrupted)) as session:
             earlier = _earlier_summary(run)
             if earlier is not None and session.reason_to_stop() is not None:
                 return msgspec.structs.replace(earlier, status="already finished")
@@ -79,21 +81,28 @@ def train(
 def _run(session: Session, watch: RunWatch, show: Callable[[Progress], None]) -> Summary:
     """Trains until something says stop; if that was not the user, finishes."""
     overlaps = session.config.learner.schedule == "overlap"
-    reason = (loops.overlap if overlaps else loops.alternate)(session, watch)
-    if reason != "interrupted" and session.evaluator.best_return is None:
-        watch.evaluated(session.evaluate())
+    try:
+        reason = (loops.overlap if overlaps else loops.alternate)(session, watch)
+        if reason != "interrupted" and session.evaluator.best_return is None:
+            watch.evaluated(session.evaluate())
+    except Interrupted:
+        reason = "interrupted"
+    show(watch.progress("saving"))
     session.save(watch.seconds)
     summary = _summary(session, watch, reason)
     if reason == "interrupted":
         return summary
     show(watch.progress("final evaluation"))
-    return _finish(session, summary, show, watch)
+    try:
+        return _finish(session, summary, show, watch)
+    except Interrupted:
+        return _summary(session, watch, "interrupted")
 
 
 def _summary(session: Session, watch: RunWatch, reason: str) -> Summary:
     return Summary(
         status="interrupted" if reason == "interrupted" else "finished",
-        reason=reason,
+        reason="the user asked to stop" if reason == "interrupted" else reason,
         env_steps=session.actor.env_steps,
         train_steps=session.learner.train_steps,
         episodes=session.actor.statistics.episodes,
@@ -163,22 +172,5 @@ def _use_threads(config: Config) -> None:
         pass
 
 
-@contextmanager
-def _interruptions() -> Iterator[Callable[[], bool]]:
-    """Turns SIGINT and SIGTERM into a flag; a second SIGINT interrupts at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def ask(number: int, frame: object) -> None:
-        if asked.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _keyboard_interrupt() -> None:
+    raise KeyboardInterrupt

@@ -22,10 +22,10 @@ def decayed(start: float, end: float, shape: str, fraction: float) -> float:
     return start + (end - start) * fraction
 
 
-def ladder(epsilon: float, num_envs: int, alpha: float) -> np.ndarray:
-    """One epsilon per environment, float64[E]: epsilon^(1 + alpha i / (E - 1)). Horgan et al. 2018, section 4.1."""
+def ladder_exponents(num_envs: int, alpha: float) -> np.ndarray:
+    """float64[E]: environment i acts with epsilon^(1 + alpha i / (E - 1)). Horgan et al. 2018, section 4.1."""
     positions = np.linspace(0, 1, num_envs) if num_envs > 1 else np.zeros(1)
-    return epsilon ** (1 + alpha * positions)
+    return 1 + alpha * positions
 
 
 def greedy(q_values: np.ndarray, legal_actions: np.ndarray | None) -> np.ndarray:

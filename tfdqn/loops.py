@@ -66,8 +66,11 @@ def overlap(session: Session, watch: Watch) -> str:
         else:
             time.sleep(_POLL_SECONDS)
 
+    if (reason := watch.reason_to_stop()) is not None:
+        return reason  # before threads begin what must then be waited for
     gate = Gate()
-    workers = [Worker("actor", act, gate), Worker("learner", learn, gate), Worker("evaluator", evaluate)]
+    evaluator = Worker("evaluator", evaluate)
+    workers = [Worker("actor", act, gate), Worker("learner", learn, gate), evaluator]
 
     @contextmanager
     def paused() -> Iterator[None]:
@@ -78,6 +81,10 @@ def overlap(session: Session, watch: Watch) -> str:
     with _eager_threads(), running(workers):
         while (reason := watch.reason_to_stop()) is None:
             raise_first_error(workers)
+            watch.tick(paused())
+            time.sleep(_POLL_SECONDS)
+        evaluator.request_stop()
+        while evaluator.is_alive():  # an evaluation may take minutes
             watch.tick(paused())
             time.sleep(_POLL_SECONDS)
     return reason

@@ -40,12 +40,14 @@ class EpisodeStatistics:
     @property
     def recent_return(self) -> float | None:
         """Mean return of the recent episodes; None before the first has finished."""
-        return float(np.mean([total for total, _ in self._recent])) if self._recent else None
+        recent = tuple(self._recent)  # a copy in one step: the actor's thread may add to it meanwhile
+        return float(np.mean([total for total, _ in recent])) if recent else None
 
     @property
     def recent_length(self) -> float | None:
         """Mean length of the recent episodes in environment steps; None before the first has finished."""
-        return float(np.mean([length for _, length in self._recent])) if self._recent else None
+        recent = tuple(self._recent)
+        return float(np.mean([length for _, length in recent])) if recent else None
 
     def drop_unfinished(self) -> None:
         """Forgets the running episodes: a resumed task that could not be put back starts fresh ones."""

@@ -4,6 +4,7 @@ A run directory belongs to one configuration. It is claimed for as long as somet
 the kernel's, so that a killed run leaves none behind. Nothing in it that a user could miss is ever deleted.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import msgspec
 
 from tfdqn import config_file
 from tfdqn.config import Config
-from tfdqn.errors import RunDirError
+from tfdqn.errors import RunDirError, UserError
 from tfdqn.task_spec import TaskSpec
 
 # These may change between resumptions: nothing that is learned depends on them.
@@ -170,6 +171,27 @@ def write_atomically(path: Path, data: bytes) -> None:
         with suppress(OSError):
             partial.unlink()
         raise RunDirError(f"{path} couldn't be written: {error.strerror}") from None
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error, Python's or a C++ library's, says that there is no room left."""
+    number = error.errno if isinstance(error, OSError) else None
+    return number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
+
+
+@contextmanager
+def full_disk_is_one_line(path: Path) -> Iterator[None]:
+    """Raises RunDirError for what the block met while it wrote under `path` to a full disk."""
+    try:
+        yield
+    except UserError:
+        raise  # says so itself
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        raise RunDirError(
+            f"{path}: the disk is full; what was saved before is intact: make room, then resume the run"
+        ) from error
 
 
 def sync_directory(path: Path) -> None:

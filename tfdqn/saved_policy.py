@@ -1,6 +1,5 @@
 """A run's policies on disk: the best evaluated one with its scores, and the latest checkpoint's."""
 
-import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,8 +64,9 @@ def load_best(path: Path) -> tuple[dict[str, np.ndarray], Evaluation]:
     try:
         arrays = load_arrays(path)
         return arrays, msgspec.json.decode(arrays.pop(_RECORD).tobytes(), type=Evaluation)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
-        raise CheckpointError(f"{path}: the best policy's file is missing or damaged ({error})") from error
+    except Exception as error:  # zipfile, zlib, struct, EOFError, OSError, KeyError: damage has many names
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path}: the best policy's file is missing or damaged ({why})") from error
 
 
 def load_policy_weights(

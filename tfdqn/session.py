@@ -29,6 +29,8 @@ from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.variables import VariableClient, VariablePublisher, WeightsBoard
 
+_MOST_EVALUATION_ENVS = 256
+
 
 class Session:
     """Everything that one process needs to train, and what it must save to go on later.
@@ -37,9 +39,16 @@ class Session:
       config: the run's configuration.
       run_dir: already claimed.
       say: shows one line to the user.
+      interrupted: whether the user has asked to stop.
     """
 
-    def __init__(self, config: Config, run_dir: RunDir, say: Callable[[str], None]):
+    def __init__(
+        self,
+        config: Config,
+        run_dir: RunDir,
+        say: Callable[[str], None],
+        interrupted: Callable[[], bool] = lambda: False,
+    ):
         self.config, self.run_dir, self._say = config, run_dir, say
         self.task = make_task(config.task)
         self.task_spec = self.task.spec
@@ -60,16 +69,19 @@ class Session:
         self.actor = Actor(
             self.task, policy, VariableClient(board), self.writer, stream(config.seed, "exploration")
         )
-        evaluation_task = _evaluation_task(config, self.task_spec.max_episode_steps)
-        self.evaluator = Evaluator(evaluation_task, Policy(self._q_function()), VariableClient(board), config)
+        evaluation_task = _evaluation_task(
+            config, self.task_spec.max_episode_steps, is_wide=self.task.is_own_vector_version
+        )
+        self.evaluator = Evaluator(
+            evaluation_task, Policy(self._q_function()), VariableClient(board), config, interrupted
+        )
         self.counters = self._begin() if saved is None else self._resume(saved)
         self.next_evaluation_env_steps = self.counters.next_evaluation_env_steps
 
         updates_per_call = config.learner.updates_per_call
         sampler = self.replay.sampler(updates_per_call * config.learner.batch_size)
         updates = SynchronousUpdates(self.train_step, sampler, config)
-        online_weights = self.train_step.agent.network.named_weights()
-        self.learner = Learner(self.train_step, updates, VariablePublisher(online_weights, board))
+        self.learner = Learner(self.train_step, updates, VariablePublisher(board))
         self.learner.publish()
         self.ratio = ReplayRatio(
             self.replay.min_size,
@@ -95,10 +107,14 @@ class Session:
         return self.actor.env_steps >= self.next_evaluation_env_steps
 
     def evaluate(self) -> Evaluation:
-        """Evaluates the newest weights; a new best is on disk when this returns."""
+        """Evaluates the newest weights; a new best is on disk when this returns.
+
+        Raises Interrupted; the evaluation is then due again.
+        """
         interval = self.config.evaluation.interval_env_steps
-        self.next_evaluation_env_steps = (self.actor.env_steps // interval + 1) * interval
+        following = (self.actor.env_steps // interval + 1) * interval
         evaluation = self.evaluator.evaluate()
+        self.next_evaluation_env_steps = following
         if evaluation.is_best:
             self.evaluator.save_best(self.run_dir.best_weights, evaluation)
         return evaluation
@@ -169,9 +185,13 @@ class Session:
         return counters
 
 
-def _evaluation_task(config: Config, own_limit: int | None) -> BatchedTask:
-    """Environments of the evaluator's own; where the task has no limit, its episodes are cut at one."""
+def _evaluation_task(config: Config, own_limit: int | None, *, is_wide: bool) -> BatchedTask:
+    """Environments of the evaluator's own: all its episodes at once where that costs little.
+
+    Where the task has no limit, its episodes are cut at one.
+    """
     task, settings = config.task, config.evaluation
     if own_limit is None and not task.max_episode_steps:
         task = msgspec.structs.replace(task, max_episode_steps=settings.max_episode_steps)
-    return make_task(task, num_envs=min(settings.episodes, task.num_envs))
+    num_envs = settings.episodes if is_wide else min(settings.episodes, task.num_envs)
+    return make_task(task, num_envs=min(num_envs, _MOST_EVALUATION_ENVS))

@@ -42,6 +42,7 @@ class TrainingProgress:
             columns = TextColumn("[bold]{task.description}"), BarColumn(None), TaskProgressColumn()
             self._bar = _BarAboveFigures(*columns, console=self._console, expand=True)
             self._bar.start()
+            self._console.show_cursor(True)  # Rich hides it, and a killed process could not put it back
             self._row = self._bar.add_task("starting", total=None, figures="")
         return self
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 Weights = Mapping[str, np.ndarray]
 
@@ -52,15 +51,13 @@ class WeightsBoard:
 
 
 class VariablePublisher:
-    """Copies the online network's weights out of TensorFlow and puts them where actors look."""
+    """Puts the online network's weights where actors look."""
 
-    def __init__(self, named_weights: Mapping[str, tf.Variable], transport: Transport):
-        self._named_weights = named_weights
+    def __init__(self, transport: Transport):
         self._transport = transport
 
-    def publish(self, version: int) -> None:
-        """Publishes the weights as they are now, as those of train step `version`."""
-        weights = {name: weight.numpy() for name, weight in self._named_weights.items()}
+    def publish(self, version: int, weights: Weights) -> None:
+        """Publishes the weights of train step `version`; the arrays must not change afterwards."""
         self._transport.put(Versioned(version, weights))
 
 

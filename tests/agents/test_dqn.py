@@ -129,8 +129,6 @@ def theirs(agent: DqnAgent, config: Config, spec, loss_fn) -> dqn_agent.DqnAgent
         optimizer=None,
         observation_and_action_constraint_splitter=(lambda both: both) if spec.action_masks else None,
         td_errors_loss_fn=loss_fn,
-        gamma=1.0,
-        reward_scale_factor=config.agent.reward_scale,
     )
     other._q_network.load_named_weights(agent.network.named_weights())
     other._target_q_network.load_named_weights(agent.target_network.named_weights())
@@ -152,7 +150,8 @@ def test_the_loss_is_that_of_tf_agents(
     loss_fn = common.element_wise_squared_loss if loss == "squared" else common.element_wise_huber_loss
     experience: trajectory.Transition = random_transitions(spec, 64, rng)
     weights = tf.constant(rng.random(64), tf.float32)
-    expected = theirs(agent, config, spec, loss_fn)._loss(experience, weights=weights)
+    other = theirs(agent, config, spec, loss_fn)
+    expected = other._loss(experience, weights=weights, gamma=1.0, reward_scale_factor=0.5)
     ours = agent.loss(experience, weights=weights)
     factor = 0.5 if loss == "squared" else 1  # their squared loss is not halved
     np.testing.assert_allclose(ours.loss, factor * expected.loss, rtol=1e-5)

@@ -53,8 +53,9 @@ class Actor:
         self.env_steps = 0
 
     def reset(self, seed: int) -> None:
-        """Starts fresh episodes in every environment."""
+        """Starts fresh episodes in every environment. Raises NotFiniteError for what they begin with."""
         self._observation, self._legal_actions = self._task.reset(seed)
+        self._check_observation(self._observation)
         self.statistics.drop_unfinished()
 
     def step(self) -> int:
@@ -72,7 +73,8 @@ class Actor:
             self.env_steps,
         )
         step = self._task.step(output.action)
-        self._check_finite(step)
+        self._check_finite("reward", step.reward)
+        self._check_observation(step.observation)
         written = self._writer.write(self._observation, self._legal_actions, output.action, step)
         self.statistics.add(step)
         self.env_steps += len(step.is_reset) - int(np.count_nonzero(step.is_reset))
@@ -111,16 +113,18 @@ class Actor:
         self._legal_actions = arrays.get("legal_actions")
         return True
 
-    def _check_finite(self, step: Step) -> None:
-        for name, array in (("reward", step.reward), *step.observation.items()):
-            # A finite sum proves every element finite; only the rare overflow needs the exact test.
-            if array.dtype.kind == "f" and not np.isfinite(array.sum()) and not np.isfinite(array).all():
-                environment = int(np.argwhere(~np.isfinite(array))[0][0])
-                what = "reward" if name == "reward" else f"observation '{name}'"
-                raise NotFiniteError(
-                    f"the {what} of environment {environment} is not finite at environment step "
-                    f"{self.env_steps}; it was kept out of replay and the last checkpoint is intact"
-                )
+    def _check_observation(self, observation: Observation) -> None:
+        for name, array in observation.items():
+            self._check_finite(f"observation '{name}'", array)
+
+    def _check_finite(self, what: str, array: np.ndarray) -> None:
+        # A finite sum proves every element finite; only the rare overflow needs the exact test.
+        if array.dtype.kind == "f" and not np.isfinite(array.sum()) and not np.isfinite(array).all():
+            environment = int(np.argwhere(~np.isfinite(array))[0][0])
+            raise NotFiniteError(
+                f"the {what} of environment {environment} is not finite at environment step "
+                f"{self.env_steps}; it was kept out of replay and the last checkpoint is intact"
+            )
 
 
 def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from tfdqn.acting.policy import Policy
 from tfdqn.config import Config
+from tfdqn.interruptions import Interrupted
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.saved_policy import EpisodeScores, Evaluation, load_best, save_best, scores
 from tfdqn.tasks.batched import BatchedTask
@@ -24,7 +25,7 @@ def play_episodes(
     """Plays exactly `episodes` episodes; returns their returns float64[N] and lengths int64[N].
 
     Each environment plays a quota fixed beforehand: taking whichever finish first would favour short episodes.
-    `on_frame`, if given, is called before every step (to film).
+    `on_frame`, if given, is called before every step (to film, or to give up by raising).
     """
     rng = stream(seed, "evaluation policy")
     quota = np.full(task.num_envs, episodes // task.num_envs)
@@ -61,14 +62,23 @@ class Evaluator:
       policy: greedy.
       client: fetches the newest weights.
       config: `evaluation`, and the seed.
+      interrupted: asked before every step; an evaluation that is given up raises Interrupted.
     """
 
-    def __init__(self, task: BatchedTask, policy: Policy, client: VariableClient, config: Config):
+    def __init__(
+        self,
+        task: BatchedTask,
+        policy: Policy,
+        client: VariableClient,
+        config: Config,
+        interrupted: Callable[[], bool] = lambda: False,
+    ):
         self._task = task
         self._policy = policy
         self._client = client
         self._settings = config.evaluation
         self._seed = config.seed
+        self._interrupted = interrupted
         self.best_return: float | None = None
         self.best_weights: Weights | None = None
         self.evaluations_without_best = 0
@@ -109,7 +119,11 @@ class Evaluator:
 
     def _play(self, weights: Weights, episodes: int, name: str, index: int) -> tuple[np.ndarray, np.ndarray]:
         seed = derived_seed(self._seed, name, index)
-        return play_episodes(self._task, self._policy, weights, episodes, seed)
+        return play_episodes(self._task, self._policy, weights, episodes, seed, self._give_up_if_interrupted)
+
+    def _give_up_if_interrupted(self) -> None:
+        if self._interrupted():
+            raise Interrupted
 
     def _beats_best(self, returns: np.ndarray) -> bool:
         return self.best_return is None or float(returns.mean()) > self.best_return

@@ -36,7 +36,8 @@ class Policy:
     def __init__(self, q_function: QFunction, settings: config.Exploration | None = None, num_envs: int = 1):
         self._q_function = q_function
         self._settings = settings
-        self._num_envs = num_envs
+        ladder_alpha = settings.ladder_alpha if isinstance(settings, config.EpsilonGreedy) else 0.0
+        self._exponents = exploration.ladder_exponents(num_envs, ladder_alpha)
 
     def __call__(
         self,
@@ -72,8 +73,7 @@ class Policy:
         strength = exploration.scheduled(self._settings, env_steps)
         if isinstance(self._settings, config.Boltzmann):
             return exploration.boltzmann(q_values, legal_actions, strength, rng)
-        epsilons = exploration.ladder(strength, self._num_envs, self._settings.ladder_alpha)
-        return exploration.epsilon_greedy(q_values, legal_actions, epsilons, rng)
+        return exploration.epsilon_greedy(q_values, legal_actions, strength**self._exponents, rng)
 
 
 def make_q_function(network: config.Network, task_spec: TaskSpec) -> QFunction:

@@ -38,11 +38,12 @@ class Learner:
 
     def publish(self) -> None:
         """Publishes the weights as they are, so that actors can begin."""
-        self._publisher.publish(self.train_steps)
+        weights = self._train_step.agent.network.named_weights()
+        self._publisher.publish(self.train_steps, {name: w.numpy() for name, w in weights.items()})
 
     def run(self) -> int:
         """One call: K updates. Returns K. Raises NotFiniteError; the weights published stay finite."""
-        history = UpdateMetrics(*(values.numpy() for values in self._updates()))
+        history, weights = self._updates()
         self._check_finite(history)
         self.train_steps += len(history.loss)
         self.metrics = LearnerMetrics(
@@ -52,7 +53,7 @@ class Learner:
             mean_abs_td_error=float(history.mean_abs_td_error.mean()),
             gradient_norm=float(history.gradient_norm.mean()),
         )
-        self.publish()
+        self._publisher.publish(self.train_steps, weights)
         return len(history.loss)
 
     def _check_finite(self, history: UpdateMetrics) -> None:

@@ -18,7 +18,11 @@ def make_optimizer(settings: config.Optimizer) -> tf.keras.optimizers.legacy.Opt
     if isinstance(settings, config.Adam):
         return legacy.Adam(rate, settings.beta_1, settings.beta_2, settings.epsilon)
     if isinstance(settings, config.RMSprop):
-        return legacy.RMSprop(rate, settings.decay, settings.momentum, settings.epsilon, settings.centered)
+        # Keras takes its fused kernel, whose epsilon is inside the root as in the paper's code, only where there
+        # is a momentum; with plain 0.0 it adds epsilon outside. A function counts as one, whatever it gives.
+        return legacy.RMSprop(
+            rate, settings.decay, lambda: settings.momentum, settings.epsilon, settings.centered
+        )
     return legacy.SGD(rate, settings.momentum)
 
 

@@ -6,7 +6,9 @@ convolutions there).
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config, NatureCNN
@@ -15,6 +17,13 @@ from tfdqn.replay.items import Sample
 
 # AutoGraph would spend seconds walking TF-Agents' and Keras's code for control flow that isn't there.
 graph = {"autograph": False}
+
+
+class Updated(NamedTuple):
+    """What a call's updates gave."""
+
+    metrics: UpdateMetrics  # NumPy float32[K] each
+    weights: dict[str, np.ndarray]  # the online network's, by canonical name, after the last update
 
 
 class SynchronousUpdates:
@@ -34,27 +43,33 @@ class SynchronousUpdates:
         self._many = tf.function(self._loop, jit_compile=uses_xla(config), **graph)
         self._call = tf.function(self._fetch_and_update, **graph)
 
-    def __call__(self) -> UpdateMetrics:
-        """Makes K updates; the metrics of each, float32[K]."""
-        return self._call()
-
-    def _fetch_and_update(self) -> UpdateMetrics:
-        return self._many(self._sampler())
-
-    def _loop(self, sample: Sample) -> UpdateMetrics:
-        batches = _map(lambda x: tf.reshape(x, [self._updates, self._batch_size, *x.shape[1:]]), sample)
-        histories = [
-            tf.TensorArray(tf.float32, self._updates, element_shape=[]) for _ in UpdateMetrics._fields
-        ]
-
-        def update(i: tf.Tensor, histories: list[tf.TensorArray]) -> tuple[tf.Tensor, list[tf.TensorArray]]:
-            metrics = self._train_step(_map(lambda x: x[i], batches))
-            return i + 1, [h.write(i, metric) for h, metric in zip(histories, metrics, strict=True)]
-
-        _, histories = tf.while_loop(
-            lambda i, _: i < self._updates, update, [0, histories], maximum_iterations=self._updates
+    def __call__(self) -> Updated:
+        """Makes K updates."""
+        history, weights = self._call()
+        # Outputs of the call are plain memory here. Reading the variables afterwards would give up and retake
+        # Python's lock once for each, against an actor that wants it too.
+        return Updated(
+            UpdateMetrics(*history.numpy().T), {name: value.numpy() for name, value in weights.items()}
         )
-        return UpdateMetrics(*(history.stack() for history in histories))
+
+    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        history = self._many(self._sampler())
+        weights = self._train_step.agent.network.named_weights()
+        return history, {name: tf.identity(weight) for name, weight in weights.items()}
+
+    def _loop(self, sample: Sample) -> tf.Tensor:
+        """float32[K, metrics]."""
+        batches = _map(lambda x: tf.reshape(x, [self._updates, self._batch_size, *x.shape[1:]]), sample)
+        history = tf.TensorArray(tf.float32, self._updates, element_shape=[len(UpdateMetrics._fields)])
+
+        def update(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            metrics = self._train_step(_map(lambda x: x[i], batches))
+            return i + 1, history.write(i, tf.stack(metrics))
+
+        _, history = tf.while_loop(
+            lambda i, _: i < self._updates, update, [0, history], maximum_iterations=self._updates
+        )
+        return history.stack()
 
 
 def _map(function: Callable[[tf.Tensor], tf.Tensor], sample: Sample) -> Sample:

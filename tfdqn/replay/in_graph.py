@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.checkpoints import save_arrays
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.randomness import derived_seed
@@ -68,7 +69,7 @@ class InGraphReplay:
         """Writes `replay.npz`: the filled part of the ring and its position. Raises CheckpointError."""
         rows = self._rows.numpy()[: self.size()]
         try:
-            np.savez(directory / CONTENT_FILE, rows=rows, inserted=np.int64(self._inserted))
+            save_arrays(directory / CONTENT_FILE, {"rows": rows, "inserted": np.int64(self._inserted)})
         except OSError as error:
             raise CheckpointError(f"{directory / CONTENT_FILE} can't be written: {error.strerror}") from error
 

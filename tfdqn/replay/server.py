@@ -64,7 +64,7 @@ class ReplayServer:
             for file in made.iterdir():
                 _link(file, target / file.name)
             (target / _SIZES_FILE).write_bytes(msgspec.json.encode(_sizes(target)))
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, IndexError) as error:  # Reverb's word for a full disk is IndexError
             raise CheckpointError(f"{target} can't be written: {_first_line(error)}") from error
 
     def restore(self, directory: Path) -> None:

@@ -42,6 +42,11 @@ class BatchedTask:
         self._action_start = spec.action_start[0]
         self._done = np.zeros(self.num_envs, np.bool_)
 
+    @property
+    def is_own_vector_version(self) -> bool:
+        """Whether the task itself steps all environments as one, so that more of them cost little."""
+        return not isinstance(self._envs, SyncVectorEnv | AsyncVectorEnv)
+
     def reset(self, seed: int) -> tuple[Observation, np.ndarray | None]:
         """Starts every environment anew, each with its own seed drawn from `seed`; see `Step` for shapes."""
         try:
@@ -132,7 +137,7 @@ class BatchedTask:
         self._envs.close()
 
     def _seeds(self, seed: int) -> Any:
-        if not isinstance(self._envs, SyncVectorEnv | AsyncVectorEnv):
+        if self.is_own_vector_version:
             return seed
         # gymnasium would count up from `seed`, so that runs with neighbouring seeds share environments.
         words = np.random.SeedSequence(seed).generate_state(self.num_envs)

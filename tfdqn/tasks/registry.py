@@ -21,6 +21,8 @@ from tfdqn.tasks.vectors import Recipe
 
 # pygame greets on standard output when an environment that draws is imported.
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+# It opens a sound card too, and ALSA complains in C where there is none; no task is heard.
+os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 
 log = logging.getLogger(__name__)
 

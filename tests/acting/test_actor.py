@@ -1,0 +1,174 @@
+"""`Actor`: what it counts, what it hands to the writer, and what it keeps out of replay."""
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from tests.acting.fake_task import FakeTask, StatefulFakeTask
+from tfdqn.acting.actor import Actor
+from tfdqn.acting.policy import Policy
+from tfdqn.config import EpsilonGreedy
+from tfdqn.errors import NotFiniteError
+from tfdqn.tasks.batched import BatchedTask, Observation, Step
+from tfdqn.variables import VariableClient, Versioned, WeightsBoard
+
+
+class Recorder:
+    """A writer that keeps what it is given, and calls every row that is no reset a transition."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[Observation, np.ndarray | None, np.ndarray, Step]] = []
+
+    def write(
+        self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step
+    ) -> int:
+        self.written.append((observation, legal_actions, actions, step))
+        return int((~step.is_reset).sum())
+
+
+def q_of_step(weights: Any, observation: Observation) -> np.ndarray:
+    """Prefers action 1 on odd steps of an episode; the weights shift both."""
+    odd = observation["observation"][:, 1] % 2
+    return np.stack([1 - odd, odd], axis=1).astype(np.float32) + weights["bias"]
+
+
+def made(
+    task: FakeTask, settings: EpsilonGreedy | None = None, seed: int = 1
+) -> tuple[Actor, Recorder, WeightsBoard]:
+    board, writer = WeightsBoard(), Recorder()
+    board.put(Versioned(0, {"bias": np.float32(0)}))
+    policy = Policy(q_of_step, settings, task.num_envs)
+    rng = np.random.default_rng(seed)
+    actor = Actor(cast(BatchedTask, task), policy, VariableClient(board), writer, rng)
+    actor.reset(0)
+    return actor, writer, board
+
+
+def test_rows_that_only_carry_a_reset_are_not_counted() -> None:
+    actor, _, _ = made(FakeTask([[2], [5]]))
+    written = [actor.step() for _ in range(6)]
+    # environment 0: two steps, a reset, two steps, a reset; environment 1: five steps, a reset
+    assert written == [2, 2, 1, 2, 2, 0]
+    assert actor.env_steps == sum(written)
+    assert actor.statistics.episodes == 3
+    assert actor.statistics.recent_return == pytest.approx(3.0)  # 2, 2 and 5
+    assert actor.statistics.recent_length == pytest.approx(3.0)
+
+
+def test_the_writer_gets_what_was_seen_what_was_done_and_what_came_of_it() -> None:
+    task = FakeTask([[3], [4]])
+    actor, writer, _ = made(task)
+    for _ in range(5):
+        actor.step()
+    assert len(writer.written) == 5
+    for (_, _, _, before), (observation, legal, actions, step) in zip(
+        writer.written, writer.written[1:], strict=False
+    ):
+        assert observation is before.observation
+        assert legal is None
+        np.testing.assert_array_equal(actions, observation["observation"][:, 1] % 2)
+        goes_on = ~step.is_reset
+        np.testing.assert_array_equal(
+            step.observation["observation"][goes_on, 1], observation["observation"][goes_on, 1] + 1
+        )
+    np.testing.assert_array_equal(task.actions, [actions for _, _, actions, _ in writer.written])
+
+
+def test_only_legal_actions_are_taken_and_passed_on() -> None:
+    task = FakeTask([[3], [4]], masks=True)
+    actor, writer, _ = made(task, EpsilonGreedy(start=0.5, end=0.5))
+    for _ in range(20):
+        actor.step()
+    assert (np.array(task.actions) == 1).all()
+    for _, legal, _, _ in writer.written:
+        np.testing.assert_array_equal(legal, [[False, True]] * 2)
+
+
+def test_new_weights_are_taken_up_at_the_next_step() -> None:
+    task = FakeTask([[10]])
+    actor, _, board = made(task)
+    actor.step()
+    board.put(Versioned(7, {"bias": np.array([9, 0], np.float32)}))
+    actor.step()  # an odd step: without the new weights it would be action 1
+    assert actor.weights_version == 7
+    assert task.actions[1] == [0]
+
+
+def test_exploration_follows_the_environment_steps_taken() -> None:
+    task = FakeTask([[1000]] * 50)
+    actor, _, _ = made(task, EpsilonGreedy(start=1.0, end=1e-9, decay_env_steps=100))
+    for _ in range(8):
+        actor.step()
+    greedy = np.arange(8) % 2
+    wrong = (np.array(task.actions) != greedy[:, None]).mean(axis=1)
+    assert wrong[0] > 0.2  # epsilon 1: half of them
+    assert wrong[1] > 0.05  # 50 steps on: a quarter
+    assert (wrong[2:] == 0).all()  # 100 steps on: none
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("where", "what"), [("reward", "reward"), ("observation", "observation 'observation'")]
+)
+def test_what_is_not_finite_never_reaches_replay(where: str, what: str, value: float) -> None:
+    task = FakeTask([[10], [10]])
+    task.poison = (3, where, value)
+    actor, writer, _ = made(task)
+    for _ in range(3):
+        actor.step()
+    with pytest.raises(NotFiniteError, match=f"{what} of environment 1 is not finite at environment step 6"):
+        actor.step()
+    assert len(writer.written) == 3
+
+
+def test_a_first_observation_that_is_not_finite_never_reaches_replay() -> None:
+    class Poisoned(FakeTask):
+        def _observation(self) -> Observation:
+            observation = super()._observation()
+            observation["observation"][0, 2] = np.nan
+            return observation
+
+    with pytest.raises(NotFiniteError, match="observation 'observation' of environment 0"):
+        made(Poisoned([[10], [10]]))
+
+
+def test_large_finite_numbers_are_no_error() -> None:
+    task = FakeTask([[10], [10]])
+    task.poison = (0, "observation", 3e38)  # the row's sum overflows
+    actor, writer, _ = made(task)
+    with np.errstate(over="ignore"):
+        actor.step()
+    assert len(writer.written) == 1
+
+
+def test_an_actor_goes_on_where_its_state_was_taken() -> None:
+    settings = EpsilonGreedy(start=0.9, end=0.1, decay_env_steps=60)
+    first, first_writer, _ = made(StatefulFakeTask([[4], [4]], masks=True), settings)
+    for _ in range(7):
+        first.step()
+    state = {name: np.array(array) for name, array in first.state().items()}
+    second, second_writer, _ = made(StatefulFakeTask([[4], [4]], masks=True), settings, seed=99)
+    assert second.load_state(state)
+    assert second.env_steps == first.env_steps
+    for _ in range(9):
+        assert first.step() == second.step()
+    for one, two in zip(first_writer.written[7:], second_writer.written, strict=True):
+        np.testing.assert_array_equal(one[0]["observation"], two[0]["observation"])
+        np.testing.assert_array_equal(one[1], two[1])  # type: ignore[arg-type]
+        np.testing.assert_array_equal(one[2], two[2])
+    assert first.statistics.recent_return == second.statistics.recent_return
+
+
+def test_a_task_without_state_starts_fresh_episodes_and_says_so() -> None:
+    first, _, _ = made(FakeTask([[4], [4]]))
+    for _ in range(6):
+        first.step()
+    state = {name: np.array(array) for name, array in first.state().items()}
+    assert not any(name.startswith(("task/", "observation/")) for name in state)
+    second, _, _ = made(FakeTask([[4], [4]]))
+    assert not second.load_state(state)
+    assert (second.env_steps, second.statistics.episodes) == (first.env_steps, 2)
+    for _ in range(4):
+        second.step()
+    assert second.statistics.recent_return == 4.0  # the half-played episodes were forgotten

@@ -1,0 +1,213 @@
+"""Episodes without a bias for short ones, and an evaluator that owns 'best'."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from tests.acting.fake_task import FakeTask
+from tfdqn.acting import evaluator as evaluator_module
+from tfdqn.acting.evaluator import Evaluator, play_episodes
+from tfdqn.acting.policy import Policy
+from tfdqn.config import Config, Evaluation
+from tfdqn.errors import CheckpointError
+from tfdqn.interruptions import Interrupted
+from tfdqn.tasks.batched import BatchedTask
+from tfdqn.variables import VariableClient, Versioned, WeightsBoard
+
+
+def constant_policy() -> Policy:
+    return Policy(lambda weights, observation: np.zeros((len(observation["observation"]), 2), np.float32))
+
+
+def play(task: FakeTask, episodes: int) -> tuple[np.ndarray, np.ndarray]:
+    return play_episodes(cast(BatchedTask, task), constant_policy(), {}, episodes, seed=1)
+
+
+@pytest.mark.parametrize("episodes", [1, 2, 3, 4, 7, 12])
+def test_exactly_so_many_episodes_are_played(episodes: int) -> None:
+    returns, lengths = play(FakeTask([[2], [5], [3]]), episodes)
+    assert len(returns) == len(lengths) == episodes
+    np.testing.assert_array_equal(returns, lengths)  # reward 1 a step; a reset row counts for neither
+
+
+def test_short_episodes_are_not_favoured() -> None:
+    """Two environments, one of whose episodes last 1 step and one's 99: ten episodes are five of each, mean 50.
+
+    The ten that finish first would all but one be short: a mean of 1.
+    """
+    returns, _ = play(FakeTask([[1], [99]]), 10)
+    assert sorted(returns) == [1] * 5 + [99] * 5
+
+
+def test_episodes_are_whole_whether_they_terminate_or_are_truncated() -> None:
+    returns, _ = play(FakeTask([[4, 2], [3]], truncates=[True, False]), 6)
+    assert sorted(returns) == [2, 3, 3, 3, 4, 4]
+
+
+def test_only_legal_actions_are_played() -> None:
+    task = FakeTask([[3], [2]], masks=True)
+    play(task, 4)
+    assert (np.array(task.actions) == 1).all()
+
+
+def test_a_film_shows_every_state_that_is_acted_in() -> None:
+    frames: list[int] = []
+    task = FakeTask([[3]])
+    play_episodes(cast(BatchedTask, task), constant_policy(), {}, 2, 1, on_frame=lambda: frames.append(1))
+    assert len(frames) == len(task.actions) == 3 + 1 + 3
+
+
+class Plays:
+    """Stands in for `play_episodes`: the next of a list of returns, whoever asks; notes who asked for what."""
+
+    def __init__(self, *returns: list[float]):
+        self.returns = list(returns)
+        self.asked: list[tuple[int, int]] = []
+
+    def __call__(
+        self, task: Any, policy: Any, weights: Any, episodes: int, seed: int, on_frame: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self.asked.append((episodes, seed))
+        played = np.array(self.returns.pop(0), float)
+        return played, np.ones(len(played), np.int64)
+
+
+def made(
+    monkeypatch: pytest.MonkeyPatch, plays: Plays, confirm_episodes: int = 4
+) -> tuple[Evaluator, WeightsBoard]:
+    monkeypatch.setattr(evaluator_module, "play_episodes", plays)
+    config = Config(evaluation=Evaluation(episodes=2, confirm_episodes=confirm_episodes, final_episodes=3))
+    board = WeightsBoard()
+    task = cast(BatchedTask, FakeTask([[1]]))
+    return Evaluator(task, constant_policy(), VariableClient(board), config), board
+
+
+def weights(value: float) -> dict[str, np.ndarray]:
+    return {"q/kernel": np.full((2, 2), value, np.float32)}
+
+
+def test_a_promising_evaluation_must_be_borne_out_by_further_episodes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plays = Plays([10, 20], [12, 12, 12, 12], [90, 100], [1, 1, 1, 1], [5, 6], [30, 30], [16, 16, 16, 16])
+    evaluator, board = made(monkeypatch, plays)
+
+    board.put(Versioned(1, weights(1)))
+    first = evaluator.evaluate()  # the first is always promising: (10 + 20 + 4 · 12) / 6 = 13
+    assert (first.is_best, first.scores.mean_return, first.scores.episodes, first.train_steps) == (
+        True,
+        13,
+        6,
+        1,
+    )
+
+    board.put(Versioned(2, weights(2)))
+    lucky = evaluator.evaluate()  # 95, then (190 + 4) / 6 = 32.3: borne out, though by less
+    assert (lucky.is_best, evaluator.best_return) == (True, pytest.approx(194 / 6))
+
+    board.put(Versioned(3, weights(3)))
+    poor = evaluator.evaluate()  # 5.5: no promise, so no further episodes
+    assert (poor.is_best, poor.scores.episodes, evaluator.evaluations_without_best) == (False, 2, 1)
+    assert [episodes for episodes, _ in plays.asked] == [2, 4, 2, 4, 2]
+    np.testing.assert_array_equal(evaluator.best_weights["q/kernel"], weights(2)["q/kernel"])  # type: ignore[index]
+
+
+def test_a_lucky_few_episodes_do_not_crown_a_poor_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    plays = Plays([50, 50], [50] * 4, [60, 60], [10] * 4)
+    evaluator, board = made(monkeypatch, plays)
+    board.put(Versioned(1, weights(1)))
+    evaluator.evaluate()
+    board.put(Versioned(2, weights(2)))
+    lucky = evaluator.evaluate()  # 60 promises, but (120 + 40) / 6 = 26.7
+    assert not lucky.is_best
+    assert lucky.scores.mean_return == pytest.approx(160 / 6)
+    assert (evaluator.best_return, evaluator.evaluations_without_best) == (50, 1)
+
+
+def test_an_equal_return_is_no_new_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluator, board = made(monkeypatch, Plays([5, 5], [5, 5], [6, 6]), confirm_episodes=0)
+    outcomes = []
+    for version in (1, 2, 3):
+        board.put(Versioned(version, weights(version)))
+        outcomes.append((evaluator.evaluate().is_best, evaluator.evaluations_without_best))
+    assert outcomes == [(True, 0), (False, 1), (True, 0)]
+
+
+def test_each_evaluation_plays_episodes_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    plays = Plays([1, 1], [1] * 4, [2, 2], [2] * 4, [3] * 3)
+    evaluator, board = made(monkeypatch, plays)
+    for version in (1, 2):
+        board.put(Versioned(version, weights(version)))
+        evaluator.evaluate()
+    evaluator.final(weights(2))
+    seeds = [seed for _, seed in plays.asked]
+    assert len(set(seeds)) == len(seeds) == 5
+    assert plays.asked[-1][0] == 3
+
+
+def test_the_best_survives_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "best" / "weights.npz"
+    evaluator, board = made(monkeypatch, Plays([8, 8], [6, 6]), confirm_episodes=0)
+    board.put(Versioned(4, weights(4)))
+    evaluator.save_best(path, evaluator.evaluate())
+
+    again, board = made(monkeypatch, Plays([6, 6]), confirm_episodes=0)
+    again.load_best(path)
+    assert again.best_return == 8
+    np.testing.assert_array_equal(again.best_weights["q/kernel"], weights(4)["q/kernel"])  # type: ignore[index]
+    board.put(Versioned(5, weights(5)))
+    assert not again.evaluate().is_best
+
+
+def test_a_run_without_a_best_loads_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    evaluator, _ = made(monkeypatch, Plays())
+    evaluator.load_best(tmp_path / "weights.npz")
+    assert evaluator.best_return is None
+
+
+def test_a_damaged_best_is_a_checkpoint_error_whatever_the_damage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Every byte flipped and every third length: either it is refused, or nothing of worth has changed."""
+    path = tmp_path / "weights.npz"
+    evaluator, board = made(monkeypatch, Plays([8, 8]), confirm_episodes=0)
+    board.put(Versioned(4, weights(4)))
+    evaluator.save_best(path, evaluator.evaluate())
+    whole = path.read_bytes()
+    flipped = [whole[:i] + bytes([whole[i] ^ 0x41]) + whole[i + 1 :] for i in range(len(whole))]
+    refused = 0
+    for damaged in [*flipped, *(whole[:length] for length in range(0, len(whole), 3))]:
+        path.write_bytes(damaged)
+        other, _ = made(monkeypatch, Plays())
+        try:
+            other.load_best(path)
+        except CheckpointError:
+            refused += 1
+        else:
+            assert other.best_return == 8
+            np.testing.assert_array_equal(other.best_weights["q/kernel"], weights(4)["q/kernel"])  # type: ignore[index]
+    assert refused > len(whole) / 2
+
+
+def test_an_evaluation_that_is_interrupted_is_given_up_and_changes_nothing() -> None:
+    board, seen = WeightsBoard(), iter([False, False, True])
+    board.put(Versioned(1, weights(1)))
+    evaluator = Evaluator(
+        cast(BatchedTask, FakeTask([[9]])),
+        constant_policy(),
+        VariableClient(board),
+        Config(),
+        interrupted=lambda: next(seen),
+    )
+    with pytest.raises(Interrupted):
+        evaluator.evaluate()
+    assert evaluator.best_return is None
+    assert evaluator.evaluations_without_best == 0
+
+
+def test_closing_closes_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluator, _ = made(monkeypatch, Plays())
+    evaluator.close()
+    assert cast(Any, evaluator)._task.closed

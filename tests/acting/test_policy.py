@@ -1,0 +1,79 @@
+"""`Policy`: NumPy's and TensorFlow's Q-values agree, and each way to explore is reached from its settings."""
+
+import numpy as np
+import pytest
+
+from tests.agents.batches import observations, random_weights, vector_spec
+from tfdqn.acting.policy import Policy, make_q_function, tensorflow_q_function
+from tfdqn.config import MLP, Boltzmann, EpsilonGreedy, Exploration, NatureCNN
+from tfdqn.networks import numpy_q_function, q_network
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+Q = np.array([[0.0, 2.0, 1.0]] * 4000, np.float32)
+
+
+def act(settings: Exploration | None, legal: np.ndarray | None = None, env_steps: int = 0) -> np.ndarray:
+    policy = Policy(lambda weights, observation: Q, settings, len(Q))
+    output = policy({}, {}, legal, ("state",), np.random.default_rng(1), env_steps)
+    assert output.q_values is Q
+    assert output.policy_state == ("state",)
+    assert output.action.dtype == np.int32
+    return np.bincount(output.action, minlength=3) / len(Q)
+
+
+def test_without_exploration_the_best_legal_action_is_taken() -> None:
+    np.testing.assert_array_equal(act(None), [0, 1, 0])
+    np.testing.assert_array_equal(act(None, np.tile([True, False, True], (len(Q), 1))), [0, 0, 1])
+
+
+def test_epsilon_follows_its_schedule() -> None:
+    settings = EpsilonGreedy(start=0.9, end=0.3, decay_env_steps=100)
+    np.testing.assert_allclose(act(settings, env_steps=0), [0.3, 0.4, 0.3], atol=0.03)
+    np.testing.assert_allclose(act(settings, env_steps=100), [0.1, 0.8, 0.1], atol=0.03)
+
+
+def test_each_environment_has_its_rung_of_the_ladder() -> None:
+    """Of the mean over a ladder ε^(1 + α x), x uniform in [0, 1]: (ε − ε^(1 + α)) / (α ln(1/ε))."""
+    settings = EpsilonGreedy(start=0.4, end=0.4, ladder_alpha=7.0)
+    mean = (0.4 - 0.4**8) / (7 * np.log(1 / 0.4))
+    np.testing.assert_allclose(act(settings), [mean / 3, 1 - 2 * mean / 3, mean / 3], atol=0.01)
+
+
+def test_temperature_follows_its_schedule() -> None:
+    settings = Boltzmann(start=2.0, end=0.01, decay_env_steps=100)
+    weights = np.exp(Q[0] / 2.0)
+    np.testing.assert_allclose(act(settings, env_steps=0), weights / weights.sum(), atol=0.03)
+    np.testing.assert_array_equal(act(settings, env_steps=100), [0, 1, 0])
+
+
+def test_tensorflow_takes_up_new_weights_and_agrees_with_numpy() -> None:
+    rng = np.random.default_rng(2)
+    network, spec = MLP(hidden_units=(5,)), vector_spec()
+    in_numpy, in_tensorflow = numpy_q_function(network, spec), tensorflow_q_function(network, spec)
+    assert in_numpy is not None
+    names = q_network(network, spec, seed=0)
+    names.create_variables()
+    for count in (3, 3, 7):
+        weights = random_weights(names.named_weights(), rng)
+        observation = observations(spec, count, rng)
+        np.testing.assert_allclose(
+            in_tensorflow(weights, observation), in_numpy(weights, observation), rtol=1e-4, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_convolutions_act_through_tensorflow(dtype: str) -> None:
+    rng = np.random.default_rng(3)
+    spec = TaskSpec(
+        id="Image-v0",
+        observation={"observation": ArraySpec(shape=(2, 36, 36), dtype=dtype, frame_stack=2)},
+        num_actions=(3,),
+        action_start=(0,),
+    )
+    network = NatureCNN(dense_units=4)
+    original = q_network(network, spec, seed=5)
+    original.create_variables()
+    weights = {name: weight.numpy() for name, weight in original.named_weights().items()}
+    observation = observations(spec, 2, rng)
+    expected, _ = original(observation)
+    np.testing.assert_allclose(make_q_function(network, spec)(weights, observation), expected, rtol=1e-4)

@@ -1,0 +1,335 @@
+"""`tfdqn` as a user's machine treats it: signals, kills, a full disk, a second process, a closed terminal.
+
+Starting a process takes seconds of one core, so a test's cases run side by side.
+"""
+
+import json
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import Tfdqn, counters, newest, readable, tfdqn, write_config
+from tests.runs import lines
+
+# Both backends, and both schedules.
+REVERB = ("replay.backend=reverb", "learner.schedule=overlap")
+IN_GRAPH = ("replay.backend=in_graph", "learner.schedule=alternate")
+ENDLESS = "stop.env_steps=100000000"
+OFTEN = "checkpoint.interval_seconds=0.2"
+
+
+def side_by_side(case: Callable[[Path, Any], None], folder: Path, arguments: Sequence[Any]) -> None:
+    """Calls `case(a folder of its own, argument)` for each argument, two at a time."""
+    folders = [folder / str(number) for number in range(len(arguments))]
+    for each in folders:
+        each.mkdir()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(case, folders, arguments))
+
+
+def assert_one_line(process: Tfdqn, *words: str) -> None:
+    """Its stderr is one line, with all of these words in it."""
+    (line,) = process.err.splitlines()
+    assert line.startswith("tfdqn: ")
+    for word in words:
+        assert word in line
+
+
+def test_sigterm_and_ctrl_c_save_and_the_line_that_they_print_resumes_the_run(tmp_path: Path) -> None:
+    def case(folder: Path, given: tuple[tuple[str, ...], signal.Signals]) -> None:
+        kind, number = given
+        config, run = write_config(folder, *kind, OFTEN), folder / "a run"
+        with tfdqn(folder, "train", config, "stop.env_steps=8000", "--run-dir", "a run") as process:
+            process.until_saved(run)
+            process.send(number)
+            assert process.ended() == 0
+        assert process.err == ""
+        saved = counters(run)
+        assert 0 < saved.env_steps < 8_000
+        assert f"environment steps    {saved.env_steps:,}" in process.out
+        assert not (run / "summary.json").exists()
+        with tfdqn(folder, *process.resumption()) as resumed:
+            assert resumed.ended() == 0
+        assert (
+            f"resumed at {saved.env_steps:,} environment steps and {saved.train_steps:,} upd" in resumed.out
+        )
+        assert json.loads((run / "summary.json").read_text())["status"] == "finished"
+        finished = counters(run)
+        assert finished.env_steps >= 8_000
+        assert finished.train_steps > saved.train_steps
+
+    side_by_side(case, tmp_path, [(REVERB, signal.SIGTERM), (IN_GRAPH, signal.SIGINT)])
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    config, run = write_config(tmp_path, ENDLESS, OFTEN), tmp_path / "run"
+    with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
+        process.until_saved(run)
+        process.send(signal.SIGINT)
+        while not process.ended_within(0.02):  # two signals at the same moment would count as one
+            process.send(signal.SIGINT)
+        assert process.ended() == 130
+    assert process.err == ""
+    readable(run)
+
+
+def test_a_signal_while_it_starts_ends_it_as_one_later_does(tmp_path: Path) -> None:
+    def case(folder: Path, number: signal.Signals) -> None:
+        config = write_config(folder, ENDLESS)
+        with tfdqn(folder, "train", config, "--run-dir", "run") as process:
+            process.until(lambda: "libtensorflow" in Path(f"/proc/{process.pid}/maps").read_text(), "import")
+            process.send(number)
+            assert process.ended() == 0
+        assert process.err == ""
+        assert process.resumption() == ["train", config, "--run-dir", "run"]
+
+    side_by_side(case, tmp_path, [signal.SIGTERM, signal.SIGINT])
+
+
+def test_a_signal_during_the_final_evaluation_ends_it_and_the_next_start_finishes(tmp_path: Path) -> None:
+    config, run = write_config(tmp_path), tmp_path / "run"
+    arguments = ["train", config, "--run-dir", "run"]
+    with tfdqn(tmp_path, *arguments, "evaluation.final_episodes=100000") as process:
+        process.until(lambda: "final evaluation" in process.out, "final evaluation")
+        process.send(signal.SIGTERM)
+        assert process.ended() == 0
+    assert process.err == ""
+    assert "evaluation.final_episodes=100000" in process.resumption()
+    assert not (run / "summary.json").exists()
+    with tfdqn(tmp_path, *arguments) as finishing:
+        finishing.until(lambda: "drawing and exporting" in finishing.out, "export")
+        finishing.send(signal.SIGINT)  # too late to stop it
+        assert finishing.ended() == 0
+    assert (finishing.err, "To resume" in finishing.out) == ("", False)
+    assert json.loads((run / "summary.json").read_text())["final"]["episodes"] == 4
+
+
+def survives_kills(folder: Path, kind: tuple[str, ...], kills: int, seed: int) -> None:
+    """Kills a run at random moments; nothing that was once on disk is lost, and in the end it finishes."""
+    moments = random.Random(seed)
+    interval_seconds = 0.2
+    config, run = write_config(folder, *kind, OFTEN, "logging.interval_seconds=0.05", ENDLESS), folder / "run"
+    seen = (0, 0)
+    for kill in range(kills):
+        with tfdqn(folder, "train", config, "--run-dir", "run") as process:
+            if kill % 4 < 3:  # else while it starts
+                process.until_saved(run, beyond=newest(run))
+            moment = time.monotonic() + moments.uniform(0, 6.0 if kill % 4 == 3 else 1.0)
+            process.until(lambda: time.monotonic() > moment, "moment")  # noqa: B023
+        if newest(run) is None:
+            continue
+        saved = counters(run)
+        assert (saved.env_steps, saved.train_steps) >= seen
+        seen = (saved.env_steps, saved.train_steps)
+        assert_no_leftovers(run, keep=2, killed=True)
+        if (run / "metrics.jsonl").exists():
+            lost_seconds = _last_logged_seconds(run) - saved.seconds
+            assert lost_seconds < interval_seconds + 2.0  # and what it takes to save, on a busy machine
+    stop = f"stop.env_steps={seen[0] + 500}"
+    with tfdqn(folder, "train", config, stop, "--run-dir", "run") as process:
+        assert process.ended() == 0
+    assert process.err == ""
+    assert f"resumed at {seen[0]:,} environment steps and {seen[1]:,} updates" in process.out
+    assert (run / "summary.json").exists()
+    assert_no_leftovers(run, keep=2, killed=False)
+
+
+def _last_logged_seconds(run: Path) -> float:
+    whole_lines = (run / "metrics.jsonl").read_bytes().rpartition(b"\n")[0].splitlines()
+    return max((json.loads(line)["seconds"] for line in whole_lines if line), default=0.0)
+
+
+def assert_no_leftovers(run: Path, keep: int, killed: bool) -> None:
+    """However often it was killed, what is left over is of the last time alone."""
+    names = [path.name for path in (run / "checkpoints").iterdir()]
+    assert len([name for name in names if name.isdecimal()]) <= keep + killed
+    assert len([name for name in names if not name.isdecimal()]) <= killed
+    assert len(list((run / ".scratch").iterdir())) <= killed
+    assert not killed or len(list(run.iterdir())) < 20
+
+
+def test_a_run_that_is_killed_again_and_again_loses_little_and_finishes(tmp_path: Path) -> None:
+    def case(folder: Path, given: tuple[tuple[str, ...], int]) -> None:
+        survives_kills(folder, *given, seed=1)
+
+    side_by_side(case, tmp_path, [(REVERB, 3), (IN_GRAPH, 2)])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_a_run_that_is_killed_forty_times_loses_little_and_finishes(tmp_path: Path) -> None:
+    def case(folder: Path, given: tuple[tuple[str, ...], int]) -> None:
+        survives_kills(folder, *given, seed=2)
+
+    side_by_side(case, tmp_path, [(REVERB, 20), (IN_GRAPH, 20)])
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    disk = folder / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tfdqn-test", str(disk)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small file system can't be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def fill(disk: Path, but_bytes: int = 0) -> None:
+    with (disk / "filler").open("ab", buffering=0) as filler:
+        try:
+            while filler.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+        filler.truncate(filler.tell() - but_bytes)
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    def case(folder: Path, given: tuple[tuple[str, ...], str, int]) -> None:
+        kind, first_writer, room_bytes = given
+        config = write_config(folder, *kind, ENDLESS, OFTEN, first_writer)
+        with small_disk(folder) as disk, tfdqn(folder, "train", config, "--run-dir", "disk/run") as process:
+            process.until_saved(disk / "run")
+            fill(disk, but_bytes=room_bytes)
+            assert process.ended() == 2
+            assert_one_line(process, "disk/run", "the disk is full", "intact")
+            readable(disk / "run")
+
+    never = "evaluation.interval_env_steps=1000000000"
+    curves = ("logging.interval_seconds=0.05", "logging.tensorboard=true")
+    side_by_side(
+        case,
+        tmp_path,
+        [
+            (REVERB, never, 0),
+            (REVERB, never, 60_000),  # room for the weights: Reverb itself finds none
+            (IN_GRAPH, "evaluation.interval_env_steps=100", 0),
+            ((*IN_GRAPH, *curves, "checkpoint.interval_seconds=1"), never, 0),
+        ],
+    )
+
+
+def test_a_disk_that_is_full_from_the_start_is_one_line(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    with small_disk(tmp_path) as disk:
+        fill(disk)
+        with tfdqn(tmp_path, "train", config, "--run-dir", "disk/run") as process:
+            assert process.ended() == 2
+        assert_one_line(process, "disk/run")
+
+
+def test_a_second_process_on_a_run_is_refused_with_the_first_ones_number(tmp_path: Path) -> None:
+    arguments = ["train", write_config(tmp_path, ENDLESS, OFTEN), "--run-dir", "run"]
+    with tfdqn(tmp_path, *arguments) as first:
+        first.until_saved(tmp_path / "run")
+        with tfdqn(tmp_path, *arguments) as second:
+            assert second.ended() == 2
+        assert_one_line(second, "run is in use by process", str(first.pid))
+        first.until_saved(tmp_path / "run", beyond=newest(tmp_path / "run"))  # unharmed
+
+
+def test_no_environment_process_outlives_the_run(tmp_path: Path) -> None:
+    def case(folder: Path, number: signal.Signals) -> None:
+        config = write_config(folder, ENDLESS, OFTEN, "task.vectorization=async")
+        with tfdqn(folder, "train", config, "--run-dir", "run") as process:
+            process.until_saved(folder / "run")
+            assert len(process.relatives()) > 8  # four to act and four to evaluate
+            process.send(number)
+            assert process.ended() == (0 if number == signal.SIGTERM else -number)
+            deadline = time.monotonic() + 20
+            while process.relatives() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert process.relatives() == []
+        assert process.err == ""
+
+    side_by_side(case, tmp_path, [signal.SIGTERM, signal.SIGKILL])
+
+
+def test_a_whole_run_and_a_video_show_nothing_but_what_tfdqn_says(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "logging.tensorboard=true")
+    with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
+        assert process.ended() == 0
+    assert process.err == ""
+    ours = (
+        "filling replay: ",
+        "learning: ",
+        "saving: ",
+        "final evaluation: ",
+        "drawing and exporting: ",
+        "finished ",
+        "environment steps",
+        "updates ",
+        "episodes ",
+        "time of training ",
+        "best evaluation ",
+        "best policy ",
+        "learning curve ",
+        "exported policy ",
+        "checkpoints ",
+        "TensorBoard logs ",
+    )
+    assert [line for line in process.out.splitlines() if not line.startswith(ours)] == []
+    assert "reverb" in (tmp_path / "run" / "native.log").read_text()
+    without_screen = {"DISPLAY": None, "SDL_VIDEODRIVER": None, "SDL_AUDIODRIVER": None}
+    with tfdqn(tmp_path, "evaluate", "run", "--video", "--json", environment=without_screen) as process:
+        assert process.ended() == 0
+    assert process.err == ""
+    assert Path(tmp_path, json.loads(process.out)["video"]).stat().st_size > 1_000
+
+
+def test_an_error_of_ours_still_shows(tmp_path: Path) -> None:
+    (tmp_path / "broken_task.py").write_text(
+        "import gymnasium\n"
+        "from gymnasium.envs.classic_control import CartPoleEnv\n"
+        "class Broken(CartPoleEnv):\n"
+        "    def step(self, action):\n"
+        "        raise RuntimeError('a mistake in the task')\n"
+        "gymnasium.register('Broken-v0', Broken, max_episode_steps=100)\n"
+    )
+    config = write_config(tmp_path, "task.id=broken_task:Broken-v0")
+    with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
+        assert process.ended() == 1
+    assert "RuntimeError: a mistake in the task" in process.err
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", [REVERB, IN_GRAPH])
+def test_memory_does_not_grow(kind: tuple[str, ...], tmp_path: Path) -> None:
+    total_env_steps, metrics = 200_000, tmp_path / "run" / "metrics.jsonl"
+    settings = (
+        f"stop.env_steps={total_env_steps}",
+        "evaluation.interval_env_steps=10000",
+        "evaluation.max_episode_steps=200",
+        "checkpoint.interval_seconds=2",
+        "logging.interval_seconds=0.2",
+        "logging.tensorboard=true",
+    )
+    config = write_config(tmp_path, *kind, *settings)
+    resident_kib: dict[float, int] = {}
+    with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
+        process.until(metrics.exists, "metrics")
+        for share in (0.25, 0.5, 0.75, 0.99):
+            process.until(
+                lambda: (found := lines(metrics)) and found[-1]["env_steps"] >= share * total_env_steps,  # noqa: B023
+                f"{share:.0%} of the steps",
+                seconds=300,
+            )
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            resident_kib[share] = int(status.partition("VmRSS:")[2].split()[0])
+        assert process.ended() == 0
+    print("resident set, KiB, at shares of the run:", resident_kib)
+    assert resident_kib[0.99] < 1.05 * resident_kib[0.25]

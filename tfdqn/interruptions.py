@@ -1,0 +1,38 @@
+"""Turns Ctrl-C and SIGTERM into a question that a loop asks, so that what is under way can be saved first."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupted(Exception):
+    """Work was given up half-way because the user wants to stop; nothing is wrong."""
+
+
+@contextmanager
+def interruptions(at_once: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+    """Yields a function that says whether the user has asked to stop.
+
+    Off the main thread, where Python takes no signals, nobody ever asks.
+
+    Args:
+      at_once: what a Ctrl-C does when the user has asked before.
+    """
+    asked: list[int] = []  # not an Event: a handler may interrupt another inside its lock
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked and number == signal.SIGINT:
+            at_once()
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
