@@ -9,6 +9,7 @@ environment step, compilation included; those of the evaluations are not taken o
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def _run(seed: int, backend: str, overrides: list[str]) -> dict[str, float | Non
     with tempfile.TemporaryDirectory() as directory:
         run = Path(directory) / "run"
         summary = tfdqn.train(config, run)
+        print(f"seed {seed}: {summary.env_steps / summary.seconds:,.0f} env steps/s", file=sys.stderr)
         evaluations = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
     solved = next((e for e in evaluations if e["mean_return"] >= 475), None)
     return {

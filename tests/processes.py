@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,8 @@ from tfdqn.config_file import dump
 PROJECT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 90.0
 _MARK = "TFDQN_TEST_PROCESS"
+# msgspec crashes where two threads make a decoder of one type at the same time.
+_MSGSPEC = threading.Lock()
 
 
 class Tfdqn:
@@ -119,7 +122,8 @@ def tfdqn(
 
 def write_config(folder: Path, *overrides: str) -> str:
     """Writes the tiny configuration, changed, to `folder`; its name there."""
-    (folder / "tiny.toml").write_text(dump(tiny(*overrides)))
+    with _MSGSPEC:
+        (folder / "tiny.toml").write_text(dump(tiny(*overrides)))
     return "tiny.toml"
 
 
@@ -135,7 +139,8 @@ def newest(run: Path) -> Path | None:
 def readable(run: Path) -> Generation:
     """The newest checkpoint, nothing of which is damaged, nor of those before it."""
     damage: list[str] = []
-    generation = Checkpoints(run / "checkpoints").latest(on_damage=damage.append)
+    with _MSGSPEC:
+        generation = Checkpoints(run / "checkpoints").latest(on_damage=damage.append)
     assert generation is not None
     assert not damage
     for name in ("learner", "actor", "writer", "replay"):

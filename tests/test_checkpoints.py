@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfdqn import checkpoints
 from tfdqn.checkpoints import Checkpoints, Counters, Generation, load_arrays, save_arrays
 from tfdqn.errors import CheckpointError
 
@@ -21,7 +20,7 @@ def arrays(value: int) -> dict[str, dict[str, np.ndarray]]:
     return {
         "learner": {
             "online/hidden_0/kernel": np.full((3, 2), value, np.float32),
-            "train_steps": np.int64(value),
+            "train_steps": np.array(value),
         },
         "actor": {"rng": np.arange(value, dtype=np.uint8)},
     }
@@ -64,6 +63,11 @@ def remove(file: str) -> Damage:
     return lambda generation: (generation / file).unlink()
 
 
+def empty(generation: Path) -> None:
+    shutil.rmtree(generation)
+    generation.mkdir()
+
+
 DAMAGES: dict[str, Damage] = {
     "a flipped byte in the weights": flip_a_byte("learner.npz"),
     "a flipped byte in the replay": flip_a_byte("replay/table.npz"),
@@ -71,7 +75,7 @@ DAMAGES: dict[str, Damage] = {
     "a missing file": remove("actor.npz"),
     "a torn manifest": truncate("manifest.json"),
     "no manifest": remove("manifest.json"),
-    "an empty directory": lambda generation: (shutil.rmtree(generation), generation.mkdir())[0],
+    "an empty directory": empty,
 }
 
 
@@ -175,10 +179,11 @@ def test_a_process_killed_at_any_moment_of_saving_leaves_the_earlier_checkpoint(
 
                 return call
 
-            for owner, name in ((Path, "rename"), (Path, "replace"), (Path, "mkdir"), (Path, "write_bytes")):
-                patch.setattr(owner, name, dying(getattr(owner, name)))
-            for owner, name in ((os, "fsync"), (np, "savez"), (checkpoints.shutil, "rmtree")):
-                patch.setattr(owner, name, dying(getattr(owner, name)))
+            for name in ("rename", "replace", "mkdir", "write_bytes"):
+                patch.setattr(Path, name, dying(getattr(Path, name)))
+            patch.setattr(os, "fsync", dying(os.fsync))
+            patch.setattr(np, "savez", dying(np.savez))
+            patch.setattr(shutil, "rmtree", dying(shutil.rmtree))
             try:
                 save(saved, value + 1)
                 break
@@ -265,7 +270,7 @@ def test_a_disk_that_is_really_full_leaves_the_earlier_checkpoint(tiny_disk: Pat
 def test_arrays_come_back_exactly(tmp_path: Path) -> None:
     content = {
         "a/b": np.array([np.nan, np.inf, -0.0, 1e-45], np.float32),
-        "scalar": np.int64(7),
+        "scalar": np.array(7),
         "empty": np.zeros((0, 3), np.uint8),
         "flags": np.array([True, False]),
     }

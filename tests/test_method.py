@@ -89,7 +89,7 @@ def test_every_numbered_equation_is_verified_against_a_function_that_the_page_na
 
 
 def batch(rng: np.random.Generator) -> tuple[Sample, dict[str, np.ndarray]]:
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "phi_tm1": rng.normal(size=(B, F)).astype(np.float32),
         "phi_t": rng.normal(size=(B, F)).astype(np.float32),
         "a": rng.integers(A, size=B),
@@ -154,8 +154,10 @@ def state(t: int) -> dict[str, np.ndarray]:
 
 def one_step(t: int, reward: float, end: str = "") -> Step:
     """What one environment answers at time t; `end` says how the row ends an episode, or that it is a reset."""
-    flags = [np.array([end == kind]) for kind in ("terminated", "truncated", "reset")]
-    return Step(state(t + 1), np.array([reward], np.float32), *flags, None)
+    terminated, truncated, is_reset = (
+        np.array([end == kind]) for kind in ("terminated", "truncated", "reset")
+    )
+    return Step(state(t + 1), np.array([reward], np.float32), terminated, truncated, is_reset, None)
 
 
 @equation(3, "tfdqn.replay.writer.NStepWriter.write")
@@ -340,14 +342,9 @@ def test_equation_15_q_learning_with_linear_functions() -> None:
     for _ in range(5):
         phi, phi_next = rng.normal(size=(2, F)).astype(np.float32)
         a, r = int(rng.integers(A)), float(rng.normal())
-        one = [np.array([x]) for x in (a, r, gamma)]
-        step(
-            Sample(
-                transitions(SPEC, {"observation": phi[None]}, *one, {"observation": phi_next[None]}),
-                None,
-                None,
-            )
-        )
+        now, after = {"observation": phi[None]}, {"observation": phi_next[None]}
+        taken = transitions(SPEC, now, np.array([a]), np.array([r]), np.array([gamma]), after)
+        step(Sample(taken, None, None))
         error = r + gamma * (phi_next @ expected).max() - phi @ expected[:, a]
         expected[:, a] += alpha * error * phi
         np.testing.assert_allclose(theta, expected, atol=1e-5)

@@ -115,6 +115,7 @@ def evaluate(
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="episodes to play")] = 100,
     video: Annotated[bool, typer.Option("--video", help="write an MP4 of one episode")] = False,
+    gif: Annotated[bool, typer.Option("--gif", help="write a small GIF of it instead")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="of the evaluation environments")] = 0,
     changes: Annotated[
@@ -133,7 +134,7 @@ def evaluate(
         seed=seed,
         overrides=[*(overrides or ()), *(changes or ())],
         checkpoint=checkpoint.value,
-        video=video,
+        video="gif" if gif else "mp4" if video else None,
     )
     if as_json:
         typer.echo(report.to_json())

@@ -1,6 +1,7 @@
 """`evaluate`: a run's policy on fresh environments, as trained or with the task's physics changed."""
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +19,10 @@ from tfdqn.run_dir import RunDir
 from tfdqn.saved_policy import EpisodeScores, load_policy_weights, scores
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import make_task
+from tfdqn.variables import Weights
 
-_VIDEO_FRAMES_PER_SECOND = 30
+_FRAMES_PER_SECOND = 50
+_GIF_EVERY = 4  # frames
 
 
 class EvaluationReport(EpisodeScores, frozen=True, kw_only=True):
@@ -42,7 +45,7 @@ def evaluate(
     seed: int = 0,
     overrides: Sequence[str] = (),
     checkpoint: Literal["best", "latest"] = "best",
-    video: bool = False,
+    video: Literal["mp4", "gif"] | None = None,
 ) -> EvaluationReport:
     """Plays greedy episodes on fresh environments.
 
@@ -52,7 +55,7 @@ def evaluate(
       seed: of the environments; unrelated to the seeds that training used.
       overrides: keys of the task to change ("task.kwargs.gravity=-12.0").
       checkpoint: the best evaluated policy, or the newest checkpoint's.
-      video: also film one episode to `RUN/videos/`.
+      video: also film one episode, to `RUN/videos/`.
 
     Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend.
     """
@@ -69,7 +72,7 @@ def evaluate(
             found = scores(*play_episodes(task, policy, weights, episodes, episode_seed))
         finally:
             task.close()
-        film = _film(run, task_config, policy, weights, episode_seed) if video else None
+        film = _film(run, task_config, policy, weights, episode_seed, video) if video is not None else None
     return EvaluationReport(
         **msgspec.structs.asdict(found),
         run=str(run.path),
@@ -102,22 +105,27 @@ def _check_same_shape(trained: TaskSpec, now: TaskSpec) -> None:
         )
 
 
-def _film(run: RunDir, task_config: Task, policy: Policy, weights: Any, seed: int) -> Path:
-    """One episode as an MP4 of 30 frames a second, under the next free number."""
+def _film(
+    run: RunDir, task_config: Task, policy: Policy, weights: Weights, seed: int, suffix: Literal["mp4", "gif"]
+) -> Path:
+    """One episode, under the next free number: an MP4 of every frame, or a small GIF of every fourth."""
     task = make_task(task_config, render_mode="rgb_array")
     run.videos.mkdir(exist_ok=True)
-    number = 1 + max((int(p.stem) for p in run.videos.glob("*.mp4") if p.stem.isdecimal()), default=0)
-    path = run.videos / f"{number}.mp4"
-    unfinished = path.with_suffix(".part.mp4")
+    number = 1 + max((int(p.stem) for p in run.videos.iterdir() if p.stem.isdecimal()), default=0)
+    path = run.videos / f"{number}.{suffix}"
+    unfinished = run.videos / f"{number}.part.{suffix}"
+    frame_numbers = count()
+    film: Any
     try:
-        film: Any
-        with imageio.get_writer(unfinished, fps=_VIDEO_FRAMES_PER_SECOND, macro_block_size=2) as film:
+        with _writer(unfinished) as film:
 
             def keep_frame() -> None:
-                frame = task.render()
-                if frame is None:
+                is_kept = next(frame_numbers) % (1 if suffix == "mp4" else _GIF_EVERY) == 0
+                frame = task.render() if is_kept else None
+                if is_kept and frame is None:
                     raise TaskError(f"{task.spec.id} can't be filmed: it has no render mode 'rgb_array'")
-                film.append_data(frame)
+                if frame is not None:
+                    film.append_data(frame if suffix == "mp4" else frame[::2, ::2])
 
             play_episodes(task, policy, weights, 1, seed, on_frame=keep_frame)
         unfinished.rename(path)
@@ -125,3 +133,9 @@ def _film(run: RunDir, task_config: Task, policy: Policy, weights: Any, seed: in
         unfinished.unlink(missing_ok=True)
         task.close()
     return path
+
+
+def _writer(path: Path) -> Any:
+    if path.suffix == ".gif":
+        return imageio.get_writer(path, duration=1000 * _GIF_EVERY / _FRAMES_PER_SECOND, loop=0)
+    return imageio.get_writer(path, fps=_FRAMES_PER_SECOND, macro_block_size=2)

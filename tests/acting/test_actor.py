@@ -37,7 +37,7 @@ def made(
     task: FakeTask, settings: EpsilonGreedy | None = None, seed: int = 1
 ) -> tuple[Actor, Recorder, WeightsBoard]:
     board, writer = WeightsBoard(), Recorder()
-    board.put(Versioned(0, {"bias": np.float32(0)}))
+    board.put(Versioned(0, {"bias": np.zeros(2, np.float32)}))
     policy = Policy(q_of_step, settings, task.num_envs)
     rng = np.random.default_rng(seed)
     actor = Actor(cast(BatchedTask, task), policy, VariableClient(board), writer, rng)
@@ -82,6 +82,7 @@ def test_only_legal_actions_are_taken_and_passed_on() -> None:
         actor.step()
     assert (np.array(task.actions) == 1).all()
     for _, legal, _, _ in writer.written:
+        assert legal is not None
         np.testing.assert_array_equal(legal, [[False, True]] * 2)
 
 

@@ -1,6 +1,7 @@
 """`DqnAgent`: golden losses by hand, and agreement with TF-Agents' own agents."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tests.agents.batches import random_transitions, random_weights, transitions
 from tfdqn.agents import DqnAgent
 from tfdqn.config import MLP, Agent, Config, Linear
 from tfdqn.networks import observation_spec, q_network
+from tfdqn.task_spec import TaskSpec
 
 Kind = Literal["dqn", "double_dqn"]
 POISON = 1e6
@@ -116,9 +118,9 @@ def test_the_gradient_flows_through_the_prediction_alone(kind: Kind) -> None:
     assert of_target is None
 
 
-def theirs(agent: DqnAgent, config: Config, spec, loss_fn) -> dqn_agent.DqnAgent:
+def theirs(agent: DqnAgent, config: Config, spec: TaskSpec, loss_fn: Callable) -> dqn_agent.DqnAgent:
     """TF-Agents' own agent with the same weights."""
-    observation = observation_spec(spec)
+    observation: Any = observation_spec(spec)
     if spec.action_masks:
         observation = (observation, tensor_spec.BoundedTensorSpec(spec.num_actions, tf.bool, False, True))
     kind = dqn_agent.DdqnAgent if config.agent.kind == "double_dqn" else dqn_agent.DqnAgent

@@ -5,17 +5,22 @@ update on the way, and the optimiser that is named as an argument.
 """
 
 import sys
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tests.agents.batches import random_transitions, random_weights, vector_spec
 from tfdqn.agents import DqnAgent
-from tfdqn.config import MLP, SGD, Adam, Agent, Config, RMSprop
-from tfdqn.learning.train_step import TrainStep
+from tfdqn.config import MLP, SGD, Adam, Agent, Config, Optimizer, RMSprop
+from tfdqn.learning.train_step import TrainStep, UpdateMetrics
 from tfdqn.replay.items import Sample
 
-OPTIMIZERS = {"sgd": SGD(momentum=0.9), "adam": Adam(learning_rate=0.01), "rmsprop": RMSprop()}
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": SGD(momentum=0.9),
+    "adam": Adam(learning_rate=0.01),
+    "rmsprop": RMSprop(),
+}
 BATCH, UPDATES = 12, 5
 
 
@@ -44,7 +49,7 @@ def main(optimizer: str, tau: float) -> None:
         two.load_named_weights(weights)
 
     @tf.function(autograph=False)
-    def together(halves):
+    def together(halves: Any) -> UpdateMetrics:
         return strategy.run(mirrored, (halves,))
 
     norms = []

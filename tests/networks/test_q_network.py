@@ -75,7 +75,7 @@ def test_tensorflow_and_numpy_give_the_same_q_values(settings: config.Network, t
 
 def test_a_category_is_one_hot_from_its_start() -> None:
     task_spec = SPECS["discrete with a negative start"]
-    observation = {"observation": np.array([-2, 0, 1])}
+    observation: dict[str, np.ndarray] = {"observation": np.array([-2, 0, 1])}
     expected = np.eye(4)[[0, 2, 3]]
     np.testing.assert_array_equal(encoding.encode_numpy(observation, task_spec), expected)
     np.testing.assert_array_equal(encoding.encode(observation, task_spec), expected)
@@ -85,7 +85,7 @@ def test_bytes_are_scaled_to_the_unit_interval_and_numbers_are_not() -> None:
     task_spec = spec(
         a=ArraySpec(shape=(2,), dtype="uint8"), b=ArraySpec(shape=(1,), dtype="int32", low=(0,), high=(9,))
     )
-    observation = {"a": np.array([[0, 255]], np.uint8), "b": np.array([[7]], np.int32)}
+    observation: dict[str, np.ndarray] = {"a": np.array([[0, 255]], np.uint8), "b": np.array([[7]], np.int32)}
     np.testing.assert_allclose(encoding.encode_numpy(observation, task_spec), [[0, 1, 7]])
     assert encoding.num_features(task_spec) == 3
 

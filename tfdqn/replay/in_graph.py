@@ -69,7 +69,7 @@ class InGraphReplay:
         """Writes `replay.npz`: the filled part of the ring and its position. Raises CheckpointError."""
         rows = self._rows.numpy()[: self.size()]
         try:
-            save_arrays(directory / CONTENT_FILE, {"rows": rows, "inserted": np.int64(self._inserted)})
+            save_arrays(directory / CONTENT_FILE, {"rows": rows, "inserted": np.array(self._inserted)})
         except OSError as error:
             raise CheckpointError(f"{directory / CONTENT_FILE} can't be written: {error.strerror}") from error
 

@@ -1,0 +1,76 @@
+"""Learning curves: what is drawn is what the runs recorded, torn lines and resumptions included."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.runs import tiny
+from tfdqn import config_file, report
+from tfdqn.errors import RunDirError
+
+
+def make_run(path, seed=1, returns=(10.0, 20.0), overrides=()):
+    path.mkdir()
+    (path / "config.toml").write_text(config_file.dump(tiny(f"seed={seed}", *overrides)))
+    rows = [{"env_steps": 100 * (i + 1), "mean_return": value} for i, value in enumerate(returns)]
+    (path / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_torn_last_line_is_left_out(tmp_path):
+    run = make_run(tmp_path / "run")
+    with (run / "evaluations.jsonl").open("a") as file:
+        file.write('{"env_steps": 300, "mean_re')
+    curve = report.curve(report.read_lines(run / "evaluations.jsonl"), "mean_return")
+    np.testing.assert_array_equal(curve.env_steps, [100, 200])
+    np.testing.assert_array_equal(curve.values, [10, 20])
+
+
+def test_a_resumed_runs_records_replace_those_that_it_went_back_behind():
+    records = [{"env_steps": steps, "loss": float(i)} for i, steps in enumerate([100, 200, 300, 150, 250])]
+    curve = report.curve(iter(records), "loss")
+    np.testing.assert_array_equal(curve.env_steps, [100, 150, 250])
+    np.testing.assert_array_equal(curve.values, [0, 3, 4])
+
+
+def test_runs_that_differ_in_the_seed_alone_are_drawn_as_one_with_its_range(tmp_path, monkeypatch):
+    import matplotlib.axes
+
+    drawn, bands = {}, []
+    plot, fill = matplotlib.axes.Axes.plot, matplotlib.axes.Axes.fill_between
+    monkeypatch.setattr(
+        matplotlib.axes.Axes,
+        "plot",
+        lambda self, x, y, **style: drawn.update({style["label"]: y}) or plot(self, x, y, **style),
+    )
+    monkeypatch.setattr(
+        matplotlib.axes.Axes,
+        "fill_between",
+        lambda self, x, low, high, **style: bands.append((low, high)) or fill(self, x, low, high, **style),
+    )
+    runs = [
+        make_run(tmp_path / "a", seed=1, returns=(10.0, 20.0)),
+        make_run(tmp_path / "b", seed=2, returns=(30.0, 60.0)),
+        make_run(tmp_path / "c", returns=(1.0, 2.0), overrides=["agent.n_step=3"]),
+    ]
+    picture = report.plot(runs, tmp_path / "curves.png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    by_seeds = next(y for label, y in drawn.items() if "2 seeds" in label)
+    np.testing.assert_array_equal(by_seeds, [20, 40])
+    ((low, high),) = bands
+    np.testing.assert_array_equal(low, [10, 20])
+    np.testing.assert_array_equal(high, [30, 60])
+    assert any("agent.n_step=3" in label for label in drawn)
+
+
+def test_a_run_without_data_is_a_clear_error(tmp_path):
+    run = make_run(tmp_path / "run", returns=())
+    with pytest.raises(RunDirError, match="nothing to draw yet"):
+        report.plot([run])
+    assert not (run / "learning_curve.png").exists()
+
+
+def test_by_default_the_picture_lies_in_the_first_run(tmp_path):
+    run = make_run(tmp_path / "run")
+    assert report.plot([run]) == run / "learning_curve.png"

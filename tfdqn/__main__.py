@@ -1,0 +1,7 @@
+"""`python -m tfdqn`: the command line."""
+
+import sys
+
+from tfdqn.cli import main
+
+sys.exit(main())
