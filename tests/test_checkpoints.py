@@ -163,6 +163,7 @@ def test_a_process_killed_at_any_moment_of_saving_leaves_the_earlier_checkpoint(
         pass
 
     saved = Checkpoints(tmp_path, keep=1)
+    rmtree: Callable = shutil.rmtree
     save(saved, 1)
     value, moments = 1, 0
     while True:
@@ -173,6 +174,8 @@ def test_a_process_killed_at_any_moment_of_saving_leaves_the_earlier_checkpoint(
                 def call(*args: object, **kwargs: object) -> object:
                     nonlocal left
                     if left == 0:
+                        if real is rmtree:  # half-way: the first file is gone already
+                            (Path(str(args[0])) / "manifest.json").unlink(missing_ok=True)
                         raise Killed
                     left -= 1
                     return real(*args, **kwargs)
@@ -189,8 +192,10 @@ def test_a_process_killed_at_any_moment_of_saving_leaves_the_earlier_checkpoint(
                 break
             except Killed:
                 moments += 1
+        whole = [Generation(path) for path in tmp_path.iterdir() if path.name.isdecimal()]
         latest = saved.latest()
         assert latest is not None
+        assert latest.directory in [each.directory for each in whole]
         assert latest.counters.env_steps in (value, value + 1)
         assert holds(latest, latest.counters.env_steps)
         value = latest.counters.env_steps
