@@ -25,20 +25,21 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--backend", choices=("reverb", "in_graph"), default="reverb")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the runs there (tfdqn plot DIR/*)")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     options = parser.parse_args()
-    results = {f"seed {seed}": _run(seed, options.backend, options.overrides) for seed in options.seeds}
+    with tempfile.TemporaryDirectory() as temporary:
+        runs = options.keep or Path(temporary)
+        results = {f"seed {seed}": _run(runs / f"seed{seed}", seed, options) for seed in options.seeds}
     report("whole run", {"backend": options.backend, "overrides": options.overrides}, results)
 
 
-def _run(seed: int, backend: str, overrides: list[str]) -> dict[str, float | None]:
-    never = "stop.return_at_least=1e9"
-    config = tfdqn.load_config(CONFIG, [never, f"seed={seed}", f"replay.backend={backend}", *overrides])
-    with tempfile.TemporaryDirectory() as directory:
-        run = Path(directory) / "run"
-        summary = tfdqn.train(config, run)
-        print(f"seed {seed}: {summary.env_steps / summary.seconds:,.0f} env steps/s", file=sys.stderr)
-        evaluations = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
+def _run(run: Path, seed: int, options: argparse.Namespace) -> dict[str, float | None]:
+    whole = ["stop.return_at_least=1e9", f"seed={seed}", f"replay.backend={options.backend}"]
+    config = tfdqn.load_config(CONFIG, [*whole, *options.overrides])
+    summary = tfdqn.train(config, run)
+    print(f"seed {seed}: {summary.env_steps / summary.seconds:,.0f} env steps/s", file=sys.stderr)
+    evaluations = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
     solved = next((e for e in evaluations if e["mean_return"] >= 475), None)
     return {
         "env_steps_per_second": summary.env_steps / summary.seconds,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.runs import assert_same_arrays, latest, lines, tiny
 from tfdqn.checkpoints import Generation
@@ -76,6 +77,42 @@ def test_a_run_leaves_what_it_says(tmp_path):
     assert list((run / "logs").glob("events.out.tfevents.*"))
     assert lines(run / "evaluations.jsonl")[0]["episodes"] == 4
     assert progress[-1].phase == "drawing and exporting"
+
+
+def test_tensorboard_holds_every_curve_the_configuration_and_a_profile(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = tmp_path / "run"
+    often = ("logging.tensorboard=true", "logging.interval_seconds=0.05")
+    train(tiny(*often, "stop.env_steps=4000"), run, profile=True)
+    events = EventAccumulator(str(run / "logs"))
+    events.Reload()
+    curves = {
+        name: [tf.make_ndarray(e.tensor_proto) for e in events.Tensors(name)]
+        for name in events.Tags()["tensors"]
+    }
+    promised = {
+        "acting/episode_return",
+        "acting/episode_length",
+        "acting/epsilon",
+        "acting/env_steps_per_second",
+        "acting/weights_age_train_steps",
+        "learning/loss",
+        "learning/mean_q",
+        "learning/max_q",
+        "learning/mean_abs_td_error",
+        "learning/updates_per_second",
+        "learning/target_updates",
+        "replay/transitions",
+        "replay/samples_per_insert",
+        "evaluation/return",
+        "evaluation/length",
+    }
+    assert promised <= curves.keys()
+    assert "[task]" in curves["configuration"][0].item().decode()
+    # 16 transitions sampled per update, one update each 4 transitions after the first 100.
+    assert 2.5 < curves["replay/samples_per_insert"][-1] <= 4
+    assert list((run / "logs" / "plugins" / "profile").rglob("*.xplane.pb"))
 
 
 def test_a_finished_run_is_told_again_and_not_trained_further(tmp_path):

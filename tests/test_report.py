@@ -56,7 +56,7 @@ def test_runs_that_differ_in_the_seed_alone_are_drawn_as_one_with_its_range(tmp_
     ]
     picture = report.plot(runs, tmp_path / "curves.png")
     assert picture.read_bytes().startswith(b"\x89PNG")
-    by_seeds = next(y for label, y in drawn.items() if "2 seeds" in label)
+    by_seeds = next(y for label, y in drawn.items() if "range of 2 seeds" in label)
     np.testing.assert_array_equal(by_seeds, [20, 40])
     ((low, high),) = bands
     np.testing.assert_array_equal(low, [10, 20])

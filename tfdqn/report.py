@@ -131,15 +131,18 @@ def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:
     """Greedy evaluations as a line (several seeds: their mean, and a band from minimum to maximum); training thin."""
     evaluations = [run.evaluation for run in runs if run.evaluation.values.size]
     acting = [run.acting for run in runs if run.acting.values.size]
-    seeds = "" if len(runs) == 1 else f", mean and range of {len(runs)} seeds"
+    seeds = "" if len(runs) == 1 else f" of {len(runs)} seeds"
+    of_greedy, of_exploring = (f", mean and range{seeds}", f", mean{seeds}") if seeds else ("", "")
     if evaluations:
         steps, values = _on_common_steps(evaluations)
-        axes.plot(steps, values.mean(axis=0), color=colour, lw=2, label=f"{label}: greedy{seeds}")
+        axes.plot(steps, values.mean(axis=0), color=colour, lw=2, label=f"{label}: greedy{of_greedy}")
         if len(evaluations) > 1:
             axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
     if acting:
         steps, values = _on_common_steps(acting)
-        axes.plot(steps, values.mean(axis=0), color=colour, lw=1, ls=":", label=f"{label}: exploring{seeds}")
+        axes.plot(
+            steps, values.mean(axis=0), color=colour, lw=1, ls=":", label=f"{label}: exploring{of_exploring}"
+        )
 
 
 def _on_common_steps(curves: list[Curve]) -> tuple[np.ndarray, np.ndarray]:

@@ -83,6 +83,7 @@ class Session:
         updates = SynchronousUpdates(self.train_step, sampler, config)
         self.learner = Learner(self.train_step, updates, VariablePublisher(board))
         self.learner.publish()
+        self.actor.refresh_weights()
         self.ratio = ReplayRatio(
             self.replay.min_size,
             config.learner.env_steps_per_update,

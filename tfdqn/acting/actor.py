@@ -82,6 +82,10 @@ class Actor:
         self._policy_state = output.policy_state
         return written
 
+    def refresh_weights(self) -> None:
+        """Takes the newest weights, as every step does; curves may be drawn before the first."""
+        self._client.refresh()
+
     @property
     def weights_version(self) -> int:
         """The train step that made the weights now acted with."""

@@ -1,0 +1,14 @@
+"""A session's parts, wired."""
+
+from contextlib import closing
+from pathlib import Path
+
+from tests.runs import tiny
+from tfdqn.run_dir import RunDir
+from tfdqn.session import Session
+
+
+def test_the_age_of_the_weights_can_be_logged_before_the_first_step(tmp_path: Path) -> None:
+    run, config = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph")
+    with run.claim(config), closing(Session(config, run, print)) as session:
+        assert session.actor.weights_version == 0
