@@ -33,6 +33,16 @@ def latest(run: Path) -> Generation:
     return generation
 
 
+def everything(run: Path) -> dict[str, np.ndarray]:
+    """All that decides a run's future, by name."""
+    generation = latest(run)
+    return {
+        f"{file}/{name}": array
+        for file in ("learner", "actor", "writer", "replay")
+        for name, array in generation.arrays(file).items()
+    }
+
+
 def lines(path: Path) -> list[dict]:
     """A file of JSON lines."""
     return [json.loads(line) for line in path.read_text().splitlines() if line]

@@ -11,7 +11,7 @@ import tfdqn
 
 PACKAGE = Path(tfdqn.__file__).parent
 
-# What stands directly in tfdqn/, by layer: a module may import from its own layer and from lower ones.
+# What stands directly in tfdqn/, by layer: a module may import from lower ones, and inside a folder.
 LAYERS = {
     0: [
         "_quiet",
@@ -21,6 +21,7 @@ LAYERS = {
         "config_reader",
         "config_file",
         "task_spec",
+        "durable",
         "run_dir",
         "interruptions",
     ],
@@ -28,7 +29,24 @@ LAYERS = {
     2: ["replay", "replay_ratio", "variables", "checkpoints", "saved_policy", "metrics"],
     3: ["acting", "learning", "exporting"],
     5: ["session", "watch", "loops", "experiment", "evaluation_command", "report"],
-    6: ["cli", "terminal", "__init__"],
+    6: ["__main__", "cli", "terminal", "__init__"],
+}
+# Inside a layer, only these imports are allowed.
+SIDEWAYS = {
+    "config_checks": {"config"},
+    "config_reader": {"config", "config_checks", "errors"},
+    "config_file": {"config", "config_reader", "errors"},
+    "durable": {"errors"},
+    "run_dir": {"config", "config_file", "durable", "errors", "task_spec"},
+    "tasks": {"randomness"},
+    "agents": {"networks", "randomness"},
+    "replay": {"checkpoints"},
+    "saved_policy": {"checkpoints"},
+    "loops": {"session"},
+    "watch": {"session"},
+    "experiment": {"loops", "report", "session", "watch"},
+    "cli": {"__init__", "terminal"},
+    "__main__": {"cli"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
 
@@ -92,6 +110,15 @@ def upward_edges(imports: Imports, layer_of: dict[str, int]) -> list[str]:
     )
 
 
+def sideways_edges(imports: Imports, layer_of: dict[str, int]) -> Imports:
+    """What each folder or file imports of its own layer."""
+    edges = {
+        source: {target for target in targets if layer_of[target] == layer_of[source]}
+        for source, targets in between_folders(imports).items()
+    }
+    return {source: targets for source, targets in edges.items() if targets}
+
+
 def a_circle(imports: Imports) -> list[str]:
     """The modules of one circle of imports, its first one again at the end; empty where there is none."""
     finished: set[str] = set()
@@ -125,6 +152,10 @@ def test_imports_point_down() -> None:
     assert upward_edges(INSIDE, LAYER_OF) == []
 
 
+def test_inside_a_layer_only_the_declared_imports_are_made_and_all_of_them() -> None:
+    assert sideways_edges(INSIDE, LAYER_OF) == SIDEWAYS
+
+
 def test_no_imports_go_in_a_circle() -> None:
     assert a_circle(INSIDE) == []
 
@@ -141,6 +172,9 @@ def test_the_checks_find_what_they_look_for() -> None:
     }
     assert upward_edges(good, LAYER_OF) == []
     assert a_circle(good) == []
+    assert sideways_edges(good, LAYER_OF) == {}
+    sideways = good | {"tasks.spaces": {"networks.features", "tasks.states"}}
+    assert sideways_edges(sideways, LAYER_OF) == {"tasks": {"networks"}}
     upward = good | {"tasks.spaces": {"cli"}}
     assert upward_edges(upward, LAYER_OF) == ["tasks.spaces (layer 1) imports cli (layer 6)"]
     assert a_circle(upward) == ["cli", "tasks.registry", "tasks.spaces", "cli"]

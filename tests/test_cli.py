@@ -1,6 +1,7 @@
 """The command line: what reaches the functions behind the verbs, and how errors end."""
 
 import json
+import re
 import subprocess
 import sys
 import types
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from tfdqn import cli
-from tfdqn.config_file import dump, load
+from tfdqn.config_file import dump, from_mapping, load
 from tfdqn.errors import TaskError
+from tfdqn.tasks.registry import resolve_spec
 
 HEAVY = ("tensorflow", "keras", "tf_agents", "reverb", "gymnasium", "gym", "matplotlib", "rich")
 
@@ -135,6 +137,10 @@ def test_ctrl_c_where_nothing_is_to_be_saved_exits_130(
         (["train", "small.toml", "--run-dir"], "--run-dir"),
         (["evaluate", "x", "--episodes", "0"], "'--episodes': 0 is not in the range x>=1"),
         (["evaluate", "x", "--checkpoint", "newest"], "'newest' is not one of 'best', 'latest'"),
+        (
+            ["evaluate", "x", "task.kwargs.gravity=-11.0"],
+            "unexpected extra argument(s) (task.kwargs.gravity=-11.0)",
+        ),
         (["plot"], "Missing argument 'RUN'"),
         (["train", "nowhere.toml"], "nowhere.toml: there is no such file"),
         (
@@ -199,10 +205,10 @@ def test_evaluate_passes_on_what_it_was_told(
 ) -> None:
     evaluate = behind("evaluation_command", "evaluate", an_evaluation())
     arguments = ["runs/x", "--episodes", "7", "--seed", "5", "--video", "--checkpoint", "latest"]
-    assert cli.main(["evaluate", *arguments, "--set", "task.kwargs.a=1", "task.kwargs.b=2"]) == 0
+    assert cli.main(["evaluate", *arguments, "--set", "task.kwargs.a=1", "--set", "task.kwargs.b=2"]) == 0
     (((path,), options),) = evaluate.calls
     assert path == Path("runs/x")
-    assert sorted(options.pop("overrides")) == ["task.kwargs.a=1", "task.kwargs.b=2"]
+    assert options.pop("overrides") == ["task.kwargs.a=1", "task.kwargs.b=2"]
     assert options == {"episodes": 7, "seed": 5, "video": "mp4", "checkpoint": "latest"}
     out = capsys.readouterr().out
     for figure in ("480.25 ± 20.50", "476.00 to 484.00", "500.00", "480.2 steps", "x.mp4"):
@@ -243,6 +249,13 @@ def test_export_prints_where_the_model_is(
     assert cli.main(["export", "runs/x", "--checkpoint", "latest"]) == 0
     assert export.calls == [((Path("runs/x"), "latest"), {})]
     assert capsys.readouterr().out == "runs/x/exports/2\n"
+
+
+def test_the_change_of_physics_that_help_and_readme_suggest_works(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["evaluate", "--help"])
+    for text in (capsys.readouterr().out, (Path(__file__).parents[1] / "README.md").read_text()):
+        (override,) = re.findall(r"task\.kwargs\.gravity=-[\d.]+", "".join(text.split()))
+        resolve_spec(from_mapping({"task": {"id": "LunarLander-v3"}}, [override]).task)
 
 
 @pytest.mark.parametrize("verb", [["train", "small.toml"], ["evaluate", "x"], ["export", "x"]])

@@ -1,28 +1,20 @@
 """Whole runs: reproducible, resumed exactly, paced, watched, and stopped for every reason there is."""
 
+import itertools
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.runs import assert_same_arrays, latest, lines, tiny
+from tests.runs import assert_same_arrays, everything, latest, lines, tiny
 from tfdqn.checkpoints import Generation
 from tfdqn.errors import NotFiniteError, RunDirError
 from tfdqn.experiment import train
 
 EXACT = ("replay.backend=in_graph", "learner.schedule=alternate")
-
-
-def _everything(run: Path) -> dict[str, np.ndarray]:
-    """All that decides a run's future, by name."""
-    generation = latest(run)
-    return {
-        f"{file}/{name}": array
-        for file in ("learner", "actor", "writer", "replay")
-        for name, array in generation.arrays(file).items()
-    }
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +27,12 @@ def uninterrupted(tmp_path_factory) -> Path:
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(uninterrupted, tmp_path):
     train(tiny(*EXACT, "agent.n_step=3"), tmp_path / "again")
-    assert_same_arrays(_everything(uninterrupted), _everything(tmp_path / "again"))
+    assert_same_arrays(everything(uninterrupted), everything(tmp_path / "again"))
 
 
 def test_another_seed_gives_other_weights(uninterrupted, tmp_path):
     train(tiny(*EXACT, "agent.n_step=3", "seed=2"), tmp_path / "other")
-    ours, theirs = _everything(uninterrupted), _everything(tmp_path / "other")
+    ours, theirs = everything(uninterrupted), everything(tmp_path / "other")
     assert not np.array_equal(ours["learner/online/q/kernel"], theirs["learner/online/q/kernel"])
 
 
@@ -52,8 +44,39 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(uninterrupte
     summary = train(tiny(*EXACT, "agent.n_step=3"), run, say=said.append)
     assert 0 < stopped.train_steps < summary.train_steps
     assert any("the episodes under way go on" in line for line in said)
-    assert_same_arrays(_everything(uninterrupted), _everything(run))
+    assert_same_arrays(everything(uninterrupted), everything(run))
     assert summary.episodes == latest(uninterrupted).counters.episodes
+
+
+def test_the_last_weights_are_evaluated_and_every_evaluation_stands_where_it_began(tmp_path):
+    summary = train(tiny(*EXACT), tmp_path / "run")
+    evaluations = lines(tmp_path / "run" / "evaluations.jsonl")
+    assert evaluations[-1]["train_steps"] == summary.train_steps
+    for each in evaluations:
+        owed = (each["env_steps"] - 100) / 4
+        assert owed - 6 <= each["train_steps"] <= owed  # a call's five, and a step of four environments
+
+
+def test_a_kill_between_a_new_best_and_the_next_checkpoint_changes_nothing(uninterrupted, tmp_path):
+    """The run goes that way once more, and takes the evaluation that it had crowned for the same."""
+    config = tiny(*EXACT, "agent.n_step=3", "stop.patience_evaluations=2")
+    whole = train(config, tmp_path / "whole")
+    run = tmp_path / "killed"
+    calls = itertools.count()
+    train(config, run, interrupted=lambda: next(calls) > 100)
+    assert 0 < latest(run).counters.env_steps < 500
+    before = tmp_path / "before"
+    shutil.copytree(run / "checkpoints", before)
+    train(config, run)
+    shutil.rmtree(run / "checkpoints")
+    shutil.move(before, run / "checkpoints")  # all that came after is lost, but for the best policy's file
+    (run / "summary.json").unlink()
+    again = train(config, run)
+    assert (again.reason, again.env_steps, again.best_return) == (
+        whole.reason,
+        whole.env_steps,
+        whole.best_return,
+    )
 
 
 @pytest.mark.parametrize("backend", ["reverb", "in_graph"])
@@ -122,6 +145,35 @@ def test_a_finished_run_is_told_again_and_not_trained_further(tmp_path):
     again = train(tiny(), run)
     assert (again.status, again.env_steps, again.final) == ("already finished", first.env_steps, first.final)
     assert latest(run).directory == before
+
+
+def test_a_summary_that_the_run_has_outgrown_is_not_told_again(tmp_path):
+    run = tmp_path / "run"
+    first = train(tiny(), run)
+    longer = tiny("stop.env_steps=1600")
+    stopped = train(longer, run, interrupted=_after(lambda: _latest_env_steps(run) > 1_200))
+    assert stopped.status == "interrupted"
+    second = train(longer, run)
+    assert second.status == "finished"
+    assert second.env_steps >= 1_600 > first.env_steps
+    third = train(tiny("stop.env_steps=1600", "evaluation.final_episodes=6"), run)
+    assert third.final is not None and third.final.episodes == 6
+
+
+def _after(condition):
+    """Asks to stop from the first time on that the condition holds."""
+    asked = []
+
+    def interrupted():
+        if not asked and condition():
+            asked.append(True)
+        return bool(asked)
+
+    return interrupted
+
+
+def _latest_env_steps(run: Path) -> int:
+    return latest(run).counters.env_steps
 
 
 def test_a_run_directory_of_another_configuration_is_refused_and_left_alone(tmp_path):

@@ -104,27 +104,36 @@ def test_pixels_stored_frame_by_frame_are_learned_from_by_the_nature_cnn(tmp_pat
     assert summary.best_return is not None and summary.best_return >= 0.8  # a random player gets -0.6
 
 
-def test_frozenlake_as_a_linear_table_comes_near_the_best_policy(tmp_path):
-    config = load("configs/frozenlake.toml", ["stop.env_steps=120000", "logging.tensorboard=false"])
-    summary = train(config, tmp_path / "run")
-    assert summary.final is not None and summary.final.ci_high >= 0.70
-
-
-def test_the_frozenlake_configs_best_value_is_value_iterations():
-    """The 0.74 that configs/frozenlake.toml names: within 100 steps, from the task's own transition table."""
+def _frozenlake_value(policy: np.ndarray | None) -> float:
+    """How often the goal is reached within 100 steps by int[16], or by the best policy; from the task's own table."""
     transitions = gymnasium.make("FrozenLake-v1").unwrapped.P
     values = np.zeros(16)
     for _ in range(100):
-        values = np.array(
+        q_values = np.array(
             [
-                max(
+                [
                     sum(p * (reward + (not ends) * values[to]) for p, to, reward, ends in transitions[s][a])
                     for a in range(4)
-                )
+                ]
                 for s in range(16)
             ]
         )
-    assert values[0] == pytest.approx(0.74, abs=0.005)
+        values = q_values.max(axis=1) if policy is None else q_values[np.arange(16), policy]
+    return float(values[0])
+
+
+def test_frozenlake_as_a_linear_table_comes_near_the_best_policy(tmp_path):
+    config = load("configs/frozenlake.toml", ["stop.env_steps=120000", "logging.tensorboard=false"])
+    train(config, tmp_path / "run")
+    weights, _ = load_policy_weights(RunDir(tmp_path / "run"), "best")
+    # Its true value, of 0.74 at best: a thousand episodes would still stray by 0.014 from it.
+    assert _frozenlake_value(weights["theta/kernel"].argmax(axis=1)) >= 0.70
+
+
+def test_the_frozenlake_configs_best_value_is_value_iterations():
+    """The 0.74 that configs/frozenlake.toml names."""
+    assert _frozenlake_value(None) == pytest.approx(0.74, abs=0.005)
+    assert _frozenlake_value(np.zeros(16, int)) < 0.1  # left, whatever the state
 
 
 def test_taxi_with_masked_actions_is_learned_by_a_linear_table(tmp_path):
@@ -162,9 +171,8 @@ def test_blocks_of_many_transitions_cost_no_return(tmp_path):
         return np.array(found)
 
     blocks, singles = areas(16), areas(1)
-    spread = np.sqrt((blocks.var(ddof=1) + singles.var(ddof=1)) / 5)
     print(f"mean greedy return along the way: M = 16 {blocks}, M = 1 {singles}")
-    assert blocks.mean() >= singles.mean() - 2 * spread
+    assert blocks.mean() >= 0.95 * singles.mean()
 
 
 def test_the_public_names_are_what_they_say():

@@ -97,6 +97,20 @@ def test_lines_are_on_disk_as_soon_as_they_are_written(tmp_path: Path) -> None:
     sink.close()
 
 
+def test_what_is_not_finite_is_null_for_every_reader_of_json(tmp_path: Path) -> None:
+    sink = JsonLines(tmp_path / "metrics.jsonl")
+    sink.write({"a": float("nan"), "b": np.float64("inf"), "c": -float("inf"), "d": 1.5, "e": 2, "f": True})
+    sink.close()
+    assert json.loads((tmp_path / "metrics.jsonl").read_text(), parse_constant=pytest.fail) == {
+        "a": None,
+        "b": None,
+        "c": None,
+        "d": 1.5,
+        "e": 2,
+        "f": True,
+    }
+
+
 @pytest.mark.parametrize("left", ['{"env_steps": 1}\n', '{"env_steps": 1}\n{"env_st'])
 def test_a_line_that_a_killed_writer_tore_does_not_swallow_the_next(tmp_path: Path, left: str) -> None:
     path = tmp_path / "metrics.jsonl"

@@ -13,7 +13,7 @@ import pytest
 from tfdqn.config import Agent, Checkpoint, Config, Evaluation, Logging, Stop, Task
 from tfdqn.config_file import dump
 from tfdqn.errors import ConfigError, RunDirError
-from tfdqn.run_dir import RunDir, write_atomically
+from tfdqn.run_dir import RunDir
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 CART_POLE = TaskSpec(
@@ -50,6 +50,16 @@ def held_by_another_process(path: Path, how: str = "alone") -> Iterator[tuple[su
         process.communicate()
 
 
+def learn_something(run: RunDir, left: str = "checkpoint") -> None:
+    """Leaves one of the things that make a directory its configuration's."""
+    if left == "checkpoint":
+        (run.checkpoints / "000001").mkdir(parents=True)
+    elif left == "best":
+        run.best.mkdir()
+    else:
+        run.metrics_file.write_text("{}\n")
+
+
 def test_the_first_claim_writes_the_configuration(tmp_path: Path) -> None:
     run, config = RunDir(tmp_path / "runs" / "one"), Config(seed=7)
     with run.claim(config):
@@ -67,7 +77,7 @@ def test_the_same_configuration_claims_again(tmp_path: Path) -> None:
 def test_another_configuration_is_refused_with_its_differences_and_changes_nothing(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     with run.claim(Config()):
-        pass
+        learn_something(run)
     before = contents(run.path)
     with pytest.raises(RunDirError) as caught, run.claim(Config(seed=2, agent=Agent(n_step=3))):
         pass
@@ -92,21 +102,49 @@ def test_another_configuration_is_refused_with_its_differences_and_changes_nothi
 def test_what_is_not_learned_may_change_and_is_kept(tmp_path: Path, now: Config) -> None:
     run = RunDir(tmp_path / "run")
     with run.claim(Config()):
-        pass
+        learn_something(run)
     with run.claim(now):
         assert run.config() == now
 
 
-def test_how_it_is_evaluated_while_learning_may_not_change(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", ["checkpoint", "best", "curves"])
+def test_how_it_is_evaluated_while_learning_may_not_change(tmp_path: Path, left: str) -> None:
     """It decides which policy is kept as the best."""
     run = RunDir(tmp_path / "run")
     with run.claim(Config()):
-        pass
+        learn_something(run, left)
     with (
         pytest.raises(RunDirError, match=r"evaluation\.episodes"),
         run.claim(Config(evaluation=Evaluation(episodes=3))),
     ):
         pass
+
+
+@pytest.mark.parametrize("config_file", [None, "neither = TOML ="], ids=["whole", "damaged"])
+def test_a_start_that_failed_leaves_the_directory_to_the_corrected_configuration(
+    tmp_path: Path, config_file: str | None
+) -> None:
+    run, corrected = RunDir(tmp_path / "run"), Config(seed=2)
+    with pytest.raises(ZeroDivisionError), run.claim(Config(task=Task(id="CartPol-v1"))):
+        run.write_task_spec(CART_POLE)
+        (run.checkpoints / ".saving-000001").mkdir(parents=True)
+        run.metrics_file.touch()
+        raise ZeroDivisionError
+    if config_file:
+        run.config_file.write_text(config_file)
+    with run.claim(corrected):
+        assert run.config() == corrected
+        assert not run.task_file.exists()
+
+
+@pytest.mark.parametrize("left", ["checkpoint", "best", "curves"])
+def test_a_run_that_has_learned_keeps_its_task(tmp_path: Path, left: str) -> None:
+    run = RunDir(tmp_path / "run")
+    with run.claim(Config()):
+        run.write_task_spec(CART_POLE)
+        learn_something(run, left)
+    with run.claim(Config()):
+        assert run.task_spec() == CART_POLE
 
 
 def test_a_run_in_use_is_refused_with_the_process_that_uses_it(tmp_path: Path) -> None:
@@ -227,45 +265,3 @@ def test_a_damaged_task_file_is_named(tmp_path: Path, damage: bytes) -> None:
         run.task_file.write_bytes(damage)
         with pytest.raises(RunDirError, match=r"task\.json is damaged"):
             run.task_spec()
-
-
-def test_a_file_is_written_whole_and_leaves_nothing_else(tmp_path: Path) -> None:
-    file = tmp_path / "new" / "best.json"
-    for data in (b"one", b"two"):
-        write_atomically(file, data)
-        assert contents(tmp_path) == {"new/best.json": data}
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    def full_disk(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    file = tmp_path / "best.json"
-    write_atomically(file, b"old")
-    monkeypatch.setattr(os, step, full_disk)
-    with pytest.raises(RunDirError, match=r"best\.json couldn't be written: No space left on device"):
-        write_atomically(file, b"new")
-    assert contents(tmp_path) == {"best.json": b"old"}
-
-
-def test_a_file_appears_only_after_its_content_is_on_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done: list[str] = []
-
-    def watch(name: str) -> None:
-        real = getattr(os, name)
-
-        def watched(*args: object) -> None:
-            done.append(name)
-            real(*args)
-
-        monkeypatch.setattr(os, name, watched)
-
-    watch("fsync")
-    watch("replace")
-    write_atomically(tmp_path / "best.json", b"new")
-    assert done == ["fsync", "replace", "fsync"]

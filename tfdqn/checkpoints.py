@@ -1,21 +1,23 @@
 """Checkpoints: one manifest binds weights, optimiser, counters, generators and the replay's content.
 
 A generation is a directory (`checkpoints/000007/`) that is written under another name, synced to disk and then
-renamed: it is either whole or not there. The manifest lists every file with its size and checksum. What trained
-the weights leaves no trace in them: plain arrays by name, whatever the strategy.
+renamed: it is either whole or not there. The manifest lists every file with its size and checksum, and ends with
+its own. What trained the weights leaves no trace in them: plain arrays by name, whatever the strategy.
 """
 
-import os
+import re
 import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
+from tfdqn.durable import replacing, sync, sync_tree
 from tfdqn.errors import CheckpointError
 from tfdqn.run_dir import is_full_disk
 
@@ -46,28 +48,53 @@ class _File(Struct, frozen=True):
 class _Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     counters: Counters
     files: dict[str, _File]
+    crc32: int = 0  # of this manifest, were this 0
+
+    def signed(self) -> "_Manifest":
+        """The same with its checksum."""
+        unsigned = msgspec.structs.replace(self, crc32=0)
+        return msgspec.structs.replace(self, crc32=zlib.crc32(msgspec.json.encode(unsigned)))
+
+
+class SavedArrays(dict[str, np.ndarray]):
+    """Arrays by name out of a file; a name that is not there raises CheckpointError."""
+
+    def __init__(self, arrays: Arrays, file: Path):
+        super().__init__(arrays)
+        self.file = file
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise CheckpointError(f"{self.file}: there is no array {name!r} in it")
 
 
 class Generation:
-    """One whole checkpoint. Raises CheckpointError on opening a damaged one."""
+    """One whole checkpoint. Raises CheckpointError on opening a damaged one.
 
-    def __init__(self, directory: Path):
+    Args:
+      directory: of this generation.
+      only: the one name whose arrays will be read; the other files are then not checked. None: all are.
+    """
+
+    def __init__(self, directory: Path, only: str | None = None):
         self.directory = directory
         try:
             manifest = msgspec.json.decode((directory / _MANIFEST).read_bytes(), type=_Manifest)
+            if manifest != manifest.signed():
+                raise CheckpointError(f"{directory}: {_MANIFEST} is damaged")
             for name, expected in manifest.files.items():
-                if _fingerprint(directory / name) != expected:
+                if only in (None, name.removesuffix(".npz")) and _fingerprint(directory / name) != expected:
                     raise CheckpointError(f"{directory}: {name} is damaged")
         except (OSError, ValueError, msgspec.MsgspecError) as error:  # ValueError: no UTF-8, or no path
             raise CheckpointError(f"{directory}: unreadable ({error})") from error
         self.counters = manifest.counters
 
-    def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """The arrays that were saved under this name. Raises KeyError if there were none."""
+    def arrays(self, name: str) -> SavedArrays:
+        """The arrays that were saved under this name. Raises CheckpointError if there were none."""
         path = self.directory / f"{name}.npz"
-        if not path.exists():
-            raise KeyError(name)
-        return load_arrays(path)
+        try:
+            return SavedArrays(load_arrays(path), path)
+        except FileNotFoundError:
+            raise CheckpointError(f"{path}: there is no such file") from None
 
     @property
     def replay(self) -> Path:
@@ -99,8 +126,8 @@ class Checkpoints:
 
         Raises CheckpointError if it can't be written (a full disk, say); earlier generations stay as they are.
         """
-        numbers = self._numbers()
-        name = f"{(numbers[-1] if numbers else 0) + 1:06d}"
+        saved = self._saved()
+        name = f"{int(saved[-1].name if saved else 0) + 1:06d}"
         unfinished = self._directory / (_UNFINISHED + name)
         try:
             self._remove_unfinished()
@@ -113,55 +140,64 @@ class Checkpoints:
                 for path in sorted(unfinished.rglob("*"))
                 if path.is_file()
             }
-            manifest = msgspec.json.encode(_Manifest(counters=counters, files=files))
+            manifest = msgspec.json.encode(_Manifest(counters=counters, files=files).signed())
             (unfinished / _MANIFEST).write_bytes(msgspec.json.format(manifest, indent=1))
-            _sync_tree(unfinished)
+            sync_tree(unfinished)
             unfinished.rename(self._directory / name)
-            _sync(self._directory)
+            sync(self._directory)
         except (OSError, RuntimeError, CheckpointError) as error:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise CheckpointError(self._failure(error)) from error
         self._prune()
         return self._directory / name
 
-    def latest(self, on_damage: Callable[[str], None] = lambda message: None) -> Generation | None:
+    def latest(
+        self, on_damage: Callable[[str], None] = lambda message: None, only: str | None = None
+    ) -> Generation | None:
         """The newest whole generation; None if the run has none yet.
 
-        A damaged one is reported through `on_damage` and the one before it is taken. Raises CheckpointError if
-        there are generations and every one is damaged.
+        A damaged one is reported through `on_damage` and the one before it is taken; with `only`, the one name
+        whose arrays will be read, no other file is checked. Raises CheckpointError if there are generations and
+        every one is damaged.
         """
-        numbers = self._numbers()
-        for number in reversed(numbers):
+        saved = self._saved()
+        for path in reversed(saved):
             try:
-                return Generation(self._directory / f"{number:06d}")
+                return Generation(path, only)
             except CheckpointError as error:
                 on_damage(str(error))
-        if numbers:
+        if saved:
             raise CheckpointError(
                 f"{self._directory}: every checkpoint is damaged; restore one from a backup, "
                 f"or train into another --run-dir"
             )
         return None
 
-    def _numbers(self) -> list[int]:
+    def _saved(self) -> list[Path]:
+        """The generations' directories, oldest first; what else lies there is not ours."""
         if not self._directory.is_dir():
             return []
-        return sorted(int(path.name) for path in self._directory.iterdir() if path.name.isdecimal())
+        ours = [path for path in self._directory.iterdir() if re.fullmatch("[0-9]{6,}", path.name)]
+        return sorted(ours, key=lambda path: int(path.name))
 
     def _prune(self) -> None:
-        """Removes the oldest generations: renamed first, so that none is ever half there under its own name."""
-        for number in self._numbers()[: -self._keep]:
-            doomed = self._directory / f"{_UNFINISHED}{number:06d}-old"
-            (self._directory / f"{number:06d}").rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+        """Removes the oldest generations: renamed first, so that none is ever half there under its own name.
+
+        One that can't be removed stays until the next time: the save itself has succeeded.
+        """
+        for path in self._saved()[: -self._keep]:
+            doomed = path.with_name(f"{_UNFINISHED}{path.name}-old")
+            with suppress(OSError):
+                path.rename(doomed)
+                shutil.rmtree(doomed, ignore_errors=True)
 
     def _remove_unfinished(self) -> None:
         for path in self._directory.glob(_UNFINISHED + "*"):
             shutil.rmtree(path, ignore_errors=True)
 
     def _failure(self, error: Exception) -> str:
-        numbers = self._numbers()
-        kept = f"the last one, {numbers[-1]:06d}, is intact" if numbers else "there is no earlier one"
+        saved = self._saved()
+        kept = f"the last one, {saved[-1].name}, is intact" if saved else "there is no earlier one"
         why = (
             "the disk is full"
             if is_full_disk(error)
@@ -172,19 +208,11 @@ class Checkpoints:
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
     """Writes arrays by name as .npz, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            # Not np.savez: on a full disk the archive that it leaves open complains once more, at its deletion.
-            with zipfile.ZipFile(file, "w") as archive:
-                for name, array in arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Not np.savez: on a full disk the archive that it leaves open complains once more, at its deletion.
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -193,22 +221,16 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         return {name: archive[name] for name in archive.files}
 
 
+def below(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
+    """The arrays named "prefix/name", as "name"."""
+    start = prefix + "/"
+    found = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+    return SavedArrays(found, arrays.file) if isinstance(arrays, SavedArrays) else found
+
+
 def _fingerprint(path: Path) -> _File:
     checksum, size = 0, 0
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
     return _File(bytes=size, crc32=checksum)
-
-
-def _sync_tree(directory: Path) -> None:
-    for path in [*directory.rglob("*"), directory]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -107,12 +107,6 @@ def tasks(
 @app.command()
 def evaluate(
     run: Run,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[KEY=VALUE]...", help="keys of the task to change, such as task.kwargs.gravity=12"
-        ),
-    ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="episodes to play")] = 100,
     video: Annotated[bool, typer.Option("--video", help="write an MP4 of one episode")] = False,
     gif: Annotated[bool, typer.Option("--gif", help="write a small GIF of it instead")] = False,
@@ -120,7 +114,11 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="of the evaluation environments")] = 0,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="the same, as an option"),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="a key of the task to change, such as task.kwargs.gravity=-11.0; may be repeated",
+        ),
     ] = None,
     checkpoint: Checkpoint = Which.best,
 ) -> None:
@@ -132,7 +130,7 @@ def evaluate(
         run,
         episodes=episodes,
         seed=seed,
-        overrides=[*(overrides or ()), *(changes or ())],
+        overrides=changes or (),
         checkpoint=checkpoint.value,
         video="gif" if gif else "mp4" if video else None,
     )

@@ -80,8 +80,8 @@ class Agent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     gradient_clip_norm: Annotated[NonNegative, doc("global norm of the combined gradient; 0: off")] = 0.0
 
 
-class Adam(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="adam"):
-    """Kingma and Ba 2015."""
+class ScheduledRate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The learning rate, which every optimiser has."""
 
     learning_rate: Annotated[Positive, doc("step size at the start")] = 2.5e-4
     schedule: Annotated[Literal["constant", "linear", "exponential"], doc("of the learning rate")] = (
@@ -89,35 +89,33 @@ class Adam(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_fi
     )
     end_learning_rate: Annotated[Positive, doc("learning rate when the schedule has ended")] = 1e-5
     decay_train_steps: Annotated[Count, doc("updates over which the schedule runs")] = 100_000
+
+
+class Adam(
+    ScheduledRate, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="adam"
+):
+    """Kingma and Ba 2015."""
+
     beta_1: Annotated[DecayRate, doc("decay of the first moment")] = 0.9
     beta_2: Annotated[DecayRate, doc("decay of the second moment")] = 0.999
     epsilon: Annotated[Positive, doc("added to the denominator")] = 1e-8
 
 
-class RMSprop(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="rmsprop"):
+class RMSprop(
+    ScheduledRate, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="rmsprop"
+):
     """Centred RMSprop with the settings of Mnih et al. 2015, Extended Data Table 1."""
 
-    learning_rate: Annotated[Positive, doc("step size at the start")] = 2.5e-4
-    schedule: Annotated[Literal["constant", "linear", "exponential"], doc("of the learning rate")] = (
-        "constant"
-    )
-    end_learning_rate: Annotated[Positive, doc("learning rate when the schedule has ended")] = 1e-5
-    decay_train_steps: Annotated[Count, doc("updates over which the schedule runs")] = 100_000
     decay: Annotated[DecayRate, doc("decay of both moments")] = 0.95
     momentum: Annotated[DecayRate, doc("of the update itself")] = 0.0
     epsilon: Annotated[Positive, doc("added to the squared gradient")] = 0.01
     centered: Annotated[bool, doc("subtract the squared mean gradient")] = True
 
 
-class SGD(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="sgd"):
+class SGD(ScheduledRate, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="sgd"):
     """Stochastic gradient descent."""
 
     learning_rate: Annotated[Positive, doc("step size at the start")] = 0.01
-    schedule: Annotated[Literal["constant", "linear", "exponential"], doc("of the learning rate")] = (
-        "constant"
-    )
-    end_learning_rate: Annotated[Positive, doc("learning rate when the schedule has ended")] = 1e-5
-    decay_train_steps: Annotated[Count, doc("updates over which the schedule runs")] = 100_000
     momentum: Annotated[DecayRate, doc("0: plain")] = 0.0
 
 
@@ -127,7 +125,7 @@ class EpsilonGreedy(
     """A uniformly random legal action with probability epsilon, else the greedy one."""
 
     start: Annotated[Fraction, doc("epsilon at the first step")] = 1.0
-    end: Annotated[PositiveFraction, doc("epsilon when the decay has ended")] = 0.05
+    end: Annotated[Fraction, doc("epsilon when the decay has ended")] = 0.05
     decay: Annotated[Literal["linear", "exponential"], doc("shape of the decay")] = "linear"
     decay_env_steps: Annotated[Count, doc("environment steps over which it decays")] = 250_000
     ladder_alpha: Annotated[

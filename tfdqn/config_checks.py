@@ -1,14 +1,14 @@
 """What must hold between keys: each contradiction that a configuration can contain, one small function each.
 
 A check takes a configuration whose keys are each valid on their own, and returns one line that names the keys
-and their values, or None. It refuses only what can't work, never what is merely unwise.
+and their values, or None. It refuses what can't work or can't be meant, never what is merely unwise.
 """
 
 from collections.abc import Callable
 
 from tfdqn.config import Config, EpsilonGreedy
 
-NEVER_LEARNS = "learning would never start"
+_NEVER_LEARNS = "learning would never start"
 
 
 def contradiction(config: Config) -> str | None:
@@ -19,20 +19,6 @@ def contradiction(config: Config) -> str | None:
 def uses_blocks(config: Config) -> bool:
     """Whether `replay.block_size` means anything: the graph's table and `frames` have no blocks."""
     return config.replay.backend == "reverb" and config.replay.item == "block"
-
-
-def environments_fit_into_the_run(config: Config) -> str | None:
-    num_envs, env_steps = config.task.num_envs, config.stop.env_steps
-    if num_envs > env_steps:
-        return f"task.num_envs = {num_envs} is more than stop.env_steps = {env_steps}: not one step for each"
-    return None
-
-
-def table_holds_a_step_of_all_environments(config: Config) -> str | None:
-    capacity, num_envs = config.replay.capacity, config.task.num_envs
-    if capacity < num_envs:
-        return f"replay.capacity = {capacity} is less than task.num_envs = {num_envs}: less than a step"
-    return None
 
 
 def table_holds_a_block(config: Config) -> str | None:
@@ -56,42 +42,33 @@ def blocks_divide_the_batch(config: Config) -> str | None:
     return None
 
 
-def learning_starts_with_a_batch(config: Config) -> str | None:
-    min_size, batch_size = config.replay.min_size, config.learner.batch_size
-    if min_size < batch_size:
-        return f"replay.min_size = {min_size} is less than learner.batch_size = {batch_size}"
-    return None
-
-
 def table_holds_the_minimum(config: Config) -> str | None:
     min_size, capacity = config.replay.min_size, config.replay.capacity
     if min_size > capacity:
-        return f"replay.min_size = {min_size} is more than replay.capacity = {capacity}: {NEVER_LEARNS}"
+        return f"replay.min_size = {min_size} is more than replay.capacity = {capacity}: {_NEVER_LEARNS}"
     block_size = config.replay.block_size
     needed, held = -(-min_size // block_size), capacity // block_size
     if uses_blocks(config) and needed > held:
         return (
             f"replay.min_size = {min_size} needs {needed} blocks of replay.block_size = {block_size}, "
-            f"and replay.capacity = {capacity} holds {held}: {NEVER_LEARNS}"
+            f"and replay.capacity = {capacity} holds {held}: {_NEVER_LEARNS}"
         )
     return None
 
 
-def minimum_is_reached(config: Config) -> str | None:
-    min_size, env_steps = config.replay.min_size, config.stop.env_steps
-    if min_size > env_steps:
-        return f"replay.min_size = {min_size} is more than stop.env_steps = {env_steps}: {NEVER_LEARNS}"
-    return None
-
-
 def an_update_is_due_before_the_end(config: Config) -> str | None:
-    learner, env_steps = config.learner, config.stop.env_steps
-    env_steps_per_call = learner.updates_per_call * learner.env_steps_per_update
-    if env_steps_per_call > env_steps:
+    replay, learner, env_steps = config.replay, config.learner, config.stop.env_steps
+    size = replay.block_size if uses_blocks(config) else 1
+    min_size = -(-replay.min_size // size) * size
+    needed = min_size + learner.updates_per_call * learner.env_steps_per_update
+    if needed > env_steps:
+        in_blocks = (
+            f" ({min_size} in blocks of replay.block_size = {size})" if min_size > replay.min_size else ""
+        )
         return (
-            f"learner.updates_per_call = {learner.updates_per_call} at learner.env_steps_per_update = "
-            f"{learner.env_steps_per_update:g} needs {env_steps_per_call:g} environment steps, more than "
-            f"stop.env_steps = {env_steps}: no update would be made"
+            f"replay.min_size = {replay.min_size}{in_blocks} and then learner.updates_per_call = "
+            f"{learner.updates_per_call} at learner.env_steps_per_update = {learner.env_steps_per_update:g} "
+            f"need {needed:g} environment steps, more than stop.env_steps = {env_steps}: no update would be made"
         )
     return None
 
@@ -124,6 +101,16 @@ def exploration_decays(config: Config) -> str | None:
     return None
 
 
+def exponential_decay_stays_above_zero(config: Config) -> str | None:
+    exploration = config.exploration
+    for key in ("start", "end"):
+        if exploration.decay == "exponential" and getattr(exploration, key) == 0:
+            return (
+                f'exploration.{key} = 0 is never reached by exploration.decay = "exponential": use "linear"'
+            )
+    return None
+
+
 def ladder_has_rungs(config: Config) -> str | None:
     exploration = config.exploration
     if isinstance(exploration, EpsilonGreedy) and exploration.ladder_alpha > 0 and config.task.num_envs == 1:
@@ -132,17 +119,14 @@ def ladder_has_rungs(config: Config) -> str | None:
 
 
 CHECKS: tuple[Callable[[Config], str | None], ...] = (
-    environments_fit_into_the_run,
-    table_holds_a_step_of_all_environments,
     table_holds_a_block,
     table_holds_a_batch,
     blocks_divide_the_batch,
-    learning_starts_with_a_batch,
     table_holds_the_minimum,
-    minimum_is_reached,
     an_update_is_due_before_the_end,
     frames_are_stacks_in_reverb,
     learning_rate_decays,
     exploration_decays,
+    exponential_decay_stays_above_zero,
     ladder_has_rungs,
 )

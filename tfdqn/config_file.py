@@ -67,9 +67,20 @@ def dump(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
+def flat(config: Config | Mapping[str, Any]) -> dict[str, Any]:
+    """Each key's path and value: {"seed": 1, "task.id": "CartPole-v1", "task.kwargs": {}, …}."""
+    paths: dict[str, Any] = {}
+    for name, value in msgspec.to_builtins(config).items():
+        if isinstance(value, Mapping):
+            paths |= {f"{name}.{key}": each for key, each in value.items()}
+        else:
+            paths[name] = value
+    return paths
+
+
 def differences(run: Config, now: Config) -> list[str]:
     """One line per key that differs, such as "agent.n_step: 1 in the run, 3 now"."""
-    before, after = _flat(run), _flat(now)
+    before, after = ({key: _shown(value) for key, value in flat(each).items()} for each in (run, now))
     changed = [key for key in before | after if before.get(key) != after.get(key)]
     # Another kind has other keys: that it is another says it all.
     other_kinds = {key.removesuffix("kind") for key in changed if key in _UNION_KINDS}
@@ -155,10 +166,6 @@ def _toml(value: Any) -> Item:
     return item
 
 
-def _flat(config: Config) -> dict[str, str]:
-    """Each key's path and its value as TOML, in which true isn't 1."""
-    flat: dict[str, Any] = {}
-    for name, value in msgspec.to_builtins(config).items():
-        keys = value.items() if isinstance(value, dict) else ()
-        flat |= {f"{name}.{key}": each for key, each in keys} or {name: value}
-    return {path: "none" if value is None else _toml(value).as_string() for path, value in flat.items()}
+def _shown(value: Any) -> str:
+    """As TOML, in which true isn't 1."""
+    return "none" if value is None else _toml(value).as_string()

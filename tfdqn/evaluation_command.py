@@ -14,12 +14,12 @@ from tfdqn.acting.evaluator import play_episodes
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import Task
 from tfdqn.errors import ConfigError, TaskError
+from tfdqn.networks import Weights
 from tfdqn.randomness import derived_seed
 from tfdqn.run_dir import RunDir
 from tfdqn.saved_policy import EpisodeScores, load_policy_weights, scores
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec
 from tfdqn.tasks.registry import make_task
-from tfdqn.variables import Weights
 
 _FRAMES_PER_SECOND = 50
 _GIF_EVERY = 4  # frames
@@ -53,7 +53,7 @@ def evaluate(
       run_dir: of a run that has a policy.
       episodes: how many.
       seed: of the environments; unrelated to the seeds that training used.
-      overrides: keys of the task to change ("task.kwargs.gravity=-12.0").
+      overrides: keys of the task to change ("task.kwargs.gravity=-11.0").
       checkpoint: the best evaluated policy, or the newest checkpoint's.
       video: also film one episode, to `RUN/videos/`.
 
@@ -95,14 +95,27 @@ def _changed_task(run: RunDir, overrides: Sequence[str]) -> Task:
 
 
 def _check_same_shape(trained: TaskSpec, now: TaskSpec) -> None:
-    def shape(spec: TaskSpec) -> Any:
-        arrays = {key: (a.shape, a.dtype, a.categories, a.start) for key, a in spec.observation.items()}
-        return arrays, spec.num_actions, spec.action_masks
+    before, after = _shape(trained), _shape(now)
+    changed = [
+        f"{key} is {after.get(key, 'absent')}, not {before.get(key, 'absent')}"
+        for key in before | after
+        if before.get(key) != after.get(key)
+    ]
+    if changed:
+        raise TaskError(f"{now.id} isn't what the policy was trained on: {'; '.join(changed)}")
 
-    if shape(trained) != shape(now):
-        raise TaskError(
-            f"{now.id} now looks unlike the task that was trained: {shape(now)}, not {shape(trained)}"
-        )
+
+def _shape(spec: TaskSpec) -> dict[str, str]:
+    """What a policy depends on, in words."""
+    shape = {f'observation "{key}"': _words(array) for key, array in spec.observation.items()}
+    shape["the number of actions"] = " × ".join(map(str, spec.num_actions))
+    return shape | {"task.action_masks": str(spec.action_masks).lower()}
+
+
+def _words(array: ArraySpec) -> str:
+    kind = f"{array.dtype}{list(array.shape)}"
+    last = array.start + array.categories - 1
+    return f"{kind} of {array.start} to {last}" if array.categories else kind
 
 
 def _film(

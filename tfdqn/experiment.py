@@ -12,10 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from tfdqn import config_file, exporting, loops, report
 from tfdqn.config import Config, NatureCNN
+from tfdqn.durable import write_atomically
 from tfdqn.interruptions import Interrupted, interruptions
 from tfdqn.metrics import TensorBoard
 from tfdqn.native_log import native_output_to
-from tfdqn.run_dir import RunDir, full_disk_is_one_line, write_atomically
+from tfdqn.run_dir import RunDir, full_disk_is_one_line
 from tfdqn.saved_policy import EpisodeScores, load_best
 from tfdqn.session import Session
 from tfdqn.watch import Progress, RunWatch
@@ -72,7 +73,7 @@ def train(
         _use_threads(config)
         with closing(Session(config, run, say or (lambda line: None), interrupted)) as session:
             earlier = _earlier_summary(run)
-            if earlier is not None and session.reason_to_stop() is not None:
+            if earlier is not None and _still_holds(earlier, session):
                 return msgspec.structs.replace(earlier, status="already finished")
             with closing(RunWatch(session, _tensorboard(config, run), show, interrupted, profile)) as watch:
                 return _run(session, watch, show)
@@ -83,7 +84,10 @@ def _run(session: Session, watch: RunWatch, show: Callable[[Progress], None]) ->
     overlaps = session.config.learner.schedule == "overlap"
     try:
         reason = (loops.overlap if overlaps else loops.alternate)(session, watch)
-        if reason != "interrupted" and session.evaluator.best_return is None:
+        if (
+            session.acting_is_done()
+            and session.evaluator.evaluated_train_steps != session.learner.train_steps
+        ):
             watch.evaluated(session.evaluate())
     except Interrupted:
         reason = "interrupted"
@@ -130,6 +134,17 @@ def _finish(session: Session, summary: Summary, show: Callable[[Progress], None]
     return summary
 
 
+def _still_holds(summary: Summary, session: Session) -> bool:
+    """Whether a finished run's summary is of the run as it stands, under today's conditions to stop."""
+    stands_where_it_ended = (summary.env_steps, summary.train_steps) == (
+        session.actor.env_steps,
+        session.learner.train_steps,
+    )
+    episodes = session.config.evaluation.final_episodes
+    asked_for = summary.final is not None and summary.final.episodes == episodes
+    return stands_where_it_ended and asked_for and session.reason_to_stop() is not None
+
+
 def _earlier_summary(run: RunDir) -> Summary | None:
     if not run.summary_file.exists():
         return None
@@ -144,18 +159,11 @@ def _tensorboard(config: Config, run: RunDir) -> TensorBoard | None:
         return None
     board = TensorBoard(run.logs)
     board.text("configuration", "```toml\n" + config_file.dump(config) + "```")
-    board.hyperparameters(_flat(msgspec.to_builtins(config)))
+    flat = {key: value for key, value in config_file.flat(config).items() if value is not None}
+    board.hyperparameters(
+        {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat.items()}
+    )
     return board
-
-
-def _flat(values: dict, prefix: str = "") -> dict[str, bool | int | float | str]:
-    flat: dict[str, bool | int | float | str] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif value is not None:
-            flat[prefix + key] = value if isinstance(value, bool | int | float | str) else str(value)
-    return flat
 
 
 def _use_threads(config: Config) -> None:

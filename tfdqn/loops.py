@@ -42,7 +42,7 @@ def alternate(session: Session, watch: Watch) -> str:
         else:
             session.act()
         if session.evaluation_is_due():
-            watch.evaluated(session.evaluate())
+            watch.evaluated(session.evaluate(on_step=lambda: watch.tick(nullcontext())))
         watch.tick(nullcontext())
     return reason
 
@@ -78,7 +78,7 @@ def overlap(session: Session, watch: Watch) -> str:
             raise_first_error(workers)  # what a failed worker leaves must not be saved
             yield
 
-    with _eager_threads(), running(workers):
+    with _eager_threads(), running(workers), session.evaluation_given_up_on_error():
         while (reason := watch.reason_to_stop()) is None:
             raise_first_error(workers)
             watch.tick(paused())

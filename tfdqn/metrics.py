@@ -1,6 +1,7 @@
 """What can be watched: statistics of finished episodes, and the sinks that numbers go to."""
 
 import json
+import math
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -86,7 +87,7 @@ class Rate:
 
 
 class JsonLines:
-    """A file of one JSON object a line, appended to and flushed line by line."""
+    """A file of one JSON object a line, appended to and flushed line by line; null for what is not finite."""
 
     def __init__(self, path: Path):
         self._file = path.open("a", encoding="utf-8")
@@ -94,7 +95,8 @@ class JsonLines:
             self._file.write("\n")  # a killed writer left half a line: begin a new one
 
     def write(self, record: Mapping[str, object]) -> None:
-        self._file.write(json.dumps(record) + "\n")
+        finite = {name: value if _is_json(value) else None for name, value in record.items()}
+        self._file.write(json.dumps(finite, allow_nan=False) + "\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -107,6 +109,10 @@ class JsonLines:
         with path.open("rb") as file:
             file.seek(-1, 2)
             return file.read(1) != b"\n"
+
+
+def _is_json(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 class TensorBoard:

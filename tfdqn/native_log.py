@@ -15,22 +15,25 @@ def native_output_to(path: Path) -> Iterator[None]:
 
     Python's own stderr is moved to a copy of the descriptor, so errors and progress still show.
     """
-    sys.stderr.flush()
-    terminal = os.dup(2)
     before = sys.stderr
-    if _writes_to_descriptor_2(before):
-        sys.stderr = open(terminal, "w", buffering=1, encoding=before.encoding, closefd=False)  # noqa: SIM115
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(log, 2)
-    os.close(log)
-    try:
-        yield
-    finally:
-        os.dup2(terminal, 2)
-        if sys.stderr is not before:
-            sys.stderr.flush()
-            sys.stderr = before
-        os.close(terminal)
+    before.flush()
+    with path.open("ab") as log:
+        terminal = os.dup(2)
+        try:
+            if _writes_to_descriptor_2(before):
+                sys.stderr = _text_to(terminal, like=before)
+            os.dup2(log.fileno(), 2)
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            if sys.stderr is not before:
+                sys.stderr.flush()
+                sys.stderr = before
+            os.close(terminal)
+
+
+def _text_to(descriptor: int, like: TextIO) -> TextIO:
+    return open(descriptor, "w", buffering=1, encoding=like.encoding, errors=like.errors, closefd=False)
 
 
 def _writes_to_descriptor_2(stream: TextIO) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from tfdqn import config_file
 from tfdqn.errors import RunDirError
 from tfdqn.run_dir import RunDir
 
@@ -109,7 +110,7 @@ def _grouped(runs: Sequence[RunCurves]) -> Mapping[str, list[RunCurves]]:
 
 def _short_labels(configurations: list[dict]) -> list[str]:
     """Each configuration by its task and agent; where two share those, also by keys in which they differ."""
-    flat = [_flat(configuration) for configuration in configurations]
+    flat = [config_file.flat(configuration) for configuration in configurations]
     names = [f"{each['task.id']} {each['agent.kind'].replace('_', ' ')}" for each in flat]
     labels = []
     for each, name in zip(flat, names, strict=True):
@@ -118,13 +119,6 @@ def _short_labels(configurations: list[dict]) -> list[str]:
         shown = [f"{key}={each.get(key, 'none')}" for key in differing[:_KEYS_IN_LABEL]]
         labels.append(", ".join([name, *shown, *(["…"] if len(differing) > _KEYS_IN_LABEL else [])]))
     return labels
-
-
-def _flat(values: dict, prefix: str = "") -> dict:
-    flat: dict = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:

@@ -1,20 +1,22 @@
 """A run's directory: the only file that names paths in it, and who may write there.
 
-A run directory belongs to one configuration. It is claimed for as long as something trains in it; the lock is
-the kernel's, so that a killed run leaves none behind. Nothing in it that a user could miss is ever deleted.
+A run directory belongs to one configuration, from the first thing that was learned in it. It is claimed for as
+long as something trains in it; the lock is the kernel's, so that a killed run leaves none behind. Nothing in it
+that a user could miss is ever deleted.
 """
 
 import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from tfdqn import config_file
 from tfdqn.config import Config
+from tfdqn.durable import partial_path, write_atomically
 from tfdqn.errors import RunDirError, UserError
 from tfdqn.task_spec import TaskSpec
 
@@ -45,7 +47,6 @@ class RunDir:
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"
         self.best_weights = self.best / "weights.npz"
-        self.best_evaluation = self.best / "evaluation.json"
         self.exports = self.path / "exports"
         self.logs = self.path / "logs"
         self.metrics_file = self.path / "metrics.jsonl"
@@ -103,6 +104,12 @@ class RunDir:
             return
         write_atomically(self.task_file, spec.to_json())
 
+    def _has_learned(self) -> bool:
+        """Whether anything came of the run that another configuration would spoil: a start that failed left none."""
+        checkpoints = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        has_curves = self.metrics_file.exists() and self.metrics_file.stat().st_size > 0
+        return has_curves or self.best.exists() or any(each.name.isdecimal() for each in checkpoints)
+
     def _require_a_run(self) -> None:
         if not self.config_file.is_file():
             reason = f"no {self.config_file.name} in it" if self.path.is_dir() else "no such directory"
@@ -115,7 +122,7 @@ class RunDir:
         if not self.path.is_dir():
             raise RunDirError(f"{self.path} is not a directory: choose another --run-dir")
         # A run that was killed at its very start has left these.
-        ours = {self.lock_file.name, _partial(self.config_file).name}
+        ours = {self.lock_file.name, partial_path(self.config_file).name}
         try:
             others = sorted(each.name for each in self.path.iterdir() if each.name not in ours)
         except OSError as error:
@@ -140,7 +147,9 @@ class RunDir:
 
     def _settle(self, config: Config) -> None:
         """Writes the configuration, the first time or where only what may change has changed."""
-        if self.config_file.exists():
+        if not self._has_learned():
+            self.task_file.unlink(missing_ok=True)  # of a configuration that may have had a mistake in it
+        elif self.config_file.exists():
             changed = config_file.differences(self.config(), config)
             forbidden = [each for each in changed if not each.startswith(MAY_CHANGE)]
             if forbidden:
@@ -151,26 +160,6 @@ class RunDir:
             if not changed:
                 return
         write_atomically(self.config_file, config_file.dump(config).encode())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file that appears under its name only when whole and on the disk; makes its directory.
-
-    Raises RunDirError where it can't be written (a full disk, say); then what was there before still is.
-    """
-    partial = _partial(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        sync_directory(path.parent)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise RunDirError(f"{path} couldn't be written: {error.strerror}") from None
 
 
 def is_full_disk(error: BaseException) -> bool:
@@ -192,19 +181,6 @@ def full_disk_is_one_line(path: Path) -> Iterator[None]:
         raise RunDirError(
             f"{path}: the disk is full; what was saved before is intact: make room, then resume the run"
         ) from error
-
-
-def sync_directory(path: Path) -> None:
-    """Makes the names in a directory outlive a crash of the machine, as fsync does a file's content."""
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
 
 
 def _one_line(text: str) -> str:

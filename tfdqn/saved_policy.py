@@ -1,5 +1,7 @@
 """A run's policies on disk: the best evaluated one with its scores, and the latest checkpoint's."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -7,13 +9,17 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from tfdqn.checkpoints import Checkpoints, load_arrays, save_arrays
+from tfdqn.checkpoints import Checkpoints, below, load_arrays, save_arrays
+from tfdqn.durable import write_atomically
 from tfdqn.errors import CheckpointError
+from tfdqn.networks import Weights
 from tfdqn.randomness import stream
-from tfdqn.run_dir import RunDir, write_atomically
-from tfdqn.variables import Weights
+from tfdqn.run_dir import RunDir
 
 _RECORD = "evaluation"
+_log = logging.getLogger(__name__)
+_BOOTSTRAP_SAMPLES = 2_000
+_BOOTSTRAP_ELEMENTS = 1_000_000  # drawn at a time
 
 
 class EpisodeScores(Struct, frozen=True, kw_only=True):
@@ -31,6 +37,7 @@ class EpisodeScores(Struct, frozen=True, kw_only=True):
 class Evaluation(Struct, frozen=True, kw_only=True):
     """One evaluation during training."""
 
+    env_steps: int  # taken when it began
     train_steps: int  # of the weights evaluated
     scores: EpisodeScores
     is_best: bool
@@ -38,8 +45,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
 
 def scores(returns: np.ndarray, lengths: np.ndarray, seed: int = 0) -> EpisodeScores:
     """Mean, standard deviation, median and a bootstrap interval of episodes' returns."""
-    resampled = stream(seed, "bootstrap").choice(returns, (2000, len(returns))).mean(axis=1)
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    low, high = np.percentile(_resampled_means(returns, stream(seed, "bootstrap")), [2.5, 97.5])
     return EpisodeScores(
         episodes=len(returns),
         mean_return=float(returns.mean()),
@@ -49,6 +55,16 @@ def scores(returns: np.ndarray, lengths: np.ndarray, seed: int = 0) -> EpisodeSc
         ci_high=float(high),
         mean_length=float(lengths.mean()),
     )
+
+
+def _resampled_means(returns: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Means of so many samples of all returns, drawn with replacement; a part at a time, to spare memory."""
+    rows = max(_BOOTSTRAP_ELEMENTS // len(returns), 1)
+    means = [
+        rng.choice(returns, (min(rows, _BOOTSTRAP_SAMPLES - done), len(returns))).mean(axis=1)
+        for done in range(0, _BOOTSTRAP_SAMPLES, rows)
+    ]
+    return np.concatenate(means)
 
 
 def save_best(path: Path, weights: Weights, evaluation: Evaluation) -> None:
@@ -70,11 +86,12 @@ def load_best(path: Path) -> tuple[dict[str, np.ndarray], Evaluation]:
 
 
 def load_policy_weights(
-    run: RunDir, which: Literal["best", "latest"]
+    run: RunDir, which: Literal["best", "latest"], on_damage: Callable[[str], None] = _log.warning
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """A run's weights by canonical name, and where they come from (for an export's card).
 
-    Raises CheckpointError where the run has no such policy yet, or it is damaged.
+    Where the latest checkpoint's weights are damaged, `on_damage` is told and those before it are taken. Raises
+    CheckpointError where the run has no such policy yet, or it is damaged.
     """
     if which == "best":
         if not run.best_weights.exists():
@@ -84,14 +101,11 @@ def load_policy_weights(
             "train_steps": evaluation.train_steps,
             "evaluation": msgspec.to_builtins(evaluation.scores),
         }
-    generation = Checkpoints(run.checkpoints).latest()
+    generation = Checkpoints(run.checkpoints).latest(on_damage, only="learner")
     if generation is None:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
-    start = "online/"
-    weights = {
-        name.removeprefix(start): array
-        for name, array in generation.arrays("learner").items()
-        if name.startswith(start)
-    }
     counters = generation.counters
-    return weights, {"train_steps": counters.train_steps, "env_steps": counters.env_steps}
+    return below("online", generation.arrays("learner")), {
+        "train_steps": counters.train_steps,
+        "env_steps": counters.env_steps,
+    }

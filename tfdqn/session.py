@@ -5,7 +5,9 @@ weights board → actor and evaluator.
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -21,7 +23,7 @@ from tfdqn.learning.synchronous import SynchronousUpdates
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.networks.numpy_forward import QFunction
 from tfdqn.randomness import derived_seed, stream
-from tfdqn.replay import make_replay
+from tfdqn.replay import Replay, make_replay
 from tfdqn.replay_ratio import ReplayRatio
 from tfdqn.run_dir import RunDir
 from tfdqn.saved_policy import Evaluation
@@ -30,6 +32,7 @@ from tfdqn.tasks.registry import make_task
 from tfdqn.variables import VariableClient, VariablePublisher, WeightsBoard
 
 _MOST_EVALUATION_ENVS = 256
+Closeable = TypeVar("Closeable", BatchedTask, Replay)
 
 
 class Session:
@@ -50,33 +53,46 @@ class Session:
         interrupted: Callable[[], bool] = lambda: False,
     ):
         self.config, self.run_dir, self._say = config, run_dir, say
-        self.task = make_task(config.task)
-        self.task_spec = self.task.spec
+        self._parts = ExitStack()
+        try:
+            self._build(interrupted)
+        except BaseException:
+            self.close()
+            raise
+
+    def _build(self, interrupted: Callable[[], bool]) -> None:
+        config, run_dir = self.config, self.run_dir
+        self._task = self._closed_at_the_end(make_task(config.task))
+        self.task_spec = self._task.spec
         run_dir.write_task_spec(self.task_spec)
 
         self.train_step = TrainStep(DqnAgent(config, self.task_spec), config)
-        self.checkpoints = Checkpoints(run_dir.checkpoints, config.checkpoint.keep)
-        saved = self.checkpoints.latest(on_damage=lambda damage: say(f"warning: {damage}"))
+        self._checkpoints = Checkpoints(run_dir.checkpoints, config.checkpoint.keep)
+        saved = self._checkpoints.latest(on_damage=lambda damage: self._say(f"warning: {damage}"))
         shutil.rmtree(run_dir.scratch, ignore_errors=True)
         run_dir.scratch.mkdir()
-        self.replay = make_replay(config, self.task_spec, run_dir.scratch)
+        self.replay = self._closed_at_the_end(make_replay(config, self.task_spec, run_dir.scratch))
         if saved is not None:
             self.replay.restore(saved.replay)  # a writer or a sampler would hold on to the empty table
-        self.writer = self.replay.writer(self.task.num_envs)
+        self._writer = self.replay.writer(self._task.num_envs)
 
         board = WeightsBoard()
-        policy = Policy(self._q_function(), config.exploration, self.task.num_envs)
+        policy = Policy(self._q_function(), config.exploration, self._task.num_envs)
         self.actor = Actor(
-            self.task, policy, VariableClient(board), self.writer, stream(config.seed, "exploration")
+            self._task, policy, VariableClient(board), self._writer, stream(config.seed, "exploration")
         )
-        evaluation_task = _evaluation_task(
-            config, self.task_spec.max_episode_steps, is_wide=self.task.is_own_vector_version
-        )
+        self._evaluation_given_up = False
         self.evaluator = Evaluator(
-            evaluation_task, Policy(self._q_function()), VariableClient(board), config, interrupted
+            self._closed_at_the_end(self._evaluation_task()),
+            Policy(self._q_function()),
+            VariableClient(board),
+            config,
+            lambda: interrupted() or self._evaluation_given_up,
         )
-        self.counters = self._begin() if saved is None else self._resume(saved)
-        self.next_evaluation_env_steps = self.counters.next_evaluation_env_steps
+        counters = self._begin() if saved is None else self._resume(saved)
+        self.seconds_before = counters.seconds
+        self._next_evaluation_env_steps = counters.next_evaluation_env_steps
+        self._env_steps = counters.env_steps
 
         updates_per_call = config.learner.updates_per_call
         sampler = self.replay.sampler(updates_per_call * config.learner.batch_size)
@@ -88,13 +104,14 @@ class Session:
             self.replay.min_size,
             config.learner.env_steps_per_update,
             updates_per_call,
-            transitions=self.counters.transitions,
+            transitions=counters.transitions,
             train_steps=self.learner.train_steps,
         )
 
     def act(self) -> None:
         """One step of every environment."""
         self.ratio.acted(self.actor.step())
+        self._env_steps = self.actor.env_steps  # only now: who sees them done must see what they owe, too
 
     def learn(self) -> None:
         """One call's updates."""
@@ -102,23 +119,32 @@ class Session:
 
     def acting_is_done(self) -> bool:
         """Whether the configuration's environment steps have been taken."""
-        return self.actor.env_steps >= self.config.stop.env_steps
+        return self._env_steps >= self.config.stop.env_steps
 
     def evaluation_is_due(self) -> bool:
-        return self.actor.env_steps >= self.next_evaluation_env_steps
+        return self._env_steps >= self._next_evaluation_env_steps
 
-    def evaluate(self) -> Evaluation:
+    def evaluate(self, on_step: Callable[[], None] = lambda: None) -> Evaluation:
         """Evaluates the newest weights; a new best is on disk when this returns.
 
-        Raises Interrupted; the evaluation is then due again.
+        `on_step` is called before every step of its environments. Raises Interrupted; the evaluation is then
+        due again, as it is after a kill before its end.
         """
-        interval = self.config.evaluation.interval_env_steps
-        following = (self.actor.env_steps // interval + 1) * interval
-        evaluation = self.evaluator.evaluate()
-        self.next_evaluation_env_steps = following
+        env_steps, interval = self._env_steps, self.config.evaluation.interval_env_steps
+        evaluation = self.evaluator.evaluate(env_steps, on_step)
         if evaluation.is_best:
             self.evaluator.save_best(self.run_dir.best_weights, evaluation)
+        self._next_evaluation_env_steps = (env_steps // interval + 1) * interval
         return evaluation
+
+    @contextmanager
+    def evaluation_given_up_on_error(self) -> Iterator[None]:
+        """Ends an evaluation that is under way in another thread when the block raises."""
+        try:
+            yield
+        except BaseException:
+            self._evaluation_given_up = True
+            raise
 
     def reason_to_stop(self) -> str | None:
         """Why training has ended, or None while it goes on."""
@@ -133,28 +159,30 @@ class Session:
 
     def save(self, seconds: float) -> None:
         """Writes a checkpoint; nothing else may act or learn meanwhile."""
-        self.counters = Counters(
+        counters = Counters(
             env_steps=self.actor.env_steps,
             transitions=self.ratio.transitions,
             train_steps=self.learner.train_steps,
             episodes=self.actor.statistics.episodes,
             seconds=seconds,
             evaluations_without_best=self.evaluator.evaluations_without_best,
-            next_evaluation_env_steps=self.next_evaluation_env_steps,
+            next_evaluation_env_steps=self._next_evaluation_env_steps,
         )
         arrays: dict[str, Mapping[str, np.ndarray]] = {
             "learner": {name: v.numpy() for name, v in self.train_step.named_variables().items()},
             "actor": self.actor.state(),
-            "writer": self.writer.state(),
+            "writer": self._writer.state(),
             "replay": self.replay.state(),
         }
-        self.checkpoints.save(self.counters, arrays, self.replay.save)
+        self._checkpoints.save(counters, arrays, self.replay.save)
 
     def close(self) -> None:
-        """Ends servers and environments."""
-        self.task.close()
-        self.evaluator.close()
-        self.replay.close()
+        """Ends servers and environments, each even if another's end fails."""
+        self._parts.close()
+
+    def _closed_at_the_end(self, part: Closeable) -> Closeable:
+        self._parts.callback(part.close)
+        return part
 
     def _q_function(self) -> QFunction:
         return make_q_function(self.config.network, self.task_spec)
@@ -177,7 +205,7 @@ class Session:
         self.actor.reset(derived_seed(self.config.seed, "task", counters.env_steps))
         exact = self.actor.load_state(saved.arrays("actor"))
         if exact:
-            self.writer.load_state(saved.arrays("writer"))
+            self._writer.load_state(saved.arrays("writer"))
         self._say(
             f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates, "
             f"{self.replay.size():,} transitions in replay; "
@@ -185,14 +213,14 @@ class Session:
         )
         return counters
 
+    def _evaluation_task(self) -> BatchedTask:
+        """Environments of the evaluator's own: all its episodes at once where that costs little.
 
-def _evaluation_task(config: Config, own_limit: int | None, *, is_wide: bool) -> BatchedTask:
-    """Environments of the evaluator's own: all its episodes at once where that costs little.
-
-    Where the task has no limit, its episodes are cut at one.
-    """
-    task, settings = config.task, config.evaluation
-    if own_limit is None and not task.max_episode_steps:
-        task = msgspec.structs.replace(task, max_episode_steps=settings.max_episode_steps)
-    num_envs = settings.episodes if is_wide else min(settings.episodes, task.num_envs)
-    return make_task(task, num_envs=min(num_envs, _MOST_EVALUATION_ENVS))
+        Where the task has no limit, its episodes are cut at one.
+        """
+        task, settings = self.config.task, self.config.evaluation
+        if self.task_spec.max_episode_steps is None and not task.max_episode_steps:
+            task = msgspec.structs.replace(task, max_episode_steps=settings.max_episode_steps)
+        is_wide = self._task.is_own_vector_version
+        num_envs = settings.episodes if is_wide else min(settings.episodes, task.num_envs)
+        return make_task(task, num_envs=min(num_envs, _MOST_EVALUATION_ENVS))

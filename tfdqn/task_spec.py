@@ -2,8 +2,10 @@
 
 With it learners, replay servers and exporters need no environment package. An observation is always a
 flat dict of named arrays: {"observation": x} for a single space, a Dict space's own keys, or
-"observation_0", "observation_1", … for a Tuple. Keys of nested spaces are joined by "_".
+"observation_0", "observation_1", … for a Tuple. `flat_name` says what nested and unusual keys become.
 """
+
+import re
 
 import msgspec
 from msgspec import Struct
@@ -14,9 +16,7 @@ class ArraySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     shape: tuple[int, ...]
     dtype: str  # a NumPy name: float32, uint8, int32, …
-    # Finite bounds, flattened, or one value where all are alike; both empty where any part is unbounded.
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()  # of uint8: the one number that networks divide by, its space's upper bound
     categories: int = 0  # > 0: integers start, …, start + categories - 1, seen one-hot by the networks
     start: int = 0
     frame_stack: int = 1  # > 1: the leading axis of `shape` stacks so many consecutive frames, oldest first
@@ -36,7 +36,12 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     action_start: tuple[int, ...]
     action_masks: bool = False
     max_episode_steps: int | None = None
-    reward_threshold: float | None = None
+
+    @property
+    def mask_shape(self) -> tuple[int, ...]:
+        """One state's legal actions: bool[A]; bool[D, the largest A_d] for branching, padded with False."""
+        branches = () if len(self.num_actions) == 1 else (len(self.num_actions),)
+        return (*branches, max(self.num_actions))
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=2)
@@ -45,3 +50,14 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def from_json(cls, text: bytes) -> "TaskSpec":
         """Raises `msgspec.ValidationError` on anything that `to_json` would not write."""
         return msgspec.json.decode(text, type=cls)
+
+
+def flat_name(prefix: str, key: object) -> str:
+    """What an observation's part is called: its key in a Dict or its index in a Tuple, after what it lies in.
+
+    Only letters, digits and "_", a letter first: what TensorFlow takes for the name of a served input.
+    """
+    word = re.sub(r"\W", "_", str(key), flags=re.ASCII)
+    if prefix or not word[:1].isalpha():
+        return f"{prefix or 'observation'}_{word}"
+    return word

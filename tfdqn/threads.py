@@ -4,7 +4,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-_JOIN_SECONDS = 60.0
+from tfdqn.interruptions import Interrupted
+
+_JOIN_SECONDS = 900.0  # a unit of work may be thousands of slow updates
 
 
 class Gate:
@@ -30,10 +32,10 @@ class Gate:
     @contextmanager
     def closed(self) -> Iterator[None]:
         """No worker is at work while the block runs."""
-        with self._changed:
-            self._closed = True
-            self._changed.wait_for(lambda: self._at_work == 0)
         try:
+            with self._changed:
+                self._closed = True
+                self._changed.wait_for(lambda: self._at_work == 0)
             yield
         finally:
             with self._changed:
@@ -76,9 +78,9 @@ class Worker(threading.Thread):
 
 @contextmanager
 def running(workers: Sequence[Worker]) -> Iterator[None]:
-    """Runs the workers while the block does, then stops them.
+    """Runs the workers while the block does, then stops them; also where the block ends by an exception.
 
-    Raises RuntimeError if one does not end: its unit of work hangs.
+    Raises what ended a worker, or RuntimeError if one does not end: its unit of work hangs.
     """
     for worker in workers:
         worker.start()
@@ -89,14 +91,14 @@ def running(workers: Sequence[Worker]) -> Iterator[None]:
             worker.request_stop()
         for worker in workers:
             worker.join(_JOIN_SECONDS)
+        raise_first_error(workers)
     stuck = [worker.name for worker in workers if worker.is_alive()]
     if stuck:
         raise RuntimeError(f"{', '.join(stuck)}: still at work {_JOIN_SECONDS:g} s after being told to stop")
-    raise_first_error(workers)
 
 
 def raise_first_error(workers: Sequence[Worker]) -> None:
-    """Raises in the caller's thread what ended a worker."""
-    for worker in workers:
-        if worker.error is not None:
-            raise worker.error
+    """Raises in the caller's thread what ended a worker; a failure before the user's wish to stop."""
+    errors = [worker.error for worker in workers if worker.error is not None]
+    for error in sorted(errors, key=lambda error: isinstance(error, Interrupted)):
+        raise error

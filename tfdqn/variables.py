@@ -4,12 +4,9 @@ A version is the train step that made the weights. `WeightsBoard` is the transpo
 publisher and the client do not know which transport they use.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
-Weights = Mapping[str, np.ndarray]
+from tfdqn.networks import Weights
 
 
 class Versioned(NamedTuple):
@@ -68,12 +65,10 @@ class VariableClient:
         self._transport = transport
         self._held: Versioned | None = None
 
-    def refresh(self) -> bool:
-        """Fetches the weights if newer ones were published; whether it did."""
-        if self._held is not None and self._transport.version() == self._held.version:
-            return False
-        self._held = self._transport.get()
-        return True
+    def refresh(self) -> None:
+        """Fetches the weights if the version has moved."""
+        if self._held is None or self._transport.version() != self._held.version:
+            self._held = self._transport.get()
 
     @property
     def version(self) -> int:

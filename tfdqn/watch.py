@@ -8,6 +8,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfdqn import exploration
+from tfdqn.config import EpsilonGreedy
 from tfdqn.metrics import JsonLines, Rate, TensorBoard
 from tfdqn.saved_policy import Evaluation
 from tfdqn.session import Session
@@ -32,18 +33,18 @@ class Progress(NamedTuple):
 
 
 class Interval:
-    """Says when so many seconds have passed since it last said so."""
+    """Says when so many seconds have passed since it began, or since what was due was done."""
 
     def __init__(self, seconds: float):
         self._seconds = seconds
         self._next = time.monotonic() + seconds
 
     def is_due(self) -> bool:
-        now = time.monotonic()
-        if now < self._next:
-            return False
-        self._next = now + self._seconds
-        return True
+        return time.monotonic() >= self._next
+
+    def done(self) -> None:
+        """Counts from now on, however long it took to do what was due."""
+        self._next = time.monotonic() + self._seconds
 
 
 class RunWatch:
@@ -77,7 +78,7 @@ class RunWatch:
         self._show_due = Interval(_PROGRESS_SECONDS)
         self._acting_rate, self._learning_rate = Rate(), Rate()
         self._shown_rates = (0.0, 0.0)
-        self._seconds_before = session.counters.seconds
+        self._seconds_before = session.seconds_before
         self._started = time.monotonic()
 
     @property
@@ -91,16 +92,18 @@ class RunWatch:
             self._profile.tick(self._session.learner.metrics is not None)
         if self._show_due.is_due():
             self._on_progress(self.progress())
+            self._show_due.done()
         if self._log_due.is_due():
             self._log()
+            self._log_due.done()
         if self._save_due.is_due():
             with paused:
                 self._session.save(self.seconds)
+            self._save_due.done()
 
     def evaluated(self, evaluation: Evaluation) -> None:
         """Writes an evaluation where curves are drawn from."""
-        env_steps = self._session.actor.env_steps
-        scores = evaluation.scores
+        env_steps, scores = evaluation.env_steps, evaluation.scores
         self._evaluations.write(
             {
                 "env_steps": env_steps,
@@ -168,7 +171,7 @@ class RunWatch:
         session, config = self._session, self._session.config
         transitions = session.ratio.transitions
         sampled = train_steps * config.learner.batch_size
-        kind = "epsilon" if hasattr(config.exploration, "ladder_alpha") else "temperature"
+        kind = "epsilon" if isinstance(config.exploration, EpsilonGreedy) else "temperature"
         values: dict[str, float | None] = {
             "acting/episode_return": session.actor.statistics.recent_return,
             "acting/episode_length": session.actor.statistics.recent_length,
@@ -176,7 +179,7 @@ class RunWatch:
             "acting/env_steps_per_second": self._shown_rates[0],
             "acting/weights_age_train_steps": train_steps - session.actor.weights_version,
             "learning/updates_per_second": self._shown_rates[1],
-            "replay/transitions": min(transitions, config.replay.capacity),
+            "replay/transitions": session.replay.size(),
             "replay/samples_per_insert": sampled / transitions if transitions else None,
             "learning/target_updates": train_steps // config.agent.target_update_period_train_steps,
         }

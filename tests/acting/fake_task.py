@@ -21,6 +21,8 @@ class FakeTask:
         self.num_envs = len(lengths)
         self.actions: list[np.ndarray] = []
         self.closed = False
+        self.observation: Observation = {}
+        self.legal_actions: np.ndarray | None = None
         self.poison: tuple[int, str, float] | None = None  # (step, "reward" or "observation", value)
         self._all_lengths = lengths
         self._truncates = np.array(truncates or [False] * len(lengths))
@@ -33,7 +35,8 @@ class FakeTask:
         self._episode = np.zeros(self.num_envs, int)
         self._done = np.zeros(self.num_envs, bool)
         self._steps = 0
-        return self._observation(), self._legal()
+        self.observation, self.legal_actions = self._observation(), self._legal()
+        return self.observation, self.legal_actions
 
     def step(self, actions: np.ndarray) -> Step:
         self.actions.append(actions)
@@ -44,12 +47,13 @@ class FakeTask:
         self._episode += is_reset
         self._done = ~is_reset & (self._at >= self._length)
         reward = (~is_reset).astype(np.float32)
-        observation = self._observation()
+        observation = self.observation = self._observation()
+        self.legal_actions = self._legal()
         if self.poison is not None and self.poison[0] == self._steps:
             (reward if self.poison[1] == "reward" else observation["observation"])[-1] = self.poison[2]
         self._steps += 1
         done, cut = self._done, self._truncates
-        return Step(observation, reward, done & ~cut, done & cut, is_reset, self._legal())
+        return Step(observation, reward, done & ~cut, done & cut, is_reset, self.legal_actions)
 
     def state(self) -> dict[str, np.ndarray] | None:
         return None
@@ -80,3 +84,4 @@ class StatefulFakeTask(FakeTask):
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._at, self._episode = arrays["at"].copy(), arrays["episode"].copy()
         self._done = arrays["done"].copy()
+        self.observation, self.legal_actions = self._observation(), self._legal()

@@ -1,5 +1,6 @@
 """`Actor`: what it counts, what it hands to the writer, and what it keeps out of replay."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from tests.acting.fake_task import FakeTask, StatefulFakeTask
 from tfdqn.acting.actor import Actor
-from tfdqn.acting.policy import Policy
+from tfdqn.acting.policy import Policy, PolicyOutput
 from tfdqn.config import EpsilonGreedy
 from tfdqn.errors import NotFiniteError
 from tfdqn.tasks.batched import BatchedTask, Observation, Step
@@ -26,6 +27,12 @@ class Recorder:
         self.written.append((observation, legal_actions, actions, step))
         return int((~step.is_reset).sum())
 
+    def state(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        assert not arrays
+
 
 def q_of_step(weights: Any, observation: Observation) -> np.ndarray:
     """Prefers action 1 on odd steps of an episode; the weights shift both."""
@@ -33,12 +40,21 @@ def q_of_step(weights: Any, observation: Observation) -> np.ndarray:
     return np.stack([1 - odd, odd], axis=1).astype(np.float32) + weights["bias"]
 
 
+class Remembers(Policy):
+    """Counts the calls of each row, in two arrays of unlike rank."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> PolicyOutput:
+        output, policy_state = super().__call__(*args, **kwargs), args[3]
+        calls, twice = policy_state or (np.zeros(len(output.action), np.int64), np.zeros((2, 3), np.float32))
+        return output._replace(policy_state=(calls + 1, twice + 2))
+
+
 def made(
-    task: FakeTask, settings: EpsilonGreedy | None = None, seed: int = 1
+    task: FakeTask, settings: EpsilonGreedy | None = None, seed: int = 1, kind: type[Policy] = Policy
 ) -> tuple[Actor, Recorder, WeightsBoard]:
     board, writer = WeightsBoard(), Recorder()
     board.put(Versioned(0, {"bias": np.zeros(2, np.float32)}))
-    policy = Policy(q_of_step, settings, task.num_envs)
+    policy = kind(q_of_step, settings, task.num_envs)
     rng = np.random.default_rng(seed)
     actor = Actor(cast(BatchedTask, task), policy, VariableClient(board), writer, rng)
     actor.reset(0)
@@ -134,13 +150,32 @@ def test_a_first_observation_that_is_not_finite_never_reaches_replay() -> None:
         made(Poisoned([[10], [10]]))
 
 
+@pytest.mark.filterwarnings("error")
 def test_large_finite_numbers_are_no_error() -> None:
     task = FakeTask([[10], [10]])
     task.poison = (0, "observation", 3e38)  # the row's sum overflows
     actor, writer, _ = made(task)
-    with np.errstate(over="ignore"):
-        actor.step()
+    actor.step()
     assert len(writer.written) == 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("where", ["reward", "observation"])
+def test_what_overflows_is_said_by_the_error_and_by_no_warning(where: str) -> None:
+    class Casts(FakeTask):
+        def step(self, actions: np.ndarray) -> Step:
+            step = super().step(actions)
+            too_large = np.full(self.num_envs, 1e300)
+            if where == "reward":
+                return step._replace(reward=too_large.astype(np.float32))
+            return step._replace(
+                observation={"observation": -np.c_[too_large, -too_large].astype(np.float32)}
+            )
+
+    actor, writer, _ = made(Casts([[10], [10]]))
+    with pytest.raises(NotFiniteError, match=f"the {where}"):
+        actor.step()
+    assert writer.written == []
 
 
 def test_an_actor_goes_on_where_its_state_was_taken() -> None:
@@ -166,10 +201,46 @@ def test_a_task_without_state_starts_fresh_episodes_and_says_so() -> None:
     for _ in range(6):
         first.step()
     state = {name: np.array(array) for name, array in first.state().items()}
-    assert not any(name.startswith(("task/", "observation/")) for name in state)
+    assert not any(name.startswith("task/") for name in state)
     second, _, _ = made(FakeTask([[4], [4]]))
     assert not second.load_state(state)
     assert (second.env_steps, second.statistics.episodes) == (first.env_steps, 2)
     for _ in range(4):
         second.step()
     assert second.statistics.recent_return == 4.0  # the half-played episodes were forgotten
+
+
+def remembered(actor: Actor) -> list[np.ndarray]:
+    return [array for name, array in actor.state().items() if name.startswith("policy_state/")]
+
+
+def test_what_a_policy_remembers_ends_with_the_episode() -> None:
+    """Environment 0's episodes last two steps; the row that carries the reset is seen, and forgotten, too."""
+    actor, _, _ = made(StatefulFakeTask([[2], [9]]), kind=Remembers)
+    assert remembered(actor) == []
+    for expected in ([1, 1], [2, 2], [0, 3], [1, 4], [2, 5], [0, 6]):
+        actor.step()
+        calls, twice = remembered(actor)
+        np.testing.assert_array_equal(calls, expected)
+        np.testing.assert_array_equal(twice, 2 * np.array([expected] * 3).T)
+        assert (calls.dtype, twice.dtype) == (np.int64, np.float32)
+    actor.reset(0)
+    assert remembered(actor) == []
+
+
+def test_what_a_policy_remembers_is_saved() -> None:
+    first, _, _ = made(StatefulFakeTask([[4], [4]]), kind=Remembers)
+    for _ in range(3):
+        first.step()
+    second, _, _ = made(StatefulFakeTask([[4], [4]]), kind=Remembers)
+    assert second.load_state(first.state())
+    for actor in (first, second):
+        actor.step()
+    for one, two in zip(remembered(first), remembered(second), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert remembered(second)[0].tolist() == [4, 4]
+
+
+def test_a_checkpoint_holds_the_observation_once() -> None:
+    actor, _, _ = made(StatefulFakeTask([[4], [4]], masks=True))
+    assert not any("observation" in name or "legal" in name for name in actor.state())

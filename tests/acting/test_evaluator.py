@@ -95,7 +95,7 @@ def test_a_promising_evaluation_must_be_borne_out_by_further_episodes(
     evaluator, board = made(monkeypatch, plays)
 
     board.put(Versioned(1, weights(1)))
-    first = evaluator.evaluate()  # the first is always promising: (10 + 20 + 4 · 12) / 6 = 13
+    first = evaluator.evaluate(0)  # the first is always promising: (10 + 20 + 4 · 12) / 6 = 13
     assert (first.is_best, first.scores.mean_return, first.scores.episodes, first.train_steps) == (
         True,
         13,
@@ -104,12 +104,12 @@ def test_a_promising_evaluation_must_be_borne_out_by_further_episodes(
     )
 
     board.put(Versioned(2, weights(2)))
-    lucky = evaluator.evaluate()  # 95, then (190 + 4) / 6 = 32.3: borne out, though by less
+    lucky = evaluator.evaluate(0)  # 95, then (190 + 4) / 6 = 32.3: borne out, though by less
     assert lucky.is_best
     assert evaluator.best_return == pytest.approx(194 / 6)
 
     board.put(Versioned(3, weights(3)))
-    poor = evaluator.evaluate()  # 5.5: no promise, so no further episodes
+    poor = evaluator.evaluate(0)  # 5.5: no promise, so no further episodes
     assert (poor.is_best, poor.scores.episodes, evaluator.evaluations_without_best) == (False, 2, 1)
     assert [episodes for episodes, _ in plays.asked] == [2, 4, 2, 4, 2]
     np.testing.assert_array_equal(evaluator.best_weights["q/kernel"], weights(2)["q/kernel"])  # type: ignore[index]
@@ -119,9 +119,9 @@ def test_a_lucky_few_episodes_do_not_crown_a_poor_policy(monkeypatch: pytest.Mon
     plays = Plays([50, 50], [50] * 4, [60, 60], [10] * 4)
     evaluator, board = made(monkeypatch, plays)
     board.put(Versioned(1, weights(1)))
-    evaluator.evaluate()
+    evaluator.evaluate(0)
     board.put(Versioned(2, weights(2)))
-    lucky = evaluator.evaluate()  # 60 promises, but (120 + 40) / 6 = 26.7
+    lucky = evaluator.evaluate(0)  # 60 promises, but (120 + 40) / 6 = 26.7
     assert not lucky.is_best
     assert lucky.scores.mean_return == pytest.approx(160 / 6)
     assert (evaluator.best_return, evaluator.evaluations_without_best) == (50, 1)
@@ -132,7 +132,7 @@ def test_an_equal_return_is_no_new_best(monkeypatch: pytest.MonkeyPatch) -> None
     outcomes = []
     for version in (1, 2, 3):
         board.put(Versioned(version, weights(version)))
-        outcomes.append((evaluator.evaluate().is_best, evaluator.evaluations_without_best))
+        outcomes.append((evaluator.evaluate(0).is_best, evaluator.evaluations_without_best))
     assert outcomes == [(True, 0), (False, 1), (True, 0)]
 
 
@@ -141,7 +141,7 @@ def test_each_evaluation_plays_episodes_of_its_own(monkeypatch: pytest.MonkeyPat
     evaluator, board = made(monkeypatch, plays)
     for version in (1, 2):
         board.put(Versioned(version, weights(version)))
-        evaluator.evaluate()
+        evaluator.evaluate(0)
     evaluator.final(weights(2))
     seeds = [seed for _, seed in plays.asked]
     assert len(set(seeds)) == len(seeds) == 5
@@ -152,14 +152,14 @@ def test_the_best_survives_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     path = tmp_path / "best" / "weights.npz"
     evaluator, board = made(monkeypatch, Plays([8, 8], [6, 6]), confirm_episodes=0)
     board.put(Versioned(4, weights(4)))
-    evaluator.save_best(path, evaluator.evaluate())
+    evaluator.save_best(path, evaluator.evaluate(0))
 
     again, board = made(monkeypatch, Plays([6, 6]), confirm_episodes=0)
     again.load_best(path)
     assert again.best_return == 8
     np.testing.assert_array_equal(again.best_weights["q/kernel"], weights(4)["q/kernel"])  # type: ignore[index]
     board.put(Versioned(5, weights(5)))
-    assert not again.evaluate().is_best
+    assert not again.evaluate(0).is_best
 
 
 def test_a_run_without_a_best_loads_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_damaged_best_is_a_checkpoint_error_whatever_the_damage(
     path = tmp_path / "weights.npz"
     evaluator, board = made(monkeypatch, Plays([8, 8]), confirm_episodes=0)
     board.put(Versioned(4, weights(4)))
-    evaluator.save_best(path, evaluator.evaluate())
+    evaluator.save_best(path, evaluator.evaluate(0))
     whole = path.read_bytes()
     flipped = [whole[:i] + bytes([whole[i] ^ 0x41]) + whole[i + 1 :] for i in range(len(whole))]
     refused = 0
@@ -203,12 +203,6 @@ def test_an_evaluation_that_is_interrupted_is_given_up_and_changes_nothing() -> 
         interrupted=lambda: next(seen),
     )
     with pytest.raises(Interrupted):
-        evaluator.evaluate()
+        evaluator.evaluate(0)
     assert evaluator.best_return is None
     assert evaluator.evaluations_without_best == 0
-
-
-def test_closing_closes_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
-    evaluator, _ = made(monkeypatch, Plays())
-    evaluator.close()
-    assert cast(Any, evaluator)._task.closed

@@ -7,14 +7,15 @@ import sys
 import textwrap
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfdqn import config
 from tfdqn.errors import TaskError
-from tfdqn.exporting import export_policy, load_policy
-from tfdqn.exporting.saved_model import versions
+from tfdqn.exporting import export_policy
+from tfdqn.exporting.saved_model import _unfinished_export, input_signature, versions
 from tfdqn.networks import QNetwork, q_network
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
@@ -129,6 +130,11 @@ def test_saved_model_cli_shows_the_named_inputs_and_outputs(tmp_path):
     assert "outputs['q_values'] tensor_info: dtype: DT_FLOAT shape: (-1, 3)" in lines
 
 
+def test_masks_of_branching_actions_are_as_wide_as_the_widest():
+    spec = msgspec.structs.replace(task(masks=True), num_actions=(2, 5, 3), action_start=(0, 0, 0))
+    assert input_signature(spec)["legal_actions"].shape == (None, 3, 5)
+
+
 def test_versions_count_up_and_never_replace_one_another(tmp_path):
     spec, network = task(), network_of(task())
     (tmp_path / "notes").mkdir()
@@ -147,14 +153,14 @@ def test_the_version_says_where_it_comes_from(tmp_path):
     assert card["task"] == "Test-v0" and card["checkpoint"] == "best" and card["env_steps"] == 12
 
 
-def test_a_killed_export_leaves_nothing_under_a_final_name(tmp_path):
+def test_what_a_killed_export_leaves_has_no_final_name_and_goes_with_the_next(tmp_path):
     script = f"""
         import os, pathlib
         import tfdqn.exporting.saved_model as saved_model
         from tests.exporting.test_saved_model import network_of, task
         def stop(path):
             os.kill(os.getpid(), {int(signal.SIGKILL)})
-        saved_model._sync_tree = stop
+        saved_model.sync_tree = stop
         saved_model.export_policy(task(), network_of(task()), pathlib.Path({str(tmp_path)!r}), {{}})
     """
     killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=120, cwd=Path.cwd())
@@ -162,7 +168,16 @@ def test_a_killed_export_leaves_nothing_under_a_final_name(tmp_path):
     left = [entry.name for entry in tmp_path.iterdir()]
     assert left and all(name.startswith(".") for name in left)
     assert versions(tmp_path) == []
-    assert export_policy(task(), network_of(task()), tmp_path, {}).name == "1"
+    export_policy(task(), network_of(task()), tmp_path, {})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
+
+
+def test_an_export_that_is_under_way_is_left_alone(tmp_path):
+    with _unfinished_export(tmp_path) as unfinished:
+        unfinished.mkdir()
+        export_policy(task(), network_of(task()), tmp_path, {})
+        assert unfinished.exists()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
 
 
 def test_a_failed_export_leaves_nothing_at_all(tmp_path):
@@ -181,13 +196,6 @@ def test_an_observation_named_like_the_masks_input_is_refused(tmp_path):
     spec = task(masks=True, legal_actions=BOX)
     with pytest.raises(TaskError, match="named legal_actions"):
         export_policy(spec, network_of(spec), tmp_path, {})
-
-
-def test_names_that_are_not_identifiers_survive(tmp_path):
-    spec = task(**{"agent pos": BOX, "joint/1": BOX, "2d": BOX})
-    network, inputs = network_of(spec), observations(spec, 5)
-    policy = load_policy(export_policy(spec, network, tmp_path, {}))
-    np.testing.assert_allclose(policy.q_values(inputs), network(inputs)[0].numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_the_loaded_module_lists_the_weights_by_canonical_name(tmp_path):

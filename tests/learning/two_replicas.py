@@ -59,7 +59,7 @@ def main(optimizer: str, tau: float) -> None:
             tf.constant(rng.random(BATCH) ** 3, tf.float32),
             None,
         )
-        metrics = alone(sample)
+        metrics = alone(sample).metrics
         halves = [
             tf.nest.map_structure(lambda x, s=s: None if x is None else x[s], sample)
             for s in (slice(0, BATCH // 2), slice(BATCH // 2, None))
@@ -69,6 +69,7 @@ def main(optimizer: str, tau: float) -> None:
                 lambda context, halves=halves: halves[context.replica_id_in_sync_group]
             )
         )
+        per_replica = per_replica.metrics
         losses = strategy.experimental_local_results(per_replica.loss)
         assert len(losses) == 2
         np.testing.assert_allclose(np.mean(losses), metrics.loss, rtol=1e-4)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests.agents.batches import observations, random_weights, vector_spec
 from tfdqn import config
 from tfdqn.errors import ConfigError
-from tfdqn.networks import QNetwork, encoding, features, numpy_q_function, q_network
+from tfdqn.networks import QNetwork, features, numpy_q_function, q_network
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 
@@ -73,23 +73,6 @@ def test_tensorflow_and_numpy_give_the_same_q_values(settings: config.Network, t
             np.testing.assert_array_equal(observation[key], array)
 
 
-def test_a_category_is_one_hot_from_its_start() -> None:
-    task_spec = SPECS["discrete with a negative start"]
-    observation: dict[str, np.ndarray] = {"observation": np.array([-2, 0, 1])}
-    expected = np.eye(4)[[0, 2, 3]]
-    np.testing.assert_array_equal(encoding.encode_numpy(observation, task_spec), expected)
-    np.testing.assert_array_equal(encoding.encode(observation, task_spec), expected)
-
-
-def test_bytes_are_scaled_to_the_unit_interval_and_numbers_are_not() -> None:
-    task_spec = spec(
-        a=ArraySpec(shape=(2,), dtype="uint8"), b=ArraySpec(shape=(1,), dtype="int32", low=(0,), high=(9,))
-    )
-    observation: dict[str, np.ndarray] = {"a": np.array([[0, 255]], np.uint8), "b": np.array([[7]], np.int32)}
-    np.testing.assert_allclose(encoding.encode_numpy(observation, task_spec), [[0, 1, 7]])
-    assert encoding.num_features(task_spec) == 3
-
-
 def test_monomials_are_all_products_up_to_the_degree() -> None:
     # 1, x, y, x², xy, y² of (x, y) = (2, 3)
     factors = features.monomials(2, 2)
@@ -135,25 +118,6 @@ def test_an_atari_stack_has_the_papers_sizes() -> None:
     weights = arrays(made(config.NatureCNN(), task_spec))
     assert weights["hidden_0/kernel"].shape == (7 * 7 * 64, 512)
     assert sum(array.size for array in weights.values()) == 1_685_667  # with three actions
-
-
-@pytest.mark.parametrize("colours", [(), (3,)])
-def test_each_stacked_frame_stays_in_channels_of_its_own(colours: tuple[int, ...]) -> None:
-    """Poison one frame: only its channels may show it, and every pixel must stay where it was."""
-    frames, rng = 4, np.random.default_rng(2)
-    each = ArraySpec(shape=(frames, 5, 6, *colours), dtype="uint8", frame_stack=frames)
-    image = rng.integers(100, size=(2, *each.shape)).astype(np.uint8)
-    clean = encoding.encode_image(tf.constant(image), each).numpy()
-    assert clean.shape == (2, 5, 6, frames * int(np.prod(colours, dtype=int)))
-    for frame in range(frames):
-        poisoned = image.copy()
-        poisoned[:, frame, 1, 2] = 255
-        encoded = encoding.encode_image(tf.constant(poisoned), each).numpy()
-        changed = np.argwhere(encoded != clean)
-        assert {tuple(where) for where in changed[:, 1:3]} == {(1, 2)}
-        channels = encoded.reshape(2, 5, 6, -1, frames)  # colour by colour, oldest frame first
-        assert (channels[:, 1, 2, :, frame] == 1).all()
-        assert len(changed) == 2 * max(len(colours) * 3, 1)
 
 
 @pytest.mark.parametrize("shape", [(35, 84), (84, 35), (4, 4)])
@@ -207,6 +171,14 @@ def test_weights_and_biases_start_uniform_within_one_over_the_root_of_fan_in(
         if array.size >= 60:
             assert np.abs(array).max() > 0.9 * bound
             assert abs(array.std() * 3**0.5 / bound - 1) < 0.2  # a uniform distribution's, not a normal one's
+
+
+def test_the_identity_needs_no_monomials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "monomials", pytest.fail)  # of 200 inputs, many would be beyond any memory
+    q_function = numpy_q_function(config.Linear(features="identity"), vector_spec(200, 3))
+    assert q_function is not None
+    q_values = q_function({"theta/kernel": np.ones((200, 3))}, {"observation": np.ones((2, 200), np.float32)})
+    np.testing.assert_array_equal(q_values, np.full((2, 3), 200))
 
 
 def test_theta_starts_at_zero_and_has_no_bias() -> None:

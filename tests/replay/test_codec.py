@@ -1,5 +1,6 @@
 """A row of bytes decodes, in a graph, to exactly what was written into it."""
 
+import msgspec
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -82,6 +83,12 @@ def test_masks_come_beside_the_observation_at_both_ends() -> None:
     assert legal_actions.dtype == tf.bool
     np.testing.assert_array_equal(legal_actions, rows["legal_actions"])
     np.testing.assert_array_equal(next_legal_actions, rows["next_legal_actions"])
+
+
+def test_masks_of_branching_actions_are_as_wide_as_the_widest() -> None:
+    masked = TransitionCodec(msgspec.structs.replace(BRANCHING, action_masks=True)).dtype
+    assert masked["legal_actions"].shape == masked["next_legal_actions"].shape == (2, 4)
+    assert TransitionCodec(MIXED).dtype["legal_actions"].shape == (5,)
 
 
 def test_actions_of_several_dimensions_keep_them() -> None:

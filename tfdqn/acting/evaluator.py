@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdqn.acting.policy import Policy
+from tfdqn.acting.policy import Policy, PolicyState, forget
 from tfdqn.config import Config
 from tfdqn.interruptions import Interrupted
 from tfdqn.randomness import derived_seed, stream
@@ -34,7 +34,7 @@ def play_episodes(
     returns: list[float] = []
     lengths: list[int] = []
     observation, legal_actions = task.reset(seed)
-    policy_state: tuple = ()
+    policy_state: PolicyState = ()
     while quota.any():
         if on_frame is not None:
             on_frame()
@@ -49,6 +49,7 @@ def play_episodes(
         quota[done] = np.maximum(quota[done] - 1, 0)
         running_return[done], running_length[done] = 0, 0
         observation, legal_actions = step.observation, step.legal_actions
+        policy_state = forget(policy_state, step.is_reset)
     return np.array(returns), np.array(lengths)
 
 
@@ -79,25 +80,37 @@ class Evaluator:
         self._settings = config.evaluation
         self._seed = config.seed
         self._interrupted = interrupted
+        self.evaluated_train_steps: int | None = None  # of the weights evaluated last
         self.best_return: float | None = None
+        self._best_train_steps = -1
         self.best_weights: Weights | None = None
         self.evaluations_without_best = 0
 
-    def evaluate(self) -> Evaluation:
-        """Plays `evaluation.episodes`, and if they promise a new best, `confirm_episodes` more."""
+    def evaluate(self, env_steps: int, on_step: Callable[[], None] = lambda: None) -> Evaluation:
+        """Plays `evaluation.episodes`, and if they promise a new best, `confirm_episodes` more.
+
+        Args:
+          env_steps: taken so far.
+          on_step: called before every step of the evaluation's environments.
+        """
         self._client.refresh()
         weights, version = self._client.weights, self._client.version
-        returns, lengths = self._play(weights, self._settings.episodes, "evaluation", version)
-        if self._beats_best(returns) and self._settings.confirm_episodes:
-            more = self._play(weights, self._settings.confirm_episodes, "confirmation", version)
+        # Where a kill came between a new best and the next checkpoint, the resumed run goes that way once more.
+        seen_before = version <= self._best_train_steps
+        returns, lengths = self._play(weights, self._settings.episodes, "evaluation", version, on_step)
+        if (self._beats_best(returns) or seen_before) and self._settings.confirm_episodes:
+            more = self._play(weights, self._settings.confirm_episodes, "confirmation", version, on_step)
             returns, lengths = np.concatenate([returns, more[0]]), np.concatenate([lengths, more[1]])
-        is_best = self._beats_best(returns)
+        is_best = self._beats_best(returns) or version == self._best_train_steps
         if is_best:
             self.best_return, self.best_weights = float(returns.mean()), weights
-            self.evaluations_without_best = 0
-        else:
+            self._best_train_steps, self.evaluations_without_best = version, 0
+        elif not seen_before:
             self.evaluations_without_best += 1
-        return Evaluation(train_steps=version, scores=scores(returns, lengths), is_best=is_best)
+        self.evaluated_train_steps = version
+        return Evaluation(
+            env_steps=env_steps, train_steps=version, scores=scores(returns, lengths), is_best=is_best
+        )
 
     def final(self, weights: Weights) -> EpisodeScores:
         """Scores given weights on `final_episodes` fresh episodes."""
@@ -113,17 +126,23 @@ class Evaluator:
         if path.exists():
             self.best_weights, evaluation = load_best(path)
             self.best_return = evaluation.scores.mean_return
+            self._best_train_steps = evaluation.train_steps
 
-    def close(self) -> None:
-        self._task.close()
+    def _play(
+        self,
+        weights: Weights,
+        episodes: int,
+        name: str,
+        index: int,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        def before_step() -> None:
+            if self._interrupted():
+                raise Interrupted
+            on_step()
 
-    def _play(self, weights: Weights, episodes: int, name: str, index: int) -> tuple[np.ndarray, np.ndarray]:
         seed = derived_seed(self._seed, name, index)
-        return play_episodes(self._task, self._policy, weights, episodes, seed, self._give_up_if_interrupted)
-
-    def _give_up_if_interrupted(self) -> None:
-        if self._interrupted():
-            raise Interrupted
+        return play_episodes(self._task, self._policy, weights, episodes, seed, before_step)
 
     def _beats_best(self, returns: np.ndarray) -> bool:
         return self.best_return is None or float(returns.mean()) > self.best_return

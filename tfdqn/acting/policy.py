@@ -15,13 +15,25 @@ from tfdqn.networks import numpy_q_function, q_network
 from tfdqn.networks.numpy_forward import QFunction
 from tfdqn.task_spec import TaskSpec
 
+PolicyState = tuple[np.ndarray, ...]  # what a policy remembers, arrays [B, …]; () where it remembers nothing
+
 
 class PolicyOutput(NamedTuple):
-    """Actions int32[B], Q-values float32[B, A], and the state to pass to the next call (() where there is none)."""
+    """Actions int32[B], Q-values float32[B, A], and the state to pass to the next call."""
 
     action: np.ndarray
     q_values: np.ndarray
-    policy_state: tuple
+    policy_state: PolicyState
+
+
+def forget(policy_state: PolicyState, is_reset: np.ndarray) -> PolicyState:
+    """The state with zeros where an episode begins (is_reset bool[B]): nothing is remembered across episodes."""
+    if not policy_state or not is_reset.any():
+        return policy_state
+    return tuple(
+        np.where(is_reset.reshape(-1, *[1] * (array.ndim - 1)), array.dtype.type(0), array)
+        for array in policy_state
+    )
 
 
 class Policy:
@@ -44,7 +56,7 @@ class Policy:
         weights: Mapping[str, np.ndarray],
         observation: dict[str, np.ndarray],
         legal_actions: np.ndarray | None,
-        policy_state: tuple,
+        policy_state: PolicyState,
         rng: np.random.Generator,
         env_steps: int = 0,
     ) -> PolicyOutput:
@@ -54,7 +66,7 @@ class Policy:
           weights: of the network, by canonical name.
           observation: a dict of arrays [B, …].
           legal_actions: bool[B, A], or none where all are legal.
-          policy_state: what the previous call returned; () at the start of an episode.
+          policy_state: what the previous call returned, zeros where an episode begins; () at the very first.
           rng: every random draw comes from it.
           env_steps: taken so far, for the exploration schedule.
         """

@@ -52,8 +52,6 @@ class DqnAgent(dqn_agent.DqnAgent):
             q_network=network,
             optimizer=None,
             observation_and_action_constraint_splitter=(lambda both: both) if self._has_masks else None,
-            target_update_tau=config.agent.target_update_tau,
-            target_update_period=config.agent.target_update_period_train_steps,
         )
         self._target_q_network.load_named_weights(network.named_weights())
 

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.errors import UserError
-from tfdqn.exporting.saved_model import CARD_FILE, EXTRA, LEGAL_ACTIONS, TASK_SPEC_FILE, input_names, versions
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.exporting.saved_model import CARD_FILE, EXTRA, LEGAL_ACTIONS, TASK_SPEC_FILE, versions
+from tfdqn.task_spec import ArraySpec, TaskSpec, flat_name
 
 
 class LoadedPolicy:
@@ -44,7 +44,8 @@ class LoadedPolicy:
 
         Args:
           observation: one observation of the environment, or a batch.
-          legal_actions: bool[A] or [B, A], required by a task with action masks and by no other.
+          legal_actions: bool[A] or [B, A], required by a task with action masks and by no other; [D, A] and
+            [B, D, A] where actions branch, A the widest and the rest False.
 
         Returns:
           an int for one observation, int32[B] for a batch; [D] and [B, D] where actions branch.
@@ -67,7 +68,7 @@ class LoadedPolicy:
 
     def _run(self, observation: Any, legal_actions: Any) -> dict[str, np.ndarray]:
         arrays, is_batch = _batched(self._arrays(observation), self.task_spec)
-        inputs = {name: arrays[key] for key, name in input_names(self.task_spec).items()}
+        inputs = dict(arrays)
         if self.task_spec.action_masks:
             inputs[LEGAL_ACTIONS] = self._legal(legal_actions, inputs, is_batch)
         elif legal_actions is not None:
@@ -85,8 +86,7 @@ class LoadedPolicy:
         return {key: _checked(key, given[key], spec) for key, spec in expected.items()}
 
     def _legal(self, legal_actions: Any, inputs: dict[str, np.ndarray], is_batch: bool) -> np.ndarray:
-        _, spec = self._serve.structured_input_signature
-        shape = (len(next(iter(inputs.values()))), *spec[LEGAL_ACTIONS].shape[1:])
+        shape = (len(next(iter(inputs.values()))), *self.task_spec.mask_shape)
         if legal_actions is None:
             return np.ones(shape, bool)
         legal = np.asarray(legal_actions)
@@ -115,13 +115,15 @@ def load_policy(path: str | Path) -> LoadedPolicy:
 def _named(observation: Any, prefix: str, expected: Mapping[str, ArraySpec]) -> dict[str, Any]:
     """Nested dicts and tuples → a flat dict, named as `TaskSpec` names them."""
     if isinstance(observation, Mapping):
-        children = {f"{prefix}_{key}" if prefix else str(key): child for key, child in observation.items()}
+        parts = list(observation.items())
     elif isinstance(observation, tuple) and (prefix or "observation") not in expected:
-        children = {f"{prefix or 'observation'}_{i}": child for i, child in enumerate(observation)}
+        parts = list(enumerate(observation))
     else:
         return {prefix or "observation": observation}
     return {
-        name: leaf for key, child in children.items() for name, leaf in _named(child, key, expected).items()
+        name: leaf
+        for key, part in parts
+        for name, leaf in _named(part, flat_name(prefix, key), expected).items()
     }
 
 

@@ -3,17 +3,19 @@
 A version appears as `directory/N` only when it is complete: it is written beside, synced and renamed.
 """
 
+import contextlib
+import fcntl
 import json
 import os
-import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import tensorflow as tf
 
+from tfdqn.durable import sync, sync_tree
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import TaskSpec
 
@@ -21,6 +23,7 @@ LEGAL_ACTIONS = "legal_actions"
 EXTRA = "assets.extra"
 TASK_SPEC_FILE = "task_spec.json"
 CARD_FILE = "export.json"
+_UNFINISHED = ".export-"
 
 
 class Network(Protocol):
@@ -38,12 +41,12 @@ class GreedyPolicy(tf.Module):
     def __init__(self, task_spec: TaskSpec, network: Network):
         super().__init__(name="greedy_policy")
         self.weights = network.named_weights()
-        signature, names = input_signature(task_spec), input_names(task_spec)
+        signature = input_signature(task_spec)
 
         # The network is reached through the closure, not an attribute: as an attribute it would be saved,
         # and loading it would need its classes.
         def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            q_values, _ = network({key: inputs[name] for key, name in names.items()})
+            q_values, _ = network({key: inputs[key] for key in task_spec.observation})
             return {"action": greedy(q_values, inputs.get(LEGAL_ACTIONS)), "q_values": q_values}
 
         self.serve = tf.function(serve, input_signature=[signature], autograph=False)
@@ -65,33 +68,20 @@ def greedy(q_values: tf.Tensor, legal_actions: tf.Tensor | None) -> tf.Tensor:
 
 
 def input_signature(task_spec: TaskSpec) -> dict[str, tf.TensorSpec]:
-    """The served inputs by name: the observation as the environment gives it, batched, then the masks."""
-    names = input_names(task_spec)
+    """The served inputs by name: the observation as the environment gives it, batched, then the masks.
+
+    Raises TaskError where a part of the observation has the masks' name.
+    """
     signature = {
-        names[key]: tf.TensorSpec([None, *spec.shape], spec.dtype, name=names[key])
+        key: tf.TensorSpec([None, *spec.shape], spec.dtype, name=key)
         for key, spec in task_spec.observation.items()
     }
     if task_spec.action_masks:
-        # A dimension of branching actions is as wide as the widest, as its Q-values are.
-        branches = task_spec.num_actions[:-1] and (len(task_spec.num_actions),)
-        shape = [None, *branches, max(task_spec.num_actions)]
+        if LEGAL_ACTIONS in signature:
+            raise TaskError(f"{task_spec.id}: two served inputs would be named {LEGAL_ACTIONS}")
+        shape = [None, *task_spec.mask_shape]
         signature[LEGAL_ACTIONS] = tf.TensorSpec(shape, tf.bool, name=LEGAL_ACTIONS)
     return signature
-
-
-def input_names(task_spec: TaskSpec) -> dict[str, str]:
-    """Key of the observation → name of the served input: the key, where TensorFlow takes it for a name.
-
-    Other characters become "_". Raises TaskError where two names are then the same.
-    """
-    names = {
-        key: re.sub(r"^(?![A-Za-z])", "input_", re.sub(r"\W", "_", key, flags=re.ASCII))
-        for key in task_spec.observation
-    }
-    taken = [*names.values(), *([LEGAL_ACTIONS] if task_spec.action_masks else [])]
-    if twice := {name for name in taken if taken.count(name) > 1}:
-        raise TaskError(f"{task_spec.id}: two served inputs would be named {', '.join(sorted(twice))}")
-    return names
 
 
 def export_policy(task_spec: TaskSpec, network: Network, directory: Path, card: Mapping[str, Any]) -> Path:
@@ -101,18 +91,37 @@ def export_policy(task_spec: TaskSpec, network: Network, directory: Path, card: 
     task's specification, under `assets.extra`. The network's weights must not change meanwhile.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    unfinished = directory / f".export-{os.getpid()}-{secrets.token_hex(4)}"
-    try:
+    with _unfinished_export(directory) as unfinished:
         policy = GreedyPolicy(task_spec, network)
         tf.saved_model.save(policy, str(unfinished), signatures={"serving_default": policy.serve})
         extra = unfinished / EXTRA
         extra.mkdir()
         (extra / TASK_SPEC_FILE).write_bytes(task_spec.to_json())
         (extra / CARD_FILE).write_text(json.dumps({"task": task_spec.id, **card}, indent=2) + "\n")
-        _sync_tree(unfinished)
+        sync_tree(unfinished)
         return _publish(unfinished, directory)
+
+
+@contextlib.contextmanager
+def _unfinished_export(directory: Path) -> Iterator[Path]:
+    """A name to write under, gone when the block ends; clears first what killed processes left.
+
+    The folder is locked, shared, for as long as someone writes in it. So who gets it exclusively knows that what
+    is unfinished there has no writer; the kernel frees a killed process's lock.
+    """
+    lock = os.open(directory, os.O_RDONLY)
+    unfinished = directory / f"{_UNFINISHED}{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        with contextlib.suppress(OSError):  # another writes, or this file system knows no such lock
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in directory.glob(f"{_UNFINISHED}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield unfinished
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        os.close(lock)
 
 
 def versions(directory: Path) -> list[int]:
@@ -132,18 +141,5 @@ def _publish(unfinished: Path, directory: Path) -> Path:
             if not final.exists():
                 raise
             continue
-        _sync(directory)
+        sync(directory)
         return final
-
-
-def _sync_tree(root: Path) -> None:
-    for path in [root, *root.rglob("*")]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

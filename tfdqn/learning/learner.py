@@ -43,7 +43,8 @@ class Learner:
 
     def run(self) -> int:
         """One call: K updates. Returns K. Raises NotFiniteError; the weights published stay finite."""
-        history, weights = self._updates()
+        updated = self._updates()
+        history = updated.metrics
         self._check_finite(history)
         self.train_steps += len(history.loss)
         self.metrics = LearnerMetrics(
@@ -53,7 +54,7 @@ class Learner:
             mean_abs_td_error=float(history.mean_abs_td_error.mean()),
             gradient_norm=float(history.gradient_norm.mean()),
         )
-        self._publisher.publish(self.train_steps, weights)
+        self._publisher.publish(self.train_steps, updated.weights)
         return len(history.loss)
 
     def _check_finite(self, history: UpdateMetrics) -> None:

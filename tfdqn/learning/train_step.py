@@ -25,6 +25,13 @@ class UpdateMetrics(NamedTuple):
     gradient_norm: tf.Tensor  # global, before clipping
 
 
+class Update(NamedTuple):
+    """What one update gives."""
+
+    metrics: UpdateMetrics
+    td_error: tf.Tensor  # float32[B], of each example: what priorities are made of
+
+
 class TrainStep:
     """The agent's update: gradients, clipping, optimiser, target network, counter.
 
@@ -42,7 +49,7 @@ class TrainStep:
         self._target_weights = list(agent.target_network.named_weights().values())
         create_slots(self.optimizer, self._weights)
 
-    def __call__(self, sample: Sample) -> UpdateMetrics:
+    def __call__(self, sample: Sample) -> Update:
         """One update from a batch with leading axis B (this replica's share of the global batch)."""
         gradients, loss_info = self.gradients(sample)
         norm = tf.linalg.global_norm(gradients)
@@ -54,13 +61,14 @@ class TrainStep:
         self.train_steps.assign_add(1)
         self._update_target()
         extra = loss_info.extra
-        return UpdateMetrics(
+        metrics = UpdateMetrics(
             loss=loss_info.loss,
             mean_q=tf.reduce_mean(extra.q_value),
             max_q=tf.reduce_max(extra.max_q_value),
             mean_abs_td_error=tf.reduce_mean(tf.abs(extra.td_error)),
             gradient_norm=norm,
         )
+        return Update(metrics, extra.td_error)
 
     def gradients(self, sample: Sample) -> tuple[list[tf.Tensor], tf_agent.LossInfo]:
         """(gradient per weight, summed over the replicas; the agent's `LossInfo`)."""

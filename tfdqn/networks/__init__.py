@@ -2,11 +2,11 @@
 
 from tfdqn import config
 from tfdqn.networks import torsos
-from tfdqn.networks.numpy_forward import numpy_q_function
+from tfdqn.networks.numpy_forward import Weights, numpy_q_function
 from tfdqn.networks.q_network import LayerFactory, QNetwork, Torso, observation_spec
 from tfdqn.task_spec import TaskSpec
 
-__all__ = ["QNetwork", "numpy_q_function", "observation_spec", "q_network"]
+__all__ = ["QNetwork", "Weights", "numpy_q_function", "observation_spec", "q_network"]
 
 
 def q_network(

@@ -1,8 +1,8 @@
 """Observation → float32 features: casting, scaling, one-hot and flattening, once in TensorFlow, once in NumPy.
 
 They live in the network, so that a served model takes what the environment gives. Integer categories become
-one-hot vectors, uint8 is divided by 255, everything else is cast. The two versions agree to float32 rounding;
-a test holds them together.
+one-hot vectors (all zero where out of range), uint8 is divided by its space's upper bound, everything else is
+cast. The two versions agree to float32 rounding; a test holds them together.
 """
 
 import numpy as np
@@ -58,13 +58,27 @@ def _flat(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
 
 def _scaled(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
     array = tf.cast(array, tf.float32)
-    return array * np.float32(1 / 255) if spec.dtype == "uint8" else array
+    return array * _scale(spec) if spec.dtype == "uint8" else array
 
 
 def _flat_numpy(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
     if spec.categories:
-        return np.eye(spec.categories, dtype=np.float32)[array.reshape(len(array), -1) - spec.start].reshape(
-            len(array), -1
-        )
-    array = array.reshape(len(array), -1).astype(np.float32, copy=False)
-    return array * np.float32(1 / 255) if spec.dtype == "uint8" else array
+        return _one_hot(array, spec).reshape(len(array), -1)
+    array = array.astype(np.float32, copy=False)
+    if spec.dtype == "uint8":
+        array = array * _scale(spec)
+    return array.reshape(len(array), -1)
+
+
+def _one_hot(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
+    """float32[N, categories] of N elements, as `tf.one_hot`: a row of zeros where one is out of range."""
+    category = array.reshape(-1).astype(np.int32) - np.int32(spec.start)
+    (known,) = np.nonzero((category >= 0) & (category < spec.categories))
+    one_hot = np.zeros((len(category), spec.categories), np.float32)
+    one_hot[known, category[known]] = 1
+    return one_hot
+
+
+def _scale(spec: ArraySpec) -> np.float32:
+    """What bytes are multiplied by, so that their space's upper bound becomes 1; 255 where none is known."""
+    return np.float32(1 / max(spec.high[0], 1)) if spec.high else np.float32(1 / 255)

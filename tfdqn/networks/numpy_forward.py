@@ -11,7 +11,7 @@ from tfdqn import config
 from tfdqn.networks import encoding, features
 from tfdqn.task_spec import TaskSpec
 
-Weights = Mapping[str, np.ndarray]
+Weights = Mapping[str, np.ndarray]  # by canonical name, as `QNetwork.named_weights` gives them
 QFunction = Callable[[Weights, dict[str, np.ndarray]], np.ndarray]
 
 _ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -46,12 +46,14 @@ def _mlp(network: config.MLP, task_spec: TaskSpec) -> QFunction:
 
 
 def _linear(network: config.Linear, task_spec: TaskSpec) -> QFunction:
+    if network.features == "identity":
+        return lambda weights, observation: (
+            encoding.encode_numpy(observation, task_spec) @ weights["theta/kernel"]
+        )
     factors = features.monomials(encoding.num_features(task_spec), network.degree)
 
     def q_function(weights: Weights, observation: dict[str, np.ndarray]) -> np.ndarray:
-        x = encoding.encode_numpy(observation, task_spec)
-        if network.features == "polynomial":
-            x = features.polynomial_numpy(x, factors)
-        return x @ weights["theta/kernel"]
+        phi = features.polynomial_numpy(encoding.encode_numpy(observation, task_spec), factors)
+        return phi @ weights["theta/kernel"]
 
     return q_function

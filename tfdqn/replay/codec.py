@@ -69,7 +69,7 @@ class TransitionCodec:
     def transition(self, fields: dict[str, tf.Tensor]) -> trajectory.Transition:
         """The fields as a Transition: its reward is R, its discount the finished one; every step is MID.
 
-        With action masks an observation is the pair (dict, legal actions bool[N, A]), as TF-Agents'
+        With action masks an observation is the pair (dict, legal actions bool[N, *mask_shape]), as TF-Agents'
         `observation_and_action_constraint_splitter` idiom has it.
         """
         reward = fields["reward"]
@@ -101,7 +101,7 @@ def _field_types(task_spec: TaskSpec) -> Iterator[tuple[str, np.dtype, tuple[int
         for key, spec in task_spec.observation.items():
             yield f"{prefix}observation/{key}", np.dtype(spec.dtype), spec.shape
         if task_spec.action_masks:
-            yield f"{prefix}legal_actions", np.dtype(bool), (sum(task_spec.num_actions),)
+            yield f"{prefix}legal_actions", np.dtype(bool), task_spec.mask_shape
     dimensions = len(task_spec.num_actions)
     yield "action", np.dtype(np.int32), () if dimensions == 1 else (dimensions,)
     yield "reward", np.dtype(np.float32), ()

@@ -24,7 +24,11 @@ _REPLY_SECONDS = 60
 
 
 class ReplayServer:
-    """One table, served on a free port of this machine and reached over loopback.
+    """One table, served on a free port; in this process its clients skip the network.
+
+    The port is open on every interface, to anyone who can reach this machine, without authentication or
+    encryption: dm-reverb 0.14 writes "[::]:port" into its C++ server and gives no way to bind to loopback.
+    Only a firewall or a private network keeps others out.
 
     Reverb keeps only its newest checkpoint, in the folder that it works in. `save` therefore links each into
     a directory of the caller's: on the same file system that copies nothing.

@@ -1,6 +1,7 @@
 """Tasks by id: found, checked, made; every way in which that can fail is one line."""
 
 import difflib
+import functools
 import importlib
 import logging
 import os
@@ -49,6 +50,7 @@ def make_task(
     Raises `TaskError`, one line, for all that can be wrong with the task or its keys.
     """
     recipe = _recipe(config, render_mode)
+    _warn_if_out_of_date(recipe.env_spec.id)
     spec = _task_spec(config, recipe)
     vectorization = config.vectorization if render_mode is None else "sync"
     if num_envs is None:
@@ -64,13 +66,7 @@ def make_task(
 
 def resolve_spec(config: configuration.Task) -> TaskSpec:
     """What the task looks like, from one environment that is made and closed. Raises `TaskError`."""
-    recipe = _recipe(config, None)
-    version = recipe.env_spec.version
-    latest = find_highest_version(recipe.env_spec.namespace, recipe.env_spec.name)
-    if version is not None and latest is not None and latest > version:
-        newer = get_env_id(recipe.env_spec.namespace, recipe.env_spec.name, latest)
-        log.warning("%s is out of date; its maintainers recommend %s", config.id, newer)
-    return _task_spec(config, recipe)
+    return _task_spec(config, _recipe(config, None))
 
 
 def installed_tasks() -> list[TaskEntry]:
@@ -129,6 +125,16 @@ def _find(task_id: str) -> EnvSpec:
     return found
 
 
+@functools.cache
+def _warn_if_out_of_date(registered_id: str) -> None:
+    """Once in a process, however often the task is made."""
+    namespace, name, version = parse_env_id(registered_id)
+    latest = find_highest_version(namespace, name)
+    if version is not None and latest is not None and latest > version:
+        newer = get_env_id(namespace, name, latest)
+        log.warning("%s is out of date; its maintainers recommend %s", registered_id, newer)
+
+
 def _registered(name: str) -> EnvSpec | None:
     """The task of that id, or its latest version where the id has none."""
     if name in gymnasium.registry:
@@ -183,7 +189,6 @@ def _task_spec(config: configuration.Task, recipe: Recipe) -> TaskSpec:
         action_start=(action_start,),
         action_masks=config.action_masks,
         max_episode_steps=recipe.max_episode_steps or env_spec.max_episode_steps,
-        reward_threshold=env_spec.reward_threshold,
     )
 
 

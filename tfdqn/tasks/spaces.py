@@ -1,28 +1,28 @@
 """gymnasium's spaces, read into the arrays of a `TaskSpec` and into flat dicts of named arrays."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 from gymnasium import Space, spaces
+from msgspec import structs
 
 from tfdqn.errors import TaskError
-from tfdqn.task_spec import ArraySpec
+from tfdqn.task_spec import ArraySpec, flat_name
 
 Observation = dict[str, np.ndarray]  # each [num_envs, …]
 
 ALLOWED_OBSERVATIONS = "allowed are Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of them"
 MAX_CATEGORIES = 1_000_000  # one-hot rows beyond this do not fit any machine's memory as a batch
-UNBOUNDED = float(np.finfo(np.float32).max)  # many environments write "no bound" as the largest float
 INT32 = np.iinfo(np.int32)
 
 
 def observation_specs(space: Space[Any], frame_stack: int = 1) -> dict[str, ArraySpec]:
     """One `ArraySpec` per array of `space`, which is the space before frames are stacked.
 
-    Floats of any width become float32; int64, uint32 and uint64 become int32, which must hold their
-    bounds. Raises `TaskError` naming the key, the space and what is allowed.
+    Floats of any width become float32; bits become uint8; integers other than uint8 become int32, which must
+    hold their bounds (TF-Agents can't build a network for narrower ones). Raises `TaskError` naming the key,
+    the space and what is allowed.
     """
     specs: dict[str, ArraySpec] = {}
     for name, _, leaf in _leaves(space):
@@ -69,19 +69,8 @@ def _leaves(
         return
     if len(space.spaces) == 0:
         _refuse(name or "observation", space, "it is empty")
-    if isinstance(space, spaces.Dict):
-        for key, part in space.spaces.items():
-            yield from _leaves(part, _dict_name(name, key), (*path, key))
-    else:
-        for index, part in enumerate(space.spaces):
-            yield from _leaves(part, f"{name or 'observation'}_{index}", (*path, index))
-
-
-def _dict_name(prefix: str, key: Any) -> str:
-    word = re.sub(r"\W", "_", str(key), flags=re.ASCII)  # names become a served model's inputs
-    if prefix:
-        return f"{prefix}_{word}"
-    return word if word.isidentifier() else f"observation_{word}"
+    for key, part in space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces):
+        yield from _leaves(part, flat_name(name, key), (*path, key))
 
 
 def _array_spec(name: str, space: Space[Any]) -> ArraySpec:
@@ -90,7 +79,7 @@ def _array_spec(name: str, space: Space[Any]) -> ArraySpec:
     if isinstance(space, spaces.MultiDiscrete):
         return _categorical(name, space, space.start, space.nvec)
     if isinstance(space, spaces.MultiBinary):
-        return ArraySpec(shape=_shape(name, space), dtype="int8", low=(0.0,), high=(1.0,))
+        return ArraySpec(shape=_shape(name, space), dtype="uint8", high=(1.0,))
     if isinstance(space, spaces.Box):
         return _box(name, space)
     _refuse(name, space, f"this kind of space has no fixed arrays; {ALLOWED_OBSERVATIONS}")
@@ -108,20 +97,15 @@ def _categorical(name: str, space: Space[Any], start: Any, count: Any) -> ArrayS
 def _box(name: str, space: spaces.Box) -> ArraySpec:
     shape = _shape(name, space)
     if space.dtype == np.bool_:
-        return ArraySpec(shape=shape, dtype="int8", low=(0.0,), high=(1.0,))
+        return ArraySpec(shape=shape, dtype="uint8", high=(1.0,))
     if np.issubdtype(space.dtype, np.floating):
-        # A float64 bound may overflow float32; it then is infinite, which says the same.
-        with np.errstate(over="ignore"):
-            low, high = space.low.astype(np.float32), space.high.astype(np.float32)
-        if np.any(low <= -UNBOUNDED) or np.any(high >= UNBOUNDED):
-            return ArraySpec(shape=shape, dtype="float32")
-        return ArraySpec(shape=shape, dtype="float32", low=_bounds(low), high=_bounds(high))
+        return ArraySpec(shape=shape, dtype="float32")
     within_int32 = space.low.min() >= INT32.min and space.high.max() <= INT32.max
-    narrow = space.dtype in (np.int8, np.uint8, np.int16, np.uint16)
     if not space.is_bounded("both") or not within_int32:
         _refuse(name, space, "it is unbounded; an integer Box needs a low and a high within int32")
-    dtype = str(space.dtype) if narrow else "int32"
-    return ArraySpec(shape=shape, dtype=dtype, low=_bounds(space.low), high=_bounds(space.high))
+    if space.dtype == np.uint8:
+        return ArraySpec(shape=shape, dtype="uint8", high=(float(space.high.max()),))
+    return ArraySpec(shape=shape, dtype="int32")
 
 
 def _shape(name: str, space: Space[Any]) -> tuple[int, ...]:
@@ -131,28 +115,10 @@ def _shape(name: str, space: Space[Any]) -> tuple[int, ...]:
     return tuple(int(length) for length in shape)
 
 
-def _bounds(values: np.ndarray) -> tuple[float, ...]:
-    """Flattened; one value where all are alike, so that an image's bounds stay small."""
-    flat = values.ravel()
-    return (float(flat[0]),) if np.all(flat == flat[0]) else tuple(float(value) for value in flat)
-
-
 def _stacked(spec: ArraySpec, frame_stack: int) -> ArraySpec:
     if frame_stack == 1:
         return spec
-
-    def tiled(bounds: tuple[float, ...]) -> tuple[float, ...]:
-        return bounds * frame_stack if len(bounds) > 1 else bounds
-
-    return ArraySpec(
-        shape=(frame_stack, *spec.shape),
-        dtype=spec.dtype,
-        low=tiled(spec.low),
-        high=tiled(spec.high),
-        categories=spec.categories,
-        start=spec.start,
-        frame_stack=frame_stack,
-    )
+    return structs.replace(spec, shape=(frame_stack, *spec.shape), frame_stack=frame_stack)
 
 
 def _refuse(name: str, space: Space[Any], why: str) -> NoReturn:

@@ -1,0 +1,66 @@
+"""A loaded policy takes observations as the environment gives them, whatever their parts are called."""
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from tfdqn import config
+from tfdqn.errors import UserError
+from tfdqn.exporting import export_policy, load_policy
+from tfdqn.networks import q_network
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.spaces import flattener, observation_specs
+
+BOX = spaces.Box(-1.0, 1.0, (2,))
+SPACES = {
+    "one array": BOX,
+    "a number": spaces.Discrete(5, start=-2),
+    "dict": spaces.Dict({"left camera": spaces.Box(0, 255, (3, 3), np.uint8), "0": BOX, "_x": BOX, "é": BOX}),
+    "tuple": spaces.Tuple([BOX, spaces.Discrete(3)]),
+    "bits and narrow integers": spaces.Tuple(
+        [
+            spaces.MultiBinary(3),
+            spaces.Box(0, 1, (2,), np.bool_),
+            *[
+                spaces.Box(0, 9, (2,), dtype)
+                for dtype in (np.int8, np.int16, np.uint16, np.int64, np.float64)
+            ],
+        ]
+    ),
+    "nested": spaces.Dict(
+        {
+            "joint/1": spaces.Tuple([BOX, spaces.Dict({"at rest?": spaces.MultiBinary(2), "1": BOX})]),
+            "2d": spaces.Dict({"left eye": spaces.Tuple([spaces.Discrete(4), BOX])}),
+        }
+    ),
+    "tuple of tuples": spaces.Tuple([spaces.Tuple([BOX, BOX]), spaces.Dict({"0": spaces.Discrete(2)})]),
+}
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=list(SPACES))
+def test_a_policy_reads_its_own_tasks_observations(space, tmp_path):
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(space), num_actions=(3,), action_start=(-1,))
+    network = q_network(config.MLP(hidden_units=(16,)), spec, seed=1)
+    network.create_variables()
+    policy = load_policy(export_policy(spec, network, tmp_path, {}))
+    flatten = flattener(space, spec.observation)
+    space.seed(3)
+    for _ in range(3):
+        observation = space.sample()
+        batch = {name: array[np.newaxis] for name, array in flatten(observation).items()}
+        expected = network(batch)[0].numpy()[0]
+        np.testing.assert_allclose(policy.q_values(observation), expected, rtol=1e-4, atol=1e-4)
+        assert policy(observation) == expected.argmax() - 1
+        # And what replay holds, which is flat already.
+        np.testing.assert_allclose(policy.q_values(batch)[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_part_that_the_task_has_not_is_named(tmp_path):
+    spec = TaskSpec(
+        id="Own-v0", observation=observation_specs(SPACES["tuple"]), num_actions=(2,), action_start=(0,)
+    )
+    network = q_network(config.MLP(hidden_units=(4,)), spec, seed=1)
+    network.create_variables()
+    policy = load_policy(export_policy(spec, network, tmp_path, {}))
+    with pytest.raises(UserError, match="observes observation_0, observation_1; got speed"):
+        policy({"speed": [0.0, 0.0]})

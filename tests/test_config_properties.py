@@ -1,0 +1,153 @@
+"""Configurations at random: whatever is valid is read back, whatever is not is one clear line."""
+
+import tomllib
+from typing import Any, get_args
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import inspect
+
+from tfdqn.config import Config, Exploration
+from tfdqn.config_file import differences, dump, from_mapping, load
+from tfdqn.errors import ConfigError
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+PLAIN = st.recursive(
+    st.booleans() | st.integers(-(2**70), 2**70) | FLOATS | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def values_of(allowed: inspect.Type) -> st.SearchStrategy[Any]:
+    """Random values that a type of config.py allows."""
+    match allowed:
+        case inspect.Metadata():
+            return values_of(allowed.type)
+        case inspect.BoolType():
+            return st.booleans()
+        case inspect.IntType():
+            return st.integers(allowed.ge, allowed.le)
+        case inspect.FloatType():
+            low, high = allowed.ge if allowed.gt is None else allowed.gt, allowed.le or allowed.lt
+            return st.floats(
+                low,
+                high,
+                exclude_min=allowed.gt is not None,
+                exclude_max=allowed.lt is not None,
+                allow_nan=False,
+                allow_infinity=False,
+            )
+        case inspect.StrType():
+            return TEXT.filter(bool)
+        case inspect.LiteralType():
+            return st.sampled_from(allowed.values)
+        case inspect.VarTupleType():
+            return st.lists(values_of(allowed.item_type), max_size=4).map(tuple)
+        case inspect.DictType():
+            return st.dictionaries(TEXT, PLAIN, max_size=4)
+        case inspect.NoneType():
+            return st.none()
+        case inspect.UnionType():
+            return st.one_of(*map(values_of, allowed.types))
+        case inspect.StructType():
+            return st.builds(allowed.cls, **{each.name: values_of(each.type) for each in allowed.fields})
+    raise NotImplementedError(str(allowed))
+
+
+def with_ordered(section: Any, high: str, low: str) -> Any:
+    """The same section with the larger of two values under `high`."""
+    pair = sorted((getattr(section, low), getattr(section, high)))
+    return msgspec.structs.replace(section, **{low: pair[0], high: pair[1]})
+
+
+def falling(exploration: Exploration) -> Exploration:
+    """One that decays, and by no factor to 0, which none reaches."""
+    ordered: Exploration = with_ordered(exploration, "start", "end")
+    return msgspec.structs.replace(ordered, decay="linear") if ordered.end == 0 else ordered
+
+
+@st.composite
+def valid_configs(draw: st.DrawFn) -> Config:
+    """Every key random within its bounds, then the few that belong together brought into agreement."""
+    config = draw(values_of(inspect.type_info(Config)))
+    block_size, blocks = draw(st.integers(1, 64)), draw(st.integers(1, 8))
+    min_blocks = draw(st.integers(blocks, 1000))
+    capacity_blocks = draw(st.integers(max(min_blocks, 4096), 100_000))
+    in_reverb = config.task.frame_stack > 1 or config.replay.item == "block"
+    replace = msgspec.structs.replace
+    agreed: Config = replace(
+        config,
+        task=replace(config.task, num_envs=max(2, config.task.num_envs)),
+        optimizer=with_ordered(config.optimizer, "learning_rate", "end_learning_rate"),
+        exploration=falling(config.exploration),
+        replay=replace(
+            config.replay,
+            backend=config.replay.backend if config.replay.item == "block" else "reverb",
+            item=config.replay.item if in_reverb else "block",
+            block_size=block_size,
+            capacity=block_size * capacity_blocks,
+            min_size=block_size * min_blocks,
+        ),
+        learner=replace(config.learner, batch_size=block_size * blocks, env_steps_per_update=4.0),
+        stop=replace(config.stop, env_steps=max(200_000, config.stop.env_steps)),
+    )
+    return agreed
+
+
+@settings(deadline=None, max_examples=150)
+@given(valid_configs())
+def test_every_valid_configuration_is_read_back_as_it_was_written(config: Config) -> None:
+    assert from_mapping(tomllib.loads(dump(config))) == config
+    assert differences(config, config) == []
+
+
+ALL_KEYS = [
+    f"{field.name}.{key}"
+    for field in msgspec.structs.fields(Config)
+    for struct in ([field.type] if isinstance(field.type, type) else get_args(field.type))
+    if isinstance(struct, type) and issubclass(struct, msgspec.Struct)
+    for key in ("kind", *struct.__struct_fields__)
+]
+WORDS = st.sampled_from(
+    ["", ".", "=", "nan", "inf", "[", "{", '"', "none", "\n", "1979-05-27", "3", "-1", "1e400"]
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(ALL_KEYS) | TEXT, st.lists(WORDS | TEXT, max_size=3).map("".join))
+def test_any_override_gives_a_configuration_or_one_clear_line(key: str, value: str) -> None:
+    try:
+        config = from_mapping({}, [f"{key}={value}"])
+    except ConfigError as error:
+        assert len(str(error).splitlines()) == 1
+        assert str(error).isprintable()
+    else:
+        assert from_mapping(tomllib.loads(dump(config))) == config
+
+
+STRANGE = PLAIN | st.none() | st.floats() | st.binary(max_size=3) | st.dates() | st.text(max_size=3)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(ALL_KEYS), STRANGE)
+def test_any_value_of_a_key_gives_a_configuration_or_one_clear_line(path: str, value: Any) -> None:
+    section, key = path.split(".")
+    try:
+        from_mapping({section: {key: value}})
+    except ConfigError as error:
+        assert len(str(error).splitlines()) == 1
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=60) | TEXT.map(str.encode))
+def test_any_file_gives_a_configuration_or_one_clear_line(tmp_path_factory: Any, content: bytes) -> None:
+    file = tmp_path_factory.mktemp("config") / "some.toml"
+    file.write_bytes(content)
+    try:
+        load(file)
+    except ConfigError as error:
+        assert len(str(error).splitlines()) == 1
+        assert str(error).startswith(f"{file}: ")
