@@ -211,7 +211,7 @@ def test_evaluate_passes_on_what_it_was_told(
     assert options.pop("overrides") == ["task.kwargs.a=1", "task.kwargs.b=2"]
     assert options == {"episodes": 7, "seed": 5, "video": "mp4", "checkpoint": "latest"}
     out = capsys.readouterr().out
-    for figure in ("480.25 ± 20.50", "476.00 to 484.00", "500.00", "480.2 steps", "x.mp4"):
+    for figure in ("480.25 (std 20.50)", "476.00 to 484.00", "500.00", "480.2 steps", "x.mp4"):
         assert figure in out
 
 

@@ -11,7 +11,9 @@ import tensorflow as tf
 
 from tests.runs import assert_same_arrays, everything, latest, lines, tiny
 from tfdqn.checkpoints import Generation
-from tfdqn.errors import NotFiniteError, RunDirError
+from tfdqn.config_file import from_mapping
+from tfdqn.errors import ConfigError, NotFiniteError, RunDirError, TaskError
+from tfdqn.evaluation_command import evaluate
 from tfdqn.experiment import train
 
 EXACT = ("replay.backend=in_graph", "learner.schedule=alternate")
@@ -213,6 +215,28 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step_and_never_enters_
     for generation in saved:
         for name, array in generation.arrays("learner").items():
             assert np.isfinite(array).all(), (generation.directory, name)
+
+
+def test_wrong_arguments_in_python_are_one_line(tmp_path):
+    with pytest.raises(ConfigError, match="load_config reads one"):
+        train("configs/cartpole.toml", tmp_path / "run")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"such as \['seed=3'\]"):
+        from_mapping({}, "seed=3")
+    with pytest.raises(ConfigError, match="episodes = 0"):
+        evaluate(tmp_path / "run", episodes=0)
+
+
+def test_an_unknown_task_is_told_before_a_directory_is_made_or_compared(tmp_path):
+    with pytest.raises(TaskError, match="CartPoel"):
+        train(tiny("task.id=CartPoel-v1"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_says_nothing_of_resuming(tmp_path):
+    said: list[str] = []
+    train(tiny(), tmp_path / "run")
+    train(tiny(), tmp_path / "run", say=said.append)
+    assert not said
 
 
 def test_an_observation_that_is_nan_stops_the_run_and_never_enters_replay(tmp_path):

@@ -80,6 +80,7 @@ def test_catch_is_learned_by_an_mlp(seed, tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_pixels_stored_frame_by_frame_are_learned_from_by_the_nature_cnn(tmp_path):
     config = from_mapping(
         {
@@ -143,6 +144,7 @@ def test_taxi_with_masked_actions_is_learned_by_a_linear_table(tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 def test_cartpole_is_solved_by_the_first_command(seed, tmp_path):
     summary = train(load("configs/cartpole.toml", [f"seed={seed}"]), tmp_path / "run")
@@ -151,12 +153,14 @@ def test_cartpole_is_solved_by_the_first_command(seed, tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_acrobot_is_solved(tmp_path):
     summary = train(load("configs/acrobot.toml"), tmp_path / "run")
     assert summary.final is not None and summary.final.mean_return >= -100
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_blocks_of_many_transitions_cost_no_return(tmp_path):
     """Area under the greedy learning curve of CartPole, five seeds of M = 16 against five of M = 1."""
 

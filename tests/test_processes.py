@@ -4,9 +4,12 @@ Starting a process takes seconds of one core, so a test's cases run side by side
 """
 
 import json
+import os
 import random
+import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import Tfdqn, counters, newest, readable, tfdqn, write_config
+from tests.processes import PROJECT, Tfdqn, counters, newest, readable, tfdqn, write_config
 from tests.runs import lines
 
 # Both backends, and both schedules.
@@ -66,7 +69,8 @@ def test_sigterm_and_ctrl_c_save_and_the_line_that_they_print_resumes_the_run(tm
         assert finished.env_steps >= 8_000
         assert finished.train_steps > saved.train_steps
 
-    side_by_side(case, tmp_path, [(REVERB, signal.SIGTERM), (IN_GRAPH, signal.SIGINT)])
+    given = [(REVERB, signal.SIGTERM), (IN_GRAPH, signal.SIGINT), (IN_GRAPH, signal.SIGHUP)]
+    side_by_side(case, tmp_path, given)
 
 
 def test_a_second_ctrl_c_ends_it_at_once_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
@@ -290,6 +294,22 @@ def test_a_whole_run_and_a_video_show_nothing_but_what_tfdqn_says(tmp_path: Path
         assert process.ended() == 0
     assert process.err == ""
     assert Path(tmp_path, json.loads(process.out)["video"]).stat().st_size > 1_000
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    command = [sys.executable, "-m", "tfdqn", "train", config, "--run-dir", "run"]
+    script = f"{shlex.join(map(str, command))} | head -n 1"
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "run" / "summary.json").exists()
 
 
 def test_an_error_of_ours_still_shows(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_the_figures_say_all_that_is_known() -> None:
 
 def test_the_figures_leave_out_what_is_not_known_yet() -> None:
     start = a_progress(env_steps_per_second=0.0, episode_return=None, loss=None, best_return=None)
-    assert terminal.progress_figures(start) == "125,000/500,000 steps, 0 steps/s, 1,250 updates/s"
+    assert terminal.progress_figures(start) == "125,000/500,000 steps, 1,250 updates/s"
 
 
 def test_no_time_is_left_once_training_has_ended() -> None:
@@ -125,7 +125,7 @@ def test_the_end_says_what_happened_and_where_everything_is() -> None:
         "time of training 1:20",
         "environment steps/s 2,500",
         "best evaluation 500.00",
-        "best policy 498.50 ± 3.25 over 100 fresh greedy episodes",
+        "best policy 498.50 (std 3.25) over 100 fresh greedy episodes",
         "learning curve runs/cartpole-seed1/learning_curve.png",
     ]
 

@@ -41,6 +41,8 @@ def from_mapping(
     values: Mapping[str, Any], overrides: Sequence[str] = (), origin: str = "configuration"
 ) -> Config:
     """The configuration in a nested mapping; `origin` begins the line of a ConfigError."""
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides are a list of key=value, such as [{overrides!r}], not one text")
     merged: dict[str, Any] = copy.deepcopy(dict(values))
     overridden = frozenset(_apply(merged, override) for override in overrides)
     return read(merged, origin, overridden)

@@ -59,6 +59,8 @@ def evaluate(
 
     Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend.
     """
+    if not isinstance(episodes, int) or episodes < 1:
+        raise ConfigError(f"episodes = {episodes!r}: a whole number of at least 1 is needed")
     run = RunDir(run_dir)
     config, run_spec = run.config(), run.task_spec()
     task_config = _changed_task(run, overrides)

@@ -13,12 +13,14 @@ from threadpoolctl import threadpool_limits
 from tfdqn import config_file, exporting, loops, report
 from tfdqn.config import Config, NatureCNN
 from tfdqn.durable import write_atomically
+from tfdqn.errors import ConfigError
 from tfdqn.interruptions import Interrupted, interruptions
 from tfdqn.metrics import TensorBoard
 from tfdqn.native_log import native_output_to
 from tfdqn.run_dir import RunDir, full_disk_is_one_line
 from tfdqn.saved_policy import EpisodeScores, load_best
 from tfdqn.session import Session
+from tfdqn.tasks.registry import check_task
 from tfdqn.watch import Progress, RunWatch
 
 
@@ -61,8 +63,11 @@ def train(
     Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError) for what the user
     can mend.
     """
+    if not isinstance(config, Config):
+        raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
     run = run_dir if isinstance(run_dir, RunDir) else RunDir(run_dir)
-    show = on_progress or (lambda progress: None)
+    show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
+    check_task(config.task)  # before a directory is made for it, or compared with it
     with (
         full_disk_is_one_line(run.path),
         run.claim(config),
@@ -71,10 +76,12 @@ def train(
         nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
     ):
         _use_threads(config)
-        with closing(Session(config, run, say or (lambda line: None), interrupted)) as session:
+        with closing(Session(config, run, tell, interrupted)) as session:
             earlier = _earlier_summary(run)
             if earlier is not None and _still_holds(earlier, session):
                 return msgspec.structs.replace(earlier, status="already finished")
+            if session.resumed is not None:
+                tell(session.resumed)
             with closing(RunWatch(session, _tensorboard(config, run), show, interrupted, profile)) as watch:
                 return _run(session, watch, show)
 

@@ -1,4 +1,4 @@
-"""Turns Ctrl-C and SIGTERM into a question that a loop asks, so that what is under way can be saved first."""
+"""Turns Ctrl-C, SIGTERM and SIGHUP into a question that a loop asks, so that what is under way can be saved first."""
 
 import signal
 import threading
@@ -30,7 +30,10 @@ def interruptions(at_once: Callable[[], None]) -> Iterator[Callable[[], bool]]:
             at_once()
         asked.append(number)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)  # under nohup
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield lambda: bool(asked)
     finally:

@@ -129,7 +129,10 @@ def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:
     of_greedy, of_exploring = (f", mean and range{seeds}", f", mean{seeds}") if seeds else ("", "")
     if evaluations:
         steps, values = _on_common_steps(evaluations)
-        axes.plot(steps, values.mean(axis=0), color=colour, lw=2, label=f"{label}: greedy{of_greedy}")
+        marker = "o" if len(steps) == 1 else None  # a line of one point is invisible
+        axes.plot(
+            steps, values.mean(axis=0), marker=marker, color=colour, lw=2, label=f"{label}: greedy{of_greedy}"
+        )
         if len(evaluations) > 1:
             axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
     if acting:

@@ -82,6 +82,7 @@ class Session:
             self._task, policy, VariableClient(board), self._writer, stream(config.seed, "exploration")
         )
         self._evaluation_given_up = False
+        self.resumed: str | None = None  # where it was taken up again, in words
         self.evaluator = Evaluator(
             self._closed_at_the_end(self._evaluation_task()),
             Policy(self._q_function()),
@@ -154,7 +155,7 @@ class Session:
         if 0 < stop.patience_evaluations <= self.evaluator.evaluations_without_best:
             return f"{self.evaluator.evaluations_without_best} evaluations brought no new best"
         if self.acting_is_done() and not self.ratio.may_learn():
-            return f"{self.actor.env_steps} environment steps were taken"
+            return f"{self.actor.env_steps:,} environment steps were taken"
         return None
 
     def save(self, seconds: float) -> None:
@@ -206,7 +207,7 @@ class Session:
         exact = self.actor.load_state(saved.arrays("actor"))
         if exact:
             self._writer.load_state(saved.arrays("writer"))
-        self._say(
+        self.resumed = (
             f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates, "
             f"{self.replay.size():,} transitions in replay; "
             + ("the episodes under way go on" if exact else "fresh episodes are started")

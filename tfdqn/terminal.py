@@ -1,5 +1,6 @@
 """What a person sees: the progress of training, and the tables at the end."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -83,9 +84,11 @@ def progress_figures(progress: "Progress") -> str:
     """Steps, rates, return, loss, best and time left, in one short line."""
     figures = [
         f"{progress.env_steps:,}/{progress.total_env_steps:,} steps",
-        f"{progress.env_steps_per_second:,.0f} steps/s",
-        f"{progress.updates_per_second:,.0f} updates/s",
     ]
+    if progress.env_steps_per_second > 0:  # not known in the first second
+        figures.append(f"{progress.env_steps_per_second:,.0f} steps/s")
+    if progress.updates_per_second > 0:
+        figures.append(f"{progress.updates_per_second:,.0f} updates/s")
     if progress.episode_return is not None:
         figures.append(f"return {progress.episode_return:,.1f}")
     if progress.loss is not None:
@@ -119,14 +122,14 @@ def print_summary(summary: "Summary", console: Console | None = None) -> None:
         rows.append(("best evaluation", f"{summary.best_return:.2f}"))
     if summary.final is not None:
         final = summary.final
-        mean = f"{final.mean_return:.2f} ± {final.std_return:.2f}"
+        mean = f"{final.mean_return:.2f} (std {final.std_return:.2f})"
         rows.append(("best policy", f"{mean} over {final.episodes:,} fresh greedy episodes"))
     _print_pairs([*rows, *summary.paths.items()], console)
 
 
 def print_evaluation(report: "EvaluationReport", console: Console | None = None) -> None:
     rows = [
-        ("mean return", f"{report.mean_return:.2f} ± {report.std_return:.2f}"),
+        ("mean return", f"{report.mean_return:.2f} (std {report.std_return:.2f})"),
         ("95 % interval of the mean", f"{report.ci_low:.2f} to {report.ci_high:.2f}"),
         ("median return", f"{report.median_return:.2f}"),
         ("mean length", f"{report.mean_length:.1f} steps"),
@@ -161,6 +164,16 @@ def _table(*columns: str) -> Table:
     return table
 
 
+class _Console(Console):
+    """A console whose reader may go away (`| head`): nothing more is shown then, and the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def _console() -> Console:
     # A pipe has no width: there a line is as long as it needs to be.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+    return _Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)

@@ -42,6 +42,11 @@ class TaskEntry(NamedTuple):
         return not self.reason
 
 
+def check_task(config: configuration.Task) -> None:
+    """Raises `TaskError` where the task is not registered or takes no such keyword arguments; makes nothing."""
+    _recipe(config, None)
+
+
 def make_task(
     config: configuration.Task, *, num_envs: int | None = None, render_mode: str | None = None
 ) -> BatchedTask:
