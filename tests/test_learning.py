@@ -79,9 +79,7 @@ def test_catch_is_learned_by_an_mlp(seed, tmp_path):
     assert summary.final is not None and summary.final.mean_return >= 0.95
 
 
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-def test_pixels_stored_frame_by_frame_are_learned_from_by_the_nature_cnn(tmp_path):
+def test_pixels_stored_frame_by_frame_are_learned_from(tmp_path):
     config = from_mapping(
         {
             "task": {
@@ -90,19 +88,19 @@ def test_pixels_stored_frame_by_frame_are_learned_from_by_the_nature_cnn(tmp_pat
                 "frame_stack": 2,
                 "kwargs": {"pixels": True},
             },
-            "network": {"kind": "nature_cnn", "dense_units": 64},
-            "agent": {"n_step": 2},
-            "optimizer": {"kind": "adam", "learning_rate": 5e-4},
-            "exploration": {"kind": "epsilon_greedy", "decay_env_steps": 4_000},
-            "replay": {"item": "frames", "capacity": 4_000, "min_size": 500},
+            "network": {"kind": "mlp", "hidden_units": [128]},
+            "agent": {"kind": "double_dqn", "n_step": 3},
+            "optimizer": {"kind": "adam", "learning_rate": 1e-3},
+            "exploration": {"kind": "epsilon_greedy", "decay_env_steps": 8_000},
+            "replay": {"item": "frames", "capacity": 20_000, "min_size": 500},
             "learner": {"batch_size": 32, "updates_per_call": 20, "env_steps_per_update": 4.0},
-            "stop": {"env_steps": 60_000, "return_at_least": 0.95},
-            "evaluation": {"interval_env_steps": 2_000, "episodes": 40, "confirm_episodes": 0},
+            "stop": {"env_steps": 24_000, "return_at_least": 0.98},
+            "evaluation": {"interval_env_steps": 3_000, "episodes": 50, "confirm_episodes": 50},
             "logging": {"tensorboard": False},
         }
     )
     summary = train(config, tmp_path / "run")
-    assert summary.best_return is not None and summary.best_return >= 0.8  # a random player gets -0.6
+    assert summary.final is not None and summary.final.mean_return >= 0.9  # a random player gets -0.6
 
 
 def _frozenlake_value(policy: np.ndarray | None) -> float:
