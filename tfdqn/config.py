@@ -30,7 +30,9 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     kwargs: Annotated[dict[str, Any], doc("keyword arguments of the task itself")] = field(
         default_factory=dict
     )
-    num_envs: Annotated[int, Meta(ge=1, le=4096), doc("environments stepped as one batch")] = 16
+    num_envs: Annotated[int, Meta(ge=1, le=4096), doc("environments stepped as one batch, by each actor")] = (
+        16
+    )
     vectorization: Annotated[
         Literal["auto", "own", "sync", "async"],
         doc("own: the task's own vector version; sync: in turn; async: a process each; auto: own, else sync"),
@@ -144,6 +146,16 @@ class Boltzmann(
     decay_env_steps: Annotated[Count, doc("environment steps over which it decays")] = 250_000
 
 
+class Acting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who gathers experience."""
+
+    actors: Annotated[
+        int,
+        Meta(ge=1, le=1024),
+        doc("actors, each with task.num_envs environments and its part of the ladder"),
+    ] = 1
+
+
 class Replay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where transitions wait to be sampled, uniformly."""
 
@@ -157,13 +169,48 @@ class Replay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     block_size: Annotated[
         int, Meta(ge=1, le=4096), doc("transitions per block in reverb; divides the batch")
     ] = 16
-    capacity: Annotated[Count, doc("transitions kept; the oldest go first")] = 10_000
+    shards: Annotated[
+        int,
+        Meta(ge=1, le=1024),
+        doc("Reverb servers that share the transitions evenly; batches mix all of them"),
+    ] = 1
+    capacity: Annotated[Count, doc("transitions kept, over all shards; the oldest go first")] = 10_000
     min_size: Annotated[Count, doc("transitions stored before learning starts")] = 10_000
 
 
 class Learner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How updates are made."""
 
+    strategy: Annotated[
+        Literal["local", "mirrored", "multi_worker", "parameter_server", "averaging"],
+        doc("how updates are divided among devices and processes: docs/parallelism.md"),
+    ] = "local"
+    logical_devices: Annotated[
+        int, Meta(ge=0, le=256), doc("split the CPU into so many devices; 0: every GPU, or the CPU undivided")
+    ] = 0
+    model_parallel: Annotated[
+        int, Meta(ge=1, le=64), doc("devices over which the layers of one network are split")
+    ] = 1
+    workers: Annotated[
+        int, Meta(ge=1, le=1024), doc("learning processes started on this host, where TF_CONFIG names none")
+    ] = 2
+    parameter_servers: Annotated[
+        int, Meta(ge=1, le=256), doc("processes that share the weights, for parameter_server")
+    ] = 1
+    updates_per_read: Annotated[
+        int,
+        Meta(ge=1, le=1000),
+        doc("gradients a worker takes from one reading of the weights, for parameter_server"),
+    ] = 5
+    max_staleness_train_steps: Annotated[
+        CountOrZero, doc("gradients older than this are dropped, for parameter_server; 0: none are")
+    ] = 0
+    averaging_period_train_steps: Annotated[
+        Count, doc("H: updates that each unit makes by itself between two averagings")
+    ] = 10
+    average_optimizer: Annotated[
+        bool, doc("average the optimiser's moments, too; else each unit keeps its own")
+    ] = True
     batch_size: Annotated[int, Meta(ge=1, le=2**20), doc("transitions per update, over all replicas")] = 128
     env_steps_per_update: Annotated[
         Positive, doc("the replay ratio: transitions acted per update (0.5: two updates a transition)")
@@ -223,6 +270,43 @@ class Logging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tensorboard: Annotated[bool, doc("write TensorBoard event files")] = True
 
 
+class Ensemble(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """K Q-functions, each with its own weights and its own part of the data; whoever acts aggregates them."""
+
+    size: Annotated[int, Meta(ge=1, le=256), doc("K; 1: no ensemble")] = 1
+    aggregation: Annotated[
+        Literal["mean", "majority", "minimum"],
+        doc("of the K Q-values, or of the K greedy actions (majority)"),
+    ] = "mean"
+    data: Annotated[
+        Literal["all", "bootstrap", "hash", "partition"],
+        doc("what a unit learns from: everything, a random part, or the states that are its own"),
+    ] = "bootstrap"
+    mask_probability: Annotated[
+        PositiveFraction, doc("chance of a transition to be in a unit's bootstrap")
+    ] = 0.5
+    hash_cell_size: Annotated[
+        NonNegative, doc("edge of the cells of states that hash to one unit; 0: every state by itself")
+    ] = 0.0
+    partition_key: Annotated[
+        str, doc("the observation's array that partitions the states; empty: its only one")
+    ] = ""
+    partition_index: Annotated[
+        CountOrZero, doc("the array's element, counted flat, that partitions them")
+    ] = 0
+    partition_edges: Annotated[
+        tuple[float, ...], doc("size - 1 rising values of that element: unit k has the states below edge k")
+    ] = ()
+    target: Annotated[
+        Literal["own", "aggregate"],
+        doc("whose value of the next state a unit learns from: its own, or all units'"),
+    ] = "own"
+    execution: Annotated[
+        Literal["batched", "processes"],
+        doc("batched: all units in one network; processes: each a process with its own replay"),
+    ] = "batched"
+
+
 Network = MLP | NatureCNN | Linear
 Optimizer = Adam | RMSprop | SGD
 Exploration = EpsilonGreedy | Boltzmann
@@ -235,8 +319,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     task: Task = field(default_factory=Task)
     network: Network = field(default_factory=MLP)
     agent: Agent = field(default_factory=Agent)
+    ensemble: Ensemble = field(default_factory=Ensemble)
     optimizer: Optimizer = field(default_factory=Adam)
     exploration: Exploration = field(default_factory=EpsilonGreedy)
+    acting: Acting = field(default_factory=Acting)
     replay: Replay = field(default_factory=Replay)
     learner: Learner = field(default_factory=Learner)
     stop: Stop = field(default_factory=Stop)

@@ -170,7 +170,7 @@ class Session:
             next_evaluation_env_steps=self._next_evaluation_env_steps,
         )
         arrays: dict[str, Mapping[str, np.ndarray]] = {
-            "learner": {name: v.numpy() for name, v in self.train_step.named_variables().items()},
+            "learner": self.train_step.state(),
             "actor": self.actor.state(),
             "writer": self._writer.state(),
             "replay": self.replay.state(),
@@ -196,9 +196,7 @@ class Session:
 
     def _resume(self, saved: Generation) -> Counters:
         """Puts a checkpoint back, all but the replay's table; the episodes under way where the task can."""
-        learner = saved.arrays("learner")
-        for name, variable in self.train_step.named_variables().items():
-            variable.assign(learner[name])
+        self.train_step.load_state(saved.arrays("learner"))
         self.replay.load_state(saved.arrays("replay"))
         counters = saved.counters
         self.evaluator.load_best(self.run_dir.best_weights)

@@ -4,8 +4,10 @@ Gradients are summed over the replicas, *then* clipped by their global norm, *th
 of replicas never changes the algorithm.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 
@@ -32,6 +34,19 @@ class Update(NamedTuple):
     td_error: tf.Tensor  # float32[B], of each example: what priorities are made of
 
 
+def update_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> Update:
+    """What an update tells of itself."""
+    extra = loss_info.extra
+    metrics = UpdateMetrics(
+        loss=loss_info.loss,
+        mean_q=tf.reduce_mean(extra.q_value),
+        max_q=tf.reduce_max(extra.max_q_value),
+        mean_abs_td_error=tf.reduce_mean(tf.abs(extra.td_error)),
+        gradient_norm=gradient_norm,
+    )
+    return Update(metrics, extra.td_error)
+
+
 class TrainStep:
     """The agent's update: gradients, clipping, optimiser, target network, counter.
 
@@ -51,39 +66,40 @@ class TrainStep:
 
     def __call__(self, sample: Sample) -> Update:
         """One update from a batch with leading axis B (this replica's share of the global batch)."""
-        gradients, loss_info = self.gradients(sample)
+        context = tf.distribute.get_replica_context()
+        replicas = 1 if context is None else context.num_replicas_in_sync
+        gradients, loss_info = self.gradients(sample, share=1 / replicas)
+        if replicas > 1:
+            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        gradients, norm = self.clipped(gradients)
+        self.apply(gradients)
+        return update_of(loss_info, norm)
+
+    def gradients(self, sample: Sample, share: float = 1.0) -> tuple[list[tf.Tensor], tf_agent.LossInfo]:
+        """(the gradient of `share` of the batch's mean loss, per weight; the agent's `LossInfo`)."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._weights)
+            loss_info = self.agent.loss(sample.transition, weights=sample.weights, training=True)
+            loss = share * loss_info.loss
+        return tape.gradient(loss, self._weights), loss_info
+
+    def clipped(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """(gradients clipped as `agent.gradient_clip_norm` says; their global norm float32 before that)."""
         norm = tf.linalg.global_norm(gradients)
         if self._settings.gradient_clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self._settings.gradient_clip_norm, norm)
+        return gradients, norm
+
+    def apply(self, gradients: list[tf.Tensor]) -> None:
+        """Steps the optimiser, counts, and updates the target where that is due."""
         self.optimizer.apply_gradients(
             zip(gradients, self._weights, strict=True), experimental_aggregate_gradients=False
         )
         self.train_steps.assign_add(1)
         self._update_target()
-        extra = loss_info.extra
-        metrics = UpdateMetrics(
-            loss=loss_info.loss,
-            mean_q=tf.reduce_mean(extra.q_value),
-            max_q=tf.reduce_max(extra.max_q_value),
-            mean_abs_td_error=tf.reduce_mean(tf.abs(extra.td_error)),
-            gradient_norm=norm,
-        )
-        return Update(metrics, extra.td_error)
-
-    def gradients(self, sample: Sample) -> tuple[list[tf.Tensor], tf_agent.LossInfo]:
-        """(gradient per weight, summed over the replicas; the agent's `LossInfo`)."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self._weights)
-            loss_info = self.agent.loss(sample.transition, weights=sample.weights, training=True)
-            replica_loss = loss_info.loss / tf.distribute.get_strategy().num_replicas_in_sync
-        gradients = tape.gradient(replica_loss, self._weights)
-        context = tf.distribute.get_replica_context()
-        if context is not None and context.num_replicas_in_sync > 1:
-            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        return gradients, loss_info
 
     def named_variables(self) -> dict[str, tf.Variable]:
-        """Everything that an update reads and writes, by canonical name: what a checkpoint holds."""
+        """Everything that an update reads and writes, by canonical name."""
         weights = self.agent.network.named_weights()
         target = self.agent.target_network.named_weights()
         slots = named_slots(self.optimizer, weights)
@@ -93,6 +109,15 @@ class TrainStep:
             **{f"target/{name}": weight for name, weight in target.items()},
             **{f"optimizer/{name}": slot for name, slot in slots.items()},
         }
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint holds: NumPy arrays by canonical name, the same for every strategy."""
+        return {name: variable.numpy() for name, variable in self.named_variables().items()}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave, whichever strategy did."""
+        for name, variable in self.named_variables().items():
+            variable.assign(arrays[name])
 
     def _update_target(self) -> None:
         """Copies the online weights to the target every so many updates (tau < 1: moves it a part of the way)."""

@@ -2,8 +2,9 @@
 
 from tfdqn import config
 from tfdqn.networks import torsos
+from tfdqn.networks.layers import LayerFactory
 from tfdqn.networks.numpy_forward import Weights, numpy_q_function
-from tfdqn.networks.q_network import LayerFactory, QNetwork, Torso, observation_spec
+from tfdqn.networks.q_network import QNetwork, Torso, observation_spec
 from tfdqn.task_spec import TaskSpec
 
 __all__ = ["QNetwork", "Weights", "numpy_q_function", "observation_spec", "q_network"]

@@ -7,50 +7,12 @@ import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 
+from tfdqn.networks.layers import LayerFactory
 from tfdqn.task_spec import TaskSpec
 
 Observation = dict[str, tf.Tensor]
 Torso = Callable[[Observation], tf.Tensor]
-TorsoBuilder = Callable[["LayerFactory"], Torso]
-
-
-class LayerFactory:
-    """Makes named layers with seeded initial weights and remembers them in order.
-
-    Weights and biases start uniform in ±1/√fan_in, as in the code of Mnih et al. 2015 (Torch's default).
-    """
-
-    def __init__(self, seed: int):
-        self._seeds = np.random.SeedSequence(seed)
-        self.layers: list[tf.keras.layers.Layer] = []
-
-    def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Callable:
-        return self._keep(tf.keras.layers.Dense(units, activation, name=name, **self._initializers(fan_in)))
-
-    def linear(self, name: str, units: int) -> Callable:
-        """A dense layer without bias, all zero at first: θ of the linear network."""
-        return self._keep(tf.keras.layers.Dense(units, use_bias=False, kernel_initializer="zeros", name=name))
-
-    def conv(self, name: str, filters: int, size: int, stride: int, *, channels_in: int) -> Callable:
-        fan_in = channels_in * size * size
-        return self._keep(
-            tf.keras.layers.Conv2D(
-                filters, size, stride, activation="relu", name=name, **self._initializers(fan_in)
-            )
-        )
-
-    def _initializers(self, fan_in: int) -> dict:
-        bound = fan_in**-0.5
-        uniform = tf.keras.initializers.RandomUniform
-        kernel_seed, bias_seed = (int(child.generate_state(1)[0] >> 1) for child in self._seeds.spawn(2))
-        return {
-            "kernel_initializer": uniform(-bound, bound, seed=kernel_seed),
-            "bias_initializer": uniform(-bound, bound, seed=bias_seed),
-        }
-
-    def _keep(self, layer: tf.keras.layers.Layer) -> Callable:
-        self.layers.append(layer)
-        return layer
+TorsoBuilder = Callable[[LayerFactory], Torso]
 
 
 class QNetwork(network.Network):
@@ -67,7 +29,10 @@ class QNetwork(network.Network):
         super().__init__(observation_spec(task_spec), state_spec=(), name=name)
         factory = LayerFactory(seed)
         self._apply_torso = torso(factory)
-        self._ordered_layers = factory.layers
+        self._factory = factory
+        self._torso_layers = (
+            factory.layers
+        )  # an attribute, so that Keras counts their weights as the network's
 
     def call(
         self,
@@ -80,11 +45,7 @@ class QNetwork(network.Network):
 
     def named_weights(self) -> dict[str, tf.Variable]:
         """The weights by canonical name ("hidden_0/kernel"), from input to output."""
-        return {
-            f"{layer.name}/{'kernel' if weight is layer.kernel else 'bias'}": weight
-            for layer in self._ordered_layers
-            for weight in layer.weights
-        }
+        return self._factory.named_weights()
 
     def load_named_weights(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Assigns every weight. Raises KeyError for a missing name, ValueError for another shape."""

@@ -6,7 +6,8 @@ import tensorflow as tf
 from tfdqn import config
 from tfdqn.errors import ConfigError
 from tfdqn.networks import encoding, features
-from tfdqn.networks.q_network import LayerFactory, Observation, Torso
+from tfdqn.networks.layers import LayerFactory
+from tfdqn.networks.q_network import Observation, Torso
 from tfdqn.task_spec import TaskSpec
 
 
@@ -40,6 +41,7 @@ def nature_cnn(settings: config.NatureCNN, task_spec: TaskSpec, make: LayerFacto
                 f"network.kind = 'nature_cnn': images of {task_spec.id} are too small "
                 f"({task_spec.observation[key].shape}); at least 36 x 36 pixels are needed"
             )
+    flatten = make.flatten(height, width, channels)
     dense = make.dense("hidden_0", settings.dense_units, "relu", fan_in=height * width * channels)
     head = make.dense("q", task_spec.num_actions[0], fan_in=settings.dense_units)
 
@@ -47,7 +49,7 @@ def nature_cnn(settings: config.NatureCNN, task_spec: TaskSpec, make: LayerFacto
         hidden = encoding.encode_image(observation[key], task_spec.observation[key])
         for layer in convolutions:
             hidden = layer(hidden)
-        return head(dense(tf.reshape(hidden, [-1, height * width * channels])))
+        return head(dense(flatten(hidden)))
 
     return apply
 

@@ -1,0 +1,59 @@
+"""`LayerFactory`: named layers with seeded initial weights, remembered in order."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+Layer = Callable[[tf.Tensor], tf.Tensor]
+
+
+class LayerFactory:
+    """Makes the layers that a torso asks for, each whole and on one device.
+
+    Weights and biases start uniform in ±1/√fan_in, as in the code of Mnih et al. 2015 (Torch's default).
+    """
+
+    def __init__(self, seed: int):
+        self._seeds = np.random.SeedSequence(seed)
+        self.layers: list[tf.keras.layers.Layer] = []
+
+    def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
+        return self._keep(tf.keras.layers.Dense(units, activation, name=name, **self._initializers(fan_in)))
+
+    def linear(self, name: str, units: int) -> Layer:
+        """A dense layer without bias, all zero at first: θ of the linear network."""
+        return self._keep(tf.keras.layers.Dense(units, use_bias=False, kernel_initializer="zeros", name=name))
+
+    def conv(self, name: str, filters: int, size: int, stride: int, *, channels_in: int) -> Layer:
+        fan_in = channels_in * size * size
+        return self._keep(
+            tf.keras.layers.Conv2D(
+                filters, size, stride, activation="relu", name=name, **self._initializers(fan_in)
+            )
+        )
+
+    def flatten(self, height: int, width: int, channels: int) -> Layer:
+        """Images float32[B, H, W, C] → float32[B, H · W · C]."""
+        return lambda images: tf.reshape(images, [-1, height * width * channels])
+
+    def named_weights(self) -> dict[str, tf.Variable]:
+        """The weights by name ("hidden_0/kernel"), from input to output."""
+        return {
+            f"{layer.name}/{'kernel' if weight is layer.kernel else 'bias'}": weight
+            for layer in self.layers
+            for weight in layer.weights
+        }
+
+    def _initializers(self, fan_in: int) -> dict:
+        bound = fan_in**-0.5
+        uniform = tf.keras.initializers.RandomUniform
+        kernel_seed, bias_seed = (int(child.generate_state(1)[0] >> 1) for child in self._seeds.spawn(2))
+        return {
+            "kernel_initializer": uniform(-bound, bound, seed=kernel_seed),
+            "bias_initializer": uniform(-bound, bound, seed=bias_seed),
+        }
+
+    def _keep(self, layer: tf.keras.layers.Layer) -> Layer:
+        self.layers.append(layer)
+        return layer
