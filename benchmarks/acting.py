@@ -34,7 +34,7 @@ def main() -> None:
     actions = np.zeros(options.num_envs, np.int32)
     spec = alone.spec
     q_functions = {
-        "acting with TensorFlow": tensorflow_q_function(config.network, spec),
+        "acting with TensorFlow": tensorflow_q_function(config, spec),
         "acting with NumPy": numpy_q_function(config.network, spec),
     }
     works = {"task alone": (lambda: alone.step(actions), options.num_envs)}
@@ -59,7 +59,11 @@ def _actor(config: Config, q_function) -> Actor:
     VariablePublisher(board).publish(0, weights)
     codec = TransitionCodec(task.spec)
     writer = NStepWriter(codec, task.num_envs, 1, config.agent.discount, insert=lambda rows: None)
-    policy = Policy(q_function, config.exploration, task.num_envs)
+    policy = Policy(
+        lambda weights, observation, legal_actions: q_function(weights, observation),
+        config.exploration,
+        task.num_envs,
+    )
     actor = Actor(task, policy, VariableClient(board), writer, stream(0, "exploration"))
     actor.reset(0)
     return actor

@@ -6,9 +6,14 @@ from pathlib import Path
 from tests.runs import tiny
 from tfdqn.run_dir import RunDir
 from tfdqn.session import Session
+from tfdqn.team import Team
 
 
 def test_the_age_of_the_weights_can_be_logged_before_the_first_step(tmp_path: Path) -> None:
     run, config = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph")
-    with run.claim(config), closing(Session(config, run, print)) as session:
+    with (
+        run.claim(config),
+        closing(Team(config, run, None, print)) as team,
+        closing(Session(config, run, team, print)) as session,
+    ):
         assert session.actor.weights_version == 0

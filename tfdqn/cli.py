@@ -14,6 +14,8 @@ from typing import Annotated
 
 import typer
 
+from tfdqn.cluster import Cluster
+from tfdqn.config import Config
 from tfdqn.errors import PlatformError, UserError
 from tfdqn.run_dir import is_full_disk
 
@@ -60,9 +62,14 @@ def train(
     """Learn a task; on an existing run, resume it."""
     require_supported_platform()
     from tfdqn import config_file, terminal
+    from tfdqn.cluster import cluster_from
     from tfdqn.interruptions import interruptions
 
     resolved = config_file.load(config, overrides or ())
+    cluster = cluster_from()
+    if cluster is not None and not cluster.is_chief:
+        _take_part(resolved, cluster)
+        return
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
     with interruptions(_end_at_once) as interrupted, terminal.TrainingProgress() as progress:
         # Its import is most of the start: the bar is there before it, and a signal waits for it.
@@ -80,6 +87,14 @@ def train(
     if summary.status == "interrupted":
         command = ["tfdqn", "train", str(config), *(overrides or ()), "--run-dir", str(path)]
         typer.echo(f"Saved. To resume: {shlex.join(command)}")
+
+
+def _take_part(config: Config, cluster: Cluster) -> None:
+    """What a process does that `TF_CONFIG` makes another's than the chief's."""
+    from tfdqn import roles
+
+    typer.echo(f"{cluster.name}: at the service of the chief at {cluster.chief_host}")
+    roles.run(config, cluster)
 
 
 @app.command("config")

@@ -27,3 +27,7 @@ class NotFiniteError(UserError):
 
 class PlatformError(UserError):
     """A machine or a Python that TensorFlow or Reverb can't be installed on."""
+
+
+class ClusterError(UserError):
+    """A learning process that could not be started, reached, or has ended."""

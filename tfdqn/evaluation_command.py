@@ -65,7 +65,7 @@ def evaluate(
     config, run_spec = run.config(), run.task_spec()
     task_config = _changed_task(run, overrides)
     weights, origin = load_policy_weights(run, checkpoint)
-    policy = Policy(make_q_function(config.network, run_spec))
+    policy = Policy(make_q_function(config, run_spec))
     episode_seed = derived_seed(seed, "evaluate")
     with threadpool_limits(1, "blas"):
         task = make_task(task_config, num_envs=min(episodes, task_config.num_envs))

@@ -11,6 +11,7 @@ from msgspec import Struct
 from threadpoolctl import threadpool_limits
 
 from tfdqn import config_file, exporting, loops, report
+from tfdqn.cluster import cluster_from
 from tfdqn.config import Config, NatureCNN
 from tfdqn.durable import write_atomically
 from tfdqn.errors import ConfigError
@@ -21,6 +22,7 @@ from tfdqn.run_dir import RunDir, full_disk_is_one_line
 from tfdqn.saved_policy import EpisodeScores, load_best
 from tfdqn.session import Session
 from tfdqn.tasks.registry import check_task
+from tfdqn.team import Team
 from tfdqn.watch import Progress, RunWatch
 
 
@@ -76,7 +78,10 @@ def train(
         nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
     ):
         _use_threads(config)
-        with closing(Session(config, run, tell, interrupted)) as session:
+        with (
+            closing(Team(config, run, cluster_from(), tell)) as team,
+            closing(Session(config, run, team, tell, interrupted)) as session,
+        ):
             earlier = _earlier_summary(run)
             if earlier is not None and _still_holds(earlier, session):
                 return msgspec.structs.replace(earlier, status="already finished")
@@ -176,12 +181,17 @@ def _tensorboard(config: Config, run: RunDir) -> TensorBoard | None:
 def _use_threads(config: Config) -> None:
     """One thread between operations, and inside one as many as `learner.threads` says.
 
-    Operations of one update wait for one another anyway, and a second pool only costs hand-overs. In a process
-    that has used TensorFlow before, its settings stand.
+    Operations of one update wait for one another anyway, and a second pool only costs hand-overs; where several
+    devices or processes work side by side, each needs a thread. In a process that has used TensorFlow before, its
+    settings stand.
     """
-    threads = config.learner.threads or (0 if isinstance(config.network, NatureCNN) else 1)
+    learner = config.learner
+    threads = learner.threads or (0 if isinstance(config.network, NatureCNN) else 1)
+    is_alone = learner.strategy == "local" and learner.model_parallel == 1
     try:
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(
+            1 if is_alone else max(learner.logical_devices, 4)
+        )
         tf.config.threading.set_intra_op_parallelism_threads(threads)
     except RuntimeError:
         pass

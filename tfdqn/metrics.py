@@ -128,6 +128,11 @@ class TensorBoard:
                 tf.summary.scalar(name, value)
         self._writer.flush()
 
+    def histogram(self, name: str, values: np.ndarray, env_steps: int) -> None:
+        """The distribution of values [N]."""
+        with self._writer.as_default(step=env_steps):
+            tf.summary.histogram(name, values)
+
     def text(self, name: str, markdown: str) -> None:
         with self._writer.as_default(step=0):
             tf.summary.text(name, markdown)

@@ -21,7 +21,13 @@ from tfdqn.errors import RunDirError, UserError
 from tfdqn.task_spec import TaskSpec
 
 # These may change between resumptions: nothing that is learned depends on them.
-MAY_CHANGE = ("stop.", "checkpoint.", "logging.", "evaluation.final_episodes")
+# How the work is divided may, too: a checkpoint holds the same whatever strategy made it.
+MAY_CHANGE = (
+    *("stop.", "checkpoint.", "logging.", "evaluation.final_episodes", "acting."),
+    *("learner.strategy", "learner.logical_devices", "learner.model_parallel", "learner.workers"),
+    *("learner.parameter_servers", "learner.updates_per_read", "learner.max_staleness_train_steps"),
+    *("learner.averaging_period_train_steps", "learner.average_optimizer", "learner.xla", "learner.threads"),
+)
 
 _held_locks: set[int] = set()
 
@@ -55,6 +61,7 @@ class RunDir:
         self.summary_file = self.path / "summary.json"
         self.scratch = self.path / ".scratch"  # of the process that holds the claim; emptied when it begins
         self.native_log = self.path / "native.log"  # what C++ libraries print
+        self.process_logs = self.path / "processes"  # what the run's other processes print
         self.videos = self.path / "videos"
 
     @contextmanager

@@ -14,14 +14,11 @@ import numpy as np
 
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.evaluator import Evaluator
-from tfdqn.acting.policy import Policy, make_q_function
-from tfdqn.agents import DqnAgent
+from tfdqn.acting.policy import ActionValues, Policy, make_q_function
 from tfdqn.checkpoints import Checkpoints, Counters, Generation
 from tfdqn.config import Config
 from tfdqn.learning.learner import Learner
-from tfdqn.learning.synchronous import SynchronousUpdates
-from tfdqn.learning.train_step import TrainStep
-from tfdqn.networks.numpy_forward import QFunction
+from tfdqn.learning.updates import Updates
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.replay import Replay, make_replay
 from tfdqn.replay_ratio import ReplayRatio
@@ -29,10 +26,11 @@ from tfdqn.run_dir import RunDir
 from tfdqn.saved_policy import Evaluation
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.registry import make_task
+from tfdqn.team import Team
 from tfdqn.variables import VariableClient, VariablePublisher, WeightsBoard
 
 _MOST_EVALUATION_ENVS = 256
-Closeable = TypeVar("Closeable", BatchedTask, Replay)
+Closeable = TypeVar("Closeable", BatchedTask, Replay, Updates)
 
 
 class Session:
@@ -41,6 +39,7 @@ class Session:
     Args:
       config: the run's configuration.
       run_dir: already claimed.
+      team: makes the updates.
       say: shows one line to the user.
       interrupted: whether the user has asked to stop.
     """
@@ -49,10 +48,11 @@ class Session:
         self,
         config: Config,
         run_dir: RunDir,
+        team: Team,
         say: Callable[[str], None],
         interrupted: Callable[[], bool] = lambda: False,
     ):
-        self.config, self.run_dir, self._say = config, run_dir, say
+        self.config, self.run_dir, self._team, self._say = config, run_dir, team, say
         self._parts = ExitStack()
         try:
             self._build(interrupted)
@@ -66,7 +66,6 @@ class Session:
         self.task_spec = self._task.spec
         run_dir.write_task_spec(self.task_spec)
 
-        self.train_step = TrainStep(DqnAgent(config, self.task_spec), config)
         self._checkpoints = Checkpoints(run_dir.checkpoints, config.checkpoint.keep)
         saved = self._checkpoints.latest(on_damage=lambda damage: self._say(f"warning: {damage}"))
         shutil.rmtree(run_dir.scratch, ignore_errors=True)
@@ -90,21 +89,19 @@ class Session:
             config,
             lambda: interrupted() or self._evaluation_given_up,
         )
+        self._updates = self._closed_at_the_end(self._team.updates(self.task_spec, self.replay))
         counters = self._begin() if saved is None else self._resume(saved)
         self.seconds_before = counters.seconds
         self._next_evaluation_env_steps = counters.next_evaluation_env_steps
         self._env_steps = counters.env_steps
 
-        updates_per_call = config.learner.updates_per_call
-        sampler = self.replay.sampler(updates_per_call * config.learner.batch_size)
-        updates = SynchronousUpdates(self.train_step, sampler, config)
-        self.learner = Learner(self.train_step, updates, VariablePublisher(board))
+        self.learner = Learner(self._updates, VariablePublisher(board))
         self.learner.publish()
         self.actor.refresh_weights()
         self.ratio = ReplayRatio(
             self.replay.min_size,
             config.learner.env_steps_per_update,
-            updates_per_call,
+            config.learner.updates_per_call,
             transitions=counters.transitions,
             train_steps=self.learner.train_steps,
         )
@@ -116,7 +113,7 @@ class Session:
 
     def learn(self) -> None:
         """One call's updates."""
-        self.ratio.learned(self.learner.run())
+        self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
 
     def acting_is_done(self) -> bool:
         """Whether the configuration's environment steps have been taken."""
@@ -160,6 +157,7 @@ class Session:
 
     def save(self, seconds: float) -> None:
         """Writes a checkpoint; nothing else may act or learn meanwhile."""
+        self.ratio.learned(self.learner.settle())
         counters = Counters(
             env_steps=self.actor.env_steps,
             transitions=self.ratio.transitions,
@@ -170,12 +168,16 @@ class Session:
             next_evaluation_env_steps=self._next_evaluation_env_steps,
         )
         arrays: dict[str, Mapping[str, np.ndarray]] = {
-            "learner": self.train_step.state(),
+            "learner": self.learner.state(),
             "actor": self.actor.state(),
             "writer": self._writer.state(),
             "replay": self.replay.state(),
         }
         self._checkpoints.save(counters, arrays, self.replay.save)
+
+    def check(self) -> None:
+        """Raises ClusterError where a process that learns with this one has ended."""
+        self._team.check()
 
     def close(self) -> None:
         """Ends servers and environments, each even if another's end fails."""
@@ -185,8 +187,8 @@ class Session:
         self._parts.callback(part.close)
         return part
 
-    def _q_function(self) -> QFunction:
-        return make_q_function(self.config.network, self.task_spec)
+    def _q_function(self) -> ActionValues:
+        return make_q_function(self.config, self.task_spec)
 
     def _begin(self) -> Counters:
         """Starts the first episodes of a new run."""
@@ -196,7 +198,7 @@ class Session:
 
     def _resume(self, saved: Generation) -> Counters:
         """Puts a checkpoint back, all but the replay's table; the episodes under way where the task can."""
-        self.train_step.load_state(saved.arrays("learner"))
+        self._updates.load_state(saved.arrays("learner"))
         self.replay.load_state(saved.arrays("replay"))
         counters = saved.counters
         self.evaluator.load_best(self.run_dir.best_weights)

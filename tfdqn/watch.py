@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfdqn import exploration
@@ -88,6 +89,7 @@ class RunWatch:
 
     def tick(self, paused: AbstractContextManager[None]) -> None:
         """Does what is due."""
+        self._session.check()
         if self._profile is not None:
             self._profile.tick(self._session.learner.metrics is not None)
         if self._show_due.is_due():
@@ -165,6 +167,8 @@ class RunWatch:
         self._metrics.write({**counters, **named})
         if self._tensorboard is not None:
             self._tensorboard.scalars(values, env_steps)
+            if session.learner.staleness is not None:
+                self._tensorboard.histogram("learning/staleness", session.learner.staleness, env_steps)
 
     def _curves(self, env_steps: int, train_steps: int) -> dict[str, float]:
         """Every scalar that there is to draw now, by its TensorBoard name."""
@@ -185,6 +189,12 @@ class RunWatch:
         }
         if session.learner.metrics is not None:
             values |= {f"learning/{k}": v for k, v in session.learner.metrics._asdict().items()}
+        if session.learner.staleness is not None:
+            values |= {
+                "learning/staleness_train_steps": float(np.mean(session.learner.staleness)),
+                "learning/max_staleness_train_steps": float(np.max(session.learner.staleness)),
+                "learning/dropped_gradients": session.learner.dropped,
+            }
         return {name: value for name, value in values.items() if value is not None}
 
 

@@ -34,7 +34,7 @@ class Recorder:
         assert not arrays
 
 
-def q_of_step(weights: Any, observation: Observation) -> np.ndarray:
+def q_of_step(weights: Any, observation: Observation, _: np.ndarray | None) -> np.ndarray:
     """Prefers action 1 on odd steps of an episode; the weights shift both."""
     odd = observation["observation"][:, 1] % 2
     return np.stack([1 - odd, odd], axis=1).astype(np.float32) + weights["bias"]

@@ -18,7 +18,7 @@ from tfdqn.variables import VariableClient, Versioned, WeightsBoard
 
 
 def constant_policy() -> Policy:
-    return Policy(lambda weights, observation: np.zeros((len(observation["observation"]), 2), np.float32))
+    return Policy(lambda weights, observation, _: np.zeros((len(observation["observation"]), 2), np.float32))
 
 
 def play(task: FakeTask, episodes: int) -> tuple[np.ndarray, np.ndarray]:

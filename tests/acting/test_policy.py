@@ -5,7 +5,7 @@ import pytest
 
 from tests.agents.batches import observations, random_weights, vector_spec
 from tfdqn.acting.policy import Policy, make_q_function, tensorflow_q_function
-from tfdqn.config import MLP, Boltzmann, EpsilonGreedy, Exploration, NatureCNN
+from tfdqn.config import MLP, Boltzmann, Config, EpsilonGreedy, Exploration, NatureCNN
 from tfdqn.networks import numpy_q_function, q_network
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
@@ -13,7 +13,7 @@ Q = np.array([[0.0, 2.0, 1.0]] * 4000, np.float32)
 
 
 def act(settings: Exploration | None, legal: np.ndarray | None = None, env_steps: int = 0) -> np.ndarray:
-    policy = Policy(lambda weights, observation: Q, settings, len(Q))
+    policy = Policy(lambda weights, observation, legal_actions: Q, settings, len(Q))
     output = policy({}, {}, legal, ("state",), np.random.default_rng(1), env_steps)
     assert output.q_values is Q
     assert output.policy_state == ("state",)
@@ -49,7 +49,8 @@ def test_temperature_follows_its_schedule() -> None:
 def test_tensorflow_takes_up_new_weights_and_agrees_with_numpy() -> None:
     rng = np.random.default_rng(2)
     network, spec = MLP(hidden_units=(5,)), vector_spec()
-    in_numpy, in_tensorflow = numpy_q_function(network, spec), tensorflow_q_function(network, spec)
+    in_numpy = numpy_q_function(network, spec)
+    in_tensorflow = tensorflow_q_function(Config(network=network), spec)
     assert in_numpy is not None
     names = q_network(network, spec, seed=0)
     names.create_variables()
@@ -76,4 +77,5 @@ def test_convolutions_act_through_tensorflow(dtype: str) -> None:
     weights = {name: weight.numpy() for name, weight in original.named_weights().items()}
     observation = observations(spec, 2, rng)
     expected, _ = original(observation)
-    np.testing.assert_allclose(make_q_function(network, spec)(weights, observation), expected, rtol=1e-4)
+    act = make_q_function(Config(network=network), spec)
+    np.testing.assert_allclose(act(weights, observation, None), expected, rtol=1e-4)

@@ -107,7 +107,7 @@ def test_td_errors_come_back_beside_the_keys_of_their_items() -> None:
 def learner(step: TrainStep, sample: Sample, config: Config) -> tuple[Learner, WeightsBoard]:
     board = WeightsBoard()
     publisher = VariablePublisher(board)
-    return Learner(step, SynchronousUpdates(step, in_turn(sample), config), publisher), board
+    return Learner(SynchronousUpdates(step, in_turn(sample), config), publisher), board
 
 
 def with_nan_at(sample: Sample, index: int) -> Sample:
@@ -124,10 +124,10 @@ def test_a_nan_is_reported_with_its_train_step_and_never_published(update: int) 
     sample = random_sample(np.random.default_rng(3), calls=2)
     poisoned = with_nan_at(sample, (UPDATES + update) * BATCH + 2)
     learn, board = learner(made(config), poisoned, config)
-    assert learn.run() == UPDATES
+    assert learn.run(UPDATES) == UPDATES
     published = board.get()
     with pytest.raises(NotFiniteError, match=rf"loss is nan at train step {UPDATES + update + 1};") as caught:
-        learn.run()
+        learn.run(UPDATES)
     assert "\n" not in str(caught.value)
     assert board.get() is published
     assert all(np.isfinite(array).all() for array in published.weights.values())
@@ -142,7 +142,7 @@ def test_the_learner_publishes_each_calls_weights_under_their_train_step() -> No
     assert board.version() == 0
     seen = []
     for call in (1, 2, 3):
-        learn.run()
+        learn.run(UPDATES)
         assert board.version() == learn.train_steps == int(step.train_steps) == call * UPDATES
         seen.append(board.get())
         for name, weight in step.agent.network.named_weights().items():
@@ -156,8 +156,8 @@ def test_compiled_updates_do_not_change_what_was_published() -> None:
     learn.publish()
     published = board.get().weights
     copies = {name: array.copy() for name, array in published.items()}
-    learn.run()
-    learn.run()
+    learn.run(UPDATES)
+    learn.run(UPDATES)
     for name, array in copies.items():
         np.testing.assert_array_equal(published[name], array)
 
@@ -167,7 +167,7 @@ def test_a_resumed_learner_counts_on() -> None:
     step = made(config)
     step.train_steps.assign(70)
     learn, board = learner(step, random_sample(np.random.default_rng(6)), config)
-    learn.run()
+    learn.run(UPDATES)
     assert learn.train_steps == board.version() == 70 + UPDATES
 
 
@@ -177,7 +177,7 @@ def test_metrics_are_means_over_the_call_but_for_the_largest_q() -> None:
     other = tf.function(made(config), autograph=False)
     expected = [other(part(sample, i, BATCH)).metrics for i in range(UPDATES)]
     learn, _ = learner(made(config), sample, config)
-    learn.run()
+    learn.run(UPDATES)
     assert learn.metrics is not None
     for name in ("loss", "mean_q", "mean_abs_td_error", "gradient_norm"):
         mean = np.mean([getattr(metrics, name) for metrics in expected])

@@ -1,25 +1,29 @@
 """`Policy`: observation → action, for a whole batch of environments in one call.
 
-Q-values come from NumPy where the network is small and dense, else from one `tf.function`; exploration is
-drawn in NumPy either way.
+Q-values come from NumPy where the network is small and dense, else from one `tf.function`; an ensemble's are
+aggregated and exploration is drawn in NumPy either way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfdqn import config, exploration
-from tfdqn.networks import numpy_q_function, q_network
+from tfdqn.config import Config
+from tfdqn.networks import Weights, network_to_load, numpy_q_function
+from tfdqn.networks.ensemble_aggregation import aggregate_numpy
 from tfdqn.networks.numpy_forward import QFunction
 from tfdqn.task_spec import TaskSpec
 
+# (weights by canonical name, observation, legal actions bool[B, A] or none) → a value per action, float32[B, A]
+ActionValues = Callable[[Weights, dict[str, np.ndarray], np.ndarray | None], np.ndarray]
 PolicyState = tuple[np.ndarray, ...]  # what a policy remembers, arrays [B, …]; () where it remembers nothing
 
 
 class PolicyOutput(NamedTuple):
-    """Actions int32[B], Q-values float32[B, A], and the state to pass to the next call."""
+    """Actions int32[B], Q-values float32[B, A] (an ensemble's aggregate), and the state for the next call."""
 
     action: np.ndarray
     q_values: np.ndarray
@@ -37,16 +41,18 @@ def forget(policy_state: PolicyState, is_reset: np.ndarray) -> PolicyState:
 
 
 class Policy:
-    """Q-function and exploration together.
+    """Q-values and exploration together.
 
     Args:
-      q_function: (weights by canonical name, observation) → Q float32[B, A].
+      action_values: gives Q float32[B, A], as `make_q_function` does.
       settings: how to explore; None: always the best legal action.
       num_envs: B of an exploring policy, for the ladder of epsilons.
     """
 
-    def __init__(self, q_function: QFunction, settings: config.Exploration | None = None, num_envs: int = 1):
-        self._q_function = q_function
+    def __init__(
+        self, action_values: ActionValues, settings: config.Exploration | None = None, num_envs: int = 1
+    ):
+        self._action_values = action_values
         self._settings = settings
         ladder_alpha = settings.ladder_alpha if isinstance(settings, config.EpsilonGreedy) else 0.0
         self._exponents = exploration.ladder_exponents(num_envs, ladder_alpha)
@@ -70,7 +76,7 @@ class Policy:
           rng: every random draw comes from it.
           env_steps: taken so far, for the exploration schedule.
         """
-        q_values = self._q_function(weights, observation)
+        q_values = self._action_values(weights, observation, legal_actions)
         return PolicyOutput(self._choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
 
     def _choose(
@@ -88,19 +94,28 @@ class Policy:
         return exploration.epsilon_greedy(q_values, legal_actions, strength**self._exponents, rng)
 
 
-def make_q_function(network: config.Network, task_spec: TaskSpec) -> QFunction:
-    """The network as a function of weights and NumPy arrays, by the cheaper of the two ways."""
-    return numpy_q_function(network, task_spec) or tensorflow_q_function(network, task_spec)
+def make_q_function(config: Config, task_spec: TaskSpec) -> ActionValues:
+    """What `[network]` and `[ensemble]` describe, as a function of weights and NumPy arrays.
+
+    Of several units, whose weights lead with K, it gives what `ensemble.aggregation` makes of them: for "majority"
+    these are votes (`networks.ensemble_aggregation`).
+    """
+    q_function = numpy_q_function(config.network, task_spec) or tensorflow_q_function(config, task_spec)
+    if config.ensemble.size == 1:
+        return lambda weights, observation, legal_actions: q_function(weights, observation)
+    aggregation = config.ensemble.aggregation
+    return lambda weights, observation, legal_actions: aggregate_numpy(
+        q_function(weights, observation), legal_actions, aggregation
+    )
 
 
-def tensorflow_q_function(network: config.Network, task_spec: TaskSpec) -> QFunction:
+def tensorflow_q_function(config: Config, task_spec: TaskSpec) -> QFunction:
     """One traced call over a copy of the network; weights are assigned when another mapping is passed."""
-    copy = q_network(network, task_spec, seed=0, name="acting")
+    copy = network_to_load(config, task_spec, name="acting")
     signature = {
         key: tf.TensorSpec((None, *spec.shape), spec.dtype, name=key)
         for key, spec in task_spec.observation.items()
     }
-    copy.create_variables()
     call = tf.function(lambda observation: copy(observation)[0], input_signature=[signature], autograph=False)
     assigned: Mapping[str, np.ndarray] | None = None
 

@@ -63,7 +63,11 @@ class LoadedPolicy:
         return int(action) if action.ndim == 0 else action
 
     def q_values(self, observation: Any) -> np.ndarray:
-        """Q(s, ·), illegal actions included: float32[A] for one observation, [B, A] for a batch."""
+        """Q(s, ·), illegal actions included: float32[A] for one observation, [B, A] for a batch.
+
+        Of an ensemble, the mean or the minimum of its units'. Where they decide by majority, the votes: how many
+        units' best action it is, all taken for legal, and half a vote more for the winner.
+        """
         return self._run(observation, None)["q_values"]
 
     def _run(self, observation: Any, legal_actions: Any) -> dict[str, np.ndarray]:

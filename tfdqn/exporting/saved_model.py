@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,15 +30,23 @@ class Network(Protocol):
     """What is exported: `QNetwork` is one."""
 
     def __call__(self, observation: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Any]:
-        """Observation (each [B, …]) → (Q float32[B, A] or [B, D, A], network state)."""
+        """Observation (each [B, …]) → (Q float32[B, A] or [B, D, A], an ensemble's [K, B, A]; network state)."""
 
     def named_weights(self) -> dict[str, tf.Variable]: ...
 
 
-class GreedyPolicy(tf.Module):
-    """The network's weights and the function `serving_default`; nothing of TF-Agents or Keras."""
+# Q-values, legal actions bool[B, A] or none → Q-values [B, A] of which the best legal one's action is taken.
+Aggregate = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]
 
-    def __init__(self, task_spec: TaskSpec, network: Network):
+
+class GreedyPolicy(tf.Module):
+    """The network's weights and the function `serving_default`; nothing of TF-Agents or Keras.
+
+    An ensemble's served `q_values` are what `aggregate` makes of its units': the mean or the minimum of their Q, or,
+    for the majority, votes: how many units' best legal action it is, and half a vote more for the winner.
+    """
+
+    def __init__(self, task_spec: TaskSpec, network: Network, aggregate: Aggregate | None = None):
         super().__init__(name="greedy_policy")
         self.weights = network.named_weights()
         signature = input_signature(task_spec)
@@ -47,7 +55,10 @@ class GreedyPolicy(tf.Module):
         # and loading it would need its classes.
         def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             q_values, _ = network({key: inputs[key] for key in task_spec.observation})
-            return {"action": greedy(q_values, inputs.get(LEGAL_ACTIONS)), "q_values": q_values}
+            legal_actions = inputs.get(LEGAL_ACTIONS)
+            if aggregate is not None:
+                q_values = aggregate(q_values, legal_actions)
+            return {"action": greedy(q_values, legal_actions), "q_values": q_values}
 
         self.serve = tf.function(serve, input_signature=[signature], autograph=False)
 
@@ -84,15 +95,22 @@ def input_signature(task_spec: TaskSpec) -> dict[str, tf.TensorSpec]:
     return signature
 
 
-def export_policy(task_spec: TaskSpec, network: Network, directory: Path, card: Mapping[str, Any]) -> Path:
+def export_policy(
+    task_spec: TaskSpec,
+    network: Network,
+    directory: Path,
+    card: Mapping[str, Any],
+    aggregate: Aggregate | None = None,
+) -> Path:
     """Writes the next version, `directory/N`, and returns its path.
 
     `card` says where the policy comes from (checkpoint, steps, evaluation) and is kept as JSON beside the
-    task's specification, under `assets.extra`. The network's weights must not change meanwhile.
+    task's specification, under `assets.extra`. `aggregate` is an ensemble's. The network's weights must not change
+    meanwhile.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with _unfinished_export(directory) as unfinished:
-        policy = GreedyPolicy(task_spec, network)
+        policy = GreedyPolicy(task_spec, network, aggregate)
         tf.saved_model.save(policy, str(unfinished), signatures={"serving_default": policy.serve})
         extra = unfinished / EXTRA
         extra.mkdir()

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfdqn.checkpoints import below
 from tfdqn.errors import NotFiniteError
-from tfdqn.learning.synchronous import SynchronousUpdates
-from tfdqn.learning.train_step import TrainStep, UpdateMetrics
+from tfdqn.learning.train_step import UpdateMetrics
+from tfdqn.learning.updates import Updated, Updates
 from tfdqn.variables import VariablePublisher
 
 
@@ -24,29 +25,47 @@ class Learner:
     """Runs updates → checks them → publishes the weights.
 
     Args:
-      train_step: what is trained.
-      updates: makes a fixed number of updates per call.
+      updates: makes them, by whichever strategy.
       publisher: where the new weights go.
     """
 
-    def __init__(self, train_step: TrainStep, updates: SynchronousUpdates, publisher: VariablePublisher):
-        self._train_step = train_step
+    def __init__(self, updates: Updates, publisher: VariablePublisher):
         self._updates = updates
         self._publisher = publisher
-        self.train_steps = int(train_step.train_steps.numpy())
+        self.train_steps = int(updates.state()["train_steps"])
         self.metrics: LearnerMetrics | None = None
+        self.staleness: np.ndarray | None = None  # of the last call's updates, int64[N]; None: none is stale
+        self.dropped = 0  # gradients dropped for being too stale, all calls together
 
     def publish(self) -> None:
         """Publishes the weights as they are, so that actors can begin."""
-        weights = self._train_step.agent.network.named_weights()
-        self._publisher.publish(self.train_steps, {name: w.numpy() for name, w in weights.items()})
+        self._publisher.publish(self.train_steps, below("online", self._updates.state()))
 
-    def run(self) -> int:
-        """One call: K updates. Returns K. Raises NotFiniteError; the weights published stay finite."""
-        updated = self._updates()
+    def run(self, most: int) -> int:
+        """One call: updates, at most so many. Returns how many were made.
+
+        Raises NotFiniteError; the weights published stay finite.
+        """
+        return self._take(self._updates(most))
+
+    def settle(self) -> int:
+        """Waits for updates that are still under way; returns how many came of them."""
+        updated = self._updates.settle()
+        return 0 if updated is None else self._take(updated)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint holds; after `settle`."""
+        return self._updates.state()
+
+    def _take(self, updated: Updated) -> int:
         history = updated.metrics
         self._check_finite(history)
-        self.train_steps += len(history.loss)
+        made = len(history.loss)
+        self.dropped += updated.dropped
+        self.staleness = updated.staleness
+        if not made:
+            return 0
+        self.train_steps += made
         self.metrics = LearnerMetrics(
             loss=float(history.loss.mean()),
             mean_q=float(history.mean_q.mean()),
@@ -55,7 +74,7 @@ class Learner:
             gradient_norm=float(history.gradient_norm.mean()),
         )
         self._publisher.publish(self.train_steps, updated.weights)
-        return len(history.loss)
+        return made
 
     def _check_finite(self, history: UpdateMetrics) -> None:
         for name in ("loss", "gradient_norm"):

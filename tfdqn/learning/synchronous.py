@@ -1,49 +1,57 @@
-"""`SynchronousUpdates`: many updates in one call into TensorFlow, their batches fetched inside it.
+"""`SynchronousUpdates`: many updates in one call into TensorFlow, on one device or divided over replicas.
 
 A call costs 150 to 300 µs whatever it does, and an update of a small network not much more: so one call makes
 K of them. XLA then fuses the whole loop (1.5 to 2 times faster for dense networks on CPU, far slower for
-convolutions there).
+convolutions there); with several replicas it compiles each replica's gradient, and leaves the exchange to
+the strategy.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config, NatureCNN
-from tfdqn.learning.train_step import TrainStep, UpdateMetrics
+from tfdqn.learning.train_step import TrainStep, Update, UpdateMetrics
+from tfdqn.learning.update_loop import combined_metrics, split_batches, update_in_turn
+from tfdqn.learning.updates import Updated
 from tfdqn.replay.items import Sample
 
 
-class Updated(NamedTuple):
-    """What a call's updates gave."""
-
-    metrics: UpdateMetrics  # NumPy float32[K] each
-    weights: dict[str, np.ndarray]  # the online network's, by canonical name, after the last update
-    keys: np.ndarray | None  # of the items sampled, uint64[K × B]; None where there are none
-    td_errors: np.ndarray | None  # float32[K × B], beside the keys
-
-
 class SynchronousUpdates:
-    """K updates, one after another, on this process's default device.
+    """K updates, one after another.
 
     Args:
-      train_step: the update.
-      sampler: called in the graph; gives a sample with leading axis K × batch.
-      config: `learner` gives K, the batch and XLA.
+      train_step: the update; made in the scope of `strategy`.
+      sampler: called in the graph; gives a sample with leading axis K × B, B being this process's share of the
+        global batch.
+      config: `learner` gives K, the global batch and XLA.
+      strategy: MirroredStrategy and MultiWorkerMirroredStrategy divide each batch among their replicas; None:
+        the process's default device.
     """
 
-    def __init__(self, train_step: TrainStep, sampler: Callable[[], Sample], config: Config):
+    def __init__(
+        self,
+        train_step: TrainStep,
+        sampler: Callable[[], Sample],
+        config: Config,
+        strategy: tf.distribute.Strategy | None = None,
+    ):
         self._train_step = train_step
         self._sampler = sampler
+        self._strategy = strategy
+        self._local_replicas = 1 if strategy is None else len(strategy.extended.worker_devices)
         self._updates = config.learner.updates_per_call
-        self._batch_size = config.learner.batch_size
+        self._batch_size = config.learner.batch_size // num_processes(strategy)
+        is_alone = strategy is None
+        if uses_xla(config) and not is_alone:
+            train_step.compile_gradients()
         # AutoGraph would spend seconds walking TF-Agents' and Keras's code for control flow that isn't there.
-        self._many = tf.function(self._loop, jit_compile=uses_xla(config), autograph=False)
+        self._many = tf.function(self._loop, jit_compile=uses_xla(config) and is_alone, autograph=False)
         self._call = tf.function(self._fetch_and_update, autograph=False)
 
-    def __call__(self) -> Updated:
+    def __call__(self, most: int = 0) -> Updated:
         """Makes K updates."""
         history, weights, keys, td_errors = self._call()
         # Outputs of the call are plain memory here. Reading the variables afterwards would give up and retake
@@ -55,6 +63,18 @@ class SynchronousUpdates:
             None if td_errors is None else td_errors.numpy(),
         )
 
+    def settle(self) -> None:
+        """Nothing is ever under way between two calls."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        return self._train_step.state()
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._train_step.load_state(arrays)
+
+    def close(self) -> None:
+        """Nobody else takes part."""
+
     def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor | None]:
         sample = self._sampler()
         history, td_errors = self._many(sample)
@@ -65,27 +85,31 @@ class SynchronousUpdates:
         return history, named, sample.keys, tf.reshape(td_errors, [-1])
 
     def _loop(self, sample: Sample) -> tuple[tf.Tensor, tf.Tensor]:
-        """(metrics float32[K, metrics], TD errors float32[K, B])."""
-        batches = _map(lambda x: tf.reshape(x, [self._updates, self._batch_size, *x.shape[1:]]), sample)
-        history = tf.TensorArray(tf.float32, self._updates, element_shape=[len(UpdateMetrics._fields)])
-        td_errors = tf.TensorArray(tf.float32, self._updates, element_shape=[self._batch_size])
+        """(metrics float32[K, METRICS], TD errors float32[K, B])."""
+        # The loop is around `strategy.run`: inside it, optimisers can't merge the replicas' calls.
+        return update_in_turn(self._update, split_batches(sample, self._updates, self._batch_size))
 
-        def update(i: tf.Tensor, history: tf.TensorArray, td_errors: tf.TensorArray) -> tuple:
-            metrics, td_error = self._train_step(_map(lambda x: x[i], batches))
-            return i + 1, history.write(i, tf.stack(metrics)), td_errors.write(i, td_error)
+    def _update(self, batch: Sample) -> Update:
+        """One update from this process's share of a batch; its metrics are of that share."""
+        if self._strategy is None:
+            return self._train_step(batch)
+        size = self._batch_size // self._local_replicas
 
-        _, history, td_errors = tf.while_loop(
-            lambda i, *_: i < self._updates,
-            update,
-            [0, history, td_errors],
-            maximum_iterations=self._updates,
-        )
-        return history.stack(), td_errors.stack()
+        def share(context: Any) -> Sample:
+            first = context.replica_id_in_sync_group % self._local_replicas * size
+            return batch.map(lambda x: x[first : first + size])
+
+        shares = self._strategy.experimental_distribute_values_from_function(share)
+        update = self._strategy.run(self._train_step, (shares,))
+        metrics, td_errors = tf.nest.map_structure(self._strategy.experimental_local_results, update)
+        replicas = [tf.stack(each) for each in zip(*metrics, strict=True)]
+        combined = UpdateMetrics(*tf.unstack(combined_metrics(replicas)))
+        return Update(combined, tf.concat(td_errors, axis=0))
 
 
-def _map(function: Callable[[tf.Tensor], tf.Tensor], sample: Sample) -> Sample:
-    """`function` of every tensor of a sample; what it has none of stays None."""
-    return tf.nest.map_structure(lambda x: None if x is None else function(x), sample)
+def num_processes(strategy: tf.distribute.Strategy | None) -> int:
+    """Over how many processes a strategy divides a batch."""
+    return 1 if strategy is None else strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
 
 
 def uses_xla(config: Config) -> bool:

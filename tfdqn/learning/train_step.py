@@ -60,6 +60,7 @@ class TrainStep:
         self.optimizer = make_optimizer(config.optimizer)
         self.train_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="train_steps")
         self._settings = config.agent
+        self._gradients = self.gradients
         self._weights = list(agent.network.named_weights().values())
         self._target_weights = list(agent.target_network.named_weights().values())
         create_slots(self.optimizer, self._weights)
@@ -68,20 +69,30 @@ class TrainStep:
         """One update from a batch with leading axis B (this replica's share of the global batch)."""
         context = tf.distribute.get_replica_context()
         replicas = 1 if context is None else context.num_replicas_in_sync
-        gradients, loss_info = self.gradients(sample, share=1 / replicas)
+        gradients, loss_info = self._gradients(sample, 1 / replicas)
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         gradients, norm = self.clipped(gradients)
         self.apply(gradients)
         return update_of(loss_info, norm)
 
-    def gradients(self, sample: Sample, share: float = 1.0) -> tuple[list[tf.Tensor], tf_agent.LossInfo]:
-        """(the gradient of `share` of the batch's mean loss, per weight; the agent's `LossInfo`)."""
+    def gradients(
+        self, sample: Sample, share: float = 1.0, weights: list[tf.Tensor] | None = None
+    ) -> tuple[list[tf.Tensor], tf_agent.LossInfo]:
+        """(the gradient of `share` of the batch's mean loss, per weight; the agent's `LossInfo`).
+
+        `weights` are what the online network computes with, where that is not its own variables.
+        """
+        by = self._weights if weights is None else weights
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self._weights)
+            tape.watch(by)
             loss_info = self.agent.loss(sample.transition, weights=sample.weights, training=True)
             loss = share * loss_info.loss
-        return tape.gradient(loss, self._weights), loss_info
+        return tape.gradient(loss, by), loss_info
+
+    def compile_gradients(self) -> None:
+        """Has XLA compile every replica's gradient by itself, where the exchange between them can't be."""
+        self._gradients = tf.function(self.gradients, jit_compile=True, autograph=False)
 
     def clipped(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
         """(gradients clipped as `agent.gradient_clip_norm` says; their global norm float32 before that)."""

@@ -1,20 +1,57 @@
 """Q-networks: configuration and task → TF-Agents network, and the same function in NumPy for acting."""
 
+from collections.abc import Callable, Sequence
+
 from tfdqn import config
 from tfdqn.networks import torsos
+from tfdqn.networks.ensemble_layers import EnsembleLayerFactory
 from tfdqn.networks.layers import LayerFactory
 from tfdqn.networks.numpy_forward import Weights, numpy_q_function
 from tfdqn.networks.q_network import QNetwork, Torso, observation_spec
 from tfdqn.task_spec import TaskSpec
 
-__all__ = ["QNetwork", "Weights", "numpy_q_function", "observation_spec", "q_network"]
+__all__ = [
+    "QNetwork",
+    "Weights",
+    "ensemble_network",
+    "network_to_load",
+    "numpy_q_function",
+    "observation_spec",
+    "q_network",
+]
 
 
 def q_network(
     settings: config.Network, task_spec: TaskSpec, *, seed: int, name: str = "q_network"
 ) -> QNetwork:
     """The network that `[network]` describes. Raises ConfigError where the task does not fit it."""
+    return _network(settings, task_spec, lambda: LayerFactory(seed), name)
 
+
+def ensemble_network(
+    settings: config.Network, task_spec: TaskSpec, *, seeds: Sequence[int], name: str = "ensemble"
+) -> QNetwork:
+    """K = len(seeds) such networks in one: every weight and Q, float32[K, B, A], lead with K.
+
+    Unit k starts as `q_network` does with seed `seeds[k]`. Raises as that does.
+    """
+    return _network(settings, task_spec, lambda: EnsembleLayerFactory(seeds), name)
+
+
+def network_to_load(config: config.Config, task_spec: TaskSpec, name: str = "q_network") -> QNetwork:
+    """The network that a run acts with, all units of its ensemble, its variables made: to load weights into."""
+    if config.ensemble.size == 1:
+        network = q_network(config.network, task_spec, seed=0, name=name)
+    else:
+        seeds = range(config.ensemble.size)
+        network = ensemble_network(config.network, task_spec, seeds=seeds, name=name)
+    network.create_variables()
+    return network
+
+
+def _network(
+    settings: config.Network, task_spec: TaskSpec, make_factory: Callable[[], LayerFactory], name: str
+) -> QNetwork:
     def torso(make: LayerFactory) -> Torso:
         match settings:
             case config.MLP():
@@ -24,4 +61,4 @@ def q_network(
             case config.Linear():
                 return torsos.linear(settings, task_spec, make)
 
-    return QNetwork(task_spec, torso, seed, name)
+    return QNetwork(task_spec, torso, make_factory, name)

@@ -22,7 +22,10 @@ _ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def numpy_q_function(network: config.Network, task_spec: TaskSpec) -> QFunction | None:
-    """(weights by name, observation) → Q float32[B, A]; None where NumPy is no gain (convolutions)."""
+    """(weights by name, observation) → Q float32[B, A]; None where NumPy is no gain (convolutions).
+
+    Of an ensemble's weights, which lead with K, the function gives Q float32[K, B, A].
+    """
     if isinstance(network, config.MLP):
         return _mlp(network, task_spec)
     if isinstance(network, config.Linear):
@@ -38,9 +41,9 @@ def _mlp(network: config.MLP, task_spec: TaskSpec) -> QFunction:
         x = encoding.encode_numpy(observation, task_spec)
         for layer in hidden_layers:
             x = x @ weights[f"{layer}/kernel"]
-            x += weights[f"{layer}/bias"]
+            x += weights[f"{layer}/bias"][..., np.newaxis, :]
             x = activation(x)
-        return x @ weights["q/kernel"] + weights["q/bias"]
+        return x @ weights["q/kernel"] + weights["q/bias"][..., np.newaxis, :]
 
     return q_function
 

@@ -16,21 +16,27 @@ TorsoBuilder = Callable[[LayerFactory], Torso]
 
 
 class QNetwork(network.Network):
-    """Observation (a flat dict of arrays [B, …]) → (Q float32[B, A], network state ()).
+    """Observation (a flat dict of arrays [B, …]) → (Q float32[B, A], network state ()); an ensemble's leads with K.
 
     Args:
       task_spec: the task's observations and actions.
       torso: builds the function from observation to Q-values out of a `LayerFactory`.
-      seed: of the initial weights.
+      make_factory: gives a fresh factory, here and for every copy of the network.
       name: of the network.
     """
 
-    def __init__(self, task_spec: TaskSpec, torso: TorsoBuilder, seed: int, name: str = "QNetwork"):
+    def __init__(
+        self,
+        task_spec: TaskSpec,
+        torso: TorsoBuilder,
+        make_factory: Callable[[], LayerFactory],
+        name: str = "QNetwork",
+    ):
         super().__init__(observation_spec(task_spec), state_spec=(), name=name)
-        factory = LayerFactory(seed)
+        factory = make_factory()
         self._apply_torso = torso(factory)
         self._factory = factory
-        self._torso_layers = (
+        self.torso_layers = (
             factory.layers
         )  # an attribute, so that Keras counts their weights as the network's
 

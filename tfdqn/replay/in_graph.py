@@ -32,6 +32,7 @@ class InGraphReplay:
             raise ConfigError(f'replay.item = "{config.replay.item}" needs replay.backend = "reverb"')
         self.capacity = config.replay.capacity
         self.min_size = config.replay.min_size
+        self.addresses: list[str] = []  # only this process has it
         self._agent = config.agent
         self._codec = TransitionCodec(task_spec)
         self._seed = derived_seed(config.seed, "replay")

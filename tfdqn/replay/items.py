@@ -21,6 +21,10 @@ class Sample(NamedTuple):
     weights: tf.Tensor | None  # importance weights, float32[N]; None where sampling is uniform
     keys: tf.Tensor | None  # the items' keys, uint64[N], to update priorities by; None where there are none
 
+    def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Sample:
+        """`function` of every tensor; what the sample has none of stays None."""
+        return tf.nest.map_structure(lambda x: None if x is None else function(x), self)
+
 
 class Writer(Protocol):
     """The way in, for one batch of environments."""
@@ -42,6 +46,10 @@ class Replay(Protocol):
 
     capacity: int
     min_size: int
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where other processes can sample it, "host:port" each; none where only this one has it."""
 
     def writer(self, num_envs: int) -> Writer:
         """A writer for `num_envs` environments."""

@@ -62,6 +62,11 @@ class ReverbReplay:
             lambda: transitions_table(self._kind.signature, max_items, min_items), workspace
         )
 
+    @property
+    def addresses(self) -> list[str]:
+        """ "host:port" of every server."""
+        return [self._server.address]
+
     def writer(self, num_envs: int) -> Writer:
         """A writer for `num_envs` environments."""
         return self._kind.writer(self._server.client, num_envs)

@@ -1,0 +1,99 @@
+"""`Cluster`: which process is where, to and from `TF_CONFIG`, as TensorFlow and cloud platforms write it."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from tfdqn.errors import ConfigError
+
+VARIABLE = "TF_CONFIG"
+CHIEF, WORKER, PARAMETER_SERVER = "chief", "worker", "ps"
+# Jobs that clouds name and that do not learn: `tf.distribute` would reject them.
+_LEARNING_JOBS = (CHIEF, WORKER, PARAMETER_SERVER)
+
+
+class Cluster(Struct, frozen=True, kw_only=True):
+    """The learning processes' addresses, and which of them this one is."""
+
+    jobs: dict[str, tuple[str, ...]]  # job → "host:port" of each of its tasks
+    job: str
+    index: int
+
+    @property
+    def name(self) -> str:
+        """Of this process, for people: "worker 1"."""
+        return {PARAMETER_SERVER: "parameter server"}.get(self.job, self.job) + f" {self.index}"
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process acts, writes and decides; without a job of that name, the first worker does."""
+        return self.job == CHIEF or (CHIEF not in self.jobs and (self.job, self.index) == (WORKER, 0))
+
+    @property
+    def chief_host(self) -> str:
+        """Where the others reach the chief."""
+        return self.jobs[CHIEF if CHIEF in self.jobs else WORKER][0].rpartition(":")[0]
+
+    def addresses(self, job: str) -> tuple[str, ...]:
+        return self.jobs.get(job, ())
+
+    def seen_from(self, job: str, index: int) -> "Cluster":
+        """The same cluster for another of its processes."""
+        return Cluster(jobs=self.jobs, job=job, index=index)
+
+    def tf_config(self) -> str:
+        """The value of `TF_CONFIG` that says the same."""
+        jobs = {job: list(addresses) for job, addresses in self.jobs.items()}
+        return json.dumps({"cluster": jobs, "task": {"type": self.job, "index": self.index}})
+
+
+def cluster_from(environment: Mapping[str, str] = os.environ) -> Cluster | None:
+    """What `TF_CONFIG` says; None where it is not set, or names no cluster. Raises ConfigError."""
+    text = environment.get(VARIABLE, "").strip()
+    if not text:
+        return None
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise _unusable(f"it is not JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise _unusable("it is not a JSON object")
+    if not content.get("cluster"):
+        return None
+    jobs = _jobs(content["cluster"])
+    task = content.get("task")
+    if not isinstance(task, dict):
+        raise _unusable('"task" must say which process this is: {"type": "worker", "index": 0}')
+    job, index = task.get("type"), task.get("index", 0)
+    if job not in jobs:
+        raise _unusable(f"task.type = {job!r} is none of the cluster's jobs that learn: {', '.join(jobs)}")
+    if not str(index).isdecimal() or int(index) >= len(jobs[job]):
+        raise _unusable(f"task.index = {index!r}: {job} has {len(jobs[job])} tasks, counted from 0")
+    return Cluster(jobs=jobs, job=job, index=int(index))
+
+
+def _jobs(cluster: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(cluster, dict):
+        raise _unusable('"cluster" must map each job to its addresses')
+    jobs: dict[str, tuple[str, ...]] = {}
+    for job in _LEARNING_JOBS:
+        addresses = cluster.get(job) or []
+        if not isinstance(addresses, list) or not all(_is_address(each) for each in addresses):
+            raise _unusable(f'cluster.{job} must be a list of "host:port", not {addresses!r}')
+        if addresses:
+            jobs[job] = tuple(addresses)
+    if not jobs:
+        raise _unusable(f"the cluster has none of {', '.join(_LEARNING_JOBS)}")
+    return jobs
+
+
+def _is_address(value: object) -> bool:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 65536
+
+
+def _unusable(why: str) -> ConfigError:
+    return ConfigError(f"environment variable {VARIABLE}: {why}")

@@ -1,0 +1,173 @@
+"""`AsynchronousUpdates`: workers read the shared weights, sample, and push gradients, none waiting for another.
+
+A worker's unit of work (a closure, in `tf.distribute`'s word) is: read everything once, take N gradients at N
+batches, push them together. Each gradient is one update. What it costs in the mathematics is staleness: the
+updates that others applied between a gradient's reading and its applying, and its own N - 1 before it.
+"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.agents import DqnAgent
+from tfdqn.config import Config
+from tfdqn.learning.flat import FlatLayout, flat_tensor
+from tfdqn.learning.shared_parameters import SharedParameters
+from tfdqn.learning.synchronous import uses_xla
+from tfdqn.learning.train_step import TrainStep, UpdateMetrics, update_of
+from tfdqn.learning.update_loop import METRICS, split_batches
+from tfdqn.learning.updates import Updated
+from tfdqn.networks.substitution import computing_with
+from tfdqn.replay.items import Sample
+from tfdqn.task_spec import TaskSpec
+
+_CLOSURES_PER_WORKER = 2  # one under way and one waiting, so that no worker ever does
+
+
+class AsynchronousUpdates:
+    """Updates by ParameterServerStrategy.
+
+    Args:
+      config: `learner.updates_per_read` is N.
+      task_spec: the task's observations and actions.
+      strategy: whose cluster it is; each vector is cut by its partitioner.
+      make_dataset: called on every worker; elements are samples with leading axis N × batch.
+      workers: how many there are.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        task_spec: TaskSpec,
+        strategy: tf.distribute.ParameterServerStrategy,
+        make_dataset: Callable[[], tf.data.Dataset],
+        workers: int,
+    ):
+        self._updates_per_call = config.learner.updates_per_call
+        self._updates_per_read = config.learner.updates_per_read
+        self._batch_size = config.learner.batch_size
+        # It gives the loss and names the weights; its own variables are only where those begin.
+        self._pattern = TrainStep(DqnAgent(config, task_spec), config)
+        self._layout = FlatLayout(self._pattern.agent.network.named_weights())
+        self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+        with strategy.scope():
+            self._parameters = SharedParameters(self._layout, config)
+        self._parameters.load_state(self._pattern.state())
+        self._samples = iter(self._coordinator.create_per_worker_dataset(make_dataset))
+        self._gradients = tf.function(self._take_gradients, jit_compile=uses_xla(config), autograph=False)
+        self._closure = tf.function(self._read_and_update, autograph=False)
+        most_under_way = _CLOSURES_PER_WORKER * workers
+        self._free = most_under_way
+        self._under_way: set[Future[np.ndarray]] = set()
+        self._threads = ThreadPoolExecutor(most_under_way, "closure")
+
+    def __call__(self, most: int) -> Updated:
+        """Keeps every worker busy until enough closures have ended for `learner.updates_per_call` updates.
+
+        No more are begun than give `most` updates.
+        """
+        ended: list[np.ndarray] = []
+        wanted = -(-self._updates_per_call // self._updates_per_read)
+        while len(ended) < wanted:
+            while self._free and (len(self._under_way) + len(ended) + 1) * self._updates_per_read <= most:
+                self._begin()
+            if not self._under_way:
+                break
+            ended += self._wait()
+        return self._updated(ended)
+
+    def settle(self) -> Updated | None:
+        """Waits for the closures that are under way."""
+        ended: list[np.ndarray] = []
+        while self._under_way:
+            ended += self._wait()
+        return self._updated(ended) if ended else None
+
+    def state(self) -> dict[str, np.ndarray]:
+        return self._parameters.state()
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._parameters.load_state(arrays)
+
+    def close(self) -> None:
+        """Ends what is under way; the processes of the cluster are ended by whoever began them."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self) -> None:
+        self._free -= 1
+        # A thread for each that is under way: whichever ends first is taken first, so that a slow worker holds
+        # up nobody.
+        self._under_way.add(self._threads.submit(self._run_closure))
+
+    def _run_closure(self) -> np.ndarray:
+        return self._coordinator.fetch(self._coordinator.schedule(self._closure, args=(self._samples,)))
+
+    def _wait(self) -> list[np.ndarray]:
+        ended, self._under_way = wait(self._under_way, return_when=FIRST_COMPLETED)
+        self._free += len(ended)
+        return [future.result() for future in ended]
+
+    def _updated(self, ended: list[np.ndarray]) -> Updated:
+        """What closures gave, each float64[N, metrics + 2] as `_read_and_update` packs it."""
+        rows = np.concatenate(ended) if ended else np.zeros((0, METRICS + 2))
+        applied = rows[rows[:, -1] == 1]
+        metrics = UpdateMetrics(*applied[:, :METRICS].T.astype(np.float32))
+        return Updated(
+            metrics,
+            self._parameters.weights(),
+            staleness=applied[:, METRICS].astype(np.int64),
+            dropped=len(rows) - len(applied),
+        )
+
+    def _read_and_update(self, samples: Any) -> tf.Tensor:
+        """A closure: float64[N, metrics + 2], each update's metrics, staleness, and whether it was applied.
+
+        One tensor, because every one that is fetched from a worker is a call.
+        """
+        sample = next(samples)
+        read = self._parameters.read()
+        gradients, history = self._gradients(read.weights, read.target_weights, sample)
+        place = self._parameters.apply(gradients, read.version)
+        order = tf.range(self._updates_per_read, dtype=tf.int64)
+        return tf.concat(
+            [
+                tf.cast(history, tf.float64),
+                tf.cast(place.staleness + order, tf.float64)[:, tf.newaxis],
+                tf.cast(order < place.accepted, tf.float64)[:, tf.newaxis],
+            ],
+            axis=1,
+        )
+
+    def _take_gradients(
+        self, weights: tf.Tensor, target_weights: tf.Tensor, sample: Sample
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """(clipped gradients float32[N, P] at weights float32[P], metrics float32[N, metrics])."""
+        count = self._updates_per_read
+        batches = split_batches(sample, count, self._batch_size)
+        gradients = tf.TensorArray(tf.float32, count, element_shape=[self._layout.size])
+        history = tf.TensorArray(tf.float32, count, element_shape=[METRICS])
+
+        def one(i: tf.Tensor, gradients: tf.TensorArray, history: tf.TensorArray) -> tuple:
+            gradient, metrics = self._gradient(weights, target_weights, batches.map(lambda x: x[i]))
+            return i + 1, gradients.write(i, gradient), history.write(i, metrics)
+
+        _, gradients, history = tf.while_loop(
+            lambda i, *_: i < count, one, [0, gradients, history], maximum_iterations=count
+        )
+        return gradients.stack(), history.stack()
+
+    def _gradient(
+        self, weights: tf.Tensor, target_weights: tf.Tensor, batch: Sample
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        agent, named = self._pattern.agent, self._layout.named_tensors
+        online = named(weights)
+        with (
+            computing_with(agent.network, online),
+            computing_with(agent.target_network, named(target_weights)),
+        ):
+            gradients, loss_info = self._pattern.gradients(batch, weights=list(online.values()))
+        gradients, norm = self._pattern.clipped(gradients)
+        return flat_tensor(gradients), tf.stack(update_of(loss_info, norm).metrics)

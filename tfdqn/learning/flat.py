@@ -1,0 +1,44 @@
+"""`FlatLayout`: many named arrays as one vector and back, so that reading them over a network is one call."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+
+class FlatLayout:
+    """The order, shapes and sizes of named float32 arrays in one vector.
+
+    Args:
+      like: variables or arrays by name.
+    """
+
+    def __init__(self, like: Mapping[str, tf.Variable]):
+        self._shapes = {name: tuple(each.shape) for name, each in like.items()}
+        self._sizes = [int(np.prod(shape, dtype=np.int64)) for shape in self._shapes.values()]
+        self.names = tuple(self._shapes)
+        self.size = sum(self._sizes)
+
+    def flat(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Arrays by name → float32[size]."""
+        return np.concatenate([np.ravel(arrays[name]) for name in self._shapes])
+
+    def named(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+        """float32[size] → arrays by name."""
+        parts = np.split(flat, np.cumsum(self._sizes)[:-1])
+        return {
+            name: part.reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
+        }
+
+    def named_tensors(self, flat: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`named` in the graph."""
+        parts = tf.split(flat, self._sizes)
+        return {
+            name: tf.reshape(part, shape)
+            for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
+        }
+
+
+def flat_tensor(tensors: list[tf.Tensor]) -> tf.Tensor:
+    """Tensors in the layout's order → one vector."""
+    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)

@@ -1,0 +1,108 @@
+"""`learner.strategy`: from its name to `tf.distribute`'s strategy, and to the updates that it drives."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tfdqn.agents import DqnAgent
+from tfdqn.cluster import PARAMETER_SERVER, WORKER, Cluster
+from tfdqn.config import Config
+from tfdqn.errors import ConfigError
+from tfdqn.learning.asynchronous import AsynchronousUpdates
+from tfdqn.learning.averaging import AveragingUpdates
+from tfdqn.learning.synchronous import SynchronousUpdates, num_processes
+from tfdqn.learning.train_step import TrainStep
+from tfdqn.learning.updates import Updates
+from tfdqn.replay.items import Sample
+from tfdqn.task_spec import TaskSpec
+
+Sampler = Callable[[], Sample]
+
+
+def make_strategy(
+    config: Config, cluster: Cluster | None, devices: Sequence[str]
+) -> tf.distribute.Strategy | None:
+    """What `learner.strategy` divides the updates with; waits for the cluster's other processes.
+
+    None where TensorFlow's own has no part in it: one process that trains alone, or averages its own units.
+    """
+    name = config.learner.strategy
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy(list(devices))
+    if name == "parameter_server":
+        assert cluster is not None
+        return parameter_server(cluster)
+    if name in ("multi_worker", "averaging") and cluster is not None:
+        return multi_worker(cluster)
+    return None
+
+
+def parameter_server(cluster: Cluster) -> tf.distribute.ParameterServerStrategy:
+    """Connects to the parameter servers and workers; every variable is cut into a shard a server."""
+    servers = len(cluster.addresses(PARAMETER_SERVER))
+    partitioner = (
+        tf.distribute.experimental.partitioners.FixedShardsPartitioner(servers) if servers > 1 else None
+    )
+    return tf.distribute.ParameterServerStrategy(_resolver(cluster), variable_partitioner=partitioner)
+
+
+def multi_worker(cluster: Cluster) -> tf.distribute.MultiWorkerMirroredStrategy:
+    """Connects to the other workers; before anything else uses TensorFlow."""
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_resolver(cluster))
+
+
+def make_updates(
+    config: Config,
+    task_spec: TaskSpec,
+    strategy: tf.distribute.Strategy | None,
+    cluster: Cluster | None,
+    devices: Sequence[str],
+    sampler: Callable[[int], Sampler],
+    make_dataset: Callable[[int], tf.data.Dataset],
+) -> Updates:
+    """This process's part in the updates.
+
+    Args:
+      strategy: as `make_strategy` gave it.
+      devices: of this process.
+      sampler: number of transitions → a function to call in this process's graph.
+      make_dataset: number of transitions → a dataset of such samples, made on an asynchronous worker.
+
+    Raises ConfigError where the batch can't be divided evenly.
+    """
+    settings = config.learner
+
+    def train_step() -> TrainStep:
+        return TrainStep(DqnAgent(config, task_spec), config)
+
+    if isinstance(strategy, tf.distribute.ParameterServerStrategy):
+        assert cluster is not None
+        size = settings.updates_per_read * settings.batch_size
+        workers = len(cluster.addresses(WORKER))
+        return AsynchronousUpdates(config, task_spec, strategy, lambda: make_dataset(size), workers)
+    if settings.strategy == "averaging":
+        local = sampler(_share(config, num_processes(strategy), len(devices)))
+        return AveragingUpdates(train_step, devices, local, config, strategy)
+    if strategy is None:
+        return SynchronousUpdates(train_step(), sampler(_share(config, 1, 1)), config)
+    replicas = len(strategy.extended.worker_devices)
+    with strategy.scope():
+        mirrored = train_step()
+    share = sampler(_share(config, num_processes(strategy), replicas))
+    return SynchronousUpdates(mirrored, share, config, strategy)
+
+
+def _share(config: Config, processes: int, devices: int) -> int:
+    """Transitions that one process samples for one call."""
+    batch_size, parts = config.learner.batch_size, processes * devices
+    if batch_size % parts:
+        by = f"{processes} processes with {devices} devices" if processes > 1 else f"{devices} devices"
+        raise ConfigError(f"learner.batch_size = {batch_size} can't be divided evenly by {by}")
+    return config.learner.updates_per_call * batch_size // processes
+
+
+def _resolver(cluster: Cluster) -> tf.distribute.cluster_resolver.ClusterResolver:
+    jobs = {job: list(addresses) for job, addresses in cluster.jobs.items()}
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(jobs), task_type=cluster.job, task_id=cluster.index, rpc_layer="grpc"
+    )

@@ -1,0 +1,116 @@
+"""`LocalCluster`: a run's other learning processes, started on this host and ended with this process.
+
+Each is the same command with another `TF_CONFIG`, as it would be on another host.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tfdqn.cluster import CHIEF, VARIABLE, WORKER, Cluster
+from tfdqn.errors import ClusterError
+
+HOST = "127.0.0.1"
+_GRACE_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1
+
+
+class LocalCluster:
+    """The processes of every task but the chief's.
+
+    Args:
+      tasks: job → how many; the chief is this process, as job "chief", or as worker 0 where `chief_is_worker`.
+      command: what each process runs.
+      logs: a folder for what they print, one file each.
+      chief_is_worker: where a strategy knows no chief apart.
+    """
+
+    def __init__(
+        self, tasks: Mapping[str, int], command: Sequence[str], logs: Path, *, chief_is_worker: bool = False
+    ):
+        counts = dict(tasks) if chief_is_worker else {CHIEF: 1, **tasks}
+        jobs = {job: tuple(_free_addresses(count)) for job, count in counts.items()}
+        self.cluster = Cluster(jobs=jobs, job=WORKER if chief_is_worker else CHIEF, index=0)
+        self._processes: dict[str, tuple[subprocess.Popen, Path]] = {}
+        logs.mkdir(parents=True, exist_ok=True)
+        try:
+            for job, addresses in jobs.items():
+                for index in range(len(addresses)):
+                    if (job, index) != (self.cluster.job, self.cluster.index):
+                        self._start(self.cluster.seen_from(job, index), command, logs)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process ids by name ("worker 1")."""
+        return {name: process.pid for name, (process, _) in self._processes.items()}
+
+    def check(self) -> None:
+        """Raises ClusterError where a process has ended."""
+        for name, (process, log) in self._processes.items():
+            status = process.poll()
+            if status is not None:
+                raise ClusterError(f"{name} has ended with status {status}: {_last_line(log)} ({log})")
+
+    def close(self) -> None:
+        """Ends every process: asked first, then killed."""
+        processes = [process for process, _ in self._processes.values()]
+        for process in processes:
+            process.terminate()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for process in processes:
+            try:
+                process.wait(max(deadline - time.monotonic(), 0.0))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _start(self, task: Cluster, command: Sequence[str], logs: Path) -> None:
+        log = logs / f"{task.job}-{task.index}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, VARIABLE: task.tf_config()},
+                start_new_session=True,  # Ctrl-C is for the chief, which ends the others in order
+                preexec_fn=_dies_with(os.getpid()),
+            )
+        self._processes[task.name] = (process, log)
+
+
+def _free_addresses(count: int) -> list[str]:
+    """Ports that are free now; all are held until the last is found, so that they differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [f"{HOST}:{each.getsockname()[1]}" for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _dies_with(parent: int) -> Callable[[], None]:
+    """For the child: the kernel ends it when its parent is gone, however that ended."""
+    prctl = ctypes.CDLL(None).prctl
+
+    def before_it_runs() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return before_it_runs
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it printed nothing"

@@ -1,0 +1,24 @@
+"""A parameter server, or an asynchronous worker: it serves its device to the chief, which says what runs there."""
+
+import tensorflow as tf
+
+from tfdqn.cluster import WORKER, Cluster
+
+_THREADS_BETWEEN_OPERATIONS = 4  # several calls are served at once
+
+
+def run(cluster: Cluster) -> None:
+    """Serves until the process is ended."""
+    if cluster.job == WORKER:
+        import reverb  # noqa: F401  (registers the operations that sample; without them a closure is refused)
+    settings = tf.compat.v1.ConfigProto(
+        inter_op_parallelism_threads=_THREADS_BETWEEN_OPERATIONS, intra_op_parallelism_threads=1
+    )
+    server = tf.distribute.Server(
+        tf.train.ClusterSpec({job: list(addresses) for job, addresses in cluster.jobs.items()}),
+        job_name=cluster.job,
+        task_index=cluster.index,
+        protocol="grpc",
+        config=settings,
+    )
+    server.join()

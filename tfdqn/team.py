@@ -1,0 +1,100 @@
+"""`Team`: the devices and processes that a run's updates are divided among, as its chief sees them."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from tfdqn.cluster import PARAMETER_SERVER, WORKER, Cluster
+from tfdqn.config import Config
+from tfdqn.learning.devices import learning_devices
+from tfdqn.learning.led import Broadcast, Led
+from tfdqn.learning.strategies import make_strategy, make_updates
+from tfdqn.learning.updates import Updates
+from tfdqn.local_cluster import LocalCluster
+from tfdqn.replay import Replay
+from tfdqn.replay.remote import sample_dataset
+from tfdqn.roles.follower import Welcome
+from tfdqn.run_dir import RunDir
+from tfdqn.task_spec import TaskSpec
+
+
+class Team:
+    """Made before anything else uses TensorFlow: devices and collectives are fixed at its start.
+
+    Args:
+      config: `learner` says how updates are divided.
+      run_dir: already claimed; its configuration is what processes on this host are started with.
+      cluster: as `TF_CONFIG` names it; None: what the configuration asks for is started on this host.
+      say: shows one line to the user.
+    """
+
+    def __init__(self, config: Config, run_dir: RunDir, cluster: Cluster | None, say: Callable[[str], None]):
+        self._config = config
+        self._devices = learning_devices(config)
+        self._processes = None if cluster is not None else _started(config, run_dir)
+        self._cluster = cluster if self._processes is None else self._processes.cluster
+        if self._processes is not None:
+            say(f"started {', '.join(self._processes.pids)}; their logs are in {run_dir.process_logs}")
+        elif self._cluster is not None:
+            say(f"waiting for {_others(self._cluster)}")
+        self._strategy = make_strategy(config, self._cluster, self._devices)
+
+    def updates(self, task_spec: TaskSpec, replay: Replay) -> Updates:
+        """The chief's part in the updates, which the others follow."""
+        host = None if self._cluster is None else self._cluster.chief_host
+        addresses = [_seen_from_others(each, host) for each in replay.addresses]
+        broadcast = Broadcast(self._strategy) if self._has_followers else None
+        if broadcast is not None:
+            broadcast.content(msgspec.json.encode(Welcome(task_spec, addresses)))
+        updates = make_updates(
+            self._config,
+            task_spec,
+            self._strategy,
+            self._cluster,
+            self._devices,
+            sampler=replay.sampler,
+            make_dataset=lambda size: sample_dataset(addresses, self._config, task_spec, size),
+        )
+        return updates if broadcast is None else Led(updates, broadcast)
+
+    def check(self) -> None:
+        """Raises ClusterError where a process of the team on this host has ended."""
+        if self._processes is not None:
+            self._processes.check()
+
+    def close(self) -> None:
+        """Ends the processes that were started on this host."""
+        if self._processes is not None:
+            self._processes.close()
+
+    @property
+    def _has_followers(self) -> bool:
+        return self._cluster is not None and self._config.learner.strategy in ("multi_worker", "averaging")
+
+
+def _started(config: Config, run_dir: RunDir) -> LocalCluster | None:
+    """The processes that the strategy needs besides this one; None where it needs none."""
+    settings = config.learner
+    command = [sys.executable, "-m", "tfdqn", "train", str(Path(run_dir.config_file).resolve())]
+    if settings.strategy == "parameter_server":
+        tasks = {WORKER: settings.workers, PARAMETER_SERVER: settings.parameter_servers}
+        return LocalCluster(tasks, command, run_dir.process_logs)
+    if settings.strategy in ("multi_worker", "averaging") and settings.workers > 1:
+        return LocalCluster({WORKER: settings.workers}, command, run_dir.process_logs, chief_is_worker=True)
+    return None
+
+
+def _others(cluster: Cluster) -> str:
+    return ", ".join(
+        f"{job} {index} at {address}"
+        for job, addresses in cluster.jobs.items()
+        for index, address in enumerate(addresses)
+        if (job, index) != (cluster.job, cluster.index)
+    )
+
+
+def _seen_from_others(address: str, host: str | None) -> str:
+    """A replay server's address for other processes: it listens on every interface of the chief's host."""
+    return address if host is None else f"{host}:{address.rpartition(':')[2]}"
