@@ -80,6 +80,7 @@ def train(
         _use_threads(config)
         with (
             closing(Team(config, run, cluster_from(), tell)) as team,
+            team.losses_are_one_line(),
             closing(Session(config, run, team, tell, interrupted)) as session,
         ):
             earlier = _earlier_summary(run)

@@ -57,7 +57,8 @@ class LocalCluster:
         for name, (process, log) in self._processes.items():
             status = process.poll()
             if status is not None:
-                raise ClusterError(f"{name} has ended with status {status}: {_last_line(log)} ({log})")
+                how = f"was killed by signal {-status}" if status < 0 else f"has ended with status {status}"
+                raise ClusterError(f"{name} {how}; see {log}; the last checkpoint is intact")
 
     def close(self) -> None:
         """Ends every process: asked first, then killed."""
@@ -109,8 +110,3 @@ def _dies_with(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return before_it_runs
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it printed nothing"

@@ -1,16 +1,21 @@
 """`Team`: the devices and processes that a run's updates are divided among, as its chief sees them."""
 
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import tensorflow as tf
+from tensorflow.python.distribute.coordinator.cluster_coordinator import ClosureInputError
 
-from tfdqn.cluster import PARAMETER_SERVER, WORKER, Cluster
+from tfdqn.cluster import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
 from tfdqn.config import Config
+from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.led import Broadcast, Led
-from tfdqn.learning.strategies import make_strategy, make_updates
+from tfdqn.learning.strategies import dismiss, make_strategy, make_updates
 from tfdqn.learning.updates import Updates
 from tfdqn.local_cluster import LocalCluster
 from tfdqn.replay import Replay
@@ -18,6 +23,8 @@ from tfdqn.replay.remote import sample_dataset
 from tfdqn.roles.follower import Welcome
 from tfdqn.run_dir import RunDir
 from tfdqn.task_spec import TaskSpec
+
+_SECONDS_TO_BE_SEEN_DEAD = 0.5  # a connection breaks before the system has told of the process's end
 
 
 class Team:
@@ -31,6 +38,7 @@ class Team:
     """
 
     def __init__(self, config: Config, run_dir: RunDir, cluster: Cluster | None, say: Callable[[str], None]):
+        cluster = _checked(config, cluster)
         self._config = config
         self._devices = learning_devices(config)
         self._processes = None if cluster is not None else _started(config, run_dir)
@@ -59,15 +67,30 @@ class Team:
         )
         return updates if broadcast is None else Led(updates, broadcast)
 
+    @contextmanager
+    def losses_are_one_line(self) -> Iterator[None]:
+        """Raises ClusterError for what TensorFlow says in many when a process of the cluster has gone."""
+        try:
+            yield
+        except (tf.errors.OpError, ClosureInputError) as error:
+            if self._cluster is None:
+                raise
+            time.sleep(_SECONDS_TO_BE_SEEN_DEAD)
+            self.check()
+            raise ClusterError(f"the cluster has lost a process: {str(error).splitlines()[0]}") from error
+
     def check(self) -> None:
         """Raises ClusterError where a process of the team on this host has ended."""
         if self._processes is not None:
             self._processes.check()
 
     def close(self) -> None:
-        """Ends the processes that were started on this host."""
+        """Ends the processes that were started for the run; those of `TF_CONFIG` learn that it is over."""
         if self._processes is not None:
             self._processes.close()
+        elif isinstance(self._strategy, tf.distribute.ParameterServerStrategy):
+            assert self._cluster is not None
+            dismiss(self._cluster)
 
     @property
     def _has_followers(self) -> bool:
@@ -84,6 +107,29 @@ def _started(config: Config, run_dir: RunDir) -> LocalCluster | None:
     if settings.strategy in ("multi_worker", "averaging") and settings.workers > 1:
         return LocalCluster({WORKER: settings.workers}, command, run_dir.process_logs, chief_is_worker=True)
     return None
+
+
+def _checked(config: Config, cluster: Cluster | None) -> Cluster | None:
+    """The cluster, or None where it is this process alone. Raises ConfigError where the strategy can't use it."""
+    if cluster is None or sum(len(addresses) for addresses in cluster.jobs.values()) == 1:
+        return None
+    strategy = config.learner.strategy
+    named = f"{VARIABLE} names {', '.join(f'{len(each)} {job}' for job, each in cluster.jobs.items())}"
+    if strategy in ("local", "mirrored"):
+        raise ConfigError(
+            f'learner.strategy = "{strategy}" trains in one process, and {named}: choose multi_worker, '
+            f"parameter_server or averaging, or unset {VARIABLE}"
+        )
+    if strategy == "parameter_server":
+        missing = [job for job in (CHIEF, WORKER, PARAMETER_SERVER) if job not in cluster.jobs]
+        if missing:
+            raise ConfigError(
+                f'learner.strategy = "parameter_server" needs a chief, a worker and a ps; {named}: '
+                f"{' and '.join(missing)} is missing"
+            )
+    elif PARAMETER_SERVER in cluster.jobs:
+        raise ConfigError(f'learner.strategy = "{strategy}" has no use for a ps; {named}')
+    return cluster
 
 
 def _others(cluster: Cluster) -> str:

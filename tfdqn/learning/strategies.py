@@ -1,10 +1,11 @@
 """`learner.strategy`: from its name to `tf.distribute`'s strategy, and to the updates that it drives."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import tensorflow as tf
 
-from tfdqn.agents import DqnAgent
+from tfdqn.agents import make_agent
 from tfdqn.cluster import PARAMETER_SERVER, WORKER, Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
@@ -46,6 +47,15 @@ def parameter_server(cluster: Cluster) -> tf.distribute.ParameterServerStrategy:
     return tf.distribute.ParameterServerStrategy(_resolver(cluster), variable_partitioner=partitioner)
 
 
+def dismiss(cluster: Cluster) -> None:
+    """Ends the processes that serve a parameter-server strategy, each with status 0: the run is over."""
+    for job in (WORKER, PARAMETER_SERVER):
+        for index in range(len(cluster.addresses(job))):
+            # Its connection breaks before it could answer. One that is gone already is as good.
+            with tf.device(f"/job:{job}/task:{index}/device:CPU:0"), suppress(tf.errors.OpError):
+                tf.raw_ops.Abort(exit_without_error=True)
+
+
 def multi_worker(cluster: Cluster) -> tf.distribute.MultiWorkerMirroredStrategy:
     """Connects to the other workers; before anything else uses TensorFlow."""
     return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_resolver(cluster))
@@ -73,7 +83,7 @@ def make_updates(
     settings = config.learner
 
     def train_step() -> TrainStep:
-        return TrainStep(DqnAgent(config, task_spec), config)
+        return TrainStep(make_agent(config, task_spec), config)
 
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         assert cluster is not None

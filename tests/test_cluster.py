@@ -1,0 +1,78 @@
+"""`TF_CONFIG` in and out; what can't be used ends with one line."""
+
+import json
+
+import pytest
+
+from tfdqn.cluster import Cluster, cluster_from
+from tfdqn.errors import ConfigError
+
+JOBS = {"chief": ["a:1"], "worker": ["b:2", "c:3"], "ps": ["d:4"]}
+
+
+def read(cluster: object, task: object) -> Cluster | None:
+    return cluster_from({"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})})
+
+
+def test_without_the_variable_or_a_cluster_there_is_none() -> None:
+    assert cluster_from({}) is None
+    assert cluster_from({"TF_CONFIG": " "}) is None
+    assert read({}, {"type": "worker", "index": 0}) is None
+
+
+def test_a_cluster_is_read_and_written_again() -> None:
+    cluster = read(JOBS, {"type": "worker", "index": 1})
+    assert cluster is not None
+    assert (cluster.name, cluster.chief_host) == ("worker 1", "a")
+    assert cluster.addresses("worker") == ("b:2", "c:3")
+    assert cluster.addresses("evaluator") == ()
+    assert cluster_from({"TF_CONFIG": cluster.tf_config()}) == cluster
+    assert cluster.seen_from("ps", 0).name == "parameter server 0"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "job", "index", "is_chief"),
+    [
+        (JOBS, "chief", 0, True),
+        (JOBS, "worker", 0, False),
+        ({"worker": ["a:1", "b:2"]}, "worker", 0, True),
+        ({"worker": ["a:1", "b:2"]}, "worker", 1, False),
+    ],
+)
+def test_without_a_chief_the_first_worker_is_it(jobs: dict, job: str, index: int, is_chief: bool) -> None:
+    cluster = read(jobs, {"type": job, "index": index})
+    assert cluster is not None
+    assert cluster.is_chief == is_chief
+
+
+def test_jobs_that_do_not_learn_are_left_out() -> None:
+    cluster = read({**JOBS, "evaluator": ["e:5"], "actor": ["f:6"]}, {"type": "chief", "index": 0})
+    assert cluster is not None
+    assert set(cluster.jobs) == {"chief", "worker", "ps"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "it is not JSON"),
+        ("[]", "it is not a JSON object"),
+        ('{"cluster": [1]}', '"cluster" must map each job to its addresses'),
+        ('{"cluster": {"evaluator": ["a:1"]}}', "the cluster has none of chief, worker, ps"),
+        ('{"cluster": {"worker": ["a"]}}', "cluster.worker must be a list of \"host:port\", not ['a']"),
+        ('{"cluster": {"worker": ["a:70000"]}}', "cluster.worker must be a list"),
+        ('{"cluster": {"worker": ["a:1"]}}', '"task" must say which process this is'),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "evaluator"}}',
+            "task.type = 'evaluator' is none of the cluster's jobs that learn: worker",
+        ),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+            "task.index = 1: worker has 1 tasks, counted from 0",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line(text: str, why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        cluster_from({"TF_CONFIG": text})
+    assert str(caught.value).startswith(f"environment variable TF_CONFIG: {why}")
+    assert "\n" not in str(caught.value)
