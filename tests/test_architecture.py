@@ -17,6 +17,7 @@ LAYERS = {
         "_quiet",
         "errors",
         "config",
+        "strategy_checks",
         "config_checks",
         "config_reader",
         "config_file",
@@ -35,7 +36,8 @@ LAYERS = {
 }
 # Inside a layer, only these imports are allowed.
 SIDEWAYS = {
-    "config_checks": {"config"},
+    "strategy_checks": {"config"},
+    "config_checks": {"config", "strategy_checks"},
     "config_reader": {"config", "config_checks", "errors"},
     "config_file": {"config", "config_reader", "errors"},
     "cluster": {"errors"},

@@ -16,6 +16,9 @@ def refusal(*overrides: str) -> str:
     return str(caught.value)
 
 
+AVERAGING = ["learner.strategy=averaging"]
+ASYNCHRONOUS = ["learner.strategy=parameter_server"]
+
 CONTRADICTIONS = {
     "table_holds_a_block": ["replay.block_size=64", "replay.capacity=63"],
     "table_holds_a_batch": ["learner.batch_size=64", "replay.capacity=63"],
@@ -32,6 +35,42 @@ CONTRADICTIONS = {
     "exploration_decays": ["exploration.start=0.1", "exploration.end=0.2"],
     "exponential_decay_stays_above_zero": ["exploration.end=0", "exploration.decay=exponential"],
     "ladder_has_rungs": ["exploration.ladder_alpha=7", "task.num_envs=1"],
+    "an_ensemble_has_several_units": ["ensemble.size=1", "ensemble.aggregation=minimum"],
+    "edges_part_the_states": ["ensemble.partition_edges=[0.5]", "ensemble.data=hash"],
+    "blocks_divide_a_share": [
+        "learner.updates_per_call=5",
+        "learner.batch_size=16",
+        "replay.block_size=16",
+        "learner.workers=2",
+        *AVERAGING,
+    ],
+    "processes_share_a_reverb_table": [
+        "replay.backend=in_graph",
+        "learner.strategy=multi_worker",
+        "learner.workers=2",
+    ],
+    "only_whole_networks_meet": ["learner.model_parallel=2", "learner.strategy=multi_worker"],
+    "only_one_network_is_split": ["ensemble.size=3", "learner.model_parallel=2"],
+    "processes_keep_their_cpu_whole": ["learner.logical_devices=2", "learner.strategy=multi_worker"],
+    "devices_are_whole_networks": ["learner.logical_devices=5", "learner.model_parallel=2"],
+    "units_are_several": [*AVERAGING, "learner.logical_devices=1", "learner.workers=1"],
+    "periods_divide_a_call": [
+        *AVERAGING,
+        "learner.updates_per_call=50",
+        "learner.averaging_period_train_steps=20",
+    ],
+    "a_call_holds_a_read": [*ASYNCHRONOUS, "learner.updates_per_read=11", "learner.updates_per_call=10"],
+    "a_read_outlives_its_own_updates": [
+        *ASYNCHRONOUS,
+        "learner.updates_per_read=5",
+        "learner.max_staleness_train_steps=3",
+    ],
+    "parts_divide_the_batch": [
+        *AVERAGING,
+        "learner.batch_size=32",
+        "learner.workers=2",
+        "learner.logical_devices=3",
+    ],
 }
 
 
@@ -71,6 +110,29 @@ def test_the_defaults_agree_with_one_another() -> None:
         # A batch is drawn with replacement, and the first step of all environments goes beyond the end.
         ["replay.min_size=16", "learner.batch_size=128"],
         ["task.num_envs=4096", "replay.capacity=4000", "replay.min_size=128", "stop.env_steps=4000"],
+        # One process alone, whatever its strategy, reaches a table of its own.
+        ["learner.strategy=mirrored", "replay.backend=in_graph"],
+        ["learner.strategy=averaging", "learner.workers=1", "replay.backend=in_graph"],
+        # Keys of a strategy that isn't chosen say nothing.
+        ["learner.updates_per_call=1", "learner.updates_per_read=5", "learner.max_staleness_train_steps=1"],
+        ["learner.batch_size=16", "learner.workers=3"],
+        ["learner.batch_size=16", "learner.logical_devices=3"],
+        # Acting and updating in turn is possible, though nothing asynchronous repeats bit for bit.
+        [*ASYNCHRONOUS, "learner.schedule=alternate"],
+        [*ASYNCHRONOUS, "learner.updates_per_read=5", "learner.max_staleness_train_steps=4"],
+        [*ASYNCHRONOUS, "learner.workers=3", "learner.batch_size=16"],
+        # How many GPUs there are is not known here.
+        ["learner.strategy=averaging", "learner.workers=1", "learner.logical_devices=0"],
+        ["learner.strategy=multi_worker", "learner.logical_devices=1"],
+        # Votes, a shared target and several states are an ensemble's; what one learns from may be all.
+        ["ensemble.data=all"],
+        ["ensemble.size=2", "ensemble.aggregation=majority", "ensemble.target=aggregate"],
+        ["ensemble.size=3", "ensemble.data=partition", "ensemble.partition_edges=[-1.5, 2]"],
+        # Two networks, each over two devices, and half of a batch each.
+        [
+            *("learner.strategy=mirrored", "learner.logical_devices=4", "learner.model_parallel=2"),
+            *("learner.batch_size=18", "replay.block_size=2"),
+        ],
     ],
     ids=str,
 )
@@ -112,3 +174,30 @@ def test_a_minimum_that_whole_blocks_cannot_hold_is_refused() -> None:
         "configuration: replay.min_size = 1000 needs 8 blocks of replay.block_size = 128, "
         "and replay.capacity = 1000 holds 7: learning would never start"
     )
+
+
+PARTITION = ("ensemble.size=3", "ensemble.data=partition")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["ensemble.target=aggregate"], 'ensemble.target = "aggregate" needs ensemble.size above 1, not 1'),
+        (
+            ["ensemble.execution=processes"],
+            'ensemble.execution = "processes" needs ensemble.size above 1, not 1',
+        ),
+        (
+            ["ensemble.data=hash"],
+            'ensemble.data = "hash" needs ensemble.size above 1, not 1: it divides the states',
+        ),
+        (PARTITION, "ensemble.partition_edges = [] has 0 of them where ensemble.size = 3 needs 2"),
+        (
+            [*PARTITION, "ensemble.partition_edges=[1.0, 1.0]"],
+            "ensemble.partition_edges = [1.0, 1.0]: each must be above the one before",
+        ),
+    ],
+    ids=str,
+)
+def test_an_ensemble_that_cannot_be_is_refused(overrides: list[str], line: str) -> None:
+    assert refusal(*overrides) == f"configuration: {line}"

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from tfdqn.config import Config, Exploration
+from tfdqn.config import Config, Ensemble, Exploration, Learner
 from tfdqn.config_file import differences, dump, from_mapping, load
 from tfdqn.errors import ConfigError
+from tfdqn.strategy_checks import learning_processes
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -69,6 +70,41 @@ def falling(exploration: Exploration) -> Exploration:
     return msgspec.structs.replace(ordered, decay="linear") if ordered.end == 0 else ordered
 
 
+def of_several(ensemble: Ensemble) -> Ensemble:
+    """One whose units are several, as many as the partition's edges make."""
+    if ensemble.data != "partition":
+        return msgspec.structs.replace(ensemble, size=max(2, ensemble.size), partition_edges=())
+    edges = tuple(sorted({0.5, *ensemble.partition_edges}))
+    return msgspec.structs.replace(ensemble, size=len(edges) + 1, partition_edges=edges)
+
+
+def dividing_evenly(learner: Learner, share: int, networks: int, is_ensemble: bool) -> Learner:
+    """One that its strategy can drive, with `share` transitions of a batch for each part."""
+    processes = learning_processes(Config(learner=learner))
+    is_split = learner.strategy in ("local", "mirrored") and not is_ensemble
+    has_devices = learner.strategy not in ("multi_worker", "parameter_server")
+    parts = learner.model_parallel if is_split else 1
+    if learner.strategy == "averaging" and processes == networks == 1:
+        networks = 2
+    per_read, bound = (
+        min(learner.updates_per_read, learner.updates_per_call),
+        learner.max_staleness_train_steps,
+    )
+    period = min(learner.averaging_period_train_steps, learner.updates_per_call)
+    updates = learner.updates_per_call
+    return msgspec.structs.replace(
+        learner,
+        model_parallel=parts,
+        logical_devices=networks * parts if has_devices else 0,
+        batch_size=share * processes * networks,
+        updates_per_call=updates - updates % period if learner.strategy == "averaging" else updates,
+        averaging_period_train_steps=period,
+        updates_per_read=per_read,
+        max_staleness_train_steps=max(bound, per_read - 1) if bound else 0,
+        env_steps_per_update=4.0,
+    )
+
+
 @st.composite
 def valid_configs(draw: st.DrawFn) -> Config:
     """Every key random within its bounds, then the few that belong together brought into agreement."""
@@ -78,20 +114,25 @@ def valid_configs(draw: st.DrawFn) -> Config:
     capacity_blocks = draw(st.integers(max(min_blocks, 4096), 100_000))
     in_reverb = config.task.frame_stack > 1 or config.replay.item == "block"
     replace = msgspec.structs.replace
+    ensemble = draw(st.sampled_from([Ensemble(), of_several(config.ensemble)]))
+    few_workers = replace(config.learner, workers=draw(st.integers(1, 4)))
+    learner = dividing_evenly(few_workers, block_size * blocks, draw(st.integers(1, 4)), ensemble.size > 1)
+    is_alone = learner.strategy != "parameter_server" and learning_processes(Config(learner=learner)) == 1
     agreed: Config = replace(
         config,
         task=replace(config.task, num_envs=max(2, config.task.num_envs)),
         optimizer=with_ordered(config.optimizer, "learning_rate", "end_learning_rate"),
+        ensemble=ensemble,
         exploration=falling(config.exploration),
         replay=replace(
             config.replay,
-            backend=config.replay.backend if config.replay.item == "block" else "reverb",
+            backend=config.replay.backend if config.replay.item == "block" and is_alone else "reverb",
             item=config.replay.item if in_reverb else "block",
             block_size=block_size,
             capacity=block_size * capacity_blocks,
             min_size=block_size * min_blocks,
         ),
-        learner=replace(config.learner, batch_size=block_size * blocks, env_steps_per_update=4.0),
+        learner=learner,
         stop=replace(config.stop, env_steps=max(200_000, config.stop.env_steps)),
     )
     return agreed

@@ -221,7 +221,8 @@ class Learner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         doc("overlap: act and learn in two threads; alternate: in turn, reproducibly"),
     ] = "overlap"
     xla: Annotated[
-        Literal["auto", "on", "off"], doc("compile updates with XLA; auto: not for convolutions on CPU")
+        Literal["auto", "on", "off"],
+        doc("compile updates with XLA; auto: not convolutions and ensembles on CPU"),
     ] = "auto"
     threads: Annotated[
         int, Meta(ge=0, le=1024), doc("cores for one operation; 0: one, or all for convolutions")

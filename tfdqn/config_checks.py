@@ -5,8 +5,10 @@ and their values, or None. It refuses what can't work or can't be meant, never w
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
-from tfdqn.config import Config, EpsilonGreedy
+from tfdqn.config import Config, Ensemble, EpsilonGreedy
+from tfdqn.strategy_checks import STRATEGY_CHECKS, learning_processes
 
 _NEVER_LEARNS = "learning would never start"
 
@@ -39,6 +41,19 @@ def blocks_divide_the_batch(config: Config) -> str | None:
     batch_size, block_size = config.learner.batch_size, config.replay.block_size
     if uses_blocks(config) and batch_size % block_size:
         return f"learner.batch_size = {batch_size} isn't a multiple of replay.block_size = {block_size}"
+    return None
+
+
+def blocks_divide_a_share(config: Config) -> str | None:
+    learner, block_size = config.learner, config.replay.block_size
+    processes = learning_processes(config)
+    sampled = learner.updates_per_call * learner.batch_size
+    if uses_blocks(config) and processes > 1 and sampled % (processes * block_size):
+        return (
+            f'learner.strategy = "{learner.strategy}" divides learner.updates_per_call = '
+            f"{learner.updates_per_call} batches of learner.batch_size = {learner.batch_size} among "
+            f"learner.workers = {processes}, and a share isn't whole blocks of replay.block_size = {block_size}"
+        )
     return None
 
 
@@ -118,10 +133,35 @@ def ladder_has_rungs(config: Config) -> str | None:
     return None
 
 
+def an_ensemble_has_several_units(config: Config) -> str | None:
+    ensemble, plain = config.ensemble, Ensemble()
+    if ensemble.size > 1:
+        return None
+    for key in ("aggregation", "target", "execution"):
+        if getattr(ensemble, key) != getattr(plain, key):
+            return f'ensemble.{key} = "{getattr(ensemble, key)}" needs ensemble.size above 1, not 1'
+    if ensemble.data in ("hash", "partition"):
+        return f'ensemble.data = "{ensemble.data}" needs ensemble.size above 1, not 1: it divides the states'
+    return None
+
+
+def edges_part_the_states(config: Config) -> str | None:
+    ensemble, edges = config.ensemble, config.ensemble.partition_edges
+    given = f"ensemble.partition_edges = {list(edges)}"
+    if ensemble.data != "partition":
+        return f'{given} needs ensemble.data = "partition", not "{ensemble.data}"' if edges else None
+    if len(edges) != ensemble.size - 1:
+        return f"{given} has {len(edges)} of them where ensemble.size = {ensemble.size} needs {ensemble.size - 1}"
+    if not all(low < high for low, high in pairwise(edges)):
+        return f"{given}: each must be above the one before"
+    return None
+
+
 CHECKS: tuple[Callable[[Config], str | None], ...] = (
     table_holds_a_block,
     table_holds_a_batch,
     blocks_divide_the_batch,
+    blocks_divide_a_share,
     table_holds_the_minimum,
     an_update_is_due_before_the_end,
     frames_are_stacks_in_reverb,
@@ -129,4 +169,7 @@ CHECKS: tuple[Callable[[Config], str | None], ...] = (
     exploration_decays,
     exponential_decay_stays_above_zero,
     ladder_has_rungs,
+    an_ensemble_has_several_units,
+    edges_part_the_states,
+    *STRATEGY_CHECKS,
 )

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.agents.batches import random_transitions, random_weights, vector_spec
 from tfdqn.agents import DqnAgent
-from tfdqn.config import MLP, Adam, Agent, Config, NatureCNN
+from tfdqn.config import MLP, Adam, Agent, Config, Ensemble, NatureCNN
 from tfdqn.config import Learner as LearnerSettings
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.learner import Learner
@@ -185,12 +185,15 @@ def test_metrics_are_means_over_the_call_but_for_the_largest_q() -> None:
     assert learn.metrics.max_q == pytest.approx(max(float(metrics.max_q) for metrics in expected), rel=1e-5)
 
 
-def test_convolutions_are_not_compiled_on_a_cpu_unless_asked() -> None:
-    def xla(network: object, choice: str) -> bool:
-        return uses_xla(Config(network=network, learner=LearnerSettings(xla=choice)))  # type: ignore[arg-type]
+def test_convolutions_and_ensembles_are_not_compiled_on_a_cpu_unless_asked() -> None:
+    def xla(network: object, choice: str, units: int = 1) -> bool:
+        learner = LearnerSettings(xla=choice)  # type: ignore[arg-type]
+        return uses_xla(Config(network=network, ensemble=Ensemble(size=units), learner=learner))  # type: ignore[arg-type]
 
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
     assert xla(MLP(), "auto")
     assert xla(NatureCNN(), "auto") == has_gpu
+    assert xla(MLP(), "auto", units=5) == has_gpu
     assert xla(NatureCNN(), "on")
+    assert xla(MLP(), "on", units=5)
     assert not xla(MLP(), "off")

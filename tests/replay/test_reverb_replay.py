@@ -1,87 +1,17 @@
 """Items through a real Reverb server in this process: written, sampled, saved, restored, shut down."""
 
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tf_agents.trajectories import trajectory
 
+from tests.replay.contents import DISCOUNT, MakeReplay, as_dicts, n_step_rows, stored, write
 from tests.replay.steps import MIXED, VECTOR, Taken, multiset, naive_transitions, random_steps, stacked
-from tfdqn.config import Agent, Config, Replay
 from tfdqn.errors import CheckpointError, ConfigError
-from tfdqn.replay import make_replay
-from tfdqn.replay.codec import TransitionCodec
-from tfdqn.replay.reverb_replay import ReverbReplay
-from tfdqn.replay.writer import NStepWriter
 from tfdqn.task_spec import TaskSpec
-
-DISCOUNT = 0.9
-MakeReplay = Callable[..., ReverbReplay]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[MakeReplay]:
-    """Replays that are closed when the test ends."""
-    made: list[ReverbReplay] = []
-
-    def make(spec: TaskSpec = VECTOR, *, n_step: int = 1, **replay: Any) -> ReverbReplay:
-        settings = {"backend": "reverb", "block_size": 4, "capacity": 10_000, "min_size": 1} | replay
-        config = Config(agent=Agent(n_step=n_step, discount=DISCOUNT), replay=Replay(**settings))
-        built = make_replay(config, spec, tmp_path)
-        assert isinstance(built, ReverbReplay)
-        made.append(built)
-        return built
-
-    yield make
-    for replay in made:
-        replay.close()
-
-
-def write(replay: ReverbReplay, taken: list[Taken]) -> None:
-    writer = replay.writer(len(taken[0].actions))
-    for step in taken:
-        writer.write(*step)
-    replay._kind.flush()
-
-
-def stored(replay: ReverbReplay) -> list[dict[str, Any]]:
-    """Everything in the table, each transition once, as it decodes."""
-    info = replay._server.client.server_info(timeout=10)["transitions"]
-    items = list(replay._server.client.sample("transitions", 40 * info.current_size, emit_timesteps=False))
-    unique = list({item.info.key: item.data for item in items}.values())
-    assert len(unique) == info.current_size
-    columns = list(replay._kind.signature)
-    batch = {name: tf.constant(np.stack([data[i] for data in unique])) for i, name in enumerate(columns)}
-    return as_dicts(replay._kind.decode(batch))
-
-
-def as_dicts(transition: trajectory.Transition) -> list[dict[str, Any]]:
-    columns = {
-        "action": transition.action_step.action,
-        "reward": transition.next_time_step.reward,
-        "discount": transition.next_time_step.discount,
-    }
-    for prefix, step in (("", transition.time_step), ("next_", transition.next_time_step)):
-        observation = step.observation
-        if isinstance(observation, tuple):
-            observation, columns[f"{prefix}legal_actions"] = observation
-        columns |= {f"{prefix}observation/{key}": value for key, value in observation.items()}
-    arrays = {name: value.numpy() for name, value in columns.items()}
-    return [{name: array[i] for name, array in arrays.items()} for i in range(len(arrays["action"]))]
-
-
-def n_step_rows(spec: TaskSpec, taken: list[Taken], n: int) -> list[dict[str, Any]]:
-    """What `NStepWriter` makes of the same steps."""
-    codec, rows = TransitionCodec(spec), []
-    writer = NStepWriter(codec, len(taken[0].actions), n, DISCOUNT, lambda new: rows.append(new.copy()))
-    for step in taken:
-        writer.write(*step)
-    structured = codec.from_bytes(np.concatenate(rows))
-    return [{name: row[name] for name in row.dtype.names} for row in structured]
 
 
 @pytest.mark.parametrize("spec", [VECTOR, MIXED], ids=lambda spec: spec.id)

@@ -1,5 +1,13 @@
 """Agents: configuration and task → TF-Agents agent. They give loss and networks; `learning/` owns the update."""
 
 from tfdqn.agents.dqn import DqnAgent, LossExtra
+from tfdqn.agents.ensemble import EnsembleAgent
+from tfdqn.config import Config
+from tfdqn.task_spec import TaskSpec
 
-__all__ = ["DqnAgent", "LossExtra"]
+__all__ = ["DqnAgent", "EnsembleAgent", "LossExtra", "make_agent"]
+
+
+def make_agent(config: Config, task_spec: TaskSpec) -> DqnAgent:
+    """The agent that the configuration describes, of one unit or of several. Raises ConfigError as they do."""
+    return (EnsembleAgent if config.ensemble.size > 1 else DqnAgent)(config, task_spec)

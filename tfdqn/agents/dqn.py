@@ -25,9 +25,12 @@ from tfdqn.task_spec import TaskSpec
 class LossExtra(NamedTuple):
     """What the loss knows of each example, float32[B] all."""
 
-    td_error: tf.Tensor  # target minus prediction
-    q_value: tf.Tensor  # Q(s, a) of the action taken
-    max_q_value: tf.Tensor  # max_a Q(s, a) over all actions
+    td_error: (
+        tf.Tensor
+    )  # target minus prediction; the mean over those units of an ensemble that learn from it
+    q_value: tf.Tensor  # Q(s, a) of the action taken; the mean over an ensemble's units
+    max_q_value: tf.Tensor  # max_a Q(s, a) over all actions, and all units
+    disagreement: tf.Tensor | None = None  # standard deviation of Q(s, a) over an ensemble's units
 
 
 class DqnAgent(dqn_agent.DqnAgent):
@@ -38,6 +41,8 @@ class DqnAgent(dqn_agent.DqnAgent):
       task_spec: the task's observations and actions.
     """
 
+    units = 1  # Q-functions: above 1, every weight leads with them
+
     def __init__(self, config: Config, task_spec: TaskSpec):
         self._objective = config.agent
         observation: Any = observation_spec(task_spec)
@@ -45,7 +50,7 @@ class DqnAgent(dqn_agent.DqnAgent):
             mask = tensor_spec.BoundedTensorSpec(task_spec.num_actions, tf.bool, False, True)
             observation = (observation, mask)
         self._has_masks = task_spec.action_masks
-        network = q_network(config.network, task_spec, seed=derived_seed(config.seed, "initial weights"))
+        network = self._make_network(config, task_spec)
         super().__init__(
             ts.time_step_spec(observation),
             tensor_spec.BoundedTensorSpec((), tf.int32, 0, task_spec.num_actions[0] - 1),
@@ -82,6 +87,17 @@ class DqnAgent(dqn_agent.DqnAgent):
         Returns:
           `LossInfo` with the scalar loss, mean over B of weight × loss of the TD error, and `LossExtra`.
         """
+        td_error, q_tm1, q_value = self._td_error(experience, training)
+        loss = self._loss_of(td_error)
+        if weights is not None:
+            loss *= weights
+        extra = LossExtra(td_error, q_value, tf.reduce_max(q_tm1, axis=1))
+        return tf_agent.LossInfo(tf.reduce_mean(loss), extra)
+
+    def _td_error(
+        self, experience: trajectory.Transition, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """(target minus prediction [B], Q(s, ·) [B, A], Q(s, a) [B]); of an ensemble, all lead with K."""
         observation_tm1, _ = self._split(experience.time_step.observation)
         observation_t, legal_t = self._split(experience.next_time_step.observation)
         r_t = self._objective.reward_scale * experience.next_time_step.reward
@@ -89,22 +105,32 @@ class DqnAgent(dqn_agent.DqnAgent):
 
         q_tm1, _ = self._q_network(observation_tm1, training=training)
         q_target_t, _ = self._target_q_network(observation_t)
-        if self._objective.kind == "double_dqn":
-            q_online_t, _ = self._q_network(observation_t)
-            target = td.double_q_target(r_t, discount_t, q_target_t, q_online_t, legal_t)
-        else:
-            target = td.q_learning_target(r_t, discount_t, q_target_t, legal_t)
+        q_online_t = self._q_network(observation_t)[0] if self._objective.kind == "double_dqn" else None
+        target = self._target(r_t, discount_t, q_target_t, q_online_t, legal_t)
 
         q_value = td.value_of_action(q_tm1, experience.action_step.action)
-        td_error = tf.stop_gradient(target) - q_value
+        return tf.stop_gradient(target) - q_value, q_tm1, q_value
+
+    def _target(
+        self,
+        r_t: tf.Tensor,
+        discount_t: tf.Tensor,
+        q_target_t: tf.Tensor,
+        q_online_t: tf.Tensor | None,
+        legal_t: tf.Tensor | None,
+    ) -> tf.Tensor:
+        """What Q(s, a) is moved towards; `q_online_t` is there for double DQN alone."""
+        if q_online_t is None:
+            return td.q_learning_target(r_t, discount_t, q_target_t, legal_t)
+        return td.double_q_target(r_t, discount_t, q_target_t, q_online_t, legal_t)
+
+    def _loss_of(self, td_error: tf.Tensor) -> tf.Tensor:
         if self._objective.loss == "huber":
-            loss = td.huber_loss(td_error, self._objective.huber_delta)
-        else:
-            loss = td.squared_loss(td_error)
-        if weights is not None:
-            loss *= weights
-        extra = LossExtra(td_error, q_value, tf.reduce_max(q_tm1, axis=1))
-        return tf_agent.LossInfo(tf.reduce_mean(loss), extra)
+            return td.huber_loss(td_error, self._objective.huber_delta)
+        return td.squared_loss(td_error)
+
+    def _make_network(self, config: Config, task_spec: TaskSpec) -> QNetwork:
+        return q_network(config.network, task_spec, seed=derived_seed(config.seed, "initial weights"))
 
     def _split(self, observation: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
         return observation if self._has_masks else (observation, None)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.agents import DqnAgent
+from tfdqn.agents import make_agent
 from tfdqn.config import Config
 from tfdqn.learning.flat import FlatLayout, flat_tensor
 from tfdqn.learning.shared_parameters import SharedParameters
@@ -50,7 +50,7 @@ class AsynchronousUpdates:
         self._updates_per_read = config.learner.updates_per_read
         self._batch_size = config.learner.batch_size
         # It gives the loss and names the weights; its own variables are only where those begin.
-        self._pattern = TrainStep(DqnAgent(config, task_spec), config)
+        self._pattern = TrainStep(make_agent(config, task_spec), config)
         self._layout = FlatLayout(self._pattern.agent.network.named_weights())
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
         with strategy.scope():

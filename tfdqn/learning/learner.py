@@ -19,6 +19,7 @@ class LearnerMetrics(NamedTuple):
     max_q: float
     mean_abs_td_error: float
     gradient_norm: float
+    disagreement: float | None  # None where there is none, as without an ensemble
 
 
 class Learner:
@@ -72,6 +73,7 @@ class Learner:
             max_q=float(history.max_q.max()),
             mean_abs_td_error=float(history.mean_abs_td_error.mean()),
             gradient_norm=float(history.gradient_norm.mean()),
+            disagreement=float(history.disagreement.mean()) or None,
         )
         self._publisher.publish(self.train_steps, updated.weights)
         return made

@@ -113,7 +113,12 @@ def num_processes(strategy: tf.distribute.Strategy | None) -> int:
 
 
 def uses_xla(config: Config) -> bool:
-    """Whether updates are compiled: as `learner.xla` says; by itself, unless convolutions run on a CPU."""
+    """Whether updates are compiled: as `learner.xla` says; by itself, unless XLA's code would be slow on a CPU.
+
+    It is for convolutions and for an ensemble's batched products: five units of 120-84 made 1,400 updates/s against
+    1,900 without XLA.
+    """
     if config.learner.xla != "auto":
         return config.learner.xla == "on"
-    return not isinstance(config.network, NatureCNN) or bool(tf.config.list_physical_devices("GPU"))
+    is_slow_on_cpu = isinstance(config.network, NatureCNN) or config.ensemble.size > 1
+    return not is_slow_on_cpu or bool(tf.config.list_physical_devices("GPU"))

@@ -13,6 +13,7 @@ from tf_agents.agents import tf_agent
 
 from tfdqn.agents import DqnAgent
 from tfdqn.config import Config
+from tfdqn.learning.clipping import clipped
 from tfdqn.learning.optimizers import create_slots, make_optimizer, named_slots
 from tfdqn.replay.items import Sample
 
@@ -24,7 +25,8 @@ class UpdateMetrics(NamedTuple):
     mean_q: tf.Tensor  # mean over the batch of Q(s, a)
     max_q: tf.Tensor  # maximum over the batch of max_a Q(s, a)
     mean_abs_td_error: tf.Tensor
-    gradient_norm: tf.Tensor  # global, before clipping
+    gradient_norm: tf.Tensor  # global, before clipping; of an ensemble, the mean of its units'
+    disagreement: tf.Tensor  # of an ensemble: mean over the batch of the units' deviation of Q(s, a); else 0
 
 
 class Update(NamedTuple):
@@ -43,6 +45,7 @@ def update_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> Update:
         max_q=tf.reduce_max(extra.max_q_value),
         mean_abs_td_error=tf.reduce_mean(tf.abs(extra.td_error)),
         gradient_norm=gradient_norm,
+        disagreement=tf.constant(0.0) if extra.disagreement is None else tf.reduce_mean(extra.disagreement),
     )
     return Update(metrics, extra.td_error)
 
@@ -96,10 +99,7 @@ class TrainStep:
 
     def clipped(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
         """(gradients clipped as `agent.gradient_clip_norm` says; their global norm float32 before that)."""
-        norm = tf.linalg.global_norm(gradients)
-        if self._settings.gradient_clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._settings.gradient_clip_norm, norm)
-        return gradients, norm
+        return clipped(gradients, self._settings.gradient_clip_norm, self.agent.units)
 
     def apply(self, gradients: list[tf.Tensor]) -> None:
         """Steps the optimiser, counts, and updates the target where that is due."""

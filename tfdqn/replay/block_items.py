@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import reverb
@@ -24,59 +24,86 @@ _MAX_BLOCKS_PENDING = 16  # Reverb complains aloud from 50
 
 
 class BlockItems:
-    """Columns cost Reverb time, and so do items; bytes hardly do: hence one column and M rows an item."""
+    """Columns cost Reverb time, and so do items; bytes hardly do: hence one column and M rows an item.
+
+    Of several servers each gets the next block in its turn, whoever filled it: so they hold equally many, to one
+    block, however many actors there are and however unlike their speeds.
+    """
+
+    fills_servers_evenly = True
 
     def __init__(self, config: Config, task_spec: TaskSpec):
         self.transitions_per_item = config.replay.block_size
         self._agent = config.agent
+        self._num_servers = config.replay.shards
         self._codec = TransitionCodec(task_spec)
         shape = (self.transitions_per_item, self._codec.row_bytes)
         self.signature = {_COLUMN: tf.TensorSpec(shape, tf.uint8)}
         self._packer = BlockPacker(*shape, self._insert)
-        self._lock = threading.Lock()  # checkpoints flush from another thread than the actor's
-        self._writer: structured_writer.StructuredWriter | None = None
+        self._lock = threading.Lock()  # of the packer and the writers: actors share them, checkpoints flush
+        self._writers: list[structured_writer.StructuredWriter] = []  # one a server
         self._inserted = 0
 
-    def writer(self, client: reverb.Client, num_envs: int) -> NStepWriter:
-        """A writer for `num_envs` environments; all writers fill the same blocks."""
-        self._writer = client.structured_writer([_one_item_a_step()])
-        return NStepWriter(self._codec, num_envs, self._agent.n_step, self._agent.discount, self._packer)
+    def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> NStepWriter:
+        """A writer for `num_envs` environments; all writers fill the same blocks, from whatever thread."""
+        if not self._writers:
+            self._writers = [client.structured_writer([_one_item_a_step()]) for client in clients]
+        return NStepWriter(self._codec, num_envs, self._agent.n_step, self._agent.discount, self._pack)
 
-    def decode(self, items: dict[str, tf.Tensor]) -> trajectory.Transition:
-        """uint8[N, M, row_bytes] → N · M transitions, each block spread over all of them.
-
-        A block's transitions are neighbours, and blocks arrive independently of each other: one fixed
-        permutation is enough to keep neighbours out of the same batch when several are fetched at once.
-        """
+    def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> trajectory.Transition:
+        """uint8[N, M, row_bytes] → N · M transitions, each block spread over all of them."""
         blocks = items[_COLUMN]
         rows = tf.reshape(blocks, (-1, blocks.shape[-1]))
         if rows.shape[0] is None:
             raise ValueError("the number of blocks must be known when the graph is traced")
         if self.transitions_per_item > 1:
-            rows = tf.gather(rows, np.random.default_rng(0).permutation(rows.shape[0]))
+            rows = tf.gather(rows, spread(blocks.shape[0], self.transitions_per_item, num_servers))
         return self._codec.decode(rows)
 
     def flush(self) -> None:
-        """Returns when every full block is in the table."""
-        if self._writer is not None:
-            with self._lock:
-                self._writer.flush()
+        """Returns when every full block is in its table."""
+        with self._lock:
+            for writer in self._writers:
+                writer.flush()
 
     def state(self) -> dict[str, np.ndarray]:
-        """The block that is being filled."""
-        return self._packer.state()
+        """The block that is being filled and, of several servers, whose turn it is to get it."""
+        turn = {"inserted": np.array(self._inserted)} if self._num_servers > 1 else {}
+        return self._packer.state() | turn
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Puts back what `state` gave."""
         self._packer.load_state(arrays)
+        if self._num_servers > 1:
+            self._inserted = int(arrays["inserted"])
+
+    def _pack(self, rows: np.ndarray) -> None:
+        with self._lock:
+            self._packer(rows)
 
     def _insert(self, block: np.ndarray) -> None:
-        assert self._writer is not None
-        with self._lock:
-            self._writer.append({_COLUMN: block})
-            self._inserted += 1
-            if self._inserted % _BLOCKS_BETWEEN_CHECKS == 0:
-                self._writer.flush(_MAX_BLOCKS_PENDING)
+        inserted_there, server = divmod(self._inserted, len(self._writers))
+        writer = self._writers[server]
+        writer.append({_COLUMN: block})
+        self._inserted += 1
+        if (inserted_there + 1) % _BLOCKS_BETWEEN_CHECKS == 0:
+            writer.flush(_MAX_BLOCKS_PENDING)
+
+
+def spread(num_blocks: int, block_size: int, num_servers: int) -> np.ndarray:
+    """An order, int[N · M], for the rows of N blocks that came from the servers in turn.
+
+    A block's rows are neighbours in time, and blocks arrive independently of each other: one fixed shuffle keeps
+    neighbours out of the same batch when several batches are fetched at once. The servers' rows are shuffled
+    apart and merged at equal distances, so that each batch has equally many of every server's, to one.
+    """
+    server_of_row = np.arange(num_blocks).repeat(block_size) % num_servers
+    places = np.empty(len(server_of_row))
+    rng = np.random.default_rng(0)
+    for server in range(num_servers):
+        mine = np.flatnonzero(server_of_row == server)
+        places[mine] = (rng.permutation(len(mine)) + 0.5) / max(len(mine), 1)
+    return places.argsort(kind="stable")
 
 
 def _one_item_a_step() -> structured_writer.Config:

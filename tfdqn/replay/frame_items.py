@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -34,8 +34,12 @@ class FrameItems:
     With S frames to a stack and k <= n steps, o_{t+k} is the last S of them and o_t starts at frame n - k.
     The rest (action, R, discount, legal actions) is a row of the codec in which an observation is only the
     time and the environment of a stack: k is the difference of its two times.
+
+    Of several servers, an environment's is the same all along, as its items share frames. Environments whose
+    episodes are short write fewer transitions, resets being steps, too: servers fill about equally fast.
     """
 
+    fills_servers_evenly = False
     transitions_per_item = 1
 
     def __init__(self, config: Config, task_spec: TaskSpec):
@@ -50,9 +54,9 @@ class FrameItems:
         }
         self._writers: list[FrameWriter] = []
 
-    def writer(self, client: reverb.Client, num_envs: int) -> FrameWriter:
-        """A writer for `num_envs` environments."""
-        trajectory_writers = [self._trajectory_writer(client) for _ in range(num_envs)]
+    def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> FrameWriter:
+        """A writer for `num_envs` environments, divided evenly among the servers."""
+        trajectory_writers = [self._trajectory_writer(clients[env % len(clients)]) for env in range(num_envs)]
         agent = self._agent
         writer = FrameWriter(
             self._row_codec, self._key, trajectory_writers, self._stack, agent.n_step, agent.discount
@@ -60,8 +64,8 @@ class FrameItems:
         self._writers.append(writer)
         return writer
 
-    def decode(self, items: dict[str, tf.Tensor]) -> trajectory.Transition:
-        """frames[N, S + n, …] and row uint8[N, row_bytes] → N transitions of stacked observations."""
+    def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> trajectory.Transition:
+        """frames[N, S + n, …] and row uint8[N, row_bytes] → N transitions of stacked observations, in order."""
         frames = items[_FRAMES]
         fields = self._row_codec.fields(items[_ROW])
         n = self._agent.n_step

@@ -1,43 +1,36 @@
-"""Samples for processes that hold no replay themselves: they know its servers' addresses alone."""
+"""Samples from replay servers wherever they run: all that is needed is their addresses and what they hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import reverb
 import tensorflow as tf
 
 from tfdqn.config import Config
-from tfdqn.replay.block_items import BlockItems
-from tfdqn.replay.frame_items import FrameItems
+from tfdqn.replay.dataset import fetched_ahead, item_dataset, sampler
+from tfdqn.replay.item_kinds import items_in, make_item_kind
 from tfdqn.replay.items import Sample
-from tfdqn.replay.tables import TABLE
 from tfdqn.task_spec import TaskSpec
-
-
-def sample_dataset(
-    addresses: Sequence[str], config: Config, task_spec: TaskSpec, num_transitions: int
-) -> tf.data.Dataset:
-    """Elements are samples of `num_transitions`; may be made inside a function that runs elsewhere."""
-    (address,) = addresses
-    kind: BlockItems | FrameItems
-    kind = FrameItems(config, task_spec) if config.replay.item == "frames" else BlockItems(config, task_spec)
-    num_items = num_transitions // kind.transitions_per_item
-    dataset = reverb.TrajectoryDataset(
-        server_address=address,
-        table=TABLE,
-        dtypes={name: spec.dtype for name, spec in kind.signature.items()},
-        shapes={name: spec.shape for name, spec in kind.signature.items()},
-        max_in_flight_samples_per_worker=min(2 * num_items, 256),
-        num_workers_per_iterator=1,
-    )
-    batches = dataset.batch(num_items, drop_remainder=True)
-    return batches.map(lambda items: Sample(kind.decode(items.data), None, None)).prefetch(1)
 
 
 def remote_sampler(
     addresses: Sequence[str], config: Config, task_spec: TaskSpec, num_transitions: int
 ) -> Callable[[], Sample]:
-    """A function to call inside a `tf.function`; it blocks until the servers let it sample."""
-    iterator = iter(sample_dataset(addresses, config, task_spec, num_transitions))
-    return lambda: next(iterator)
+    """As `ReverbReplay.sampler`, for servers at "host:port" each; every call takes from all of them evenly.
+
+    Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
+    """
+    return sampler(addresses, make_item_kind(config, task_spec), num_transitions)
+
+
+def sample_dataset(
+    addresses: Sequence[str], config: Config, task_spec: TaskSpec, num_transitions: int
+) -> tf.data.Dataset:
+    """The same as a dataset whose elements are samples of `num_transitions`, decoded in the background.
+
+    It may be made in a graph that runs in another process, which then connects to the servers; that process
+    must have imported `reverb`. Raises ConfigError as `remote_sampler`.
+    """
+    kind = make_item_kind(config, task_spec)
+    items = item_dataset(addresses, kind.signature, items_in(kind, num_transitions))
+    return fetched_ahead(items.map(lambda item: Sample(kind.decode(item.data, len(addresses)), None, None)))

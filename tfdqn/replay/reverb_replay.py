@@ -1,103 +1,99 @@
-"""`ReverbReplay`: the table is a Reverb server in this process, its items blocks or frames."""
+"""`ReverbReplay`: the table is divided among Reverb servers in this process, its items blocks or frames."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-import reverb
-import tensorflow as tf
-from tf_agents.trajectories import trajectory
 
 from tfdqn.config import Config
-from tfdqn.errors import ConfigError
-from tfdqn.replay.block_items import BlockItems
-from tfdqn.replay.dataset import item_sampler
-from tfdqn.replay.frame_items import FrameItems
+from tfdqn.errors import CheckpointError, ConfigError
+from tfdqn.replay.dataset import sampler
+from tfdqn.replay.item_kinds import make_item_kind
 from tfdqn.replay.items import Sample, Writer
 from tfdqn.replay.server import ReplayServer
 from tfdqn.replay.tables import transitions_table
 from tfdqn.task_spec import TaskSpec
 
-
-class ItemKind(Protocol):
-    """What an item is: its columns, how it is written and what it decodes to."""
-
-    signature: dict[str, tf.TensorSpec]
-    transitions_per_item: int
-
-    def writer(self, client: reverb.Client, num_envs: int) -> Writer:
-        """Writes items through `client`."""
-
-    def decode(self, items: dict[str, tf.Tensor]) -> trajectory.Transition:
-        """N items, stacked → N · transitions_per_item transitions; in the graph."""
-
-    def flush(self) -> None:
-        """Returns when everything finished is in the table."""
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Finished transitions that are in no item yet."""
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+_SHARD = "shard-{}"  # a server's folder in a checkpoint of several
 
 
 class ReverbReplay:
-    """Transitions in whole items: the capacity is rounded down to them, the minimum size up, if it fits."""
+    """Transitions in whole items on `replay.shards` servers, written and sampled evenly.
+
+    Capacity and minimum size are divided evenly: the one rounded down to whole items on every server, the other up,
+    if it fits. A sample takes from the servers in turn. That is uniform over all transitions when the servers
+    are full; before, blocks on servers of s and s - 1 blocks differ in their chance by 1 / s, and frames by as
+    much as their servers have been filled unequally.
+    """
 
     def __init__(self, config: Config, task_spec: TaskSpec, workspace: Path | None = None):
-        kinds: dict[str, type[BlockItems] | type[FrameItems]] = {"block": BlockItems, "frames": FrameItems}
-        self._kind: ItemKind = kinds[config.replay.item](config, task_spec)
-        size = self._kind.transitions_per_item
-        max_items = config.replay.capacity // size
+        self._kind = make_item_kind(config, task_spec)
+        shards, size = config.replay.shards, self._kind.transitions_per_item
+        max_items = config.replay.capacity // (shards * size)
         if not max_items:
-            raise ConfigError(f"replay.capacity {config.replay.capacity} is less than one block of {size}")
-        min_items = min(-(-config.replay.min_size // size), max_items)
-        self.capacity = max_items * size
-        self.min_size = min_items * size
+            least = f"one block of {size}" + (f" for each of {shards} shards" if shards > 1 else "")
+            raise ConfigError(f"replay.capacity {config.replay.capacity} is less than {least}")
+        min_items = min(-(-config.replay.min_size // (shards * size)), max_items)
+        self.capacity = shards * max_items * size
+        self.min_size = shards * min_items * size
+        # Where servers fill unequally, the last one would keep samples back beyond `min_size`, and whoever acts
+        # waits for them.
+        needed_there = min_items if shards == 1 or self._kind.fills_servers_evenly else 1
         self._sampled = False
-        self._server = ReplayServer(
-            lambda: transitions_table(self._kind.signature, max_items, min_items), workspace
-        )
+        self._servers = [
+            ReplayServer(lambda: transitions_table(self._kind.signature, max_items, needed_there), workspace)
+            for _ in range(shards)
+        ]
 
     @property
     def addresses(self) -> list[str]:
-        """ "host:port" of every server."""
-        return [self._server.address]
+        """ "host:port" of every server, for `remote_sampler`."""
+        return [server.address for server in self._servers]
 
     def writer(self, num_envs: int) -> Writer:
         """A writer for `num_envs` environments."""
-        return self._kind.writer(self._server.client, num_envs)
+        return self._kind.writer([server.client for server in self._servers], num_envs)
 
     def sampler(self, num_transitions: int) -> Callable[[], Sample]:
         """A function to call inside a `tf.function`; it blocks until `min_size` transitions are stored.
 
         Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
         """
-        num_items, rest = divmod(num_transitions, self._kind.transitions_per_item)
-        if rest:
-            size = self._kind.transitions_per_item
-            raise ConfigError(f"replay.block_size {size} doesn't divide a batch of {num_transitions}")
         self._sampled = True
-        next_items = item_sampler(self._server.address, self._kind.signature, num_items)
-        return lambda: Sample(self._kind.decode(next_items()), None, None)
+        return sampler(self.addresses, self._kind, num_transitions)
 
     def size(self) -> int:
         """Transitions stored now, in whole items."""
-        return self._server.num_items() * self._kind.transitions_per_item
+        return sum(server.num_items() for server in self._servers) * self._kind.transitions_per_item
 
     def save(self, directory: Path) -> None:
-        """Writes what is stored to `directory`/reverb. Raises CheckpointError."""
+        """Writes what is stored below `directory`. Raises CheckpointError."""
         self._kind.flush()
-        self._server.save(directory)
+        for server, folder in zip(self._servers, self._folders(directory), strict=True):
+            try:
+                folder.mkdir(exist_ok=True)
+            except OSError as error:
+                raise CheckpointError(f"{folder} can't be made: {error.strerror}") from error
+            server.save(folder)
 
     def restore(self, directory: Path) -> None:
-        """Puts back what `save` wrote; before `writer` and `sampler`, which hold on to a server."""
+        """Puts back what `save` wrote; before `writer` and `sampler`, which hold on to a server.
+
+        Raises CheckpointError, or ConfigError where another replay wrote it.
+        """
         if self._sampled:
             raise RuntimeError("restore comes before sampler")
-        self._server.restore(directory)
+        saved = max(len(list(directory.glob(_SHARD.format("*")))), 1)
+        if saved != len(self._servers):
+            raise ConfigError(
+                f"{directory} was made with replay.shards = {saved}, not {len(self._servers)}, and what servers "
+                f"hold can't be divided anew: set replay.shards = {saved} to go on with it"
+            )
+        for server, folder in zip(self._servers, self._folders(directory), strict=True):
+            server.restore(folder)
 
     def state(self) -> dict[str, np.ndarray]:
         """Finished transitions that are in no item yet. Reverb's own sampling can't be seeded."""
@@ -108,5 +104,15 @@ class ReverbReplay:
         self._kind.load_state(arrays)
 
     def close(self) -> None:
-        """Stops the server, within seconds."""
-        self._server.close()
+        """Stops all servers at once, within seconds."""
+        closing = [threading.Thread(target=server.close, daemon=True) for server in self._servers]
+        for each in closing:
+            each.start()
+        for each in closing:
+            each.join()
+
+    def _folders(self, directory: Path) -> list[Path]:
+        """One a server."""
+        if len(self._servers) == 1:
+            return [directory]
+        return [directory / _SHARD.format(shard) for shard in range(len(self._servers))]

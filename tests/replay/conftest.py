@@ -1,0 +1,32 @@
+"""Replays in Reverb that are closed when the test ends."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.replay.contents import DISCOUNT, MakeReplay
+from tests.replay.steps import VECTOR
+from tfdqn.config import Agent, Config, Replay
+from tfdqn.replay import make_replay
+from tfdqn.replay.reverb_replay import ReverbReplay
+from tfdqn.task_spec import TaskSpec
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[MakeReplay]:
+    """Replays that are closed when the test ends."""
+    made: list[ReverbReplay] = []
+
+    def make(spec: TaskSpec = VECTOR, *, n_step: int = 1, **replay: Any) -> ReverbReplay:
+        settings = {"backend": "reverb", "block_size": 4, "capacity": 10_000, "min_size": 1} | replay
+        config = Config(agent=Agent(n_step=n_step, discount=DISCOUNT), replay=Replay(**settings))
+        built = make_replay(config, spec, tmp_path)
+        assert isinstance(built, ReverbReplay)
+        made.append(built)
+        return built
+
+    yield make
+    for replay in made:
+        replay.close()

@@ -1,0 +1,87 @@
+"""docs/parallelism.md's table: whatever it says to train does, and whatever it says is refused is, in those words."""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.processes import tfdqn, write_config
+from tests.runs import latest, tiny
+from tfdqn.errors import ConfigError
+
+PAGE = (Path(__file__).parents[1] / "docs" / "parallelism.md").read_text(encoding="utf-8")
+UPDATES = 50
+TRAINS = "trains"
+
+# Two of everything: the fewest that are several.
+STRATEGIES = {
+    "local": [],
+    "mirrored": ["learner.logical_devices=2"],
+    "multi_worker": ["learner.workers=2"],
+    "parameter_server": ["learner.workers=2"],
+    "averaging": ["learner.workers=2", "learner.averaging_period_train_steps=5"],
+}
+FEATURES = {
+    "several actors": ["acting.actors=2"],
+    "sharded replay": ["replay.shards=2"],
+    "ensemble": ["ensemble.size=2"],
+    "model parallel": ["learner.model_parallel=2"],
+}
+
+
+def table() -> dict[tuple[str, str], str]:
+    """(strategy, feature) → what the page's cell says."""
+    (block,) = re.findall(r"^\| strategy \|.*?(?=\n\n)", PAGE, re.M | re.S)
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines())
+    return {
+        (row[0].strip("`"), feature): cell
+        for row in rows
+        for feature, cell in zip(head[1:], row[1:], strict=True)
+    }
+
+
+TABLE = table()
+
+
+def test_the_table_has_a_cell_for_every_pair() -> None:
+    assert TABLE.keys() == {(strategy, feature) for strategy in STRATEGIES for feature in FEATURES}
+
+
+@pytest.mark.parametrize(("strategy", "feature"), [pair for pair, cell in TABLE.items() if cell != TRAINS])
+def test_what_the_table_refuses_is_refused_in_its_words(strategy: str, feature: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        tiny(*settings(strategy, feature))
+    assert str(caught.value).partition(": ")[2] == TABLE[strategy, feature].replace("`", "")
+
+
+def settings(strategy: str, *features: str) -> list[str]:
+    """Overrides of the tiny configuration: fifty updates and a few."""
+    overrides = [f"learner.strategy={strategy}", *STRATEGIES[strategy], "stop.env_steps=340"]
+    for feature in features:
+        overrides += FEATURES[feature]
+    if "model parallel" in features:  # each network over two devices
+        overrides.append(f"learner.logical_devices={4 if strategy == 'mirrored' else 2}")
+    return [*overrides, "evaluation.episodes=1", "evaluation.final_episodes=1"]
+
+
+def has_several_actors(run: Path) -> bool:
+    names = latest(run).arrays("actor")
+    return len({name.split("/")[0] for name in names}) >= 2
+
+
+def has_sharded_replay(run: Path) -> bool:
+    return len(list(latest(run).replay.iterdir())) == 2
+
+
+def has_ensemble(run: Path) -> bool:
+    return latest(run).arrays("learner")["online/q/bias"].shape == (2, 2)
+
+
+SHOWS: dict[str, Callable[[Path], bool]] = {
+    "several actors": has_several_actors,
+    "sharded replay": has_sharded_replay,
+    "ensemble": has_ensemble,
+}

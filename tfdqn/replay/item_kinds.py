@@ -1,0 +1,59 @@
+"""`ItemKind`: what an item of replay is, by `replay.item`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import reverb
+import tensorflow as tf
+from tf_agents.trajectories import trajectory
+
+from tfdqn.config import Config
+from tfdqn.errors import ConfigError
+from tfdqn.replay.block_items import BlockItems
+from tfdqn.replay.frame_items import FrameItems
+from tfdqn.replay.items import Writer
+from tfdqn.task_spec import TaskSpec
+
+
+class ItemKind(Protocol):
+    """What an item is: its columns, how it is written and what it decodes to."""
+
+    signature: dict[str, tf.TensorSpec]
+    transitions_per_item: int
+    fills_servers_evenly: bool  # to one item, whoever writes
+
+    def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> Writer:
+        """Writes items to the servers of `clients`, in equal parts. Several writers may write at a time."""
+
+    def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> trajectory.Transition:
+        """N items, stacked, from servers in turn → N · transitions_per_item transitions; in the graph.
+
+        Any B transitions in a row have equally many of every server's, to one.
+        """
+
+    def flush(self) -> None:
+        """Returns when everything finished is in its table."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Finished transitions that are in no item yet."""
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave."""
+
+
+def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
+    """The kind that `replay.item` names. Raises ConfigError where the task can't be stored so."""
+    kinds: dict[str, type[BlockItems] | type[FrameItems]] = {"block": BlockItems, "frames": FrameItems}
+    return kinds[config.replay.item](config, task_spec)
+
+
+def items_in(kind: ItemKind, num_transitions: int) -> int:
+    """How many items hold so many transitions. Raises ConfigError where it is no whole number."""
+    num_items, rest = divmod(num_transitions, kind.transitions_per_item)
+    if rest:
+        size = kind.transitions_per_item
+        raise ConfigError(f"replay.block_size {size} doesn't divide a batch of {num_transitions}")
+    return num_items
