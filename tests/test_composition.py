@@ -85,3 +85,34 @@ SHOWS: dict[str, Callable[[Path], bool]] = {
     "sharded replay": has_sharded_replay,
     "ensemble": has_ensemble,
 }
+
+
+def trained(folder: Path, strategy: str, *features: str) -> Path:
+    """The directory of a run that has made at least fifty updates, of weights that are finite."""
+    config = write_config(folder, *settings(strategy, *features))
+    with tfdqn(folder, "train", config, "--run-dir", "run") as process:
+        assert process.ended() == 0, process.err
+    arrays = latest(folder / "run").arrays("learner")
+    assert arrays["train_steps"] >= UPDATES
+    assert all(np.isfinite(array).all() for array in arrays.values())
+    return folder / "run"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_each_strategy_trains_whatever_the_table_says_together(tmp_path: Path, strategy: str) -> None:
+    """But for the split network, which is no ensemble."""
+    features = [each for each in SHOWS if TABLE[strategy, each] == TRAINS]
+    run = trained(tmp_path, strategy, *features)
+    assert {each for each, is_there in SHOWS.items() if is_there(run)} == set(features)
+
+
+@pytest.mark.parametrize("strategy", [s for s in STRATEGIES if TABLE[s, "model parallel"] == TRAINS])
+def test_each_strategy_that_may_splits_a_network(tmp_path: Path, strategy: str) -> None:
+    trained(tmp_path, strategy, "model parallel")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("strategy", "feature"), [pair for pair in TABLE if TABLE[pair] == TRAINS])
+def test_each_pair_of_the_table_trains_by_itself(tmp_path: Path, strategy: str, feature: str) -> None:
+    run = trained(tmp_path, strategy, feature)
+    assert [each for each, is_there in SHOWS.items() if is_there(run)] == [feature] * (feature in SHOWS)

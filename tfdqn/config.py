@@ -205,6 +205,10 @@ class Learner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_staleness_train_steps: Annotated[
         CountOrZero, doc("gradients older than this are dropped, for parameter_server; 0: none are")
     ] = 0
+    all_reduce: Annotated[
+        Literal["auto", "nccl", "ring", "hierarchical_copy", "one_device"],
+        doc("how replicas sum gradients: mirrored knows all but ring, multi_worker auto, nccl and ring"),
+    ] = "auto"
     averaging_period_train_steps: Annotated[
         Count, doc("H: updates that each unit makes by itself between two averagings")
     ] = 10

@@ -26,7 +26,13 @@ MAY_CHANGE = (
     *("stop.", "checkpoint.", "logging.", "evaluation.final_episodes", "acting."),
     *("learner.strategy", "learner.logical_devices", "learner.model_parallel", "learner.workers"),
     *("learner.parameter_servers", "learner.updates_per_read", "learner.max_staleness_train_steps"),
-    *("learner.averaging_period_train_steps", "learner.average_optimizer", "learner.xla", "learner.threads"),
+    *(
+        "learner.averaging_period_train_steps",
+        "learner.average_optimizer",
+        "learner.all_reduce",
+        "learner.xla",
+        "learner.threads",
+    ),
 )
 
 _held_locks: set[int] = set()

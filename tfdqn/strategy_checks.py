@@ -133,6 +133,19 @@ def parts_divide_the_batch(config: Config) -> str | None:
     return None
 
 
+def replicas_know_how_to_sum(config: Config) -> str | None:
+    strategy, name = config.learner.strategy, config.learner.all_reduce
+    known = {
+        "mirrored": ("auto", "nccl", "hierarchical_copy", "one_device"),
+        "multi_worker": ("auto", "nccl", "ring"),
+        "averaging": ("auto", "nccl", "ring"),
+    }.get(strategy, ("auto",))
+    if name not in known:
+        allowed = " or ".join(f'"{each}"' for each in known)
+        return f'learner.all_reduce = "{name}" with learner.strategy = "{strategy}": must be {allowed}'
+    return None
+
+
 STRATEGY_CHECKS: tuple[Callable[[Config], str | None], ...] = (
     processes_share_a_reverb_table,
     only_whole_networks_meet,
@@ -144,4 +157,5 @@ STRATEGY_CHECKS: tuple[Callable[[Config], str | None], ...] = (
     a_call_holds_a_read,
     a_read_outlives_its_own_updates,
     parts_divide_the_batch,
+    replicas_know_how_to_sum,
 )

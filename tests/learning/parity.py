@@ -128,10 +128,11 @@ def logical_cpus(count: int) -> list[str]:
     return [f"CPU:{i}" for i in range(count)]
 
 
-def mirrored(replicas: int, optimizer: str, xla: str) -> float:
+def mirrored(replicas: int, optimizer: str, xla: str, all_reduce: str = "auto") -> float:
     devices = logical_cpus(replicas)
-    config = settings(optimizer, xla=xla)
-    strategy = tf.distribute.MirroredStrategy(devices)
+    config = settings(optimizer, xla=xla, strategy="mirrored", all_reduce=all_reduce)
+    strategy = strategies.make_strategy(config, None, devices)
+    assert strategy is not None
     start = initial_state(config)
     expected = run(local(config), start)
     with strategy.scope():
@@ -214,4 +215,4 @@ WAYS = {
 }
 
 if __name__ == "__main__":
-    print(WAYS[sys.argv[1]](int(sys.argv[2]), sys.argv[3], sys.argv[4]))
+    print(WAYS[sys.argv[1]](int(sys.argv[2]), *sys.argv[3:]))

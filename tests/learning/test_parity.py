@@ -30,6 +30,11 @@ def test_mirrored_equals_local(replicas: int, optimizer: str, xla: str) -> None:
     assert largest_difference("mirrored", str(replicas), optimizer, xla) < 1e-5
 
 
+@pytest.mark.parametrize("all_reduce", ["hierarchical_copy", "one_device"])
+def test_mirrored_equals_local_however_gradients_are_summed(all_reduce: str) -> None:
+    assert largest_difference("mirrored", "2", "adam", "off", all_reduce) < 1e-5
+
+
 @pytest.mark.parametrize(("optimizer", "xla"), [("adam", "off"), ("sgd", "on")])
 def test_multi_worker_equals_local(optimizer: str, xla: str) -> None:
     assert largest_difference("multi_worker", "2", optimizer, xla) < 1e-5

@@ -29,12 +29,12 @@ def make_strategy(
     """
     name = config.learner.strategy
     if name == "mirrored":
-        return tf.distribute.MirroredStrategy(list(devices))
+        return tf.distribute.MirroredStrategy(list(devices), _cross_device_ops(config))
     if name == "parameter_server":
         assert cluster is not None
         return parameter_server(cluster)
     if name in ("multi_worker", "averaging") and cluster is not None:
-        return multi_worker(cluster)
+        return multi_worker(cluster, config.learner.all_reduce)
     return None
 
 
@@ -56,9 +56,13 @@ def dismiss(cluster: Cluster) -> None:
                 tf.raw_ops.Abort(exit_without_error=True)
 
 
-def multi_worker(cluster: Cluster) -> tf.distribute.MultiWorkerMirroredStrategy:
+def multi_worker(cluster: Cluster, all_reduce: str = "auto") -> tf.distribute.MultiWorkerMirroredStrategy:
     """Connects to the other workers; before anything else uses TensorFlow."""
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_resolver(cluster))
+    implementation = tf.distribute.experimental.CommunicationImplementation(all_reduce.upper())
+    return tf.distribute.MultiWorkerMirroredStrategy(
+        cluster_resolver=_resolver(cluster),
+        communication_options=tf.distribute.experimental.CommunicationOptions(implementation=implementation),
+    )
 
 
 def make_updates(
@@ -100,6 +104,19 @@ def make_updates(
         mirrored = train_step()
     share = sampler(_share(config, num_processes(strategy), replicas))
     return SynchronousUpdates(mirrored, share, config, strategy)
+
+
+def _cross_device_ops(config: Config) -> tf.distribute.CrossDeviceOps | None:
+    """How a host's replicas sum gradients; None: as TensorFlow thinks best. Raises ConfigError."""
+    name = config.learner.all_reduce
+    if name == "nccl" and not tf.config.list_physical_devices("GPU"):
+        raise ConfigError('learner.all_reduce = "nccl" needs GPUs, and this machine shows none')
+    makers: dict[str, Callable[[], tf.distribute.CrossDeviceOps]] = {
+        "nccl": tf.distribute.NcclAllReduce,
+        "hierarchical_copy": tf.distribute.HierarchicalCopyAllReduce,
+        "one_device": tf.distribute.ReductionToOneDevice,
+    }
+    return makers[name]() if name in makers else None
 
 
 def _share(config: Config, processes: int, devices: int) -> int:

@@ -57,7 +57,10 @@ class UnitUpdates:
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """This unit's part of what `state` gave."""
         self._updates.load_state(
-            {name: array[self._unit] if array.dtype == np.float32 else array for name, array in arrays.items()}
+            {
+                name: array[self._unit] if array.dtype == np.float32 else array
+                for name, array in arrays.items()
+            }
         )
 
     def close(self) -> None:
