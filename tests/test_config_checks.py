@@ -31,6 +31,16 @@ CONTRADICTIONS = {
         "stop.env_steps=520095",
     ],
     "frames_are_stacks_in_reverb": ["replay.item=frames", "task.frame_stack=1"],
+    "shards_are_reverbs": ["replay.shards=2", "replay.backend=in_graph"],
+    "frames_divide_among_shards": ["replay.shards=3", "task.num_envs=16", "replay.item=frames"],
+    "frames_reach_every_shard": [
+        "replay.item=frames",
+        "replay.shards=2",
+        "agent.n_step=3",
+        "task.num_envs=16",
+        "acting.actors=5",
+        "replay.min_size=159",
+    ],
     "learning_rate_decays": ["optimizer.schedule=linear", "optimizer.end_learning_rate=0.5"],
     "exploration_decays": ["exploration.start=0.1", "exploration.end=0.2"],
     "exponential_decay_stays_above_zero": ["exploration.end=0", "exploration.decay=exponential"],
@@ -65,6 +75,7 @@ CONTRADICTIONS = {
         "learner.updates_per_read=5",
         "learner.max_staleness_train_steps=3",
     ],
+    "replicas_know_how_to_sum": ["learner.all_reduce=ring", "learner.strategy=mirrored"],
     "parts_divide_the_batch": [
         *AVERAGING,
         "learner.batch_size=32",
@@ -110,6 +121,13 @@ def test_the_defaults_agree_with_one_another() -> None:
         # A batch is drawn with replacement, and the first step of all environments goes beyond the end.
         ["replay.min_size=16", "learner.batch_size=128"],
         ["task.num_envs=4096", "replay.capacity=4000", "replay.min_size=128", "stop.env_steps=4000"],
+        # Frames are spread by environments, blocks by themselves; a ladder runs over the actors, too.
+        ["replay.shards=3", "task.num_envs=16"],
+        [
+            *("replay.item=frames", "task.frame_stack=2", "replay.shards=2", "agent.n_step=3"),
+            *("task.num_envs=4", "acting.actors=2", "replay.min_size=16"),
+        ],
+        ["exploration.ladder_alpha=7", "task.num_envs=1", "acting.actors=2"],
         # One process alone, whatever its strategy, reaches a table of its own.
         ["learner.strategy=mirrored", "replay.backend=in_graph"],
         ["learner.strategy=averaging", "learner.workers=1", "replay.backend=in_graph"],
@@ -145,6 +163,7 @@ def test_what_works_is_allowed(overrides: list[str]) -> None:
     [
         ([], 100 + 5 * 4),
         (["replay.backend=reverb"], 112 + 5 * 4),  # seven whole blocks of 16
+        (["replay.backend=reverb", "replay.shards=3"], 144 + 5 * 4),  # three on each server
         (["learner.env_steps_per_update=0.5"], 103),  # 102.5: a whole step is the least
     ],
     ids=str,
@@ -173,6 +192,14 @@ def test_a_minimum_that_whole_blocks_cannot_hold_is_refused() -> None:
     assert line == (
         "configuration: replay.min_size = 1000 needs 8 blocks of replay.block_size = 128, "
         "and replay.capacity = 1000 holds 7: learning would never start"
+    )
+
+
+def test_what_whole_blocks_cannot_hold_on_every_server_is_refused() -> None:
+    blocks = ("replay.block_size=64", "replay.shards=4", "learner.batch_size=64")
+    from_mapping({}, [*blocks, "replay.capacity=256", "replay.min_size=1"])
+    assert refusal(*blocks, "replay.capacity=255", "replay.min_size=1") == (
+        "configuration: replay.block_size = 64 for each of replay.shards = 4 is more than replay.capacity = 255"
     )
 
 

@@ -1,5 +1,6 @@
 """Configurations at random: whatever is valid is read back, whatever is not is one clear line."""
 
+import math
 import tomllib
 from typing import Any, get_args
 
@@ -100,8 +101,23 @@ def dividing_evenly(learner: Learner, share: int, networks: int, is_ensemble: bo
         updates_per_call=updates - updates % period if learner.strategy == "averaging" else updates,
         averaging_period_train_steps=period,
         updates_per_read=per_read,
+        all_reduce="auto" if learner.strategy in ("local", "parameter_server") else "nccl",
         max_staleness_train_steps=max(bound, per_read - 1) if bound else 0,
         env_steps_per_update=4.0,
+    )
+
+
+def sharded(config: Config) -> Config:
+    """Over no more servers than its replay can be: one in the graph, and for frames a divisor of the environments."""
+    replace, shards, num_envs = msgspec.structs.replace, config.replay.shards, config.task.num_envs
+    if config.replay.backend == "in_graph":
+        return replace(config, replay=replace(config.replay, shards=1))
+    if config.replay.item == "block":
+        return config
+    return replace(
+        config,
+        agent=replace(config.agent, n_step=1),
+        replay=replace(config.replay, shards=math.gcd(shards, num_envs)),
     )
 
 
@@ -135,7 +151,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
         learner=learner,
         stop=replace(config.stop, env_steps=max(200_000, config.stop.env_steps)),
     )
-    return agreed
+    return sharded(agreed)
 
 
 @settings(deadline=None, max_examples=150)

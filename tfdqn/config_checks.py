@@ -23,10 +23,47 @@ def uses_blocks(config: Config) -> bool:
     return config.replay.backend == "reverb" and config.replay.item == "block"
 
 
+def shards_are_reverbs(config: Config) -> str | None:
+    replay = config.replay
+    if replay.shards > 1 and replay.backend != "reverb":
+        return f'replay.shards = {replay.shards} needs replay.backend = "reverb", not "{replay.backend}"'
+    return None
+
+
+def frames_divide_among_shards(config: Config) -> str | None:
+    shards, num_envs = config.replay.shards, config.task.num_envs
+    if config.replay.item == "frames" and num_envs % shards:
+        return (
+            f'replay.item = "frames" keeps each environment\'s history on one server: task.num_envs = {num_envs} '
+            f"can't be divided evenly by replay.shards = {shards}"
+        )
+    return None
+
+
+def frames_reach_every_shard(config: Config) -> str | None:
+    replay, n, num_envs, actors = (
+        config.replay,
+        config.agent.n_step,
+        config.task.num_envs,
+        config.acting.actors,
+    )
+    enough = (
+        (n - 1) * num_envs * actors
+    )  # before the n-th step a server may have nothing, where episodes go on
+    if replay.item == "frames" and replay.shards > 1 and replay.min_size < enough:
+        return (
+            f'replay.min_size = {replay.min_size} is less than {enough}: with replay.item = "frames", '
+            f"replay.shards = {replay.shards}, agent.n_step = {n}, task.num_envs = {num_envs} and acting.actors = "
+            f"{actors} a server may have nothing to sample when learning starts"
+        )
+    return None
+
+
 def table_holds_a_block(config: Config) -> str | None:
-    capacity, block_size = config.replay.capacity, config.replay.block_size
-    if uses_blocks(config) and block_size > capacity:
-        return f"replay.block_size = {block_size} is more than replay.capacity = {capacity}"
+    capacity, block_size, shards = config.replay.capacity, config.replay.block_size, config.replay.shards
+    if uses_blocks(config) and block_size * shards > capacity:
+        each = f" for each of replay.shards = {shards}" if shards > 1 else ""
+        return f"replay.block_size = {block_size}{each} is more than replay.capacity = {capacity}"
     return None
 
 
@@ -74,11 +111,15 @@ def table_holds_the_minimum(config: Config) -> str | None:
 def an_update_is_due_before_the_end(config: Config) -> str | None:
     replay, learner, env_steps = config.replay, config.learner, config.stop.env_steps
     size = replay.block_size if uses_blocks(config) else 1
-    min_size = -(-replay.min_size // size) * size
+    unit = size * replay.shards
+    min_size = min(-(-replay.min_size // unit), replay.capacity // unit) * unit
     needed = min_size + learner.updates_per_call * learner.env_steps_per_update
     if needed > env_steps:
+        each = f" for each of replay.shards = {replay.shards}" if replay.shards > 1 else ""
         in_blocks = (
-            f" ({min_size} in blocks of replay.block_size = {size})" if min_size > replay.min_size else ""
+            f" ({min_size} in blocks of replay.block_size = {size}{each})"
+            if min_size > replay.min_size
+            else ""
         )
         return (
             f"replay.min_size = {replay.min_size}{in_blocks} and then learner.updates_per_call = "
@@ -127,9 +168,12 @@ def exponential_decay_stays_above_zero(config: Config) -> str | None:
 
 
 def ladder_has_rungs(config: Config) -> str | None:
-    exploration = config.exploration
-    if isinstance(exploration, EpsilonGreedy) and exploration.ladder_alpha > 0 and config.task.num_envs == 1:
-        return f"exploration.ladder_alpha = {exploration.ladder_alpha:g} needs task.num_envs above 1, not 1"
+    exploration, num_envs, actors = config.exploration, config.task.num_envs, config.acting.actors
+    if isinstance(exploration, EpsilonGreedy) and exploration.ladder_alpha > 0 and num_envs * actors == 1:
+        return (
+            f"exploration.ladder_alpha = {exploration.ladder_alpha:g} needs task.num_envs or acting.actors "
+            "above 1, not 1"
+        )
     return None
 
 
@@ -158,6 +202,7 @@ def edges_part_the_states(config: Config) -> str | None:
 
 
 CHECKS: tuple[Callable[[Config], str | None], ...] = (
+    shards_are_reverbs,
     table_holds_a_block,
     table_holds_a_batch,
     blocks_divide_the_batch,
@@ -165,6 +210,8 @@ CHECKS: tuple[Callable[[Config], str | None], ...] = (
     table_holds_the_minimum,
     an_update_is_due_before_the_end,
     frames_are_stacks_in_reverb,
+    frames_divide_among_shards,
+    frames_reach_every_shard,
     learning_rate_decays,
     exploration_decays,
     exponential_decay_stays_above_zero,

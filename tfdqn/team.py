@@ -15,6 +15,7 @@ from tfdqn.config import Config
 from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.led import Broadcast, Led
+from tfdqn.learning.mesh import MeshUpdates
 from tfdqn.learning.strategies import dismiss, make_strategy, make_updates
 from tfdqn.learning.updates import Updates
 from tfdqn.local_cluster import LocalCluster
@@ -39,7 +40,7 @@ class Team:
 
     def __init__(self, config: Config, run_dir: RunDir, cluster: Cluster | None, say: Callable[[str], None]):
         cluster = _checked(config, cluster)
-        self._config = config
+        self._config, self._say = config, say
         self._devices = learning_devices(config)
         self._processes = None if cluster is not None else _started(config, run_dir)
         self._cluster = cluster if self._processes is None else self._processes.cluster
@@ -65,6 +66,9 @@ class Team:
             sampler=replay.sampler,
             make_dataset=lambda size: sample_dataset(addresses, self._config, task_spec, size),
         )
+        if isinstance(updates, MeshUpdates):
+            held = (f"{device} {size / 1e6:.1f} MB" for device, size in updates.bytes_by_device().items())
+            self._say(f"weights, target and optimiser are on {', '.join(held)}")
         return updates if broadcast is None else Led(updates, broadcast)
 
     @contextmanager

@@ -17,17 +17,18 @@ import tensorflow as tf
 from tests.agents.batches import random_transitions, random_weights, vector_spec
 from tfdqn.agents import DqnAgent
 from tfdqn.cluster import cluster_from
-from tfdqn.config import MLP, SGD, Adam, Agent, Config, Learner, Optimizer, RMSprop
+from tfdqn.config import MLP, SGD, Adam, Agent, Config, Learner, NatureCNN, Optimizer, RMSprop
 from tfdqn.learning import strategies
 from tfdqn.learning.asynchronous import AsynchronousUpdates
 from tfdqn.learning.averaging import AveragingUpdates
 from tfdqn.learning.led import Broadcast, Led, follow
+from tfdqn.learning.mesh import MeshUpdates
 from tfdqn.learning.synchronous import SynchronousUpdates
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updates import Updates
 from tfdqn.local_cluster import LocalCluster
 from tfdqn.replay.items import Sample
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "adam": Adam(learning_rate=0.01),
@@ -38,6 +39,12 @@ BATCH, UPDATES_PER_CALL, CALLS = 24, 5, 4
 UPDATES = UPDATES_PER_CALL * CALLS
 CLIP_NORM = 0.5
 SPEC = vector_spec()
+
+
+def image_spec() -> TaskSpec:
+    """Two stacked frames of 36 × 36 pixels."""
+    pixels = ArraySpec(shape=(2, 36, 36), dtype="uint8", frame_stack=2)
+    return TaskSpec(id="Image-v0", observation={"image": pixels}, num_actions=(3,), action_start=(0,))
 
 
 def settings(optimizer: str, **learner: object) -> Config:
@@ -207,7 +214,26 @@ def averaging(units: int, optimizer: str, xla: str) -> float:
     return difference(expected, run(updates, start))
 
 
+def mesh(columns: int, optimizer: str, rows: str = "1", network: str = "mlp") -> float:
+    """Rows of so many columns; of convolutions, or of layers that do not divide evenly."""
+    devices = logical_cpus(columns * int(rows))
+    config, spec, batch = settings(optimizer, xla="off"), SPEC, BATCH
+    if network == "cnn":
+        config = msgspec.structs.replace(config, network=NatureCNN(dense_units=10))
+        spec = image_spec()
+    start = initial_state(config, spec)
+    expected = run(local(config, spec, batch), start)
+    updates = MeshUpdates(
+        lambda row: TrainStep(DqnAgent(config, spec, row), config),
+        [devices[i : i + columns] for i in range(0, len(devices), columns)],
+        in_turn(all_batches(spec, batch), UPDATES_PER_CALL * batch),
+        config,
+    )
+    return difference(expected, run(updates, start))
+
+
 WAYS = {
+    "mesh": mesh,
     "averaging": averaging,
     "multi_worker": multi_worker,
     "mirrored": mirrored,

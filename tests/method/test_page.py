@@ -18,7 +18,7 @@ def test_every_function_that_the_page_names_exists() -> None:
 
 def test_every_key_that_the_page_names_is_in_the_configuration() -> None:
     configs = [Config(), Config(network=Linear(), optimizer=RMSprop())]
-    sections = "agent|optimizer|network|replay|learner|exploration"
+    sections = "agent|ensemble|optimizer|network|replay|learner|exploration"
     for section, key in set(re.findall(rf"`({sections})\.(\w+)[` ]", PAGE)):
         assert key == "kind" or any(hasattr(getattr(each, section), key) for each in configs), key
 

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from tfdqn.errors import ConfigError
 from tfdqn.replay.block_items import spread
 from tfdqn.replay.remote import remote_sampler, sample_dataset
 from tfdqn.replay.reverb_replay import ReverbReplay
+from tfdqn.replay.server import ReplayServer
 
 ENVS = 4
 
@@ -162,6 +162,9 @@ def test_frames_are_sampled_from_the_servers_in_turn(make: MakeReplay) -> None:
     ]
     write(replay, late)
     assert replay.size() >= 50 and 0 in sizes(replay)
+    for server in replay._servers:
+        info = server.client.server_info(timeout=10)["transitions"]
+        assert info.rate_limiter_info.min_size_to_sample == 1
     write(replay, taken)
     theirs = [
         {row["observation/observation"].tobytes() for row in stored(replay, server)} for server in (0, 1)
@@ -199,13 +202,19 @@ def test_a_checkpoint_of_another_number_of_shards_says_what_to_set(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_all_servers_are_closed_at_once(make: MakeReplay) -> None:
+def test_all_servers_are_closed_at_once(make: MakeReplay, monkeypatch: pytest.MonkeyPatch) -> None:
     replay = make(shards=3)
-    write(replay, numbered(30))
-    tf.function(replay.sampler(24), autograph=False)()
-    start = time.monotonic()
-    replay.close()
-    assert time.monotonic() - start < 6
+    all_closing, close = threading.Barrier(3, timeout=PATIENCE_SECONDS), ReplayServer.close
+
+    def close_beside_the_others(server: ReplayServer) -> None:
+        all_closing.wait()
+        close(server)
+
+    monkeypatch.setattr(ReplayServer, "close", close_beside_the_others)
+    closing = threading.Thread(target=replay.close, daemon=True)
+    closing.start()
+    closing.join(6)
+    assert not closing.is_alive()
 
 
 def test_several_threads_fill_the_same_blocks_without_losing_anything(make: MakeReplay) -> None:

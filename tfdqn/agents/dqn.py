@@ -5,6 +5,7 @@ batches without a time axis, whose rewards and discounts are already n-step, lea
 `learning/`, and returns what prioritised replay and the curves need.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -16,7 +17,7 @@ from tf_agents.trajectories import trajectory
 
 from tfdqn.agents import td
 from tfdqn.config import Config
-from tfdqn.networks import observation_spec, q_network
+from tfdqn.networks import observation_spec, q_network, split_network
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
@@ -39,11 +40,13 @@ class DqnAgent(dqn_agent.DqnAgent):
     Args:
       config: `agent` gives the objective, `network` both networks.
       task_spec: the task's observations and actions.
+      devices: over which both networks' layers are split; none: they are whole.
     """
 
     units = 1  # Q-functions: above 1, every weight leads with them
 
-    def __init__(self, config: Config, task_spec: TaskSpec):
+    def __init__(self, config: Config, task_spec: TaskSpec, devices: Sequence[str] = ()):
+        self._devices = devices
         self._objective = config.agent
         observation: Any = observation_spec(task_spec)
         if task_spec.action_masks:
@@ -58,7 +61,8 @@ class DqnAgent(dqn_agent.DqnAgent):
             optimizer=None,
             observation_and_action_constraint_splitter=(lambda both: both) if self._has_masks else None,
         )
-        self._target_q_network.load_named_weights(network.named_weights())
+        for name, weight in self._target_q_network.named_weights().items():
+            weight.assign(network.named_weights()[name])
 
     @property
     def network(self) -> QNetwork:
@@ -130,7 +134,10 @@ class DqnAgent(dqn_agent.DqnAgent):
         return td.squared_loss(td_error)
 
     def _make_network(self, config: Config, task_spec: TaskSpec) -> QNetwork:
-        return q_network(config.network, task_spec, seed=derived_seed(config.seed, "initial weights"))
+        seed = derived_seed(config.seed, "initial weights")
+        if self._devices:
+            return split_network(config.network, task_spec, seed=seed, devices=self._devices)
+        return q_network(config.network, task_spec, seed=seed)
 
     def _split(self, observation: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
         return observation if self._has_masks else (observation, None)

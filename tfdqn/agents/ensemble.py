@@ -1,5 +1,6 @@
 """`EnsembleAgent`: K DQN agents as one, each with its own weights and its own part of the data."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -33,12 +34,12 @@ class EnsembleAgent(DqnAgent):
     Raises ConfigError where the task has not what partitions the data.
     """
 
-    def __init__(self, config: Config, task_spec: TaskSpec):
+    def __init__(self, config: Config, task_spec: TaskSpec, devices: Sequence[str] = ()):
         self.units = config.ensemble.size
         self._aggregation: Aggregation = config.ensemble.aggregation
         self._shares_target = config.ensemble.target == "aggregate"
         self._unit_weights = unit_weights(config, task_spec)
-        super().__init__(config, task_spec)
+        super().__init__(config, task_spec, devices)
 
     def _loss(
         self,

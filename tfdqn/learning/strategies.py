@@ -11,6 +11,7 @@ from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.learning.asynchronous import AsynchronousUpdates
 from tfdqn.learning.averaging import AveragingUpdates
+from tfdqn.learning.mesh import MeshUpdates
 from tfdqn.learning.synchronous import SynchronousUpdates, num_processes
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updates import Updates
@@ -25,9 +26,12 @@ def make_strategy(
 ) -> tf.distribute.Strategy | None:
     """What `learner.strategy` divides the updates with; waits for the cluster's other processes.
 
-    None where TensorFlow's own has no part in it: one process that trains alone, or averages its own units.
+    None where TensorFlow's own has no part in it: one process that trains alone, splits its networks over devices,
+    or averages its own units.
     """
     name = config.learner.strategy
+    if config.learner.model_parallel > 1:
+        return None
     if name == "mirrored":
         return tf.distribute.MirroredStrategy(list(devices), _cross_device_ops(config))
     if name == "parameter_server":
@@ -86,8 +90,8 @@ def make_updates(
     """
     settings = config.learner
 
-    def train_step() -> TrainStep:
-        return TrainStep(make_agent(config, task_spec), config)
+    def train_step(split_over: Sequence[str] = ()) -> TrainStep:
+        return TrainStep(make_agent(config, task_spec, split_over), config)
 
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         assert cluster is not None
@@ -97,6 +101,9 @@ def make_updates(
     if settings.strategy == "averaging":
         local = sampler(_share(config, num_processes(strategy), len(devices)))
         return AveragingUpdates(train_step, devices, local, config, strategy)
+    if settings.model_parallel > 1:
+        rows = _rows(config, devices)
+        return MeshUpdates(train_step, rows, sampler(_share(config, 1, len(rows))), config)
     if strategy is None:
         return SynchronousUpdates(train_step(), sampler(_share(config, 1, 1)), config)
     replicas = len(strategy.extended.worker_devices)
@@ -117,6 +124,18 @@ def _cross_device_ops(config: Config) -> tf.distribute.CrossDeviceOps | None:
         "one_device": tf.distribute.ReductionToOneDevice,
     }
     return makers[name]() if name in makers else None
+
+
+def _rows(config: Config, devices: Sequence[str]) -> list[Sequence[str]]:
+    """The devices in rows of `learner.model_parallel`: one row, or with mirrored as many as there are."""
+    columns = config.learner.model_parallel
+    count = 1 if config.learner.strategy == "local" else len(devices) // columns
+    if len(devices) < columns or (count > 1 and len(devices) % columns):
+        raise ConfigError(
+            f"learner.model_parallel = {columns} needs so many devices, or a multiple of them; there are "
+            f"{len(devices)}: {', '.join(devices)} (learner.logical_devices splits a CPU)"
+        )
+    return [devices[i * columns : (i + 1) * columns] for i in range(count)]
 
 
 def _share(config: Config, processes: int, devices: int) -> int:

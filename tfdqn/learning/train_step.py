@@ -123,12 +123,14 @@ class TrainStep:
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint holds: NumPy arrays by canonical name, the same for every strategy."""
-        return {name: variable.numpy() for name, variable in self.named_variables().items()}
+        arrays = {name: variable.numpy() for name, variable in self.named_variables().items()}
+        return self.agent.network.join(arrays)
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Puts back what `state` gave, whichever strategy did."""
+        pieces = self.agent.network.split(arrays)
         for name, variable in self.named_variables().items():
-            variable.assign(arrays[name])
+            variable.assign(pieces[name])
 
     def _update_target(self) -> None:
         """Copies the online weights to the target every so many updates (tau < 1: moves it a part of the way)."""

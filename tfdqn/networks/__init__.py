@@ -8,6 +8,7 @@ from tfdqn.networks.ensemble_layers import EnsembleLayerFactory
 from tfdqn.networks.layers import LayerFactory
 from tfdqn.networks.numpy_forward import Weights, numpy_q_function
 from tfdqn.networks.q_network import QNetwork, Torso, observation_spec
+from tfdqn.networks.split_layers import SplitLayerFactory
 from tfdqn.task_spec import TaskSpec
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "numpy_q_function",
     "observation_spec",
     "q_network",
+    "split_network",
 ]
 
 
@@ -36,6 +38,13 @@ def ensemble_network(
     Unit k starts as `q_network` does with seed `seeds[k]`. Raises as that does.
     """
     return _network(settings, task_spec, lambda: EnsembleLayerFactory(seeds), name)
+
+
+def split_network(
+    settings: config.Network, task_spec: TaskSpec, *, seed: int, devices: Sequence[str], name: str = "split"
+) -> QNetwork:
+    """The same network as `q_network`'s with its layers in pieces on several devices. Raises as that does."""
+    return _network(settings, task_spec, lambda: SplitLayerFactory(seed, devices), name)
 
 
 def network_to_load(config: config.Config, task_spec: TaskSpec, name: str = "q_network") -> QNetwork:

@@ -1,6 +1,6 @@
 """`LayerFactory`: named layers with seeded initial weights, remembered in order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +20,10 @@ class LayerFactory:
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
         return self._keep(tf.keras.layers.Dense(units, activation, name=name, **self._initializers(fan_in)))
+
+    def head(self, name: str, units: int, *, fan_in: int) -> Layer:
+        """The last layer, which gives Q."""
+        return self.dense(name, units, fan_in=fan_in)
 
     def linear(self, name: str, units: int) -> Layer:
         """A dense layer without bias, all zero at first: θ of the linear network."""
@@ -44,6 +48,14 @@ class LayerFactory:
             for layer in self.layers
             for weight in layer.weights
         }
+
+    def join(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Arrays under the names of `named_weights`, with any prefix → the same under canonical names, whole."""
+        return dict(arrays)
+
+    def split(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What `join` gave, back in pieces."""
+        return dict(arrays)
 
     def _initializers(self, fan_in: int) -> dict:
         bound = fan_in**-0.5

@@ -50,13 +50,22 @@ class QNetwork(network.Network):
         return self._apply_torso(observation), network_state
 
     def named_weights(self) -> dict[str, tf.Variable]:
-        """The weights by canonical name ("hidden_0/kernel"), from input to output."""
+        """The weights by name ("hidden_0/kernel"), from input to output; of a split network, its pieces."""
         return self._factory.named_weights()
 
+    def join(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Arrays under the names of `named_weights`, with any prefix → the same under canonical names, whole."""
+        return self._factory.join(arrays)
+
+    def split(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What `join` gave, back in this network's pieces."""
+        return self._factory.split(arrays)
+
     def load_named_weights(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Assigns every weight. Raises KeyError for a missing name, ValueError for another shape."""
+        """Assigns every weight, by canonical name. Raises KeyError for a missing name, ValueError for another shape."""
+        pieces = self.split(arrays)
         for name, weight in self.named_weights().items():
-            weight.assign(arrays[name])
+            weight.assign(pieces[name])
 
 
 def observation_spec(task_spec: TaskSpec) -> dict[str, tensor_spec.BoundedTensorSpec]:

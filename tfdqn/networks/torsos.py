@@ -18,7 +18,7 @@ def mlp(settings: config.MLP, task_spec: TaskSpec, make: LayerFactory) -> Torso:
         make.dense(f"hidden_{i}", units, settings.activation, fan_in=fan_in)
         for i, (fan_in, units) in enumerate(zip(widths, settings.hidden_units, strict=False))
     ]
-    head = make.dense("q", task_spec.num_actions[0], fan_in=widths[-1])
+    head = make.head("q", task_spec.num_actions[0], fan_in=widths[-1])
 
     def apply(observation: Observation) -> tf.Tensor:
         hidden = encoding.encode(observation, task_spec)
@@ -43,7 +43,7 @@ def nature_cnn(settings: config.NatureCNN, task_spec: TaskSpec, make: LayerFacto
             )
     flatten = make.flatten(height, width, channels)
     dense = make.dense("hidden_0", settings.dense_units, "relu", fan_in=height * width * channels)
-    head = make.dense("q", task_spec.num_actions[0], fan_in=settings.dense_units)
+    head = make.head("q", task_spec.num_actions[0], fan_in=settings.dense_units)
 
     def apply(observation: Observation) -> tf.Tensor:
         hidden = encoding.encode_image(observation[key], task_spec.observation[key])

@@ -1,0 +1,156 @@
+"""Layers in pieces: how an array is cut, and the layers whose pieces lie and are computed on several devices."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+Tensors = list[tf.Tensor]
+_ONE_PIECE = ""
+
+
+class Cut(NamedTuple):
+    """How a canonical array is cut: seen in the shape `view`, along `axis`, into parts of these sizes."""
+
+    view: tuple[int, ...]
+    axis: int
+    sizes: tuple[int, ...]
+
+    def split(self, array: np.ndarray) -> list[np.ndarray]:
+        """The pieces, each of the array's own rank."""
+        parts = np.split(array.reshape(self.view), np.cumsum(self.sizes)[:-1], axis=self.axis)
+        if len(self.view) == array.ndim:
+            return parts
+        return [part.reshape(-1, *array.shape[1:]) for part in parts]
+
+    def join(self, pieces: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+        """The array of this shape that `split` gave the pieces of."""
+        before, after = self.view[: self.axis], self.view[self.axis + 1 :]
+        parts = [piece.reshape(*before, size, *after) for piece, size in zip(pieces, self.sizes, strict=True)]
+        return np.concatenate(parts, axis=self.axis).reshape(shape)
+
+
+class Function(NamedTuple):
+    """What a layer computes: `activate(product(inputs, kernel) + bias)`."""
+
+    product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    activate: Callable[[tf.Tensor], tf.Tensor]
+
+
+class Initial(NamedTuple):
+    """A layer's whole kernel, and what it and the bias start with."""
+
+    kernel_shape: tuple[int, ...]
+    kernel: Callable[[Sequence[int]], tf.Tensor]
+    bias: Callable[[Sequence[int]], tf.Tensor]
+
+    def whole_kernel(self) -> np.ndarray:
+        return self.kernel(self.kernel_shape).numpy()
+
+    def whole_bias(self) -> np.ndarray:
+        return self.bias(self.kernel_shape[-1:]).numpy()
+
+
+class _InPieces(tf.keras.layers.Layer):
+    """Keeps its variables by kind ("kernel", "bias") and by piece ("/0"; "" of what is whole)."""
+
+    def __init__(self, name: str):
+        super().__init__(name=name)
+        self.cuts: dict[str, tuple[Cut, tuple[int, ...]]] = {}
+        self.pieces: dict[str, dict[str, tf.Variable]] = {}
+
+    def _keep_pieces(
+        self, kind: str, array: np.ndarray, cut: Cut, devices: Sequence[str]
+    ) -> list[tf.Variable]:
+        self.cuts[kind] = (cut, array.shape)
+        kept = [
+            self._keep(f"{kind}/{i}", piece, device)
+            for i, (piece, device) in enumerate(zip(cut.split(array), devices, strict=True))
+        ]
+        self.pieces[kind] = {f"/{i}": piece for i, piece in enumerate(kept)}
+        return kept
+
+    def _keep_whole(self, kind: str, array: np.ndarray, device: str) -> tf.Variable:
+        kept = self._keep(kind, array, device)
+        self.pieces[kind] = {_ONE_PIECE: kept}
+        return kept
+
+    def _keep(self, name: str, array: np.ndarray, device: str) -> tf.Variable:
+        with tf.device(device):
+            return self.add_weight(
+                name.replace("/", "_"), array.shape, initializer=lambda shape, dtype=None: tf.constant(array)
+            )
+
+
+class ByOutputs(_InPieces):
+    """Each device computes some of the units or channels from the whole input: a tensor → a list of tensors."""
+
+    def __init__(self, name: str, devices: Sequence[str], cut: Cut, function: Function, initial: Initial):
+        super().__init__(name)
+        self._devices, self._function = devices, function
+        self._kernels = self._keep_pieces("kernel", initial.whole_kernel(), cut, devices)
+        bias = initial.whole_bias()
+        self._biases = self._keep_pieces("bias", bias, Cut(bias.shape, 0, cut.sizes), devices)
+
+    def call(self, inputs: tf.Tensor) -> Tensors:
+        def part(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+            return self._function.activate(self._function.product(x, kernel) + bias)
+
+        pieces = zip(self._devices, self._kernels, self._biases, strict=True)
+        return [_placed(device, part, inputs, kernel, bias) for device, kernel, bias in pieces]
+
+
+class ByInputs(_InPieces):
+    """Each device goes on with its part of the input, and the sums meet on the first: a list → a tensor."""
+
+    def __init__(self, name: str, devices: Sequence[str], cut: Cut, function: Function, initial: Initial):
+        super().__init__(name)
+        self._devices, self._function = devices, function
+        self._kernels = self._keep_pieces("kernel", initial.whole_kernel(), cut, devices)
+        self._whole_bias = self._keep_whole("bias", initial.whole_bias(), devices[0])
+
+    def call(self, inputs: Tensors) -> tf.Tensor:
+        pieces = zip(self._devices, inputs, self._kernels, strict=True)
+        sums = [_placed(device, self._function.product, x, kernel) for device, x, kernel in pieces]
+
+        def finish(bias: tf.Tensor, *sums: tf.Tensor) -> tf.Tensor:
+            return self._function.activate(tf.add_n(sums) + bias)
+
+        return _placed(self._devices[0], finish, self._whole_bias, *sums)
+
+
+class Whole(_InPieces):
+    """A dense layer without activation, all of it on one device."""
+
+    def __init__(self, name: str, device: str, initial: Initial):
+        super().__init__(name)
+        self._device = device
+        self._whole_kernel = self._keep_whole("kernel", initial.whole_kernel(), device)
+        self._whole_bias = self._keep_whole("bias", initial.whole_bias(), device)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+            return tf.matmul(x, kernel) + bias
+
+        return _placed(self._device, affine, inputs, self._whole_kernel, self._whole_bias)
+
+
+def _placed(device: str, function: Callable[..., tf.Tensor], *inputs: tf.Tensor | tf.Variable) -> tf.Tensor:
+    """`function(*inputs)` on a device, and its gradient there, too, which TensorFlow would place on the first."""
+
+    @tf.custom_gradient
+    def call(*values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
+        with tf.device(device), tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            output = function(*values)
+
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+            with tf.device(device):
+                return tape.gradient(output, values, upstream)
+
+        return output, gradient
+
+    with tf.device(device):
+        values = [tf.convert_to_tensor(each) for each in inputs]
+        return call(*values)
