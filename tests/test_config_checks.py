@@ -76,6 +76,7 @@ CONTRADICTIONS = {
         "learner.max_staleness_train_steps=3",
     ],
     "replicas_know_how_to_sum": ["learner.all_reduce=ring", "learner.strategy=mirrored"],
+    "units_learn_by_themselves": ["ensemble.size=3", "ensemble.execution=processes", "replay.shards=2"],
     "parts_divide_the_batch": [
         *AVERAGING,
         "learner.batch_size=32",
@@ -180,6 +181,34 @@ def test_a_run_must_last_until_its_first_updates(overrides: list[str], needed: i
     ]
     from_mapping({}, [*run, f"stop.env_steps={needed}"])
     assert "no update would be made" in refusal(*run, f"stop.env_steps={needed - 1}")
+
+
+UNITS_APART = ("ensemble.size=3", "ensemble.execution=processes")
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "only"),
+    [
+        ("learner.strategy", "mirrored", "local"),
+        ("ensemble.target", "aggregate", "own"),
+        ("replay.backend", "in_graph", "reverb"),
+        ("replay.item", "frames", "block"),
+    ],
+)
+def test_units_in_processes_share_nothing(key: str, given: str, only: str) -> None:
+    from_mapping({}, [*UNITS_APART, f"{key}={only}"])
+    assert refusal(*UNITS_APART, "task.frame_stack=4", f"{key}={given}") == (
+        f'configuration: ensemble.execution = "processes" needs {key} = "{only}", not "{given}"'
+    )
+
+
+def test_networks_in_pieces_are_summed_in_their_own_way() -> None:
+    mesh = ["learner.strategy=mirrored", "learner.model_parallel=2"]
+    from_mapping({}, [*mesh, "learner.all_reduce=auto"])
+    assert refusal(*mesh, "learner.all_reduce=nccl") == (
+        'configuration: learner.all_reduce = "nccl" with learner.strategy = "mirrored" and learner.model_parallel = 2: '
+        'must be "auto"'
+    )
 
 
 def test_a_temperature_of_zero_is_refused_whatever_the_decay() -> None:

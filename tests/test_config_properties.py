@@ -101,7 +101,7 @@ def dividing_evenly(learner: Learner, share: int, networks: int, is_ensemble: bo
         updates_per_call=updates - updates % period if learner.strategy == "averaging" else updates,
         averaging_period_train_steps=period,
         updates_per_read=per_read,
-        all_reduce="auto" if learner.strategy in ("local", "parameter_server") else "nccl",
+        all_reduce="auto" if parts > 1 or learner.strategy in ("local", "parameter_server") else "nccl",
         max_staleness_train_steps=max(bound, per_read - 1) if bound else 0,
         env_steps_per_update=4.0,
     )
@@ -118,6 +118,20 @@ def sharded(config: Config) -> Config:
         config,
         agent=replace(config.agent, n_step=1),
         replay=replace(config.replay, shards=math.gcd(shards, num_envs)),
+    )
+
+
+def learning_apart(config: Config) -> Config:
+    """With its units' processes as they can be: locally, and each with a server of its own."""
+    replace = msgspec.structs.replace
+    if not config.ensemble.in_processes:
+        return config
+    if config.learner.strategy != "local":
+        return replace(config, ensemble=replace(config.ensemble, execution="batched"))
+    return replace(
+        config,
+        ensemble=replace(config.ensemble, target="own"),
+        replay=replace(config.replay, backend="reverb", item="block", shards=1),
     )
 
 
@@ -151,7 +165,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
         learner=learner,
         stop=replace(config.stop, env_steps=max(200_000, config.stop.env_steps)),
     )
-    return sharded(agreed)
+    return sharded(learning_apart(agreed))
 
 
 @settings(deadline=None, max_examples=150)

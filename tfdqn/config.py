@@ -311,6 +311,11 @@ class Ensemble(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         doc("batched: all units in one network; processes: each a process with its own replay"),
     ] = "batched"
 
+    @property
+    def in_processes(self) -> bool:
+        """Whether each unit learns in a process of its own."""
+        return self.size > 1 and self.execution == "processes"
+
 
 Network = MLP | NatureCNN | Linear
 Optimizer = Adam | RMSprop | SGD

@@ -134,15 +134,39 @@ def parts_divide_the_batch(config: Config) -> str | None:
 
 
 def replicas_know_how_to_sum(config: Config) -> str | None:
-    strategy, name = config.learner.strategy, config.learner.all_reduce
+    learner, name = config.learner, config.learner.all_reduce
     known = {
         "mirrored": ("auto", "nccl", "hierarchical_copy", "one_device"),
         "multi_worker": ("auto", "nccl", "ring"),
         "averaging": ("auto", "nccl", "ring"),
-    }.get(strategy, ("auto",))
+    }.get(learner.strategy, ("auto",))
+    chosen = f'learner.strategy = "{learner.strategy}"'
+    if learner.model_parallel > 1:
+        known = ("auto",)  # networks in pieces are summed piece by piece, without `tf.distribute`
+        chosen += f" and learner.model_parallel = {learner.model_parallel}"
     if name not in known:
         allowed = " or ".join(f'"{each}"' for each in known)
-        return f'learner.all_reduce = "{name}" with learner.strategy = "{strategy}": must be {allowed}'
+        return f'learner.all_reduce = "{name}" with {chosen}: must be {allowed}'
+    return None
+
+
+def units_learn_by_themselves(config: Config) -> str | None:
+    if not config.ensemble.in_processes:
+        return None
+    needed = {
+        "learner.strategy": (config.learner.strategy, "local"),
+        "ensemble.target": (config.ensemble.target, "own"),
+        "replay.backend": (config.replay.backend, "reverb"),
+        "replay.item": (config.replay.item, "block"),
+    }
+    for key, (given, only) in needed.items():
+        if given != only:
+            return f'ensemble.execution = "processes" needs {key} = "{only}", not "{given}"'
+    if config.replay.shards > 1:
+        return (
+            f'ensemble.execution = "processes" with replay.shards = {config.replay.shards}: each of ensemble.size = '
+            f"{config.ensemble.size} units has a shard of its own already"
+        )
     return None
 
 
@@ -158,4 +182,5 @@ STRATEGY_CHECKS: tuple[Callable[[Config], str | None], ...] = (
     a_read_outlives_its_own_updates,
     parts_divide_the_batch,
     replicas_know_how_to_sum,
+    units_learn_by_themselves,
 )

@@ -19,8 +19,8 @@ from tfdqn.learning.mesh import MeshUpdates
 from tfdqn.learning.strategies import dismiss, make_strategy, make_updates
 from tfdqn.learning.updates import Updates
 from tfdqn.local_cluster import LocalCluster
-from tfdqn.replay import Replay
-from tfdqn.replay.remote import sample_dataset
+from tfdqn.replay import Replay, Sample
+from tfdqn.replay.remote import remote_sampler, sample_dataset
 from tfdqn.roles.follower import Welcome
 from tfdqn.run_dir import RunDir
 from tfdqn.task_spec import TaskSpec
@@ -63,13 +63,20 @@ class Team:
             self._strategy,
             self._cluster,
             self._devices,
-            sampler=replay.sampler,
+            sampler=self._sampler(task_spec, replay),
             make_dataset=lambda size: sample_dataset(addresses, self._config, task_spec, size),
         )
         if isinstance(updates, MeshUpdates):
             held = (f"{device} {size / 1e6:.1f} MB" for device, size in updates.bytes_by_device().items())
             self._say(f"weights, target and optimiser are on {', '.join(held)}")
         return updates if broadcast is None else Led(updates, broadcast)
+
+    def _sampler(self, task_spec: TaskSpec, replay: Replay) -> Callable[[int], Callable[[], Sample]]:
+        """Of what this process learns from."""
+        if not self._config.ensemble.in_processes:
+            return replay.sampler
+        own = replay.addresses[:1]
+        return lambda size: remote_sampler(own, self._config, task_spec, size)
 
     @contextmanager
     def losses_are_one_line(self) -> Iterator[None]:
@@ -98,13 +105,17 @@ class Team:
 
     @property
     def _has_followers(self) -> bool:
-        return self._cluster is not None and self._config.learner.strategy in ("multi_worker", "averaging")
+        follow = self._config.learner.strategy in ("multi_worker", "averaging")
+        return self._cluster is not None and (follow or self._config.ensemble.in_processes)
 
 
 def _started(config: Config, run_dir: RunDir) -> LocalCluster | None:
     """The processes that the strategy needs besides this one; None where it needs none."""
     settings = config.learner
     command = [sys.executable, "-m", "tfdqn", "train", str(Path(run_dir.config_file).resolve())]
+    if config.ensemble.in_processes:
+        units = {WORKER: config.ensemble.size}
+        return LocalCluster(units, command, run_dir.process_logs, chief_is_worker=True)
     if settings.strategy == "parameter_server":
         tasks = {WORKER: settings.workers, PARAMETER_SERVER: settings.parameter_servers}
         return LocalCluster(tasks, command, run_dir.process_logs)
@@ -119,12 +130,18 @@ def _checked(config: Config, cluster: Cluster | None) -> Cluster | None:
         return None
     strategy = config.learner.strategy
     named = f"{VARIABLE} names {', '.join(f'{len(each)} {job}' for job, each in cluster.jobs.items())}"
-    if strategy in ("local", "mirrored"):
+    if config.ensemble.in_processes:
+        if {job: len(each) for job, each in cluster.jobs.items()} != {WORKER: config.ensemble.size}:
+            raise ConfigError(
+                f'ensemble.execution = "processes" needs a worker for each of ensemble.size = '
+                f"{config.ensemble.size}, and no other; {named}"
+            )
+    elif strategy in ("local", "mirrored"):
         raise ConfigError(
             f'learner.strategy = "{strategy}" trains in one process, and {named}: choose multi_worker, '
             f"parameter_server or averaging, or unset {VARIABLE}"
         )
-    if strategy == "parameter_server":
+    elif strategy == "parameter_server":
         missing = [job for job in (CHIEF, WORKER, PARAMETER_SERVER) if job not in cluster.jobs]
         if missing:
             raise ConfigError(

@@ -123,6 +123,8 @@ def test_states_in_one_cell_hash_alike_and_categories_lie_in_none() -> None:
     assert first == same
     assert len({first, beyond, other_gear, far}) == 4
     assert len(set(hashes([1, 1, 1, 2, 1], 0.0))) == 5
+    first, *_, other_gear, _ = hashes([1, 1, 1, 2, 1], 100.0)
+    assert first != other_gear
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8])

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from tfdqn.agents.dqn import DqnAgent, LossExtra
 from tfdqn.agents.ensemble import EnsembleAgent
-from tfdqn.config import Config
+from tfdqn.config import Config, Ensemble
+from tfdqn.networks import q_network
+from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 
-__all__ = ["DqnAgent", "EnsembleAgent", "LossExtra", "make_agent"]
+__all__ = ["DqnAgent", "EnsembleAgent", "LossExtra", "make_agent", "make_unit"]
 
 
 def make_agent(config: Config, task_spec: TaskSpec, devices: Sequence[str] = ()) -> DqnAgent:
@@ -16,3 +20,14 @@ def make_agent(config: Config, task_spec: TaskSpec, devices: Sequence[str] = ())
     `devices` are those that a network is split over, which an ensemble's can't be; none: it is whole.
     """
     return (EnsembleAgent if config.ensemble.size > 1 else DqnAgent)(config, task_spec, devices)
+
+
+def make_unit(config: Config, task_spec: TaskSpec, unit: int) -> DqnAgent:
+    """One unit of the configuration's ensemble by itself: a plain agent that starts as that unit does."""
+    alone = DqnAgent(msgspec.structs.replace(config, ensemble=Ensemble()), task_spec)
+    seed = derived_seed(config.seed, "initial weights", unit)
+    start = q_network(config.network, task_spec, seed=seed)
+    start.create_variables()
+    for network in (alone.network, alone.target_network):
+        network.load_named_weights({name: w.numpy() for name, w in start.named_weights().items()})
+    return alone

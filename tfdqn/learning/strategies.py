@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import tensorflow as tf
 
-from tfdqn.agents import make_agent
+from tfdqn.agents import make_agent, make_unit
 from tfdqn.cluster import PARAMETER_SERVER, WORKER, Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
@@ -14,6 +14,7 @@ from tfdqn.learning.averaging import AveragingUpdates
 from tfdqn.learning.mesh import MeshUpdates
 from tfdqn.learning.synchronous import SynchronousUpdates, num_processes
 from tfdqn.learning.train_step import TrainStep
+from tfdqn.learning.units import UnitUpdates
 from tfdqn.learning.updates import Updates
 from tfdqn.replay.items import Sample
 from tfdqn.task_spec import TaskSpec
@@ -30,6 +31,9 @@ def make_strategy(
     or averages its own units.
     """
     name = config.learner.strategy
+    if config.ensemble.in_processes:
+        assert cluster is not None
+        return multi_worker(cluster)
     if config.learner.model_parallel > 1:
         return None
     if name == "mirrored":
@@ -93,6 +97,11 @@ def make_updates(
     def train_step(split_over: Sequence[str] = ()) -> TrainStep:
         return TrainStep(make_agent(config, task_spec, split_over), config)
 
+    if config.ensemble.in_processes:
+        assert cluster is not None and strategy is not None
+        unit = TrainStep(make_unit(config, task_spec, cluster.index), config)
+        updates = SynchronousUpdates(unit, sampler(_share(config, 1, 1)), config)
+        return UnitUpdates(updates, cluster.index, strategy)
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         assert cluster is not None
         size = settings.updates_per_read * settings.batch_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -43,6 +44,7 @@ class BlockItems:
         self._lock = threading.Lock()  # of the packer and the writers: actors share them, checkpoints flush
         self._writers: list[structured_writer.StructuredWriter] = []  # one a server
         self._inserted = 0
+        self._appended: Counter[int] = Counter()  # by server, in this process
 
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> NStepWriter:
         """A writer for `num_envs` environments; all writers fill the same blocks, from whatever thread."""
@@ -82,11 +84,14 @@ class BlockItems:
             self._packer(rows)
 
     def _insert(self, block: np.ndarray) -> None:
-        inserted_there, server = divmod(self._inserted, len(self._writers))
+        self._append(self._inserted % len(self._writers), block)
+        self._inserted += 1
+
+    def _append(self, server: int, block: np.ndarray) -> None:
         writer = self._writers[server]
         writer.append({_COLUMN: block})
-        self._inserted += 1
-        if (inserted_there + 1) % _BLOCKS_BETWEEN_CHECKS == 0:
+        self._appended[server] += 1
+        if self._appended[server] % _BLOCKS_BETWEEN_CHECKS == 0:
             writer.flush(_MAX_BLOCKS_PENDING)
 
 

@@ -15,6 +15,7 @@ from tfdqn.errors import ConfigError
 from tfdqn.replay.block_items import BlockItems
 from tfdqn.replay.frame_items import FrameItems
 from tfdqn.replay.items import Writer
+from tfdqn.replay.routed_items import RoutedItems
 from tfdqn.task_spec import TaskSpec
 
 
@@ -46,8 +47,15 @@ class ItemKind(Protocol):
 
 def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
     """The kind that `replay.item` names. Raises ConfigError where the task can't be stored so."""
+    if config.ensemble.in_processes:
+        return RoutedItems(config, task_spec)
     kinds: dict[str, type[BlockItems] | type[FrameItems]] = {"block": BlockItems, "frames": FrameItems}
     return kinds[config.replay.item](config, task_spec)
+
+
+def num_servers(config: Config) -> int:
+    """How many servers share the transitions: `replay.shards`, or one for each unit that learns by itself."""
+    return config.ensemble.size if config.ensemble.in_processes else config.replay.shards
 
 
 def items_in(kind: ItemKind, num_transitions: int) -> int:

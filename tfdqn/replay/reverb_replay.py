@@ -11,7 +11,7 @@ import numpy as np
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.replay.dataset import sampler
-from tfdqn.replay.item_kinds import make_item_kind
+from tfdqn.replay.item_kinds import make_item_kind, num_servers
 from tfdqn.replay.items import Sample, Writer
 from tfdqn.replay.server import ReplayServer
 from tfdqn.replay.tables import transitions_table
@@ -31,7 +31,7 @@ class ReverbReplay:
 
     def __init__(self, config: Config, task_spec: TaskSpec, workspace: Path | None = None):
         self._kind = make_item_kind(config, task_spec)
-        shards, size = config.replay.shards, self._kind.transitions_per_item
+        shards, size = num_servers(config), self._kind.transitions_per_item
         max_items = config.replay.capacity // (shards * size)
         if not max_items:
             least = f"one block of {size}" + (f" for each of {shards} shards" if shards > 1 else "")

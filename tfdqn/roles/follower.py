@@ -29,7 +29,10 @@ def run(config: Config, cluster: Cluster) -> None:
     assert strategy is not None
     broadcast = Broadcast(strategy)
     welcome = msgspec.json.decode(broadcast.content(), type=Welcome)
-    where = (welcome.replay_addresses, config, welcome.task_spec)
+    addresses = welcome.replay_addresses
+    if config.ensemble.in_processes:
+        addresses = [addresses[cluster.index]]  # of the replay that is this unit's own
+    where = (addresses, config, welcome.task_spec)
     updates = make_updates(
         config,
         welcome.task_spec,

@@ -1,0 +1,168 @@
+"""docs/parallelism.md against the program: its commands are taken as they stand; its keys, links and pictures exist."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.processes import tfdqn
+from tests.runs import latest
+from tfdqn import cli, experiment
+from tfdqn.cluster import cluster_from
+from tfdqn.config import Config
+from tfdqn.config_file import flat, from_mapping
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "parallelism.md").read_text(encoding="utf-8")
+PICTURES = sorted((ROOT / "docs" / "pictures").glob("parallel-*.svg"))
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+class Command(NamedTuple):
+    """What a shell makes of one command of the page."""
+
+    arguments: list[str]
+    tf_config: str | None
+
+
+def commands(folder: Path) -> list[Command]:
+    """Every command, as bash gives it to a program of the name `tfdqn` that prints what it was given."""
+    program = folder / "tfdqn"
+    script = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ.get('TF_CONFIG')]))"
+    program.write_text(f"#!{sys.executable}\n{script}\n")
+    program.chmod(0o755)
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
+    done = subprocess.run(
+        ["bash", "-euc", "\n".join(blocks)],
+        env={"PATH": f"{folder}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return [Command(*json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def resolved(command: Command, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """The configuration that the command line would train with."""
+    taken: list[Config] = []
+
+    def train(config: Config, *_: object, **__: object) -> experiment.Summary:
+        taken.append(config)
+        return experiment.Summary(
+            status="finished",
+            reason="",
+            env_steps=1,
+            train_steps=1,
+            episodes=1,
+            seconds=1.0,
+            best_return=None,
+        )
+
+    monkeypatch.setattr("tfdqn.experiment.train", train)
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert cli.main(command.arguments) == 0
+    (config,) = taken
+    return config
+
+
+def test_every_command_is_one_that_the_program_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = commands(tmp_path)
+    configs = [resolved(command, monkeypatch) for command in found]
+    assert {config.learner.strategy for config in configs} == {
+        *("local", "mirrored", "multi_worker", "parameter_server", "averaging")
+    }
+    assert any(config.learner.model_parallel > 1 for config in configs)
+    assert {config.ensemble.execution for config in configs if config.ensemble.size > 1} == {
+        *("batched", "processes")
+    }
+    for command, config in zip(found, configs, strict=True):
+        if command.tf_config is not None:
+            cluster = cluster_from({"TF_CONFIG": command.tf_config})
+            assert cluster is not None and cluster.is_chief
+            is_served = config.learner.strategy == "parameter_server"
+            assert set(cluster.jobs) == ({"chief", "worker", "ps"} if is_served else {"worker"})
+
+
+TINY = (
+    *("task.num_envs=4", "network.hidden_units=[16]", "learner.batch_size=32", "learner.updates_per_call=10"),
+    *("learner.xla=off", "replay.block_size=4", "replay.capacity=1000", "replay.min_size=100"),
+    *("stop.env_steps=640", "logging.tensorboard=false"),
+    *("evaluation.episodes=1", "evaluation.confirm_episodes=0", "evaluation.final_episodes=1"),
+)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_every_command_for_one_host_trains(tmp_path: Path) -> None:
+    """The page's command with a small task and few updates; the same for many hosts is tests/test_team.py's."""
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    found = [command for command in commands(tmp_path) if command.tf_config is None]
+    assert len(found) >= 12
+    for index, command in enumerate(found):
+        with tfdqn(tmp_path, *command.arguments, *TINY, "--run-dir", f"run-{index}") as process:
+            assert process.ended() == 0, (command, process.err)
+        assert latest(tmp_path / f"run-{index}").counters.train_steps >= 50, command
+
+
+def test_every_toml_snippet_is_a_configuration() -> None:
+    snippets = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
+    assert snippets
+    for snippet in snippets:
+        from_mapping(tomllib.loads(snippet))
+
+
+def test_every_key_that_the_page_names_is_in_the_configuration() -> None:
+    keys = set(flat(Config()))
+    named = set(re.findall(r"`((?:acting|ensemble|learner|replay|task)\.\w+)[` ]", PAGE))
+    assert len(named) > 15
+    assert named <= keys
+    # A key that divides the work and is not on the page would be one that nobody finds.
+    dividing = {
+        *("acting.actors", "replay.shards", "ensemble.size", "ensemble.execution", "learner.strategy"),
+        *(
+            "learner.logical_devices",
+            "learner.model_parallel",
+            "learner.workers",
+            "learner.parameter_servers",
+        ),
+        *("learner.updates_per_read", "learner.max_staleness_train_steps", "learner.all_reduce"),
+        *("learner.averaging_period_train_steps", "learner.average_optimizer"),
+    }
+    assert dividing <= named
+
+
+def test_every_link_inside_the_page_leads_to_a_heading() -> None:
+    headings = re.findall(r"^#+ (.*)$", PAGE, flags=re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    links = set(re.findall(r"\]\(#([^)]+)\)", PAGE))
+    assert links and links <= anchors
+
+
+def test_every_file_that_the_page_says_proves_something_exists() -> None:
+    files = set(re.findall(r"`((?:tests|configs)/[\w./-]+)`", PAGE))
+    assert files
+    assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def test_every_picture_is_shown_once() -> None:
+    shown = re.findall(r"^!\[[^\]]+\]\(pictures/(parallel-[\w-]+\.svg)\)$", PAGE, flags=re.MULTILINE)
+    assert sorted(shown) == [picture.name for picture in PICTURES]
+
+
+def test_all_pictures_speak_one_language_and_say_what_they_show() -> None:
+    trees = [ElementTree.parse(picture).getroot() for picture in PICTURES]
+    for part in ("style", "defs"):
+        assert len({ElementTree.tostring(tree.find(f"{SVG}{part}")) for tree in trees}) == 1, part
+    style = trees[0].findtext(f"{SVG}style") or ""
+    assert "prefers-color-scheme: dark" in style
+    for tree in trees:
+        assert tree.findtext(f"{SVG}title") and tree.findtext(f"{SVG}desc")
+        classes = {name for each in tree.iter() for name in each.get("class", "").split()}
+        assert [name for name in classes if f".{name}" not in style] == []
