@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from tests.agents.batches import random_transitions, random_weights, vector_spec
-from tfdqn.agents import DqnAgent
+from tfdqn.agents import DqnAgent, make_agent
 from tfdqn.cluster import cluster_from
-from tfdqn.config import MLP, SGD, Adam, Agent, Config, Learner, NatureCNN, Optimizer, RMSprop
+from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, RMSprop
 from tfdqn.learning import strategies
 from tfdqn.learning.asynchronous import AsynchronousUpdates
 from tfdqn.learning.averaging import AveragingUpdates
@@ -96,7 +96,7 @@ def batches_in_turn() -> tf.data.Dataset:
 
 def initial_state(config: Config, spec: TaskSpec = SPEC) -> dict[str, np.ndarray]:
     """A state whose online and target weights are random and differ."""
-    state = TrainStep(DqnAgent(config, spec), config).state()
+    state = TrainStep(make_agent(config, spec), config).state()
     rng = np.random.default_rng(2)
     weights = {name: array for name, array in state.items() if name.startswith(("online/", "target/"))}
     return state | random_weights(weights, rng)
@@ -104,7 +104,7 @@ def initial_state(config: Config, spec: TaskSpec = SPEC) -> dict[str, np.ndarray
 
 def local(config: Config, spec: TaskSpec = SPEC, batch: int = BATCH) -> SynchronousUpdates:
     """Plain training from the same start."""
-    step = TrainStep(DqnAgent(config, spec), config)
+    step = TrainStep(make_agent(config, spec), config)
     sampler = in_turn(all_batches(spec, batch), config.learner.updates_per_call * batch)
     return SynchronousUpdates(step, sampler, config)
 
@@ -135,15 +135,16 @@ def logical_cpus(count: int) -> list[str]:
     return [f"CPU:{i}" for i in range(count)]
 
 
-def mirrored(replicas: int, optimizer: str, xla: str, all_reduce: str = "auto") -> float:
+def mirrored(replicas: int, optimizer: str, xla: str, all_reduce: str = "auto", size: str = "1") -> float:
     devices = logical_cpus(replicas)
     config = settings(optimizer, xla=xla, strategy="mirrored", all_reduce=all_reduce)
+    config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
     strategy = strategies.make_strategy(config, None, devices)
     assert strategy is not None
     start = initial_state(config)
     expected = run(local(config), start)
     with strategy.scope():
-        step = TrainStep(DqnAgent(config, SPEC), config)
+        step = TrainStep(make_agent(config, SPEC), config)
     sampler = in_turn(all_batches(), UPDATES_PER_CALL * BATCH)
     updates = SynchronousUpdates(step, sampler, config, strategy)
     reached = run(updates, start)
@@ -155,8 +156,9 @@ def mirrored(replicas: int, optimizer: str, xla: str, all_reduce: str = "auto") 
     return difference(expected, reached)
 
 
-def parameter_server(servers: int, optimizer: str, xla: str) -> float:
+def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: str = "1") -> float:
     config = settings(optimizer, xla=xla, updates_per_read=1)
+    config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
     with TemporaryDirectory() as logs:
         serve = "from tfdqn.cluster import cluster_from; from tfdqn.roles import task_server; "
         command = [sys.executable, "-c", serve + "task_server.run(cluster_from())"]
@@ -232,7 +234,45 @@ def mesh(columns: int, optimizer: str, rows: str = "1", network: str = "mlp") ->
     return difference(expected, run(updates, start))
 
 
+def units(size: int, optimizer: str, xla: str) -> float:
+    """Each of an ensemble's units in its own process, on the batches that all units in one network see."""
+    config = settings(optimizer, xla=xla)
+    config = msgspec.structs.replace(config, ensemble=Ensemble(size=size, data="all", execution="processes"))
+    cluster = cluster_from()
+    with ExitStack() as stack:
+        if cluster is None:
+            logs = stack.enter_context(TemporaryDirectory())
+            command = [sys.executable, "-m", "tests.learning.parity", *sys.argv[1:]]
+            processes = LocalCluster({"worker": size}, command, Path(logs), chief_is_worker=True)
+            cluster = stack.enter_context(closing(processes)).cluster
+        strategy = strategies.make_strategy(config, cluster, ["CPU:0"])
+        assert strategy is not None
+
+        def sampler(size: int) -> Callable[[], Sample]:
+            return in_turn(all_batches(), size)
+
+        def no_dataset(size: int) -> tf.data.Dataset:
+            raise AssertionError(size)
+
+        where = (strategy, cluster, ["CPU:0"])
+        updates = strategies.make_updates(config, SPEC, *where, sampler, no_dataset)
+        broadcast = Broadcast(strategy)
+        if cluster.index > 0:
+            follow(updates, broadcast)
+            return 0.0
+        led = Led(updates, broadcast)
+        batched = TrainStep(make_agent(config, SPEC), config)
+        begun, expected_start = led.state(), batched.state()
+        assert all((begun[name] == array).all() for name, array in expected_start.items())
+        start = initial_state(config)
+        assert start["online/q/bias"].shape[0] == size
+        reached = run(led, start)
+        led.close()
+        return difference(run(local(config), start), reached)
+
+
 WAYS = {
+    "units": units,
     "mesh": mesh,
     "averaging": averaging,
     "multi_worker": multi_worker,

@@ -50,3 +50,14 @@ def test_one_asynchronous_worker_equals_local(servers: int, optimizer: str, xla:
 @pytest.mark.parametrize(("units", "xla"), [(2, "off"), (4, "on")])
 def test_averaging_after_every_update_equals_synchronous_sgd(units: int, xla: str) -> None:
     assert largest_difference("averaging", str(units), "sgd", xla) < 1e-5
+
+
+@pytest.mark.parametrize(("optimizer", "xla"), [("adam", "off"), ("sgd", "on")])
+def test_units_in_processes_of_their_own_equal_the_batched_ensemble(optimizer: str, xla: str) -> None:
+    """From the same initial weights, too; each unit's gradient is clipped by its own norm."""
+    assert largest_difference("units", "3", optimizer, xla) < 1e-5
+
+
+@pytest.mark.parametrize("way", ["mirrored", "parameter_server"])
+def test_an_ensemble_by_a_strategy_equals_an_ensemble_alone(way: str) -> None:
+    assert largest_difference(way, "2", "adam", "off", "auto", "3") < 1e-5
