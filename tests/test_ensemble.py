@@ -9,7 +9,6 @@ import pytest
 from tests.runs import assert_same_arrays, everything, latest, lines, tiny
 from tfdqn.acting.evaluator import play_episodes
 from tfdqn.acting.policy import Policy, make_q_function
-from tfdqn.config_file import load
 from tfdqn.evaluation_command import evaluate
 from tfdqn.experiment import train
 from tfdqn.exporting import load_policy
@@ -72,11 +71,3 @@ def test_it_is_evaluated_as_it_is_exported(finished: Path) -> None:
     with closing(make_task(run.config().task)) as task:
         returns, _ = play_episodes(task, policy, {}, 8, derived_seed(3, "evaluate"))
     assert evaluate(finished, episodes=8, seed=3).mean_return == returns.mean()
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-def test_cartpole_is_solved_by_the_vote_of_five(tmp_path: Path) -> None:
-    summary = train(load("configs/cartpole-ensemble.toml"), tmp_path / "run")
-    assert summary.final is not None and summary.final.episodes == 100
-    assert summary.final.mean_return >= 475

@@ -228,6 +228,12 @@ class Learner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Literal["auto", "on", "off"],
         doc("compile updates with XLA; auto: not convolutions and ensembles on CPU"),
     ] = "auto"
+    precision: Annotated[
+        Literal["float32", "mixed_bfloat16"],
+        doc(
+            "mixed_bfloat16: layers compute in bfloat16, for devices that are fast at it; weights stay float32"
+        ),
+    ] = "float32"
     threads: Annotated[
         int, Meta(ge=0, le=1024), doc("cores for one operation; 0: one, or all for convolutions")
     ] = 0

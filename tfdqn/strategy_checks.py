@@ -170,6 +170,17 @@ def units_learn_by_themselves(config: Config) -> str | None:
     return None
 
 
+def only_plain_layers_mix_precisions(config: Config) -> str | None:
+    learner = config.learner
+    if learner.precision != "float32" and (config.ensemble.size > 1 or learner.model_parallel > 1):
+        return (
+            f'learner.precision = "{learner.precision}" with ensemble.size = {config.ensemble.size} and '
+            f"learner.model_parallel = {learner.model_parallel}: the layers of ensembles and split networks "
+            f"compute in float32 alone"
+        )
+    return None
+
+
 STRATEGY_CHECKS: tuple[Callable[[Config], str | None], ...] = (
     processes_share_a_reverb_table,
     only_whole_networks_meet,
@@ -183,4 +194,5 @@ STRATEGY_CHECKS: tuple[Callable[[Config], str | None], ...] = (
     parts_divide_the_batch,
     replicas_know_how_to_sum,
     units_learn_by_themselves,
+    only_plain_layers_mix_precisions,
 )

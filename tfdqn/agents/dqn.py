@@ -137,7 +137,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         seed = derived_seed(config.seed, "initial weights")
         if self._devices:
             return split_network(config.network, task_spec, seed=seed, devices=self._devices)
-        return q_network(config.network, task_spec, seed=seed)
+        return q_network(config.network, task_spec, seed=seed, precision=config.learner.precision)
 
     def _split(self, observation: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
         return observation if self._has_masks else (observation, None)

@@ -24,10 +24,15 @@ __all__ = [
 
 
 def q_network(
-    settings: config.Network, task_spec: TaskSpec, *, seed: int, name: str = "q_network"
+    settings: config.Network,
+    task_spec: TaskSpec,
+    *,
+    seed: int,
+    precision: str = "float32",
+    name: str = "q_network",
 ) -> QNetwork:
     """The network that `[network]` describes. Raises ConfigError where the task does not fit it."""
-    return _network(settings, task_spec, lambda: LayerFactory(seed), name)
+    return _network(settings, task_spec, lambda: LayerFactory(seed, precision), name)
 
 
 def ensemble_network(

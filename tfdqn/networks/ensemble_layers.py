@@ -28,6 +28,9 @@ class EnsembleLayerFactory(LayerFactory):
         initializers = self._initializers(fan_in)
         return self._keep(_EnsembleDense(len(self._units), units, activation, name=name, **initializers))
 
+    def head(self, name: str, units: int, *, fan_in: int) -> Layer:
+        return self.dense(name, units, fan_in=fan_in)
+
     def linear(self, name: str, units: int) -> Layer:
         return self._keep(
             _EnsembleDense(len(self._units), units, None, "zeros", bias_initializer=None, name=name)

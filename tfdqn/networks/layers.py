@@ -12,18 +12,27 @@ class LayerFactory:
     """Makes the layers that a torso asks for, each whole and on one device.
 
     Weights and biases start uniform in ±1/√fan_in, as in the code of Mnih et al. 2015 (Torch's default).
+
+    Args:
+      seed: of the initial weights.
+      precision: Keras's name of what the layers compute in ("mixed_bfloat16"); the last one is always float32.
     """
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, precision: str = "float32"):
         self._seeds = np.random.SeedSequence(seed)
+        self._precision = precision
         self.layers: list[tf.keras.layers.Layer] = []
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
-        return self._keep(tf.keras.layers.Dense(units, activation, name=name, **self._initializers(fan_in)))
+        options = self._initializers(fan_in)
+        return self._keep(
+            tf.keras.layers.Dense(units, activation, name=name, dtype=self._precision, **options)
+        )
 
     def head(self, name: str, units: int, *, fan_in: int) -> Layer:
-        """The last layer, which gives Q."""
-        return self.dense(name, units, fan_in=fan_in)
+        """The last layer, which gives Q: rounded values would be wrong targets."""
+        options = self._initializers(fan_in)
+        return self._keep(tf.keras.layers.Dense(units, name=name, dtype="float32", **options))
 
     def linear(self, name: str, units: int) -> Layer:
         """A dense layer without bias, all zero at first: θ of the linear network."""
@@ -33,7 +42,13 @@ class LayerFactory:
         fan_in = channels_in * size * size
         return self._keep(
             tf.keras.layers.Conv2D(
-                filters, size, stride, activation="relu", name=name, **self._initializers(fan_in)
+                filters,
+                size,
+                stride,
+                activation="relu",
+                name=name,
+                dtype=self._precision,
+                **self._initializers(fan_in),
             )
         )
 

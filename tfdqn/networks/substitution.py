@@ -26,7 +26,7 @@ def computing_with(network: QNetwork, tensors: Mapping[str, tf.Tensor]) -> Itera
         raise RuntimeError(f"{network.name}: {len(by_id)} weights, of which {len(exchanged)} were found")
     try:
         for layer, attribute, value in exchanged:
-            vars(layer)[attribute] = by_id[id(value)]
+            vars(layer)[attribute] = tf.cast(by_id[id(value)], layer.compute_dtype)
         yield
     finally:
         for layer, attribute, value in exchanged:
