@@ -105,7 +105,7 @@ def _sampler(options: argparse.Namespace, num_transitions: int):
 def _tfdqn(options: argparse.Namespace, batch_size: int, updates: int, xla: str):
     config = _config(options, batch_size, updates, xla)
     train_step = TrainStep(DqnAgent(config, _task_spec(options)), config)
-    return SynchronousUpdates(train_step, _sampler(options, updates * batch_size), config)
+    return SynchronousUpdates(train_step, [_sampler(options, updates * batch_size)], config)
 
 
 def _tf_agents(options: argparse.Namespace, batch_size: int):

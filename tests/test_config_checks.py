@@ -75,6 +75,8 @@ CONTRADICTIONS = {
         "learner.updates_per_read=5",
         "learner.max_staleness_train_steps=3",
     ],
+    "only_plain_layers_mix_precisions": ["learner.precision=mixed_bfloat16", "ensemble.size=2"],
+    "devices_fetch_ahead": ["learner.prefetch_to_device=true", "replay.backend=in_graph"],
     "replicas_know_how_to_sum": ["learner.all_reduce=ring", "learner.strategy=mirrored"],
     "units_learn_by_themselves": ["ensemble.size=3", "ensemble.execution=processes", "replay.shards=2"],
     "parts_divide_the_batch": [
@@ -199,6 +201,23 @@ def test_units_in_processes_share_nothing(key: str, given: str, only: str) -> No
     from_mapping({}, [*UNITS_APART, f"{key}={only}"])
     assert refusal(*UNITS_APART, "task.frame_stack=4", f"{key}={given}") == (
         f'configuration: ensemble.execution = "processes" needs {key} = "{only}", not "{given}"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "needed"),
+    [
+        (["learner.strategy=averaging"], 'learner.strategy = "local" or "mirrored", not averaging'),
+        (["learner.model_parallel=2"], "learner.model_parallel = 1, not 2"),
+        (["replay.backend=in_graph"], 'replay.backend = "reverb", not in_graph'),
+        (UNITS_APART, 'ensemble.execution = "batched", not processes'),
+    ],
+    ids=str,
+)
+def test_only_plain_networks_in_this_process_fetch_ahead(overrides: list[str], needed: str) -> None:
+    from_mapping({}, ["learner.prefetch_to_device=true", "learner.strategy=mirrored"])
+    assert refusal("learner.prefetch_to_device=true", *overrides) == (
+        f"configuration: learner.prefetch_to_device = true needs {needed}"
     )
 
 

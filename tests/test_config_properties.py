@@ -103,6 +103,7 @@ def dividing_evenly(learner: Learner, share: int, networks: int, is_ensemble: bo
         updates_per_read=per_read,
         all_reduce="auto" if parts > 1 or learner.strategy in ("local", "parameter_server") else "nccl",
         max_staleness_train_steps=max(bound, per_read - 1) if bound else 0,
+        precision="float32" if parts > 1 or is_ensemble else learner.precision,
         env_steps_per_update=4.0,
     )
 
@@ -135,6 +136,15 @@ def learning_apart(config: Config) -> Config:
     )
 
 
+def fetching_ahead(config: Config) -> Config:
+    """Where batches come from Reverb to whole networks that make their updates in this process, and else not."""
+    learner = config.learner
+    is_here = learner.strategy in ("local", "mirrored") and not config.ensemble.in_processes
+    may = is_here and learner.model_parallel == 1 and config.replay.backend == "reverb"
+    ahead = may and learner.prefetch_to_device
+    return msgspec.structs.replace(config, learner=msgspec.structs.replace(learner, prefetch_to_device=ahead))
+
+
 @st.composite
 def valid_configs(draw: st.DrawFn) -> Config:
     """Every key random within its bounds, then the few that belong together brought into agreement."""
@@ -165,7 +175,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
         learner=learner,
         stop=replace(config.stop, env_steps=max(200_000, config.stop.env_steps)),
     )
-    return sharded(learning_apart(agreed))
+    return fetching_ahead(sharded(learning_apart(agreed)))
 
 
 @settings(deadline=None, max_examples=150)

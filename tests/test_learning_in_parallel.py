@@ -12,9 +12,9 @@ FILES = sorted(path.name for path in (PROJECT / "configs").glob("cartpole-*.toml
 
 def test_every_way_has_its_file() -> None:
     ways = {"mirrored", "multi-worker", "parameter-server", "averaging", "model-parallel", "mesh"}
-    assert sorted(
-        f"cartpole-{way}.toml" for way in {*ways, "ensemble", "ensemble-processes", "actors"}
-    ) == FILES
+    assert (
+        sorted(f"cartpole-{way}.toml" for way in {*ways, "ensemble", "ensemble-processes", "actors"}) == FILES
+    )
 
 
 @pytest.mark.long

@@ -16,4 +16,4 @@ def test_the_age_of_the_weights_can_be_logged_before_the_first_step(tmp_path: Pa
         closing(Team(config, run, None, print)) as team,
         closing(Session(config, run, team, print)) as session,
     ):
-        assert session.actor.weights_version == 0
+        assert session.actors.weights_version == 0

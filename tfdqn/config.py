@@ -228,6 +228,10 @@ class Learner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Literal["auto", "on", "off"],
         doc("compile updates with XLA; auto: not convolutions and ensembles on CPU"),
     ] = "auto"
+    prefetch_to_device: Annotated[
+        bool,
+        doc("copy the next call's batches to each device while it computes, for local and mirrored on GPUs"),
+    ] = False
     precision: Annotated[
         Literal["float32", "mixed_bfloat16"],
         doc(

@@ -98,7 +98,7 @@ def _run(session: Session, watch: RunWatch, show: Callable[[Progress], None]) ->
     try:
         reason = (loops.overlap if overlaps else loops.alternate)(session, watch)
         if (
-            session.acting_is_done()
+            session.ratio.acting_is_done()
             and session.evaluator.evaluated_train_steps != session.learner.train_steps
         ):
             watch.evaluated(session.evaluate())
@@ -120,9 +120,9 @@ def _summary(session: Session, watch: RunWatch, reason: str) -> Summary:
     return Summary(
         status="interrupted" if reason == "interrupted" else "finished",
         reason="the user asked to stop" if reason == "interrupted" else reason,
-        env_steps=session.actor.env_steps,
+        env_steps=session.actors.env_steps,
         train_steps=session.learner.train_steps,
-        episodes=session.actor.statistics.episodes,
+        episodes=session.actors.statistics.episodes,
         seconds=round(watch.seconds, 3),
         best_return=session.evaluator.best_return,
     )
@@ -150,7 +150,7 @@ def _finish(session: Session, summary: Summary, show: Callable[[Progress], None]
 def _still_holds(summary: Summary, session: Session) -> bool:
     """Whether a finished run's summary is of the run as it stands, under today's conditions to stop."""
     stands_where_it_ended = (summary.env_steps, summary.train_steps) == (
-        session.actor.env_steps,
+        session.actors.env_steps,
         session.learner.train_steps,
     )
     episodes = session.config.evaluation.final_episodes

@@ -1,4 +1,4 @@
-"""The two ways to run a session: act and learn in turn, or each in its own thread.
+"""The two ways to run a session: act and learn in turn, or at the same time.
 
 `alternate` takes every decision in one thread of control: with the graph's table, the same seed gives the same
 weights bit for bit. `overlap` keeps two cores busy, and only the replay ratio orders its threads. Either calls
@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Protocol
 
 from tfdqn.saved_policy import Evaluation
@@ -48,13 +49,7 @@ def alternate(session: Session, watch: Watch) -> str:
 
 
 def overlap(session: Session, watch: Watch) -> str:
-    """Acts, learns and evaluates in three threads; this one watches."""
-
-    def act() -> None:
-        if session.acting_is_done():
-            time.sleep(_POLL_SECONDS)
-        elif session.ratio.wait_to_act(_POLL_SECONDS):
-            session.act()
+    """Each actor acts, the learner learns and the evaluator evaluates in a thread of its own; this one watches."""
 
     def learn() -> None:
         if session.ratio.wait_to_learn(_POLL_SECONDS):
@@ -70,7 +65,10 @@ def overlap(session: Session, watch: Watch) -> str:
         return reason  # before threads begin what must then be waited for
     gate = Gate()
     evaluator = Worker("evaluator", evaluate)
-    workers = [Worker("actor", act, gate), Worker("learner", learn, gate), evaluator]
+    actors = [
+        Worker(f"actor {i}", partial(session.act, i, _POLL_SECONDS), gate) for i in range(len(session.actors))
+    ]
+    workers = [*actors, Worker("learner", learn, gate), evaluator]
 
     @contextmanager
     def paused() -> Iterator[None]:

@@ -30,6 +30,7 @@ MAY_CHANGE = (
         "learner.averaging_period_train_steps",
         "learner.average_optimizer",
         "learner.all_reduce",
+        "learner.prefetch_to_device",
         "learner.xla",
         "learner.threads",
     ),

@@ -12,14 +12,14 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from tfdqn.acting.actor import Actor
+from tfdqn.acting.actors import Actors, make_actor, saved_actors
 from tfdqn.acting.evaluator import Evaluator
-from tfdqn.acting.policy import ActionValues, Policy, make_q_function
+from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.checkpoints import Checkpoints, Counters, Generation
 from tfdqn.config import Config
 from tfdqn.learning.learner import Learner
 from tfdqn.learning.updates import Updates
-from tfdqn.randomness import derived_seed, stream
+from tfdqn.randomness import derived_seed
 from tfdqn.replay import Replay, make_replay
 from tfdqn.replay_ratio import ReplayRatio
 from tfdqn.run_dir import RunDir
@@ -62,7 +62,8 @@ class Session:
 
     def _build(self, interrupted: Callable[[], bool]) -> None:
         config, run_dir = self.config, self.run_dir
-        self._task = self._closed_at_the_end(make_task(config.task))
+        tasks = [self._closed_at_the_end(make_task(config.task)) for _ in range(config.acting.actors)]
+        self._task = tasks[0]
         self.task_spec = self._task.spec
         run_dir.write_task_spec(self.task_spec)
 
@@ -73,18 +74,20 @@ class Session:
         self.replay = self._closed_at_the_end(make_replay(config, self.task_spec, run_dir.scratch))
         if saved is not None:
             self.replay.restore(saved.replay)  # a writer or a sampler would hold on to the empty table
-        self._writer = self.replay.writer(self._task.num_envs)
 
         board = WeightsBoard()
-        policy = Policy(self._q_function(), config.exploration, self._task.num_envs)
-        self.actor = Actor(
-            self._task, policy, VariableClient(board), self._writer, stream(config.seed, "exploration")
+        self.actors = Actors(
+            [
+                make_actor(config, task, self.replay.writer(task.num_envs), board, i)
+                for i, task in enumerate(tasks)
+            ],
+            self._task.num_envs,
         )
         self._evaluation_given_up = False
         self.resumed: str | None = None  # where it was taken up again, in words
         self.evaluator = Evaluator(
             self._closed_at_the_end(self._evaluation_task()),
-            Policy(self._q_function()),
+            Policy(make_q_function(config, self.task_spec)),
             VariableClient(board),
             config,
             lambda: interrupted() or self._evaluation_given_up,
@@ -93,34 +96,35 @@ class Session:
         counters = self._begin() if saved is None else self._resume(saved)
         self.seconds_before = counters.seconds
         self._next_evaluation_env_steps = counters.next_evaluation_env_steps
-        self._env_steps = counters.env_steps
 
         self.learner = Learner(self._updates, VariablePublisher(board))
         self.learner.publish()
-        self.actor.refresh_weights()
+        self.actors.refresh_weights()
         self.ratio = ReplayRatio(
             self.replay.min_size,
             config.learner.env_steps_per_update,
             config.learner.updates_per_call,
+            config.stop.env_steps,
             transitions=counters.transitions,
+            env_steps=counters.env_steps,
             train_steps=self.learner.train_steps,
         )
 
-    def act(self) -> None:
-        """One step of every environment."""
-        self.ratio.acted(self.actor.step())
-        self._env_steps = self.actor.env_steps  # only now: who sees them done must see what they owe, too
+    def act(self, actor: int | None = None, timeout_seconds: float = 0.0) -> None:
+        """One step of every environment of an actor; None: of the one whose turn it is.
+
+        Waits until it may be taken; where that is not in time, there is none.
+        """
+        if self.ratio.begin_to_act(self.actors.num_envs, timeout_seconds):
+            acted = self.actors.step_next() if actor is None else self.actors.step(actor)
+            self.ratio.acted(self.actors.num_envs, *acted)
 
     def learn(self) -> None:
         """One call's updates."""
         self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
 
-    def acting_is_done(self) -> bool:
-        """Whether the configuration's environment steps have been taken."""
-        return self._env_steps >= self.config.stop.env_steps
-
     def evaluation_is_due(self) -> bool:
-        return self._env_steps >= self._next_evaluation_env_steps
+        return self.ratio.env_steps >= self._next_evaluation_env_steps
 
     def evaluate(self, on_step: Callable[[], None] = lambda: None) -> Evaluation:
         """Evaluates the newest weights; a new best is on disk when this returns.
@@ -128,7 +132,7 @@ class Session:
         `on_step` is called before every step of its environments. Raises Interrupted; the evaluation is then
         due again, as it is after a kill before its end.
         """
-        env_steps, interval = self._env_steps, self.config.evaluation.interval_env_steps
+        env_steps, interval = self.ratio.env_steps, self.config.evaluation.interval_env_steps
         evaluation = self.evaluator.evaluate(env_steps, on_step)
         if evaluation.is_best:
             self.evaluator.save_best(self.run_dir.best_weights, evaluation)
@@ -151,26 +155,26 @@ class Session:
             return f"an evaluation reached a mean return of {best:g}"
         if 0 < stop.patience_evaluations <= self.evaluator.evaluations_without_best:
             return f"{self.evaluator.evaluations_without_best} evaluations brought no new best"
-        if self.acting_is_done() and not self.ratio.may_learn():
-            return f"{self.actor.env_steps:,} environment steps were taken"
+        if self.ratio.acting_is_done() and not self.ratio.may_learn():
+            return f"{self.ratio.env_steps:,} environment steps were taken"
         return None
 
     def save(self, seconds: float) -> None:
         """Writes a checkpoint; nothing else may act or learn meanwhile."""
         self.ratio.learned(self.learner.settle())
         counters = Counters(
-            env_steps=self.actor.env_steps,
+            env_steps=self.ratio.env_steps,
             transitions=self.ratio.transitions,
             train_steps=self.learner.train_steps,
-            episodes=self.actor.statistics.episodes,
+            episodes=self.actors.statistics.episodes,
             seconds=seconds,
             evaluations_without_best=self.evaluator.evaluations_without_best,
             next_evaluation_env_steps=self._next_evaluation_env_steps,
         )
         arrays: dict[str, Mapping[str, np.ndarray]] = {
             "learner": self.learner.state(),
-            "actor": self.actor.state(),
-            "writer": self._writer.state(),
+            "actor": self.actors.state(),
+            "writer": self.actors.writers_state(),
             "replay": self.replay.state(),
         }
         self._checkpoints.save(counters, arrays, self.replay.save)
@@ -187,12 +191,9 @@ class Session:
         self._parts.callback(part.close)
         return part
 
-    def _q_function(self) -> ActionValues:
-        return make_q_function(self.config, self.task_spec)
-
     def _begin(self) -> Counters:
         """Starts the first episodes of a new run."""
-        self.actor.reset(derived_seed(self.config.seed, "task"))
+        self.actors.reset(derived_seed(self.config.seed, "task"))
         self.evaluator.load_best(self.run_dir.best_weights)
         return Counters(next_evaluation_env_steps=self.config.evaluation.interval_env_steps)
 
@@ -203,14 +204,17 @@ class Session:
         counters = saved.counters
         self.evaluator.load_best(self.run_dir.best_weights)
         self.evaluator.evaluations_without_best = counters.evaluations_without_best
-        self.actor.reset(derived_seed(self.config.seed, "task", counters.env_steps))
-        exact = self.actor.load_state(saved.arrays("actor"))
-        if exact:
-            self._writer.load_state(saved.arrays("writer"))
+        self.actors.reset(derived_seed(self.config.seed, "task", counters.env_steps))
+        acting = saved.arrays("actor")
+        exact = self.actors.load_state(acting, saved.arrays("writer"))
+        before, now = saved_actors(acting), len(self.actors)
+        fresh = "fresh episodes are started" + (
+            f": acting.actors was {before}, is {now}" if before != now else ""
+        )
         self.resumed = (
             f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates, "
             f"{self.replay.size():,} transitions in replay; "
-            + ("the episodes under way go on" if exact else "fresh episodes are started")
+            + ("the episodes under way go on" if exact else fresh)
         )
         return counters
 

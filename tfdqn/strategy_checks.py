@@ -181,6 +181,23 @@ def only_plain_layers_mix_precisions(config: Config) -> str | None:
     return None
 
 
+def devices_fetch_ahead(config: Config) -> str | None:
+    learner = config.learner
+    if not learner.prefetch_to_device:
+        return None
+    needed = {
+        "learner.strategy": (learner.strategy, ("local", "mirrored")),
+        "learner.model_parallel": (learner.model_parallel, (1,)),
+        "replay.backend": (config.replay.backend, ("reverb",)),
+        "ensemble.execution": (config.ensemble.execution, ("batched",)),
+    }
+    for key, (given, allowed) in needed.items():
+        if given not in allowed:
+            names = " or ".join(f'"{each}"' if isinstance(each, str) else str(each) for each in allowed)
+            return f"learner.prefetch_to_device = true needs {key} = {names}, not {given}"
+    return None
+
+
 STRATEGY_CHECKS: tuple[Callable[[Config], str | None], ...] = (
     processes_share_a_reverb_table,
     only_whole_networks_meet,
@@ -195,4 +212,5 @@ STRATEGY_CHECKS: tuple[Callable[[Config], str | None], ...] = (
     replicas_know_how_to_sum,
     units_learn_by_themselves,
     only_plain_layers_mix_precisions,
+    devices_fetch_ahead,
 )

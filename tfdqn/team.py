@@ -16,10 +16,10 @@ from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.led import Broadcast, Led
 from tfdqn.learning.mesh import MeshUpdates
-from tfdqn.learning.strategies import dismiss, make_strategy, make_updates
+from tfdqn.learning.strategies import Sampler, Sampling, dismiss, make_strategy, make_updates
 from tfdqn.learning.updates import Updates
 from tfdqn.local_cluster import LocalCluster
-from tfdqn.replay import Replay, Sample
+from tfdqn.replay import Replay
 from tfdqn.replay.remote import remote_sampler, sample_dataset
 from tfdqn.roles.follower import Welcome
 from tfdqn.run_dir import RunDir
@@ -71,12 +71,17 @@ class Team:
             self._say(f"weights, target and optimiser are on {', '.join(held)}")
         return updates if broadcast is None else Led(updates, broadcast)
 
-    def _sampler(self, task_spec: TaskSpec, replay: Replay) -> Callable[[int], Callable[[], Sample]]:
+    def _sampler(self, task_spec: TaskSpec, replay: Replay) -> Sampling:
         """Of what this process learns from."""
-        if not self._config.ensemble.in_processes:
-            return replay.sampler
-        own = replay.addresses[:1]
-        return lambda size: remote_sampler(own, self._config, task_spec, size)
+        is_unit = self._config.ensemble.in_processes
+        own = replay.addresses[:1] if is_unit else replay.addresses
+
+        def sampler(num_transitions: int, device: str | None = None) -> Sampler:
+            if device is None and not is_unit:
+                return replay.sampler(num_transitions)
+            return remote_sampler(own, self._config, task_spec, num_transitions, device)
+
+        return sampler
 
     @contextmanager
     def losses_are_one_line(self) -> Iterator[None]:

@@ -133,13 +133,13 @@ class RunWatch:
         if phase is None:
             phase = "filling replay" if session.ratio.updates_owed() <= 0 and learner is None else "learning"
         return Progress(
-            env_steps=session.actor.env_steps,
+            env_steps=session.actors.env_steps,
             total_env_steps=session.config.stop.env_steps,
             train_steps=session.learner.train_steps,
             seconds=self.seconds,
             env_steps_per_second=self._shown_rates[0],
             updates_per_second=self._shown_rates[1],
-            episode_return=session.actor.statistics.recent_return,
+            episode_return=session.actors.statistics.recent_return,
             loss=None if learner is None else learner.loss,
             best_return=session.evaluator.best_return,
             phase=phase,
@@ -156,7 +156,7 @@ class RunWatch:
 
     def _log(self) -> None:
         session = self._session
-        env_steps, train_steps = session.actor.env_steps, session.learner.train_steps
+        env_steps, train_steps = session.actors.env_steps, session.learner.train_steps
         self._shown_rates = (
             self._acting_rate.read(self.seconds, env_steps),
             self._learning_rate.read(self.seconds, train_steps),
@@ -177,11 +177,11 @@ class RunWatch:
         sampled = train_steps * config.learner.batch_size
         kind = "epsilon" if isinstance(config.exploration, EpsilonGreedy) else "temperature"
         values: dict[str, float | None] = {
-            "acting/episode_return": session.actor.statistics.recent_return,
-            "acting/episode_length": session.actor.statistics.recent_length,
+            "acting/episode_return": session.actors.statistics.recent_return,
+            "acting/episode_length": session.actors.statistics.recent_length,
             f"acting/{kind}": exploration.scheduled(config.exploration, env_steps),
             "acting/env_steps_per_second": self._shown_rates[0],
-            "acting/weights_age_train_steps": train_steps - session.actor.weights_version,
+            "acting/weights_age_train_steps": train_steps - session.actors.weights_version,
             "learning/updates_per_second": self._shown_rates[1],
             "replay/transitions": session.replay.size(),
             "replay/samples_per_insert": sampled / transitions if transitions else None,

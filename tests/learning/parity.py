@@ -106,7 +106,7 @@ def local(config: Config, spec: TaskSpec = SPEC, batch: int = BATCH) -> Synchron
     """Plain training from the same start."""
     step = TrainStep(make_agent(config, spec), config)
     sampler = in_turn(all_batches(spec, batch), config.learner.updates_per_call * batch)
-    return SynchronousUpdates(step, sampler, config)
+    return SynchronousUpdates(step, [sampler], config)
 
 
 def run(updates: Updates, start: Mapping[str, np.ndarray], count: int = UPDATES) -> dict[str, np.ndarray]:
@@ -135,7 +135,10 @@ def logical_cpus(count: int) -> list[str]:
     return [f"CPU:{i}" for i in range(count)]
 
 
-def mirrored(replicas: int, optimizer: str, xla: str, all_reduce: str = "auto", size: str = "1") -> float:
+def mirrored(
+    replicas: int, optimizer: str, xla: str, all_reduce: str = "auto", size: str = "1", parts: str = "1"
+) -> float:
+    """With as many `parts` as replicas, each has a sampler of its own."""
     devices = logical_cpus(replicas)
     config = settings(optimizer, xla=xla, strategy="mirrored", all_reduce=all_reduce)
     config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
@@ -145,8 +148,11 @@ def mirrored(replicas: int, optimizer: str, xla: str, all_reduce: str = "auto", 
     expected = run(local(config), start)
     with strategy.scope():
         step = TrainStep(make_agent(config, SPEC), config)
-    sampler = in_turn(all_batches(), UPDATES_PER_CALL * BATCH)
-    updates = SynchronousUpdates(step, sampler, config, strategy)
+    samplers = [
+        in_turn(shares(all_batches(), part, int(parts)), UPDATES_PER_CALL * BATCH // int(parts))
+        for part in range(int(parts))
+    ]
+    updates = SynchronousUpdates(step, samplers, config, strategy)
     reached = run(updates, start)
     for variable in step.named_variables().values():  # the replicas are one another's copies
         first, *others = (copy.numpy() for copy in strategy.experimental_local_results(variable))
@@ -191,7 +197,7 @@ def multi_worker(workers: int, optimizer: str, xla: str) -> float:
             step = TrainStep(DqnAgent(config, SPEC), config)
         share = shares(all_batches(), cluster.index, workers)
         sampler = in_turn(share, UPDATES_PER_CALL * BATCH // workers)
-        updates = SynchronousUpdates(step, sampler, config, strategy)
+        updates = SynchronousUpdates(step, [sampler], config, strategy)
         broadcast = Broadcast(strategy)
         if cluster.index > 0:
             follow(updates, broadcast)

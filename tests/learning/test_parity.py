@@ -35,6 +35,10 @@ def test_mirrored_equals_local_however_gradients_are_summed(all_reduce: str) -> 
     assert largest_difference("mirrored", "2", "adam", "off", all_reduce) < 1e-5
 
 
+def test_mirrored_equals_local_when_every_replica_fetches_its_own_part() -> None:
+    assert largest_difference("mirrored", "2", "adam", "off", "auto", "1", "2") < 1e-5
+
+
 @pytest.mark.parametrize(("optimizer", "xla"), [("adam", "off"), ("sgd", "on")])
 def test_multi_worker_equals_local(optimizer: str, xla: str) -> None:
     assert largest_difference("multi_worker", "2", optimizer, xla) < 1e-5

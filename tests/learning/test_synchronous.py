@@ -75,7 +75,7 @@ def test_k_updates_in_one_call_equal_k_single_ones(xla: str) -> None:
     one_by_one, at_once = made(config, masks), made(config, masks)
     single = tf.function(one_by_one, autograph=False)
     expected = [single(part(sample, i, BATCH)).metrics for i in range(2 * UPDATES)]
-    updates = SynchronousUpdates(at_once, in_turn(sample), config)
+    updates = SynchronousUpdates(at_once, [in_turn(sample)], config)
     histories = [updates().metrics, updates().metrics]
     for name in expected[0]._fields:
         np.testing.assert_allclose(
@@ -97,17 +97,17 @@ def test_td_errors_come_back_beside_the_keys_of_their_items() -> None:
     keys = tf.cast(tf.range(UPDATES * BATCH), tf.uint64)
     single = tf.function(made(config), autograph=False)
     expected = np.concatenate([single(part(sample, i, BATCH)).td_error for i in range(UPDATES)])
-    with_keys = SynchronousUpdates(made(config), lambda: sample._replace(keys=keys), config)()
+    with_keys = SynchronousUpdates(made(config), [lambda: sample._replace(keys=keys)], config)()
     np.testing.assert_array_equal(with_keys.keys, np.arange(UPDATES * BATCH))
     np.testing.assert_allclose(with_keys.td_errors, expected, rtol=1e-4, atol=1e-5)
-    without = SynchronousUpdates(made(config), lambda: sample, config)()
+    without = SynchronousUpdates(made(config), [lambda: sample], config)()
     assert without.keys is None and without.td_errors is None
 
 
 def learner(step: TrainStep, sample: Sample, config: Config) -> tuple[Learner, WeightsBoard]:
     board = WeightsBoard()
     publisher = VariablePublisher(board)
-    return Learner(SynchronousUpdates(step, in_turn(sample), config), publisher), board
+    return Learner(SynchronousUpdates(step, [in_turn(sample)], config), publisher), board
 
 
 def with_nan_at(sample: Sample, index: int) -> Sample:

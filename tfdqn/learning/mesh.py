@@ -45,11 +45,12 @@ class MeshUpdates:
 
     def __call__(self, most: int = 0) -> Updated:
         """Makes K updates."""
-        history, pieces, keys, td_errors = self._call()
+        history, keys, td_errors = self._call()
         network = self._replicas[0].agent.network
         return Updated(
             UpdateMetrics(*history.numpy().T),
-            network.join({name: piece.numpy() for name, piece in pieces.items()}),
+            # Not results of the call, which TensorFlow would gather on the first device on their way out.
+            network.join({name: piece.numpy() for name, piece in network.named_weights().items()}),
             None if keys is None else keys.numpy(),
             None if td_errors is None else td_errors.numpy(),
         )
@@ -76,15 +77,13 @@ class MeshUpdates:
                 held[device] = held.get(device, 0) + variable.shape.num_elements() * variable.dtype.size
         return held
 
-    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor | None]:
+    def _fetch_and_update(self) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
         sample = self._sampler()
         batches = split_batches(sample, self._updates, self._batch_size)
         history, td_errors = update_in_turn(self._update, batches)
-        weights = self._replicas[0].agent.network.named_weights()
-        named = {name: tf.identity(weight) for name, weight in weights.items()}
         if sample.keys is None:
-            return history, named, None, None
-        return history, named, sample.keys, tf.reshape(td_errors, [-1])
+            return history, None, None
+        return history, sample.keys, tf.reshape(td_errors, [-1])
 
     def _update(self, batch: Sample) -> Update:
         """One update of all replicas, from a global batch."""
@@ -96,7 +95,8 @@ class MeshUpdates:
                 gradient, loss_info = replica.gradients(share, 1 / len(self._rows))
             gradients.append(gradient)
             losses.append(loss_info)
-        total, norm = self._replicas[0].clipped([_sum(pieces) for pieces in zip(*gradients, strict=True)])
+        summed = [_sum(pieces, index) for index, pieces in enumerate(zip(*gradients, strict=True))]
+        total, norm = self._replicas[0].clipped(summed)
         for replica, row in zip(self._replicas, self._rows, strict=True):
             with tf.device(row[0]):
                 replica.apply(total)
@@ -106,7 +106,7 @@ class MeshUpdates:
         return Update(UpdateMetrics(*tf.unstack(metrics)), td_error)
 
 
-def _sum(pieces: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Of the replicas' gradients of one piece, on the first one's device."""
-    with tf.device(pieces[0].device):
+def _sum(pieces: Sequence[tf.Tensor], index: int) -> tf.Tensor:
+    """Of the replicas' gradients of one piece: the rows take turns, so that no one's connection serves all."""
+    with tf.device(pieces[index % len(pieces)].device):
         return tf.add_n(pieces)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import tensorflow as tf
 
@@ -20,6 +21,13 @@ from tfdqn.replay.items import Sample
 from tfdqn.task_spec import TaskSpec
 
 Sampler = Callable[[], Sample]
+
+
+class Sampling(Protocol):
+    """Where this process's samples come from."""
+
+    def __call__(self, num_transitions: int, device: str | None = None) -> Sampler:
+        """A function to call in the graph; with a device, the next sample is copied there ahead of the call."""
 
 
 def make_strategy(
@@ -79,7 +87,7 @@ def make_updates(
     strategy: tf.distribute.Strategy | None,
     cluster: Cluster | None,
     devices: Sequence[str],
-    sampler: Callable[[int], Sampler],
+    sampler: Sampling,
     make_dataset: Callable[[int], tf.data.Dataset],
 ) -> Updates:
     """This process's part in the updates.
@@ -87,7 +95,7 @@ def make_updates(
     Args:
       strategy: as `make_strategy` gave it.
       devices: of this process.
-      sampler: number of transitions → a function to call in this process's graph.
+      sampler: number of transitions, and a device to fetch them to → a function to call in this process's graph.
       make_dataset: number of transitions → a dataset of such samples, made on an asynchronous worker.
 
     Raises ConfigError where the batch can't be divided evenly.
@@ -100,7 +108,7 @@ def make_updates(
     if config.ensemble.in_processes:
         assert cluster is not None and strategy is not None
         unit = TrainStep(make_unit(config, task_spec, cluster.index), config)
-        updates = SynchronousUpdates(unit, sampler(_share(config, 1, 1)), config)
+        updates = SynchronousUpdates(unit, [sampler(_share(config, 1, 1))], config)
         return UnitUpdates(updates, cluster.index, strategy)
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         assert cluster is not None
@@ -113,13 +121,16 @@ def make_updates(
     if settings.model_parallel > 1:
         rows = _rows(config, devices)
         return MeshUpdates(train_step, rows, sampler(_share(config, 1, len(rows))), config)
+    ahead = settings.prefetch_to_device
     if strategy is None:
-        return SynchronousUpdates(train_step(), sampler(_share(config, 1, 1)), config)
+        whole = sampler(_share(config, 1, 1), devices[0] if ahead else None)
+        return SynchronousUpdates(train_step(), [whole], config)
     replicas = len(strategy.extended.worker_devices)
     with strategy.scope():
         mirrored = train_step()
-    share = sampler(_share(config, num_processes(strategy), replicas))
-    return SynchronousUpdates(mirrored, share, config, strategy)
+    share = _share(config, num_processes(strategy), replicas)
+    parts = [sampler(share // replicas, device) for device in devices] if ahead else [sampler(share)]
+    return SynchronousUpdates(mirrored, parts, config, strategy)
 
 
 def _cross_device_ops(config: Config) -> tf.distribute.CrossDeviceOps | None:

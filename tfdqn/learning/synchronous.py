@@ -6,7 +6,7 @@ convolutions there); with several replicas it compiles each replica's gradient, 
 the strategy.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,8 @@ class SynchronousUpdates:
 
     Args:
       train_step: the update; made in the scope of `strategy`.
-      sampler: called in the graph; gives a sample with leading axis K × B, B being this process's share of the
-        global batch.
+      samplers: called in the graph; one gives a sample with leading axis K × B, B being this process's share of
+        the global batch; or as many as there are replicas each give one's part of it, on its device.
       config: `learner` gives K, the global batch and XLA.
       strategy: MirroredStrategy and MultiWorkerMirroredStrategy divide each batch among their replicas; None:
         the process's default device.
@@ -34,12 +34,12 @@ class SynchronousUpdates:
     def __init__(
         self,
         train_step: TrainStep,
-        sampler: Callable[[], Sample],
+        samplers: Sequence[Callable[[], Sample]],
         config: Config,
         strategy: tf.distribute.Strategy | None = None,
     ):
         self._train_step = train_step
-        self._sampler = sampler
+        self._samplers = samplers
         self._strategy = strategy
         self._local_replicas = 1 if strategy is None else len(strategy.extended.worker_devices)
         self._updates = config.learner.updates_per_call
@@ -76,28 +76,33 @@ class SynchronousUpdates:
         """Nobody else takes part."""
 
     def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor | None]:
-        sample = self._sampler()
-        history, td_errors = self._many(sample)
+        samples = [sampler() for sampler in self._samplers]
+        history, td_errors = self._many(*samples)
         weights = self._train_step.agent.network.named_weights()
         named = {name: tf.identity(weight) for name, weight in weights.items()}
-        if sample.keys is None:
+        if samples[0].keys is None:
             return history, named, None, None
-        return history, named, sample.keys, tf.reshape(td_errors, [-1])
+        by_batch = [tf.reshape(sample.keys, [self._updates, -1]) for sample in samples]
+        keys = tf.reshape(tf.concat(by_batch, axis=1), [-1])
+        return history, named, keys, tf.reshape(td_errors, [-1])
 
-    def _loop(self, sample: Sample) -> tuple[tf.Tensor, tf.Tensor]:
+    def _loop(self, *samples: Sample) -> tuple[tf.Tensor, tf.Tensor]:
         """(metrics float32[K, METRICS], TD errors float32[K, B])."""
         # The loop is around `strategy.run`: inside it, optimisers can't merge the replicas' calls.
-        return update_in_turn(self._update, split_batches(sample, self._updates, self._batch_size))
+        size = self._batch_size // len(samples)
+        return update_in_turn(self._update, *(split_batches(each, self._updates, size) for each in samples))
 
-    def _update(self, batch: Sample) -> Update:
-        """One update from this process's share of a batch; its metrics are of that share."""
+    def _update(self, *parts: Sample) -> Update:
+        """One update from this process's share of a batch, in parts or whole; its metrics are of that share."""
         if self._strategy is None:
-            return self._train_step(batch)
+            return self._train_step(*parts)
         size = self._batch_size // self._local_replicas
 
         def share(context: Any) -> Sample:
-            first = context.replica_id_in_sync_group % self._local_replicas * size
-            return batch.map(lambda x: x[first : first + size])
+            replica = context.replica_id_in_sync_group % self._local_replicas
+            if len(parts) > 1:
+                return parts[replica]
+            return parts[0].map(lambda x: x[replica * size : (replica + 1) * size])
 
         shares = self._strategy.experimental_distribute_values_from_function(share)
         update = self._strategy.run(self._train_step, (shares,))

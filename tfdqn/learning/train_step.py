@@ -128,9 +128,8 @@ class TrainStep:
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Puts back what `state` gave, whichever strategy did."""
-        pieces = self.agent.network.split(arrays)
         for name, variable in self.named_variables().items():
-            variable.assign(pieces[name])
+            variable.assign(self.agent.network.piece(arrays, name))
 
     def _update_target(self) -> None:
         """Copies the online weights to the target every so many updates (tau < 1: moves it a part of the way)."""
@@ -138,7 +137,8 @@ class TrainStep:
 
         def update() -> tf.Tensor:
             for target, online in zip(self._target_weights, self._weights, strict=True):
-                target.assign(online if tau == 1 else target + tau * (online - target))
+                with tf.device(target.device):  # left to TensorFlow, all pieces would meet on the first one
+                    target.assign(online if tau == 1 else target + tau * (online - target))
             return tf.constant(True)
 
         if period == 1:

@@ -10,14 +10,15 @@ from tfdqn.replay.items import Sample
 METRICS = len(UpdateMetrics._fields)
 
 
-def update_in_turn(update: Callable[[Sample], Update], batches: Sample) -> tuple[tf.Tensor, tf.Tensor]:
-    """K updates from batches [K, B, …]: (metrics float32[K, METRICS], TD errors float32[K, B])."""
-    count, batch_size = batches.transition.next_time_step.reward.shape
+def update_in_turn(update: Callable[..., Update], *batches: Sample) -> tuple[tf.Tensor, tf.Tensor]:
+    """K updates from batches [K, B, …], or parts of them: (metrics float32[K, METRICS], TD errors float32[K, B])."""
+    shapes = [part.transition.next_time_step.reward.shape for part in batches]
+    count, batch_size = shapes[0][0], sum(shape[1] for shape in shapes)
     history = tf.TensorArray(tf.float32, count, element_shape=[METRICS])
     td_errors = tf.TensorArray(tf.float32, count, element_shape=[batch_size])
 
     def one(i: tf.Tensor, history: tf.TensorArray, td_errors: tf.TensorArray) -> tuple:
-        metrics, td_error = update(batches.map(lambda x: x[i]))
+        metrics, td_error = update(*(part.map(lambda x: x[i]) for part in batches))
         return i + 1, history.write(i, tf.stack(metrics)), td_errors.write(i, td_error)
 
     _, history, td_errors = tf.while_loop(

@@ -68,9 +68,12 @@ class LayerFactory:
         """Arrays under the names of `named_weights`, with any prefix → the same under canonical names, whole."""
         return dict(arrays)
 
-    def split(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What `join` gave, back in pieces."""
-        return dict(arrays)
+    def piece(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+        """What belongs under one of those names, with its prefix, of whole arrays under canonical names.
+
+        Raises what `arrays` raises for a name that it lacks, ValueError for an array of another shape.
+        """
+        return arrays[name]
 
     def _initializers(self, fan_in: int) -> dict:
         bound = fan_in**-0.5

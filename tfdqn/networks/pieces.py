@@ -11,24 +11,28 @@ _ONE_PIECE = ""
 
 
 class Cut(NamedTuple):
-    """How a canonical array is cut: seen in the shape `view`, along `axis`, into parts of these sizes."""
+    """How a canonical array of `shape` is cut: seen in the shape `view`, along `axis`, into parts of these sizes."""
 
+    shape: tuple[int, ...]
     view: tuple[int, ...]
     axis: int
     sizes: tuple[int, ...]
 
-    def split(self, array: np.ndarray) -> list[np.ndarray]:
-        """The pieces, each of the array's own rank."""
-        parts = np.split(array.reshape(self.view), np.cumsum(self.sizes)[:-1], axis=self.axis)
-        if len(self.view) == array.ndim:
-            return parts
-        return [part.reshape(-1, *array.shape[1:]) for part in parts]
+    def piece(self, array: np.ndarray, index: int) -> np.ndarray:
+        """One piece, of the array's own rank. Raises ValueError for an array of another shape."""
+        if array.shape != self.shape:
+            raise ValueError(f"an array of shape {array.shape} can't be cut as one of shape {self.shape}")
+        first = sum(self.sizes[:index])
+        part = array.reshape(self.view)[
+            (*[slice(None)] * self.axis, slice(first, first + self.sizes[index]))
+        ]
+        return part if self.view == self.shape else part.reshape(-1, *self.shape[1:])
 
-    def join(self, pieces: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-        """The array of this shape that `split` gave the pieces of."""
+    def join(self, pieces: Sequence[np.ndarray]) -> np.ndarray:
+        """The array that they are the pieces of."""
         before, after = self.view[: self.axis], self.view[self.axis + 1 :]
         parts = [piece.reshape(*before, size, *after) for piece, size in zip(pieces, self.sizes, strict=True)]
-        return np.concatenate(parts, axis=self.axis).reshape(shape)
+        return np.concatenate(parts, axis=self.axis).reshape(self.shape)
 
 
 class Function(NamedTuple):
@@ -46,10 +50,10 @@ class Initial(NamedTuple):
     bias: Callable[[Sequence[int]], tf.Tensor]
 
     def whole_kernel(self) -> np.ndarray:
-        return self.kernel(self.kernel_shape).numpy()
+        return _on_the_host(self.kernel, self.kernel_shape)
 
     def whole_bias(self) -> np.ndarray:
-        return self.bias(self.kernel_shape[-1:]).numpy()
+        return _on_the_host(self.bias, self.kernel_shape[-1:])
 
 
 class _InPieces(tf.keras.layers.Layer):
@@ -57,17 +61,14 @@ class _InPieces(tf.keras.layers.Layer):
 
     def __init__(self, name: str):
         super().__init__(name=name)
-        self.cuts: dict[str, tuple[Cut, tuple[int, ...]]] = {}
+        self.cuts: dict[str, Cut] = {}
         self.pieces: dict[str, dict[str, tf.Variable]] = {}
 
     def _keep_pieces(
         self, kind: str, array: np.ndarray, cut: Cut, devices: Sequence[str]
     ) -> list[tf.Variable]:
-        self.cuts[kind] = (cut, array.shape)
-        kept = [
-            self._keep(f"{kind}/{i}", piece, device)
-            for i, (piece, device) in enumerate(zip(cut.split(array), devices, strict=True))
-        ]
+        self.cuts[kind] = cut
+        kept = [self._keep(f"{kind}/{i}", cut.piece(array, i), device) for i, device in enumerate(devices)]
         self.pieces[kind] = {f"/{i}": piece for i, piece in enumerate(kept)}
         return kept
 
@@ -91,7 +92,7 @@ class ByOutputs(_InPieces):
         self._devices, self._function = devices, function
         self._kernels = self._keep_pieces("kernel", initial.whole_kernel(), cut, devices)
         bias = initial.whole_bias()
-        self._biases = self._keep_pieces("bias", bias, Cut(bias.shape, 0, cut.sizes), devices)
+        self._biases = self._keep_pieces("bias", bias, Cut(bias.shape, bias.shape, 0, cut.sizes), devices)
 
     def call(self, inputs: tf.Tensor) -> Tensors:
         def part(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
@@ -134,6 +135,12 @@ class Whole(_InPieces):
             return tf.matmul(x, kernel) + bias
 
         return _placed(self._device, affine, inputs, self._whole_kernel, self._whole_bias)
+
+
+def _on_the_host(initial: Callable[[Sequence[int]], tf.Tensor], shape: tuple[int, ...]) -> np.ndarray:
+    """The array that an initialiser gives, made where memory for all of it is; on every device it is the same."""
+    with tf.device("CPU:0"):
+        return initial(shape).numpy()
 
 
 def _placed(device: str, function: Callable[..., tf.Tensor], *inputs: tf.Tensor | tf.Variable) -> tf.Tensor:

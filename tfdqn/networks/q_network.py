@@ -57,15 +57,14 @@ class QNetwork(network.Network):
         """Arrays under the names of `named_weights`, with any prefix → the same under canonical names, whole."""
         return self._factory.join(arrays)
 
-    def split(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What `join` gave, back in this network's pieces."""
-        return self._factory.split(arrays)
+    def piece(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+        """What belongs under one of those names, with its prefix, of whole arrays as `join` gives them."""
+        return self._factory.piece(arrays, name)
 
     def load_named_weights(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Assigns every weight, by canonical name. Raises KeyError for a missing name, ValueError for another shape."""
-        pieces = self.split(arrays)
         for name, weight in self.named_weights().items():
-            weight.assign(pieces[name])
+            weight.assign(self.piece(arrays, name))
 
 
 def observation_spec(task_spec: TaskSpec) -> dict[str, tensor_spec.BoundedTensorSpec]:

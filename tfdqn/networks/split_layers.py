@@ -75,35 +75,40 @@ class SplitLayerFactory(LayerFactory):
         }
 
     def join(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        joined = dict(arrays)
-        for name, (cut, shape) in self._cuts().items():
-            for prefix in [key.removesuffix(f"{name}/0") for key in arrays if key.endswith(f"{name}/0")]:
-                pieces = [joined.pop(f"{prefix}{name}/{i}") for i in range(len(cut.sizes))]
-                joined[prefix + name] = cut.join(pieces, shape)
-        return joined
+        pieces: dict[str, list[np.ndarray]] = {}
+        for name, array in arrays.items():
+            pieces.setdefault(_whole_name(name)[0], []).append(array)
+        cuts = {name: self._cut_of(name) for name in pieces}
+        return {
+            name: parts[0] if (cut := cuts[name]) is None else cut.join(parts)
+            for name, parts in pieces.items()
+        }
 
-    def split(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        split = dict(arrays)
-        for name, (cut, _) in self._cuts().items():
-            for prefix in [key.removesuffix(name) for key in arrays if key.endswith(name)]:
-                pieces = cut.split(np.asarray(split.pop(prefix + name)))
-                split |= {f"{prefix}{name}/{i}": piece for i, piece in enumerate(pieces)}
-        return split
+    def piece(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+        whole_name, index = _whole_name(name)
+        array, cut = arrays[whole_name], self._cut_of(whole_name)
+        return array if cut is None else cut.piece(np.asarray(array), index)
 
-    def _cuts(self) -> dict[str, tuple[Cut, tuple[int, ...]]]:
-        return {f"{layer.name}/{kind}": cut for layer in self.layers for kind, cut in layer.cuts.items()}
+    def _cut_of(self, name: str) -> Cut | None:
+        """How the array of a canonical name, with any prefix, is cut; None: it is whole."""
+        for layer in self.layers:
+            for kind, cut in layer.cuts.items():
+                if f"/{name}".endswith(f"/{layer.name}/{kind}"):
+                    return cut
+        return None
 
     def _cut(self, name: str, function: Function, initial: Initial) -> Layer:
         shape = initial.kernel_shape
         if self._sizes is None:
             self._sizes = self._even(name, shape[-1])
-            cut = Cut(shape, len(shape) - 1, self._sizes)
+            cut = Cut(shape, shape, len(shape) - 1, self._sizes)
             return self._keep(ByOutputs(name, self._devices, cut, function, initial))
         sizes, self._sizes = self._sizes, None
         image, self._image = self._image, None
         # A dense layer's rows after an image are its pixels' channels: the pieces of each are a comb of rows.
         view = (*image, shape[-1]) if image is not None else shape
-        return self._keep(ByInputs(name, self._devices, Cut(view, len(view) - 2, sizes), function, initial))
+        cut = Cut(shape, view, len(view) - 2, sizes)
+        return self._keep(ByInputs(name, self._devices, cut, function, initial))
 
     def _initial(self, shape: tuple[int, ...], fan_in: int) -> Initial:
         return Initial(shape, *self._initializers(fan_in).values())
@@ -113,3 +118,9 @@ class SplitLayerFactory(LayerFactory):
         if units < count:
             raise ConfigError(f"learner.model_parallel = {count}: layer {name} has only {units} units")
         return tuple(len(part) for part in np.array_split(np.arange(units), count))
+
+
+def _whole_name(name: str) -> tuple[str, int]:
+    """("some/hidden_0/kernel", 1) of the piece "some/hidden_0/kernel/1"; what is whole is its own first piece."""
+    stem, _, index = name.rpartition("/")
+    return (stem, int(index)) if index.isdigit() else (name, 0)

@@ -44,14 +44,26 @@ def fetched_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.prefetch(1).with_options(options)
 
 
-def sampler(addresses: Sequence[str], kind: ItemKind, num_transitions: int) -> Callable[[], Sample]:
+def sampler(
+    addresses: Sequence[str], kind: ItemKind, num_transitions: int, device: str | None = None
+) -> Callable[[], Sample]:
     """A function to call inside a `tf.function`; each call gives `num_transitions`, from all servers evenly.
+
+    With a device, the next call's items are copied there in the background, and decoded there.
 
     Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
     """
     items = item_dataset(addresses, kind.signature, items_in(kind, num_transitions))
-    iterator = iter(fetched_ahead(items))
-    return lambda: Sample(kind.decode(next(iterator).data, len(addresses)), None, None)
+    if device is not None:
+        items = items.apply(tf.data.experimental.copy_to_device(f"/{device}"))
+    with tf.device(device):
+        iterator = iter(fetched_ahead(items))
+
+    def sample() -> Sample:
+        with tf.device(device):
+            return Sample(kind.decode(next(iterator).data, len(addresses)), None, None)
+
+    return sample
 
 
 def _items(

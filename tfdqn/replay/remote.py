@@ -14,13 +14,19 @@ from tfdqn.task_spec import TaskSpec
 
 
 def remote_sampler(
-    addresses: Sequence[str], config: Config, task_spec: TaskSpec, num_transitions: int
+    addresses: Sequence[str],
+    config: Config,
+    task_spec: TaskSpec,
+    num_transitions: int,
+    device: str | None = None,
 ) -> Callable[[], Sample]:
     """As `ReverbReplay.sampler`, for servers at "host:port" each; every call takes from all of them evenly.
 
+    With a device, the next call's items are copied there in the background.
+
     Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
     """
-    return sampler(addresses, make_item_kind(config, task_spec), num_transitions)
+    return sampler(addresses, make_item_kind(config, task_spec), num_transitions, device)
 
 
 def sample_dataset(

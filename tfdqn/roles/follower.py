@@ -39,7 +39,7 @@ def run(config: Config, cluster: Cluster) -> None:
         strategy,
         cluster,
         devices,
-        sampler=lambda size: remote_sampler(*where, size),
+        sampler=lambda size, device=None: remote_sampler(*where, size, device),
         make_dataset=lambda size: sample_dataset(*where, size),
     )
     follow(updates, broadcast)
