@@ -83,11 +83,32 @@ def test_a_kill_between_a_new_best_and_the_next_checkpoint_changes_nothing(unint
 
 @pytest.mark.parametrize("backend", ["reverb", "in_graph"])
 @pytest.mark.parametrize("schedule", ["overlap", "alternate"])
-def test_updates_keep_to_the_replay_ratio(backend, schedule, tmp_path):
-    config = tiny(f"replay.backend={backend}", f"learner.schedule={schedule}")
+@pytest.mark.parametrize("actors", [1, 3])
+def test_updates_keep_to_the_replay_ratio_and_acting_to_its_end(backend, schedule, actors, tmp_path):
+    config = tiny(
+        f"replay.backend={backend}",
+        f"learner.schedule={schedule}",
+        f"acting.actors={actors}",
+        "agent.n_step=1",
+    )
     summary = train(config, tmp_path / "run")
+    assert config.stop.env_steps <= summary.env_steps < config.stop.env_steps + config.task.num_envs
+    assert latest(tmp_path / "run").counters.transitions == summary.env_steps
     owed = (summary.env_steps - config.replay.min_size) / config.learner.env_steps_per_update
     assert owed - config.learner.updates_per_call < summary.train_steps <= owed
+
+
+def test_several_actors_fill_several_shards_evenly(tmp_path):
+    run = tmp_path / "run"
+    summary = train(tiny("acting.actors=3", "replay.shards=2", "replay.capacity=4000"), run)
+    replay = latest(run).replay
+    assert sorted(each.name for each in replay.iterdir()) == ["shard-0", "shard-1"]
+    partial = len(latest(run).arrays("replay")["partial_block"])
+    assert (int(latest(run).arrays("replay")["inserted"]) * 4 + partial) == summary.env_steps
+    again = train(
+        tiny("acting.actors=3", "replay.shards=2", "replay.capacity=4000", "stop.env_steps=2000"), run
+    )
+    assert again.train_steps > summary.train_steps
 
 
 def test_a_run_leaves_what_it_says(tmp_path):

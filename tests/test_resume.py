@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
 from tests.runs import assert_same_arrays, everything, latest, tiny
+from tfdqn.config import Acting, Config
 from tfdqn.experiment import train
 
 # Compiled, as by default. Checkpoints come by the clock, so that no two runs save at the same moments.
@@ -21,9 +23,13 @@ EXACT = tiny(
 )
 
 
+TWO_ACTORS = msgspec.structs.replace(EXACT, acting=Acting(actors=2))
+
+
 class Whole(NamedTuple):
     """A run that nothing cut short."""
 
+    config: Config
     run: Path
     moments: int  # at which it could have been: between two acts or updates, or within an evaluation
 
@@ -42,15 +48,15 @@ def kill() -> bool:
     raise Killed
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+@pytest.fixture(scope="module", params=[EXACT, TWO_ACTORS], ids=["one actor", "two actors"])
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     run, moments = tmp_path_factory.mktemp("whole") / "run", itertools.count()
-    assert train(EXACT, run, interrupted=lambda: next(moments) < 0).status == "finished"
-    return Whole(run, next(moments))
+    assert train(request.param, run, interrupted=lambda: next(moments) < 0).status == "finished"
+    return Whole(request.param, run, next(moments))
 
 
 def test_the_same_seed_gives_the_same_compiled_run_bit_for_bit(whole: Whole, tmp_path: Path) -> None:
-    train(EXACT, tmp_path / "again")
+    train(whole.config, tmp_path / "again")
     assert_same_arrays(everything(whole.run), everything(tmp_path / "again"))
 
 
@@ -61,11 +67,34 @@ def test_a_run_that_was_cut_short_at_random_moments_ends_like_one_that_was_not(
     """Killed once, which loses what came after the last checkpoint, then stopped once as a user stops it."""
     run, (first, second) = tmp_path / "run", np.random.default_rng(seed).uniform(0.1, 0.9, 2)
     with pytest.raises(Killed):
-        train(EXACT, run, interrupted=at(int(first * whole.moments), kill))
+        train(whole.config, run, interrupted=at(int(first * whole.moments), kill))
     left = int((1 - first) * whole.moments)
-    stopped = train(EXACT, run, interrupted=at(int(second * left), lambda: True))
-    finished = train(EXACT, run)
+    stopped = train(whole.config, run, interrupted=at(int(second * left), lambda: True))
+    finished = train(whole.config, run)
     assert (stopped.status, finished.status) == ("interrupted", "finished")
     assert 0 < stopped.env_steps < finished.env_steps
     assert_same_arrays(everything(whole.run), everything(run))
     assert finished.episodes == latest(whole.run).counters.episodes
+
+
+def test_two_actors_are_not_one(tmp_path: Path) -> None:
+    """Both wrote what was learned from, and both act by random numbers of their own."""
+    train(TWO_ACTORS, tmp_path / "run")
+    arrays = latest(tmp_path / "run").arrays("actor")
+    env_steps = [int(arrays[f"{i}/env_steps"]) for i in range(2)]
+    assert sum(env_steps) == latest(tmp_path / "run").counters.env_steps
+    assert abs(env_steps[0] - env_steps[1]) < 0.2 * sum(env_steps)
+    assert (arrays["0/task/envs/state"] != arrays["1/task/envs/state"]).any()
+
+
+@pytest.mark.parametrize(("before", "now"), [(1, 2), (2, 1)])
+def test_another_number_of_actors_goes_on_with_fresh_episodes_and_says_so(
+    tmp_path: Path, before: int, now: int
+) -> None:
+    run, said = tmp_path / "run", []
+    configs = [msgspec.structs.replace(EXACT, acting=Acting(actors=actors)) for actors in (before, now)]
+    stopped = train(configs[0], run, interrupted=at(250, lambda: True))
+    finished = train(configs[1], run, say=said.append)
+    assert f"fresh episodes are started: acting.actors was {before}, is {now}" in said[0]
+    assert 0 < stopped.env_steps < finished.env_steps < EXACT.stop.env_steps + EXACT.task.num_envs
+    assert stopped.episodes < finished.episodes

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,10 @@ class EpisodeStatistics:
         recent = tuple(self._recent)
         return float(np.mean([length for _, length in recent])) if recent else None
 
+    def share_recent(self, other: "EpisodeStatistics") -> None:
+        """Makes the recent episodes those of both."""
+        self._recent = other._recent
+
     def drop_unfinished(self) -> None:
         """Forgets the running episodes: a resumed task that could not be put back starts fresh ones."""
         self._running_return[:] = 0
@@ -70,6 +74,30 @@ class EpisodeStatistics:
         self._recent.clear()
         self._recent.extend((float(total), int(length)) for total, length in arrays["recent"])
         self.episodes = int(arrays["episodes"])
+
+
+class CombinedStatistics:
+    """The statistics of several actors as one: all their episodes; the recent ones are the last of any of them."""
+
+    def __init__(self, parts: Sequence[EpisodeStatistics]):
+        self._parts = parts
+        for part in parts[1:]:
+            part.share_recent(parts[0])
+
+    @property
+    def episodes(self) -> int:
+        """How many have finished."""
+        return sum(part.episodes for part in self._parts)
+
+    @property
+    def recent_return(self) -> float | None:
+        """Mean return of the recent episodes; None before the first has finished."""
+        return self._parts[0].recent_return
+
+    @property
+    def recent_length(self) -> float | None:
+        """Mean length of the recent episodes in environment steps; None before the first has finished."""
+        return self._parts[0].recent_length
 
 
 class Rate:

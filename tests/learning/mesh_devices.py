@@ -1,16 +1,18 @@
-"""Run by a test in a process of its own: prints what each device of a mesh holds and computes, as JSON."""
+"""Run by a test in a process of its own: prints what each device of a mesh holds, computes and sends, as JSON."""
 
 import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
 
+import msgspec
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from tests.agents.batches import vector_spec
 from tests.learning.parity import BATCH, UPDATES_PER_CALL, all_batches, in_turn, logical_cpus, settings
 from tfdqn.agents import DqnAgent
-from tfdqn.config import MLP, Agent, Config
+from tfdqn.config import MLP
 from tfdqn.learning.mesh import MeshUpdates
 from tfdqn.learning.train_step import TrainStep
 
@@ -24,26 +26,43 @@ def operations(graph: tf.Graph) -> Iterator[tf.Operation]:
         yield from function.graph.get_operations()
 
 
+def sent(updates: MeshUpdates) -> Counter[str]:
+    """What one call's graph, as TensorFlow placed it, sends: "CPU:1 to CPU:0: MatMul" → how often.
+
+    Numbers alone: not what only tells another device that something is done or due.
+    """
+    context.context().enable_run_metadata()
+    updates()
+    metadata = context.context().export_run_metadata()
+    context.context().disable_run_metadata()
+    (graphs,) = [function.partition_graphs for function in metadata.function_graphs]
+    found: Counter[str] = Counter()
+    for graph in graphs:
+        nodes = {node.name: node for node in graph.node}
+        for node in graph.node:
+            source = nodes[node.input[0].partition(":")[0].removeprefix("^")] if node.input else node
+            is_number = node.op == "_Send" and node.attr["T"].type == tf.float32.as_datatype_enum
+            if is_number and source.op != "Const":
+                sender, receiver = (node.attr[end].s.decode()[-5:] for end in ("send_device", "recv_device"))
+                found[f"{sender} to {receiver}: {source.op.removeprefix('_Mkl')}"] += 1
+    return found
+
+
 def main(rows: int, columns: int) -> None:
     devices = logical_cpus(rows * columns)
-    config = Config(
-        network=MLP(hidden_units=(1024, 1024)),
-        optimizer=settings("adam").optimizer,
-        agent=Agent(),
-        learner=settings("adam").learner,
-    )
+    config = msgspec.structs.replace(settings("adam"), network=MLP(hidden_units=(1024, 1024)))
     updates = MeshUpdates(
         lambda row: TrainStep(DqnAgent(config, SPEC, row), config),
         [devices[i : i + columns] for i in range(0, len(devices), columns)],
         in_turn(all_batches(SPEC), UPDATES_PER_CALL * BATCH),
         config,
     )
-    updates()
+    numbers_sent = sent(updates)
     graph = updates._call.get_concrete_function().graph
     body = next(op for op in graph.get_operations() if op.type in ("While", "StatelessWhile"))
     body_graph = graph._get_function(body.get_attr("body").name).graph
     products = Counter(op.device[-5:] for op in operations(body_graph) if op.type == "MatMul")
-    print(json.dumps({"bytes": updates.bytes_by_device(), "products": products}))
+    print(json.dumps({"bytes": updates.bytes_by_device(), "products": products, "sent": numbers_sent}))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ difference of any weight, target weight or slot.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -226,18 +226,30 @@ def mesh(columns: int, optimizer: str, rows: str = "1", network: str = "mlp") ->
     """Rows of so many columns; of convolutions, or of layers that do not divide evenly."""
     devices = logical_cpus(columns * int(rows))
     config, spec, batch = settings(optimizer, xla="off"), SPEC, BATCH
+    if network == "uneven mlp":  # whose head is split, too
+        config = msgspec.structs.replace(config, network=MLP(hidden_units=(15, 9, 7)))
     if network == "cnn":
         config = msgspec.structs.replace(config, network=NatureCNN(dense_units=10))
         spec = image_spec()
     start = initial_state(config, spec)
     expected = run(local(config, spec, batch), start)
+    steps: list[TrainStep] = []
+
+    def train_step(row: Sequence[str]) -> TrainStep:
+        steps.append(TrainStep(DqnAgent(config, spec, row), config))
+        return steps[-1]
+
     updates = MeshUpdates(
-        lambda row: TrainStep(DqnAgent(config, spec, row), config),
+        train_step,
         [devices[i : i + columns] for i in range(0, len(devices), columns)],
         in_turn(all_batches(spec, batch), UPDATES_PER_CALL * batch),
         config,
     )
-    return difference(expected, run(updates, start))
+    reached = run(updates, start)
+    assert len(steps) == int(rows)
+    for step in steps[1:]:  # the rows are one another's copies
+        assert all((reached[name] == array).all() for name, array in step.state().items())
+    return difference(expected, reached)
 
 
 def units(size: int, optimizer: str, xla: str) -> float:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ import pytest
 from tests.agents.batches import random_weights
 from tests.learning.parity import SPEC, image_spec
 from tests.learning.test_parity import ROOT, largest_difference
-from tfdqn.config import MLP, Linear, NatureCNN, Network
-from tfdqn.errors import ConfigError
+from tfdqn.agents import make_agent
+from tfdqn.checkpoints import SavedArrays
+from tfdqn.config import MLP, Config, Linear, NatureCNN, Network
+from tfdqn.errors import CheckpointError, ConfigError
+from tfdqn.learning.train_step import TrainStep
 from tfdqn.networks import q_network, split_network
 from tfdqn.networks.pieces import Cut
 
@@ -23,6 +27,8 @@ from tfdqn.networks.pieces import Cut
         (2, "adam", 1, "mlp"),
         (4, "sgd", 1, "mlp"),
         (2, "adam", 2, "mlp"),
+        (4, "adam", 1, "uneven mlp"),
+        (2, "sgd", 2, "uneven mlp"),
         (2, "rmsprop", 1, "cnn"),
         (3, "sgd", 2, "cnn"),
     ],
@@ -33,7 +39,7 @@ def test_a_split_network_learns_what_the_whole_one_does(
     assert largest_difference("mesh", str(columns), optimizer, str(rows), network) < 1e-5
 
 
-def held_and_computed(rows: int, columns: int) -> tuple[dict[str, int], dict[str, int]]:
+def held_computed_and_sent(rows: int, columns: int) -> tuple[dict[str, int], ...]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.learning.mesh_devices", str(rows), str(columns)],
         capture_output=True,
@@ -44,20 +50,35 @@ def held_and_computed(rows: int, columns: int) -> tuple[dict[str, int], dict[str
     )
     assert done.returncode == 0, done.stderr[-3000:]
     counts = json.loads(done.stdout.splitlines()[-1])
-    return counts["bytes"], counts["products"]
+    return counts["bytes"], counts["products"], counts["sent"]
 
 
-def test_each_device_holds_and_computes_its_part_alone() -> None:
+def test_each_device_holds_computes_and_sends_its_part_alone() -> None:
     """An MLP 8-1024-1024-2 with Adam: weights, target and two moments of 1,060,866 floats; the head stays whole."""
-    (whole,) = held_and_computed(1, 1)[0].values()
+    (whole,) = held_computed_and_sent(1, 1)[0].values()
     assert whole == 4 * 4 * (8 * 1024 + 1024 + 1024 * 1024 + 1024 + 1024 * 2 + 2) + 16  # and two counters
-    held, products = held_and_computed(2, 4)
+    held, products, sent = held_computed_and_sent(2, 4)
     assert set(held) == set(products) == {f"CPU:{i}" for i in range(8)}
     for device, size in held.items():
         assert whole / 4 <= size * 1.01 and size <= whole / 4 * 1.02, device
     # Of the two split layers: forward with gradient, target, next state's; backward by inputs and by weights.
     assert len({products[f"CPU:{i}"] for i in (1, 2, 3, 5, 6, 7)}) == 1
     assert products["CPU:0"] == products["CPU:4"] > products["CPU:1"] >= 6
+    # In its row a device sends the sums of those three forward passes and its part of the gradient's norm, once for
+    # each of the pieces whose gradient it adds up: never weights, nor their targets, gradients or moments.
+    for row in ((0, 1, 2, 3), (4, 5, 6, 7)):
+        for sender in row[1:]:
+            ends = [f"CPU:{sender} to CPU:{receiver}: " for receiver in row]
+            inside = {name: count for name, count in sent.items() if name.startswith(tuple(ends))}
+            assert inside.pop(f"{ends[0]}MatMul") == 3
+            assert inside.pop(f"{ends[0]}L2Loss", 0) <= 3
+            assert inside == {}
+    # Between the rows, the three gradients that a column's devices share out, and the clipped sums back.
+    for pair in ((1, 5), (2, 6), (3, 7)):
+        there, back = (f"CPU:{a} to CPU:{b}: " for a, b in (pair, pair[::-1]))
+        for way in (there, back):
+            assert sum(count for name, count in sent.items() if name.startswith(way)) == 3
+            assert 1 <= sent[f"{way}Mul"] <= 2
 
 
 @pytest.mark.parametrize(
@@ -79,9 +100,8 @@ def test_pieces_are_cut_from_the_same_initial_weights_and_joined_again(
     assert joined.keys() == {f"some/{name}" for name in expected}
     for name, array in expected.items():
         np.testing.assert_array_equal(joined[f"some/{name}"], array, err_msg=name)
-    again = split.split(joined)
     for name, array in pieces.items():
-        np.testing.assert_array_equal(again[name], array, err_msg=name)
+        np.testing.assert_array_equal(split.piece(joined, name), array, err_msg=name)
 
 
 def test_a_split_network_takes_whole_weights_and_gives_the_whole_ones_values() -> None:
@@ -102,11 +122,26 @@ def test_a_split_network_takes_whole_weights_and_gives_the_whole_ones_values() -
 def test_a_comb_of_rows_is_cut_by_channels() -> None:
     """An image of one row, two columns and three channels before a dense layer of one unit."""
     kernel = np.arange(6.0)[:, np.newaxis]
-    cut = Cut(view=(1, 2, 3, 1), axis=2, sizes=(2, 1))
-    first, second = cut.split(kernel)
+    cut = Cut(shape=(6, 1), view=(1, 2, 3, 1), axis=2, sizes=(2, 1))
+    first, second = (cut.piece(kernel, i) for i in range(2))
     assert first.ravel().tolist() == [0, 1, 3, 4]
     assert second.ravel().tolist() == [2, 5]
-    np.testing.assert_array_equal(cut.join([first, second], kernel.shape), kernel)
+    np.testing.assert_array_equal(cut.join([first, second]), kernel)
+
+
+@pytest.mark.parametrize("devices", [(), ("CPU:0", "CPU:0")], ids=["whole", "split"])
+def test_arrays_that_are_missing_or_of_another_shape_are_refused(devices: tuple[str, ...]) -> None:
+    config = Config(network=MLP(hidden_units=(6, 2)))
+    step = TrainStep(make_agent(config, SPEC, devices), config)
+    good = step.state()
+    step.load_state(good)
+    file = Path("learner.npz")
+    for name in good:
+        with pytest.raises(CheckpointError, match=rf"learner.npz: there is no array '{name}'"):
+            step.load_state(SavedArrays({key: good[key] for key in good if key != name}, file))
+    for name in ("online/hidden_1/kernel", "optimizer/m/hidden_0/bias", "target/q/kernel"):
+        with pytest.raises(ValueError, match="shape"):
+            step.load_state(good | {name: good[name].reshape(-1, 1)})
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class Actor:
         self._task = task
         self._policy = policy
         self._client = client
-        self._writer = writer
+        self.writer = writer
         self._rng = rng
         self._policy_state: PolicyState = ()
         self.statistics = EpisodeStatistics(task.num_envs)
@@ -50,9 +50,10 @@ class Actor:
         self._policy_state = ()
         self.statistics.drop_unfinished()
 
-    def step(self) -> int:
+    def step(self, env_steps: int | None = None) -> int:
         """One step of every environment; returns how many finished transitions went to replay.
 
+        `env_steps` are those that all actors together have taken, by which exploration fades; None: it is alone.
         Raises NotFiniteError before anything that is not finite reaches replay.
         """
         self._client.refresh()
@@ -63,13 +64,13 @@ class Actor:
             legal_actions,
             self._policy_state,
             self._rng,
-            self.env_steps,
+            self.env_steps if env_steps is None else env_steps,
         )
         with np.errstate(over="ignore"):  # likewise
             step = self._task.step(output.action)
         self._check_finite("reward", step.reward)
         self._check_observation(step.observation)
-        written = self._writer.write(observation, legal_actions, output.action, step)
+        written = self.writer.write(observation, legal_actions, output.action, step)
         self.statistics.add(step)
         self.env_steps += len(step.is_reset) - int(np.count_nonzero(step.is_reset))
         self._policy_state = forget(output.policy_state, step.is_reset)

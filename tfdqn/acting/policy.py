@@ -47,15 +47,23 @@ class Policy:
       action_values: gives Q float32[B, A], as `make_q_function` does.
       settings: how to explore; None: always the best legal action.
       num_envs: B of an exploring policy, for the ladder of epsilons.
+      actor: which of the actors' policies this is, counted from 0.
+      actors: how many there are; the ladder runs over the environments of all.
     """
 
     def __init__(
-        self, action_values: ActionValues, settings: config.Exploration | None = None, num_envs: int = 1
+        self,
+        action_values: ActionValues,
+        settings: config.Exploration | None = None,
+        num_envs: int = 1,
+        actor: int = 0,
+        actors: int = 1,
     ):
         self._action_values = action_values
         self._settings = settings
         ladder_alpha = settings.ladder_alpha if isinstance(settings, config.EpsilonGreedy) else 0.0
-        self._exponents = exploration.ladder_exponents(num_envs, ladder_alpha)
+        ladder = exploration.ladder_exponents(actors * num_envs, ladder_alpha)
+        self._exponents = ladder[actor * num_envs : (actor + 1) * num_envs]
 
     def __call__(
         self,

@@ -4,6 +4,7 @@ Every row of the mesh is a replica whose layers are split over the row's devices
 is one graph without a `tf.distribute` strategy, since MirroredStrategy forgets where a layer's pieces belong.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -95,8 +96,7 @@ class MeshUpdates:
                 gradient, loss_info = replica.gradients(share, 1 / len(self._rows))
             gradients.append(gradient)
             losses.append(loss_info)
-        summed = [_sum(pieces, index) for index, pieces in enumerate(zip(*gradients, strict=True))]
-        total, norm = self._replicas[0].clipped(summed)
+        total, norm = self._replicas[0].clipped(_summed(gradients))
         for replica, row in zip(self._replicas, self._rows, strict=True):
             with tf.device(row[0]):
                 replica.apply(total)
@@ -106,7 +106,16 @@ class MeshUpdates:
         return Update(UpdateMetrics(*tf.unstack(metrics)), td_error)
 
 
-def _sum(pieces: Sequence[tf.Tensor], index: int) -> tf.Tensor:
-    """Of the replicas' gradients of one piece: the rows take turns, so that no one's connection serves all."""
-    with tf.device(pieces[index % len(pieces)].device):
-        return tf.add_n(pieces)
+def _summed(gradients: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
+    """The sum of the replicas' gradients, piece by piece, each on that replica's device that has summed least so far.
+
+    Were they all summed in one row, its connections would serve all others'.
+    """
+    loads: Counter[str] = Counter()
+    sums = []
+    for pieces in zip(*gradients, strict=True):
+        place = min((piece.device for piece in pieces), key=loads.__getitem__)
+        loads[place] += pieces[0].shape.num_elements()
+        with tf.device(place):
+            sums.append(tf.add_n(pieces))
+    return sums

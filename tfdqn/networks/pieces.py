@@ -23,9 +23,7 @@ class Cut(NamedTuple):
         if array.shape != self.shape:
             raise ValueError(f"an array of shape {array.shape} can't be cut as one of shape {self.shape}")
         first = sum(self.sizes[:index])
-        part = array.reshape(self.view)[
-            (*[slice(None)] * self.axis, slice(first, first + self.sizes[index]))
-        ]
+        part = array.reshape(self.view)[(*[slice(None)] * self.axis, slice(first, first + self.sizes[index]))]
         return part if self.view == self.shape else part.reshape(-1, *self.shape[1:])
 
     def join(self, pieces: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class InGraphReplay:
         self._stored = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._draws = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._inserted = 0  # ever; the ring's position follows from it
+        self._lock = threading.Lock()  # several actors may write
 
     def writer(self, num_envs: int) -> NStepWriter:
         """A writer for `num_envs` environments."""
@@ -110,9 +112,10 @@ class InGraphReplay:
         The raw op takes any N without a trace of its own, and costs a tenth of a call to a `tf.function`.
         """
         kept = rows[-self.capacity :]
-        positions = (self._inserted + len(rows) - len(kept) + np.arange(len(kept))) % self.capacity
-        tf.raw_ops.ResourceScatterUpdate(resource=self._rows.handle, indices=positions, updates=kept)
-        was_full = self._inserted >= self.capacity
-        self._inserted += len(rows)
-        if not was_full:
-            self._stored.assign(self.size())
+        with self._lock:
+            positions = (self._inserted + len(rows) - len(kept) + np.arange(len(kept))) % self.capacity
+            tf.raw_ops.ResourceScatterUpdate(resource=self._rows.handle, indices=positions, updates=kept)
+            was_full = self._inserted >= self.capacity
+            self._inserted += len(rows)
+            if not was_full:
+                self._stored.assign(self.size())

@@ -1,0 +1,144 @@
+"""`Actors`: several actors as one, stepped in turn or each by a thread of its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tfdqn.acting.actor import Actor
+from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.checkpoints import below
+from tfdqn.config import Config
+from tfdqn.metrics import CombinedStatistics
+from tfdqn.randomness import derived_seed, stream
+from tfdqn.replay.items import Writer
+from tfdqn.tasks.batched import BatchedTask
+from tfdqn.variables import Transport, VariableClient
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class Acted(NamedTuple):
+    """What came of a step: transitions written to replay, and environment steps taken (resets are none)."""
+
+    transitions: int
+    env_steps: int
+
+
+def make_actor(config: Config, task: BatchedTask, writer: Writer, board: Transport, index: int = 0) -> Actor:
+    """Actor `index` of `acting.actors`: its own part of the ladder of epsilons, and random draws of its own.
+
+    Over all N actors' environments the ladder is Ape-X's, epsilon^(1 + alpha i / (N num_envs - 1)).
+    """
+    q_function = make_q_function(config, task.spec)
+    policy = Policy(q_function, config.exploration, task.num_envs, index, config.acting.actors)
+    return Actor(task, policy, VariableClient(board), writer, stream(config.seed, "exploration", index))
+
+
+class Actors:
+    """All of one process's actors; steps and statistics are those of all of them together.
+
+    Different threads may step different actors. All else is for when nobody steps.
+
+    Args:
+      actors: one at least, alike but for their index.
+      num_envs: environments of each.
+    """
+
+    def __init__(self, actors: Sequence[Actor], num_envs: int):
+        self._actors = actors
+        self.num_envs = num_envs
+        self.statistics = CombinedStatistics([actor.statistics for actor in actors])
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return len(self._actors)
+
+    def reset(self, seed: int) -> None:
+        """Starts fresh episodes everywhere, each actor's with a seed of its own drawn from `seed`."""
+        for i, actor in enumerate(self._actors):
+            actor.reset(derived_seed(seed, "actor", i) if i else seed)
+
+    def step_next(self) -> Acted:
+        """One step of the actor whose turn it is."""
+        turn = self._turn
+        self._turn = (turn + 1) % len(self._actors)
+        return self.step(turn)
+
+    def step(self, index: int) -> Acted:
+        """One step of every environment of one actor. Raises NotFiniteError."""
+        actor = self._actors[index]
+        before = actor.env_steps
+        written = actor.step(self.env_steps)
+        return Acted(written, actor.env_steps - before)
+
+    def refresh_weights(self) -> None:
+        """Takes the newest weights, as every step does; curves may be drawn before the first."""
+        for actor in self._actors:
+            actor.refresh_weights()
+
+    @property
+    def env_steps(self) -> int:
+        """Taken by all actors, environments that were only reset not counted."""
+        return sum(actor.env_steps for actor in self._actors)
+
+    @property
+    def weights_version(self) -> int:
+        """The train step that made the oldest weights now acted with."""
+        return min(actor.weights_version for actor in self._actors)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What each actor's `state` gives: one actor's under its own names, several below their indices."""
+        states = _below_indices([actor.state() for actor in self._actors])
+        return states if len(self) == 1 else {**states, "turn": np.array(self._turn)}
+
+    def writers_state(self) -> dict[str, np.ndarray]:
+        """The open windows of every actor, named alike."""
+        return _below_indices([actor.writer.state() for actor in self._actors])
+
+    def load_state(self, arrays: Arrays, writers: Arrays) -> bool:
+        """Puts `state()` and `writers_state()` back; False where fresh episodes were kept.
+
+        They are where the task did not give its state, and where another number of actors saved it: the counts
+        are then taken over, and generators as far as there are actors for them.
+        """
+        states = _by_index(arrays)
+        if len(states) != len(self):
+            self._take_over(states)
+            return False
+        if not all([actor.load_state(state) for actor, state in zip(self._actors, states, strict=True)]):
+            return False
+        for actor, state in zip(self._actors, _by_index(writers, len(states)), strict=True):
+            actor.writer.load_state(state)
+        if len(self) > 1:
+            self._turn = int(arrays["turn"])
+        return True
+
+    def _take_over(self, states: Sequence[Arrays]) -> None:
+        for i, state in enumerate(states):
+            if i < len(self):
+                lasting = {name: array for name, array in state.items() if not name.startswith(_OF_EPISODES)}
+                self._actors[i].load_state(lasting)
+            else:
+                self._actors[0].env_steps += int(state["env_steps"])
+                self._actors[0].statistics.episodes += int(state["statistics/episodes"])
+
+
+_OF_EPISODES = ("task/", "policy_state/")
+
+
+def saved_actors(arrays: Arrays) -> int:
+    """How many actors' `Actors.state` it is."""
+    return 1 if "rng" in arrays else sum(name.endswith("/rng") for name in arrays)
+
+
+def _below_indices(states: Sequence[Arrays]) -> dict[str, np.ndarray]:
+    if len(states) == 1:
+        return dict(states[0])
+    return {f"{i}/{name}": array for i, state in enumerate(states) for name, array in state.items()}
+
+
+def _by_index(arrays: Arrays, count: int | None = None) -> list[Arrays]:
+    """What `_below_indices` put together, of `count` actors, or of as many as `saved_actors` says."""
+    count = saved_actors(arrays) if count is None else count
+    return [arrays] if count == 1 else [below(str(i), arrays) for i in range(count)]
