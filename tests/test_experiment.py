@@ -111,6 +111,16 @@ def test_several_actors_fill_several_shards_evenly(tmp_path):
     assert again.train_steps > summary.train_steps
 
 
+@pytest.mark.parametrize("schedule", ["overlap", "alternate"])
+def test_frames_of_several_actors_are_learned_from_on_several_shards(schedule, tmp_path):
+    frames = ("task.frame_stack=2", "replay.item=frames", "agent.n_step=3", f"learner.schedule={schedule}")
+    config = tiny(*frames, "acting.actors=2", "replay.shards=2")
+    summary = train(config, tmp_path / "run")
+    transitions = latest(tmp_path / "run").counters.transitions
+    owed = (transitions - config.replay.min_size) / config.learner.env_steps_per_update
+    assert owed - config.learner.updates_per_call < summary.train_steps <= owed
+
+
 def test_a_run_leaves_what_it_says(tmp_path):
     run = tmp_path / "run"
     progress = []

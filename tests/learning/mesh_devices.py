@@ -12,6 +12,7 @@ from tensorflow.python.eager import context
 from tests.agents.batches import vector_spec
 from tests.learning.parity import BATCH, UPDATES_PER_CALL, all_batches, in_turn, logical_cpus, settings
 from tfdqn.agents import DqnAgent
+from tfdqn.checkpoints import below
 from tfdqn.config import MLP
 from tfdqn.learning.mesh import MeshUpdates
 from tfdqn.learning.train_step import TrainStep
@@ -57,6 +58,10 @@ def main(rows: int, columns: int) -> None:
         in_turn(all_batches(SPEC), UPDATES_PER_CALL * BATCH),
         config,
     )
+    weights = updates().weights
+    expected = below("online", updates.state())
+    assert list(weights) == list(expected)
+    assert all((weights[name] == array).all() for name, array in expected.items())
     numbers_sent = sent(updates)
     graph = updates._call.get_concrete_function().graph
     body = next(op for op in graph.get_operations() if op.type in ("While", "StatelessWhile"))

@@ -1,0 +1,201 @@
+"""Updates per second of each way to divide the work, at 1, 2 and 4 units, and what of that time is exchange.
+
+Every case runs in processes of its own. A second measurement has a batch of one example per unit: what is left of an
+update's time is the exchange between the units and the fixed costs of an update.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from itertools import pairwise
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.measure import rate, report
+from tfdqn.cluster import Cluster, cluster_from
+from tfdqn.config import MLP, Agent, Config, Learner
+from tfdqn.learning.devices import learning_devices
+from tfdqn.learning.led import Broadcast, Led, follow
+from tfdqn.learning.strategies import make_strategy, make_updates
+from tfdqn.learning.updates import Updates
+from tfdqn.local_cluster import LocalCluster
+from tfdqn.replay.codec import TransitionCodec
+from tfdqn.replay.items import Sample
+from tfdqn.roles import task_server
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+SPEC = TaskSpec(
+    id="benchmark",
+    observation={"observation": ArraySpec(shape=(4,), dtype="float32")},
+    num_actions=(2,),
+    action_start=(0,),
+)
+NETWORKS: dict[str, tuple[tuple[int, ...], int]] = {
+    "120-84": ((120, 84), 128),
+    "1024-1024": ((1024, 1024), 256),
+}
+FLOAT_BYTES = 4
+UPDATES_PER_CALL, UPDATES_PER_READ, PERIOD = 20, 5, 10
+# Way → (units it is measured at, learner keys by units).
+WAYS: dict[str, tuple[tuple[int, ...], Callable[[int], dict[str, object]]]] = {
+    "local": ((1,), lambda units: {}),
+    "mirrored": ((2, 4), lambda units: {"strategy": "mirrored", "logical_devices": units}),
+    "multi_worker": ((2, 4), lambda units: {"strategy": "multi_worker", "workers": units}),
+    "parameter_server": ((1, 2, 4), lambda units: {"strategy": "parameter_server", "workers": units}),
+    "parameter_server, 2 servers": (
+        (2,),
+        lambda units: {"strategy": "parameter_server", "workers": units, "parameter_servers": 2},
+    ),
+    "averaging, devices": (
+        (2, 4),
+        lambda units: {"strategy": "averaging", "workers": 1, "logical_devices": units},
+    ),
+    "averaging, processes": ((2, 4), lambda units: {"strategy": "averaging", "workers": units}),
+    "model parallel": ((2, 4), lambda units: {"model_parallel": units, "logical_devices": units}),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", choices=NETWORKS, default="120-84")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each of three rounds")
+    parser.add_argument("--case", nargs=3, metavar=("WAY", "UNITS", "BATCH"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.case:
+        print(json.dumps(measured(options, *options.case)))
+        return
+    hidden_units, batch = NETWORKS[options.network]
+    results = {}
+    for way, (counts, _) in WAYS.items():
+        for units in counts:
+            whole, bare = (in_processes(options, way, units, size) for size in (batch, units))
+            results[f"{way}: {units}"] = {
+                "updates/s": whole,
+                "ms per update": 1e3 / whole,
+                "ms per update, one example per unit": 1e3 / bare,
+                "bytes exchanged per unit and update": exchanged_bytes(way, units, hidden_units, batch),
+            }
+            print(f"{way}: {units}: {whole:.0f} updates/s", file=sys.stderr)
+    report("ways", {"network": options.network, "batch": batch}, results)
+
+
+def in_processes(options: argparse.Namespace, way: str, units: int, batch: int) -> float:
+    """Updates per second of one case."""
+    arguments = ["--network", options.network, "--seconds", str(options.seconds)]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.ways", *arguments, "--case", way, str(units), str(batch)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{way}, {units} units: {done.stderr[-2000:]}")
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def exchanged_bytes(way: str, units: int, hidden_units: tuple[int, ...], batch: int) -> float:
+    """What one unit sends for one update, on average, and as much as it receives; P float32 weights.
+
+    A ring's all-reduce sends 2 (U - 1) / U of a vector. Averaging sends weights, target and two moments once a
+    period. A worker reads weights and target once for several gradients that it pushes.
+    """
+    widths = [4, *hidden_units, 2]
+    weights = sum((a + 1) * b for a, b in pairwise(widths)) * FLOAT_BYTES
+    ring = 2 * (units - 1) / units
+    if way == "model parallel":  # activations behind the pair of layers and their gradients, three passes
+        return 2 * 3 * batch * hidden_units[-1] * FLOAT_BYTES
+    if way.startswith("parameter_server"):
+        return weights * (1 + 2 / UPDATES_PER_READ)
+    return ring * weights * (4 / PERIOD if way.startswith("averaging") else 1)
+
+
+def measured(options: argparse.Namespace, way: str, units: str, batch: str) -> float:
+    """In a case's own process: the chief's, or one that it has started."""
+    learner = WAYS[way][1](int(units))
+    config = Config(
+        network=MLP(hidden_units=NETWORKS[options.network][0]),
+        agent=Agent(),
+        learner=Learner(
+            **learner,  # type: ignore[arg-type]
+            batch_size=int(batch),
+            updates_per_call=UPDATES_PER_CALL,
+            updates_per_read=UPDATES_PER_READ,
+            averaging_period_train_steps=PERIOD,
+        ),
+    )
+    cluster = cluster_from()
+    if cluster is not None and config.learner.strategy == "parameter_server" and not cluster.is_chief:
+        task_server.run(cluster)
+    alone = config.learner.strategy == "local" and config.learner.model_parallel == 1
+    tf.config.threading.set_inter_op_parallelism_threads(1 if alone else 4)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    devices = learning_devices(config)
+    with ExitStack() as stack:
+        if cluster is None and "workers" in learner and config.learner.workers > 1 - ("server" in way):
+            cluster = stack.enter_context(started(config)).cluster
+        updates = made(config, cluster, devices)
+        if updates is None:
+            return 0.0  # a follower, whose chief has said stop
+        stack.callback(updates.close)
+        return rate(
+            lambda: updates(1_000_000), UPDATES_PER_CALL, seconds=options.seconds, rounds=3
+        ).per_second
+
+
+def started(config: Config) -> closing[LocalCluster]:
+    """The case's other processes: this same command, with another `TF_CONFIG`."""
+    learner = config.learner
+    tasks = {"worker": learner.workers}
+    asynchronous = learner.strategy == "parameter_server"
+    if asynchronous:
+        tasks["ps"] = learner.parameter_servers
+    command = [sys.executable, "-m", "benchmarks.ways", *sys.argv[1:]]
+    return closing(LocalCluster(tasks, command, Path(mkdtemp("ways")), chief_is_worker=not asynchronous))
+
+
+def made(config: Config, cluster: Cluster | None, devices: list[str]) -> Updates | None:
+    """The chief's updates; None in a follower, when the chief has done."""
+    strategy = make_strategy(config, cluster, devices)
+    updates = make_updates(config, SPEC, strategy, cluster, devices, sampler, dataset)
+    if cluster is None or config.learner.strategy == "parameter_server":
+        return updates
+    assert strategy is not None
+    broadcast = Broadcast(strategy)
+    if cluster.is_chief:
+        return Led(updates, broadcast)
+    follow(updates, broadcast)
+    return None
+
+
+def sampler(num_transitions: int, device: str | None = None) -> Callable[[], Sample]:
+    """The same random transitions each time: sampling costs what it costs elsewhere."""
+    sample = transitions(num_transitions)
+    return lambda: sample
+
+
+def dataset(num_transitions: int) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensors(transitions(num_transitions)).repeat()
+
+
+def transitions(count: int) -> Sample:
+    codec = TransitionCodec(SPEC)
+    rows = codec.empty(count)
+    rng = np.random.default_rng(0)
+    for name in ("observation/observation", "next_observation/observation"):
+        rows[name] = rng.normal(size=rows[name].shape)
+    rows["action"] = rng.integers(SPEC.num_actions[0], size=count)
+    rows["reward"], rows["discount"] = 1.0, 0.99
+    return Sample(codec.decode(tf.constant(codec.to_bytes(rows))), None, None)
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)  # the coordinator's threads would complain of servers that have ended
