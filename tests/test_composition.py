@@ -90,6 +90,7 @@ def trained(folder: Path, strategy: str, *features: str) -> Path:
     """The directory of a run that has made at least fifty updates, of weights that are finite."""
     config = write_config(folder, *settings(strategy, *features))
     with tfdqn(folder, "train", config, "--run-dir", "run") as process:
+        assert process.ended_within(240), process.out
         assert process.ended() == 0, process.err
         # A checkpoint looks the same whatever the network was split over.
         said = re.findall(r"optimiser are on (.*)", process.out)

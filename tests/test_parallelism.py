@@ -99,7 +99,7 @@ TINY = (
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_command_for_one_host_trains(tmp_path: Path) -> None:
     """The page's command with a small task and few updates; the same for many hosts is tests/test_team.py's."""
     (tmp_path / "configs").symlink_to(ROOT / "configs")
@@ -107,7 +107,8 @@ def test_every_command_for_one_host_trains(tmp_path: Path) -> None:
     assert len(found) >= 12
     for index, command in enumerate(found):
         with tfdqn(tmp_path, *command.arguments, *TINY, "--run-dir", f"run-{index}") as process:
-            assert process.ended() == 0, (command, process.err)
+            assert process.ended_within(240), f"{command}: {process.out}"
+            assert process.ended() == 0, f"{command}: {process.err}"
         assert latest(tmp_path / f"run-{index}").counters.train_steps >= 50, command
 
 

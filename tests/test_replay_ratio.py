@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -106,6 +107,29 @@ def test_a_side_that_waits_is_told_in_time_that_it_may_not() -> None:
     act(ratio, 3)
     assert ratio.wait_to_learn(0.01)
     assert not ratio.begin_to_act(1, 0.01)
+
+
+def test_all_actors_are_woken_for_whom_there_is_room() -> None:
+    """Nobody ends a step meanwhile, which would wake the next."""
+    ratio, begun = ReplayRatio(1, 1, 1), []
+    act(ratio, 3)
+    waiting = [
+        threading.Thread(target=lambda: begun.append(ratio.begin_to_act(1, DEADLINE_SECONDS)), daemon=True)
+        for _ in range(3)
+    ]
+    for thread in waiting:
+        thread.start()
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while len(ratio._actors_may._waiters) < 3 and time.monotonic() < deadline:  # type: ignore[attr-defined]
+        time.sleep(0.001)
+    ratio.learned(2)  # room for two: each will owe an update, and a third would be beyond two calls
+    while len(begun) < 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert begun == [True, True]
+    assert time.monotonic() < deadline
+    ratio.learned(1)
+    waiting[-1].join(DEADLINE_SECONDS)
+    assert not any(thread.is_alive() for thread in waiting) or begun == [True] * 3
 
 
 @pytest.mark.parametrize("actors", [1, 3])

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from tfdqn.cluster import CHIEF, VARIABLE, WORKER, Cluster
@@ -34,13 +35,14 @@ class LocalCluster:
         self, tasks: Mapping[str, int], command: Sequence[str], logs: Path, *, chief_is_worker: bool = False
     ):
         counts = dict(tasks) if chief_is_worker else {CHIEF: 1, **tasks}
-        jobs = {job: tuple(_free_addresses(count)) for job, count in counts.items()}
+        addresses = iter(_free_addresses(sum(counts.values())))
+        jobs = {job: tuple(islice(addresses, count)) for job, count in counts.items()}
         self.cluster = Cluster(jobs=jobs, job=WORKER if chief_is_worker else CHIEF, index=0)
         self._processes: dict[str, tuple[subprocess.Popen, Path]] = {}
         logs.mkdir(parents=True, exist_ok=True)
         try:
-            for job, addresses in jobs.items():
-                for index in range(len(addresses)):
+            for job, count in counts.items():
+                for index in range(count):
                     if (job, index) != (self.cluster.job, self.cluster.index):
                         self._start(self.cluster.seen_from(job, index), command, logs)
         except BaseException:

@@ -1,6 +1,8 @@
 """`Team`: the devices and processes that a run's updates are divided among, as its chief sees them."""
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +10,12 @@ from pathlib import Path
 
 import msgspec
 import tensorflow as tf
-from tensorflow.python.distribute.coordinator.cluster_coordinator import ClosureInputError
+
+# What a coordinator raises is public nowhere.
+from tensorflow.python.distribute.coordinator.cluster_coordinator import (
+    ClosureAbortedError,
+    ClosureInputError,
+)
 
 from tfdqn.cluster import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
 from tfdqn.config import Config
@@ -48,7 +55,10 @@ class Team:
             say(f"started {', '.join(self._processes.pids)}; their logs are in {run_dir.process_logs}")
         elif self._cluster is not None:
             say(f"waiting for {_others(self._cluster)}")
-        self._strategy = make_strategy(config, self._cluster, self._devices)
+        with (
+            _ended_at_once_by_signals()
+        ):  # TensorFlow waits for the others below Python, which hears none then
+            self._strategy = make_strategy(config, self._cluster, self._devices)
 
     def updates(self, task_spec: TaskSpec, replay: Replay) -> Updates:
         """The chief's part in the updates, which the others follow."""
@@ -88,7 +98,7 @@ class Team:
         """Raises ClusterError for what TensorFlow says in many when a process of the cluster has gone."""
         try:
             yield
-        except (tf.errors.OpError, ClosureInputError) as error:
+        except (tf.errors.OpError, ClosureInputError, ClosureAbortedError) as error:
             if self._cluster is None:
                 raise
             time.sleep(_SECONDS_TO_BE_SEEN_DEAD)
@@ -134,6 +144,11 @@ def _checked(config: Config, cluster: Cluster | None) -> Cluster | None:
     if cluster is None or sum(len(addresses) for addresses in cluster.jobs.values()) == 1:
         return None
     strategy = config.learner.strategy
+    if not cluster.is_chief:
+        raise ConfigError(
+            f"{VARIABLE} makes this process {cluster.name}, which takes part by `tfdqn train`; the chief alone trains "
+            f"by this call"
+        )
     named = f"{VARIABLE} names {', '.join(f'{len(each)} {job}' for job, each in cluster.jobs.items())}"
     if config.ensemble.in_processes:
         if {job: len(each) for job, each in cluster.jobs.items()} != {WORKER: config.ensemble.size}:
@@ -155,7 +170,23 @@ def _checked(config: Config, cluster: Cluster | None) -> Cluster | None:
             )
     elif PARAMETER_SERVER in cluster.jobs:
         raise ConfigError(f'learner.strategy = "{strategy}" has no use for a ps; {named}')
+    if config.replay.backend != "reverb":
+        raise ConfigError(f'replay.backend = "{config.replay.backend}" is out of the others\' reach; {named}')
     return cluster
+
+
+@contextmanager
+def _ended_at_once_by_signals() -> Iterator[None]:
+    """While the block runs, SIGINT and SIGTERM end the process, as where nothing had been asked of them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # another thread can't set them, and the main one hears them
+        return
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _others(cluster: Cluster) -> str:

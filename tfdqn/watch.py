@@ -161,16 +161,17 @@ class RunWatch:
             self._acting_rate.read(self.seconds, env_steps),
             self._learning_rate.read(self.seconds, train_steps),
         )
-        values = self._curves(env_steps, train_steps)
+        staleness = session.learner.take_staleness()
+        values = self._curves(env_steps, train_steps, staleness)
         counters = {"env_steps": env_steps, "train_steps": train_steps, "seconds": round(self.seconds, 3)}
         named = {name.split("/")[-1]: value for name, value in values.items()}
         self._metrics.write({**counters, **named})
         if self._tensorboard is not None:
             self._tensorboard.scalars(values, env_steps)
-            if session.learner.staleness is not None:
-                self._tensorboard.histogram("learning/staleness", session.learner.staleness, env_steps)
+            if staleness is not None:
+                self._tensorboard.histogram("learning/staleness", staleness, env_steps)
 
-    def _curves(self, env_steps: int, train_steps: int) -> dict[str, float]:
+    def _curves(self, env_steps: int, train_steps: int, staleness: np.ndarray | None) -> dict[str, float]:
         """Every scalar that there is to draw now, by its TensorBoard name."""
         session, config = self._session, self._session.config
         transitions = session.ratio.transitions
@@ -189,10 +190,10 @@ class RunWatch:
         }
         if session.learner.metrics is not None:
             values |= {f"learning/{k}": v for k, v in session.learner.metrics._asdict().items()}
-        if session.learner.staleness is not None:
+        if staleness is not None:
             values |= {
-                "learning/staleness_train_steps": float(np.mean(session.learner.staleness)),
-                "learning/max_staleness_train_steps": float(np.max(session.learner.staleness)),
+                "learning/staleness_train_steps": float(np.mean(staleness)),
+                "learning/max_staleness_train_steps": float(np.max(staleness)),
                 "learning/dropped_gradients": session.learner.dropped,
             }
         return {name: value for name, value in values.items() if value is not None}

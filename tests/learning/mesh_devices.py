@@ -28,7 +28,7 @@ def operations(graph: tf.Graph) -> Iterator[tf.Operation]:
 
 
 def sent(updates: MeshUpdates) -> Counter[str]:
-    """What one call's graph, as TensorFlow placed it, sends: "CPU:1 to CPU:0: MatMul" → how often.
+    """What the first call's graph, as TensorFlow placed it, sends: "CPU:1 to CPU:0: MatMul" → how often.
 
     Numbers alone: not what only tells another device that something is done or due.
     """
@@ -58,11 +58,11 @@ def main(rows: int, columns: int) -> None:
         in_turn(all_batches(SPEC), UPDATES_PER_CALL * BATCH),
         config,
     )
+    numbers_sent = sent(updates)
     weights = updates().weights
     expected = below("online", updates.state())
     assert list(weights) == list(expected)
     assert all((weights[name] == array).all() for name, array in expected.items())
-    numbers_sent = sent(updates)
     graph = updates._call.get_concrete_function().graph
     body = next(op for op in graph.get_operations() if op.type in ("While", "StatelessWhile"))
     body_graph = graph._get_function(body.get_attr("body").name).graph

@@ -124,3 +124,20 @@ def test_units_do_what_numpy_does(optimizer: Any, period: int, average_optimizer
         np.testing.assert_allclose(
             reached[f"optimizer/{slot}/theta/kernel"], expected, rtol=1e-3, atol=1e-5, err_msg=slot
         )
+
+
+def test_an_optimiser_without_moments_has_none_to_average() -> None:
+    settings = Config(
+        network=Linear(),
+        optimizer=SGD(learning_rate=0.1),
+        learner=Learner(
+            batch_size=UNITS * SHARE,
+            updates_per_call=2,
+            averaging_period_train_steps=1,
+            average_optimizer=False,
+        ),
+    )
+    batch = sample(random_batch(np.random.default_rng(1), 2 * UNITS * SHARE))
+    updates = made(settings, lambda: batch)
+    updates(2)
+    assert updates.state()["train_steps"] == 2

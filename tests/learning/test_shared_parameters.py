@@ -87,3 +87,13 @@ def test_a_state_that_is_put_back_goes_on() -> None:
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_updates_that_are_still_being_applied_count_as_stale() -> None:
+    """Two pushes at a time: who reads between their places and their applying has neither."""
+    parameters = shared()
+    push(parameters, [1.0], version=0)
+    parameters._train_steps.assign_add(5)  # another push has taken its places and is under way
+    version, _, _ = parameters.read()
+    assert int(version) == 1
+    assert push(parameters, [1.0], int(version)) == (5, 1)

@@ -13,7 +13,8 @@ from tfdqn.config import Learner as LearnerSettings
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.learner import Learner
 from tfdqn.learning.synchronous import SynchronousUpdates, uses_xla
-from tfdqn.learning.train_step import TrainStep
+from tfdqn.learning.train_step import TrainStep, UpdateMetrics
+from tfdqn.learning.updates import Updated
 from tfdqn.replay.items import Sample
 from tfdqn.variables import VariablePublisher, WeightsBoard
 
@@ -132,6 +133,38 @@ def test_a_nan_is_reported_with_its_train_step_and_never_published(update: int) 
     assert board.get() is published
     assert all(np.isfinite(array).all() for array in published.weights.values())
     assert learn.train_steps == UPDATES
+
+
+def test_weights_that_are_not_finite_are_never_published() -> None:
+    """Though the metrics are: they may be of other updates, or of one process's part."""
+    config = settings()
+    sample = random_sample(np.random.default_rng(3), calls=2)
+    updates = SynchronousUpdates(made(config), [in_turn(sample)], config)
+
+    class Spoiled(SynchronousUpdates):
+        def __call__(self, most: int = 0) -> Updated:
+            updated = updates(most)
+            return updated._replace(weights={**updated.weights, "q/bias": np.array([np.nan])})
+
+    board = WeightsBoard()
+    learn = Learner(updates, VariablePublisher(board))
+    learn.run(UPDATES)
+    published = board.get()
+    learn._updates = Spoiled(made(config), [in_turn(sample)], config)
+    with pytest.raises(NotFiniteError, match=rf"weight q/bias is not finite after train step {2 * UPDATES};"):
+        learn.run(UPDATES)
+    assert board.get() is published
+
+
+def test_a_call_whose_gradients_were_all_dropped_tells_of_no_staleness() -> None:
+    config = settings()
+    updates = SynchronousUpdates(made(config), [in_turn(random_sample(np.random.default_rng(3)))], config)
+    learn = Learner(updates, VariablePublisher(WeightsBoard()))
+    nothing = UpdateMetrics(*np.zeros((len(UpdateMetrics._fields), 0), np.float32))
+    stale = Updated(nothing, {}, staleness=np.zeros(0, np.int64), dropped=5)
+    assert learn._take(stale) == 0
+    assert learn.take_staleness() is None
+    assert learn.dropped == 5
 
 
 def test_the_learner_publishes_each_calls_weights_under_their_train_step() -> None:

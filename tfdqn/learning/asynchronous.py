@@ -6,7 +6,8 @@ updates that others applied between a gradient's reading and its applying, and i
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,9 @@ class AsynchronousUpdates:
         self._samples = iter(self._coordinator.create_per_worker_dataset(make_dataset))
         self._gradients = tf.function(self._take_gradients, jit_compile=uses_xla(config), autograph=False)
         self._closure = tf.function(self._read_and_update, autograph=False)
-        most_under_way = _CLOSURES_PER_WORKER * workers
-        self._free = most_under_way
-        self._under_way: set[Future[np.ndarray]] = set()
-        self._threads = ThreadPoolExecutor(most_under_way, "closure")
+        self._most_under_way = _CLOSURES_PER_WORKER * workers
+        self._under_way = 0
+        self._ended: SimpleQueue[np.ndarray | BaseException] = SimpleQueue()
 
     def __call__(self, most: int) -> Updated:
         """Keeps every worker busy until enough closures have ended for `learner.updates_per_call` updates.
@@ -72,18 +72,18 @@ class AsynchronousUpdates:
         ended: list[np.ndarray] = []
         wanted = -(-self._updates_per_call // self._updates_per_read)
         while len(ended) < wanted:
-            while self._free and (len(self._under_way) + len(ended) + 1) * self._updates_per_read <= most:
+            while self._has_room() and (self._under_way + len(ended) + 1) * self._updates_per_read <= most:
                 self._begin()
             if not self._under_way:
                 break
-            ended += self._wait()
+            ended.append(self._wait())
         return self._updated(ended)
 
     def settle(self) -> Updated | None:
         """Waits for the closures that are under way."""
         ended: list[np.ndarray] = []
         while self._under_way:
-            ended += self._wait()
+            ended.append(self._wait())
         return self._updated(ended) if ended else None
 
     def state(self) -> dict[str, np.ndarray]:
@@ -93,22 +93,34 @@ class AsynchronousUpdates:
         self._parameters.load_state(arrays)
 
     def close(self) -> None:
-        """Ends what is under way; the processes of the cluster are ended by whoever began them."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """What is under way is left to itself; whoever began the cluster's processes ends them."""
+
+    def _has_room(self) -> bool:
+        return self._under_way < self._most_under_way
 
     def _begin(self) -> None:
-        self._free -= 1
-        # A thread for each that is under way: whichever ends first is taken first, so that a slow worker holds
-        # up nobody.
-        self._under_way.add(self._threads.submit(self._run_closure))
+        """Schedules a closure and has a thread of its own wait for it: whichever ends first is taken first.
 
-    def _run_closure(self) -> np.ndarray:
-        return self._coordinator.fetch(self._coordinator.schedule(self._closure, args=(self._samples,)))
+        So a slow worker holds up nobody; and the thread being a daemon, one that is lost does not hold up the end.
+        """
+        self._under_way += 1
+        Thread(target=self._run_closure, name="closure", daemon=True).start()
 
-    def _wait(self) -> list[np.ndarray]:
-        ended, self._under_way = wait(self._under_way, return_when=FIRST_COMPLETED)
-        self._free += len(ended)
-        return [future.result() for future in ended]
+    def _run_closure(self) -> None:
+        try:
+            self._ended.put(
+                self._coordinator.fetch(self._coordinator.schedule(self._closure, args=(self._samples,)))
+            )
+        except BaseException as error:
+            self._ended.put(error)
+
+    def _wait(self) -> np.ndarray:
+        """What the next closure that ends gives. Raises what one failed by."""
+        ended = self._ended.get()
+        self._under_way -= 1
+        if isinstance(ended, BaseException):
+            raise ended
+        return ended
 
     def _updated(self, ended: list[np.ndarray]) -> Updated:
         """What closures gave, each float64[N, metrics + 2] as `_read_and_update` packs it."""

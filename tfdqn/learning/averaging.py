@@ -79,9 +79,10 @@ class AveragingUpdates:
     def state(self) -> dict[str, np.ndarray]:
         """The units' mean, which is any unit's state where everything is averaged."""
         state = self._units[0].state()
-        if self._averages_optimizer:
+        slots = self._slots(self._units[0])
+        if self._averages_optimizer or not slots:
             return state
-        layout = FlatLayout(self._slots(self._units[0]))
+        layout = FlatLayout(slots)
         return state | layout.named(self._mean_slots().numpy())
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:

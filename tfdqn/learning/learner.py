@@ -10,6 +10,11 @@ from tfdqn.learning.train_step import UpdateMetrics
 from tfdqn.learning.updates import Updated, Updates
 from tfdqn.variables import VariablePublisher
 
+_ADVICE = (
+    "the last checkpoint is intact. Lower optimizer.learning_rate, or set agent.gradient_clip_norm, or check the "
+    "task's rewards"
+)
+
 
 class LearnerMetrics(NamedTuple):
     """The last call's updates in numbers: means over its updates, but for `max_q`, their maximum."""
@@ -35,7 +40,7 @@ class Learner:
         self._publisher = publisher
         self.train_steps = int(updates.state()["train_steps"])
         self.metrics: LearnerMetrics | None = None
-        self.staleness: np.ndarray | None = None  # of the last call's updates, int64[N]; None: none is stale
+        self._staleness: list[np.ndarray] = []
         self.dropped = 0  # gradients dropped for being too stale, all calls together
 
     def publish(self) -> None:
@@ -54,6 +59,11 @@ class Learner:
         updated = self._updates.settle()
         return 0 if updated is None else self._take(updated)
 
+    def take_staleness(self) -> np.ndarray | None:
+        """Of every update since it was last taken, int64[N]; None where there is none to tell of."""
+        taken, self._staleness = self._staleness, []
+        return np.concatenate(taken) if taken else None
+
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint holds; after `settle`."""
         return self._updates.state()
@@ -63,9 +73,11 @@ class Learner:
         self._check_finite(history)
         made = len(history.loss)
         self.dropped += updated.dropped
-        self.staleness = updated.staleness
         if not made:
             return 0
+        self._check_weights(updated)
+        if updated.staleness is not None:
+            self._staleness.append(updated.staleness)
         self.train_steps += made
         self.metrics = LearnerMetrics(
             loss=float(history.loss.mean()),
@@ -78,13 +90,20 @@ class Learner:
         self._publisher.publish(self.train_steps, updated.weights)
         return made
 
+    def _check_weights(self, updated: Updated) -> None:
+        """The metrics may be of a part of the updates: of the chief's share, or before those still under way."""
+        for name, weight in updated.weights.items():
+            if not np.isfinite(weight).all():
+                raise NotFiniteError(
+                    f"weight {name} is not finite after train step {self.train_steps + len(updated.metrics.loss)}; "
+                    f"{_ADVICE}"
+                )
+
     def _check_finite(self, history: UpdateMetrics) -> None:
         for name in ("loss", "gradient_norm"):
             bad = np.flatnonzero(~np.isfinite(getattr(history, name)))
             if bad.size:
                 step = self.train_steps + int(bad[0]) + 1
                 raise NotFiniteError(
-                    f"{name.replace('_', ' ')} is {getattr(history, name)[bad[0]]} at train step {step}; "
-                    f"the last checkpoint is intact. Lower optimizer.learning_rate, or set "
-                    f"agent.gradient_clip_norm, or check the task's rewards"
+                    f"{name.replace('_', ' ')} is {getattr(history, name)[bad[0]]} at train step {step}; {_ADVICE}"
                 )

@@ -34,10 +34,6 @@ class Broadcast:
         self._strategy = strategy
         self._sum = tf.function(self._summed, autograph=False, reduce_retracing=True)
 
-    @property
-    def is_chief(self) -> bool:
-        return self._strategy.cluster_resolver.task_id == 0
-
     def content(self, content: bytes = b"") -> bytes:
         """The chief's bytes."""
         (length,) = self._integers(np.array([len(content)], np.int32))

@@ -94,11 +94,15 @@ class SharedParameters:
         self._shards = [_Shard(*pair, config) for pair in zip(weights, target_weights, strict=True)]
         with tf.device(self._shards[0].device):
             self._train_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="train_steps")
+            self._applied = tf.Variable(0, dtype=tf.int64, trainable=False, name="applied")
             self._one_at_a_time = tf.CriticalSection(name="places")
 
     def read(self) -> Read:
-        """In a worker's graph: everything, the number of updates first, so that staleness is never understated."""
-        version = self._train_steps.read_value()
+        """In a worker's graph: everything, at first the number of updates that are surely in it.
+
+        Those that have their place and are still being applied don't count: staleness is never understated.
+        """
+        version = self._applied.read_value()
         with tf.control_dependencies([version]):
             weights = [shard.weights.read_value() for shard in self._shards]
             target_weights = [shard.target_weights.read_value() for shard in self._shards]
@@ -124,7 +128,9 @@ class SharedParameters:
         applied = [
             shard.apply(part, first, accepted) for shard, part in zip(self._shards, parts, strict=True)
         ]
-        with tf.control_dependencies(applied):
+        with tf.device(self._shards[0].device), tf.control_dependencies(applied):
+            counted = self._applied.assign_add(accepted, read_value=False)
+        with tf.control_dependencies([counted]):
             return Place(tf.identity(first - version), tf.identity(accepted))
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -150,7 +156,8 @@ class SharedParameters:
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Puts back what `state` gave."""
-        self._train_steps.assign(arrays["train_steps"])
+        for counter in (self._train_steps, self._applied):
+            counter.assign(arrays["train_steps"])
         self._assign([shard.weights for shard in self._shards], arrays, "online")
         self._assign([shard.target_weights for shard in self._shards], arrays, "target")
         for shard in self._shards:

@@ -68,7 +68,8 @@ class UnitUpdates:
 
     def _of_all(self, flat: np.ndarray) -> np.ndarray:
         """float32[N] of this unit → float32[K, N] of all."""
-        return self._gather(tf.constant(flat[np.newaxis])).numpy()
+        rows = self._gather(tf.constant(flat[np.newaxis])).numpy()
+        return rows[:: len(self._strategy.extended.worker_devices)]  # each of a process's replicas gave it
 
     def _gathered(self, flat: tf.Tensor) -> tf.Tensor:
         def in_replica() -> tf.Tensor:
