@@ -61,6 +61,8 @@ CONTRADICTIONS = {
     ],
     "only_whole_networks_meet": ["learner.model_parallel=2", "learner.strategy=multi_worker"],
     "only_one_network_is_split": ["ensemble.size=3", "learner.model_parallel=2"],
+    "split_layers_have_units": ["network.hidden_units=[3]", "learner.model_parallel=4"],
+    "split_networks_are_not_compiled": ["learner.xla=on", "learner.model_parallel=2"],
     "processes_keep_their_cpu_whole": ["learner.logical_devices=2", "learner.strategy=multi_worker"],
     "devices_are_whole_networks": ["learner.logical_devices=5", "learner.model_parallel=2"],
     "units_are_several": [*AVERAGING, "learner.logical_devices=1", "learner.workers=1"],
@@ -249,6 +251,24 @@ def test_what_whole_blocks_cannot_hold_on_every_server_is_refused() -> None:
     assert refusal(*blocks, "replay.capacity=255", "replay.min_size=1") == (
         "configuration: replay.block_size = 64 for each of replay.shards = 4 is more than replay.capacity = 255"
     )
+
+
+@pytest.mark.parametrize(
+    ("network", "line"),
+    [
+        # Split by units, by inputs, and by units.
+        (
+            "network.hidden_units=[3,1,4]",
+            "network.hidden_units = [3, 1, 4]: a layer of 3 units can't be split",
+        ),
+        ("network.hidden_units=[]", "network.hidden_units = []: there is no hidden layer to split"),
+        ("network.kind=linear", 'network.kind = "linear": there is no hidden layer to split'),
+    ],
+)
+def test_what_has_no_units_for_every_device_is_not_split(network: str, line: str) -> None:
+    from_mapping({}, ["network.hidden_units=[4,1,4]", "learner.model_parallel=4"])
+    expected = f"configuration: {line} over learner.model_parallel = 4 devices"
+    assert refusal(network, "learner.model_parallel=4") == expected
 
 
 PARTITION = ("ensemble.size=3", "ensemble.data=partition")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from tfdqn.config import Config, Ensemble, Exploration, Learner
+from tfdqn.config import MLP, Config, Ensemble, Exploration, Learner, NatureCNN, Network
 from tfdqn.config_file import differences, dump, from_mapping, load
 from tfdqn.errors import ConfigError
 from tfdqn.strategy_checks import learning_processes
@@ -104,8 +104,17 @@ def dividing_evenly(learner: Learner, share: int, networks: int, is_ensemble: bo
         all_reduce="auto" if parts > 1 or learner.strategy in ("local", "parameter_server") else "nccl",
         max_staleness_train_steps=max(bound, per_read - 1) if bound else 0,
         precision="float32" if parts > 1 or is_ensemble else learner.precision,
+        xla="auto" if parts > 1 else learner.xla,
         env_steps_per_update=4.0,
     )
+
+
+def of_split_layers(network: Network, parts: int) -> Network:
+    """One whose layers have units for every part."""
+    if parts == 1 or isinstance(network, NatureCNN):
+        return network
+    widths = network.hidden_units if isinstance(network, MLP) else ()
+    return MLP(hidden_units=tuple(max(parts, width) for width in widths) or (parts,))
 
 
 def sharded(config: Config) -> Config:
@@ -162,6 +171,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
         config,
         task=replace(config.task, num_envs=max(2, config.task.num_envs)),
         optimizer=with_ordered(config.optimizer, "learning_rate", "end_learning_rate"),
+        network=of_split_layers(config.network, learner.model_parallel),
         ensemble=ensemble,
         exploration=falling(config.exploration),
         replay=replace(

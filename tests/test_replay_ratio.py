@@ -3,6 +3,8 @@
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from tfdqn.replay_ratio import ReplayRatio
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 def act(ratio: ReplayRatio, env_steps: int) -> None:
@@ -137,40 +139,45 @@ def test_all_actors_are_woken_for_whom_there_is_room() -> None:
 def test_threads_hold_the_ratio_count_exactly_and_wake_one_another(
     num_envs: int, updates_per_call: int, actors: int
 ) -> None:
-    """Waits are long: a lost wake-up would show as one that times out."""
-    total = 5000
-    ratio, timeouts = ReplayRatio(64, 2.0, updates_per_call, total), []
-    taken = [0] * actors
+    """A lost wake-up would show as a wait that succeeds only when its time is over."""
+    total, patience_seconds = 2000, 2.0
+    ratio = ReplayRatio(64, 2.0, updates_per_call, total)
+    taken, late, finished = [0] * actors, [], threading.Event()
+
+    def timely(wait: Callable[[float], bool], who: str) -> bool:
+        start = time.monotonic()
+        may = wait(patience_seconds)
+        if may and time.monotonic() - start >= patience_seconds:
+            late.append(who)
+        return may
 
     def learn() -> None:
-        while ratio.train_steps + updates_per_call <= (total - 64) / 2:
-            if not ratio.wait_to_learn(DEADLINE_SECONDS):
-                timeouts.append("learner")
-                return
-            ratio.learned(updates_per_call)
+        while not finished.is_set() or ratio.may_learn():
+            if timely(ratio.wait_to_learn, "learner"):
+                ratio.learned(updates_per_call)
 
     def keep_acting(actor: int) -> None:
-        while not ratio.acting_is_done() and not timeouts:
-            # The last step may be another's, who then wakes nobody.
-            if ratio.begin_to_act(num_envs, 0.05 if ratio.env_steps + actors * num_envs >= total else 30):
+        while not ratio.acting_is_done():
+            if timely(partial(ratio.begin_to_act, num_envs), f"actor {actor}"):
                 taken[actor] += num_envs
                 ratio.acted(num_envs, num_envs, num_envs)
-            elif ratio.env_steps + actors * num_envs < total:
-                timeouts.append(f"actor {actor}")
 
-    threads = [threading.Thread(target=keep_acting, args=(i,), daemon=True) for i in range(actors)]
-    threads.append(threading.Thread(target=learn, daemon=True))
+    acting = [threading.Thread(target=keep_acting, args=(i,), daemon=True) for i in range(actors)]
+    learning = threading.Thread(target=learn, daemon=True)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        for thread in threads:
+        for thread in [*acting, learning]:
             thread.start()
-        for thread in threads:
+        for thread in acting:
             thread.join(DEADLINE_SECONDS)
+        finished.set()
+        learning.join(DEADLINE_SECONDS)
     finally:
         sys.setswitchinterval(interval)
-    assert timeouts == []
-    assert not any(thread.is_alive() for thread in threads)
+    assert late == []
+    assert not any(thread.is_alive() for thread in [*acting, learning])
     assert sum(taken) == ratio.transitions == ratio.env_steps
     assert total <= ratio.env_steps < total + num_envs
-    assert abs((ratio.transitions - 64) / 2 - ratio.train_steps) <= 2 * updates_per_call + num_envs
+    assert not ratio.may_learn()
+    assert 0 <= (ratio.transitions - 64) / 2 - ratio.train_steps < 2 * updates_per_call

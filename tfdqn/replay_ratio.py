@@ -72,12 +72,14 @@ class ReplayRatio:
             return True
 
     def acted(self, num_envs: int, transitions: int, env_steps: int) -> None:
-        """Counts what came of a step of so many environments that `begin_to_act` allowed."""
+        """Counts what came of a step of so many environments that `begin_to_act` allowed.
+
+        Room that resets have left is for the same actor's next step.
+        """
         with self._actors_may:
             self._under_way -= num_envs
             self.transitions += transitions
             self.env_steps += env_steps
-            self._wake_an_actor()
             if self.may_learn():
                 self._learner_may.notify_all()
 

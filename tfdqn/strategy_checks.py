@@ -6,7 +6,7 @@ many GPUs there are, and which processes `TF_CONFIG` names, isn't known here.
 
 from collections.abc import Callable
 
-from tfdqn.config import Config
+from tfdqn.config import MLP, Config, NatureCNN
 
 # Why a network that is split over devices can't be trained so; the strategies that are missing here train it.
 _WHOLE_NETWORKS = {
@@ -49,6 +49,33 @@ def only_one_network_is_split(config: Config) -> str | None:
         return (
             f"ensemble.size = {size} with learner.model_parallel = {parts}: the layers of an ensemble are stacks "
             f"of its units' layers, which can't be split"
+        )
+    return None
+
+
+def split_layers_have_units(config: Config) -> str | None:
+    """Of the Nature CNN only the network itself knows."""
+    network, parts = config.network, config.learner.model_parallel
+    if parts == 1 or isinstance(network, NatureCNN):
+        return None
+    over = f"over learner.model_parallel = {parts} devices"
+    if not isinstance(network, MLP):
+        return f'network.kind = "linear": there is no hidden layer to split {over}'
+    units = network.hidden_units[::2]  # every other layer is split by its inputs instead
+    if not units:
+        return f"network.hidden_units = []: there is no hidden layer to split {over}"
+    if min(units) < parts:
+        widths = list(network.hidden_units)
+        return f"network.hidden_units = {widths}: a layer of {min(units)} units can't be split {over}"
+    return None
+
+
+def split_networks_are_not_compiled(config: Config) -> str | None:
+    learner = config.learner
+    if learner.model_parallel > 1 and learner.xla == "on":
+        return (
+            f'learner.xla = "on" with learner.model_parallel = {learner.model_parallel}: XLA compiles what is on one '
+            f"device, and can't what several share"
         )
     return None
 
@@ -202,6 +229,8 @@ STRATEGY_CHECKS: tuple[Callable[[Config], str | None], ...] = (
     processes_share_a_reverb_table,
     only_whole_networks_meet,
     only_one_network_is_split,
+    split_layers_have_units,
+    split_networks_are_not_compiled,
     processes_keep_their_cpu_whole,
     devices_are_whole_networks,
     units_are_several,

@@ -1,0 +1,152 @@
+"""Asynchronous updates per second on CartPole's small network, before and after, in one run.
+
+Before: TF-Agents' agent with its variables on the parameter server, one `agent.train` a closure, each variable read
+and updated by itself, as ParameterServerStrategy's tutorials do. After: `AsynchronousUpdates`, everything in one
+vector, several gradients per read, one fetch per closure. All sample a real Reverb server on the chief.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import tensorflow as tf
+from tf_agents.agents.dqn import dqn_agent
+from tf_agents.utils import common
+
+from benchmarks.measure import report
+from benchmarks.ways import SPEC
+from tfdqn.agents import DqnAgent
+from tfdqn.cluster import Cluster, cluster_from
+from tfdqn.config import MLP, Config, Learner, Replay
+from tfdqn.learning.asynchronous import AsynchronousUpdates
+from tfdqn.learning.strategies import parameter_server
+from tfdqn.local_cluster import LocalCluster
+from tfdqn.replay.codec import TransitionCodec
+from tfdqn.replay.remote import sample_dataset
+from tfdqn.replay.reverb_replay import ReverbReplay
+from tfdqn.roles import task_server
+
+PER_READ = (1, 5, 10, 20)
+CLOSURES_PER_WORKER = 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
+    options = parser.parse_args()
+    if (cluster := cluster_from()) is not None:
+        task_server.run(cluster)
+    tf.config.threading.set_inter_op_parallelism_threads(4)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    command = [sys.executable, "-m", "benchmarks.asynchronous"]
+    tasks = {"worker": options.workers, "ps": 1}
+    with closing(LocalCluster(tasks, command, Path(mkdtemp("asynchronous")))) as processes:
+        replay = filled_replay()
+        strategy = parameter_server(processes.cluster)
+        before = _per_second(plain(strategy, replay, options.workers), options.seconds)
+        results: dict[str, dict[str, float]] = {"before": {"updates/s": before, "times before": 1.0}}
+        for per_read in PER_READ:
+            work = ours(strategy, replay, processes.cluster, per_read)
+            after = _per_second(work, options.seconds)
+            results[f"{per_read} per read"] = {"updates/s": after, "times before": after / before}
+        replay.close()
+    report("asynchronous", {"workers": options.workers}, results)
+
+
+def _config(per_read: int) -> Config:
+    return Config(
+        network=MLP(),
+        replay=Replay(capacity=10_000, min_size=1_000),
+        learner=Learner(strategy="parameter_server", updates_per_call=60, updates_per_read=per_read),
+    )
+
+
+def filled_replay() -> ReverbReplay:
+    """A Reverb server full of random transitions."""
+    config = _config(1)
+    replay = ReverbReplay(config, SPEC)
+    replay.writer(1)
+    codec = TransitionCodec(SPEC)
+    rows = codec.empty(config.replay.capacity)
+    rows["observation/observation"] = rows["next_observation/observation"] = 0.1
+    rows["reward"], rows["discount"] = 1.0, 0.99
+    replay._kind._pack(codec.to_bytes(rows))  # type: ignore[attr-defined]
+    replay._kind.flush()
+    return replay
+
+
+def plain(
+    strategy: tf.distribute.ParameterServerStrategy, replay: ReverbReplay, workers: int
+) -> Callable[[], int]:
+    """TF-Agents' train, one update a closure."""
+    config = _config(1)
+    ours = DqnAgent(config, SPEC)
+    coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+    with strategy.scope():
+        agent = dqn_agent.DdqnAgent(
+            ours.time_step_spec,
+            ours.action_spec,
+            q_network=ours.network.copy(name="shared"),
+            optimizer=tf.keras.optimizers.legacy.Adam(config.optimizer.learning_rate),
+            td_errors_loss_fn=common.element_wise_squared_loss,
+            gamma=1.0,
+            target_update_period=50,
+        )
+        agent.initialize()
+    per_worker = coordinator.create_per_worker_dataset(
+        lambda: sample_dataset(replay.addresses, config, SPEC, config.learner.batch_size)
+    )
+    samples = iter(per_worker)
+
+    @tf.function(autograph=False)
+    def closure(samples: Any) -> tf.Tensor:
+        transition = next(samples).transition
+        return strategy.run(agent.train, (transition,)).loss
+
+    under_way: deque = deque()
+
+    def work() -> int:
+        while len(under_way) < CLOSURES_PER_WORKER * workers:
+            under_way.append(coordinator.schedule(closure, args=(samples,)))
+        under_way.popleft().fetch()
+        return 1
+
+    return work
+
+
+def ours(
+    strategy: tf.distribute.ParameterServerStrategy, replay: ReverbReplay, cluster: Cluster, per_read: int
+) -> Callable[[], int]:
+    config = _config(per_read)
+    size = per_read * config.learner.batch_size
+    updates = AsynchronousUpdates(
+        config,
+        SPEC,
+        strategy,
+        lambda: sample_dataset(replay.addresses, config, SPEC, size),
+        len(cluster.addresses("worker")),
+    )
+    return lambda: len(updates(1_000_000).metrics.loss)
+
+
+def _per_second(work: Callable[[], int], seconds: float) -> float:
+    for _ in range(5):
+        work()
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        done += work()
+    return done / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)  # the coordinator's threads would complain of servers that have ended
