@@ -56,6 +56,8 @@ def test_jobs_that_do_not_learn_are_left_out() -> None:
     [
         ("{", "it is not JSON"),
         ("[]", "it is not a JSON object"),
+        ('{"clusters": {}, "task": {}}', "it has no \"cluster\", but 'clusters', 'task'"),
+        ('{"cluster": {"worker": ["a:1", "a:1"]}}', "two processes have one address: a:1, a:1"),
         ('{"cluster": [1]}', '"cluster" must map each job to its addresses'),
         ('{"cluster": {"evaluator": ["a:1"]}}', "the cluster has none of chief, worker, ps"),
         ('{"cluster": {"worker": ["a"]}}', "cluster.worker must be a list of \"host:port\", not ['a']"),

@@ -125,12 +125,27 @@ def test_a_cluster_of_tf_config_trains_and_ends(tmp_path: Path, strategy: str, t
     assert [path.name for path in tmp_path.glob("run-*")] == [f"run-{chief}-0"]
 
 
-def test_a_cluster_that_the_strategy_cannot_use_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("index", [0, 1], ids=["chief", "follower"])
+def test_a_cluster_that_the_strategy_cannot_use_is_refused(tmp_path: Path, index: int) -> None:
     write_config(tmp_path)
-    config = json.dumps({"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}})
+    config = json.dumps({"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": index}})
     with tfdqn(tmp_path, "train", "tiny.toml", environment={"TF_CONFIG": config}) as process:
         assert process.ended_within(PATIENCE_SECONDS)
         assert process.ended() == 2
         assert process.err.splitlines()[-1].startswith(
             'tfdqn: learner.strategy = "local" trains in one process, and TF_CONFIG names 2 worker: choose'
         )
+
+
+def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+    write_config(tmp_path, "learner.strategy=parameter_server")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        cluster = {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"], "ps": [address]}
+        config = json.dumps({"cluster": cluster, "task": {"type": "ps", "index": 0}})
+        with tfdqn(tmp_path, "train", "tiny.toml", environment={"TF_CONFIG": config}) as process:
+            assert process.ended() == 2
+    assert process.err.splitlines()[-1].startswith(f"tfdqn: parameter server 0 can't serve at {address}:")
+    assert "Traceback" not in process.err

@@ -92,7 +92,9 @@ def train(
 def _take_part(config: Config, cluster: Cluster) -> None:
     """What a process does that `TF_CONFIG` makes another's than the chief's."""
     from tfdqn import roles
+    from tfdqn.team import cluster_for
 
+    cluster_for(config, cluster)
     typer.echo(f"{cluster.name}: at the service of the chief at {cluster.chief_host}")
     roles.run(config, cluster)
 

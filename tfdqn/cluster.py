@@ -61,6 +61,8 @@ def cluster_from(environment: Mapping[str, str] = os.environ) -> Cluster | None:
         raise _unusable(f"it is not JSON ({error})") from None
     if not isinstance(content, dict):
         raise _unusable("it is not a JSON object")
+    if content and "cluster" not in content:
+        raise _unusable(f'it has no "cluster", but {", ".join(map(repr, content))}')
     if not content.get("cluster"):
         return None
     jobs = _jobs(content["cluster"])
@@ -85,6 +87,9 @@ def _jobs(cluster: Any) -> dict[str, tuple[str, ...]]:
             raise _unusable(f'cluster.{job} must be a list of "host:port", not {addresses!r}')
         if addresses:
             jobs[job] = tuple(addresses)
+    everybody = [address for addresses in jobs.values() for address in addresses]
+    if len(set(everybody)) < len(everybody):
+        raise _unusable(f"two processes have one address: {', '.join(everybody)}")
     if not jobs:
         raise _unusable(f"the cluster has none of {', '.join(_LEARNING_JOBS)}")
     return jobs

@@ -46,7 +46,12 @@ class Team:
     """
 
     def __init__(self, config: Config, run_dir: RunDir, cluster: Cluster | None, say: Callable[[str], None]):
-        cluster = _checked(config, cluster)
+        cluster = cluster_for(config, cluster)
+        if cluster is not None and not cluster.is_chief:
+            raise ConfigError(
+                f"{VARIABLE} makes this process {cluster.name}, which takes part by `tfdqn train`; the chief alone "
+                f"trains by this call"
+            )
         self._config, self._say = config, say
         self._devices = learning_devices(config)
         self._processes = None if cluster is not None else _started(config, run_dir)
@@ -55,9 +60,12 @@ class Team:
             say(f"started {', '.join(self._processes.pids)}; their logs are in {run_dir.process_logs}")
         elif self._cluster is not None:
             say(f"waiting for {_others(self._cluster)}")
-        with (
-            _ended_at_once_by_signals()
-        ):  # TensorFlow waits for the others below Python, which hears none then
+        if self._cluster is not None:
+            tf.get_logger().setLevel(
+                "CRITICAL"
+            )  # of a lost process it says in fifty lines what we say in one
+        # TensorFlow waits for the others below Python, which hears no signal then.
+        with _ended_at_once_by_signals():
             self._strategy = make_strategy(config, self._cluster, self._devices)
 
     def updates(self, task_spec: TaskSpec, replay: Replay) -> Updates:
@@ -139,16 +147,11 @@ def _started(config: Config, run_dir: RunDir) -> LocalCluster | None:
     return None
 
 
-def _checked(config: Config, cluster: Cluster | None) -> Cluster | None:
+def cluster_for(config: Config, cluster: Cluster | None) -> Cluster | None:
     """The cluster, or None where it is this process alone. Raises ConfigError where the strategy can't use it."""
     if cluster is None or sum(len(addresses) for addresses in cluster.jobs.values()) == 1:
         return None
     strategy = config.learner.strategy
-    if not cluster.is_chief:
-        raise ConfigError(
-            f"{VARIABLE} makes this process {cluster.name}, which takes part by `tfdqn train`; the chief alone trains "
-            f"by this call"
-        )
     named = f"{VARIABLE} names {', '.join(f'{len(each)} {job}' for job, each in cluster.jobs.items())}"
     if config.ensemble.in_processes:
         if {job: len(each) for job, each in cluster.jobs.items()} != {WORKER: config.ensemble.size}:

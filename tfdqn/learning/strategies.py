@@ -116,6 +116,11 @@ def make_updates(
         workers = len(cluster.addresses(WORKER))
         return AsynchronousUpdates(config, task_spec, strategy, lambda: make_dataset(size), workers)
     if settings.strategy == "averaging":
+        if num_processes(strategy) * len(devices) == 1:
+            raise ConfigError(
+                'learner.strategy = "averaging" needs two units at least, and this is one process with one device: '
+                "set learner.workers or learner.logical_devices above 1"
+            )
         local = sampler(_share(config, num_processes(strategy), len(devices)))
         return AveragingUpdates(train_step, devices, local, config, strategy)
     if settings.model_parallel > 1:

@@ -1,14 +1,32 @@
 """Roles: one file is one process's part in a run."""
 
+import signal
+
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
+from tfdqn.errors import ClusterError
 
 
 def run(config: Config, cluster: Cluster) -> None:
-    """What the cluster's process does that is not the chief. Returns, or ends, when the chief has done."""
+    """What the cluster's process does that is not the chief. Returns, or ends, when the chief has done.
+
+    Raises ClusterError where it can't serve, or loses the others.
+    """
+    import tensorflow as tf
+
     from tfdqn.roles import follower, task_server  # each needs its own part of TensorFlow alone
 
-    if config.learner.strategy == "parameter_server":
-        task_server.run(cluster)
-    else:
-        follower.run(config, cluster)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # it waits below Python, where no handler would run
+    try:
+        if config.learner.strategy == "parameter_server":
+            task_server.run(cluster)
+        else:
+            follower.run(config, cluster)
+    except tf.errors.OpError as error:
+        address = cluster.addresses(cluster.job)[cluster.index]
+        if "Could not start gRPC server" in str(error):
+            raise ClusterError(
+                f"{cluster.name} can't serve at {address}: is the address in use, or another host's?"
+            ) from None
+        raise ClusterError(f"{cluster.name} has lost the others: {str(error).splitlines()[0]}") from error
