@@ -11,7 +11,8 @@ from tfdqn.checkpoints import Checkpoints
 from tfdqn.errors import CheckpointError
 from tfdqn.randomness import stream
 from tfdqn.run_dir import RunDir
-from tfdqn.saved_policy import load_policy_weights, scores
+from tfdqn.saved_policy import load_policy_weights
+from tfdqn.scores import scores
 
 
 @pytest.mark.parametrize("elements", [1, 7, 1_000, 10**9])

@@ -285,6 +285,18 @@ class Logging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tensorboard: Annotated[bool, doc("write TensorBoard event files")] = True
 
 
+class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a job of several processes knows that one is lost, and for how long it waits for it."""
+
+    beat_seconds: Annotated[float, Meta(ge=0.05, le=60), doc("between two heartbeats of a process")] = 1.0
+    dead_after_seconds: Annotated[
+        float, Meta(ge=0.5, le=3600), doc("of silence, after which a process counts as dead")
+    ] = 8.0
+    patience_seconds: Annotated[
+        Positive, doc("that a process waits for another to come, or to come back, before it gives up")
+    ] = 300.0
+
+
 class Ensemble(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """K Q-functions, each with its own weights and its own part of the data; whoever acts aggregates them."""
 
@@ -349,3 +361,4 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     evaluation: Evaluation = field(default_factory=Evaluation)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     logging: Logging = field(default_factory=Logging)
+    health: Health = field(default_factory=Health)

@@ -17,7 +17,8 @@ from tfdqn.errors import ConfigError, TaskError
 from tfdqn.networks import Weights
 from tfdqn.randomness import derived_seed
 from tfdqn.run_dir import RunDir
-from tfdqn.saved_policy import EpisodeScores, load_policy_weights, scores
+from tfdqn.saved_policy import load_policy_weights
+from tfdqn.scores import EpisodeScores, scores
 from tfdqn.task_spec import ArraySpec, TaskSpec
 from tfdqn.tasks.registry import make_task
 

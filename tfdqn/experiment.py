@@ -19,7 +19,8 @@ from tfdqn.interruptions import Interrupted, interruptions
 from tfdqn.metrics import TensorBoard
 from tfdqn.native_log import native_output_to
 from tfdqn.run_dir import RunDir, full_disk_is_one_line
-from tfdqn.saved_policy import EpisodeScores, load_best
+from tfdqn.saved_policy import load_best
+from tfdqn.scores import EpisodeScores
 from tfdqn.session import Session
 from tfdqn.tasks.registry import check_task
 from tfdqn.team import Team

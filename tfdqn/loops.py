@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Protocol
 
-from tfdqn.saved_policy import Evaluation
+from tfdqn.scores import Evaluation
 from tfdqn.session import Session
 from tfdqn.threads import Gate, Worker, raise_first_error, running
 

@@ -23,7 +23,7 @@ from tfdqn.randomness import derived_seed
 from tfdqn.replay import Replay, make_replay
 from tfdqn.replay_ratio import ReplayRatio
 from tfdqn.run_dir import RunDir
-from tfdqn.saved_policy import Evaluation
+from tfdqn.scores import Evaluation
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.team import Team

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfdqn import exploration
 from tfdqn.config import EpsilonGreedy
 from tfdqn.metrics import JsonLines, Rate, TensorBoard
-from tfdqn.saved_policy import Evaluation
+from tfdqn.scores import Evaluation
 from tfdqn.session import Session
 
 _PROGRESS_SECONDS = 0.1

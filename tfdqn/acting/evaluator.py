@@ -9,7 +9,8 @@ from tfdqn.acting.policy import Policy, PolicyState, forget
 from tfdqn.config import Config
 from tfdqn.interruptions import Interrupted
 from tfdqn.randomness import derived_seed, stream
-from tfdqn.saved_policy import EpisodeScores, Evaluation, load_best, save_best, scores
+from tfdqn.saved_policy import load_best, save_best
+from tfdqn.scores import EpisodeScores, Evaluation, scores
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.variables import VariableClient, Weights
 

@@ -1,0 +1,51 @@
+"""A process's sign of life on its own host: a file written anew with every beat, which probes and supervisors read.
+
+The files lie in a folder of the host's, `TFDQN_BEATS`, or one in the system's temporary folder.
+"""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from tfdqn.topology import Member
+
+VARIABLE = "TFDQN_BEATS"
+
+
+class Sign(Struct, frozen=True, kw_only=True):
+    """What the file says."""
+
+    member: Member
+    pid: int
+    state: str
+    steps_per_second: float
+    seconds: float  # since the epoch, when it was written
+
+
+def beat_file(member: Member, folder: Path | None = None) -> Path:
+    """Where a process's sign of life is."""
+    default = Path(tempfile.gettempdir()) / f"tfdqn-{os.getuid()}"
+    return (folder or Path(os.environ.get(VARIABLE) or default)) / f"{member.file_stem}.json"
+
+
+def write_sign(file: Path, member: Member, state: str, steps_per_second: float) -> None:
+    """Writes a sign of now, whole or not at all; it need not outlive the machine."""
+    sign = Sign(
+        member=member, pid=os.getpid(), state=state, steps_per_second=steps_per_second, seconds=time.time()
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial.write_bytes(msgspec.json.encode(sign))
+    partial.replace(file)
+
+
+def read_sign(file: Path) -> Sign | None:
+    """What a process wrote last; None where there is nothing that can be read."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Sign)
+    except (OSError, msgspec.MsgspecError):
+        return None

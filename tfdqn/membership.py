@@ -1,0 +1,167 @@
+"""`Membership`: a process's tie to the learner. It says hello, beats once a second, and hears how the job stands.
+
+A heartbeat of its own thread goes on while the process waits or computes. What it hears decides what the process does:
+act, finish, end, or start again because the learner has.
+"""
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+from tfdqn.beat_files import beat_file, write_sign
+from tfdqn.config import Config
+from tfdqn.config_file import dump
+from tfdqn.errors import ClusterError, ConfigError
+from tfdqn.messages import Answer, Beat, Counts, Hello, Welcome
+from tfdqn.rpc import Caller, RefusedError, UnreachableError
+from tfdqn.topology import LEARNER, Member, Topology
+
+TRAINING, FINISHING, OVER = "training", "finishing", "over"
+_REPLY_SECONDS = 5.0
+_RETRY_SECONDS = 0.5
+_SAY_AGAIN_SECONDS = 30.0
+
+
+class LearnerRestartedError(Exception):
+    """The learner that this process took part with is gone, and another has taken its place."""
+
+
+class Membership:
+    """Made at a process's very start; beats from then on, until it is closed.
+
+    Args:
+      member: which process this is.
+      topology: where the learner is.
+      config: `health` gives the intervals; the learner refuses another configuration than its own.
+      say: shows one line to the user.
+    """
+
+    def __init__(self, member: Member, topology: Topology, config: Config, say: Callable[[str], None]):
+        self.member = member
+        self._caller = Caller(topology.learner)
+        self._config, self._settings, self._say = config, config.health, say
+        self._life = uuid.uuid4().hex
+        self._joined = ""
+        self._lock = threading.Lock()
+        self._state = "starting"
+        self._figures: Callable[[], dict] = dict
+        self._base = self._sent = Counts()  # of the learner's life before; as last sent and heard
+        self._answer: Answer | None = None
+        self._heard_seconds = time.monotonic()
+        self._closed = threading.Event()
+        self._file = beat_file(member)
+        self._thread = threading.Thread(target=self._beat_until_closed, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def join(self, interrupted: Callable[[], bool] = lambda: False) -> Welcome | None:
+        """Waits for the learner; None where the user has asked to stop meanwhile.
+
+        Raises ClusterError where it does not answer within `health.patience_seconds`, ConfigError where it refuses.
+        """
+        hello = Hello(member=self.member, config=dump(self._config))
+        began, said = time.monotonic(), float("-inf")
+        self.is_doing(f"waiting for {LEARNER} at {self._caller.address}")
+        while not interrupted():
+            try:
+                welcome = self._caller("hello", hello, Welcome, _REPLY_SECONDS)
+            except RefusedError as error:
+                raise ConfigError(f"{LEARNER} refuses {self.member}: {error}") from None
+            except UnreachableError as error:
+                waited = time.monotonic() - began
+                if waited > self._settings.patience_seconds:
+                    raise ClusterError(f"{error}, for {waited:.0f} s now: {self.member} gives up") from None
+                if time.monotonic() - said > _SAY_AGAIN_SECONDS:
+                    self._say(f"{self.member}: waiting for {LEARNER} at {self._caller.address}")
+                    said = time.monotonic()
+                self._closed.wait(_RETRY_SECONDS)
+                continue
+            with self._lock:
+                self._joined, self._base = welcome.life, self._sent
+                self._answer, self._heard_seconds = None, time.monotonic()
+            return welcome
+        return None
+
+    def is_doing(self, state: str) -> None:
+        """What the next beats say that this process does."""
+        self._state = state
+
+    def tell(self, figures: Callable[[], dict]) -> None:
+        """Sets what each beat tells besides: fields of `Beat`, its counts since the process's start."""
+        self._figures = figures
+
+    @property
+    def answer(self) -> Answer | None:
+        """What the learner that this process has joined answered last; None where it has not yet."""
+        return self._answer
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long the learner has not been heard."""
+        return time.monotonic() - self._heard_seconds
+
+    def phase(self) -> str:
+        """How the job stands: "training", "finishing" or "over".
+
+        Raises LearnerRestartedError, or ClusterError where the learner has been silent beyond patience.
+        """
+        answer = self._answer
+        if answer is not None and answer.life != self._joined:
+            raise LearnerRestartedError(f"{self.member}: {LEARNER} has started again")
+        if self.silent_seconds > self._settings.patience_seconds:
+            raise ClusterError(
+                f"{LEARNER} at {self._caller.address} has been silent for {self.silent_seconds:.0f} s: "
+                f"{self.member} gives up"
+            )
+        return TRAINING if answer is None else answer.phase
+
+    def call(self, *arguments, **named):  # type: ignore[no-untyped-def]
+        """As `Caller.__call__`, to the learner."""
+        return self._caller(*arguments, **named)
+
+    def close(self) -> None:
+        """Tells once more how it stands, and beats no more."""
+        self._closed.set()
+        self._thread.join(_REPLY_SECONDS)
+        self._caller.close()
+        self._file.unlink(missing_ok=True)
+
+    def _beat_until_closed(self) -> None:
+        while True:
+            is_last = self._closed.is_set()
+            began = time.monotonic()
+            self._beat(1.0 if is_last else _REPLY_SECONDS)
+            if is_last:
+                return
+            self._closed.wait(max(began + self._settings.beat_seconds - time.monotonic(), 0.05))
+
+    def _beat(self, timeout_seconds: float) -> None:
+        figures = dict(self._figures())
+        counts: Counts = figures.pop("counts", Counts())
+        write_sign(self._file, self.member, self._state, figures.get("steps_per_second", 0.0))
+        with self._lock:
+            joined, base = self._joined, self._base
+        since_joined = Counts(
+            env_steps=counts.env_steps - base.env_steps, episodes=counts.episodes - base.episodes
+        )
+        beat = Beat(
+            member=self.member,
+            life=self._life,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            joined=joined,
+            state=self._state,
+            counts=since_joined,
+            **figures,
+        )
+        try:
+            answer = self._caller("beat", beat, Answer, timeout_seconds)
+        except (UnreachableError, RefusedError):
+            return
+        with self._lock:
+            if joined == self._joined:
+                self._answer, self._heard_seconds = answer, time.monotonic()
+                if answer.life == joined:
+                    self._sent = counts

@@ -1,0 +1,228 @@
+"""`Topology`: every process of a job, by role: how many there are, and where the others reach them.
+
+It is read from a cluster file, which is JSON of the same form as `TF_CONFIG`'s "cluster", or from `TF_CONFIG` itself as
+clouds set it. `tf.distribute` knows only some of these jobs: `sub_cluster` is what it gets.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from tfdqn.cluster import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
+from tfdqn.config import Config
+from tfdqn.errors import ConfigError
+from tfdqn.strategy_checks import learning_processes
+
+
+class Role(StrEnum):
+    """What a process of a job does."""
+
+    REPLAY_SERVER = "replay_server"
+    LEARNER = "learner"
+    PARAMETER_SERVER = "parameter_server"
+    WORKER = "worker"
+    ACTOR = "actor"
+    EVALUATOR = "evaluator"
+
+
+class Member(Struct, frozen=True, order=True):
+    """One process of a job: the index-th of its role."""
+
+    role: Role
+    index: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.role.replace('_', ' ')} {self.index}"
+
+    @property
+    def file_stem(self) -> str:
+        """For the names of its own files: "actor-0"."""
+        return f"{self.role}-{self.index}"
+
+
+LEARNER = Member(Role.LEARNER)
+# Names that `TF_CONFIG` and older files have for the same.
+_OTHER_NAMES = {"ps": Role.PARAMETER_SERVER}
+_WITHOUT_ADDRESS = (Role.ACTOR, Role.EVALUATOR)
+
+
+class Topology(Struct, frozen=True, kw_only=True):
+    """Where everybody is.
+
+    The learner is reached at two addresses: at `learner` by every other process, and at `chief`, where it needs one,
+    by `tf.distribute`'s. Actors and evaluators are reached by nobody: what counts is how many they are.
+    """
+
+    learner: str
+    chief: str = ""
+    replay_server: tuple[str, ...] = ()
+    parameter_server: tuple[str, ...] = ()
+    worker: tuple[str, ...] = ()
+    actor: int = 0
+    evaluator: int = 0
+
+    def count(self, role: Role) -> int:
+        """How many processes have this role."""
+        if role is Role.LEARNER:
+            return 1
+        found = getattr(self, role)
+        return found if isinstance(found, int) else len(found)
+
+    def members(self, *roles: Role) -> list[Member]:
+        """Every process, or those of some roles."""
+        return [Member(role, i) for role in roles or Role for i in range(self.count(role))]
+
+    def address(self, member: Member) -> str:
+        """Where a process that serves is reached, "host:port"."""
+        return self.learner if member.role is Role.LEARNER else str(getattr(self, member.role)[member.index])
+
+    def require(self, member: Member) -> None:
+        """Raises ConfigError where there is no such process."""
+        count = self.count(member.role)
+        if member.index >= count:
+            raise ConfigError(
+                f"{member}: the cluster has {count or 'no'} {member.role}{'' if count == 1 else 's'}"
+                + (", counted from 0" if count else "")
+            )
+
+    def sub_cluster(self, config: Config, member: Member) -> Cluster | None:
+        """What `tf.distribute` is told, as seen from the learner, a worker or a parameter server; None: nothing."""
+        if not self.worker and not self.parameter_server:
+            return None
+        if config.learner.strategy == "parameter_server":
+            jobs = {CHIEF: (self.chief,), WORKER: self.worker, PARAMETER_SERVER: self.parameter_server}
+            names = {Role.LEARNER: CHIEF, Role.WORKER: WORKER, Role.PARAMETER_SERVER: PARAMETER_SERVER}
+            return Cluster(jobs=jobs, job=names[member.role], index=member.index)
+        index = 0 if member.role is Role.LEARNER else member.index + 1  # the learner is one of the workers
+        return Cluster(jobs={WORKER: (self.chief, *self.worker)}, job=WORKER, index=index)
+
+    def to_json(self) -> bytes:
+        """The content of a cluster file."""
+        lists = {
+            role.value: list(getattr(self, role))
+            for role in (Role.REPLAY_SERVER, Role.PARAMETER_SERVER, Role.WORKER)
+            if getattr(self, role)
+        }
+        jobs = {"learner": [self.learner], **({"chief": [self.chief]} if self.chief else {}), **lists}
+        counts = {role.value: self.count(role) for role in _WITHOUT_ADDRESS}
+        return json.dumps({**jobs, **counts}, indent=2).encode() + b"\n"
+
+
+def read_topology(file: Path) -> Topology:
+    """Reads a cluster file. Raises ConfigError."""
+    try:
+        jobs = json.loads(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{file} is not JSON: {error}") from None
+    return _topology(jobs, str(file))
+
+
+def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[Topology, Member]:
+    """What `TF_CONFIG` says, and which process it makes this one. Raises ConfigError."""
+    origin = f"environment variable {VARIABLE}"
+    try:
+        content = json.loads(environment.get(VARIABLE) or "{}")
+        jobs, task = content["cluster"], content["task"]
+        name, index = task["type"], int(task.get("index", 0))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{origin} must be JSON with a cluster and a task, where no --cluster is given ({error!r})"
+        ) from None
+    topology = _topology(jobs, origin)
+    role = Role.LEARNER if name == CHIEF else _role(name, origin)
+    member = Member(role, index)
+    topology.require(member)
+    return topology, member
+
+
+def check_topology(config: Config, topology: Topology) -> None:
+    """Raises ConfigError where the configuration can't be run by these processes."""
+    strategy, origin = config.learner.strategy, "the cluster"
+    needed = {Role.REPLAY_SERVER: "a replay server", Role.ACTOR: "an actor"}
+    for role, words in needed.items():
+        if not topology.count(role):
+            raise ConfigError(f"{origin} has no {role}: {words} at least is needed")
+    shards = config.ensemble.size if config.ensemble.in_processes else config.replay.shards
+    workers = config.learner.workers if strategy == "parameter_server" else learning_processes(config) - 1
+    if config.ensemble.in_processes:
+        workers = config.ensemble.size - 1
+    servers = config.learner.parameter_servers if strategy == "parameter_server" else 0
+    expected = {
+        Role.REPLAY_SERVER: (shards, "ensemble.size" if config.ensemble.in_processes else "replay.shards"),
+        Role.ACTOR: (config.acting.actors, "acting.actors"),
+        Role.WORKER: (workers, f'learner.workers and learner.strategy = "{strategy}"'),
+        Role.PARAMETER_SERVER: (servers, f'learner.parameter_servers and learner.strategy = "{strategy}"'),
+    }
+    for role, (count, keys) in expected.items():
+        if topology.count(role) != count:
+            raise ConfigError(f"{origin} has {topology.count(role)} {role}, where {keys} make it {count}")
+    if topology.evaluator > 1:
+        raise ConfigError(f"{origin} has {topology.evaluator} evaluators: one, or none")
+    if workers and not topology.chief:
+        raise ConfigError(
+            f'{origin} has no chief: learner.strategy = "{strategy}" needs one, the learner\'s own address for '
+            "tf.distribute"
+        )
+
+
+def _topology(jobs: Any, origin: str) -> Topology:
+    if not isinstance(jobs, dict):
+        raise ConfigError(f"{origin}: the cluster must map each job to its addresses")
+    values: dict[str, Any] = {}
+    for name, value in jobs.items():
+        if name == CHIEF:
+            (values[name],) = _addresses(value, name, origin, only_one=True)
+            continue
+        role = _role(name, origin)
+        if role in _WITHOUT_ADDRESS:
+            values[role.value] = _number(value, name, origin)
+        elif role is Role.LEARNER:
+            (values[role.value],) = _addresses(value, name, origin, only_one=True)
+        else:
+            values[role.value] = _addresses(value, name, origin)
+    if "learner" not in values:
+        raise ConfigError(f'{origin}: the cluster has no "learner", where every other process finds it')
+    topology = Topology(**values)
+    every = [topology.learner, topology.chief, *topology.replay_server, *topology.worker]
+    every = [address for address in [*every, *topology.parameter_server] if address]
+    if len(set(every)) < len(every):
+        raise ConfigError(f"{origin}: two processes have one address: {', '.join(every)}")
+    return topology
+
+
+def _role(name: str, origin: str) -> Role:
+    try:
+        return Role(_OTHER_NAMES.get(name, name))
+    except ValueError:
+        allowed = ", ".join([CHIEF, *_OTHER_NAMES, *Role])
+        raise ConfigError(f"{origin}: {name!r} is no job of a cluster: {allowed}") from None
+
+
+def _number(value: Any, name: str, origin: str) -> int:
+    """A count, or as `TF_CONFIG` must have it a list."""
+    if isinstance(value, list):
+        return len(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ConfigError(f"{origin}: {name} must be how many there are, or a list, not {value!r}")
+    return value
+
+
+def _addresses(value: Any, name: str, origin: str, only_one: bool = False) -> tuple[str, ...]:
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or not all(_is_address(each) for each in value):
+        raise ConfigError(f'{origin}: {name} must be a list of "host:port", not {value!r}')
+    if only_one and len(value) != 1:
+        raise ConfigError(f"{origin}: there is one {name}, not {len(value)}")
+    return tuple(value)
+
+
+def _is_address(value: object) -> bool:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 65536
