@@ -16,6 +16,8 @@ LAYERS = {
     0: [
         "_quiet",
         "errors",
+        "config_types",
+        "config_method",
         "config",
         "strategy_checks",
         "config_checks",
@@ -49,6 +51,8 @@ LAYERS = {
 }
 # Inside a layer, only these imports are allowed.
 SIDEWAYS = {
+    "config_method": {"config_types"},
+    "config": {"config_method", "config_types"},
     "strategy_checks": {"config"},
     "config_checks": {"config", "strategy_checks"},
     "config_reader": {"config", "config_checks", "errors"},

@@ -46,7 +46,8 @@ def test_without_a_chief_the_first_worker_is_it(jobs: dict, job: str, index: int
 
 
 def test_jobs_that_do_not_learn_are_left_out() -> None:
-    cluster = read({**JOBS, "evaluator": ["e:5"], "actor": ["f:6"]}, {"type": "chief", "index": 0})
+    others = {"evaluator": ["e:5"], "actor": ["f:6"], "replay_server": ["g:7"], "learner": ["h:8"]}
+    cluster = read(JOBS | others, {"type": "chief", "index": 0})
     assert cluster is not None
     assert set(cluster.jobs) == {"chief", "worker", "ps"}
 
@@ -59,6 +60,11 @@ def test_jobs_that_do_not_learn_are_left_out() -> None:
         ('{"clusters": {}, "task": {}}', "it has no \"cluster\", but 'clusters', 'task'"),
         ('{"cluster": {"worker": ["a:1", "a:1"]}}', "two processes have one address: a:1, a:1"),
         ('{"cluster": [1]}', '"cluster" must map each job to its addresses'),
+        (
+            '{"cluster": {"worker": ["a:1"], "wroker": ["b:2"]}}',
+            "cluster.wroker: there is no such job; "
+            "there are chief, worker, ps, evaluator, actor, replay_server, learner",
+        ),
         ('{"cluster": {"evaluator": ["a:1"]}}', "the cluster has none of chief, worker, ps"),
         ('{"cluster": {"worker": ["a"]}}', "cluster.worker must be a list of \"host:port\", not ['a']"),
         ('{"cluster": {"worker": ["a:70000"]}}', "cluster.worker must be a list"),

@@ -11,8 +11,9 @@ from tfdqn.errors import ConfigError
 
 VARIABLE = "TF_CONFIG"
 CHIEF, WORKER, PARAMETER_SERVER = "chief", "worker", "ps"
-# Jobs that clouds name and that do not learn: `tf.distribute` would reject them.
 _LEARNING_JOBS = (CHIEF, WORKER, PARAMETER_SERVER)
+# Allowed, and left out: `tf.distribute` would reject them.
+_OTHER_JOBS = ("evaluator", "actor", "replay_server", "learner")
 
 
 class Cluster(Struct, frozen=True, kw_only=True):
@@ -80,6 +81,10 @@ def cluster_from(environment: Mapping[str, str] = os.environ) -> Cluster | None:
 def _jobs(cluster: Any) -> dict[str, tuple[str, ...]]:
     if not isinstance(cluster, dict):
         raise _unusable('"cluster" must map each job to its addresses')
+    unknown = [job for job in cluster if job not in (*_LEARNING_JOBS, *_OTHER_JOBS)]
+    if unknown:
+        allowed = ", ".join((*_LEARNING_JOBS, *_OTHER_JOBS))
+        raise _unusable(f"cluster.{unknown[0]}: there is no such job; there are {allowed}")
     jobs: dict[str, tuple[str, ...]] = {}
     for job in _LEARNING_JOBS:
         addresses = cluster.get(job) or []

@@ -146,7 +146,7 @@ def _assignments(section: Struct, fields: Sequence[msgspec.structs.FieldInfo]) -
 
 def _meaning(field: msgspec.structs.FieldInfo) -> str:
     described = inspect.type_info(field.type)
-    assert isinstance(described, inspect.Metadata), f"config.py gives {field.name} no doc(...)"
+    assert isinstance(described, inspect.Metadata), f"{field.name} has no doc(...)"
     meaning = str((described.extra_json_schema or {})["description"])
     choices = literals(field.type)
     return meaning if all(each in meaning for each in choices) else f"{meaning}: {', '.join(choices)}"
