@@ -31,3 +31,10 @@ class PlatformError(UserError):
 
 class ClusterError(UserError):
     """A learning process that could not be started, reached, or has ended."""
+
+
+RESTART_STATUS = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong with this process; start it again
+
+
+class PeerLostError(Exception):
+    """A process that this one can't go on without is gone or silent: it ends, to be started again with the other."""
