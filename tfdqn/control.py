@@ -39,7 +39,6 @@ class Control:
       config: what every process must have, too.
       task_spec: told to whoever joins.
       board: the newest weights.
-      inspection: how the job stands.
     """
 
     def __init__(
@@ -48,15 +47,15 @@ class Control:
         config: Config,
         task_spec: TaskSpec,
         board: WeightsBoard,
-        inspection: Callable[[], Inspection],
     ):
         self.life = uuid.uuid4().hex
         self.phase = TRAINING
         self.train_steps = 0
         self.roster = Roster(self.life, config.health.dead_after_seconds)
         self.evaluated = Evaluated()  # the evaluator's newest report
+        self.inspection: Callable[[], Inspection] = _not_yet
         self.on_evaluated: Callable[[Evaluated], None] = lambda evaluated: None
-        self._config, self._task_spec = dump(checked(config)), task_spec
+        self._config, self.task_spec = dump(checked(config)), task_spec
         self._encoded = _EncodedBoard(board)
         self._beat_seconds = config.health.beat_seconds
         self._server = Server(
@@ -66,7 +65,7 @@ class Control:
                 "beat": Method(Beat, self._beat),
                 "weights": Method(WeightsRequest, self._encoded.newer_than),
                 "evaluated": Method(Evaluated, self._take_evaluated),
-                "inspect": Method(Nothing, lambda _: inspection()),
+                "inspect": Method(Nothing, lambda _: self.inspection()),
             },
         )
 
@@ -95,7 +94,7 @@ class Control:
                     sorted(line.partition("  #")[0] for line in theirs - ours) or ["keys are missing"]
                 )
             )
-        return Welcome(life=self.life, task_spec=self._task_spec)
+        return Welcome(life=self.life, task_spec=self.task_spec)
 
     def _beat(self, beat: Beat) -> Answer:
         self.roster.add(beat)
@@ -106,6 +105,10 @@ class Control:
         self.evaluated = evaluated
         self.on_evaluated(evaluated)
         return Nothing()
+
+
+def _not_yet() -> Inspection:
+    raise RefusedError("the learner is starting")
 
 
 class _EncodedBoard:

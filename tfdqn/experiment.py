@@ -3,42 +3,25 @@
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Literal
 
 import msgspec
-import tensorflow as tf
-from msgspec import Struct
 from threadpoolctl import threadpool_limits
 
-from tfdqn import config_file, exporting, loops, report
+from tfdqn import loops
 from tfdqn.cluster import cluster_from
-from tfdqn.config import Config, NatureCNN
-from tfdqn.durable import write_atomically
+from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.interruptions import Interrupted, interruptions
-from tfdqn.metrics import TensorBoard
+from tfdqn.learning.devices import use_threads
 from tfdqn.native_log import native_output_to
 from tfdqn.run_dir import RunDir, full_disk_is_one_line
 from tfdqn.saved_policy import load_best
-from tfdqn.scores import EpisodeScores
 from tfdqn.session import Session
+from tfdqn.results import earlier_summary, write_results
+from tfdqn.summary import Summary
 from tfdqn.tasks.registry import check_task
 from tfdqn.team import Team
-from tfdqn.watch import Progress, RunWatch
-
-
-class Summary(Struct, frozen=True, kw_only=True):
-    """What a run came to; `summary.json` once it has finished."""
-
-    status: Literal["finished", "interrupted", "already finished"]
-    reason: str  # why training ended
-    env_steps: int
-    train_steps: int
-    episodes: int
-    seconds: float  # of training, all sessions of the run together
-    best_return: float | None  # mean greedy return of the best evaluation
-    final: EpisodeScores | None = None  # the best policy on fresh episodes
-    paths: dict[str, str] = {}  # what the run left
+from tfdqn.watch import Progress, RunWatch, tensorboard
 
 
 def train(
@@ -78,18 +61,18 @@ def train(
         threadpool_limits(1, "blas"),
         nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
     ):
-        _use_threads(config)
+        use_threads(config)
         with (
             closing(Team(config, run, cluster_from(), tell)) as team,
             team.losses_are_one_line(),
             closing(Session(config, run, team, tell, interrupted)) as session,
         ):
-            earlier = _earlier_summary(run)
+            earlier = earlier_summary(run)
             if earlier is not None and _still_holds(earlier, session):
                 return msgspec.structs.replace(earlier, status="already finished")
             if session.resumed is not None:
                 tell(session.resumed)
-            with closing(RunWatch(session, _tensorboard(config, run), show, interrupted, profile)) as watch:
+            with closing(RunWatch(session, tensorboard(config, run), show, interrupted, profile)) as watch:
                 return _run(session, watch, show)
 
 
@@ -131,21 +114,10 @@ def _summary(session: Session, watch: RunWatch, reason: str) -> Summary:
 
 def _finish(session: Session, summary: Summary, show: Callable[[Progress], None], watch: RunWatch) -> Summary:
     """Scores the best policy on fresh episodes, draws the curve, exports, and writes the summary."""
-    run = session.run_dir
-    weights, _ = load_best(run.best_weights)
+    weights, _ = load_best(session.run_dir.best_weights)
     final = session.evaluator.final(weights)
     show(watch.progress("drawing and exporting"))
-    paths = {
-        "learning curve": str(report.plot([run.path], run.learning_curve)),
-        "exported policy": str(exporting.export_run(run.path, "best")),
-        "checkpoints": str(run.checkpoints),
-        "best policy": str(run.best),
-    }
-    if session.config.logging.tensorboard:
-        paths["TensorBoard logs"] = str(run.logs)
-    summary = msgspec.structs.replace(summary, final=final, paths=paths)
-    write_atomically(run.summary_file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
-    return summary
+    return write_results(session.run_dir, session.config, summary, final)
 
 
 def _still_holds(summary: Summary, session: Session) -> bool:
@@ -157,46 +129,6 @@ def _still_holds(summary: Summary, session: Session) -> bool:
     episodes = session.config.evaluation.final_episodes
     asked_for = summary.final is not None and summary.final.episodes == episodes
     return stands_where_it_ended and asked_for and session.reason_to_stop() is not None
-
-
-def _earlier_summary(run: RunDir) -> Summary | None:
-    if not run.summary_file.exists():
-        return None
-    try:
-        return msgspec.json.decode(run.summary_file.read_bytes(), type=Summary)
-    except msgspec.MsgspecError:
-        return None  # written by another version: the run is finished anew
-
-
-def _tensorboard(config: Config, run: RunDir) -> TensorBoard | None:
-    if not config.logging.tensorboard:
-        return None
-    board = TensorBoard(run.logs)
-    board.text("configuration", "```toml\n" + config_file.dump(config) + "```")
-    flat = {key: value for key, value in config_file.flat(config).items() if value is not None}
-    board.hyperparameters(
-        {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat.items()}
-    )
-    return board
-
-
-def _use_threads(config: Config) -> None:
-    """One thread between operations, and inside one as many as `learner.threads` says.
-
-    Operations of one update wait for one another anyway, and a second pool only costs hand-overs; where several
-    devices or processes work side by side, each needs a thread. In a process that has used TensorFlow before, its
-    settings stand.
-    """
-    learner = config.learner
-    threads = learner.threads or (0 if isinstance(config.network, NatureCNN) else 1)
-    is_alone = learner.strategy == "local" and learner.model_parallel == 1
-    try:
-        tf.config.threading.set_inter_op_parallelism_threads(
-            1 if is_alone else max(learner.logical_devices, 4)
-        )
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-    except RuntimeError:
-        pass
 
 
 def _keyboard_interrupt() -> None:

@@ -1,25 +1,33 @@
-"""The two ways to run a session: act and learn in turn, or at the same time.
+"""The ways to run a session: act and learn in turn, or at the same time, or learn while other processes act.
 
 `alternate` takes every decision in one thread of control: with the graph's table, the same seed gives the same
-weights bit for bit. `overlap` keeps two cores busy, and only the replay ratio orders its threads. Either calls
+weights bit for bit. `overlap` keeps two cores busy, and only the replay ratio orders its threads. Each calls
 `Watch` (logging, checkpoints, progress) outside the inner loop, and returns why it ended.
 """
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Protocol
 
 from tfdqn.scores import Evaluation
 from tfdqn.session import Session
-from tfdqn.threads import Gate, Worker, raise_first_error, running
+from tfdqn.threads import Gate, StillAtWorkError, Worker, raise_first_error, running
 
 _POLL_SECONDS = 0.02
+_PATIENCE_SECONDS = 20.0  # for a call's updates to end, where they wait for other processes
 # A thread that comes back from TensorFlow waits this long for Python's lock; by default 5 ms, which is a
 # third of the learner's whole call.
 _GIL_SWITCH_SECONDS = 0.0005
+
+
+class LearningSession(Protocol):
+    """A session that learns from what others gather."""
+
+    def learn(self) -> None:
+        """Updates, where they are owed; returns within a fraction of a second where none are."""
 
 
 class Watch(Protocol):
@@ -84,6 +92,33 @@ def overlap(session: Session, watch: Watch) -> str:
         evaluator.request_stop()
         while evaluator.is_alive():  # an evaluation may take minutes
             watch.tick(paused())
+            time.sleep(_POLL_SECONDS)
+    return reason
+
+
+def learn(session: LearningSession, watch: Watch, put_off: Callable[[], None]) -> str:
+    """Others act and evaluate: the learner learns in a thread of its own, and this one watches.
+
+    `put_off` is called where a checkpoint is due and the learner is held up, by a replay server that is away, say.
+    """
+    if (reason := watch.reason_to_stop()) is not None:
+        return reason
+    gate = Gate()
+    learner = Worker("learner", session.learn, gate)
+
+    @contextmanager
+    def paused() -> Iterator[None]:
+        with gate.closed(_PATIENCE_SECONDS):
+            raise_first_error([learner])
+            yield
+
+    with running([learner]):
+        while (reason := watch.reason_to_stop()) is None:
+            raise_first_error([learner])
+            try:
+                watch.tick(paused())
+            except StillAtWorkError:
+                put_off()
             time.sleep(_POLL_SECONDS)
     return reason
 

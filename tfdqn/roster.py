@@ -27,6 +27,7 @@ class Roster:
         self._dead_after_seconds = dead_after_seconds
         self._lock = threading.Lock()
         self._newest: dict[Member, tuple[Beat, float]] = {}
+        self._held: dict[Member, str] = {}
         self._counts: dict[str, Counts] = {"": counts}  # by the life of who counted
 
     def add(self, beat: Beat) -> None:
@@ -66,6 +67,11 @@ class Roster:
             and status.seconds_since_beat < self._dead_after_seconds
         ]
 
+    def hold(self, members: Iterable[Member]) -> None:
+        """From now on these members must be the very processes that they are now."""
+        with self._lock:
+            self._held = {member: self._newest[member][0].life for member in members}
+
     def silent(self, members: Iterable[Member]) -> list[str]:
         """Why each of these members counts as dead, in words, for those that do."""
         found = {status.beat.member: status for status in self.status()}
@@ -76,6 +82,8 @@ class Roster:
                 reasons.append(
                     f"{member} has not joined" if status is None else f"{member} has started again"
                 )
+            elif self._held.get(member, status.beat.life) != status.beat.life:
+                reasons.append(f"{member} has started again")
             elif status.seconds_since_beat >= self._dead_after_seconds:
                 reasons.append(f"{member} has been silent for {status.seconds_since_beat:.0f} s")
         return reasons

@@ -21,14 +21,13 @@ from tfdqn.cluster import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.learning.devices import learning_devices
-from tfdqn.learning.led import Broadcast, Led
+from tfdqn.learning.led import Broadcast, Invitation, Led
 from tfdqn.learning.mesh import MeshUpdates
 from tfdqn.learning.strategies import Sampler, Sampling, dismiss, make_strategy, make_updates
 from tfdqn.learning.updates import Updates
 from tfdqn.local_cluster import LocalCluster
 from tfdqn.replay import Replay
 from tfdqn.replay.remote import remote_sampler, sample_dataset
-from tfdqn.roles.follower import Welcome
 from tfdqn.run_dir import RunDir
 from tfdqn.task_spec import TaskSpec
 
@@ -74,7 +73,7 @@ class Team:
         addresses = [_seen_from_others(each, host) for each in replay.addresses]
         broadcast = Broadcast(self._strategy) if self._has_followers else None
         if broadcast is not None:
-            broadcast.content(msgspec.json.encode(Welcome(task_spec, addresses)))
+            broadcast.content(msgspec.json.encode(Invitation(task_spec, addresses)))
         updates = make_updates(
             self._config,
             task_spec,
@@ -202,5 +201,6 @@ def _others(cluster: Cluster) -> str:
 
 
 def _seen_from_others(address: str, host: str | None) -> str:
-    """A replay server's address for other processes: it listens on every interface of the chief's host."""
-    return address if host is None else f"{host}:{address.rpartition(':')[2]}"
+    """A replay server's address for other processes: one in this process listens on every interface of its host."""
+    name, _, port = address.rpartition(":")
+    return address if host is None or name != "localhost" else f"{host}:{port}"

@@ -9,6 +9,10 @@ from tfdqn.interruptions import Interrupted
 _JOIN_SECONDS = 900.0  # a unit of work may be thousands of slow updates
 
 
+class StillAtWorkError(RuntimeError):
+    """A worker's unit of work takes longer than somebody would wait for it."""
+
+
 class Gate:
     """Workers pass it between units of work; while it is closed they wait there."""
 
@@ -30,12 +34,13 @@ class Gate:
             self._changed.notify_all()
 
     @contextmanager
-    def closed(self) -> Iterator[None]:
-        """No worker is at work while the block runs."""
+    def closed(self, timeout_seconds: float | None = None) -> Iterator[None]:
+        """No worker is at work while the block runs. Raises StillAtWorkError where one does not come in time."""
         try:
             with self._changed:
                 self._closed = True
-                self._changed.wait_for(lambda: self._at_work == 0)
+                if not self._changed.wait_for(lambda: self._at_work == 0, timeout_seconds):
+                    raise StillAtWorkError
             yield
         finally:
             with self._changed:
@@ -80,7 +85,7 @@ class Worker(threading.Thread):
 def running(workers: Sequence[Worker]) -> Iterator[None]:
     """Runs the workers while the block does, then stops them; also where the block ends by an exception.
 
-    Raises what ended a worker, or RuntimeError if one does not end: its unit of work hangs.
+    Raises what ended a worker, or StillAtWorkError if one does not end: its unit of work hangs.
     """
     for worker in workers:
         worker.start()
@@ -94,7 +99,7 @@ def running(workers: Sequence[Worker]) -> Iterator[None]:
         raise_first_error(workers)
     stuck = [worker.name for worker in workers if worker.is_alive()]
     if stuck:
-        raise RuntimeError(f"{', '.join(stuck)}: still at work {_JOIN_SECONDS:g} s after being told to stop")
+        raise StillAtWorkError(f"{', '.join(stuck)}: still at work {_JOIN_SECONDS:g} s after being told to stop")
 
 
 def raise_first_error(workers: Sequence[Worker]) -> None:

@@ -3,16 +3,17 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from tfdqn import exploration
-from tfdqn.config import EpsilonGreedy
+from tfdqn import config_file, exploration
+from tfdqn.config import Config, EpsilonGreedy
+from tfdqn.learning.learner import Learner
 from tfdqn.metrics import JsonLines, Rate, TensorBoard
+from tfdqn.run_dir import RunDir
 from tfdqn.scores import Evaluation
-from tfdqn.session import Session
 
 _PROGRESS_SECONDS = 0.1
 _PROFILE_SECONDS = 2.0
@@ -31,6 +32,63 @@ class Progress(NamedTuple):
     loss: float | None
     best_return: float | None  # greedy, as evaluated
     phase: str
+
+
+class _Statistics(Protocol):
+    @property
+    def recent_return(self) -> float | None: ...
+    @property
+    def recent_length(self) -> float | None: ...
+
+
+class _Acting(Protocol):
+    @property
+    def statistics(self) -> _Statistics: ...
+    @property
+    def env_steps(self) -> int: ...
+    @property
+    def weights_version(self) -> int: ...
+
+
+class _Ratio(Protocol):
+    @property
+    def transitions(self) -> int: ...
+    def updates_owed(self) -> int: ...
+
+
+class _Replay(Protocol):
+    def size(self) -> int: ...
+
+
+class _Evaluating(Protocol):
+    @property
+    def best_return(self) -> float | None: ...
+
+
+class Watched(Protocol):
+    """A session as it looks from outside; a part of it may be in other processes."""
+
+    config: Config
+    run_dir: RunDir
+    learner: Learner
+    seconds_before: float  # of training, before this session
+
+    @property
+    def actors(self) -> _Acting: ...
+    @property
+    def ratio(self) -> _Ratio: ...
+    @property
+    def replay(self) -> _Replay: ...
+    @property
+    def evaluator(self) -> _Evaluating: ...
+    def check(self) -> None:
+        """Raises UserError where the session can't go on."""
+
+    def save(self, seconds: float) -> None:
+        """Writes a checkpoint; nothing else may act or learn meanwhile."""
+
+    def reason_to_stop(self) -> str | None:
+        """Why training has ended, or None while it goes on."""
 
 
 class Interval:
@@ -61,7 +119,7 @@ class RunWatch:
 
     def __init__(
         self,
-        session: Session,
+        session: Watched,
         tensorboard: TensorBoard | None,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
@@ -220,3 +278,16 @@ class _Profile:
         if self._ends is not None and not self._done:
             tf.profiler.experimental.stop()
             self._done = True
+
+
+def tensorboard(config: Config, run: RunDir) -> TensorBoard | None:
+    """Where a run's curves go, with its configuration beside them; None where none are wanted."""
+    if not config.logging.tensorboard:
+        return None
+    board = TensorBoard(run.logs)
+    board.text("configuration", "```toml\n" + config_file.dump(config) + "```")
+    flat = {key: value for key, value in config_file.flat(config).items() if value is not None}
+    board.hyperparameters(
+        {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat.items()}
+    )
+    return board

@@ -1,8 +1,8 @@
-"""The devices of this process that learn: every GPU, or logical parts of its CPU."""
+"""The devices of this process that learn, every GPU or logical parts of its CPU; and TensorFlow's threads."""
 
 import tensorflow as tf
 
-from tfdqn.config import Config
+from tfdqn.config import Config, NatureCNN
 from tfdqn.errors import ConfigError
 
 
@@ -26,3 +26,22 @@ def learning_devices(config: Config) -> list[str]:
                 f"begin a new one"
             ) from None
     return [f"CPU:{i}" for i in range(count)]
+
+
+def use_threads(config: Config) -> None:
+    """One thread between operations, and inside one as many as `learner.threads` says.
+
+    Operations of one update wait for one another anyway, and a second pool only costs hand-overs; where several
+    devices or processes work side by side, each needs a thread. In a process that has used TensorFlow before, its
+    settings stand.
+    """
+    learner = config.learner
+    threads = learner.threads or (0 if isinstance(config.network, NatureCNN) else 1)
+    is_alone = learner.strategy == "local" and learner.model_parallel == 1
+    try:
+        tf.config.threading.set_inter_op_parallelism_threads(
+            1 if is_alone else max(learner.logical_devices, 4)
+        )
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError:
+        pass

@@ -10,8 +10,10 @@ from enum import IntEnum
 
 import numpy as np
 import tensorflow as tf
+from msgspec import Struct
 
 from tfdqn.learning.updates import Updated, Updates
+from tfdqn.task_spec import TaskSpec
 
 
 class _Word(IntEnum):
@@ -21,6 +23,13 @@ class _Word(IntEnum):
     STATE = 2
     LOAD = 3
     STOP = 4
+
+
+class Invitation(Struct, frozen=True):
+    """What the chief tells those who follow it, once."""
+
+    task_spec: TaskSpec
+    replay_addresses: list[str]
 
 
 class Broadcast:

@@ -1,10 +1,17 @@
 """Roles: one file is one process's part in a run."""
 
 import signal
+from importlib import import_module
 
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError
+from tfdqn.roles.job import Job
+
+
+def play(job: Job) -> None:
+    """A role's part in a job. Returns, or ends the process, when it has done."""
+    import_module(f"tfdqn.roles.{job.member.role}").run(job)  # each needs its own part of TensorFlow alone
 
 
 def run(config: Config, cluster: Cluster) -> None:

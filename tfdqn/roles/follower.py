@@ -4,22 +4,13 @@ It needs no environment: the chief sends the task's specification, and where rep
 """
 
 import msgspec
-from msgspec import Struct
 
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
 from tfdqn.learning.devices import learning_devices
-from tfdqn.learning.led import Broadcast, follow
+from tfdqn.learning.led import Broadcast, Invitation, follow
 from tfdqn.learning.strategies import make_strategy, make_updates
 from tfdqn.replay.remote import remote_sampler, sample_dataset
-from tfdqn.task_spec import TaskSpec
-
-
-class Welcome(Struct, frozen=True):
-    """What the chief tells those who follow it."""
-
-    task_spec: TaskSpec
-    replay_addresses: list[str]
 
 
 def run(config: Config, cluster: Cluster) -> None:
@@ -28,14 +19,14 @@ def run(config: Config, cluster: Cluster) -> None:
     strategy = make_strategy(config, cluster, devices)
     assert strategy is not None
     broadcast = Broadcast(strategy)
-    welcome = msgspec.json.decode(broadcast.content(), type=Welcome)
-    addresses = welcome.replay_addresses
+    invitation = msgspec.json.decode(broadcast.content(), type=Invitation)
+    addresses = invitation.replay_addresses
     if config.ensemble.in_processes:
         addresses = [addresses[cluster.index]]  # of the replay that is this unit's own
-    where = (addresses, config, welcome.task_spec)
+    where = (addresses, config, invitation.task_spec)
     updates = make_updates(
         config,
-        welcome.task_spec,
+        invitation.task_spec,
         strategy,
         cluster,
         devices,

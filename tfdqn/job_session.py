@@ -1,0 +1,230 @@
+"""`JobSession`: the learner's part of a job whose actors, evaluator and replay are processes of their own.
+
+samples ← replay servers; updates → learner → weights board → whoever asks `Control`. It looks to `RunWatch` as a
+`Session` does: what is elsewhere is known by heartbeats and by asking the replay servers.
+"""
+
+import time
+from collections.abc import Callable
+from statistics import fmean
+
+from tfdqn.checkpoints import Checkpoints, Counters
+from tfdqn.config import Config
+from tfdqn.control import Control
+from tfdqn.errors import CheckpointError
+from tfdqn.learning.learner import Learner
+from tfdqn.messages import Counts, Evaluated, Inspection
+from tfdqn.replay.remote_replay import RemoteReplay
+from tfdqn.stopping import reason_to_stop
+from tfdqn.roster import Roster
+from tfdqn.run_dir import RunDir
+from tfdqn.saved_policy import load_best
+from tfdqn.team import Team
+from tfdqn.topology import Role
+from tfdqn.variables import VariablePublisher, WeightsBoard
+
+_POLL_SECONDS = 0.02
+
+
+class FarActors:
+    """All actors of the job, by what they tell."""
+
+    def __init__(self, roster: Roster):
+        self._roster = roster
+
+    @property
+    def env_steps(self) -> int:
+        """Taken by all of them, those that are gone included."""
+        return self._roster.counts().env_steps
+
+    @property
+    def statistics(self) -> "FarActors":
+        """Of their episodes."""
+        return self
+
+    @property
+    def episodes(self) -> int:
+        """How many have finished."""
+        return self._roster.counts().episodes
+
+    @property
+    def recent_return(self) -> float | None:
+        """Mean return of the recent episodes of those that are there."""
+        return _mean([beat.episode_return for beat in self._roster.present(Role.ACTOR)])
+
+    @property
+    def recent_length(self) -> float | None:
+        """Mean length in environment steps, likewise."""
+        return _mean([beat.episode_length for beat in self._roster.present(Role.ACTOR)])
+
+    @property
+    def weights_version(self) -> int:
+        """The train step that made the oldest weights that one of them acts with."""
+        versions = [beat.weights_version for beat in self._roster.present(Role.ACTOR)]
+        return min((version for version in versions if version >= 0), default=0)
+
+
+class FarEvaluator:
+    """The job's evaluator, by what it reported last, or else by what it left in the run directory."""
+
+    def __init__(self, run_dir: RunDir, evaluations_without_best: int):
+        self.report = Evaluated(evaluations_without_best=evaluations_without_best)
+        if run_dir.best_weights.exists():
+            _, best = load_best(run_dir.best_weights)
+            self.report = Evaluated(
+                best_return=best.scores.mean_return, evaluations_without_best=evaluations_without_best
+            )
+
+    @property
+    def best_return(self) -> float | None:
+        """Mean greedy return of the best evaluation."""
+        return self.report.best_return
+
+    @property
+    def evaluations_without_best(self) -> int:
+        """How many there were since."""
+        return self.report.evaluations_without_best
+
+
+class FarRatio:
+    """How many updates are owed for what the replay servers took in; the actors' side is their rate limiters'."""
+
+    def __init__(self, replay: RemoteReplay):
+        self._replay = replay
+        self._made_since_poll = 0
+
+    @property
+    def transitions(self) -> int:
+        """Written to replay so far."""
+        return self._replay.transitions()
+
+    def updates_owed(self) -> int:
+        """As far as is known without asking."""
+        return self._replay.updates_due() - self._made_since_poll
+
+    def wait_to_learn(self, updates_per_call: int) -> bool:
+        """Whether a call's updates are owed; asks the servers where they seem not to be, and waits a little."""
+        if self.updates_owed() >= updates_per_call:
+            return True
+        if self._replay.poll():
+            self._made_since_poll = 0
+            if self.updates_owed() >= updates_per_call:
+                return True
+        time.sleep(_POLL_SECONDS)
+        return False
+
+    def learned(self, train_steps: int) -> None:
+        """Counts updates made."""
+        self._made_since_poll += train_steps
+
+
+class JobSession:
+    """What the learner's process needs to train, and what it must save to go on later.
+
+    Args:
+      run_dir: already claimed.
+      control: answers everybody else.
+      team: makes the updates.
+      replay: at its servers.
+      board: the weights that `control` gives out.
+      say: shows one line to the user.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        run_dir: RunDir,
+        control: Control,
+        team: Team,
+        replay: RemoteReplay,
+        board: WeightsBoard,
+        say: Callable[[str], None],
+    ):
+        self.config, self.run_dir, self.replay = config, run_dir, replay
+        self._control, self._team, self._say = control, team, say
+        self._checkpoints = Checkpoints(run_dir.checkpoints, config.checkpoint.keep)
+        saved = self._checkpoints.latest(on_damage=lambda damage: say(f"warning: {damage}"))
+        counters = Counters() if saved is None else saved.counters
+        self._updates = team.updates(control.task_spec, replay)
+        if saved is not None:
+            self._updates.load_state(saved.arrays("learner"))
+            say(
+                f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates, "
+                f"{replay.size():,} transitions in replay"
+            )
+        control.roster.start_from(Counts(env_steps=counters.env_steps, episodes=counters.episodes))
+        self.actors = FarActors(control.roster)
+        self.evaluator = FarEvaluator(run_dir, counters.evaluations_without_best)
+        control.on_evaluated = self._take_report
+        self.ratio = FarRatio(replay)
+        self.seconds_before = counters.seconds
+        self.learner = Learner(self._updates, VariablePublisher(board))
+        self.learner.publish()
+
+    def learn(self) -> None:
+        """A call's updates, where they are owed."""
+        if self.ratio.wait_to_learn(self.config.learner.updates_per_call):
+            self._count(self.learner.run(self.ratio.updates_owed()))
+
+    def reason_to_stop(self) -> str | None:
+        """Why training has ended, or None while it goes on."""
+        env_steps = self.actors.env_steps
+        may_learn = self.ratio.updates_owed() >= self.config.learner.updates_per_call
+        return reason_to_stop(
+            self.config.stop,
+            best_return=self.evaluator.best_return,
+            evaluations_without_best=self.evaluator.evaluations_without_best,
+            env_steps=env_steps,
+            is_done=env_steps >= self.config.stop.env_steps and not may_learn,
+        )
+
+    def save(self, seconds: float) -> None:
+        """Writes a checkpoint, and has the replay servers write theirs; nothing may learn meanwhile."""
+        self._count(self.learner.settle())
+        counters = Counters(
+            env_steps=self.actors.env_steps,
+            transitions=self.ratio.transitions,
+            train_steps=self.learner.train_steps,
+            episodes=self.actors.episodes,
+            seconds=seconds,
+            evaluations_without_best=self.evaluator.evaluations_without_best,
+        )
+        arrays = {"learner": self.learner.state(), "actor": {}, "writer": {}, "replay": {}}
+        try:
+            self._checkpoints.save(counters, arrays, self.replay.save)
+        except CheckpointError as error:
+            self._say(f"warning: {error}")
+
+    def check(self) -> None:
+        """Others are watched by a thread of its own."""
+
+    def inspection(self, seconds: float, updates_per_second: float, state: str) -> Inspection:
+        """How the job stands."""
+        return Inspection(
+            phase=self._control.phase,
+            state=state,
+            env_steps=self.actors.env_steps,
+            train_steps=self.learner.train_steps,
+            episodes=self.actors.episodes,
+            seconds=seconds,
+            weights_version=self.learner.train_steps,
+            updates_per_second=updates_per_second,
+            best_return=self.evaluator.best_return,
+            members=self._control.roster.status(),
+        )
+
+    def close(self) -> None:
+        """Lets go of whoever learns with this process."""
+        self._updates.close()
+
+    def _count(self, made: int) -> None:
+        self.ratio.learned(made)
+        self._control.train_steps = self.learner.train_steps
+
+    def _take_report(self, report: Evaluated) -> None:
+        self.evaluator.report = report
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

@@ -1,0 +1,270 @@
+"""The learner: updates, checkpoints, curves; and where every other process of the job is answered."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+from threadpoolctl import threadpool_limits
+
+from tfdqn import loops
+from tfdqn.beat_files import beat_file, write_sign
+from tfdqn.control import Control
+from tfdqn.errors import RESTART_STATUS, ClusterError, PeerLostError
+from tfdqn.job_session import JobSession
+from tfdqn.learning.devices import use_threads
+from tfdqn.membership import FINISHING
+from tfdqn.messages import Inspection
+from tfdqn.native_log import native_output_to
+from tfdqn.replay.remote_replay import RemoteReplay
+from tfdqn.roles.job import Job
+from tfdqn.run_dir import RunDir, full_disk_is_one_line
+from tfdqn.results import earlier_summary, write_results
+from tfdqn.summary import Summary
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.registry import check_task, make_task
+from tfdqn.team import Team
+from tfdqn.topology import Role
+from tfdqn.variables import WeightsBoard
+from tfdqn.watch import Progress, RunWatch, tensorboard
+
+_WATCH_SECONDS = 0.25
+_POLL_SECONDS = 0.1
+_SAY_AGAIN_SECONDS = 30.0
+_LINE_SECONDS = 10.0
+_ASK_REPLAY_SECONDS = 2.0
+
+
+def run(job: Job) -> None:
+    """Trains what the configuration describes with the processes of the topology, until it says stop.
+
+    Raises UserError for what a user can mend, PeerLostError where it has lost a process that it can't go on without.
+    """
+    config, run_dir = job.config, RunDir(job.run_dir)
+    check_task(config.task)
+    with (
+        full_disk_is_one_line(run_dir.path),
+        run_dir.claim(config),
+        native_output_to(run_dir.native_log),
+        threadpool_limits(1, "blas"),
+    ):
+        use_threads(config)
+        task_spec = _task_spec(job, run_dir)
+        board = WeightsBoard()
+        control = Control(job.topology.learner, config, task_spec, board)
+        with closing(control), _Watchdog(job, control) as watchdog:
+            if not _others_are_there(job, control):
+                return
+            replay = _replay(job, task_spec)
+            if replay is None:
+                return
+            with closing(replay):
+                watchdog.begin(replay)
+                _train(job, run_dir, control, replay, board, watchdog)
+
+
+def _train(
+    job: Job,
+    run_dir: RunDir,
+    control: Control,
+    replay: RemoteReplay,
+    board: WeightsBoard,
+    watchdog: "_Watchdog",
+) -> None:
+    config = job.config
+    watchdog.state = "building"
+    with _losses_are_restarts():
+        team = Team(config, run_dir, job.topology.sub_cluster(config, job.member), job.say)
+        session = JobSession(config, run_dir, control, team, replay, board, job.say)
+    show = _Lines(job.say, watchdog)
+    watch = RunWatch(session, tensorboard(config, run_dir), show, job.interrupted, profile=False)
+    control.inspection = lambda: _inspection(session, watch, watchdog)
+    with closing(watch):
+        earlier = earlier_summary(run_dir)
+        if earlier is not None and session.reason_to_stop() is not None:
+            job.say(f"{run_dir.path} has finished already: {earlier.reason}")
+        else:
+            with _losses_are_restarts():
+                reason = loops.learn(session, watch, lambda: _put_off(job, replay))
+                watchdog.state = "saving"
+                session.save(watch.seconds)
+            if reason == "interrupted":
+                job.say(f"interrupted and saved at {session.actors.env_steps:,} environment steps")
+                session.close()
+                return
+            _finish(job, run_dir, control, session, watch, watchdog, reason)
+        watchdog.expects_nobody()
+        session.close()
+        team.close()
+    control.end()
+
+
+def _finish(
+    job: Job,
+    run_dir: RunDir,
+    control: Control,
+    session: JobSession,
+    watch: RunWatch,
+    watchdog: "_Watchdog",
+    reason: str,
+) -> None:
+    """Waits for the evaluator's last say, and leaves the results."""
+    watchdog.state = "waiting for the final evaluation"
+    control.phase = FINISHING
+    final = None
+    if job.topology.evaluator:
+        deadline = time.monotonic() + job.config.health.patience_seconds
+        while not session.evaluator.report.is_done and not job.interrupted():
+            if not control.roster.present(Role.EVALUATOR) and time.monotonic() > deadline:
+                job.say("warning: there is no evaluator: the best policy was not evaluated on fresh episodes")
+                break
+            time.sleep(_POLL_SECONDS)
+        final = session.evaluator.report.final
+    watchdog.state = "drawing and exporting"
+    summary = Summary(
+        status="finished",
+        reason=reason,
+        env_steps=session.actors.env_steps,
+        train_steps=session.learner.train_steps,
+        episodes=session.actors.episodes,
+        seconds=round(watch.seconds, 3),
+        best_return=session.evaluator.best_return,
+    )
+    write_results(run_dir, job.config, summary, final)
+    job.say(f"finished: {reason}")
+
+
+def _task_spec(job: Job, run_dir: RunDir) -> TaskSpec:
+    """As the run has it, or else as the task is."""
+    if run_dir.task_file.exists():
+        return run_dir.task_spec()
+    with closing(make_task(job.config.task, num_envs=1)) as task:
+        run_dir.write_task_spec(task.spec)
+        return task.spec
+
+
+def _others_are_there(job: Job, control: Control) -> bool:
+    """Waits for those that learn with this process; False where the user has asked to stop meanwhile."""
+    learning = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
+    return control.roster.wait_for(learning, job.config.health.patience_seconds, job.say, job.interrupted)
+
+
+def _replay(job: Job, task_spec: TaskSpec) -> RemoteReplay | None:
+    """Waits for every replay server, likewise. Raises ClusterError at the end of patience."""
+    replay = RemoteReplay(job.config, task_spec, job.topology.replay_server)
+    began = said = time.monotonic()
+    said -= _SAY_AGAIN_SECONDS
+    while not replay.poll():
+        if job.interrupted():
+            return None
+        if time.monotonic() - began > job.config.health.patience_seconds:
+            raise ClusterError(f"{'; '.join(replay.silent())}: the learner gives up")
+        if time.monotonic() - said > _SAY_AGAIN_SECONDS:
+            job.say(f"waiting for {', '.join(job.topology.replay_server)}, the replay servers")
+            said = time.monotonic()
+        time.sleep(_POLL_SECONDS)
+    return replay
+
+
+def _put_off(job: Job, replay: RemoteReplay) -> None:
+    why = "; ".join(replay.silent()) or "the updates under way take long"
+    job.say(f"warning: a checkpoint is put off: {why}")
+
+
+@contextmanager
+def _losses_are_restarts() -> Iterator[None]:
+    """Raises PeerLostError for the loss of a process that learns with this one."""
+    try:
+        yield
+    except ClusterError as error:
+        raise PeerLostError(str(error)) from error
+
+
+def _inspection(session: JobSession, watch: RunWatch, watchdog: "_Watchdog") -> Inspection:
+    progress = watch.progress(watchdog.state)
+    return session.inspection(progress.seconds, progress.updates_per_second, progress.phase)
+
+
+class _Lines:
+    """A line of figures every ten seconds; and what the learner's sign of life says."""
+
+    def __init__(self, say: Callable[[str], None], watchdog: "_Watchdog"):
+        self._say, self._watchdog = say, watchdog
+        self._due = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        self._watchdog.state = progress.phase
+        self._watchdog.updates_per_second = progress.updates_per_second
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + _LINE_SECONDS
+            self._say(
+                f"{progress.phase}: {progress.env_steps:,}/{progress.total_env_steps:,} steps, "
+                f"{progress.train_steps:,} updates, {progress.updates_per_second:,.0f} updates/s"
+            )
+
+
+class _Watchdog:
+    """A thread that gives the learner's own sign of life, and ends the process where it has lost whom it needs.
+
+    It does not ask the main thread, which may be stuck in a call that never returns: silence of a peer decides, and
+    the process ends at once. The last checkpoint stands.
+    """
+
+    def __init__(self, job: Job, control: Control):
+        self._job, self._control = job, control
+        self._replay: RemoteReplay | None = None
+        self._watched = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
+        if job.config.learner.strategy == "parameter_server":
+            self._watched = job.topology.members(Role.PARAMETER_SERVER)  # a worker may come and go
+        self._were_there = False
+        self._replay_due = self._replay_heard = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self.state = "starting"
+        self.updates_per_second = 0.0
+
+    def __enter__(self) -> "_Watchdog":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        beat_file(self._job.member).unlink(missing_ok=True)
+
+    def begin(self, replay: RemoteReplay) -> None:
+        """From now on all who learn must stay, and no replay server be silent beyond patience."""
+        self._control.roster.hold(self._watched)
+        self._replay_heard = time.monotonic()
+        self._replay, self._were_there = replay, True
+
+    def expects_nobody(self) -> None:
+        """From now on everybody may go."""
+        self._replay, self._were_there = None, False
+
+    def _watch(self) -> None:
+        file, beat_due = beat_file(self._job.member), 0.0
+        while not self._ended.wait(_WATCH_SECONDS):
+            if time.monotonic() >= beat_due:
+                write_sign(file, self._job.member, self.state, self.updates_per_second)
+                beat_due = time.monotonic() + self._job.config.health.beat_seconds
+            if self._were_there and (lost := self._control.roster.silent(self._watched)):
+                _end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
+            self._ask_replay()
+
+    def _ask_replay(self) -> None:
+        replay, now = self._replay, time.monotonic()
+        if replay is None or now < self._replay_due:
+            return
+        self._replay_due = now + _ASK_REPLAY_SECONDS
+        if replay.poll():
+            self._replay_heard = now
+        elif now - self._replay_heard > self._job.config.health.patience_seconds:
+            _end_now(f"{'; '.join(replay.silent())}: the learner gives up; the last checkpoint stands")
+
+
+def _end_now(line: str) -> None:
+    print(f"tfdqn: {line}", file=sys.stderr, flush=True)
+    os._exit(RESTART_STATUS)

@@ -1,0 +1,62 @@
+"""What a worker and a parameter server have in common: they serve in calls below Python that never return.
+
+A thread watches instead, and ends the process: with 0 when the job is over or the user says stop, and so that it is
+started again where the learner has been.
+"""
+
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from tfdqn.errors import RESTART_STATUS, ClusterError
+from tfdqn.membership import OVER, LearnerRestartedError, Membership
+from tfdqn.roles.job import Job
+
+_WATCH_SECONDS = 0.25
+_END_SECONDS = 5.0
+
+
+def serve(job: Job, service: Callable[[Membership], None]) -> None:
+    """Joins the learner, then runs the service until the job is over; ends the process.
+
+    `service` may return: then the process waits for what the learner says.
+    """
+    membership = Membership(job.member, job.topology, job.config, job.say)
+    heard, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(woken)  # handlers only run when a call below Python returns
+    if membership.join(job.interrupted) is None:
+        membership.close()
+        return
+    job.say(f"{job.member}: joined")
+    threading.Thread(target=_watch, args=(membership, heard), name="watch", daemon=True).start()
+    membership.is_doing("serving")
+    try:
+        service(membership)
+    except Exception as error:
+        # Others end abruptly, too: let the learner say why, where it does.
+        print(f"tfdqn: {job.member}: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+        _end(membership, RESTART_STATUS)
+    membership.is_doing("done")
+    threading.Event().wait()
+
+
+def _watch(membership: Membership, signals: int) -> None:
+    while not select.select([signals], [], [], _WATCH_SECONDS)[0]:
+        try:
+            if membership.phase() == OVER:
+                break
+        except (LearnerRestartedError, ClusterError) as why:
+            print(f"tfdqn: {why}", file=sys.stderr, flush=True)
+            _end(membership, RESTART_STATUS)
+    _end(membership, 0)
+
+
+def _end(membership: Membership, status: int) -> None:
+    closing = threading.Thread(target=membership.close, daemon=True)
+    closing.start()
+    closing.join(_END_SECONDS)
+    os._exit(status)
