@@ -63,10 +63,12 @@ def train(
     require_supported_platform()
     from tfdqn import config_file, terminal
     from tfdqn.cluster import cluster_from
+    from tfdqn.cluster_checks import cluster_for, cluster_keys
     from tfdqn.interruptions import interruptions
 
-    resolved = config_file.load(config, overrides or ())
-    cluster = cluster_from()
+    named = cluster_from()
+    resolved = config_file.load(config, [*(overrides or ()), *cluster_keys(named)])
+    cluster = cluster_for(resolved, named)
     if cluster is not None and not cluster.is_chief:
         _take_part(resolved, cluster)
         return
@@ -92,9 +94,7 @@ def train(
 def _take_part(config: Config, cluster: Cluster) -> None:
     """What a process does that `TF_CONFIG` makes another's than the chief's."""
     from tfdqn import roles
-    from tfdqn.team import cluster_for
 
-    cluster_for(config, cluster)
     typer.echo(f"{cluster.name}: at the service of the chief at {cluster.chief_host}")
     roles.run(config, cluster)
 

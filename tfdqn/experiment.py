@@ -12,10 +12,12 @@ from threadpoolctl import threadpool_limits
 
 from tfdqn import config_file, exporting, loops, report
 from tfdqn.cluster import cluster_from
+from tfdqn.cluster_checks import cluster_for, cluster_keys, require_chief
 from tfdqn.config import Config, NatureCNN
 from tfdqn.durable import write_atomically
 from tfdqn.errors import ConfigError
 from tfdqn.interruptions import Interrupted, interruptions
+from tfdqn.learning.devices import learning_devices
 from tfdqn.metrics import TensorBoard
 from tfdqn.native_log import native_output_to
 from tfdqn.run_dir import RunDir, full_disk_is_one_line
@@ -69,7 +71,13 @@ def train(
         raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
     run = run_dir if isinstance(run_dir, RunDir) else RunDir(run_dir)
     show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
-    check_task(config.task)  # before a directory is made for it, or compared with it
+    # Refused before a directory is made for it, or compared with it.
+    named = cluster_from()
+    config = config_file.checked(config, cluster_keys(named))
+    cluster = cluster_for(config, named)
+    require_chief(cluster)
+    check_task(config.task)
+    devices = learning_devices(config)
     with (
         full_disk_is_one_line(run.path),
         run.claim(config),
@@ -79,7 +87,7 @@ def train(
     ):
         _use_threads(config)
         with (
-            closing(Team(config, run, cluster_from(), tell)) as team,
+            closing(Team(config, run, cluster, devices, tell)) as team,
             team.losses_are_one_line(),
             closing(Session(config, run, team, tell, interrupted)) as session,
         ):
