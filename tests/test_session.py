@@ -13,7 +13,7 @@ def test_the_age_of_the_weights_can_be_logged_before_the_first_step(tmp_path: Pa
     run, config = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph")
     with (
         run.claim(config),
-        closing(Team(config, run, None, print)) as team,
+        closing(Team(config, run, None, ["CPU:0"], print)) as team,
         closing(Session(config, run, team, print)) as session,
     ):
         assert session.actors.weights_version == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import PATIENCE_SECONDS, Tfdqn, counters, tfdqn, write_config
+from tests.processes import Tfdqn, counters, tfdqn, write_config
 from tests.runs import lines
 
 LONG, PERIOD = "stop.env_steps=1_000_000", "learner.averaging_period_train_steps=5"
@@ -123,18 +123,6 @@ def test_a_cluster_of_tf_config_trains_and_ends(tmp_path: Path, strategy: str, t
     chief = next(iter(cluster))
     assert counters(tmp_path / f"run-{chief}-0").train_steps > 0
     assert [path.name for path in tmp_path.glob("run-*")] == [f"run-{chief}-0"]
-
-
-@pytest.mark.parametrize("index", [0, 1], ids=["chief", "follower"])
-def test_a_cluster_that_the_strategy_cannot_use_is_refused(tmp_path: Path, index: int) -> None:
-    write_config(tmp_path)
-    config = json.dumps({"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": index}})
-    with tfdqn(tmp_path, "train", "tiny.toml", environment={"TF_CONFIG": config}) as process:
-        assert process.ended_within(PATIENCE_SECONDS)
-        assert process.ended() == 2
-        assert process.err.splitlines()[-1].startswith(
-            'tfdqn: learner.strategy = "local" trains in one process, and TF_CONFIG names 2 worker: choose'
-        )
 
 
 def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:

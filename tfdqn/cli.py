@@ -16,8 +16,9 @@ import typer
 
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
-from tfdqn.errors import PlatformError, UserError
+from tfdqn.errors import RESTART_STATUS, PeerLostError, PlatformError, UserError
 from tfdqn.run_dir import is_full_disk
+from tfdqn.topology import Member, Role
 
 app = typer.Typer(
     name="tfdqn",
@@ -63,10 +64,12 @@ def train(
     require_supported_platform()
     from tfdqn import config_file, terminal
     from tfdqn.cluster import cluster_from
+    from tfdqn.cluster_checks import cluster_for, cluster_keys
     from tfdqn.interruptions import interruptions
 
-    resolved = config_file.load(config, overrides or ())
-    cluster = cluster_from()
+    named = cluster_from()
+    resolved = config_file.load(config, [*(overrides or ()), *cluster_keys(named)])
+    cluster = cluster_for(resolved, named)
     if cluster is not None and not cluster.is_chief:
         _take_part(resolved, cluster)
         return
@@ -92,11 +95,42 @@ def train(
 def _take_part(config: Config, cluster: Cluster) -> None:
     """What a process does that `TF_CONFIG` makes another's than the chief's."""
     from tfdqn import roles
-    from tfdqn.team import cluster_for
 
-    cluster_for(config, cluster)
     typer.echo(f"{cluster.name}: at the service of the chief at {cluster.chief_host}")
     roles.run(config, cluster)
+
+
+@app.command("run")
+def run_role(
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"one of {', '.join(Role)}")],
+    config: ConfigFile,
+    overrides: Overrides = None,
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="where every process is; TF_CONFIG if not given")
+    ] = None,
+    task: Annotated[int, typer.Option(min=0, help="which of the role's processes this is")] = 0,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
+    ] = None,
+) -> None:
+    """Be one process of a job of many."""
+    require_supported_platform()
+    from tfdqn import config_file
+    from tfdqn.interruptions import interruptions
+    from tfdqn.topology import check_topology, read_topology, topology_of_environment
+
+    resolved = config_file.load(config, overrides or ())
+    topology = read_topology(cluster) if cluster is not None else topology_of_environment()[0]
+    member = Member(role, task)
+    topology.require(member)
+    check_topology(resolved, topology)
+    path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
+    with interruptions(_end_at_once) as interrupted:
+        from tfdqn import roles
+        from tfdqn.roles.job import Job
+
+        roles.play(Job(resolved, topology, member, path, typer.echo, interrupted))
 
 
 @app.command("config")
@@ -207,6 +241,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return app(args=arguments, prog_name="tfdqn", standalone_mode=False) or 0
     except UserError as error:
         return _fail(str(error))
+    except PeerLostError as error:
+        _fail(str(error))
+        return RESTART_STATUS
     except OSError as error:
         if not is_full_disk(error):
             raise

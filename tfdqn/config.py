@@ -72,7 +72,9 @@ class Learner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         int, Meta(ge=1, le=64), doc("devices over which the layers of one network are split")
     ] = 1
     workers: Annotated[
-        int, Meta(ge=1, le=1024), doc("learning processes started on this host, where TF_CONFIG names none")
+        int,
+        Meta(ge=1, le=1024),
+        doc("learning processes started on this host; those of TF_CONFIG where it names others"),
     ] = 2
     parameter_servers: Annotated[
         int, Meta(ge=1, le=256), doc("processes that share the weights, for parameter_server")

@@ -48,14 +48,17 @@ def from_mapping(
     return read(merged, origin, overridden)
 
 
-def checked(config: Config) -> Config:
-    """`config`, which may have been built in Python, where nothing checks it; raises ConfigError."""
+def checked(config: Config, overrides: Sequence[str] = ()) -> Config:
+    """`config`, which may have been built in Python, where nothing checks it, with overrides applied.
+
+    Raises ConfigError.
+    """
     try:
         values = msgspec.to_builtins(config)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"configuration: {error}") from None
     # Through TOML, so that a run directory gives back the very same: a tuple in task.kwargs becomes a list.
-    return from_mapping(tomllib.loads(dump(read(values, "configuration"))))
+    return from_mapping(tomllib.loads(dump(from_mapping(values, overrides))))
 
 
 def dump(config: Config) -> str:

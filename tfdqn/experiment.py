@@ -7,18 +7,19 @@ from pathlib import Path
 import msgspec
 from threadpoolctl import threadpool_limits
 
-from tfdqn import loops
+from tfdqn import config_file, loops
 from tfdqn.cluster import cluster_from
+from tfdqn.cluster_checks import cluster_for, cluster_keys, require_chief
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.interruptions import Interrupted, interruptions
-from tfdqn.learning.devices import use_threads
+from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.native_log import native_output_to
+from tfdqn.results import write_results
 from tfdqn.run_dir import RunDir, full_disk_is_one_line
 from tfdqn.saved_policy import load_best
 from tfdqn.session import Session
-from tfdqn.results import earlier_summary, write_results
-from tfdqn.summary import Summary
+from tfdqn.summary import Summary, read_summary
 from tfdqn.tasks.registry import check_task
 from tfdqn.team import Team
 from tfdqn.watch import Progress, RunWatch, tensorboard
@@ -53,7 +54,13 @@ def train(
         raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
     run = run_dir if isinstance(run_dir, RunDir) else RunDir(run_dir)
     show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
-    check_task(config.task)  # before a directory is made for it, or compared with it
+    # Refused before a directory is made for it, or compared with it.
+    named = cluster_from()
+    config = config_file.checked(config, cluster_keys(named))
+    cluster = cluster_for(config, named)
+    require_chief(cluster)
+    check_task(config.task)
+    devices = learning_devices(config)
     with (
         full_disk_is_one_line(run.path),
         run.claim(config),
@@ -63,11 +70,11 @@ def train(
     ):
         use_threads(config)
         with (
-            closing(Team(config, run, cluster_from(), tell)) as team,
+            closing(Team(config, run, cluster, devices, tell)) as team,
             team.losses_are_one_line(),
             closing(Session(config, run, team, tell, interrupted)) as session,
         ):
-            earlier = earlier_summary(run)
+            earlier = read_summary(run.summary_file)
             if earlier is not None and _still_holds(earlier, session):
                 return msgspec.structs.replace(earlier, status="already finished")
             if session.resumed is not None:

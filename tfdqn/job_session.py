@@ -15,10 +15,10 @@ from tfdqn.errors import CheckpointError
 from tfdqn.learning.learner import Learner
 from tfdqn.messages import Counts, Evaluated, Inspection
 from tfdqn.replay.remote_replay import RemoteReplay
-from tfdqn.stopping import reason_to_stop
 from tfdqn.roster import Roster
 from tfdqn.run_dir import RunDir
 from tfdqn.saved_policy import load_best
+from tfdqn.stopping import reason_to_stop
 from tfdqn.team import Team
 from tfdqn.topology import Role
 from tfdqn.variables import VariablePublisher, WeightsBoard

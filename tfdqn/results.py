@@ -4,10 +4,9 @@ import msgspec
 
 from tfdqn import exporting, report
 from tfdqn.config import Config
-from tfdqn.durable import write_atomically
 from tfdqn.run_dir import RunDir
 from tfdqn.scores import EpisodeScores
-from tfdqn.summary import Summary
+from tfdqn.summary import Summary, write_summary
 
 
 def write_results(run: RunDir, config: Config, summary: Summary, final: EpisodeScores | None) -> Summary:
@@ -23,15 +22,5 @@ def write_results(run: RunDir, config: Config, summary: Summary, final: EpisodeS
     if config.logging.tensorboard:
         paths["TensorBoard logs"] = str(run.logs)
     summary = msgspec.structs.replace(summary, final=final, paths=paths)
-    write_atomically(run.summary_file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
+    write_summary(run.summary_file, summary)
     return summary
-
-
-def earlier_summary(run: RunDir) -> Summary | None:
-    """What a run that had finished before came to."""
-    if not run.summary_file.exists():
-        return None
-    try:
-        return msgspec.json.decode(run.summary_file.read_bytes(), type=Summary)
-    except msgspec.MsgspecError:
-        return None  # written by another version: the run is finished anew

@@ -24,6 +24,7 @@ from tfdqn.replay import Replay, make_replay
 from tfdqn.replay_ratio import ReplayRatio
 from tfdqn.run_dir import RunDir
 from tfdqn.scores import Evaluation
+from tfdqn.stopping import reason_to_stop
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.team import Team
@@ -150,14 +151,13 @@ class Session:
 
     def reason_to_stop(self) -> str | None:
         """Why training has ended, or None while it goes on."""
-        stop, best = self.config.stop, self.evaluator.best_return
-        if stop.return_at_least is not None and best is not None and best >= stop.return_at_least:
-            return f"an evaluation reached a mean return of {best:g}"
-        if 0 < stop.patience_evaluations <= self.evaluator.evaluations_without_best:
-            return f"{self.evaluator.evaluations_without_best} evaluations brought no new best"
-        if self.ratio.acting_is_done() and not self.ratio.may_learn():
-            return f"{self.ratio.env_steps:,} environment steps were taken"
-        return None
+        return reason_to_stop(
+            self.config.stop,
+            best_return=self.evaluator.best_return,
+            evaluations_without_best=self.evaluator.evaluations_without_best,
+            env_steps=self.ratio.env_steps,
+            is_done=self.ratio.acting_is_done() and not self.ratio.may_learn(),
+        )
 
     def save(self, seconds: float) -> None:
         """Writes a checkpoint; nothing else may act or learn meanwhile."""

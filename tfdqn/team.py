@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,10 +17,9 @@ from tensorflow.python.distribute.coordinator.cluster_coordinator import (
     ClosureInputError,
 )
 
-from tfdqn.cluster import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
+from tfdqn.cluster import PARAMETER_SERVER, WORKER, Cluster
 from tfdqn.config import Config
-from tfdqn.errors import ClusterError, ConfigError
-from tfdqn.learning.devices import learning_devices
+from tfdqn.errors import ClusterError
 from tfdqn.learning.led import Broadcast, Invitation, Led
 from tfdqn.learning.mesh import MeshUpdates
 from tfdqn.learning.strategies import Sampler, Sampling, dismiss, make_strategy, make_updates
@@ -40,19 +39,20 @@ class Team:
     Args:
       config: `learner` says how updates are divided.
       run_dir: already claimed; its configuration is what processes on this host are started with.
-      cluster: as `TF_CONFIG` names it; None: what the configuration asks for is started on this host.
+      cluster: as `cluster_for` gave it, for its chief; None: what the configuration asks for is started on this host.
+      devices: as `learning_devices` gave them.
       say: shows one line to the user.
     """
 
-    def __init__(self, config: Config, run_dir: RunDir, cluster: Cluster | None, say: Callable[[str], None]):
-        cluster = cluster_for(config, cluster)
-        if cluster is not None and not cluster.is_chief:
-            raise ConfigError(
-                f"{VARIABLE} makes this process {cluster.name}, which takes part by `tfdqn train`; the chief alone "
-                f"trains by this call"
-            )
-        self._config, self._say = config, say
-        self._devices = learning_devices(config)
+    def __init__(
+        self,
+        config: Config,
+        run_dir: RunDir,
+        cluster: Cluster | None,
+        devices: Sequence[str],
+        say: Callable[[str], None],
+    ):
+        self._config, self._devices, self._say = config, devices, say
         self._processes = None if cluster is not None else _started(config, run_dir)
         self._cluster = cluster if self._processes is None else self._processes.cluster
         if self._processes is not None:
@@ -144,37 +144,6 @@ def _started(config: Config, run_dir: RunDir) -> LocalCluster | None:
     if settings.strategy in ("multi_worker", "averaging") and settings.workers > 1:
         return LocalCluster({WORKER: settings.workers}, command, run_dir.process_logs, chief_is_worker=True)
     return None
-
-
-def cluster_for(config: Config, cluster: Cluster | None) -> Cluster | None:
-    """The cluster, or None where it is this process alone. Raises ConfigError where the strategy can't use it."""
-    if cluster is None or sum(len(addresses) for addresses in cluster.jobs.values()) == 1:
-        return None
-    strategy = config.learner.strategy
-    named = f"{VARIABLE} names {', '.join(f'{len(each)} {job}' for job, each in cluster.jobs.items())}"
-    if config.ensemble.in_processes:
-        if {job: len(each) for job, each in cluster.jobs.items()} != {WORKER: config.ensemble.size}:
-            raise ConfigError(
-                f'ensemble.execution = "processes" needs a worker for each of ensemble.size = '
-                f"{config.ensemble.size}, and no other; {named}"
-            )
-    elif strategy in ("local", "mirrored"):
-        raise ConfigError(
-            f'learner.strategy = "{strategy}" trains in one process, and {named}: choose multi_worker, '
-            f"parameter_server or averaging, or unset {VARIABLE}"
-        )
-    elif strategy == "parameter_server":
-        missing = [job for job in (CHIEF, WORKER, PARAMETER_SERVER) if job not in cluster.jobs]
-        if missing:
-            raise ConfigError(
-                f'learner.strategy = "parameter_server" needs a chief, a worker and a ps; {named}: '
-                f"{' and '.join(missing)} is missing"
-            )
-    elif PARAMETER_SERVER in cluster.jobs:
-        raise ConfigError(f'learner.strategy = "{strategy}" has no use for a ps; {named}')
-    if config.replay.backend != "reverb":
-        raise ConfigError(f'replay.backend = "{config.replay.backend}" is out of the others\' reach; {named}')
-    return cluster
 
 
 @contextmanager

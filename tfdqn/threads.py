@@ -99,7 +99,9 @@ def running(workers: Sequence[Worker]) -> Iterator[None]:
         raise_first_error(workers)
     stuck = [worker.name for worker in workers if worker.is_alive()]
     if stuck:
-        raise StillAtWorkError(f"{', '.join(stuck)}: still at work {_JOIN_SECONDS:g} s after being told to stop")
+        raise StillAtWorkError(
+            f"{', '.join(stuck)}: still at work {_JOIN_SECONDS:g} s after being told to stop"
+        )
 
 
 def raise_first_error(workers: Sequence[Worker]) -> None:

@@ -1,20 +1,24 @@
-"""The devices of this process that learn, every GPU or logical parts of its CPU; and TensorFlow's threads."""
+"""The devices of this process that learn, every GPU or logical parts of its CPU, and TensorFlow's threads."""
+
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from tfdqn.config import Config, NatureCNN
 from tfdqn.errors import ConfigError
+from tfdqn.strategy_checks import learning_processes
 
 
 def learning_devices(config: Config) -> list[str]:
     """Names such as "GPU:0"; before anything else uses TensorFlow, which fixes its devices then.
 
-    Raises ConfigError where a process has used TensorFlow with fewer logical devices than are asked for.
+    Raises ConfigError where a process has used TensorFlow with fewer logical devices than are asked for, and where
+    the updates can't be divided among the devices that there are.
     """
     count = config.learner.logical_devices
     if not count:
         gpus = tf.config.list_physical_devices("GPU")
-        return [f"GPU:{i}" for i in range(len(gpus))] or ["CPU:0"]
+        return _checked(config, [f"GPU:{i}" for i in range(len(gpus))] or ["CPU:0"])
     (cpu,) = tf.config.list_physical_devices("CPU")
     try:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
@@ -25,7 +29,46 @@ def learning_devices(config: Config) -> list[str]:
                 f"learner.logical_devices = {count}: this process has used TensorFlow with {present} already; "
                 f"begin a new one"
             ) from None
-    return [f"CPU:{i}" for i in range(count)]
+    return _checked(config, [f"CPU:{i}" for i in range(count)])
+
+
+def replicas(config: Config, devices: Sequence[str]) -> list[Sequence[str]]:
+    """The devices of each network of this process: `learner.model_parallel` of them.
+
+    Raises ConfigError where there are too few, or some would be left over.
+    """
+    columns = config.learner.model_parallel
+    is_one = config.learner.strategy in ("local", "parameter_server")
+    count = 1 if is_one else len(devices) // columns
+    if len(devices) < columns or (not is_one and len(devices) % columns):
+        raise ConfigError(
+            f"learner.model_parallel = {columns} needs so many devices, or a multiple of them; there are "
+            f"{len(devices)}: {', '.join(devices)} (learner.logical_devices splits a CPU)"
+        )
+    return [devices[i * columns : (i + 1) * columns] for i in range(count)]
+
+
+def _checked(config: Config, devices: list[str]) -> list[str]:
+    """`devices`. Raises ConfigError where they can't do what the configuration asks of them."""
+    learner, processes = config.learner, learning_processes(config)
+    if learner.all_reduce == "nccl" and not tf.config.list_physical_devices("GPU"):
+        raise ConfigError('learner.all_reduce = "nccl" needs GPUs, and this machine shows none')
+    here = len(replicas(config, devices))
+    if learner.strategy == "averaging" and processes * here == 1:
+        raise ConfigError(
+            'learner.strategy = "averaging" needs two units at least, and this is one process with one device: '
+            "set learner.workers or learner.logical_devices above 1"
+        )
+    if learner.batch_size % (processes * here):
+        by = (
+            f"learner.workers = {processes} with {here} replicas each"
+            if processes > 1
+            else f"{here} replicas"
+        )
+        raise ConfigError(
+            f"learner.batch_size = {learner.batch_size} can't be divided evenly among {by}, on {', '.join(devices)}"
+        )
+    return devices
 
 
 def use_threads(config: Config) -> None:

@@ -9,9 +9,9 @@ import tensorflow as tf
 from tfdqn.agents import make_agent, make_unit
 from tfdqn.cluster import PARAMETER_SERVER, WORKER, Cluster
 from tfdqn.config import Config
-from tfdqn.errors import ConfigError
 from tfdqn.learning.asynchronous import AsynchronousUpdates
 from tfdqn.learning.averaging import AveragingUpdates
+from tfdqn.learning.devices import replicas
 from tfdqn.learning.mesh import MeshUpdates
 from tfdqn.learning.synchronous import SynchronousUpdates, num_processes
 from tfdqn.learning.train_step import TrainStep
@@ -97,8 +97,6 @@ def make_updates(
       devices: of this process.
       sampler: number of transitions, and a device to fetch them to → a function to call in this process's graph.
       make_dataset: number of transitions → a dataset of such samples, made on an asynchronous worker.
-
-    Raises ConfigError where the batch can't be divided evenly.
     """
     settings = config.learner
 
@@ -108,7 +106,7 @@ def make_updates(
     if config.ensemble.in_processes:
         assert cluster is not None and strategy is not None
         unit = TrainStep(make_unit(config, task_spec, cluster.index), config)
-        updates = SynchronousUpdates(unit, [sampler(_share(config, 1, 1))], config)
+        updates = SynchronousUpdates(unit, [sampler(_share(config, 1))], config)
         return UnitUpdates(updates, cluster.index, strategy)
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         assert cluster is not None
@@ -116,33 +114,25 @@ def make_updates(
         workers = len(cluster.addresses(WORKER))
         return AsynchronousUpdates(config, task_spec, strategy, lambda: make_dataset(size), workers)
     if settings.strategy == "averaging":
-        if num_processes(strategy) * len(devices) == 1:
-            raise ConfigError(
-                'learner.strategy = "averaging" needs two units at least, and this is one process with one device: '
-                "set learner.workers or learner.logical_devices above 1"
-            )
-        local = sampler(_share(config, num_processes(strategy), len(devices)))
+        local = sampler(_share(config, num_processes(strategy)))
         return AveragingUpdates(train_step, devices, local, config, strategy)
     if settings.model_parallel > 1:
-        rows = _rows(config, devices)
-        return MeshUpdates(train_step, rows, sampler(_share(config, 1, len(rows))), config)
+        whole = sampler(_share(config, 1))
+        return MeshUpdates(train_step, replicas(config, devices), whole, config)
     ahead = settings.prefetch_to_device
     if strategy is None:
-        whole = sampler(_share(config, 1, 1), devices[0] if ahead else None)
+        whole = sampler(_share(config, 1), devices[0] if ahead else None)
         return SynchronousUpdates(train_step(), [whole], config)
-    replicas = len(strategy.extended.worker_devices)
     with strategy.scope():
         mirrored = train_step()
-    share = _share(config, num_processes(strategy), replicas)
-    parts = [sampler(share // replicas, device) for device in devices] if ahead else [sampler(share)]
+    share = _share(config, num_processes(strategy))
+    parts = [sampler(share // len(devices), device) for device in devices] if ahead else [sampler(share)]
     return SynchronousUpdates(mirrored, parts, config, strategy)
 
 
 def _cross_device_ops(config: Config) -> tf.distribute.CrossDeviceOps | None:
-    """How a host's replicas sum gradients; None: as TensorFlow thinks best. Raises ConfigError."""
+    """How a host's replicas sum gradients; None: as TensorFlow thinks best."""
     name = config.learner.all_reduce
-    if name == "nccl" and not tf.config.list_physical_devices("GPU"):
-        raise ConfigError('learner.all_reduce = "nccl" needs GPUs, and this machine shows none')
     makers: dict[str, Callable[[], tf.distribute.CrossDeviceOps]] = {
         "nccl": tf.distribute.NcclAllReduce,
         "hierarchical_copy": tf.distribute.HierarchicalCopyAllReduce,
@@ -151,25 +141,9 @@ def _cross_device_ops(config: Config) -> tf.distribute.CrossDeviceOps | None:
     return makers[name]() if name in makers else None
 
 
-def _rows(config: Config, devices: Sequence[str]) -> list[Sequence[str]]:
-    """The devices in rows of `learner.model_parallel`: one row, or with mirrored as many as there are."""
-    columns = config.learner.model_parallel
-    count = 1 if config.learner.strategy == "local" else len(devices) // columns
-    if len(devices) < columns or (count > 1 and len(devices) % columns):
-        raise ConfigError(
-            f"learner.model_parallel = {columns} needs so many devices, or a multiple of them; there are "
-            f"{len(devices)}: {', '.join(devices)} (learner.logical_devices splits a CPU)"
-        )
-    return [devices[i * columns : (i + 1) * columns] for i in range(count)]
-
-
-def _share(config: Config, processes: int, devices: int) -> int:
+def _share(config: Config, processes: int) -> int:
     """Transitions that one process samples for one call."""
-    batch_size, parts = config.learner.batch_size, processes * devices
-    if batch_size % parts:
-        by = f"{processes} processes with {devices} devices" if processes > 1 else f"{devices} devices"
-        raise ConfigError(f"learner.batch_size = {batch_size} can't be divided evenly by {by}")
-    return config.learner.updates_per_call * batch_size // processes
+    return config.learner.updates_per_call * config.learner.batch_size // processes
 
 
 def _resolver(cluster: Cluster) -> tf.distribute.cluster_resolver.ClusterResolver:

@@ -14,15 +14,15 @@ from tfdqn.beat_files import beat_file, write_sign
 from tfdqn.control import Control
 from tfdqn.errors import RESTART_STATUS, ClusterError, PeerLostError
 from tfdqn.job_session import JobSession
-from tfdqn.learning.devices import use_threads
+from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.membership import FINISHING
 from tfdqn.messages import Inspection
 from tfdqn.native_log import native_output_to
 from tfdqn.replay.remote_replay import RemoteReplay
+from tfdqn.results import write_results
 from tfdqn.roles.job import Job
 from tfdqn.run_dir import RunDir, full_disk_is_one_line
-from tfdqn.results import earlier_summary, write_results
-from tfdqn.summary import Summary
+from tfdqn.summary import Summary, read_summary
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import check_task, make_task
 from tfdqn.team import Team
@@ -76,13 +76,14 @@ def _train(
     config = job.config
     watchdog.state = "building"
     with _losses_are_restarts():
-        team = Team(config, run_dir, job.topology.sub_cluster(config, job.member), job.say)
+        cluster = job.topology.sub_cluster(config, job.member)
+        team = Team(config, run_dir, cluster, learning_devices(config), job.say)
         session = JobSession(config, run_dir, control, team, replay, board, job.say)
     show = _Lines(job.say, watchdog)
     watch = RunWatch(session, tensorboard(config, run_dir), show, job.interrupted, profile=False)
     control.inspection = lambda: _inspection(session, watch, watchdog)
     with closing(watch):
-        earlier = earlier_summary(run_dir)
+        earlier = read_summary(run_dir.summary_file)
         if earlier is not None and session.reason_to_stop() is not None:
             job.say(f"{run_dir.path} has finished already: {earlier.reason}")
         else:
