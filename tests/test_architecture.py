@@ -16,6 +16,7 @@ LAYERS = {
     0: [
         "_quiet",
         "errors",
+        "platform_check",
         "config_types",
         "config_method",
         "config",
@@ -31,7 +32,18 @@ LAYERS = {
         "topology",
         "beat_files",
     ],
-    1: ["tasks", "networks", "agents", "exploration", "randomness", "threads", "native_log", "scores", "rpc"],
+    1: [
+        "tasks",
+        "networks",
+        "agents",
+        "exploration",
+        "randomness",
+        "threads",
+        "native_log",
+        "scores",
+        "rpc",
+        "summary",
+    ],
     2: [
         "replay",
         "replay_ratio",
@@ -47,7 +59,7 @@ LAYERS = {
     3: ["acting", "learning", "exporting"],
     4: ["roles"],
     5: ["local_cluster", "team", "session", "watch", "loops", "experiment", "evaluation_command", "report"],
-    6: ["__main__", "cli", "terminal", "__init__"],
+    6: ["__main__", "cli", "cli_arguments", "terminal", "__init__"],
 }
 # Inside a layer, only these imports are allowed.
 SIDEWAYS = {
@@ -57,6 +69,7 @@ SIDEWAYS = {
     "config_checks": {"config", "strategy_checks"},
     "config_reader": {"config", "config_checks", "errors"},
     "config_file": {"config", "config_reader", "errors"},
+    "platform_check": {"errors"},
     "cluster": {"errors"},
     "durable": {"errors"},
     "run_dir": {"config", "config_file", "durable", "errors", "task_spec"},
@@ -67,6 +80,7 @@ SIDEWAYS = {
     "topology": {"cluster", "config", "errors", "strategy_checks"},
     "beat_files": {"topology"},
     "scores": {"randomness"},
+    "summary": {"scores"},
     "membership": {"messages"},
     "roster": {"messages"},
     "control": {"membership", "messages", "roster", "variables"},
@@ -75,7 +89,7 @@ SIDEWAYS = {
     "loops": {"session"},
     "watch": {"session"},
     "experiment": {"loops", "report", "session", "team", "watch"},
-    "cli": {"__init__", "terminal"},
+    "cli": {"__init__", "cli_arguments", "terminal"},
     "__main__": {"cli"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}

@@ -3,42 +3,25 @@
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import tensorflow as tf
-from msgspec import Struct
 from threadpoolctl import threadpool_limits
 
 from tfdqn import config_file, exporting, loops, report
 from tfdqn.cluster import cluster_from
 from tfdqn.config import Config, NatureCNN
-from tfdqn.durable import write_atomically
 from tfdqn.errors import ConfigError
 from tfdqn.interruptions import Interrupted, interruptions
 from tfdqn.metrics import TensorBoard
 from tfdqn.native_log import native_output_to
 from tfdqn.run_dir import RunDir, full_disk_is_one_line
 from tfdqn.saved_policy import load_best
-from tfdqn.scores import EpisodeScores
 from tfdqn.session import Session
+from tfdqn.summary import Summary, read_summary, write_summary
 from tfdqn.tasks.registry import check_task
 from tfdqn.team import Team
 from tfdqn.watch import Progress, RunWatch
-
-
-class Summary(Struct, frozen=True, kw_only=True):
-    """What a run came to; `summary.json` once it has finished."""
-
-    status: Literal["finished", "interrupted", "already finished"]
-    reason: str  # why training ended
-    env_steps: int
-    train_steps: int
-    episodes: int
-    seconds: float  # of training, all sessions of the run together
-    best_return: float | None  # mean greedy return of the best evaluation
-    final: EpisodeScores | None = None  # the best policy on fresh episodes
-    paths: dict[str, str] = {}  # what the run left
 
 
 def train(
@@ -84,7 +67,7 @@ def train(
             team.losses_are_one_line(),
             closing(Session(config, run, team, tell, interrupted)) as session,
         ):
-            earlier = _earlier_summary(run)
+            earlier = read_summary(run.summary_file)
             if earlier is not None and _still_holds(earlier, session):
                 return msgspec.structs.replace(earlier, status="already finished")
             if session.resumed is not None:
@@ -144,7 +127,7 @@ def _finish(session: Session, summary: Summary, show: Callable[[Progress], None]
     if session.config.logging.tensorboard:
         paths["TensorBoard logs"] = str(run.logs)
     summary = msgspec.structs.replace(summary, final=final, paths=paths)
-    write_atomically(run.summary_file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
+    write_summary(run.summary_file, summary)
     return summary
 
 
@@ -157,15 +140,6 @@ def _still_holds(summary: Summary, session: Session) -> bool:
     episodes = session.config.evaluation.final_episodes
     asked_for = summary.final is not None and summary.final.episodes == episodes
     return stands_where_it_ended and asked_for and session.reason_to_stop() is not None
-
-
-def _earlier_summary(run: RunDir) -> Summary | None:
-    if not run.summary_file.exists():
-        return None
-    try:
-        return msgspec.json.decode(run.summary_file.read_bytes(), type=Summary)
-    except msgspec.MsgspecError:
-        return None  # written by another version: the run is finished anew
 
 
 def _tensorboard(config: Config, run: RunDir) -> TensorBoard | None:
