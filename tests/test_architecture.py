@@ -16,6 +16,7 @@ LAYERS = {
     0: [
         "_quiet",
         "errors",
+        "platform_check",
         "config_types",
         "config_method",
         "config",
@@ -60,7 +61,7 @@ LAYERS = {
     3: ["acting", "learning", "exporting"],
     4: ["local_cluster", "team", "session", "job_session", "watch", "loops", "report", "results"],
     5: ["roles", "experiment", "evaluation_command"],
-    6: ["__main__", "cli", "terminal", "__init__"],
+    6: ["__main__", "cli", "cli_arguments", "terminal", "__init__"],
 }
 # Inside a layer, only these imports are allowed.
 SIDEWAYS = {
@@ -70,6 +71,7 @@ SIDEWAYS = {
     "config_checks": {"config", "strategy_checks"},
     "config_reader": {"config", "config_checks", "errors"},
     "config_file": {"config", "config_reader", "errors"},
+    "platform_check": {"errors"},
     "cluster": {"errors"},
     "cluster_checks": {"cluster", "config", "errors"},
     "durable": {"errors"},
@@ -89,7 +91,7 @@ SIDEWAYS = {
     "job_session": {"team"},
     "loops": {"session"},
     "results": {"report"},
-    "cli": {"__init__", "terminal"},
+    "cli": {"__init__", "cli_arguments", "terminal"},
     "__main__": {"cli"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}

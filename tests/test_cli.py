@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tfdqn import cli
+from tfdqn import cli, platform_check
 from tfdqn.config_file import dump, from_mapping, load
 from tfdqn.errors import TaskError
 from tfdqn.tasks.registry import resolve_spec
@@ -276,7 +276,7 @@ def test_an_unsupported_machine_gets_one_sentence(
     setattr(stand_in, name, value() if callable(value) else value)
     if name == "machine":
         stand_in.machine = lambda: value
-    monkeypatch.setattr(cli, module, stand_in)
+    monkeypatch.setattr(platform_check, module, stand_in)
     assert cli.main(verb) == 2
     written = capsys.readouterr()
     assert len(written.err.splitlines()) == 1

@@ -13,10 +13,11 @@ import pytest
 
 from tests.processes import tfdqn
 from tests.runs import latest
-from tfdqn import cli, experiment
+from tfdqn import cli
 from tfdqn.cluster import cluster_from
 from tfdqn.config import Config
 from tfdqn.config_file import flat, from_mapping
+from tfdqn.summary import Summary
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "parallelism.md").read_text(encoding="utf-8")
@@ -52,9 +53,9 @@ def resolved(command: Command, monkeypatch: pytest.MonkeyPatch) -> Config:
     """The configuration that the command line would train with."""
     taken: list[Config] = []
 
-    def train(config: Config, *_: object, **__: object) -> experiment.Summary:
+    def train(config: Config, *_: object, **__: object) -> Summary:
         taken.append(config)
-        return experiment.Summary(
+        return Summary(
             status="finished",
             reason="",
             env_steps=1,

@@ -1,10 +1,10 @@
 """The command line: one function per verb, each a thin layer over the function that does the work.
 
-Nothing heavy is imported before a verb needs it: `tfdqn --help` knows no TensorFlow.
+Nothing heavy is imported before a verb needs it: `tfdqn --help` knows no TensorFlow. `cli_jobs.py` has the verbs for
+jobs of many processes.
 """
 
 import os
-import platform
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,9 +14,11 @@ from typing import Annotated
 
 import typer
 
+from tfdqn.cli_arguments import ConfigFile, Overrides, Run
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
-from tfdqn.errors import RESTART_STATUS, PeerLostError, PlatformError, UserError
+from tfdqn.errors import RESTART_STATUS, PeerLostError, UserError
+from tfdqn.platform_check import require_supported_platform
 from tfdqn.run_dir import is_full_disk
 from tfdqn.topology import Member, Role
 
@@ -37,16 +39,6 @@ class Which(StrEnum):
     latest = "latest"
 
 
-ConfigFile = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="a TOML file, such as configs/cartpole.toml")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...", help="keys to change, such as agent.n_step=3", show_default=False
-    ),
-]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run's directory")]
 Checkpoint = Annotated[Which, typer.Option("--checkpoint", help="which of the run's policies")]
 
 
@@ -223,15 +215,6 @@ def version() -> None:
     from tfdqn import __version__
 
     typer.echo(__version__)
-
-
-def require_supported_platform() -> None:
-    """Raises PlatformError, in one sentence, where TensorFlow 2.15 or Reverb can't be installed."""
-    here = f"{platform.system()} {platform.machine()} with Python {platform.python_version()}"
-    if sys.platform != "linux" or platform.machine() != "x86_64" or sys.version_info[:2] != (3, 11):
-        raise PlatformError(
-            f"this needs Linux on x86-64 and Python 3.11, which Reverb is built for, not {here}"
-        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -73,7 +73,9 @@ class Session:
         shutil.rmtree(run_dir.scratch, ignore_errors=True)
         run_dir.scratch.mkdir()
         self.replay = self._closed_at_the_end(make_replay(config, self.task_spec, run_dir.scratch))
-        if saved is not None:
+        # Where replay servers hold what the run had gathered, there is nothing to restore.
+        self._is_filled_anew = saved is not None and not any(saved.replay.iterdir())
+        if saved is not None and not self._is_filled_anew:
             self.replay.restore(saved.replay)  # a writer or a sampler would hold on to the empty table
 
         board = WeightsBoard()
@@ -101,8 +103,12 @@ class Session:
         self.learner = Learner(self._updates, VariablePublisher(board))
         self.learner.publish()
         self.actors.refresh_weights()
+        owed_from = self.replay.min_size
+        if self._is_filled_anew:
+            learned = self.learner.train_steps * config.learner.env_steps_per_update
+            owed_from += counters.transitions - int(learned)
         self.ratio = ReplayRatio(
-            self.replay.min_size,
+            owed_from,
             config.learner.env_steps_per_update,
             config.learner.updates_per_call,
             config.stop.env_steps,
@@ -200,21 +206,25 @@ class Session:
     def _resume(self, saved: Generation) -> Counters:
         """Puts a checkpoint back, all but the replay's table; the episodes under way where the task can."""
         self._updates.load_state(saved.arrays("learner"))
-        self.replay.load_state(saved.arrays("replay"))
         counters = saved.counters
         self.evaluator.load_best(self.run_dir.best_weights)
         self.evaluator.evaluations_without_best = counters.evaluations_without_best
         self.actors.reset(derived_seed(self.config.seed, "task", counters.env_steps))
         acting = saved.arrays("actor")
-        exact = self.actors.load_state(acting, saved.arrays("writer"))
         before, now = saved_actors(acting), len(self.actors)
-        fresh = "fresh episodes are started" + (
-            f": acting.actors was {before}, is {now}" if before != now else ""
-        )
+        if not before:
+            self.actors.go_on_from(counters.env_steps, counters.episodes)
+            how = "its actors and its replay were processes of their own: both start afresh"
+        elif self.actors.load_state(acting, saved.arrays("writer")):
+            how = "the episodes under way go on"
+        else:
+            changed = f": acting.actors was {before}, is {now}" if before != now else ""
+            how = f"fresh episodes are started{changed}"
+        if not self._is_filled_anew:
+            self.replay.load_state(saved.arrays("replay"))
         self.resumed = (
             f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates, "
-            f"{self.replay.size():,} transitions in replay; "
-            + ("the episodes under way go on" if exact else fresh)
+            f"{self.replay.size():,} transitions in replay; {how}"
         )
         return counters
 

@@ -16,7 +16,7 @@ from rich.text import Text
 # Types alone: what this file shows is imported by whoever makes it.
 if TYPE_CHECKING:
     from tfdqn.evaluation_command import EvaluationReport
-    from tfdqn.experiment import Summary
+    from tfdqn.summary import Summary
     from tfdqn.tasks.registry import TaskEntry
     from tfdqn.watch import Progress
 

@@ -114,6 +114,10 @@ class Actors:
             self._turn = int(arrays["turn"])
         return True
 
+    def go_on_from(self, env_steps: int, episodes: int) -> None:
+        """Counts on from what actors in other processes have done."""
+        self._actors[0].env_steps, self._actors[0].statistics.episodes = env_steps, episodes
+
     def _take_over(self, states: Sequence[Arrays]) -> None:
         for i, state in enumerate(states):
             if i < len(self):
