@@ -13,7 +13,7 @@ import pytest
 
 from tfdqn import cli, platform_check
 from tfdqn.config_file import dump, from_mapping, load
-from tfdqn.errors import TaskError
+from tfdqn.errors import ClusterError, TaskError
 from tfdqn.tasks.registry import resolve_spec
 
 HEAVY = ("tensorflow", "keras", "tf_agents", "reverb", "gymnasium", "gym", "matplotlib", "rich")
@@ -112,6 +112,16 @@ def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(
     assert cli.main(["train", "small.toml"]) == 2
     written = capsys.readouterr()
     assert written.err == "tfdqn: CartPol-v1: unknown task; did you mean CartPole-v1?\n"
+
+
+def test_a_lost_process_is_one_line_and_how_to_resume(
+    behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind("experiment", "train", ClusterError("worker 1 was killed by signal 9"))
+    assert cli.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 2
+    written = capsys.readouterr()
+    assert written.err == "tfdqn: worker 1 was killed by signal 9\n"
+    assert written.out == "To resume: tfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'\n"
 
 
 def test_a_bug_is_not_hidden(behind: Callable[..., Recorder], config_file: Path) -> None:

@@ -64,6 +64,7 @@ def test_a_process_that_is_killed_ends_the_run_in_one_line(
         os.kill(process_id(process, victim), signal.SIGKILL)
         assert ends_with_all_its_relatives(process) == 2
         assert process.err.splitlines()[-1].startswith(f"tfdqn: {name} was killed by signal 9")
+        assert process.resumption() == ["train", "tiny.toml", "--run-dir", "run"]
         assert "Traceback" not in process.err
 
 
@@ -123,6 +124,26 @@ def test_a_cluster_of_tf_config_trains_and_ends(tmp_path: Path, strategy: str, t
     chief = next(iter(cluster))
     assert counters(tmp_path / f"run-{chief}-0").train_steps > 0
     assert [path.name for path in tmp_path.glob("run-*")] == [f"run-{chief}-0"]
+
+
+@pytest.mark.parametrize("strategy", ["parameter_server", "multi_worker"])
+def test_while_the_others_are_awaited_ctrl_c_ends_it_at_once_as_was_said(
+    tmp_path: Path, strategy: str
+) -> None:
+    write_config(tmp_path, f"learner.strategy={strategy}")
+    chief, worker, server = (f"127.0.0.1:{port}" for port in free_ports(3))
+    cluster = {"chief": [chief], "worker": [worker]}
+    if strategy == "parameter_server":
+        cluster["ps"] = [server]
+    config = json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}})
+    with tfdqn(tmp_path, "train", "tiny.toml", environment={"TF_CONFIG": config}) as process:
+        process.until(lambda: f"waiting for worker 0 at {worker}" in process.out, "waiting")
+        process.until(
+            lambda: "until all have met, Ctrl-C ends this at once" in process.out, "a word of Ctrl-C"
+        )
+        process.send(signal.SIGINT)
+        assert process.ended_within(5)
+        assert (process.ended(), process.err) == (-signal.SIGINT, "")
 
 
 def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import typer
 from tfdqn.cli_arguments import ConfigFile, Overrides, Run
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
-from tfdqn.errors import RESTART_STATUS, PeerLostError, UserError
+from tfdqn.errors import RESTART_STATUS, ClusterError, PeerLostError, UserError
 from tfdqn.platform_check import require_supported_platform
 from tfdqn.run_dir import is_full_disk
 from tfdqn.topology import Member, Role
@@ -66,22 +66,26 @@ def train(
         _take_part(resolved, cluster)
         return
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
+    again = shlex.join(["tfdqn", "train", str(config), *(overrides or ()), "--run-dir", str(path)])
     with interruptions(_end_at_once) as interrupted, terminal.TrainingProgress() as progress:
         # Its import is most of the start: the bar is there before it, and a signal waits for it.
         from tfdqn import experiment
 
-        summary = experiment.train(
-            resolved,
-            path,
-            on_progress=progress.show,
-            say=progress.say,
-            profile=profile,
-            interrupted=interrupted,
-        )
+        try:
+            summary = experiment.train(
+                resolved,
+                path,
+                on_progress=progress.show,
+                say=progress.say,
+                profile=profile,
+                interrupted=interrupted,
+            )
+        except ClusterError as error:
+            error.add_note(f"To resume: {again}")
+            raise
     terminal.print_summary(summary)
     if summary.status == "interrupted":
-        command = ["tfdqn", "train", str(config), *(overrides or ()), "--run-dir", str(path)]
-        typer.echo(f"Saved. To resume: {shlex.join(command)}")
+        typer.echo(f"Saved. To resume: {again}")
 
 
 def _take_part(config: Config, cluster: Cluster) -> None:
@@ -223,7 +227,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return app(args=arguments, prog_name="tfdqn", standalone_mode=False) or 0
     except UserError as error:
-        return _fail(str(error))
+        status = _fail(str(error))
+        for note in getattr(error, "__notes__", ()):
+            typer.echo(note)
+        return status
     except PeerLostError as error:
         _fail(str(error))
         return RESTART_STATUS

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -60,11 +60,9 @@ class Team:
         elif self._cluster is not None:
             say(f"waiting for {_others(self._cluster)}")
         if self._cluster is not None:
-            tf.get_logger().setLevel(
-                "CRITICAL"
-            )  # of a lost process it says in fifty lines what we say in one
-        # TensorFlow waits for the others below Python, which hears no signal then.
-        with _ended_at_once_by_signals():
+            # Of a lost process it says in fifty lines what we say in one.
+            tf.get_logger().setLevel("CRITICAL")
+        with nullcontext() if self._cluster is None else _ended_at_once_by_signals(say):
             self._strategy = make_strategy(config, self._cluster, self._devices)
 
     def updates(self, task_spec: TaskSpec, replay: Replay) -> Updates:
@@ -147,13 +145,18 @@ def _started(config: Config, run_dir: RunDir) -> LocalCluster | None:
 
 
 @contextmanager
-def _ended_at_once_by_signals() -> Iterator[None]:
-    """While the block runs, SIGINT and SIGTERM end the process, as where nothing had been asked of them."""
+def _ended_at_once_by_signals(say: Callable[[str], None]) -> Iterator[None]:
+    """While the block runs, SIGINT and SIGTERM end the process, as where nothing had been asked of them.
+
+    TensorFlow waits for the other processes below Python, and lets no thread of it run: nothing could answer a signal
+    when it comes, so what it does is said before.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # another thread can't set them, and the main one hears them
         return
     before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        say("until all have met, Ctrl-C ends this at once: nothing is learned yet, and what was saved stands")
         yield
     finally:
         for number, handler in before.items():
