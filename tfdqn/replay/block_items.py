@@ -32,6 +32,7 @@ class BlockItems:
     """
 
     fills_servers_evenly = True
+    copies = 1.0
 
     def __init__(self, config: Config, task_spec: TaskSpec):
         self.transitions_per_item = config.replay.block_size

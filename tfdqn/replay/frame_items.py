@@ -40,6 +40,7 @@ class FrameItems:
     """
 
     fills_servers_evenly = False
+    copies = 1.0
     transitions_per_item = 1
 
     def __init__(self, config: Config, task_spec: TaskSpec):

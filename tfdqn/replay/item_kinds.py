@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import reverb
@@ -25,6 +25,7 @@ class ItemKind(Protocol):
     signature: dict[str, tf.TensorSpec]
     transitions_per_item: int
     fills_servers_evenly: bool  # to one item, whoever writes
+    copies: float  # servers that a transition goes to, on average
 
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> Writer:
         """Writes items to the servers of `clients`, in equal parts. Several writers may write at a time."""
@@ -56,6 +57,27 @@ def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
 def num_servers(config: Config) -> int:
     """How many servers share the transitions: `replay.shards`, or one for each unit that learns by itself."""
     return config.ensemble.size if config.ensemble.in_processes else config.replay.shards
+
+
+class TableSizes(NamedTuple):
+    """How the transitions are divided among the servers; of each table, in items."""
+
+    servers: int
+    max_items: int
+    min_items: int
+
+
+def table_sizes(config: Config, kind: ItemKind) -> TableSizes:
+    """`replay.capacity` and `replay.min_size`, divided: the one rounded down on every server, the other up, if it fits.
+
+    Raises ConfigError where a server would have no room for an item.
+    """
+    servers, size = num_servers(config), kind.transitions_per_item
+    max_items = config.replay.capacity // (servers * size)
+    if not max_items:
+        least = f"one block of {size}" + (f" for each of {servers} shards" if servers > 1 else "")
+        raise ConfigError(f"replay.capacity {config.replay.capacity} is less than {least}")
+    return TableSizes(servers, max_items, min(-(-config.replay.min_size // (servers * size)), max_items))
 
 
 def items_in(kind: ItemKind, num_transitions: int) -> int:

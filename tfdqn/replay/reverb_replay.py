@@ -11,7 +11,7 @@ import numpy as np
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.replay.dataset import sampler
-from tfdqn.replay.item_kinds import make_item_kind, num_servers
+from tfdqn.replay.item_kinds import make_item_kind, table_sizes
 from tfdqn.replay.items import Sample, Writer
 from tfdqn.replay.server import ReplayServer
 from tfdqn.replay.tables import transitions_table
@@ -31,12 +31,8 @@ class ReverbReplay:
 
     def __init__(self, config: Config, task_spec: TaskSpec, workspace: Path | None = None):
         self._kind = make_item_kind(config, task_spec)
-        shards, size = num_servers(config), self._kind.transitions_per_item
-        max_items = config.replay.capacity // (shards * size)
-        if not max_items:
-            least = f"one block of {size}" + (f" for each of {shards} shards" if shards > 1 else "")
-            raise ConfigError(f"replay.capacity {config.replay.capacity} is less than {least}")
-        min_items = min(-(-config.replay.min_size // (shards * size)), max_items)
+        shards, max_items, min_items = table_sizes(config, self._kind)
+        size = self._kind.transitions_per_item
         self.capacity = shards * max_items * size
         self.min_size = shards * min_items * size
         # Where servers fill unequally, the last one would keep samples back beyond `min_size`, and whoever acts

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.agents.ensemble_data import unit_weights
-from tfdqn.config import Config
+from tfdqn.config import Config, Ensemble
 from tfdqn.replay.block_items import BlockItems
 from tfdqn.replay.blocks import BlockPacker
 from tfdqn.task_spec import TaskSpec
@@ -26,6 +26,7 @@ class RoutedItems(BlockItems):
     def __init__(self, config: Config, task_spec: TaskSpec):
         super().__init__(config, task_spec)
         self._unit_weights = unit_weights(config, task_spec)
+        self.copies = _units_of_a_transition(config.ensemble)
         self._has_masks = task_spec.action_masks
         self._packers = [
             BlockPacker(self.transitions_per_item, self._codec.row_bytes, partial(self._append, unit))
@@ -59,3 +60,13 @@ class RoutedItems(BlockItems):
         states = [transition.time_step.observation, transition.next_time_step.observation]
         state_tm1, state_t = (state[0] if self._has_masks else state for state in states)
         return self._unit_weights(transition, state_tm1, state_t) > 0
+
+
+def _units_of_a_transition(ensemble: Ensemble) -> float:
+    """On average."""
+    match ensemble.data:
+        case "all":
+            return float(ensemble.size)
+        case "bootstrap":
+            return ensemble.size * ensemble.mask_probability
+    return 1.0
