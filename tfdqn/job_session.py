@@ -6,6 +6,7 @@ samples ← replay servers; updates → learner → weights board → whoever as
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import fmean
 
 from tfdqn.checkpoints import Checkpoints, Counters
@@ -189,11 +190,9 @@ class JobSession:
             seconds=seconds,
             evaluations_without_best=self.evaluator.evaluations_without_best,
         )
+        # What actors and replay servers hold is theirs to keep.
         arrays = {"learner": self.learner.state(), "actor": {}, "writer": {}, "replay": {}}
-        try:
-            self._checkpoints.save(counters, arrays, self.replay.save)
-        except CheckpointError as error:
-            self._say(f"warning: {error}")
+        self._checkpoints.save(counters, arrays, self._save_replay)
 
     def check(self) -> None:
         """Others are watched by a thread of its own."""
@@ -216,6 +215,13 @@ class JobSession:
     def close(self) -> None:
         """Lets go of whoever learns with this process."""
         self._updates.close()
+
+    def _save_replay(self, _: Path) -> None:
+        """Has the servers write their own; one that can't keeps its last, and the learner's is written all the same."""
+        try:
+            self.replay.save()
+        except CheckpointError as error:
+            self._say(f"warning: {error}")
 
     def _count(self, made: int) -> None:
         self.ratio.learned(made)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import tensorflow as tf
@@ -25,12 +26,22 @@ from tfdqn.learning.mesh import MeshUpdates
 from tfdqn.learning.strategies import Sampler, Sampling, dismiss, make_strategy, make_updates
 from tfdqn.learning.updates import Updates
 from tfdqn.local_cluster import LocalCluster
-from tfdqn.replay import Replay
 from tfdqn.replay.remote import remote_sampler, sample_dataset
 from tfdqn.run_dir import RunDir
 from tfdqn.task_spec import TaskSpec
 
 _SECONDS_TO_BE_SEEN_DEAD = 0.5  # a connection breaks before the system has told of the process's end
+
+
+class Sampled(Protocol):
+    """Replay as whoever learns sees it, in this process or in others."""
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where other processes can sample it, "host:port" each."""
+
+    def sampler(self, num_transitions: int) -> Sampler:
+        """A function to call inside a `tf.function`; it gives `num_transitions` at a time."""
 
 
 class Team:
@@ -65,7 +76,7 @@ class Team:
         with nullcontext() if self._cluster is None else _ended_at_once_by_signals(say):
             self._strategy = make_strategy(config, self._cluster, self._devices)
 
-    def updates(self, task_spec: TaskSpec, replay: Replay) -> Updates:
+    def updates(self, task_spec: TaskSpec, replay: Sampled) -> Updates:
         """The chief's part in the updates, which the others follow."""
         host = None if self._cluster is None else self._cluster.chief_host
         addresses = [_seen_from_others(each, host) for each in replay.addresses]
@@ -86,7 +97,7 @@ class Team:
             self._say(f"weights, target and optimiser are on {', '.join(held)}")
         return updates if broadcast is None else Led(updates, broadcast)
 
-    def _sampler(self, task_spec: TaskSpec, replay: Replay) -> Sampling:
+    def _sampler(self, task_spec: TaskSpec, replay: Sampled) -> Sampling:
         """Of what this process learns from."""
         is_unit = self._config.ensemble.in_processes
         own = replay.addresses[:1] if is_unit else replay.addresses

@@ -33,8 +33,13 @@ class RemoteReplay:
         self._kind = make_item_kind(config, task_spec)
         self._pace = Pace(config, self._kind)
         self.capacity, self.min_size = self._pace.capacity, self._pace.min_size
-        self.addresses = list(addresses)
+        self._addresses = list(addresses)
         self._shards = Shards(addresses)
+
+    @property
+    def addresses(self) -> list[str]:
+        """ "host:port" of every server."""
+        return self._addresses
 
     def poll(self) -> bool:
         """Asks every server how it stands; False where one does not answer within seconds."""
@@ -67,7 +72,7 @@ class RemoteReplay:
 
         Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
         """
-        return sampler(self.addresses, self._kind, num_transitions)
+        return sampler(self._addresses, self._kind, num_transitions)
 
     def save(self, directory: Path | None = None) -> None:
         """Has every server write its own checkpoint, all at once; returns when they have.
