@@ -1,0 +1,54 @@
+"""Units in processes: whichever process it is, a unit samples the server of its own and no other."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.agents.batches import vector_spec
+from tests.runs import tiny
+from tfdqn import team
+from tfdqn.cluster import Cluster
+from tfdqn.config import Config
+from tfdqn.roles import follower
+
+SPEC = vector_spec()
+SERVERS = ["a:1", "a:2", "a:3"]
+UNITS = tiny("ensemble.size=3", "ensemble.execution=processes")
+TOGETHER = tiny("learner.strategy=averaging", "learner.averaging_period_train_steps=5", "learner.workers=4")
+
+
+def remember(servers: list[str], *_: object) -> list[str]:
+    """Stands in for what samples these servers."""
+    return servers
+
+
+@pytest.mark.parametrize("index", [1, 2])
+@pytest.mark.parametrize("config", [UNITS, TOGETHER], ids=["units", "one learner"])
+def test_a_follower_samples_what_is_its_own(
+    monkeypatch: pytest.MonkeyPatch, config: Config, index: int
+) -> None:
+    welcome = msgspec.json.encode(follower.Welcome(SPEC, SERVERS))
+    sampled: list[Any] = []
+
+    def make_updates(*_: object, sampler: Any, make_dataset: object) -> None:
+        sampled.append(sampler(60))
+
+    monkeypatch.setattr(follower, "make_strategy", lambda *_: "a strategy")
+    monkeypatch.setattr(follower, "Broadcast", lambda strategy: SimpleNamespace(content=lambda: welcome))
+    monkeypatch.setattr(follower, "make_updates", make_updates)
+    monkeypatch.setattr(follower, "follow", lambda *_: None)
+    monkeypatch.setattr(follower, "remote_sampler", remember)
+    follower.run(config, Cluster(jobs={"worker": ("b:1", "b:2", "b:3")}, job="worker", index=index))
+    assert sampled == [[SERVERS[index]] if config is UNITS else SERVERS]
+
+
+def test_the_chief_samples_what_is_the_first_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team, "remote_sampler", remember)
+    replay = SimpleNamespace(addresses=SERVERS, sampler=lambda size: "all of them")
+    chosen = [
+        team.Team._sampler(SimpleNamespace(_config=config), SPEC, replay)(60)  # type: ignore[arg-type]
+        for config in (UNITS, TOGETHER)
+    ]
+    assert chosen == [["a:1"], "all of them"]
