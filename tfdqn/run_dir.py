@@ -70,6 +70,7 @@ class RunDir:
         self.native_log = self.path / "native.log"  # what C++ libraries print
         self.process_logs = self.path / "processes"  # what the run's other processes print
         self.videos = self.path / "videos"
+        self.replay = self.path / "replay"  # what replay servers keep, a folder each
 
     @contextmanager
     def claim(self, config: Config) -> Iterator[None]:
@@ -135,8 +136,9 @@ class RunDir:
             return
         if not self.path.is_dir():
             raise RunDirError(f"{self.path} is not a directory: choose another --run-dir")
-        # A run that was killed at its very start has left these.
+        # A run that was killed at its very start has left these, or a job's other processes have made them.
         ours = {self.lock_file.name, partial_path(self.config_file).name}
+        ours |= {self.process_logs.name, self.replay.name}
         try:
             others = sorted(each.name for each in self.path.iterdir() if each.name not in ours)
         except OSError as error:

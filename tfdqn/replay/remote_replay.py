@@ -5,11 +5,8 @@ What learns is told the servers' addresses; what acts writes to them by `remote_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-
-import numpy as np
 
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError
@@ -74,10 +71,10 @@ class RemoteReplay:
         """
         return sampler(self._addresses, self._kind, num_transitions)
 
-    def save(self, directory: Path | None = None) -> None:
+    def save(self) -> None:
         """Has every server write its own checkpoint, all at once; returns when they have.
 
-        Nothing is written to `directory`. Raises CheckpointError where one does not do it, or not in time; it then
+        Raises CheckpointError where one does not do it, or not in time; it then
         goes on writing if it can.
         """
         outcomes: dict[Shard, str] = {}
@@ -92,19 +89,6 @@ class RemoteReplay:
         ]
         if problems:
             raise CheckpointError("; ".join(problems))
-
-    def restore(self, directory: Path | None = None) -> None:
-        """Nothing: servers restore their own checkpoints."""
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Nothing: what is in no item yet is with the actors."""
-        return {}
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Nothing to put back."""
-
-    def close(self) -> None:
-        """Nothing: the servers live on."""
 
 
 def _checkpoint(shard: Shard) -> str:

@@ -60,9 +60,8 @@ def run(job: Job) -> None:
             replay = _replay(job, task_spec)
             if replay is None:
                 return
-            with closing(replay):
-                watchdog.begin(replay)
-                _train(job, run_dir, control, replay, board, watchdog)
+            watchdog.begin(replay)
+            _train(job, run_dir, control, replay, board, watchdog)
 
 
 def _train(
