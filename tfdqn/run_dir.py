@@ -69,6 +69,7 @@ class RunDir:
         self.scratch = self.path / ".scratch"  # of the process that holds the claim; emptied when it begins
         self.native_log = self.path / "native.log"  # what C++ libraries print
         self.process_logs = self.path / "processes"  # what the run's other processes print
+        self.replay = self.path / "replay"  # a folder for each of a job's replay servers
         self.videos = self.path / "videos"
         self.replay = self.path / "replay"  # what replay servers keep, a folder each
 

@@ -14,6 +14,7 @@ from tfdqn.replay.dataset import sampler
 from tfdqn.replay.item_kinds import make_item_kind
 from tfdqn.replay.items import Sample
 from tfdqn.replay.pace import Pace
+from tfdqn.replay.server import first_line
 from tfdqn.replay.shards import Shard, Shards, run_at_once
 from tfdqn.task_spec import TaskSpec
 
@@ -98,5 +99,5 @@ def _checkpoint(shard: Shard) -> str:
     try:
         shard.client.checkpoint()
     except (RuntimeError, IndexError) as error:  # Reverb's word for a full disk is IndexError
-        return f"can't write its checkpoint: {(str(error) or type(error).__name__).splitlines()[0]}"
+        return f"can't write its checkpoint: {first_line(error)}"
     return ""

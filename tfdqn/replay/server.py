@@ -69,7 +69,7 @@ class ReplayServer:
                 _link(file, target / file.name)
             (target / _SIZES_FILE).write_bytes(msgspec.json.encode(_sizes(target)))
         except (OSError, RuntimeError, IndexError) as error:  # Reverb's word for a full disk is IndexError
-            raise CheckpointError(f"{target} can't be written: {_first_line(error)}") from error
+            raise CheckpointError(f"{target} can't be written: {first_line(error)}") from error
 
     def restore(self, directory: Path) -> None:
         """Serves what `save` wrote, on another port. Raises CheckpointError, or ConfigError on a mismatch."""
@@ -79,7 +79,7 @@ class ReplayServer:
         try:
             self._start(source)
         except (RuntimeError, ValueError) as error:
-            raise CheckpointError(f"{source} is damaged: {_first_line(error)}") from error
+            raise CheckpointError(f"{source} is damaged: {first_line(error)}") from error
         check_same_table(self._info(), self._make_table().info, source)
 
     def close(self) -> None:
@@ -105,16 +105,21 @@ class ReplayServer:
         self._num_items = 0
 
     def _stop(self) -> None:
-        stopping = threading.Thread(target=self._server.stop, daemon=True)
-        stopping.start()
-        stopping.join(_STOP_SECONDS)
+        stop(self._server)
+
+
+def stop(server: reverb.Server) -> None:
+    """Stops it, or leaves it to the end of the process where it doesn't within seconds."""
+    stopping = threading.Thread(target=server.stop, daemon=True)
+    stopping.start()
+    stopping.join(_STOP_SECONDS)
 
 
 def _check_complete(folder: Path) -> None:
     try:
         sizes = msgspec.json.decode((folder / _SIZES_FILE).read_bytes(), type=dict[str, int])
     except (OSError, msgspec.MsgspecError) as error:
-        raise CheckpointError(f"{folder} is missing or incomplete: {_first_line(error)}") from error
+        raise CheckpointError(f"{folder} is missing or incomplete: {first_line(error)}") from error
     present = _sizes(folder)
     damaged = [name for name, size in sizes.items() if present.get(name) != size]
     if damaged:
@@ -133,5 +138,6 @@ def _link(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What it says, cut."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

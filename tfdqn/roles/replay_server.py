@@ -1,0 +1,92 @@
+"""A replay server: keeps a part of the transitions for all others, and comes back with them when it was killed."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from tfdqn.errors import CheckpointError
+from tfdqn.membership import OVER, LearnerRestartedError, Membership
+from tfdqn.native_log import native_output_to
+from tfdqn.roles.job import Job
+from tfdqn.rpc import is_loopback
+from tfdqn.run_dir import RunDir
+from tfdqn.shard_dir import ShardDir
+
+if TYPE_CHECKING:
+    from tfdqn.replay.served import ServedShard
+
+_WATCH_SECONDS = 0.25
+
+
+def run(job: Job) -> None:
+    """Serves until the job is over, or the user says stop: then with a checkpoint.
+
+    It needs the learner only where it has never heard of the task. Raises UserError for what a user can mend.
+    """
+    folder = ShardDir(RunDir(job.run_dir).replay / str(job.member.index))
+    with closing(Membership(job.member, job.topology, job.config, job.say)) as membership:
+        for damage in folder.open(job.config):
+            job.say(f"warning: {job.member}: {damage}")
+        task_spec = folder.task_spec()
+        if task_spec is None:
+            welcome = membership.join(job.interrupted)
+            if welcome is None:
+                return
+            task_spec = welcome.task_spec
+            folder.keep(task_spec)
+        with native_output_to(folder.native_log):
+            from tfdqn.replay.served import (
+                ServedShard,
+            )  # it takes seconds, in which the process beats already
+
+            membership.is_doing("restoring")
+            address = job.topology.address(job.member)
+            with closing(ServedShard(job.config, task_spec, address, folder)) as shard:
+                _say_how_it_starts(job, address, shard)
+                _serve(job, membership, shard)
+
+
+def _serve(job: Job, membership: Membership, shard: ServedShard) -> None:
+    has_joined = is_over = False
+    try:
+        while not job.interrupted() and not is_over:
+            if not has_joined:
+                has_joined = membership.join(job.interrupted) is not None
+                continue
+            membership.is_doing(f"serving {shard.size():,} transitions")
+            try:
+                is_over = membership.phase() == OVER
+            except LearnerRestartedError:
+                has_joined = False
+            time.sleep(_WATCH_SECONDS)
+    finally:
+        if not is_over:
+            _save(job, membership, shard)
+
+
+def _save(job: Job, membership: Membership, shard: ServedShard) -> None:
+    membership.is_doing("writing its checkpoint")
+    try:
+        shard.checkpoint()
+        job.say(f"{job.member}: saved {shard.size():,} transitions")
+    except CheckpointError as error:
+        job.say(f"warning: {job.member}: {error}")
+
+
+def _say_how_it_starts(job: Job, address: str, shard: ServedShard) -> None:
+    if shard.damage:
+        job.say(f"warning: {job.member}: {shard.damage}")
+    size = shard.size()
+    job.say(
+        f"{job.member}: restored {size:,} transitions, serving them at {address}"
+        if size
+        else f"{job.member}: starts empty, serving at {address}"
+    )
+    if not is_loopback(address):
+        job.say(
+            f"warning: {job.member}: Reverb asks nobody who they are, and listens on every interface: whoever reaches "
+            f"port {address.rpartition(':')[2]} of this host can read and change what is learned from; leave it to "
+            "a private network or a firewall to keep others out"
+        )
