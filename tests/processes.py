@@ -18,6 +18,7 @@ from tfdqn.config_file import dump
 
 PROJECT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 90.0
+PROGRAM = "import sys; from tfdqn.cli import main; sys.exit(main())"
 _MARK = "TFDQN_TEST_PROCESS"
 # msgspec crashes where two threads make a decoder of one type at the same time.
 _MSGSPEC = threading.Lock()
@@ -30,14 +31,21 @@ class Tfdqn:
       folder: where it runs, and where its outputs are kept.
       arguments: after `tfdqn`.
       environment: variables to set, or with None to unset.
+      program: in Python, what is run.
     """
 
-    def __init__(self, folder: Path, *arguments: str, environment: Mapping[str, str | None] | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        environment: Mapping[str, str | None] | None = None,
+        program: str = PROGRAM,
+    ):
         self.mark = uuid.uuid4().hex
         given = {"PYTHONPATH": str(PROJECT), _MARK: self.mark, "TF_CPP_MIN_LOG_LEVEL": None}
         variables: dict[str, str | None] = {**os.environ, **given, **(environment or {})}
         self._out, self._err = folder / f"{self.mark}.out", folder / f"{self.mark}.err"
-        command = [sys.executable, "-c", "import sys; from tfdqn.cli import main; sys.exit(main())"]
+        command = [sys.executable, "-c", program]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
                 [*command, *arguments],
@@ -110,10 +118,13 @@ class Tfdqn:
 
 @contextmanager
 def tfdqn(
-    folder: Path, *arguments: str, environment: Mapping[str, str | None] | None = None
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str | None] | None = None,
+    program: str = PROGRAM,
 ) -> Iterator[Tfdqn]:
     """A process that has ended when the block has."""
-    process = Tfdqn(folder, *arguments, environment=environment)
+    process = Tfdqn(folder, *arguments, environment=environment, program=program)
     try:
         yield process
     finally:

@@ -15,12 +15,12 @@ from typing import Annotated
 import typer
 
 from tfdqn.cli_arguments import ConfigFile, Overrides, Run
+from tfdqn.cli_jobs import jobs
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS, ClusterError, PeerLostError, UserError
 from tfdqn.platform_check import require_supported_platform
 from tfdqn.run_dir import is_full_disk
-from tfdqn.topology import Member, Role
 
 app = typer.Typer(
     name="tfdqn",
@@ -30,6 +30,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+app.add_typer(jobs)
 
 
 class Which(StrEnum):
@@ -94,39 +97,6 @@ def _take_part(config: Config, cluster: Cluster) -> None:
 
     typer.echo(f"{cluster.name}: at the service of the chief at {cluster.chief_host}")
     roles.run(config, cluster)
-
-
-@app.command("run")
-def run_role(
-    role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"one of {', '.join(Role)}")],
-    config: ConfigFile,
-    overrides: Overrides = None,
-    cluster: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="where every process is; TF_CONFIG if not given")
-    ] = None,
-    task: Annotated[int, typer.Option(min=0, help="which of the role's processes this is")] = 0,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
-    ] = None,
-) -> None:
-    """Be one process of a job of many."""
-    require_supported_platform()
-    from tfdqn import config_file
-    from tfdqn.interruptions import interruptions
-    from tfdqn.topology import check_topology, read_topology, topology_of_environment
-
-    resolved = config_file.load(config, overrides or ())
-    topology = read_topology(cluster) if cluster is not None else topology_of_environment()[0]
-    member = Member(role, task)
-    topology.require(member)
-    check_topology(resolved, topology)
-    path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
-    with interruptions(_end_at_once) as interrupted:
-        from tfdqn import roles
-        from tfdqn.roles.job import Job
-
-        roles.play(Job(resolved, topology, member, path, typer.echo, interrupted))
 
 
 @app.command("config")

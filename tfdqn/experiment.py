@@ -15,6 +15,7 @@ from tfdqn.errors import ConfigError
 from tfdqn.interruptions import Interrupted, interruptions
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.native_log import native_output_to
+from tfdqn.progress import Progress
 from tfdqn.results import write_results
 from tfdqn.run_dir import RunDir, full_disk_is_one_line
 from tfdqn.saved_policy import load_best
@@ -22,7 +23,7 @@ from tfdqn.session import Session
 from tfdqn.summary import Summary, read_summary
 from tfdqn.tasks.registry import check_task
 from tfdqn.team import Team
-from tfdqn.watch import Progress, RunWatch, tensorboard
+from tfdqn.watch import RunWatch, tensorboard
 
 
 def train(

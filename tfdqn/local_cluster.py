@@ -3,22 +3,17 @@
 Each is the same command with another `TF_CONFIG`, as it would be on another host.
 """
 
-import ctypes
-import os
-import signal
-import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 from tfdqn.cluster import CHIEF, VARIABLE, WORKER, Cluster
 from tfdqn.errors import ClusterError
+from tfdqn.local_processes import free_addresses, how_it_ended, start_process
 
-HOST = "127.0.0.1"
 _GRACE_SECONDS = 5.0
-_PR_SET_PDEATHSIG = 1
 
 
 class LocalCluster:
@@ -35,7 +30,7 @@ class LocalCluster:
         self, tasks: Mapping[str, int], command: Sequence[str], logs: Path, *, chief_is_worker: bool = False
     ):
         counts = dict(tasks) if chief_is_worker else {CHIEF: 1, **tasks}
-        addresses = iter(_free_addresses(sum(counts.values())))
+        addresses = iter(free_addresses(sum(counts.values())))
         jobs = {job: tuple(islice(addresses, count)) for job, count in counts.items()}
         self.cluster = Cluster(jobs=jobs, job=WORKER if chief_is_worker else CHIEF, index=0)
         self._processes: dict[str, tuple[subprocess.Popen, Path]] = {}
@@ -59,8 +54,7 @@ class LocalCluster:
         for name, (process, log) in self._processes.items():
             status = process.poll()
             if status is not None:
-                how = f"was killed by signal {-status}" if status < 0 else f"has ended with status {status}"
-                raise ClusterError(f"{name} {how}; see {log}; the last checkpoint is intact")
+                raise ClusterError(f"{name} {how_it_ended(status)}; see {log}; the last checkpoint is intact")
 
     def close(self) -> None:
         """Ends every process: asked first, then killed."""
@@ -77,38 +71,5 @@ class LocalCluster:
 
     def _start(self, task: Cluster, command: Sequence[str], logs: Path) -> None:
         log = logs / f"{task.job}-{task.index}.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, VARIABLE: task.tf_config()},
-                start_new_session=True,  # Ctrl-C is for the chief, which ends the others in order
-                preexec_fn=_dies_with(os.getpid()),
-            )
+        process = start_process(command, log, {VARIABLE: task.tf_config()})
         self._processes[task.name] = (process, log)
-
-
-def _free_addresses(count: int) -> list[str]:
-    """Ports that are free now; all are held until the last is found, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [f"{HOST}:{each.getsockname()[1]}" for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
-
-
-def _dies_with(parent: int) -> Callable[[], None]:
-    """For the child: the kernel ends it when its parent is gone, however that ended."""
-    prctl = ctypes.CDLL(None).prctl
-
-    def before_it_runs() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return before_it_runs

@@ -69,7 +69,9 @@ class RunDir:
         self.scratch = self.path / ".scratch"  # of the process that holds the claim; emptied when it begins
         self.native_log = self.path / "native.log"  # what C++ libraries print
         self.process_logs = self.path / "processes"  # what the run's other processes print
-        self.replay = self.path / "replay"  # a folder for each of a job's replay servers
+        self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are
+        self.signs_of_life = self.process_logs / "beats"
+        self.supervisor_lock_file = self.process_logs / "lock"
         self.videos = self.path / "videos"
         self.replay = self.path / "replay"  # what replay servers keep, a folder each
 
@@ -81,20 +83,18 @@ class RunDir:
         belongs to another configuration; then nothing in it has changed.
         """
         config = config_file.checked(config)
-        self._refuse_what_is_not_a_run()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise RunDirError(f"{self.path} can't be made or written: {error.strerror}") from None
-        _held_locks.add(lock)
-        try:
-            self._lock(lock)
+        with self._locked(self.lock_file):
             self._settle(config)
             yield
-        finally:
-            _held_locks.discard(lock)
-            os.close(lock)
+
+    @contextmanager
+    def supervise(self, config: Config) -> Iterator[None]:
+        """As `claim`, for the supervisor of a job, whose learner makes the claim itself."""
+        config = config_file.checked(config)
+        with self._locked(self.supervisor_lock_file):
+            with self._locked(self.lock_file):
+                self._settle(config)
+            yield
 
     def config(self) -> Config:
         """The configuration that the run was last started with."""
@@ -138,7 +138,7 @@ class RunDir:
         if not self.path.is_dir():
             raise RunDirError(f"{self.path} is not a directory: choose another --run-dir")
         # A run that was killed at its very start has left these, or a job's other processes have made them.
-        ours = {self.lock_file.name, partial_path(self.config_file).name}
+        ours = {self.lock_file.name, partial_path(self.config_file).name, self.cluster_file.name}
         ours |= {self.process_logs.name, self.replay.name}
         try:
             others = sorted(each.name for each in self.path.iterdir() if each.name not in ours)
@@ -150,6 +150,22 @@ class RunDir:
                 "choose an empty or a new --run-dir"
             )
 
+    @contextmanager
+    def _locked(self, file: Path) -> Iterator[None]:
+        self._refuse_what_is_not_a_run()
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RunDirError(f"{self.path} can't be made or written: {error.strerror}") from None
+        _held_locks.add(lock)
+        try:
+            self._lock(lock)
+            yield
+        finally:
+            _held_locks.discard(lock)
+            os.close(lock)
+
     def _lock(self, lock: int) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -158,7 +174,7 @@ class RunDir:
             holder = f"process {pid}" if pid.isdigit() else "another process"
             raise RunDirError(f"{self.path} is in use by {holder}: wait for it, or end it first") from None
         except OSError as error:
-            raise RunDirError(f"{self.lock_file} can't be locked: {error.strerror}") from None
+            raise RunDirError(f"{self.path} can't be locked: {error.strerror}") from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 

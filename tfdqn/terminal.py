@@ -16,9 +16,9 @@ from rich.text import Text
 # Types alone: what this file shows is imported by whoever makes it.
 if TYPE_CHECKING:
     from tfdqn.evaluation_command import EvaluationReport
+    from tfdqn.progress import Progress
     from tfdqn.summary import Summary
     from tfdqn.tasks.registry import TaskEntry
-    from tfdqn.watch import Progress
 
 PLAIN_LINE_INTERVAL_SECONDS = 10.0
 # What comes after them doesn't end with a number of environment steps.
@@ -32,7 +32,7 @@ class TrainingProgress:
     """
 
     def __init__(self, console: Console | None = None):
-        self._console = console or _console()
+        self._console = console or make_console()
         self._bar: Bars | None = None
         self._row: TaskID | None = None
         self._phase = ""
@@ -141,22 +141,22 @@ def print_evaluation(report: "EvaluationReport", console: Console | None = None)
 
 
 def print_tasks(tasks: Iterable["TaskEntry"], console: Console | None = None) -> None:
-    table = _table("task", "own vector version", "usable")
+    table = make_table("task", "own vector version", "usable")
     for task in tasks:
         usable = "yes" if task.usable else f"no: {task.reason}"
         table.add_row(escape(task.id), "yes" if task.own_vector_version else "", escape(usable))
-    (console or _console()).print(table)
+    (console or make_console()).print(table)
 
 
 def _print_pairs(rows: Iterable[tuple[str, str]], console: Console | None) -> None:
-    table = _table("", "")
+    table = make_table("", "")
     table.show_header = False
     for name, value in rows:
         table.add_row(name, escape(value))
-    (console or _console()).print(table)
+    (console or make_console()).print(table)
 
 
-def _table(*columns: str) -> Table:
+def make_table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in columns:
         # Paths and ids are to be copied: never cut, and broken only by the terminal.
@@ -174,6 +174,6 @@ class _Console(Console):
         os.close(nowhere)
 
 
-def _console() -> Console:
+def make_console() -> Console:
     # A pipe has no width: there a line is as long as it needs to be.
     return _Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)

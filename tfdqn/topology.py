@@ -142,30 +142,46 @@ def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tupl
     return topology, member
 
 
+def required_counts(config: Config) -> dict[Role, tuple[int, str]]:
+    """How many processes of a role a configuration makes there be, and by which keys."""
+    learner, ensemble = config.learner, config.ensemble
+    is_asynchronous = learner.strategy == "parameter_server"
+    workers = learner.workers if is_asynchronous else learning_processes(config) - 1
+    strategy = f'learner.strategy = "{learner.strategy}"'
+    required = {
+        Role.REPLAY_SERVER: (config.replay.shards, "replay.shards"),
+        Role.PARAMETER_SERVER: (
+            learner.parameter_servers if is_asynchronous else 0,
+            f"learner.parameter_servers and {strategy}",
+        ),
+        Role.WORKER: (workers, f"learner.workers and {strategy}"),
+        Role.ACTOR: (config.acting.actors, "acting.actors"),
+    }
+    if ensemble.in_processes:
+        required[Role.REPLAY_SERVER] = (ensemble.size, "ensemble.size")
+        required[Role.WORKER] = (ensemble.size - 1, 'ensemble.size and ensemble.execution = "processes"')
+    return required
+
+
 def check_topology(config: Config, topology: Topology) -> None:
     """Raises ConfigError where the configuration can't be run by these processes."""
     strategy, origin = config.learner.strategy, "the cluster"
+    if config.replay.backend != "reverb":
+        raise ConfigError(
+            f'replay.backend = "{config.replay.backend}" is within one process: a job of several needs '
+            'replay.backend = "reverb"'
+        )
     needed = {Role.REPLAY_SERVER: "a replay server", Role.ACTOR: "an actor"}
     for role, words in needed.items():
         if not topology.count(role):
             raise ConfigError(f"{origin} has no {role}: {words} at least is needed")
-    shards = config.ensemble.size if config.ensemble.in_processes else config.replay.shards
-    workers = config.learner.workers if strategy == "parameter_server" else learning_processes(config) - 1
-    if config.ensemble.in_processes:
-        workers = config.ensemble.size - 1
-    servers = config.learner.parameter_servers if strategy == "parameter_server" else 0
-    expected = {
-        Role.REPLAY_SERVER: (shards, "ensemble.size" if config.ensemble.in_processes else "replay.shards"),
-        Role.ACTOR: (config.acting.actors, "acting.actors"),
-        Role.WORKER: (workers, f'learner.workers and learner.strategy = "{strategy}"'),
-        Role.PARAMETER_SERVER: (servers, f'learner.parameter_servers and learner.strategy = "{strategy}"'),
-    }
+    expected = required_counts(config)
     for role, (count, keys) in expected.items():
         if topology.count(role) != count:
             raise ConfigError(f"{origin} has {topology.count(role)} {role}, where {keys} make it {count}")
     if topology.evaluator > 1:
         raise ConfigError(f"{origin} has {topology.evaluator} evaluators: one, or none")
-    if workers and not topology.chief:
+    if topology.worker and not topology.chief:
         raise ConfigError(
             f'{origin} has no chief: learner.strategy = "{strategy}" needs one, the learner\'s own address for '
             "tf.distribute"

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -12,26 +12,12 @@ from tfdqn import config_file, exploration
 from tfdqn.config import Config, EpsilonGreedy
 from tfdqn.learning.learner import Learner
 from tfdqn.metrics import JsonLines, Rate, TensorBoard
+from tfdqn.progress import Progress
 from tfdqn.run_dir import RunDir
 from tfdqn.scores import Evaluation
 
 _PROGRESS_SECONDS = 0.1
 _PROFILE_SECONDS = 2.0
-
-
-class Progress(NamedTuple):
-    """How a run stands: what a progress bar shows."""
-
-    env_steps: int
-    total_env_steps: int
-    train_steps: int
-    seconds: float
-    env_steps_per_second: float
-    updates_per_second: float
-    episode_return: float | None  # mean of the recent episodes, exploration included
-    loss: float | None
-    best_return: float | None  # greedy, as evaluated
-    phase: str
 
 
 class _Statistics(Protocol):

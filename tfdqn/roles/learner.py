@@ -18,6 +18,7 @@ from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.membership import FINISHING
 from tfdqn.messages import Inspection
 from tfdqn.native_log import native_output_to
+from tfdqn.progress import Progress
 from tfdqn.replay.remote_replay import RemoteReplay
 from tfdqn.results import write_results
 from tfdqn.roles.job import Job
@@ -28,7 +29,7 @@ from tfdqn.tasks.registry import check_task, make_task
 from tfdqn.team import Team
 from tfdqn.topology import Role
 from tfdqn.variables import WeightsBoard
-from tfdqn.watch import Progress, RunWatch, tensorboard
+from tfdqn.watch import RunWatch, tensorboard
 
 _WATCH_SECONDS = 0.25
 _POLL_SECONDS = 0.1

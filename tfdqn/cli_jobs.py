@@ -1,0 +1,135 @@
+"""The command line's verbs for jobs of many processes."""
+
+import os
+import shlex
+import time
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfdqn.cli_arguments import ConfigFile, Overrides
+from tfdqn.config import Health
+from tfdqn.errors import ConfigError
+from tfdqn.platform_check import require_supported_platform
+from tfdqn.topology import Member, Role
+
+jobs = typer.Typer()
+
+
+@jobs.command()
+def launch(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    actors: Annotated[int | None, typer.Option(min=1, metavar="N", help="as acting.actors=N")] = None,
+    replay_servers: Annotated[int | None, typer.Option(min=1, metavar="N", help="as replay.shards=N")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="as learner.workers=N")] = None,
+    parameter_servers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="as learner.parameter_servers=N, learner.strategy=parameter_server"
+        ),
+    ] = None,
+    evaluator: Annotated[bool, typer.Option(help="whether a process evaluates")] = True,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
+    ] = None,
+    prefix: Annotated[bool, typer.Option("--prefix", help="show what the processes print, too")] = False,
+) -> None:
+    """Learn a task with many processes on this host; on an existing run, resume it."""
+    require_supported_platform()
+    from tfdqn import config_file
+    from tfdqn.run_dir import RunDir
+
+    given = list(overrides or ())
+    if parameter_servers is not None:
+        given += ["learner.strategy=parameter_server", f"learner.parameter_servers={parameter_servers}"]
+    counts = {"acting.actors": actors, "replay.shards": replay_servers, "learner.workers": workers}
+    given += [f"{key}={count}" for key, count in counts.items() if count is not None]
+    resolved = config_file.load(config, given)
+    if workers is not None and resolved.learner.strategy in ("local", "mirrored"):
+        raise ConfigError(
+            f'--workers {workers}: learner.strategy = "{resolved.learner.strategy}" has none; give '
+            "--parameter-servers too, or learner.strategy=multi_worker"
+        )
+    path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
+
+    from tfdqn import terminal
+    from tfdqn.launch import launch as run_job
+    from tfdqn.live_table import JobView
+
+    with JobView(resolved.stop.env_steps, prefix) as view:
+        outcome = run_job(resolved, RunDir(path), view, has_evaluator=evaluator)
+    if outcome.summary is not None:
+        terminal.print_summary(outcome.summary)
+        return
+    saved = "Saved." if outcome.is_saved else "The learner could not save: its last checkpoint stands."
+    options = [] if evaluator else ["--no-evaluator"]
+    command = ["tfdqn", "launch", str(config), *given, *options, "--run-dir", str(path)]
+    typer.echo(f"{saved} To resume: {shlex.join(command)}")
+
+
+@jobs.command("run")
+def run_role(
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"one of {', '.join(Role)}")],
+    config: ConfigFile,
+    overrides: Overrides = None,
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="where every process is; TF_CONFIG if not given")
+    ] = None,
+    task: Annotated[int, typer.Option(min=0, help="which of the role's processes this is")] = 0,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
+    ] = None,
+) -> None:
+    """Be one process of a job of many."""
+    require_supported_platform()
+    from tfdqn import config_file
+    from tfdqn.interruptions import interruptions
+    from tfdqn.topology import check_topology, read_topology, topology_of_environment
+
+    resolved = config_file.load(config, overrides or ())
+    topology = read_topology(cluster) if cluster is not None else topology_of_environment()[0]
+    member = Member(role, task)
+    topology.require(member)
+    check_topology(resolved, topology)
+    path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
+    with interruptions(partial(os._exit, 130)) as interrupted:
+        from tfdqn import roles
+        from tfdqn.roles.job import Job
+
+        roles.play(Job(resolved, topology, member, path, typer.echo, interrupted))
+
+
+@jobs.command()
+def health(
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"{', '.join(Role)}")],
+    task: Annotated[int, typer.Option(min=0, metavar="I", help="which of its role")] = 0,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="the run that was launched on this host, if not by a `tfdqn run` of its own"
+        ),
+    ] = None,
+    within: Annotated[
+        float, typer.Option(metavar="SECONDS", help="an older sign of life is none")
+    ] = Health().dead_after_seconds,
+) -> None:
+    """Say whether a process of this host lives: status 0, or 1 and why."""
+    from tfdqn.beat_files import beat_file, read_sign
+    from tfdqn.run_dir import RunDir
+
+    member = Member(role, task)
+    file = beat_file(member, None if run_dir is None else RunDir(run_dir).signs_of_life)
+    sign = read_sign(file)
+    if sign is None:
+        typer.echo(f"{member}: no sign of life in {file}: it has not started, or has ended")
+        raise typer.Exit(1)
+    seconds = max(time.time() - sign.seconds, 0.0)
+    is_silent = seconds > within
+    how = f"silent for {seconds:.0f} s, after {sign.state}" if is_silent else sign.state
+    typer.echo(f"{member}: {how} (process {sign.pid})")
+    raise typer.Exit(is_silent)
