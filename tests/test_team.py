@@ -146,15 +146,24 @@ def test_while_the_others_are_awaited_ctrl_c_ends_it_at_once_as_was_said(
         assert (process.ended(), process.err) == (-signal.SIGINT, "")
 
 
-def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
-    write_config(tmp_path, "learner.strategy=parameter_server")
+@pytest.mark.parametrize(
+    ("strategy", "job", "name"),
+    [("parameter_server", "ps", "parameter server 0"), ("multi_worker", "worker", "worker 0")],
+    ids=["server", "chief"],
+)
+def test_an_address_in_use_is_said_in_one_line(tmp_path: Path, strategy: str, job: str, name: str) -> None:
+    write_config(tmp_path, f"learner.strategy={strategy}")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        cluster = {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"], "ps": [address]}
-        config = json.dumps({"cluster": cluster, "task": {"type": "ps", "index": 0}})
+        clusters = {
+            "ps": {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"], "ps": [address]},
+            "worker": {"worker": [address, "127.0.0.1:2"]},
+        }
+        config = json.dumps({"cluster": clusters[job], "task": {"type": job, "index": 0}})
         with tfdqn(tmp_path, "train", "tiny.toml", environment={"TF_CONFIG": config}) as process:
             assert process.ended() == 2
-    assert process.err.splitlines()[-1].startswith(f"tfdqn: parameter server 0 can't serve at {address}:")
+    (line,) = [line for line in process.err.splitlines() if line.startswith("tfdqn: ")]
+    assert line.startswith(f"tfdqn: {name} can't serve at {address}:")
     assert "Traceback" not in process.err

@@ -74,7 +74,18 @@ class Team:
             # Of a lost process it says in fifty lines what we say in one.
             tf.get_logger().setLevel("CRITICAL")
         with nullcontext() if self._cluster is None else _ended_at_once_by_signals(say):
-            self._strategy = make_strategy(config, self._cluster, self._devices)
+            self._strategy = self._made_strategy()
+
+    def _made_strategy(self) -> tf.distribute.Strategy | None:
+        try:
+            return make_strategy(self._config, self._cluster, self._devices)
+        except tf.errors.OpError as error:
+            if self._cluster is None or "Could not start gRPC server" not in str(error):
+                raise
+            address = self._cluster.addresses(self._cluster.job)[self._cluster.index]
+            raise ClusterError(
+                f"{self._cluster.name} can't serve at {address}: is the address in use, or another host's?"
+            ) from None
 
     def updates(self, task_spec: TaskSpec, replay: Sampled) -> Updates:
         """The chief's part in the updates, which the others follow."""
