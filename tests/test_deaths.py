@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs import LEARNER, QUICK_HEALTH, Job, job
+from tests.launched import LEARNER, QUICK_HEALTH, Job, job
 from tests.processes import counters, write_config
 from tfdqn.topology import Member, Role
 
