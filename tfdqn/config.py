@@ -34,6 +34,11 @@ class Acting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(ge=1, le=1024),
         doc("actors, each with task.num_envs environments and its part of the ladder"),
     ] = 1
+    fetch_interval_seconds: Annotated[
+        float,
+        Meta(ge=0.001, le=3600),
+        doc("between two questions for newer weights, of an actor in a process of its own"),
+    ] = 0.1
 
 
 class Replay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,15 +1,13 @@
 """`Control`: where the learner's process answers all others: hello, heartbeats, weights, evaluations, inspection."""
 
-import threading
 import time
+import tomllib
 import uuid
-from collections.abc import Callable, Mapping
-
-import msgspec
-import numpy as np
+from collections.abc import Callable
 
 from tfdqn.config import Config
-from tfdqn.config_file import checked, dump
+from tfdqn.config_file import checked, dump, flat, from_mapping
+from tfdqn.errors import ConfigError
 from tfdqn.membership import OVER, TRAINING
 from tfdqn.messages import (
     Answer,
@@ -17,16 +15,15 @@ from tfdqn.messages import (
     Evaluated,
     Hello,
     Inspection,
-    NamedArray,
     Nothing,
-    Weights,
     WeightsRequest,
     Welcome,
 )
+from tfdqn.remote_weights import EncodedBoard
 from tfdqn.roster import Roster
 from tfdqn.rpc import Method, RefusedError, Server
 from tfdqn.task_spec import TaskSpec
-from tfdqn.variables import Versioned, WeightsBoard
+from tfdqn.variables import WeightsBoard
 
 _SECONDS_TO_HEAR_IT_IS_OVER = 5.0
 
@@ -55,15 +52,15 @@ class Control:
         self.evaluated = Evaluated()  # the evaluator's newest report
         self.inspection: Callable[[], Inspection] = _not_yet
         self.on_evaluated: Callable[[Evaluated], None] = lambda evaluated: None
-        self._config, self.task_spec = dump(checked(config)), task_spec
-        self._encoded = _EncodedBoard(board)
-        self._beat_seconds = config.health.beat_seconds
+        self._config, self.task_spec = checked(config), task_spec
+        self._config_text = dump(self._config)
+        self._settings = config.health
         self._server = Server(
             address,
             {
                 "hello": Method(Hello, self._hello),
                 "beat": Method(Beat, self._beat),
-                "weights": Method(WeightsRequest, self._encoded.newer_than),
+                "weights": Method(WeightsRequest, EncodedBoard(board).newer_than),
                 "evaluated": Method(Evaluated, self._take_evaluated),
                 "inspect": Method(Nothing, lambda _: self.inspection()),
             },
@@ -72,12 +69,15 @@ class Control:
     def end(self) -> None:
         """Tells everybody that the job is over; returns when all who were there have heard it, or in seconds."""
         self.phase = OVER
-        deadline = time.monotonic() + max(_SECONDS_TO_HEAR_IT_IS_OVER, 2 * self._beat_seconds)
         began = time.monotonic()
+        deadline = began + max(_SECONDS_TO_HEAR_IT_IS_OVER, 2 * self._settings.beat_seconds)
         while time.monotonic() < deadline:
             since = time.monotonic() - began
-            # Whoever has beaten since then has heard it, and a process beats once more as it ends.
-            if all(each.seconds_since_beat < since for each in self.roster.status()):
+            silent = [
+                each.seconds_since_beat for each in self.roster.status() if each.seconds_since_beat >= since
+            ]
+            # Whoever has beaten since then has heard it; the dead won't, and nobody waits for them.
+            if all(seconds >= self._settings.dead_after_seconds for seconds in silent):
                 return
             time.sleep(0.05)
 
@@ -86,15 +86,22 @@ class Control:
         self._server.close()
 
     def _hello(self, hello: Hello) -> Welcome:
-        if hello.config != self._config:
-            ours, theirs = set(self._config.splitlines()), set(hello.config.splitlines())
-            raise RefusedError(
-                "its configuration differs from the learner's: "
-                + "; ".join(
-                    sorted(line.partition("  #")[0] for line in theirs - ours) or ["keys are missing"]
-                )
-            )
+        if hello.config != self._config_text:
+            raise RefusedError(f"its configuration is not the learner's: {self._difference(hello.config)}")
         return Welcome(life=self.life, task_spec=self.task_spec)
+
+    def _difference(self, text: str) -> str:
+        """How a configuration that is no copy of the learner's differs from it, in one line."""
+        try:
+            theirs = from_mapping(tomllib.loads(text))
+        except (ConfigError, tomllib.TOMLDecodeError, RecursionError) as error:
+            return str(error)
+        keys = flat(self._config), flat(theirs)
+        return "; ".join(
+            f"{key} = {keys[1].get(key, 'absent')} where the learner has {keys[0].get(key, 'absent')}"
+            for key in keys[0] | keys[1]
+            if keys[0].get(key) != keys[1].get(key)
+        )
 
     def _beat(self, beat: Beat) -> Answer:
         self.roster.add(beat)
@@ -109,39 +116,3 @@ class Control:
 
 def _not_yet() -> Inspection:
     raise RefusedError("the learner is starting")
-
-
-class _EncodedBoard:
-    """A board's weights as a message, made once however many ask for it."""
-
-    def __init__(self, board: WeightsBoard):
-        self._board = board
-        self._lock = threading.Lock()
-        self._made = b""
-        self._of: Versioned | None = None
-
-    def newer_than(self, request: WeightsRequest) -> Weights | bytes:
-        if self._board.version() == request.held:
-            return Weights(request.held)
-        try:
-            kept = self._board.get()
-        except LookupError:
-            return Weights(-1)
-        with self._lock:
-            if self._of is not kept:
-                self._made = msgspec.msgpack.encode(Weights(kept.version, named_arrays(kept.weights)))
-                self._of = kept
-            return self._made
-
-
-def named_arrays(weights: Mapping[str, np.ndarray]) -> tuple[NamedArray, ...]:
-    """Arrays by name, as a message has them."""
-    return tuple(
-        NamedArray(name, array.dtype.str, array.shape, np.ascontiguousarray(array).tobytes())
-        for name, array in weights.items()
-    )
-
-
-def arrays_of(message: Weights) -> dict[str, np.ndarray]:
-    """The arrays of a message, by name."""
-    return {each.name: np.frombuffer(each.content, each.dtype).reshape(each.shape) for each in message.arrays}

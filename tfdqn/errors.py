@@ -21,6 +21,10 @@ class CheckpointError(RunDirError):
     """A checkpoint that is missing, damaged or could not be written (a full disk, say)."""
 
 
+class EnvironmentLostError(TaskError):
+    """A process in which an environment ran has ended."""
+
+
 class NotFiniteError(UserError):
     """A loss, an observation or a reward that is NaN or infinite; names which, and at which step."""
 

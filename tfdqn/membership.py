@@ -4,6 +4,7 @@ A heartbeat of its own thread goes on while the process waits or computes. What 
 act, finish, end, or start again because the learner has.
 """
 
+import contextlib
 import os
 import socket
 import threading
@@ -21,6 +22,8 @@ from tfdqn.topology import LEARNER, Member, Topology
 
 TRAINING, FINISHING, OVER = "training", "finishing", "over"
 _REPLY_SECONDS = 5.0
+_LAST_REPLY_SECONDS = 1.0
+_FIRST_ANSWER_SECONDS = 2.0
 _RETRY_SECONDS = 0.5
 _SAY_AGAIN_SECONDS = 30.0
 
@@ -50,8 +53,12 @@ class Membership:
         self._figures: Callable[[], dict] = dict
         self._base = self._sent = Counts()  # of the learner's life before; as last sent and heard
         self._answer: Answer | None = None
+        self._known = (0, 0)  # environment steps of the job as last heard, and this process's own among them
         self._heard_seconds = time.monotonic()
-        self._closed = threading.Event()
+        # Silence of the learner must not make this process's own sign of life an old one.
+        self._reply_seconds = min(_REPLY_SECONDS, self._settings.dead_after_seconds / 2)
+        self._closed, self._beat_now = threading.Event(), threading.Event()
+        self._failure: Exception | None = None
         self._file = beat_file(member)
         self._thread = threading.Thread(target=self._beat_until_closed, name="heartbeat", daemon=True)
         self._thread.start()
@@ -62,6 +69,7 @@ class Membership:
         Raises ClusterError where it does not answer within `health.patience_seconds`, ConfigError where it refuses.
         """
         hello = Hello(member=self.member, config=dump(self._config))
+        state = self._state
         began, said = time.monotonic(), float("-inf")
         self.is_doing(f"waiting for {LEARNER} at {self._caller.address}")
         while not interrupted():
@@ -79,8 +87,12 @@ class Membership:
                 self._closed.wait(_RETRY_SECONDS)
                 continue
             with self._lock:
-                self._joined, self._base = welcome.life, self._sent
-                self._answer, self._heard_seconds = None, time.monotonic()
+                if welcome.life != self._joined:
+                    self._joined, self._base, self._answer = welcome.life, self._sent, None
+                self._heard_seconds = time.monotonic()
+            self.is_doing(state)
+            self._beat_now.set()
+            self._wait_for_an_answer(interrupted)
             return welcome
         return None
 
@@ -93,6 +105,16 @@ class Membership:
         self._figures = figures
 
     @property
+    def joined(self) -> str:
+        """The learner's life that this process takes part in; empty: none yet."""
+        return self._joined
+
+    @property
+    def life(self) -> str:
+        """Of this process: no two have the same."""
+        return self._life
+
+    @property
     def answer(self) -> Answer | None:
         """What the learner that this process has joined answered last; None where it has not yet."""
         return self._answer
@@ -102,11 +124,18 @@ class Membership:
         """For how long the learner has not been heard."""
         return time.monotonic() - self._heard_seconds
 
+    def env_steps(self, own: int) -> int:
+        """Taken in the whole job: as last heard, and what this process has taken since of its `own` in all."""
+        known, own_among_them = self._known
+        return known + own - own_among_them
+
     def phase(self) -> str:
         """How the job stands: "training", "finishing" or "over".
 
         Raises LearnerRestartedError, or ClusterError where the learner has been silent beyond patience.
         """
+        if self._failure is not None:
+            raise RuntimeError("the heartbeat has failed") from self._failure
         answer = self._answer
         if answer is not None and answer.life != self._joined:
             raise LearnerRestartedError(f"{self.member}: {LEARNER} has started again")
@@ -117,6 +146,16 @@ class Membership:
             )
         return TRAINING if answer is None else answer.phase
 
+    def phase_now(self, interrupted: Callable[[], bool] = lambda: False) -> str | None:
+        """As `phase`, but that it joins a learner that has started again; None where the user has asked to stop."""
+        while not interrupted():
+            try:
+                return self.phase()
+            except LearnerRestartedError as restarted:
+                self._say(f"{restarted}: joining it")
+                self.join(interrupted)
+        return None
+
     def call(self, *arguments, **named):  # type: ignore[no-untyped-def]
         """As `Caller.__call__`, to the learner."""
         return self._caller(*arguments, **named)
@@ -124,23 +163,37 @@ class Membership:
     def close(self) -> None:
         """Tells once more how it stands, and beats no more."""
         self._closed.set()
+        self._beat_now.set()
         self._thread.join(_REPLY_SECONDS)
         self._caller.close()
-        self._file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._file.unlink(missing_ok=True)
+
+    def _wait_for_an_answer(self, interrupted: Callable[[], bool]) -> None:
+        """So that who has joined knows how the job stands; but not for long: it may do without."""
+        deadline = time.monotonic() + _FIRST_ANSWER_SECONDS
+        while self._answer is None and time.monotonic() < deadline and not interrupted():
+            self._closed.wait(0.01)
 
     def _beat_until_closed(self) -> None:
-        while True:
+        is_last = False
+        while not is_last:
             is_last = self._closed.is_set()
+            self._beat_now.clear()
             began = time.monotonic()
-            self._beat(1.0 if is_last else _REPLY_SECONDS)
-            if is_last:
+            try:
+                self._beat(_LAST_REPLY_SECONDS if is_last else self._reply_seconds)
+            except Exception as error:  # whoever asks how the job stands is told
+                self._failure = error
                 return
-            self._closed.wait(max(began + self._settings.beat_seconds - time.monotonic(), 0.05))
+            if not self._closed.is_set():
+                self._beat_now.wait(max(began + self._settings.beat_seconds - time.monotonic(), 0.05))
 
     def _beat(self, timeout_seconds: float) -> None:
         figures = dict(self._figures())
         counts: Counts = figures.pop("counts", Counts())
-        write_sign(self._file, self.member, self._state, figures.get("steps_per_second", 0.0))
+        with contextlib.suppress(OSError):  # a full disk here is no reason to be dead for the learner
+            write_sign(self._file, self.member, self._state, figures.get("steps_per_second", 0.0))
         with self._lock:
             joined, base = self._joined, self._base
         since_joined = Counts(
@@ -165,3 +218,4 @@ class Membership:
                 self._answer, self._heard_seconds = answer, time.monotonic()
                 if answer.life == joined:
                     self._sent = counts
+                    self._known = (answer.env_steps, counts.env_steps)

@@ -1,17 +1,22 @@
 """What a job's processes tell one another: every message to the learner, and its answers."""
 
-from msgspec import Struct, field
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
 
 from tfdqn.scores import EpisodeScores, Evaluation
 from tfdqn.task_spec import TaskSpec
 from tfdqn.topology import Member
 
+# Bounded, so that no sum of a stranger's numbers is one that can't be sent.
+Number = Annotated[int, Meta(ge=0, le=2**48)]
+
 
 class Counts(Struct, frozen=True, kw_only=True):
     """What a process has done since it joined the learner's present life; each is only ever added to."""
 
-    env_steps: int = 0
-    episodes: int = 0
+    env_steps: Number = 0
+    episodes: Number = 0
 
 
 class Beat(Struct, frozen=True, kw_only=True):

@@ -27,28 +27,34 @@ class Roster:
         self._dead_after_seconds = dead_after_seconds
         self._lock = threading.Lock()
         self._newest: dict[Member, tuple[Beat, float]] = {}
+        self._before = counts
+        self._counted: dict[str, Counts] = {}  # by the life of who counted, the dead included
+        self._total = Counts()  # of all of these: a job of a thousand asks for it a thousand times a second
         self._held: dict[Member, str] = {}
-        self._counts: dict[str, Counts] = {"": counts}  # by the life of who counted
 
     def add(self, beat: Beat) -> None:
-        """Takes a beat that has come now."""
+        """Takes a beat that has come now. Of two that overtook one another the larger counts stand."""
         with self._lock:
             self._newest[beat.member] = (beat, time.monotonic())
-            if beat.joined == self._life:
-                self._counts[beat.life] = beat.counts
+            if beat.joined != self._life:
+                return
+            before = self._counted.get(beat.life, Counts())
+            added = Counts(
+                env_steps=max(beat.counts.env_steps - before.env_steps, 0),
+                episodes=max(beat.counts.episodes - before.episodes, 0),
+            )
+            self._counted[beat.life] = _sum(before, added)
+            self._total = _sum(self._total, added)
 
     def start_from(self, counts: Counts) -> None:
         """Sets what was counted before this life of the learner."""
         with self._lock:
-            self._counts[""] = counts
+            self._before = counts
 
     def counts(self) -> Counts:
         """Of everybody together, the dead included."""
         with self._lock:
-            every = list(self._counts.values())
-        return Counts(
-            env_steps=sum(each.env_steps for each in every), episodes=sum(each.episodes for each in every)
-        )
+            return _sum(self._before, self._total)
 
     def status(self) -> tuple[MemberStatus, ...]:
         """Of everybody who was ever heard of, in order."""
@@ -74,18 +80,21 @@ class Roster:
 
     def silent(self, members: Iterable[Member]) -> list[str]:
         """Why each of these members counts as dead, in words, for those that do."""
+        return list(self._silent(members).values())
+
+    def _silent(self, members: Iterable[Member]) -> dict[Member, str]:
         found = {status.beat.member: status for status in self.status()}
-        reasons = []
+        reasons = {}
         for member in members:
             status = found.get(member)
-            if status is None or status.beat.joined != self._life:
-                reasons.append(
-                    f"{member} has not joined" if status is None else f"{member} has started again"
-                )
+            if status is None:
+                reasons[member] = f"{member} has not joined"
             elif self._held.get(member, status.beat.life) != status.beat.life:
-                reasons.append(f"{member} has started again")
+                reasons[member] = f"{member} has started again"
             elif status.seconds_since_beat >= self._dead_after_seconds:
-                reasons.append(f"{member} has been silent for {status.seconds_since_beat:.0f} s")
+                reasons[member] = f"{member} has been silent for {status.seconds_since_beat:.0f} s"
+            elif status.beat.joined != self._life:
+                reasons[member] = f"{member} has started again"
         return reasons
 
     def wait_for(
@@ -100,14 +109,20 @@ class Roster:
         Raises ClusterError at the end of patience.
         """
         began, said = time.monotonic(), ""
-        while missing := self.silent(members):
+        while missing := self._silent(members):
             if interrupted():
                 return False
             if time.monotonic() - began > patience_seconds:
-                raise ClusterError(f"{'; '.join(missing)}, after {patience_seconds:.0f} s of waiting")
-            names = ", ".join(str(member) for member in members if self.silent([member]))
-            if names and names != said:
+                raise ClusterError(
+                    f"{'; '.join(missing.values())}, after {patience_seconds:.0f} s of waiting"
+                )
+            names = ", ".join(map(str, missing))
+            if names != said:
                 say(f"waiting for {names}")
                 said = names
             time.sleep(0.1)
         return True
+
+
+def _sum(one: Counts, other: Counts) -> Counts:
+    return Counts(env_steps=one.env_steps + other.env_steps, episodes=one.episodes + other.episodes)

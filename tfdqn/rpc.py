@@ -55,6 +55,7 @@ class Server:
         options = [
             *_OPTIONS,
             ("grpc.so_reuseport", 0),  # an address in use is an error
+            ("grpc.http2.max_ping_strikes", 0),  # callers ask often whether the connection still stands
             ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
             ("grpc.max_send_message_length", -1),
         ]
@@ -84,6 +85,9 @@ class Caller:
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 500),
             ("grpc.max_reconnect_backoff_ms", 1000),
+            # A host that has gone, or has another's address now, breaks no connection.
+            ("grpc.keepalive_time_ms", 10_000),
+            ("grpc.keepalive_timeout_ms", 5_000),
         ]
         self._channel = grpc.insecure_channel(address, options=options)
 
@@ -133,7 +137,7 @@ def _answering(method: Method) -> Callable[[bytes, grpc.ServicerContext], bytes]
     def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
         try:
             reply = method.answer(decoder.decode(request))
-        except (msgspec.MsgspecError, RefusedError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, RefusedError, UnicodeDecodeError, RecursionError) as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, " ".join(str(error).split()))
         return reply if isinstance(reply, bytes) else msgspec.msgpack.encode(reply)
 

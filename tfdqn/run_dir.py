@@ -18,7 +18,7 @@ from tfdqn import config_file
 from tfdqn.config import Config
 from tfdqn.durable import partial_path, write_atomically
 from tfdqn.errors import RunDirError, UserError
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import TaskSpec, differences
 
 # These may change between resumptions: nothing that is learned depends on them.
 # How the work is divided may, too: a checkpoint holds the same whatever strategy made it.
@@ -113,9 +113,7 @@ class RunDir:
     def write_task_spec(self, spec: TaskSpec) -> None:
         """Keeps `spec`; raises RunDirError where the run was begun on a task that looked otherwise."""
         if self.task_file.exists():
-            run, now = msgspec.to_builtins(self.task_spec()), msgspec.to_builtins(spec)
-            changed = [f"{key}: {run[key]} in the run, {now[key]} now" for key in run if run[key] != now[key]]
-            if changed:
+            if changed := differences(self.task_spec(), spec):
                 raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {'; '.join(changed)}"))
             return
         write_atomically(self.task_file, spec.to_json())

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
-import msgspec
 import numpy as np
 
 from tfdqn.acting.actors import Actors, make_actor, saved_actors
-from tfdqn.acting.evaluator import Evaluator
+from tfdqn.acting.evaluator import Evaluator, make_evaluation_task
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.checkpoints import Checkpoints, Counters, Generation
 from tfdqn.config import Config
@@ -30,7 +29,6 @@ from tfdqn.tasks.registry import make_task
 from tfdqn.team import Team
 from tfdqn.variables import VariableClient, VariablePublisher, WeightsBoard
 
-_MOST_EVALUATION_ENVS = 256
 Closeable = TypeVar("Closeable", BatchedTask, Replay, Updates)
 
 
@@ -89,7 +87,9 @@ class Session:
         self._evaluation_given_up = False
         self.resumed: str | None = None  # where it was taken up again, in words
         self.evaluator = Evaluator(
-            self._closed_at_the_end(self._evaluation_task()),
+            self._closed_at_the_end(
+                make_evaluation_task(config, self.task_spec, is_wide=self._task.is_own_vector_version)
+            ),
             Policy(make_q_function(config, self.task_spec)),
             VariableClient(board),
             config,
@@ -227,15 +227,3 @@ class Session:
             f"{self.replay.size():,} transitions in replay; {how}"
         )
         return counters
-
-    def _evaluation_task(self) -> BatchedTask:
-        """Environments of the evaluator's own: all its episodes at once where that costs little.
-
-        Where the task has no limit, its episodes are cut at one.
-        """
-        task, settings = self.config.task, self.config.evaluation
-        if self.task_spec.max_episode_steps is None and not task.max_episode_steps:
-            task = msgspec.structs.replace(task, max_episode_steps=settings.max_episode_steps)
-        is_wide = self._task.is_own_vector_version
-        num_envs = settings.episodes if is_wide else min(settings.episodes, task.num_envs)
-        return make_task(task, num_envs=min(num_envs, _MOST_EVALUATION_ENVS))

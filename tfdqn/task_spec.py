@@ -52,6 +52,12 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return msgspec.json.decode(text, type=cls)
 
 
+def differences(before: TaskSpec, now: TaskSpec) -> list[str]:
+    """What another specification says otherwise, one line a field."""
+    one, other = msgspec.to_builtins(before), msgspec.to_builtins(now)
+    return [f"{key}: {one[key]} in the run, {other[key]} now" for key in one if one[key] != other[key]]
+
+
 def flat_name(prefix: str, key: object) -> str:
     """What an observation's part is called: its key in a Dict or its index in a Tuple, after what it lies in.
 

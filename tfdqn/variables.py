@@ -16,17 +16,21 @@ class Versioned(NamedTuple):
     weights: Weights
 
 
-class Transport(Protocol):
-    """Where the newest weights are kept."""
+class WeightsSource(Protocol):
+    """Where the newest weights are found."""
 
     def version(self) -> int:
         """The version now kept; -1 before the first. Cheap: clients poll it."""
 
-    def put(self, versioned: Versioned) -> None:
-        """Replaces what is kept."""
-
     def get(self) -> Versioned:
         """What is kept. Raises LookupError before the first."""
+
+
+class Transport(WeightsSource, Protocol):
+    """Where the newest weights are put, too."""
+
+    def put(self, versioned: Versioned) -> None:
+        """Replaces what is kept."""
 
 
 class WeightsBoard:
@@ -61,7 +65,7 @@ class VariablePublisher:
 class VariableClient:
     """An actor's or evaluator's copy of the weights, refreshed when the version has moved."""
 
-    def __init__(self, transport: Transport):
+    def __init__(self, transport: WeightsSource):
         self._transport = transport
         self._held: Versioned | None = None
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfdqn import config_file, exploration
 from tfdqn.config import Config, EpsilonGreedy
+from tfdqn.evaluation_log import EvaluationLog
 from tfdqn.learning.learner import Learner
 from tfdqn.metrics import JsonLines, Rate, TensorBoard
 from tfdqn.progress import Progress
@@ -117,7 +118,7 @@ class RunWatch:
         self._interrupted = interrupted
         self._profile = _Profile(str(session.run_dir.logs)) if profile else None
         self._metrics = JsonLines(session.run_dir.metrics_file)
-        self._evaluations = JsonLines(session.run_dir.evaluations_file)
+        self._evaluations = EvaluationLog(session.run_dir.evaluations_file, tensorboard)
         self._save_due = Interval(session.config.checkpoint.interval_seconds)
         self._log_due = Interval(session.config.logging.interval_seconds)
         self._show_due = Interval(_PROGRESS_SECONDS)
@@ -149,22 +150,7 @@ class RunWatch:
 
     def evaluated(self, evaluation: Evaluation) -> None:
         """Writes an evaluation where curves are drawn from."""
-        env_steps, scores = evaluation.env_steps, evaluation.scores
-        self._evaluations.write(
-            {
-                "env_steps": env_steps,
-                "train_steps": evaluation.train_steps,
-                "seconds": round(self.seconds, 3),
-                "mean_return": scores.mean_return,
-                "std_return": scores.std_return,
-                "mean_length": scores.mean_length,
-                "episodes": scores.episodes,
-                "is_best": evaluation.is_best,
-            }
-        )
-        if self._tensorboard is not None:
-            values = {"evaluation/return": scores.mean_return, "evaluation/length": scores.mean_length}
-            self._tensorboard.scalars(values, env_steps)
+        self._evaluations.write(evaluation, self.seconds)
 
     def reason_to_stop(self) -> str | None:
         """The user's wish, or what the configuration says."""

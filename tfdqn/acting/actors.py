@@ -13,7 +13,7 @@ from tfdqn.metrics import CombinedStatistics
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.replay.items import Writer
 from tfdqn.tasks.batched import BatchedTask
-from tfdqn.variables import Transport, VariableClient
+from tfdqn.variables import VariableClient, WeightsSource
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -25,14 +25,23 @@ class Acted(NamedTuple):
     env_steps: int
 
 
-def make_actor(config: Config, task: BatchedTask, writer: Writer, board: Transport, index: int = 0) -> Actor:
+def make_actor(
+    config: Config,
+    task: BatchedTask,
+    writer: Writer,
+    weights: WeightsSource,
+    index: int = 0,
+    seed: int | None = None,
+) -> Actor:
     """Actor `index` of `acting.actors`: its own part of the ladder of epsilons, and random draws of its own.
 
-    Over all N actors' environments the ladder is Ape-X's, epsilon^(1 + alpha i / (N num_envs - 1)).
+    Over all N actors' environments the ladder is Ape-X's, epsilon^(1 + alpha i / (N num_envs - 1)). Draws come from
+    the configuration's seed where no other is given.
     """
+    seed = config.seed if seed is None else seed
     q_function = make_q_function(config, task.spec)
     policy = Policy(q_function, config.exploration, task.num_envs, index, config.acting.actors)
-    return Actor(task, policy, VariableClient(board), writer, stream(config.seed, "exploration", index))
+    return Actor(task, policy, VariableClient(weights), writer, stream(seed, "exploration", index))
 
 
 class Actors:

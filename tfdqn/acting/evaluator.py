@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from tfdqn.acting.policy import Policy, PolicyState, forget
@@ -11,8 +12,12 @@ from tfdqn.interruptions import Interrupted
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.saved_policy import load_best, save_best
 from tfdqn.scores import EpisodeScores, Evaluation, scores
+from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.batched import BatchedTask
+from tfdqn.tasks.registry import make_task
 from tfdqn.variables import VariableClient, Weights
+
+_MOST_ENVS = 256
 
 
 def play_episodes(
@@ -52,6 +57,18 @@ def play_episodes(
         observation, legal_actions = step.observation, step.legal_actions
         policy_state = forget(policy_state, step.is_reset)
     return np.array(returns), np.array(lengths)
+
+
+def make_evaluation_task(config: Config, spec: TaskSpec, is_wide: bool) -> BatchedTask:
+    """Environments for evaluations: for all episodes at once where the task steps many as one (`is_wide`).
+
+    Where the task has no limit, its episodes are cut at one.
+    """
+    task, settings = config.task, config.evaluation
+    if spec.max_episode_steps is None and not task.max_episode_steps:
+        task = msgspec.structs.replace(task, max_episode_steps=settings.max_episode_steps)
+    num_envs = settings.episodes if is_wide else min(settings.episodes, task.num_envs)
+    return make_task(task, num_envs=min(num_envs, _MOST_ENVS))
 
 
 class Evaluator:
@@ -121,6 +138,10 @@ class Evaluator:
         """Writes the best weights and what they scored."""
         assert self.best_weights is not None
         save_best(path, self.best_weights, evaluation)
+
+    def forget_versions(self) -> None:
+        """From now on versions are another learner's: what they were before says nothing of weights to come."""
+        self.evaluated_train_steps, self._best_train_steps = None, -1
 
     def load_best(self, path: Path) -> None:
         """Takes up the best that an earlier session kept, if there is one."""

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfdqn.config import Config
+from tfdqn.errors import TaskError
+from tfdqn.task_spec import TaskSpec, differences
 from tfdqn.topology import Member, Topology
 
 
@@ -17,3 +19,9 @@ class Job(NamedTuple):
     run_dir: Path  # the run's, of roles that keep something
     say: Callable[[str], None]  # shows one line to the user
     interrupted: Callable[[], bool]  # whether the user has asked to stop
+
+
+def check_same_task(member: Member, learners: TaskSpec, own: TaskSpec) -> None:
+    """Raises TaskError where a task is not what the learner has: another version of its package, say."""
+    if changed := differences(learners, own):
+        raise TaskError(f"{member}: the task is not what the learner has: {'; '.join(changed)}")

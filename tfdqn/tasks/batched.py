@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
-from tfdqn.errors import TaskError
+from tfdqn.errors import EnvironmentLostError, TaskError
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import states
 from tfdqn.tasks.spaces import Observation, flattener
@@ -68,7 +68,7 @@ class BatchedTask:
         try:
             raw, reward, terminated, truncated, info = self._envs.step(actions)
         except (EOFError, ConnectionError) as error:
-            raise TaskError(f"{self.spec.id}: an environment's process has ended") from error
+            raise EnvironmentLostError(f"{self.spec.id}: an environment's process has ended") from error
         terminated = np.array(terminated, np.bool_)
         is_reset = self._done
         self._done = terminated | truncated

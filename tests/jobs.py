@@ -1,0 +1,130 @@
+"""Jobs for tests: a learner's `Control` in this process, and roles that run in threads beside it."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from tfdqn.config import Config
+from tfdqn.control import Control
+from tfdqn.errors import UserError
+from tfdqn.networks import q_network
+from tfdqn.roles.job import Job
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.registry import resolve_spec
+from tfdqn.topology import Member, Topology
+from tfdqn.variables import Versioned, WeightsBoard
+
+PATIENCE_SECONDS = 60.0
+
+
+def free_address() -> str:
+    """On loopback, with a port that nobody has just now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{one.getsockname()[1]}"
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Waits until a condition holds; fails at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} after {seconds:.0f} s"
+        time.sleep(0.005)
+
+
+def weights(config: Config, task_spec: TaskSpec, seed: int = 0) -> dict[str, np.ndarray]:
+    """Of a new network, by name."""
+    network = q_network(config.network, task_spec, seed=seed)
+    network.create_variables()
+    return {name: weight.numpy() for name, weight in network.named_weights().items()}
+
+
+class Learner:
+    """A `Control` at an address, with weights to give out, which may end and be followed by another life.
+
+    Args:
+      config: the job's.
+      given: published at once, as version 0.
+    """
+
+    def __init__(self, config: Config, given: Mapping[str, np.ndarray] | None = None):
+        self.config, self.address = config, free_address()
+        self.task_spec = resolve_spec(config.task)
+        self.board = WeightsBoard()
+        self.publish(0, weights(config, self.task_spec) if given is None else given)
+        self.begin()
+
+    def begin(self) -> Control:
+        """Another life."""
+        self.control = Control(self.address, self.config, self.task_spec, self.board)
+        return self.control
+
+    def publish(self, version: int, given: Mapping[str, np.ndarray]) -> None:
+        self.board.put(Versioned(version, dict(given)))
+
+
+@contextmanager
+def learner(config: Config, given: Mapping[str, np.ndarray] | None = None) -> Iterator[Learner]:
+    """One whose life, the first or a later one, ends with the block."""
+    made = Learner(config, given)
+    try:
+        yield made
+    finally:
+        made.control.close()
+
+
+class Role:
+    """A role in a thread of its own.
+
+    Args:
+      run: the role's.
+      job: without `say` and `interrupted`, which are this class's.
+    """
+
+    def __init__(
+        self, run: Callable[[Job], None], config: Config, topology: Topology, member: Member, run_dir: Path
+    ):
+        self.said: list[str] = []
+        self.interrupted = threading.Event()
+        self.error: BaseException | None = None
+        self._job = Job(config, topology, member, run_dir, self.said.append, self.interrupted.is_set)
+        self._run = run
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._thread.start()
+
+    def ended(self, seconds: float = PATIENCE_SECONDS) -> None:
+        """Waits for its end; raises what ended it."""
+        self._thread.join(seconds)
+        assert not self._thread.is_alive(), f"{self._job.member} goes on: {self.said}"
+        if self.error is not None:
+            raise self.error
+
+    def ends_well(self) -> bool:
+        """Asks it to stop, and waits; whether nothing was wrong."""
+        self.interrupted.set()
+        self.ended()
+        return True
+
+    def _play(self) -> None:
+        try:
+            self._run(self._job)
+        except (UserError, Exception) as error:
+            self.error = error
+
+
+@contextmanager
+def role(
+    run: Callable[[Job], None], config: Config, topology: Topology, member: Member, run_dir: Path
+) -> Iterator[Role]:
+    """A role that has been asked to stop, and has ended, when the block has."""
+    made = Role(run, config, topology, member, run_dir)
+    try:
+        yield made
+    finally:
+        made.interrupted.set()
+        made._thread.join(PATIENCE_SECONDS)

@@ -1,0 +1,259 @@
+"""The evaluator's process keeps the best on disk, reports, and goes on whatever becomes of the learner or itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.jobs import Learner, Role, learner, role, until, weights
+from tests.runs import lines, tiny
+from tfdqn.beat_files import VARIABLE
+from tfdqn.config import Config
+from tfdqn.errors import TaskError
+from tfdqn.membership import FINISHING, OVER
+from tfdqn.messages import Counts, Evaluated, Inspection
+from tfdqn.roles.evaluator import run
+from tfdqn.run_dir import RunDir
+from tfdqn.saved_policy import load_best
+from tfdqn.topology import Member, Topology
+from tfdqn.topology import Role as Roles
+
+EVALUATOR = Member(Roles.EVALUATOR)
+CONFIG = tiny(
+    "health.beat_seconds=0.05",
+    "evaluation.interval_env_steps=100",
+    "evaluation.episodes=2",
+    "acting.fetch_interval_seconds=0.01",
+    "task.max_episode_steps=20",
+)
+
+
+@pytest.fixture(autouse=True)
+def beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "beats"))
+
+
+@pytest.fixture
+def there() -> Iterator[Learner]:
+    with learner(CONFIG) as made:
+        yield made
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> RunDir:
+    path = tmp_path / "run"
+    path.mkdir()
+    return RunDir(path)
+
+
+def started(there: Learner, run_dir: RunDir, config: Config = CONFIG):  # type: ignore[no-untyped-def]
+    topology = Topology(learner=there.address, actor=1, evaluator=1)
+    return role(run, config, topology, EVALUATOR, run_dir.path)
+
+
+def states(there: Learner) -> list[str]:
+    return [each.beat.state for each in there.control.roster.status()]
+
+
+def at(there: Learner, env_steps: int) -> None:
+    """Makes the job's environment steps so many."""
+    there.control.roster.start_from(Counts(env_steps=env_steps))
+
+
+def reported(there: Learner, evaluations: int, evaluator: Role) -> Evaluated:
+    """The newest report, when so many evaluations have been heard of since the learner's life began."""
+    until(lambda: len(heard(there)) >= evaluations or evaluator.error, f"{evaluations} evaluations")
+    assert evaluator.error is None, evaluator.error
+    return there.control.evaluated
+
+
+def heard(there: Learner) -> list[Evaluated]:
+    """Notes every report with an evaluation from the first call on."""
+    if not hasattr(there.control, "heard"):
+        there.control.heard = []  # type: ignore[attr-defined]
+        there.control.on_evaluated = lambda report: (
+            there.control.heard.append(report) if report.evaluation else None  # type: ignore[attr-defined]
+        )
+    return there.control.heard  # type: ignore[attr-defined]
+
+
+def flattering(there: Learner) -> dict[str, np.ndarray]:
+    """Weights that balance a little: push to where the pole falls."""
+    made = {name: np.zeros_like(array) for name, array in weights(there.config, there.task_spec).items()}
+    first, last = (
+        next(name for name, array in made.items() if array.shape == shape) for shape in ((4, 16), (16, 2))
+    )
+    made[first][2:, 0] = 1.0  # the angle and its speed, where positive …
+    made[first][2:, 1] = -1.0
+    made[last][0, 1] = made[last][1, 0] = 1.0  # … push right, else left
+    return made
+
+
+def test_it_evaluates_when_steps_are_due_and_reports_what_it_keeps(there: Learner, run_dir: RunDir) -> None:
+    heard(there)
+    with started(there, run_dir) as evaluator:
+        at(there, 99)
+        until(lambda: states(there) == ["waiting"], "waiting")
+        assert heard(there) == []
+        at(there, 130)
+        first = reported(there, 1, evaluator)
+        assert first.evaluation is not None
+        assert (first.evaluation.is_best, first.evaluation.train_steps, first.is_done) == (True, 0, False)
+        assert first.best_return == first.evaluation.scores.mean_return
+        saved, record = load_best(run_dir.best_weights)
+        assert record == first.evaluation
+        np.testing.assert_array_equal(
+            next(iter(saved.values())), there.board.get().weights[next(iter(saved))]
+        )
+        there.publish(5, flattering(there))
+        at(there, 210)
+        second = reported(there, 2, evaluator)
+        assert second.evaluation is not None
+        assert (second.evaluation.train_steps, second.evaluation.is_best) == (5, True)
+        assert second.best_return == 20 > first.best_return
+        there.publish(6, there.board.get().weights)
+        at(there, 320)
+        assert reported(there, 3, evaluator).evaluations_without_best == 1  # no better
+    found = lines(run_dir.evaluations_file)
+    assert [(each["train_steps"], each["is_best"]) for each in found] == [(0, True), (5, True), (6, False)]
+    assert evaluator.error is None
+
+
+def test_the_time_of_training_is_the_learners(there: Learner, run_dir: RunDir) -> None:
+    heard(there)
+    there.control.inspection = lambda: Inspection(
+        phase="training",
+        state="learning",
+        env_steps=0,
+        train_steps=0,
+        episodes=0,
+        seconds=1234.5,
+        weights_version=0,
+        updates_per_second=0.0,
+        best_return=None,
+        members=(),
+    )
+    at(there, 100)
+    with started(there, run_dir) as evaluator:
+        reported(there, 1, evaluator)
+    assert 1234.5 <= lines(run_dir.evaluations_file)[0]["seconds"] < 1240
+
+
+def test_another_evaluator_goes_on_where_the_first_one_was_lost(there: Learner, run_dir: RunDir) -> None:
+    heard(there)
+    there.publish(5, flattering(there))
+    at(there, 100)
+    with started(there, run_dir) as evaluator:
+        reported(there, 1, evaluator)
+        there.publish(6, weights(there.config, there.task_spec))
+        at(there, 200)
+        assert reported(there, 2, evaluator).evaluations_without_best == 1
+    run_dir.evaluations_file.open("a").write('{"env_steps": 250, "is_')  # half a line
+    heard(there).clear()
+    at(there, 250)
+    with started(there, run_dir) as again:
+        until(lambda: states(there) == ["waiting"], "waiting")
+        until(lambda: there.control.evaluated.best_return == 20, "what it found on disk")
+        assert (heard(there), there.control.evaluated.evaluations_without_best) == ([], 1)
+        at(there, 300)
+        report = reported(there, 1, again)
+        assert report.evaluation is not None
+        assert (report.evaluation.is_best, report.best_return, report.evaluations_without_best) == (
+            False,
+            20,
+            2,
+        )
+    assert len(lines_that_are_whole(run_dir)) == 3
+
+
+def lines_that_are_whole(run_dir: RunDir) -> list[str]:
+    return [line for line in run_dir.evaluations_file.read_text().splitlines() if line.endswith("}")]
+
+
+def test_a_learner_that_starts_again_is_told_the_best_and_its_versions_are_new_ones(
+    there: Learner, run_dir: RunDir
+) -> None:
+    heard(there)
+    there.publish(5, flattering(there))
+    at(there, 100)
+    with started(there, run_dir) as evaluator:
+        reported(there, 1, evaluator)
+        there.control.close()
+        there.publish(5, weights(there.config, there.task_spec))  # the same number, other weights
+        there.begin()
+        at(there, 90)
+        heard(there)
+        until(lambda: there.control.evaluated.best_return == 20, "the best of before")
+        at(there, 200)
+        report = reported(there, 1, evaluator)
+        assert report.evaluation is not None
+        assert (report.evaluation.train_steps, report.evaluation.is_best) == (5, False)
+        assert (report.best_return, report.evaluations_without_best) == (20, 1)
+
+
+def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Learner, run_dir: RunDir) -> None:
+    heard(there)
+    there.publish(5, flattering(there))
+    with started(there, run_dir) as evaluator:
+        until(lambda: states(there) == ["waiting"], "waiting")
+        at(there, 100)
+        reported(there, 1, evaluator)
+        there.control.close()
+        there.begin()
+        until(lambda: there.control.evaluated.best_return == 20, "the report")
+
+
+def test_its_last_say_is_of_the_newest_weights_and_of_the_best_on_fresh_episodes(
+    there: Learner, run_dir: RunDir
+) -> None:
+    heard(there)
+    at(there, 100)
+    with started(there, run_dir) as evaluator:
+        reported(there, 1, evaluator)
+        there.publish(9, flattering(there))
+        there.control.phase = FINISHING
+        until(lambda: there.control.evaluated.is_done, "the last say")
+        last = there.control.evaluated
+        assert last.evaluation is not None and last.final is not None
+        assert (last.evaluation.train_steps, last.evaluation.is_best) == (9, True)
+        assert (last.final.episodes, last.final.mean_return) == (4, 20)
+        there.control.phase = OVER
+        evaluator.ended()
+
+
+def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it(
+    there: Learner, run_dir: RunDir
+) -> None:
+    with started(there, run_dir) as evaluator:
+        there.control.phase = FINISHING
+        until(lambda: there.control.evaluated.is_done, "the last say")
+        final = there.control.evaluated.final
+        there.control.close()
+        there.begin().phase = FINISHING
+        until(lambda: there.control.evaluated.is_done, "the last say again")
+        assert there.control.evaluated.final == final
+        assert evaluator.ends_well()
+
+
+def test_the_end_of_the_job_ends_an_evaluation(run_dir: RunDir) -> None:
+    endless = tiny(
+        "health.beat_seconds=0.05", "evaluation.episodes=100000", "evaluation.interval_env_steps=100"
+    )
+    with learner(endless) as there:
+        at(there, 100)
+        with started(there, run_dir, endless) as evaluator:
+            until(
+                lambda: [s for s in there.control.roster.status() if s.beat.state == "evaluating"],
+                "evaluation",
+            )
+            there.control.phase = OVER
+            evaluator.ended()
+    assert not run_dir.best_weights.exists()
+
+
+def test_a_task_that_is_another_here_is_refused(there: Learner, run_dir: RunDir) -> None:
+    there.control.task_spec = msgspec.structs.replace(there.task_spec, num_actions=(3,))
+    with started(there, run_dir) as evaluator, pytest.raises(TaskError, match="num_actions: "):
+        evaluator.ended()

@@ -1,0 +1,292 @@
+"""A process's tie to the learner: it joins, beats and is counted, whatever becomes of the learner meanwhile."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.jobs import Learner, free_address, learner, until
+from tests.runs import tiny
+from tfdqn import control as control_module
+from tfdqn import membership as membership_module
+from tfdqn.beat_files import VARIABLE, beat_file, read_sign
+from tfdqn.config import Config
+from tfdqn.errors import ClusterError, ConfigError
+from tfdqn.membership import OVER, TRAINING, LearnerRestartedError, Membership
+from tfdqn.messages import Counts, Inspection, Nothing
+from tfdqn.rpc import RefusedError
+from tfdqn.topology import Member, Role, Topology
+
+ACTOR = Member(Role.ACTOR, 1)
+FAST = ("health.beat_seconds=0.05", "health.dead_after_seconds=5.0", "acting.actors=2")
+
+
+@pytest.fixture(autouse=True)
+def beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "beats"
+    monkeypatch.setenv(VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture
+def config() -> Config:
+    return tiny(*FAST)
+
+
+@pytest.fixture
+def there(config: Config) -> Iterator[Learner]:
+    with learner(config, {}) as made:
+        yield made
+
+
+def member(address: str, config: Config) -> Membership:
+    return Membership(ACTOR, Topology(learner=address, actor=2), config, lambda line: None)
+
+
+class Figures:
+    """Counts that a test sets."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def __call__(self) -> dict:
+        counts = Counts(env_steps=self.steps, episodes=self.steps // 10)
+        return {"counts": counts, "steps_per_second": 7.5, "episode_return": 3.0, "weights_version": 12}
+
+
+def test_who_joins_is_welcomed_and_knows_at_once_how_the_job_stands(there: Learner, config: Config) -> None:
+    there.control.roster.start_from(Counts(env_steps=400))
+    with closing(member(there.address, config)) as one:
+        welcome = one.join()
+        assert welcome is not None
+        assert (welcome.life, welcome.task_spec) == (there.control.life, there.task_spec)
+        assert one.joined == welcome.life
+        assert one.answer is not None and one.answer.env_steps == 400
+        assert one.phase() == TRAINING
+        assert one.env_steps(0) == 400
+
+
+def test_beats_tell_figures_and_what_it_does(there: Learner, config: Config) -> None:
+    with closing(member(there.address, config)) as one:
+        one.join()
+        one.is_doing("acting")
+        one.tell(Figures())
+        until(lambda: there.control.roster.status()[0].beat.steps_per_second, "figures")
+        beat = there.control.roster.status()[0].beat
+        assert (beat.member, beat.state, beat.episode_return, beat.weights_version) == (
+            ACTOR,
+            "acting",
+            3.0,
+            12,
+        )
+        assert beat.life == one.life
+
+
+def test_the_jobs_steps_are_those_heard_and_ones_own_since(there: Learner, config: Config) -> None:
+    figures = Figures()
+    with closing(member(there.address, config)) as one:
+        one.tell(figures)
+        one.join()
+        figures.steps = 100
+        there.control.roster.start_from(Counts(env_steps=1000))
+        until(lambda: one.env_steps(100) == 1100, "the others' steps")
+        assert one.env_steps(130) == 1130
+
+
+def test_the_last_beat_tells_what_was_counted_to_the_end(there: Learner, config: Config) -> None:
+    figures = Figures()
+    one = member(there.address, config)
+    one.tell(figures)
+    one.join()
+    figures.steps = 77
+    one.close()
+    assert there.control.roster.counts() == Counts(env_steps=77, episodes=7)
+
+
+def test_another_life_of_the_learner_is_noticed_and_told_only_what_is_new(
+    there: Learner, config: Config
+) -> None:
+    figures = Figures()
+    with closing(member(there.address, config)) as one:
+        one.tell(figures)
+        one.join()
+        figures.steps = 100
+        until(lambda: there.control.roster.counts().env_steps == 100, "counts")
+        until(lambda: one.env_steps(100) == 100, "an answer")
+        there.control.close()
+        figures.steps = 130  # while nobody listens
+        there.begin().roster.start_from(Counts(env_steps=90))  # the checkpoint missed ten of them
+
+        def is_noticed() -> bool:
+            try:
+                one.phase()
+            except LearnerRestartedError:
+                return True
+            return False
+
+        until(is_noticed, "another life")
+        assert there.control.roster.counts().env_steps == 90  # it has not joined yet
+        one.join()
+        until(lambda: there.control.roster.counts().env_steps == 90 + 30, "counts of what is new")
+        figures.steps = 150
+        until(lambda: there.control.roster.counts().env_steps == 90 + 50, "further counts")
+        assert one.env_steps(150) == 140
+
+
+def test_joining_the_same_life_again_loses_no_count(there: Learner, config: Config) -> None:
+    figures = Figures()
+    with closing(member(there.address, config)) as one:
+        one.tell(figures)
+        one.join()
+        figures.steps = 100
+        until(lambda: one.env_steps(100) == 100, "an answer")
+        one.join()
+        figures.steps = 120
+        until(lambda: there.control.roster.counts().env_steps == 120, "all counts")
+
+
+def test_one_call_joins_whoever_has_taken_the_learners_place(there: Learner, config: Config) -> None:
+    with closing(member(there.address, config)) as one:
+        one.join()
+        there.control.close()
+        life = there.begin().life
+        until(lambda: one.phase_now() == TRAINING and one.joined == life, "the new life")
+        assert one.phase_now(lambda: True) is None
+
+
+def test_another_configuration_is_refused_by_its_keys(there: Learner) -> None:
+    other = tiny(*FAST, "agent.n_step=3", "task.id=Acrobot-v1")
+    with closing(member(there.address, other)) as one, pytest.raises(ConfigError) as error:
+        one.join()
+    assert str(error.value) == (
+        "learner 0 refuses actor 1: its configuration is not the learner's: task.id = Acrobot-v1 where the learner "
+        "has CartPole-v1; agent.n_step = 3 where the learner has 1"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[agent]\nn_step = 0", "no TOML", "[" * 10_000, "seed = 1\nother = 2"])
+def test_a_text_that_is_no_configuration_is_refused(there: Learner, text: str) -> None:
+    from tfdqn.messages import Hello, Welcome
+    from tfdqn.rpc import Caller
+
+    with closing(Caller(there.address)) as caller, pytest.raises(RefusedError):
+        caller("hello", Hello(member=ACTOR, config=text), Welcome, 10)
+
+
+def test_waiting_for_a_learner_ends_with_patience_or_at_the_users_wish(config: Config) -> None:
+    impatient = tiny(*FAST, "health.patience_seconds=0.3")
+    where, said = free_address(), []
+    with closing(Membership(ACTOR, Topology(learner=where), impatient, said.append)) as one:
+        with pytest.raises(ClusterError, match="actor 1 gives up"):
+            one.join()
+        assert said == [f"actor 1: waiting for learner 0 at {where}"]
+        assert one.join(lambda: True) is None
+
+
+def test_a_learner_that_falls_silent_is_given_up_in_the_end() -> None:
+    config = tiny(*FAST, "health.patience_seconds=0.5")
+    with learner(config, {}) as there, closing(member(there.address, config)) as one:
+        one.join()
+        assert one.phase() == TRAINING
+        there.control.close()
+
+        def is_given_up() -> bool:
+            try:
+                one.phase()
+            except ClusterError as error:
+                return "has been silent" in str(error)
+            return False
+
+        until(is_given_up, "end of patience")
+
+
+def test_the_sign_of_life_is_there_until_the_end_whether_or_not_anybody_answers(
+    config: Config, beats: Path
+) -> None:
+    """The learner is stopped: it accepts connections and says nothing."""
+    impatient = tiny(*FAST, "health.dead_after_seconds=0.5")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with closing(member(f"127.0.0.1:{silent.getsockname()[1]}", impatient)) as one:
+            one.is_doing("waiting in vain")
+            seen: set[float] = set()
+
+            def is_renewed() -> bool:
+                sign = read_sign(beat_file(ACTOR))
+                if sign is not None and sign.state == "waiting in vain":
+                    seen.add(sign.seconds)
+                return len(seen) >= 4
+
+            until(is_renewed, "new signs")
+            gaps = [later - earlier for earlier, later in zip(sorted(seen), sorted(seen)[1:], strict=False)]
+            assert min(gaps) < impatient.health.dead_after_seconds
+    assert list(beats.iterdir()) == []
+
+
+def test_a_host_where_no_sign_can_be_written_still_beats(there: Learner, config: Config, beats: Path) -> None:
+    beats.write_text("a file where the folder should be")
+    with closing(member(there.address, config)) as one:
+        assert one.join() is not None
+        until(lambda: there.control.roster.present(Role.ACTOR), "a beat")
+
+
+def test_a_heart_that_fails_is_told_of(there: Learner, config: Config) -> None:
+    with closing(member(there.address, config)) as one:
+        one.join()
+        one.tell(lambda: {"no_such_field": 1})
+
+        def has_failed() -> bool:
+            try:
+                one.phase()
+            except RuntimeError:
+                return True
+            return False
+
+        until(has_failed, "the failure")
+
+
+def test_the_end_is_heard_by_all_who_live_and_nobody_waits_for_the_dead(
+    there: Learner, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_module, "_SECONDS_TO_HEAR_IT_IS_OVER", 60.0)
+    settings = tiny(*FAST, "health.dead_after_seconds=0.5")
+    with (
+        learner(settings, {}) as mortal,
+        closing(member(mortal.address, settings)) as one,
+        closing(Membership(Member(Role.ACTOR, 0), Topology(learner=mortal.address), settings, print)) as dead,
+    ):
+        one.join(), dead.join()
+        dead._closed.set()
+        until(lambda: len(mortal.control.roster.present(Role.ACTOR)) == 1, "a death")
+        mortal.control.end()
+        until(lambda: one.phase() == OVER, "the end")
+        assert dead.phase() == TRAINING
+
+
+def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, config: Config) -> None:
+    with closing(member(there.address, config)) as one:
+        with pytest.raises(RefusedError, match="starting"):
+            one.call("inspect", Nothing(), Inspection, 10)
+        inspection = Inspection(
+            phase=TRAINING,
+            state="learning",
+            env_steps=5,
+            train_steps=1,
+            episodes=1,
+            seconds=2.0,
+            weights_version=1,
+            updates_per_second=3.0,
+            best_return=None,
+            members=there.control.roster.status(),
+        )
+        there.control.inspection = lambda: inspection
+        assert one.call("inspect", Nothing(), Inspection, 10) == inspection
+
+
+def test_replies_are_awaited_for_less_than_death() -> None:
+    with closing(member(free_address(), tiny(*FAST, "health.dead_after_seconds=2.0"))) as one:
+        assert one._reply_seconds == 1.0
+    assert Config().health.dead_after_seconds >= membership_module._REPLY_SECONDS

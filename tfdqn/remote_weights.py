@@ -1,0 +1,95 @@
+"""Weights between processes: one message that the learner makes once for all, and `RemoteWeights`, which fetches it."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from tfdqn.messages import NamedArray, Weights, WeightsRequest
+from tfdqn.rpc import RefusedError, UnreachableError
+from tfdqn.variables import Versioned, WeightsBoard
+
+_REPLY_SECONDS = 30.0  # of a network of hundreds of megabytes
+
+
+class RemoteWeights:
+    """The newest weights of a learner in another process, as they were when it was asked last.
+
+    A thread asks at an interval, so that neither `version` nor `get` waits for the network. While the learner is
+    gone its last weights stay; those of its next life are taken even if their version is lower.
+
+    Args:
+      call: asks the learner, as `Membership.call`.
+      interval_seconds: between two questions.
+    """
+
+    def __init__(self, call: Callable[..., Any], interval_seconds: float):
+        self._call, self._interval_seconds = call, interval_seconds
+        self._board = WeightsBoard()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._fetch_until_closed, name="weights", daemon=True)
+        self._thread.start()
+
+    def version(self) -> int:
+        """Of the weights last fetched; -1 before the first."""
+        return self._board.version()
+
+    def get(self) -> Versioned:
+        """The weights last fetched. Raises LookupError before the first."""
+        return self._board.get()
+
+    def fetch(self) -> None:
+        """Asks now. Raises UnreachableError, RefusedError."""
+        found = self._call("weights", WeightsRequest(self.version()), Weights, _REPLY_SECONDS)
+        if found.arrays:
+            self._board.put(Versioned(found.version, arrays_of(found)))
+
+    def close(self) -> None:
+        """Asks no more."""
+        self._closed.set()
+
+    def _fetch_until_closed(self) -> None:
+        while not self._closed.is_set():
+            with contextlib.suppress(UnreachableError, RefusedError):  # the heartbeat says for how long
+                self.fetch()
+            self._closed.wait(self._interval_seconds)
+
+
+class EncodedBoard:
+    """A board's weights as a message, made once however many ask for it."""
+
+    def __init__(self, board: WeightsBoard):
+        self._board = board
+        self._lock = threading.Lock()
+        self._made = b""
+        self._of: Versioned | None = None
+
+    def newer_than(self, request: WeightsRequest) -> Weights | bytes:
+        """The newest weights, without arrays where they are those that the asker holds, or there are none yet."""
+        if self._board.version() == request.held:
+            return Weights(request.held)
+        try:
+            kept = self._board.get()
+        except LookupError:
+            return Weights(-1)
+        with self._lock:
+            if self._of is not kept:
+                self._made = msgspec.msgpack.encode(Weights(kept.version, named_arrays(kept.weights)))
+                self._of = kept
+            return self._made
+
+
+def named_arrays(weights: Mapping[str, np.ndarray]) -> tuple[NamedArray, ...]:
+    """Arrays by name, as a message has them."""
+    return tuple(
+        NamedArray(name, array.dtype.str, array.shape, np.ascontiguousarray(array).tobytes())
+        for name, array in weights.items()
+    )
+
+
+def arrays_of(message: Weights) -> dict[str, np.ndarray]:
+    """The arrays of a message, by name."""
+    return {each.name: np.frombuffer(each.content, each.dtype).reshape(each.shape) for each in message.arrays}

@@ -1,0 +1,19 @@
+"""An actor: environments of its own, weights from the learner, transitions to the replay servers."""
+
+from contextlib import closing
+
+from tfdqn.membership import Membership
+from tfdqn.roles.job import Job
+
+
+def run(job: Job) -> None:
+    """Acts until the job is over or the user asks to stop.
+
+    Raises UserError for what a user can mend, PeerLostError where it must be started again.
+    """
+    with closing(Membership(job.member, job.topology, job.config, job.say)) as membership:
+        from tfdqn.roles.actor_loop import (
+            act,
+        )  # TensorFlow and Reverb: the heart beats while they are imported
+
+        act(job, membership)

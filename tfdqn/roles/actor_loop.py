@@ -1,0 +1,100 @@
+"""What an actor does: it acts while the job trains, flushes when that ends, and beats on until the job is over."""
+
+import time
+from contextlib import closing, suppress
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from tfdqn.acting.actor import Actor
+from tfdqn.acting.actors import make_actor
+from tfdqn.errors import EnvironmentLostError, PeerLostError
+from tfdqn.membership import OVER, TRAINING, Membership
+from tfdqn.messages import Counts
+from tfdqn.metrics import Rate
+from tfdqn.randomness import derived_seed
+from tfdqn.remote_weights import RemoteWeights
+from tfdqn.replay.remote_writer import GivenUpError, remote_writer
+from tfdqn.roles.job import Job, check_same_task
+from tfdqn.tasks.batched import BatchedTask
+from tfdqn.tasks.registry import make_task
+
+_POLL_SECONDS = 0.05
+_FLUSH_SECONDS = 3.0
+
+
+def act(job: Job, membership: Membership) -> None:
+    """Takes part until the job is over. Raises as `roles.actor.run`."""
+    config = job.config
+    membership.is_doing("making its environments")
+    with threadpool_limits(1, "blas"), closing(make_task(config.task)) as task:
+        welcome = membership.join(job.interrupted)
+        if welcome is None:
+            return
+        check_same_task(job.member, welcome.task_spec, task.spec)
+        with closing(RemoteWeights(membership.call, config.acting.fetch_interval_seconds)) as weights:
+            try:
+                _ActorLoop(job, membership, task, weights).until_over()
+            except EnvironmentLostError as error:
+                raise PeerLostError(str(error)) from error
+
+
+class _ActorLoop:
+    def __init__(self, job: Job, membership: Membership, task: BatchedTask, weights: RemoteWeights):
+        self._job, self._membership, self._task, self._weights = job, membership, task, weights
+        self._rate = Rate()
+
+    def until_over(self) -> None:
+        with suppress(GivenUpError):  # then it must not write any longer; or the servers never came
+            self._act_while_it_trains()
+        self._membership.is_doing("done acting")
+        while (phase := self._phase()) not in (OVER, None):
+            if phase == TRAINING:
+                raise PeerLostError(f"the learner trains again: {self._job.member} starts again with it")
+            time.sleep(_POLL_SECONDS)
+
+    def _act_while_it_trains(self) -> None:
+        job, config = self._job, self._job.config
+        while self._weights.version() < 0:
+            self._wait_because("waiting for the first weights")
+        addresses, index = job.topology.replay_server, job.member.index
+        writer = remote_writer(
+            config, self._task.spec, addresses, self._task.num_envs, index, self._keep_waiting
+        )
+        # Not what this actor drew before it was started anew.
+        seed = derived_seed(config.seed, self._membership.life)
+        actor = make_actor(config, self._task, writer, self._weights, index, seed)
+        actor.refresh_weights()
+        actor.reset(derived_seed(seed, "task", index))
+        self._membership.tell(lambda: self._figures(actor))
+        while self._phase() == TRAINING:
+            env_steps = self._membership.env_steps(actor.env_steps)
+            if env_steps < config.stop.env_steps:
+                self._membership.is_doing("acting")
+                actor.step(env_steps)
+            else:
+                self._wait_because("done acting")
+        writer.flush(_FLUSH_SECONDS)
+
+    def _wait_because(self, reason: str) -> None:
+        """Raises GivenUpError where there is nothing to wait for."""
+        if not self._keep_waiting(reason):
+            raise GivenUpError(reason)
+        time.sleep(_POLL_SECONDS)
+
+    def _keep_waiting(self, reason: str) -> bool:
+        self._membership.is_doing(reason)
+        return self._phase() == TRAINING
+
+    def _phase(self) -> str | None:
+        return self._membership.phase_now(self._job.interrupted)
+
+    def _figures(self, actor: Actor) -> dict[str, Any]:
+        statistics = actor.statistics
+        return {
+            "counts": Counts(env_steps=actor.env_steps, episodes=statistics.episodes),
+            "steps_per_second": self._rate.read(time.monotonic(), actor.env_steps),
+            "episode_return": statistics.recent_return,
+            "episode_length": statistics.recent_length,
+            "weights_version": actor.weights_version,
+        }

@@ -1,0 +1,17 @@
+"""The evaluator: greedy episodes with the newest weights; it owns 'best', and has the last say."""
+
+from contextlib import closing
+
+from tfdqn.membership import Membership
+from tfdqn.roles.job import Job
+
+
+def run(job: Job) -> None:
+    """Evaluates until the job is over or the user asks to stop.
+
+    Raises UserError for what a user can mend, PeerLostError where it must be started again.
+    """
+    with closing(Membership(job.member, job.topology, job.config, job.say)) as membership:
+        from tfdqn.roles.evaluator_loop import evaluate  # TensorFlow: the heart beats while it is imported
+
+        evaluate(job, membership)

@@ -1,0 +1,158 @@
+"""What the evaluator does: it evaluates as the job goes on, keeps the best on disk, and reports to the learner.
+
+The learner may be gone for a while, or start again: what it was not told yet, or has forgotten, it is told then.
+"""
+
+import time
+from contextlib import ExitStack, closing, suppress
+
+from msgspec.structs import replace
+from threadpoolctl import threadpool_limits
+
+from tfdqn.acting.evaluator import Evaluator, make_evaluation_task
+from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.errors import EnvironmentLostError, PeerLostError
+from tfdqn.evaluation_log import EvaluationLog, read_standing
+from tfdqn.interruptions import Interrupted
+from tfdqn.membership import FINISHING, OVER, TRAINING, Membership
+from tfdqn.messages import Evaluated, Inspection, Nothing
+from tfdqn.metrics import TensorBoard
+from tfdqn.remote_weights import RemoteWeights
+from tfdqn.roles.job import Job, check_same_task
+from tfdqn.rpc import RefusedError, UnreachableError
+from tfdqn.run_dir import RunDir, full_disk_is_one_line
+from tfdqn.scores import Evaluation
+from tfdqn.tasks.batched import BatchedTask
+from tfdqn.tasks.registry import make_task
+from tfdqn.variables import VariableClient
+
+_POLL_SECONDS = 0.05
+_REPLY_SECONDS = 5.0
+
+
+def evaluate(job: Job, membership: Membership) -> None:
+    """Takes part until the job is over. Raises as `roles.evaluator.run`."""
+    config, run = job.config, RunDir(job.run_dir)
+    membership.is_doing("making its environments")
+    with ExitStack() as parts:
+        parts.enter_context(threadpool_limits(1, "blas"))
+        parts.enter_context(full_disk_is_one_line(run.path))
+        with closing(make_task(config.task, num_envs=1)) as one:
+            spec, is_wide = one.spec, one.is_own_vector_version
+        task = parts.enter_context(closing(make_evaluation_task(config, spec, is_wide)))
+        welcome = membership.join(job.interrupted)
+        if welcome is None:
+            return
+        check_same_task(job.member, welcome.task_spec, spec)
+        fetched_seconds = config.acting.fetch_interval_seconds
+        weights = parts.enter_context(closing(RemoteWeights(membership.call, fetched_seconds)))
+        tensorboard = None
+        if config.logging.tensorboard:  # in a folder of its own: TensorBoard follows one file in each
+            tensorboard = parts.enter_context(closing(TensorBoard(run.logs / "evaluator")))
+        log = parts.enter_context(closing(EvaluationLog(run.evaluations_file, tensorboard)))
+        try:
+            _EvaluatorLoop(job, membership, task, weights, log).until_over()
+        except Interrupted:
+            pass  # the job is over, or the user has asked to stop
+        except EnvironmentLostError as error:
+            raise PeerLostError(str(error)) from error
+
+
+class _EvaluatorLoop:
+    def __init__(
+        self, job: Job, membership: Membership, task: BatchedTask, weights: RemoteWeights, log: EvaluationLog
+    ):
+        self._job, self._membership, self._weights, self._log = job, membership, weights, log
+        self._best_weights = RunDir(job.run_dir).best_weights
+        policy = Policy(make_q_function(job.config, task.spec))
+        self._evaluator = Evaluator(task, policy, VariableClient(weights), job.config, self._is_over)
+        self._evaluator.load_best(self._best_weights)
+        standing = read_standing(RunDir(job.run_dir).evaluations_file)
+        self._evaluator.evaluations_without_best = standing.without_best
+        self._next_env_steps = self._due_after(standing.env_steps)
+        self._seconds, self._asked_seconds = 0.0, time.monotonic()  # of training, and when that was heard
+        self._report, self._is_heard, self._reports_to = Evaluated(), True, ""
+        membership.tell(lambda: {"weights_version": _number(self._evaluator.evaluated_train_steps)})
+
+    def until_over(self) -> None:
+        while not self._is_over():
+            if self._membership.joined != self._reports_to:
+                self._begin_with_a_learner()
+            phase = self._membership.phase_now(self._job.interrupted)
+            if self._weights.version() < 0:
+                self._membership.is_doing("waiting for the first weights")
+            elif phase == FINISHING and not self._report.is_done:
+                self._have_the_last_say()
+            elif phase == TRAINING and self._is_due():
+                self._evaluate()
+            else:
+                self._membership.is_doing("waiting")
+            if not self._is_heard:
+                self._tell()
+            time.sleep(_POLL_SECONDS)
+
+    def _begin_with_a_learner(self) -> None:
+        """It may have gone back to an earlier checkpoint, and knows nothing of what others were told."""
+        self._reports_to = self._membership.joined
+        self._evaluator.forget_versions()
+        self._will_tell(None)
+
+    def _is_due(self) -> bool:
+        return self._membership.env_steps(0) >= self._next_env_steps
+
+    def _evaluate(self) -> None:
+        """Plays and keeps what came of it; a new best is on disk before anybody hears of it."""
+        self._membership.is_doing("evaluating")
+        env_steps, seconds = self._membership.env_steps(0), self._training_seconds()
+        evaluation = self._evaluator.evaluate(env_steps)
+        if evaluation.is_best:
+            self._evaluator.save_best(self._best_weights, evaluation)
+        self._log.write(evaluation, seconds)
+        self._next_env_steps = self._due_after(env_steps)
+        self._will_tell(evaluation)
+        best = ", the best so far" if evaluation.is_best else ""
+        self._job.say(f"return {evaluation.scores.mean_return:g} at {env_steps:,} environment steps{best}")
+
+    def _have_the_last_say(self) -> None:
+        """Evaluates what was learned last, and the best on fresh episodes."""
+        try:
+            self._weights.fetch()
+        except (UnreachableError, RefusedError):
+            return  # again, when the learner answers
+        if self._evaluator.evaluated_train_steps != self._weights.version():
+            self._evaluate()
+        self._membership.is_doing("evaluating the best")
+        assert self._evaluator.best_weights is not None  # some were evaluated, so some were the best
+        final = self._evaluator.final(self._evaluator.best_weights)
+        self._report, self._is_heard = replace(self._report, final=final, is_done=True), False
+
+    def _will_tell(self, evaluation: Evaluation | None) -> None:
+        self._report = Evaluated(
+            evaluation=evaluation,
+            best_return=self._evaluator.best_return,
+            evaluations_without_best=self._evaluator.evaluations_without_best,
+        )
+        self._is_heard = False
+
+    def _tell(self) -> None:
+        with suppress(UnreachableError):
+            self._membership.call("evaluated", self._report, Nothing, _REPLY_SECONDS)
+            self._is_heard = True
+
+    def _training_seconds(self) -> float:
+        """Wall time of the whole training; counted on from the last answer where the learner gives none."""
+        with suppress(UnreachableError, RefusedError):
+            found: Inspection = self._membership.call("inspect", Nothing(), Inspection, _REPLY_SECONDS)
+            self._seconds, self._asked_seconds = found.seconds, time.monotonic()
+        return self._seconds + time.monotonic() - self._asked_seconds
+
+    def _due_after(self, env_steps: int) -> int:
+        interval = self._job.config.evaluation.interval_env_steps
+        return (env_steps // interval + 1) * interval
+
+    def _is_over(self) -> bool:
+        return self._membership.phase_now(self._job.interrupted) in (OVER, None)
+
+
+def _number(train_steps: int | None) -> int:
+    return -1 if train_steps is None else train_steps
