@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -108,7 +109,8 @@ class JobView:
         if figures is None:
             return table
         bar = ProgressBar(total=figures.total_env_steps, completed=figures.env_steps)
-        return Group(table, bar, Text(f"{figures.phase}: {progress_figures(figures)}"))
+        # The bar ends with no line of its own.
+        return Group(table, Padding(bar, 0), Text(f"{figures.phase}: {progress_figures(figures)}"))
 
     def _totals(self, status: JobStatus) -> Progress | None:
         if status.inspection is None:
