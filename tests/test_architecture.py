@@ -79,8 +79,8 @@ LAYERS = {
         "supervisor",
         "launch",
     ],
-    5: ["roles", "experiment", "evaluation_command"],
-    6: ["__main__", "cli", "cli_arguments", "cli_jobs", "live_table", "terminal", "__init__"],
+    5: ["roles", "experiment", "evaluation_command", "inspect_command"],
+    6: ["__main__", "cli", "cli_arguments", "cli_jobs", "inspect_view", "live_table", "terminal", "__init__"],
 }
 # Inside a layer, only these imports are allowed.
 SIDEWAYS = {
@@ -98,7 +98,7 @@ SIDEWAYS = {
     "shard_dir": {"config", "config_file", "durable", "errors", "task_spec"},
     "tasks": {"randomness"},
     "agents": {"networks", "randomness"},
-    "replay": {"checkpoints"},
+    "replay": {"checkpoints", "messages"},
     "saved_policy": {"checkpoints"},
     "topology": {"cluster", "config", "errors", "strategy_checks"},
     "beat_files": {"topology"},
@@ -119,7 +119,8 @@ SIDEWAYS = {
     "loops": {"session"},
     "results": {"report"},
     "live_table": {"terminal"},
-    "cli_jobs": {"cli_arguments", "live_table", "terminal"},
+    "inspect_view": {"live_table", "terminal"},
+    "cli_jobs": {"cli_arguments", "inspect_view", "live_table", "terminal"},
     "cli": {"__init__", "cli_arguments", "cli_jobs", "terminal"},
     "__main__": {"cli"},
 }

@@ -133,3 +133,31 @@ def health(
     how = f"silent for {seconds:.0f} s, after {sign.state}" if is_silent else sign.state
     typer.echo(f"{member}: {how} (process {sign.pid})")
     raise typer.Exit(is_silent)
+
+
+@jobs.command()
+def inspect(
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|ADDRESS", help="a run's directory, or host:port of a job's learner")
+    ],
+    watch: Annotated[bool, typer.Option("--watch", help="show it anew every second")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, a line each time")] = False,
+) -> None:
+    """Show how a job of many processes stands, or how a run was left."""
+    import msgspec
+
+    from tfdqn.inspect_command import Inspector
+
+    inspector = Inspector(target)
+    if as_json:
+        typer.echo(msgspec.json.encode(inspector.report()))
+        while watch:
+            time.sleep(1.0)
+            typer.echo(msgspec.json.encode(inspector.report()))
+        return
+    from tfdqn import inspect_view
+
+    if watch:
+        inspect_view.watch(inspector)
+    else:
+        inspect_view.print_report(inspector.report())

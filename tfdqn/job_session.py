@@ -210,6 +210,7 @@ class JobSession:
             updates_per_second=updates_per_second,
             best_return=self.evaluator.best_return,
             members=self._control.roster.status(),
+            replay=self.replay.status(),
         )
 
     def close(self) -> None:

@@ -135,7 +135,7 @@ class JobView:
 
 def process_table(rows: Sequence[Row], room: int) -> Table:
     """A line for each process, in no more than `room` lines: beyond, those of a role share one."""
-    table = make_table("process", "state", "pid", "steps/s", "last beat", "restarts")
+    table = make_table("process", "state", "pid", "speed", "last beat", "restarts")
     for column in table.columns[2:]:
         column.justify = "right"
         column.no_wrap = True
@@ -156,10 +156,16 @@ def _cells(row: Row) -> list[str]:
         str(row.member),
         row.state,
         "" if row.pid is None else str(row.pid),
-        f"{row.steps_per_second:,.0f}" if row.steps_per_second else "",
+        speed(row.member.role, row.steps_per_second),
         "" if row.seconds_since_beat is None else f"{row.seconds_since_beat:.0f} s",
         str(row.restarts) if row.restarts else "",
     ]
+
+
+def speed(role: Role, steps_per_second: float) -> str:
+    """Of the learner in updates, of others in environment steps."""
+    unit = "updates" if role is Role.LEARNER else "steps"
+    return f"{steps_per_second:,.0f} {unit}/s" if steps_per_second else ""
 
 
 def _cells_of_many(rows: list[Row]) -> list[list[str]]:

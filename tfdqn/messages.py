@@ -101,6 +101,17 @@ class MemberStatus(Struct, frozen=True, kw_only=True):
     seconds_since_beat: float
 
 
+class ReplayStatus(Struct, frozen=True, kw_only=True):
+    """How a replay server stands, as it told the learner last; in transitions."""
+
+    address: str
+    stored: int
+    capacity: int
+    inserted: int  # since its table was first made
+    sampled: int
+    seconds_since_answer: float
+
+
 class Inspection(Struct, frozen=True, kw_only=True):
     """How a job stands, as the learner knows it."""
 
@@ -114,3 +125,4 @@ class Inspection(Struct, frozen=True, kw_only=True):
     updates_per_second: float
     best_return: float | None
     members: tuple[MemberStatus, ...]
+    replay: tuple[ReplayStatus, ...] = ()

@@ -10,6 +10,7 @@ from functools import partial
 
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError
+from tfdqn.messages import ReplayStatus
 from tfdqn.replay.dataset import sampler
 from tfdqn.replay.item_kinds import make_item_kind
 from tfdqn.replay.items import Sample
@@ -60,6 +61,21 @@ class RemoteReplay:
     def silent(self, seconds: float = 0.0) -> list[str]:
         """In words, each server that did not answer the last `poll`, and has been silent for so long."""
         return self._shards.silent(seconds)
+
+    def status(self) -> tuple[ReplayStatus, ...]:
+        """How each server stood when it last answered."""
+        item = self._kind.transitions_per_item
+        return tuple(
+            ReplayStatus(
+                address=address,
+                stored=shard.counted.stored * item,
+                capacity=self.capacity // len(self._addresses),
+                inserted=shard.counted.inserted * item,
+                sampled=shard.counted.sampled * item,
+                seconds_since_answer=shard.silent_seconds,
+            )
+            for address, shard in zip(self._addresses, self._shards.each, strict=True)
+        )
 
     def size(self) -> int:
         """Transitions stored when the servers were last asked, in whole items."""
