@@ -7,6 +7,7 @@ jobs of many processes.
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -192,8 +193,25 @@ def version() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit status. Errors that a user can mend are one line on stderr."""
+    """Runs one command; returns its exit status. Errors that a user can mend are one line on stderr.
+
+    `tfdqn run` ends the process instead: what Reverb and TensorFlow would do at Python's own end waits for peers that
+    may be gone.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if arguments[0] != "run":
+        return _status_of(arguments)
+    try:
+        status = _status_of(arguments)
+    except Exception:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _status_of(arguments: list[str]) -> int:
     try:
         return app(args=arguments, prog_name="tfdqn", standalone_mode=False) or 0
     except UserError as error:

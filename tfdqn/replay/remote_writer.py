@@ -26,6 +26,9 @@ KeepWaiting = Callable[[str], bool]
 HELD_BACK = "held back by the replay ratio"
 _WAIT_SECONDS = 0.25
 _SECONDS_BETWEEN_QUESTIONS = 0.25
+# A writer's destructor waits below Python, its lock held, for items that may never find room again: so none is run
+# before the process's end, which `os._exit` must be.
+_never_destroyed: list[Any] = []
 
 
 class GivenUpError(Exception):
@@ -150,6 +153,7 @@ class _PatientWriter:
         waits: Callable[[str], None],
     ):
         self._writer, self._shard, self._waits = writer, shard, waits
+        _never_destroyed.append(writer)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._writer, name)
