@@ -48,6 +48,8 @@ class Job:
     def inspection(self) -> Inspection | None:
         """As the learner says; None where it does not answer."""
         if self._caller is None:
+            if not self.run.cluster_file.exists():
+                return None
             self._caller = Caller(self.topology.learner)
         try:
             return self._caller("inspect", Nothing(), Inspection, 5.0)
