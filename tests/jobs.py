@@ -8,11 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import reverb
+from reverb.errors import DeadlineExceededError
 
 from tfdqn.config import Config
 from tfdqn.control import Control
 from tfdqn.errors import UserError
 from tfdqn.networks import q_network
+from tfdqn.replay import remote_writer
+from tfdqn.replay.item_kinds import make_item_kind, table_sizes
+from tfdqn.replay.pace import Pace
+from tfdqn.replay.tables import TABLE, paced_table
 from tfdqn.roles.job import Job
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import resolve_spec
@@ -128,3 +134,39 @@ def role(
     finally:
         made.interrupted.set()
         made._thread.join(PATIENCE_SECONDS)
+
+
+@contextmanager
+def replay_server(config: Config, task_spec: TaskSpec, address: str) -> Iterator[reverb.Client]:
+    """A table that holds actors to the replay ratio, at an address of this process."""
+    kind = make_item_kind(config, task_spec)
+    limits = Pace(config, kind).limits()
+    assert limits is not None
+    table = paced_table(kind.signature, table_sizes(config, kind).max_items, *limits)
+    server = reverb.Server([table], port=int(address.rpartition(":")[2]))
+    client = reverb.Client(address)
+    try:
+        yield client
+    finally:
+        _let_writers_go(client)
+        stopping = threading.Thread(target=server.stop, daemon=True)  # samplers may hold it up
+        stopping.start()
+        stopping.join(5)
+
+
+def _let_writers_go(client: reverb.Client) -> None:
+    """What is pending would else be waited for at the end of the tests' process, below Python."""
+    for writer in remote_writer._never_destroyed:
+        for _ in range(100):
+            client.reset(TABLE)  # makes room
+            try:
+                writer.flush(0, timeout_ms=250)
+                break
+            except DeadlineExceededError:
+                pass
+    remote_writer._never_destroyed.clear()
+
+
+def stored(client: reverb.Client) -> int:
+    """Items that were ever inserted."""
+    return int(client.server_info(timeout=10)[TABLE].rate_limiter_info.insert_stats.completed)
