@@ -95,6 +95,15 @@ class Job:
         """Waits until another process plays the member's part."""
         self.until(lambda: self.pid(member) != pid, f"another process for {member} than {pid}")
 
+    @contextmanager
+    def supervisor_held(self) -> Iterator[None]:
+        """While the block runs, the supervisor sees and does nothing."""
+        self.process.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send(signal.SIGCONT)
+
     def log(self, member: Member) -> str:
         return (self.run.process_logs / f"{member.file_stem}.log").read_text(errors="replace")
 
