@@ -65,6 +65,8 @@ def launch(
     if outcome.summary is not None:
         terminal.print_summary(outcome.summary)
         return
+    if view.last_figures:
+        typer.echo(f"stopped at {view.last_figures}")
     saved = "Saved." if outcome.is_saved else "The learner could not save: its last checkpoint stands."
     options = [] if evaluator else ["--no-evaluator"]
     command = ["tfdqn", "launch", str(config), *given, *options, "--run-dir", str(path)]

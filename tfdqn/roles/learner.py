@@ -56,9 +56,10 @@ def run(job: Job) -> None:
         board = WeightsBoard()
         control = Control(job.topology.learner, config, task_spec, board)
         with closing(control), _Watchdog(job, control) as watchdog:
-            if not _others_are_there(job, control):
+            waiting = job._replace(say=watchdog.is_waiting)
+            if not _others_are_there(waiting, control):
                 return
-            replay = _replay(job, task_spec)
+            replay = _replay(waiting, task_spec)
             if replay is None:
                 return
             watchdog.begin(replay)
@@ -163,7 +164,9 @@ def _replay(job: Job, task_spec: TaskSpec) -> RemoteReplay | None:
         if time.monotonic() - began > job.config.health.patience_seconds:
             raise ClusterError(f"{'; '.join(replay.silent())}: the learner gives up")
         if time.monotonic() - said > _SAY_AGAIN_SECONDS:
-            job.say(f"waiting for {', '.join(job.topology.replay_server)}, the replay servers")
+            addresses = job.topology.replay_server
+            servers = f"replay server{'' if len(addresses) == 1 else 's'} at {', '.join(addresses)}"
+            job.say(f"waiting for {servers}")
             said = time.monotonic()
         time.sleep(_POLL_SECONDS)
     return replay
@@ -240,6 +243,11 @@ class _Watchdog:
         self._control.roster.hold(self._watched)
         self._replay_heard = time.monotonic()
         self._replay, self._were_there = replay, True
+
+    def is_waiting(self, line: str) -> None:
+        """Says for whom, and has the sign of life say it, too."""
+        self.state = line
+        self._job.say(line)
 
     def expects_nobody(self) -> None:
         """From now on everybody may go."""
