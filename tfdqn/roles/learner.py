@@ -10,6 +10,8 @@ from contextlib import closing, contextmanager
 from threadpoolctl import threadpool_limits
 
 from tfdqn import loops
+from tfdqn.acting.central_inference import Inference
+from tfdqn.acting.policy import make_q_function
 from tfdqn.beat_files import beat_file, write_sign
 from tfdqn.control import Control
 from tfdqn.errors import RESTART_STATUS, ClusterError, PeerLostError
@@ -83,7 +85,7 @@ def _train(
     show = _Lines(job.say, watchdog)
     watch = RunWatch(session, tensorboard(config, run_dir), show, job.interrupted, profile=False)
     control.inspection = lambda: _inspection(session, watch, watchdog)
-    with closing(watch):
+    with closing(watch), _inference(job, control, board):  # its network comes after the team's devices
         earlier = read_summary(run_dir.summary_file)
         if earlier is not None and session.reason_to_stop() is not None:
             job.say(f"{run_dir.path} has finished already: {earlier.reason}")
@@ -136,6 +138,21 @@ def _finish(
     )
     write_results(run_dir, job.config, summary, final)
     job.say(f"finished: {reason}")
+
+
+@contextmanager
+def _inference(job: Job, control: Control, board: WeightsBoard) -> Iterator[None]:
+    """Computes the actors' Q-values while the block runs, where they ask for it."""
+    acting = job.config.acting
+    if acting.inference == "local":
+        yield
+        return
+    q_function = make_q_function(job.config, control.task_spec)
+    with closing(
+        Inference(q_function, control.task_spec, board, acting.most_envs_per_inference)
+    ) as inference:
+        control.q_values = inference
+        yield
 
 
 def _task_spec(job: Job, run_dir: RunDir) -> TaskSpec:
