@@ -160,3 +160,6 @@ def test_it_watches_until_it_is_interrupted(
     assert [json.loads(line)["learner"] for line in capsys.readouterr().out.splitlines()] == [
         learner(run)
     ] * 3
+    seconds.clear()
+    assert cli.main(["inspect", str(run.path), "--watch"]) == 130
+    assert capsys.readouterr().out.count("environment steps  125,000") == 3

@@ -1,7 +1,11 @@
 """`tfdqn launch` as its user meets it, with stand-ins for the processes: its lines, its signals, what is left of it."""
 
 import json
+import os
+import pty
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,6 +109,31 @@ def test_a_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
         assert process.ended() == 130
     assert process.err == ""
     assert nobody_is_left(process)
+
+
+def test_a_terminal_that_is_closed_stops_a_job_in_order(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "STAND_INS": str(tmp_path), "TERM": "xterm"}
+    with (tmp_path / "err").open("wb") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-c", WITH_STAND_INS, "launch", write_config(tmp_path), "--run-dir", "run"],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=err,
+        )
+    os.close(theirs)
+    deadline, shown = time.monotonic() + PATIENCE_SECONDS, b""
+    while b"at work" not in shown:
+        assert time.monotonic() < deadline, shown
+        shown += os.read(ours, 4096)
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(PATIENCE_SECONDS) == 0
+    assert (tmp_path / "err").read_text() == ""
+    assert b"last beat" in shown
+    assert "learner-0" in (tmp_path / "order").read_text()
 
 
 def test_nothing_is_left_of_a_job_whose_supervisor_is_killed(tmp_path: Path) -> None:

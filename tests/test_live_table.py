@@ -121,12 +121,18 @@ def test_elsewhere_each_state_of_a_life_is_said_once_and_for_all_who_share_it(
 ) -> None:
     actors = [a_row(index=i) for i in (0, 1, 2, 4)]
     held = [actor._replace(state="held back by the replay ratio") for actor in actors[:1]]
+    counting = [
+        actor._replace(state=f"serving {count:,} transitions")
+        for count in (0, 999, 1_000)
+        for actor in actors[3:]
+    ]
     silent = [actor._replace(state="silent for 4 s") for actor in actors]
     again = [actor._replace(restarts=1) for actor in actors[1:2]]
-    statuses = [JobStatus(rows, None) for rows in (actors, held, actors, silent, again)]
+    statuses = [JobStatus(rows, None) for rows in (actors, held, actors, counting, silent, again)]
     assert lines_of(*statuses, monkeypatch=monkeypatch) == [
         "actors 0–2, 4: acting",
         "actor 0: held back by the replay ratio",
+        "actor 4: serving 0 transitions",
         "actor 1: acting",
     ]
 

@@ -165,23 +165,26 @@ def test_a_users_mistake_ends_the_job_in_one_line(folder: Path) -> None:
     assert not any(map(exists, job.everybody()))
 
 
-def test_a_stopped_process_is_killed_with_its_children_and_started_again(folder: Path) -> None:
+def test_who_is_stopped_or_dies_leaves_no_child_behind_and_is_started_again(folder: Path) -> None:
     job = Job(folder, health=Health(dead_after_seconds=1.0))
-    job.tell("actor-0", "child", "steady")
+    job.tell("actor-0", "child", "child", "steady")
     assert job.run(
         job.everybody_works,
         lambda: kill(job, "actor-0", signal.SIGSTOP),
         job.lives("actor-0", 2),
+        lambda: kill(job, "actor-0"),
+        job.lives("actor-0", 3),
+        lambda: not any(map(exists, job.pids("actor-0")[:2])),
+        lambda: not any(descendants_of_session(pid) for pid in job.pids("actor-0")[:2]),
     )
     assert "actor 0 has given no sign of life for 1 s: killed" in job.lines
-    assert not any(map(exists, descendants_of_session(job.pids("actor-0")[0])))
 
 
 def descendants_of_session(session: int) -> list[int]:
     return [
         int(entry.name)
         for entry in Path("/proc").iterdir()
-        if entry.name.isdecimal() and session_of(int(entry.name)) == session
+        if entry.name.isdecimal() and session_of(int(entry.name)) == session and exists(int(entry.name))
     ]
 
 
@@ -222,7 +225,7 @@ def test_ctrl_c_while_somebody_waits_to_be_started_again_starts_nobody(folder: P
     job.tell("learner-0", "unready 3")
     assert not job.run(lambda: any("again in 2 s" in line for line in job.lines), stop)
     assert not job.supervisor.has_saved
-    assert len(job.pids("learner-0")) == 3
+    assert (len(job.pids("learner-0")), job.row("learner-0").state) == (3, "ended")
     assert not any(map(exists, job.everybody()))
 
 

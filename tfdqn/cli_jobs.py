@@ -3,6 +3,7 @@
 import os
 import shlex
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -63,12 +64,15 @@ def launch(
     with JobView(resolved.stop.env_steps, prefix) as view:
         outcome = run_job(resolved, RunDir(path), view, has_evaluator=evaluator)
     if outcome.summary is not None:
-        terminal.print_summary(outcome.summary)
+        with suppress(OSError):  # a terminal that was closed meanwhile
+            terminal.print_summary(outcome.summary)
         return
+    if view.last_figures:
+        view.say(f"stopped at {view.last_figures}")
     saved = "Saved." if outcome.is_saved else "The learner could not save: its last checkpoint stands."
     options = [] if evaluator else ["--no-evaluator"]
     command = ["tfdqn", "launch", str(config), *given, *options, "--run-dir", str(path)]
-    typer.echo(f"{saved} To resume: {shlex.join(command)}")
+    view.say(f"{saved} To resume: {shlex.join(command)}")
 
 
 @jobs.command("run")

@@ -39,6 +39,15 @@ class Acting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(ge=0.001, le=3600),
         doc("between two questions for newer weights, of an actor in a process of its own"),
     ] = 0.1
+    inference: Annotated[
+        Literal["local", "central"],
+        doc(
+            "of actors in processes of their own: local: each has the weights; central: the learner computes Q"
+        ),
+    ] = "local"
+    most_envs_per_inference: Annotated[
+        int, Meta(ge=1, le=2**20), doc("environments that one central call of the Q-function serves")
+    ] = 1024
 
 
 class Replay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

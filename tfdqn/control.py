@@ -16,6 +16,8 @@ from tfdqn.messages import (
     Hello,
     Inspection,
     Nothing,
+    Observed,
+    QValues,
     WeightsRequest,
     Welcome,
 )
@@ -26,6 +28,7 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.variables import WeightsBoard
 
 _SECONDS_TO_HEAR_IT_IS_OVER = 5.0
+_THREADS = 16
 
 
 class Control:
@@ -52,6 +55,7 @@ class Control:
         self.evaluated = Evaluated()  # the evaluator's newest report
         self.inspection: Callable[[], Inspection] = _not_yet
         self.on_evaluated: Callable[[Evaluated], None] = lambda evaluated: None
+        self.q_values: Callable[[Observed], QValues] = _no_inference
         self._config, self.task_spec = checked(config), task_spec
         self._config_text = dump(self._config)
         self._settings = config.health
@@ -63,7 +67,10 @@ class Control:
                 "weights": Method(WeightsRequest, EncodedBoard(board).newer_than),
                 "evaluated": Method(Evaluated, self._take_evaluated),
                 "inspect": Method(Nothing, lambda _: self.inspection()),
+                "q_values": Method(Observed, lambda observed: self.q_values(observed)),
             },
+            # An actor that waits for its Q-values keeps a thread waiting.
+            _THREADS + (config.acting.actors if config.acting.inference == "central" else 0),
         )
 
     def end(self) -> None:
@@ -112,6 +119,10 @@ class Control:
         self.evaluated = evaluated
         self.on_evaluated(evaluated)
         return Nothing()
+
+
+def _no_inference(_: Observed) -> QValues:
+    raise RefusedError("the learner computes no actor's Q-values")
 
 
 def _not_yet() -> Inspection:

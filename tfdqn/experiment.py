@@ -58,6 +58,10 @@ def train(
     # Refused before a directory is made for it, or compared with it.
     named = cluster_from()
     config = config_file.checked(config, cluster_keys(named))
+    if config.acting.inference == "central":
+        raise ConfigError(
+            'acting.inference = "central" is for actors in processes of their own: `tfdqn launch` starts them'
+        )
     cluster = cluster_for(config, named)
     require_chief(cluster)
     check_task(config.task)

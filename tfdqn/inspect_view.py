@@ -22,8 +22,11 @@ def print_report(report: Report) -> None:
 
 
 def watch(inspector: Inspector) -> None:
-    """Shows it anew every second until it is interrupted."""
+    """Shows it anew every second until it is interrupted; where that can't be in one place, one below the other."""
     console = make_console()
+    while not console.is_terminal:
+        console.print(rendered(inspector.report()))
+        time.sleep(_INTERVAL_SECONDS)
     with Live(console=console, auto_refresh=False, transient=False) as live:
         console.show_cursor(True)
         while True:

@@ -27,6 +27,7 @@ _LINES_BELOW = 8  # of the figures and of what is said meanwhile
 _PRESENT_SECONDS = 10.0
 _MOST_BYTES_AT_ONCE = 200_000
 _PASSING = re.compile(r"silent for|starting")
+_FIGURES = re.compile(r"\d[\d,.]*")
 # As glog, absl, TensorFlow and Reverb begin a line.
 _CHATTER = re.compile(
     r"[IWEF]\d{4} [\d:.]+|\d{4}-\d\d-\d\d [\d:.]+: [IWEF] |\[reverb/|WARNING: All log messages before absl"
@@ -67,10 +68,13 @@ class JobView:
         self._said: dict[tuple, set[str]] = defaultdict(set)  # states, by process and life
         self._totals_due_seconds = time.monotonic() + PLAIN_LINE_INTERVAL_SECONDS
         self._refresh_due_seconds = 0.0
+        self.last_figures = ""  # of the whole job
 
     def __enter__(self) -> "JobView":
         if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
+            self._live = Live(
+                console=self._console, auto_refresh=False, vertical_overflow="crop", transient=True
+            )
             self._live.start()
             self._console.show_cursor(True)  # Rich hides it, and a killed process could not put it back
         return self
@@ -89,10 +93,13 @@ class JobView:
                 self.say(line)
         if time.monotonic() < self._refresh_due_seconds:
             return
+        figures = self._totals(status)
+        if figures is not None:
+            self.last_figures = f"{figures.env_steps:,} of {figures.total_env_steps:,} environment steps"
         if self._live is None:
-            self._say_what_changed(status)
+            self._say_what_changed(status, figures)
         else:
-            self._shielded(partial(self._live.update, self._rendered(status), refresh=True))
+            self._shielded(partial(self._live.update, self._rendered(status, figures), refresh=True))
         self._refresh_due_seconds = time.monotonic() + _REFRESH_SECONDS
 
     def _shielded(self, write: Callable[[], object]) -> None:
@@ -102,10 +109,9 @@ class JobView:
         except OSError:
             self._console.quiet = True
 
-    def _rendered(self, status: JobStatus) -> RenderableType:
+    def _rendered(self, status: JobStatus, figures: Progress | None) -> RenderableType:
         room = max(self._console.height - _LINES_BELOW, len(Role))
         table = process_table(status.rows, room)
-        figures = self._totals(status)
         if figures is None:
             return table
         bar = ProgressBar(total=figures.total_env_steps, completed=figures.env_steps)
@@ -118,16 +124,16 @@ class JobView:
         phase = next(row.state for row in status.rows if row.member == LEARNER)
         return totals(status.inspection, self._total_env_steps, phase)
 
-    def _say_what_changed(self, status: JobStatus) -> None:
+    def _say_what_changed(self, status: JobStatus, figures: Progress | None) -> None:
         new: dict[tuple[Role, str], list[int]] = defaultdict(list)
         for row in status.rows:
             said = self._said[row.member, row.restarts]
-            if row.state and row.state not in said and not _PASSING.match(row.state):
-                said.add(row.state)
+            kind = _FIGURES.sub("", row.state)  # a state that counts is one state
+            if kind and kind not in said and not _PASSING.match(kind):
+                said.add(kind)
                 new[row.member.role, row.state].append(row.member.index)
         for (role, state), indices in new.items():
             self.say(f"{_name(role, len(indices))} {_ranges(indices)}: {state}")
-        figures = self._totals(status)
         if figures is not None and time.monotonic() >= self._totals_due_seconds:
             self._totals_due_seconds = time.monotonic() + PLAIN_LINE_INTERVAL_SECONDS
             self.say(f"{figures.phase}: {progress_figures(figures)}")

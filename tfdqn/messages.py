@@ -80,6 +80,20 @@ class Weights(Struct, frozen=True):
     arrays: tuple[NamedArray, ...] = ()
 
 
+class Observed(Struct, frozen=True):
+    """Asks for the Q-values of a batch of observations, of the newest weights."""
+
+    observation: tuple[NamedArray, ...]  # [B, …] each
+    legal_actions: NamedArray | None  # bool[B, A]; None where all are legal
+
+
+class QValues(Struct, frozen=True):
+    """What is answered."""
+
+    version: int  # of the weights
+    q_values: NamedArray  # float32[B, A]; an ensemble's aggregate
+
+
 class Evaluated(Struct, frozen=True, kw_only=True):
     """What the evaluator reports."""
 

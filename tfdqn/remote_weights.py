@@ -84,12 +84,19 @@ class EncodedBoard:
 
 def named_arrays(weights: Mapping[str, np.ndarray]) -> tuple[NamedArray, ...]:
     """Arrays by name, as a message has them."""
-    return tuple(
-        NamedArray(name, array.dtype.str, array.shape, np.ascontiguousarray(array).tobytes())
-        for name, array in weights.items()
-    )
+    return tuple(named_array(name, array) for name, array in weights.items())
+
+
+def named_array(name: str, array: np.ndarray) -> NamedArray:
+    """One of them."""
+    return NamedArray(name, array.dtype.str, array.shape, np.ascontiguousarray(array).tobytes())
+
+
+def array_of(message: NamedArray) -> np.ndarray:
+    """The array of a message. Raises ValueError or TypeError where it is none."""
+    return np.frombuffer(message.content, message.dtype).reshape(message.shape)
 
 
 def arrays_of(message: Weights) -> dict[str, np.ndarray]:
     """The arrays of a message, by name."""
-    return {each.name: np.frombuffer(each.content, each.dtype).reshape(each.shape) for each in message.arrays}
+    return {each.name: array_of(each) for each in message.arrays}

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import reverb
 
 from tests.jobs import Learner, Role, free_address, learner, replay_server, role, stored, until
 from tests.runs import tiny
-from tfdqn.acting.policy import Policy
+from tfdqn.acting.central_inference import Inference
+from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.beat_files import VARIABLE
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError, PeerLostError, TaskError
@@ -152,7 +153,7 @@ def test_an_actor_that_starts_again_does_not_repeat_itself(
     reset, make_actor = BatchedTask.reset, actor_loop.make_actor
     monkeypatch.setattr(BatchedTask, "reset", lambda self, seed: (seeds.append(seed), reset(self, seed))[1])
     monkeypatch.setattr(
-        actor_loop, "make_actor", lambda *given: (seeds.append(given[-1]), make_actor(*given))[1]
+        actor_loop, "make_actor", lambda *given: (seeds.append(given[5]), make_actor(*given))[1]
     )
     for _ in range(2):
         with free.actor() as actor:
@@ -166,7 +167,8 @@ def test_it_stops_at_the_jobs_last_step_and_ends_with_the_job(tmp_path: Path) ->
     with job_of(config, tmp_path) as job:
         with job.actor() as actor:
             until(lambda: job.state() == "done acting" or actor.error, "its end of acting")
-            assert 1000 <= job.counts().env_steps < 1000 + 4
+            until(lambda: job.counts().env_steps >= 1000 or actor.error, "its last counts")
+            assert job.counts().env_steps < 1000 + 4
             job.learner.control.phase = FINISHING
             until(lambda: job.state() == "done acting", "patience")
             job.learner.control.phase = OVER
@@ -273,6 +275,28 @@ def test_an_environment_whose_process_has_ended_is_a_reason_to_start_again(tmp_p
         take_samples(job, 20)  # so that it goes on acting
         with pytest.raises(PeerLostError, match="has ended"):
             actor.ended()
+
+
+def test_where_the_learner_computes_its_values_it_acts_as_ever_and_waits_while_there_is_none(
+    tmp_path: Path,
+) -> None:
+    config = msgspec.structs.replace(FREE, acting=msgspec.structs.replace(FREE.acting, inference="central"))
+    with job_of(config, tmp_path) as job:
+        there = job.learner
+        q_function = make_q_function(config, there.task_spec)
+        with closing(Inference(q_function, there.task_spec, there.board, 64)) as inference:
+            there.control.q_values = inference
+            with job.actor(0) as actor, job.actor(1) as other:
+                until(lambda: job.state(0) == job.state(1) == "acting" or actor.error or other.error, "both")
+                job.has_acted(actor, 500)
+                there.publish(50, there.board.get().weights)
+                until(lambda: (beat := job.beat()) is not None and beat.weights_version == 50, "new weights")
+                there.control.close()
+                control = there.begin()  # which computes nothing yet
+                until(lambda: job.state(0).startswith("waiting for Q-values"), "waiting")
+                control.q_values = inference
+                job.has_acted(actor, job.counts().env_steps + 200)
+                assert actor.ends_well() and other.ends_well()
 
 
 def take_samples(job: Job, calls: int) -> None:

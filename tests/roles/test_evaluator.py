@@ -95,7 +95,7 @@ def test_it_evaluates_when_steps_are_due_and_reports_what_it_keeps(there: Learne
     heard(there)
     with started(there, run_dir) as evaluator:
         at(there, 99)
-        until(lambda: states(there) == ["waiting"], "waiting")
+        until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
         assert heard(there) == []
         at(there, 130)
         first = reported(there, 1, evaluator)
@@ -154,7 +154,7 @@ def test_another_evaluator_goes_on_where_the_first_one_was_lost(there: Learner, 
     heard(there).clear()
     at(there, 250)
     with started(there, run_dir) as again:
-        until(lambda: states(there) == ["waiting"], "waiting")
+        until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
         until(lambda: there.control.evaluated.best_return == 20, "what it found on disk")
         assert (heard(there), there.control.evaluated.evaluations_without_best) == ([], 1)
         at(there, 300)
@@ -197,7 +197,7 @@ def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Lear
     heard(there)
     there.publish(5, flattering(there))
     with started(there, run_dir) as evaluator:
-        until(lambda: states(there) == ["waiting"], "waiting")
+        until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
         at(there, 100)
         reported(there, 1, evaluator)
         there.control.close()

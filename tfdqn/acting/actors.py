@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdqn.acting.actor import Actor
-from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.acting.policy import ActionValues, Policy, make_q_function
 from tfdqn.checkpoints import below
 from tfdqn.config import Config
 from tfdqn.metrics import CombinedStatistics
@@ -32,15 +32,16 @@ def make_actor(
     weights: WeightsSource,
     index: int = 0,
     seed: int | None = None,
+    action_values: ActionValues | None = None,
 ) -> Actor:
     """Actor `index` of `acting.actors`: its own part of the ladder of epsilons, and random draws of its own.
 
     Over all N actors' environments the ladder is Ape-X's, epsilon^(1 + alpha i / (N num_envs - 1)). Draws come from
-    the configuration's seed where no other is given.
+    the configuration's seed where no other is given, Q-values from the network where nothing else gives them.
     """
     seed = config.seed if seed is None else seed
-    q_function = make_q_function(config, task.spec)
-    policy = Policy(q_function, config.exploration, task.num_envs, index, config.acting.actors)
+    action_values = action_values or make_q_function(config, task.spec)
+    policy = Policy(action_values, config.exploration, task.num_envs, index, config.acting.actors)
     return Actor(task, policy, VariableClient(weights), writer, stream(seed, "exploration", index))
 
 

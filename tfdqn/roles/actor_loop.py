@@ -1,13 +1,15 @@
 """What an actor does: it acts while the job trains, flushes when that ends, and beats on until the job is over."""
 
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import make_actor
+from tfdqn.acting.central_inference import CentralValues
+from tfdqn.acting.policy import ActionValues
 from tfdqn.errors import EnvironmentLostError, PeerLostError
 from tfdqn.membership import OVER, TRAINING, Membership
 from tfdqn.messages import Counts
@@ -18,6 +20,7 @@ from tfdqn.replay.remote_writer import GivenUpError, remote_writer
 from tfdqn.roles.job import Job, check_same_task
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.registry import make_task
+from tfdqn.variables import WeightsSource
 
 _POLL_SECONDS = 0.05
 _FLUSH_SECONDS = 3.0
@@ -32,16 +35,16 @@ def act(job: Job, membership: Membership) -> None:
         if welcome is None:
             return
         check_same_task(job.member, welcome.task_spec, task.spec)
-        with closing(RemoteWeights(membership.call, config.acting.fetch_interval_seconds)) as weights:
-            try:
-                _ActorLoop(job, membership, task, weights).until_over()
-            except EnvironmentLostError as error:
-                raise PeerLostError(str(error)) from error
+        try:
+            with ExitStack() as parts:
+                _ActorLoop(job, membership, task, parts).until_over()
+        except EnvironmentLostError as error:
+            raise PeerLostError(str(error)) from error
 
 
 class _ActorLoop:
-    def __init__(self, job: Job, membership: Membership, task: BatchedTask, weights: RemoteWeights):
-        self._job, self._membership, self._task, self._weights = job, membership, task, weights
+    def __init__(self, job: Job, membership: Membership, task: BatchedTask, parts: ExitStack):
+        self._job, self._membership, self._task, self._parts = job, membership, task, parts
         self._rate = Rate()
 
     def until_over(self) -> None:
@@ -55,15 +58,14 @@ class _ActorLoop:
 
     def _act_while_it_trains(self) -> None:
         job, config = self._job, self._job.config
-        while self._weights.version() < 0:
-            self._wait_because("waiting for the first weights")
+        weights, values = self._central() if config.acting.inference == "central" else self._fetched()
         addresses, index = job.topology.replay_server, job.member.index
         writer = remote_writer(
             config, self._task.spec, addresses, self._task.num_envs, index, self._keep_waiting
         )
         # Not what this actor drew before it was started anew.
         seed = derived_seed(config.seed, self._membership.life)
-        actor = make_actor(config, self._task, writer, self._weights, index, seed)
+        actor = make_actor(config, self._task, writer, weights, index, seed, values)
         actor.refresh_weights()
         actor.reset(derived_seed(seed, "task", index))
         self._membership.tell(lambda: self._figures(actor))
@@ -75,6 +77,19 @@ class _ActorLoop:
             else:
                 self._wait_because("done acting")
         writer.flush(_FLUSH_SECONDS)
+
+    def _fetched(self) -> tuple[WeightsSource, None]:
+        """Weights of its own, brought by a thread."""
+        interval = self._job.config.acting.fetch_interval_seconds
+        weights = self._parts.enter_context(closing(RemoteWeights(self._membership.call, interval)))
+        while weights.version() < 0:
+            self._wait_because("waiting for the first weights")
+        return weights, None
+
+    def _central(self) -> tuple[WeightsSource, ActionValues]:
+        """No weights: the learner computes."""
+        values = CentralValues(self._membership.call, self._keep_waiting)
+        return values, values
 
     def _wait_because(self, reason: str) -> None:
         """Raises GivenUpError where there is nothing to wait for."""

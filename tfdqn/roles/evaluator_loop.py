@@ -86,7 +86,7 @@ class _EvaluatorLoop:
             elif phase == TRAINING and self._is_due():
                 self._evaluate()
             else:
-                self._membership.is_doing("waiting")
+                self._membership.is_doing("ready for the next evaluation")
             if not self._is_heard:
                 self._tell()
             time.sleep(_POLL_SECONDS)

@@ -10,6 +10,8 @@ from contextlib import closing, contextmanager
 from threadpoolctl import threadpool_limits
 
 from tfdqn import loops
+from tfdqn.acting.central_inference import Inference
+from tfdqn.acting.policy import make_q_function
 from tfdqn.beat_files import beat_file, write_sign
 from tfdqn.control import Control
 from tfdqn.errors import RESTART_STATUS, ClusterError, PeerLostError
@@ -56,9 +58,10 @@ def run(job: Job) -> None:
         board = WeightsBoard()
         control = Control(job.topology.learner, config, task_spec, board)
         with closing(control), _Watchdog(job, control) as watchdog:
-            if not _others_are_there(job, control):
+            waiting = job._replace(say=watchdog.is_waiting)
+            if not _others_are_there(waiting, control):
                 return
-            replay = _replay(job, task_spec)
+            replay = _replay(waiting, task_spec)
             if replay is None:
                 return
             watchdog.begin(replay)
@@ -82,7 +85,7 @@ def _train(
     show = _Lines(job.say, watchdog)
     watch = RunWatch(session, tensorboard(config, run_dir), show, job.interrupted, profile=False)
     control.inspection = lambda: _inspection(session, watch, watchdog)
-    with closing(watch):
+    with closing(watch), _inference(job, control, board):  # its network comes after the team's devices
         earlier = read_summary(run_dir.summary_file)
         if earlier is not None and session.reason_to_stop() is not None:
             job.say(f"{run_dir.path} has finished already: {earlier.reason}")
@@ -137,6 +140,21 @@ def _finish(
     job.say(f"finished: {reason}")
 
 
+@contextmanager
+def _inference(job: Job, control: Control, board: WeightsBoard) -> Iterator[None]:
+    """Computes the actors' Q-values while the block runs, where they ask for it."""
+    acting = job.config.acting
+    if acting.inference == "local":
+        yield
+        return
+    q_function = make_q_function(job.config, control.task_spec)
+    with closing(
+        Inference(q_function, control.task_spec, board, acting.most_envs_per_inference)
+    ) as inference:
+        control.q_values = inference
+        yield
+
+
 def _task_spec(job: Job, run_dir: RunDir) -> TaskSpec:
     """As the run has it, or else as the task is."""
     if run_dir.task_file.exists():
@@ -163,7 +181,9 @@ def _replay(job: Job, task_spec: TaskSpec) -> RemoteReplay | None:
         if time.monotonic() - began > job.config.health.patience_seconds:
             raise ClusterError(f"{'; '.join(replay.silent())}: the learner gives up")
         if time.monotonic() - said > _SAY_AGAIN_SECONDS:
-            job.say(f"waiting for {', '.join(job.topology.replay_server)}, the replay servers")
+            addresses = job.topology.replay_server
+            servers = f"replay server{'' if len(addresses) == 1 else 's'} at {', '.join(addresses)}"
+            job.say(f"waiting for {servers}")
             said = time.monotonic()
         time.sleep(_POLL_SECONDS)
     return replay
@@ -240,6 +260,11 @@ class _Watchdog:
         self._control.roster.hold(self._watched)
         self._replay_heard = time.monotonic()
         self._replay, self._were_there = replay, True
+
+    def is_waiting(self, line: str) -> None:
+        """Says for whom, and has the sign of life say it, too."""
+        self.state = line
+        self._job.say(line)
 
     def expects_nobody(self) -> None:
         """From now on everybody may go."""

@@ -1,5 +1,8 @@
 """A parameter server: it holds a shard of weights, targets and moments, and applies gradients to it."""
 
+from collections.abc import Callable
+from functools import partial
+
 from tfdqn.roles.job import Job
 from tfdqn.roles.service import serve
 
@@ -9,9 +12,9 @@ def run(job: Job) -> None:
     cluster = job.topology.sub_cluster(job.config, job.member)
     assert cluster is not None
 
-    def service(_: object) -> None:
+    def load() -> Callable[[], None]:
         from tfdqn.roles import task_server
 
-        task_server.run(cluster)
+        return partial(task_server.run, cluster)
 
-    serve(job, service)
+    serve(job, load)

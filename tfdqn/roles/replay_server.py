@@ -29,18 +29,17 @@ def run(job: Job) -> None:
     with closing(Membership(job.member, job.topology, job.config, job.say)) as membership:
         for damage in folder.open(job.config):
             job.say(f"warning: {job.member}: {damage}")
-        task_spec = folder.task_spec()
-        if task_spec is None:
-            welcome = membership.join(job.interrupted)
-            if welcome is None:
-                return
-            task_spec = welcome.task_spec
-            folder.keep(task_spec)
         with native_output_to(folder.native_log):
-            from tfdqn.replay.served import (
-                ServedShard,
-            )  # it takes seconds, in which the process beats already
+            # It takes seconds, in which the process beats already, and before the learner answers.
+            from tfdqn.replay.served import ServedShard
 
+            task_spec = folder.task_spec()
+            if task_spec is None:
+                welcome = membership.join(job.interrupted)
+                if welcome is None:
+                    return
+                task_spec = welcome.task_spec
+                folder.keep(task_spec)
             membership.is_doing("restoring")
             address = job.topology.address(job.member)
             with closing(ServedShard(job.config, task_spec, address, folder)) as shard:

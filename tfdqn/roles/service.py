@@ -19,15 +19,18 @@ _WATCH_SECONDS = 0.25
 _END_SECONDS = 5.0
 
 
-def serve(job: Job, service: Callable[[Membership], None]) -> None:
-    """Joins the learner, then runs the service until the job is over; ends the process.
+def serve(job: Job, load: Callable[[], Callable[[], None]]) -> None:
+    """Joins the learner, then runs a service until the job is over; ends the process.
 
-    `service` may return: then the process waits for what the learner says.
+    Args:
+      load: gives the service, whose libraries it may import for seconds, in which the process beats already; the
+        service may return: then the process waits for what the learner says.
     """
     membership = Membership(job.member, job.topology, job.config, job.say)
     heard, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken)  # handlers only run when a call below Python returns
+    service = load()
     if membership.join(job.interrupted) is None:
         membership.close()
         return
@@ -35,7 +38,7 @@ def serve(job: Job, service: Callable[[Membership], None]) -> None:
     threading.Thread(target=_watch, args=(membership, heard), name="watch", daemon=True).start()
     membership.is_doing("serving")
     try:
-        service(membership)
+        service()
     except Exception as error:
         # Others end abruptly, too: let the learner say why, where it does.
         print(f"tfdqn: {job.member}: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)

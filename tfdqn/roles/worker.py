@@ -1,6 +1,8 @@
 """A worker: it computes gradients, asynchronously at the learner's word, or in step with it."""
 
-from tfdqn.membership import Membership
+from collections.abc import Callable
+from functools import partial
+
 from tfdqn.roles.job import Job
 from tfdqn.roles.service import serve
 
@@ -10,14 +12,15 @@ def run(job: Job) -> None:
     cluster = job.topology.sub_cluster(job.config, job.member)
     assert cluster is not None
 
-    def service(membership: Membership) -> None:
+    def load() -> Callable[[], None]:
         if job.config.learner.strategy == "parameter_server":
+            import reverb  # noqa: F401  (that it does so later would take seconds then)
+
             from tfdqn.roles import task_server
 
-            task_server.run(cluster)
-        else:
-            from tfdqn.roles import follower
+            return partial(task_server.run, cluster)
+        from tfdqn.roles import follower
 
-            follower.run(job.config, cluster)
+        return partial(follower.run, job.config, cluster)
 
-    serve(job, service)
+    serve(job, load)

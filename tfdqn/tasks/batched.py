@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
+from gymnasium.vector.async_vector_env import AsyncState
 
 from tfdqn.errors import EnvironmentLostError, TaskError
 from tfdqn.task_spec import TaskSpec
@@ -133,6 +134,7 @@ class BatchedTask:
             with contextlib.suppress(EOFError, OSError):  # a worker that has died can't be asked to
                 self._envs.close()
                 return
+            self._envs._state = AsyncState.DEFAULT  # else it waits for the answer that never comes
             self._envs.close(terminate=True)
         self._envs.close()
 

@@ -1,0 +1,168 @@
+"""Central inference: actors send observations, the learner's process answers with Q-values, many actors in one call.
+
+Espeholt et al. 2020, *SEED RL*. Weights stay where they are made; what travels is observations.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tfdqn.acting.policy import ActionValues
+from tfdqn.messages import Observed, QValues
+from tfdqn.remote_weights import array_of, named_array, named_arrays
+from tfdqn.replay.remote_writer import GivenUpError, KeepWaiting
+from tfdqn.rpc import RefusedError, UnreachableError
+from tfdqn.task_spec import TaskSpec
+from tfdqn.variables import Versioned, WeightsSource
+
+Observation = dict[str, np.ndarray]
+_REPLY_SECONDS = 10.0
+_RETRY_SECONDS = 0.25
+
+
+class _Question:
+    """One actor's, and what came of it."""
+
+    def __init__(self, observation: Observation, legal_actions: np.ndarray | None):
+        self.observation, self.legal_actions = observation, legal_actions
+        self.rows = len(next(iter(observation.values())))
+        self.answer: QValues | Exception | None = None
+        self.is_answered = threading.Event()
+
+
+class Inference:
+    """The learner's side: a thread answers all that waits by one call of the Q-function, again and again.
+
+    Nobody is made to wait for company: while one call is computed, the questions of the next one come in.
+
+    Args:
+      action_values: as `make_q_function` gives it.
+      task_spec: what observations must look like.
+      weights: the newest are used.
+      most_rows: observations in one call, unless one actor alone sends more.
+    """
+
+    def __init__(
+        self, action_values: ActionValues, task_spec: TaskSpec, weights: WeightsSource, most_rows: int
+    ):
+        self._action_values, self._spec, self._weights = action_values, task_spec, weights
+        self._most_rows = most_rows
+        self._waiting: deque[_Question] = deque()
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self.calls = self.rows = 0
+        self._thread = threading.Thread(target=self._answer_until_closed, name="inference", daemon=True)
+        self._thread.start()
+
+    def __call__(self, observed: Observed) -> QValues:
+        """Waits for the answer. Raises RefusedError for what is no observation of the task."""
+        question = self._question(observed)
+        with self._changed:
+            if self._is_closed:
+                raise RefusedError("the learner is ending")
+            self._waiting.append(question)
+            self._changed.notify()
+        question.is_answered.wait()
+        if isinstance(question.answer, QValues):
+            return question.answer
+        raise RefusedError(f"no Q-values: {question.answer}")
+
+    def close(self) -> None:
+        """Refuses whoever waits, and whoever still comes."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join(_REPLY_SECONDS)
+
+    def _question(self, observed: Observed) -> _Question:
+        try:
+            observation = {each.name: array_of(each) for each in observed.observation}
+            legal = None if observed.legal_actions is None else array_of(observed.legal_actions)
+        except (ValueError, TypeError) as error:
+            raise RefusedError(f"no observation: {error}") from None
+        rows = {len(array) for array in observation.values() if array.ndim}
+        expected = {name: (np.dtype(spec.dtype), spec.shape) for name, spec in self._spec.observation.items()}
+        given = {name: (array.dtype, array.shape[1:]) for name, array in observation.items()}
+        masks = (np.dtype(bool), self._spec.mask_shape) if self._spec.action_masks else None
+        given_masks = None if legal is None else (legal.dtype, legal.shape[1:])
+        same_rows = len(rows) == 1 and 0 not in rows and (legal is None or legal.shape[:1] == (*rows,))
+        if given != expected or given_masks != masks or not same_rows:
+            raise RefusedError(f"no observation of {self._spec.id}: {given}, legal actions {given_masks}")
+        return _Question(observation, legal)
+
+    def _answer_until_closed(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._is_closed)
+                batch = self._take()
+                if not batch:
+                    return
+            try:
+                answers: list[QValues | Exception] = [*self._answers(batch)]
+            except Exception as error:  # each actor is told
+                answers = [error] * len(batch)
+            for question, answer in zip(batch, answers, strict=True):
+                question.answer = answer
+                question.is_answered.set()
+
+    def _take(self) -> list[_Question]:
+        """As many as fit into a call, and one at least."""
+        taken: list[_Question] = []
+        rows = 0
+        while self._waiting and (not taken or rows + self._waiting[0].rows <= self._most_rows):
+            taken.append(self._waiting.popleft())
+            rows += taken[-1].rows
+        self.calls += bool(taken)
+        self.rows += rows
+        return taken
+
+    def _answers(self, batch: list[_Question]) -> list[QValues]:
+        kept = self._weights.get()
+        observation = {
+            name: np.concatenate([each.observation[name] for each in batch])
+            for name in self._spec.observation
+        }
+        masks = [each.legal_actions for each in batch if each.legal_actions is not None]
+        q_values = self._action_values(kept.weights, observation, np.concatenate(masks) if masks else None)
+        ends = np.cumsum([each.rows for each in batch])[:-1]
+        return [QValues(kept.version, named_array("q", part)) for part in np.split(q_values, ends)]
+
+
+class CentralValues:
+    """The actor's side: Q-values by a call, in the place of a Q-function and of its weights.
+
+    Args:
+      call: asks the learner, as `Membership.call`.
+      keep_waiting: asked while the learner does not answer.
+    """
+
+    def __init__(self, call: Callable[..., Any], keep_waiting: KeepWaiting):
+        self._call, self._keep_waiting = call, keep_waiting
+        self._version = 0
+
+    def __call__(self, _: Any, observation: Observation, legal_actions: np.ndarray | None) -> np.ndarray:
+        """Q float32[B, A]. Raises GivenUpError where it is to wait no longer."""
+        masks = None if legal_actions is None else named_array("legal", legal_actions)
+        observed = Observed(named_arrays(observation), masks)
+        while True:
+            try:
+                found = self._call("q_values", observed, QValues, _REPLY_SECONDS)
+            except (UnreachableError, RefusedError) as error:
+                if not self._keep_waiting(f"waiting for Q-values: {error}"):
+                    raise GivenUpError from None
+                time.sleep(_RETRY_SECONDS)
+                continue
+            self._version = found.version
+            return array_of(found.q_values)
+
+    def version(self) -> int:
+        """Of the weights that were last acted with."""
+        return self._version
+
+    def get(self) -> Versioned:
+        """No weights: they stay with the learner."""
+        return Versioned(self._version, {})
