@@ -66,7 +66,9 @@ def test_whom_the_learner_cannot_do_without_takes_it_along_and_both_resume_from_
         running.until_learning()
         saved = running.until_saved()
         learner, actor = running.pid(LEARNER), running.pid(Member(Role.ACTOR))
-        with running.supervisor_held():  # it would kill a stopped process, which the learner must see by itself
+        with (
+            running.supervisor_held()
+        ):  # it would kill a stopped process, which the learner must see by itself
             dead = running.send(member, death)
             # Ten seconds from a death to the learner's end, and the machine may be busy.
             running.until(lambda: learner not in running.process.relatives(), "the learner's end", 60)

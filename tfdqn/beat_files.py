@@ -14,6 +14,15 @@ from msgspec import Struct
 from tfdqn.topology import Member
 
 VARIABLE = "TFDQN_BEATS"
+# What a process says that it is doing before it meets those who learn in step with it: until all have come, TensorFlow
+# holds up every thread of it, that of the heartbeat, too.
+MEETING = "meeting the others"
+_MEETING_SECONDS = 60.0
+
+
+def may_be_silent_seconds(state: str, dead_after_seconds: float) -> float:
+    """For how long a process that was doing this last may give no sign of life before it counts as dead."""
+    return max(dead_after_seconds, _MEETING_SECONDS) if state == MEETING else dead_after_seconds
 
 
 class Sign(Struct, frozen=True, kw_only=True):

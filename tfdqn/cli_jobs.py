@@ -123,7 +123,7 @@ def health(
     ] = Health().dead_after_seconds,
 ) -> None:
     """Say whether a process of this host lives: status 0, or 1 and why."""
-    from tfdqn.beat_files import beat_file, read_sign
+    from tfdqn.beat_files import beat_file, may_be_silent_seconds, read_sign
     from tfdqn.run_dir import RunDir
 
     member = Member(role, task)
@@ -133,7 +133,7 @@ def health(
         typer.echo(f"{member}: no sign of life in {file}: it has not started, or has ended")
         raise typer.Exit(1)
     seconds = max(time.time() - sign.seconds, 0.0)
-    is_silent = seconds > within
+    is_silent = seconds > may_be_silent_seconds(sign.state, within)
     how = f"silent for {seconds:.0f} s, after {sign.state}" if is_silent else sign.state
     typer.echo(f"{member}: {how} (process {sign.pid})")
     raise typer.Exit(is_silent)

@@ -51,6 +51,7 @@ class Control:
         self.life = uuid.uuid4().hex
         self.phase = TRAINING
         self.train_steps = 0
+        self.may_meet = False
         self.roster = Roster(self.life, config.health.dead_after_seconds)
         self.evaluated = Evaluated()  # the evaluator's newest report
         self.inspection: Callable[[], Inspection] = _not_yet
@@ -113,7 +114,13 @@ class Control:
     def _beat(self, beat: Beat) -> Answer:
         self.roster.add(beat)
         env_steps = self.roster.counts().env_steps
-        return Answer(life=self.life, phase=self.phase, env_steps=env_steps, train_steps=self.train_steps)
+        return Answer(
+            life=self.life,
+            phase=self.phase,
+            env_steps=env_steps,
+            train_steps=self.train_steps,
+            may_meet=self.may_meet,
+        )
 
     def _take_evaluated(self, evaluated: Evaluated) -> Nothing:
         self.evaluated = evaluated

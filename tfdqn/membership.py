@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from tfdqn.beat_files import beat_file, write_sign
+from tfdqn.beat_files import MEETING, beat_file, write_sign
 from tfdqn.config import Config
 from tfdqn.config_file import dump
 from tfdqn.errors import ClusterError, ConfigError
@@ -25,6 +25,7 @@ _REPLY_SECONDS = 5.0
 _LAST_REPLY_SECONDS = 1.0
 _FIRST_ANSWER_SECONDS = 2.0
 _RETRY_SECONDS = 0.5
+_MEETING_POLL_SECONDS = 0.02
 _SAY_AGAIN_SECONDS = 30.0
 
 
@@ -50,6 +51,7 @@ class Membership:
         self._joined = ""
         self._lock = threading.Lock()
         self._state = "starting"
+        self._heard_state = ""  # as the learner last heard it
         self._figures: Callable[[], dict] = dict
         self._base = self._sent = Counts()  # of the learner's life before; as last sent and heard
         self._answer: Answer | None = None
@@ -99,6 +101,18 @@ class Membership:
     def is_doing(self, state: str) -> None:
         """What the next beats say that this process does."""
         self._state = state
+
+    def meet(self) -> None:
+        """Returns when the learner is ready to meet those who learn in step, and has heard that this process goes.
+
+        Whoever watches `phase` ends the process where the learner never is.
+        """
+        while (answer := self._answer) is None or not answer.may_meet:
+            self._closed.wait(_MEETING_POLL_SECONDS)
+        self.is_doing(MEETING)
+        self._beat_now.set()
+        while self._heard_state != MEETING:
+            self._closed.wait(_MEETING_POLL_SECONDS)
 
     def tell(self, figures: Callable[[], dict]) -> None:
         """Sets what each beat tells besides: fields of `Beat`, its counts since the process's start."""
@@ -190,10 +204,10 @@ class Membership:
                 self._beat_now.wait(max(began + self._settings.beat_seconds - time.monotonic(), 0.05))
 
     def _beat(self, timeout_seconds: float) -> None:
-        figures = dict(self._figures())
+        figures, state = dict(self._figures()), self._state
         counts: Counts = figures.pop("counts", Counts())
         with contextlib.suppress(OSError):  # a full disk here is no reason to be dead for the learner
-            write_sign(self._file, self.member, self._state, figures.get("steps_per_second", 0.0))
+            write_sign(self._file, self.member, state, figures.get("steps_per_second", 0.0))
         with self._lock:
             joined, base = self._joined, self._base
         since_joined = Counts(
@@ -205,7 +219,7 @@ class Membership:
             pid=os.getpid(),
             host=socket.gethostname(),
             joined=joined,
-            state=self._state,
+            state=state,
             counts=since_joined,
             **figures,
         )
@@ -215,7 +229,7 @@ class Membership:
             return
         with self._lock:
             if joined == self._joined:
-                self._answer, self._heard_seconds = answer, time.monotonic()
+                self._answer, self._heard_state, self._heard_seconds = answer, state, time.monotonic()
                 if answer.life == joined:
                     self._sent = counts
                     self._known = (answer.env_steps, counts.env_steps)

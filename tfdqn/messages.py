@@ -42,6 +42,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     phase: str  # "training", "finishing" (no more acting; the evaluator has its last say) or "over"
     env_steps: int  # taken in the whole job
     train_steps: int
+    may_meet: bool = False  # whether the learner is ready for those who learn in step with it
 
 
 class Hello(Struct, frozen=True, kw_only=True):

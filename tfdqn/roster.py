@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from tfdqn.beat_files import may_be_silent_seconds
 from tfdqn.errors import ClusterError
 from tfdqn.messages import Beat, Counts, MemberStatus
 from tfdqn.topology import Member, Role
@@ -91,7 +92,9 @@ class Roster:
                 reasons[member] = f"{member} has not joined"
             elif self._held.get(member, status.beat.life) != status.beat.life:
                 reasons[member] = f"{member} has started again"
-            elif status.seconds_since_beat >= self._dead_after_seconds:
+            elif status.seconds_since_beat >= may_be_silent_seconds(
+                status.beat.state, self._dead_after_seconds
+            ):
                 reasons[member] = f"{member} has been silent for {status.seconds_since_beat:.0f} s"
             elif status.beat.joined != self._life:
                 reasons[member] = f"{member} has started again"

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tfdqn.beat_files import VARIABLE as BEATS
-from tfdqn.beat_files import Sign, beat_file, read_sign
+from tfdqn.beat_files import Sign, beat_file, may_be_silent_seconds, read_sign
 from tfdqn.config import Health
 from tfdqn.local_processes import start_process, status_when_ended
 from tfdqn.program import Process
@@ -65,7 +65,9 @@ class Supervised:
     def is_silent(self) -> bool:
         """Whether it has given no sign for so long that it counts as dead."""
         health = self._health
-        limit = health.patience_seconds if self.sign is None else health.dead_after_seconds
+        limit = health.patience_seconds
+        if self.sign is not None:
+            limit = may_be_silent_seconds(self.sign.state, health.dead_after_seconds)
         return self.is_alive and self.silent_seconds > limit
 
     @property

@@ -3,6 +3,8 @@
 It needs no environment: the chief sends the task's specification, and where replay is served.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from tfdqn.cluster import Cluster
@@ -13,11 +15,12 @@ from tfdqn.learning.strategies import make_strategy, make_updates
 from tfdqn.replay.remote import remote_sampler, sample_dataset
 
 
-def run(config: Config, cluster: Cluster) -> None:
-    """Takes part until the chief says stop."""
+def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: None) -> None:
+    """Takes part until the chief says stop; calls `on_met` when all processes have met."""
     devices = learning_devices(config)
     strategy = make_strategy(config, cluster, devices)
     assert strategy is not None
+    on_met()
     broadcast = Broadcast(strategy)
     invitation = msgspec.json.decode(broadcast.content(), type=Invitation)
     addresses = invitation.replay_addresses

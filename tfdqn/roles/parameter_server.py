@@ -1,8 +1,8 @@
 """A parameter server: it holds a shard of weights, targets and moments, and applies gradients to it."""
 
 from collections.abc import Callable
-from functools import partial
 
+from tfdqn.membership import Membership
 from tfdqn.roles.job import Job
 from tfdqn.roles.service import serve
 
@@ -12,9 +12,13 @@ def run(job: Job) -> None:
     cluster = job.topology.sub_cluster(job.config, job.member)
     assert cluster is not None
 
-    def load() -> Callable[[], None]:
+    def load() -> Callable[[Membership], None]:
         from tfdqn.roles import task_server
 
-        return partial(task_server.run, cluster)
+        def service(membership: Membership) -> None:
+            membership.is_doing("serving")
+            task_server.run(cluster)
+
+        return service
 
     serve(job, load)

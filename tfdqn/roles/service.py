@@ -19,7 +19,7 @@ _WATCH_SECONDS = 0.25
 _END_SECONDS = 5.0
 
 
-def serve(job: Job, load: Callable[[], Callable[[], None]]) -> None:
+def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> None:
     """Joins the learner, then runs a service until the job is over; ends the process.
 
     Args:
@@ -36,9 +36,8 @@ def serve(job: Job, load: Callable[[], Callable[[], None]]) -> None:
         return
     job.say(f"{job.member}: joined")
     threading.Thread(target=_watch, args=(membership, heard), name="watch", daemon=True).start()
-    membership.is_doing("serving")
     try:
-        service()
+        service(membership)
     except Exception as error:
         # Others end abruptly, too: let the learner say why, where it does.
         print(f"tfdqn: {job.member}: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)

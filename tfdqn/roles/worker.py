@@ -1,8 +1,8 @@
 """A worker: it computes gradients, asynchronously at the learner's word, or in step with it."""
 
 from collections.abc import Callable
-from functools import partial
 
+from tfdqn.membership import Membership
 from tfdqn.roles.job import Job
 from tfdqn.roles.service import serve
 
@@ -12,15 +12,24 @@ def run(job: Job) -> None:
     cluster = job.topology.sub_cluster(job.config, job.member)
     assert cluster is not None
 
-    def load() -> Callable[[], None]:
-        if job.config.learner.strategy == "parameter_server":
-            import reverb  # noqa: F401  (that it does so later would take seconds then)
+    def asynchronous() -> Callable[[Membership], None]:
+        import reverb  # noqa: F401  (that it does so later would take seconds then)
 
-            from tfdqn.roles import task_server
+        from tfdqn.roles import task_server
 
-            return partial(task_server.run, cluster)
+        def service(membership: Membership) -> None:
+            membership.is_doing("serving")
+            task_server.run(cluster)
+
+        return service
+
+    def in_step() -> Callable[[Membership], None]:
         from tfdqn.roles import follower
 
-        return partial(follower.run, job.config, cluster)
+        def service(membership: Membership) -> None:
+            membership.meet()
+            follower.run(job.config, cluster, on_met=lambda: membership.is_doing("serving"))
 
-    serve(job, load)
+        return service
+
+    serve(job, asynchronous if job.config.learner.strategy == "parameter_server" else in_step)
