@@ -17,6 +17,7 @@ from tfdqn.control import Control
 from tfdqn.errors import RESTART_STATUS, ClusterError, PeerLostError
 from tfdqn.job_session import JobSession
 from tfdqn.learning.devices import learning_devices, use_threads
+from tfdqn.lines import Line
 from tfdqn.membership import FINISHING
 from tfdqn.messages import Inspection
 from tfdqn.native_log import native_output_to
@@ -239,6 +240,8 @@ class _Watchdog:
         self._watched = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
         if job.config.learner.strategy == "parameter_server":
             self._watched = job.topology.members(Role.PARAMETER_SERVER)  # a worker may come and go
+        helpers = [member for member in job.topology.members(Role.WORKER) if member not in self._watched]
+        self._lines = {member: Line(job.topology.address(member)) for member in helpers}
         self._were_there = False
         self._replay_due = self._replay_heard = 0.0
         self._ended = threading.Event()
@@ -278,6 +281,8 @@ class _Watchdog:
                 beat_due = time.monotonic() + self._job.config.health.beat_seconds
             if self._were_there and (lost := self._control.roster.silent(self._watched)):
                 _end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
+            for helper in self._control.roster.quiet(self._lines):
+                self._lines[helper].check()
             self._ask_replay()
 
     def _ask_replay(self) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from tfdqn.lines import look_after
 from tfdqn.roles.job import Job
 from tfdqn.roles.service import serve
 
@@ -18,6 +19,7 @@ def run(job: Job) -> None:
 
             from tfdqn.roles import task_server
 
+            look_after([*job.topology.replay_server, *job.topology.parameter_server])
             return partial(task_server.run, cluster)
         from tfdqn.roles import follower
 
