@@ -84,6 +84,10 @@ class Tfdqn:
         """Waits for the end; the exit status."""
         return self._process.wait(PATIENCE_SECONDS)
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     def ended_within(self, seconds: float) -> bool:
         try:
             self._process.wait(seconds)

@@ -44,6 +44,7 @@ LAYERS = {
         "native_log",
         "scores",
         "rpc",
+        "lines",
         "stopping",
         "progress",
     ],

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -39,7 +40,17 @@ def lives(folder: Path) -> list[str]:
 
 
 def until_at_work(process: Tfdqn, *names: str) -> None:
-    process.until(lambda: all(f"{name}: at work" in process.out for name in names), "work")
+    process.until(lambda: set(names) <= at_work(process.out), "work")
+
+
+def at_work(said: str) -> set[str]:
+    """Who was said to be: "actors 0–1, 3: at work" is of three."""
+    found = set()
+    for role, indices in re.findall(r"^(\D+?)s? ([\d–, ]+): at work$", said, flags=re.MULTILINE):
+        for part in indices.split(", "):
+            first, _, last = part.partition("–")
+            found |= {f"{role} {index}" for index in range(int(first), int(last or first) + 1)}
+    return found
 
 
 def nobody_is_left(process: Tfdqn) -> bool:
@@ -55,7 +66,17 @@ def test_one_ctrl_c_stops_a_job_and_the_line_that_it_prints_goes_on_with_it(
     options = ("--replay-servers", "2", "--parameter-servers", "1", "--actors", "2", "--no-evaluator")
     with a_launch(tmp_path, *options) as process:
         until_at_work(
-            process, *("replay servers 0–1", "learner 0", "parameter server 0", "workers 0–1", "actors 0–1")
+            process,
+            *(
+                "replay server 0",
+                "replay server 1",
+                "learner 0",
+                "parameter server 0",
+                "worker 0",
+                "worker 1",
+                "actor 0",
+                "actor 1",
+            ),
         )
         asked = ["health", "actor", "--task", "1", "--run-dir", str(tmp_path / "run")]
         assert cli.main(asked) == 0
@@ -75,7 +96,7 @@ def test_one_ctrl_c_stops_a_job_and_the_line_that_it_prints_goes_on_with_it(
     )
     environment = {"STAND_INS": str(tmp_path)}
     with tfdqn(tmp_path, *process.resumption(), environment=environment, program=WITH_STAND_INS) as resumed:
-        until_at_work(resumed, "actors 0–1")
+        until_at_work(resumed, "actor 0", "actor 1")
         (tmp_path / "over").touch()
         assert resumed.ended() == 0
     assert json.loads((tmp_path / "run" / "cluster.json").read_text()) == cluster

@@ -93,6 +93,7 @@ def test_the_jobs_steps_are_those_heard_and_ones_own_since(there: Learner, confi
         there.control.roster.start_from(Counts(env_steps=1000))
         until(lambda: one.env_steps(100) == 1100, "the others' steps")
         assert one.env_steps(130) == 1130
+        assert one.env_steps(130, alike=4) == 1220
 
 
 def test_the_last_beat_tells_what_was_counted_to_the_end(there: Learner, config: Config) -> None:

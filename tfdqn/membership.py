@@ -138,10 +138,12 @@ class Membership:
         """For how long the learner has not been heard."""
         return time.monotonic() - self._heard_seconds
 
-    def env_steps(self, own: int) -> int:
-        """Taken in the whole job: as last heard, and what this process has taken since of its `own` in all."""
+    def env_steps(self, own: int, alike: int = 1) -> int:
+        """Taken in the whole job, as far as can be told: as last heard, and since then as many by each of `alike`
+        processes as this one has taken, of its `own` in all.
+        """
         known, own_among_them = self._known
-        return known + own - own_among_them
+        return known + alike * (own - own_among_them)
 
     def phase(self) -> str:
         """How the job stands: "training", "finishing" or "over".

@@ -100,6 +100,11 @@ class Roster:
                 reasons[member] = f"{member} has started again"
         return reasons
 
+    def quiet(self, members: Iterable[Member]) -> list[Member]:
+        """Those of them that have taken part, but count as dead by their silence alone."""
+        found = {status.beat.member: status.seconds_since_beat for status in self.status()}
+        return [member for member in members if found.get(member, 0.0) >= self._dead_after_seconds]
+
     def wait_for(
         self,
         members: Sequence[Member],

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import reverb
 from reverb.errors import ReverbError
 
+from tfdqn.lines import Line
 from tfdqn.replay.pace import Counted
 from tfdqn.replay.tables import TABLE
 
@@ -25,6 +26,7 @@ class Shard:
         self.inserted = 0  # as far as this process has seen; never less than before
         self.answers = False  # the last question
         self._heard_seconds = time.monotonic()
+        self._line = Line(address)
         self._lock = threading.Lock()
 
     @property
@@ -38,6 +40,7 @@ class Shard:
             info = self.client.server_info(timeout=_REPLY_SECONDS)[TABLE]
         except (RuntimeError, ReverbError):
             self.answers = False
+            self._line.check()
             return False
         limiter = info.rate_limiter_info
         counted = Counted(

@@ -6,11 +6,12 @@ from importlib import import_module
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError
-from tfdqn.roles.job import Job
+from tfdqn.roles.job import Job, say_if_open
 
 
 def play(job: Job) -> None:
     """A role's part in a job. Returns, or ends the process, when it has done."""
+    say_if_open(job)
     import_module(f"tfdqn.roles.{job.member.role}").run(job)  # each needs its own part of TensorFlow alone
 
 

@@ -70,7 +70,7 @@ class _ActorLoop:
         actor.reset(derived_seed(seed, "task", index))
         self._membership.tell(lambda: self._figures(actor))
         while self._phase() == TRAINING:
-            env_steps = self._membership.env_steps(actor.env_steps)
+            env_steps = self._membership.env_steps(actor.env_steps, config.acting.actors)
             if env_steps < config.stop.env_steps:
                 self._membership.is_doing("acting")
                 actor.step(env_steps)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from tfdqn.config import Config
 from tfdqn.errors import TaskError
+from tfdqn.rpc import is_loopback
 from tfdqn.task_spec import TaskSpec, differences
-from tfdqn.topology import Member, Topology
+from tfdqn.topology import Member, Role, Topology
 
 
 class Job(NamedTuple):
@@ -19,6 +20,33 @@ class Job(NamedTuple):
     run_dir: Path  # the run's, of roles that keep something
     say: Callable[[str], None]  # shows one line to the user
     interrupted: Callable[[], bool]  # whether the user has asked to stop
+
+
+_TENSORFLOW = (
+    "TensorFlow's server runs whatever graph it is sent, and so can read and write this process's files"
+)
+_OPEN = {
+    Role.LEARNER: "anyone can read the weights and the configuration, and say what actors have done",
+    Role.REPLAY_SERVER: "Reverb listens on every interface, and anyone can read and change what is learned from",
+    Role.WORKER: _TENSORFLOW,
+    Role.PARAMETER_SERVER: _TENSORFLOW,
+}
+
+
+def say_if_open(job: Job) -> None:
+    """Says what it means that this process is to be reached from other hosts, where it is."""
+    member, topology = job.member, job.topology
+    if member.role not in _OPEN or is_loopback(topology.address(member)):
+        return
+    addresses = [topology.address(member)]
+    meaning = _OPEN[member.role]
+    if member.role is Role.LEARNER and topology.chief:
+        addresses.append(topology.chief)
+        meaning += f"; {_TENSORFLOW}"
+    job.say(
+        f"warning: {member} serves other hosts at {' and '.join(addresses)}, and asks nobody who they are: {meaning}; "
+        "leave that to a private network or a firewall"
+    )
 
 
 def check_same_task(member: Member, learners: TaskSpec, own: TaskSpec) -> None:

@@ -10,7 +10,6 @@ from tfdqn.errors import CheckpointError
 from tfdqn.membership import OVER, LearnerRestartedError, Membership
 from tfdqn.native_log import native_output_to
 from tfdqn.roles.job import Job
-from tfdqn.rpc import is_loopback
 from tfdqn.run_dir import RunDir
 from tfdqn.shard_dir import ShardDir
 
@@ -83,9 +82,3 @@ def _say_how_it_starts(job: Job, address: str, shard: ServedShard) -> None:
         if size
         else f"{job.member}: starts empty, serving at {address}"
     )
-    if not is_loopback(address):
-        job.say(
-            f"warning: {job.member}: Reverb asks nobody who they are, and listens on every interface: whoever reaches "
-            f"port {address.rpartition(':')[2]} of this host can read and change what is learned from; leave it to "
-            "a private network or a firewall to keep others out"
-        )

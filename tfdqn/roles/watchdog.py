@@ -9,6 +9,7 @@ from contextlib import suppress
 from tfdqn.beat_files import MEETING, beat_file, write_sign
 from tfdqn.control import Control
 from tfdqn.errors import RESTART_STATUS
+from tfdqn.lines import Line
 from tfdqn.replay.remote_replay import RemoteReplay
 from tfdqn.roles.job import Job
 from tfdqn.topology import Role
@@ -30,6 +31,8 @@ class Watchdog:
         self._watched = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
         if job.config.learner.strategy == "parameter_server":
             self._watched = job.topology.members(Role.PARAMETER_SERVER)  # a worker may come and go
+        helpers = [member for member in job.topology.members(Role.WORKER) if member not in self._watched]
+        self._lines = {member: Line(job.topology.address(member)) for member in helpers}
         self._were_there = False
         self._replay_due = self._replay_heard = 0.0
         self._ended = threading.Event()
@@ -74,6 +77,8 @@ class Watchdog:
                 beat_due = time.monotonic() + self._job.config.health.beat_seconds
             if self._were_there and (lost := self._control.roster.silent(self._watched)):
                 _end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
+            for helper in self._control.roster.quiet(self._lines):
+                self._lines[helper].check()
             self._ask_replay()
 
     def _write_sign(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tfdqn.lines import look_after
 from tfdqn.membership import Membership
 from tfdqn.roles.job import Job
 from tfdqn.roles.service import serve
@@ -19,6 +20,7 @@ def run(job: Job) -> None:
 
         def service(membership: Membership) -> None:
             membership.is_doing("serving")
+            look_after([*job.topology.replay_server, *job.topology.parameter_server])
             task_server.run(cluster)
 
         return service
