@@ -14,7 +14,7 @@ from tfdqn import membership as membership_module
 from tfdqn.beat_files import VARIABLE, beat_file, read_sign
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError, ConfigError
-from tfdqn.membership import OVER, TRAINING, LearnerRestartedError, Membership
+from tfdqn.membership import OVER, TRAINING, LearnerRestartedError, Membership, seconds_between_calls
 from tfdqn.messages import Counts, Inspection, Nothing
 from tfdqn.rpc import RefusedError
 from tfdqn.topology import Member, Role, Topology
@@ -284,6 +284,14 @@ def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, 
         )
         there.control.inspection = lambda: inspection
         assert one.call("inspect", Nothing(), Inspection, 10) == inspection
+
+
+def test_where_a_thousand_ask_each_asks_less_often_but_never_so_seldom_as_to_seem_dead() -> None:
+    few, many = tiny("acting.actors=10"), tiny("acting.actors=1000")
+    assert [seconds_between_calls(each, few) for each in (0.1, 1.0)] == [0.1, 1.0]
+    assert [seconds_between_calls(each, many) for each in (0.1, 1.0, 5.0)] == [2.0, 2.0, 5.0]
+    hasty = tiny("acting.actors=1000", "health.dead_after_seconds=2.0")
+    assert seconds_between_calls(0.1, hasty) == 0.5
 
 
 def test_replies_are_awaited_for_less_than_death() -> None:

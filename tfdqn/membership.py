@@ -25,7 +25,17 @@ _REPLY_SECONDS = 5.0
 _LAST_REPLY_SECONDS = 1.0
 _FIRST_ANSWER_SECONDS = 2.0
 _RETRY_SECONDS = 0.5
+_CALLS_PER_SECOND = 500  # of one kind, that all actors together ask of the learner's process
 _SAY_AGAIN_SECONDS = 30.0
+
+
+def seconds_between_calls(configured: float, config: Config) -> float:
+    """How long a process waits between two calls of one kind: longer where so many ask that they would be too many.
+
+    It stays far below the silence that counts as death.
+    """
+    needed = min(config.acting.actors / _CALLS_PER_SECOND, config.health.dead_after_seconds / 4)
+    return max(configured, needed)
 
 
 class LearnerRestartedError(Exception):
@@ -57,6 +67,7 @@ class Membership:
         self._heard_seconds = time.monotonic()
         # Silence of the learner must not make this process's own sign of life an old one.
         self._reply_seconds = min(_REPLY_SECONDS, self._settings.dead_after_seconds / 2)
+        self._beat_seconds = seconds_between_calls(self._settings.beat_seconds, config)
         self._closed, self._beat_now = threading.Event(), threading.Event()
         self._failure: Exception | None = None
         self._file = beat_file(member)
@@ -187,7 +198,7 @@ class Membership:
                 self._failure = error
                 return
             if not self._closed.is_set():
-                self._beat_now.wait(max(began + self._settings.beat_seconds - time.monotonic(), 0.05))
+                self._beat_now.wait(max(began + self._beat_seconds - time.monotonic(), 0.05))
 
     def _beat(self, timeout_seconds: float) -> None:
         figures = dict(self._figures())
