@@ -3,12 +3,18 @@
 import json
 import os
 import platform
+import socket
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
+
+from tfdqn.config import Config
+from tfdqn.networks import q_network
+from tfdqn.task_spec import TaskSpec
 
 
 class Rate(NamedTuple):
@@ -41,6 +47,20 @@ def use_one_thread() -> None:
     """TensorFlow on one core, as a single process of tfdqn trains small networks."""
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
+def free_address() -> str:
+    """On loopback, with a port that nobody has just now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{one.getsockname()[1]}"
+
+
+def new_weights(config: Config, task_spec: TaskSpec) -> dict[str, np.ndarray]:
+    """Of a new network, by name."""
+    network = q_network(config.network, task_spec, seed=0)
+    network.create_variables()
+    return {name: weight.numpy() for name, weight in network.named_weights().items()}
 
 
 def report(benchmark: str, settings: Mapping[str, Any], results: Mapping[str, Any]) -> None:

@@ -13,8 +13,8 @@ from tfdqn import control as control_module
 from tfdqn import membership as membership_module
 from tfdqn.beat_files import VARIABLE, beat_file, read_sign
 from tfdqn.config import Config
-from tfdqn.errors import ClusterError, ConfigError
-from tfdqn.membership import OVER, TRAINING, LearnerRestartedError, Membership
+from tfdqn.errors import ConfigError, PeerLostError
+from tfdqn.membership import OVER, TRAINING, LearnerRestartedError, Membership, seconds_between_calls
 from tfdqn.messages import Counts, Inspection, Nothing
 from tfdqn.rpc import RefusedError
 from tfdqn.topology import Member, Role, Topology
@@ -180,7 +180,7 @@ def test_waiting_for_a_learner_ends_with_patience_or_at_the_users_wish(config: C
     impatient = tiny(*FAST, "health.patience_seconds=0.3")
     where, said = free_address(), []
     with closing(Membership(ACTOR, Topology(learner=where), impatient, said.append)) as one:
-        with pytest.raises(ClusterError, match="actor 1 gives up"):
+        with pytest.raises(PeerLostError, match="actor 1 gives up"):
             one.join()
         assert said == [f"actor 1: waiting for learner 0 at {where}"]
         assert one.join(lambda: True) is None
@@ -196,7 +196,7 @@ def test_a_learner_that_falls_silent_is_given_up_in_the_end() -> None:
         def is_given_up() -> bool:
             try:
                 one.phase()
-            except ClusterError as error:
+            except PeerLostError as error:
                 return "has been silent" in str(error)
             return False
 
@@ -285,6 +285,14 @@ def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, 
         )
         there.control.inspection = lambda: inspection
         assert one.call("inspect", Nothing(), Inspection, 10) == inspection
+
+
+def test_where_a_thousand_ask_each_asks_less_often_but_never_so_seldom_as_to_seem_dead() -> None:
+    few, many = tiny("acting.actors=10"), tiny("acting.actors=1000")
+    assert [seconds_between_calls(each, few) for each in (0.1, 1.0)] == [0.1, 1.0]
+    assert [seconds_between_calls(each, many) for each in (0.1, 1.0, 5.0)] == [2.0, 2.0, 5.0]
+    hasty = tiny("acting.actors=1000", "health.dead_after_seconds=2.0")
+    assert seconds_between_calls(0.1, hasty) == 0.5
 
 
 def test_replies_are_awaited_for_less_than_death() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from tfdqn.beat_files import MEETING, beat_file, write_sign
 from tfdqn.config import Config
 from tfdqn.config_file import dump
-from tfdqn.errors import ClusterError, ConfigError
+from tfdqn.errors import ConfigError, PeerLostError
 from tfdqn.messages import Answer, Beat, Counts, Hello, Welcome
 from tfdqn.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.topology import LEARNER, Member, Topology
@@ -26,7 +26,17 @@ _LAST_REPLY_SECONDS = 1.0
 _FIRST_ANSWER_SECONDS = 2.0
 _RETRY_SECONDS = 0.5
 _MEETING_POLL_SECONDS = 0.02
+_CALLS_PER_SECOND = 500  # of one kind, that all actors together ask of the learner's process
 _SAY_AGAIN_SECONDS = 30.0
+
+
+def seconds_between_calls(configured: float, config: Config) -> float:
+    """How long a process waits between two calls of one kind: longer where so many ask that they would be too many.
+
+    It stays far below the silence that counts as death.
+    """
+    needed = min(config.acting.actors / _CALLS_PER_SECOND, config.health.dead_after_seconds / 4)
+    return max(configured, needed)
 
 
 class LearnerRestartedError(Exception):
@@ -59,6 +69,7 @@ class Membership:
         self._heard_seconds = time.monotonic()
         # Silence of the learner must not make this process's own sign of life an old one.
         self._reply_seconds = min(_REPLY_SECONDS, self._settings.dead_after_seconds / 2)
+        self._beat_seconds = seconds_between_calls(self._settings.beat_seconds, config)
         self._closed, self._beat_now = threading.Event(), threading.Event()
         self._failure: Exception | None = None
         self._file = beat_file(member)
@@ -68,7 +79,7 @@ class Membership:
     def join(self, interrupted: Callable[[], bool] = lambda: False) -> Welcome | None:
         """Waits for the learner; None where the user has asked to stop meanwhile.
 
-        Raises ClusterError where it does not answer within `health.patience_seconds`, ConfigError where it refuses.
+        Raises PeerLostError where it does not answer within `health.patience_seconds`, ConfigError where it refuses.
         """
         hello = Hello(member=self.member, config=dump(self._config))
         state = self._state
@@ -82,7 +93,7 @@ class Membership:
             except UnreachableError as error:
                 waited = time.monotonic() - began
                 if waited > self._settings.patience_seconds:
-                    raise ClusterError(f"{error}, for {waited:.0f} s now: {self.member} gives up") from None
+                    raise PeerLostError(f"{error}, for {waited:.0f} s now: {self.member} gives up") from None
                 if time.monotonic() - said > _SAY_AGAIN_SECONDS:
                     self._say(f"{self.member}: waiting for {LEARNER} at {self._caller.address}")
                     said = time.monotonic()
@@ -148,7 +159,7 @@ class Membership:
     def phase(self) -> str:
         """How the job stands: "training", "finishing" or "over".
 
-        Raises LearnerRestartedError, or ClusterError where the learner has been silent beyond patience.
+        Raises LearnerRestartedError, or PeerLostError where the learner has been silent beyond patience.
         """
         if self._failure is not None:
             raise RuntimeError("the heartbeat has failed") from self._failure
@@ -156,7 +167,7 @@ class Membership:
         if answer is not None and answer.life != self._joined:
             raise LearnerRestartedError(f"{self.member}: {LEARNER} has started again")
         if self.silent_seconds > self._settings.patience_seconds:
-            raise ClusterError(
+            raise PeerLostError(
                 f"{LEARNER} at {self._caller.address} has been silent for {self.silent_seconds:.0f} s: "
                 f"{self.member} gives up"
             )
@@ -203,7 +214,7 @@ class Membership:
                 self._failure = error
                 return
             if not self._closed.is_set():
-                self._beat_now.wait(max(began + self._settings.beat_seconds - time.monotonic(), 0.05))
+                self._beat_now.wait(max(began + self._beat_seconds - time.monotonic(), 0.05))
 
     def _beat(self, timeout_seconds: float) -> None:
         figures, state = dict(self._figures()), self._state

@@ -11,7 +11,7 @@ from tfdqn.acting.actors import make_actor
 from tfdqn.acting.central_inference import CentralValues
 from tfdqn.acting.policy import ActionValues
 from tfdqn.errors import EnvironmentLostError, PeerLostError
-from tfdqn.membership import OVER, TRAINING, Membership
+from tfdqn.membership import OVER, TRAINING, Membership, seconds_between_calls
 from tfdqn.messages import Counts
 from tfdqn.metrics import Rate
 from tfdqn.randomness import derived_seed
@@ -80,7 +80,8 @@ class _ActorLoop:
 
     def _fetched(self) -> tuple[WeightsSource, None]:
         """Weights of its own, brought by a thread."""
-        interval = self._job.config.acting.fetch_interval_seconds
+        config = self._job.config
+        interval = seconds_between_calls(config.acting.fetch_interval_seconds, config)
         weights = self._parts.enter_context(closing(RemoteWeights(self._membership.call, interval)))
         while weights.version() < 0:
             self._wait_because("waiting for the first weights")

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from tfdqn.errors import RESTART_STATUS, ClusterError
+from tfdqn.errors import RESTART_STATUS, PeerLostError
 from tfdqn.membership import OVER, LearnerRestartedError, Membership
 from tfdqn.roles.job import Job
 
@@ -51,7 +51,7 @@ def _watch(membership: Membership, signals: int) -> None:
         try:
             if membership.phase() == OVER:
                 break
-        except (LearnerRestartedError, ClusterError) as why:
+        except (LearnerRestartedError, PeerLostError) as why:
             print(f"tfdqn: {why}", file=sys.stderr, flush=True)
             _end(membership, RESTART_STATUS)
     _end(membership, 0)
