@@ -25,7 +25,7 @@ from tfdqn.topology import Topology
 from tfdqn.variables import WeightsBoard
 
 ENVS = 4
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0  # after a death gRPC tries again in steps, up to 0.6 times as long as it lasted
 
 
 def config(*overrides: str) -> Config:

@@ -92,7 +92,8 @@ def test_a_writer_gives_up_when_it_is_to_and_can_be_used_again(two: list[str]) -
     assert not actor.writer.flush(0.1)
     until(lambda: (learner.learn(), actor.writer.flush(0))[1], "flushing")
     learner.replay.poll()
-    assert 0 <= actor.written - learner.replay.transitions() < 4  # all but a block that is not full
+    # All but a block that is not full; what is written by the step that gave up, it does not say.
+    assert -4 <= actor.written - learner.replay.transitions() < 4
     actor.write(40)
 
 

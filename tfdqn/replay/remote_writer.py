@@ -84,7 +84,8 @@ class RemoteWriter:
     ) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
-        Waits while acting is too far ahead of learning, or a server is gone. Raises GivenUpError.
+        Waits while acting is too far ahead of learning, or a server is gone. Raises GivenUpError; the rest of this
+        step's transitions is then lost, nothing is written twice.
         """
         if self._asks_servers:
             self._hold_back()
