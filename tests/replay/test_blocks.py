@@ -35,3 +35,19 @@ def test_a_partial_block_goes_on_after_a_restart() -> None:
 def test_a_partial_block_of_another_row_size_is_refused() -> None:
     with pytest.raises(ValueError, match="broadcast"):
         BlockPacker(4, 2, lambda block: None).load_state({"partial_block": np.zeros((1, 3), np.uint8)})
+
+
+def test_a_block_whose_insertion_was_not_waited_for_is_not_inserted_again() -> None:
+    inserted: list[list[int]] = []
+
+    def insert(block: np.ndarray) -> None:
+        inserted.append(block[:, 0].tolist())
+        if len(inserted) == 1:
+            raise TimeoutError
+
+    packer = BlockPacker(4, 1, insert)
+    packer(np.arange(3, dtype=np.uint8)[:, None])
+    with pytest.raises(TimeoutError):
+        packer(np.array([[3]], np.uint8))
+    packer(np.arange(4, 8, dtype=np.uint8)[:, None])
+    assert inserted == [[0, 1, 2, 3], [4, 5, 6, 7]]

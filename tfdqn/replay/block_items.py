@@ -85,8 +85,9 @@ class BlockItems:
             self._packer(rows)
 
     def _insert(self, block: np.ndarray) -> None:
-        self._append(self._inserted % len(self._writers), block)
+        server = self._inserted % len(self._writers)
         self._inserted += 1
+        self._append(server, block)
 
     def _append(self, server: int, block: np.ndarray) -> None:
         writer = self._writers[server]

@@ -28,8 +28,8 @@ class BlockPacker:
             self._filled += len(taken)
             rows = rows[len(taken) :]
             if self._filled == size:
+                self._filled = 0  # before: one that is inserted and then not waited for must not be again
                 self._insert_block(self._block)
-                self._filled = 0
 
     def state(self) -> dict[str, np.ndarray]:
         """The block that is being filled."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,9 +27,6 @@ KeepWaiting = Callable[[str], bool]
 HELD_BACK = "held back by the replay ratio"
 _WAIT_SECONDS = 0.25
 _SECONDS_BETWEEN_QUESTIONS = 0.25
-# A writer's destructor waits below Python, its lock held, for items that may never find room again: so none is run
-# before the process's end, which `os._exit` must be.
-_never_destroyed: list[Any] = []
 
 
 class GivenUpError(Exception):
@@ -74,7 +72,7 @@ class RemoteWriter:
         self._pace = Pace(config, kind)
         self._asks_servers = self._pace.limits() is None
         self._asked_seconds = float("-inf")
-        self._deadline = float("inf")
+        self._flush_until: float | None = None
         first = 0 if config.ensemble.in_processes else actor_index % len(shards.each)
         in_turn = [*shards.each[first:], *shards.each[:first]]
         self._writer: Writer = kind.writer(
@@ -86,21 +84,22 @@ class RemoteWriter:
     ) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
-        Waits while acting is too far ahead of learning, or a server is gone. Raises GivenUpError.
+        Waits while acting is too far ahead of learning, or a server is gone. Raises GivenUpError; the rest of this
+        step's transitions is then lost, nothing is written twice.
         """
         if self._asks_servers:
             self._hold_back()
         return self._writer.write(observation, legal_actions, actions, step)
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Whether every whole item is in its table before the time is over."""
-        self._deadline = time.monotonic() + timeout_seconds
+        """Whether every whole item is in its table before the time is over, which alone decides how long it waits."""
+        self._flush_until = time.monotonic() + timeout_seconds
         try:
             self._kind.flush()
         except GivenUpError:
             return False
         finally:
-            self._deadline = float("inf")
+            self._flush_until = None
         return True
 
     def state(self) -> dict[str, np.ndarray]:
@@ -123,7 +122,10 @@ class RemoteWriter:
 
     def _waits(self, reason: str) -> None:
         """Raises GivenUpError where it is to wait no longer."""
-        if time.monotonic() > self._deadline or not self._keep_waiting(reason):
+        keeps_waiting = self._keep_waiting(reason)
+        if self._flush_until is not None:
+            keeps_waiting = time.monotonic() < self._flush_until
+        if not keeps_waiting:
             raise GivenUpError(reason)
 
 
@@ -153,7 +155,9 @@ class _PatientWriter:
         waits: Callable[[str], None],
     ):
         self._writer, self._shard, self._waits = writer, shard, waits
-        _never_destroyed.append(writer)
+        # Its destructor waits below Python, Python's lock held, until all is in the table: for ever where the server
+        # is gone or nobody samples. With one reference more than there are it is never run, not even at the end.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(writer))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._writer, name)
