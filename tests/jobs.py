@@ -9,13 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import reverb
-from reverb.errors import DeadlineExceededError
 
 from tfdqn.config import Config
 from tfdqn.control import Control
 from tfdqn.errors import UserError
 from tfdqn.networks import q_network
-from tfdqn.replay import remote_writer
 from tfdqn.replay.item_kinds import make_item_kind, table_sizes
 from tfdqn.replay.pace import Pace
 from tfdqn.replay.tables import TABLE, paced_table
@@ -148,23 +146,9 @@ def replay_server(config: Config, task_spec: TaskSpec, address: str) -> Iterator
     try:
         yield client
     finally:
-        _let_writers_go(client)
         stopping = threading.Thread(target=server.stop, daemon=True)  # samplers may hold it up
         stopping.start()
         stopping.join(5)
-
-
-def _let_writers_go(client: reverb.Client) -> None:
-    """What is pending would else be waited for at the end of the tests' process, below Python."""
-    for writer in remote_writer._never_destroyed:
-        for _ in range(100):
-            client.reset(TABLE)  # makes room
-            try:
-                writer.flush(0, timeout_ms=250)
-                break
-            except DeadlineExceededError:
-                pass
-    remote_writer._never_destroyed.clear()
 
 
 def stored(client: reverb.Client) -> int:

@@ -70,10 +70,10 @@ class _ActorLoop:
         actor.reset(derived_seed(seed, "task", index))
         self._membership.tell(lambda: self._figures(actor))
         while self._phase() == TRAINING:
-            env_steps = self._membership.env_steps(actor.env_steps, config.acting.actors)
-            if env_steps < config.stop.env_steps:
+            # Others have taken about as many since they were last heard of; where it was fewer, all act on.
+            if self._membership.env_steps(actor.env_steps, config.acting.actors) < config.stop.env_steps:
                 self._membership.is_doing("acting")
-                actor.step(env_steps)
+                actor.step(self._membership.env_steps(actor.env_steps))
             else:
                 self._wait_because("done acting")
         writer.flush(_FLUSH_SECONDS)
