@@ -1,8 +1,5 @@
 """The learner: updates, checkpoints, curves; and where every other process of the job is answered."""
 
-import os
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -12,12 +9,10 @@ from threadpoolctl import threadpool_limits
 from tfdqn import loops
 from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import make_q_function
-from tfdqn.beat_files import beat_file, write_sign
 from tfdqn.control import Control
-from tfdqn.errors import RESTART_STATUS, ClusterError, PeerLostError
+from tfdqn.errors import ClusterError, PeerLostError
 from tfdqn.job_session import JobSession
 from tfdqn.learning.devices import learning_devices, use_threads
-from tfdqn.lines import Line
 from tfdqn.membership import FINISHING
 from tfdqn.messages import Inspection
 from tfdqn.native_log import native_output_to
@@ -25,6 +20,7 @@ from tfdqn.progress import Progress
 from tfdqn.replay.remote_replay import RemoteReplay
 from tfdqn.results import write_results
 from tfdqn.roles.job import Job
+from tfdqn.roles.watchdog import Watchdog
 from tfdqn.run_dir import RunDir, full_disk_is_one_line
 from tfdqn.summary import Summary, read_summary
 from tfdqn.task_spec import TaskSpec
@@ -34,11 +30,9 @@ from tfdqn.topology import Role
 from tfdqn.variables import WeightsBoard
 from tfdqn.watch import RunWatch, tensorboard
 
-_WATCH_SECONDS = 0.25
 _POLL_SECONDS = 0.1
 _SAY_AGAIN_SECONDS = 30.0
 _LINE_SECONDS = 10.0
-_ASK_REPLAY_SECONDS = 2.0
 
 
 def run(job: Job) -> None:
@@ -58,7 +52,7 @@ def run(job: Job) -> None:
         task_spec = _task_spec(job, run_dir)
         board = WeightsBoard()
         control = Control(job.topology.learner, config, task_spec, board)
-        with closing(control), _Watchdog(job, control) as watchdog:
+        with closing(control), Watchdog(job, control) as watchdog:
             waiting = job._replace(say=watchdog.is_waiting)
             if not _others_are_there(waiting, control):
                 return
@@ -75,14 +69,15 @@ def _train(
     control: Control,
     replay: RemoteReplay,
     board: WeightsBoard,
-    watchdog: "_Watchdog",
+    watchdog: Watchdog,
 ) -> None:
     config = job.config
     watchdog.state = "building"
     with _losses_are_restarts():
         cluster = job.topology.sub_cluster(config, job.member)
         team = Team(config, run_dir, cluster, learning_devices(config), job.say)
-        session = JobSession(config, run_dir, control, team, replay, board, job.say)
+        with team.losses_are_one_line():
+            session = JobSession(config, run_dir, control, team, replay, board, job.say)
     show = _Lines(job.say, watchdog)
     watch = RunWatch(session, tensorboard(config, run_dir), show, job.interrupted, profile=False)
     control.inspection = lambda: _inspection(session, watch, watchdog)
@@ -91,7 +86,7 @@ def _train(
         if earlier is not None and session.reason_to_stop() is not None:
             job.say(f"{run_dir.path} has finished already: {earlier.reason}")
         else:
-            with _losses_are_restarts():
+            with _losses_are_restarts(), team.losses_are_one_line():
                 reason = loops.learn(session, watch, lambda: _put_off(job, replay))
                 watchdog.state = "saving"
                 session.save(watch.seconds)
@@ -112,7 +107,7 @@ def _finish(
     control: Control,
     session: JobSession,
     watch: RunWatch,
-    watchdog: "_Watchdog",
+    watchdog: Watchdog,
     reason: str,
 ) -> None:
     """Waits for the evaluator's last say, and leaves the results."""
@@ -204,7 +199,7 @@ def _losses_are_restarts() -> Iterator[None]:
         raise PeerLostError(str(error)) from error
 
 
-def _inspection(session: JobSession, watch: RunWatch, watchdog: "_Watchdog") -> Inspection:
+def _inspection(session: JobSession, watch: RunWatch, watchdog: Watchdog) -> Inspection:
     progress = watch.progress(watchdog.state)
     return session.inspection(progress.seconds, progress.updates_per_second, progress.phase)
 
@@ -212,7 +207,7 @@ def _inspection(session: JobSession, watch: RunWatch, watchdog: "_Watchdog") -> 
 class _Lines:
     """A line of figures every ten seconds; and what the learner's sign of life says."""
 
-    def __init__(self, say: Callable[[str], None], watchdog: "_Watchdog"):
+    def __init__(self, say: Callable[[str], None], watchdog: Watchdog):
         self._say, self._watchdog = say, watchdog
         self._due = 0.0
 
@@ -225,77 +220,3 @@ class _Lines:
                 f"{progress.phase}: {progress.env_steps:,}/{progress.total_env_steps:,} steps, "
                 f"{progress.train_steps:,} updates, {progress.updates_per_second:,.0f} updates/s"
             )
-
-
-class _Watchdog:
-    """A thread that gives the learner's own sign of life, and ends the process where it has lost whom it needs.
-
-    It does not ask the main thread, which may be stuck in a call that never returns: silence of a peer decides, and
-    the process ends at once. The last checkpoint stands.
-    """
-
-    def __init__(self, job: Job, control: Control):
-        self._job, self._control = job, control
-        self._replay: RemoteReplay | None = None
-        self._watched = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
-        if job.config.learner.strategy == "parameter_server":
-            self._watched = job.topology.members(Role.PARAMETER_SERVER)  # a worker may come and go
-        helpers = [member for member in job.topology.members(Role.WORKER) if member not in self._watched]
-        self._lines = {member: Line(job.topology.address(member)) for member in helpers}
-        self._were_there = False
-        self._replay_due = self._replay_heard = 0.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self.state = "starting"
-        self.updates_per_second = 0.0
-
-    def __enter__(self) -> "_Watchdog":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        beat_file(self._job.member).unlink(missing_ok=True)
-
-    def begin(self, replay: RemoteReplay) -> None:
-        """From now on all who learn must stay, and no replay server be silent beyond patience."""
-        self._control.roster.hold(self._watched)
-        self._replay_heard = time.monotonic()
-        self._replay, self._were_there = replay, True
-
-    def is_waiting(self, line: str) -> None:
-        """Says for whom, and has the sign of life say it, too."""
-        self.state = line
-        self._job.say(line)
-
-    def expects_nobody(self) -> None:
-        """From now on everybody may go."""
-        self._replay, self._were_there = None, False
-
-    def _watch(self) -> None:
-        file, beat_due = beat_file(self._job.member), 0.0
-        while not self._ended.wait(_WATCH_SECONDS):
-            if time.monotonic() >= beat_due:
-                write_sign(file, self._job.member, self.state, self.updates_per_second)
-                beat_due = time.monotonic() + self._job.config.health.beat_seconds
-            if self._were_there and (lost := self._control.roster.silent(self._watched)):
-                _end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
-            for helper in self._control.roster.quiet(self._lines):
-                self._lines[helper].check()
-            self._ask_replay()
-
-    def _ask_replay(self) -> None:
-        replay, now = self._replay, time.monotonic()
-        if replay is None or now < self._replay_due:
-            return
-        self._replay_due = now + _ASK_REPLAY_SECONDS
-        if replay.poll():
-            self._replay_heard = now
-        elif now - self._replay_heard > self._job.config.health.patience_seconds:
-            _end_now(f"{'; '.join(replay.silent())}: the learner gives up; the last checkpoint stands")
-
-
-def _end_now(line: str) -> None:
-    print(f"tfdqn: {line}", file=sys.stderr, flush=True)
-    os._exit(RESTART_STATUS)

@@ -1,0 +1,91 @@
+"""`Watchdog`: a thread of the learner's that gives its sign of life, and watches those that learn with it."""
+
+import os
+import sys
+import threading
+import time
+
+from tfdqn.beat_files import beat_file, write_sign
+from tfdqn.control import Control
+from tfdqn.errors import RESTART_STATUS
+from tfdqn.lines import Line
+from tfdqn.replay.remote_replay import RemoteReplay
+from tfdqn.roles.job import Job
+from tfdqn.topology import Role
+
+_WATCH_SECONDS = 0.25
+_ASK_REPLAY_SECONDS = 2.0
+
+
+class Watchdog:
+    """Ends the process where it has lost whom it needs; whom it can do without, it only hangs up on.
+
+    It does not ask the main thread, which may be stuck in a call that never returns: silence of a peer decides, and
+    the process ends at once. The last checkpoint stands.
+    """
+
+    def __init__(self, job: Job, control: Control):
+        self._job, self._control = job, control
+        self._replay: RemoteReplay | None = None
+        self._watched = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
+        if job.config.learner.strategy == "parameter_server":
+            self._watched = job.topology.members(Role.PARAMETER_SERVER)  # a worker may come and go
+        helpers = [member for member in job.topology.members(Role.WORKER) if member not in self._watched]
+        self._lines = {member: Line(job.topology.address(member)) for member in helpers}
+        self._were_there = False
+        self._replay_due = self._replay_heard = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self.state = "starting"
+        self.updates_per_second = 0.0
+
+    def __enter__(self) -> "Watchdog":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        beat_file(self._job.member).unlink(missing_ok=True)
+
+    def begin(self, replay: RemoteReplay) -> None:
+        """From now on all who learn must stay, and no replay server be silent beyond patience."""
+        self._control.roster.hold(self._watched)
+        self._replay_heard = time.monotonic()
+        self._replay, self._were_there = replay, True
+
+    def is_waiting(self, line: str) -> None:
+        """Says for whom, and has the sign of life say it, too."""
+        self.state = line
+        self._job.say(line)
+
+    def expects_nobody(self) -> None:
+        """From now on everybody may go."""
+        self._replay, self._were_there = None, False
+
+    def _watch(self) -> None:
+        file, beat_due = beat_file(self._job.member), 0.0
+        while not self._ended.wait(_WATCH_SECONDS):
+            if time.monotonic() >= beat_due:
+                write_sign(file, self._job.member, self.state, self.updates_per_second)
+                beat_due = time.monotonic() + self._job.config.health.beat_seconds
+            if self._were_there and (lost := self._control.roster.silent(self._watched)):
+                _end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
+            for helper in self._control.roster.quiet(self._lines):
+                self._lines[helper].check()
+            self._ask_replay()
+
+    def _ask_replay(self) -> None:
+        replay, now = self._replay, time.monotonic()
+        if replay is None or now < self._replay_due:
+            return
+        self._replay_due = now + _ASK_REPLAY_SECONDS
+        if replay.poll():
+            self._replay_heard = now
+        elif now - self._replay_heard > self._job.config.health.patience_seconds:
+            _end_now(f"{'; '.join(replay.silent())}: the learner gives up; the last checkpoint stands")
+
+
+def _end_now(line: str) -> None:
+    print(f"tfdqn: {line}", file=sys.stderr, flush=True)
+    os._exit(RESTART_STATUS)
