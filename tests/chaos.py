@@ -186,6 +186,8 @@ def chaos(folder: Path, config: Path, seed: int, kills: int, *arguments: str) ->
         serving += [*topology.worker, *topology.parameter_server]
         left = [address for address in serving if address and not is_free(address)]
         assert not left, f"still served: {left}"
+        crashed = [member for member in topology.members() if "Traceback" in running.log(member)]
+        assert not crashed, f"a death of others is no crash: {', '.join(map(str, crashed))}"
         open_files = made.open_files.of_the_settled()
         for name, counts in open_files.items():
             assert counts[-1] <= counts[0] + _MORE_FILES, f"{name} opens more and more files: {counts}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tests.hosts import Network
-from tests.processes import PROJECT
+from tests.processes import PROJECT, counters, newest
 from tfdqn.checkpoints import Counters
 from tfdqn.config import Config
 from tfdqn.config_file import dump
@@ -21,7 +21,7 @@ from tfdqn.messages import Inspection, MemberStatus
 from tfdqn.program import Process, make_program
 from tfdqn.run_dir import RunDir
 from tfdqn.supervised import TFDQN, Supervised
-from tfdqn.topology import LEARNER, Member, Topology
+from tfdqn.topology import LEARNER, Member, Role, Topology
 
 PATIENCE_SECONDS = 240.0  # on two cores that many processes start at once
 _LOOK_SECONDS = 0.1
@@ -56,6 +56,7 @@ class FarJob:
             run_dir=str(self.run.path),
         )
         self._all = {each.member: self._supervised(each) for each in program.processes}
+        self._statuses: dict[Member, list[int]] = {member: [] for member in self._all}
         self._away: set[Member] = set()
         self._failure = ""
         self._ended = threading.Event()
@@ -87,6 +88,13 @@ class FarJob:
 
     def pid(self, member: Member) -> int | None:
         return self._all[member].pid
+
+    def statuses(self, member: Member) -> list[int]:
+        """By which its lives have ended."""
+        return list(self._statuses[member])
+
+    def address(self, member: Member) -> str:
+        return self._topology.address(member)
 
     def log(self, member: Member) -> str:
         """What its lives have printed."""
@@ -120,6 +128,31 @@ class FarJob:
         status = self.status(member)
         return status is not None and status.seconds_since_beat < 3 and status.beat.joined != ""
 
+    def until_at_work(self, member: Member) -> None:
+        """Waits for what only a process that takes part again does: an actor's steps, an evaluation."""
+        if member.role is Role.ACTOR:
+            first = self._env_steps(member)
+            self.until(lambda: self._env_steps(member) > first, f"environment steps of {member}")
+        if member.role is Role.EVALUATOR:
+            length = len(self.log(member))
+            self.until(lambda: len(self.log(member)) > length, f"an evaluation of {member}")
+
+    def state(self, member: Member) -> str:
+        """What it does, as it tells its own host."""
+        sign = self._all[member].sign
+        return "" if sign is None else sign.state
+
+    def silent_replay_seconds(self, index: int) -> float:
+        """For how long the learner has not heard a replay server."""
+        seen = self.inspection()
+        return seen.replay[index].seconds_since_answer if seen is not None and seen.replay else float("nan")
+
+    def until_saved(self) -> Counters:
+        """Waits for another checkpoint; what it says."""
+        before = newest(self.run.path)
+        self.until(lambda: newest(self.run.path) not in (before, None), "another checkpoint")
+        return counters(self.run.path)
+
     def until(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Waits until a condition holds; fails at the deadline, or where a process has ended for good."""
         deadline = time.monotonic() + seconds
@@ -152,6 +185,14 @@ class FarJob:
     def last_lines(self) -> str:
         return "; ".join(f"{member}: {each.last_line()}" for member, each in self._all.items())
 
+    def _env_steps(self, member: Member) -> int:
+        status = self.status(member)
+        return -1 if status is None else status.beat.counts.env_steps
+
+    def _env_steps(self, member: Member) -> int:
+        status = self.status(member)
+        return -1 if status is None else status.beat.counts.env_steps
+
     def _supervised(self, process: Process) -> Supervised:
         command = (*self.network.command(self.hosts[process.member]), *TFDQN)
         logs, signs = self._folder / "logs", self._folder / "signs"
@@ -164,6 +205,8 @@ class FarJob:
         while not self._ended.wait(_LOOK_SECONDS):
             for member, each in self._all.items():
                 if each.look():
+                    assert each.status is not None
+                    self._statuses[member].append(each.status)
                     if each.status == 2 or each.is_given_up:
                         self._failure = f"{member} has ended for good: {each.last_line()}"
                     each.plan_restart()

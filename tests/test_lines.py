@@ -9,6 +9,7 @@ import pytest
 
 from tests.jobs import until
 from tfdqn.lines import Line, hang_up, is_reachable, look_after
+from tfdqn.replay.shards import Shard
 
 
 class Peer:
@@ -106,3 +107,11 @@ def test_a_process_that_only_waits_has_its_lines_looked_after(parts: ExitStack) 
     look_after([peer.address, gone.address])
     until(lambda: gone.is_broken, "broken connection")
     assert not peer.is_broken
+
+
+def test_a_replay_server_that_does_not_answer_has_its_line_checked(parts: ExitStack) -> None:
+    gone = Peer(parts)
+    gone.listener.close()
+    shard = Shard(0, gone.address)
+    assert not shard.ask()
+    until(lambda: gone.is_broken, "broken connection")

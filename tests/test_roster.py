@@ -138,3 +138,15 @@ def test_patience_ends(clock: Clock) -> None:
 
 def test_the_user_need_not_wait() -> None:
     assert not Roster("L", 8).wait_for([Member(Role.WORKER)], 60, lambda line: None, lambda: True)
+
+
+def test_quiet_are_those_who_took_part_and_are_silent_whoever_they_were(clock: Clock) -> None:
+    roster = Roster("L", 8)
+    roster.add(beat(0, role=Role.WORKER))
+    roster.add(beat(1, role=Role.WORKER))
+    workers = [Member(Role.WORKER, index) for index in range(3)]
+    clock.now += 7
+    roster.add(beat(1, "another life", "", role=Role.WORKER))
+    assert roster.quiet(workers) == []
+    clock.now += 1
+    assert roster.quiet(workers) == [workers[0]]

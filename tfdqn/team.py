@@ -130,7 +130,7 @@ class Team:
                 raise
             time.sleep(_SECONDS_TO_BE_SEEN_DEAD)
             self.check()
-            raise ClusterError(f"the cluster has lost a process: {str(error).splitlines()[0]}") from error
+            raise ClusterError(f"the cluster has lost a process: {_reason(error)}") from error
 
     def check(self) -> None:
         """Raises ClusterError where a process of the team on this host has ended."""
@@ -183,6 +183,12 @@ def _ended_at_once_by_signals(say: Callable[[str], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what TensorFlow says that is more than a heading."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines()]
+    return next((line for line in lines if line and not line.endswith((":", "found."))), type(error).__name__)
 
 
 def _others(cluster: Cluster) -> str:

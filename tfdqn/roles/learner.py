@@ -81,7 +81,8 @@ def _train(
             _meet(job, control, watchdog)
         team = Team(config, run_dir, cluster, devices, job.say)
         watchdog.state = "building"
-        session = JobSession(config, run_dir, control, team, replay, board, job.say)
+        with team.losses_are_one_line():
+            session = JobSession(config, run_dir, control, team, replay, board, job.say)
     show = _Lines(job.say, watchdog)
     watch = RunWatch(session, tensorboard(config, run_dir), show, job.interrupted, profile=False)
     control.inspection = lambda: _inspection(session, watch, watchdog)
@@ -90,7 +91,7 @@ def _train(
         if earlier is not None and session.reason_to_stop() is not None:
             job.say(f"{run_dir.path} has finished already: {earlier.reason}")
         else:
-            with _losses_are_restarts():
+            with _losses_are_restarts(), team.losses_are_one_line():
                 reason = loops.learn(session, watch, lambda: _put_off(job, replay))
                 watchdog.state = "saving"
                 session.save(watch.seconds)

@@ -1,4 +1,4 @@
-"""`Watchdog`: the learner's own sign of life, and its end where it has lost whom it needs."""
+"""`Watchdog`: a thread of the learner's that gives its sign of life, and watches those that learn with it."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ _ASK_REPLAY_SECONDS = 2.0
 
 
 class Watchdog:
-    """A thread that gives the learner's own sign of life, and ends the process where it has lost whom it needs.
+    """Ends the process where it has lost whom it needs; whom it can do without, it only hangs up on.
 
     It does not ask the main thread, which may be stuck in a call that never returns: silence of a peer decides, and
     the process ends at once. The last checkpoint stands.
