@@ -144,21 +144,25 @@ def _is_json(value: object) -> bool:
 
 
 class TensorBoard:
-    """TensorBoard event files: scalars, the configuration as text, hyper-parameters."""
+    """TensorBoard event files: scalars, the configuration as text, hyper-parameters.
+
+    TensorFlow keeps every Python number that an eager call has ever met as a tensor, for ever: 15 kB for each point
+    of a run's curves. It is given NumPy's numbers, which it forgets.
+    """
 
     def __init__(self, directory: Path):
         self._writer = tf.summary.create_file_writer(str(directory))
 
     def scalars(self, values: Mapping[str, float], env_steps: int) -> None:
         """Curves over environment steps."""
-        with self._writer.as_default(step=env_steps):
+        with self._writer.as_default(step=np.int64(env_steps)):
             for name, value in values.items():
-                tf.summary.scalar(name, value)
+                tf.summary.scalar(name, np.float32(value))
         self._writer.flush()
 
     def histogram(self, name: str, values: np.ndarray, env_steps: int) -> None:
         """The distribution of values [N]."""
-        with self._writer.as_default(step=env_steps):
+        with self._writer.as_default(step=np.int64(env_steps)):
             tf.summary.histogram(name, values)
 
     def text(self, name: str, markdown: str) -> None:

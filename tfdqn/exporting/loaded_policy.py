@@ -13,9 +13,12 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.eager_tensors import mend_eager_tensors
 from tfdqn.errors import UserError
 from tfdqn.exporting.saved_model import CARD_FILE, EXTRA, LEGAL_ACTIONS, TASK_SPEC_FILE, versions
 from tfdqn.task_spec import ArraySpec, TaskSpec, flat_name
+
+mend_eager_tensors()
 
 
 class LoadedPolicy:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from tfdqn import config
+from tfdqn.eager_tensors import mend_eager_tensors
 from tfdqn.networks import torsos
 from tfdqn.networks.ensemble_layers import EnsembleLayerFactory
 from tfdqn.networks.layers import LayerFactory
@@ -10,6 +11,8 @@ from tfdqn.networks.numpy_forward import Weights, numpy_q_function
 from tfdqn.networks.q_network import QNetwork, Torso, observation_spec
 from tfdqn.networks.split_layers import SplitLayerFactory
 from tfdqn.task_spec import TaskSpec
+
+mend_eager_tensors()  # here, since every process that makes many of them imports this
 
 __all__ = [
     "QNetwork",

@@ -118,4 +118,4 @@ class InGraphReplay:
             was_full = self._inserted >= self.capacity
             self._inserted += len(rows)
             if not was_full:
-                self._stored.assign(self.size())
+                self._stored.assign(np.int64(self.size()))  # Python numbers it would keep for ever
