@@ -98,10 +98,13 @@ def test_while_a_replay_server_is_cut_off_all_wait_for_it_and_say_so(job: FarJob
     job.network.cut(HOSTS[REPLAY_SERVER])
     named = f"replay server 1 at {job.address(REPLAY_SERVER)}"
     job.until(lambda: job.silent_replay_seconds(1) > 5, "silence of the replay server")
-    job.until(lambda: named in job.log(LEARNER), "the learner's word for it")
-    job.until(lambda: job.state(ACTOR) == f"waiting for {named}", "the actor's word for it")
+    job.until(lambda: f"waiting: {named} has been silent" in job.log(LEARNER), "the learner's word for it")
+    actors = [Member(Role.ACTOR, i) for i in range(2)]
+    held = ("held back by the replay ratio", f"waiting for {named}")  # whichever server it writes to now
+    job.until(lambda: all(job.state(actor) in held for actor in actors), "the actors' word for it")
     job.network.mend(HOSTS[REPLAY_SERVER])
     job.until(lambda: job.silent_replay_seconds(1) < 3, "answer of the replay server")
+    job.until(lambda: "all replay servers answer again" in job.log(LEARNER), "the learner's word for it")
     job.goes_on(200)
     assert {member: job.pid(member) for member in HOSTS} == everybody, "a cut is no death"
     job.assert_not_behind(saved)

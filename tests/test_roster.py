@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tfdqn import roster as roster_module
-from tfdqn.errors import ClusterError
+from tfdqn.errors import PeerLostError
 from tfdqn.messages import Beat, Counts
 from tfdqn.roster import Roster
 from tfdqn.topology import Member, Role
@@ -132,7 +132,7 @@ def test_it_waits_for_the_missing_and_names_them_whenever_they_are_others(clock:
 
 
 def test_patience_ends(clock: Clock) -> None:
-    with pytest.raises(ClusterError, match=r"worker 0 has not joined, after 60 s of waiting"):
+    with pytest.raises(PeerLostError, match=r"worker 0 has not joined, after 60 s of waiting"):
         Roster("L", 8).wait_for([Member(Role.WORKER)], 60, lambda line: None, lambda: False)
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from tfdqn.beat_files import may_be_silent_seconds
-from tfdqn.errors import ClusterError
+from tfdqn.errors import PeerLostError
 from tfdqn.messages import Beat, Counts, MemberStatus
 from tfdqn.topology import Member, Role
 
@@ -114,14 +114,14 @@ class Roster:
     ) -> bool:
         """Waits until all of them have joined and beat; False where the user has asked to stop meanwhile.
 
-        Raises ClusterError at the end of patience.
+        Raises PeerLostError at the end of patience.
         """
         began, said = time.monotonic(), ""
         while missing := self._silent(members):
             if interrupted():
                 return False
             if time.monotonic() - began > patience_seconds:
-                raise ClusterError(
+                raise PeerLostError(
                     f"{'; '.join(missing.values())}, after {patience_seconds:.0f} s of waiting"
                 )
             names = ", ".join(map(str, missing))

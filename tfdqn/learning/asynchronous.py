@@ -108,11 +108,24 @@ class AsynchronousUpdates:
 
     def _run_closure(self) -> None:
         try:
-            self._ended.put(
-                self._coordinator.fetch(self._coordinator.schedule(self._closure, args=(self._samples,)))
-            )
+            self._ended.put(self._result(self._coordinator.schedule(self._closure, args=(self._samples,))))
         except BaseException as error:
             self._ended.put(error)
+
+    def _result(self, scheduled: tf.distribute.experimental.coordinator.RemoteValue) -> np.ndarray:
+        """What a closure gives, when it has ended; raises what it failed by.
+
+        The coordinator has another worker do what one that is lost had not done. But the result of what it had done
+        lies with it, and is lost with it: its updates are applied, and count when a checkpoint is made.
+        """
+        try:
+            return self._coordinator.fetch(scheduled)
+        except tf.errors.OpError:
+            if (
+                scheduled._get_error() is not None
+            ):  # the closure's own, which only the coordinator tells from this
+                raise
+            return np.zeros((0, METRICS + 2))
 
     def _wait(self) -> np.ndarray:
         """What the next closure that ends gives. Raises what one failed by."""

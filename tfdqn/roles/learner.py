@@ -172,7 +172,7 @@ def _others_are_there(job: Job, control: Control) -> bool:
 
 
 def _replay(job: Job, task_spec: TaskSpec) -> RemoteReplay | None:
-    """Waits for every replay server, likewise. Raises ClusterError at the end of patience."""
+    """Waits for every replay server, likewise. Raises PeerLostError at the end of patience."""
     replay = RemoteReplay(job.config, task_spec, job.topology.replay_server)
     began = said = time.monotonic()
     said -= _SAY_AGAIN_SECONDS
@@ -180,7 +180,7 @@ def _replay(job: Job, task_spec: TaskSpec) -> RemoteReplay | None:
         if job.interrupted():
             return None
         if time.monotonic() - began > job.config.health.patience_seconds:
-            raise ClusterError(f"{'; '.join(replay.silent())}: the learner gives up")
+            raise PeerLostError(f"{'; '.join(replay.silent())}: the learner gives up")
         if time.monotonic() - said > _SAY_AGAIN_SECONDS:
             addresses = job.topology.replay_server
             servers = f"replay server{'' if len(addresses) == 1 else 's'} at {', '.join(addresses)}"
@@ -218,7 +218,7 @@ def _losses_are_restarts() -> Iterator[None]:
 
 
 def _inspection(session: JobSession, watch: RunWatch, watchdog: Watchdog) -> Inspection:
-    progress = watch.progress(watchdog.state)
+    progress = watch.progress(watchdog.doing)
     return session.inspection(progress.seconds, progress.updates_per_second, progress.phase)
 
 

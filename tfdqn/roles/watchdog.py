@@ -16,6 +16,7 @@ from tfdqn.topology import Role
 
 _WATCH_SECONDS = 0.25
 _ASK_REPLAY_SECONDS = 2.0
+_SAID_AFTER_SECONDS = 4.0  # two questions
 
 
 class Watchdog:
@@ -37,6 +38,7 @@ class Watchdog:
         self._replay_due = self._replay_heard = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._waits_for = ""  # whom nothing can be learned without, in words
         self.state = "starting"
         self.updates_per_second = 0.0
 
@@ -65,9 +67,14 @@ class Watchdog:
         self.state = MEETING
         self._write_sign()
 
+    @property
+    def doing(self) -> str:
+        """What the sign of life says: the state, or for whom it waits."""
+        return self.state if self.state == MEETING else self._waits_for or self.state
+
     def expects_nobody(self) -> None:
         """From now on everybody may go."""
-        self._replay, self._were_there = None, False
+        self._replay, self._were_there, self._waits_for = None, False, ""
 
     def _watch(self) -> None:
         beat_due = 0.0
@@ -83,7 +90,7 @@ class Watchdog:
 
     def _write_sign(self) -> None:
         with suppress(OSError):  # a full disk here is no reason to be dead
-            write_sign(beat_file(self._job.member), self._job.member, self.state, self.updates_per_second)
+            write_sign(beat_file(self._job.member), self._job.member, self.doing, self.updates_per_second)
 
     def _ask_replay(self) -> None:
         replay, now = self._replay, time.monotonic()
@@ -92,8 +99,15 @@ class Watchdog:
         self._replay_due = now + _ASK_REPLAY_SECONDS
         if replay.poll():
             self._replay_heard = now
+            if self._waits_for:
+                self._job.say("all replay servers answer again")
+            self._waits_for = ""
         elif now - self._replay_heard > self._job.config.health.patience_seconds:
             _end_now(f"{'; '.join(replay.silent())}: the learner gives up; the last checkpoint stands")
+        elif silent := replay.silent(_SAID_AFTER_SECONDS):
+            if not self._waits_for:
+                self._job.say(f"waiting: {'; '.join(silent)}")
+            self._waits_for = f"waiting: {'; '.join(silent)}"
 
 
 def _end_now(line: str) -> None:
