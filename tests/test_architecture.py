@@ -31,6 +31,7 @@ LAYERS = {
         "interruptions",
         "cluster",
         "topology",
+        "target",
         "beat_files",
         "cluster_checks",
     ],
@@ -80,9 +81,20 @@ LAYERS = {
         "learner_watch",
         "supervisor",
         "launch",
+        "manifests",
     ],
     5: ["roles", "experiment", "evaluation_command", "inspect_command"],
-    6: ["__main__", "cli", "cli_arguments", "cli_jobs", "inspect_view", "live_table", "terminal", "__init__"],
+    6: [
+        "__main__",
+        "cli",
+        "cli_arguments",
+        "cli_jobs",
+        "cli_manifest",
+        "inspect_view",
+        "live_table",
+        "terminal",
+        "__init__",
+    ],
 }
 # Inside a layer, only these imports are allowed.
 SIDEWAYS = {
@@ -113,6 +125,7 @@ SIDEWAYS = {
     "supervised": {"local_processes", "program"},
     "supervisor": {"learner_watch", "local_processes", "program", "supervised"},
     "launch": {"program", "supervisor"},
+    "manifests": {"program"},
     "evaluation_log": {"metrics"},
     "remote_weights": {"messages", "variables"},
     "control": {"membership", "messages", "remote_weights", "roster", "variables"},
@@ -124,7 +137,8 @@ SIDEWAYS = {
     "live_table": {"terminal"},
     "inspect_view": {"live_table", "terminal"},
     "cli_jobs": {"cli_arguments", "inspect_view", "live_table", "terminal"},
-    "cli": {"__init__", "cli_arguments", "cli_jobs", "terminal"},
+    "cli_manifest": {"__init__", "cli_arguments"},
+    "cli": {"__init__", "cli_arguments", "cli_jobs", "cli_manifest", "terminal"},
     "__main__": {"cli"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}

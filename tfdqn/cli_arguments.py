@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from tfdqn.config import Config
+from tfdqn.errors import ConfigError
+
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="a TOML file, such as configs/cartpole.toml")
 ]
@@ -15,3 +18,37 @@ Overrides = Annotated[
     ),
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run's directory")]
+Actors = Annotated[int | None, typer.Option(min=1, metavar="N", help="as acting.actors=N")]
+ReplayServers = Annotated[int | None, typer.Option(min=1, metavar="N", help="as replay.shards=N")]
+Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="as learner.workers=N")]
+ParameterServers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="as learner.parameter_servers=N, learner.strategy=parameter_server"
+    ),
+]
+
+
+def load_job(
+    config: Path,
+    overrides: list[str] | None,
+    actors: int | None,
+    replay_servers: int | None,
+    workers: int | None,
+    parameter_servers: int | None,
+) -> tuple[Config, list[str]]:
+    """A job's configuration, and every override that makes it, the counts among them. Raises ConfigError."""
+    from tfdqn import config_file
+
+    given = list(overrides or ())
+    if parameter_servers is not None:
+        given += ["learner.strategy=parameter_server", f"learner.parameter_servers={parameter_servers}"]
+    counts = {"acting.actors": actors, "replay.shards": replay_servers, "learner.workers": workers}
+    given += [f"{key}={count}" for key, count in counts.items() if count is not None]
+    resolved = config_file.load(config, given)
+    if workers is not None and resolved.learner.strategy in ("local", "mirrored"):
+        raise ConfigError(
+            f'--workers {workers}: learner.strategy = "{resolved.learner.strategy}" has none; give '
+            "--parameter-servers too, or learner.strategy=multi_worker"
+        )
+    return resolved, given

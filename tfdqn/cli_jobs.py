@@ -10,9 +10,16 @@ from typing import Annotated
 
 import typer
 
-from tfdqn.cli_arguments import ConfigFile, Overrides
+from tfdqn.cli_arguments import (
+    Actors,
+    ConfigFile,
+    Overrides,
+    ParameterServers,
+    ReplayServers,
+    Workers,
+    load_job,
+)
 from tfdqn.config import Health
-from tfdqn.errors import ConfigError
 from tfdqn.platform_check import require_supported_platform
 from tfdqn.topology import Member, Role
 
@@ -23,15 +30,10 @@ jobs = typer.Typer()
 def launch(
     config: ConfigFile,
     overrides: Overrides = None,
-    actors: Annotated[int | None, typer.Option(min=1, metavar="N", help="as acting.actors=N")] = None,
-    replay_servers: Annotated[int | None, typer.Option(min=1, metavar="N", help="as replay.shards=N")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="as learner.workers=N")] = None,
-    parameter_servers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="as learner.parameter_servers=N, learner.strategy=parameter_server"
-        ),
-    ] = None,
+    actors: Actors = None,
+    replay_servers: ReplayServers = None,
+    workers: Workers = None,
+    parameter_servers: ParameterServers = None,
     evaluator: Annotated[bool, typer.Option(help="whether a process evaluates")] = True,
     run_dir: Annotated[
         Path | None,
@@ -41,20 +43,9 @@ def launch(
 ) -> None:
     """Learn a task with many processes on this host; on an existing run, resume it."""
     require_supported_platform()
-    from tfdqn import config_file
     from tfdqn.run_dir import RunDir
 
-    given = list(overrides or ())
-    if parameter_servers is not None:
-        given += ["learner.strategy=parameter_server", f"learner.parameter_servers={parameter_servers}"]
-    counts = {"acting.actors": actors, "replay.shards": replay_servers, "learner.workers": workers}
-    given += [f"{key}={count}" for key, count in counts.items() if count is not None]
-    resolved = config_file.load(config, given)
-    if workers is not None and resolved.learner.strategy in ("local", "mirrored"):
-        raise ConfigError(
-            f'--workers {workers}: learner.strategy = "{resolved.learner.strategy}" has none; give '
-            "--parameter-servers too, or learner.strategy=multi_worker"
-        )
+    resolved, given = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
 
     from tfdqn import terminal

@@ -3,6 +3,7 @@
 It is built before anything starts, and holds no path or address but those it is given.
 """
 
+from collections.abc import Callable
 from itertools import islice
 
 from msgspec import Struct
@@ -10,7 +11,7 @@ from msgspec import Struct
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.local_processes import HOST, free_addresses, is_free
-from tfdqn.topology import Member, Role, Topology, check_topology, required_counts
+from tfdqn.topology import LEARNER, Member, Role, Topology, check_topology, required_counts
 
 # Whose service a role uses while it works. They start in any order; whom somebody needs is stopped after them.
 NEEDS: dict[Role, tuple[Role, ...]] = {
@@ -21,6 +22,9 @@ NEEDS: dict[Role, tuple[Role, ...]] = {
     Role.PARAMETER_SERVER: (),
     Role.REPLAY_SERVER: (),
 }
+
+# On a host of its own, where everybody serves; and where the learner serves `tf.distribute`, besides.
+PORT, CHIEF_PORT = 2222, 2223
 
 
 class Restart(Struct, frozen=True, kw_only=True):
@@ -59,6 +63,14 @@ class Program(Struct, frozen=True, kw_only=True):
         return order
 
 
+def run_arguments(
+    role: Role, task: int | str, *, config_file: str, cluster_file: str, run_dir: str
+) -> tuple[str, ...]:
+    """A process's command line, after `tfdqn`; `task` may be what its host puts the index for."""
+    where = ("--cluster", cluster_file, "--run-dir", run_dir)
+    return ("run", str(role), config_file, "--task", str(task), *where)
+
+
 def make_program(
     config: Config, topology: Topology, *, config_file: str, cluster_file: str, run_dir: str
 ) -> Program:
@@ -70,8 +82,9 @@ def make_program(
     check_topology(config, topology)
 
     def arguments(member: Member) -> tuple[str, ...]:
-        where = ("--cluster", cluster_file, "--run-dir", run_dir)
-        return ("run", str(member.role), config_file, "--task", str(member.index), *where)
+        return run_arguments(
+            member.role, member.index, config_file=config_file, cluster_file=cluster_file, run_dir=run_dir
+        )
 
     return Program(
         topology=topology,
@@ -114,6 +127,27 @@ def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology
         learner=every["learner"][0],
         chief=next(iter(every["chief"]), ""),
         **{role.value: every[role.value] for role in _SERVERS},
+        actor=counts[Role.ACTOR],
+        evaluator=int(has_evaluator),
+    )
+
+
+def topology_on_hosts(
+    config: Config, host: Callable[[Member], str], *, has_evaluator: bool = True
+) -> Topology:
+    """A topology for `config` where everybody who serves has a host, and so its ports, to itself.
+
+    Args:
+      host: the name by which the others find a process's host.
+    """
+    counts = {role: count for role, (count, _) in required_counts(config).items()}
+    return Topology(
+        learner=f"{host(LEARNER)}:{PORT}",
+        chief=f"{host(LEARNER)}:{CHIEF_PORT}" if counts[Role.WORKER] else "",
+        **{
+            role.value: tuple(f"{host(Member(role, index))}:{PORT}" for index in range(counts[role]))
+            for role in _SERVERS
+        },
         actor=counts[Role.ACTOR],
         evaluator=int(has_evaluator),
     )

@@ -1,0 +1,64 @@
+"""What tests of manifests share: the example in launchers/, and the command line's own reading of what is rendered."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfdqn.config_file import load
+from tfdqn.manifests import render
+from tfdqn.manifests.wanted import CLUSTER_FILE, CONFIG_FILE, RUN_DIR, Wanted
+from tfdqn.target import Target
+from tfdqn.topology import Member, Role, Topology, check_topology, read_topology
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "configs" / "cartpole-parameter-server.toml"
+COUNTS = ("--actors", "4", "--workers", "2", "--parameter-servers", "1", "--replay-servers", "2")
+OVERRIDES = ("acting.actors=4", "replay.shards=2")
+EVERYBODY = {
+    *(Member(Role.REPLAY_SERVER, i) for i in range(2)),
+    Member(Role.LEARNER),
+    Member(Role.PARAMETER_SERVER),
+    *(Member(Role.WORKER, i) for i in range(2)),
+    *(Member(Role.ACTOR, i) for i in range(4)),
+    Member(Role.EVALUATOR),
+}
+
+
+def wanted(*overrides: str, **changes: object) -> Wanted:
+    """The example's, or one that differs from it."""
+    config = load(CONFIG, (*OVERRIDES, *overrides))
+    return Wanted(**{"name": "cartpole-parameter-server", "config": config, "image": "tfdqn:0.1.0"} | changes)
+
+
+def rendered(target: Target, *overrides: str, **changes: object) -> dict[str, str]:
+    return render(target, wanted(*overrides, **changes))
+
+
+def member_of(command: Sequence[str], config_toml: str, cluster_json: str, folder: Path) -> Member:
+    """Whom a command line makes a process, as `tfdqn run` itself reads it, up to where the role's work begins.
+
+    Args:
+      command: with `tfdqn`.
+      config_toml, cluster_json: what the command finds under the names of the container's files.
+      folder: to put them.
+    """
+    from typer.main import get_command
+
+    from tfdqn import cli
+
+    (folder / "config.toml").write_text(config_toml)
+    (folder / "cluster.json").write_text(cluster_json)
+    assert command[:2] == ["tfdqn", "run"]
+    verb = get_command(cli.app).commands["run"]  # type: ignore[attr-defined]
+    given = verb.make_context("tfdqn run", list(command[2:])).params
+    assert not given["overrides"]
+    files = (given["config"], given["cluster"], given["run_dir"])
+    assert [str(file) for file in files] == [CONFIG_FILE, CLUSTER_FILE, RUN_DIR]
+    member = Member(Role(given["role"]), given["task"])
+    topology = topology_in(folder)
+    topology.require(member)
+    check_topology(load(folder / "config.toml"), topology)
+    return member
+
+
+def topology_in(folder: Path) -> Topology:
+    return read_topology(folder / "cluster.json")

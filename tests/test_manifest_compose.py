@@ -1,0 +1,132 @@
+"""The Compose file, by the Compose specification's own schema, and by what the command line makes of its commands."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.manifests import EVERYBODY, member_of, rendered, topology_in
+from tfdqn.target import Target
+from tfdqn.topology import Member, Role
+
+# Compose's, as check-jsonschema brings it.
+SCHEMA = json.loads(
+    (files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json").read_text("utf-8")
+)
+
+
+def compose(*overrides: str, **changes: object) -> dict[str, Any]:
+    return yaml.safe_load(rendered(Target.COMPOSE, *overrides, **changes)["compose.yaml"])
+
+
+def processes(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: each for name, each in document["services"].items() if each.get("entrypoint") == ["tfdqn"]}
+
+
+STRATEGIES = [
+    (),
+    ("learner.strategy=multi_worker",),
+    ("learner.strategy=local",),
+    (
+        "ensemble.size=2",
+        "ensemble.execution=processes",
+        "ensemble.target=own",
+        "learner.strategy=local",
+        "replay.shards=1",
+    ),
+]
+
+
+@pytest.mark.parametrize("overrides", STRATEGIES)
+@pytest.mark.parametrize("changes", [{}, {"gpus": 2, "has_evaluator": False}])
+def test_the_specification_s_schema_accepts_it(overrides: tuple[str, ...], changes: dict[str, Any]) -> None:
+    document = compose(*overrides, **changes)
+    jsonschema.validate(document, SCHEMA)
+    document["services"]["learner-0"]["restarts"] = "always"
+    with pytest.raises(jsonschema.ValidationError, match="restarts"):
+        jsonschema.validate(document, SCHEMA)
+
+
+def test_every_process_has_a_service_whose_name_is_its_address(tmp_path: Path) -> None:
+    made = rendered(Target.COMPOSE)
+    services = processes(yaml.safe_load(made["compose.yaml"]))
+    members = {
+        name: member_of(
+            [*each["entrypoint"], *each["command"]], made["config.toml"], made["cluster.json"], tmp_path
+        )
+        for name, each in services.items()
+    }
+    assert len(members) == len(EVERYBODY)
+    assert set(members.values()) == EVERYBODY
+    topology = topology_in(tmp_path)
+    for name, member in members.items():
+        if member.role not in (Role.ACTOR, Role.EVALUATOR):
+            assert topology.address(member) == f"{name}:2222"
+    assert topology.chief == "learner-0:2223"
+
+
+def test_each_is_started_after_whom_it_needs_is_well() -> None:
+    services = compose()["services"]
+    needed = {name: set(each.get("depends_on", {})) for name, each in services.items()}
+    assert needed["actor-3"] == {"learner-0", "replay-server-0", "replay-server-1"}
+    assert needed["learner-0"] == {
+        *("storage", "replay-server-0", "replay-server-1", "parameter-server-0", "worker-0", "worker-1"),
+    }
+    assert needed["parameter-server-0"] == set()
+    for each in processes({"services": services}).values():
+        for name, condition in each.get("depends_on", {}).items():
+            how = "service_completed_successfully" if name == "storage" else "service_healthy"
+            assert condition == {"condition": how}
+
+
+def test_health_is_asked_of_the_container_s_own_process(tmp_path: Path) -> None:
+    from typer.main import get_command
+
+    from tfdqn import cli
+
+    verb = get_command(cli.app).commands["health"]  # type: ignore[attr-defined]
+    for name, each in processes(compose("health.dead_after_seconds=12.5")).items():
+        kind, tfdqn, health, *arguments = each["healthcheck"]["test"]
+        assert (kind, tfdqn, health) == ("CMD", "tfdqn", "health")
+        given = verb.make_context("tfdqn health", arguments).params
+        assert Member(Role(given["role"]), given["task"]).file_stem.replace("_", "-") == name
+        assert given["within"] == 12.5
+
+
+def test_nobody_can_write_but_where_something_is_kept_or_reach_the_job_from_outside() -> None:
+    document = compose()
+    for name, each in document["services"].items():
+        assert (each["read_only"], each["cap_drop"], each["tmpfs"]) == (True, ["ALL"], ["/tmp:mode=1777"])
+        assert each["user"] == ("0:0" if name == "storage" else "10001:10001")
+        keeps = name.startswith(("storage", "learner", "evaluator", "replay-server", "tensorboard"))
+        assert ("volumes" in each) is keeps
+    for each in processes(document).values():
+        assert each["networks"] == ["job"]
+        assert "ports" not in each
+        # A variable without a value would be the caller's; the job's own file says where everybody is.
+        assert "TF_CONFIG" not in each["environment"]
+    assert document["networks"]["job"] == {"internal": True}
+    assert document["services"]["tensorboard"]["ports"] == ["127.0.0.1:6006:6006"]
+
+
+def test_whoever_computes_gradients_has_gpus_of_its_own() -> None:
+    def devices(*overrides: str) -> dict[str, list[str]]:
+        return {
+            name: each["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"]
+            for name, each in compose(*overrides, gpus=2)["services"].items()
+            if "deploy" in each
+        }
+
+    assert devices() == {"worker-0": ["0", "1"], "worker-1": ["2", "3"]}
+    assert devices("learner.strategy=multi_worker") == {"learner-0": ["0", "1"], "worker-0": ["2", "3"]}
+    assert devices("learner.strategy=mirrored") == {"learner-0": ["0", "1"]}
+    assert not any("deploy" in each for each in compose()["services"].values())
+
+
+def test_without_its_logs_there_is_no_tensorboard_and_without_an_evaluator_none() -> None:
+    names = set(compose("logging.tensorboard=false", has_evaluator=False)["services"])
+    assert not names & {"tensorboard", "evaluator-0"}

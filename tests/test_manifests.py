@@ -1,0 +1,90 @@
+"""`tfdqn manifest`: the files in launchers/ are what it writes, and what it can't write it says in one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.manifests import CONFIG, COUNTS, ROOT
+from tfdqn import cli
+from tfdqn.manifests.wanted import dns_label
+from tfdqn.target import Target
+
+LAUNCHERS = ROOT / "launchers" / CONFIG.stem
+
+
+@pytest.mark.parametrize("target", Target)
+def test_the_launchers_are_what_the_command_writes(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["manifest", target, f"configs/{CONFIG.name}", *COUNTS]) == 0
+    written = tmp_path / "launchers" / CONFIG.stem / target
+    files = sorted(file.name for file in written.iterdir())
+    assert files == sorted(file.name for file in (LAUNCHERS / target).iterdir())
+    for name in files:
+        assert (written / name).read_text() == (LAUNCHERS / target / name).read_text(), name
+    assert sorted(Path(line).name for line in capsys.readouterr().out.split()) == files
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nomad", str(CONFIG)], "tfdqn: Invalid value for 'TARGET': 'nomad' is not "),
+        (
+            ["compose", str(ROOT / "configs/cartpole.toml"), "replay.backend=in_graph"],
+            'tfdqn: replay.backend = "in_graph" is within one',
+        ),
+        (
+            ["compose", str(CONFIG), "--actors", "0"],
+            "tfdqn: Invalid value for '--actors': 0 is not in the range",
+        ),
+        (["compose", "configs/none.toml"], "tfdqn: configs/none.toml: there is no such file"),
+        (
+            ["compose", str(ROOT / "configs/cartpole.toml"), "--workers", "2"],
+            "tfdqn: --workers 2: learner.strat",
+        ),
+    ],
+)
+def test_what_can_t_be_written_is_one_line(
+    arguments: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["manifest", *arguments, "--output", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith(line)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_can_t_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert cli.main(["manifest", "compose", str(CONFIG), "--output", str(tmp_path / "file" / "out")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_it_needs_no_tensorflow(tmp_path: Path) -> None:
+    code = (
+        "import sys; from tfdqn import cli; "
+        f"cli.main(['manifest', 'compose', {str(CONFIG)!r}, '-o', {str(tmp_path)!r}]); "
+        "print({'tensorflow', 'reverb', 'grpc', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("stem", "label"),
+    [
+        ("cartpole-parameter-server", "cartpole-parameter-server"),
+        ("My_Config v2", "my-config-v2"),
+        ("2048", "job-2048"),
+        ("é", "job"),
+        ("a" * 31 + ".b" * 20, "a" * 31),
+    ],
+)
+def test_a_job_s_name_is_one_that_networks_allow(stem: str, label: str) -> None:
+    assert dns_label(stem) == label

@@ -1,0 +1,66 @@
+"""The command line's verb that writes the files by which a platform runs a job."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfdqn.cli_arguments import (
+    Actors,
+    ConfigFile,
+    Overrides,
+    ParameterServers,
+    ReplayServers,
+    Workers,
+    load_job,
+)
+from tfdqn.target import Target
+
+manifests = typer.Typer()
+
+
+@manifests.command()
+def manifest(
+    target: Annotated[Target, typer.Argument(metavar="TARGET", help=f"one of {', '.join(Target)}")],
+    config: ConfigFile,
+    overrides: Overrides = None,
+    actors: Actors = None,
+    replay_servers: ReplayServers = None,
+    workers: Workers = None,
+    parameter_servers: ParameterServers = None,
+    evaluator: Annotated[bool, typer.Option(help="whether a process evaluates")] = True,
+    gpus: Annotated[
+        int, typer.Option(min=0, metavar="N", help="GPUs of each process that computes gradients")
+    ] = 0,
+    image: Annotated[
+        str | None, typer.Option(metavar="NAME", help="of the containers; tfdqn:VERSION if not given")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="where the files go; launchers/<CONFIG>/<TARGET> if not given",
+        ),
+    ] = None,
+) -> None:
+    """Write the files by which a platform runs a job of many processes."""
+    from tfdqn import __version__
+    from tfdqn.durable import write_atomically
+    from tfdqn.manifests import render
+    from tfdqn.manifests.wanted import Wanted, dns_label
+
+    resolved, _ = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
+    wanted = Wanted(
+        name=dns_label(config.stem),
+        config=resolved,
+        image=image or f"tfdqn:{__version__}",
+        has_evaluator=evaluator,
+        gpus=gpus,
+    )
+    files = render(target, wanted)
+    folder = output or Path("launchers") / config.stem / str(target)
+    for name, content in files.items():
+        write_atomically(folder / name, content.encode())
+        typer.echo(folder / name)

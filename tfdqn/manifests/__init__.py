@@ -1,0 +1,17 @@
+"""Manifests: a job's program as the files by which a platform runs it. One file is one target."""
+
+from collections.abc import Callable
+
+from tfdqn.manifests import compose
+from tfdqn.manifests.wanted import Wanted
+from tfdqn.target import Target
+
+_RENDERERS: dict[Target, Callable[[Wanted], dict[str, str]]] = {Target.COMPOSE: compose.render}
+
+
+def render(target: Target, wanted: Wanted) -> dict[str, str]:
+    """The files by which a platform runs a job: names and contents.
+
+    Raises ConfigError where the configuration can't be run by many processes.
+    """
+    return _RENDERERS[target](wanted)

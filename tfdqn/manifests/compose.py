@@ -1,0 +1,147 @@
+"""A job in containers on one host, as a Compose file: each process a service, on a network of their own."""
+
+from typing import Any
+
+from tfdqn.manifests.wanted import (
+    CLUSTER_FILE,
+    CONFIG_FILE,
+    ENVIRONMENT,
+    GRACE_SECONDS,
+    OTHERS_GRACE_SECONDS,
+    RUN_DIR,
+    STORAGE,
+    USER,
+    Wanted,
+    to_yaml,
+)
+from tfdqn.program import NEEDS, Process, Program, make_program, topology_on_hosts
+from tfdqn.run_dir import RunDir
+from tfdqn.topology import Member, Role
+
+_STORAGE_SERVICE = "storage"
+_NETWORK, _VIEW_NETWORK, _VOLUME = "job", "view", "run"
+_KEEPERS = (Role.LEARNER, Role.EVALUATOR, Role.REPLAY_SERVER)
+_TENSORBOARD_PORT = 6006
+
+
+def render(wanted: Wanted) -> dict[str, str]:
+    """compose.yaml and the two files that it brings into every container. Raises ConfigError.
+
+    These stand beside it since Compose can't put content of its own into a container whose root is read-only.
+    """
+    topology = topology_on_hosts(wanted.config, _service_name, has_evaluator=wanted.has_evaluator)
+    program = make_program(
+        wanted.config, topology, config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR
+    )
+    compose = {
+        "name": wanted.name,
+        "services": _services(wanted, program),
+        "configs": {"config": {"file": "./config.toml"}, "cluster": {"file": "./cluster.json"}},
+        # No way in or out of the job's network; TensorBoard alone is on another, too.
+        "networks": {_NETWORK: {"internal": True}, _VIEW_NETWORK: {}},
+        "volumes": {_VOLUME: {}},
+    }
+    return {
+        "compose.yaml": to_yaml(compose),
+        "config.toml": wanted.config_toml,
+        "cluster.json": topology.to_json().decode(),
+    }
+
+
+def _services(wanted: Wanted, program: Program) -> dict[str, Any]:
+    services = {_STORAGE_SERVICE: _storage(wanted)}
+    gpu = 0
+    for process in program.processes:
+        service = _service(wanted, program, process)
+        if count := wanted.gpus_of(process.member.role):
+            devices = [str(gpu + i) for i in range(count)]  # no two processes have one in common
+            reserved = {"driver": "nvidia", "device_ids": devices, "capabilities": ["gpu"]}
+            service["deploy"] = {"resources": {"reservations": {"devices": [reserved]}}}
+            gpu += count
+        services[_service_name(process.member)] = service
+    if wanted.config.logging.tensorboard:
+        services["tensorboard"] = _tensorboard(wanted)
+    return services
+
+
+def _service(wanted: Wanted, program: Program, process: Process) -> dict[str, Any]:
+    member = process.member
+    needed = [other.member for other in program.processes if other.member.role in NEEDS[member.role]]
+    depends_on = {_service_name(other): {"condition": "service_healthy"} for other in needed}
+    service = {
+        **_hardened(wanted),
+        "entrypoint": ["tfdqn"],
+        "command": list(process.arguments),
+        "environment": dict(ENVIRONMENT),
+        "depends_on": depends_on,
+        "networks": [_NETWORK],
+        "configs": [
+            {"source": "config", "target": CONFIG_FILE},
+            {"source": "cluster", "target": CLUSTER_FILE},
+        ],
+        "healthcheck": {
+            "test": ["CMD", "tfdqn", *wanted.health_arguments(member.role, member.index)],
+            "interval": "10s",
+            "timeout": "5s",
+            "retries": 3,
+            "start_period": "120s",
+            "start_interval": "1s",
+        },
+        "restart": "on-failure",
+        "stop_grace_period": f"{GRACE_SECONDS.get(member.role, OTHERS_GRACE_SECONDS)}s",
+        "shm_size": "1gb",  # environments in processes of their own hand observations over in it
+    }
+    if member.role in _KEEPERS:
+        service["depends_on"] = {
+            _STORAGE_SERVICE: {"condition": "service_completed_successfully"},
+            **depends_on,
+        }
+        service["volumes"] = [f"{_VOLUME}:{STORAGE}"]
+    if not service["depends_on"]:
+        del service["depends_on"]
+    return service
+
+
+def _hardened(wanted: Wanted) -> dict[str, Any]:
+    return {
+        "image": wanted.image,
+        "init": True,  # a signal reaches the process from its first moment on
+        "user": f"{USER}:{USER}",
+        "read_only": True,
+        "tmpfs": ["/tmp:mode=1777"],
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+    }
+
+
+def _storage(wanted: Wanted) -> dict[str, Any]:
+    """Gives the volume, which Docker makes as root's, to the user; then it has done."""
+    return {
+        **_hardened(wanted),
+        "user": "0:0",
+        "cap_add": ["CHOWN"],
+        "entrypoint": ["chown"],
+        "command": [f"{USER}:{USER}", STORAGE],
+        "network_mode": "none",
+        "volumes": [f"{_VOLUME}:{STORAGE}"],
+        "restart": "no",
+    }
+
+
+def _tensorboard(wanted: Wanted) -> dict[str, Any]:
+    port = _TENSORBOARD_PORT
+    return {
+        **_hardened(wanted),
+        "entrypoint": ["tensorboard"],
+        "command": ["--logdir", str(RunDir(RUN_DIR).logs), "--host", "0.0.0.0", "--port", str(port)],
+        "environment": dict(ENVIRONMENT),
+        "depends_on": {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}},
+        "networks": [_VIEW_NETWORK],
+        "ports": [f"127.0.0.1:{port}:{port}"],
+        "volumes": [f"{_VOLUME}:{STORAGE}:ro"],
+        "restart": "unless-stopped",
+    }
+
+
+def _service_name(member: Member) -> str:
+    return member.file_stem.replace("_", "-")

@@ -1,0 +1,106 @@
+"""`Wanted`: what a manifest is made of, and what every container of a job has in common, whoever runs it."""
+
+import re
+from typing import NamedTuple
+
+import yaml
+from msgspec import Struct
+
+from tfdqn.config import Config
+from tfdqn.config_file import dump
+from tfdqn.topology import Role
+
+USER = 10001  # of every process, and its group
+CONFIG_FILE = "/etc/tfdqn/config.toml"
+CLUSTER_FILE = "/etc/tfdqn/cluster.json"
+STORAGE = "/var/lib/tfdqn"  # where a volume is mounted
+RUN_DIR = f"{STORAGE}/run"
+# The root is read-only: what libraries write besides goes to /tmp, in memory.
+ENVIRONMENT = {"HOME": "/tmp", "TFDQN_BEATS": "/tmp/beats"}
+HEADER = (
+    "# Written by `tfdqn manifest`. To change how many there are, or the configuration, write it again.\n"
+)
+
+
+class Resources(NamedTuple):
+    """What one process is given."""
+
+    cpus: int
+    memory_gib: int
+
+
+RESOURCES = {
+    Role.REPLAY_SERVER: Resources(2, 4),
+    Role.LEARNER: Resources(4, 4),
+    Role.PARAMETER_SERVER: Resources(1, 2),
+    Role.WORKER: Resources(2, 4),
+    Role.ACTOR: Resources(1, 2),
+    Role.EVALUATOR: Resources(1, 2),
+}
+# Until whoever saves has saved: the learner and the replay servers write what they hold.
+GRACE_SECONDS = {Role.LEARNER: 120, Role.REPLAY_SERVER: 120}
+OTHERS_GRACE_SECONDS = 30
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What is to be run.
+
+    Args:
+      name: of the job: a DNS label.
+      config: the whole configuration; it says how many processes there are.
+      image: that every container is made from.
+      gpus: for each process that computes gradients.
+    """
+
+    name: str
+    config: Config
+    image: str
+    has_evaluator: bool = True
+    gpus: int = 0
+
+    @property
+    def config_toml(self) -> str:
+        """The configuration, overrides and all: no process needs further ones."""
+        return dump(self.config)
+
+    def gpus_of(self, role: Role) -> int:
+        """For each process of a role."""
+        computing = {Role.WORKER}
+        if self.config.learner.strategy != "parameter_server":
+            computing.add(Role.LEARNER)
+        return self.gpus if role in computing else 0
+
+    def health_arguments(self, role: Role, task: int | str) -> tuple[str, ...]:
+        """After `tfdqn`: whether a process lives."""
+        within = str(self.config.health.dead_after_seconds)
+        return ("health", str(role), "--task", str(task), "--within", within)
+
+
+def dns_label(text: str) -> str:
+    """`text` as a name that networks allow, short enough to have a role's name and an index added."""
+    label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:32].rstrip("-")
+    return label if label[:1].isalpha() else f"job-{label}".rstrip("-")
+
+
+def to_yaml(*documents: object) -> str:
+    """YAML, keys in the order given, texts of several lines as such."""
+    return HEADER + yaml.dump_all(
+        documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what occurs twice twice, and text of several lines as a block."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)

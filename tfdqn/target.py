@@ -1,0 +1,9 @@
+"""`Target`: the platforms that a job's manifest can be written for."""
+
+from enum import StrEnum
+
+
+class Target(StrEnum):
+    """What runs the job."""
+
+    COMPOSE = "compose"
