@@ -8,7 +8,8 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.jobs import until
-from tfdqn.lines import Line, hang_up, is_reachable, look_after
+from tfdqn import lines
+from tfdqn.lines import Line, hang_up, is_reachable, is_stuck, look_after
 from tfdqn.replay.shards import Shard
 
 
@@ -107,6 +108,32 @@ def test_a_process_that_only_waits_has_its_lines_looked_after(parts: ExitStack) 
     look_after([peer.address, gone.address])
     until(lambda: gone.is_broken, "broken connection")
     assert not peer.is_broken
+
+
+def test_a_tensorflow_server_is_asked_only_where_something_is_stuck(
+    parts: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    healthy, stuck, replay = Peer(parts), Peer(parts), Peer(parts)
+    monkeypatch.setattr(lines, "is_stuck", lambda address: address == stuck.address)
+    monkeypatch.setattr(lines, "is_reachable", lambda address: not asked.append(address))
+    look_after([replay.address], [healthy.address, stuck.address])
+    until(lambda: len(asked) >= 2, "questions")
+    assert set(asked) == {replay.address, stuck.address}
+
+
+def test_what_does_not_arrive_is_sent_again_and_counted(parts: ExitStack) -> None:
+    peer = Peer(parts)
+    assert not is_stuck(peer.address)
+    listener = parts.enter_context(closing(socket.socket()))
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    where = listener.getsockname()
+    for _ in range(4):  # those that do not fit in the queue ask again and again
+        attempt = parts.enter_context(closing(socket.socket()))
+        attempt.setblocking(False)
+        attempt.connect_ex(where)
+    until(lambda: is_stuck(f"127.0.0.1:{where[1]}"), "third attempt")
 
 
 def test_a_replay_server_that_does_not_answer_has_its_line_checked(parts: ExitStack) -> None:

@@ -14,11 +14,13 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 _CONNECT_SECONDS = 2.0
 _MOST_OFTEN_SECONDS = 1.0
 _PROBE_SECONDS = 5.0
-_PEER, _INODE = 2, 9  # columns of /proc/net/tcp
+_STUCK_ATTEMPTS = 3
+_PEER, _ATTEMPTS, _INODE = 2, 6, 9  # columns of /proc/net/tcp
 _IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -50,13 +52,19 @@ class Line:
             self._lock.release()
 
 
-def look_after(addresses: Iterable[str]) -> None:
-    """From now on, in a thread: for a process that can't know whether it waits for somebody who is gone."""
-    lines = [Line(address) for address in addresses]
+def look_after(replay_servers: Iterable[str], tensorflow: Iterable[str] = ()) -> None:
+    """From now on, in a thread: for a process that can't know whether it waits for somebody who is gone.
+
+    Args:
+      replay_servers: asked every few seconds.
+      tensorflow: its servers hold every connection that says nothing for two minutes, two files open for each: so they
+        are only asked where something that was sent to them has not arrived.
+    """
+    lines, others = [Line(each) for each in replay_servers], [Line(each) for each in tensorflow]
 
     def look() -> None:
         while True:
-            for line in lines:
+            for line in [*lines, *(line for line in others if is_stuck(line.address))]:
                 line.check()
             time.sleep(_PROBE_SECONDS)
 
@@ -73,16 +81,26 @@ def is_reachable(address: str) -> bool:
     return True
 
 
+def is_stuck(address: str) -> bool:
+    """Whether something that this process's network sent to "host:port" is being sent again and again."""
+    peers = _peers(address)
+    return any(each.peer in peers and each.attempts >= _STUCK_ATTEMPTS for each in _connections())
+
+
 def hang_up(address: str) -> int:
     """Breaks every connection of this process to "host:port", those that are being made included; how many."""
+    peers = _peers(address)
+    inodes = {each.inode for each in _connections() if each.peer in peers}
+    return sum(_is_broken_off(int(entry), inodes) for entry in os.listdir("/proc/self/fd"))
+
+
+def _peers(address: str) -> set[tuple[_IpAddress, int]]:
     host, _, port = address.rpartition(":")
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     except OSError:
-        return 0  # a name that nobody knows any longer
-    peers = {(ipaddress.ip_address(peer[0]), int(peer[1])) for *_, peer in found}
-    inodes = {inode for inode, peer in _connections() if peer in peers}
-    return sum(_is_broken_off(int(entry), inodes) for entry in os.listdir("/proc/self/fd"))
+        return set()  # a name that nobody knows any longer
+    return {(ipaddress.ip_address(peer[0]), int(peer[1])) for *_, peer in found}
 
 
 def _is_broken_off(number: int, inodes: Collection[int]) -> bool:
@@ -101,15 +119,22 @@ def _is_broken_off(number: int, inodes: Collection[int]) -> bool:
     return False
 
 
-def _connections() -> Iterator[tuple[int, tuple[_IpAddress, int]]]:
-    """The inode and the peer of every TCP socket here; not `getpeername`, which knows none that is being connected."""
+class _Connection(NamedTuple):
+    inode: int
+    peer: tuple[_IpAddress, int]
+    attempts: int  # to send the same again, since anything arrived last
+
+
+def _connections() -> Iterator[_Connection]:
+    """Every TCP socket of this host; not by `getpeername`, which knows none that is being connected."""
     for name in ("tcp", "tcp6"):
         with suppress(FileNotFoundError), open(f"/proc/self/net/{name}") as file:
             next(file)  # the columns' names
             for line in file:
                 columns = line.split()
                 host, _, port = columns[_PEER].partition(":")
-                yield int(columns[_INODE]), (_ip_address(host), int(port, 16))
+                peer = (_ip_address(host), int(port, 16))
+                yield _Connection(int(columns[_INODE]), peer, int(columns[_ATTEMPTS], 16))
 
 
 def _ip_address(digits: str) -> _IpAddress:

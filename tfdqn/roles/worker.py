@@ -20,7 +20,7 @@ def run(job: Job) -> None:
 
         def service(membership: Membership) -> None:
             membership.is_doing("serving")
-            look_after([*job.topology.replay_server, *job.topology.parameter_server])
+            look_after(job.topology.replay_server, tensorflow=job.topology.parameter_server)
             task_server.run(cluster)
 
         return service
