@@ -1,5 +1,7 @@
 """`tfdqn manifest`: the files in launchers/ are what it writes, and what it can't write it says in one line."""
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +29,28 @@ def test_the_launchers_are_what_the_command_writes(
     for name in files:
         assert (written / name).read_text() == (LAUNCHERS / target / name).read_text(), name
     assert sorted(Path(line).name for line in capsys.readouterr().out.split()) == files
+
+
+def test_the_page_s_commands_write_the_launchers_or_say_that_nobody_has_run_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    commands = "".join(re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)).splitlines()
+    written = set()
+    for command in commands:
+        if command.startswith("tfdqn manifest "):
+            words = shlex.split(command)
+            assert cli.main(words[1:]) == 0
+            written.add(words[2])
+        else:
+            assert command.endswith("# not run here") or command.startswith("cd launchers/"), command
+            if command.startswith("cd"):
+                assert (ROOT / command.split()[1]).is_dir()
+    assert written == set(Target)
+    for file in (tmp_path / "launchers").rglob("*.*"):
+        assert file.read_bytes() == (ROOT / file.relative_to(tmp_path)).read_bytes()
 
 
 @pytest.mark.parametrize(

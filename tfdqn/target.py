@@ -7,3 +7,4 @@ class Target(StrEnum):
     """What runs the job."""
 
     COMPOSE = "compose"
+    KUBERNETES = "kubernetes"

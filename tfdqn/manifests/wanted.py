@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from tfdqn.config import Config
 from tfdqn.config_file import dump
-from tfdqn.topology import Role
+from tfdqn.topology import Role, required_counts
 
 USER = 10001  # of every process, and its group
 CONFIG_FILE = "/etc/tfdqn/config.toml"
@@ -62,6 +62,11 @@ class Wanted(Struct, frozen=True, kw_only=True):
     def config_toml(self) -> str:
         """The configuration, overrides and all: no process needs further ones."""
         return dump(self.config)
+
+    @property
+    def has_chief(self) -> bool:
+        """Whether the learner serves `tf.distribute`, too: where there are workers."""
+        return required_counts(self.config)[Role.WORKER][0] > 0
 
     def gpus_of(self, role: Role) -> int:
         """For each process of a role."""
