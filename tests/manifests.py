@@ -33,13 +33,20 @@ def rendered(target: Target, *overrides: str, **changes: object) -> dict[str, st
     return render(target, wanted(*overrides, **changes))
 
 
-def member_of(command: Sequence[str], config_toml: str, cluster_json: str, folder: Path) -> Member:
+def member_of(
+    command: Sequence[str],
+    config_toml: str,
+    cluster_json: str,
+    folder: Path,
+    names: Sequence[str] = (CONFIG_FILE, CLUSTER_FILE, RUN_DIR),
+) -> Member:
     """Whom a command line makes a process, as `tfdqn run` itself reads it, up to where the role's work begins.
 
     Args:
       command: with `tfdqn`.
       config_toml, cluster_json: what the command finds under the names of the container's files.
       folder: to put them.
+      names: of these, and of the run's directory, in the command.
     """
     from typer.main import get_command
 
@@ -52,7 +59,7 @@ def member_of(command: Sequence[str], config_toml: str, cluster_json: str, folde
     given = verb.make_context("tfdqn run", list(command[2:])).params
     assert not given["overrides"]
     files = (given["config"], given["cluster"], given["run_dir"])
-    assert [str(file) for file in files] == [CONFIG_FILE, CLUSTER_FILE, RUN_DIR]
+    assert [str(file) for file in files] == list(names)
     member = Member(Role(given["role"]), given["task"])
     topology = topology_in(folder)
     topology.require(member)

@@ -125,7 +125,7 @@ SIDEWAYS = {
     "supervised": {"local_processes", "program"},
     "supervisor": {"learner_watch", "local_processes", "program", "supervised"},
     "launch": {"program", "supervisor"},
-    "manifests": {"program"},
+    "manifests": {"local_processes", "program"},
     "evaluation_log": {"metrics"},
     "remote_weights": {"messages", "variables"},
     "control": {"membership", "messages", "remote_weights", "roster", "variables"},

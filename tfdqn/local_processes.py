@@ -14,7 +14,7 @@ from tfdqn.errors import ClusterError
 
 HOST = "127.0.0.1"
 # Below those that systems give to outgoing connections: a process that comes back finds its own port free.
-_PORTS = range(20_000, 32_000)
+PORTS = range(20_000, 32_000)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -63,17 +63,15 @@ def how_it_ended(status: int) -> str:
 
 def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
     """Addresses on loopback that nobody serves now, none of `avoid`. Raises ClusterError where there are too few."""
-    first = random.randrange(len(_PORTS))
+    first = random.randrange(len(PORTS))
     found: list[str] = []
-    for port in [*_PORTS[first:], *_PORTS[:first]]:
+    for port in [*PORTS[first:], *PORTS[:first]]:
         if len(found) == count:
             return found
         address = f"{HOST}:{port}"
         if address not in avoid and is_free(address):
             found.append(address)
-    raise ClusterError(
-        f"of the ports {_PORTS.start} to {_PORTS.stop} only {len(found)} are free, not {count}"
-    )
+    raise ClusterError(f"of the ports {PORTS.start} to {PORTS.stop} only {len(found)} are free, not {count}")
 
 
 def is_free(address: str) -> bool:

@@ -8,3 +8,4 @@ class Target(StrEnum):
 
     COMPOSE = "compose"
     KUBERNETES = "kubernetes"
+    SLURM = "slurm"

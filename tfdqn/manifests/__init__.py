@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from tfdqn.manifests import compose, kubernetes
+from tfdqn.manifests import compose, kubernetes, slurm
 from tfdqn.manifests.wanted import Wanted
 from tfdqn.target import Target
 
 _RENDERERS: dict[Target, Callable[[Wanted], dict[str, str]]] = {
     Target.COMPOSE: compose.render,
     Target.KUBERNETES: kubernetes.render,
+    Target.SLURM: slurm.render,
 }
 
 
