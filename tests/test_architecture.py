@@ -116,7 +116,7 @@ SIDEWAYS = {
     "replay": {"checkpoints", "messages"},
     "saved_policy": {"checkpoints"},
     "topology": {"cluster", "config", "errors", "strategy_checks"},
-    "beat_files": {"topology"},
+    "beat_files": {"errors", "topology"},
     "scores": {"randomness"},
     "membership": {"messages"},
     "roster": {"messages"},

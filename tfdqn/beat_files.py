@@ -4,13 +4,16 @@ The files lie in a folder of the host's, `TFDQN_BEATS`, or one in the system's t
 """
 
 import os
+import stat
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from tfdqn.errors import ClusterError
 from tfdqn.topology import Member
 
 VARIABLE = "TFDQN_BEATS"
@@ -36,9 +39,9 @@ class Sign(Struct, frozen=True, kw_only=True):
 
 
 def beat_file(member: Member, folder: Path | None = None) -> Path:
-    """Where a process's sign of life is."""
-    default = Path(tempfile.gettempdir()) / f"tfdqn-{os.getuid()}"
-    return (folder or Path(os.environ.get(VARIABLE) or default)) / f"{member.file_stem}.json"
+    """Where a process's sign of life is. Raises ClusterError where the folder that all share may be another user's."""
+    named = os.environ.get(VARIABLE)
+    return (folder or (Path(named) if named else _default_folder())) / f"{member.file_stem}.json"
 
 
 def write_sign(file: Path, member: Member, state: str, steps_per_second: float) -> None:
@@ -58,3 +61,16 @@ def read_sign(file: Path) -> Sign | None:
         return msgspec.json.decode(file.read_bytes(), type=Sign)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def _default_folder() -> Path:
+    """This user's alone: in a folder where anyone may write, a link in the file's place would lead to any other."""
+    folder = Path(tempfile.gettempdir()) / f"tfdqn-{os.getuid()}"
+    with suppress(OSError):  # it is there; or nothing can be written here, and no sign will be
+        folder.mkdir(mode=0o700)
+    with suppress(FileNotFoundError):
+        found = folder.lstat()
+        is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+        if not is_own or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ClusterError(f"{folder} is not this user's alone: name another folder in {VARIABLE}")
+    return folder
