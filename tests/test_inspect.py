@@ -31,7 +31,10 @@ def run(tmp_path: Path) -> RunDir:
     counters = Counters(env_steps=1_100, train_steps=250, episodes=30)
     Checkpoints(run.checkpoints).save(counters, {}, lambda directory: None)
     returns = [{"env_steps": 500, "mean_return": 20.0}, {"env_steps": 1_000, "mean_return": 9.5}]
-    run.evaluations_file.write_text("".join(f"{json.dumps(each)}\n" for each in returns) + '{"env_')
+    # An evaluator was killed in the middle of a line, and so was the next one.
+    run.evaluations_file.write_text(
+        '{"env_\n'.join(["", *(f"{json.dumps(each)}\n" for each in returns), ""]) + '{"e'
+    )
     return run
 
 

@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -114,6 +115,8 @@ class Inspector:
             return
         self._topology = read_topology(self._run.cluster_file)
         if self._caller is None or self._caller.address != self._topology.learner:
+            if self._caller is not None:
+                self._caller.close()
             self._caller = Caller(self._topology.learner)
 
 
@@ -156,8 +159,10 @@ class _Evaluated(Struct):
 def _evaluations(run: RunDir) -> EvaluationsReport | None:
     if not run.evaluations_file.exists():
         return None
-    whole = run.evaluations_file.read_bytes().rpartition(b"\n")[0]
-    found = [msgspec.json.decode(line, type=_Evaluated) for line in whole.splitlines() if line.strip()]
+    found: list[_Evaluated] = []
+    for line in run.evaluations_file.read_bytes().splitlines():
+        with suppress(msgspec.DecodeError):  # half a line: its writer was killed, or is at it
+            found.append(msgspec.json.decode(line, type=_Evaluated))
     if not found:
         return None
     return EvaluationsReport(
