@@ -12,6 +12,7 @@ from tfdqn.messages import NamedArray, Weights, WeightsRequest
 from tfdqn.rpc import RefusedError, UnreachableError
 from tfdqn.variables import Versioned, WeightsBoard
 
+_DTYPES = {np.dtype(code).str for code in "?bhiqBHIQefd"}
 _REPLY_SECONDS = 30.0  # of a network of hundreds of megabytes
 
 
@@ -93,7 +94,9 @@ def named_array(name: str, array: np.ndarray) -> NamedArray:
 
 
 def array_of(message: NamedArray) -> np.ndarray:
-    """The array of a message. Raises ValueError or TypeError where it is none."""
+    """The array of a message. Raises ValueError where it is none."""
+    if message.dtype not in _DTYPES:  # NumPy has a language of its own for types, and many ways to refuse one
+        raise ValueError(f"{message.dtype!r} is no type of numbers")
     return np.frombuffer(message.content, message.dtype).reshape(message.shape)
 
 

@@ -138,6 +138,9 @@ def test_the_newest_weights_answer(inference: Inference, held: Held, board: Weig
         asked({"observation": np.array(1.0, np.float32)}),
         Observed((NamedArray("observation", "O", (1, 4), bytes(32)),), None),
         Observed((NamedArray("observation", "no type", (1, 4), bytes(16)),), None),
+        Observed(
+            (NamedArray("observation", "(2,", (1, 4), bytes(16)),), None
+        ),  # which NumPy takes for Python
         Observed((NamedArray("observation", "<f4", (1, 4), bytes(15)),), None),
         Observed((NamedArray("observation", "<f4", (-1, 4), bytes(16)),), None),
         Observed((NamedArray("observation", "<f4", (2**40, 4), bytes(16)),), None),

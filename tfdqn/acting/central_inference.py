@@ -82,7 +82,7 @@ class Inference:
         try:
             observation = {each.name: array_of(each) for each in observed.observation}
             legal = None if observed.legal_actions is None else array_of(observed.legal_actions)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise RefusedError(f"no observation: {error}") from None
         rows = {len(array) for array in observation.values() if array.ndim}
         expected = {name: (np.dtype(spec.dtype), spec.shape) for name, spec in self._spec.observation.items()}
