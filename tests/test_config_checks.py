@@ -46,6 +46,7 @@ CONTRADICTIONS = {
     "exponential_decay_stays_above_zero": ["exploration.end=0", "exploration.decay=exponential"],
     "ladder_has_rungs": ["exploration.ladder_alpha=7", "task.num_envs=1"],
     "an_ensemble_has_several_units": ["ensemble.size=1", "ensemble.aggregation=minimum"],
+    "a_beat_comes_before_death": ["health.beat_seconds=8", "health.dead_after_seconds=8"],
     "edges_part_the_states": ["ensemble.partition_edges=[0.5]", "ensemble.data=hash"],
     "blocks_divide_a_share": [
         "learner.updates_per_call=5",

@@ -201,6 +201,16 @@ def edges_part_the_states(config: Config) -> str | None:
     return None
 
 
+def a_beat_comes_before_death(config: Config) -> str | None:
+    health = config.health
+    if health.beat_seconds >= health.dead_after_seconds:
+        return (
+            f"health.beat_seconds = {health.beat_seconds:g} is not below health.dead_after_seconds = "
+            f"{health.dead_after_seconds:g}: every process would count as dead between two of its heartbeats"
+        )
+    return None
+
+
 CHECKS: tuple[Callable[[Config], str | None], ...] = (
     shards_are_reverbs,
     table_holds_a_block,
@@ -218,5 +228,6 @@ CHECKS: tuple[Callable[[Config], str | None], ...] = (
     ladder_has_rungs,
     an_ensemble_has_several_units,
     edges_part_the_states,
+    a_beat_comes_before_death,
     *STRATEGY_CHECKS,
 )
