@@ -42,3 +42,8 @@ RESTART_STATUS = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong with this pro
 
 class PeerLostError(Exception):
     """A process that this one can't go on without is gone or silent: it ends, to be started again with the other."""
+
+
+def first_line(error: Exception) -> str:
+    """What it says, cut."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tfdqn.config import Config
-from tfdqn.errors import CheckpointError
+from tfdqn.errors import CheckpointError, first_line
 from tfdqn.messages import ReplayStatus
 from tfdqn.replay.dataset import sampler
 from tfdqn.replay.item_kinds import make_item_kind
 from tfdqn.replay.items import Sample
 from tfdqn.replay.pace import Pace
-from tfdqn.replay.server import first_line
 from tfdqn.replay.shards import Shard, Shards, run_at_once
 from tfdqn.task_spec import TaskSpec
 
@@ -47,9 +46,13 @@ class RemoteReplay:
     def updates_due(self) -> int:
         """Updates that were due, by the replay ratio, when the servers were last asked.
 
-        Samples fetched ahead count as taken.
+        Samples fetched ahead count as taken. None is due while a server has come back with nothing: to sample it
+        would block until somebody writes there, for ever where acting has ended.
         """
-        return max(self._pace.updates_due(self._shards.counted()), 0)
+        counted = self._shards.counted()
+        if not all(each.stored for each in counted):
+            return 0
+        return max(self._pace.updates_due(counted), 0)
 
     def transitions(self) -> int:
         """Transitions written to the servers so far, in whole items, as far as `poll` has heard.

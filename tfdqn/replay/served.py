@@ -11,10 +11,10 @@ from reverb.errors import DeadlineExceededError
 from reverb.platform.default import checkpointers
 
 from tfdqn.config import Config
-from tfdqn.errors import CheckpointError, ClusterError
+from tfdqn.errors import CheckpointError, ClusterError, first_line
 from tfdqn.replay.item_kinds import make_item_kind, table_sizes
 from tfdqn.replay.pace import Pace
-from tfdqn.replay.server import first_line, stop
+from tfdqn.replay.server import stop
 from tfdqn.replay.tables import TABLE, check_same_table, paced_table, transitions_table
 from tfdqn.shard_dir import ShardDir
 from tfdqn.task_spec import TaskSpec

@@ -14,7 +14,7 @@ import msgspec
 import reverb
 from reverb.platform.default import checkpointers
 
-from tfdqn.errors import CheckpointError
+from tfdqn.errors import CheckpointError, first_line
 from tfdqn.replay.tables import TABLE, check_same_table
 
 CONTENT_FOLDER = "reverb"
@@ -136,8 +136,3 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
         return
     shutil.copyfile(source, target)
-
-
-def first_line(error: Exception) -> str:
-    """What it says, cut."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -27,7 +27,7 @@ class Shard:
         self.answers = False  # the last question
         self._heard_seconds = time.monotonic()
         self._line = Line(address)
-        self._lock = threading.Lock()
+        self._asking = threading.Lock()  # an answer that overtook another would be counted twice
 
     @property
     def silent_seconds(self) -> float:
@@ -36,6 +36,10 @@ class Shard:
 
     def ask(self) -> bool:
         """Asks how it stands; False where it does not answer, within seconds."""
+        with self._asking:
+            return self._ask()
+
+    def _ask(self) -> bool:
         try:
             info = self.client.server_info(timeout=_REPLY_SECONDS)[TABLE]
         except (RuntimeError, ReverbError):
@@ -46,9 +50,8 @@ class Shard:
         counted = Counted(
             int(limiter.insert_stats.completed), int(limiter.sample_stats.completed), int(info.current_size)
         )
-        with self._lock:
-            self.inserted += max(counted.inserted - self.counted.inserted, 0)
-            self.counted, self._heard_seconds, self.answers = counted, time.monotonic(), True
+        self.inserted += max(counted.inserted - self.counted.inserted, 0)
+        self.counted, self._heard_seconds, self.answers = counted, time.monotonic(), True
         return True
 
 
@@ -78,12 +81,11 @@ class Shards:
         ]
 
 
-def run_at_once(functions: Sequence[Callable[[], object]], timeout_seconds: float | None = None) -> bool:
-    """Calls all of them at the same time; False where some have not returned in time."""
+def run_at_once(functions: Sequence[Callable[[], object]], timeout_seconds: float | None = None) -> None:
+    """Calls all of them at the same time; those that have not returned in time go on in the background."""
     threads = [threading.Thread(target=function, daemon=True) for function in functions]
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(None if deadline is None else max(deadline - time.monotonic(), 0))
-    return not any(thread.is_alive() for thread in threads)

@@ -11,8 +11,8 @@ import sys
 import threading
 from collections.abc import Callable
 
-from tfdqn.errors import RESTART_STATUS, PeerLostError
-from tfdqn.membership import OVER, LearnerRestartedError, Membership
+from tfdqn.errors import RESTART_STATUS, first_line
+from tfdqn.membership import OVER, Membership
 from tfdqn.roles.job import Job
 
 _WATCH_SECONDS = 0.25
@@ -40,7 +40,7 @@ def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> None:
         service(membership)
     except Exception as error:
         # Others end abruptly, too: let the learner say why, where it does.
-        print(f"tfdqn: {job.member}: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+        print(f"tfdqn: {job.member}: {first_line(error)}", file=sys.stderr, flush=True)
         _end(membership, RESTART_STATUS)
     membership.is_doing("done")
     threading.Event().wait()
@@ -51,7 +51,7 @@ def _watch(membership: Membership, signals: int) -> None:
         try:
             if membership.phase() == OVER:
                 break
-        except (LearnerRestartedError, PeerLostError) as why:
+        except Exception as why:  # of any kind: nobody else would end the process
             print(f"tfdqn: {why}", file=sys.stderr, flush=True)
             _end(membership, RESTART_STATUS)
     _end(membership, 0)

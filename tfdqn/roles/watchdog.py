@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 
 from tfdqn.beat_files import MEETING, beat_file, write_sign
@@ -28,6 +29,7 @@ class Watchdog:
 
     def __init__(self, job: Job, control: Control):
         self._job, self._control = job, control
+        self._file = beat_file(job.member)
         self._replay: RemoteReplay | None = None
         self._watched = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
         if job.config.learner.strategy == "parameter_server":
@@ -49,7 +51,8 @@ class Watchdog:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-        beat_file(self._job.member).unlink(missing_ok=True)
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
 
     def begin(self, replay: RemoteReplay) -> None:
         """From now on all who learn must stay, and no replay server be silent beyond patience."""
@@ -77,6 +80,13 @@ class Watchdog:
         self._replay, self._were_there, self._waits_for = None, False, ""
 
     def _watch(self) -> None:
+        try:
+            self._watch_until_ended()
+        except Exception:  # a learner that nobody watches might wait for ever
+            traceback.print_exc()
+            _end_now("the learner can't watch the others any longer")
+
+    def _watch_until_ended(self) -> None:
         beat_due = 0.0
         while not self._ended.wait(_WATCH_SECONDS):
             if time.monotonic() >= beat_due:
@@ -90,7 +100,7 @@ class Watchdog:
 
     def _write_sign(self) -> None:
         with suppress(OSError):  # a full disk here is no reason to be dead
-            write_sign(beat_file(self._job.member), self._job.member, self.doing, self.updates_per_second)
+            write_sign(self._file, self._job.member, self.doing, self.updates_per_second)
 
     def _ask_replay(self) -> None:
         replay, now = self._replay, time.monotonic()
