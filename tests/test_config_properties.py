@@ -184,6 +184,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
         ),
         learner=learner,
         stop=replace(config.stop, env_steps=max(200_000, config.stop.env_steps)),
+        health=replace(config.health, dead_after_seconds=max(61, config.health.dead_after_seconds)),
     )
     return fetching_ahead(sharded(learning_apart(agreed)))
 

@@ -88,20 +88,21 @@ def _train(
     control.inspection = lambda: _inspection(session, watch, watchdog)
     with closing(watch), _inference(job, control, board):  # its network comes after the team's devices
         earlier = read_summary(run_dir.summary_file)
-        if earlier is not None and session.reason_to_stop() is not None:
+        if earlier is not None and _still_holds(earlier, session):
             job.say(f"{run_dir.path} has finished already: {earlier.reason}")
         else:
             with _losses_are_restarts(), team.losses_are_one_line():
                 reason = loops.learn(session, watch, lambda: _put_off(job, replay))
                 watchdog.state = "saving"
                 session.save(watch.seconds)
-            if reason == "interrupted":
+            if reason == "interrupted" or not _finish(
+                job, run_dir, control, session, watch, watchdog, reason
+            ):
                 job.say(f"interrupted and saved at {session.actors.env_steps:,} environment steps")
                 session.close()
                 return
-            _finish(job, run_dir, control, session, watch, watchdog, reason)
+        session.close()  # watched: it waits for those who learn in step
         watchdog.expects_nobody()
-        session.close()
         team.close()
     control.end()
 
@@ -114,19 +115,13 @@ def _finish(
     watch: RunWatch,
     watchdog: Watchdog,
     reason: str,
-) -> None:
-    """Waits for the evaluator's last say, and leaves the results."""
+) -> bool:
+    """Waits for the evaluator's last say, and leaves the results; False where the user has asked to stop meanwhile."""
     watchdog.state = "waiting for the final evaluation"
     control.phase = FINISHING
-    final = None
-    if job.topology.evaluator:
-        deadline = time.monotonic() + job.config.health.patience_seconds
-        while not session.evaluator.report.is_done and not job.interrupted():
-            if not control.roster.present(Role.EVALUATOR) and time.monotonic() > deadline:
-                job.say("warning: there is no evaluator: the best policy was not evaluated on fresh episodes")
-                break
-            time.sleep(_POLL_SECONDS)
-        final = session.evaluator.report.final
+    if job.topology.evaluator and not _evaluator_is_done(job, control, session):
+        return False
+    final = session.evaluator.report.final
     watchdog.state = "drawing and exporting"
     summary = Summary(
         status="finished",
@@ -139,6 +134,27 @@ def _finish(
     )
     write_results(run_dir, job.config, summary, final)
     job.say(f"finished: {reason}")
+    return True
+
+
+def _evaluator_is_done(job: Job, control: Control, session: JobSession) -> bool:
+    """Waits until it is, or has been away for longer than patience; False where the user has asked to stop."""
+    there_seconds = time.monotonic()
+    while not session.evaluator.report.is_done:
+        if job.interrupted():
+            return False
+        if control.roster.present(Role.EVALUATOR):
+            there_seconds = time.monotonic()
+        elif time.monotonic() - there_seconds > job.config.health.patience_seconds:
+            job.say("warning: there is no evaluator: the best policy was not evaluated on fresh episodes")
+            break
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _still_holds(summary: Summary, session: JobSession) -> bool:
+    """Whether a finished run's summary is of the run as it stands, under today's conditions to stop."""
+    return summary.train_steps == session.learner.train_steps and session.reason_to_stop() is not None
 
 
 @contextmanager

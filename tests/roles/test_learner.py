@@ -1,0 +1,150 @@
+"""How the learner's process comes to its end: whom it waits for, for how long, and what it leaves then."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.runs import tiny
+from tfdqn.messages import Beat, Evaluated
+from tfdqn.roles import learner
+from tfdqn.roles.job import Job
+from tfdqn.roster import Roster
+from tfdqn.run_dir import RunDir
+from tfdqn.summary import Summary, write_summary
+from tfdqn.topology import LEARNER, Member, Role, Topology
+
+DONE = Evaluated(best_return=20.0, is_done=True)
+
+
+class End:
+    """The end of a job whose training has come to its reason to stop; all but the learner's own part is stood in for.
+
+    What happens, in order, is in `events`.
+    """
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, patience_seconds: float = 60.0):
+        self.run, self.events, self.said = RunDir(folder), list[str](), list[str]()
+        self.roster, self.report = Roster("now", dead_after_seconds=0.3), Evaluated()
+        self.polls = 0
+        config = tiny(f"health.patience_seconds={patience_seconds}")
+        topology = Topology(learner="localhost:1", replay_server=("localhost:2",), actor=1, evaluator=1)
+        self.job = Job(config, topology, LEARNER, folder, self.said.append, self.interrupted)
+        for name, stand_in in {
+            "Team": lambda *_: SimpleNamespace(close=self.note("team"), losses_are_one_line=nullcontext),
+            "JobSession": lambda *_: self.session(),
+            "RunWatch": lambda *_, **__: SimpleNamespace(seconds=1.0, close=self.note("watch")),
+            "learning_devices": lambda _: ["CPU:0"],
+            "tensorboard": lambda *_: None,
+            "_meet": lambda *_: None,
+            "write_results": lambda *_: self.events.append("results"),
+        }.items():
+            monkeypatch.setattr(learner, name, stand_in)
+        monkeypatch.setattr(
+            learner.loops, "learn", lambda *_: self.events.append("learned") or "all was taken"
+        )
+
+    def note(self, event: str) -> Any:
+        return lambda *_: self.events.append(event)
+
+    def session(self) -> Any:
+        return SimpleNamespace(
+            actors=SimpleNamespace(env_steps=1_000, episodes=10),
+            learner=SimpleNamespace(train_steps=250),
+            evaluator=self.evaluator,
+            reason_to_stop=lambda: "all was taken",
+            save=self.note("saved"),
+            close=self.note("session"),
+        )
+
+    @property
+    def evaluator(self) -> Any:
+        return self
+
+    best_return = 20.0
+
+    def interrupted(self) -> bool:
+        """Asked at each look; what happens meanwhile is what a test puts here."""
+        self.polls += 1
+        return self.meanwhile()
+
+    def meanwhile(self) -> bool:
+        return False
+
+    def comes(self) -> None:
+        """The end."""
+        watchdog = SimpleNamespace(state="", expects_nobody=self.note("expects nobody"))
+        control = SimpleNamespace(roster=self.roster, end=self.note("over"), phase="training")
+        learner._train(self.job, self.run, control, None, None, watchdog)  # type: ignore[arg-type]
+
+    def beat(self) -> None:
+        member = Member(Role.EVALUATOR)
+        self.roster.add(Beat(member=member, life="its", pid=1, host="here", joined="now", state="evaluating"))
+
+
+@pytest.fixture
+def end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> End:
+    return End(tmp_path, monkeypatch)
+
+
+def test_who_learns_in_step_is_watched_until_it_has_been_sent_home(end: End) -> None:
+    end.report = DONE
+    end.comes()
+    assert end.events == ["learned", "saved", "results", "session", "expects nobody", "team", "watch", "over"]
+
+
+def test_a_run_that_is_stopped_before_its_last_evaluation_has_not_finished(end: End) -> None:
+    end.meanwhile = lambda: end.polls >= 3  # type: ignore[method-assign]
+    end.comes()
+    assert end.events == ["learned", "saved", "session", "watch"]
+    assert end.said == ["interrupted and saved at 1,000 environment steps"]
+
+
+def test_patience_with_the_evaluator_begins_when_it_was_last_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there for longer than patience, then away for less, and comes back."""
+    end = End(tmp_path, monkeypatch, patience_seconds=1.0)
+    monkeypatch.setattr(learner, "_POLL_SECONDS", 0.05)
+
+    def meanwhile() -> bool:
+        if end.polls <= 30:
+            end.beat()
+        elif end.polls > 40:
+            end.report = DONE
+        return False
+
+    end.meanwhile = meanwhile  # type: ignore[method-assign]
+    end.comes()
+    assert end.said == ["finished: all was taken"]
+
+
+def test_without_an_evaluator_it_finishes_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = End(tmp_path, monkeypatch, patience_seconds=0.2)
+    end.comes()
+    assert end.said[0].startswith("warning: there is no evaluator")
+    assert "results" in end.events
+
+
+@pytest.mark.parametrize(("train_steps", "is_left_alone"), [(250, True), (100, False)])
+def test_only_a_summary_of_what_was_learned_last_is_left_alone(
+    end: End, train_steps: int, is_left_alone: bool
+) -> None:
+    """One of before the run was made longer is not."""
+    summary = Summary(
+        status="finished",
+        reason="old",
+        env_steps=1,
+        train_steps=train_steps,
+        episodes=1,
+        seconds=1,
+        best_return=1,
+    )
+    write_summary(end.run.summary_file, summary)
+    end.report = DONE
+    end.comes()
+    assert ("results" not in end.events) is is_left_alone
