@@ -20,6 +20,7 @@ from tfdqn.cli_arguments import (
     load_job,
 )
 from tfdqn.config import Health
+from tfdqn.errors import ConfigError
 from tfdqn.platform_check import require_supported_platform
 from tfdqn.topology import Member, Role
 
@@ -74,7 +75,15 @@ def run_role(
     cluster: Annotated[
         Path | None, typer.Option(metavar="FILE", help="where every process is; TF_CONFIG if not given")
     ] = None,
-    task: Annotated[int, typer.Option(min=0, help="which of the role's processes this is")] = 0,
+    task: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="I",
+            help="which of the role's processes this is; as TF_CONFIG says, or 0, if not given",
+            show_default=False,
+        ),
+    ] = None,
     run_dir: Annotated[
         Path | None,
         typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
@@ -87,8 +96,12 @@ def run_role(
     from tfdqn.topology import check_topology, read_topology, topology_of_environment
 
     resolved = config_file.load(config, overrides or ())
-    topology = read_topology(cluster) if cluster is not None else topology_of_environment()[0]
-    member = Member(role, task)
+    if cluster is not None:
+        topology, member = read_topology(cluster), Member(role, task or 0)
+    else:
+        topology, member = topology_of_environment()
+        if member.role is not role or task not in (None, member.index):
+            raise ConfigError(f"TF_CONFIG makes this process {member}, not {Member(role, task or 0)}")
     topology.require(member)
     check_topology(resolved, topology)
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"

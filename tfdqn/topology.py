@@ -46,7 +46,7 @@ class Member(Struct, frozen=True, order=True):
 
 
 LEARNER = Member(Role.LEARNER)
-# Names that `TF_CONFIG` and older files have for the same.
+# Names that `TF_CONFIG` has for the same.
 _OTHER_NAMES = {"ps": Role.PARAMETER_SERVER}
 _WITHOUT_ADDRESS = (Role.ACTOR, Role.EVALUATOR)
 
@@ -84,7 +84,7 @@ class Topology(Struct, frozen=True, kw_only=True):
     def require(self, member: Member) -> None:
         """Raises ConfigError where there is no such process."""
         count = self.count(member.role)
-        if member.index >= count:
+        if not 0 <= member.index < count:
             raise ConfigError(
                 f"{member}: the cluster has {count or 'no'} {member.role}{'' if count == 1 else 's'}"
                 + (", counted from 0" if count else "")
@@ -125,7 +125,7 @@ def read_topology(file: Path) -> Topology:
 
 
 def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[Topology, Member]:
-    """What `TF_CONFIG` says, and which process it makes this one. Raises ConfigError."""
+    """What `TF_CONFIG` says, and which process it makes this one, if there is such a one. Raises ConfigError."""
     origin = f"environment variable {VARIABLE}"
     try:
         content = json.loads(environment.get(VARIABLE) or "{}")
@@ -137,9 +137,7 @@ def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tupl
         ) from None
     topology = _topology(jobs, origin)
     role = Role.LEARNER if name == CHIEF else _role(name, origin)
-    member = Member(role, index)
-    topology.require(member)
-    return topology, member
+    return topology, Member(role, index)
 
 
 def required_counts(config: Config) -> dict[Role, tuple[int, str]]:

@@ -1,0 +1,127 @@
+"""Where everybody is, and which process this one is: by a cluster file, or by `TF_CONFIG`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import write_config
+from tfdqn import cli, roles
+from tfdqn.errors import ConfigError
+from tfdqn.roles.job import Job
+from tfdqn.topology import Member, Role, Topology, read_topology, topology_of_environment
+
+JOBS = {"learner": ["host-a:2222"], "replay_server": ["host-b:2222"], "actor": ["host-c:1", "host-d:1"]}
+
+
+def tf_config(kind: str, index: object, jobs: dict[str, Any] = JOBS) -> dict[str, str]:
+    return {"TF_CONFIG": json.dumps({"cluster": jobs, "task": {"type": kind, "index": index}})}
+
+
+def test_a_cluster_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+    topology = Topology(
+        learner="host-a:2222",
+        chief="host-a:2223",
+        replay_server=("host-b:2222", "[fd00::1]:2222"),
+        parameter_server=("host-b:2223",),
+        worker=("host-b:2224",),
+        actor=3,
+        evaluator=1,
+    )
+    file = tmp_path / "cluster.json"
+    file.write_bytes(topology.to_json())
+    assert read_topology(file) == topology
+
+
+def test_tf_config_says_who_this_is_by_its_own_names() -> None:
+    jobs = {**JOBS, "ps": ["host-b:2223"], "worker": ["host-c:2224"], "chief": ["host-a:2223"]}
+    topology, member = topology_of_environment(tf_config("ps", "0", jobs))
+    assert (member, topology.actor) == (Member(Role.PARAMETER_SERVER), 2)
+    assert topology.parameter_server == ("host-b:2223",)
+    assert topology_of_environment(tf_config("chief", 0, jobs))[1] == Member(Role.LEARNER)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "why"),
+    [
+        ([], "the cluster must map each job to its addresses"),
+        ({}, 'the cluster has no "learner"'),
+        ({**JOBS, "learner": ["host-a:1", "host-b:1"]}, "there is one learner, not 2"),
+        ({**JOBS, "replay_server": ["host-b"]}, 'replay_server must be a list of "host:port"'),
+        ({**JOBS, "replay_server": ["host-a:2222"]}, "two processes have one address"),
+        ({**JOBS, "actor": -1}, "actor must be how many there are"),
+        ({**JOBS, "player": 1}, "'player' is no job of a cluster"),
+    ],
+)
+def test_what_is_no_cluster_is_one_line(tmp_path: Path, jobs: object, why: str) -> None:
+    file = tmp_path / "cluster.json"
+    file.write_text(json.dumps(jobs))
+    with pytest.raises(ConfigError) as error:
+        read_topology(file)
+    assert str(error.value).startswith(f"{file}: {why}")
+
+
+@pytest.fixture
+def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Member]:
+    """Who plays, where a role only says who it is."""
+    members: list[Member] = []
+
+    def play(job: Job) -> None:
+        members.append(job.member)
+
+    def end(status: int) -> None:
+        raise SystemExit(status)
+
+    write_config(tmp_path, "acting.actors=2")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(roles, "play", play)
+    monkeypatch.setattr("os._exit", end)
+    return members
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", *arguments])
+    return int(ended.value.code or 0)
+
+
+def test_a_process_is_the_one_that_tf_config_makes_it(
+    played: list[Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", tf_config("actor", 1)["TF_CONFIG"])
+    assert run("actor", "tiny.toml") == 0
+    assert run("actor", "tiny.toml", "--task", "1") == 0
+    assert played == [Member(Role.ACTOR, 1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("index", "arguments", "why"),
+    [
+        (1, ("actor", "tiny.toml", "--task", "0"), "TF_CONFIG makes this process actor 1, not actor 0"),
+        (1, ("learner", "tiny.toml"), "TF_CONFIG makes this process actor 1, not learner 0"),
+        (2, ("actor", "tiny.toml"), "actor 2: the cluster has 2 actors, counted from 0"),
+        (-1, ("actor", "tiny.toml"), "actor -1: the cluster has 2 actors, counted from 0"),
+    ],
+)
+def test_who_is_told_to_be_another_is_refused(
+    played: list[Member],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    index: int,
+    arguments: tuple[str, ...],
+    why: str,
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", tf_config("actor", index)["TF_CONFIG"])
+    assert run(*arguments) == 2
+    assert capsys.readouterr().err == f"tfdqn: {why}\n"
+    assert played == []
+
+
+def test_with_a_cluster_file_the_first_of_a_role_needs_no_number(
+    played: list[Member], tmp_path: Path
+) -> None:
+    Path("cluster.json").write_text(json.dumps({**JOBS, "actor": 2}))
+    assert run("actor", "tiny.toml", "--cluster", "cluster.json") == 0
+    assert run("actor", "tiny.toml", "--cluster", "cluster.json", "--task", "1") == 0
+    assert played == [Member(Role.ACTOR, 0), Member(Role.ACTOR, 1)]
