@@ -1,5 +1,6 @@
 """The supervisor with stand-ins for the processes: who is started again, who is given up, in which order all end."""
 
+import errno
 import os
 import signal
 import sys
@@ -162,6 +163,26 @@ def test_a_users_mistake_ends_the_job_in_one_line(folder: Path) -> None:
         job.run()
     assert str(error.value) == "replay server 0: task.id = 3: no such thing"
     assert len(job.pids("replay_server-0")) == 1
+    assert not any(map(exists, job.everybody()))
+
+
+def test_where_there_is_no_room_for_a_process_the_others_end_in_order(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job(folder)
+
+    def no_room() -> bool:
+        def refused(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("tfdqn.supervised.start_process", refused)
+        return kill(job, "actor-0")
+
+    with pytest.raises(
+        ClusterError, match=r"actor 0 can't be started: No space left on device \(.*actor-0.log\)"
+    ):
+        job.run(job.everybody_works, no_room, lambda: False)
+    assert (folder / "order").read_text().split() == ["evaluator-0", "learner-0", "replay_server-0"]
     assert not any(map(exists, job.everybody()))
 
 

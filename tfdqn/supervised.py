@@ -12,6 +12,7 @@ from pathlib import Path
 from tfdqn.beat_files import VARIABLE as BEATS
 from tfdqn.beat_files import Sign, beat_file, may_be_silent_seconds, read_sign
 from tfdqn.config import Health
+from tfdqn.errors import ClusterError
 from tfdqn.local_processes import start_process, status_when_ended
 from tfdqn.program import Process
 
@@ -89,7 +90,13 @@ class Supervised:
         return "ended" if self.status is not None else ""
 
     def start(self) -> None:
-        """Begins a life."""
+        """Begins a life. Raises ClusterError where the system has no room for it: on the disk, or for a process."""
+        try:
+            self._start()
+        except OSError as error:
+            raise ClusterError(f"{self.member} can't be started: {error.strerror} ({self.log})") from error
+
+    def _start(self) -> None:
         with self.log.open("a") as log:
             log.write(f"== {self.member} starts: {datetime.now():%Y-%m-%d %H:%M:%S}\n")
             self._log_start_bytes = log.tell()

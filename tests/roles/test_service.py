@@ -1,0 +1,88 @@
+"""Who serves below Python, and whoever watches: nobody of them is left to itself when something unforeseen happens."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.jobs import free_address, until
+from tests.runs import tiny
+from tfdqn.beat_files import VARIABLE
+from tfdqn.errors import RESTART_STATUS
+from tfdqn.roles import service, watchdog
+from tfdqn.roles.job import Job
+from tfdqn.roles.watchdog import Watchdog
+from tfdqn.topology import LEARNER, Member, Role, Topology
+
+
+class Ended(Exception):
+    """Stands in for the end of the process."""
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    topology = Topology(learner=free_address(), chief="localhost:1", worker=("localhost:2",), actor=1)
+    return Job(tiny(), topology, Member(Role.WORKER), tmp_path, lambda line: None, lambda: False)
+
+
+@pytest.fixture
+def statuses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    found: list[int] = []
+
+    def end(_: Any, status: int) -> None:
+        found.append(status)
+        raise Ended
+
+    monkeypatch.setattr(service, "_end", end)
+    return found
+
+
+def test_a_service_whose_heart_has_failed_is_started_again(statuses: list[int]) -> None:
+    def phase() -> str:
+        raise RuntimeError("the heartbeat has failed")
+
+    heard, woken = os.pipe()
+    with pytest.raises(Ended):
+        service._watch(SimpleNamespace(phase=phase), heard)  # type: ignore[arg-type]
+    os.close(heard)
+    os.close(woken)
+    assert statuses == [RESTART_STATUS]
+
+
+def test_a_service_that_fails_without_a_word_is_started_again(
+    job: Job, statuses: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined = SimpleNamespace(join=lambda _: True, is_doing=lambda _: None, phase=lambda: "training")
+    monkeypatch.setattr(service, "Membership", lambda *_: joined)
+    monkeypatch.setattr("signal.set_wakeup_fd", lambda _: -1)
+    monkeypatch.setattr(service, "_watch", lambda *_: None)
+
+    def fails(_: Any) -> None:
+        raise MemoryError
+
+    def load() -> Callable[[Any], None]:
+        return fails
+
+    with pytest.raises(Ended):
+        service.serve(job, load)
+    assert statuses == [RESTART_STATUS]
+    assert capsys.readouterr().err == "tfdqn: worker 0: MemoryError\n"
+
+
+def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr(watchdog, "_end_now", ends.append)
+
+    def quiet(_: Any) -> list[Member]:
+        raise KeyError("a mistake of ours")
+
+    control = SimpleNamespace(roster=SimpleNamespace(quiet=quiet))
+    with Watchdog(job._replace(member=LEARNER), control):  # type: ignore[arg-type]
+        until(lambda: ends, "end")
+    assert ends == ["the learner can't watch the others any longer"]
