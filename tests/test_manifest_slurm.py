@@ -14,14 +14,14 @@ from tests.manifests import EVERYBODY, member_of, rendered, topology_in
 from tfdqn.target import Target
 from tfdqn.topology import Role
 
-# Plays each task of a component here; the component's first two tasks share a node.
+# Plays each task of a component here; says of each that it has a node to itself, the last one first.
 SRUN = """#!/bin/bash
 group=${1#--het-group=} && shift
 echo "$group $*" >>"$STAND_INS/srun"
 tasks=${1#--ntasks=} && shift
 while [[ $1 == --cpus-per-task=* || $1 == --kill-on-bad-exit=1 ]]; do shift; done
 if [[ $* == "--label hostname" ]]; then
-  for ((i = tasks - 1; i >= 0; i--)); do echo "$i: node-$group-$((i / 2))"; done
+  for ((i = tasks - 1; i >= 0; i--)); do echo "$i: node-$group-$i"; done
   exit
 fi
 pids=()
@@ -128,8 +128,10 @@ def test_each_role_has_a_component_and_each_process_a_task_and_an_address_of_its
     first = int(topology.learner.rpartition(":")[2])
     assert topology.learner.startswith(f"node-{group['learner']}-0:")
     assert topology.chief == f"node-{group['learner']}-0:{first + 1}"
-    assert topology.worker == tuple(f"node-{group['worker']}-0:{first + i}" for i in (5, 6))
-    assert topology.replay_server == tuple(f"node-{group['replay_server']}-0:{first + i}" for i in (2, 3))
+    assert topology.worker == tuple(f"node-{group['worker']}-{i - 5}:{first + i}" for i in (5, 6))
+    assert topology.replay_server == tuple(
+        f"node-{group['replay_server']}-{i - 2}:{first + i}" for i in (2, 3)
+    )
     assert 20_000 <= first <= 32_000 - 7
     assert not batch.was_cancelled
 
