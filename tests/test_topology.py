@@ -49,6 +49,7 @@ def test_tf_config_says_who_this_is_by_its_own_names() -> None:
         ({}, 'the cluster has no "learner"'),
         ({**JOBS, "learner": ["host-a:1", "host-b:1"]}, "there is one learner, not 2"),
         ({**JOBS, "replay_server": ["host-b"]}, 'replay_server must be a list of "host:port"'),
+        ({**JOBS, "replay_server": ["fd00::1:2222"]}, 'replay_server must be a list of "host:port"'),
         ({**JOBS, "replay_server": ["host-a:2222"]}, "two processes have one address"),
         ({**JOBS, "actor": -1}, "actor must be how many there are"),
         ({**JOBS, "player": 1}, "'player' is no job of a cluster"),

@@ -88,7 +88,7 @@ def _jobs(cluster: Any) -> dict[str, tuple[str, ...]]:
     jobs: dict[str, tuple[str, ...]] = {}
     for job in _LEARNING_JOBS:
         addresses = cluster.get(job) or []
-        if not isinstance(addresses, list) or not all(_is_address(each) for each in addresses):
+        if not isinstance(addresses, list) or not all(is_address(each) for each in addresses):
             raise _unusable(f'cluster.{job} must be a list of "host:port", not {addresses!r}')
         if addresses:
             jobs[job] = tuple(addresses)
@@ -100,9 +100,11 @@ def _jobs(cluster: Any) -> dict[str, tuple[str, ...]]:
     return jobs
 
 
-def _is_address(value: object) -> bool:
+def is_address(value: object) -> bool:
+    """Whether it is "host:port"; an IPv6 address stands in brackets, else its end could be the port."""
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    return bool(host) and port.isdecimal() and 0 < int(port) < 65536
+    is_host = bool(host) and (":" not in host or (host[0], host[-1]) == ("[", "]"))
+    return is_host and port.isdecimal() and 0 < int(port) < 65536
 
 
 def _unusable(why: str) -> ConfigError:

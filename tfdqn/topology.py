@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from tfdqn.cluster import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
+from tfdqn.cluster import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster, is_address
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.strategy_checks import learning_processes
@@ -230,13 +230,8 @@ def _number(value: Any, name: str, origin: str) -> int:
 
 def _addresses(value: Any, name: str, origin: str, only_one: bool = False) -> tuple[str, ...]:
     value = [value] if isinstance(value, str) else value
-    if not isinstance(value, list) or not all(_is_address(each) for each in value):
+    if not isinstance(value, list) or not all(is_address(each) for each in value):
         raise ConfigError(f'{origin}: {name} must be a list of "host:port", not {value!r}')
     if only_one and len(value) != 1:
         raise ConfigError(f"{origin}: there is one {name}, not {len(value)}")
     return tuple(value)
-
-
-def _is_address(value: object) -> bool:
-    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    return bool(host) and port.isdecimal() and 0 < int(port) < 65536

@@ -72,7 +72,7 @@ class Inference:
         raise RefusedError(f"no Q-values: {question.answer}")
 
     def close(self) -> None:
-        """Refuses whoever waits, and whoever still comes."""
+        """Answers whoever waits, and refuses whoever still comes."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
