@@ -1,6 +1,8 @@
 """Replay servers as processes that are killed, stopped and ended, while others write and sample."""
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -9,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.replay.servers import Actor, Job, Learner, config, until
+from tests.processes import PROJECT
+from tests.replay.servers import PATIENCE_SECONDS, Actor, Job, Learner, config, until
 from tests.replay.steps import VECTOR, Taken, random_steps, stacked
 from tests.replay.test_remote_replay import TWO, acting
-from tfdqn.replay.remote_writer import remote_writer
+from tfdqn.replay.remote_writer import HELD_BACK, remote_writer
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 HEAVY = TaskSpec(
@@ -172,3 +175,31 @@ def heavy_steps(count: int) -> Iterator[Taken]:
 def ignoring_errors(function: Callable[[], None]) -> None:
     with suppress(Exception):
         function()
+
+
+LEAVES = """
+import sys
+from tests.replay.servers import Actor, config
+from tfdqn.replay.remote_writer import GivenUpError
+actor = Actor(config(), sys.argv[1:])
+actor.may_wait = False
+try:
+    actor.write(10_000)
+except GivenUpError as reason:
+    print(reason)
+"""
+
+
+@pytest.mark.long
+def test_a_process_ends_though_what_it_wrote_is_never_taken(tmp_path: Path, processes: ExitStack) -> None:
+    job = Job(tmp_path, config(), processes)
+    job.servers[0].until(lambda: "starts empty" in job.servers[0].out, "serving")
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVES, *job.addresses],
+        cwd=PROJECT,
+        timeout=PATIENCE_SECONDS,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{HELD_BACK}\n"
