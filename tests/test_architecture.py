@@ -82,6 +82,7 @@ LAYERS = {
         "supervisor",
         "launch",
         "manifests",
+        "serving",
     ],
     5: ["roles", "experiment", "evaluation_command", "inspect_command"],
     6: [
@@ -90,6 +91,7 @@ LAYERS = {
         "cli_arguments",
         "cli_jobs",
         "cli_manifest",
+        "cli_serving",
         "inspect_view",
         "live_table",
         "terminal",
@@ -138,7 +140,7 @@ SIDEWAYS = {
     "inspect_view": {"live_table", "terminal"},
     "cli_jobs": {"cli_arguments", "inspect_view", "live_table", "terminal"},
     "cli_manifest": {"__init__", "cli_arguments"},
-    "cli": {"__init__", "cli_arguments", "cli_jobs", "cli_manifest", "terminal"},
+    "cli": {"__init__", "cli_arguments", "cli_jobs", "cli_manifest", "cli_serving", "terminal"},
     "__main__": {"cli"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}

@@ -1,7 +1,8 @@
 """The command line: one function per verb, each a thin layer over the function that does the work.
 
 Nothing heavy is imported before a verb needs it: `tfdqn --help` knows no TensorFlow. `cli_jobs.py` has the verbs for
-jobs of many processes, `cli_manifest.py` the one that writes files for other platforms.
+jobs of many processes, `cli_manifest.py` the one that writes files for other platforms,
+`cli_serving.py` the one that serves a policy.
 """
 
 import os
@@ -18,6 +19,7 @@ import typer
 from tfdqn.cli_arguments import ConfigFile, Overrides, Run
 from tfdqn.cli_jobs import jobs
 from tfdqn.cli_manifest import manifests
+from tfdqn.cli_serving import serving
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS, ClusterError, PeerLostError, UserError
@@ -36,6 +38,7 @@ app = typer.Typer(
 
 app.add_typer(jobs)
 app.add_typer(manifests)
+app.add_typer(serving)
 
 
 class Which(StrEnum):

@@ -1,0 +1,57 @@
+"""What can't be served is said in one line, before TensorFlow is there; the address is loopback unless asked."""
+
+import inspect
+import socket
+from pathlib import Path
+
+import pytest
+
+from tfdqn import cli
+from tfdqn.cli_serving import serve
+from tfdqn.errors import UserError
+from tfdqn.serving.address import address_of, exports_folder, is_loopback, listen, model_name
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """What looks like a run with an export."""
+    version = tmp_path / "a run" / "exports" / "1"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").write_bytes(b"")
+    return tmp_path / "a run"
+
+
+def test_a_run_and_its_exports_are_the_same_model(run: Path, tmp_path: Path) -> None:
+    for given in (run, run / "exports"):
+        folder = exports_folder(given)
+        assert folder == run / "exports"
+        assert model_name(folder, None) == "a-run"
+    assert model_name(tmp_path / "pole.v2", None) == "pole.v2"
+    assert model_name(run, "other") == "other"
+
+
+def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for arguments, problem in (
+            ([tmp_path / "nowhere"], "nowhere: no exported version here; `tfdqn export RUN` writes one"),
+            ([run / "exports" / "1"], "is one version; give the folder of versions"),
+            ([run, "--name", "a/b"], '--name "a/b": only letters'),
+            ([run, "--port", port], f"can't serve at 127.0.0.1, port {port}: Address already in use"),
+            ([run, "--host", "nowhere.invalid"], "can't serve at nowhere.invalid, port 8501"),
+            ([run, "--port", "65536"], "65536"),
+        ):
+            assert cli.main(["serve", *map(str, arguments)]) == 2
+            (line,) = capsys.readouterr().err.splitlines()
+            assert problem in line
+
+
+def test_it_listens_at_loopback_unless_asked() -> None:
+    host = inspect.signature(serve).parameters["host"].default
+    with listen(host, 0) as listening:
+        assert is_loopback(listening)
+        assert address_of(listening) == f"127.0.0.1:{listening.getsockname()[1]}"
+    with listen("0.0.0.0", 0) as listening:
+        assert not is_loopback(listening)
+    with pytest.raises(UserError, match="port 0"):
+        listen("192.0.2.1", 0)  # of nobody

@@ -1,0 +1,74 @@
+"""docs/serving.md against the program: its commands are run as they stand, its examples and limits are true."""
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from tests.processes import PROJECT, tfdqn
+from tests.serving.client import server
+from tfdqn import cli
+from tfdqn.serving import app, batching
+from tfdqn.serving.model import Input, Signature
+from tfdqn.serving.payload import answer, parse
+
+PAGE = (PROJECT / "docs" / "serving.md").read_text(encoding="utf-8")
+TINY = (
+    *("task.num_envs=4", "network.hidden_units=[16]", "learner.batch_size=32", "learner.updates_per_call=10"),
+    *("learner.xla=off", "replay.block_size=4", "replay.capacity=1000", "replay.min_size=100"),
+    *("stop.env_steps=600", "logging.tensorboard=false", "evaluation.interval_env_steps=500"),
+    *("evaluation.episodes=1", "evaluation.confirm_episodes=0", "evaluation.final_episodes=1"),
+)
+
+
+def test_its_commands_lead_from_a_run_to_an_answer(tmp_path: Path) -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
+    train, serve, curl = "".join(blocks).splitlines()
+    (tmp_path / "configs").symlink_to(PROJECT / "configs")
+    with tfdqn(tmp_path, *shlex.split(train)[1:], *TINY) as process:
+        assert process.ended_within(240) and process.ended() == 0, process.err
+    verb, *arguments = shlex.split(serve)[1:]
+    assert verb == "serve"
+    with server(tmp_path, *arguments) as client:
+        command = curl.replace(":8501/", f":{client.port}/")
+        assert command != curl
+        done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=True)
+    (example,) = re.findall(r"^`(\{.*?\})` is the kind of answer", PAGE, flags=re.MULTILINE)
+    (found,), (shown,) = (json.loads(each)["predictions"] for each in (done.stdout, example))
+    assert found.keys() == shown.keys()
+    assert len(found["q_values"]) == len(shown["q_values"])
+    assert found["action"] == np.argmax(found["q_values"]) and shown["action"] == np.argmax(shown["q_values"])
+
+
+def test_its_examples_of_several_inputs_are_taken() -> None:
+    floats = np.dtype("float32")
+    inputs = {"position": Input(floats, (None, 2)), "speed": Input(floats, (None, 1))}
+
+    class Model:
+        signatures = {"serving_default": Signature(lambda arrays: arrays, inputs, is_batched=True)}  # noqa: RUF012
+
+    examples = re.findall(r"`(\{\"in[^`]*position.*?\})`", PAGE)
+    assert len(examples) == 2
+    rows, columns = (parse(each.encode(), Model) for each in examples)  # type: ignore[arg-type]
+    assert answer(rows.inputs, False) == answer(columns.inputs, False)
+
+
+def test_its_options_and_limits_are_the_programs() -> None:
+    from typer.main import get_command
+
+    verb = get_command(cli.app).commands["serve"]  # type: ignore[attr-defined]
+    options = {name for param in verb.params for name in param.opts if name.startswith("--")}
+    assert set(re.findall(r"(--[a-z][a-z-]+)", PAGE)) == options
+    assert {param.name: param.default for param in verb.params}["port"] == 8501
+    text = " ".join(PAGE.split())
+    for shown in (
+        f"more than {app.MOST_BODY_BYTES // 2**20} MiB",
+        f"more than {app._BODY_SECONDS:.0f} seconds",
+        f"more than {batching._MOST_WAITING:,} requests wait",
+        f"within {batching._PATIENCE_SECONDS:.0f} seconds",
+        f"of {batching._MOST_ROWS:,} rows at most",
+    ):
+        assert shown in text

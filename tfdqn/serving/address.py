@@ -1,0 +1,48 @@
+"""What is served and where: a folder of versions, a model's name and a listening socket, found without TensorFlow."""
+
+import ipaddress
+import re
+import socket
+from pathlib import Path
+
+from tfdqn.errors import UserError
+
+
+def exports_folder(path: Path) -> Path:
+    """The folder of versions at `path`, or in the run that lies there. Raises UserError where there is none."""
+    if (path / "saved_model.pb").is_file():
+        raise UserError(f"{path} is one version; give the folder of versions, {path.parent}")
+    folder = path / "exports" if (path / "exports").is_dir() else path
+    if not any(folder.glob("*/saved_model.pb")):
+        raise UserError(f"{folder}: no exported version here; `tfdqn export RUN` writes one")
+    return folder
+
+
+def model_name(exports: Path, name: str | None) -> str:
+    """The name given, or the run's; raises UserError for one that has no place in a path."""
+    if name is None:
+        path = exports.resolve()
+        found = path.parent.name if path.name == "exports" else path.name
+        return re.sub(r"[^\w.-]", "-", found, flags=re.ASCII) or "policy"
+    if not re.fullmatch(r"[\w.-]+", name, flags=re.ASCII):
+        raise UserError(f'--name "{name}": only letters, digits, ".", "_" and "-"')
+    return name
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises UserError where the address can't be had."""
+    try:
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(place[:2], family=family)
+    except OSError as error:
+        raise UserError(f"can't serve at {host}, port {port}: {error.strerror or error}") from error
+
+
+def address_of(listening: socket.socket) -> str:
+    """As a URL has it."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(listening: socket.socket) -> bool:
+    return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback

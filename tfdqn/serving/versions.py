@@ -1,0 +1,93 @@
+"""`Versions`: the newest version of an exports folder that can be loaded, and what became of the others."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from tfdqn.errors import UserError
+from tfdqn.exporting.saved_model import versions
+from tfdqn.serving.model import Model
+
+
+class State(NamedTuple):
+    """How one version stands, in TensorFlow Serving's words."""
+
+    state: str  # LOADING, AVAILABLE or END
+    problem: str = ""
+
+
+class Versions:
+    """What is served of `exports/1`, `exports/2`, …
+
+    A broken version is said once, and tried again when its files change: one that is still being copied.
+
+    Attributes:
+      states: of every version met so far.
+    """
+
+    def __init__(self, directory: Path, say: Callable[[str], None]):
+        """Loads the newest that can be. Raises UserError where there is none."""
+        self.states: dict[int, State] = {}
+        self._directory = directory
+        self._say = say
+        self._broken: dict[int, tuple[object, ...]] = {}
+        self._current: Model | None = None
+        self.look()
+        if self._current is None:
+            raise UserError(f"{directory}: no version can be loaded")
+
+    @property
+    def current(self) -> Model:
+        assert self._current is not None
+        return self._current
+
+    def look(self) -> None:
+        """Loads the newest version if it is not the one served, which it replaces only then.
+
+        Where the newest is gone, that before it is served again; where all are, nothing changes.
+        """
+        for version in reversed(_complete(self._directory)):
+            if self._current is not None and version == self._current.version:
+                return
+            path = self._directory / str(version)
+            print_of_it = _fingerprint(path)
+            if self._broken.get(version) == print_of_it:
+                continue
+            if self._load(version, path):
+                return
+            self._broken[version] = print_of_it
+
+    def _load(self, version: int, path: Path) -> bool:
+        self.states[version] = State("LOADING")
+        try:
+            model = Model(path, version)
+        except Exception as error:  # damage has many names
+            problem = " ".join((str(error) or type(error).__name__).split())[:300]
+            self.states[version] = State("END", problem)
+            stays = f"version {self._current.version} stays" if self._current else "trying the one before"
+            self._say(f"Version {version} can't be loaded; {stays}: {problem}")
+            return False
+        before, self._current = self._current, model
+        self.states[version] = State("AVAILABLE")
+        if before is not None:
+            self.states[before.version] = State("END")
+            self._say(f"Version {version} is served in place of {before.version}.")
+        return True
+
+
+def _complete(directory: Path) -> list[int]:
+    """The versions whose graph is there, oldest first."""
+    try:
+        return [each for each in versions(directory) if (directory / str(each) / "saved_model.pb").is_file()]
+    except OSError:  # gone meanwhile
+        return []
+
+
+def _fingerprint(path: Path) -> tuple[object, ...]:
+    """What changes when a file does."""
+    try:
+        return tuple(
+            (str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(path.rglob("*"))
+        )
+    except OSError:
+        return ()
