@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import chaos
+from tests.chaos import chaos, is_growing
 from tests.launched import QUICK_HEALTH
 from tests.processes import PROJECT, write_config
 
@@ -12,6 +12,12 @@ CARTPOLE = PROJECT / "configs" / "cartpole.toml"
 # The run lasts for all of the kills, and ends with the best policy that was found.
 WHOLE_RUN = ("stop.return_at_least=501.0", "checkpoint.interval_seconds=5.0")
 ASYNCHRONOUS = ("--parameter-servers", "1", "--workers", "2", "--actors", "2", "--replay-servers", "2")
+
+
+def test_growing_is_more_in_the_second_half_of_a_life_than_ever_in_the_first() -> None:
+    assert is_growing(list(range(10, 40)))
+    assert not is_growing([8, 8, 13, 20, 33, *[33] * 20])
+    assert not is_growing([30, 34, 31] * 10)
 
 
 def test_a_short_run_with_two_kills_comes_to_its_end(tmp_path: Path) -> None:
