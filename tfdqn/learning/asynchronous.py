@@ -62,7 +62,10 @@ class AsynchronousUpdates:
         self._closure = tf.function(self._read_and_update, autograph=False)
         self._most_under_way = _CLOSURES_PER_WORKER * workers
         self._under_way = 0
+        self._begun: SimpleQueue[bool] = SimpleQueue()  # False: no more will be
         self._ended: SimpleQueue[np.ndarray | BaseException] = SimpleQueue()
+        for _ in range(self._most_under_way):
+            Thread(target=self._run_closures, name="closures", daemon=True).start()
 
     def __call__(self, most: int) -> Updated:
         """Keeps every worker busy until enough closures have ended for `learner.updates_per_call` updates.
@@ -94,17 +97,24 @@ class AsynchronousUpdates:
 
     def close(self) -> None:
         """What is under way is left to itself; whoever began the cluster's processes ends them."""
+        for _ in range(self._most_under_way):
+            self._begun.put(False)
 
     def _has_room(self) -> bool:
         return self._under_way < self._most_under_way
 
     def _begin(self) -> None:
-        """Schedules a closure and has a thread of its own wait for it: whichever ends first is taken first.
+        """Has one of the threads schedule a closure and wait for it: whichever ends first is taken first.
 
-        So a slow worker holds up nobody; and the thread being a daemon, one that is lost does not hold up the end.
+        So a slow worker holds up nobody; and the threads being daemons, one that is lost does not hold up the end.
+        TensorFlow keeps 200 bytes of every thread that it has met, so there are no more than can be at work.
         """
         self._under_way += 1
-        Thread(target=self._run_closure, name="closure", daemon=True).start()
+        self._begun.put(True)
+
+    def _run_closures(self) -> None:
+        while self._begun.get():
+            self._run_closure()
 
     def _run_closure(self) -> None:
         try:

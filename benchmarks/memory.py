@@ -1,0 +1,172 @@
+"""Memory of every process of a run against environment steps: when it is warm, and at its end.
+
+    python -m benchmarks.memory {train,launch} CONFIG [--env-steps 1000000] [KEY=VALUE ...]
+
+`tfdqn launch` has a process for each role, `tfdqn train` one for all; `acting.actors=2` and the like say how many.
+Nothing but the number of environment steps ends the run. It counts as warm at a fifth of them: replay is full then,
+and evaluations and checkpoints have been made. Anonymous memory is what a process has allocated; resident memory has
+the libraries' pages besides, which other processes share.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.measure import report
+
+PROJECT = Path(__file__).parent.parent
+WARM = 0.2  # of the run
+_PART = 0.03  # of the samples, over which medians are taken
+_SAMPLE_SECONDS = 0.25
+_MEBIBYTE_KB = 1024
+
+
+class Sample(NamedTuple):
+    """One process at one time, as the run then stood."""
+
+    env_steps: int
+    resident_mib: float
+    anonymous_mib: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("verb", choices=("train", "launch"))
+    parser.add_argument("config", type=Path, help="a TOML file")
+    parser.add_argument("--env-steps", type=int, default=1_000_000)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    options = parser.parse_intermixed_args()
+    with tempfile.TemporaryDirectory() as folder:
+        samples = sampled(options.verb, options.config, options.env_steps, options.overrides, Path(folder))
+    settings = {
+        "command": f"tfdqn {options.verb} {options.config.name} {' '.join(options.overrides)}".strip(),
+        "env_steps": options.env_steps,
+    }
+    report("memory", settings, {name: growth(each) for name, each in sorted(samples.items())})
+
+
+def sampled(
+    verb: str, config: Path, env_steps: int, overrides: Sequence[str], folder: Path
+) -> dict[str, list[Sample]]:
+    """Runs `tfdqn VERB CONFIG` in `folder` for so many steps.
+
+    Returns the samples of each process by its name, from when the run is warm until it trains no more; of those that
+    lived so long. Raises RuntimeError where the run fails.
+    """
+    endless = [f"stop.env_steps={env_steps}", "stop.return_at_least=1e9", "checkpoint.interval_seconds=5"]
+    command = [sys.executable, "-m", "tfdqn", verb, str(config.resolve()), *endless, *overrides]
+    run, said = folder / "run", folder / "said"
+    samples: dict[str, list[Sample]] = {}
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--run-dir", str(run)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            while process.poll() is None:
+                _sample(process.pid, _env_steps(run / "metrics.jsonl"), samples)
+                time.sleep(_SAMPLE_SECONDS)
+        finally:
+            process.terminate()
+            process.wait()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)}:\n{said.read_text()}")
+    last = _env_steps(run / "metrics.jsonl")
+    # From the last line of metrics on it trains no more: it evaluates for the last time, draws and exports.
+    throughout = {
+        name: [sample for sample in each if WARM * last <= sample.env_steps < last]
+        for name, each in samples.items()
+        if each[0].env_steps <= WARM * last and each[-1].env_steps == last
+    }
+    return {name: each for name, each in throughout.items() if each}
+
+
+def growth(samples: Sequence[Sample]) -> dict[str, float]:
+    """Memory at first and at last, medians over a part of the run, in MiB; and the difference in percent."""
+    part = max(int(_PART * len(samples)), 1)
+    first, final = _median(samples[:part]), _median(samples[-part:])
+    found: dict[str, float] = {}
+    for kind, before, after in (
+        ("resident", first.resident_mib, final.resident_mib),
+        ("anonymous", first.anonymous_mib, final.anonymous_mib),
+    ):
+        found |= {f"{kind}_mib_when_warm": before, f"{kind}_mib_at_the_end": after}
+        found |= {f"{kind}_growth_percent": 100 * (after / before - 1)}
+    return found
+
+
+def _median(samples: Sequence[Sample]) -> Sample:
+    return Sample(*(statistics.median(values) for values in zip(*samples, strict=True)))
+
+
+def _sample(root: int, env_steps: int, samples: dict[str, list[Sample]]) -> None:
+    """Adds a sample of every process of the family."""
+    for process in _family(root):
+        try:
+            name = f"{_name(process, root)} ({process})"
+            text = Path(f"/proc/{process}/smaps_rollup").read_text()
+        except OSError:
+            continue  # has ended meanwhile
+        resident, anonymous = (
+            int(re.findall(rf"^{kind}:\s+(\d+) kB", text, re.MULTILINE)[0]) / _MEBIBYTE_KB
+            for kind in ("Rss", "Anonymous")
+        )
+        samples.setdefault(name, []).append(Sample(env_steps, resident, anonymous))
+
+
+def _family(root: int) -> list[int]:
+    """A process and its descendants."""
+    found = [root]
+    for process in found:
+        for task in Path(f"/proc/{process}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in task.read_text().split()]
+            except OSError:
+                continue
+    return found
+
+
+def _name(process: int, root: int) -> str:
+    """Its role and index in the job."""
+    arguments = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+    if "run" in arguments and "--task" in arguments:
+        role, index = arguments[arguments.index("run") + 1], arguments[arguments.index("--task") + 1]
+        return f"{role} {index}"
+    if process == root:
+        return "train" if "train" in arguments else "supervisor"
+    environment = Path(f"/proc/{process}/environ").read_text().split("\0")
+    cluster = next((each for each in environment if each.startswith("TF_CONFIG=")), None)
+    if cluster is None:
+        return f"process {process}"
+    task = json.loads(cluster.partition("=")[2])["task"]
+    return {"ps": "parameter_server"}.get(task["type"], task["type"]) + f" {task['index']}"
+
+
+def _env_steps(metrics: Path) -> int:
+    """As the last whole line says; 0 where there is none."""
+    try:
+        with metrics.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - 10_000, 0))
+            *_, line, _ = file.read().split(b"\n")
+        return int(json.loads(line)["env_steps"])
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+if __name__ == "__main__":
+    main()
