@@ -117,7 +117,7 @@ def test_a_stopped_server_is_named_within_seconds_and_blocks_nobody(
         learner.learn_calls(5)
         job.servers[1].send(signal.SIGSTOP)
         name = f"replay server 1 at {job.addresses[1]}"
-        assert not learner.replay.poll()
+        until(lambda: not learner.replay.poll(), "silence")
         (line,) = learner.replay.silent()
         assert line.startswith(f"{name} has been silent for ")
         until(lambda: any(name in reason for reason in actor.reasons), "waiting")
