@@ -84,7 +84,10 @@ class Batch:
         self.job_dir = folder / "runs" / "cartpole-parameter-server-job-4711"
 
     def ended(self) -> int:
-        _, errors = self.process.communicate(timeout=120)
+        try:
+            _, errors = self.process.communicate(timeout=120)
+        finally:
+            (self.stand_ins / "stop").touch()  # whatever happens, nobody waits on
         assert errors == ""
         return self.process.returncode
 
