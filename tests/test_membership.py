@@ -1,6 +1,7 @@
 """A process's tie to the learner: it joins, beats and is counted, whatever becomes of the learner meanwhile."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -94,6 +95,18 @@ def test_the_jobs_steps_are_those_heard_and_ones_own_since(there: Learner, confi
         until(lambda: one.env_steps(100) == 1100, "the others' steps")
         assert one.env_steps(130) == 1130
         assert one.env_steps(130, alike=4) == 1220
+
+
+def test_who_ends_with_the_learner_waits_until_it_is_heard_no_more(there: Learner, config: Config) -> None:
+    with closing(member(there.address, config)) as one:
+        one.join()
+        waiting = threading.Thread(target=one.wait_while_heard, args=(60.0,), daemon=True)
+        waiting.start()
+        waiting.join(1.0)
+        assert waiting.is_alive()
+        there.control.close()
+        waiting.join(30.0)
+        assert not waiting.is_alive()
 
 
 def test_the_last_beat_tells_what_was_counted_to_the_end(there: Learner, config: Config) -> None:

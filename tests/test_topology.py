@@ -126,3 +126,12 @@ def test_with_a_cluster_file_the_first_of_a_role_needs_no_number(
     assert run("actor", "tiny.toml", "--cluster", "cluster.json") == 0
     assert run("actor", "tiny.toml", "--cluster", "cluster.json", "--task", "1") == 0
     assert played == [Member(Role.ACTOR, 0), Member(Role.ACTOR, 1)]
+
+
+def test_without_a_cluster_the_line_says_how_to_give_one() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^where the job's processes are: give --cluster FILE, or set TF_CONFIG$"
+    ):
+        topology_of_environment({})
+    with pytest.raises(ConfigError, match="must be JSON like"):
+        topology_of_environment({"TF_CONFIG": "[1]"})

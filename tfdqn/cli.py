@@ -227,6 +227,8 @@ def _status_of(arguments: list[str]) -> int:
     except PeerLostError as error:
         _fail(str(error))
         return RESTART_STATUS
+    except PermissionError as error:
+        return _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}")
     except OSError as error:
         if not is_full_disk(error):
             raise

@@ -61,7 +61,10 @@ def launch(
         return
     if view.last_figures:
         view.say(f"stopped at {view.last_figures}")
-    saved = "Saved." if outcome.is_saved else "The learner could not save: its last checkpoint stands."
+    if not any(path.glob("checkpoints/[0-9]*")):
+        saved = "Nothing was learned yet."
+    else:
+        saved = "Saved." if outcome.is_saved else "The learner could not save: its last checkpoint stands."
     options = [] if evaluator else ["--no-evaluator"]
     command = ["tfdqn", "launch", str(config), *given, *options, "--run-dir", str(path)]
     view.say(f"{saved} To resume: {shlex.join(command)}")

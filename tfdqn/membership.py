@@ -26,6 +26,7 @@ _LAST_REPLY_SECONDS = 1.0
 _FIRST_ANSWER_SECONDS = 2.0
 _RETRY_SECONDS = 0.5
 _MEETING_POLL_SECONDS = 0.02
+_LAST_LOOK_SECONDS = 0.2
 _CALLS_PER_SECOND = 500  # of one kind, that all actors together ask of the learner's process
 _SAY_AGAIN_SECONDS = 30.0
 
@@ -62,6 +63,7 @@ class Membership:
         self._lock = threading.Lock()
         self._state = "starting"
         self._heard_state = ""  # as the learner last heard it
+        self._is_heard = False  # whether the last beat was answered, by the learner that was joined
         self._figures: Callable[[], dict] = dict
         self._base = self._sent = Counts()  # of the learner's life before; as last sent and heard
         self._answer: Answer | None = None
@@ -124,6 +126,13 @@ class Membership:
         self._beat_now.set()
         while self._heard_state != MEETING:
             self._closed.wait(_MEETING_POLL_SECONDS)
+
+    def wait_while_heard(self, seconds: float) -> None:
+        """Returns when the learner that this process has joined answers no more, or after so long."""
+        deadline = time.monotonic() + seconds
+        while self._is_heard and time.monotonic() < deadline:
+            self._beat_now.set()
+            self._closed.wait(_LAST_LOOK_SECONDS)
 
     def tell(self, figures: Callable[[], dict]) -> None:
         """Sets what each beat tells besides: fields of `Beat`, its counts since the process's start."""
@@ -239,7 +248,9 @@ class Membership:
         try:
             answer = self._caller("beat", beat, Answer, timeout_seconds)
         except (UnreachableError, RefusedError):
+            self._is_heard = False
             return
+        self._is_heard = answer.life == joined
         with self._lock:
             if joined == self._joined:
                 self._answer, self._heard_state, self._heard_seconds = answer, state, time.monotonic()

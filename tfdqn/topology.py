@@ -127,13 +127,15 @@ def read_topology(file: Path) -> Topology:
 def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[Topology, Member]:
     """What `TF_CONFIG` says, and which process it makes this one, if there is such a one. Raises ConfigError."""
     origin = f"environment variable {VARIABLE}"
+    if not environment.get(VARIABLE, "").strip():
+        raise ConfigError(f"where the job's processes are: give --cluster FILE, or set {VARIABLE}")
     try:
-        content = json.loads(environment.get(VARIABLE) or "{}")
+        content = json.loads(environment[VARIABLE])
         jobs, task = content["cluster"], content["task"]
         name, index = task["type"], int(task.get("index", 0))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(
-            f"{origin} must be JSON with a cluster and a task, where no --cluster is given ({error!r})"
+            f'{origin} must be JSON like {{"cluster": {{…}}, "task": {{"type": "actor", "index": 0}}}}'
         ) from None
     topology = _topology(jobs, origin)
     role = Role.LEARNER if name == CHIEF else _role(name, origin)

@@ -53,6 +53,30 @@ def test_a_service_whose_heart_has_failed_is_started_again(statuses: list[int]) 
     assert statuses == [RESTART_STATUS]
 
 
+def test_a_service_that_is_asked_to_end_helps_the_learner_to_save_first(statuses: list[int]) -> None:
+    waited: list[float] = []
+    membership = SimpleNamespace(phase=lambda: "training", wait_while_heard=waited.append)
+    heard, woken = os.pipe()
+    os.write(woken, b"\x0f")
+    with pytest.raises(Ended):
+        service._watch(membership, heard)  # type: ignore[arg-type]
+    os.close(heard)
+    os.close(woken)
+    assert statuses == [0]
+    assert len(waited) == 1
+
+
+@pytest.mark.parametrize(("is_asked", "status"), [(False, RESTART_STATUS), (True, 0)])
+def test_a_learner_that_was_asked_to_end_is_not_started_again_for_whom_it_lost(
+    job: Job, is_asked: bool, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+    monkeypatch.setattr("os._exit", found.append)
+    asked = job._replace(interrupted=lambda: is_asked)
+    Watchdog(asked, SimpleNamespace())._has_lost(["parameter server 0 has been silent for 9 s"])  # type: ignore[arg-type]
+    assert found[0] == status
+
+
 def test_a_service_that_fails_without_a_word_is_started_again(
     job: Job, statuses: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ from tfdqn.roles.job import Job
 
 _WATCH_SECONDS = 0.25
 _END_SECONDS = 5.0
+_LEARNER_SAVES_SECONDS = 8.0
 
 
 def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> None:
@@ -47,13 +48,16 @@ def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> None:
 
 
 def _watch(membership: Membership, signals: int) -> None:
-    while not select.select([signals], [], [], _WATCH_SECONDS)[0]:
-        try:
-            if membership.phase() == OVER:
-                break
-        except Exception as why:  # of any kind: nobody else would end the process
-            print(f"tfdqn: {why}", file=sys.stderr, flush=True)
-            _end(membership, RESTART_STATUS)
+    is_over = is_asked = False
+    try:
+        while not is_over and not is_asked:
+            is_asked = bool(select.select([signals], [], [], _WATCH_SECONDS)[0])
+            is_over = membership.phase() == OVER
+        if not is_over:  # where all are asked to end at once, the learner saves with this process's help
+            membership.wait_while_heard(_LEARNER_SAVES_SECONDS)
+    except Exception as why:  # of any kind: nobody else would end the process
+        print(f"tfdqn: {why}", file=sys.stderr, flush=True)
+        _end(membership, RESTART_STATUS)
     _end(membership, 0)
 
 

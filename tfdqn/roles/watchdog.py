@@ -93,10 +93,15 @@ class Watchdog:
                 self._write_sign()
                 beat_due = time.monotonic() + self._job.config.health.beat_seconds
             if self._were_there and (lost := self._control.roster.silent(self._watched)):
-                _end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
+                self._has_lost(lost)
             for helper in self._control.roster.quiet(self._lines):
                 self._lines[helper].check()
             self._ask_replay()
+
+    def _has_lost(self, lost: list[str]) -> None:
+        if self._job.interrupted():
+            _end_now(f"{'; '.join(lost)}: the learner can't save: its last checkpoint stands", 0)
+        _end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
 
     def _write_sign(self) -> None:
         with suppress(OSError):  # a full disk here is no reason to be dead
@@ -120,6 +125,6 @@ class Watchdog:
             self._waits_for = f"waiting: {'; '.join(silent)}"
 
 
-def _end_now(line: str) -> None:
+def _end_now(line: str, status: int = RESTART_STATUS) -> None:
     print(f"tfdqn: {line}", file=sys.stderr, flush=True)
-    os._exit(RESTART_STATUS)
+    os._exit(status)
