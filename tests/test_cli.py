@@ -256,8 +256,8 @@ def test_export_prints_where_the_model_is(
     behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     export = behind("exporting", "export_run", Path("runs/x/exports/2"))
-    assert cli.main(["export", "runs/x", "--checkpoint", "latest"]) == 0
-    assert export.calls == [((Path("runs/x"), "latest"), {})]
+    assert cli.main(["export", "runs/x", "--checkpoint", "latest", "--min-return", "-5.5"]) == 0
+    assert export.calls == [((Path("runs/x"), "latest", -5.5), {})]
     assert capsys.readouterr().out == "runs/x/exports/2\n"
 
 

@@ -181,12 +181,19 @@ def plot(
 
 
 @app.command()
-def export(run: Run, checkpoint: Checkpoint = Which.best) -> None:
-    """Write a run's policy as a SavedModel, and print where."""
+def export(
+    run: Run,
+    checkpoint: Checkpoint = Which.best,
+    min_return: Annotated[
+        float | None,
+        typer.Option(help="export only what was evaluated at least so good", metavar="X", show_default=False),
+    ] = None,
+) -> None:
+    """Write a run's policy as a SavedModel with a model card, and print where."""
     require_supported_platform()
     from tfdqn.exporting import export_run
 
-    typer.echo(export_run(run, checkpoint.value))
+    typer.echo(export_run(run, checkpoint.value, min_return))
 
 
 @app.command()

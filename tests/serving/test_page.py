@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.processes import PROJECT, tfdqn
 from tests.serving.client import server
@@ -24,12 +25,17 @@ TINY = (
 )
 
 
-def test_its_commands_lead_from_a_run_to_an_answer(tmp_path: Path) -> None:
+def test_its_commands_lead_from_a_run_to_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
-    train, serve, curl = "".join(blocks).splitlines()
+    train, serve, export, curl = "".join(blocks).splitlines()
     (tmp_path / "configs").symlink_to(PROJECT / "configs")
     with tfdqn(tmp_path, *shlex.split(train)[1:], *TINY) as process:
         assert process.ended_within(240) and process.ended() == 0, process.err
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(shlex.split(export)[1:]) == 0
+    assert (Path(capsys.readouterr().out.strip()) / "model_card.md").is_file()
     verb, *arguments = shlex.split(serve)[1:]
     assert verb == "serve"
     with server(tmp_path, *arguments) as client:
@@ -59,9 +65,13 @@ def test_its_examples_of_several_inputs_are_taken() -> None:
 def test_its_options_and_limits_are_the_programs() -> None:
     from typer.main import get_command
 
-    verb = get_command(cli.app).commands["serve"]  # type: ignore[attr-defined]
-    options = {name for param in verb.params for name in param.opts if name.startswith("--")}
-    assert set(re.findall(r"(--[a-z][a-z-]+)", PAGE)) == options
+    verb, export = (get_command(cli.app).commands[name] for name in ("serve", "export"))  # type: ignore[attr-defined]
+    options, exports = (
+        {name for param in each.params for name in param.opts if name.startswith("--")}
+        for each in (verb, export)
+    )
+    named = set(re.findall(r"(--[a-z][a-z-]+)", PAGE))
+    assert options <= named <= options | exports
     assert {param.name: param.default for param in verb.params}["port"] == 8501
     text = " ".join(PAGE.split())
     for shown in (

@@ -126,6 +126,11 @@ def test_one_batch_size_is_needed() -> None:
         parse(body({"inputs": columns}), MANY)
 
 
+def test_a_column_of_nothing_is_refused() -> None:
+    with pytest.raises(RequestError, match="the batch is empty"):
+        parse(body({"inputs": []}), model(place=NUMBER))
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),

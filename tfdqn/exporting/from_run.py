@@ -1,19 +1,28 @@
 """`export_run`: a run's best or latest weights → the next version under its `exports/`."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from tfdqn.errors import UserError
+from tfdqn.exporting.model_card import write_model_card
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.run_dir import RunDir
 
 
-def export_run(run_dir: str | Path, checkpoint: Literal["best", "latest"] = "best") -> Path:
+def export_run(
+    run_dir: str | Path, checkpoint: Literal["best", "latest"] = "best", min_return: float | None = None
+) -> Path:
     """Exports the best evaluated policy, or the newest checkpoint's, and returns the version's path.
 
+    Args:
+      min_return: nothing is exported unless the best policy's mean return in its evaluation was as good.
+
     Raises:
+      UserError: where no evaluation bears that out.
       RunDirError: where there is no such run.
       CheckpointError: where the run has no such weights yet.
     """
@@ -25,11 +34,26 @@ def export_run(run_dir: str | Path, checkpoint: Literal["best", "latest"] = "bes
     run = RunDir(run_dir)
     config, task_spec = run.config(), run.task_spec()
     weights, card = load_policy_weights(run, checkpoint)
+    if min_return is not None:
+        _require_return(min_return, card)
     network = network_to_load(config, task_spec)
     network.load_named_weights(weights)
-    card = {"checkpoint": checkpoint, **card, "network": msgspec.to_builtins(config.network)}
+    origin = {"checkpoint": checkpoint, **card}
+    add = partial(write_model_card, task_spec=task_spec, config=config, origin=origin)
+    card = {**origin, "network": msgspec.to_builtins(config.network)}
     if config.ensemble.size == 1:
-        return export_policy(task_spec, network, run.exports, card)
+        return export_policy(task_spec, network, run.exports, card, add=add)
     card["ensemble"] = msgspec.to_builtins(config.ensemble)
     together = partial(aggregate, aggregation=config.ensemble.aggregation)
-    return export_policy(task_spec, network, run.exports, card, together)
+    return export_policy(task_spec, network, run.exports, card, together, add)
+
+
+def _require_return(min_return: float, card: Mapping[str, Any]) -> None:
+    scores = card.get("evaluation")
+    if scores is None:
+        raise UserError("--min-return is for the best policy: the latest checkpoint's was not evaluated")
+    if not scores["mean_return"] >= min_return:
+        raise UserError(
+            f"not exported: the best policy's mean return is {scores['mean_return']:.6g} over "
+            f"{scores['episodes']} episodes; at least {min_return:.6g} is asked for"
+        )

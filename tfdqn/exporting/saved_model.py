@@ -101,12 +101,13 @@ def export_policy(
     directory: Path,
     card: Mapping[str, Any],
     aggregate: Aggregate | None = None,
+    add: Callable[[Path], None] | None = None,
 ) -> Path:
     """Writes the next version, `directory/N`, and returns its path.
 
     `card` says where the policy comes from (checkpoint, steps, evaluation) and is kept as JSON beside the
-    task's specification, under `assets.extra`. `aggregate` is an ensemble's. The network's weights must not change
-    meanwhile.
+    task's specification, under `assets.extra`. `aggregate` is an ensemble's. `add` writes further files to the
+    version before it appears. The network's weights must not change meanwhile.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with _unfinished_export(directory) as unfinished:
@@ -116,6 +117,8 @@ def export_policy(
         extra.mkdir()
         (extra / TASK_SPEC_FILE).write_bytes(task_spec.to_json())
         (extra / CARD_FILE).write_text(json.dumps({"task": task_spec.id, **card}, indent=2) + "\n")
+        if add is not None:
+            add(unfinished)
         sync_tree(unfinished)
         return _publish(unfinished, directory)
 

@@ -1,0 +1,97 @@
+"""A model card: what an exported policy is and where it comes from, as JSON for programs and Markdown for people."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import Config
+from tfdqn.config_file import dump
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+JSON_FILE = "model_card.json"
+MARKDOWN_FILE = "model_card.md"
+_GIT_SECONDS = 10.0
+
+
+def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origin: Mapping[str, Any]) -> None:
+    """Writes both files to `directory`; `origin`: the checkpoint, its steps and its `evaluation` if it has one."""
+    card = {
+        "task": task_spec.id,
+        "observation": {name: _described(each) for name, each in task_spec.observation.items()},
+        "actions": list(task_spec.num_actions),
+        "first_action": list(task_spec.action_start),
+        "action_masks": task_spec.action_masks,
+        **origin,
+        "versions": {
+            "tfdqn": metadata.version("tfdqn"),
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "git_revision": git_revision(Path(__file__).parent),
+        "configuration": msgspec.to_builtins(config),
+    }
+    (directory / JSON_FILE).write_text(json.dumps(card, indent=2) + "\n")
+    (directory / MARKDOWN_FILE).write_text(_markdown(card, dump(config)))
+
+
+def git_revision(source: Path) -> str | None:
+    """The commit of the repository that `source` is a tracked folder of; none where it is not, or there is no git."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(source), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_SECONDS,
+            check=True,
+        ).stdout.strip()
+
+    try:
+        # A virtual environment may lie in somebody else's repository.
+        git("ls-files", "--error-unmatch", "__init__.py")
+        changed = "+changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+        return git("rev-parse", "HEAD") + changed
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _described(spec: ArraySpec) -> dict[str, Any]:
+    described: dict[str, Any] = {"dtype": spec.dtype, "shape": list(spec.shape)}
+    if spec.categories:
+        described["values"] = [spec.start, spec.start + spec.categories - 1]
+    return described
+
+
+def _markdown(card: Mapping[str, Any], configuration: str) -> str:
+    rows = [
+        ("task", card["task"]),
+        *(
+            (f"observes {name}", " ".join(f"{key} {value}" for key, value in each.items()))
+            for name, each in card["observation"].items()
+        ),
+        ("actions", " x ".join(map(str, card["actions"]))),
+        ("checkpoint", f"{card['checkpoint']}, after {card['train_steps']:,} updates"),
+        ("evaluation", _evaluated(card.get("evaluation"))),
+        *(card["versions"].items()),
+        ("git revision", card["git_revision"] or "none"),
+    ]
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
+    return f"# A policy for {card['task']}\n\n| | |\n| --- | --- |\n{table}\n\n```toml\n{configuration}```\n"
+
+
+def _evaluated(scores: Mapping[str, Any] | None) -> str:
+    if scores is None:
+        return "none"
+    return (
+        f"greedy mean return {scores['mean_return']:.4g} (95 %: {scores['ci_low']:.4g} to {scores['ci_high']:.4g}) "
+        f"over {scores['episodes']} episodes"
+    )
