@@ -34,7 +34,7 @@ _LOOK_SECONDS = 0.25
 _PART_OF_THE_RUN = 0.8  # in which the kills come
 _UPDATES_BETWEEN = 20
 _SAMPLE_SECONDS = 2.0
-_MORE_FILES = 8  # connections come and go
+_MORE_FILES = 6  # connections come and go
 _SAMPLES = 20  # a life that was shorter says nothing
 
 
@@ -74,9 +74,12 @@ class OpenFiles:
 
 
 def is_growing(counts: Sequence[int]) -> bool:
-    """Whether a process has had more files open in the second half of its life than ever in the first."""
-    half = len(counts) // 2
-    return max(counts[half:]) > max(counts[:half]) + _MORE_FILES
+    """Whether a process has had more files open in the last quarter of its life than ever before.
+
+    Not the half: it may have waited for long until it found others to connect to.
+    """
+    last = 3 * len(counts) // 4
+    return max(counts[last:]) > max(counts[:last]) + _MORE_FILES
 
 
 class Chaos:
@@ -210,8 +213,8 @@ def main(given: Sequence[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         outcome = chaos(folder, known.config, known.seed, known.kills, *arguments)
     for name, counts in outcome.open_files.items():
-        half = len(counts) // 2
-        print(f"{name}: at most {max(counts[:half])} open files, in the second half {max(counts[half:])}")
+        last = 3 * len(counts) // 4
+        print(f"{name}: at most {max(counts[:last])} open files, in its last quarter {max(counts[last:])}")
     mean = None if outcome.final is None else outcome.final.mean_return
     print(f"{len(outcome.deaths)} deaths; final mean return {mean}")
     return 0

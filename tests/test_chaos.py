@@ -14,8 +14,9 @@ WHOLE_RUN = ("stop.return_at_least=501.0", "checkpoint.interval_seconds=5.0")
 ASYNCHRONOUS = ("--parameter-servers", "1", "--workers", "2", "--actors", "2", "--replay-servers", "2")
 
 
-def test_growing_is_more_in_the_second_half_of_a_life_than_ever_in_the_first() -> None:
+def test_growing_is_more_in_the_last_quarter_of_a_life_than_ever_before() -> None:
     assert is_growing(list(range(10, 40)))
+    assert not is_growing([8] * 30 + [13] * 9 + [20] * 4 + [33] * 33)  # of a parameter server that waited
     assert not is_growing([8, 8, 13, 20, 33, *[33] * 20])
     assert not is_growing([30, 34, 31] * 10)
 
