@@ -167,7 +167,10 @@ def test_what_processes_print_is_shown_line_by_line_without_the_chatter(
     log.write_text("of an earlier run\n")
     console = Console(file=io.StringIO(), width=200, highlight=False)
     status = JobStatus([a_row(state="", log=log)], None)
-    view = JobView(500_000, prefix=True, console=console)
+    view = JobView(500_000, tmp_path, console)
+    new = tmp_path / "actor-1.log"
+    new.write_text("before anybody looked\n")
+    status.rows.append(a_row(state="", log=new, member=Member(Role.ACTOR, 1)))
     view.show(status)
     with log.open("a") as file:
         file.write("I0000 00:00:1731.1 2 rpc.cc:11] hi\n2026-01-01 10:00:00.123: W tensorflow/core\n")
@@ -177,6 +180,7 @@ def test_what_processes_print_is_shown_line_by_line_without_the_chatter(
         file.write(" a line\n")
     view.show(status)
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "actor 1 | before anybody looked",
         "actor 0 | joined",
         "actor 0 | half a line",
     ]

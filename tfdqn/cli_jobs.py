@@ -53,7 +53,7 @@ def launch(
     from tfdqn.launch import launch as run_job
     from tfdqn.live_table import JobView
 
-    with JobView(resolved.stop.env_steps, prefix) as view:
+    with JobView(resolved.stop.env_steps, RunDir(path).process_logs if prefix else None) as view:
         outcome = run_job(resolved, RunDir(path), view, has_evaluator=evaluator)
     if outcome.summary is not None:
         with suppress(OSError):  # a terminal that was closed meanwhile

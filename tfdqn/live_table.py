@@ -57,14 +57,14 @@ class JobView:
 
     Args:
       total_env_steps: after which the job ends.
-      prefix: whether to show what the processes print, too.
+      logs: a folder for what the processes print, which is shown, too; None: it is not.
     """
 
-    def __init__(self, total_env_steps: int, prefix: bool = False, console: Console | None = None):
+    def __init__(self, total_env_steps: int, logs: Path | None = None, console: Console | None = None):
         self._total_env_steps = total_env_steps
         self._console = console or make_console()
         self._live: Live | None = None
-        self._tail = _LogTail() if prefix else None
+        self._tail = None if logs is None else _LogTail(logs)
         self._said: dict[tuple, set[str]] = defaultdict(set)  # states, by process and life
         self._totals_due_seconds = time.monotonic() + PLAIN_LINE_INTERVAL_SECONDS
         self._refresh_due_seconds = 0.0
@@ -193,14 +193,13 @@ def _cells_of_many(rows: list[Row]) -> list[list[str]]:
 class _LogTail:
     """What the processes print from now on, line by line, but for the chatter of C++ libraries."""
 
-    def __init__(self) -> None:
-        self._read_bytes: dict[Path, int] = {}
+    def __init__(self, logs: Path):
+        self._read_bytes = {log: log.stat().st_size for log in logs.glob("*.log")}
 
     def new_lines(self, rows: Sequence[Row]) -> Iterable[str]:
         for row in rows:
             with suppress(OSError), row.log.open("rb") as file:
-                size = row.log.stat().st_size
-                file.seek(self._read_bytes.setdefault(row.log, size))
+                file.seek(self._read_bytes.setdefault(row.log, 0))
                 content = file.read(_MOST_BYTES_AT_ONCE)
                 whole = content[: content.rfind(b"\n") + 1]
                 self._read_bytes[row.log] += len(whole) or len(content) // _MOST_BYTES_AT_ONCE * len(content)
