@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ WARM = 0.2  # of the run
 _PART = 0.03  # of the samples, over which medians are taken
 _SAMPLE_SECONDS = 0.25
 _MEBIBYTE_KB = 1024
+_ROOTS = {"train": "train", "launch": "supervisor"}  # what a command's own process is
 
 
 class Sample(NamedTuple):
@@ -53,7 +54,8 @@ def main() -> None:
         "command": f"tfdqn {options.verb} {options.config.name} {' '.join(options.overrides)}".strip(),
         "env_steps": options.env_steps,
     }
-    report("memory", settings, {name: growth(each) for name, each in sorted(samples.items())})
+    grown = {name: growth(each) if each else "was started again" for name, each in sorted(samples.items())}
+    report("memory", settings, grown)
 
 
 def sampled(
@@ -61,13 +63,16 @@ def sampled(
 ) -> dict[str, list[Sample]]:
     """Runs `tfdqn VERB CONFIG` in `folder` for so many steps.
 
-    Returns the samples of each process by its name, from when the run is warm until it trains no more; of those that
-    lived so long. Raises RuntimeError where the run fails.
+    Returns the samples of each process by its name, from when the run is warm until it trains no more; none of one
+    that was started again. Raises RuntimeError where the run fails.
     """
-    endless = [f"stop.env_steps={env_steps}", "stop.return_at_least=1e9", "checkpoint.interval_seconds=5"]
-    command = [sys.executable, "-m", "tfdqn", verb, str(config.resolve()), *endless, *overrides]
+    settings = [
+        *(f"stop.env_steps={env_steps}", "stop.return_at_least=1e9", "checkpoint.interval_seconds=5"),
+        "health.dead_after_seconds=60",  # nobody is started again because the machine is busy
+    ]
+    command = [sys.executable, "-m", "tfdqn", verb, str(config.resolve()), *settings, *overrides]
     run, said = folder / "run", folder / "said"
-    samples: dict[str, list[Sample]] = {}
+    samples: dict[tuple[str, int], list[Sample]] = {}
     with said.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--run-dir", str(run)],
@@ -79,7 +84,7 @@ def sampled(
         )
         try:
             while process.poll() is None:
-                _sample(process.pid, _env_steps(run / "metrics.jsonl"), samples)
+                _sample({process.pid: _ROOTS[verb]}, _env_steps(run / "metrics.jsonl"), samples)
                 time.sleep(_SAMPLE_SECONDS)
         finally:
             process.terminate()
@@ -88,12 +93,11 @@ def sampled(
         raise RuntimeError(f"{' '.join(command)}:\n{said.read_text()}")
     last = _env_steps(run / "metrics.jsonl")
     # From the last line of metrics on it trains no more: it evaluates for the last time, draws and exports.
-    throughout = {
-        name: [sample for sample in each if WARM * last <= sample.env_steps < last]
-        for name, each in samples.items()
-        if each[0].env_steps <= WARM * last and each[-1].env_steps == last
-    }
-    return {name: each for name, each in throughout.items() if each}
+    found: dict[str, list[Sample]] = {name: [] for name, _ in samples}
+    for (name, _), each in samples.items():
+        if each[0].env_steps <= WARM * last and each[-1].env_steps == last:
+            found[name] = [sample for sample in each if WARM * last <= sample.env_steps < last]
+    return found
 
 
 def growth(samples: Sequence[Sample]) -> dict[str, float]:
@@ -114,24 +118,23 @@ def _median(samples: Sequence[Sample]) -> Sample:
     return Sample(*(statistics.median(values) for values in zip(*samples, strict=True)))
 
 
-def _sample(root: int, env_steps: int, samples: dict[str, list[Sample]]) -> None:
-    """Adds a sample of every process of the family."""
+def _sample(root: dict[int, str], env_steps: int, samples: dict[tuple[str, int], list[Sample]]) -> None:
+    """Adds a sample of the root, whose name is given, and of its descendants that have a part in the run."""
     for process in _family(root):
         try:
-            name = f"{_name(process, root)} ({process})"
+            name = root.get(process) or _name(process)
             text = Path(f"/proc/{process}/smaps_rollup").read_text()
         except OSError:
             continue  # has ended meanwhile
-        resident, anonymous = (
-            int(re.findall(rf"^{kind}:\s+(\d+) kB", text, re.MULTILINE)[0]) / _MEBIBYTE_KB
-            for kind in ("Rss", "Anonymous")
-        )
-        samples.setdefault(name, []).append(Sample(env_steps, resident, anonymous))
+        kilobytes = {kind: int(size) for kind, size in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
+        if name is not None and kilobytes:  # of one that has just ended there are none
+            sizes = kilobytes["Rss"] / _MEBIBYTE_KB, kilobytes["Anonymous"] / _MEBIBYTE_KB
+            samples.setdefault((name, process), []).append(Sample(env_steps, *sizes))
 
 
-def _family(root: int) -> list[int]:
-    """A process and its descendants."""
-    found = [root]
+def _family(root: Iterable[int]) -> list[int]:
+    """Processes and their descendants."""
+    found = list(root)
     for process in found:
         for task in Path(f"/proc/{process}/task").glob("*/children"):
             try:
@@ -141,18 +144,16 @@ def _family(root: int) -> list[int]:
     return found
 
 
-def _name(process: int, root: int) -> str:
-    """Its role and index in the job."""
+def _name(process: int) -> str | None:
+    """Its role and index in the job; None of one that has none."""
     arguments = Path(f"/proc/{process}/cmdline").read_text().split("\0")
     if "run" in arguments and "--task" in arguments:
         role, index = arguments[arguments.index("run") + 1], arguments[arguments.index("--task") + 1]
         return f"{role} {index}"
-    if process == root:
-        return "train" if "train" in arguments else "supervisor"
     environment = Path(f"/proc/{process}/environ").read_text().split("\0")
     cluster = next((each for each in environment if each.startswith("TF_CONFIG=")), None)
     if cluster is None:
-        return f"process {process}"
+        return None
     task = json.loads(cluster.partition("=")[2])["task"]
     return {"ps": "parameter_server"}.get(task["type"], task["type"]) + f" {task['index']}"
 

@@ -1,0 +1,25 @@
+"""Memory stays as it is, in every process of a job, however long the job goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.memory import growth, sampled
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+ROLES = {"supervisor", "learner", "actor", "evaluator", "replay_server", "worker", "parameter_server"}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("verb", "config", "expected"),
+    [("train", "cartpole.toml", {"train"}), ("launch", "cartpole-parameter-server.toml", ROLES)],
+)
+def test_memory_is_flat(tmp_path: Path, verb: str, config: str, expected: set[str]) -> None:
+    """To 2 % from a fifth of the run on; 25 bytes kept of each environment step are found."""
+    samples = sampled(verb, CONFIGS / config, 300_000, [], tmp_path)
+    assert {name.partition(" ")[0] for name in samples} == expected
+    grown = {name: growth(each) for name, each in samples.items()}
+    kinds = ("resident_growth_percent", "anonymous_growth_percent")
+    assert {name: each for name, each in grown.items() if any(each[kind] >= 2.0 for kind in kinds)} == {}
