@@ -22,7 +22,7 @@ def test_growing_is_more_in_the_last_quarter_of_a_life_than_ever_before() -> Non
 
 
 def test_a_short_run_with_two_kills_comes_to_its_end(tmp_path: Path) -> None:
-    config = write_config(tmp_path, *QUICK_HEALTH, "stop.env_steps=20_000", "checkpoint.interval_seconds=1")
+    config = write_config(tmp_path, *QUICK_HEALTH, "stop.env_steps=100_000", "checkpoint.interval_seconds=1")
     outcome = chaos(tmp_path, tmp_path / config, 3, 2)
     assert len(outcome.deaths) == 2
     assert outcome.final is not None

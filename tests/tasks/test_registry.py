@@ -1,6 +1,7 @@
 """Every way in which a task can't be had is one line that says what to do."""
 
 import sys
+import threading
 import warnings
 
 import gymnasium
@@ -181,10 +182,30 @@ def test_gymnasiums_notices_are_kept_back_and_the_users_own_warnings_are_not(rec
         gymnasium.logger.warn("of no use to a user")
         warnings.warn("from the user's environment", stacklevel=1)
     gymnasium.logger.warn("after")
-    # Of other tests something may be collected meanwhile, which warns of what it left open.
-    seen = [str(warning.message) for warning in recwarn if not issubclass(warning.category, ResourceWarning)]
-    assert len(seen) == 2
-    assert seen[0].startswith("from") and "after" in seen[1]
+    assert len(recwarn) == 2
+    assert str(recwarn[0].message).startswith("from") and "after" in str(recwarn[1].message)
+
+
+def test_threads_that_are_quiet_at_the_same_time_leave_the_level_as_it_was() -> None:
+    before, first_is_in, second_is_in = gymnasium.logger.min_level, threading.Event(), threading.Event()
+
+    def first() -> None:
+        with quiet_gymnasium():
+            first_is_in.set()
+            second_is_in.wait(0.5)  # it comes only when this one has gone
+
+    def second() -> None:
+        first_is_in.wait(10)
+        with quiet_gymnasium():
+            second_is_in.set()
+            threads[0].join(0.5)
+
+    threads = [threading.Thread(target=each) for each in (first, second)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(10)
+    assert gymnasium.logger.min_level == before
 
 
 def test_the_list_says_which_tasks_are_usable_and_why_others_are_not():

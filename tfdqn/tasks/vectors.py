@@ -4,7 +4,9 @@ import contextlib
 import functools
 import inspect
 import multiprocessing
+import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -28,18 +30,34 @@ class Recipe(NamedTuple):
     render_mode: str | None
 
 
+_being_quiet = threading.RLock()
+
+
+def _forget_other_threads() -> None:
+    global _being_quiet
+    _being_quiet = threading.RLock()
+
+
+# A forked environment has none of the threads that may have held it.
+os.register_at_fork(after_in_child=_forget_other_threads)
+
+
 @contextlib.contextmanager
 def quiet_gymnasium() -> Iterator[None]:
-    """Keeps gymnasium's and pygame's notices off the user's terminal, and other warnings on it."""
-    level = gymnasium.logger.min_level
-    gymnasium.logger.min_level = gymnasium.logger.ERROR + 1
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=DeprecationWarning)
-            warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-            yield
-    finally:
-        gymnasium.logger.min_level = level
+    """Keeps gymnasium's and pygame's notices off the user's terminal, and other warnings on it.
+
+    One thread at a time: what is changed is the process's, and two that overlap would each put back the other's.
+    """
+    with _being_quiet:
+        level = gymnasium.logger.min_level
+        gymnasium.logger.min_level = gymnasium.logger.ERROR + 1
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", category=DeprecationWarning)
+                warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+                yield
+        finally:
+            gymnasium.logger.min_level = level
 
 
 def make_single(recipe: Recipe) -> gymnasium.Env:
