@@ -52,7 +52,7 @@ def learning(folder: Path) -> Callable[[], bool]:
     [
         ("parameter_server", ("worker", 1), "worker 1"),
         ("parameter_server", ("ps", 0), "parameter server 0"),
-        ("multi_worker", ("worker", 1), "worker 1"),
+        pytest.param("multi_worker", ("worker", 1), "worker 1", marks=pytest.mark.long),
     ],
 )
 def test_a_process_that_is_killed_ends_the_run_in_one_line(
@@ -68,7 +68,9 @@ def test_a_process_that_is_killed_ends_the_run_in_one_line(
         assert "Traceback" not in process.err
 
 
-@pytest.mark.parametrize("strategy", ["parameter_server", "multi_worker"])
+@pytest.mark.parametrize(
+    "strategy", ["parameter_server", pytest.param("multi_worker", marks=pytest.mark.long)]
+)
 def test_a_killed_chief_leaves_nobody_behind(tmp_path: Path, strategy: str) -> None:
     write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG)
     with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run") as process:

@@ -7,9 +7,12 @@ prints a notice. What fails still raises. TF_CPP_MIN_LOG_LEVEL, where the user s
 import os
 import sys
 import types
+import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # gym prints `gym_notices.notices.notices[version]` at import: give it an empty table.
 _notices = types.ModuleType("gym_notices.notices")
 _notices.notices = {}  # type: ignore[attr-defined]
+# TensorFlow looks for Google's cloud libraries, which warn of each Python that they will give up one day.
+warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
 sys.modules.setdefault("gym_notices.notices", _notices)

@@ -45,7 +45,8 @@ def test_multi_worker_equals_local(optimizer: str, xla: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("servers", "optimizer", "xla"), [(1, "adam", "on"), (2, "sgd", "off"), (2, "rmsprop", "off")]
+    ("servers", "optimizer", "xla"),
+    [(1, "adam", "on"), (2, "sgd", "off"), pytest.param(2, "rmsprop", "off", marks=pytest.mark.long)],
 )
 def test_one_asynchronous_worker_equals_local(servers: int, optimizer: str, xla: str) -> None:
     assert largest_difference("parameter_server", str(servers), optimizer, xla) < 1e-5
@@ -56,7 +57,9 @@ def test_averaging_after_every_update_equals_synchronous_sgd(units: int, xla: st
     assert largest_difference("averaging", str(units), "sgd", xla) < 1e-5
 
 
-@pytest.mark.parametrize(("optimizer", "xla"), [("adam", "off"), ("sgd", "on")])
+@pytest.mark.parametrize(
+    ("optimizer", "xla"), [("adam", "off"), pytest.param("sgd", "on", marks=pytest.mark.long)]
+)
 def test_units_in_processes_of_their_own_equal_the_batched_ensemble(optimizer: str, xla: str) -> None:
     """From the same initial weights, too; each unit's gradient is clipped by its own norm."""
     assert largest_difference("units", "3", optimizer, xla) < 1e-5

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tests.replay.contents import DISCOUNT, MakeReplay, as_dicts, n_step_rows, stored, write
 from tests.replay.steps import MIXED, VECTOR, Taken, multiset, naive_transitions, random_steps, stacked
-from tfdqn.errors import CheckpointError, ConfigError
+from tfdqn.errors import CheckpointError, ClusterError, ConfigError
+from tfdqn.replay import server
 from tfdqn.task_spec import TaskSpec
 
 
@@ -190,6 +191,18 @@ def test_a_damaged_checkpoint_is_one_clear_error(
         path.write_bytes(content[:middle] + bytes([255 - byte for byte in content[middle:]]) or b"x")
     with pytest.raises(CheckpointError, match="reverb is"):
         make().restore(tmp_path)
+
+
+def test_a_server_that_calls_do_not_get_through_to_is_one_clear_error(
+    make: MakeReplay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the loopback interface is down, or a proxy is asked for 127.0.0.1."""
+    monkeypatch.setattr(server, "local_address", lambda port: "127.0.0.1:1")
+    monkeypatch.setattr(server, "_START_SECONDS", 1)
+    with pytest.raises(
+        ClusterError, match=r"the replay server at 127.0.0.1:1, in this process, does not answer"
+    ):
+        make(VECTOR)
 
 
 @pytest.mark.parametrize("sampled", [False, True])

@@ -14,7 +14,7 @@ from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ClusterError, first_line
 from tfdqn.replay.item_kinds import make_item_kind, table_sizes
 from tfdqn.replay.pace import Pace
-from tfdqn.replay.server import stop
+from tfdqn.replay.server import local_address, stop
 from tfdqn.replay.tables import TABLE, check_same_table, paced_table, transitions_table
 from tfdqn.shard_dir import ShardDir
 from tfdqn.task_spec import TaskSpec
@@ -53,7 +53,7 @@ class ServedShard:
             self.damage = f"{folder.put_aside(checkpoint)} is damaged: {first_line(error)}"
             checkpoint = None
             self._server = self._serve()
-        self._client = reverb.Client(f"localhost:{self._port}")
+        self._client = reverb.Client(local_address(self._port))
         if checkpoint is not None:
             try:
                 check_same_table(self._info(), self._table().info, checkpoint)

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import msgspec
 import reverb
+from reverb.errors import ReverbError
 from reverb.platform.default import checkpointers
 
-from tfdqn.errors import CheckpointError, first_line
+from tfdqn.errors import CheckpointError, ClusterError, first_line
 from tfdqn.replay.tables import TABLE, check_same_table
 
 CONTENT_FOLDER = "reverb"
 _SIZES_FILE = "sizes.json"  # Reverb takes a checkpoint that lacks a file for an empty one
 _STOP_SECONDS = 5.0
 _REPLY_SECONDS = 60
+_START_SECONDS = 20
 
 
 class ReplayServer:
@@ -46,7 +48,7 @@ class ReplayServer:
     @property
     def address(self) -> str:
         """What clients connect to; inside this process Reverb then skips the network."""
-        return f"localhost:{self._server.port}"
+        return local_address(self._server.port)
 
     @property
     def client(self) -> reverb.Client:
@@ -103,9 +105,26 @@ class ReplayServer:
         self._client = reverb.Client(self.address)
         self._max_items = int(table.info.max_size)
         self._num_items = 0
+        self._check_reached()
+
+    def _check_reached(self) -> None:
+        """Else samplers would wait without end for a server that no call gets through to."""
+        try:
+            self._client.server_info(timeout=_START_SECONDS)
+        except (RuntimeError, ReverbError) as error:
+            self._stop()
+            raise ClusterError(
+                f"the replay server at {self.address}, in this process, does not answer ({first_line(error)}): is the "
+                "loopback interface up, and 127.0.0.1 in no_proxy where a proxy is set?"
+            ) from error
 
     def _stop(self) -> None:
         stop(self._server)
+
+
+def local_address(port: int) -> str:
+    """Of a server on this host; by number, as not every container knows the name `localhost`."""
+    return f"127.0.0.1:{port}"
 
 
 def stop(server: reverb.Server) -> None:
