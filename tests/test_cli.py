@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tfdqn import cli, platform_check
+from tfdqn import cli, model_formats, platform_check
 from tfdqn.config_file import dump, from_mapping, load
 from tfdqn.errors import ClusterError, TaskError
 from tfdqn.tasks.registry import resolve_spec
@@ -257,8 +257,22 @@ def test_export_prints_where_the_model_is(
 ) -> None:
     export = behind("exporting", "export_run", Path("runs/x/exports/2"))
     assert cli.main(["export", "runs/x", "--checkpoint", "latest", "--min-return", "-5.5"]) == 0
-    assert export.calls == [((Path("runs/x"), "latest", -5.5), {})]
+    assert export.calls == [((Path("runs/x"), "latest", -5.5, ["savedmodel"]), {})]
     assert capsys.readouterr().out == "runs/x/exports/2\n"
+    assert cli.main(["export", "runs/x", "--format", "tflite", "--format", "savedmodel"]) == 0
+    assert export.calls[1:] == [((Path("runs/x"), "best", None, ["tflite", "savedmodel"]), {})]
+    assert capsys.readouterr().out == "runs/x/exports/2/policy.tflite\nruns/x/exports/2\n"
+
+
+def test_a_missing_converter_is_said_before_any_work(
+    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = behind("exporting", "export_run")
+    monkeypatch.setattr(model_formats, "find_spec", lambda name: None)
+    assert cli.main(["export", "runs/x", "--format", "onnx"]) == 2
+    assert export.calls == []
+    line = 'tfdqn: ONNX needs tf2onnx, which is not installed: pip install "tfdqn[onnx]"\n'
+    assert capsys.readouterr().err == line
 
 
 def test_the_change_of_physics_that_help_and_readme_suggest_works(capsys: pytest.CaptureFixture[str]) -> None:

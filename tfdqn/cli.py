@@ -23,6 +23,7 @@ from tfdqn.cli_serving import serving
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS, ClusterError, PeerLostError, UserError
+from tfdqn.model_formats import ModelFormat, convertible
 from tfdqn.platform_check import require_supported_platform
 from tfdqn.run_dir import is_full_disk
 
@@ -188,12 +189,23 @@ def export(
         float | None,
         typer.Option(help="export only what was evaluated at least so good", metavar="X", show_default=False),
     ] = None,
+    formats: Annotated[
+        list[ModelFormat] | None,
+        typer.Option(
+            "--format",
+            help="onnx and tflite come beside the SavedModel; may be repeated",
+            show_default="savedmodel",
+        ),
+    ] = None,
 ) -> None:
-    """Write a run's policy as a SavedModel with a model card, and print where."""
+    """Write a run's policy as a SavedModel with a model card, in further formats on request, and print where."""
     require_supported_platform()
+    wanted = convertible(formats or [ModelFormat.savedmodel])
     from tfdqn.exporting import export_run
 
-    typer.echo(export_run(run, checkpoint.value, min_return))
+    version = export_run(run, checkpoint.value, min_return, wanted)
+    for each in wanted:
+        typer.echo(version if each is ModelFormat.savedmodel else version / each.file)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """`export_run`: a run's best or latest weights → the next version under its `exports/`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -8,21 +8,28 @@ from typing import Any, Literal
 import msgspec
 
 from tfdqn.errors import UserError
+from tfdqn.exporting.conversion import convert
 from tfdqn.exporting.model_card import write_model_card
 from tfdqn.exporting.saved_model import export_policy
+from tfdqn.model_formats import convertible
 from tfdqn.run_dir import RunDir
+from tfdqn.tf_serving import write_serving_files
 
 
 def export_run(
-    run_dir: str | Path, checkpoint: Literal["best", "latest"] = "best", min_return: float | None = None
+    run_dir: str | Path,
+    checkpoint: Literal["best", "latest"] = "best",
+    min_return: float | None = None,
+    formats: Collection[str] = (),
 ) -> Path:
     """Exports the best evaluated policy, or the newest checkpoint's, and returns the version's path.
 
     Args:
       min_return: nothing is exported unless the best policy's mean return in its evaluation was as good.
+      formats: "onnx", "tflite": beside the SavedModel, which is there in any case: others are made from it.
 
     Raises:
-      UserError: where no evaluation bears that out.
+      UserError: where no evaluation bears that out, or the policy can't be had in a format.
       RunDirError: where there is no such run.
       CheckpointError: where the run has no such weights yet.
     """
@@ -31,6 +38,7 @@ def export_run(
     from tfdqn.networks.ensemble_aggregation import aggregate
     from tfdqn.saved_policy import load_policy_weights
 
+    wanted = convertible(formats)
     run = RunDir(run_dir)
     config, task_spec = run.config(), run.task_spec()
     weights, card = load_policy_weights(run, checkpoint)
@@ -39,13 +47,19 @@ def export_run(
     network = network_to_load(config, task_spec)
     network.load_named_weights(weights)
     origin = {"checkpoint": checkpoint, **card}
-    add = partial(write_model_card, task_spec=task_spec, config=config, origin=origin)
+
+    def add(version: Path) -> None:
+        convert(version, wanted)
+        write_model_card(version, task_spec, config, origin)
+
     card = {**origin, "network": msgspec.to_builtins(config.network)}
-    if config.ensemble.size == 1:
-        return export_policy(task_spec, network, run.exports, card, add=add)
-    card["ensemble"] = msgspec.to_builtins(config.ensemble)
-    together = partial(aggregate, aggregation=config.ensemble.aggregation)
-    return export_policy(task_spec, network, run.exports, card, together, add)
+    together = None
+    if config.ensemble.size > 1:
+        card["ensemble"] = msgspec.to_builtins(config.ensemble)
+        together = partial(aggregate, aggregation=config.ensemble.aggregation)
+    version = export_policy(task_spec, network, run.exports, card, together, add)
+    write_serving_files(run.exports)
+    return version
 
 
 def _require_return(min_return: float, card: Mapping[str, Any]) -> None:

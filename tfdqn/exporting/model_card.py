@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfdqn.config import Config
 from tfdqn.config_file import dump
+from tfdqn.exporting.conversion import formats_in
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 JSON_FILE = "model_card.json"
@@ -22,7 +23,11 @@ _GIT_SECONDS = 10.0
 
 
 def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origin: Mapping[str, Any]) -> None:
-    """Writes both files to `directory`; `origin`: the checkpoint, its steps and its `evaluation` if it has one."""
+    """Writes both files to a version's folder; what is exported is there already.
+
+    Args:
+      origin: the checkpoint, its steps and its `evaluation` if it has one.
+    """
     card = {
         "task": task_spec.id,
         "observation": {name: _described(each) for name, each in task_spec.observation.items()},
@@ -30,6 +35,7 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
         "first_action": list(task_spec.action_start),
         "action_masks": task_spec.action_masks,
         **origin,
+        "formats": formats_in(directory),
         "versions": {
             "tfdqn": metadata.version("tfdqn"),
             "tensorflow": tf.__version__,
@@ -81,6 +87,7 @@ def _markdown(card: Mapping[str, Any], configuration: str) -> str:
         ("actions", " x ".join(map(str, card["actions"]))),
         ("checkpoint", f"{card['checkpoint']}, after {card['train_steps']:,} updates"),
         ("evaluation", _evaluated(card.get("evaluation"))),
+        ("formats", ", ".join(f"{each} (`{file}`)" for each, file in card["formats"].items())),
         *(card["versions"].items()),
         ("git revision", card["git_revision"] or "none"),
     ]

@@ -5,6 +5,7 @@ import re
 import socket
 from pathlib import Path
 
+from tfdqn import tf_serving
 from tfdqn.errors import UserError
 
 
@@ -21,9 +22,7 @@ def exports_folder(path: Path) -> Path:
 def model_name(exports: Path, name: str | None) -> str:
     """The name given, or the run's; raises UserError for one that has no place in a path."""
     if name is None:
-        path = exports.resolve()
-        found = path.parent.name if path.name == "exports" else path.name
-        return re.sub(r"[^\w.-]", "-", found, flags=re.ASCII) or "policy"
+        return tf_serving.model_name(exports)
     if not re.fullmatch(r"[\w.-]+", name, flags=re.ASCII):
         raise UserError(f'--name "{name}": only letters, digits, ".", "_" and "-"')
     return name

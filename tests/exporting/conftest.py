@@ -1,0 +1,27 @@
+"""A run that has an evaluated policy and nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.exporting.test_saved_model import network_of, task
+from tests.runs import tiny
+from tfdqn.run_dir import RunDir
+from tfdqn.saved_policy import save_best
+from tfdqn.scores import Evaluation, scores
+
+RETURNS = np.array([100.0, 200.0, 300.0])
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """A run of which nothing is there but its best policy."""
+    found = RunDir(tmp_path / "run")
+    config, spec = tiny(), task()
+    with found.claim(config):
+        found.write_task_spec(spec)
+    weights = {name: each.numpy() for name, each in network_of(spec, config.network).named_weights().items()}
+    evaluated = Evaluation(env_steps=40, train_steps=1_270, scores=scores(RETURNS, RETURNS), is_best=True)
+    save_best(found.best_weights, weights, evaluated)
+    return found

@@ -1,0 +1,84 @@
+"""ONNX and TFLite beside the SavedModel: named as its signature names them, whole or not there at all."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import tensorflow as tf
+
+from tests.exporting.test_saved_model import BOX, DISCRETE, network_of, observations, task
+from tfdqn.errors import UserError
+from tfdqn.exporting import conversion, export_policy, export_run
+from tfdqn.exporting.conversion import convert
+from tfdqn.model_formats import ModelFormat, convertible
+from tfdqn.run_dir import RunDir
+
+BOTH = [ModelFormat.onnx, ModelFormat.tflite]
+
+
+def test_of_several_parts_and_masks_each_has_its_name(tmp_path: Path) -> None:
+    spec = task(masks=True, position=BOX, cell=DISCRETE)
+    version = export_policy(spec, network_of(spec), tmp_path, {}, add=lambda path: convert(path, BOTH))
+    inputs = observations(spec, 50)
+    legal = np.random.default_rng(1).random((50, 3)) < 0.5
+    legal[:, 2] |= ~legal.any(axis=1)
+    inputs["legal_actions"] = legal
+    module = tf.saved_model.load(str(version))
+    served = module.signatures["serving_default"](**{key: tf.constant(each) for key, each in inputs.items()})
+
+    session = onnxruntime.InferenceSession(version / "policy.onnx")
+    assert {each.name for each in session.get_inputs()} == inputs.keys()
+    outputs = [each.name for each in session.get_outputs()]
+    onnx = dict(zip(outputs, session.run(outputs, inputs), strict=True))
+    tflite = tf.lite.Interpreter(str(version / "policy.tflite")).get_signature_runner("serving_default")
+    assert tflite.get_input_details().keys() == inputs.keys()
+    for found in (onnx, tflite(**inputs)):
+        assert found.keys() == served.keys()
+        np.testing.assert_array_equal(found["action"], served["action"])
+        np.testing.assert_allclose(found["q_values"], served["q_values"], rtol=1e-5, atol=1e-6)
+    assert len(np.unique(served["action"])) == 3
+
+
+def test_a_run_is_exported_in_a_format_and_its_card_says_so(run: RunDir) -> None:
+    version = export_run(run.path, formats=["tflite"])
+    assert {each.name for each in run.exports.iterdir()} == {"1", "models.config", "batching.config"}
+    assert (version / "policy.tflite").stat().st_size > 0
+    card = json.loads((version / "model_card.json").read_text())
+    assert card["formats"] == {"savedmodel": "saved_model.pb", "tflite": "policy.tflite"}
+    page = (version / "model_card.md").read_text()
+    assert "| formats | savedmodel (`saved_model.pb`), tflite (`policy.tflite`) |" in page
+
+
+def test_where_a_policy_cannot_be_converted_there_is_no_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = task(action=BOX, velocity=BOX)
+
+    def export() -> None:
+        export_policy(spec, network_of(spec), tmp_path, {}, add=lambda path: convert(path, BOTH))
+
+    with pytest.raises(UserError, match=r"onnx: an input and an output can't both be called action$"):
+        export()
+    spec = task()
+    monkeypatch.setattr(conversion, "_ONNX_OPSET", "no number")
+    with pytest.raises(UserError, match=r"onnx: this policy can't be converted \(.*invalid int.*\)$"):
+        export()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_with_other_names_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversion, "_run_converter", lambda format, arguments: None)
+    version = export_policy(task(), network_of(task()), tmp_path, {})
+    with pytest.raises(UserError, match="tflite: the converter has not kept"):
+        convert(version, [ModelFormat.tflite])
+    (version / "policy.tflite").write_bytes(b"")
+    monkeypatch.setattr(conversion, "_converted_names", lambda file, format: (["x"], ["action", "q_values"]))
+    with pytest.raises(UserError, match="tflite: the converter has not kept"):
+        convert(version, [ModelFormat.tflite])
+
+
+def test_a_format_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UserError, match=r'format "keras": allowed are savedmodel, onnx, tflite'):
+        convertible(["onnx", "keras"])

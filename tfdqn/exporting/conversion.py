@@ -1,0 +1,90 @@
+"""A SavedModel in other formats beside it: ONNX, by tf2onnx, and TFLite, with the same names of inputs and outputs."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfdqn.errors import UserError
+from tfdqn.model_formats import ModelFormat
+
+SIGNATURE = "serving_default"
+_ONNX_OPSET = "17"
+_PATIENCE_SECONDS = 900.0
+
+
+def convert(version: Path, formats: Collection[ModelFormat]) -> None:
+    """Writes the files of `formats` to a version's folder; its SavedModel is there already.
+
+    Raises UserError where a policy can't be had in a format, with the reason in one line.
+    """
+    for each in formats:
+        if each is not ModelFormat.savedmodel:
+            _convert(version, each, *_served_names(version))
+
+
+def formats_in(version: Path) -> dict[ModelFormat, str]:
+    """Which formats a version's folder has, and the name of each one's file."""
+    return {each: each.file for each in ModelFormat if (version / each.file).is_file()}
+
+
+def _convert(version: Path, format: ModelFormat, inputs: list[str], outputs: list[str]) -> None:
+    if format is ModelFormat.onnx and (twice := set(inputs) & set(outputs)):
+        raise UserError(f"onnx: an input and an output can't both be called {' or '.join(sorted(twice))}")
+    file = version / format.file
+    _run_converter(format, _arguments(version, file, format))
+    if not file.is_file() or _converted_names(file, format) != (inputs, outputs):
+        raise UserError(f"{format}: the converter has not kept the policy's inputs and outputs")
+
+
+def _arguments(version: Path, file: Path, format: ModelFormat) -> list[str]:
+    if format is ModelFormat.onnx:
+        return [
+            *("-m", "tf2onnx.convert", "--saved-model", str(version), "--output", str(file)),
+            *("--opset", _ONNX_OPSET, "--tag", "serve", "--signature_def", SIGNATURE),
+        ]
+    return [
+        *("-m", "tensorflow.lite.python.tflite_convert"),
+        *(
+            f"--saved_model_dir={version}",
+            f"--output_file={file}",
+            f"--saved_model_signature_key={SIGNATURE}",
+        ),
+    ]
+
+
+def _run_converter(format: ModelFormat, arguments: list[str]) -> None:
+    """In a process of its own: a converter prints what only its authors can read, and may take a GPU whole."""
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    try:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_SECONDS,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{format}: not converted within {_PATIENCE_SECONDS:.0f} s") from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise UserError(f"{format}: this policy can't be converted ({last})")
+
+
+def _served_names(version: Path) -> tuple[list[str], list[str]]:
+    """The SavedModel's inputs and outputs, each sorted."""
+    signature = tf.saved_model.load(str(version)).signatures[SIGNATURE]
+    return sorted(signature.structured_input_signature[1]), sorted(signature.structured_outputs)
+
+
+def _converted_names(file: Path, format: ModelFormat) -> tuple[list[str], list[str]]:
+    if format is ModelFormat.onnx:
+        import onnx
+
+        graph = onnx.load(file).graph
+        return sorted(each.name for each in graph.input), sorted(each.name for each in graph.output)
+    signature = tf.lite.Interpreter(str(file)).get_signature_list()[SIGNATURE]
+    return sorted(signature["inputs"]), sorted(signature["outputs"])
