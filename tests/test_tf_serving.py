@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from google.protobuf.message import Message
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
@@ -18,7 +18,7 @@ def batching_parameters() -> Message:
     file = descriptor_pb2.FileDescriptorProto(
         name="batching_parameters.proto", package="tensorflow.serving", syntax="proto3"
     )
-    file.dependency.append("google/protobuf/wrappers.proto")
+    file.dependency.append(wrappers_pb2.DESCRIPTOR.name)
     message = file.message_type.add(name="BatchingParameters")
     numbers = {
         "max_batch_size": (1, "Int64Value"),
