@@ -10,7 +10,8 @@ import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 
 from tests.agents.batches import random_weights
-from tests.exporting.test_saved_model import IMAGE, observations, serve_elsewhere, task
+from tests.exporting.elsewhere import SAVED_MODEL, ask
+from tests.exporting.test_saved_model import IMAGE, observations, task
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.agents import make_agent
 from tfdqn.config import MLP, Config, Ensemble, Linear, NatureCNN, Network
@@ -73,7 +74,9 @@ def random_masks(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray
 def exported(config: Config, spec: TaskSpec, weights: dict, directory: Path) -> Path:
     network = network_to_load(config, spec)
     network.load_named_weights(weights)
-    together = partial(aggregate, aggregation=config.ensemble.aggregation)
+    together = None
+    if config.ensemble.size > 1:
+        together = partial(aggregate, aggregation=config.ensemble.aggregation)
     return export_policy(spec, network, directory, {}, together)
 
 
@@ -120,6 +123,6 @@ def test_a_fresh_process_without_tf_agents_takes_it_too(aggregation: Aggregation
     legal = random_masks((1000, 3), rng)
     acting = Policy(make_q_function(config, spec))(weights, inputs, legal, (), rng)
     version = exported(config, spec, weights, tmp_path / "exports")
-    served = serve_elsewhere(version, inputs | {"legal_actions": legal}, tmp_path)
+    served = ask(SAVED_MODEL, version, inputs | {"legal_actions": legal}, tmp_path)
     np.testing.assert_array_equal(served["action"], acting.action)
     np.testing.assert_allclose(served["q_values"], acting.q_values, rtol=1e-3, atol=1e-3)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.exporting.elsewhere import SAVED_MODEL, ask
 from tfdqn import config
 from tfdqn.errors import TaskError
 from tfdqn.exporting import export_policy
@@ -53,24 +54,6 @@ def observations(spec: TaskSpec, n: int, seed: int = 0) -> dict[str, np.ndarray]
     return {key: draw(array) for key, array in spec.observation.items()}
 
 
-def serve_elsewhere(version: Path, inputs: dict[str, np.ndarray], tmp_path: Path) -> dict[str, np.ndarray]:
-    """What `serving_default` answers in a fresh process in which TF-Agents and tfdqn can't be imported."""
-    np.savez(tmp_path / "inputs.npz", **inputs)
-    script = f"""
-        import sys
-        for name in ("tf_agents", "tfdqn", "gym", "gymnasium", "reverb"):
-            sys.modules[name] = None
-        import numpy as np
-        import tensorflow as tf
-        module = tf.saved_model.load({str(version)!r})
-        inputs = {{k: tf.constant(v) for k, v in np.load({str(tmp_path / "inputs.npz")!r}).items()}}
-        outputs = module.signatures["serving_default"](**inputs)
-        np.savez({str(tmp_path / "outputs.npz")!r}, **{{k: v.numpy() for k, v in outputs.items()}})
-    """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=120)
-    return dict(np.load(tmp_path / "outputs.npz"))
-
-
 @pytest.mark.parametrize(
     ("spec", "settings"),
     [
@@ -102,7 +85,7 @@ def test_a_fresh_process_without_tf_agents_answers_like_the_live_network(spec, s
         allowed[:, 1] |= ~allowed.any(axis=1)
         inputs["legal_actions"] = allowed
 
-    served = serve_elsewhere(export_policy(spec, network, tmp_path / "exports", {}), inputs, tmp_path)
+    served = ask(SAVED_MODEL, export_policy(spec, network, tmp_path / "exports", {}), inputs, tmp_path)
 
     assert served["q_values"].dtype == np.float32 and served["action"].dtype == np.int32
     np.testing.assert_allclose(served["q_values"], q_values, rtol=1e-4, atol=1e-4)
