@@ -36,6 +36,10 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_episode_steps: Annotated[CountOrZero, doc("truncate episodes here; 0: the task's own limit")] = 0
     frame_stack: Annotated[int, Meta(ge=1, le=16), doc("consecutive observations stacked into one")] = 1
     action_masks: Annotated[bool, doc('legal actions come in info["action_mask"]')] = False
+    action_names: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        doc("what the actions mean, for an export's model card; []: the task's own names, if it has any"),
+    ] = ()
 
 
 class MLP(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mlp"):

@@ -24,6 +24,7 @@ from tfdqn.task_spec import TaskSpec, differences
 # How the work is divided may, too: a checkpoint holds the same whatever strategy made it.
 MAY_CHANGE = (
     *("stop.", "checkpoint.", "logging.", "evaluation.final_episodes", "acting.", "health."),
+    "task.action_names",
     *("learner.strategy", "learner.logical_devices", "learner.model_parallel", "learner.workers"),
     *("learner.parameter_servers", "learner.updates_per_read", "learner.max_staleness_train_steps"),
     *(

@@ -19,6 +19,8 @@ class ArraySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     high: tuple[float, ...] = ()  # of uint8: the one number that networks divide by, its space's upper bound
     categories: int = 0  # > 0: integers start, …, start + categories - 1, seen one-hot by the networks
     start: int = 0
+    # Of numbers, lowest and highest: one pair for all of a frame's elements, or a pair for each; none: unbounded.
+    bounds: tuple[tuple[float | None, float | None], ...] = ()
     frame_stack: int = 1  # > 1: the leading axis of `shape` stacks so many consecutive frames, oldest first
 
 
@@ -34,6 +36,9 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     observation: dict[str, ArraySpec]
     num_actions: tuple[int, ...]
     action_start: tuple[int, ...]
+    action_names: tuple[
+        tuple[str, ...], ...
+    ] = ()  # for each dimension those that the task itself gives, if any
     action_masks: bool = False
     max_episode_steps: int | None = None
 

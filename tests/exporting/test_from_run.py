@@ -11,11 +11,13 @@ import msgspec
 import pytest
 import tensorflow as tf
 
+from tests.exporting.test_saved_model import task
 from tests.runs import tiny
 from tfdqn.errors import UserError
 from tfdqn.exporting import export_run
-from tfdqn.exporting.model_card import git_revision
+from tfdqn.exporting.model_card import git_revision, write_model_card
 from tfdqn.run_dir import RunDir
+from tfdqn.task_spec import ArraySpec
 
 
 def test_the_card_says_what_it_is_and_where_it_comes_from(run: RunDir) -> None:
@@ -36,6 +38,27 @@ def test_the_card_says_what_it_is_and_where_it_comes_from(run: RunDir) -> None:
     assert "greedy mean return 200 (95 %: " in page and " over 3 episodes |" in page
     (configuration,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
     assert tomllib.loads(configuration)["stop"]["env_steps"] == tiny().stop.env_steps
+
+
+def test_the_card_says_what_is_seen_and_what_actions_mean(tmp_path: Path) -> None:
+    speed = ArraySpec(shape=(2,), dtype="float32", bounds=((-0.5, 1.0), (None, None)))
+    spec = task(speed=speed, cell=ArraySpec(shape=(), dtype="int32", categories=4, start=1))
+    named = msgspec.structs.replace(spec, action_names=(("LEFT", "STAY", "RIGHT"),))
+    origin = {"checkpoint": "latest", "train_steps": 3}
+    write_model_card(tmp_path, named, tiny(), origin)
+    card = json.loads((tmp_path / "model_card.json").read_text())
+    assert card["action_names"] == [["LEFT", "STAY", "RIGHT"]]
+    assert card["observation"]["speed"]["bounds"] == [[-0.5, 1.0], [None, None]]
+    page = (tmp_path / "model_card.md").read_text()
+    assert "| observes speed | dtype float32; shape [2]; bounds -0.5 to 1, any |" in page
+    assert "| observes cell | dtype int32; shape []; values [1, 4] |" in page
+    assert "| they mean | 0 LEFT, 1 STAY, 2 RIGHT |" in page
+
+    write_model_card(tmp_path, named, tiny('task.action_names=["a", "b", "c"]'), origin)
+    assert json.loads((tmp_path / "model_card.json").read_text())["action_names"] == [["a", "b", "c"]]
+    write_model_card(tmp_path, spec, tiny(), origin)
+    assert json.loads((tmp_path / "model_card.json").read_text())["action_names"] == []
+    assert "they mean" not in (tmp_path / "model_card.md").read_text()
 
 
 def test_only_what_an_evaluation_bears_out_is_exported(run: RunDir) -> None:

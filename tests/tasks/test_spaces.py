@@ -1,5 +1,6 @@
 """Spaces become flat, typed arrays, and the unusable ones are refused by name."""
 
+import msgspec
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfdqn.errors import TaskError
-from tfdqn.task_spec import flat_name
+from tfdqn.task_spec import ArraySpec, flat_name
 from tfdqn.tasks.spaces import discrete_actions, flattener, observation_specs
 
 SHAPES = st.lists(st.integers(1, 3), max_size=3).map(tuple)
@@ -58,6 +59,24 @@ def test_every_array_of_a_nested_space_has_a_name_of_its_own_and_is_what_its_spe
             assert spec.start <= array.min() and array.max() < spec.start + spec.categories
         assert len(spec.high) == (spec.dtype == "uint8")
         assert not spec.high or np.all(array <= spec.high[0])
+
+
+@pytest.mark.parametrize(
+    ("box", "bounds"),
+    [
+        (spaces.Box(-1.0, 1.0, (2, 3)), ((-1.0, 1.0),)),
+        (spaces.Box(-np.inf, np.inf, (3,)), ((None, None),)),
+        (spaces.Box(np.array([0.0, -np.inf]), np.array([0.5, 2.0])), ((0.0, 0.5), (None, 2.0))),
+        (spaces.Box(np.arange(65.0), np.arange(65.0) + 1), ((0.0, 65.0),)),
+        (spaces.Box(0, 255, (3, 3), np.uint8), ((0.0, 255.0),)),
+        (spaces.Box(np.array([-3, 0]), np.array([4, 9]), dtype=np.int64), ((-3.0, 4.0), (0.0, 9.0))),
+    ],
+)
+def test_bounds_are_one_pair_for_all_or_a_pair_for_each(box, bounds):
+    for frames in (1, 4):
+        (spec,) = observation_specs(box, frames).values()
+        assert spec.bounds == bounds
+        assert msgspec.json.decode(msgspec.json.encode(spec), type=ArraySpec) == spec
 
 
 @settings(max_examples=50, deadline=None)

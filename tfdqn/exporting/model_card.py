@@ -33,6 +33,7 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
         "observation": {name: _described(each) for name, each in task_spec.observation.items()},
         "actions": list(task_spec.num_actions),
         "first_action": list(task_spec.action_start),
+        "action_names": _action_names(task_spec, config),
         "action_masks": task_spec.action_masks,
         **origin,
         "formats": formats_in(directory),
@@ -74,17 +75,29 @@ def _described(spec: ArraySpec) -> dict[str, Any]:
     described: dict[str, Any] = {"dtype": spec.dtype, "shape": list(spec.shape)}
     if spec.categories:
         described["values"] = [spec.start, spec.start + spec.categories - 1]
+    if spec.bounds:
+        described["bounds"] = [list(pair) for pair in spec.bounds]
     return described
+
+
+def _action_names(task_spec: TaskSpec, config: Config) -> list[list[str]]:
+    """For each dimension of the actions, what the user calls them, else the task; [] where nobody says."""
+    named = (config.task.action_names,) if config.task.action_names else task_spec.action_names
+    return [list(names) for names in named]
 
 
 def _markdown(card: Mapping[str, Any], configuration: str) -> str:
     rows = [
         ("task", card["task"]),
         *(
-            (f"observes {name}", " ".join(f"{key} {value}" for key, value in each.items()))
+            (f"observes {name}", "; ".join(f"{key} {_shown(value)}" for key, value in each.items()))
             for name, each in card["observation"].items()
         ),
         ("actions", " x ".join(map(str, card["actions"]))),
+        *(
+            ("they mean", ", ".join(f"{i} {name}" for i, name in enumerate(names)))
+            for names in card["action_names"]
+        ),
         ("checkpoint", f"{card['checkpoint']}, after {card['train_steps']:,} updates"),
         ("evaluation", _evaluated(card.get("evaluation"))),
         ("formats", ", ".join(f"{each} (`{file}`)" for each, file in card["formats"].items())),
@@ -93,6 +106,14 @@ def _markdown(card: Mapping[str, Any], configuration: str) -> str:
     ]
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return f"# A policy for {card['task']}\n\n| | |\n| --- | --- |\n{table}\n\n```toml\n{configuration}```\n"
+
+
+def _shown(value: Any) -> str:
+    """A shape, a range of values, or bounds."""
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        ends = [["any" if end is None else f"{end:.4g}" for end in pair] for pair in value]
+        return ", ".join("any" if low == high == "any" else f"{low} to {high}" for low, high in ends)
+    return str(value)
 
 
 def _evaluated(scores: Mapping[str, Any] | None) -> str:

@@ -16,6 +16,7 @@ from tfdqn import config as configuration
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import packages, vectors
+from tfdqn.tasks.action_names import action_names, check_action_names
 from tfdqn.tasks.batched import BatchedTask, one_line
 from tfdqn.tasks.spaces import discrete_actions, observation_specs
 from tfdqn.tasks.vectors import Recipe
@@ -182,6 +183,8 @@ def _task_spec(config: configuration.Task, recipe: Recipe) -> TaskSpec:
     env = _probe(recipe._replace(frame_stack=1))
     try:
         num_actions, action_start = discrete_actions(env.action_space)
+        check_action_names(config.action_names, num_actions)
+        names = action_names(env)
         observation = observation_specs(env.observation_space, recipe.frame_stack)
     except TaskError as error:
         raise TaskError(f"{config.id}: {error}") from None
@@ -192,6 +195,7 @@ def _task_spec(config: configuration.Task, recipe: Recipe) -> TaskSpec:
         observation=observation,
         num_actions=(num_actions,),
         action_start=(action_start,),
+        action_names=(names,) if len(names) == num_actions else (),
         action_masks=config.action_masks,
         max_episode_steps=recipe.max_episode_steps or env_spec.max_episode_steps,
     )

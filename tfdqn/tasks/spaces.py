@@ -14,6 +14,7 @@ Observation = dict[str, np.ndarray]  # each [num_envs, …]
 
 ALLOWED_OBSERVATIONS = "allowed are Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of them"
 MAX_CATEGORIES = 1_000_000  # one-hot rows beyond this do not fit any machine's memory as a batch
+MAX_LISTED_BOUNDS = 64  # of an observation's elements; of more, the range that covers them all
 INT32 = np.iinfo(np.int32)
 
 
@@ -96,16 +97,29 @@ def _categorical(name: str, space: Space[Any], start: Any, count: Any) -> ArrayS
 
 def _box(name: str, space: spaces.Box) -> ArraySpec:
     shape = _shape(name, space)
+    bounds = _bounds(space)
     if space.dtype == np.bool_:
-        return ArraySpec(shape=shape, dtype="uint8", high=(1.0,))
+        return ArraySpec(shape=shape, dtype="uint8", high=(1.0,), bounds=bounds)
     if np.issubdtype(space.dtype, np.floating):
-        return ArraySpec(shape=shape, dtype="float32")
+        return ArraySpec(shape=shape, dtype="float32", bounds=bounds)
     within_int32 = space.low.min() >= INT32.min and space.high.max() <= INT32.max
     if not space.is_bounded("both") or not within_int32:
         _refuse(name, space, "it is unbounded; an integer Box needs a low and a high within int32")
     if space.dtype == np.uint8:
-        return ArraySpec(shape=shape, dtype="uint8", high=(float(space.high.max()),))
-    return ArraySpec(shape=shape, dtype="int32")
+        return ArraySpec(shape=shape, dtype="uint8", high=(float(space.high.max()),), bounds=bounds)
+    return ArraySpec(shape=shape, dtype="int32", bounds=bounds)
+
+
+def _bounds(space: spaces.Box) -> tuple[tuple[float | None, float | None], ...]:
+    """A pair for all elements where they are alike or very many, else a pair for each, row by row."""
+    low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
+    if ((low == low[0]).all() and (high == high[0]).all()) or low.size > MAX_LISTED_BOUNDS:
+        low, high = low.min(keepdims=True), high.max(keepdims=True)
+
+    def known(bound: float) -> float | None:
+        return float(bound) if np.isfinite(bound) else None
+
+    return tuple((known(one), known(other)) for one, other in zip(low, high, strict=True))
 
 
 def _shape(name: str, space: Space[Any]) -> tuple[int, ...]:
