@@ -75,6 +75,34 @@ def test_the_commands_that_launch_make_programs_of_every_role(
     assert [second.count(role) for role in Role] == [1, 1, 1, 2, 4, 1]
 
 
+def test_the_machines_of_a_platform_have_everybody_between_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[Program] = []
+
+    class Taken(Exception):
+        pass
+
+    def supervisor(program: Program, *_: object) -> None:
+        shares.append(program)
+        raise Taken
+
+    monkeypatch.setattr("tfdqn.launch.Supervisor", supervisor)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    machines = {"chief": ["a:2222"], "ps": ["b:2222"], "worker": ["c:2222", "d:2222"]}
+    (command,) = commands("host")
+    for pool, index in (("chief", 0), ("ps", 0), ("worker", 0), ("worker", 1), ("evaluator", 0)):
+        task = {"cluster": machines, "task": {"type": pool, "index": index}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+        with pytest.raises(Taken):
+            cli.main(command)
+    assert [process.member.file_stem for process in shares[2].processes] == ["worker-0", "actor-0", "actor-2"]
+    everybody = [process.member for share in shares for process in share.processes]
+    assert sorted(everybody) == sorted(shares[0].topology.members())
+    assert len({share.topology.to_json() for share in shares}) == 1
+
+
 def test_the_processes_of_many_hosts_are_those_of_the_cluster_file(tmp_path: Path) -> None:
     topology = read_topology(cluster_file(tmp_path))
     found = commands("run")

@@ -14,8 +14,11 @@ from tests.processes import PROJECT
 from tests.runs import tiny
 from tfdqn.config import Health
 from tfdqn.errors import ClusterError
+from tfdqn.membership import FINISHING, TRAINING
+from tfdqn.messages import Inspection
 from tfdqn.program import local_topology, make_program
 from tfdqn.supervisor import JobStatus, Supervisor
+from tfdqn.topology import Member, Role
 
 STAND_IN = (sys.executable, str(PROJECT / "tests" / "stand_in.py"))
 PATIENCE_SECONDS = 60.0
@@ -27,15 +30,20 @@ class Job:
 
     Args:
       folder: where the stand-ins find what they are told, and leave what they did.
+      share: who of the job is run; everybody if not given.
     """
 
-    def __init__(self, folder: Path, *overrides: str, health: Health | None = None):
+    def __init__(
+        self, folder: Path, *overrides: str, health: Health | None = None, share: tuple[Member, ...] = ()
+    ):
         self.folder, self.lines = folder, list[str]()
         self.status = JobStatus([], None)
         config = tiny(*overrides)
         program = make_program(
             config, local_topology(config), config_file="c.toml", cluster_file="cluster.json", run_dir="run"
         )
+        if share:
+            program = program.share(share)
         logs = folder / "processes"
         logs.mkdir(exist_ok=True)
         health = health or Health(dead_after_seconds=20.0)
@@ -271,3 +279,76 @@ def test_silence_is_shown_before_it_is_death_and_a_first_sign_has_longer(folder:
     ]
     assert "evaluator 0 has given no sign of life for 6 s: killed" in job.lines
     assert {"starting", "at work", "silent for 2 s", "stopping", "ended"} <= seen
+
+
+class FarLearner:
+    """Stands in for the watch on a learner that another supervisor runs: heard at this very moment, or no more."""
+
+    def __init__(self, address: str):
+        self.phase, self.is_heard = TRAINING, True
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def newest(self) -> Inspection:
+        return Inspection(
+            **{"phase": self.phase, "state": "learning", "env_steps": 1, "train_steps": 1, "episodes": 1},
+            **{"seconds": 1.0, "weights_version": 1, "updates_per_second": 1.0, "best_return": None},
+            members=(),
+        )
+
+    @property
+    def heard_seconds(self) -> float:
+        return time.monotonic() if self.is_heard else float("-inf")
+
+
+@pytest.fixture
+def far_learner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.supervisor.LearnerWatch", FarLearner)
+    monkeypatch.setattr("tfdqn.supervisor._BEYOND_DOUBT_SECONDS", 0.2)
+
+
+ACTORS = (Member(Role.ACTOR, 0), Member(Role.ACTOR, 1))
+
+
+@pytest.mark.usefixtures("far_learner")
+def test_a_share_without_the_learner_is_over_when_all_have_ended_and_the_learner_trains_no_more(
+    folder: Path,
+) -> None:
+    job = Job(folder, *EVERY, share=(*ACTORS, Member(Role.REPLAY_SERVER)))
+
+    def is_finishing() -> bool:
+        job.supervisor._watch.phase = FINISHING  # type: ignore[misc]
+        return True
+
+    assert job.run(job.everybody_works, is_finishing)
+    assert len(job.everybody()) == len(job.status.rows) == 3
+    assert not job.supervisor.has_saved
+    assert not any(map(exists, job.everybody()))
+
+
+@pytest.mark.usefixtures("far_learner")
+def test_who_is_alone_and_ends_well_is_missed_by_a_learner_elsewhere_that_goes_on(folder: Path) -> None:
+    job = Job(folder, share=(Member(Role.EVALUATOR),))
+
+    def has_gone() -> bool:
+        job.supervisor._watch.is_heard = False  # type: ignore[attr-defined]
+        return True
+
+    job.supervisor._health = Health(dead_after_seconds=1.0)
+    assert job.run(
+        job.everybody_works,
+        lambda: kill(job, "evaluator-0", signal.SIGTERM),
+        job.lives("evaluator-0", 2),
+        has_gone,
+    )
+    assert job.lines == ["evaluator 0 has ended, but the job goes on: it is started again"]
+
+
+@pytest.mark.usefixtures("far_learner")
+def test_a_share_that_is_stopped_ends_in_order_and_is_not_over(folder: Path) -> None:
+    job = Job(folder, *EVERY, share=(*ACTORS, Member(Role.REPLAY_SERVER)))
+    assert not job.run(job.everybody_works, stop)
+    order = (folder / "order").read_text().split()
+    assert (sorted(order[:2]), order[2:]) == (["actor-0", "actor-1"], ["replay_server-0"])

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import time
 from contextlib import suppress
 from functools import partial
@@ -25,6 +26,8 @@ from tfdqn.platform_check import require_supported_platform
 from tfdqn.topology import Member, Role
 
 jobs = typer.Typer()
+
+_STOPPED_STATUS = 128 + signal.SIGTERM  # platforms take it as such: what was stopped is to be started again
 
 
 @jobs.command()
@@ -68,6 +71,43 @@ def launch(
     options = [] if evaluator else ["--no-evaluator"]
     command = ["tfdqn", "launch", str(config), *given, *options, "--run-dir", str(path)]
     view.say(f"{saved} To resume: {shlex.join(command)}")
+
+
+@jobs.command()
+def host(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    pool: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="POOL=ROLE,...",
+            help="which roles the machines of a pool of the platform's play; once for each pool",
+            show_default=False,
+        ),
+    ] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
+    ] = None,
+) -> None:
+    """Be one machine of a job on many, as TF_CONFIG or CLUSTER_SPEC names them: run all of its processes."""
+    require_supported_platform()
+    from tfdqn import config_file
+    from tfdqn.placement import machines_of_environment, read_pools
+    from tfdqn.run_dir import RunDir
+
+    resolved = config_file.load(config, overrides or ())
+    pools, machines = read_pools(pool or ()), machines_of_environment()
+    run = RunDir(run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}")
+
+    from tfdqn.launch import launch_share
+    from tfdqn.live_table import JobView
+
+    with JobView(resolved.stop.env_steps, run.machine(str(machines.this)).process_logs) as view:
+        if launch_share(resolved, run, view, pools, machines):
+            return
+    view.say("stopped before the job was over; the same command goes on with it")
+    raise typer.Exit(_STOPPED_STATUS)
 
 
 @jobs.command("run")

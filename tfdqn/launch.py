@@ -1,17 +1,21 @@
-"""`launch`: a whole job on this host, in as many processes as its configuration asks for."""
+"""`launch`: a whole job on this host, in as many processes as its configuration asks for; `launch_share`: what of a job
+on many machines is this one's.
+"""
 
 import os
 from typing import NamedTuple
 
 from tfdqn.config import Config
+from tfdqn.config_file import dump
 from tfdqn.durable import write_atomically
 from tfdqn.errors import ConfigError
 from tfdqn.interruptions import interruptions
+from tfdqn.placement import Machines, Pools, place, topology_on_machines
 from tfdqn.program import Program, local_topology, make_program
 from tfdqn.run_dir import RunDir
 from tfdqn.summary import Summary, read_summary
 from tfdqn.supervisor import Supervisor, View
-from tfdqn.topology import Topology, read_topology
+from tfdqn.topology import LEARNER, Topology, read_topology
 
 
 class Outcome(NamedTuple):
@@ -35,19 +39,52 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
         program = program_for(config, run, has_evaluator)
         before = _written(run)
         supervisor = Supervisor(program, run.process_logs, run.signs_of_life, config.health, view)
-
-        def end_at_once() -> None:
-            supervisor.kill()
-            os._exit(130)
-
         view.say(
             f"starting {len(program.processes)} processes; what they say is in {run.process_logs}, "
             f"where they are in {run.cluster_file}"
         )
-        with interruptions(end_at_once) as interrupted:
-            is_over = supervisor.run(interrupted)
+        is_over = _run(supervisor)
         is_finished = is_over or _written(run) != before
         return Outcome(read_summary(run.summary_file) if is_finished else None, supervisor.has_saved)
+
+
+def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines: Machines) -> bool:
+    """Runs this machine's processes until the job is over, or False: until the user has stopped them, and who keeps
+    something has saved.
+
+    Args:
+      config: the whole job's.
+      run: what it holds of this machine's processes is in a folder of the machine's own.
+      view: what the user sees of it.
+      pools: who is on which machines.
+      machines: where these are, and which is this one.
+
+    Raises UserError: ConfigError where the machines don't suit the configuration, else as `launch`.
+    """
+    placed = place(config, pools, machines.sizes(pools))
+    topology, here = topology_on_machines(config, placed, machines), placed[machines.this]
+    if not here:
+        raise ConfigError(
+            f"{machines.origin}: nobody is left to run on {machines.this}: there are too many machines"
+        )
+    folder = run.machine(str(machines.this))
+    program = make_program(
+        config,
+        topology,
+        config_file=str(folder.config_file),
+        cluster_file=str(folder.cluster_file),
+        run_dir=str(run.path),
+    )
+    write_atomically(folder.config_file, dump(config).encode())
+    for file in (folder.cluster_file, *([run.cluster_file] if LEARNER in here else [])):
+        write_atomically(file, topology.to_json())
+    view.say(
+        f"{machines.this}, a machine of the job's, starts {', '.join(map(str, here))}; "
+        f"where everybody is, is in {folder.cluster_file}"
+    )
+    return _run(
+        Supervisor(program.share(here), folder.process_logs, folder.signs_of_life, config.health, view)
+    )
 
 
 def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
@@ -62,6 +99,17 @@ def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
     )
     write_atomically(run.cluster_file, topology.to_json())
     return program
+
+
+def _run(supervisor: Supervisor) -> bool:
+    """As `Supervisor.run`; the user is who sends signals to this process."""
+
+    def end_at_once() -> None:
+        supervisor.kill()
+        os._exit(130)
+
+    with interruptions(end_at_once) as interrupted:
+        return supervisor.run(interrupted)
 
 
 def _kept(run: RunDir) -> Topology | None:

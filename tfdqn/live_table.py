@@ -121,7 +121,8 @@ class JobView:
     def _totals(self, status: JobStatus) -> Progress | None:
         if status.inspection is None:
             return None
-        phase = next(row.state for row in status.rows if row.member == LEARNER)
+        states = (row.state for row in status.rows if row.member == LEARNER)
+        phase = next(states, status.inspection.state)  # the learner's own word where it is elsewhere
         return totals(status.inspection, self._total_env_steps, phase)
 
     def _say_what_changed(self, status: JobStatus, figures: Progress | None) -> None:

@@ -3,7 +3,7 @@
 It is built before anything starts, and holds no path or address but those it is given.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import islice
 
 from msgspec import Struct
@@ -51,6 +51,11 @@ class Program(Struct, frozen=True, kw_only=True):
 
     topology: Topology
     processes: tuple[Process, ...]
+
+    def share(self, members: Collection[Member]) -> "Program":
+        """What one of several supervisors runs of it."""
+        processes = tuple(process for process in self.processes if process.member in members)
+        return Program(topology=self.topology, processes=processes)
 
     def stop_order(self) -> list[list[Process]]:
         """Groups that are stopped one after the other: nobody in a group is needed by somebody in a later one."""

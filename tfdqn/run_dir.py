@@ -50,6 +50,16 @@ def _close_held_locks() -> None:
 os.register_at_fork(after_in_child=_close_held_locks)
 
 
+class MachineDir:
+    """The paths of one machine's own in a run directory that several may share."""
+
+    def __init__(self, path: Path):
+        self.process_logs = path
+        self.signs_of_life = path / "beats"
+        self.config_file = path / "config.toml"  # what its processes are told: the whole job's
+        self.cluster_file = path / "cluster.json"
+
+
 class RunDir:
     """The paths of a run; making one touches nothing on the disk."""
 
@@ -75,6 +85,10 @@ class RunDir:
         self.supervisor_lock_file = self.process_logs / "lock"
         self.videos = self.path / "videos"
         self.replay = self.path / "replay"  # what replay servers keep, a folder each
+
+    def machine(self, name: str) -> "MachineDir":
+        """What a machine keeps that runs a part of the job's processes."""
+        return MachineDir(self.process_logs / name)
 
     @contextmanager
     def claim(self, config: Config) -> Iterator[None]:

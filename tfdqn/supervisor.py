@@ -1,7 +1,8 @@
 """`Supervisor`: runs a program on this host: starts every process, brings back who is lost, ends them all in order.
 
 Who ends is started again by its restart rule; who gives no sign of life is killed first. The learner's good end is the
-job's. Nothing is left of the job when `run` returns, or when this process is killed.
+job's; where it is another supervisor's, everybody's here is, unless the learner goes on without them. Nothing is left
+of the job when `run` returns, or when this process is killed.
 """
 
 import signal
@@ -94,7 +95,7 @@ class Supervisor:
         try:
             for each in self._all.values():
                 each.start()
-            while self._learner.status != 0:
+            while not self._is_over():
                 if interrupted():
                     self._view.say("stopping; again Ctrl-C ends everything at once, without saving")
                     self._stop()
@@ -120,7 +121,18 @@ class Supervisor:
     @property
     def has_saved(self) -> bool:
         """Whether the learner has ended as it should, having saved what it had."""
-        return self._learner.status == 0
+        return LEARNER in self._all and self._all[LEARNER].status == 0
+
+    def _is_over(self) -> bool:
+        if LEARNER in self._all:
+            return self.has_saved
+        if any(each.status != 0 for each in self._all.values()):
+            return False
+        ended_seconds = max(each.ended_seconds for each in self._all.values())
+        newest = self._watch.newest
+        if newest is not None and self._watch.heard_seconds > ended_seconds:
+            return newest.phase != TRAINING
+        return time.monotonic() - ended_seconds > self._health.dead_after_seconds  # the learner has gone, too
 
     def _end(self) -> None:
         self.kill()
@@ -129,10 +141,6 @@ class Supervisor:
             for each in self._all.values():
                 each.look()
             time.sleep(0.01)
-
-    @property
-    def _learner(self) -> Supervised:
-        return self._all[LEARNER]
 
     def _look_after_all(self) -> None:
         for each in self._all.values():

@@ -48,7 +48,7 @@ class Member(Struct, frozen=True, order=True):
 LEARNER = Member(Role.LEARNER)
 # Names that `TF_CONFIG` has for the same.
 _OTHER_NAMES = {"ps": Role.PARAMETER_SERVER}
-_WITHOUT_ADDRESS = (Role.ACTOR, Role.EVALUATOR)
+WITHOUT_ADDRESS = (Role.ACTOR, Role.EVALUATOR)
 
 
 class Topology(Struct, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ class Topology(Struct, frozen=True, kw_only=True):
             if getattr(self, role)
         }
         jobs = {"learner": [self.learner], **({"chief": [self.chief]} if self.chief else {}), **lists}
-        counts = {role.value: self.count(role) for role in _WITHOUT_ADDRESS}
+        counts = {role.value: self.count(role) for role in WITHOUT_ADDRESS}
         return json.dumps({**jobs, **counts}, indent=2).encode() + b"\n"
 
 
@@ -197,7 +197,7 @@ def _topology(jobs: Any, origin: str) -> Topology:
             (values[name],) = _addresses(value, name, origin, only_one=True)
             continue
         role = _role(name, origin)
-        if role in _WITHOUT_ADDRESS:
+        if role in WITHOUT_ADDRESS:
             values[role.value] = _number(value, name, origin)
         elif role is Role.LEARNER:
             (values[role.value],) = _addresses(value, name, origin, only_one=True)
