@@ -1,11 +1,14 @@
 """What tests of manifests share: the example in launchers/, and the command line's own reading of what is rendered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pytest
 
 from tfdqn.config_file import load
 from tfdqn.manifests import render
 from tfdqn.manifests.wanted import CLUSTER_FILE, CONFIG_FILE, RUN_DIR, Wanted
+from tfdqn.program import Program
 from tfdqn.target import Target
 from tfdqn.topology import Member, Role, Topology, check_topology, read_topology
 
@@ -65,6 +68,43 @@ def member_of(
     topology.require(member)
     check_topology(load(folder / "config.toml"), topology)
     return member
+
+
+def share_of(
+    command: Sequence[str], config_toml: str, environment: Mapping[str, str], folder: Path
+) -> Program:
+    """What a machine runs by a command line, as `tfdqn host` itself reads it, up to where the processes start.
+
+    Args:
+      command: with `tfdqn`.
+      config_toml: what the command finds under the name of the container's file.
+      environment: that the platform sets.
+      folder: to put the files.
+    """
+    from tfdqn import cli
+
+    (folder / "config.toml").write_text(config_toml)
+    assert command[:3] == ["tfdqn", "host", CONFIG_FILE]
+    assert command[command.index("--run-dir") + 1] == RUN_DIR
+    names = {CONFIG_FILE: str(folder / "config.toml"), RUN_DIR: str(folder / "run")}
+    taken: list[Program] = []
+
+    class Taken(Exception):
+        pass
+
+    def supervisor(program: Program, *_: object) -> None:
+        taken.append(program)
+        raise Taken
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfdqn.launch.Supervisor", supervisor)
+        for variable in ("TF_CONFIG", "CLUSTER_SPEC"):
+            patch.delenv(variable, raising=False)
+        for variable, value in environment.items():
+            patch.setenv(variable, value)
+        with pytest.raises(Taken):
+            cli.main([names.get(word, word) for word in command[1:]])
+    return taken[0]
 
 
 def topology_in(folder: Path) -> Topology:

@@ -1,17 +1,15 @@
 """The Kubernetes manifests, by Kubernetes' own schemas and rules, and by what the command line makes of them."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
 from kubernetes_validate import ValidationError
 
+from tests.kustomizations import assert_kubectl_builds, assert_restricted, needs_kubectl, objects_in
 from tests.manifests import EVERYBODY, member_of, rendered, topology_in
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.target import Target
@@ -24,10 +22,7 @@ STRATEGIES = [(), ("learner.strategy=multi_worker",), ("learner.strategy=local",
 
 def objects(*overrides: str, **changes: object) -> list[Object]:
     """Everything that the kustomization names."""
-    made = rendered(Target.KUBERNETES, *overrides, **changes)
-    named = yaml.safe_load(made["kustomization.yaml"])["resources"]
-    assert sorted([*named, "kustomization.yaml"]) == sorted(made)
-    return [each for name in named for each in yaml.safe_load_all(made[name])]
+    return objects_in(rendered(Target.KUBERNETES, *overrides, **changes))
 
 
 def of_kind(kind: str, every: list[Object]) -> dict[str, Object]:
@@ -65,15 +60,9 @@ def test_kubernetes_own_schemas_accept_everything(
         kubernetes_validate.validate(job, VERSION, strict=True)
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@needs_kubectl
 def test_kubectl_builds_the_kustomization(tmp_path: Path) -> None:
-    for name, content in rendered(Target.KUBERNETES).items():
-        (tmp_path / name).write_text(content)
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
-    )
-    built = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout)}
-    assert built == {(each["kind"], each["metadata"]["name"]): each for each in objects()}
+    assert_kubectl_builds(rendered(Target.KUBERNETES), tmp_path)
 
 
 def test_every_process_has_a_pod_whose_name_is_its_address(tmp_path: Path) -> None:
@@ -151,19 +140,7 @@ def test_each_selector_finds_its_role_s_pods_alone_and_each_service_its_ports(
 
 def test_the_pod_security_standard_restricted_is_kept() -> None:
     for _, _, pod in pods(objects(gpus=1)):
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["securityContext"]["runAsUser"] > 0
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        allowed = {"configMap", "emptyDir", "persistentVolumeClaim"}
-        assert all(each.keys() - {"name"} <= allowed for each in pod["volumes"])
-        for container in [*pod["containers"], *pod.get("initContainers", [])]:
-            assert container["securityContext"] == {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            }
-            assert not any("hostPort" in port for port in container.get("ports", []))
+        assert_restricted(pod)
 
 
 def test_volumes_are_there_for_every_mount_and_the_run_is_shared() -> None:
@@ -210,7 +187,7 @@ def test_gpus_are_asked_for_by_whoever_computes_gradients() -> None:
             name: each["template"]["spec"]["containers"][0]["resources"]["limits"]
             for name, each in every.items()
         }
-        return {name for name, limit in limits.items() if limit.get("nvidia.com/gpu") == 2}
+        return {name for name, limit in limits.items() if limit.get("nvidia.com/gpu") == "2"}
 
     assert asking() == {"worker"}
     assert asking("learner.strategy=multi_worker") == {"worker", "learner"}

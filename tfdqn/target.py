@@ -9,3 +9,4 @@ class Target(StrEnum):
     COMPOSE = "compose"
     KUBERNETES = "kubernetes"
     SLURM = "slurm"
+    TFJOB = "tfjob"

@@ -7,6 +7,7 @@ from tfdqn.manifests.wanted import (
     CONFIG_FILE,
     ENVIRONMENT,
     GRACE_SECONDS,
+    KEEPERS,
     OTHERS_GRACE_SECONDS,
     RUN_DIR,
     STORAGE,
@@ -16,11 +17,10 @@ from tfdqn.manifests.wanted import (
 )
 from tfdqn.program import NEEDS, Process, Program, make_program, topology_on_hosts
 from tfdqn.run_dir import RunDir
-from tfdqn.topology import Member, Role
+from tfdqn.topology import Member
 
 _STORAGE_SERVICE = "storage"
 _NETWORK, _VIEW_NETWORK, _VOLUME = "job", "view", "run"
-_KEEPERS = (Role.LEARNER, Role.EVALUATOR, Role.REPLAY_SERVER)
 _TENSORBOARD_PORT = 6006
 
 
@@ -91,7 +91,7 @@ def _service(wanted: Wanted, program: Program, process: Process) -> dict[str, An
         "stop_grace_period": f"{GRACE_SECONDS.get(member.role, OTHERS_GRACE_SECONDS)}s",
         "shm_size": "1gb",  # environments in processes of their own hand observations over in it
     }
-    if member.role in _KEEPERS:
+    if member.role in KEEPERS:
         service["depends_on"] = {
             _STORAGE_SERVICE: {"condition": "service_completed_successfully"},
             **depends_on,

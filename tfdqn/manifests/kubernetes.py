@@ -10,7 +10,7 @@ from typing import Any
 from tfdqn.manifests import pods
 from tfdqn.manifests.wanted import CLUSTER_FILE, CONFIG_FILE, RUN_DIR, Wanted, to_yaml
 from tfdqn.program import CHIEF_PORT, PORT, make_program, topology_on_hosts
-from tfdqn.topology import Member, Role, Topology
+from tfdqn.topology import Member, Role
 
 _STATEFUL = (Role.REPLAY_SERVER, Role.PARAMETER_SERVER)
 _CALLED = (Role.LEARNER, Role.WORKER, *_STATEFUL)
@@ -25,17 +25,22 @@ def render(wanted: Wanted) -> dict[str, str]:
     make_program(wanted.config, topology, config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR)
     roles = [role for role in Role if topology.count(role)]
     files = {
-        "configuration.yaml": [_config_map(wanted, topology)],
-        "storage.yaml": [_run_claim(wanted)],
+        "configuration.yaml": [config_map(wanted, {"cluster.json": topology.to_json().decode()})],
+        "storage.yaml": [run_claim(wanted)],
         "network.yaml": [
             *(_service(wanted, role) for role in roles if role in _CALLED),
-            _network_policy(wanted),
+            network_policy(wanted),
         ],
         "disruption.yaml": [_budget(wanted, role, topology.count(role)) for role in roles if role in _CALLED],
     }
     for role in roles:
         make = _stateful_set if role in _STATEFUL else _job
         files[f"{_dashed(role)}.yaml"] = [make(wanted, role, topology.count(role))]
+    return kustomized(files)
+
+
+def kustomized(files: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
+    """Files of objects, and kustomization.yaml, which names them."""
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -63,21 +68,22 @@ def _metadata(wanted: Wanted, name: str) -> dict[str, Any]:
     return {"name": name, "labels": pods.labels(wanted)}
 
 
-def _config_map(wanted: Wanted, topology: Topology) -> dict[str, Any]:
+def config_map(wanted: Wanted, more: dict[str, str]) -> dict[str, Any]:
+    """The files that every container finds; `more` than the configuration: names and contents."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": _metadata(wanted, wanted.name),
-        "data": {"config.toml": wanted.config_toml, "cluster.json": topology.to_json().decode()},
+        "data": {"config.toml": wanted.config_toml, **more},
     }
 
 
-def _run_claim(wanted: Wanted) -> dict[str, Any]:
+def run_claim(wanted: Wanted) -> dict[str, Any]:
     """The run's directory, which the learner and the evaluator have in common, be it on two nodes."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": _metadata(wanted, f"{wanted.name}-run"),
+        "metadata": _metadata(wanted, pods.run_claim_name(wanted)),
         "spec": _claim("ReadWriteMany", _GI_OF_RUN),
     }
 
@@ -104,7 +110,7 @@ def _service(wanted: Wanted, role: Role) -> dict[str, Any]:
     }
 
 
-def _network_policy(wanted: Wanted) -> dict[str, Any]:
+def network_policy(wanted: Wanted) -> dict[str, Any]:
     """Whoever reaches a port can read what is learned, and spoil it: the job's own pods alone may."""
     own = {"podSelector": {"matchLabels": pods.labels(wanted)}}
     return {

@@ -8,6 +8,7 @@ from tfdqn.manifests.wanted import (
     CONFIG_FILE,
     ENVIRONMENT,
     GRACE_SECONDS,
+    KEEPERS,
     OTHERS_GRACE_SECONDS,
     RESOURCES,
     RUN_DIR,
@@ -49,54 +50,100 @@ def template(wanted: Wanted, role: Role, index_path: str, restart: str) -> dict[
       index_path: the field of the pod that holds its index.
       restart: "Always", or "Never" where the controller makes another pod instead.
     """
+    storage = {"persistentVolumeClaim": {"claimName": run_claim_name(wanted)}}
+    is_claimed = role in (Role.LEARNER, Role.EVALUATOR)
+    pod = specification(
+        wanted,
+        _container(wanted, role, index_path),
+        grace_seconds=GRACE_SECONDS.get(role, OTHERS_GRACE_SECONDS),
+        storage=storage if is_claimed else None,  # a replay server's comes from its StatefulSet
+    )
+    return {"metadata": {"labels": labels(wanted, role)}, "spec": {"restartPolicy": restart, **pod}}
+
+
+def specification(
+    wanted: Wanted, container: dict[str, Any], *, grace_seconds: int, storage: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Of a pod of one container, which may do nothing but its part.
+
+    Args:
+      storage: the volume for the run's directory, if there is one.
+    """
+    volumes: list[dict[str, Any]] = [
+        {"name": "configuration", "configMap": {"name": wanted.name}},
+        {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+    ]
+    if storage is not None:
+        volumes.append({"name": STORAGE_VOLUME, **storage})
     return {
-        "metadata": {"labels": labels(wanted, role)},
-        "spec": {
-            "restartPolicy": restart,
-            "terminationGracePeriodSeconds": GRACE_SECONDS.get(role, OTHERS_GRACE_SECONDS),
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": USER,
-                "runAsGroup": USER,
-                "fsGroup": USER,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [_container(wanted, role, index_path)],
-            "volumes": _volumes(wanted, role),
+        "terminationGracePeriodSeconds": grace_seconds,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
+        "containers": [container],
+        "volumes": volumes,
     }
 
 
-def _container(wanted: Wanted, role: Role, index_path: str) -> dict[str, Any]:
+def run_claim_name(wanted: Wanted) -> str:
+    """Of the claim that holds the run's directory."""
+    return f"{wanted.name}-run"
+
+
+def confined(wanted: Wanted, *, has_storage: bool) -> dict[str, Any]:
+    """What every container has in common."""
     mounts = [
         {"name": "configuration", "mountPath": CONFIG_FILE.rpartition("/")[0], "readOnly": True},
         {"name": "tmp", "mountPath": "/tmp"},
         {"name": "shm", "mountPath": "/dev/shm"},
     ]
-    if role in (Role.LEARNER, Role.EVALUATOR, Role.REPLAY_SERVER):
+    if has_storage:
         mounts.append({"name": STORAGE_VOLUME, "mountPath": STORAGE})
-    arguments = run_arguments(
-        role, "$(TASK)", config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR
-    )
-    container: dict[str, Any] = {
-        "name": _CONTAINER,
+    return {
         "image": wanted.image,
-        "command": ["tfdqn", *arguments],
-        "env": [
-            {"name": "TASK", "valueFrom": {"fieldRef": {"fieldPath": index_path}}},
-            *({"name": name, "value": value} for name, value in ENVIRONMENT.items()),
-        ],
-        **_probes(wanted, role),
-        "resources": _resources(wanted, role),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
         "volumeMounts": mounts,
+    }
+
+
+def variables() -> list[dict[str, Any]]:
+    """Of the environment of every container."""
+    return [{"name": name, "value": value} for name, value in ENVIRONMENT.items()]
+
+
+def resources(cpus: int, memory_gib: int, gpus: int) -> dict[str, Any]:
+    """What a container is given: more memory than that ends it, idle processors it may use."""
+    return {
+        "requests": {"cpu": str(cpus), "memory": f"{memory_gib}Gi"},
+        "limits": {"memory": f"{memory_gib}Gi", **({"nvidia.com/gpu": str(gpus)} if gpus else {})},
+    }
+
+
+def _container(wanted: Wanted, role: Role, index_path: str) -> dict[str, Any]:
+    arguments = run_arguments(
+        role, "$(TASK)", config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR
+    )
+    common = confined(wanted, has_storage=role in KEEPERS)
+    container: dict[str, Any] = {
+        "name": _CONTAINER,
+        "image": common.pop("image"),
+        "command": ["tfdqn", *arguments],
+        "env": [{"name": "TASK", "valueFrom": {"fieldRef": {"fieldPath": index_path}}}, *variables()],
+        **_probes(wanted, role),
+        "resources": resources(*RESOURCES[role], wanted.gpus_of(role)),
+        **common,
     }
     if role not in (Role.ACTOR, Role.EVALUATOR):
         container["ports"] = [{"name": "job", "containerPort": PORT}]
@@ -113,24 +160,3 @@ def _probes(wanted: Wanted, role: Role) -> dict[str, Any]:
         "startupProbe": {**asked, "periodSeconds": 2, "failureThreshold": 60},
         "livenessProbe": {**asked, "periodSeconds": 10, "failureThreshold": 3},
     }
-
-
-def _resources(wanted: Wanted, role: Role) -> dict[str, Any]:
-    cpus, gi = RESOURCES[role]
-    gpus = {"nvidia.com/gpu": wanted.gpus_of(role)} if wanted.gpus_of(role) else {}
-    return {
-        "requests": {"cpu": str(cpus), "memory": f"{gi}Gi"},
-        "limits": {"memory": f"{gi}Gi", **gpus},
-    }
-
-
-def _volumes(wanted: Wanted, role: Role) -> list[dict[str, Any]]:
-    volumes: list[dict[str, Any]] = [
-        {"name": "configuration", "configMap": {"name": wanted.name}},
-        {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
-    ]
-    if role in (Role.LEARNER, Role.EVALUATOR):
-        claim = {"claimName": f"{wanted.name}-run"}
-        volumes.append({"name": STORAGE_VOLUME, "persistentVolumeClaim": claim})
-    return volumes

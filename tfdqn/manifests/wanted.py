@@ -37,6 +37,7 @@ RESOURCES = {
     Role.ACTOR: Resources(1, 2),
     Role.EVALUATOR: Resources(1, 2),
 }
+KEEPERS = (Role.LEARNER, Role.EVALUATOR, Role.REPLAY_SERVER)  # of something in the run's directory
 # Until whoever saves has saved: the learner and the replay servers write what they hold.
 GRACE_SECONDS = {Role.LEARNER: 120, Role.REPLAY_SERVER: 120}
 OTHERS_GRACE_SECONDS = 30

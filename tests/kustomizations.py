@@ -1,0 +1,47 @@
+"""What tests of manifests for Kubernetes share: reading a kustomization, and what holds for every pod."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Object = dict[str, Any]
+needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+
+
+def objects_in(files: Mapping[str, str]) -> list[Object]:
+    """Everything that the kustomization names, which is every file."""
+    named = yaml.safe_load(files["kustomization.yaml"])["resources"]
+    assert sorted([*named, "kustomization.yaml"]) == sorted(files)
+    return [each for name in named for each in yaml.safe_load_all(files[name])]
+
+
+def assert_kubectl_builds(files: Mapping[str, str], folder: Path) -> None:
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=True
+    )
+    built = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout)}
+    assert built == {(each["kind"], each["metadata"]["name"]): each for each in objects_in(files)}
+
+
+def assert_restricted(pod: Object) -> None:
+    """That a pod keeps the Pod Security Standard "restricted"."""
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    allowed = {"configMap", "emptyDir", "persistentVolumeClaim"}
+    assert all(each.keys() - {"name"} <= allowed for each in pod["volumes"])
+    for container in [*pod["containers"], *pod.get("initContainers", [])]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert not any("hostPort" in port for port in container.get("ports", []))
