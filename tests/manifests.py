@@ -71,7 +71,11 @@ def member_of(
 
 
 def share_of(
-    command: Sequence[str], config_toml: str, environment: Mapping[str, str], folder: Path
+    command: Sequence[str],
+    config_toml: str,
+    environment: Mapping[str, str],
+    folder: Path,
+    names: tuple[str, str] = (CONFIG_FILE, RUN_DIR),
 ) -> Program:
     """What a machine runs by a command line, as `tfdqn host` itself reads it, up to where the processes start.
 
@@ -80,13 +84,14 @@ def share_of(
       config_toml: what the command finds under the name of the container's file.
       environment: that the platform sets.
       folder: to put the files.
+      names: of the configuration and of the run's directory, in the command.
     """
     from tfdqn import cli
 
     (folder / "config.toml").write_text(config_toml)
-    assert command[:3] == ["tfdqn", "host", CONFIG_FILE]
-    assert command[command.index("--run-dir") + 1] == RUN_DIR
-    names = {CONFIG_FILE: str(folder / "config.toml"), RUN_DIR: str(folder / "run")}
+    assert command[:3] == ["tfdqn", "host", names[0]]
+    assert command[command.index("--run-dir") + 1] == names[1]
+    places = {names[0]: str(folder / "config.toml"), names[1]: str(folder / "run")}
     taken: list[Program] = []
 
     class Taken(Exception):
@@ -103,7 +108,7 @@ def share_of(
         for variable, value in environment.items():
             patch.setenv(variable, value)
         with pytest.raises(Taken):
-            cli.main([names.get(word, word) for word in command[1:]])
+            cli.main([places.get(word, word) for word in command[1:]])
     return taken[0]
 
 

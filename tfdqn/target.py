@@ -10,3 +10,4 @@ class Target(StrEnum):
     KUBERNETES = "kubernetes"
     SLURM = "slurm"
     TFJOB = "tfjob"
+    VERTEX = "vertex"

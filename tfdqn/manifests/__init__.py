@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tfdqn.manifests import compose, kubernetes, slurm, tfjob
+from tfdqn.manifests import compose, kubernetes, slurm, tfjob, vertex
 from tfdqn.manifests.wanted import Wanted
 from tfdqn.target import Target
 
@@ -11,6 +11,7 @@ _RENDERERS: dict[Target, Callable[[Wanted], dict[str, str]]] = {
     Target.KUBERNETES: kubernetes.render,
     Target.SLURM: slurm.render,
     Target.TFJOB: tfjob.render,
+    Target.VERTEX: vertex.render,
 }
 
 

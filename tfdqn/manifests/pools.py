@@ -41,11 +41,12 @@ class Pool(Struct, frozen=True, kw_only=True):
         return sum(GRACE_SECONDS.get(role, OTHERS_GRACE_SECONDS) for role in self.roles)
 
 
-def make_pools(wanted: Wanted, roles: Mapping[str, tuple[Role, ...]]) -> list[Pool]:
+def make_pools(wanted: Wanted, roles: Mapping[str, tuple[Role, ...]], *, is_spread: bool) -> list[Pool]:
     """The pools that a job needs, without those in which nobody would be.
 
     Args:
       roles: that share a pool, by its name; the machines' processes are dealt out in this order.
+      is_spread: no pool has fewer machines than there are processes of its rarest role; else as few as there can be.
 
     Raises ConfigError where the configuration can't be run by many processes.
     """
@@ -56,7 +57,9 @@ def make_pools(wanted: Wanted, roles: Mapping[str, tuple[Role, ...]]) -> list[Po
         for pool, every in roles.items()
         if any(counts[role] for role in every)
     }
-    sizes = {pool: _size(wanted, {role: counts[role] for role in each}) for pool, each in there.items()}
+    sizes = {
+        pool: _size(wanted, {role: counts[role] for role in each}, is_spread) for pool, each in there.items()
+    }
     placed = place(wanted.config, there, sizes)
     addresses = {pool: tuple(f"{pool}-{i}:{PORT}" for i in range(size)) for pool, size in sizes.items()}
     machines = Machines(addresses=addresses, this=Machine(next(iter(there)), 0), origin="")
@@ -78,19 +81,22 @@ def make_pools(wanted: Wanted, roles: Mapping[str, tuple[Role, ...]]) -> list[Po
     ]
 
 
-def host_arguments(pools: list[Pool], run_dir: str = RUN_DIR) -> tuple[str, ...]:
+def host_arguments(
+    pools: list[Pool], config_file: str = CONFIG_FILE, run_dir: str = RUN_DIR
+) -> tuple[str, ...]:
     """After `tfdqn`: what every machine runs."""
     of_pools = [("--pool", f"{pool.name}={','.join(pool.roles)}") for pool in pools]
-    return ("host", CONFIG_FILE, "--run-dir", run_dir, *(word for each in of_pools for word in each))
+    return ("host", config_file, "--run-dir", run_dir, *(word for each in of_pools for word in each))
 
 
-def _size(wanted: Wanted, counts: Mapping[Role, int]) -> int:
-    """As many as there are of who computes on GPUs, or else of the rarest role, but that none need be very large."""
+def _size(wanted: Wanted, counts: Mapping[Role, int], is_spread: bool) -> int:
+    """As many machines as there are processes that compute on GPUs; else so many that none need be very large."""
     computing = [counts[role] for role in counts if wanted.gpus_of(role)]
     if computing:
         return max(computing)
     cpus = sum(RESOURCES[role].cpus * count for role, count in counts.items())
-    return min(max(min(counts.values()), -(-cpus // _MOST_CPUS)), max(counts.values()))
+    fewest = -(-cpus // _MOST_CPUS)
+    return min(max(min(counts.values()) if is_spread else 1, fewest), max(counts.values()))
 
 
 def _total(members: tuple[Member, ...], need: Mapping[Role, int]) -> int:

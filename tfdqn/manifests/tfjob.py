@@ -27,7 +27,7 @@ _CONTAINER, _PORT_NAME = "tensorflow", "tfjob-port"
 
 def render(wanted: Wanted) -> dict[str, str]:
     """kustomization.yaml and what it names. Raises ConfigError."""
-    pools = make_pools(wanted, _ROLES)
+    pools = make_pools(wanted, _ROLES, is_spread=True)
     return kustomized(
         {
             "configuration.yaml": [config_map(wanted, {})],
