@@ -102,15 +102,37 @@ def test_nobody_can_write_but_where_something_is_kept_or_reach_the_job_from_outs
     for name, each in document["services"].items():
         assert (each["read_only"], each["cap_drop"], each["tmpfs"]) == (True, ["ALL"], ["/tmp:mode=1777"])
         assert each["user"] == ("0:0" if name == "storage" else "10001:10001")
-        keeps = name.startswith(("storage", "learner", "evaluator", "replay-server", "tensorboard"))
-        assert ("volumes" in each) is keeps
+        keeps = ("storage", "learner", "evaluator", "replay-server", "tensorboard", "serving")
+        assert ("volumes" in each) is name.startswith(keeps)
     for each in processes(document).values():
         assert each["networks"] == ["job"]
         assert "ports" not in each
         # A variable without a value would be the caller's; the job's own file says where everybody is.
         assert "TF_CONFIG" not in each["environment"]
     assert document["networks"]["job"] == {"internal": True}
-    assert document["services"]["tensorboard"]["ports"] == ["127.0.0.1:6006:6006"]
+    readers = {name: document["services"][name] for name in ("tensorboard", "serving")}
+    for each in readers.values():
+        assert each["networks"] == ["view"]
+        assert each["volumes"] == ["run:/var/lib/tfdqn:ro"]
+    assert readers["tensorboard"]["ports"] == ["127.0.0.1:6006:6006"]
+    assert readers["serving"]["ports"] == ["127.0.0.1:8501:8501", "127.0.0.1:8500:8500"]
+
+
+def test_a_process_comes_back_unless_it_ended_well_and_readers_always() -> None:
+    services = compose()["services"]
+    policies = {name: each["restart"] for name, each in services.items()}
+    # 0 is the end of its part; 75, a crash or a kill is not: docs/jobs.md.
+    assert {policies.pop(name) for name in processes({"services": services})} == {"on-failure"}
+    assert policies == {"storage": "no", "tensorboard": "unless-stopped", "serving": "unless-stopped"}
+
+
+def test_tensorflow_serving_reads_what_the_run_exports_on_request() -> None:
+    from tfdqn.run_dir import RunDir
+
+    serving = compose()["services"]["serving"]
+    assert serving["profiles"] == ["serving"]  # `docker compose up` alone needs no other image
+    assert serving["image"] == "tensorflow/serving:2.15.1"
+    assert f"--model_base_path={RunDir('/var/lib/tfdqn/run').exports}" in serving["command"]
 
 
 def test_whoever_computes_gradients_has_gpus_of_its_own() -> None:

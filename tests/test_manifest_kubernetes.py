@@ -180,6 +180,23 @@ def test_probes_ask_for_the_sign_of_life_of_the_pod_s_own_process() -> None:
             assert host.split(".")[0].endswith(member.file_stem.replace("_", "-"))
 
 
+def test_tensorboard_sees_the_run_s_logs_behind_the_job_s_own_policy() -> None:
+    every = objects()
+    tensorboard = of_kind("Deployment", every)["tensorboard"]
+    labels, pod = tensorboard["template"]["metadata"]["labels"], tensorboard["template"]["spec"]
+    assert tensorboard["selector"]["matchLabels"] == labels
+    (policy,) = [each["spec"] for each in every if each["kind"] == "NetworkPolicy"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert_restricted(pod)
+    claims = [
+        each["persistentVolumeClaim"]["claimName"]
+        for each in pod["volumes"]
+        if len(each) == 2 and "persistentVolumeClaim" in each
+    ]
+    assert claims == ["cartpole-parameter-server-run"]
+    assert of_kind("Deployment", objects("logging.tensorboard=false")) == {}
+
+
 def test_gpus_are_asked_for_by_whoever_computes_gradients() -> None:
     def asking(*overrides: str) -> set[str]:
         every = controllers(objects(*overrides, gpus=2))

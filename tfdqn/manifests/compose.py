@@ -1,4 +1,7 @@
-"""A job in containers on one host, as a Compose file: each process a service, on a network of their own."""
+"""A job in containers on one host, as a Compose file: each process a service, on a network of their own.
+
+Beside it, on another: TensorBoard, and on request TensorFlow Serving; both only read the run.
+"""
 
 from typing import Any
 
@@ -11,6 +14,8 @@ from tfdqn.manifests.wanted import (
     OTHERS_GRACE_SECONDS,
     RUN_DIR,
     STORAGE,
+    TENSORBOARD_ARGUMENTS,
+    TENSORBOARD_PORT,
     USER,
     Wanted,
     to_yaml,
@@ -21,7 +26,8 @@ from tfdqn.topology import Member
 
 _STORAGE_SERVICE = "storage"
 _NETWORK, _VIEW_NETWORK, _VOLUME = "job", "view", "run"
-_TENSORBOARD_PORT = 6006
+_SERVING_IMAGE = "tensorflow/serving:2.15.1"  # of the TensorFlow that made the models
+_GRPC_PORT, _REST_PORT = 8500, 8501
 
 
 def render(wanted: Wanted) -> dict[str, str]:
@@ -37,7 +43,7 @@ def render(wanted: Wanted) -> dict[str, str]:
         "name": wanted.name,
         "services": _services(wanted, program),
         "configs": {"config": {"file": "./config.toml"}, "cluster": {"file": "./cluster.json"}},
-        # No way in or out of the job's network; TensorBoard alone is on another, too.
+        # No way in or out of the job's network; Who only reads the run is on another.
         "networks": {_NETWORK: {"internal": True}, _VIEW_NETWORK: {}},
         "volumes": {_VOLUME: {}},
     }
@@ -61,6 +67,7 @@ def _services(wanted: Wanted, program: Program) -> dict[str, Any]:
         services[_service_name(process.member)] = service
     if wanted.config.logging.tensorboard:
         services["tensorboard"] = _tensorboard(wanted)
+    services["serving"] = _serving(wanted)
     return services
 
 
@@ -129,15 +136,37 @@ def _storage(wanted: Wanted) -> dict[str, Any]:
 
 
 def _tensorboard(wanted: Wanted) -> dict[str, Any]:
-    port = _TENSORBOARD_PORT
+    return {
+        **_reader(wanted, TENSORBOARD_PORT),
+        "entrypoint": ["tensorboard"],
+        "command": list(TENSORBOARD_ARGUMENTS),
+        "environment": dict(ENVIRONMENT),
+    }
+
+
+def _serving(wanted: Wanted) -> dict[str, Any]:
+    """The newest policy that the run has exported; it waits for the first."""
+    return {
+        **_reader(wanted, _REST_PORT, _GRPC_PORT),
+        "image": _SERVING_IMAGE,
+        "profiles": ["serving"],
+        "entrypoint": ["tensorflow_model_server"],
+        "command": [
+            f"--model_name={wanted.name}",
+            f"--model_base_path={RunDir(RUN_DIR).exports}",
+            f"--port={_GRPC_PORT}",
+            f"--rest_api_port={_REST_PORT}",
+        ],
+    }
+
+
+def _reader(wanted: Wanted, *ports: int) -> dict[str, Any]:
+    """Who only looks at the run, for people and programs on this host."""
     return {
         **_hardened(wanted),
-        "entrypoint": ["tensorboard"],
-        "command": ["--logdir", str(RunDir(RUN_DIR).logs), "--host", "0.0.0.0", "--port", str(port)],
-        "environment": dict(ENVIRONMENT),
         "depends_on": {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}},
         "networks": [_VIEW_NETWORK],
-        "ports": [f"127.0.0.1:{port}:{port}"],
+        "ports": [f"127.0.0.1:{port}:{port}" for port in ports],
         "volumes": [f"{_VOLUME}:{STORAGE}:ro"],
         "restart": "unless-stopped",
     }

@@ -8,7 +8,16 @@ statuses mean that a pod is to be made anew.
 from typing import Any
 
 from tfdqn.manifests import pods
-from tfdqn.manifests.wanted import CLUSTER_FILE, CONFIG_FILE, RUN_DIR, Wanted, to_yaml
+from tfdqn.manifests.wanted import (
+    CLUSTER_FILE,
+    CONFIG_FILE,
+    OTHERS_GRACE_SECONDS,
+    RUN_DIR,
+    TENSORBOARD_ARGUMENTS,
+    TENSORBOARD_PORT,
+    Wanted,
+    to_yaml,
+)
 from tfdqn.program import CHIEF_PORT, PORT, make_program, topology_on_hosts
 from tfdqn.topology import Member, Role
 
@@ -36,7 +45,7 @@ def render(wanted: Wanted) -> dict[str, str]:
     for role in roles:
         make = _stateful_set if role in _STATEFUL else _job
         files[f"{_dashed(role)}.yaml"] = [make(wanted, role, topology.count(role))]
-    return kustomized(files)
+    return kustomized(files | tensorboard(wanted))
 
 
 def kustomized(files: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
@@ -176,3 +185,34 @@ def _job(wanted: Wanted, role: Role, count: int) -> dict[str, Any]:
             "template": template,
         },
     }
+
+
+def tensorboard(wanted: Wanted) -> dict[str, list[dict[str, Any]]]:
+    """A Deployment that shows the run's logs to who forwards its port, where the run has logs for it."""
+    if not wanted.config.logging.tensorboard:
+        return {}
+    name = f"{wanted.name}-tensorboard"
+    labels = pods.labels(wanted, "tensorboard")
+    container = {
+        "name": "tensorboard",
+        "command": ["tensorboard", *TENSORBOARD_ARGUMENTS],
+        "env": pods.variables(),
+        "ports": [{"name": "http", "containerPort": TENSORBOARD_PORT}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 10},
+        "resources": pods.resources(1, 2, 0),
+        **pods.confined(wanted, has_storage=True),
+    }
+    pod = pods.specification(
+        wanted, container, grace_seconds=OTHERS_GRACE_SECONDS, storage=pods.run_volume(wanted)
+    )
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(wanted, name),
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+    return {"tensorboard.yaml": [deployment]}

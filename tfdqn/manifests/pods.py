@@ -26,10 +26,10 @@ CRASHES_OF_ONE = 20  # after which its Job is given up
 _CONTAINER = "tfdqn"
 
 
-def labels(wanted: Wanted, role: Role | None = None) -> dict[str, str]:
-    """Of everything that belongs to a job, or to a role of it."""
+def labels(wanted: Wanted, component: str = "") -> dict[str, str]:
+    """Of everything that belongs to a job, or to a component of it: a role, say."""
     own = {"app.kubernetes.io/name": "tfdqn", "app.kubernetes.io/instance": wanted.name}
-    return own if role is None else own | {"app.kubernetes.io/component": role.replace("_", "-")}
+    return own | {"app.kubernetes.io/component": component.replace("_", "-")} if component else own
 
 
 def failure_policy() -> dict[str, Any]:
@@ -50,13 +50,12 @@ def template(wanted: Wanted, role: Role, index_path: str, restart: str) -> dict[
       index_path: the field of the pod that holds its index.
       restart: "Always", or "Never" where the controller makes another pod instead.
     """
-    storage = {"persistentVolumeClaim": {"claimName": run_claim_name(wanted)}}
     is_claimed = role in (Role.LEARNER, Role.EVALUATOR)
     pod = specification(
         wanted,
         _container(wanted, role, index_path),
         grace_seconds=GRACE_SECONDS.get(role, OTHERS_GRACE_SECONDS),
-        storage=storage if is_claimed else None,  # a replay server's comes from its StatefulSet
+        storage=run_volume(wanted) if is_claimed else None,  # a replay server's comes from its StatefulSet
     )
     return {"metadata": {"labels": labels(wanted, role)}, "spec": {"restartPolicy": restart, **pod}}
 
@@ -96,6 +95,11 @@ def specification(
 def run_claim_name(wanted: Wanted) -> str:
     """Of the claim that holds the run's directory."""
     return f"{wanted.name}-run"
+
+
+def run_volume(wanted: Wanted) -> dict[str, Any]:
+    """The run's directory, as a pod's volume."""
+    return {"persistentVolumeClaim": {"claimName": run_claim_name(wanted)}}
 
 
 def confined(wanted: Wanted, *, has_storage: bool) -> dict[str, Any]:

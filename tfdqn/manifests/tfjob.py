@@ -7,7 +7,7 @@ a status beyond 127 is made anew; with any other but 0 the job has failed.
 from typing import Any
 
 from tfdqn.manifests import pods
-from tfdqn.manifests.kubernetes import config_map, kustomized, network_policy, run_claim
+from tfdqn.manifests.kubernetes import config_map, kustomized, network_policy, run_claim, tensorboard
 from tfdqn.manifests.pools import Pool, host_arguments, make_pools
 from tfdqn.manifests.wanted import Wanted
 from tfdqn.program import PORT
@@ -34,6 +34,7 @@ def render(wanted: Wanted) -> dict[str, str]:
             "storage.yaml": [run_claim(wanted)],
             "network.yaml": [network_policy(wanted)],
             "tfjob.yaml": [_job(wanted, pools)],
+            **tensorboard(wanted),
         }
     )
 
@@ -61,19 +62,18 @@ def _replicas(wanted: Wanted, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
         "resources": pods.resources(pool.cpus, pool.memory_gib, pool.gpus),
         **common,
     }
-    claimed = {"persistentVolumeClaim": {"claimName": pods.run_claim_name(wanted)}}
     pod = pods.specification(
         wanted,
         container,
         grace_seconds=pool.grace_seconds,
-        storage=claimed if pool.keeps else {"emptyDir": {"sizeLimit": "1Gi"}},
+        storage=pods.run_volume(wanted) if pool.keeps else {"emptyDir": {"sizeLimit": "1Gi"}},
     )
     return {
         "replicas": pool.size,
         "restartPolicy": "ExitCode",
         "template": {
             "metadata": {
-                "labels": pods.labels(wanted) | {"app.kubernetes.io/component": pool.name},
+                "labels": pods.labels(wanted, pool.name),
                 # A sidecar would neither end with the job nor let one pod call another by its address.
                 "annotations": {"sidecar.istio.io/inject": "false"},
             },

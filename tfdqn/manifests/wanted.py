@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tfdqn.config import Config
 from tfdqn.config_file import dump
+from tfdqn.run_dir import RunDir
 from tfdqn.topology import Role, required_counts
 
 USER = 10001  # of every process, and its group
@@ -17,6 +18,11 @@ STORAGE = "/var/lib/tfdqn"  # where a volume is mounted
 RUN_DIR = f"{STORAGE}/run"
 # The root is read-only: what libraries write besides goes to /tmp, in memory.
 ENVIRONMENT = {"HOME": "/tmp", "TFDQN_BEATS": "/tmp/beats"}
+TENSORBOARD_PORT = 6006
+TENSORBOARD_ARGUMENTS = (
+    *("--logdir", str(RunDir(RUN_DIR).logs)),
+    *("--host", "0.0.0.0", "--port", str(TENSORBOARD_PORT)),
+)
 HEADER = (
     "# Written by `tfdqn manifest`. To change how many there are, or the configuration, write it again.\n"
 )
