@@ -174,6 +174,16 @@ class Checkpoint(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     keep: Annotated[int, Meta(ge=1, le=1000), doc("newest checkpoints kept")] = 2
 
 
+class Export(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Versions of the policy for serving, made while training goes on; one is made at the end in any case."""
+
+    on_best: Annotated[bool, doc("make a version each time an evaluation sets a new best")] = False
+    keep: Annotated[int, Meta(ge=1, le=10_000), doc("newest versions kept, of those made by on_best")] = 3
+    directory: Annotated[
+        str, doc('where on_best makes them: a path or a URL such as gs://…; "": exports/ in the run')
+    ] = ""
+
+
 class Logging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What can be watched."""
 
@@ -214,5 +224,6 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     stop: Stop = field(default_factory=Stop)
     evaluation: Evaluation = field(default_factory=Evaluation)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    export: Export = field(default_factory=Export)
     logging: Logging = field(default_factory=Logging)
     health: Health = field(default_factory=Health)

@@ -23,7 +23,8 @@ from tfdqn.task_spec import TaskSpec, differences
 # These may change between resumptions: nothing that is learned depends on them.
 # How the work is divided may, too: a checkpoint holds the same whatever strategy made it.
 MAY_CHANGE = (
-    *("stop.", "checkpoint.", "logging.", "evaluation.final_episodes", "acting.", "health."),
+    *("stop.", "checkpoint.", "logging.", "export.", "evaluation.final_episodes", "acting."),
+    "health.",
     "task.action_names",
     *("learner.strategy", "learner.logical_devices", "learner.model_parallel", "learner.workers"),
     *("learner.parameter_servers", "learner.updates_per_read", "learner.max_staleness_train_steps"),
@@ -71,6 +72,7 @@ class RunDir:
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"
         self.best_weights = self.best / "weights.npz"
+        self.export_id_file = self.best / "export_id"  # tells this run's exports from another's
         self.exports = self.path / "exports"
         self.logs = self.path / "logs"
         self.metrics_file = self.path / "metrics.jsonl"

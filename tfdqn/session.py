@@ -16,6 +16,7 @@ from tfdqn.acting.evaluator import Evaluator, make_evaluation_task
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.checkpoints import Checkpoints, Counters, Generation
 from tfdqn.config import Config
+from tfdqn.exporting.best_exports import BestExports
 from tfdqn.learning.learner import Learner
 from tfdqn.learning.updates import Updates
 from tfdqn.randomness import derived_seed
@@ -29,7 +30,7 @@ from tfdqn.tasks.registry import make_task
 from tfdqn.team import Team
 from tfdqn.variables import VariableClient, VariablePublisher, WeightsBoard
 
-Closeable = TypeVar("Closeable", BatchedTask, Replay, Updates)
+Closeable = TypeVar("Closeable", BatchedTask, BestExports, Replay, Updates)
 
 
 class Session:
@@ -95,6 +96,7 @@ class Session:
             config,
             lambda: interrupted() or self._evaluation_given_up,
         )
+        self._exports = self._closed_at_the_end(BestExports(config, run_dir, self.task_spec, self._say))
         self._updates = self._closed_at_the_end(self._team.updates(self.task_spec, self.replay))
         counters = self._begin() if saved is None else self._resume(saved)
         self.seconds_before = counters.seconds
@@ -143,6 +145,8 @@ class Session:
         evaluation = self.evaluator.evaluate(env_steps, on_step)
         if evaluation.is_best:
             self.evaluator.save_best(self.run_dir.best_weights, evaluation)
+            assert self.evaluator.best_weights is not None
+            self._exports.new_best(self.evaluator.best_weights, evaluation)
         self._next_evaluation_env_steps = (env_steps // interval + 1) * interval
         return evaluation
 

@@ -12,6 +12,8 @@ from tests.runs import lines, tiny
 from tfdqn.beat_files import VARIABLE
 from tfdqn.config import Config
 from tfdqn.errors import TaskError
+from tfdqn.exporting import load_policy
+from tfdqn.exporting.saved_model import versions
 from tfdqn.membership import FINISHING, OVER
 from tfdqn.messages import Counts, Evaluated, Inspection
 from tfdqn.roles.evaluator import run
@@ -21,13 +23,14 @@ from tfdqn.topology import Member, Topology
 from tfdqn.topology import Role as Roles
 
 EVALUATOR = Member(Roles.EVALUATOR)
-CONFIG = tiny(
+CHANGES = (
     "health.beat_seconds=0.05",
     "evaluation.interval_env_steps=100",
     "evaluation.episodes=2",
     "acting.fetch_interval_seconds=0.01",
     "task.max_episode_steps=20",
 )
+CONFIG = tiny(*CHANGES)
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +122,21 @@ def test_it_evaluates_when_steps_are_due_and_reports_what_it_keeps(there: Learne
     found = lines(run_dir.evaluations_file)
     assert [(each["train_steps"], each["is_best"]) for each in found] == [(0, True), (5, True), (6, False)]
     assert evaluator.error is None
+
+
+def test_each_new_best_is_exported_where_that_is_asked_for(run_dir: RunDir) -> None:
+    config = tiny(*CHANGES, "export.on_best=true", "export.keep=1")
+    with learner(config) as there:
+        heard(there)
+        with started(there, run_dir, config) as evaluator:
+            for number, env_steps in ((1, 130), (2, 210)):
+                there.publish(number, flattering(there) if number == 2 else there.board.get().weights)
+                at(there, env_steps)
+                assert reported(there, number, evaluator).best_return is not None
+                until(lambda: versions(run_dir.exports) == [number], f"version {number}")  # noqa: B023
+    policy = load_policy(run_dir.exports)
+    assert policy.card["evaluation"]["mean_return"] == 20
+    np.testing.assert_array_equal(policy(np.array([[0, 0, 1, 0], [0, 0, -1, 0]], np.float32)), [1, 0])
 
 
 def test_the_time_of_training_is_the_learners(there: Learner, run_dir: RunDir) -> None:

@@ -1,4 +1,4 @@
-"""`export_run`: a run's best or latest weights → the next version under its `exports/`."""
+"""`export_run`: a run's best or latest weights → the next version under its `exports/`; `export_weights`: any."""
 
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
+from tfdqn.config import Config
 from tfdqn.errors import UserError
 from tfdqn.exporting.conversion import convert
 from tfdqn.exporting.model_card import write_model_card
 from tfdqn.exporting.saved_model import export_policy
-from tfdqn.model_formats import convertible
+from tfdqn.model_formats import ModelFormat, convertible
 from tfdqn.run_dir import RunDir
+from tfdqn.task_spec import TaskSpec
 from tfdqn.tf_serving import write_serving_files
 
 
@@ -33,9 +36,6 @@ def export_run(
       RunDirError: where there is no such run.
       CheckpointError: where the run has no such weights yet.
     """
-    # Here, so that `load_policy` works where TF-Agents is not installed.
-    from tfdqn.networks import network_to_load
-    from tfdqn.networks.ensemble_aggregation import aggregate
     from tfdqn.saved_policy import load_policy_weights
 
     wanted = convertible(formats)
@@ -44,12 +44,35 @@ def export_run(
     weights, card = load_policy_weights(run, checkpoint)
     if min_return is not None:
         _require_return(min_return, card)
+    origin = {"checkpoint": checkpoint, **card}
+    version = export_weights(config, task_spec, weights, run.exports, origin, wanted)
+    write_serving_files(run.exports)
+    return version
+
+
+def export_weights(
+    config: Config,
+    task_spec: TaskSpec,
+    weights: Mapping[str, np.ndarray],
+    directory: Path,
+    origin: Mapping[str, Any],
+    formats: Collection[ModelFormat] = (),
+) -> Path:
+    """Exports weights, by canonical name, as the next version in a directory, and returns its path.
+
+    Args:
+      origin: where they come from, for the version's cards: the checkpoint, its steps, its evaluation.
+      formats: as `export_run`.
+    """
+    # Here, so that `load_policy` works where TF-Agents is not installed.
+    from tfdqn.networks import network_to_load
+    from tfdqn.networks.ensemble_aggregation import aggregate
+
     network = network_to_load(config, task_spec)
     network.load_named_weights(weights)
-    origin = {"checkpoint": checkpoint, **card}
 
     def add(version: Path) -> None:
-        convert(version, wanted)
+        convert(version, formats)
         write_model_card(version, task_spec, config, origin)
 
     card = {**origin, "network": msgspec.to_builtins(config.network)}
@@ -57,9 +80,7 @@ def export_run(
     if config.ensemble.size > 1:
         card["ensemble"] = msgspec.to_builtins(config.ensemble)
         together = partial(aggregate, aggregation=config.ensemble.aggregation)
-    version = export_policy(task_spec, network, run.exports, card, together, add)
-    write_serving_files(run.exports)
-    return version
+    return export_policy(task_spec, network, directory, card, together, add)
 
 
 def _require_return(min_return: float, card: Mapping[str, Any]) -> None:

@@ -152,6 +152,13 @@ def versions(directory: Path) -> list[int]:
     return sorted(int(entry.name) for entry in directory.iterdir() if entry.name.isdecimal())
 
 
+def remove_version(directory: Path, version: int) -> None:
+    """Deletes a version, which nobody sees in part: it loses its number first."""
+    removed = directory / f"{_UNFINISHED}{os.getpid()}-{secrets.token_hex(4)}"
+    (directory / str(version)).rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)
+
+
 def _publish(unfinished: Path, directory: Path) -> Path:
     """Renames to the next free number; another process may take one first."""
     while True:

@@ -13,6 +13,7 @@ from tfdqn.acting.evaluator import Evaluator, make_evaluation_task
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.errors import EnvironmentLostError, PeerLostError
 from tfdqn.evaluation_log import EvaluationLog, read_standing
+from tfdqn.exporting.best_exports import BestExports
 from tfdqn.interruptions import Interrupted
 from tfdqn.membership import FINISHING, OVER, TRAINING, Membership
 from tfdqn.messages import Evaluated, Inspection, Nothing
@@ -50,8 +51,9 @@ def evaluate(job: Job, membership: Membership) -> None:
         if config.logging.tensorboard:  # in a folder of its own: TensorBoard follows one file in each
             tensorboard = parts.enter_context(closing(TensorBoard(run.logs / "evaluator")))
         log = parts.enter_context(closing(EvaluationLog(run.evaluations_file, tensorboard)))
+        exports = parts.enter_context(closing(BestExports(config, run, task.spec, job.say)))
         try:
-            _EvaluatorLoop(job, membership, task, weights, log).until_over()
+            _EvaluatorLoop(job, membership, task, weights, log, exports).until_over()
         except Interrupted:
             pass  # the job is over, or the user has asked to stop
         except EnvironmentLostError as error:
@@ -60,9 +62,16 @@ def evaluate(job: Job, membership: Membership) -> None:
 
 class _EvaluatorLoop:
     def __init__(
-        self, job: Job, membership: Membership, task: BatchedTask, weights: RemoteWeights, log: EvaluationLog
+        self,
+        job: Job,
+        membership: Membership,
+        task: BatchedTask,
+        weights: RemoteWeights,
+        log: EvaluationLog,
+        exports: BestExports,
     ):
         self._job, self._membership, self._weights, self._log = job, membership, weights, log
+        self._exports = exports
         self._best_weights = RunDir(job.run_dir).best_weights
         policy = Policy(make_q_function(job.config, task.spec))
         self._evaluator = Evaluator(task, policy, VariableClient(weights), job.config, self._is_over)
@@ -107,6 +116,8 @@ class _EvaluatorLoop:
         evaluation = self._evaluator.evaluate(env_steps)
         if evaluation.is_best:
             self._evaluator.save_best(self._best_weights, evaluation)
+            assert self._evaluator.best_weights is not None
+            self._exports.new_best(self._evaluator.best_weights, evaluation)
         self._log.write(evaluation, seconds)
         self._next_env_steps = self._due_after(env_steps)
         self._will_tell(evaluation)

@@ -1,0 +1,201 @@
+"""Each new best becomes a version, whole, here or at a URL; old ones go, but for those that others made."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.exporting.test_saved_model import network_of, task
+from tests.runs import assert_same_arrays, everything, tiny
+from tfdqn.errors import ConfigError
+from tfdqn.experiment import train
+from tfdqn.exporting import destinations, export_run, load_policy
+from tfdqn.exporting.best_exports import BestExports
+from tfdqn.exporting.saved_model import versions
+from tfdqn.run_dir import RunDir
+from tfdqn.saved_policy import load_best, save_best
+from tfdqn.scores import Evaluation, scores
+from tfdqn.serving.versions import Versions
+
+ON = ("export.on_best=true", "export.keep=2")
+WEIGHTS = {name: each.numpy() for name, each in network_of(task(), tiny().network).named_weights().items()}
+ZEROS = {"observation": np.zeros((1, 4), np.float32)}
+
+
+def evaluation(train_steps: int) -> Evaluation:
+    """A policy's that is the better, the longer it has learned."""
+    returns = np.full(3, float(train_steps))
+    return Evaluation(env_steps=40, train_steps=train_steps, scores=scores(returns, returns), is_best=True)
+
+
+def weights(bias: float) -> dict[str, np.ndarray]:
+    """Whose Q is `bias` for every action where all is zero."""
+    return {
+        **{name: np.zeros_like(each) for name, each in WEIGHTS.items()},
+        "q/bias": np.full(3, bias, np.float32),
+    }
+
+
+def exports(run: RunDir, said: list[str], *overrides: str) -> BestExports:
+    return BestExports(tiny(*ON, *overrides), run, task(), said.append)
+
+
+@pytest.fixture
+def ram() -> Iterator[str]:
+    """A URL of TensorFlow's file system in memory."""
+    yield "ram://policies/pole"
+    tf.io.gfile.rmtree("ram://policies")
+
+
+def names(url: str) -> list[str]:
+    return sorted(name.rstrip("/") for name in tf.io.gfile.listdir(url))
+
+
+def test_old_versions_go_but_for_those_that_a_user_made(run: RunDir) -> None:
+    by_hand = export_run(run.path)
+    said: list[str] = []
+    with closing(exports(run, said)) as made:
+        made.new_best(weights(1), evaluation(1))
+        made._thread.submit(shutil.copytree, run.exports / "2", run.exports / "7").result()
+        for step in (2, 3):
+            made.new_best(weights(step), evaluation(step))
+    # Its best was not exported by itself before: that is version 2, and the oldest to go, but not its copy.
+    assert [by_hand.name, *map(str, versions(run.exports))] == ["1", "1", "7", "8", "9"]
+    assert [line for line in said if "warning" in line] == []
+    assert said[-1] == f"return 3, the best so far, is exported: {run.exports / '9'}"
+    policy = load_policy(run.exports)
+    assert policy.card["train_steps"] == 3
+    np.testing.assert_array_equal(policy.q_values(ZEROS["observation"]), [[3.0, 3.0, 3.0]])
+    assert [each.name for each in run.exports.iterdir() if each.name.startswith(".")] == []
+
+
+def test_a_run_leaves_another_runs_versions_alone(run: RunDir, tmp_path: Path) -> None:
+    other = RunDir(tmp_path / "other")
+    place = f'export.directory="{tmp_path / "shared"}"'
+    said: list[str] = []
+    for each, steps in ((other, (1, 2)), (run, (1, 2, 3))):
+        with closing(exports(each, said, place, "export.keep=1")) as made:
+            for step in steps:
+                made.new_best(weights(step), evaluation(step))
+    assert said and not any("warning" in line for line in said)
+    cards = destinations.Folder(tmp_path / "shared").cards()
+    assert len(cards) == 2 and len({card["run"] for card in cards.values()}) == 2
+
+
+def test_a_best_that_was_not_exported_before_a_kill_is_exported_when_the_run_goes_on(run: RunDir) -> None:
+    said: list[str] = []
+    for expected in ([1], [1]):  # and once only
+        exports(run, said).close()
+        assert versions(run.exports) == expected
+    assert load_policy(run.exports).card["train_steps"] == 1_270
+    save_best(run.best_weights, WEIGHTS, evaluation(1_300))
+    exports(run, said).close()
+    assert versions(run.exports) == [1, 2]
+    BestExports(tiny(), run, task(), said.append).close()  # nobody asks for it
+    assert len(said) == 2
+
+
+def test_what_fails_is_said_and_the_next_is_tried(run: RunDir, tmp_path: Path) -> None:
+    (tmp_path / "place").write_text("a file")
+    shutil.rmtree(run.best)
+    said: list[str] = []
+    with closing(exports(run, said, f'export.directory="{tmp_path / "place"}"')) as made:
+        made.new_best(weights(1), evaluation(1))
+        made._thread.submit((tmp_path / "place").unlink).result()
+        made.new_best(weights(2), evaluation(2))
+    assert said[0].startswith("warning: the best policy couldn't be exported: ") and len(said) == 2
+    assert load_policy(tmp_path / "place").card["train_steps"] == 2
+
+
+def test_at_a_url_what_says_that_a_version_is_complete_comes_last(
+    run: RunDir, ram: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    copy, write = destinations._copy, destinations._write
+
+    def recorded_copy(file: Path, target: str) -> None:
+        written.append(target)
+        copy(file, target)
+
+    def recorded_write(target: str, text: str) -> None:
+        written.append(target)
+        write(target, text)
+
+    monkeypatch.setattr(destinations, "_copy", recorded_copy)
+    monkeypatch.setattr(destinations, "_write", recorded_write)
+    said: list[str] = []
+    with closing(exports(run, said, f'export.directory="{ram}/"')) as made:
+        for step in (1, 2, 3):
+            made.new_best(weights(step), evaluation(step))
+    assert said[-1] == f"return 3, the best so far, is exported: {ram}/4"
+    assert names(ram) == ["3", "4", "batching.config", "models.config"]
+    of_one = [target for target in written if target.startswith(f"{ram}/4/")]
+    assert of_one[-2:] == [f"{ram}/4/saved_model.pb", f"{ram}/4/COMPLETE"]
+    assert f"{ram}/4/variables/variables.index" in of_one and f"{ram}/4/model_card.md" in of_one
+    with tf.io.gfile.GFile(f"{ram}/models.config") as file:
+        assert f'base_path: "{ram}"' in file.read()
+    served = tf.saved_model.load(f"{ram}/4").signatures["serving_default"]
+    q_values = served(observation=tf.constant(ZEROS["observation"]))["q_values"]
+    np.testing.assert_array_equal(q_values, [[3.0, 3.0, 3.0]])
+
+
+def test_at_a_url_a_half_version_counts_for_nothing_and_its_number_is_not_used_again(
+    run: RunDir, ram: str
+) -> None:
+    place = destinations.Url(ram, "pole")
+    tf.io.gfile.makedirs(f"{ram}/7")
+    tf.io.gfile.makedirs(f"{ram}/notes")
+    assert place.cards() == {}
+    said: list[str] = []
+    exports(run, said, f'export.directory="{ram}"').close()
+    assert list(place.cards()) == [8]
+    place.remove(8)
+    assert names(ram) == ["7", "batching.config", "models.config", "notes"]
+
+
+def test_a_url_that_tensorflow_cannot_write_is_refused_before_a_run_begins(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r'^export.directory = "s3://x": TensorFlow can write .*gs://.* and paths$'
+    ):
+        train(tiny('export.directory="s3://x"'), tmp_path / "run")
+
+
+def test_each_new_best_of_a_run_is_exported_and_changes_nothing_that_is_learned(tmp_path: Path) -> None:
+    exact = ("replay.backend=in_graph", "learner.schedule=alternate", "evaluation.interval_env_steps=100")
+    exact = (*exact, "optimizer.learning_rate=0.01", "seed=2")
+    said: list[str] = []
+    plain, exporting = tmp_path / "plain", tmp_path / "exporting"
+    train(tiny(*exact), plain)
+    train(tiny(*exact, *ON), exporting, say=said.append)
+    assert_same_arrays(everything(plain), everything(exporting))
+    bests = [
+        each["train_steps"]
+        for each in map(json.loads, (exporting / "evaluations.jsonl").read_text().splitlines())
+        if each["is_best"]
+    ]
+    assert len([line for line in said if "is exported: " in line]) == len(bests) > 2
+    cards = destinations.Folder(exporting / "exports").cards()
+    assert [card["train_steps"] for card in cards.values() if "run" in card] == bests[-2:]
+    assert len(cards) == 3  # and that of the run's end
+    _, evaluated = load_best(RunDir(exporting).best_weights)
+    assert evaluated.train_steps == bests[-1]
+
+
+def test_tfdqn_serve_takes_up_each_version(run: RunDir) -> None:
+    said: list[str] = []
+    exports(run, said).close()
+    serving = Versions(run.exports, said.append)
+    with closing(exports(run, said, "export.keep=1")) as made:
+        for step in (2, 3):
+            made.new_best(weights(step), evaluation(1_270 + step))
+            made._thread.submit(serving.look).result()
+            answer = serving.current.signatures["serving_default"].call(ZEROS)
+            np.testing.assert_array_equal(answer["q_values"], np.full((1, 3), step))
+    serving.look()
+    assert serving.current.version == 3 and versions(run.exports) == [3]
+    assert not any("can't be loaded" in line for line in said)
