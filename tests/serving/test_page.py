@@ -4,11 +4,14 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.examples.prediction_service import prediction_service
 from tests.processes import PROJECT, tfdqn
 from tests.serving.client import server
 from tfdqn import cli
@@ -28,7 +31,7 @@ TINY = (
 def test_its_commands_lead_from_a_run_to_an_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, serve, *others, curl = _commands()
+    first, serve, *others, curl, rest, grpc = _commands()
     (tmp_path / "configs").symlink_to(PROJECT / "configs")
     trains = [each for each in (first, *others) if each.startswith("tfdqn train ")]
     exports = [each for each in others if each.startswith("tfdqn export ")]
@@ -49,18 +52,34 @@ def test_its_commands_lead_from_a_run_to_an_answer(
         command = curl.replace(":8501/", f":{client.port}/")
         assert command != curl
         done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=True)
+        clients = [_client(rest, ":8501", f":{client.port}")]
+    with prediction_service(Path(*arguments).name, tmp_path / Path(*arguments) / "exports" / "1") as address:
+        clients.append(_client(grpc, "127.0.0.1:8500", address))
     (example,) = re.findall(r"^`(\{.*?\})` is the kind of answer", PAGE, flags=re.MULTILINE)
     (found,), (shown,) = (json.loads(each)["predictions"] for each in (done.stdout, example))
     assert found.keys() == shown.keys()
     assert len(found["q_values"]) == len(shown["q_values"])
+    for answered in clients:
+        assert answered["action"] == [found["action"]]
+        np.testing.assert_allclose(answered["q_values"], [found["q_values"]], rtol=1e-5)
     assert found["action"] == np.argmax(found["q_values"]) and shown["action"] == np.argmax(shown["q_values"])
 
 
 def _commands() -> list[str]:
-    """Those that are run here: what starts the run and what serves it first, what asks last."""
+    """Those that are run here: what starts the run and what serves it first, those that ask last."""
     lines = "".join(re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)).splitlines()
     found = [line for line in lines if not line.endswith("# not run here")]
-    return sorted(found, key=lambda line: line.startswith("curl"))
+    return sorted(found, key=lambda line: line.startswith(("curl ", "python ")))
+
+
+def _client(command: str, place: str, real: str) -> Any:
+    """What a client prints, in JSON, for a command of the page."""
+    program, *arguments = shlex.split(command.replace(place, real))
+    assert program == "python" and real in command.replace(place, real)
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=PROJECT, capture_output=True, timeout=60, check=True
+    )
+    return json.loads(done.stdout)
 
 
 def test_its_examples_of_several_inputs_are_taken() -> None:

@@ -64,7 +64,8 @@ def export_weights(
       origin: where they come from, for the version's cards: the checkpoint, its steps, its evaluation.
       formats: as `export_run`.
     """
-    # Here, so that `load_policy` works where TF-Agents is not installed.
+    # Here, so that `load_policy` works where TF-Agents is not installed, nor TensorFlow Serving's messages.
+    from tfdqn.exporting.warm_up import write_warm_up_requests
     from tfdqn.networks import network_to_load
     from tfdqn.networks.ensemble_aggregation import aggregate
 
@@ -72,6 +73,7 @@ def export_weights(
     network.load_named_weights(weights)
 
     def add(version: Path) -> None:
+        write_warm_up_requests(version, task_spec)
         convert(version, formats)
         write_model_card(version, task_spec, config, origin)
 
