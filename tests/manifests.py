@@ -1,7 +1,9 @@
 """What tests of manifests share: the example in launchers/, and the command line's own reading of what is rendered."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,6 +112,26 @@ def share_of(
         with pytest.raises(Taken):
             cli.main([places.get(word, word) for word in command[1:]])
     return taken[0]
+
+
+def tf_config(every: Mapping[str, Any], kind: str, index: int, name: str) -> str:
+    """What the operator (`SetClusterSpec`, v1) tells a pod of a TFJob: a service for each, the evaluator left out.
+
+    Args:
+      every: the objects of the manifest, by kind.
+      kind: of the pod's replicas.
+      name: of the job.
+    """
+    cluster = {}
+    for each, replica in every["TFJob"]["spec"]["tfReplicaSpecs"].items():
+        (container,) = replica["template"]["spec"]["containers"]
+        assert container["name"] == "tensorflow"
+        (port,) = [each["containerPort"] for each in container["ports"] if each["name"] == "tfjob-port"]
+        pods = [f"{name}-{each.lower()}-{i}.team.svc:{port}" for i in range(replica["replicas"])]
+        cluster |= {} if each == "Evaluator" else {each.lower(): pods}
+    return json.dumps(
+        {"cluster": cluster, "task": {"type": kind.lower(), "index": index}, "environment": "cloud"}
+    )
 
 
 def topology_in(folder: Path) -> Topology:

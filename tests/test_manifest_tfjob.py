@@ -11,7 +11,7 @@ import pytest
 from kubeflow.training.api_client import ApiClient
 
 from tests.kustomizations import Object, assert_kubectl_builds, assert_restricted, needs_kubectl, objects_in
-from tests.manifests import EVERYBODY, rendered, share_of
+from tests.manifests import EVERYBODY, rendered, share_of, tf_config
 from tfdqn.target import Target
 from tfdqn.topology import LEARNER, Role
 
@@ -73,23 +73,6 @@ def test_what_kubeflow_does_not_know_is_found(path: tuple[str, ...], key: str, v
     assert not is_kubeflow_s(job)
 
 
-def tf_config(every: dict[str, Object], kind: str, index: int) -> str:
-    """As the operator (`SetClusterSpec`, v1) writes it: a headless service for each pod, the evaluator left out."""
-    cluster = {}
-    for name, replica in replicas(every).items():
-        (container,) = replica["template"]["spec"]["containers"]
-        assert container["name"] == "tensorflow"
-        (port,) = [each["containerPort"] for each in container["ports"] if each["name"] == "tfjob-port"]
-        pods = [
-            f"cartpole-parameter-server-{name.lower()}-{i}.team.svc:{port}"
-            for i in range(replica["replicas"])
-        ]
-        cluster |= {} if name == "Evaluator" else {name.lower(): pods}
-    return json.dumps(
-        {"cluster": cluster, "task": {"type": kind.lower(), "index": index}, "environment": "cloud"}
-    )
-
-
 def test_every_pod_runs_its_share_and_all_are_there_once(tmp_path: Path) -> None:
     every = objects()
     everybody = []
@@ -98,7 +81,7 @@ def test_every_pod_runs_its_share_and_all_are_there_once(tmp_path: Path) -> None
             share = share_of(
                 replica["template"]["spec"]["containers"][0]["command"],
                 every["ConfigMap"]["data"]["config.toml"],
-                {"TF_CONFIG": tf_config(every, kind, index)},
+                {"TF_CONFIG": tf_config(every, kind, index, "cartpole-parameter-server")},
                 tmp_path,
             )
             everybody += [process.member for process in share.processes]
