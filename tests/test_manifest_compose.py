@@ -127,12 +127,25 @@ def test_a_process_comes_back_unless_it_ended_well_and_readers_always() -> None:
 
 
 def test_tensorflow_serving_reads_what_the_run_exports_on_request() -> None:
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
     from tfdqn.run_dir import RunDir
 
-    serving = compose()["services"]["serving"]
+    files = rendered(Target.COMPOSE)
+    document = yaml.safe_load(files["compose.yaml"])
+    serving = document["services"]["serving"]
     assert serving["profiles"] == ["serving"]  # `docker compose up` alone needs no other image
     assert serving["image"] == "tensorflow/serving:2.15.1"
-    assert f"--model_base_path={RunDir('/var/lib/tfdqn/run').exports}" in serving["command"]
+    found = {each["target"]: document["configs"][each["source"]]["file"] for each in serving["configs"]}
+    options = dict(word.partition("=")[::2] for word in serving["command"])
+    models = text_format.Parse(
+        files[Path(found[options["--model_config_file"]]).name], model_server_config_pb2.ModelServerConfig()
+    )
+    (model,) = models.model_config_list.config
+    assert (model.name, model.base_path) == (document["name"], str(RunDir("/var/lib/tfdqn/run").exports))
+    assert "max_batch_size" in files[Path(found[options["--batching_parameters_file"]]).name]
+    assert "--enable_batching" in options
 
 
 def test_whoever_computes_gradients_has_gpus_of_its_own() -> None:

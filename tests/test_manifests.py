@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.manifests import CONFIG, COUNTS, ROOT
+from tests.processes import tfdqn
 from tfdqn import cli
 from tfdqn.manifests.wanted import dns_label
 from tfdqn.target import Target
 
+SHORT = (
+    *("task.num_envs=4", "network.hidden_units=[16]", "learner.batch_size=32", "learner.updates_per_call=10"),
+    *("learner.xla=off", "replay.block_size=4", "replay.capacity=1000", "replay.min_size=100"),
+    *("stop.env_steps=2000", "logging.tensorboard=false", "evaluation.interval_env_steps=500"),
+    *("evaluation.episodes=1", "evaluation.confirm_episodes=0", "evaluation.final_episodes=1"),
+)
 LAUNCHERS = ROOT / "launchers" / CONFIG.stem
 
 
@@ -44,13 +51,28 @@ def test_the_page_s_commands_write_the_launchers_or_say_that_nobody_has_run_them
             words = shlex.split(command)
             assert cli.main(words[1:]) == 0
             written.add(words[2])
-        else:
+        elif not command.startswith(("tfdqn train ", "tfdqn launch ")):  # run by the long test
             assert command.endswith("# not run here") or command.startswith("cd launchers/"), command
             if command.startswith("cd"):
                 assert (ROOT / command.split()[1]).is_dir()
     assert written == set(Target)
     for file in (tmp_path / "launchers").rglob("*.*"):
         assert file.read_bytes() == (ROOT / file.relative_to(tmp_path)).read_bytes()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_page_s_commands_for_one_host_are_run(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    commands = re.findall(r"^tfdqn ((?:train|launch) .*)$", page, flags=re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["train", "launch"]
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    for command in commands:
+        words = shlex.split(command)
+        with tfdqn(tmp_path, *words, *SHORT) as process:
+            assert process.ended_within(400), process.out
+            assert process.ended() == 0, process.err
+        assert (tmp_path / "runs" / f"{Path(words[1]).stem}-seed1" / "summary.json").exists()
 
 
 @pytest.mark.parametrize(

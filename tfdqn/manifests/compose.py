@@ -22,18 +22,20 @@ from tfdqn.manifests.wanted import (
 )
 from tfdqn.program import NEEDS, Process, Program, make_program, topology_on_hosts
 from tfdqn.run_dir import RunDir
+from tfdqn.tf_serving import BATCHING_FILE, MODELS_FILE, batching_config, models_config
 from tfdqn.topology import Member
 
 _STORAGE_SERVICE = "storage"
 _NETWORK, _VIEW_NETWORK, _VOLUME = "job", "view", "run"
 _SERVING_IMAGE = "tensorflow/serving:2.15.1"  # of the TensorFlow that made the models
 _GRPC_PORT, _REST_PORT = 8500, 8501
+_SERVING_FILES = {name: f"/etc/tfdqn/{name}" for name in (MODELS_FILE, BATCHING_FILE)}
 
 
 def render(wanted: Wanted) -> dict[str, str]:
-    """compose.yaml and the two files that it brings into every container. Raises ConfigError.
+    """compose.yaml and the files that it brings into containers. Raises ConfigError.
 
-    These stand beside it since Compose can't put content of its own into a container whose root is read-only.
+    They stand beside it since Compose can't put content of its own into a container whose root is read-only.
     """
     topology = topology_on_hosts(wanted.config, _service_name, has_evaluator=wanted.has_evaluator)
     program = make_program(
@@ -42,7 +44,11 @@ def render(wanted: Wanted) -> dict[str, str]:
     compose = {
         "name": wanted.name,
         "services": _services(wanted, program),
-        "configs": {"config": {"file": "./config.toml"}, "cluster": {"file": "./cluster.json"}},
+        "configs": {
+            "config": {"file": "./config.toml"},
+            "cluster": {"file": "./cluster.json"},
+            **{name: {"file": f"./{name}"} for name in _SERVING_FILES},
+        },
         # No way in or out of the job's network; Who only reads the run is on another.
         "networks": {_NETWORK: {"internal": True}, _VIEW_NETWORK: {}},
         "volumes": {_VOLUME: {}},
@@ -51,6 +57,8 @@ def render(wanted: Wanted) -> dict[str, str]:
         "compose.yaml": to_yaml(compose),
         "config.toml": wanted.config_toml,
         "cluster.json": topology.to_json().decode(),
+        MODELS_FILE: models_config(wanted.name, str(RunDir(RUN_DIR).exports)),
+        BATCHING_FILE: batching_config(),
     }
 
 
@@ -152,11 +160,13 @@ def _serving(wanted: Wanted) -> dict[str, Any]:
         "profiles": ["serving"],
         "entrypoint": ["tensorflow_model_server"],
         "command": [
-            f"--model_name={wanted.name}",
-            f"--model_base_path={RunDir(RUN_DIR).exports}",
+            f"--model_config_file={_SERVING_FILES[MODELS_FILE]}",
+            "--enable_batching",
+            f"--batching_parameters_file={_SERVING_FILES[BATCHING_FILE]}",
             f"--port={_GRPC_PORT}",
             f"--rest_api_port={_REST_PORT}",
         ],
+        "configs": [{"source": name, "target": target} for name, target in _SERVING_FILES.items()],
     }
 
 
