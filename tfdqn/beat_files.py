@@ -40,8 +40,13 @@ class Sign(Struct, frozen=True, kw_only=True):
 
 def beat_file(member: Member, folder: Path | None = None) -> Path:
     """Where a process's sign of life is. Raises ClusterError where the folder that all share may be another user's."""
+    return (folder or beat_folder()) / f"{member.file_stem}.json"
+
+
+def beat_folder() -> Path:
+    """Where the signs of life of this host's processes are. Raises ClusterError, likewise."""
     named = os.environ.get(VARIABLE)
-    return (folder or (Path(named) if named else _default_folder())) / f"{member.file_stem}.json"
+    return Path(named) if named else _default_folder()
 
 
 def write_sign(file: Path, member: Member, state: str, steps_per_second: float) -> None:
@@ -61,6 +66,12 @@ def read_sign(file: Path) -> Sign | None:
         return msgspec.json.decode(file.read_bytes(), type=Sign)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def read_signs(folder: Path) -> list[Sign]:
+    """What every process wrote last that has neither ended well nor been forgotten, in order."""
+    found = [sign for file in folder.glob("*.json") if (sign := read_sign(file)) is not None]
+    return sorted(found, key=lambda sign: sign.member)
 
 
 def _default_folder() -> Path:

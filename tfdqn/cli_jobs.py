@@ -157,7 +157,10 @@ def run_role(
 
 @jobs.command()
 def health(
-    role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"{', '.join(Role)}")],
+    role: Annotated[
+        Role | None,
+        typer.Argument(metavar="[ROLE]", help=f"{', '.join(Role)}; every process if not given"),
+    ] = None,
     task: Annotated[int, typer.Option(min=0, metavar="I", help="which of its role")] = 0,
     run_dir: Annotated[
         Path | None,
@@ -169,21 +172,24 @@ def health(
         float, typer.Option(metavar="SECONDS", help="an older sign of life is none")
     ] = Health().dead_after_seconds,
 ) -> None:
-    """Say whether a process of this host lives: status 0, or 1 and why."""
-    from tfdqn.beat_files import beat_file, may_be_silent_seconds, read_sign
+    """Say whether a process of this host lives, or all that have begun: status 0, or 1 and why."""
+    from tfdqn.beat_files import beat_folder, may_be_silent_seconds, read_signs
     from tfdqn.run_dir import RunDir
 
-    member = Member(role, task)
-    file = beat_file(member, None if run_dir is None else RunDir(run_dir).signs_of_life)
-    sign = read_sign(file)
-    if sign is None:
-        typer.echo(f"{member}: no sign of life in {file}: it has not started, or has ended")
+    folder = beat_folder() if run_dir is None else RunDir(run_dir).signs_of_life
+    signs = [sign for sign in read_signs(folder) if role is None or sign.member == Member(role, task)]
+    if not signs:
+        who = "nobody" if role is None else str(Member(role, task))
+        typer.echo(f"{who}: no sign of life in {folder}: it has not started, or has ended")
         raise typer.Exit(1)
-    seconds = max(time.time() - sign.seconds, 0.0)
-    is_silent = seconds > may_be_silent_seconds(sign.state, within)
-    how = f"silent for {seconds:.0f} s, after {sign.state}" if is_silent else sign.state
-    typer.echo(f"{member}: {how} (process {sign.pid})")
-    raise typer.Exit(is_silent)
+    is_one_silent = False
+    for sign in signs:
+        seconds = max(time.time() - sign.seconds, 0.0)
+        is_silent = seconds > may_be_silent_seconds(sign.state, within)
+        how = f"silent for {seconds:.0f} s, after {sign.state}" if is_silent else sign.state
+        typer.echo(f"{sign.member}: {how} (process {sign.pid})")
+        is_one_silent |= is_silent
+    raise typer.Exit(is_one_silent)
 
 
 @jobs.command()
