@@ -14,20 +14,11 @@ COPY tfdqn /source/tfdqn
 RUN /opt/tfdqn/bin/pip install --quiet --no-deps --prefix /package /source
 
 FROM ${BASE_IMAGE}
-ARG VERSION=""
-ARG REVISION=""
-LABEL org.opencontainers.image.title="tfdqn" \
-      org.opencontainers.image.description="Deep Q-networks, trained in parallel: every role of a job" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
 RUN groupadd --gid 10001 tfdqn \
     && useradd --uid 10001 --gid tfdqn --no-create-home --home-dir /tmp --shell /usr/sbin/nologin tfdqn \
     && install --directory --owner tfdqn --group tfdqn /var/lib/tfdqn/run /workspace/runs
 COPY --from=dependencies /opt/tfdqn /opt/tfdqn
-COPY configs /workspace/configs
-COPY --from=package /package /opt/tfdqn
-# Nothing but /tmp and the run's directory need be writable, and whichever uid a container is given can be at home in /tmp.
+# Nothing but /tmp and the run's directory need be writable; whatever uid a container is given is at home in /tmp.
 ENV PATH=/opt/tfdqn/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1
 WORKDIR /workspace
 USER 10001:10001
@@ -35,3 +26,13 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["tfdqn", "health"]
 ENTRYPOINT ["tfdqn"]
 CMD ["--help"]
+COPY configs /workspace/configs
+COPY --from=package /package /opt/tfdqn
+ARG VERSION=""
+ARG REVISION=""
+ENV TFDQN_REVISION=${REVISION}
+LABEL org.opencontainers.image.title="tfdqn" \
+      org.opencontainers.image.description="Deep Q-networks, trained in parallel: every role of a job" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"

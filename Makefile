@@ -9,12 +9,13 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCK := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-long lint types clean platform
+.PHONY: help train test test-long test-container lint types clean platform
 
 help:
 	@echo "make train       learn CartPole (CONFIG=configs/....toml and ARGS='seed=2 --run-dir DIR' change that)"
 	@echo "make test        run the tests (ARGS=tests/replay: only those)"
 	@echo "make test-long   run the tests that take minutes: whole learning runs"
+	@echo "make test-container   build the image with Docker, and train in it"
 	@echo "make lint types  check style (ruff) and types (mypy)"
 	@echo "make clean       remove the virtual environment $(VENV); runs are never touched"
 
@@ -22,10 +23,13 @@ train: $(VENV)/.installed
 	@$(BIN)/tfdqn train $(CONFIG) $(ARGS)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -m "not long and not container" $(ARGS)
 
 test-long: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m long $(ARGS)
+
+test-container: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m container tests/container $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

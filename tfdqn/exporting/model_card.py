@@ -1,6 +1,7 @@
 """A model card: what an exported policy is and where it comes from, as JSON for programs and Markdown for people."""
 
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -51,7 +52,12 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
 
 
 def git_revision(source: Path) -> str | None:
-    """The commit of the repository that `source` is a tracked folder of; none where it is not, or there is no git."""
+    """The commit of the repository that `source` is a tracked folder of; none where it is not, or there is no git.
+
+    An image, which has no repository, has it in `TFDQN_REVISION`.
+    """
+    if named := os.environ.get("TFDQN_REVISION"):
+        return named
 
     def git(*arguments: str) -> str:
         return subprocess.run(

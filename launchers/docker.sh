@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Builds the image and trains in a container of it, each batch divided over all GPUs of this host.
+#
+#   launchers/docker.sh CONFIG [key=value ...]       e.g. launchers/docker.sh configs/lunarlander.toml seed=2
+#
+# The run lands in ./runs, as with `tfdqn train`, and belongs to you; Ctrl-C saves, and the same command resumes.
+# Variables change the rest:
+#   GPUS=none     train on the processors: another image, without CUDA, and learner.strategy as CONFIG has it
+#   RUNS=DIR      where runs go, instead of ./runs
+#   IMAGE=NAME    use this image and build none
+#   NETWORK=NAME  a network for the container (as for `docker run`), if the run is to reach one: it has none
+#   SHM_SIZE=4g   shared memory, in which the GPUs' processes and environments hand data over; 1g
+set -euo pipefail
+
+fail() { echo "docker.sh: $1" >&2; exit 2; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+[ $# -ge 1 ] || fail "which configuration? launchers/docker.sh CONFIG [key=value ...]"
+config=$1; shift
+[ -f "$config" ] || fail "there is no configuration $config"
+gpus=${GPUS:-all}
+case $gpus in all|none) ;; *) fail "GPUS is 'all' or 'none', not '$gpus'" ;; esac
+
+has docker || fail "there is no docker command: install Docker Engine"
+if ! answer=$(docker info --format '{{json .Runtimes}}' 2>&1); then
+  case $answer in
+  *"permission denied"*) fail "you may not use Docker here: ask to be put in the group docker (usermod -aG docker $(id -un))" ;;
+  *) fail "Docker's engine does not answer: ${answer##*$'\n'}" ;;
+  esac
+fi
+if [ "$gpus" = all ]; then
+  has nvidia-smi || fail "there is no nvidia-smi: install NVIDIA's driver, or say GPUS=none"
+  listed=$(nvidia-smi --list-gpus 2>&1) || fail "NVIDIA's driver does not answer: ${listed##*$'\n'}"
+  case $listed in GPU*) ;; *) fail "NVIDIA's driver finds no GPU: ${listed:-it lists none}" ;; esac
+  case $answer in *nvidia*) ;; *)
+    has nvidia-container-runtime-hook || has nvidia-ctk ||
+      fail "Docker can't hand GPUs on: install NVIDIA's Container Toolkit" ;;
+  esac
+fi
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$root/tfdqn/__init__.py")
+extras=; image=tfdqn:$version
+[ "$gpus" = none ] || { extras=cuda; image=$image-cuda; }
+if [ -n "${IMAGE:-}" ]; then
+  image=$IMAGE
+else
+  docker build --tag "$image" --build-arg EXTRAS="$extras" --build-arg VERSION="$version" \
+    --build-arg REVISION="$(git -C "$root" rev-parse HEAD 2>/dev/null || true)" "$root"
+fi
+
+runs=${RUNS:-runs}
+mkdir -p "$runs" # else Docker would make it, as root's
+runs=$(cd "$runs" && pwd)
+[ -w "$runs" ] || fail "$runs can't be written to"
+config=$(cd "$(dirname "$config")" && pwd)/$(basename "$config")
+inside=configs/$(basename "$config")
+
+options=(--rm --init --read-only --tmpfs /tmp:mode=1777 --cap-drop ALL --security-opt no-new-privileges)
+options+=(--user "$(id -u):$(id -g)" --network "${NETWORK:-none}" --shm-size "${SHM_SIZE:-1g}" --stop-timeout 120)
+options+=(--volume "$runs:/workspace/runs" --volume "$config:/workspace/$inside:ro")
+arguments=(train "$inside")
+if [ "$gpus" = all ]; then
+  options+=(--gpus all --ulimit memlock=-1)
+  arguments+=(learner.strategy=mirrored learner.logical_devices=0)
+fi
+[ ! -t 0 ] || [ ! -t 1 ] || options+=(--interactive --tty)
+exec docker run "${options[@]}" "$image" "${arguments[@]}" "$@"

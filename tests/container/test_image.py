@@ -1,0 +1,103 @@
+"""The image, built and run: `make test-container`, with Docker or with the program that IMAGE_TOOL names."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+import tfdqn
+
+PROJECT = Path(__file__).parent.parent.parent
+TOOL = os.environ.get("IMAGE_TOOL") or str(Path(__file__).parent / "docker_tool.sh")
+TAG = "localhost/tfdqn:test"
+REVISION = "0123456789abcdef"
+BUILD_SECONDS, RUN_SECONDS = 3600.0, 300.0
+SHORT = "stop.env_steps=24_000 evaluation.episodes=10 evaluation.final_episodes=10"
+
+pytestmark = [pytest.mark.container, pytest.mark.timeout(BUILD_SECONDS)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def image() -> None:
+    arguments = (f"VERSION={tfdqn.__version__}", f"REVISION={REVISION}")
+    built = subprocess.run(
+        [TOOL, str(PROJECT), TAG, *arguments], capture_output=True, text=True, timeout=BUILD_SECONDS
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+
+
+@contextmanager
+def container(*command: str) -> Iterator[subprocess.Popen]:
+    process = subprocess.Popen(
+        [TOOL, "--run-read-only", TAG, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        yield process
+    finally:
+        for each in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
+            each.kill()
+        process.kill()
+        process.communicate()
+
+
+def output_of(script: str) -> str:
+    with container("sh", "-euc", script) as process:
+        output, _ = process.communicate(timeout=RUN_SECONDS)
+    assert process.returncode == 0, output
+    return output
+
+
+def test_nobody_in_particular_learns_on_a_root_that_is_read_only() -> None:
+    output = output_of(f"""
+        test "$(id -u):$(id -g)" = 10001:10001
+        if touch /opt/tfdqn/file /workspace/file 2>/dev/null; then exit 3; fi
+        cd /workspace
+        tfdqn train configs/cartpole.toml {SHORT} --run-dir /tmp/run
+        tfdqn evaluate /tmp/run --episodes 10 --video
+        test -s /tmp/run/learning_curve.png
+        cat /tmp/run/exports/1/model_card.json
+    """)
+    assert "best policy" in output
+    card = json.loads(output[output.index("\n{") :])
+    assert card["git_revision"] == REVISION
+
+
+def test_a_whole_job_lives_in_one_container_and_is_healthy() -> None:
+    output = output_of(f"""
+        cd /workspace
+        tfdqn launch configs/cartpole.toml --actors 2 {SHORT} --run-dir /tmp/run &
+        until tfdqn health learner --run-dir /tmp/run >/dev/null 2>&1; do sleep 0.5; done
+        tfdqn health actor --task 1 --run-dir /tmp/run
+        wait $!
+        tfdqn inspect /tmp/run
+    """)
+    assert "actor 1: " in output
+    assert "best policy" in output
+
+
+def test_sigterm_saves_and_ends_with_0() -> None:
+    script = "cd /workspace; exec tfdqn train configs/cartpole.toml --run-dir /tmp/run"
+    with container("sh", "-euc", script) as process:
+        assert process.stdout is not None
+        seen = ""
+        while "learning: " not in seen:
+            line = process.stdout.readline()
+            assert line, seen
+            seen += line
+        tell_to_end(process.pid)
+        rest, _ = process.communicate(timeout=RUN_SECONDS)
+    assert process.returncode == 0, seen + rest
+    assert "To resume: tfdqn train configs/cartpole.toml --run-dir /tmp/run" in rest
+
+
+def tell_to_end(tool: int) -> None:
+    """What an engine does: the container's process is told. Docker's client hands it on to there."""
+    below = psutil.Process(tool).children(recursive=True)
+    for each in [each for each in below if each.name() == "tfdqn"] or [psutil.Process(tool)]:
+        each.send_signal(signal.SIGTERM)
