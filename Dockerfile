@@ -1,25 +1,24 @@
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE} AS dependencies
-# What changes seldom, in a layer of its own: setup.cfg without the package installs only what it depends on.
-ARG EXTRAS=""
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
-RUN python3 -m venv /opt/tfdqn
-COPY setup.cfg pyproject.toml constraints.txt /source/
-RUN /opt/tfdqn/bin/pip install --quiet --constraint /source/constraints.txt "/source${EXTRAS:+[$EXTRAS]}" \
-    && /opt/tfdqn/bin/pip uninstall --quiet --yes tfdqn
-
-FROM dependencies AS package
-COPY README.md LICENSE /source/
-COPY tfdqn /source/tfdqn
-RUN /opt/tfdqn/bin/pip install --quiet --no-deps --prefix /package /source
-
-FROM ${BASE_IMAGE}
 RUN groupadd --gid 10001 tfdqn \
     && useradd --uid 10001 --gid tfdqn --no-create-home --home-dir /tmp --shell /usr/sbin/nologin tfdqn \
     && install --directory --owner tfdqn --group tfdqn /var/lib/tfdqn/run /workspace/runs
-COPY --from=dependencies /opt/tfdqn /opt/tfdqn
+# What changes seldom, in a layer of its own: setup.cfg without the package installs only what that depends on.
+ARG EXTRAS=""
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
+COPY setup.cfg pyproject.toml constraints.txt /opt/source/
+RUN python3 -m venv /opt/tfdqn \
+    && /opt/tfdqn/bin/pip install --quiet --constraint /opt/source/constraints.txt "/opt/source${EXTRAS:+[$EXTRAS]}" \
+    && /opt/tfdqn/bin/pip uninstall --quiet --yes tfdqn
+
+FROM dependencies AS package
+COPY README.md LICENSE /opt/source/
+COPY tfdqn /opt/source/tfdqn
+RUN /opt/tfdqn/bin/pip install --quiet --no-deps --prefix /package /opt/source
+
+FROM dependencies
 # Nothing but /tmp and the run's directory need be writable; whatever uid a container is given is at home in /tmp.
-ENV PATH=/opt/tfdqn/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1
+ENV PATH=/opt/tfdqn/bin:$PATH HOME=/tmp TFDQN_BEATS=/tmp/beats PYTHONUNBUFFERED=1
 WORKDIR /workspace
 USER 10001:10001
 STOPSIGNAL SIGTERM

@@ -36,6 +36,7 @@ LAYERS = {
         "model_formats",
         "tf_serving",
         "beat_files",
+        "command_signs",
         "cluster_checks",
     ],
     1: [
@@ -87,7 +88,7 @@ LAYERS = {
         "manifests",
         "serving",
     ],
-    5: ["roles", "experiment", "evaluation_command", "inspect_command"],
+    5: ["roles", "experiment", "evaluation_command", "inspect_command", "health_command"],
     6: [
         "__main__",
         "cli",
@@ -123,6 +124,7 @@ SIDEWAYS = {
     "topology": {"cluster", "config", "errors", "strategy_checks"},
     "placement": {"cluster", "config", "errors", "topology"},
     "beat_files": {"errors", "topology"},
+    "command_signs": {"beat_files"},
     "model_formats": {"errors"},
     "tf_serving": {"durable"},
     "scores": {"randomness"},

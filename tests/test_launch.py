@@ -240,22 +240,3 @@ def test_health_says_who_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "worker 2: silent for 100 s, after at work (process 7)\n"
     assert cli.main([*asked, "--within", "1000"]) == 0
     assert cli.main(["health", "painter"]) == 2
-
-
-def test_health_of_nobody_in_particular_is_everybodys(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TFDQN_BEATS", str(tmp_path))
-    assert cli.main(["health"]) == 1
-    assert capsys.readouterr().out.startswith(f"nobody: no sign of life in {tmp_path}")
-    for index, age_seconds in ((0, 0.0), (1, 100.0)):
-        member = {"role": "actor", "index": index}
-        sign = {"member": member, "pid": 7 + index, "state": "acting", "steps_per_second": 0.0}
-        (tmp_path / f"actor-{index}.json").write_text(
-            json.dumps({**sign, "seconds": time.time() - age_seconds})
-        )
-        capsys.readouterr()
-        assert cli.main(["health"]) == index
-    assert capsys.readouterr().out == (
-        "actor 0: acting (process 7)\nactor 1: silent for 100 s, after acting (process 8)\n"
-    )

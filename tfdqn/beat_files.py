@@ -68,12 +68,6 @@ def read_sign(file: Path) -> Sign | None:
         return None
 
 
-def read_signs(folder: Path) -> list[Sign]:
-    """What every process wrote last that has neither ended well nor been forgotten, in order."""
-    found = [sign for file in folder.glob("*.json") if (sign := read_sign(file)) is not None]
-    return sorted(found, key=lambda sign: sign.member)
-
-
 def _default_folder() -> Path:
     """This user's alone: in a folder where anyone may write, a link in the file's place would lead to any other."""
     folder = Path(tempfile.gettempdir()) / f"tfdqn-{os.getuid()}"

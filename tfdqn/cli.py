@@ -21,6 +21,7 @@ from tfdqn.cli_jobs import jobs
 from tfdqn.cli_manifest import manifests
 from tfdqn.cli_serving import serving
 from tfdqn.cluster import Cluster
+from tfdqn.command_signs import signs_of_life
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS, ClusterError, PeerLostError, UserError
 from tfdqn.model_formats import ModelFormat, convertible
@@ -35,7 +36,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
+# These give signs of life themselves, as the roles of a job do.
+_LASTING = ("train", "launch", "host", "serve")
 
 app.add_typer(jobs)
 app.add_typer(manifests)
@@ -223,6 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     may be gone.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if arguments[0] in _LASTING:
+        with signs_of_life(arguments[0]):
+            return _status_of(arguments)
     if arguments[0] != "run":
         return _status_of(arguments)
     try:

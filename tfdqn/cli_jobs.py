@@ -172,24 +172,15 @@ def health(
         float, typer.Option(metavar="SECONDS", help="an older sign of life is none")
     ] = Health().dead_after_seconds,
 ) -> None:
-    """Say whether a process of this host lives, or all that have begun: status 0, or 1 and why."""
-    from tfdqn.beat_files import beat_folder, may_be_silent_seconds, read_signs
+    """Say whether a process of this host lives, or all that give signs of life: status 0, or 1 and why."""
+    from tfdqn.health_command import health_of, health_of_all
     from tfdqn.run_dir import RunDir
 
-    folder = beat_folder() if run_dir is None else RunDir(run_dir).signs_of_life
-    signs = [sign for sign in read_signs(folder) if role is None or sign.member == Member(role, task)]
-    if not signs:
-        who = "nobody" if role is None else str(Member(role, task))
-        typer.echo(f"{who}: no sign of life in {folder}: it has not started, or has ended")
-        raise typer.Exit(1)
-    is_one_silent = False
-    for sign in signs:
-        seconds = max(time.time() - sign.seconds, 0.0)
-        is_silent = seconds > may_be_silent_seconds(sign.state, within)
-        how = f"silent for {seconds:.0f} s, after {sign.state}" if is_silent else sign.state
-        typer.echo(f"{sign.member}: {how} (process {sign.pid})")
-        is_one_silent |= is_silent
-    raise typer.Exit(is_one_silent)
+    folder = None if run_dir is None else RunDir(run_dir).signs_of_life
+    found = health_of_all(folder, within) if role is None else [health_of(Member(role, task), folder, within)]
+    for each in found:
+        typer.echo(each.line)
+    raise typer.Exit(not all(each.is_well for each in found))
 
 
 @jobs.command()
