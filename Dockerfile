@@ -9,7 +9,9 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_ROOT_U
 COPY setup.cfg pyproject.toml constraints.txt /opt/source/
 RUN python3 -m venv /opt/tfdqn \
     && /opt/tfdqn/bin/pip install --quiet --constraint /opt/source/constraints.txt "/opt/source${EXTRAS:+[$EXTRAS]}" \
-    && /opt/tfdqn/bin/pip uninstall --quiet --yes tfdqn
+    && /opt/tfdqn/bin/pip uninstall --quiet --yes tfdqn \
+    # 220 MB of C++ headers, which nothing here compiles against.
+    && rm -r /opt/tfdqn/lib/python3.11/site-packages/tensorflow/include
 
 FROM dependencies AS package
 COPY README.md LICENSE /opt/source/

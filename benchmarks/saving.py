@@ -1,0 +1,80 @@
+"""What saving a large replay takes, which is what a process needs between SIGTERM and its end.
+
+python -m benchmarks.saving [--gigabytes 0.25 1 4] [--directory DIR]
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
+from benchmarks.measure import report
+from tfdqn.config import Agent, Config, Learner
+from tfdqn.config import Replay as ReplayConfig
+from tfdqn.replay import Replay, make_replay
+from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks.batched import Step
+
+NUM_ENVS, NUMBERS = 32, 1024
+BYTES = 2 * 4 * NUMBERS  # of a transition: an observation at both ends; the rest is small
+WIDE = TaskSpec(
+    id="Wide-v0",
+    observation={"observation": ArraySpec(shape=(NUMBERS,), dtype="float32")},
+    num_actions=(2,),
+    action_start=(0,),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gigabytes", type=float, nargs="+", default=[0.25, 1.0, 4.0])
+    parser.add_argument("--directory", type=Path, help="on the disk in question; the system's temporary one")
+    options = parser.parse_args()
+    results = {
+        f"{gigabytes:g} GB": _seconds(int(gigabytes * 1e9 / BYTES), options.directory)
+        for gigabytes in options.gigabytes
+    }
+    report("saving", {"bytes_per_transition": BYTES}, results)
+
+
+def _seconds(transitions: int, directory: Path | None) -> dict[str, float]:
+    config = Config(
+        agent=Agent(n_step=1),
+        learner=Learner(batch_size=128),
+        replay=ReplayConfig(backend="reverb", block_size=32, capacity=transitions, min_size=1_000),
+    )
+    with tempfile.TemporaryDirectory(dir=directory) as folder:
+        workspace, target = Path(folder, "workspace"), Path(folder, "checkpoint")
+        workspace.mkdir()
+        target.mkdir()
+        replay = make_replay(config, WIDE, workspace)
+        _fill(replay, transitions)
+        start = time.perf_counter()
+        replay.save(target)
+        saved = time.perf_counter() - start
+        written = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
+        replay.close()
+        other = make_replay(config, WIDE, workspace)
+        start = time.perf_counter()
+        other.restore(target)
+        restored = time.perf_counter() - start
+        other.close()
+    return {"saved_seconds": saved, "restored_seconds": restored, "written_gigabytes": written / 1e9}
+
+
+def _fill(replay: Replay, transitions: int) -> None:
+    writer = replay.writer(NUM_ENVS)
+    nowhere = np.zeros(NUM_ENVS, bool)
+    actions = np.zeros(NUM_ENVS, np.int32)
+    rng = np.random.default_rng(0)
+    for _ in range(transitions // NUM_ENVS + 2):
+        observation = {"observation": rng.standard_normal((NUM_ENVS, NUMBERS), np.float32)}  # hardly compresses
+        step = Step(observation, np.ones(NUM_ENVS, np.float32), nowhere, nowhere, nowhere, None)
+        writer.write(observation, None, actions, step)
+
+
+if __name__ == "__main__":
+    main()
