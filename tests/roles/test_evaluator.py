@@ -1,5 +1,6 @@
 """The evaluator's process keeps the best on disk, reports, and goes on whatever becomes of the learner or itself."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,11 +130,19 @@ def test_each_new_best_is_exported_where_that_is_asked_for(run_dir: RunDir) -> N
     with learner(config) as there:
         heard(there)
         with started(there, run_dir, config) as evaluator:
-            for number, env_steps in ((1, 130), (2, 210)):
-                there.publish(number, flattering(there) if number == 2 else there.board.get().weights)
-                at(there, env_steps)
-                assert reported(there, number, evaluator).best_return is not None
-                until(lambda: versions(run_dir.exports) == [number], f"version {number}")  # noqa: B023
+            for evaluations in (1, 2):  # of the same weights
+                at(there, 110 * evaluations)
+                reported(there, evaluations, evaluator)
+            until(lambda: versions(run_dir.exports) == [1], "the first version")
+            there.publish(5, flattering(there))
+            due = itertools.count(330, 100)
+
+            def is_better() -> bool:
+                at(there, next(due))
+                return there.control.evaluated.best_return == 20
+
+            until(is_better, "better weights")
+            until(lambda: versions(run_dir.exports) == [2], "the second version")
     policy = load_policy(run_dir.exports)
     assert policy.card["evaluation"]["mean_return"] == 20
     np.testing.assert_array_equal(policy(np.array([[0, 0, 1, 0], [0, 0, -1, 0]], np.float32)), [1, 0])

@@ -43,12 +43,16 @@ class BestExports:
         self._config, self._run, self._task_spec, self._say = config, run, task_spec, say
         self._destination = destination(config.export.directory, run.exports, model_name(run.exports))
         self._thread = ThreadPoolExecutor(1, "exports")
+        self._newest: tuple[int, float] | None = None  # of those asked for: its updates and its return
         if config.export.on_best and run.best_weights.exists():
-            self._thread.submit(self._catch_up, *load_best(run.best_weights))
+            weights, evaluation = load_best(run.best_weights)
+            self._newest = _identity(evaluation)
+            self._thread.submit(self._catch_up, weights, evaluation)
 
     def new_best(self, weights: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
-        """Soon makes a version of these weights, which must not change any more."""
-        if self._config.export.on_best:
+        """Soon makes a version of these weights, which must not change any more; but once, if they come again."""
+        if self._config.export.on_best and _identity(evaluation) != self._newest:
+            self._newest = _identity(evaluation)
             self._thread.submit(self._export, weights, evaluation)
 
     def close(self) -> None:
@@ -103,3 +107,8 @@ class BestExports:
         if not self._run.export_id_file.exists():
             write_atomically(self._run.export_id_file, uuid.uuid4().hex.encode())
         return self._run.export_id_file.read_text()
+
+
+def _identity(evaluation: Evaluation) -> tuple[int, float]:
+    """What tells the evaluation of one policy from that of another: the same one gives the same episodes."""
+    return evaluation.train_steps, evaluation.scores.mean_return
