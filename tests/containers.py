@@ -146,8 +146,7 @@ class Composed:
         self.volumes = {name: folder / f"{name}.volume" for name in document["volumes"]}
         for path in self.volumes.values():
             path.mkdir()
-        given = {name: each for name, each in document["services"].items() if "profiles" not in each}
-        self.services = {name: Service(name, each, self) for name, each in given.items()}
+        self.services = {name: Service(name, each, self) for name, each in replicas(document).items()}
         self.hosts_file = "127.0.0.1 localhost\n" + "".join(
             f"{network.address(name)} {name}\n" for name in hosts_of(document)
         )
@@ -189,9 +188,19 @@ class Composed:
         return f"not over; not started yet: {', '.join(waiting) or 'nobody'}\n{logs}"
 
 
+def replicas(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What each container is made from, by its name: of a service with a scale there are several."""
+    found = {}
+    for name, each in document["services"].items():
+        if "profiles" not in each:
+            count = each.get("scale")
+            found |= {name: each} if count is None else {f"{name}-{i + 1}": each for i in range(count)}
+    return found
+
+
 def hosts_of(document: Mapping[str, Any]) -> list[str]:
-    """The services that have a host on the job's network."""
-    return [name for name, each in document["services"].items() if "job" in each.get("networks", [])]
+    """The containers that have a host on the job's network."""
+    return [name for name, each in replicas(document).items() if "job" in each.get("networks", [])]
 
 
 @contextmanager

@@ -54,11 +54,14 @@ def test_the_specification_s_schema_accepts_it(overrides: tuple[str, ...], chang
 def test_every_process_has_a_service_whose_name_is_its_address(tmp_path: Path) -> None:
     made = rendered(Target.COMPOSE)
     services = processes(yaml.safe_load(made["compose.yaml"]))
+    commands = {name: [*each["entrypoint"], *each["command"]] for name, each in services.items()}
+    actor = commands.pop("actor")
+    at = actor.index("--places")
+    for index in range(services["actor"]["scale"]):  # each of them finds out which it is
+        commands[f"actor-{index}"] = [*actor[:at], "--task", str(index), *actor[at + 2 :]]
     members = {
-        name: member_of(
-            [*each["entrypoint"], *each["command"]], made["config.toml"], made["cluster.json"], tmp_path
-        )
-        for name, each in services.items()
+        name: member_of(command, made["config.toml"], made["cluster.json"], tmp_path)
+        for name, command in commands.items()
     }
     assert len(members) == len(EVERYBODY)
     assert set(members.values()) == EVERYBODY
@@ -72,7 +75,7 @@ def test_every_process_has_a_service_whose_name_is_its_address(tmp_path: Path) -
 def test_each_is_started_after_whom_it_needs_is_well() -> None:
     services = compose()["services"]
     needed = {name: set(each.get("depends_on", {})) for name, each in services.items()}
-    assert needed["actor-3"] == {"learner-0", "replay-server-0", "replay-server-1"}
+    assert needed["actor"] == {"storage", "learner-0", "replay-server-0", "replay-server-1"}
     assert needed["learner-0"] == {
         *("storage", "replay-server-0", "replay-server-1", "parameter-server-0", "worker-0", "worker-1"),
     }
@@ -93,8 +96,11 @@ def test_health_is_asked_of_the_container_s_own_process(tmp_path: Path) -> None:
         kind, tfdqn, health, *arguments = each["healthcheck"]["test"]
         assert (kind, tfdqn, health) == ("CMD", "tfdqn", "health")
         given = verb.make_context("tfdqn health", arguments).params
-        assert Member(Role(given["role"]), given["task"]).file_stem.replace("_", "-") == name
         assert given["within"] == 12.5
+        if name == "actor":
+            assert given["role"] is None  # who it is, is not known here
+        else:
+            assert Member(Role(given["role"]), given["task"]).file_stem.replace("_", "-") == name
 
 
 def test_nobody_can_write_but_where_something_is_kept_or_reach_the_job_from_outside() -> None:
@@ -102,7 +108,7 @@ def test_nobody_can_write_but_where_something_is_kept_or_reach_the_job_from_outs
     for name, each in document["services"].items():
         assert (each["read_only"], each["cap_drop"], each["tmpfs"]) == (True, ["ALL"], ["/tmp:mode=1777"])
         assert each["user"] == ("0:0" if name == "storage" else "10001:10001")
-        keeps = ("storage", "learner", "evaluator", "replay-server", "tensorboard", "serving")
+        keeps = ("storage", "actor", "learner", "evaluator", "replay-server", "tensorboard", "serving")
         assert ("volumes" in each) is name.startswith(keeps)
     for each in processes(document).values():
         assert each["networks"] == ["job"]
@@ -165,3 +171,15 @@ def test_whoever_computes_gradients_has_gpus_of_its_own() -> None:
 def test_without_its_logs_there_is_no_tensorboard_and_without_an_evaluator_none() -> None:
     names = set(compose("logging.tensorboard=false", has_evaluator=False)["services"])
     assert not names & {"tensorboard", "evaluator-0"}
+
+
+def test_actors_are_as_many_as_one_says_and_hold_their_places_where_all_of_them_see_it() -> None:
+    document = compose("acting.actors=7")
+    services = document["services"]
+    actor = services["actor"]
+    assert actor["scale"] == 7
+    (volume,) = actor["volumes"]
+    assert volume.split(":")[1] == actor["command"][actor["command"].index("--places") + 1]
+    assert volume in services["storage"]["volumes"]  # who gives it to their user
+    assert volume.split(":")[1] in services["storage"]["command"]
+    assert not any("scale" in each for name, each in services.items() if name != "actor")

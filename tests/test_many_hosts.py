@@ -133,6 +133,10 @@ def test_the_compose_file_s_services_learn_each_on_a_host_of_its_own(tmp_path: P
             name: [0] for name in job.services
         }
         assert len(job.services) == 8
+        said = [
+            re.findall(r"^this is (.*)$", job.services[f"actor-{i}"].log.read_text(), re.M) for i in (1, 2)
+        ]
+        assert sorted(said) == [["actor 0"], ["actor 1"]]
         run = job.volumes["run"] / "run"
         assert_learned(run)
         assert {(each.stat().st_uid, each.stat().st_gid) for each in run.rglob("*")} == {(10001, 10001)}

@@ -127,6 +127,13 @@ def run_role(
             show_default=False,
         ),
     ] = None,
+    places: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="be the first of the role's processes that none on this host is; they hold their places in DIR",
+        ),
+    ] = None,
     run_dir: Annotated[
         Path | None,
         typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
@@ -147,8 +154,18 @@ def run_role(
             raise ConfigError(f"TF_CONFIG makes this process {member}, not {Member(role, task or 0)}")
     topology.require(member)
     check_topology(resolved, topology)
+    if places is not None and task is not None:
+        raise ConfigError(f"--task {task} says which process this is, and --places finds it out: give one")
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
     with interruptions(partial(os._exit, 130)) as interrupted:
+        if places is not None:
+            from tfdqn.places import take_place
+
+            found = take_place(places, role, topology.count(role), typer.echo, interrupted)
+            if found is None:
+                return
+            member = found
+
         from tfdqn import roles
         from tfdqn.roles.job import Job
 

@@ -23,10 +23,12 @@ from tfdqn.manifests.wanted import (
 from tfdqn.program import NEEDS, Process, Program, make_program, topology_on_hosts
 from tfdqn.run_dir import RunDir
 from tfdqn.tf_serving import BATCHING_FILE, MODELS_FILE, batching_config, models_config
-from tfdqn.topology import Member
+from tfdqn.topology import Member, Role
 
 _STORAGE_SERVICE = "storage"
 _NETWORK, _VIEW_NETWORK, _VOLUME = "job", "view", "run"
+# Actors are one service, as many as you say: each finds out which it is.
+_ACTOR_SERVICE, _PLACES_VOLUME, _PLACES = "actor", "places", "/var/lib/tfdqn-places"
 _SERVING_IMAGE = "tensorflow/serving:2.15.1"  # of the TensorFlow that made the models
 _GRPC_PORT, _REST_PORT = 8500, 8501
 _SERVING_FILES = {name: f"/etc/tfdqn/{name}" for name in (MODELS_FILE, BATCHING_FILE)}
@@ -51,7 +53,7 @@ def render(wanted: Wanted) -> dict[str, str]:
         },
         # No way in or out of the job's network; Who only reads the run is on another.
         "networks": {_NETWORK: {"internal": True}, _VIEW_NETWORK: {}},
-        "volumes": {_VOLUME: {}},
+        "volumes": {_VOLUME: {}, _PLACES_VOLUME: {}},
     }
     return {
         "compose.yaml": to_yaml(compose),
@@ -66,6 +68,8 @@ def _services(wanted: Wanted, program: Program) -> dict[str, Any]:
     services = {_STORAGE_SERVICE: _storage(wanted)}
     gpu = 0
     for process in program.processes:
+        if process.member.role is Role.ACTOR:
+            continue
         service = _service(wanted, program, process)
         if count := wanted.gpus_of(process.member.role):
             devices = [str(gpu + i) for i in range(count)]  # no two processes have one in common
@@ -73,6 +77,7 @@ def _services(wanted: Wanted, program: Program) -> dict[str, Any]:
             service["deploy"] = {"resources": {"reservations": {"devices": [reserved]}}}
             gpu += count
         services[_service_name(process.member)] = service
+    services[_ACTOR_SERVICE] = _actors(wanted, program)
     if wanted.config.logging.tensorboard:
         services["tensorboard"] = _tensorboard(wanted)
     services["serving"] = _serving(wanted)
@@ -117,6 +122,22 @@ def _service(wanted: Wanted, program: Program, process: Process) -> dict[str, An
     return service
 
 
+def _actors(wanted: Wanted, program: Program) -> dict[str, Any]:
+    first, *others = [each for each in program.processes if each.member.role is Role.ACTOR]
+    service = _service(wanted, program, first)
+    words = list(first.arguments)
+    at = words.index("--task")
+    words[at : at + 2] = ["--places", _PLACES]
+    completed = {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}}
+    return service | {
+        "command": words,
+        "scale": 1 + len(others),
+        "depends_on": completed | service["depends_on"],
+        "healthcheck": service["healthcheck"] | {"test": ["CMD", "tfdqn", *wanted.health_arguments()]},
+        "volumes": [f"{_PLACES_VOLUME}:{_PLACES}"],
+    }
+
+
 def _hardened(wanted: Wanted) -> dict[str, Any]:
     return {
         "image": wanted.image,
@@ -130,15 +151,15 @@ def _hardened(wanted: Wanted) -> dict[str, Any]:
 
 
 def _storage(wanted: Wanted) -> dict[str, Any]:
-    """Gives the volume, which Docker makes as root's, to the user; then it has done."""
+    """Gives the volumes, which Docker makes as root's, to the user; then it has done."""
     return {
         **_hardened(wanted),
         "user": "0:0",
         "cap_add": ["CHOWN"],
         "entrypoint": ["chown"],
-        "command": [f"{USER}:{USER}", STORAGE],
+        "command": [f"{USER}:{USER}", STORAGE, _PLACES],
         "network_mode": "none",
-        "volumes": [f"{_VOLUME}:{STORAGE}"],
+        "volumes": [f"{_VOLUME}:{STORAGE}", f"{_PLACES_VOLUME}:{_PLACES}"],
         "restart": "no",
     }
 

@@ -82,10 +82,10 @@ class Wanted(Struct, frozen=True, kw_only=True):
             computing.add(Role.LEARNER)
         return self.gpus if role in computing else 0
 
-    def health_arguments(self, role: Role, task: int | str) -> tuple[str, ...]:
-        """After `tfdqn`: whether a process lives."""
-        within = str(self.config.health.dead_after_seconds)
-        return ("health", str(role), "--task", str(task), "--within", within)
+    def health_arguments(self, role: Role | None = None, task: int | str = 0) -> tuple[str, ...]:
+        """After `tfdqn`: whether a process lives, or the only one of a container."""
+        which = () if role is None else (str(role), "--task", str(task))
+        return ("health", *which, "--within", str(self.config.health.dead_after_seconds))
 
 
 def dns_label(text: str) -> str:
