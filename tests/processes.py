@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Tfdqn:
       arguments: after `tfdqn`.
       environment: variables to set, or with None to unset.
       program: in Python, what is run.
+      below: a command that runs it.
     """
 
     def __init__(
@@ -40,12 +41,13 @@ class Tfdqn:
         *arguments: str,
         environment: Mapping[str, str | None] | None = None,
         program: str = PROGRAM,
+        below: Sequence[str] = (),
     ):
         self.mark = uuid.uuid4().hex
         given = {"PYTHONPATH": str(PROJECT), _MARK: self.mark, "TF_CPP_MIN_LOG_LEVEL": None}
         variables: dict[str, str | None] = {**os.environ, **given, **(environment or {})}
         self._out, self._err = folder / f"{self.mark}.out", folder / f"{self.mark}.err"
-        command = [sys.executable, "-c", program]
+        command = [*below, sys.executable, "-c", program]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
                 [*command, *arguments],
@@ -126,9 +128,10 @@ def tfdqn(
     *arguments: str,
     environment: Mapping[str, str | None] | None = None,
     program: str = PROGRAM,
+    below: Sequence[str] = (),
 ) -> Iterator[Tfdqn]:
     """A process that has ended when the block has."""
-    process = Tfdqn(folder, *arguments, environment=environment, program=program)
+    process = Tfdqn(folder, *arguments, environment=environment, program=program, below=below)
     try:
         yield process
     finally:

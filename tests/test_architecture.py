@@ -16,6 +16,7 @@ LAYERS = {
     0: [
         "_quiet",
         "errors",
+        "first_process",
         "platform_check",
         "config_types",
         "config_method",

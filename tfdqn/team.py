@@ -168,7 +168,7 @@ def _started(config: Config, run_dir: RunDir) -> LocalCluster | None:
 
 @contextmanager
 def _ended_at_once_by_signals(say: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, SIGINT and SIGTERM end the process, as where nothing had been asked of them.
+    """While the block runs, SIGINT, SIGTERM and SIGHUP end the process, as where nothing had been asked of them.
 
     TensorFlow waits for the other processes below Python, and lets no thread of it run: nothing could answer a signal
     when it comes, so what it does is said before.
@@ -176,7 +176,10 @@ def _ended_at_once_by_signals(say: Callable[[str], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # another thread can't set them, and the main one hears them
         return
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)  # under nohup
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
     try:
         say("until all have met, Ctrl-C ends this at once: nothing is learned yet, and what was saved stands")
         yield
