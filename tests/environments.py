@@ -1,5 +1,7 @@
 """Small gymnasium tasks with known answers or known misbehaviour, for tests."""
 
+import time
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium
@@ -217,6 +219,22 @@ class Broken(gymnasium.Env):
         return np.zeros(2, np.float32), {}
 
 
+class Stalls(Counter):
+    """A `Counter` whose `at`-th step never ends; in no process that finds the file `once`, which the first makes."""
+
+    def __init__(self, at: int, once: str) -> None:
+        super().__init__()
+        self._left, self._once = at, Path(once)
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self._left -= 1
+        if self._left == 0 and not self._once.exists():
+            self._once.touch()
+            while True:
+                time.sleep(60)
+        return super().step(action)
+
+
 _HERE = __name__
 gymnasium.register("Chain-v0", f"{_HERE}:Chain", max_episode_steps=50)
 gymnasium.register("Catch-v0", f"{_HERE}:Catch", reward_threshold=0.95)
@@ -224,4 +242,5 @@ gymnasium.register("Masked-v0", f"{_HERE}:Masked")
 gymnasium.register("StartAtThree-v0", f"{_HERE}:StartAtThree", max_episode_steps=5)
 gymnasium.register("Counter-v0", f"{_HERE}:Counter")
 gymnasium.register("Nested-v0", f"{_HERE}:Nested")
+gymnasium.register("Stalls-v0", f"{_HERE}:Stalls")
 gymnasium.register("Broken-v0", f"{_HERE}:Broken")

@@ -49,6 +49,7 @@ LAYERS = {
         "exploration",
         "randomness",
         "threads",
+        "work_clock",
         "native_log",
         "scores",
         "rpc",

@@ -107,6 +107,26 @@ def test_a_learner_that_dies_resumes_while_the_actors_stay(tmp_path: Path, death
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
+def test_an_actor_that_hangs_while_its_heart_beats_is_started_again(tmp_path: Path) -> None:
+    keys = (
+        "task.id=tests.environments:Stalls-v0",
+        f"task.kwargs={{at = 400, once = {str(tmp_path / 'has hung')!r}}}",
+        "task.max_episode_steps=100",
+        "health.stuck_after_seconds=20",
+    )
+    write_config(tmp_path, *keys, *ENDLESS, *QUICK_HEALTH, OFTEN)
+    with job(tmp_path, "tiny.toml", "--no-evaluator") as running:
+        actor = Member(Role.ACTOR)
+        hangs = running.pid(actor)
+        running.until_replaced(actor, hangs)
+        running.goes_on()
+        assert "actor 0 has not got on for" in running.log(actor)
+        assert "it is started again" in running.process.out
+        running.stop()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_after_a_power_cut_the_next_launch_resumes(tmp_path: Path) -> None:
     write_config(tmp_path, "learner.strategy=parameter_server", *ENDLESS, *QUICK_HEALTH, OFTEN)
     arguments = ("tiny.toml", "--actors", "2", "--workers", "1", "--replay-servers", "2")

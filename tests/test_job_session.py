@@ -1,16 +1,18 @@
 """The learner's part of a job: what is owed, who counts, and a job's run that goes on in one process."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.runs import latest, tiny
 from tfdqn import experiment
 from tfdqn.checkpoints import Checkpoints
-from tfdqn.job_session import FarActors, FarRatio
+from tfdqn.job_session import FarActors, FarRatio, JobSession
 from tfdqn.messages import Beat, Counts
 from tfdqn.roster import Roster
 from tfdqn.topology import Member, Role
+from tfdqn.work_clock import WorkClock
 
 
 class Replay:
@@ -64,6 +66,26 @@ def beat(index: int, env_steps: int, version: int, episode_return: float | None,
         episode_return=episode_return,
         weights_version=version,
     )
+
+
+def test_updates_are_counted_on_from_the_first_call_that_was_made() -> None:
+    """It compiles, for as long as it takes; later, to be asked for none is to go on, too."""
+    work = WorkClock()
+    learner = SimpleNamespace(metrics=None)
+
+    def run(_: int) -> int:
+        learner.metrics = "some"
+        return 5
+
+    learner.run = run
+    session = SimpleNamespace(
+        config=tiny(), ratio=FarRatio(Replay(3, 9, 2)), learner=learner, _count=lambda _: None, _work=work
+    )  # type: ignore[arg-type]
+    counts = []
+    for _ in range(3):
+        JobSession.learn(session)  # type: ignore[arg-type]
+        counts.append(dict(work._counts))
+    assert counts == [{}, {"updates": 1}, {"updates": 2}]
 
 
 def test_actors_elsewhere_are_counted_together_the_dead_included() -> None:

@@ -12,6 +12,7 @@ from tests.jobs import Learner, free_address, learner, until
 from tests.runs import tiny
 from tfdqn import control as control_module
 from tfdqn import membership as membership_module
+from tfdqn import work_clock
 from tfdqn.beat_files import VARIABLE, beat_file, read_sign
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError, PeerLostError
@@ -245,6 +246,21 @@ def test_a_host_where_no_sign_can_be_written_still_beats(there: Learner, config:
     with closing(member(there.address, config)) as one:
         assert one.join() is not None
         until(lambda: there.control.roster.present(Role.ACTOR), "a beat")
+
+
+def test_who_says_no_more_that_its_work_goes_on_is_ended(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its heart beats on: nobody else would see that it hangs."""
+    ends: list[str] = []
+    monkeypatch.setattr(work_clock, "_end", ends.append)
+    hasty = tiny(*FAST, "health.stuck_after_seconds=1")
+    with learner(hasty, {}) as there, closing(member(there.address, hasty)) as one:
+        one.join()
+        one.is_doing("acting")
+        one.work.goes_on()
+        until(lambda: ends, "its end")
+    assert ends[0] == "actor 1 has not got on for 1 s (acting): it ends, to be started again"
 
 
 def test_a_heart_that_fails_is_told_of(there: Learner, config: Config) -> None:

@@ -198,6 +198,11 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     dead_after_seconds: Annotated[
         float, Meta(ge=0.5, le=3600), doc("of silence, after which a process counts as dead")
     ] = 8.0
+    stuck_after_seconds: Annotated[
+        float,
+        Meta(ge=1, le=86_400),
+        doc("without progress, after which a process that should make some ends"),
+    ] = 600.0
     patience_seconds: Annotated[
         Positive, doc("that a process waits for another to come, or to come back, before it gives up")
     ] = 300.0

@@ -23,6 +23,7 @@ from tfdqn.stopping import reason_to_stop
 from tfdqn.team import Team
 from tfdqn.topology import Role
 from tfdqn.variables import VariablePublisher, WeightsBoard
+from tfdqn.work_clock import WorkClock
 
 _POLL_SECONDS = 0.02
 
@@ -129,6 +130,7 @@ class JobSession:
       replay: at its servers.
       board: the weights that `control` gives out.
       say: shows one line to the user.
+      work: told when the updates go on.
     """
 
     def __init__(
@@ -140,9 +142,10 @@ class JobSession:
         replay: RemoteReplay,
         board: WeightsBoard,
         say: Callable[[str], None],
+        work: WorkClock,
     ):
         self.config, self.run_dir, self.replay = config, run_dir, replay
-        self._control, self._team, self._say = control, team, say
+        self._control, self._team, self._say, self._work = control, team, say, work
         self._checkpoints = Checkpoints(run_dir.checkpoints, config.checkpoint.keep)
         saved = self._checkpoints.latest(on_damage=lambda damage: say(f"warning: {damage}"))
         counters = Counters() if saved is None else saved.counters
@@ -166,6 +169,8 @@ class JobSession:
         """A call's updates, where they are owed."""
         if self.ratio.wait_to_learn(self.config.learner.updates_per_call):
             self._count(self.learner.run(self.ratio.updates_owed()))
+        if self.learner.metrics is not None:  # the first call compiles, for as long as it takes
+            self._work.goes_on("updates")
 
     def reason_to_stop(self) -> str | None:
         """Why training has ended, or None while it goes on."""
@@ -181,6 +186,10 @@ class JobSession:
 
     def save(self, seconds: float) -> None:
         """Writes a checkpoint, and has the replay servers write theirs; nothing may learn meanwhile."""
+        with self._work.waits():
+            self._save(seconds)
+
+    def _save(self, seconds: float) -> None:
         self._count(self.learner.settle())
         counters = Counters(
             env_steps=self.actors.env_steps,

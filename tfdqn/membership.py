@@ -19,6 +19,7 @@ from tfdqn.errors import ConfigError, PeerLostError
 from tfdqn.messages import Answer, Beat, Counts, Hello, Welcome
 from tfdqn.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.topology import LEARNER, Member, Topology
+from tfdqn.work_clock import WorkClock
 
 TRAINING, FINISHING, OVER = "training", "finishing", "over"
 _REPLY_SECONDS = 5.0
@@ -56,6 +57,7 @@ class Membership:
 
     def __init__(self, member: Member, topology: Topology, config: Config, say: Callable[[str], None]):
         self.member = member
+        self.work = WorkClock()  # whoever has a loop of its own says there that it goes on
         self._caller = Caller(topology.learner)
         self._config, self._settings, self._say = config, config.health, say
         self._life = uuid.uuid4().hex
@@ -83,13 +85,27 @@ class Membership:
 
         Raises PeerLostError where it does not answer within `health.patience_seconds`, ConfigError where it refuses.
         """
-        hello = Hello(member=self.member, config=dump(self._config))
         state = self._state
-        began, said = time.monotonic(), float("-inf")
         self.is_doing(f"waiting for {LEARNER} at {self._caller.address}")
+        with self.work.waits():
+            welcome = self._welcome(interrupted)
+            if welcome is None:
+                return None
+            with self._lock:
+                if welcome.life != self._joined:
+                    self._joined, self._base, self._answer = welcome.life, self._sent, None
+                self._heard_seconds = time.monotonic()
+            self.is_doing(state)
+            self._beat_now.set()
+            self._wait_for_an_answer(interrupted)
+            return welcome
+
+    def _welcome(self, interrupted: Callable[[], bool]) -> Welcome | None:
+        hello = Hello(member=self.member, config=dump(self._config))
+        began, said = time.monotonic(), float("-inf")
         while not interrupted():
             try:
-                welcome = self._caller("hello", hello, Welcome, _REPLY_SECONDS)
+                return self._caller("hello", hello, Welcome, _REPLY_SECONDS)
             except RefusedError as error:
                 raise ConfigError(f"{LEARNER} refuses {self.member}: {error}") from None
             except UnreachableError as error:
@@ -100,15 +116,6 @@ class Membership:
                     self._say(f"{self.member}: waiting for {LEARNER} at {self._caller.address}")
                     said = time.monotonic()
                 self._closed.wait(_RETRY_SECONDS)
-                continue
-            with self._lock:
-                if welcome.life != self._joined:
-                    self._joined, self._base, self._answer = welcome.life, self._sent, None
-                self._heard_seconds = time.monotonic()
-            self.is_doing(state)
-            self._beat_now.set()
-            self._wait_for_an_answer(interrupted)
-            return welcome
         return None
 
     def is_doing(self, state: str) -> None:
@@ -217,6 +224,8 @@ class Membership:
             is_last = self._closed.is_set()
             self._beat_now.clear()
             began = time.monotonic()
+            self.work.look()
+            self.work.end_if_stuck(str(self.member), self._state, self._settings.stuck_after_seconds)
             try:
                 self._beat(_LAST_REPLY_SECONDS if is_last else self._reply_seconds)
             except Exception as error:  # whoever asks how the job stands is told
@@ -226,7 +235,7 @@ class Membership:
                 self._beat_now.wait(max(began + self._beat_seconds - time.monotonic(), 0.05))
 
     def _beat(self, timeout_seconds: float) -> None:
-        figures, state = dict(self._figures()), self._state
+        figures, state = dict(self._figures()), self.work.described(self._state)
         counts: Counts = figures.pop("counts", Counts())
         with contextlib.suppress(OSError):  # a full disk here is no reason to be dead for the learner
             write_sign(self._file, self.member, state, figures.get("steps_per_second", 0.0))

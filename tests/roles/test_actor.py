@@ -2,6 +2,8 @@
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
@@ -14,6 +16,8 @@ import reverb
 
 from tests.jobs import Learner, Role, free_address, learner, replay_server, role, stored, until
 from tests.runs import tiny
+from tfdqn import work_clock
+from tfdqn.acting.actor import Actor
 from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.beat_files import VARIABLE
@@ -275,6 +279,29 @@ def test_an_environment_whose_process_has_ended_is_a_reason_to_start_again(tmp_p
         take_samples(job, 20)  # so that it goes on acting
         with pytest.raises(PeerLostError, match="has ended"):
             actor.ended()
+
+
+def test_an_actor_that_hangs_ends_by_itself_but_not_one_that_is_held_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr(work_clock, "_end", ends.append)
+    released, step = threading.Event(), Actor.step
+
+    def hangs(self: Actor, env_steps: int) -> int:
+        released.wait()
+        return step(self, env_steps)
+
+    with job_of(tiny(*KEYS, "health.stuck_after_seconds=1"), tmp_path) as job, job.actor() as actor:
+        until(lambda: job.state() == HELD_BACK or actor.error, "being held back")
+        beyond_the_limit = time.monotonic() + 2
+        until(lambda: time.monotonic() > beyond_the_limit, "patience")
+        assert ends == []
+        monkeypatch.setattr(Actor, "step", hangs)
+        with job.actor(1) as other:
+            until(lambda: ends or other.error, "its end")
+            released.set()
+    assert ends[0].startswith("actor 1 has not got on for 1 s (acting)")
 
 
 def test_where_the_learner_computes_its_values_it_acts_as_ever_and_waits_while_there_is_none(

@@ -1,8 +1,10 @@
 """The evaluator's process keeps the best on disk, reports, and goes on whatever becomes of the learner or itself."""
 
 import itertools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,8 +12,10 @@ import pytest
 
 from tests.jobs import Learner, Role, learner, role, until, weights
 from tests.runs import lines, tiny
+from tfdqn import work_clock
+from tfdqn.acting.policy import Policy
 from tfdqn.beat_files import VARIABLE
-from tfdqn.config import Config
+from tfdqn.config import Config, Health
 from tfdqn.errors import TaskError
 from tfdqn.exporting import load_policy
 from tfdqn.exporting.saved_model import versions
@@ -278,6 +282,28 @@ def test_the_end_of_the_job_ends_an_evaluation(run_dir: RunDir) -> None:
             there.control.phase = OVER
             evaluator.ended()
     assert not run_dir.best_weights.exists()
+
+
+def test_an_evaluator_that_hangs_ends_by_itself_so_that_nobody_waits_for_it(
+    run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr(work_clock, "_end", ends.append)
+    released = threading.Event()
+    call = Policy.__call__
+
+    def hangs(self: Policy, *arguments: Any) -> Any:
+        released.wait()
+        return call(self, *arguments)
+
+    monkeypatch.setattr(Policy, "__call__", hangs)
+    hasty = msgspec.structs.replace(CONFIG, health=Health(beat_seconds=0.05, stuck_after_seconds=1.0))
+    with learner(hasty) as there:
+        at(there, 100)
+        with started(there, run_dir, hasty) as evaluator:
+            until(lambda: ends or evaluator.error, "its end")
+            released.set()
+    assert ends[0].startswith("evaluator 0 has not got on for 1 s (evaluating)")
 
 
 def test_a_task_that_is_another_here_is_refused(there: Learner, run_dir: RunDir) -> None:

@@ -15,6 +15,7 @@ from tfdqn.roster import Roster
 from tfdqn.run_dir import RunDir
 from tfdqn.summary import Summary, write_summary
 from tfdqn.topology import LEARNER, Member, Role, Topology
+from tfdqn.work_clock import WorkClock
 
 DONE = Evaluated(best_return=20.0, is_done=True)
 
@@ -75,7 +76,7 @@ class End:
 
     def comes(self) -> None:
         """The end."""
-        watchdog = SimpleNamespace(state="", expects_nobody=self.note("expects nobody"))
+        watchdog = SimpleNamespace(state="", work=WorkClock(), expects_nobody=self.note("expects nobody"))
         control = SimpleNamespace(roster=self.roster, end=self.note("over"), phase="training")
         learner._train(self.job, self.run, control, None, None, watchdog)  # type: ignore[arg-type]
 

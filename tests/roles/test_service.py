@@ -10,6 +10,7 @@ import pytest
 
 from tests.jobs import free_address, until
 from tests.runs import tiny
+from tfdqn import work_clock
 from tfdqn.beat_files import VARIABLE
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.roles import service, watchdog
@@ -110,3 +111,27 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
     with Watchdog(job._replace(member=LEARNER), control):  # type: ignore[arg-type]
         until(lambda: ends, "end")
     assert ends == ["the learner can't watch the others any longer"]
+
+
+def test_a_learner_whose_updates_hang_is_started_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr(work_clock, "_end", ends.append)
+    control = SimpleNamespace(roster=SimpleNamespace(quiet=lambda _: []))
+    hasty = job._replace(member=LEARNER, config=tiny("health.stuck_after_seconds=1"))
+    with Watchdog(hasty, control) as watched:  # type: ignore[arg-type]
+        watched.state = "learning"
+        watched.work.goes_on("updates")
+        until(lambda: ends, "end")
+    assert ends[0] == "the learner has not got on for 1 s (learning): it ends, to be started again"
+
+
+def test_a_learner_without_any_worker_waits(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long: they may come back."""
+    monkeypatch.setattr(work_clock, "_end", lambda line: pytest.fail(line))
+    looks: list[bool] = []
+    config = tiny("learner.strategy=parameter_server", "learner.workers=1", "health.stuck_after_seconds=1")
+    control = SimpleNamespace(roster=SimpleNamespace(quiet=lambda lines: list(lines)))
+    with Watchdog(job._replace(member=LEARNER, config=config), control) as watched:  # type: ignore[arg-type]
+        monkeypatch.setattr(watched.work, "look", lambda is_excused: looks.append(is_excused))
+        until(lambda: len(looks) > 1, "looks")
+    assert all(looks)

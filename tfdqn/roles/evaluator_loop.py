@@ -162,6 +162,7 @@ class _EvaluatorLoop:
         return (env_steps // interval + 1) * interval
 
     def _is_over(self) -> bool:
+        self._membership.work.goes_on()
         return self._membership.phase_now(self._job.interrupted) in (OVER, None)
 
 

@@ -82,7 +82,7 @@ def _train(
         team = Team(config, run_dir, cluster, devices, job.say)
         watchdog.state = "building"
         with team.losses_are_one_line():
-            session = JobSession(config, run_dir, control, team, replay, board, job.say)
+            session = JobSession(config, run_dir, control, team, replay, board, job.say, watchdog.work)
     show = _Lines(job.say, watchdog)
     watch = RunWatch(session, tensorboard(config, run_dir), show, job.interrupted, profile=False)
     control.inspection = lambda: _inspection(session, watch, watchdog)
@@ -93,6 +93,7 @@ def _train(
         else:
             with _losses_are_restarts(), team.losses_are_one_line():
                 reason = loops.learn(session, watch, lambda: _put_off(job, replay))
+                watchdog.work.ends()
                 watchdog.state = "saving"
                 session.save(watch.seconds)
             if reason == "interrupted" or not _finish(
@@ -247,6 +248,7 @@ class _Lines:
 
     def __call__(self, progress: Progress) -> None:
         self._watchdog.state = progress.phase
+        self._watchdog.work.goes_on("watching the updates")
         self._watchdog.updates_per_second = progress.updates_per_second
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + _LINE_SECONDS

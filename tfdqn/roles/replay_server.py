@@ -50,6 +50,7 @@ def _serve(job: Job, membership: Membership, shard: ServedShard) -> None:
     has_joined = is_over = False
     try:
         while not job.interrupted() and not is_over:
+            membership.work.goes_on()
             if not has_joined:
                 has_joined = membership.join(job.interrupted) is not None
                 continue
@@ -67,7 +68,8 @@ def _serve(job: Job, membership: Membership, shard: ServedShard) -> None:
 def _save(job: Job, membership: Membership, shard: ServedShard) -> None:
     membership.is_doing("writing its checkpoint")
     try:
-        shard.checkpoint()
+        with membership.work.waits():
+            shard.checkpoint()
         job.say(f"{job.member}: saved {shard.size():,} transitions")
     except CheckpointError as error:
         job.say(f"warning: {job.member}: {error}")

@@ -14,6 +14,7 @@ from tfdqn.lines import Line
 from tfdqn.replay.remote_replay import RemoteReplay
 from tfdqn.roles.job import Job
 from tfdqn.topology import Role
+from tfdqn.work_clock import WorkClock
 
 _WATCH_SECONDS = 0.25
 _ASK_REPLAY_SECONDS = 2.0
@@ -29,6 +30,7 @@ class Watchdog:
 
     def __init__(self, job: Job, control: Control):
         self._job, self._control = job, control
+        self.work = WorkClock()
         self._file = beat_file(job.member)
         self._replay: RemoteReplay | None = None
         self._watched = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
@@ -73,7 +75,7 @@ class Watchdog:
     @property
     def doing(self) -> str:
         """What the sign of life says: the state, or for whom it waits."""
-        return self.state if self.state == MEETING else self._waits_for or self.state
+        return self.state if self.state == MEETING else self._waits_for or self.work.described(self.state)
 
     def expects_nobody(self) -> None:
         """From now on everybody may go."""
@@ -88,15 +90,20 @@ class Watchdog:
 
     def _watch_until_ended(self) -> None:
         beat_due = 0.0
+        limit_seconds = self._job.config.health.stuck_after_seconds
         while not self._ended.wait(_WATCH_SECONDS):
             if time.monotonic() >= beat_due:
                 self._write_sign()
                 beat_due = time.monotonic() + self._job.config.health.beat_seconds
             if self._were_there and (lost := self._control.roster.silent(self._watched)):
                 self._has_lost(lost)
-            for helper in self._control.roster.quiet(self._lines):
+            quiet = self._control.roster.quiet(self._lines)
+            for helper in quiet:
                 self._lines[helper].check()
             self._ask_replay()
+            # Without a replay server, or any of those who compute, it can only wait.
+            self.work.look(is_excused=bool(self._waits_for or 0 < len(self._lines) == len(quiet)))
+            self.work.end_if_stuck("the learner", self.doing, limit_seconds)
 
     def _has_lost(self, lost: list[str]) -> None:
         if self._job.interrupted():

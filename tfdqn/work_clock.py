@@ -1,0 +1,80 @@
+"""`WorkClock`: for how long a process's work has not gone on, though a thread of it still gives signs of life."""
+
+import faulthandler
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from tfdqn.errors import RESTART_STATUS
+
+_SAID_AFTER_SECONDS = 60.0
+_MOST_SECONDS_BETWEEN_LOOKS = 60.0  # counted: whoever looks may have been stopped itself
+
+
+class WorkClock:
+    """Whoever works counts, another thread looks.
+
+    Work that nobody counts can't be stuck: a process that serves below Python has no loop that would.
+    """
+
+    def __init__(self) -> None:
+        self.stuck_seconds = 0.0  # of the part that has been so for longest, as of the last look
+        self._counts: dict[str, int] = {}
+        self._idle: dict[str, tuple[int, float]] = {}  # the count that was seen last, and for how long
+        self._waiting = 0
+        self._looked_seconds = time.monotonic()
+
+    def goes_on(self, part: str = "work") -> None:
+        """Says so of a part of the work; from the first time on it is expected again and again."""
+        self._counts[part] = self._counts.get(part, 0) + 1
+
+    def ends(self) -> None:
+        """From now on nothing is expected."""
+        self._counts.clear()
+
+    @contextmanager
+    def waits(self) -> Iterator[None]:
+        """Nothing is expected while the block runs: it takes as long as it takes."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    def look(self, is_excused: bool = False) -> None:
+        """Takes note of what has gone on since the last look.
+
+        Args:
+          is_excused: whether it was no wonder where nothing has.
+        """
+        now = time.monotonic()
+        passed = min(now - self._looked_seconds, _MOST_SECONDS_BETWEEN_LOOKS)
+        idle = {}
+        for part, count in list(self._counts.items()):
+            before, seconds = self._idle.get(part, (-1, 0.0))
+            is_idle = count == before and not self._waiting and not is_excused
+            idle[part] = (count, seconds + passed if is_idle else 0.0)
+        self._idle, self._looked_seconds = idle, now
+        self.stuck_seconds = max((seconds for _, seconds in idle.values()), default=0.0)
+
+    def described(self, state: str) -> str:
+        """What the process is doing, and that it doesn't get on with it."""
+        if self.stuck_seconds < _SAID_AFTER_SECONDS:
+            return state
+        return f"{state}, stuck for {self.stuck_seconds:.0f} s"
+
+    def end_if_stuck(self, name: str, state: str, after_seconds: float) -> None:
+        """Ends the process where its work is stuck, so that it is started again; says where each thread of it is."""
+        if self.stuck_seconds > after_seconds:
+            _end(
+                f"{name} has not got on for {self.stuck_seconds:.0f} s ({state}): it ends, to be started again"
+            )
+
+
+def _end(line: str) -> NoReturn:
+    print(f"tfdqn: {line}", file=sys.stderr, flush=True)
+    faulthandler.dump_traceback()
+    os._exit(RESTART_STATUS)
