@@ -20,6 +20,7 @@ from tfdqn.config import MLP, Acting, Config, NatureCNN
 from tfdqn.control import Control
 from tfdqn.rpc import Caller
 from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.topology import Topology
 from tfdqn.variables import Versioned, WeightsBoard
 
 _SECONDS = 3.0
@@ -99,7 +100,7 @@ def _learn(pipe: Connection, network: str, actors: int, address: str) -> None:
     board.put(Versioned(0, new_weights(config, spec)))
     with threadpool_limits(1, "blas"):
         inference = Inference(make_q_function(config, spec), spec, board, _MOST_ROWS)
-        control = Control(address, config, spec, board)
+        control = Control(Topology(learner=address, actor=actors), config, spec, board)
         control.q_values = inference
         pipe.send("ready")
         while pipe.recv():

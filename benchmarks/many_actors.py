@@ -23,9 +23,10 @@ import reverb
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import free_address, new_weights, report
 from tfdqn.config import Acting, Config, Replay, Stop, Task
+from tfdqn.config_file import dump
 from tfdqn.control import Control
 from tfdqn.membership import seconds_between_calls
-from tfdqn.messages import Answer, Beat, Counts, Weights, WeightsRequest
+from tfdqn.messages import Answer, Beat, Counts, Weights, WeightsRequest, fingerprint
 from tfdqn.replay.item_kinds import make_item_kind, table_sizes
 from tfdqn.replay.remote_writer import remote_writer
 from tfdqn.replay.tables import TABLE, transitions_table
@@ -33,7 +34,7 @@ from tfdqn.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.batched import Step
 from tfdqn.tasks.registry import make_task, resolve_spec
-from tfdqn.topology import Member, Role
+from tfdqn.topology import Member, Role, Topology
 from tfdqn.variables import Versioned, WeightsBoard
 
 _ENVS = 4
@@ -171,7 +172,7 @@ def _learn(pipe: Connection, config: Config, address: str) -> None:
     spec, board = resolve_spec(config.task), WeightsBoard()
     arrays = new_weights(config, spec)
     board.put(Versioned(0, arrays))
-    control = Control(address, config, spec, board)
+    control = Control(Topology(learner=address, actor=config.acting.actors), config, spec, board)
 
     def publish() -> None:
         for version in range(1, 10**9):
@@ -222,7 +223,7 @@ def _act(
 class _SimulatedActor:
     def __init__(self, config: Config, spec: TaskSpec, learner: str, servers: list[str], index: int):
         self.member, self.env_steps, self.held, self.joined = Member(Role.ACTOR, index), 0, -1, ""
-        self.caller = _OwnConnection(learner)
+        self.caller, self.fingerprint = _OwnConnection(learner), fingerprint(dump(config))
         self.writer = remote_writer(config, spec, servers, _ENVS, index, lambda reason: True)
 
     def beat(self) -> None:
@@ -234,6 +235,7 @@ class _SimulatedActor:
             joined=self.joined,
             state="acting",
             counts=Counts(env_steps=self.env_steps),
+            config=self.fingerprint,
         )
         self.joined = self.caller("beat", beat, Answer, _REPLY_SECONDS).life
 

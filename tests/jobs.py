@@ -24,6 +24,7 @@ from tfdqn.topology import Member, Topology
 from tfdqn.variables import Versioned, WeightsBoard
 
 PATIENCE_SECONDS = 60.0
+_ELSEWHERE = ("elsewhere:1", "elsewhere:2")
 
 
 def free_address() -> str:
@@ -65,7 +66,10 @@ class Learner:
 
     def begin(self) -> Control:
         """Another life."""
-        self.control = Control(self.address, self.config, self.task_spec, self.board)
+        topology = Topology(
+            learner=self.address, worker=_ELSEWHERE, parameter_server=_ELSEWHERE, actor=8, evaluator=1
+        )
+        self.control = Control(topology, self.config, self.task_spec, self.board)
         return self.control
 
     def publish(self, version: int, given: Mapping[str, np.ndarray]) -> None:

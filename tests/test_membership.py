@@ -19,7 +19,7 @@ from tfdqn.errors import ConfigError, PeerLostError
 from tfdqn.membership import OVER, TRAINING, LearnerRestartedError, Membership, seconds_between_calls
 from tfdqn.messages import Counts, Inspection, Nothing
 from tfdqn.rpc import RefusedError
-from tfdqn.topology import Member, Role, Topology
+from tfdqn.topology import LEARNER, Member, Role, Topology
 
 ACTOR = Member(Role.ACTOR, 1)
 FAST = ("health.beat_seconds=0.05", "health.dead_after_seconds=5.0", "acting.actors=2")
@@ -179,6 +179,57 @@ def test_another_configuration_is_refused_by_its_keys(there: Learner) -> None:
         "learner 0 refuses actor 1: its configuration is not the learner's: task.id = Acrobot-v1 where the learner "
         "has CartPole-v1; agent.n_step = 3 where the learner has 1"
     )
+
+
+def test_a_strangers_beats_take_nobodys_place(there: Learner, config: Config) -> None:
+    """Whatever it calls itself, and before anybody has refused it."""
+    with closing(member(there.address, config)) as one:
+        one.join()
+        one.is_doing("acting")
+        until(lambda: there.control.roster.present(Role.ACTOR), "a beat")
+        stranger = member(there.address, tiny(*FAST, "agent.n_step=3"))
+        until(lambda: stranger._is_refused, "a refusal")
+        assert [each.beat.life for each in there.control.roster.status()] == [one.life]
+        stranger.close()
+
+
+@pytest.mark.parametrize("name", [Member(Role.ACTOR, 8), Member(Role.REPLAY_SERVER), LEARNER], ids=str)
+def test_who_has_no_part_in_the_learners_job_is_refused(there: Learner, config: Config, name: Member) -> None:
+    with closing(Membership(name, Topology(learner=there.address), config, print)) as one:
+        until(lambda: one._is_refused, "a refusal")
+        with pytest.raises(ConfigError) as error:
+            one.join()
+    has = {Role.ACTOR: "8 actors", Role.REPLAY_SERVER: "no replay server", Role.LEARNER: "1 learner"}
+    assert str(error.value) == (
+        f"learner 0 refuses {name}: its cluster is not the learner's, which has {has[name.role]}"
+    )
+    assert there.control.roster.status() == ()
+
+
+def test_who_has_joined_hears_of_a_learner_with_another_configuration(there: Learner, config: Config) -> None:
+    with closing(member(there.address, config)) as one:
+        one.join()
+        there.control.close()
+        there.config = tiny(*FAST, "agent.n_step=3")
+        there.begin()
+        until(lambda: one._is_refused, "a refusal")
+        with pytest.raises(ConfigError, match=r"agent\.n_step = 1 where the learner has 3"):
+            one.phase_now()
+
+
+def test_of_many_keys_that_differ_a_few_are_named(there: Learner) -> None:
+    keys = [
+        "checkpoint.keep=7",
+        "agent.n_step=3",
+        "seed=5",
+        "stop.env_steps=7000",
+        "evaluation.episodes=9",
+        "learner.batch_size=4",
+    ]
+    with closing(member(there.address, tiny(*FAST, *keys))) as one, pytest.raises(ConfigError) as error:
+        one.join()
+    assert str(error.value).endswith("; and 1 more")
+    assert str(error.value).count("where the learner has") == 5
 
 
 @pytest.mark.parametrize("text", ["", "[agent]\nn_step = 0", "no TOML", "[" * 10_000, "seed = 1\nother = 2"])

@@ -101,8 +101,8 @@ def test_a_process_is_the_one_that_tf_config_makes_it(
     [
         (1, ("actor", "tiny.toml", "--task", "0"), "TF_CONFIG makes this process actor 1, not actor 0"),
         (1, ("learner", "tiny.toml"), "TF_CONFIG makes this process actor 1, not learner 0"),
-        (2, ("actor", "tiny.toml"), "actor 2: the cluster has 2 actors, counted from 0"),
-        (-1, ("actor", "tiny.toml"), "actor -1: the cluster has 2 actors, counted from 0"),
+        (2, ("actor", "tiny.toml"), "actor 2: TF_CONFIG has 2 actors, counted from 0"),
+        (-1, ("actor", "tiny.toml"), "actor -1: TF_CONFIG has 2 actors, counted from 0"),
     ],
 )
 def test_who_is_told_to_be_another_is_refused(
@@ -126,6 +126,18 @@ def test_with_a_cluster_file_the_first_of_a_role_needs_no_number(
     assert run("actor", "tiny.toml", "--cluster", "cluster.json") == 0
     assert run("actor", "tiny.toml", "--cluster", "cluster.json", "--task", "1") == 0
     assert played == [Member(Role.ACTOR, 0), Member(Role.ACTOR, 1)]
+
+
+def test_what_is_wrong_with_a_cluster_names_its_file(
+    played: list[Member], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("three.json").write_text(json.dumps({**JOBS, "actor": 3}))
+    assert run("actor", "tiny.toml", "--cluster", "three.json") == 2
+    assert run("actor", "tiny.toml", "--cluster", "three.json", "--task", "3") == 2
+    assert capsys.readouterr().err == (
+        "tfdqn: three.json has 3 actors, where acting.actors make it 2\n"
+        "tfdqn: actor 3: three.json has 3 actors, counted from 0\n"
+    )
 
 
 def test_without_a_cluster_the_line_says_how_to_give_one() -> None:

@@ -147,13 +147,13 @@ def run_role(
 
     resolved = config_file.load(config, overrides or ())
     if cluster is not None:
-        topology, member = read_topology(cluster), Member(role, task or 0)
+        topology, member, origin = read_topology(cluster), Member(role, task or 0), str(cluster)
     else:
-        topology, member = topology_of_environment()
+        (topology, member), origin = topology_of_environment(), "TF_CONFIG"
         if member.role is not role or task not in (None, member.index):
             raise ConfigError(f"TF_CONFIG makes this process {member}, not {Member(role, task or 0)}")
-    topology.require(member)
-    check_topology(resolved, topology)
+    topology.require(member, origin)
+    check_topology(resolved, topology, origin)
     if places is not None and task is not None:
         raise ConfigError(f"--task {task} says which process this is, and --places finds it out: give one")
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tfdqn.config import Config
 from tfdqn.config_file import checked, dump, flat, from_mapping
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, listed
 from tfdqn.membership import OVER, TRAINING
 from tfdqn.messages import (
     Answer,
@@ -20,11 +20,13 @@ from tfdqn.messages import (
     QValues,
     WeightsRequest,
     Welcome,
+    fingerprint,
 )
 from tfdqn.remote_weights import EncodedBoard
 from tfdqn.roster import Roster
 from tfdqn.rpc import Method, RefusedError, Server
 from tfdqn.task_spec import TaskSpec
+from tfdqn.topology import LEARNER, Member, Topology, counted
 from tfdqn.variables import WeightsBoard
 
 _SECONDS_TO_HEAR_IT_IS_OVER = 5.0
@@ -35,7 +37,7 @@ class Control:
     """Answers from threads of its own until it is closed; the learner reads and writes what they share.
 
     Args:
-      address: where it is reached.
+      topology: where it is reached, and who may take part.
       config: what every process must have, too.
       task_spec: told to whoever joins.
       board: the newest weights.
@@ -43,7 +45,7 @@ class Control:
 
     def __init__(
         self,
-        address: str,
+        topology: Topology,
         config: Config,
         task_spec: TaskSpec,
         board: WeightsBoard,
@@ -57,11 +59,13 @@ class Control:
         self.inspection: Callable[[], Inspection] = _not_yet
         self.on_evaluated: Callable[[Evaluated], None] = lambda evaluated: None
         self.q_values: Callable[[Observed], QValues] = _no_inference
-        self._config, self.task_spec = checked(config), task_spec
+        self._topology, self._config, self.task_spec = topology, checked(config), task_spec
         self._config_text = dump(self._config)
+        self._members = frozenset(topology.members()) - {LEARNER}
+        self._fingerprint = fingerprint(self._config_text)
         self._settings = config.health
         self._server = Server(
-            address,
+            topology.learner,
             {
                 "hello": Method(Hello, self._hello),
                 "beat": Method(Beat, self._beat),
@@ -94,6 +98,7 @@ class Control:
         self._server.close()
 
     def _hello(self, hello: Hello) -> Welcome:
+        self._require(hello.member)
         if hello.config != self._config_text:
             raise RefusedError(f"its configuration is not the learner's: {self._difference(hello.config)}")
         return Welcome(life=self.life, task_spec=self.task_spec)
@@ -105,13 +110,24 @@ class Control:
         except (ConfigError, tomllib.TOMLDecodeError, RecursionError) as error:
             return str(error)
         keys = flat(self._config), flat(theirs)
-        return "; ".join(
-            f"{key} = {keys[1].get(key, 'absent')} where the learner has {keys[0].get(key, 'absent')}"
-            for key in keys[0] | keys[1]
-            if keys[0].get(key) != keys[1].get(key)
+        return listed(
+            [
+                f"{key} = {keys[1].get(key, 'absent')} where the learner has {keys[0].get(key, 'absent')}"
+                for key in keys[0] | keys[1]
+                if keys[0].get(key) != keys[1].get(key)
+            ]
         )
 
+    def _require(self, member: Member) -> None:
+        """Raises RefusedError where no such process has a part in this job."""
+        if member not in self._members:
+            there = counted(self._topology.count(member.role), member.role)
+            raise RefusedError(f"its cluster is not the learner's, which has {there}")
+
     def _beat(self, beat: Beat) -> Answer:
+        self._require(beat.member)
+        if beat.config != self._fingerprint:
+            raise RefusedError("its configuration is not the learner's")  # hello says how they differ
         self.roster.add(beat)
         env_steps = self.roster.counts().env_steps
         return Answer(

@@ -1,5 +1,7 @@
 """What a user can mend: errors that end in one line and exit status 2, never in a traceback."""
 
+from collections.abc import Sequence
+
 
 class UserError(Exception):
     """Bad input, named in one line: what, where, and what is allowed."""
@@ -42,6 +44,15 @@ RESTART_STATUS = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong with this pro
 
 class PeerLostError(Exception):
     """A process that this one can't go on without is gone or silent: it ends, to be started again with the other."""
+
+
+_MOST_LISTED = 5
+
+
+def listed(each: Sequence[str]) -> str:
+    """Several findings as one line, the first few of which say what is the matter."""
+    left = len(each) - _MOST_LISTED
+    return "; ".join(each[:_MOST_LISTED]) + (f"; and {left} more" if left > 0 else "")
 
 
 def first_line(error: Exception) -> str:

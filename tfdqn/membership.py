@@ -16,7 +16,7 @@ from tfdqn.beat_files import MEETING, beat_file, write_sign
 from tfdqn.config import Config
 from tfdqn.config_file import dump
 from tfdqn.errors import ConfigError, PeerLostError
-from tfdqn.messages import Answer, Beat, Counts, Hello, Welcome
+from tfdqn.messages import Answer, Beat, Counts, Hello, Welcome, fingerprint
 from tfdqn.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.topology import LEARNER, Member, Topology
 from tfdqn.work_clock import WorkClock
@@ -59,13 +59,15 @@ class Membership:
         self.member = member
         self.work = WorkClock()  # whoever has a loop of its own says there that it goes on
         self._caller = Caller(topology.learner)
-        self._config, self._settings, self._say = config, config.health, say
+        self._config_text, self._settings, self._say = dump(config), config.health, say
+        self._fingerprint = fingerprint(self._config_text)
         self._life = uuid.uuid4().hex
         self._joined = ""
         self._lock = threading.Lock()
         self._state = "starting"
         self._heard_state = ""  # as the learner last heard it
         self._is_heard = False  # whether the last beat was answered, by the learner that was joined
+        self._is_refused = False  # whether a beat was since it joined: that learner has another's place
         self._figures: Callable[[], dict] = dict
         self._base = self._sent = Counts()  # of the learner's life before; as last sent and heard
         self._answer: Answer | None = None
@@ -88,6 +90,7 @@ class Membership:
         state = self._state
         self.is_doing(f"waiting for {LEARNER} at {self._caller.address}")
         with self.work.waits():
+            self._is_refused = False
             welcome = self._welcome(interrupted)
             if welcome is None:
                 return None
@@ -101,7 +104,7 @@ class Membership:
             return welcome
 
     def _welcome(self, interrupted: Callable[[], bool]) -> Welcome | None:
-        hello = Hello(member=self.member, config=dump(self._config))
+        hello = Hello(member=self.member, config=self._config_text)
         began, said = time.monotonic(), float("-inf")
         while not interrupted():
             try:
@@ -180,7 +183,7 @@ class Membership:
         if self._failure is not None:
             raise RuntimeError("the heartbeat has failed") from self._failure
         answer = self._answer
-        if answer is not None and answer.life != self._joined:
+        if (answer is not None and answer.life != self._joined) or (self._joined and self._is_refused):
             raise LearnerRestartedError(f"{self.member}: {LEARNER} has started again")
         if self.silent_seconds > self._settings.patience_seconds:
             raise PeerLostError(
@@ -252,12 +255,16 @@ class Membership:
             joined=joined,
             state=state,
             counts=since_joined,
+            config=self._fingerprint,
             **figures,
         )
         try:
             answer = self._caller("beat", beat, Answer, timeout_seconds)
-        except (UnreachableError, RefusedError):
+        except UnreachableError:
             self._is_heard = False
+            return
+        except RefusedError:
+            self._is_heard, self._is_refused = False, True
             return
         self._is_heard = answer.life == joined
         with self._lock:

@@ -1,5 +1,6 @@
 """What a job's processes tell one another: every message to the learner, and its answers."""
 
+import hashlib
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
@@ -19,6 +20,11 @@ class Counts(Struct, frozen=True, kw_only=True):
     episodes: Number = 0
 
 
+def fingerprint(config: str) -> str:
+    """Of a configuration as TOML: where it is another, so is the configuration."""
+    return hashlib.sha256(config.encode()).hexdigest()[:16]
+
+
 class Beat(Struct, frozen=True, kw_only=True):
     """What every process but the learner tells it, once a second: that it lives, and how it stands."""
 
@@ -33,6 +39,7 @@ class Beat(Struct, frozen=True, kw_only=True):
     episode_return: float | None = None  # mean of an actor's recent episodes
     episode_length: float | None = None
     weights_version: int = -1  # that it acts with; -1: none
+    config: str = ""  # of its configuration: as `fingerprint` gives it
 
 
 class Answer(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ import msgspec
 from tfdqn import config_file
 from tfdqn.config import Config
 from tfdqn.durable import partial_path, write_atomically
-from tfdqn.errors import RunDirError, UserError
+from tfdqn.errors import RunDirError, UserError, listed
 from tfdqn.task_spec import TaskSpec, differences
 
 # These may change between resumptions: nothing that is learned depends on them.
@@ -131,7 +131,7 @@ class RunDir:
         """Keeps `spec`; raises RunDirError where the run was begun on a task that looked otherwise."""
         if self.task_file.exists():
             if changed := differences(self.task_spec(), spec):
-                raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {'; '.join(changed)}"))
+                raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {listed(changed)}"))
             return
         write_atomically(self.task_file, spec.to_json())
 
@@ -202,7 +202,7 @@ class RunDir:
             forbidden = [each for each in changed if not each.startswith(MAY_CHANGE)]
             if forbidden:
                 raise RunDirError(
-                    f"{self.path} belongs to another configuration: {'; '.join(forbidden)}; choose another "
+                    f"{self.path} belongs to another configuration: {listed(forbidden)}; choose another "
                     "--run-dir, or give the run's own values to resume it"
                 )
             if not changed:

@@ -81,14 +81,12 @@ class Topology(Struct, frozen=True, kw_only=True):
         """Where a process that serves is reached, "host:port"."""
         return self.learner if member.role is Role.LEARNER else str(getattr(self, member.role)[member.index])
 
-    def require(self, member: Member) -> None:
-        """Raises ConfigError where there is no such process."""
+    def require(self, member: Member, origin: str = "the cluster") -> None:
+        """Raises ConfigError where there is no such process; `origin` is what says so."""
         count = self.count(member.role)
         if not 0 <= member.index < count:
-            raise ConfigError(
-                f"{member}: the cluster has {count or 'no'} {member.role}{'' if count == 1 else 's'}"
-                + (", counted from 0" if count else "")
-            )
+            counted_from = ", counted from 0" if count else ""
+            raise ConfigError(f"{member}: {origin} has {counted(count, member.role)}{counted_from}")
 
     def sub_cluster(self, config: Config, member: Member) -> Cluster | None:
         """What `tf.distribute` is told, as seen from the learner, a worker or a parameter server; None: nothing."""
@@ -163,9 +161,9 @@ def required_counts(config: Config) -> dict[Role, tuple[int, str]]:
     return required
 
 
-def check_topology(config: Config, topology: Topology) -> None:
-    """Raises ConfigError where the configuration can't be run by these processes."""
-    strategy, origin = config.learner.strategy, "the cluster"
+def check_topology(config: Config, topology: Topology, origin: str = "the cluster") -> None:
+    """Raises ConfigError where the configuration can't be run by these processes; `origin` is what names them."""
+    strategy = config.learner.strategy
     if config.replay.backend != "reverb":
         raise ConfigError(
             f'replay.backend = "{config.replay.backend}" is within one process: a job of several needs '
@@ -174,11 +172,12 @@ def check_topology(config: Config, topology: Topology) -> None:
     needed = {Role.REPLAY_SERVER: "a replay server", Role.ACTOR: "an actor"}
     for role, words in needed.items():
         if not topology.count(role):
-            raise ConfigError(f"{origin} has no {role}: {words} at least is needed")
+            raise ConfigError(f"{origin} has {counted(0, role)}: {words} at least is needed")
     expected = required_counts(config)
     for role, (count, keys) in expected.items():
         if topology.count(role) != count:
-            raise ConfigError(f"{origin} has {topology.count(role)} {role}, where {keys} make it {count}")
+            there = counted(topology.count(role), role)
+            raise ConfigError(f"{origin} has {there}, where {keys} make it {count or 'none'}")
     if topology.evaluator > 1:
         raise ConfigError(f"{origin} has {topology.evaluator} evaluators: one, or none")
     if topology.worker and not topology.chief:
@@ -186,6 +185,11 @@ def check_topology(config: Config, topology: Topology) -> None:
             f'{origin} has no chief: learner.strategy = "{strategy}" needs one, the learner\'s own address for '
             "tf.distribute"
         )
+
+
+def counted(count: int, role: Role) -> str:
+    """So many of a role, in words: "no actor", "1 actor", "2 actors"."""
+    return f"{count or 'no'} {role.replace('_', ' ')}{'s' if count > 1 else ''}"
 
 
 def _topology(jobs: Any, origin: str) -> Topology:

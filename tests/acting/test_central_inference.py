@@ -11,6 +11,7 @@ import pytest
 
 from tests.jobs import until, weights
 from tests.runs import tiny
+from tfdqn.acting import central_inference
 from tfdqn.acting.central_inference import CentralValues, Inference
 from tfdqn.acting.policy import make_q_function
 from tfdqn.messages import NamedArray, Observed, QValues
@@ -112,6 +113,40 @@ def test_no_call_is_larger_than_configured_unless_one_actor_alone_is(
         thread.join(60)
     assert held.rows == [1, 6, 6, 6, 25]
     assert large[0] is not None and array_of(large[0].q_values).shape == (25, 2)
+
+
+def test_what_nobody_waits_for_any_longer_is_not_computed(
+    inference: Inference, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(central_inference.time, "monotonic", lambda: now[0])
+    first, _ = in_threads([lambda: inference(asked(observations(1)))])
+    assert held.is_computing.wait(60)
+    refused: list[RefusedError] = []
+
+    def too_late() -> None:
+        try:
+            inference(asked(observations(2)))
+        except RefusedError as error:
+            refused.append(error)
+
+    late = threading.Thread(target=too_late, daemon=True)
+    late.start()
+    until_waiting(inference, 1)
+    now[0] += 11.0
+    again, answers = in_threads([lambda: inference(asked(observations(3)))])
+    until_waiting(inference, 2)
+    held.may_compute.set()
+    for thread in [*first, late, *again]:
+        thread.join(60)
+    assert held.rows == [1, 3]
+    assert len(refused) == 1 and answers[0] is not None
+    assert inference(asked(observations(4))).version == 7  # and it goes on
+
+
+def until_waiting(inference: Inference, count: int) -> None:
+    while len(inference._waiting) < count:
+        threading.Event().wait(0.005)
 
 
 def test_the_newest_weights_answer(inference: Inference, held: Held, board: WeightsBoard) -> None:

@@ -30,6 +30,7 @@ class _Question:
     def __init__(self, observation: Observation, legal_actions: np.ndarray | None):
         self.observation, self.legal_actions = observation, legal_actions
         self.rows = len(next(iter(observation.values())))
+        self.asked_seconds = time.monotonic()
         self.answer: QValues | Exception | None = None
         self.is_answered = threading.Event()
 
@@ -99,8 +100,10 @@ class Inference:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._is_closed)
                 batch = self._take()
-                if not batch:
+                if not batch and self._is_closed:
                     return
+            if not batch:
+                continue
             try:
                 answers: list[QValues | Exception] = [*self._answers(batch)]
             except Exception as error:  # each actor is told
@@ -110,15 +113,23 @@ class Inference:
                 question.is_answered.set()
 
     def _take(self) -> list[_Question]:
-        """As many as fit into a call, and one at least."""
+        """As many as fit into a call, and one at least; but none that nobody waits for any longer."""
         taken: list[_Question] = []
         rows = 0
+        self._drop_the_late()
         while self._waiting and (not taken or rows + self._waiting[0].rows <= self._most_rows):
             taken.append(self._waiting.popleft())
             rows += taken[-1].rows
         self.calls += bool(taken)
         self.rows += rows
         return taken
+
+    def _drop_the_late(self) -> None:
+        """Of those who asked and heard nothing in time: they ask again, and what they asked is in the way."""
+        while self._waiting and time.monotonic() - self._waiting[0].asked_seconds > _REPLY_SECONDS:
+            late = self._waiting.popleft()
+            late.answer = TimeoutError("it comes too late")
+            late.is_answered.set()
 
     def _answers(self, batch: list[_Question]) -> list[QValues]:
         kept = self._weights.get()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfdqn.config import Config
-from tfdqn.errors import TaskError
+from tfdqn.errors import TaskError, listed
 from tfdqn.rpc import is_loopback
 from tfdqn.task_spec import TaskSpec, differences
 from tfdqn.topology import Member, Role, Topology
@@ -52,4 +52,4 @@ def say_if_open(job: Job) -> None:
 def check_same_task(member: Member, learners: TaskSpec, own: TaskSpec) -> None:
     """Raises TaskError where a task is not what the learner has: another version of its package, say."""
     if changed := differences(learners, own):
-        raise TaskError(f"{member}: the task is not what the learner has: {'; '.join(changed)}")
+        raise TaskError(f"{member}: the task is not what the learner has: {listed(changed)}")

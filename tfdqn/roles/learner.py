@@ -52,7 +52,7 @@ def run(job: Job) -> None:
         use_threads(config)
         task_spec = _task_spec(job, run_dir)
         board = WeightsBoard()
-        control = Control(job.topology.learner, config, task_spec, board)
+        control = Control(job.topology, config, task_spec, board)
         with closing(control), Watchdog(job, control) as watchdog:
             waiting = job._replace(say=watchdog.is_waiting)
             if not _others_are_there(waiting, control):
