@@ -70,7 +70,7 @@ def test_a_job_that_lives_shows_its_processes_and_its_replay(
 ) -> None:
     lines = shown(capsys, str(run.path))
     assert lines[:5] == [
-        "training learning, for 0:10 so far",
+        "training learning; trained for 0:10",
         "environment steps 125,000 of 1,200, 1,000 episodes",
         "updates 12,500, 200 a second",
         "weights version 12,450",
@@ -111,6 +111,12 @@ def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.Capt
     assert lines[-1].endswith(" ago")
 
 
+def test_a_run_that_was_stopped_is_not_running(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever ends well leaves no sign of life."""
+    lines = shown(capsys, str(run.path))
+    assert lines[0] == f"no figures the job is not running here: no learner answers at {learner(run)}"
+
+
 def test_a_run_of_one_process_is_one_too(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     run.cluster_file.unlink()
     assert shown(capsys, str(run.path))[0] == "no figures no job of several processes was launched here"
@@ -133,7 +139,8 @@ def test_what_is_no_job_is_one_line(
     for target, said in {
         "nowhere": "nowhere is no run's directory, nor \"host:port\" of a job's learner",
         ".": ". is not a run directory: no config.toml in it",
-        nobody: f"no learner answers at {nobody}",
+        nobody: f"no learner answers at {nobody}\n",
+        "no-such-host.invalid:2222": "no-such-host.invalid is the name of no host that is known here",
     }.items():
         assert cli.main(["inspect", target]) == 2
         assert said in capsys.readouterr().err

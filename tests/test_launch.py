@@ -128,6 +128,7 @@ def test_a_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
         process.until(lambda: "stopping" in process.out, "stopping")
         process.send(signal.SIGINT)
         assert process.ended() == 130
+        assert process.out.endswith("\nended at once, without saving: the last checkpoint stands\n")
     assert process.err == ""
     assert nobody_is_left(process)
 
@@ -233,6 +234,8 @@ def test_a_run_of_another_configuration_is_refused_before_anything_starts(
 def test_health_says_who_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     signs = tmp_path / "processes" / "beats"
     signs.mkdir(parents=True)
+    write_config(tmp_path)
+    (tmp_path / "tiny.toml").rename(tmp_path / "config.toml")
     sign = {"member": {"role": "worker", "index": 2}, "pid": 7, "state": "at work", "steps_per_second": 0.0}
     (signs / "worker-2.json").write_text(json.dumps({**sign, "seconds": time.time() - 100.0}))
     asked = ["health", "worker", "--task", "2", "--run-dir", str(tmp_path)]
@@ -240,3 +243,8 @@ def test_health_says_who_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "worker 2: silent for 100 s, after at work (process 7)\n"
     assert cli.main([*asked, "--within", "1000"]) == 0
     assert cli.main(["health", "painter"]) == 2
+    capsys.readouterr()
+    assert cli.main([*asked, "--within", "-3"]) == 2
+    assert "-3.0 is not in the range" in capsys.readouterr().err
+    assert cli.main(["health", "worker", "--run-dir", "nowhere"]) == 2
+    assert capsys.readouterr().err == "tfdqn: nowhere is not a run directory: no such directory\n"

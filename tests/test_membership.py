@@ -294,9 +294,16 @@ def test_the_sign_of_life_is_there_until_the_end_whether_or_not_anybody_answers(
 
 def test_a_host_where_no_sign_can_be_written_still_beats(there: Learner, config: Config, beats: Path) -> None:
     beats.write_text("a file where the folder should be")
-    with closing(member(there.address, config)) as one:
+    said: list[str] = []
+    topology = Topology(learner=there.address)
+    with closing(Membership(ACTOR, topology, config, said.append)) as one:
         assert one.join() is not None
         until(lambda: there.control.roster.present(Role.ACTOR), "a beat")
+        one._beat(5.0)
+    assert said == [
+        f"warning: actor 1: no sign of life can be written to {beats / 'actor-1.json'} (File exists): "
+        "`tfdqn health` will take it for dead"
+    ]
 
 
 def test_who_says_no_more_that_its_work_goes_on_is_ended(

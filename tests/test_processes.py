@@ -281,6 +281,7 @@ def test_a_whole_run_and_a_video_show_nothing_but_what_tfdqn_says(tmp_path: Path
         "episodes ",
         "time of training ",
         "best evaluation ",
+        "final evaluation ",
         "best policy ",
         "learning curve ",
         "exported policy ",

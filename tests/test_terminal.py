@@ -125,7 +125,7 @@ def test_the_end_says_what_happened_and_where_everything_is() -> None:
         "time of training 1:20",
         "environment steps/s 2,500",
         "best evaluation 500.00",
-        "best policy 498.50 (std 3.25) over 100 fresh greedy episodes",
+        "final evaluation 498.50 (std 3.25) over 100 fresh greedy episodes",
         "learning curve runs/cartpole-seed1/learning_curve.png",
     ]
 

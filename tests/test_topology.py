@@ -1,6 +1,7 @@
 """Where everybody is, and which process this one is: by a cluster file, or by `TF_CONFIG`."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,27 @@ def test_what_is_wrong_with_a_cluster_names_its_file(
         "tfdqn: three.json has 3 actors, where acting.actors make it 2\n"
         "tfdqn: actor 3: three.json has 3 actors, counted from 0\n"
     )
+
+
+def test_a_learner_whose_address_is_in_use_says_so_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end(status: int) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr("os._exit", end)
+    monkeypatch.setattr(roles, "import_module", lambda name: pytest.fail(f"{name} takes long to import"))
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path, "acting.actors=2")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        Path("cluster.json").write_text(json.dumps({**JOBS, "actor": 2, "learner": [address]}))
+        assert run("learner", "tiny.toml", "--cluster", "cluster.json", "--run-dir", "new") == 2
+    said = capsys.readouterr().err
+    assert said == f"tfdqn: {address} can't be served: is it in use, or another host's?\n"
+    assert not Path("new").exists()
 
 
 def test_without_a_cluster_the_line_says_how_to_give_one() -> None:

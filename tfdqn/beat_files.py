@@ -7,6 +7,7 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -58,6 +59,33 @@ def write_sign(file: Path, member: Member, state: str, steps_per_second: float) 
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     partial.write_bytes(msgspec.json.encode(sign))
     partial.replace(file)
+
+
+class SignOfLife:
+    """A process's own: written again and again; one that can't be is said, once, and nobody dies of it.
+
+    Raises ClusterError as `beat_file`.
+    """
+
+    def __init__(self, member: Member, say: Callable[[str], None]):
+        self._file, self._member, self._say = beat_file(member), member, say
+        self._is_said = False
+
+    def write(self, state: str, steps_per_second: float) -> None:
+        try:
+            write_sign(self._file, self._member, state, steps_per_second)
+        except OSError as error:
+            if not self._is_said:
+                self._say(
+                    f"warning: {self._member}: no sign of life can be written to {self._file} ({error.strerror}): "
+                    "`tfdqn health` will take it for dead"
+                )
+            self._is_said = True
+
+    def remove(self) -> None:
+        """When it ends well."""
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
 
 
 def read_sign(file: Path) -> Sign | None:

@@ -69,7 +69,7 @@ def train(
     from tfdqn import config_file, terminal
     from tfdqn.cluster import cluster_from
     from tfdqn.cluster_checks import cluster_for, cluster_keys
-    from tfdqn.interruptions import interruptions
+    from tfdqn.interruptions import end_at_once, interruptions
 
     named = cluster_from()
     resolved = config_file.load(config, [*(overrides or ()), *cluster_keys(named)])
@@ -79,7 +79,7 @@ def train(
         return
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
     again = shlex.join(["tfdqn", "train", str(config), *(overrides or ()), "--run-dir", str(path)])
-    with interruptions(_end_at_once) as interrupted, terminal.TrainingProgress() as progress:
+    with interruptions(end_at_once) as interrupted, terminal.TrainingProgress() as progress:
         # Its import is most of the start: the bar is there before it, and a signal waits for it.
         from tfdqn import experiment
 
@@ -259,11 +259,6 @@ def _status_of(arguments: list[str]) -> int:
         return _fail(f"the disk is full ({error})")
     except typer.TyperException as error:
         return _fail(f"{error.format_message().rstrip('.')} (`tfdqn --help` says what there is)")
-
-
-def _end_at_once() -> None:
-    """Waits for nothing, which may be what hangs; the last checkpoint stands."""
-    os._exit(130)
 
 
 def _fail(problem: str) -> int:

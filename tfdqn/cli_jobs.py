@@ -1,11 +1,9 @@
 """The command line's verbs for jobs of many processes."""
 
-import os
 import shlex
 import signal
 import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -142,7 +140,7 @@ def run_role(
     """Be one process of a job of many."""
     require_supported_platform()
     from tfdqn import config_file
-    from tfdqn.interruptions import interruptions
+    from tfdqn.interruptions import end_at_once, interruptions
     from tfdqn.topology import check_topology, read_topology, topology_of_environment
 
     resolved = config_file.load(config, overrides or ())
@@ -157,7 +155,7 @@ def run_role(
     if places is not None and task is not None:
         raise ConfigError(f"--task {task} says which process this is, and --places finds it out: give one")
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
-    with interruptions(partial(os._exit, 130)) as interrupted:
+    with interruptions(end_at_once) as interrupted:
         if places is not None:
             from tfdqn.places import take_place
 
@@ -186,14 +184,14 @@ def health(
         ),
     ] = None,
     within: Annotated[
-        float, typer.Option(metavar="SECONDS", help="an older sign of life is none")
+        float, typer.Option(min=0.0, metavar="SECONDS", help="an older sign of life is none")
     ] = Health().dead_after_seconds,
 ) -> None:
     """Say whether a process of this host lives, or all that give signs of life: status 0, or 1 and why."""
     from tfdqn.health_command import health_of, health_of_all
     from tfdqn.run_dir import RunDir
 
-    folder = None if run_dir is None else RunDir(run_dir).signs_of_life
+    folder = None if run_dir is None else RunDir(run_dir).begun().signs_of_life
     found = health_of_all(folder, within) if role is None else [health_of(Member(role, task), folder, within)]
     for each in found:
         typer.echo(each.line)

@@ -8,7 +8,7 @@ import msgspec
 from threadpoolctl import threadpool_limits
 
 from tfdqn import config_file, loops
-from tfdqn.cluster import cluster_from
+from tfdqn.cluster import Cluster, cluster_from
 from tfdqn.cluster_checks import cluster_for, cluster_keys, require_chief
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
@@ -55,16 +55,7 @@ def train(
         raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
     run = run_dir if isinstance(run_dir, RunDir) else RunDir(run_dir)
     show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
-    # Refused before a directory is made for it, or compared with it.
-    named = cluster_from()
-    config = config_file.checked(config, cluster_keys(named))
-    if config.acting.inference == "central":
-        raise ConfigError(
-            'acting.inference = "central" is for actors in processes of their own: `tfdqn launch` starts them'
-        )
-    cluster = cluster_for(config, named)
-    require_chief(cluster)
-    check_task(config.task)
+    config, cluster = _as_can_be_run(config)
     devices = learning_devices(config)
     with (
         full_disk_is_one_line(run.path),
@@ -86,6 +77,20 @@ def train(
                 tell(session.resumed)
             with closing(RunWatch(session, tensorboard(config, run), show, interrupted, profile)) as watch:
                 return _run(session, watch, show)
+
+
+def _as_can_be_run(config: Config) -> tuple[Config, Cluster | None]:
+    """With what the environment's cluster decides, and that cluster; refuses before a run's directory is touched."""
+    named = cluster_from()
+    config = config_file.checked(config, cluster_keys(named))
+    if config.acting.inference == "central":
+        raise ConfigError(
+            'acting.inference = "central" is for actors in processes of their own: `tfdqn launch` starts them'
+        )
+    cluster = cluster_for(config, named)
+    require_chief(cluster)
+    check_task(config.task)
+    return config, cluster
 
 
 def _run(session: Session, watch: RunWatch, show: Callable[[Progress], None]) -> Summary:

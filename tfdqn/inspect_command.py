@@ -1,6 +1,7 @@
 """`Inspector`: how a job stands, asked of its learner; and what its run directory says, whether it lives or not."""
 
 import re
+import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from tfdqn.beat_files import Sign, read_sign
 from tfdqn.checkpoints import Checkpoints
 from tfdqn.errors import CheckpointError, ClusterError, RunDirError
 from tfdqn.messages import Inspection, Nothing
-from tfdqn.rpc import Caller, RefusedError, UnreachableError
+from tfdqn.rpc import Caller, RefusedError, UnreachableError, is_loopback
 from tfdqn.run_dir import RunDir
 from tfdqn.summary import read_summary
 from tfdqn.topology import Topology, read_topology
@@ -86,13 +87,16 @@ class Inspector:
         """How the job stands now. Raises ClusterError where an address was given at which no learner ever answered."""
         inspection, problem = self._ask()
         if self._run is None and not self._has_answered:
-            raise ClusterError(f"{problem}, or another host's firewall is between")
+            raise ClusterError(problem)
+        run = None if self._run is None else run_report(self._run)
+        if inspection is None and run is not None and not run.signs and self._topology is not None:
+            problem = f"the job is not running here: {problem}"
         return Report(
             learner="" if self._caller is None else self._caller.address,
             topology=self._topology,
             inspection=inspection,
             problem=problem,
-            run=None if self._run is None else run_report(self._run),
+            run=run,
         )
 
     def _ask(self) -> tuple[Inspection | None, str]:
@@ -107,7 +111,7 @@ class Inspector:
             self._has_answered = True
             return None, str(error)
         except UnreachableError:
-            return None, f"no learner answers at {self._caller.address}"
+            return None, _why_nobody_answers(self._caller.address)
 
     def _find_learner(self) -> None:
         """Where the run's directory says that it is, which a new launch may change."""
@@ -118,6 +122,16 @@ class Inspector:
             if self._caller is not None:
                 self._caller.close()
             self._caller = Caller(self._topology.learner)
+
+
+def _why_nobody_answers(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.getaddrinfo(host.strip("[]"), int(port))
+    except OSError as error:
+        return f"{host} is the name of no host that is known here ({error.strerror})"
+    firewall = "" if is_loopback(address) else ", or a firewall is between"
+    return f"no learner answers at {address}{firewall}"
 
 
 def run_report(run: RunDir) -> RunReport:

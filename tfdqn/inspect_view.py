@@ -60,7 +60,7 @@ def _of_job(report: Report) -> Iterable[tuple[str, str]]:
         yield "no figures", report.problem
         return
     total = f" of {run.total_env_steps:,}" if run is not None else ""
-    yield inspection.phase, f"{inspection.state}, for {duration(inspection.seconds)} so far"
+    yield inspection.phase, f"{inspection.state}; trained for {duration(inspection.seconds)}"
     yield "environment steps", f"{inspection.env_steps:,}{total}, {inspection.episodes:,} episodes"
     yield "updates", f"{inspection.train_steps:,}, {inspection.updates_per_second:,.0f} a second"
     yield "weights", f"version {inspection.weights_version:,}"

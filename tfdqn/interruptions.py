@@ -1,14 +1,24 @@
 """Turns Ctrl-C, SIGTERM and SIGHUP into a question that a loop asks, so that what is under way can be saved first."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 
 class Interrupted(Exception):
     """Work was given up half-way because the user wants to stop; nothing is wrong."""
+
+
+def end_at_once() -> NoReturn:
+    """For a second Ctrl-C: waits for nothing, which may be what hangs."""
+    # Not by what Python or Rich buffers: the handler may have interrupted just that.
+    with suppress(OSError):
+        os.write(1, b"\nended at once, without saving: the last checkpoint stands\n")
+    os._exit(130)
 
 
 @contextmanager

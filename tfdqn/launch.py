@@ -2,14 +2,13 @@
 on many machines is this one's.
 """
 
-import os
 from typing import NamedTuple
 
 from tfdqn.config import Config
 from tfdqn.config_file import dump
 from tfdqn.durable import write_atomically
 from tfdqn.errors import ConfigError
-from tfdqn.interruptions import interruptions
+from tfdqn.interruptions import end_at_once, interruptions
 from tfdqn.placement import Machines, Pools, place, topology_on_machines
 from tfdqn.program import Program, local_topology, make_program
 from tfdqn.run_dir import RunDir
@@ -104,11 +103,11 @@ def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
 def _run(supervisor: Supervisor) -> bool:
     """As `Supervisor.run`; the user is who sends signals to this process."""
 
-    def end_at_once() -> None:
+    def at_once() -> None:
         supervisor.kill()
-        os._exit(130)
+        end_at_once()
 
-    with interruptions(end_at_once) as interrupted:
+    with interruptions(at_once) as interrupted:
         return supervisor.run(interrupted)
 
 

@@ -4,7 +4,6 @@ A heartbeat of its own thread goes on while the process waits or computes. What 
 act, finish, end, or start again because the learner has.
 """
 
-import contextlib
 import os
 import socket
 import threading
@@ -12,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from tfdqn.beat_files import MEETING, beat_file, write_sign
+from tfdqn.beat_files import MEETING, SignOfLife
 from tfdqn.config import Config
 from tfdqn.config_file import dump
 from tfdqn.errors import ConfigError, PeerLostError
@@ -78,7 +77,7 @@ class Membership:
         self._beat_seconds = seconds_between_calls(self._settings.beat_seconds, config)
         self._closed, self._beat_now = threading.Event(), threading.Event()
         self._failure: Exception | None = None
-        self._file = beat_file(member)
+        self._sign = SignOfLife(member, say)
         self._thread = threading.Thread(target=self._beat_until_closed, name="heartbeat", daemon=True)
         self._thread.start()
 
@@ -212,8 +211,7 @@ class Membership:
         self._beat_now.set()
         self._thread.join(_REPLY_SECONDS)
         self._caller.close()
-        with contextlib.suppress(OSError):
-            self._file.unlink(missing_ok=True)
+        self._sign.remove()
 
     def _wait_for_an_answer(self, interrupted: Callable[[], bool]) -> None:
         """So that who has joined knows how the job stands; but not for long: it may do without."""
@@ -240,8 +238,7 @@ class Membership:
     def _beat(self, timeout_seconds: float) -> None:
         figures, state = dict(self._figures()), self.work.described(self._state)
         counts: Counts = figures.pop("counts", Counts())
-        with contextlib.suppress(OSError):  # a full disk here is no reason to be dead for the learner
-            write_sign(self._file, self.member, state, figures.get("steps_per_second", 0.0))
+        self._sign.write(state, figures.get("steps_per_second", 0.0))
         with self._lock:
             joined, base = self._joined, self._base
         since_joined = Counts(

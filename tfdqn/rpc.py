@@ -4,6 +4,7 @@ A message that is not what it should be is answered by an error, and harms nobod
 """
 
 import ipaddress
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from tfdqn.errors import ClusterError
 _SERVICE = "tfdqn"
 _MAX_REQUEST_BYTES = 64 * 2**20
 _STOP_SECONDS = 1.0
+_CANT_SERVE = "{} can't be served: is it in use, or another host's?"
 _OPTIONS = [("grpc.enable_http_proxy", 0)]
 Reply = TypeVar("Reply")
 
@@ -64,7 +66,7 @@ class Server:
             if not self._server.add_insecure_port(_bound(address)):
                 raise RuntimeError
         except RuntimeError:
-            raise ClusterError(f"{address} can't be served: is it in use, or another host's?") from None
+            raise ClusterError(_CANT_SERVE.format(address)) from None
         self._server.start()
 
     def close(self) -> None:
@@ -115,6 +117,20 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def require_free(address: str) -> None:
+    """Raises ClusterError where a `Server` could not have the address; asked before what takes long."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]") if is_loopback(address) else ""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # connections that have just ended don't count
+        try:
+            probe.bind((host, int(port)))
+        except OSError:
+            raise ClusterError(_CANT_SERVE.format(address)) from None
 
 
 def _bound(address: str) -> str:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import msgspec
 
@@ -115,11 +116,11 @@ class RunDir:
 
     def config(self) -> Config:
         """The configuration that the run was last started with."""
-        self._require_a_run()
+        self.begun()
         return config_file.load(self.config_file)
 
     def task_spec(self) -> TaskSpec:
-        self._require_a_run()
+        self.begun()
         try:
             return TaskSpec.from_json(self.task_file.read_bytes())
         except FileNotFoundError:
@@ -141,10 +142,21 @@ class RunDir:
         has_curves = self.metrics_file.exists() and self.metrics_file.stat().st_size > 0
         return has_curves or self.best.exists() or any(each.name.isdecimal() for each in checkpoints)
 
-    def _require_a_run(self) -> None:
+    def require_writable(self) -> None:
+        """Makes it, if need be. Raises RunDirError where this process can keep nothing in it."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise RunDirError(f"{self.path} can't be made or written: {error.strerror}") from None
+
+    def begun(self) -> "RunDir":
+        """Itself. Raises RunDirError where it is no run's, or not yet."""
         if not self.config_file.is_file():
             reason = f"no {self.config_file.name} in it" if self.path.is_dir() else "no such directory"
             raise RunDirError(f"{self.path} is not a run directory: {reason}")
+        return self
 
     def _refuse_what_is_not_a_run(self) -> None:
         """A file, or a directory in which something else lies: it is the user's, and stays as it is."""

@@ -105,15 +105,19 @@ class Session:
         self.learner = Learner(self._updates, VariablePublisher(board))
         self.learner.publish()
         self.actors.refresh_weights()
-        owed_from = self.replay.min_size
+        self.ratio = self._ratio(counters)
+
+    def _ratio(self, counters: Counters) -> ReplayRatio:
+        """What is owed, from where the counters stand."""
+        settings, owed_from = self.config.learner, self.replay.min_size
         if self._is_filled_anew:
-            learned = self.learner.train_steps * config.learner.env_steps_per_update
+            learned = self.learner.train_steps * settings.env_steps_per_update
             owed_from += counters.transitions - int(learned)
-        self.ratio = ReplayRatio(
+        return ReplayRatio(
             owed_from,
-            config.learner.env_steps_per_update,
-            config.learner.updates_per_call,
-            config.stop.env_steps,
+            settings.env_steps_per_update,
+            settings.updates_per_call,
+            self.config.stop.env_steps,
             transitions=counters.transitions,
             env_steps=counters.env_steps,
             train_steps=self.learner.train_steps,

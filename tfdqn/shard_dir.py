@@ -9,7 +9,7 @@ import msgspec
 from tfdqn import config_file
 from tfdqn.config import Config
 from tfdqn.durable import write_atomically
-from tfdqn.errors import ConfigError, RunDirError
+from tfdqn.errors import ConfigError, RunDirError, listed
 from tfdqn.task_spec import TaskSpec
 
 # What its transitions are and how many of them there should be depends on these alone.
@@ -88,7 +88,7 @@ class ShardDir:
             return
         if self.checkpoint() is not None:
             raise ConfigError(
-                f"{self.path} holds transitions of another configuration: {'; '.join(forbidden)}; choose another "
+                f"{self.path} holds transitions of another configuration: {listed(forbidden)}; choose another "
                 "--run-dir, or remove it to begin without them"
             )
         self.task_file.unlink(missing_ok=True)

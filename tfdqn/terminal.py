@@ -123,7 +123,7 @@ def print_summary(summary: "Summary", console: Console | None = None) -> None:
     if summary.final is not None:
         final = summary.final
         mean = f"{final.mean_return:.2f} (std {final.std_return:.2f})"
-        rows.append(("best policy", f"{mean} over {final.episodes:,} fresh greedy episodes"))
+        rows.append(("final evaluation", f"{mean} over {final.episodes:,} fresh greedy episodes"))
     _print_pairs([*rows, *summary.paths.items()], console)
 
 

@@ -10,13 +10,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.jobs import Learner, Role, learner, role, until, weights
+from tests.jobs import Learner, Role, free_address, learner, role, until, weights
 from tests.runs import lines, tiny
 from tfdqn import work_clock
 from tfdqn.acting.policy import Policy
 from tfdqn.beat_files import VARIABLE
 from tfdqn.config import Config, Health
-from tfdqn.errors import TaskError
+from tfdqn.errors import RunDirError, TaskError
 from tfdqn.exporting import load_policy
 from tfdqn.exporting.saved_model import versions
 from tfdqn.membership import FINISHING, OVER
@@ -282,6 +282,15 @@ def test_the_end_of_the_job_ends_an_evaluation(run_dir: RunDir) -> None:
             there.control.phase = OVER
             evaluator.ended()
     assert not run_dir.best_weights.exists()
+
+
+def test_one_that_can_keep_nothing_says_so_before_it_waits_for_anybody(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    topology = Topology(learner=free_address(), actor=1, evaluator=1)
+    with role(run, CONFIG, topology, EVALUATOR, tmp_path / "file" / "run") as evaluator:
+        with pytest.raises(RunDirError, match=r"file/run can't be made or written: Not a directory"):
+            evaluator.ended()
+        assert evaluator.said == []
 
 
 def test_an_evaluator_that_hangs_ends_by_itself_so_that_nobody_waits_for_it(

@@ -7,11 +7,15 @@ from tfdqn.cluster import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError
 from tfdqn.roles.job import Job, say_if_open
+from tfdqn.rpc import require_free
+from tfdqn.topology import LEARNER
 
 
 def play(job: Job) -> None:
     """A role's part in a job. Returns, or ends the process, when it has done."""
     say_if_open(job)
+    if job.member == LEARNER:
+        require_free(job.topology.learner)  # its own server says so too, but when TensorFlow has been loaded
     import_module(f"tfdqn.roles.{job.member.role}").run(job)  # each needs its own part of TensorFlow alone
 
 

@@ -4,6 +4,7 @@ from contextlib import closing
 
 from tfdqn.membership import Membership
 from tfdqn.roles.job import Job
+from tfdqn.run_dir import RunDir
 
 
 def run(job: Job) -> None:
@@ -11,6 +12,7 @@ def run(job: Job) -> None:
 
     Raises UserError for what a user can mend, PeerLostError where it must be started again.
     """
+    RunDir(job.run_dir).require_writable()
     with closing(Membership(job.member, job.topology, job.config, job.say)) as membership:
         from tfdqn.roles.evaluator_loop import evaluate  # TensorFlow: the heart beats while it is imported
 

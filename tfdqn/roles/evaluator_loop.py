@@ -58,6 +58,8 @@ def evaluate(job: Job, membership: Membership) -> None:
             pass  # the job is over, or the user has asked to stop
         except EnvironmentLostError as error:
             raise PeerLostError(str(error)) from error
+        finally:
+            membership.work.ends()  # exports that are under way may take longer
 
 
 class _EvaluatorLoop:

@@ -5,9 +5,8 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import suppress
 
-from tfdqn.beat_files import MEETING, beat_file, write_sign
+from tfdqn.beat_files import MEETING, SignOfLife
 from tfdqn.control import Control
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.lines import Line
@@ -31,7 +30,7 @@ class Watchdog:
     def __init__(self, job: Job, control: Control):
         self._job, self._control = job, control
         self.work = WorkClock()
-        self._file = beat_file(job.member)
+        self._sign = SignOfLife(job.member, job.say)
         self._replay: RemoteReplay | None = None
         self._watched = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
         if job.config.learner.strategy == "parameter_server":
@@ -53,8 +52,7 @@ class Watchdog:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-        with suppress(OSError):
-            self._file.unlink(missing_ok=True)
+        self._sign.remove()
 
     def begin(self, replay: RemoteReplay) -> None:
         """From now on all who learn must stay, and no replay server be silent beyond patience."""
@@ -111,8 +109,7 @@ class Watchdog:
         _end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
 
     def _write_sign(self) -> None:
-        with suppress(OSError):  # a full disk here is no reason to be dead
-            write_sign(self._file, self._job.member, self.doing, self.updates_per_second)
+        self._sign.write(self.doing, self.updates_per_second)
 
     def _ask_replay(self) -> None:
         replay, now = self._replay, time.monotonic()
