@@ -56,7 +56,7 @@ runs=$(cd "$runs" && pwd)
 config=$(cd "$(dirname "$config")" && pwd)/$(basename "$config")
 inside=configs/$(basename "$config")
 
-options=(--rm --init --read-only --tmpfs /tmp:mode=1777 --cap-drop ALL --security-opt no-new-privileges)
+options=(--rm --read-only --tmpfs /tmp:mode=1777 --cap-drop ALL --security-opt no-new-privileges)
 options+=(--user "$(id -u):$(id -g)" --network "${NETWORK:-none}" --shm-size "${SHM_SIZE:-1g}" --stop-timeout 120)
 options+=(--volume "$runs:/workspace/runs" --volume "$config:/workspace/$inside:ro")
 arguments=(train "$inside")
