@@ -17,12 +17,14 @@ import pytest
 
 from tests.jobs import free_address
 from tests.processes import PROJECT, Tfdqn, newest, tfdqn, write_config
+from tests.test_launch import WITH_STAND_INS, until_at_work
 from tfdqn.first_process import work_below_process_1
 
 CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 WHOLE = "import sys; from tfdqn.__main__ import main; sys.exit(main())"
 BELOW = """
 import os, signal, subprocess, sys, time
+from tests.test_launch import WITH_STAND_INS, until_at_work
 from tfdqn.first_process import work_below_process_1
 work_below_process_1()
 """
@@ -161,6 +163,31 @@ def test_a_command_says_what_it_says_elsewhere(tmp_path: Path) -> None:
     with contained(tmp_path, "health", "actor", TFDQN_BEATS=str(tmp_path)) as process:
         assert process.ended() == 1
         assert process.out.startswith("actor 0: no sign of life"), process.err
+
+
+@container_needed
+def test_a_job_is_stopped_in_order_and_knows_of_each_process_how_it_ended(tmp_path: Path) -> None:
+    job = ("launch", write_config(tmp_path), "--run-dir", "run", "--no-evaluator")
+    program = f"{BELOW}\n{WITH_STAND_INS}"
+    with contained(tmp_path, *job, program=program, STAND_INS=str(tmp_path)) as process:
+        until_at_work(process, "learner 0", "actor 0", "replay server 0")
+        os.kill(process_that_runs("run actor", process), signal.SIGKILL)
+        process.until(lambda: "actor 0 was killed by signal 9 (SIGKILL)" in process.out, "its end")
+        process.until(lambda: len((tmp_path / "actor-0.lives").read_text().splitlines()) == 2, "another life")
+        send_to_process_1(process, signal.SIGTERM)
+        assert process.ended() == 0, process.err
+        assert "To resume: " in process.out
+        assert process.relatives() == []
+
+
+def process_that_runs(words: str, process: Tfdqn) -> int:
+    """Of a container's processes."""
+
+    def has(pid: int) -> bool:
+        return words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+
+    (found,) = filter(has, process.relatives())
+    return found
 
 
 @container_needed
