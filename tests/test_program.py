@@ -46,6 +46,28 @@ def test_a_program_has_every_process_that_the_configuration_asks_for() -> None:
     assert names(units).count("replay_server-2") == 1
 
 
+@pytest.mark.parametrize(
+    ("overrides", "computing"),
+    [
+        (ASYNCHRONOUS, {"worker-0", "worker-1"}),
+        (("learner.strategy=mirrored",), {"learner-0"}),
+        (("learner.strategy=multi_worker", "learner.workers=2"), {"learner-0", "worker-0"}),
+    ],
+)
+def test_gpus_are_seen_by_those_alone_that_compute_gradients(
+    overrides: tuple[str, ...], computing: set[str]
+) -> None:
+    program = a_program(*overrides)
+    blind = {
+        process.member.file_stem
+        for process in program.processes
+        if process.environment.get("CUDA_VISIBLE_DEVICES") == ""
+    }
+    assert blind == set(names(program)) - computing
+    for process in program.processes:
+        assert "CUDA_VISIBLE_DEVICES" not in process.environment or process.member.file_stem in blind
+
+
 def test_each_process_is_told_its_part_and_nobody_else_s_port() -> None:
     program = a_program(*ASYNCHRONOUS)
     worker = program.processes[5]

@@ -68,6 +68,11 @@ class Program(Struct, frozen=True, kw_only=True):
         return order
 
 
+def computes_gradients(config: Config, role: Role) -> bool:
+    """Whether a role's processes do, and so are those to have a host's GPUs."""
+    return role is Role.WORKER or (role is Role.LEARNER and config.learner.strategy != "parameter_server")
+
+
 def run_arguments(
     role: Role, task: int | str, *, config_file: str, cluster_file: str, run_dir: str
 ) -> tuple[str, ...]:
@@ -98,12 +103,17 @@ def make_program(
                 member=member,
                 arguments=arguments(member),
                 ports=_ports(topology, member),
-                environment={"TF_CONFIG": None},  # of another job: the cluster file says where everybody is
+                environment=_environment(config, member.role),
                 needs=NEEDS[member.role],
             )
             for member in topology.members()
         ),
     )
+
+
+def _environment(config: Config, role: Role) -> dict[str, str | None]:
+    """A `TF_CONFIG` would be another job's; and TensorFlow takes all of a GPU's memory for whoever sees it first."""
+    return {"TF_CONFIG": None} | ({} if computes_gradients(config, role) else {"CUDA_VISIBLE_DEVICES": ""})
 
 
 def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology | None = None) -> Topology:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tfdqn.config import Config
 from tfdqn.config_file import dump
+from tfdqn.program import computes_gradients
 from tfdqn.run_dir import RunDir
 from tfdqn.topology import Role, required_counts
 
@@ -77,10 +78,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
     def gpus_of(self, role: Role) -> int:
         """For each process of a role."""
-        computing = {Role.WORKER}
-        if self.config.learner.strategy != "parameter_server":
-            computing.add(Role.LEARNER)
-        return self.gpus if role in computing else 0
+        return self.gpus if computes_gradients(self.config, role) else 0
 
     def health_arguments(self, role: Role | None = None, task: int | str = 0) -> tuple[str, ...]:
         """After `tfdqn`: whether a process lives, or the only one of a container."""
