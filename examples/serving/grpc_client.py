@@ -6,8 +6,13 @@ Needs: pip install tensorflow-serving-api
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
+
+os.environ.setdefault(
+    "TF_CPP_MIN_LOG_LEVEL", "3"
+)  # before TensorFlow is imported, which says much at its start
 
 import grpc
 import numpy as np

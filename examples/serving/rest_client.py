@@ -6,11 +6,16 @@ Needs: pip install tensorflow-serving-api
 """
 
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from typing import Any
+
+os.environ.setdefault(
+    "TF_CPP_MIN_LOG_LEVEL", "3"
+)  # before TensorFlow is imported, which says much at its start
 
 import numpy as np
 from checked_inputs import SIGNATURE, InputError, checked_inputs
