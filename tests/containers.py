@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,9 @@ class Service:
         self.statuses.append(status)
         assert len(self.statuses) < 10, f"{self.name} ends over and over: {self.log.read_text()}"
         if status != 0:
-            assert self.given["restart"] == "on-failure", f"{self.name}: {self.log.read_text()}"
+            # As Compose names it; and as Kubeflow's operator does.
+            comes_back = {"on-failure": True, "ExitCode": status > 127}.get(self.given["restart"], False)
+            assert comes_back, f"{self.name}: {self.log.read_text()}"
             self.start()
 
     def is_healthy(self) -> bool:
@@ -93,6 +95,11 @@ class Service:
         return (
             subprocess.run([*inside, *command], env=self._environment(), capture_output=True).returncode == 0
         )
+
+    def stop(self) -> None:
+        """As an engine does that takes it away."""
+        assert self._process is not None
+        self._process.terminate()
 
     def kill(self) -> None:
         if self._process is not None:
@@ -157,8 +164,12 @@ class Composed:
             return ("unshare", "--net", "--mount")
         return self._network.command(service.name)
 
-    def until_over(self, seconds: float) -> None:
-        """`up`: starts all in order and looks after them until everybody has ended well."""
+    def until_over(self, seconds: float, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """`up`: starts all in order and looks after them until everybody has ended well.
+
+        Args:
+          meanwhile: called again and again.
+        """
         deadline = time.monotonic() + seconds
         waiting = dict(self.services)
         while waiting or any(each.is_running for each in self.services.values()):
@@ -169,6 +180,7 @@ class Composed:
                     waiting.pop(name).start()
             for service in self.services.values():
                 service.look()
+            meanwhile()
             time.sleep(_LOOK_SECONDS)
 
     def kill(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.containers import composed, hosts_of
+from tests.containers import Service, composed, hosts_of
 from tests.hosts import Network, network
 from tests.kustomizations import objects_in
 from tests.manifests import tf_config
@@ -79,7 +79,7 @@ def as_services(files: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str
                 "cap_drop": container["securityContext"]["capabilities"]["drop"],
                 "security_opt": ["no-new-privileges:true"],
                 "tmpfs": ["/tmp:mode=1777"],
-                "restart": "no",  # a pod that fails is told by its status; here none does
+                "restart": replica["restartPolicy"],
             }
     document = {
         "services": services,
@@ -142,15 +142,27 @@ def test_the_compose_file_s_services_learn_each_on_a_host_of_its_own(tmp_path: P
         assert {(each.stat().st_uid, each.stat().st_gid) for each in run.rglob("*")} == {(10001, 10001)}
 
 
-def test_the_tfjob_s_pods_learn_each_on_a_host_of_its_own(tmp_path: Path) -> None:
+def test_the_tfjob_s_pods_learn_each_on_a_host_of_its_own_and_one_that_is_evicted_comes_back(
+    tmp_path: Path,
+) -> None:
     document, files = as_services(
         render(Target.TFJOB, Wanted(name="tiny", config=CONFIG, image="tfdqn:test"))
     )
     with network(list(document["services"])) as hosts, composed(tmp_path, document, files, hosts) as job:
         for volume in job.volumes.values():
             os.chown(volume, 10001, 10001)  # as Kubernetes does by fsGroup
-        job.until_over(PATIENCE_SECONDS)
-        assert [each.statuses for each in job.services.values()] == [[0]] * 4
+        worker = job.services["tiny-worker-0.team.svc"]
+
+        evicted: list[Service] = []
+
+        def evict_once() -> None:
+            if not evicted and re.search(r"^actors? .*: acting$", worker.log.read_text(), re.M):
+                evicted.append(worker)
+                worker.stop()
+
+        job.until_over(PATIENCE_SECONDS, evict_once)
+        assert worker.statuses == [143, 0]
+        assert [each.statuses for each in job.services.values() if each is not worker] == [[0]] * 3
         assert_learned(job.volumes["run"] / "run")
 
 
