@@ -6,6 +6,7 @@ flat dict of named arrays: {"observation": x} for a single space, a Dict space's
 """
 
 import re
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -58,9 +59,17 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def differences(before: TaskSpec, now: TaskSpec) -> list[str]:
-    """What another specification says otherwise, one line a field."""
-    one, other = msgspec.to_builtins(before), msgspec.to_builtins(now)
+    """What another specification says otherwise, one line a field; but not what only tells people about the task."""
+    one, other = _what_is_learned(before), _what_is_learned(now)
     return [f"{key}: {one[key]} in the run, {other[key]} now" for key in one if one[key] != other[key]]
+
+
+def _what_is_learned(spec: TaskSpec) -> dict[str, Any]:
+    fields = msgspec.to_builtins(spec)
+    del fields["action_names"]
+    for part in fields["observation"].values():
+        del part["bounds"]
+    return fields
 
 
 def flat_name(prefix: str, key: object) -> str:
