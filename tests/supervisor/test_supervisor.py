@@ -3,115 +3,14 @@
 import errno
 import os
 import signal
-import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.processes import PROJECT
-from tests.runs import tiny
+from tests.supervisor.stand_in_job import EVERY, Job, exists, kill, stop
 from tfdqn.config import Health
 from tfdqn.errors import ClusterError
-from tfdqn.membership import FINISHING, TRAINING
-from tfdqn.messages import Inspection
-from tfdqn.program import local_topology, make_program
-from tfdqn.supervisor import JobStatus, Supervisor
-from tfdqn.topology import Member, Role
-
-STAND_IN = (sys.executable, str(PROJECT / "tests" / "stand_in.py"))
-PATIENCE_SECONDS = 60.0
-EVERY = ("learner.strategy=parameter_server", "acting.actors=2")
-
-
-class Job:
-    """A job of stand-ins, and what is seen of it; each step of a script waits until its condition holds.
-
-    Args:
-      folder: where the stand-ins find what they are told, and leave what they did.
-      share: who of the job is run; everybody if not given.
-    """
-
-    def __init__(
-        self, folder: Path, *overrides: str, health: Health | None = None, share: tuple[Member, ...] = ()
-    ):
-        self.folder, self.lines = folder, list[str]()
-        self.status = JobStatus([], None)
-        config = tiny(*overrides)
-        program = make_program(
-            config, local_topology(config), config_file="c.toml", cluster_file="cluster.json", run_dir="run"
-        )
-        if share:
-            program = program.share(share)
-        logs = folder / "processes"
-        logs.mkdir(exist_ok=True)
-        health = health or Health(dead_after_seconds=20.0)
-        self.supervisor = Supervisor(program, logs, logs / "beats", health, self, STAND_IN)
-        self._began = time.monotonic()
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def show(self, status: JobStatus) -> None:
-        self.status = status
-
-    def tell(self, name: str, *lives: str) -> None:
-        (self.folder / f"{name}.do").write_text("\n".join(lives))
-
-    def end(self) -> None:
-        (self.folder / "over").touch()
-
-    def run(self, *steps: Callable[[], object]) -> bool:
-        """Runs the job; each step is asked again and again until it holds. Then it is over, or `stop` says stop."""
-        left = list(steps)
-
-        def interrupted() -> bool:
-            assert time.monotonic() < self._began + PATIENCE_SECONDS, (left, self.lines, self.status)
-            if left and (holds := left[0]()):
-                left.pop(0)
-                if holds is stop:
-                    return True
-                if not left:
-                    self.end()
-            return False
-
-        return self.supervisor.run(interrupted)
-
-    def pids(self, name: str) -> list[int]:
-        file = self.folder / f"{name}.lives"
-        return [int(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-    def lives(self, name: str, count: int = 1) -> Callable[[], bool]:
-        """Whether that many lives of a process have begun, and the last is at work."""
-        return lambda: len(self.pids(name)) == count and self.row(name).state == "at work"
-
-    def row(self, name: str):  # type: ignore[no-untyped-def]
-        return next(row for row in self.status.rows if row.member.file_stem == name)
-
-    def everybody_works(self) -> bool:
-        return bool(self.status.rows) and all(row.state == "at work" for row in self.status.rows)
-
-    def everybody(self) -> list[int]:
-        return [pid for file in self.folder.glob("*.lives") for pid in self.pids(file.stem)]
-
-
-def stop() -> object:
-    return stop
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("STAND_INS", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    yield tmp_path
-
-
-def exists(pid: int) -> bool:
-    try:
-        return "zombie" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
+from tfdqn.supervisor import JobStatus
 
 
 def test_a_job_runs_until_its_learner_has_done(folder: Path) -> None:
@@ -140,11 +39,6 @@ def test_who_asks_for_it_and_who_is_killed_is_started_again_at_once_however_ofte
         "replay server 0 was killed by signal 9 (SIGKILL): it is started" in line for line in job.lines
     )
     assert (job.row("actor-0").restarts, job.row("evaluator-0").restarts) == (6, 0)
-
-
-def kill(job: Job, name: str, number: int = signal.SIGKILL) -> bool:
-    os.kill(job.pids(name)[-1], number)
-    return True
 
 
 def test_who_fails_again_and_again_is_given_up_and_the_log_is_named(
@@ -279,76 +173,3 @@ def test_silence_is_shown_before_it_is_death_and_a_first_sign_has_longer(folder:
     ]
     assert "evaluator 0 has given no sign of life for 6 s: killed" in job.lines
     assert {"starting", "at work", "silent for 2 s", "stopping", "ended"} <= seen
-
-
-class FarLearner:
-    """Stands in for the watch on a learner that another supervisor runs: heard at this very moment, or no more."""
-
-    def __init__(self, address: str):
-        self.phase, self.is_heard = TRAINING, True
-
-    def close(self) -> None:
-        pass
-
-    @property
-    def newest(self) -> Inspection:
-        return Inspection(
-            **{"phase": self.phase, "state": "learning", "env_steps": 1, "train_steps": 1, "episodes": 1},
-            **{"seconds": 1.0, "weights_version": 1, "updates_per_second": 1.0, "best_return": None},
-            members=(),
-        )
-
-    @property
-    def heard_seconds(self) -> float:
-        return time.monotonic() if self.is_heard else float("-inf")
-
-
-@pytest.fixture
-def far_learner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.supervisor.LearnerWatch", FarLearner)
-    monkeypatch.setattr("tfdqn.supervisor._BEYOND_DOUBT_SECONDS", 0.2)
-
-
-ACTORS = (Member(Role.ACTOR, 0), Member(Role.ACTOR, 1))
-
-
-@pytest.mark.usefixtures("far_learner")
-def test_a_share_without_the_learner_is_over_when_all_have_ended_and_the_learner_trains_no_more(
-    folder: Path,
-) -> None:
-    job = Job(folder, *EVERY, share=(*ACTORS, Member(Role.REPLAY_SERVER)))
-
-    def is_finishing() -> bool:
-        job.supervisor._watch.phase = FINISHING  # type: ignore[misc]
-        return True
-
-    assert job.run(job.everybody_works, is_finishing)
-    assert len(job.everybody()) == len(job.status.rows) == 3
-    assert not job.supervisor.has_saved
-    assert not any(map(exists, job.everybody()))
-
-
-@pytest.mark.usefixtures("far_learner")
-def test_who_is_alone_and_ends_well_is_missed_by_a_learner_elsewhere_that_goes_on(folder: Path) -> None:
-    job = Job(folder, share=(Member(Role.EVALUATOR),))
-
-    def has_gone() -> bool:
-        job.supervisor._watch.is_heard = False  # type: ignore[attr-defined]
-        return True
-
-    job.supervisor._health = Health(dead_after_seconds=1.0)
-    assert job.run(
-        job.everybody_works,
-        lambda: kill(job, "evaluator-0", signal.SIGTERM),
-        job.lives("evaluator-0", 2),
-        has_gone,
-    )
-    assert job.lines == ["evaluator 0 has ended, but the job goes on: it is started again"]
-
-
-@pytest.mark.usefixtures("far_learner")
-def test_a_share_that_is_stopped_ends_in_order_and_is_not_over(folder: Path) -> None:
-    job = Job(folder, *EVERY, share=(*ACTORS, Member(Role.REPLAY_SERVER)))
-    assert not job.run(job.everybody_works, stop)
-    order = (folder / "order").read_text().split()
-    assert (sorted(order[:2]), order[2:]) == (["actor-0", "actor-1"], ["replay_server-0"])
