@@ -28,6 +28,7 @@ TINY = (
 )
 
 
+@pytest.mark.long
 def test_its_commands_lead_from_a_run_to_an_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
