@@ -9,8 +9,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.runs import tiny
 from tfdqn.checkpoints import Checkpoints, Counters, Generation
@@ -19,6 +21,11 @@ from tfdqn.config_file import dump
 PROJECT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 90.0
 PROGRAM = "import sys; from tfdqn.cli import main; sys.exit(main())"
+# Both backends, and both schedules.
+REVERB = ("replay.backend=reverb", "learner.schedule=overlap")
+IN_GRAPH = ("replay.backend=in_graph", "learner.schedule=alternate")
+ENDLESS = "stop.env_steps=100000000"
+OFTEN = "checkpoint.interval_seconds=0.2"
 _MARK = "TFDQN_TEST_PROCESS"
 # msgspec crashes where two threads make a decoder of one type at the same time.
 _MSGSPEC = threading.Lock()
@@ -168,3 +175,20 @@ def readable(run: Path) -> Generation:
 
 def counters(run: Path) -> Counters:
     return readable(run).counters
+
+
+def side_by_side(case: Callable[[Path, Any], None], folder: Path, arguments: Sequence[Any]) -> None:
+    """Calls `case(a folder of its own, argument)` for each argument, two at a time."""
+    folders = [folder / str(number) for number in range(len(arguments))]
+    for each in folders:
+        each.mkdir()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(case, folders, arguments))
+
+
+def assert_one_line(process: Tfdqn, *words: str) -> None:
+    """Its stderr is one line, with all of these words in it."""
+    (line,) = process.err.splitlines()
+    assert line.startswith("tfdqn: ")
+    for word in words:
+        assert word in line

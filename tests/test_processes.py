@@ -1,4 +1,4 @@
-"""`tfdqn` as a user's machine treats it: signals, kills, a full disk, a second process, a closed terminal.
+"""`tfdqn` as a user's machine treats it: signals, kills, a second process, a closed terminal.
 
 Starting a process takes seconds of one core, so a test's cases run side by side.
 """
@@ -11,39 +11,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.processes import PROJECT, Tfdqn, counters, newest, readable, tfdqn, write_config
-from tests.runs import lines
-
-# Both backends, and both schedules.
-REVERB = ("replay.backend=reverb", "learner.schedule=overlap")
-IN_GRAPH = ("replay.backend=in_graph", "learner.schedule=alternate")
-ENDLESS = "stop.env_steps=100000000"
-OFTEN = "checkpoint.interval_seconds=0.2"
-
-
-def side_by_side(case: Callable[[Path, Any], None], folder: Path, arguments: Sequence[Any]) -> None:
-    """Calls `case(a folder of its own, argument)` for each argument, two at a time."""
-    folders = [folder / str(number) for number in range(len(arguments))]
-    for each in folders:
-        each.mkdir()
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(case, folders, arguments))
-
-
-def assert_one_line(process: Tfdqn, *words: str) -> None:
-    """Its stderr is one line, with all of these words in it."""
-    (line,) = process.err.splitlines()
-    assert line.startswith("tfdqn: ")
-    for word in words:
-        assert word in line
+from tests.processes import (
+    ENDLESS,
+    IN_GRAPH,
+    OFTEN,
+    PROJECT,
+    REVERB,
+    assert_one_line,
+    counters,
+    newest,
+    readable,
+    side_by_side,
+    tfdqn,
+    write_config,
+)
 
 
 def test_sigterm_and_ctrl_c_save_and_the_line_that_they_print_resumes_the_run(tmp_path: Path) -> None:
@@ -176,67 +161,6 @@ def test_a_run_that_is_killed_forty_times_loses_little_and_finishes(tmp_path: Pa
     side_by_side(case, tmp_path, [(REVERB, 20), (IN_GRAPH, 20)])
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    disk = folder / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tfdqn-test", str(disk)], capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small file system can't be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def fill(disk: Path, but_bytes: int = 0) -> None:
-    with (disk / "filler").open("ab", buffering=0) as filler:
-        try:
-            while filler.write(b"x" * 4096):
-                pass
-        except OSError:
-            pass
-        filler.truncate(filler.tell() - but_bytes)
-
-
-def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
-    def case(folder: Path, given: tuple[tuple[str, ...], str, int]) -> None:
-        kind, first_writer, room_bytes = given
-        config = write_config(folder, *kind, ENDLESS, OFTEN, first_writer)
-        with small_disk(folder) as disk, tfdqn(folder, "train", config, "--run-dir", "disk/run") as process:
-            process.until_saved(disk / "run")
-            fill(disk, but_bytes=room_bytes)
-            while not process.ended_within(0.2):
-                fill(disk, but_bytes=room_bytes)  # what an old checkpoint took is free when it is removed
-            assert process.ended() == 2
-            assert_one_line(process, "disk/run", "the disk is full", "intact")
-            readable(disk / "run")
-
-    never = "evaluation.interval_env_steps=1000000000"
-    curves = ("logging.interval_seconds=0.05", "logging.tensorboard=true")
-    side_by_side(
-        case,
-        tmp_path,
-        [
-            (REVERB, never, 0),
-            (REVERB, never, 28_000),  # room for the weights: Reverb itself finds none
-            (IN_GRAPH, "evaluation.interval_env_steps=100", 0),
-            ((*IN_GRAPH, *curves, "checkpoint.interval_seconds=1"), never, 0),
-        ],
-    )
-
-
-def test_a_disk_that_is_full_from_the_start_is_one_line(tmp_path: Path) -> None:
-    config = write_config(tmp_path)
-    with small_disk(tmp_path) as disk:
-        fill(disk)
-        with tfdqn(tmp_path, "train", config, "--run-dir", "disk/run") as process:
-            assert process.ended() == 2
-        assert_one_line(process, "disk/run")
-
-
 def test_a_second_process_on_a_run_is_refused_with_the_first_ones_number(tmp_path: Path) -> None:
     arguments = ["train", write_config(tmp_path, ENDLESS, OFTEN), "--run-dir", "run"]
     with tfdqn(tmp_path, *arguments) as first:
@@ -326,33 +250,3 @@ def test_an_error_of_ours_still_shows(tmp_path: Path) -> None:
     with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
         assert process.ended() == 1
     assert "RuntimeError: a mistake in the task" in process.err
-
-
-@pytest.mark.long
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", [REVERB, IN_GRAPH])
-def test_memory_does_not_grow(kind: tuple[str, ...], tmp_path: Path) -> None:
-    total_env_steps, metrics = 200_000, tmp_path / "run" / "metrics.jsonl"
-    settings = (
-        f"stop.env_steps={total_env_steps}",
-        "evaluation.interval_env_steps=10000",
-        "evaluation.max_episode_steps=200",
-        "checkpoint.interval_seconds=2",
-        "logging.interval_seconds=0.2",
-        "logging.tensorboard=true",
-    )
-    config = write_config(tmp_path, *kind, *settings)
-    resident_kib: dict[float, int] = {}
-    with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
-        process.until(metrics.exists, "metrics")
-        for share in (0.25, 0.5, 0.75, 0.99):
-            process.until(
-                lambda: (found := lines(metrics)) and found[-1]["env_steps"] >= share * total_env_steps,  # noqa: B023
-                f"{share:.0%} of the steps",
-                seconds=300,
-            )
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            resident_kib[share] = int(status.partition("VmRSS:")[2].split()[0])
-        assert process.ended() == 0
-    print("resident set, KiB, at shares of the run:", resident_kib)
-    assert resident_kib[0.99] < 1.02 * resident_kib[0.25]
