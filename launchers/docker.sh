@@ -22,7 +22,7 @@ gpus=${GPUS:-all}
 case $gpus in all|none) ;; *) fail "GPUS is 'all' or 'none', not '$gpus'" ;; esac
 
 has docker || fail "there is no docker command: install Docker Engine"
-if ! answer=$(docker info --format '{{json .Runtimes}}' 2>&1); then
+if ! answer=$(docker version --format '{{.Server.Version}}' 2>&1); then
   case $answer in
   *"permission denied"*) fail "you may not use Docker here: ask to be put in the group docker (usermod -aG docker $(id -un))" ;;
   *) fail "Docker's engine does not answer: ${answer##*$'\n'}" ;;
@@ -32,7 +32,7 @@ if [ "$gpus" = all ]; then
   has nvidia-smi || fail "there is no nvidia-smi: install NVIDIA's driver, or say GPUS=none"
   listed=$(nvidia-smi --list-gpus 2>&1) || fail "NVIDIA's driver does not answer: ${listed##*$'\n'}"
   case $listed in GPU*) ;; *) fail "NVIDIA's driver finds no GPU: ${listed:-it lists none}" ;; esac
-  case $answer in *nvidia*) ;; *)
+  case $(docker info --format '{{json .Runtimes}}' 2>/dev/null) in *nvidia*) ;; *)
     has nvidia-container-runtime-hook || has nvidia-ctk ||
       fail "Docker can't hand GPUs on: install NVIDIA's Container Toolkit" ;;
   esac
@@ -45,8 +45,10 @@ extras=; image=tfdqn:$version
 if [ -n "${IMAGE:-}" ]; then
   image=$IMAGE
 else
+  revision=$(git -C "$root" rev-parse HEAD 2>/dev/null || true)
+  [ -z "$revision" ] || [ -z "$(git -C "$root" status --porcelain --untracked-files=no)" ] || revision+=+changes
   docker build --tag "$image" --build-arg EXTRAS="$extras" --build-arg VERSION="$version" \
-    --build-arg REVISION="$(git -C "$root" rev-parse HEAD 2>/dev/null || true)" "$root"
+    --build-arg REVISION="$revision" "$root"
 fi
 
 runs=${RUNS:-runs}
@@ -62,7 +64,7 @@ options+=(--volume "$runs:/workspace/runs" --volume "$config:/workspace/$inside:
 arguments=(train "$inside")
 if [ "$gpus" = all ]; then
   options+=(--gpus all --ulimit memlock=-1)
-  arguments+=(learner.strategy=mirrored learner.logical_devices=0)
+  arguments+=(learner.strategy=mirrored learner.logical_devices=0 learner.min_gpus="$(grep -c ^GPU <<<"$listed")")
 fi
 [ ! -t 0 ] || [ ! -t 1 ] || options+=(--interactive --tty)
 exec docker run "${options[@]}" "$image" "${arguments[@]}" "$@"

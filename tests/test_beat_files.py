@@ -25,12 +25,12 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_nobody_else_can_write_where_signs_are(shared: Path) -> None:
     before = os.umask(0)
     try:
-        write_sign(beat_file(ACTOR), ACTOR, "acting", 5.0)
+        write_sign(beat_file(ACTOR), "actor 1", "acting", 5.0)
     finally:
         os.umask(before)
     assert shared.stat().st_mode & 0o777 == 0o700
     sign = read_sign(beat_file(ACTOR))
-    assert sign is not None and (sign.member, sign.pid, sign.state) == (ACTOR, os.getpid(), "acting")
+    assert sign is not None and (sign.name, sign.pid, sign.state) == ("actor 1", os.getpid(), "acting")
 
 
 def test_a_folder_that_may_be_anothers_is_refused(shared: Path, tmp_path: Path) -> None:

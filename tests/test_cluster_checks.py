@@ -174,6 +174,23 @@ def test_the_call_refuses_before_any_directory(
     assert not list(tmp_path.iterdir())
 
 
+def test_fewer_gpus_than_asked_for_are_refused_where_gradients_are_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tfdqn.learning.devices import learning_devices
+    from tfdqn.roles import task_server
+
+    monkeypatch.setattr("tfdqn.learning.devices.tf.config.list_physical_devices", lambda kind: ["a GPU"])
+    assert learning_devices(tiny("learner.min_gpus=1")) == ["GPU:0"]
+    with pytest.raises(ConfigError, match=r"learner.min_gpus = 2: TensorFlow finds 1 here"):
+        learning_devices(tiny("learner.min_gpus=2"))
+    asynchronous = tiny("learner.min_gpus=2", "learner.strategy=parameter_server")
+    assert learning_devices(asynchronous) == ["GPU:0"]  # of the learner, which leaves it to the workers
+    worker = Cluster(jobs={"chief": ("a:1",), "worker": ("b:1",), "ps": ("c:1",)}, job="worker", index=0)
+    with pytest.raises(ConfigError, match=r"learner.min_gpus = 2"):
+        task_server.run(worker, asynchronous.learner.min_gpus)
+
+
 def test_a_batch_that_the_gpus_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from tfdqn.learning.devices import learning_devices
 

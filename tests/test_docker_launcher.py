@@ -11,8 +11,11 @@ from tests.manifests import ROOT
 from tfdqn import cli
 
 RECORD = 'printf "%q " "$@" >>"$RECORDED"; echo >>"$RECORDED"\n'
-DOCKER = 'if [ "$1" = info ]; then echo \'{"runc":{},"nvidia":{}}\'; exit; fi\n' + RECORD
-NVIDIA_SMI = "echo 'GPU 0: NVIDIA H100 (UUID: GPU-1)'\n"
+DOCKER = (
+    'if [ "$1" = version ]; then echo 28.2.2; exit; fi\n'
+    'if [ "$1" = info ]; then echo \'{"runc":{},"nvidia":{}}\'; exit; fi\n' + RECORD
+)
+NVIDIA_SMI = 'for i in 0 1; do echo "GPU $i: NVIDIA H100 (UUID: GPU-$i)"; done\n'
 CONFIG = ROOT / "configs" / "cartpole.toml"
 
 
@@ -23,7 +26,7 @@ class Host:
         self.folder, self.recorded = folder, folder / "recorded"
         self._programs = folder / "bin"
         self._programs.mkdir()
-        for tool in ("bash", "id", "sed", "git", "mkdir", "dirname", "basename"):
+        for tool in ("bash", "id", "sed", "git", "grep", "mkdir", "dirname", "basename"):
             (self._programs / tool).symlink_to(
                 next(Path(p) / tool for p in PATHS if (Path(p) / tool).exists())
             )
@@ -73,7 +76,12 @@ def test_it_builds_with_cuda_and_trains_on_every_gpu(tmp_path: Path) -> None:
     assert (tmp_path / "runs").stat().st_uid == os.getuid()
     assert arguments[:2] == ["train", "configs/cartpole.toml"]
     assert cli.main(["config", str(CONFIG), *arguments[2:]]) == 0
-    assert arguments[2:] == ["learner.strategy=mirrored", "learner.logical_devices=0", "seed=2"]
+    assert arguments[2:] == [
+        "learner.strategy=mirrored",
+        "learner.logical_devices=0",
+        "learner.min_gpus=2",
+        "seed=2",
+    ]
 
 
 def test_without_gpus_the_configuration_says_how_to_learn(tmp_path: Path) -> None:
@@ -102,7 +110,7 @@ def test_the_status_is_that_of_the_container(tmp_path: Path) -> None:
 
 DENIED = "echo 'permission denied while trying to connect to the Docker daemon socket' >&2; exit 1\n"
 STOPPED = "echo 'Cannot connect to the Docker daemon. Is the docker daemon running?' >&2; exit 1\n"
-NO_RUNTIME = '[ "$1" = info ] && echo \'{"runc":{}}\'\n'
+NO_RUNTIME = "echo 28.2.2\n"
 NO_DRIVER = "echo 'NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.'; exit 9\n"
 
 

@@ -18,7 +18,6 @@ from tfdqn.local_processes import free_addresses
 from tfdqn.messages import Inspection, Nothing, ReplayStatus
 from tfdqn.rpc import Method, RefusedError, Server
 from tfdqn.run_dir import RunDir
-from tfdqn.topology import Member, Role
 
 
 @pytest.fixture
@@ -102,7 +101,7 @@ def test_json_has_the_same_for_programs(
 
 def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     run.signs_of_life.mkdir(parents=True)
-    sign = {"member": Member(Role.ACTOR, 1), "pid": 7, "state": "acting", "steps_per_second": 9.0}
+    sign = {"name": "actor 1", "pid": 7, "state": "acting", "steps_per_second": 9.0}
     (run.signs_of_life / "actor-1.json").write_bytes(msgspec.json.encode({**sign, "seconds": 0.0}))
     lines = shown(capsys, str(run.path))
     assert lines[0] == f"no figures no learner answers at {learner(run)}"

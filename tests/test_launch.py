@@ -236,7 +236,7 @@ def test_health_says_who_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture
     signs.mkdir(parents=True)
     write_config(tmp_path)
     (tmp_path / "tiny.toml").rename(tmp_path / "config.toml")
-    sign = {"member": {"role": "worker", "index": 2}, "pid": 7, "state": "at work", "steps_per_second": 0.0}
+    sign = {"name": "worker 2", "pid": 7, "state": "at work", "steps_per_second": 0.0}
     (signs / "worker-2.json").write_text(json.dumps({**sign, "seconds": time.time() - 100.0}))
     asked = ["health", "worker", "--task", "2", "--run-dir", str(tmp_path)]
     assert cli.main(asked) == 1

@@ -32,7 +32,7 @@ def may_be_silent_seconds(state: str, dead_after_seconds: float) -> float:
 class Sign(Struct, frozen=True, kw_only=True):
     """What the file says."""
 
-    member: Member
+    name: str  # of the process: "actor 1", or "train"
     pid: int
     state: str
     steps_per_second: float
@@ -50,10 +50,10 @@ def beat_folder() -> Path:
     return Path(named) if named else _default_folder()
 
 
-def write_sign(file: Path, member: Member, state: str, steps_per_second: float) -> None:
+def write_sign(file: Path, name: str, state: str, steps_per_second: float) -> None:
     """Writes a sign of now, whole or not at all; it need not outlive the machine."""
     sign = Sign(
-        member=member, pid=os.getpid(), state=state, steps_per_second=steps_per_second, seconds=time.time()
+        name=name, pid=os.getpid(), state=state, steps_per_second=steps_per_second, seconds=time.time()
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
@@ -62,22 +62,19 @@ def write_sign(file: Path, member: Member, state: str, steps_per_second: float) 
 
 
 class SignOfLife:
-    """A process's own: written again and again; one that can't be is said, once, and nobody dies of it.
+    """A process's own: written again and again; one that can't be is said, once, and nobody dies of it."""
 
-    Raises ClusterError as `beat_file`.
-    """
-
-    def __init__(self, member: Member, say: Callable[[str], None]):
-        self._file, self._member, self._say = beat_file(member), member, say
+    def __init__(self, file: Path, name: str, say: Callable[[str], None]):
+        self._file, self._name, self._say = file, name, say
         self._is_said = False
 
     def write(self, state: str, steps_per_second: float) -> None:
         try:
-            write_sign(self._file, self._member, state, steps_per_second)
+            write_sign(self._file, self._name, state, steps_per_second)
         except OSError as error:
             if not self._is_said:
                 self._say(
-                    f"warning: {self._member}: no sign of life can be written to {self._file} ({error.strerror}): "
+                    f"warning: {self._name}: no sign of life can be written to {self._file} ({error.strerror}): "
                     "`tfdqn health` will take it for dead"
                 )
             self._is_said = True

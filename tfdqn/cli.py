@@ -36,9 +36,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-# These give signs of life themselves, as the roles of a job do.
-_LASTING = ("train", "launch", "host", "serve")
-
 app.add_typer(jobs)
 app.add_typer(manifests)
 app.add_typer(serving)
@@ -225,11 +222,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     may be gone.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if arguments[0] in _LASTING:
-        with signs_of_life(arguments[0]):
-            return _status_of(arguments)
-    if arguments[0] != "run":
+    if arguments[0] == "health":  # it asks after the signs of others
         return _status_of(arguments)
+    if arguments[0] != "run":
+        with signs_of_life(arguments[0], lambda line: typer.echo(line, err=True)):
+            return _status_of(arguments)
     try:
         status = _status_of(arguments)
     except Exception:

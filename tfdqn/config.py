@@ -82,6 +82,11 @@ class Learner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     logical_devices: Annotated[
         int, Meta(ge=0, le=256), doc("split the CPU into so many devices; 0: every GPU, or the CPU undivided")
     ] = 0
+    min_gpus: Annotated[
+        int,
+        Meta(ge=0, le=64),
+        doc("refuse to learn in a process where TensorFlow finds fewer GPUs than this"),
+    ] = 0
     model_parallel: Annotated[
         int, Meta(ge=1, le=64), doc("devices over which the layers of one network are split")
     ] = 1

@@ -137,14 +137,14 @@ def _why_nobody_answers(address: str) -> str:
 def run_report(run: RunDir) -> RunReport:
     """What the directory says; raises RunDirError where it is no run's."""
     summary = read_summary(run.summary_file)
-    signs = map(read_sign, sorted(run.signs_of_life.glob("*.json")))
+    signs = filter(None, map(read_sign, run.signs_of_life.glob("*.json")))
     return RunReport(
         path=str(run.path),
         total_env_steps=run.config().stop.env_steps,
         reason="" if summary is None else summary.reason,
         checkpoint=_checkpoint(run),
         evaluations=_evaluations(run),
-        signs=tuple(sorted((sign for sign in signs if sign is not None), key=lambda sign: sign.member)),
+        signs=tuple(sorted(signs, key=lambda sign: (sign.name.partition(" ")[0], len(sign.name), sign.name))),
     )
 
 

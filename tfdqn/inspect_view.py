@@ -136,5 +136,5 @@ def _signs(run: RunReport) -> RenderableType:
     table = make_table("process", "last state", "pid", "last sign of life")
     for sign in run.signs:
         ago = f"{duration(max(time.time() - sign.seconds, 0.0))} ago"
-        table.add_row(str(sign.member), escape(sign.state), str(sign.pid), ago)
+        table.add_row(sign.name, escape(sign.state), str(sign.pid), ago)
     return table

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from tfdqn.beat_files import MEETING, SignOfLife
+from tfdqn.beat_files import MEETING, SignOfLife, beat_file
 from tfdqn.config import Config
 from tfdqn.config_file import dump
 from tfdqn.errors import ConfigError, PeerLostError
@@ -77,7 +77,7 @@ class Membership:
         self._beat_seconds = seconds_between_calls(self._settings.beat_seconds, config)
         self._closed, self._beat_now = threading.Event(), threading.Event()
         self._failure: Exception | None = None
-        self._sign = SignOfLife(member, say)
+        self._sign = SignOfLife(beat_file(member), str(member), say)
         self._thread = threading.Thread(target=self._beat_until_closed, name="heartbeat", daemon=True)
         self._thread.start()
 

@@ -61,7 +61,11 @@ def _run_converter(format: ModelFormat, arguments: list[str]) -> None:
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     try:
         done = subprocess.run(
-            [sys.executable, *arguments],
+            [
+                sys.executable,
+                "-P",
+                *arguments,
+            ],  # a file of the user's in this directory is none of the converter's
             capture_output=True,
             text=True,
             timeout=_PATIENCE_SECONDS,

@@ -13,9 +13,11 @@ def learning_devices(config: Config) -> list[str]:
     """Names such as "GPU:0"; before anything else uses TensorFlow, which fixes its devices then.
 
     Raises ConfigError where a process has used TensorFlow with fewer logical devices than are asked for, and where
-    the updates can't be divided among the devices that there are.
+    the updates can't be divided among the devices that there are, or there are fewer GPUs than `learner.min_gpus`.
     """
     count = config.learner.logical_devices
+    if config.learner.strategy != "parameter_server":  # there it is the workers that compute
+        require_gpus(config.learner.min_gpus)
     if not count:
         gpus = tf.config.list_physical_devices("GPU")
         return _checked(config, [f"GPU:{i}" for i in range(len(gpus))] or ["CPU:0"])
@@ -30,6 +32,15 @@ def learning_devices(config: Config) -> list[str]:
                 f"begin a new one"
             ) from None
     return _checked(config, [f"CPU:{i}" for i in range(count)])
+
+
+def require_gpus(count: int) -> None:
+    """Raises ConfigError where TensorFlow finds fewer: it would learn on the CPU without a word."""
+    if count and (found := len(tf.config.list_physical_devices("GPU"))) < count:
+        raise ConfigError(
+            f"learner.min_gpus = {count}: TensorFlow finds {found} here; is CUDA installed with it "
+            "(tensorflow[and-cuda], tfdqn's extra `cuda`), and are they visible (CUDA_VISIBLE_DEVICES)?"
+        )
 
 
 def replicas(config: Config, devices: Sequence[str]) -> list[Sequence[str]]:

@@ -32,7 +32,7 @@ def run(config: Config, cluster: Cluster) -> None:
         signal.signal(number, signal.SIG_DFL)  # it waits below Python, where no handler would run
     try:
         if config.learner.strategy == "parameter_server":
-            task_server.run(cluster)
+            task_server.run(cluster, config.learner.min_gpus)
         else:
             follower.run(config, cluster)
     except tf.errors.OpError as error:

@@ -17,7 +17,7 @@ def run(job: Job) -> None:
 
         def service(membership: Membership) -> None:
             membership.is_doing("serving")
-            task_server.run(cluster)
+            task_server.run(cluster, job.config.learner.min_gpus)
 
         return service
 

@@ -3,13 +3,15 @@
 import tensorflow as tf
 
 from tfdqn.cluster import WORKER, Cluster
+from tfdqn.learning.devices import require_gpus
 
 _THREADS_BETWEEN_OPERATIONS = 4  # several calls are served at once
 
 
-def run(cluster: Cluster) -> None:
-    """Serves until the process is ended."""
+def run(cluster: Cluster, min_gpus: int) -> None:
+    """Serves until the process is ended. Raises ConfigError where a worker has fewer GPUs than that."""
     if cluster.job == WORKER:
+        require_gpus(min_gpus)
         import reverb  # noqa: F401  (registers the operations that sample; without them a closure is refused)
     settings = tf.compat.v1.ConfigProto(
         inter_op_parallelism_threads=_THREADS_BETWEEN_OPERATIONS, intra_op_parallelism_threads=1

@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 
-from tfdqn.beat_files import MEETING, SignOfLife
+from tfdqn.beat_files import MEETING, SignOfLife, beat_file
 from tfdqn.control import Control
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.lines import Line
@@ -30,7 +30,7 @@ class Watchdog:
     def __init__(self, job: Job, control: Control):
         self._job, self._control = job, control
         self.work = WorkClock()
-        self._sign = SignOfLife(job.member, job.say)
+        self._sign = SignOfLife(beat_file(job.member), str(job.member), job.say)
         self._replay: RemoteReplay | None = None
         self._watched = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
         if job.config.learner.strategy == "parameter_server":

@@ -21,7 +21,7 @@ def run(job: Job) -> None:
         def service(membership: Membership) -> None:
             membership.is_doing("serving")
             look_after(job.topology.replay_server, tensorflow=job.topology.parameter_server)
-            task_server.run(cluster)
+            task_server.run(cluster, job.config.learner.min_gpus)
 
         return service
 
