@@ -271,7 +271,7 @@ def test_a_missing_converter_is_said_before_any_work(
     monkeypatch.setattr(model_formats, "find_spec", lambda name: None)
     assert cli.main(["export", "runs/x", "--format", "onnx"]) == 2
     assert export.calls == []
-    line = 'tfdqn: ONNX needs tf2onnx, which is not installed: pip install "tfdqn[onnx]"\n'
+    line = "tfdqn: ONNX needs tf2onnx, which is not installed: pip install tf2onnx==1.17.0 onnx==1.17.0\n"
     assert capsys.readouterr().err == line
 
 

@@ -42,6 +42,8 @@ def test_the_models_file_names_the_model_and_the_folder_of_its_versions() -> Non
         (model,) = found.model_config_list.config
         assert (model.name, model.base_path, model.model_platform) == ("pole.v2", expected, "tensorflow")
         assert model.model_version_policy.latest.num_versions == 1
+    one = text_format.Parse(models_config("pole", "ram://pole", 7), ModelServerConfig())
+    assert one.model_config_list.config[0].model_version_policy.specific.versions == [7]
 
 
 def test_the_batching_file_is_of_batching_parameters() -> None:

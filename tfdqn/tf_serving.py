@@ -9,13 +9,13 @@ MODELS_FILE = "models.config"
 BATCHING_FILE = "batching.config"
 _MODELS_PATH = "/models"  # where TensorFlow Serving's own image looks for models
 _MODELS = """\
-# For --model_config_file: the newest version in the folder is served.
+# For --model_config_file: {comment}
 model_config_list {{
   config {{
     name: "{name}"
     base_path: "{base_path}"
     model_platform: "tensorflow"
-    model_version_policy {{ latest {{ num_versions: 1 }} }}
+    model_version_policy {{ {policy} }}
   }}
 }}
 """
@@ -35,9 +35,20 @@ def model_name(exports: Path) -> str:
     return re.sub(r"[^\w.-]", "-", found, flags=re.ASCII) or "policy"
 
 
-def models_config(name: str, base_path: str | None = None) -> str:
-    """`models.config`: a model's name and the folder of its versions; /models/NAME if none is given."""
-    return _MODELS.format(name=name, base_path=base_path or f"{_MODELS_PATH}/{name}")
+def models_config(name: str, base_path: str | None = None, version: int | None = None) -> str:
+    """`models.config`: a model's name, the folder of its versions, and which is served.
+
+    Args:
+      base_path: /models/NAME if none is given.
+      version: the newest that there is, if none is given.
+    """
+    if version is None:
+        comment, policy = "the newest version in the folder is served.", "latest { num_versions: 1 }"
+    else:
+        comment = "the newest version that is complete is served. Written anew with each."
+        policy = f"specific {{ versions: {version} }}"
+    path = base_path or f"{_MODELS_PATH}/{name}"
+    return _MODELS.format(name=name, base_path=path, comment=comment, policy=policy)
 
 
 def batching_config() -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from tests.exporting.test_saved_model import network_of, task
 from tests.runs import assert_same_arrays, everything, tiny
@@ -124,6 +126,8 @@ def test_at_a_url_what_says_that_a_version_is_complete_comes_last(
 
     def recorded_write(target: str, text: str) -> None:
         written.append(target)
+        if tf.io.gfile.exists(target):  # to which ram://, other than any other, would append
+            tf.io.gfile.remove(target)
         write(target, text)
 
     monkeypatch.setattr(destinations, "_copy", recorded_copy)
@@ -137,8 +141,12 @@ def test_at_a_url_what_says_that_a_version_is_complete_comes_last(
     of_one = [target for target in written if target.startswith(f"{ram}/4/")]
     assert of_one[-2:] == [f"{ram}/4/saved_model.pb", f"{ram}/4/COMPLETE"]
     assert f"{ram}/4/variables/variables.index" in of_one and f"{ram}/4/model_card.md" in of_one
+    marks = [name for name in written if name.endswith(("/COMPLETE", "/models.config"))]
+    assert written[-1] == marks[-1]  # so TensorFlow Serving never sees a half version
+    assert marks[-2:] == [f"{ram}/4/COMPLETE", f"{ram}/models.config"]
     with tf.io.gfile.GFile(f"{ram}/models.config") as file:
-        assert f'base_path: "{ram}"' in file.read()
+        (model,) = text_format.Parse(file.read(), ModelServerConfig()).model_config_list.config
+    assert (model.base_path, model.model_version_policy.specific.versions) == (ram, [4])
     served = tf.saved_model.load(f"{ram}/4").signatures["serving_default"]
     q_values = served(observation=tf.constant(ZEROS["observation"]))["q_values"]
     np.testing.assert_array_equal(q_values, [[3.0, 3.0, 3.0]])

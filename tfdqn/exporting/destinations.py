@@ -1,7 +1,7 @@
 """Where versions of a policy appear: a folder of this machine, or a URL that TensorFlow can write, such as gs://….
 
-A version at a URL is written file by file: its `saved_model.pb` after all that belongs to it, for without that nobody
-loads it, and `COMPLETE` last of all.
+A version at a URL is written file by file, then `COMPLETE`, and last of all `models.config` names it: TensorFlow
+Serving, which would take the highest number whether or not it is whole, serves the version that stands there.
 """
 
 import json
@@ -91,12 +91,15 @@ class Url:
     def publish(self, export: Export) -> str:
         with tempfile.TemporaryDirectory(prefix="tfdqn-export-") as directory:
             version = export(Path(directory))
-            target = f"{self._url}/{self.next_version()}"
+            number = self.next_version()
+            target = f"{self._url}/{number}"
             files = sorted(file for file in version.rglob("*") if file.is_file())
             for file in sorted(files, key=lambda file: file == version / _MODEL_FILE):
                 _copy(file, f"{target}/{file.relative_to(version).as_posix()}")
-        self._write_serving_files()
         _write(f"{target}/{COMPLETE_FILE}", "")
+        if not tf.io.gfile.exists(f"{self._url}/{BATCHING_FILE}"):
+            _write(f"{self._url}/{BATCHING_FILE}", batching_config())
+        _write(f"{self._url}/{MODELS_FILE}", models_config(self._name, self._url, number))
         return target
 
     def cards(self) -> dict[int, Card]:
@@ -118,12 +121,6 @@ class Url:
         except tf.errors.NotFoundError:
             return []
         return sorted(int(name) for name in names if name.isdecimal())
-
-    def _write_serving_files(self) -> None:
-        contents = {MODELS_FILE: models_config(self._name, self._url), BATCHING_FILE: batching_config()}
-        for name, text in contents.items():
-            if not tf.io.gfile.exists(f"{self._url}/{name}"):
-                _write(f"{self._url}/{name}", text)
 
 
 def _copy(file: Path, target: str) -> None:
