@@ -77,7 +77,7 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             'configuration: n_step is no key (did you mean "agent.n_step"?); the keys and sections '
             "are: seed, task, "
             "network, agent, ensemble, optimizer, exploration, acting, replay, learner, stop, evaluation, "
-            "checkpoint, logging, health",
+            "checkpoint, export, logging, health",
         ),
         (
             {"network": {"kind": "nature_cnn", "dense": 3}},
