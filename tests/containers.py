@@ -80,9 +80,7 @@ class Service:
         self.statuses.append(status)
         assert len(self.statuses) < 10, f"{self.name} ends over and over: {self.log.read_text()}"
         if status != 0:
-            # As Compose names it; and as Kubeflow's operator does.
-            comes_back = {"on-failure": True, "ExitCode": status > 127}.get(self.given["restart"], False)
-            assert comes_back, f"{self.name}: {self.log.read_text()}"
+            assert self._comes_back_after(status), f"{self.name}: {self.log.read_text()}"
             self.start()
 
     def is_healthy(self) -> bool:
@@ -105,6 +103,13 @@ class Service:
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
+
+    def _comes_back_after(self, status: int) -> bool:
+        restart = self.given["restart"]
+        if isinstance(restart, list):  # of the statuses that a Kubernetes Job ignores
+            return status in restart
+        # As Compose names it; and as Kubeflow's operator does.
+        return {"on-failure": True, "ExitCode": status > 127}.get(restart, False)
 
     def _command(self) -> list[str]:
         return [*self.given["entrypoint"], *self.given["command"]]

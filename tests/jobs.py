@@ -95,11 +95,12 @@ class Role:
     """
 
     def __init__(
-        self, run: Callable[[Job], None], config: Config, topology: Topology, member: Member, run_dir: Path
+        self, run: Callable[[Job], bool], config: Config, topology: Topology, member: Member, run_dir: Path
     ):
         self.said: list[str] = []
         self.interrupted = threading.Event()
         self.error: BaseException | None = None
+        self.is_over: bool | None = None  # as it said at its end
         self._job = Job(config, topology, member, run_dir, self.said.append, self.interrupted.is_set)
         self._run = run
         self._thread = threading.Thread(target=self._play, daemon=True)
@@ -120,14 +121,14 @@ class Role:
 
     def _play(self) -> None:
         try:
-            self._run(self._job)
+            self.is_over = self._run(self._job)
         except (UserError, Exception) as error:
             self.error = error
 
 
 @contextmanager
 def role(
-    run: Callable[[Job], None], config: Config, topology: Topology, member: Member, run_dir: Path
+    run: Callable[[Job], bool], config: Config, topology: Topology, member: Member, run_dir: Path
 ) -> Iterator[Role]:
     """A role that has been asked to stop, and has ended, when the block has."""
     made = Role(run, config, topology, member, run_dir)

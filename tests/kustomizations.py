@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +45,21 @@ def assert_restricted(pod: Object) -> None:
             "capabilities": {"drop": ["ALL"]},
         }
         assert not any("hostPort" in port for port in container.get("ports", []))
+
+
+def assert_admitted(policy: Object, taking_part: Iterable[Object], reader: dict[str, str]) -> None:
+    """That the pods that take part reach every pod of the job, and one that only reads is reached by them alone."""
+
+    def finds(selector: Object, labels: dict[str, str]) -> bool:
+        is_found = selector["matchLabels"].items() <= labels.items()
+        for each in selector.get("matchExpressions", ()):
+            assert each["operator"] == "NotIn"
+            is_found &= labels.get(each["key"]) not in each["values"]
+        return is_found
+
+    (rule,) = policy["ingress"]
+    (peer,) = rule["from"]
+    pods = [each["template"]["metadata"]["labels"] for each in taking_part]
+    assert all(finds(policy["podSelector"], labels) for labels in [*pods, reader])
+    assert all(finds(peer["podSelector"], labels) for labels in pods)
+    assert not finds(peer["podSelector"], reader)

@@ -9,9 +9,15 @@ import kubernetes_validate
 import pytest
 from kubernetes_validate import ValidationError
 
-from tests.kustomizations import assert_kubectl_builds, assert_restricted, needs_kubectl, objects_in
+from tests.kustomizations import (
+    assert_admitted,
+    assert_kubectl_builds,
+    assert_restricted,
+    needs_kubectl,
+    objects_in,
+)
 from tests.manifests import EVERYBODY, member_of, rendered, topology_in
-from tfdqn.errors import RESTART_STATUS
+from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 from tfdqn.target import Target
 from tfdqn.topology import Member, Role
 
@@ -99,7 +105,10 @@ def test_who_ends_by_itself_is_a_job_that_knows_the_exit_statuses() -> None:
             for status in rule["onExitCodes"]["values"]
             if rule["onExitCodes"]["containerName"] == pod["containers"][0]["name"]
         }
-        assert actions == {2: "FailJob", RESTART_STATUS: "Ignore"}
+        assert actions == {2: "FailJob", RESTART_STATUS: "Ignore", STOPPED_STATUS: "Ignore"}
+        # With 0 it would count as done, and nobody would take its place.
+        command = pod["containers"][0]["command"]
+        assert command[command.index("--stopped-status") + 1] == str(STOPPED_STATUS)
     index = {
         name: spec["template"]["spec"]["containers"][0]["env"][0]["valueFrom"]["fieldRef"]["fieldPath"]
         for name, spec in controllers(every).items()
@@ -130,7 +139,6 @@ def test_each_selector_finds_its_role_s_pods_alone_and_each_service_its_ports(
         assert found(spec["selector"]["matchLabels"]) == {name}
     (policy,) = [each["spec"] for each in every if each["kind"] == "NetworkPolicy"]
     assert found(policy["podSelector"]["matchLabels"]) == set(labels)
-    assert policy["ingress"] == [{"from": [{"podSelector": policy["podSelector"]}]}]
     budgets = of_kind("PodDisruptionBudget", every)
     for name, budget in budgets.items():
         assert found(budget["selector"]["matchLabels"]) == {name}
@@ -185,8 +193,10 @@ def test_tensorboard_sees_the_run_s_logs_behind_the_job_s_own_policy() -> None:
     tensorboard = of_kind("Deployment", every)["tensorboard"]
     labels, pod = tensorboard["template"]["metadata"]["labels"], tensorboard["template"]["spec"]
     assert tensorboard["selector"]["matchLabels"] == labels
+    (mount,) = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "storage"]
+    assert mount["readOnly"] is True
     (policy,) = [each["spec"] for each in every if each["kind"] == "NetworkPolicy"]
-    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert_admitted(policy, controllers(every).values(), labels)
     assert_restricted(pod)
     claims = [
         each["persistentVolumeClaim"]["claimName"]

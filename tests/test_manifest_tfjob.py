@@ -10,7 +10,14 @@ import kubernetes_validate
 import pytest
 from kubeflow.training.api_client import ApiClient
 
-from tests.kustomizations import Object, assert_kubectl_builds, assert_restricted, needs_kubectl, objects_in
+from tests.kustomizations import (
+    Object,
+    assert_admitted,
+    assert_kubectl_builds,
+    assert_restricted,
+    needs_kubectl,
+    objects_in,
+)
 from tests.manifests import EVERYBODY, rendered, share_of, tf_config
 from tfdqn.target import Target
 from tfdqn.topology import LEARNER, Role
@@ -109,13 +116,11 @@ def test_the_operator_decides_by_exit_statuses_and_the_chief_s_end_is_the_job_s(
 
 def test_pods_are_restricted_reached_by_their_own_alone_and_share_the_run() -> None:
     every = objects(gpus=1)
-    policy = every["NetworkPolicy"]["spec"]
+    reader = every["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert_admitted(every["NetworkPolicy"]["spec"], replicas(every).values(), reader)
     for kind, replica in replicas(every).items():
         pod = replica["template"]["spec"]
         assert_restricted(pod)
-        assert (
-            policy["podSelector"]["matchLabels"].items() <= replica["template"]["metadata"]["labels"].items()
-        )
         mounted = {each["name"] for each in pod["containers"][0]["volumeMounts"]}
         volumes = {each["name"]: each for each in pod["volumes"]}
         assert mounted == set(volumes)

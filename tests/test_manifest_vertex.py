@@ -176,7 +176,8 @@ def test_machines_have_room_for_the_fullest_and_accelerators_where_gradients_are
         "workerpool2": ("n1-standard-8", 0),
         "workerpool3": ("n1-standard-4", 0),
     }
-    assert machines(gpus=2)["workerpool1"] == ("n1-standard-4", 2)
+    for count in (1, 2, 4):
+        assert machines(gpus=count)["workerpool1"] == ("n1-standard-4", count)
     assert machines("learner.strategy=local", gpus=1)["workerpool0"] == ("n1-standard-8", 1)
     assert machines("learner.strategy=local").keys() == {"workerpool0", "workerpool2", "workerpool3"}
     many = pools(job("acting.actors=100"))["workerpool3"]

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.manifests import CONFIG, COUNTS, ROOT
 from tests.processes import tfdqn
-from tfdqn import cli
+from tfdqn import __version__, cli
 from tfdqn.manifests.wanted import dns_label
 from tfdqn.target import Target
 
@@ -29,7 +30,9 @@ def test_the_launchers_are_what_the_command_writes(
 ) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["manifest", target, f"configs/{CONFIG.name}", *COUNTS]) == 0
+    # What is served there is to be there before the job's end.
+    changes = ("export.on_best=true",) if target is Target.COMPOSE else ()
+    assert cli.main(["manifest", target, f"configs/{CONFIG.name}", *changes, *COUNTS]) == 0
     written = tmp_path / "launchers" / CONFIG.stem / target
     files = sorted(file.name for file in written.iterdir())
     assert files == sorted(file.name for file in (LAUNCHERS / target).iterdir())
@@ -60,6 +63,14 @@ def test_the_page_s_commands_write_the_launchers_or_say_that_nobody_has_run_them
         assert file.read_bytes() == (ROOT / file.relative_to(tmp_path)).read_bytes()
 
 
+def test_the_page_builds_the_images_that_the_manifests_name() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    built = re.findall(r"^docker build --tag (\S+) --build-arg VERSION=(\S+)", page, flags=re.MULTILINE)
+    assert built == [(f"tfdqn:{__version__}{variant}", __version__) for variant in ("", "-cuda")]
+    pushed = re.findall(r"REGISTRY/(\S+?)[`\s]", page)
+    assert set(pushed) == {f"tfdqn:{__version__}"}
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_page_s_commands_for_one_host_are_run(tmp_path: Path) -> None:
@@ -87,6 +98,13 @@ def test_the_page_s_commands_for_one_host_are_run(tmp_path: Path) -> None:
             ["compose", str(CONFIG), "--actors", "0"],
             "tfdqn: Invalid value for '--actors': 0 is not in the range",
         ),
+        *(
+            (
+                ["vertex", str(CONFIG), "--gpus", count],
+                f"tfdqn: --gpus {count}: Vertex AI gives a machine 1, 2, 4 ",
+            )
+            for count in ("3", "8")
+        ),
         (["compose", "configs/none.toml"], "tfdqn: configs/none.toml: there is no such file"),
         (
             ["compose", str(ROOT / "configs/cartpole.toml"), "--workers", "2"],
@@ -102,6 +120,22 @@ def test_what_can_t_be_written_is_one_line(
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert said.err.startswith(line)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "image"),
+    [
+        ((), f"tfdqn:{__version__}"),
+        (("--gpus", "1"), f"tfdqn:{__version__}-cuda"),
+        (("--gpus", "1", "--image", "registry/mine:1"), "registry/mine:1"),
+    ],
+)
+def test_the_image_is_the_one_that_is_built_for_what_is_asked(
+    options: tuple[str, ...], image: str, tmp_path: Path
+) -> None:
+    assert cli.main(["manifest", "compose", str(CONFIG), *options, "--output", str(tmp_path)]) == 0
+    services = yaml.safe_load((tmp_path / "compose.yaml").read_text())["services"]
+    assert {each["image"] for name, each in services.items() if name != "serving"} == {image}
 
 
 def test_a_folder_that_can_t_be_written_is_one_line(

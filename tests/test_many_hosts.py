@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -50,43 +50,88 @@ exec ip netns exec "$(awk -v name="$1" '$1 == name { print $2 }' "$STAND_INS/nam
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 PATIENCE_SECONDS = 900.0
-CONFIG = tiny(
+CHANGES = (
     *("learner.strategy=parameter_server", "learner.workers=1", "acting.actors=2", "stop.env_steps=4000"),
     *("evaluation.interval_env_steps=500", "health.patience_seconds=300"),
 )
+CONFIG = tiny(*CHANGES)
 
 
-def as_services(files: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """A TFJob's pods, told by the operator where the others are, as a Compose file and what stands beside it."""
-    every = {each["kind"]: each for each in objects_in(files)}
-    services = {}
-    for kind, replica in every["TFJob"]["spec"]["tfReplicaSpecs"].items():
-        pod = replica["template"]["spec"]
-        (container,) = pod["containers"]
-        is_claimed = any("persistentVolumeClaim" in each for each in pod["volumes"])
-        for index in range(replica["replicas"]):
-            name = f"tiny-{kind.lower()}-{index}.team.svc"
-            variables = {each["name"]: each["value"] for each in container["env"]}
-            services[name] = {
-                "entrypoint": container["command"][:1],
-                "command": container["command"][1:],
-                "environment": variables | {"TF_CONFIG": tf_config(every, kind, index, "tiny")},
-                "configs": [{"source": "config", "target": "/etc/tfdqn/config.toml"}],
-                "volumes": [f"{'run' if is_claimed else name}:/var/lib/tfdqn"],
-                "networks": ["job"],
-                "user": "{runAsUser}:{runAsGroup}".format(**pod["securityContext"]),
-                "read_only": container["securityContext"]["readOnlyRootFilesystem"],
-                "cap_drop": container["securityContext"]["capabilities"]["drop"],
-                "security_opt": ["no-new-privileges:true"],
-                "tmpfs": ["/tmp:mode=1777"],
-                "restart": replica["restartPolicy"],
-            }
-    document = {
+def as_service(name: str, pod: dict[str, Any], configs: Iterable[str], **more: Any) -> dict[str, Any]:
+    """A pod as a service of a Compose file.
+
+    Args:
+      configs: the files of the job's ConfigMap.
+      more: of the service: variables besides the pod's own, and how it comes back.
+    """
+    (container,) = pod["containers"]
+    variables = {each["name"]: each["value"] for each in container["env"] if "value" in each}
+    is_claimed = any("persistentVolumeClaim" in each for each in pod["volumes"])
+    return more | {
+        "entrypoint": container["command"][:1],
+        "command": container["command"][1:],
+        "environment": variables | more.get("environment", {}),
+        "configs": [{"source": each, "target": f"/etc/tfdqn/{each}"} for each in configs],
+        "volumes": [f"{'run' if is_claimed else name}:/var/lib/tfdqn"],
+        "networks": ["job"],
+        "user": "{runAsUser}:{runAsGroup}".format(**pod["securityContext"]),
+        "read_only": container["securityContext"]["readOnlyRootFilesystem"],
+        "cap_drop": container["securityContext"]["capabilities"]["drop"],
+        "security_opt": ["no-new-privileges:true"],
+        "tmpfs": ["/tmp:mode=1777"],
+    }
+
+
+def as_document(services: dict[str, Any], configs: Iterable[str]) -> dict[str, Any]:
+    return {
         "services": services,
-        "configs": {"config": {"file": "config.toml"}},
+        "configs": {each: {"file": each} for each in configs},
         "volumes": {"run": {}} | {name: {} for name in services},
     }
-    return document, {"config.toml": every["ConfigMap"]["data"]["config.toml"]}
+
+
+def pods_of_tfjob(files: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Told by the operator where the others are: as a Compose file and what stands beside it."""
+    every = {each["kind"]: each for each in objects_in(files)}
+    configs = every["ConfigMap"]["data"]
+    services = {}
+    for kind, replica in every["TFJob"]["spec"]["tfReplicaSpecs"].items():
+        for index in range(replica["replicas"]):
+            name = f"tiny-{kind.lower()}-{index}.team.svc"
+            told = {"TF_CONFIG": tf_config(every, kind, index, "tiny")}
+            pod = replica["template"]["spec"]
+            services[name] = as_service(
+                name, pod, configs, environment=told, restart=replica["restartPolicy"]
+            )
+    return as_document(services, configs), configs
+
+
+def pods_of_kubernetes(files: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Those that the Jobs and StatefulSets make, likewise.
+
+    A StatefulSet's pod comes back after status 0, too, to wait for another learner: that is left out.
+    """
+    every = objects_in(files)
+    (configs,) = [each["data"] for each in every if each["kind"] == "ConfigMap"]
+    services = {}
+    for each in every:
+        if each["kind"] not in ("Job", "StatefulSet"):
+            continue
+        spec, role = each["spec"], each["metadata"]["name"]
+        rules = spec.get("podFailurePolicy", {"rules": []})["rules"]
+        ignored = [
+            status
+            for rule in rules
+            if rule["action"] == "Ignore"
+            for status in rule.get("onExitCodes", {"values": []})["values"]
+        ]
+        restart = "on-failure" if each["kind"] == "StatefulSet" else ignored
+        for index in range(spec.get("replicas", spec.get("completions"))):
+            name = f"{role}-{index}.{role}"
+            service = as_service(name, spec["template"]["spec"], configs, restart=restart)
+            service["command"] = [word.replace("$(TASK)", str(index)) for word in service["command"]]
+            services[name] = service
+    return as_document(services, configs), configs
 
 
 def nodes_of(script: str) -> list[str]:
@@ -145,25 +190,50 @@ def test_the_compose_file_s_services_learn_each_on_a_host_of_its_own(tmp_path: P
 def test_the_tfjob_s_pods_learn_each_on_a_host_of_its_own_and_one_that_is_evicted_comes_back(
     tmp_path: Path,
 ) -> None:
-    document, files = as_services(
+    document, files = pods_of_tfjob(
         render(Target.TFJOB, Wanted(name="tiny", config=CONFIG, image="tfdqn:test"))
     )
-    with network(list(document["services"])) as hosts, composed(tmp_path, document, files, hosts) as job:
+    statuses = evicted_once(tmp_path, document, files, "tiny-worker-0.team.svc", r"^actors? .*: acting$")
+    assert statuses.pop("tiny-worker-0.team.svc") == [143, 0]
+    assert list(statuses.values()) == [[0]] * 3
+
+
+def test_the_pods_learn_each_on_a_host_of_its_own_and_a_learner_that_is_evicted_comes_back(
+    tmp_path: Path,
+) -> None:
+    config = tiny(*CHANGES, "logging.tensorboard=false", "stop.env_steps=20000")
+    document, files = pods_of_kubernetes(
+        render(Target.KUBERNETES, Wanted(name="tiny", config=config, image="tfdqn:test"))
+    )
+    statuses = evicted_once(tmp_path, document, files, "tiny-learner-0.tiny-learner", r" updates/s$")
+    assert len(statuses) == 7
+    assert statuses["tiny-learner-0.tiny-learner"] == [143, 0]
+    assert all(
+        each[-1] == 0 and set(each) <= {0, 75} for name, each in statuses.items() if "learner" not in name
+    )
+    assert "resumed at" in (tmp_path / "tiny-learner-0.tiny-learner.log").read_text()
+
+
+def evicted_once(
+    folder: Path, document: dict[str, Any], files: Mapping[str, str], name: str, at_work: str
+) -> dict[str, list[int]]:
+    """Runs pods until the job has been learned; one is told to go when its log has said that it is at work.
+
+    Returns the statuses with which each has ended.
+    """
+    with network(list(document["services"])) as hosts, composed(folder, document, files, hosts) as job:
         for volume in job.volumes.values():
             os.chown(volume, 10001, 10001)  # as Kubernetes does by fsGroup
-        worker = job.services["tiny-worker-0.team.svc"]
+        pod, evicted = job.services[name], list[Service]()
 
-        evicted: list[Service] = []
+        def evict() -> None:
+            if not evicted and re.search(at_work, pod.log.read_text(), re.M):
+                evicted.append(pod)
+                pod.stop()
 
-        def evict_once() -> None:
-            if not evicted and re.search(r"^actors? .*: acting$", worker.log.read_text(), re.M):
-                evicted.append(worker)
-                worker.stop()
-
-        job.until_over(PATIENCE_SECONDS, evict_once)
-        assert worker.statuses == [143, 0]
-        assert [each.statuses for each in job.services.values() if each is not worker] == [[0]] * 3
+        job.until_over(PATIENCE_SECONDS, evict)
         assert_learned(job.volumes["run"] / "run")
+        return {name: each.statuses for name, each in job.services.items()}
 
 
 def test_the_batch_script_s_tasks_learn_each_on_a_node_of_its_own(tmp_path: Path) -> None:

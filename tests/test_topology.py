@@ -69,8 +69,9 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Member]:
     """Who plays, where a role only says who it is."""
     members: list[Member] = []
 
-    def play(job: Job) -> None:
+    def play(job: Job) -> bool:
         members.append(job.member)
+        return True
 
     def end(status: int) -> None:
         raise SystemExit(status)
@@ -95,6 +96,33 @@ def test_a_process_is_the_one_that_tf_config_makes_it(
     assert run("actor", "tiny.toml") == 0
     assert run("actor", "tiny.toml", "--task", "1") == 0
     assert played == [Member(Role.ACTOR, 1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("is_over", "options", "status"),
+    [
+        (True, ("--stopped-status", "143"), 0),
+        (False, ("--stopped-status", "143"), 143),
+        (False, (), 0),
+    ],
+)
+def test_who_is_stopped_before_the_job_is_over_ends_as_is_asked_for(
+    played: list[Member],
+    monkeypatch: pytest.MonkeyPatch,
+    is_over: bool,
+    options: tuple[str, ...],
+    status: int,
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", tf_config("actor", 1)["TF_CONFIG"])
+    asked: list[int] = []
+
+    def play(job: Job) -> bool:
+        asked.append(job.stopped_status)
+        return is_over
+
+    monkeypatch.setattr(roles, "play", play)
+    assert run("actor", "tiny.toml", *options) == status
+    assert asked == [143 if options else 0]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The command line's verbs for jobs of many processes."""
 
 import shlex
-import signal
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,13 +18,11 @@ from tfdqn.cli_arguments import (
     load_job,
 )
 from tfdqn.config import Health
-from tfdqn.errors import ConfigError
+from tfdqn.errors import STOPPED_STATUS, ConfigError
 from tfdqn.platform_check import require_supported_platform
 from tfdqn.topology import Member, Role
 
 jobs = typer.Typer()
-
-_STOPPED_STATUS = 128 + signal.SIGTERM  # platforms take it as such: what was stopped is to be started again
 
 
 @jobs.command()
@@ -105,7 +102,7 @@ def host(
         if launch_share(resolved, run, view, pools, machines):
             return
     view.say("stopped before the job was over; the same command goes on with it")
-    raise typer.Exit(_STOPPED_STATUS)
+    raise typer.Exit(STOPPED_STATUS)
 
 
 @jobs.command("run")
@@ -136,6 +133,12 @@ def run_role(
         Path | None,
         typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
     ] = None,
+    stopped_status: Annotated[
+        int,
+        typer.Option(
+            min=0, max=255, metavar="N", help="with which it ends where it is told to before the job is over"
+        ),
+    ] = 0,
 ) -> None:
     """Be one process of a job of many."""
     require_supported_platform()
@@ -161,13 +164,15 @@ def run_role(
 
             found = take_place(places, role, topology.count(role), typer.echo, interrupted)
             if found is None:
-                return
+                raise typer.Exit(stopped_status)
             member = found
 
         from tfdqn import roles
         from tfdqn.roles.job import Job
 
-        roles.play(Job(resolved, topology, member, path, typer.echo, interrupted))
+        job = Job(resolved, topology, member, path, typer.echo, interrupted, stopped_status)
+        if not roles.play(job):
+            raise typer.Exit(stopped_status)
 
 
 @jobs.command()

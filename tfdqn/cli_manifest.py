@@ -33,7 +33,11 @@ def manifest(
         int, typer.Option(min=0, metavar="N", help="GPUs of each process that computes gradients")
     ] = 0,
     image: Annotated[
-        str | None, typer.Option(metavar="NAME", help="of the containers; tfdqn:VERSION if not given")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="of the containers; tfdqn:VERSION if not given, with GPUs tfdqn:VERSION-cuda",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -55,7 +59,7 @@ def manifest(
     wanted = Wanted(
         name=dns_label(config.stem),
         config=resolved,
-        image=image or f"tfdqn:{__version__}",
+        image=image or f"tfdqn:{__version__}{'-cuda' if gpus else ''}",
         has_evaluator=evaluator,
         gpus=gpus,
     )

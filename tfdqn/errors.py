@@ -40,6 +40,7 @@ class ClusterError(UserError):
 
 
 RESTART_STATUS = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong with this process; start it again
+STOPPED_STATUS = 143  # as a shell says SIGTERM: who was stopped before the end is to be started again
 
 
 class PeerLostError(Exception):

@@ -163,6 +163,11 @@ class Membership:
         return self._answer
 
     @property
+    def is_over(self) -> bool:
+        """Whether the learner has said that the job is."""
+        return self._answer is not None and self._answer.phase == OVER
+
+    @property
     def silent_seconds(self) -> float:
         """For how long the learner has not been heard."""
         return time.monotonic() - self._heard_seconds

@@ -104,7 +104,7 @@ def test_it_writes_what_it_counts_and_tells_how_it_stands(free: Job) -> None:
         assert beat is not None
         assert (beat.state, beat.weights_version) == ("acting", 0)
         assert beat.episode_return == beat.episode_length > 5  # CartPole's reward is 1 a step
-        assert actor.ends_well()
+        assert actor.ends_well() and actor.is_over is False
     counts, blocks = free.counts(), stored(free.client)
     assert counts.episodes > 10
     # Of n_step 1 each step is a transition: all are in the table but those of a block that is not full.
@@ -226,6 +226,7 @@ def test_when_the_job_finishes_it_stops_at_once_and_beats_on(held: Job) -> None:
         until(lambda: held.state() == "done acting", "its end of acting")
         held.learner.control.phase = OVER
         actor.ended()
+        assert actor.is_over is True
 
 
 def test_when_the_learner_trains_again_a_finished_actor_starts_again_with_it(held: Job) -> None:

@@ -262,6 +262,7 @@ def test_its_last_say_is_of_the_newest_weights_and_of_the_best_on_fresh_episodes
         assert (last.final.episodes, last.final.mean_return) == (4, 20)
         there.control.phase = OVER
         evaluator.ended()
+        assert evaluator.is_over is True
 
 
 def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it(
@@ -275,7 +276,7 @@ def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it
         there.begin().phase = FINISHING
         until(lambda: there.control.evaluated.is_done, "the last say again")
         assert there.control.evaluated.final == final
-        assert evaluator.ends_well()
+        assert evaluator.ends_well() and evaluator.is_over is False
 
 
 def test_the_end_of_the_job_ends_an_evaluation(run_dir: RunDir) -> None:

@@ -74,11 +74,11 @@ class End:
     def meanwhile(self) -> bool:
         return False
 
-    def comes(self) -> None:
-        """The end."""
+    def comes(self) -> bool:
+        """The end; whether the job is over."""
         watchdog = SimpleNamespace(state="", work=WorkClock(), expects_nobody=self.note("expects nobody"))
         control = SimpleNamespace(roster=self.roster, end=self.note("over"), phase="training")
-        learner._train(self.job, self.run, control, None, None, watchdog)  # type: ignore[arg-type]
+        return learner._train(self.job, self.run, control, None, None, watchdog)  # type: ignore[arg-type]
 
     def beat(self) -> None:
         member = Member(Role.EVALUATOR)
@@ -92,13 +92,13 @@ def end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> End:
 
 def test_who_learns_in_step_is_watched_until_it_has_been_sent_home(end: End) -> None:
     end.report = DONE
-    end.comes()
+    assert end.comes()
     assert end.events == ["learned", "saved", "results", "session", "expects nobody", "team", "watch", "over"]
 
 
 def test_a_run_that_is_stopped_before_its_last_evaluation_has_not_finished(end: End) -> None:
     end.meanwhile = lambda: end.polls >= 3  # type: ignore[method-assign]
-    end.comes()
+    assert not end.comes()
     assert end.events == ["learned", "saved", "session", "watch"]
     assert end.said == ["interrupted and saved at 1,000 environment steps"]
 

@@ -42,38 +42,45 @@ def statuses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_a_service_whose_heart_has_failed_is_started_again(statuses: list[int]) -> None:
+def test_a_service_whose_heart_has_failed_is_started_again(job: Job, statuses: list[int]) -> None:
     def phase() -> str:
         raise RuntimeError("the heartbeat has failed")
 
     heard, woken = os.pipe()
     with pytest.raises(Ended):
-        service._watch(SimpleNamespace(phase=phase), heard)  # type: ignore[arg-type]
+        service._watch(job, SimpleNamespace(phase=phase), heard)  # type: ignore[arg-type]
     os.close(heard)
     os.close(woken)
     assert statuses == [RESTART_STATUS]
 
 
-def test_a_service_that_is_asked_to_end_helps_the_learner_to_save_first(statuses: list[int]) -> None:
+@pytest.mark.parametrize(("is_over", "status"), [(False, 143), (True, 0)])
+def test_a_service_that_is_asked_to_end_helps_the_learner_to_save_first(
+    job: Job, statuses: list[int], is_over: bool, status: int
+) -> None:
     waited: list[float] = []
-    membership = SimpleNamespace(phase=lambda: "training", wait_while_heard=waited.append)
+    membership = SimpleNamespace(
+        phase=lambda: "training",
+        wait_while_heard=waited.append,
+        is_over=is_over,
+    )
     heard, woken = os.pipe()
     os.write(woken, b"\x0f")
     with pytest.raises(Ended):
-        service._watch(membership, heard)  # type: ignore[arg-type]
+        service._watch(job._replace(stopped_status=143), membership, heard)  # type: ignore[arg-type]
     os.close(heard)
     os.close(woken)
-    assert statuses == [0]
+    assert statuses == [status]
     assert len(waited) == 1
 
 
-@pytest.mark.parametrize(("is_asked", "status"), [(False, RESTART_STATUS), (True, 0)])
+@pytest.mark.parametrize(("is_asked", "status"), [(False, RESTART_STATUS), (True, 143)])
 def test_a_learner_that_was_asked_to_end_is_not_started_again_for_whom_it_lost(
     job: Job, is_asked: bool, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[int] = []
     monkeypatch.setattr("os._exit", found.append)
-    asked = job._replace(interrupted=lambda: is_asked)
+    asked = job._replace(interrupted=lambda: is_asked, stopped_status=143)
     Watchdog(asked, SimpleNamespace())._has_lost(["parameter server 0 has been silent for 9 s"])  # type: ignore[arg-type]
     assert found[0] == status
 

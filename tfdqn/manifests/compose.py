@@ -141,7 +141,6 @@ def _actors(wanted: Wanted, program: Program) -> dict[str, Any]:
 def _hardened(wanted: Wanted) -> dict[str, Any]:
     return {
         "image": wanted.image,
-        "init": True,  # a signal reaches the process from its first moment on
         "user": f"{USER}:{USER}",
         "read_only": True,
         "tmpfs": ["/tmp:mode=1777"],
@@ -195,6 +194,7 @@ def _reader(wanted: Wanted, *ports: int) -> dict[str, Any]:
     """Who only looks at the run, for people and programs on this host."""
     return {
         **_hardened(wanted),
+        "init": True,  # as process 1 it might not hear SIGTERM; tfdqn does
         "depends_on": {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}},
         "networks": [_VIEW_NETWORK],
         "ports": [f"127.0.0.1:{port}:{port}" for port in ports],

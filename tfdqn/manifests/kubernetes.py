@@ -23,6 +23,7 @@ from tfdqn.topology import Member, Role
 
 _STATEFUL = (Role.REPLAY_SERVER, Role.PARAMETER_SERVER)
 _CALLED = (Role.LEARNER, Role.WORKER, *_STATEFUL)
+_TENSORBOARD = "tensorboard"
 _GI_OF_RUN, _GI_OF_REPLAY_SERVER = 20, 10
 
 
@@ -120,13 +121,17 @@ def _service(wanted: Wanted, role: Role) -> dict[str, Any]:
 
 
 def network_policy(wanted: Wanted) -> dict[str, Any]:
-    """Whoever reaches a port can read what is learned, and spoil it: the job's own pods alone may."""
-    own = {"podSelector": {"matchLabels": pods.labels(wanted)}}
+    """Whoever reaches a port can read what is learned, and spoil it: the job's own pods alone may, and of these not
+    those that only show it.
+    """
+    own = {"matchLabels": pods.labels(wanted)}
+    taking_part = {"key": pods.COMPONENT, "operator": "NotIn", "values": [_TENSORBOARD]}
+    admitted = {"podSelector": {**own, "matchExpressions": [taking_part]}}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": _metadata(wanted, wanted.name),
-        "spec": {**own, "policyTypes": ["Ingress"], "ingress": [{"from": [own]}]},
+        "spec": {"podSelector": own, "policyTypes": ["Ingress"], "ingress": [{"from": [admitted]}]},
     }
 
 
@@ -191,16 +196,16 @@ def tensorboard(wanted: Wanted) -> dict[str, list[dict[str, Any]]]:
     """A Deployment that shows the run's logs to who forwards its port, where the run has logs for it."""
     if not wanted.config.logging.tensorboard:
         return {}
-    name = f"{wanted.name}-tensorboard"
-    labels = pods.labels(wanted, "tensorboard")
+    name = f"{wanted.name}-{_TENSORBOARD}"
+    labels = pods.labels(wanted, _TENSORBOARD)
     container = {
-        "name": "tensorboard",
+        "name": _TENSORBOARD,
         "command": ["tensorboard", *TENSORBOARD_ARGUMENTS],
         "env": pods.variables(),
         "ports": [{"name": "http", "containerPort": TENSORBOARD_PORT}],
         "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 10},
         "resources": pods.resources(1, 2, 0),
-        **pods.confined(wanted, has_storage=True),
+        **pods.confined(wanted, has_storage=True, only_reads=True),
     }
     pod = pods.specification(
         wanted, container, grace_seconds=OTHERS_GRACE_SECONDS, storage=pods.run_volume(wanted)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tfdqn.errors import RESTART_STATUS
+from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 from tfdqn.manifests.wanted import (
     CLUSTER_FILE,
     CONFIG_FILE,
@@ -19,6 +19,7 @@ from tfdqn.manifests.wanted import (
 from tfdqn.program import CHIEF_PORT, PORT, run_arguments
 from tfdqn.topology import Role
 
+COMPONENT = "app.kubernetes.io/component"
 STORAGE_VOLUME = "storage"
 JOB_INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 STATEFUL_SET_INDEX = "metadata.labels['apps.kubernetes.io/pod-index']"
@@ -29,18 +30,18 @@ _CONTAINER = "tfdqn"
 def labels(wanted: Wanted, component: str = "") -> dict[str, str]:
     """Of everything that belongs to a job, or to a component of it: a role, say."""
     own = {"app.kubernetes.io/name": "tfdqn", "app.kubernetes.io/instance": wanted.name}
-    return own | {"app.kubernetes.io/component": component.replace("_", "-")} if component else own
+    return own | {COMPONENT: component.replace("_", "-")} if component else own
 
 
 def failure_policy() -> dict[str, Any]:
-    """What a Job does by a pod's exit status: as the supervisor of one host would."""
+    """What a Job does by a pod's exit status: as the supervisor of one host would; what was stopped comes back."""
 
-    def on_status(status: int, action: str) -> dict[str, Any]:
-        codes = {"containerName": _CONTAINER, "operator": "In", "values": [status]}
+    def on_status(action: str, *statuses: int) -> dict[str, Any]:
+        codes = {"containerName": _CONTAINER, "operator": "In", "values": list(statuses)}
         return {"action": action, "onExitCodes": codes}
 
     evicted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
-    return {"rules": [on_status(2, "FailJob"), on_status(RESTART_STATUS, "Ignore"), evicted]}
+    return {"rules": [on_status("FailJob", 2), on_status("Ignore", RESTART_STATUS, STOPPED_STATUS), evicted]}
 
 
 def template(wanted: Wanted, role: Role, index_path: str, restart: str) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def run_volume(wanted: Wanted) -> dict[str, Any]:
     return {"persistentVolumeClaim": {"claimName": run_claim_name(wanted)}}
 
 
-def confined(wanted: Wanted, *, has_storage: bool) -> dict[str, Any]:
+def confined(wanted: Wanted, *, has_storage: bool, only_reads: bool = False) -> dict[str, Any]:
     """What every container has in common."""
     mounts = [
         {"name": "configuration", "mountPath": CONFIG_FILE.rpartition("/")[0], "readOnly": True},
@@ -110,7 +111,9 @@ def confined(wanted: Wanted, *, has_storage: bool) -> dict[str, Any]:
         {"name": "shm", "mountPath": "/dev/shm"},
     ]
     if has_storage:
-        mounts.append({"name": STORAGE_VOLUME, "mountPath": STORAGE})
+        mounts.append(
+            {"name": STORAGE_VOLUME, "mountPath": STORAGE} | ({"readOnly": True} if only_reads else {})
+        )
     return {
         "image": wanted.image,
         "securityContext": {
@@ -140,10 +143,11 @@ def _container(wanted: Wanted, role: Role, index_path: str) -> dict[str, Any]:
         role, "$(TASK)", config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR
     )
     common = confined(wanted, has_storage=role in KEEPERS)
+    # Of what was stopped and ends with 0, a Job would say that it is done; a StatefulSet does not ask.
     container: dict[str, Any] = {
         "name": _CONTAINER,
         "image": common.pop("image"),
-        "command": ["tfdqn", *arguments],
+        "command": ["tfdqn", *arguments, "--stopped-status", str(STOPPED_STATUS)],
         "env": [{"name": "TASK", "valueFrom": {"fieldRef": {"fieldPath": index_path}}}, *variables()],
         **_probes(wanted, role),
         "resources": resources(*RESOURCES[role], wanted.gpus_of(role)),

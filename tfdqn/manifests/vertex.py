@@ -6,6 +6,7 @@ job's.
 
 from typing import Any
 
+from tfdqn.errors import ConfigError
 from tfdqn.manifests.pools import Pool, host_arguments, make_pools
 from tfdqn.manifests.wanted import ENVIRONMENT, Wanted, to_yaml
 from tfdqn.topology import Role
@@ -26,13 +27,18 @@ _BEGINNING = f'printf %s "${_VARIABLE}" >{_CONFIG_FILE} && exec tfdqn "$@"'
 # n1-standard-N; to no other machines can a T4 be added.
 _CPUS_OF_MACHINES, _GIB_OF_CPU = (4, 8, 16, 32, 64, 96), 3.75
 _ACCELERATOR = "NVIDIA_TESLA_T4"
+_ACCELERATORS = (1, 2, 4)  # that a machine can have: https://cloud.google.com/compute/docs/gpus#t4-gpus
 _HEADER = """\
-# Put what is yours in the place of NETWORK, NFS_SERVER_ADDRESS and /NFS_PATH; name an image that the service can pull.
+# Put what is yours in the place of NETWORK (projects/PROJECT_NUMBER/global/networks/NAME), NFS_SERVER_ADDRESS and
+# /NFS_PATH; name an image that the service can pull.
 """
 
 
 def render(wanted: Wanted) -> dict[str, str]:
     """custom-job.yaml: what `gcloud ai custom-jobs create --config` takes. Raises ConfigError."""
+    if wanted.gpus not in (0, *_ACCELERATORS):
+        allowed = ", ".join(map(str, _ACCELERATORS))
+        raise ConfigError(f"--gpus {wanted.gpus}: Vertex AI gives a machine {allowed} NVIDIA T4")
     pools = make_pools(wanted, _ROLES, is_spread=False)  # there are no small machines
     specifications = {pool.name: _pool(wanted, pool, pools) for pool in pools}
     job = {

@@ -11,12 +11,16 @@ from tfdqn.rpc import require_free
 from tfdqn.topology import LEARNER
 
 
-def play(job: Job) -> None:
-    """A role's part in a job. Returns, or ends the process, when it has done."""
+def play(job: Job) -> bool:
+    """A role's part in a job. Returns, or ends the process, when it has done: whether the job is over, or False: it
+    was told to stop before.
+    """
     say_if_open(job)
     if job.member == LEARNER:
         require_free(job.topology.learner)  # its own server says so too, but when TensorFlow has been loaded
-    import_module(f"tfdqn.roles.{job.member.role}").run(job)  # each needs its own part of TensorFlow alone
+    # Each needs its own part of TensorFlow alone.
+    is_over: bool = import_module(f"tfdqn.roles.{job.member.role}").run(job)
+    return is_over
 
 
 def run(config: Config, cluster: Cluster) -> None:

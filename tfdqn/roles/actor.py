@@ -6,8 +6,8 @@ from tfdqn.membership import Membership
 from tfdqn.roles.job import Job
 
 
-def run(job: Job) -> None:
-    """Acts until the job is over or the user asks to stop.
+def run(job: Job) -> bool:
+    """Acts until the job is over, or False: until the user has asked to stop.
 
     Raises UserError for what a user can mend, PeerLostError where it must be started again.
     """
@@ -17,3 +17,4 @@ def run(job: Job) -> None:
         )  # TensorFlow and Reverb: the heart beats while they are imported
 
         act(job, membership)
+        return membership.is_over

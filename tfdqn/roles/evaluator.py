@@ -7,8 +7,8 @@ from tfdqn.roles.job import Job
 from tfdqn.run_dir import RunDir
 
 
-def run(job: Job) -> None:
-    """Evaluates until the job is over or the user asks to stop.
+def run(job: Job) -> bool:
+    """Evaluates until the job is over, or False: until the user has asked to stop.
 
     Raises UserError for what a user can mend, PeerLostError where it must be started again.
     """
@@ -17,3 +17,4 @@ def run(job: Job) -> None:
         from tfdqn.roles.evaluator_loop import evaluate  # TensorFlow: the heart beats while it is imported
 
         evaluate(job, membership)
+        return membership.is_over

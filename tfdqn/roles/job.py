@@ -20,6 +20,7 @@ class Job(NamedTuple):
     run_dir: Path  # the run's, of roles that keep something
     say: Callable[[str], None]  # shows one line to the user
     interrupted: Callable[[], bool]  # whether the user has asked to stop
+    stopped_status: int = 0  # with which the process ends where that was before the job is over
 
 
 _TENSORFLOW = (

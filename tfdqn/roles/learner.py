@@ -36,8 +36,9 @@ _SAY_AGAIN_SECONDS = 30.0
 _LINE_SECONDS = 10.0
 
 
-def run(job: Job) -> None:
-    """Trains what the configuration describes with the processes of the topology, until it says stop.
+def run(job: Job) -> bool:
+    """Trains what the configuration describes with the processes of the topology, until it says stop, or False: until
+    the user has, and what was learned is saved.
 
     Raises UserError for what a user can mend, PeerLostError where it has lost a process that it can't go on without.
     """
@@ -56,12 +57,12 @@ def run(job: Job) -> None:
         with closing(control), Watchdog(job, control) as watchdog:
             waiting = job._replace(say=watchdog.is_waiting)
             if not _others_are_there(waiting, control):
-                return
+                return False
             replay = _replay(waiting, task_spec)
             if replay is None:
-                return
+                return False
             watchdog.begin(replay)
-            _train(job, run_dir, control, replay, board, watchdog)
+            return _train(job, run_dir, control, replay, board, watchdog)
 
 
 def _train(
@@ -71,7 +72,7 @@ def _train(
     replay: RemoteReplay,
     board: WeightsBoard,
     watchdog: Watchdog,
-) -> None:
+) -> bool:
     config = job.config
     watchdog.state = "building"
     with _losses_are_restarts():
@@ -101,11 +102,12 @@ def _train(
             ):
                 job.say(f"interrupted and saved at {session.actors.env_steps:,} environment steps")
                 session.close()
-                return
+                return False
         session.close()  # watched: it waits for those who learn in step
         watchdog.expects_nobody()
         team.close()
     control.end()
+    return True
 
 
 def _finish(

@@ -7,8 +7,8 @@ from tfdqn.roles.job import Job
 from tfdqn.roles.service import serve
 
 
-def run(job: Job) -> None:
-    """Serves until the job is over; ends the process."""
+def run(job: Job) -> bool:
+    """Serves until the job is over, and ends the process; False where the user stops it before that begins."""
     cluster = job.topology.sub_cluster(job.config, job.member)
     assert cluster is not None
 
@@ -21,4 +21,4 @@ def run(job: Job) -> None:
 
         return service
 
-    serve(job, load)
+    return serve(job, load)

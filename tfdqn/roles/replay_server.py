@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _WATCH_SECONDS = 0.25
 
 
-def run(job: Job) -> None:
-    """Serves until the job is over, or the user says stop: then with a checkpoint.
+def run(job: Job) -> bool:
+    """Serves until the job is over, or False: until the user has said stop; then with a checkpoint.
 
     It needs the learner only where it has never heard of the task. Raises UserError for what a user can mend.
     """
@@ -36,17 +36,17 @@ def run(job: Job) -> None:
             if task_spec is None:
                 welcome = membership.join(job.interrupted)
                 if welcome is None:
-                    return
+                    return False
                 task_spec = welcome.task_spec
                 folder.keep(task_spec)
             membership.is_doing("restoring")
             address = job.topology.address(job.member)
             with closing(ServedShard(job.config, task_spec, address, folder)) as shard:
                 _say_how_it_starts(job, address, shard)
-                _serve(job, membership, shard)
+                return _serve(job, membership, shard)
 
 
-def _serve(job: Job, membership: Membership, shard: ServedShard) -> None:
+def _serve(job: Job, membership: Membership, shard: ServedShard) -> bool:
     has_joined = is_over = False
     try:
         while not job.interrupted() and not is_over:
@@ -63,6 +63,7 @@ def _serve(job: Job, membership: Membership, shard: ServedShard) -> None:
     finally:
         if not is_over:
             _save(job, membership, shard)
+    return is_over
 
 
 def _save(job: Job, membership: Membership, shard: ServedShard) -> None:

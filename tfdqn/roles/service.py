@@ -1,7 +1,7 @@
 """What a worker and a parameter server have in common: they serve in calls below Python that never return.
 
-A thread watches instead, and ends the process: with 0 when the job is over or the user says stop, and so that it is
-started again where the learner has been.
+A thread watches instead, and ends the process: with 0 when the job is over, as the job says where the user says stop,
+and so that it is started again where the learner has been.
 """
 
 import os
@@ -20,8 +20,10 @@ _END_SECONDS = 5.0
 _LEARNER_SAVES_SECONDS = 8.0
 
 
-def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> None:
-    """Joins the learner, then runs a service until the job is over; ends the process.
+def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> bool:
+    """Joins the learner, then runs a service until the job is over, and ends the process.
+
+    Returns False where the user has asked to stop before the learner was there.
 
     Args:
       load: gives the service, whose libraries it may import for seconds, in which the process beats already; the
@@ -34,9 +36,9 @@ def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> None:
     service = load()
     if membership.join(job.interrupted) is None:
         membership.close()
-        return
+        return False
     job.say(f"{job.member}: joined")
-    threading.Thread(target=_watch, args=(membership, heard), name="watch", daemon=True).start()
+    threading.Thread(target=_watch, args=(job, membership, heard), name="watch", daemon=True).start()
     try:
         service(membership)
     except Exception as error:
@@ -44,10 +46,10 @@ def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> None:
         print(f"tfdqn: {job.member}: {first_line(error)}", file=sys.stderr, flush=True)
         _end(membership, RESTART_STATUS)
     membership.is_doing("done")
-    threading.Event().wait()
+    return threading.Event().wait()  # for ever
 
 
-def _watch(membership: Membership, signals: int) -> None:
+def _watch(job: Job, membership: Membership, signals: int) -> None:
     is_over = is_asked = False
     try:
         while not is_over and not is_asked:
@@ -58,7 +60,7 @@ def _watch(membership: Membership, signals: int) -> None:
     except Exception as why:  # of any kind: nobody else would end the process
         print(f"tfdqn: {why}", file=sys.stderr, flush=True)
         _end(membership, RESTART_STATUS)
-    _end(membership, 0)
+    _end(membership, 0 if membership.is_over else job.stopped_status)
 
 
 def _end(membership: Membership, status: int) -> None:

@@ -105,7 +105,8 @@ class Watchdog:
 
     def _has_lost(self, lost: list[str]) -> None:
         if self._job.interrupted():
-            _end_now(f"{'; '.join(lost)}: the learner can't save: its last checkpoint stands", 0)
+            line = f"{'; '.join(lost)}: the learner can't save: its last checkpoint stands"
+            _end_now(line, self._job.stopped_status)
         _end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
 
     def _write_sign(self) -> None:

@@ -8,8 +8,8 @@ from tfdqn.roles.job import Job
 from tfdqn.roles.service import serve
 
 
-def run(job: Job) -> None:
-    """Takes part until the job is over; ends the process."""
+def run(job: Job) -> bool:
+    """Takes part until the job is over, and ends the process; False where the user stops it before that begins."""
     cluster = job.topology.sub_cluster(job.config, job.member)
     assert cluster is not None
 
@@ -34,4 +34,4 @@ def run(job: Job) -> None:
 
         return service
 
-    serve(job, asynchronous if job.config.learner.strategy == "parameter_server" else in_step)
+    return serve(job, asynchronous if job.config.learner.strategy == "parameter_server" else in_step)
