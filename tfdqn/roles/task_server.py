@@ -8,7 +8,7 @@ from tfdqn.learning.devices import require_gpus
 _THREADS_BETWEEN_OPERATIONS = 4  # several calls are served at once
 
 
-def run(cluster: Cluster, min_gpus: int) -> None:
+def run(cluster: Cluster, min_gpus: int = 0) -> None:
     """Serves until the process is ended. Raises ConfigError where a worker has fewer GPUs than that."""
     if cluster.job == WORKER:
         require_gpus(min_gpus)
