@@ -8,6 +8,7 @@ from tfdqn.config import Config
 from tfdqn.config_file import dump
 from tfdqn.durable import write_atomically
 from tfdqn.errors import ConfigError
+from tfdqn.gpus import deal_gpus, visible_gpus
 from tfdqn.interruptions import end_at_once, interruptions
 from tfdqn.placement import Machines, Pools, place, topology_on_machines
 from tfdqn.program import Program, local_topology, make_program
@@ -35,7 +36,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
     Raises UserError: RunDirError where the directory is in use or another's, ClusterError where a process can't go on.
     """
     with run.supervise(config):
-        program = program_for(config, run, has_evaluator)
+        program = deal_gpus(config, program_for(config, run, has_evaluator), visible_gpus(), view.say)
         before = _written(run)
         supervisor = Supervisor(program, run.process_logs, run.signs_of_life, config.health, view)
         view.say(
@@ -81,9 +82,8 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
         f"{machines.this}, a machine of the job's, starts {', '.join(map(str, here))}; "
         f"where everybody is, is in {folder.cluster_file}"
     )
-    return _run(
-        Supervisor(program.share(here), folder.process_logs, folder.signs_of_life, config.health, view)
-    )
+    program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
+    return _run(Supervisor(program, folder.process_logs, folder.signs_of_life, config.health, view))
 
 
 def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
