@@ -38,6 +38,14 @@ if [ "$gpus" = all ]; then
   esac
 fi
 
+runs=${RUNS:-runs}
+case $PWD$runs$config in *[:,]*) fail "Docker mounts no path with a colon or a comma: $runs, $config in $PWD" ;; esac
+mkdir -p "$runs" 2>/dev/null || fail "$runs can't be made: RUNS is a folder for runs" # Docker would make it root's
+runs=$(cd "$runs" && pwd)
+[ -w "$runs" ] || fail "$runs can't be written to"
+config=$(cd "$(dirname "$config")" && pwd)/$(basename "$config")
+inside=configs/$(basename "$config")
+
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$root/tfdqn/__init__.py")
 extras=; image=tfdqn:$version
@@ -50,13 +58,6 @@ else
   docker build --tag "$image" --build-arg EXTRAS="$extras" --build-arg VERSION="$version" \
     --build-arg REVISION="$revision" "$root"
 fi
-
-runs=${RUNS:-runs}
-mkdir -p "$runs" # else Docker would make it, as root's
-runs=$(cd "$runs" && pwd)
-[ -w "$runs" ] || fail "$runs can't be written to"
-config=$(cd "$(dirname "$config")" && pwd)/$(basename "$config")
-inside=configs/$(basename "$config")
 
 options=(--rm --read-only --tmpfs /tmp:mode=1777 --cap-drop ALL --security-opt no-new-privileges)
 options+=(--user "$(id -u):$(id -g)" --network "${NETWORK:-none}" --shm-size "${SHM_SIZE:-1g}" --stop-timeout 120)

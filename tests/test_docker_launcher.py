@@ -152,6 +152,18 @@ NO_DRIVER = "echo 'NVIDIA-SMI has failed because it could not communicate with t
         ({"docker": DOCKER}, [], {}, "which configuration?"),
         ({"docker": DOCKER}, ["none.toml"], {}, "there is no configuration none.toml"),
         ({"docker": DOCKER}, [str(CONFIG)], {"GPUS": "2"}, "GPUS is 'all' or 'none', not '2'"),
+        (
+            {"docker": DOCKER},
+            [str(CONFIG)],
+            {"GPUS": "none", "RUNS": "/dev/null/x"},
+            "/dev/null/x can't be made: RUNS is",
+        ),
+        (
+            {"docker": DOCKER},
+            [str(CONFIG)],
+            {"GPUS": "none", "RUNS": "a:b"},
+            "Docker mounts no path with a colon",
+        ),
     ],
 )
 def test_what_is_missing_is_said_in_one_line_and_nothing_is_begun(
