@@ -13,6 +13,7 @@ import reverb
 from tfdqn.config import Config
 from tfdqn.control import Control
 from tfdqn.errors import UserError
+from tfdqn.membership import Membership
 from tfdqn.networks import q_network
 from tfdqn.replay.item_kinds import make_item_kind, table_sizes
 from tfdqn.replay.pace import Pace
@@ -21,10 +22,13 @@ from tfdqn.roles.job import Job
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import resolve_spec
 from tfdqn.topology import Member, Topology
+from tfdqn.topology import Role as Roles
 from tfdqn.variables import Versioned, WeightsBoard
 
 PATIENCE_SECONDS = 60.0
 _ELSEWHERE = ("elsewhere:1", "elsewhere:2")
+ACTOR = Member(Roles.ACTOR, 1)
+FAST = ("health.beat_seconds=0.05", "health.dead_after_seconds=5.0", "acting.actors=2")
 
 
 def free_address() -> str:
@@ -84,6 +88,11 @@ def learner(config: Config, given: Mapping[str, np.ndarray] | None = None) -> It
         yield made
     finally:
         made.control.close()
+
+
+def member(address: str, config: Config) -> Membership:
+    """Of an actor, with the learner at an address."""
+    return Membership(ACTOR, Topology(learner=address, actor=2), config, lambda line: None)
 
 
 class Role:

@@ -14,7 +14,6 @@ from tests.jobs import Learner, Role, free_address, learner, role, until, weight
 from tests.runs import lines, tiny
 from tfdqn import work_clock
 from tfdqn.acting.policy import Policy
-from tfdqn.beat_files import VARIABLE
 from tfdqn.config import Config, Health
 from tfdqn.errors import RunDirError, TaskError
 from tfdqn.exporting import load_policy
@@ -36,11 +35,6 @@ CHANGES = (
     "task.max_episode_steps=20",
 )
 CONFIG = tiny(*CHANGES)
-
-
-@pytest.fixture(autouse=True)
-def beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "beats"))
 
 
 @pytest.fixture

@@ -1,0 +1,144 @@
+"""What the actor's process does where the learner or a replay server is away, or it can't go on itself."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.acting_jobs import FREE, KEYS, Job, job_of
+from tests.jobs import free_address, learner, replay_server, role, stored, until
+from tests.runs import tiny
+from tfdqn import work_clock
+from tfdqn.acting.actor import Actor
+from tfdqn.errors import PeerLostError
+from tfdqn.membership import FINISHING
+from tfdqn.messages import Counts
+from tfdqn.replay.remote import remote_sampler
+from tfdqn.replay.remote_writer import HELD_BACK
+from tfdqn.roles.actor import run
+from tfdqn.topology import Member, Topology
+from tfdqn.topology import Role as Roles
+
+
+def test_it_is_held_back_while_nobody_learns_and_goes_on_when_somebody_does(held: Job) -> None:
+    with held.actor() as actor:
+        until(lambda: held.state() == HELD_BACK or actor.error, "being held back")
+        assert actor.error is None
+        steps = held.counts().env_steps
+        # 100 to begin with, three calls of 20, and what is under way to a table that takes no more: some 40 blocks
+        assert 160 <= steps <= 160 + 4 * 40
+        take_samples(held, 20)
+        until(lambda: held.counts().env_steps > steps + 60, "further steps")
+        assert actor.ends_well()
+
+
+def test_one_that_is_held_back_joins_the_learners_next_life(held: Job) -> None:
+    with held.actor() as actor:
+        until(lambda: held.state() == HELD_BACK or actor.error, "being held back")
+        until(lambda: held.counts().env_steps > 0, "counts")
+        before = held.counts()
+        held.learner.control.close()
+        control = held.learner.begin()
+        control.roster.start_from(before)
+        until(lambda: control.roster.present(Roles.ACTOR), "joining again")
+        assert held.counts() == before  # told once
+        assert actor.ends_well()
+
+
+def test_it_acts_on_while_the_learner_is_away_and_tells_the_next_what_it_missed(free: Job) -> None:
+    with free.actor() as actor:
+        free.has_acted(actor, 100)
+        free.learner.control.close()
+        before, blocks = free.counts().env_steps, stored(free.client)
+        until(lambda: stored(free.client) > blocks + 100, "blocks while nobody listens")
+        free.learner.begin().roster.start_from(Counts(env_steps=before))
+        free.has_acted(actor, before + 400)
+        assert actor.ends_well()
+        counted, written = free.counts().env_steps, 4 * stored(free.client)
+    # What the old life heard in its last moments, and the old answer did not come through, is told twice at most.
+    assert written <= counted <= written + 4 + 4 * 100
+
+
+def test_when_the_learner_trains_again_a_finished_actor_starts_again_with_it(held: Job) -> None:
+    with held.actor() as actor:
+        until(lambda: held.state() == HELD_BACK or actor.error, "being held back")
+        held.learner.control.phase = FINISHING
+        until(lambda: held.state() == "done acting", "its end of acting")
+        held.learner.control.close()
+        held.learner.begin()
+        with pytest.raises(PeerLostError):
+            actor.ended()
+
+
+def test_a_user_who_stops_it_need_not_wait_for_a_server_that_holds_it_back(held: Job) -> None:
+    with held.actor() as actor:
+        until(lambda: held.state() == HELD_BACK or actor.error, "being held back")
+        assert actor.ends_well()
+    assert held.counts().env_steps >= 4 * stored(held.client)
+
+
+def test_it_waits_for_a_replay_server_by_name(tmp_path: Path) -> None:
+    with learner(FREE) as there:
+        address = free_address()
+        topology = Topology(learner=there.address, replay_server=(address,), actor=2)
+        with role(run, FREE, topology, Member(Roles.ACTOR), tmp_path) as actor:
+            words = f"waiting for replay server 0 at {address}"
+            until(lambda: words in [each.beat.state for each in there.control.roster.status()], words)
+            with replay_server(FREE, there.task_spec, address) as client:
+                until(lambda: stored(client) > 10 or actor.error, "blocks")
+                assert actor.ends_well()
+
+
+def test_an_environment_whose_process_has_ended_is_a_reason_to_start_again(tmp_path: Path) -> None:
+    config = tiny(*KEYS, "task.vectorization=async", "task.num_envs=2")
+    with job_of(config, tmp_path) as job, job.actor() as actor:
+        job.has_acted(actor, 50)
+        for pid in environments():
+            os.kill(pid, signal.SIGKILL)
+        take_samples(job, 20)  # so that it goes on acting
+        with pytest.raises(PeerLostError, match="has ended"):
+            actor.ended()
+
+
+def test_an_actor_that_hangs_ends_by_itself_but_not_one_that_is_held_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr(work_clock, "_end", ends.append)
+    released, step = threading.Event(), Actor.step
+
+    def hangs(self: Actor, env_steps: int) -> int:
+        released.wait()
+        return step(self, env_steps)
+
+    with job_of(tiny(*KEYS, "health.stuck_after_seconds=1"), tmp_path) as job, job.actor() as actor:
+        until(lambda: job.state() == HELD_BACK or actor.error, "being held back")
+        beyond_the_limit = time.monotonic() + 2
+        until(lambda: time.monotonic() > beyond_the_limit, "patience")
+        assert ends == []
+        monkeypatch.setattr(Actor, "step", hangs)
+        with job.actor(1) as other:
+            until(lambda: ends or other.error, "its end")
+            released.set()
+    assert ends[0].startswith("actor 1 has not got on for 1 s (acting)")
+
+
+def take_samples(job: Job, calls: int) -> None:
+    """As a learner does that makes so many calls of five updates."""
+    config = job.learner.config
+    size = 5 * config.learner.batch_size
+    sample = remote_sampler([job.client.server_address], config, job.learner.task_spec, size)
+    for _ in range(calls):
+        sample()
+
+
+def environments() -> list[int]:
+    """Processes of asynchronous environments that this one's fork server has made."""
+    import multiprocessing.forkserver
+
+    server = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    return [int(child) for child in children]
