@@ -1,5 +1,6 @@
 """`tfdqn manifest`: the files in launchers/ are what it writes, and what it can't write it says in one line."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -12,7 +13,8 @@ import yaml
 from tests.manifests import CONFIG, COUNTS, ROOT
 from tests.processes import tfdqn
 from tfdqn import __version__, cli
-from tfdqn.manifests.wanted import dns_label
+from tfdqn.config_file import load
+from tfdqn.manifests.wanted import check_image, dns_label
 from tfdqn.target import Target
 
 SHORT = (
@@ -105,6 +107,13 @@ def test_the_page_s_commands_for_one_host_are_run(tmp_path: Path) -> None:
             )
             for count in ("3", "8")
         ),
+        *(
+            (
+                ["compose", str(CONFIG), "--image", name],
+                f'tfdqn: --image "{name}": an image is HOST/PATH/NAME:TAG',
+            )
+            for name in ("a b", "UPPER/x:1", "x:", "http://x/y")
+        ),
         (["compose", "configs/none.toml"], "tfdqn: configs/none.toml: there is no such file"),
         (
             ["compose", str(ROOT / "configs/cartpole.toml"), "--workers", "2"],
@@ -163,8 +172,38 @@ def test_it_needs_no_tensorflow(tmp_path: Path) -> None:
         ("My_Config v2", "my-config-v2"),
         ("2048", "job-2048"),
         ("é", "job"),
-        ("a" * 31 + ".b" * 20, "a" * 31),
+        ("a" * 31 + ".b" * 20, "a" * 25 + "-517fce"),
     ],
 )
 def test_a_job_s_name_is_one_that_networks_allow(stem: str, label: str) -> None:
     assert dns_label(stem) == label
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x", "tfdqn:0.1.0-cuda", "host.example:5000/team/x_y/tfdqn:v1", "here:5000/x", "a/b@sha256:" + "0" * 64],
+)
+def test_images_may_be_named_as_registries_name_them(name: str) -> None:
+    check_image(name)
+
+
+def test_what_a_container_reads_it_may_read_and_what_is_no_longer_written_goes(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        assert cli.main(["manifest", "kubernetes", str(CONFIG), "--output", str(tmp_path)]) == 0
+        (tmp_path / "mine.yaml").write_text("of the user's own")
+        assert (
+            cli.main(["manifest", "kubernetes", str(CONFIG), "--output", str(tmp_path), "--no-evaluator"])
+            == 0
+        )
+    finally:
+        os.umask(before)
+    assert (tmp_path / "mine.yaml").exists() and not (tmp_path / "evaluator.yaml").exists()
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("*.yaml") if file.name != "mine.yaml"} == {
+        0o644
+    }
+
+
+def test_processes_that_are_given_gpus_refuse_to_learn_without(tmp_path: Path) -> None:
+    assert cli.main(["manifest", "compose", str(CONFIG), "--output", str(tmp_path), "--gpus", "2"]) == 0
+    assert load(tmp_path / "config.toml").learner.min_gpus == 2

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from tfdqn.cli_arguments import (
     Actors,
@@ -51,20 +52,21 @@ def manifest(
 ) -> None:
     """Write the files by which a platform runs a job of many processes."""
     from tfdqn import __version__
-    from tfdqn.durable import write_atomically
     from tfdqn.manifests import render
-    from tfdqn.manifests.wanted import Wanted, dns_label
+    from tfdqn.manifests.folder import write_files
+    from tfdqn.manifests.wanted import Wanted, check_image, dns_label
 
+    if image:
+        check_image(image)
     resolved, _ = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
     wanted = Wanted(
         name=dns_label(config.stem),
-        config=resolved,
+        config=replace(resolved, learner=replace(resolved.learner, min_gpus=gpus)) if gpus else resolved,
         image=image or f"tfdqn:{__version__}{'-cuda' if gpus else ''}",
         has_evaluator=evaluator,
         gpus=gpus,
     )
     files = render(target, wanted)
     folder = output or Path("launchers") / config.stem / str(target)
-    for name, content in files.items():
-        write_atomically(folder / name, content.encode())
-        typer.echo(folder / name)
+    for path in write_files(folder, files):
+        typer.echo(path)

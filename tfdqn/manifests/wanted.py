@@ -1,6 +1,7 @@
 """`Wanted`: what a manifest is made of, and what every container of a job has in common, whoever runs it."""
 
 import re
+from hashlib import sha256
 from typing import NamedTuple
 
 import yaml
@@ -8,6 +9,7 @@ from msgspec import Struct
 
 from tfdqn.config import Config
 from tfdqn.config_file import dump
+from tfdqn.errors import ConfigError
 from tfdqn.program import computes_gradients
 from tfdqn.run_dir import RunDir
 from tfdqn.topology import Role, required_counts
@@ -24,6 +26,10 @@ TENSORBOARD_ARGUMENTS = (
     *("--logdir", str(RunDir(RUN_DIR).logs)),
     *("--host", "0.0.0.0", "--port", str(TENSORBOARD_PORT)),
 )
+_LABEL_CHARACTERS = 32
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:))(?::\d+)?"
+_IMAGE = rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@\w+:[0-9a-fA-F]{{32,}})?"
 HEADER = (
     "# Written by `tfdqn manifest`. To change how many there are, or the configuration, write it again.\n"
 )
@@ -86,9 +92,22 @@ class Wanted(Struct, frozen=True, kw_only=True):
         return ("health", *which, "--within", str(self.config.health.dead_after_seconds))
 
 
+def check_image(name: str) -> None:
+    """Raises ConfigError for what can't be an image's name (the grammar of the OCI distribution's references)."""
+    if not re.fullmatch(_IMAGE, name):
+        raise ConfigError(
+            f'--image "{name}": an image is HOST/PATH/NAME:TAG or NAME@sha256:…, its path in lower case, without spaces'
+        )
+
+
 def dns_label(text: str) -> str:
-    """`text` as a name that networks allow, short enough to have a role's name and an index added."""
-    label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:32].rstrip("-")
+    """`text` as a name that networks allow, short enough to have a role's name and an index added.
+
+    Where it had to be cut, a part of its hash tells it from others that begin alike.
+    """
+    label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if len(label) > _LABEL_CHARACTERS:
+        label = f"{label[: _LABEL_CHARACTERS - 7].rstrip('-')}-{sha256(text.encode()).hexdigest()[:6]}"
     return label if label[:1].isalpha() else f"job-{label}".rstrip("-")
 
 
