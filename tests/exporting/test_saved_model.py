@@ -1,6 +1,8 @@
 """A served policy is the network that was exported, in a process that has TensorFlow alone."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import tensorflow as tf
 
 from tests.exporting.elsewhere import SAVED_MODEL, ask
 from tfdqn import config
-from tfdqn.errors import TaskError
+from tfdqn.errors import RunDirError, TaskError
 from tfdqn.exporting import export_policy
 from tfdqn.exporting.saved_model import _unfinished_export, input_signature, versions
 from tfdqn.networks import QNetwork, q_network
@@ -186,3 +188,34 @@ def test_the_loaded_module_lists_the_weights_by_canonical_name(tmp_path):
     loaded = tf.saved_model.load(str(export_policy(task(), network, tmp_path, {})))
     assert set(loaded.weights) == set(network.named_weights())
     np.testing.assert_array_equal(loaded.weights["q/bias"], network.named_weights()["q/bias"])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (tf.errors.PermissionDeniedError(None, None, "x/variables; Permission denied"), "Permission denied"),
+        (tf.errors.ResourceExhaustedError(None, None, "x/1; No space left on device\nat:"), "the disk is full"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "the disk is full"),
+        (PermissionError(errno.EACCES, os.strerror(errno.EACCES)), "Permission denied"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_where_no_version_can_be_written_that_is_one_line_and_none_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def fail(policy: tf.Module, path: str, signatures: object) -> None:
+        Path(path).mkdir()
+        raise error
+
+    monkeypatch.setattr(tf.saved_model, "save", fail)
+    with pytest.raises(RunDirError) as caught:
+        export_policy(task(), network_of(task()), tmp_path / "exports", {})
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{tmp_path / 'exports'}: no version can be written: ") and line.endswith(said)
+    assert list((tmp_path / "exports").iterdir()) == []
+
+
+def test_a_folder_that_cant_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunDirError, match="file/exports: no version can be written: Not a directory"):
+        export_policy(task(), network_of(task()), tmp_path / "file" / "exports", {})

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from tfdqn.durable import sync, sync_tree
-from tfdqn.errors import TaskError
+from tfdqn.errors import RunDirError, TaskError, first_line
+from tfdqn.run_dir import is_full_disk
 from tfdqn.task_spec import TaskSpec
 
 LEGAL_ACTIONS = "legal_actions"
@@ -24,6 +25,16 @@ EXTRA = "assets.extra"
 TASK_SPEC_FILE = "task_spec.json"
 CARD_FILE = "export.json"
 _UNFINISHED = ".export-"
+# What TensorFlow makes of a file system's errors, each a class of its own.
+_FILE_ERRORS = (
+    OSError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.ResourceExhaustedError,
+    tf.errors.NotFoundError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.UnavailableError,
+    tf.errors.UnknownError,
+)
 
 
 class Network(Protocol):
@@ -108,9 +119,10 @@ def export_policy(
     `card` says where the policy comes from (checkpoint, steps, evaluation) and is kept as JSON beside the
     task's specification, under `assets.extra`. `aggregate` is an ensemble's. `add` writes further files to the
     version before it appears. The network's weights must not change meanwhile.
+
+    Raises RunDirError where the directory can't be written, or the disk is full; then no part of it is left.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with _unfinished_export(directory) as unfinished:
+    with _file_errors_are_one_line(directory), _unfinished_export(directory) as unfinished:
         policy = GreedyPolicy(task_spec, network, aggregate)
         tf.saved_model.save(policy, str(unfinished), signatures={"serving_default": policy.serve})
         extra = unfinished / EXTRA
@@ -124,12 +136,26 @@ def export_policy(
 
 
 @contextlib.contextmanager
+def _file_errors_are_one_line(directory: Path) -> Iterator[None]:
+    """Raises RunDirError for what Python and TensorFlow meet where a version can't be written."""
+    try:
+        yield
+    except _FILE_ERRORS as error:
+        if is_full_disk(error):
+            why = "the disk is full"
+        else:
+            why = getattr(error, "strerror", None) or first_line(error)
+        raise RunDirError(f"{directory}: no version can be written: {why}") from error
+
+
+@contextlib.contextmanager
 def _unfinished_export(directory: Path) -> Iterator[Path]:
     """A name to write under, gone when the block ends; clears first what killed processes left.
 
     The folder is locked, shared, for as long as someone writes in it. So who gets it exclusively knows that what
     is unfinished there has no writer; the kernel frees a killed process's lock.
     """
+    directory.mkdir(parents=True, exist_ok=True)
     lock = os.open(directory, os.O_RDONLY)
     unfinished = directory / f"{_UNFINISHED}{os.getpid()}-{secrets.token_hex(4)}"
     try:
