@@ -13,7 +13,7 @@ import pytest
 
 from tfdqn import cli, model_formats, platform_check
 from tfdqn.config_file import dump, from_mapping, load
-from tfdqn.errors import ClusterError, TaskError
+from tfdqn.errors import ClusterError, FilmError, TaskError
 from tfdqn.tasks.registry import resolve_spec
 
 HEAVY = ("tensorflow", "keras", "tf_agents", "reverb", "gymnasium", "gym", "matplotlib", "rich")
@@ -232,6 +232,16 @@ def test_evaluate_prints_json_and_nothing_else_for_machines(
     assert cli.main(["evaluate", "runs/x", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["mean_return"] == 480.25
     assert evaluate.calls[0][1]["checkpoint"] == "best"
+
+
+def test_the_figures_are_shown_where_only_the_film_failed(
+    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind("evaluation_command", "evaluate", FilmError("x/videos/1.mp4: no room", an_evaluation()))
+    assert cli.main(["evaluate", "runs/x", "--video", "--json"]) == 2
+    written = capsys.readouterr()
+    assert json.loads(written.out)["mean_return"] == 480.25
+    assert written.err == "tfdqn: x/videos/1.mp4: no room\n"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,26 @@
-"""An evaluation on a changed task: refused in one readable line where the policy can't read it."""
+"""An evaluation on a changed task is refused in one readable line where the policy can't read it; a film that fails
+takes no figures with it.
+"""
 
+from pathlib import Path
+from typing import Literal
+
+import imageio
 import msgspec
+import numpy as np
 import pytest
 
-from tfdqn.errors import TaskError
-from tfdqn.evaluation_command import _check_same_shape
+from tests.runs import tiny
+from tests.test_full_disk import fill, small_disk
+from tfdqn import evaluation_command
+from tfdqn.errors import FilmError, RunDirError, TaskError
+from tfdqn.evaluation_command import _check_same_shape, _written_film, evaluate
+from tfdqn.networks import q_network
+from tfdqn.run_dir import RunDir
+from tfdqn.saved_policy import save_best
+from tfdqn.scores import Evaluation, scores
 from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks.registry import resolve_spec
 
 TRAINED = TaskSpec(
     id="Lake-v1",
@@ -51,3 +66,60 @@ def test_other_actions_are_named() -> None:
 
 def test_what_a_policy_does_not_see_may_change() -> None:
     _check_same_shape(TRAINED, msgspec.structs.replace(TRAINED, max_episode_steps=7, action_start=(1,)))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """Of CartPole, with a policy that has learned nothing."""
+    found, config = RunDir(tmp_path / "run"), tiny()
+    spec = resolve_spec(config.task)
+    with found.claim(config):
+        found.write_task_spec(spec)
+    network = q_network(config.network, spec, seed=1)
+    network.create_variables()
+    weights = {name: each.numpy() for name, each in network.named_weights().items()}
+    of_one = scores(np.array([9.0]), np.array([9]))
+    save_best(
+        found.best_weights, weights, Evaluation(env_steps=4, train_steps=3, scores=of_one, is_best=True)
+    )
+    return found
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "gif"])
+def test_a_film_on_a_full_disk_is_one_line_and_the_figures_are_there(
+    run: RunDir,
+    tmp_path: Path,
+    suffix: Literal["mp4", "gif"],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    whole = evaluate(run.path, episodes=2, video=suffix)
+    assert whole.video == str(run.videos / f"1.{suffix}")
+    assert imageio.v3.imread(whole.video).shape[0] > 1
+    (run.videos / f"1.{suffix}").unlink()
+    run.videos.rmdir()
+    with small_disk(tmp_path) as disk:
+        run.videos.symlink_to(disk)
+        fill(disk)
+        with pytest.raises(FilmError) as caught:
+            evaluate(run.path, episodes=2, video=suffix)
+        assert [each.name for each in disk.iterdir()] == ["filler"]
+    assert str(caught.value) == f"{run.videos / f'1.{suffix}'} couldn't be written: is the disk full?"
+    assert caught.value.report == msgspec.structs.replace(whole, video=None)
+    assert "No space" not in capfd.readouterr().err
+
+
+def test_a_film_of_which_only_a_part_found_room_is_no_film(tmp_path: Path) -> None:
+    """ffmpeg takes every frame, and says nothing of it at the end."""
+    frames = np.random.default_rng(1).integers(0, 256, (10, 200, 300, 3), np.uint8)
+    with small_disk(tmp_path) as disk:
+        fill(disk, but_bytes=8_192)
+        with pytest.raises(OSError), _written_film(disk / "1.mp4") as film:
+            for frame in frames:
+                film.append_data(frame)
+
+
+def test_where_no_film_can_be_kept_nothing_is_played(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.videos.write_text("")
+    monkeypatch.delattr(evaluation_command, "play_episodes")
+    with pytest.raises(RunDirError, match="videos can't be made or written: File exists"):
+        evaluate(run.path, video="mp4")

@@ -1,13 +1,17 @@
 """Learning curves: what is drawn is what the runs recorded, torn lines and resumptions included."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from tests.runs import tiny
 from tfdqn import config_file, report
-from tfdqn.errors import RunDirError
+from tfdqn.errors import RunDirError, UserError
 
 
 def make_run(path, seed=1, returns=(10.0, 20.0), overrides=()):
@@ -74,3 +78,45 @@ def test_a_run_without_data_is_a_clear_error(tmp_path):
 def test_by_default_the_picture_lies_in_the_first_run(tmp_path):
     run = make_run(tmp_path / "run")
     assert report.plot([run]) == run / "learning_curve.png"
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (".", "is a directory: give a file such as learning_curves.png"),
+        ("curve.pdf", "is not a PNG's name: give a file such as"),
+        ("curve", "is not a PNG's name: give a file such as"),
+        ("run/config.toml/curve.png", "couldn't be written: "),
+        ("/proc/curve.png", "/proc/curve.png couldn't be written: No such file or directory"),
+    ],
+)
+def test_a_picture_that_cant_be_written_is_one_line(tmp_path, output, said):
+    run = make_run(tmp_path / "run")
+    with pytest.raises(UserError, match=said):
+        report.plot([run], tmp_path / output)
+    assert sorted(each.name for each in tmp_path.rglob("*")) == ["config.toml", "evaluations.jsonl", "run"]
+
+
+def test_a_picture_that_fails_leaves_the_one_before_and_nothing_else(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run")
+    before = report.plot([run]).read_bytes()
+    names = sorted(each.name for each in run.iterdir())
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunDirError, match="couldn't be written: No space left on device"):
+        report.plot([run])
+    assert (run / "learning_curve.png").read_bytes() == before
+    assert sorted(each.name for each in run.iterdir()) == names
+
+
+def test_where_no_cache_can_be_kept_matplotlib_says_nothing(tmp_path):
+    run = make_run(tmp_path / "run")
+    code = f"from tfdqn import report; report.plot([{str(run)!r}])"
+    home = {"HOME": "/proc", "MPLCONFIGDIR": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | home, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")

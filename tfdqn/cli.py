@@ -23,7 +23,7 @@ from tfdqn.cli_serving import serving
 from tfdqn.cluster import Cluster
 from tfdqn.command_signs import signs_of_life
 from tfdqn.config import Config
-from tfdqn.errors import RESTART_STATUS, ClusterError, PeerLostError, UserError
+from tfdqn.errors import RESTART_STATUS, ClusterError, FilmError, PeerLostError, UserError
 from tfdqn.model_formats import ModelFormat, convertible
 from tfdqn.platform_check import require_supported_platform
 from tfdqn.run_dir import is_full_disk
@@ -149,18 +149,25 @@ def evaluate(
     require_supported_platform()
     from tfdqn import evaluation_command, terminal
 
-    report = evaluation_command.evaluate(
-        run,
-        episodes=episodes,
-        seed=seed,
-        overrides=changes or (),
-        checkpoint=checkpoint.value,
-        video="gif" if gif else "mp4" if video else None,
-    )
-    if as_json:
-        typer.echo(report.to_json())
-    else:
-        terminal.print_evaluation(report)
+    def show(report: "evaluation_command.EvaluationReport") -> None:
+        if as_json:
+            typer.echo(report.to_json())
+        else:
+            terminal.print_evaluation(report)
+
+    try:
+        report = evaluation_command.evaluate(
+            run,
+            episodes=episodes,
+            seed=seed,
+            overrides=changes or (),
+            checkpoint=checkpoint.value,
+            video="gif" if gif else "mp4" if video else None,
+        )
+    except FilmError as error:
+        show(error.report)
+        raise
+    show(report)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What a user can mend: errors that end in one line and exit status 2, never in a traceback."""
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class UserError(Exception):
@@ -29,6 +30,18 @@ class EnvironmentLostError(TaskError):
 
 class NotFiniteError(UserError):
     """A loss, an observation or a reward that is NaN or infinite; names which, and at which step."""
+
+
+class FilmError(UserError):
+    """An episode that could not be filmed.
+
+    Attributes:
+      report: the evaluation, which has its figures all the same.
+    """
+
+    def __init__(self, message: str, report: Any):
+        super().__init__(message)
+        self.report = report
 
 
 class PlatformError(UserError):

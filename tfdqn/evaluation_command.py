@@ -1,8 +1,11 @@
 """`evaluate`: a run's policy on fresh environments, as trained or with the task's physics changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Literal
 
 import imageio
@@ -13,7 +16,7 @@ from tfdqn import config_file
 from tfdqn.acting.evaluator import play_episodes
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import Task
-from tfdqn.errors import ConfigError, TaskError
+from tfdqn.errors import ConfigError, FilmError, RunDirError, TaskError, UserError
 from tfdqn.networks import Weights
 from tfdqn.randomness import derived_seed
 from tfdqn.run_dir import RunDir
@@ -58,13 +61,16 @@ def evaluate(
       checkpoint: the best evaluated policy, or the newest checkpoint's.
       video: also film one episode, to `RUN/videos/`.
 
-    Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend.
+    Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend, and FilmError, which has
+    the figures, where only the film failed.
     """
     if not isinstance(episodes, int) or episodes < 1:
         raise ConfigError(f"episodes = {episodes!r}: a whole number of at least 1 is needed")
     run = RunDir(run_dir)
     config, run_spec = run.config(), run.task_spec()
     task_config = _changed_task(run, overrides)
+    if video is not None:
+        _require_writable(run.videos)
     weights, origin = load_policy_weights(run, checkpoint)
     policy = Policy(make_q_function(config, run_spec))
     episode_seed = derived_seed(seed, "evaluate")
@@ -75,15 +81,20 @@ def evaluate(
             found = scores(*play_episodes(task, policy, weights, episodes, episode_seed))
         finally:
             task.close()
-        film = _film(run, task_config, policy, weights, episode_seed, video) if video is not None else None
-    return EvaluationReport(
-        **msgspec.structs.asdict(found),
-        run=str(run.path),
-        checkpoint=checkpoint,
-        train_steps=origin["train_steps"],
-        seed=seed,
-        video=None if film is None else str(film),
-    )
+        report = EvaluationReport(
+            **msgspec.structs.asdict(found),
+            run=str(run.path),
+            checkpoint=checkpoint,
+            train_steps=origin["train_steps"],
+            seed=seed,
+        )
+        if video is None:
+            return report
+        try:
+            film = _film(run, task_config, policy, weights, episode_seed, video)
+        except UserError as error:
+            raise FilmError(str(error), report) from error
+    return msgspec.structs.replace(report, video=str(film))
 
 
 def _changed_task(run: RunDir, overrides: Sequence[str]) -> Task:
@@ -121,19 +132,27 @@ def _words(array: ArraySpec) -> str:
     return f"{kind} of {array.start} to {last}" if array.categories else kind
 
 
+def _require_writable(folder: Path) -> None:
+    """Makes it, if need be. Raises RunDirError where no file can be made in it."""
+    try:
+        folder.mkdir(exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RunDirError(f"{folder} can't be made or written: {error.strerror}") from None
+
+
 def _film(
     run: RunDir, task_config: Task, policy: Policy, weights: Weights, seed: int, suffix: Literal["mp4", "gif"]
 ) -> Path:
     """One episode, under the next free number: an MP4 of every frame, or a small GIF of every fourth."""
     task = make_task(task_config, render_mode="rgb_array")
-    run.videos.mkdir(exist_ok=True)
     number = 1 + max((int(p.stem) for p in run.videos.iterdir() if p.stem.isdecimal()), default=0)
     path = run.videos / f"{number}.{suffix}"
     unfinished = run.videos / f"{number}.part.{suffix}"
     frame_numbers = count()
-    film: Any
     try:
-        with _writer(unfinished) as film:
+        with _written_film(unfinished) as film:
 
             def keep_frame() -> None:
                 is_kept = next(frame_numbers) % (1 if suffix == "mp4" else _GIF_EVERY) == 0
@@ -145,13 +164,26 @@ def _film(
 
             play_episodes(task, policy, weights, 1, seed, on_frame=keep_frame)
         unfinished.rename(path)
+    except OSError as error:
+        raise RunDirError(f"{path} couldn't be written: is the disk full?") from error
     finally:
         unfinished.unlink(missing_ok=True)
         task.close()
     return path
 
 
-def _writer(path: Path) -> Any:
+@contextmanager
+def _written_film(path: Path) -> Iterator[Any]:
+    """Takes frames; raises OSError where the film is not whole when the block ends."""
     if path.suffix == ".gif":
-        return imageio.get_writer(path, duration=1000 * _GIF_EVERY / _FRAMES_PER_SECOND, loop=0)
-    return imageio.get_writer(path, fps=_FRAMES_PER_SECOND, macro_block_size=2)
+        content = BytesIO()  # a file that fails is written once more, and complains, at its writer's deletion
+        duration = 1000 * _GIF_EVERY / _FRAMES_PER_SECOND
+        with imageio.get_writer(content, format="gif", duration=duration, loop=0) as film:
+            yield film
+        path.write_bytes(content.getvalue())
+        return
+    with imageio.get_writer(
+        path, fps=_FRAMES_PER_SECOND, macro_block_size=2, ffmpeg_log_level="quiet"
+    ) as film:
+        yield film
+    imageio.get_reader(path).close()  # nobody asks ffmpeg how it ended

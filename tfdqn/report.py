@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,8 @@ import msgspec
 import numpy as np
 
 from tfdqn import config_file
-from tfdqn.errors import RunDirError
+from tfdqn.durable import write_atomically
+from tfdqn.errors import RunDirError, UserError
 from tfdqn.run_dir import RunDir
 
 # Okabe and Ito's palette, told apart by colour-blind readers too (jfly.uni-koeln.de/color).
@@ -39,8 +41,13 @@ def plot(run_dirs: Sequence[Path | str], output: Path | str | None = None) -> Pa
       run_dirs: one or more runs.
       output: the PNG; by default the learning curve of the first run.
 
-    Raises RunDirError where a run has nothing to draw yet.
+    Raises RunDirError where a run has nothing to draw yet, or the picture can't be written, and UserError where
+    `output` can't be a PNG's name.
     """
+    path = RunDir(run_dirs[0]).learning_curve if output is None else Path(output)
+    if path.is_dir() or path.suffix.lower() != ".png":
+        kind = "a directory" if path.is_dir() else "not a PNG's name"
+        raise UserError(f"{path} is {kind}: give a file such as learning_curves.png")
     import matplotlib.figure  # its import costs most of a second
 
     groups = _grouped([_read(RunDir(run)) for run in run_dirs])
@@ -54,11 +61,9 @@ def plot(run_dirs: Sequence[Path | str], output: Path | str | None = None) -> Pa
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
     axes.legend(frameon=False, loc="best")
-    path = RunDir(run_dirs[0]).learning_curve if output is None else Path(output)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    figure.savefig(unfinished, format="png")
-    unfinished.replace(path)
+    picture = BytesIO()
+    figure.savefig(picture, format="png")
+    write_atomically(path, picture.getvalue())
     return path
 
 

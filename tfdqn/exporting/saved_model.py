@@ -141,10 +141,9 @@ def _file_errors_are_one_line(directory: Path) -> Iterator[None]:
     try:
         yield
     except _FILE_ERRORS as error:
+        why = getattr(error, "strerror", None) or first_line(error)
         if is_full_disk(error):
             why = "the disk is full"
-        else:
-            why = getattr(error, "strerror", None) or first_line(error)
         raise RunDirError(f"{directory}: no version can be written: {why}") from error
 
 
