@@ -1,5 +1,6 @@
 """Inputs for a policy, checked against its signature before they are sent: what is wrong is one line."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,14 @@ SIGNATURE = "serving_default"
 
 class InputError(ValueError):
     """What can't be asked, in one line."""
+
+
+def parsed(text: str) -> Any:
+    """What JSON says. Raises InputError for what is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"no JSON: {error}") from error
 
 
 def checked_inputs(given: Any, signature: SignatureDef) -> dict[str, np.ndarray]:

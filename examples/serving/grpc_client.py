@@ -17,7 +17,7 @@ os.environ.setdefault(
 import grpc
 import numpy as np
 import tensorflow as tf
-from checked_inputs import SIGNATURE, InputError, checked_inputs
+from checked_inputs import SIGNATURE, InputError, checked_inputs, parsed
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest, SignatureDefMap
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
@@ -56,9 +56,11 @@ def main(arguments: Sequence[str]) -> int:
     with grpc.insecure_channel(address) as channel:
         service = PredictionServiceStub(channel)
         try:
-            inputs = checked_inputs(json.loads(text), signature_of(service, model))
-            outputs = predict(service, model, inputs)
-        except (InputError, json.JSONDecodeError) as error:
+            if "://" in address:
+                raise InputError(f"{address}: HOST:PORT is needed, such as 127.0.0.1:8500")
+            given = parsed(text)
+            outputs = predict(service, model, checked_inputs(given, signature_of(service, model)))
+        except InputError as error:
             print(f"not asked: {error}", file=sys.stderr)
             return 2
         except grpc.RpcError as error:

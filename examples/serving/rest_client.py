@@ -5,10 +5,12 @@
 Needs: pip install tensorflow-serving-api
 """
 
+import http.client
 import json
 import os
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +20,7 @@ os.environ.setdefault(
 )  # before TensorFlow is imported, which says much at its start
 
 import numpy as np
-from checked_inputs import SIGNATURE, InputError, checked_inputs
+from checked_inputs import SIGNATURE, InputError, checked_inputs, parsed
 from google.protobuf import json_format
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
@@ -26,17 +28,27 @@ from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
 _SECONDS = 10.0
 
 
+class AnswerError(Exception):
+    """An answer that is none of TensorFlow Serving's."""
+
+
 def signature_of(model_url: str) -> SignatureDef:
     """What the model takes and answers."""
-    metadata = _ask(f"{model_url}/metadata")["metadata"]["signature_def"]
-    metadata.pop("@type", None)
-    return json_format.ParseDict(metadata, SignatureDefMap()).signature_def[SIGNATURE]
+    try:
+        metadata = dict(_ask(f"{model_url}/metadata")["metadata"]["signature_def"])
+        metadata.pop("@type", None)
+        return json_format.ParseDict(metadata, SignatureDefMap()).signature_def[SIGNATURE]
+    except (LookupError, TypeError, ValueError, json_format.ParseError) as error:
+        raise AnswerError from error
 
 
 def predict(model_url: str, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
     """The model's answer to arrays that its signature takes."""
     columns = {name: array.tolist() for name, array in inputs.items()}
-    return _ask(f"{model_url}:predict", {"signature_name": SIGNATURE, "inputs": columns})["outputs"]
+    try:
+        return dict(_ask(f"{model_url}:predict", {"signature_name": SIGNATURE, "inputs": columns})["outputs"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise AnswerError from error
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,13 +57,16 @@ def main(arguments: Sequence[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     address, model, text = arguments
-    model_url = f"{address.rstrip('/')}/v1/models/{model}"
     try:
-        inputs = checked_inputs(json.loads(text), signature_of(model_url))
-        outputs = predict(model_url, inputs)
-    except (InputError, json.JSONDecodeError) as error:
+        model_url = url_of(address, model)
+        given = parsed(text)
+        outputs = predict(model_url, checked_inputs(given, signature_of(model_url)))
+    except InputError as error:
         print(f"not asked: {error}", file=sys.stderr)
         return 2
+    except (AnswerError, http.client.HTTPException):
+        print(f"{address}: what answers there is no TensorFlow Serving and no `tfdqn serve`", file=sys.stderr)
+        return 1
     except urllib.error.HTTPError as error:
         print(f"{address}: {error.code}: {_said(error)}", file=sys.stderr)
         return 1
@@ -60,6 +75,18 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     print(json.dumps(dict(sorted(outputs.items()))))
     return 0
+
+
+def url_of(address: str, model: str) -> str:
+    """The model's. Raises InputError for an address that is no web server's."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        is_web = False
+    if not is_web or any(letter.isspace() for letter in address):
+        raise InputError(f"{address}: http://HOST:PORT is needed, such as http://127.0.0.1:8501")
+    return f"{address.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}"
 
 
 def _ask(url: str, body: Any = None) -> Any:

@@ -4,6 +4,7 @@ import importlib
 import json
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -105,13 +106,64 @@ def test_what_is_no_json_is_not_asked_and_a_server_s_refusal_is_one_line(
     ask: Ask, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for model, text, status, said in (
-        ("maze", "{", 2, "not asked: Expecting property name"),
+        ("maze", "{", 2, "not asked: no JSON: Expecting property name"),
+        ("a b", "{}", 1, "Servable not found for request: Latest(a b)"),
         ("maze", "[]", 2, "not asked: a JSON object is needed, of cell int64[any], "),
         ("other", "{}", 1, "Servable not found for request: Latest(other)"),
     ):
         assert ask(model, text) == status
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
+
+
+@pytest.mark.parametrize(
+    ("client", "address", "needed"),
+    [
+        ("rest_client", "foo", "http://HOST:PORT"),
+        ("rest_client", "127.0.0.1:8501", "http://HOST:PORT"),
+        ("rest_client", "http://127.0.0.1:port", "http://HOST:PORT"),
+        ("rest_client", "http://a b", "http://HOST:PORT"),
+        ("grpc_client", "http://127.0.0.1:8500", "HOST:PORT"),
+    ],
+)
+def test_an_address_that_is_none_is_not_asked(
+    client: str,
+    address: str,
+    needed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.syspath_prepend(PROJECT / "examples" / "serving")
+    assert importlib.import_module(client).main([address, "maze", "{}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"not asked: {address}: {needed} is needed, such as ")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.0 200 OK\r\n\r\nhello",
+        b"HTTP/1.0 200 OK\r\n\r\n{}",
+        b'HTTP/1.0 200 OK\r\n\r\n{"metadata": {"signature_def": {"signature_def": 3}}}',
+        b"hello\r\n",
+    ],
+)
+def test_who_is_no_such_server_is_named_and_not_the_user(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(PROJECT / "examples" / "serving")
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as others:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+        def answer_once() -> None:
+            with listening.accept()[0] as connection:
+                connection.recv(4_096)
+                connection.sendall(answer)
+
+        others.submit(answer_once)
+        assert importlib.import_module("rest_client").main([address, "maze", "{}"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"{address}: what answers there is no TensorFlow Serving and no `tfdqn serve`"
 
 
 @pytest.mark.parametrize(("client", "scheme"), [("rest_client", "http://"), ("grpc_client", "")])
