@@ -25,13 +25,17 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 def write_summary(file: Path, summary: Summary) -> None:
-    """Raises RunDirError where it can't be written."""
+    """Keeps what it left by its place in the run, which may be moved. Raises RunDirError where it can't be written."""
+    inside = {name: str(Path(path).relative_to(file.parent)) for name, path in summary.paths.items()}
+    summary = msgspec.structs.replace(summary, paths=inside)
     write_atomically(file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
 
 
 def read_summary(file: Path) -> Summary | None:
-    """None where the run has not finished, or another version wrote it."""
+    """What the run has left, where it lies now; None where it has not finished, or another version wrote it."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Summary)
+        summary = msgspec.json.decode(file.read_bytes(), type=Summary)
     except (OSError, msgspec.MsgspecError):
         return None
+    paths = {name: str(file.parent / path) for name, path in summary.paths.items()}
+    return msgspec.structs.replace(summary, paths=paths)
