@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tfdqn import cli, model_formats, platform_check
-from tfdqn.config_file import dump, from_mapping, load
+from tfdqn.config_file import dump, load
 from tfdqn.errors import ClusterError, FilmError, TaskError
 from tfdqn.tasks.registry import resolve_spec
 
@@ -193,6 +193,9 @@ def test_tasks_lists_those_that_match(
     assert "Pendulum-v1" in out
     assert "its actions are a Box" in out
     assert "CartPole" not in out
+    assert cli.main(["tasks", "cart*"]) == 0
+    out = capsys.readouterr().out
+    assert "CartPole-v1" in out and "Pendulum" not in out
     assert cli.main(["tasks", "chess"]) == 2
     assert capsys.readouterr().err == 'tfdqn: no installed task has "chess" in its id\n'
 
@@ -285,11 +288,15 @@ def test_a_missing_converter_is_said_before_any_work(
     assert capsys.readouterr().err == line
 
 
-def test_the_change_of_physics_that_help_and_readme_suggest_works(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_change_of_a_task_that_help_and_readme_suggest_works_on_the_run_that_the_readme_makes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     cli.main(["evaluate", "--help"])
-    for text in (capsys.readouterr().out, (Path(__file__).parents[1] / "README.md").read_text()):
-        (override,) = re.findall(r"task\.kwargs\.gravity=-[\d.]+", "".join(text.split()))
-        resolve_spec(from_mapping({"task": {"id": "LunarLander-v3"}}, [override]).task)
+    project = Path(__file__).parents[1]
+    for text in (capsys.readouterr().out, (project / "README.md").read_text()):
+        (override,) = re.findall(r"task\.[a-z_.]+=-?[\d.]*\d", "".join(text.split()))
+        changed = resolve_spec(load(project / "configs" / "cartpole.toml", [override]).task)
+        assert (changed.id, changed.max_episode_steps) == ("CartPole-v1", 1_000)
 
 
 @pytest.mark.parametrize("verb", [["train", "small.toml"], ["evaluate", "x"], ["export", "x"]])

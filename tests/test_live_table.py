@@ -174,7 +174,7 @@ def test_what_processes_print_is_shown_line_by_line_without_the_chatter(
     view.show(status)
     with log.open("a") as file:
         file.write("I0000 00:00:1731.1 2 rpc.cc:11] hi\n2026-01-01 10:00:00.123: W tensorflow/core\n")
-        file.write("[reverb/cc/platform/server.cc:71] Started\njoined\nhalf")
+        file.write("[reverb/cc/platform/server.cc:71] Started\nactor 0: joined\nhalf")
     view.show(status)
     with log.open("a") as file:
         file.write(" a line\n")

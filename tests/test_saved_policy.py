@@ -39,5 +39,8 @@ def test_the_latest_weights_are_read_past_a_damaged_replay_and_replaced_by_older
 def test_a_run_without_a_policy_says_so(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint yet"):
         load_policy_weights(RunDir(tmp_path), "latest")
-    with pytest.raises(CheckpointError, match="no evaluated policy yet"):
+    with pytest.raises(CheckpointError, match=r"no evaluated policy yet, and no checkpoint$"):
+        load_policy_weights(RunDir(tmp_path), "best")
+    save(Checkpoints(RunDir(tmp_path).checkpoints), 1)
+    with pytest.raises(CheckpointError, match=r"no evaluated policy yet; try --checkpoint latest$"):
         load_policy_weights(RunDir(tmp_path), "best")

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from enum import StrEnum
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated
 
@@ -115,13 +116,18 @@ def show_config(config: ConfigFile, overrides: Overrides = None) -> None:
 
 @app.command()
 def tasks(
-    pattern: Annotated[str, typer.Argument(help="only ids that contain this", show_default=False)] = "",
+    pattern: Annotated[
+        str, typer.Argument(help="only ids that contain this, or match it: 'Cart*'", show_default=False)
+    ] = "",
 ) -> None:
     """List the tasks that are installed, and which are usable."""
     from tfdqn import terminal
     from tfdqn.tasks.registry import installed_tasks
 
-    found = [task for task in installed_tasks() if pattern.lower() in task.id.lower()]
+    wanted = pattern.lower()
+    found = [
+        each for each in installed_tasks() if wanted in each.id.lower() or fnmatch(each.id.lower(), wanted)
+    ]
     if not found:
         raise UserError(f'no installed task has "{pattern}" in its id')
     terminal.print_tasks(found)
@@ -140,7 +146,7 @@ def evaluate(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="a key of the task to change, such as task.kwargs.gravity=-11.0; may be repeated",
+            help="a key of the task to change, such as task.max_episode_steps=1000; may be repeated",
         ),
     ] = None,
     checkpoint: Checkpoint = Which.best,

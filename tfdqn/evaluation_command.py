@@ -57,7 +57,7 @@ def evaluate(
       run_dir: of a run that has a policy.
       episodes: how many.
       seed: of the environments; unrelated to the seeds that training used.
-      overrides: keys of the task to change ("task.kwargs.gravity=-11.0").
+      overrides: keys of the task to change ("task.max_episode_steps=1000").
       checkpoint: the best evaluated policy, or the newest checkpoint's.
       video: also film one episode, to `RUN/videos/`.
 

@@ -206,7 +206,7 @@ class _LogTail:
                 self._read_bytes[row.log] += len(whole) or len(content) // _MOST_BYTES_AT_ONCE * len(content)
                 for line in whole.decode(errors="replace").splitlines():
                     if line.strip() and not _CHATTER.match(line):
-                        yield f"{row.member} | {line}"
+                        yield f"{row.member} | {line.removeprefix(f'{row.member}: ')}"
 
 
 def _name(role: Role, count: int) -> str:

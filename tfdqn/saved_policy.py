@@ -47,7 +47,9 @@ def load_policy_weights(
     """
     if which == "best":
         if not run.best_weights.exists():
-            raise CheckpointError(f"{run.path} has no evaluated policy yet; try --checkpoint latest")
+            has_checkpoint = any(run.checkpoints.glob("[0-9]*"))
+            advice = "; try --checkpoint latest" if has_checkpoint else ", and no checkpoint"
+            raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
         weights, evaluation = load_best(run.best_weights)
         return weights, {
             "train_steps": evaluation.train_steps,

@@ -52,7 +52,8 @@ def parse(body: bytes, model: Model) -> Question:
     if signature is None:
         raise RequestError(f'Serving signature name: "{name}" not found in signature def')
     if ("instances" in given) == ("inputs" in given):
-        raise RequestError("one of 'instances' (rows) and 'inputs' (columns) is needed")
+        found = "both" if "inputs" in given else "neither"
+        raise RequestError(f"either 'instances' (rows) or 'inputs' (columns) is needed; given: {found}")
     in_rows = "instances" in given
     if in_rows:
         if not signature.is_batched:

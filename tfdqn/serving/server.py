@@ -62,7 +62,7 @@ async def _run(
         server = uvicorn.Server(
             uvicorn.Config(
                 make_app(name, versions, batcher),
-                log_level="warning",
+                log_level="error",  # what a client sends that is no HTTP is the client's to know
                 access_log=False,
                 lifespan="off",
                 server_header=False,

@@ -1,12 +1,16 @@
 """`Versions`: the newest version of an exports folder that can be loaded, and what became of the others."""
 
+import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tfdqn.errors import UserError
+from tfdqn.errors import UserError, first_line
 from tfdqn.exporting.saved_model import versions
 from tfdqn.serving.model import Model
+
+_LONGEST_PROBLEM = 300  # characters
 
 
 class State(NamedTuple):
@@ -62,10 +66,10 @@ class Versions:
         try:
             model = Model(path, version)
         except Exception as error:  # damage has many names
-            problem = " ".join((str(error) or type(error).__name__).split())[:300]
+            problem = _in_short(error)
             self.states[version] = State("END", problem)
-            stays = f"version {self._current.version} stays" if self._current else "trying the one before"
-            self._say(f"Version {version} can't be loaded; {stays}: {problem}")
+            stays = f"; version {self._current.version} stays" if self._current else ""
+            self._say(f"Version {version} can't be loaded{stays}: {problem}")
             return False
         before, self._current = self._current, model
         self.states[version] = State("AVAILABLE")
@@ -73,6 +77,12 @@ class Versions:
             self.states[before.version] = State("END")
             self._say(f"Version {version} is served in place of {before.version}.")
         return True
+
+
+def _in_short(error: Exception) -> str:
+    """What TensorFlow found, without the advice for programmers that follows it; paths as people write them."""
+    found = re.sub(r"\bb('[^']*')", r"\1", first_line(error))
+    return textwrap.shorten(found, _LONGEST_PROBLEM, placeholder=" …")
 
 
 def _complete(directory: Path) -> list[int]:
