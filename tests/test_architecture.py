@@ -54,6 +54,7 @@ LAYERS = {
         "scores",
         "rpc",
         "lines",
+        "ports",
         "stopping",
         "progress",
     ],

@@ -176,3 +176,15 @@ def test_a_flipped_byte_of_a_manifest_is_noticed_wherever_it_is(tmp_path: Path) 
             manifest.write_bytes(whole[:i] + bytes([whole[i] ^ mask]) + whole[i + 1 :])
             with pytest.raises(CheckpointError):
                 Generation(generation)
+
+
+@pytest.mark.parametrize(("seconds", "age"), [(31, "31 s"), (119, "119 s"), (7_500, "125 min")])
+def test_a_checkpoint_says_where_it_resumes_and_how_old_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, age: str
+) -> None:
+    saved = Generation(save(Checkpoints(tmp_path), 1_234))
+    monkeypatch.setattr("time.time", lambda: saved.directory.stat().st_mtime + seconds)
+    assert saved.where_it_resumes() == (
+        f"resumed at {saved.counters.env_steps:,} environment steps and {saved.counters.train_steps:,} updates "
+        f"(checkpoint {age} old)"
+    )

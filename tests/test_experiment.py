@@ -45,7 +45,10 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(uninterrupte
     said: list[str] = []
     summary = train(tiny(*EXACT, "agent.n_step=3"), run, say=said.append)
     assert 0 < stopped.train_steps < summary.train_steps
-    assert any("the episodes under way go on" in line for line in said)
+    assert any(
+        f"{stopped.train_steps:,} updates (checkpoint " in line and "the episodes under way go on" in line
+        for line in said
+    )
     assert_same_arrays(everything(uninterrupted), everything(run))
     assert summary.episodes == latest(uninterrupted).counters.episodes
 

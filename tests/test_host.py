@@ -68,6 +68,11 @@ def test_told_to_stop_before_the_job_is_over_all_have_ended_and_its_status_says_
 ) -> None:
     with a_host(tmp_path, "worker", "task.num_envs=2") as process:
         until_at_work(process, "worker 0", "actors 0–1")
+        with a_host(tmp_path, "worker") as second:
+            assert second.ended() == 2
+        assert second.err == (
+            f"tfdqn: run/processes/worker-0 is in use by process {process.pid}: wait for it, or end it first\n"
+        )
         process.send(signal.SIGTERM)
         assert process.ended() == 128 + signal.SIGTERM
     assert process.err == ""

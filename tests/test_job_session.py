@@ -7,10 +7,11 @@ import pytest
 
 from tests.runs import latest, tiny
 from tfdqn import experiment
-from tfdqn.checkpoints import Checkpoints
-from tfdqn.job_session import FarActors, FarRatio, JobSession
+from tfdqn.checkpoints import BEGINS_ANEW, Checkpoints, Counters
+from tfdqn.job_session import FarActors, FarRatio, JobSession, _resumed
 from tfdqn.messages import Beat, Counts
 from tfdqn.roster import Roster
+from tfdqn.run_dir import RunDir
 from tfdqn.topology import Member, Role
 from tfdqn.work_clock import WorkClock
 
@@ -121,3 +122,14 @@ def test_what_a_job_saved_goes_on_in_one_process(tmp_path: Path, backend: str) -
     # Nothing is owed for the hundred transitions that fill the table anew.
     owed = (summary.env_steps - saved.counters.env_steps - 100) / 4
     assert owed - 15 <= summary.train_steps - saved.counters.train_steps <= owed + 1
+
+
+def test_a_learner_says_where_it_goes_on_and_of_a_new_run_nothing(tmp_path: Path) -> None:
+    run, replay = RunDir(tmp_path), SimpleNamespace(size=lambda: 700)
+    assert _resumed(run, None, replay) == ""  # type: ignore[arg-type]
+    run.metrics_file.touch()
+    assert _resumed(run, None, replay) == BEGINS_ANEW  # type: ignore[arg-type]
+    Checkpoints(run.checkpoints).save(Counters(env_steps=1_200, train_steps=250), {}, lambda _: None)
+    said = _resumed(run, latest(run.path), replay)  # type: ignore[arg-type]
+    assert said.startswith("resumed at 1,200 environment steps and 250 updates (checkpoint ")
+    assert said.endswith(" old), 700 transitions in replay")

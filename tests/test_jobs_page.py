@@ -121,7 +121,7 @@ def test_every_command_for_one_host_is_run(tmp_path: Path) -> None:
     first, second = commands("launch")
     with tfdqn(tmp_path, *first, *TINY, "stop.env_steps=100000000") as process:
         process.until(lambda: "learner 0: learning" in process.out, "learning", 240)
-        address = json.loads((tmp_path / "runs/cartpole-seed1/cluster.json").read_text())["learner"][0]
+        address = json.loads((tmp_path / "runs/job/cluster.json").read_text())["learner"][0]
         for command in [*commands("inspect"), *commands("health")]:
             arguments = [re.sub(r"^[\d.]+:\d+$", address, each) for each in command]
             with tfdqn(tmp_path, *arguments) as asked:
@@ -134,9 +134,9 @@ def test_every_command_for_one_host_is_run(tmp_path: Path) -> None:
     with tfdqn(tmp_path, *second, *TINY) as process:
         assert process.ended_within(240), process.out
         assert process.ended() == 0, process.err
-    for name in ("cartpole", "cartpole-parameter-server"):
-        assert latest(tmp_path / "runs" / f"{name}-seed1").counters.train_steps > 0
-    run = RunDir(tmp_path / "runs" / "cartpole-parameter-server-seed1")
+    for name in ("job", "async"):
+        assert latest(tmp_path / "runs" / name).counters.train_steps > 0
+    run = RunDir(tmp_path / "runs" / "async")
     assert json.loads(run.summary_file.read_text())["status"] == "finished"
 
 

@@ -12,9 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.processes import PATIENCE_SECONDS, PROGRAM, PROJECT, Tfdqn, tfdqn, write_config
-from tfdqn import cli
+from tests.runs import tiny
+from tfdqn import cli, launch
+from tfdqn.checkpoints import Checkpoints, Counters
+from tfdqn.config_file import dump
+from tfdqn.live_table import JobView
+from tfdqn.run_dir import RunDir
+from tfdqn.summary import Summary, write_summary
 
 # `python -c` of these is `tfdqn` whose processes are stand-ins.
 STAND_IN = str(PROJECT / "tests" / "stand_in.py")
@@ -104,17 +111,19 @@ def test_one_ctrl_c_stops_a_job_and_the_line_that_it_prints_goes_on_with_it(
     assert "actor 1: no sign of life" in capsys.readouterr().out
 
 
-def test_a_run_that_is_being_run_is_left_alone(tmp_path: Path) -> None:
+def test_a_run_that_is_being_run_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with a_launch(tmp_path) as process:
         until_at_work(process, "actor 0", "evaluator 0")
         before = len((tmp_path / "actor-0.lives").read_text().splitlines())
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setitem(sys.modules, "tfdqn.experiment", None)  # most of the start is its import
         for verb in ("launch", "train"):
-            with tfdqn(tmp_path, verb, "tiny.toml", "--run-dir", "run", program=WITH_STAND_INS) as second:
-                if verb == "launch":
-                    assert second.ended() == 2
-                    assert second.err == (
-                        f"tfdqn: run is in use by process {process.pid}: wait for it, or end it first\n"
-                    )
+            assert cli.main([verb, "tiny.toml", "--run-dir", "run"]) == 2
+            assert capsys.readouterr().err == (
+                f"tfdqn: run is in use by process {process.pid}: wait for it, or end it first\n"
+            )
         assert len((tmp_path / "actor-0.lives").read_text().splitlines()) == before
         process.send(signal.SIGTERM)
         assert process.ended() == 0
@@ -229,6 +238,43 @@ def test_a_run_of_another_configuration_is_refused_before_anything_starts(
     assert (
         "run belongs to another configuration: agent.n_step: 1 in the run, 3 now" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "train_steps", "is_told"),
+    [((), 250, True), (("stop.env_steps=2_000",), 250, False), ((), 240, False)],
+    ids=["as it ended", "it may go on", "it went on"],
+)
+def test_a_finished_run_is_told_again_and_nobody_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], train_steps: int, is_told: bool
+) -> None:
+    class Started(Exception):
+        pass
+
+    def started(*_: object) -> None:
+        raise Started
+
+    monkeypatch.setattr(launch, "Supervisor", started)
+    run = RunDir(tmp_path / "run")
+    counters = Counters(env_steps=1_200, train_steps=250)
+    Checkpoints(run.checkpoints).save(counters, {}, lambda _: None)
+    run.config_file.write_text(dump(tiny()))
+    summary = Summary(
+        status="finished",
+        reason="1,204 environment steps were taken",
+        env_steps=1_204,
+        train_steps=train_steps,
+        episodes=9,
+        seconds=3.0,
+        best_return=20.0,
+    )
+    write_summary(run.summary_file, summary)
+    if not is_told:
+        with pytest.raises(Started):
+            launch.launch(tiny(*given), run, JobView(1_200))
+        return
+    told = launch.launch(tiny(*given), run, JobView(1_200))
+    assert told == (replace(summary, status="already finished"), True)
 
 
 def test_health_says_who_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tfdqn.config import Agent, Checkpoint, Config, Evaluation, Logging, Stop, Task
+from tfdqn.config import Agent, Checkpoint, Config, Evaluation, Logging, Replay, Stop, Task
 from tfdqn.config_file import dump
 from tfdqn.errors import ConfigError, RunDirError
 from tfdqn.run_dir import RunDir
@@ -97,8 +97,9 @@ def test_another_configuration_is_refused_with_its_differences_and_changes_nothi
         Config(checkpoint=Checkpoint(keep=5)),
         Config(logging=Logging(tensorboard=False)),
         Config(evaluation=Evaluation(final_episodes=10)),
+        Config(replay=Replay(shards=2)),
     ],
-    ids=["stop", "checkpoint", "logging", "final_episodes"],
+    ids=["stop", "checkpoint", "logging", "final_episodes", "shards"],
 )
 def test_what_is_not_learned_may_change_and_is_kept(tmp_path: Path, now: Config) -> None:
     run = RunDir(tmp_path / "run")
@@ -162,6 +163,55 @@ def test_the_same_process_cannot_claim_twice(tmp_path: Path) -> None:
             pass
         # And the refusal has not given the first claim away.
         with pytest.raises(RunDirError, match="in use"), run.claim(Config()):
+            pass
+
+
+def test_who_claims_alone_is_told_of_a_jobs_supervisor_and_not_of_its_learner(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with run.supervise(Config()), held_by_another_process(run.path) as (learner, _):
+        for refused in (run.claim_alone(Config()).__enter__, lambda: run.refuse_early(Config())):
+            with pytest.raises(RunDirError, match=f"in use by process {os.getpid()}:"):
+                refused()
+    with held_by_another_process(run.path) as (learner, _):  # of a job on many hosts
+        for refused in (run.claim_alone(Config()).__enter__, lambda: run.refuse_early(Config())):
+            with pytest.raises(RunDirError, match=f"in use by process {learner.pid}:"):
+                refused()
+
+
+def test_a_job_is_not_begun_where_somebody_trains_alone(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with (
+        run.claim_alone(Config()),
+        pytest.raises(RunDirError, match=f"in use by process {os.getpid()}:"),
+        run.supervise(Config()),
+    ):
+        pass
+
+
+def test_what_is_refused_early_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    run.refuse_early(Config())
+    assert not run.path.exists()
+    with run.claim_alone(Config()):
+        learn_something(run)
+    run.refuse_early(Config(stop=Stop(env_steps=600_000)))
+    with pytest.raises(RunDirError, match="belongs to another configuration: seed: 1 in the run, 2 now"):
+        run.refuse_early(Config(seed=2))
+    assert run.config() == Config()
+    (tmp_path / "letter.txt").touch()
+    with pytest.raises(RunDirError, match="is not a run directory"):
+        RunDir(tmp_path).refuse_early(Config())
+
+
+def test_a_machines_part_of_a_run_is_one_processs(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with run.machine("worker-0").claim():
+        with (
+            pytest.raises(RunDirError, match=f"worker-0 is in use by process {os.getpid()}:"),
+            run.machine("worker-0").claim(),
+        ):
+            pass
+        with run.machine("worker-1").claim(), run.claim(Config()):
             pass
 
 

@@ -7,6 +7,7 @@ its own. What trained the weights leaves no trace in them: plain arrays by name,
 
 import re
 import shutil
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from tfdqn.run_dir import is_full_disk
 
 Arrays = Mapping[str, np.ndarray]
 
+BEGINS_ANEW = "no checkpoint yet: begins anew"  # what is said of a run that was begun before
 _MANIFEST = "manifest.json"
 _REPLAY = "replay"
 _UNFINISHED = ".saving-"
@@ -95,6 +97,20 @@ class Generation:
             return SavedArrays(load_arrays(path), path)
         except FileNotFoundError:
             raise CheckpointError(f"{path}: there is no such file") from None
+
+    @property
+    def age_seconds(self) -> float:
+        """Since it was written."""
+        return max(time.time() - self.directory.stat().st_mtime, 0.0)
+
+    def where_it_resumes(self) -> str:
+        """In words: how far the run had come, and how old that is."""
+        counters, minutes = self.counters, self.age_seconds / 60
+        age = f"{60 * minutes:.0f} s" if minutes < 2 else f"{minutes:,.0f} min"
+        return (
+            f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates "
+            f"(checkpoint {age} old)"
+        )
 
     @property
     def replay(self) -> Path:

@@ -27,7 +27,7 @@ from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS, ClusterError, FilmError, PeerLostError, UserError
 from tfdqn.model_formats import ModelFormat, convertible
 from tfdqn.platform_check import require_supported_platform
-from tfdqn.run_dir import is_full_disk
+from tfdqn.run_dir import RunDir, is_full_disk
 
 app = typer.Typer(
     name="tfdqn",
@@ -76,6 +76,7 @@ def train(
         _take_part(resolved, cluster)
         return
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
+    RunDir(path).refuse_early(resolved)
     again = shlex.join(["tfdqn", "train", str(config), *(overrides or ()), "--run-dir", str(path)])
     with interruptions(end_at_once) as interrupted, terminal.TrainingProgress() as progress:
         # Its import is most of the start: the bar is there before it, and a signal waits for it.
@@ -186,7 +187,6 @@ def plot(
 ) -> None:
     """Draw learning curves; several runs that differ in the seed alone become one curve with a band."""
     from tfdqn import report
-    from tfdqn.run_dir import RunDir
 
     if output is None:
         output = RunDir(runs[0]).learning_curve if len(runs) == 1 else Path("learning_curves.png")

@@ -59,7 +59,7 @@ def train(
     devices = learning_devices(config)
     with (
         full_disk_is_one_line(run.path),
-        run.claim(config),
+        run.claim_alone(config),
         native_output_to(run.native_log),
         threadpool_limits(1, "blas"),
         nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,

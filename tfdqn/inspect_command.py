@@ -2,7 +2,6 @@
 
 import re
 import socket
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -158,7 +157,7 @@ def _checkpoint(run: RunDir) -> CheckpointReport | None:
     counters = newest.counters
     return CheckpointReport(
         path=str(newest.directory),
-        seconds_ago=max(time.time() - newest.directory.stat().st_mtime, 0.0),
+        seconds_ago=newest.age_seconds,
         env_steps=counters.env_steps,
         train_steps=counters.train_steps,
         episodes=counters.episodes,

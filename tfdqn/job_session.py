@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
-from tfdqn.checkpoints import Checkpoints, Counters
+from tfdqn.checkpoints import BEGINS_ANEW, Checkpoints, Counters, Generation
 from tfdqn.config import Config
 from tfdqn.control import Control
 from tfdqn.errors import CheckpointError
@@ -152,10 +152,9 @@ class JobSession:
         self._updates = team.updates(control.task_spec, replay)
         if saved is not None:
             self._updates.load_state(saved.arrays("learner"))
-            say(
-                f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates, "
-                f"{replay.size():,} transitions in replay"
-            )
+        self._resumed = _resumed(run_dir, saved, replay)
+        if self._resumed:
+            say(self._resumed)
         control.roster.start_from(Counts(env_steps=counters.env_steps, episodes=counters.episodes))
         self.actors = FarActors(control.roster)
         self.evaluator = FarEvaluator(run_dir, counters.evaluations_without_best)
@@ -220,6 +219,8 @@ class JobSession:
             best_return=self.evaluator.best_return,
             members=self._control.roster.status(),
             replay=self.replay.status(),
+            life=self._control.life,
+            resumed=self._resumed,
         )
 
     def close(self) -> None:
@@ -239,6 +240,13 @@ class JobSession:
 
     def _take_report(self, report: Evaluated) -> None:
         self.evaluator.report = report
+
+
+def _resumed(run_dir: RunDir, saved: Generation | None, replay: RemoteReplay) -> str:
+    """Where it is taken up again, in words; empty for a new run."""
+    if saved is not None:
+        return f"{saved.where_it_resumes()}, {replay.size():,} transitions in replay"
+    return BEGINS_ANEW if run_dir.has_been_trained else ""
 
 
 def _mean(values: list[float | None]) -> float | None:

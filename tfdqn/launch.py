@@ -4,6 +4,9 @@ on many machines is this one's.
 
 from typing import NamedTuple
 
+import msgspec
+
+from tfdqn.checkpoints import Checkpoints
 from tfdqn.config import Config
 from tfdqn.config_file import dump
 from tfdqn.durable import write_atomically
@@ -13,6 +16,7 @@ from tfdqn.interruptions import end_at_once, interruptions
 from tfdqn.placement import Machines, Pools, place, topology_on_machines
 from tfdqn.program import Program, local_topology, make_program
 from tfdqn.run_dir import RunDir
+from tfdqn.stopping import reason_to_stop
 from tfdqn.summary import Summary, read_summary
 from tfdqn.supervisor import Supervisor, View
 from tfdqn.topology import LEARNER, Topology, read_topology
@@ -26,7 +30,8 @@ class Outcome(NamedTuple):
 
 
 def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = True) -> Outcome:
-    """Runs a job until it is over or the user stops it; whatever ends it, none of its processes is left.
+    """Runs a job until it is over or the user stops it; whatever ends it, none of its processes is left. A run that has
+    finished already is told again, and nobody is started.
 
     Args:
       config: the whole configuration; it says how many processes there are.
@@ -36,6 +41,8 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
     Raises UserError: RunDirError where the directory is in use or another's, ClusterError where a process can't go on.
     """
     with run.supervise(config):
+        if (finished := _finished(config, run)) is not None:
+            return Outcome(finished, is_saved=True)
         program = deal_gpus(config, program_for(config, run, has_evaluator), visible_gpus(), view.say)
         before = _written(run)
         supervisor = Supervisor(program, run.process_logs, run.signs_of_life, config.health, view)
@@ -59,7 +66,8 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
       pools: who is on which machines.
       machines: where these are, and which is this one.
 
-    Raises UserError: ConfigError where the machines don't suit the configuration, else as `launch`.
+    Raises UserError: ConfigError where the machines don't suit the configuration, RunDirError where this machine's
+    processes are run already, else as `launch`.
     """
     placed = place(config, pools, machines.sizes(pools))
     topology, here = topology_on_machines(config, placed, machines), placed[machines.this]
@@ -75,15 +83,16 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
         cluster_file=str(folder.cluster_file),
         run_dir=str(run.path),
     )
-    write_atomically(folder.config_file, dump(config).encode())
-    for file in (folder.cluster_file, *([run.cluster_file] if LEARNER in here else [])):
-        write_atomically(file, topology.to_json())
-    view.say(
-        f"{machines.this}, a machine of the job's, starts {', '.join(map(str, here))}; "
-        f"where everybody is, is in {folder.cluster_file}"
-    )
-    program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
-    return _run(Supervisor(program, folder.process_logs, folder.signs_of_life, config.health, view))
+    with folder.claim():
+        write_atomically(folder.config_file, dump(config).encode())
+        for file in (folder.cluster_file, *([run.cluster_file] if LEARNER in here else [])):
+            write_atomically(file, topology.to_json())
+        view.say(
+            f"{machines.this}, a machine of the job's, starts {', '.join(map(str, here))}; "
+            f"where everybody is, is in {folder.cluster_file}"
+        )
+        program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
+        return _run(Supervisor(program, folder.process_logs, folder.signs_of_life, config.health, view))
 
 
 def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
@@ -109,6 +118,21 @@ def _run(supervisor: Supervisor) -> bool:
 
     with interruptions(at_once) as interrupted:
         return supervisor.run(interrupted)
+
+
+def _finished(config: Config, run: RunDir) -> Summary | None:
+    """What a finished run came to, where it stands as it ended and under today's conditions to stop."""
+    summary, newest = read_summary(run.summary_file), Checkpoints(run.checkpoints).latest(only="")
+    if summary is None or newest is None or summary.train_steps != newest.counters.train_steps:
+        return None
+    reason = reason_to_stop(
+        config.stop,
+        best_return=summary.best_return,
+        evaluations_without_best=newest.counters.evaluations_without_best,
+        env_steps=newest.counters.env_steps,
+        is_done=newest.counters.env_steps >= config.stop.env_steps,
+    )
+    return None if reason is None else msgspec.structs.replace(summary, status="already finished")
 
 
 def _kept(run: RunDir) -> Topology | None:

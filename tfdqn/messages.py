@@ -148,3 +148,5 @@ class Inspection(Struct, frozen=True, kw_only=True):
     best_return: float | None
     members: tuple[MemberStatus, ...]
     replay: tuple[ReplayStatus, ...] = ()
+    life: str = ""  # of the learner
+    resumed: str = ""  # where that life took the run up again, in words; empty: it began it

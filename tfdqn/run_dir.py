@@ -29,6 +29,7 @@ MAY_CHANGE = (
     "task.action_names",
     *("learner.strategy", "learner.logical_devices", "learner.model_parallel", "learner.workers"),
     *("learner.parameter_servers", "learner.updates_per_read", "learner.max_staleness_train_steps"),
+    "replay.shards",  # what a replay held itself refuses other shards than its own
     *(
         "learner.averaging_period_train_steps",
         "learner.average_optimizer",
@@ -56,10 +57,18 @@ class MachineDir:
     """The paths of one machine's own in a run directory that several may share."""
 
     def __init__(self, path: Path):
+        self.path = path
+        self.lock_file = path / "lock"
         self.process_logs = path
         self.signs_of_life = path / "beats"
         self.config_file = path / "config.toml"  # what its processes are told: the whole job's
         self.cluster_file = path / "cluster.json"
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Makes it this process's until the block ends. Raises RunDirError where it is another's."""
+        with _locked(self.lock_file, self.path):
+            yield
 
 
 class RunDir:
@@ -92,6 +101,22 @@ class RunDir:
     def machine(self, name: str) -> "MachineDir":
         """What a machine keeps that runs a part of the job's processes."""
         return MachineDir(self.process_logs / name)
+
+    def refuse_early(self, config: Config) -> None:
+        """Raises what `claim_alone` would now, and touches nothing where there is no run yet."""
+        for lock_file in (self.supervisor_lock_file, self.lock_file):
+            if lock_file.exists():
+                with self._locked(lock_file):
+                    pass
+        self._refuse_what_is_not_a_run()
+        if self._has_learned() and self.config_file.exists():
+            self._changed(config_file.checked(config))
+
+    @contextmanager
+    def claim_alone(self, config: Config) -> Iterator[None]:
+        """As `claim`, where no supervisor runs a job in it, nor begins to until the block ends."""
+        with self.supervise(config), self.claim(config):
+            yield
 
     @contextmanager
     def claim(self, config: Config) -> Iterator[None]:
@@ -135,6 +160,11 @@ class RunDir:
                 raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {listed(changed)}"))
             return
         write_atomically(self.task_file, spec.to_json())
+
+    @property
+    def has_been_trained(self) -> bool:
+        """Whether a process has come to training in it, even if nothing is left of that."""
+        return self.metrics_file.exists()
 
     def _has_learned(self) -> bool:
         """Whether anything came of the run that another configuration would spoil: a start that failed left none."""
@@ -180,46 +210,57 @@ class RunDir:
     @contextmanager
     def _locked(self, file: Path) -> Iterator[None]:
         self._refuse_what_is_not_a_run()
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise RunDirError(f"{self.path} can't be made or written: {error.strerror}") from None
-        _held_locks.add(lock)
-        try:
-            self._lock(lock)
+        with _locked(file, self.path):
             yield
-        finally:
-            _held_locks.discard(lock)
-            os.close(lock)
-
-    def _lock(self, lock: int) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.pread(lock, 32, 0).decode(errors="replace").strip()
-            holder = f"process {pid}" if pid.isdigit() else "another process"
-            raise RunDirError(f"{self.path} is in use by {holder}: wait for it, or end it first") from None
-        except OSError as error:
-            raise RunDirError(f"{self.path} can't be locked: {error.strerror}") from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
     def _settle(self, config: Config) -> None:
         """Writes the configuration, the first time or where only what may change has changed."""
         if not self._has_learned():
             self.task_file.unlink(missing_ok=True)  # of a configuration that may have had a mistake in it
-        elif self.config_file.exists():
-            changed = config_file.differences(self.config(), config)
-            forbidden = [each for each in changed if not each.startswith(MAY_CHANGE)]
-            if forbidden:
-                raise RunDirError(
-                    f"{self.path} belongs to another configuration: {listed(forbidden)}; choose another "
-                    "--run-dir, or give the run's own values to resume it"
-                )
-            if not changed:
-                return
+        elif self.config_file.exists() and not self._changed(config):
+            return
         write_atomically(self.config_file, config_file.dump(config).encode())
+
+    def _changed(self, config: Config) -> list[str]:
+        """What differs from the run's own configuration; raises RunDirError where that is more than may."""
+        changed = config_file.differences(self.config(), config)
+        forbidden = [each for each in changed if not each.startswith(MAY_CHANGE)]
+        if forbidden:
+            raise RunDirError(
+                f"{self.path} belongs to another configuration: {listed(forbidden)}; choose another "
+                "--run-dir, or give the run's own values to resume it"
+            )
+        return changed
+
+
+@contextmanager
+def _locked(file: Path, folder: Path) -> Iterator[None]:
+    """Holds a lock, made with its folder if need be; `folder` is what its refusal names."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunDirError(f"{folder} can't be made or written: {error.strerror}") from None
+    _held_locks.add(lock)
+    try:
+        _lock(lock, folder)
+        yield
+    finally:
+        _held_locks.discard(lock)
+        os.close(lock)
+
+
+def _lock(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(lock, 32, 0).decode(errors="replace").strip()
+        holder = f"process {pid}" if pid.isdigit() else "another process"
+        raise RunDirError(f"{folder} is in use by {holder}: wait for it, or end it first") from None
+    except OSError as error:
+        raise RunDirError(f"{folder} can't be locked: {error.strerror}") from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
 def is_full_disk(error: BaseException) -> bool:

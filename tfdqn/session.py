@@ -14,7 +14,7 @@ import numpy as np
 from tfdqn.acting.actors import Actors, make_actor, saved_actors
 from tfdqn.acting.evaluator import Evaluator, make_evaluation_task
 from tfdqn.acting.policy import Policy, make_q_function
-from tfdqn.checkpoints import Checkpoints, Counters, Generation
+from tfdqn.checkpoints import BEGINS_ANEW, Checkpoints, Counters, Generation
 from tfdqn.config import Config
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.learning.learner import Learner
@@ -86,7 +86,8 @@ class Session:
             self._task.num_envs,
         )
         self._evaluation_given_up = False
-        self.resumed: str | None = None  # where it was taken up again, in words
+        # Where it was taken up again, in words.
+        self.resumed: str | None = BEGINS_ANEW if run_dir.has_been_trained else None
         self.evaluator = Evaluator(
             self._closed_at_the_end(
                 make_evaluation_task(config, self.task_spec, is_wide=self._task.is_own_vector_version)
@@ -230,8 +231,5 @@ class Session:
             how = f"fresh episodes are started{changed}"
         if not self._is_filled_anew:
             self.replay.load_state(saved.arrays("replay"))
-        self.resumed = (
-            f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates, "
-            f"{self.replay.size():,} transitions in replay; {how}"
-        )
+        self.resumed = f"{saved.where_it_resumes()}, {self.replay.size():,} transitions in replay; {how}"
         return counters

@@ -44,7 +44,7 @@ class Supervised:
         self.silent_seconds = 0.0
         self.status: int | None = None  # of the life that has ended; None: it lives
         self.ended_seconds = 0.0  # when it was seen to have ended
-        self.failures = 0  # lives in a row that didn't get to their work
+        self.failures = 0  # lives in a row that ended within a minute
         self._start_due_seconds: float | None = None
         self._command, self._health = command, health
         self._signs = signs.resolve()
@@ -90,11 +90,12 @@ class Supervised:
         return "ended" if self.status is not None else ""
 
     def start(self) -> None:
-        """Begins a life. Raises ClusterError where the system has no room for it: on the disk, or for a process."""
+        """Begins a life. Raises ClusterError where it can't be executed, or the system has no room for it."""
         try:
             self._start()
         except OSError as error:
-            raise ClusterError(f"{self.member} can't be started: {error.strerror} ({self.log})") from error
+            where = error.filename or self.log
+            raise ClusterError(f"{self.member} can't be started: {error.strerror} ({where})") from error
 
     def _start(self) -> None:
         with self.log.open("a") as log:

@@ -85,6 +85,7 @@ class Supervisor:
         }
         self._watch = LearnerWatch(program.topology.learner)
         self._stopping: set[Member] = set()
+        self._told_life = ""  # the learner's, whose beginning was said last
 
     def run(self, interrupted: Callable[[], bool]) -> bool:
         """Until the job is over, or False: until the user has asked to stop and everybody has.
@@ -167,7 +168,8 @@ class Supervisor:
         how = how_it_ended(status) + (f" ({last_line})" if last_line else "")
         if each.is_given_up:
             raise ClusterError(
-                f"{each.member} {how}, {each.failures} times in a row before it got to work: given up; see {each.log}"
+                f"{each.member} {how}, {each.failures} times in a row within a minute of its start: given up; "
+                f"see {each.log}"
             )
         seconds = each.starts_in_seconds or 0.0
         when = f" in {seconds:.0f} s" if seconds >= 0.5 else ""
@@ -212,7 +214,12 @@ class Supervisor:
             time.sleep(_LOOK_SECONDS / 4)
 
     def _show(self) -> None:
-        self._view.show(JobStatus([self._row(each) for each in self._all.values()], self._watch.newest))
+        newest = self._watch.newest
+        if newest is not None and newest.life != self._told_life:
+            self._told_life = newest.life
+            if newest.resumed:
+                self._view.say(f"{LEARNER}: {newest.resumed}")
+        self._view.show(JobStatus([self._row(each) for each in self._all.values()], newest))
 
     def _row(self, each: Supervised) -> Row:
         state = each.state

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.processes import PROJECT
@@ -25,10 +25,16 @@ class Job:
     Args:
       folder: where the stand-ins find what they are told, and leave what they did.
       share: who of the job is run; everybody if not given.
+      command: what stands before a process's arguments.
     """
 
     def __init__(
-        self, folder: Path, *overrides: str, health: Health | None = None, share: tuple[Member, ...] = ()
+        self,
+        folder: Path,
+        *overrides: str,
+        health: Health | None = None,
+        share: tuple[Member, ...] = (),
+        command: Sequence[str] = STAND_IN,
     ):
         self.folder, self.lines = folder, list[str]()
         self.status = JobStatus([], None)
@@ -41,7 +47,7 @@ class Job:
         logs = folder / "processes"
         logs.mkdir(exist_ok=True)
         health = health or Health(dead_after_seconds=20.0)
-        self.supervisor = Supervisor(program, logs, logs / "beats", health, self, STAND_IN)
+        self.supervisor = Supervisor(program, logs, logs / "beats", health, self, command)
         self._began = time.monotonic()
 
     def say(self, line: str) -> None:

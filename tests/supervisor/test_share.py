@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ class FarLearner:
 
     def __init__(self, address: str):
         self.phase, self.is_heard = TRAINING, True
+        self.life = self.resumed = ""
 
     def close(self) -> None:
         pass
@@ -27,7 +29,7 @@ class FarLearner:
         return Inspection(
             **{"phase": self.phase, "state": "learning", "env_steps": 1, "train_steps": 1, "episodes": 1},
             **{"seconds": 1.0, "weights_version": 1, "updates_per_second": 1.0, "best_return": None},
-            members=(),
+            **{"members": (), "life": self.life, "resumed": self.resumed},
         )
 
     @property
@@ -84,3 +86,26 @@ def test_a_share_that_is_stopped_ends_in_order_and_is_not_over(folder: Path) -> 
     assert not job.run(job.everybody_works, stop)
     order = (folder / "order").read_text().split()
     assert (sorted(order[:2]), order[2:]) == (["actor-0", "actor-1"], ["replay_server-0"])
+
+
+@pytest.mark.usefixtures("far_learner")
+def test_where_each_life_of_the_learner_goes_on_is_said_once(folder: Path) -> None:
+    job = Job(folder, *EVERY, share=ACTORS)
+    learner = job.supervisor._watch
+
+    def lives(life: str, resumed: str, lines: list[str]) -> Callable[[], bool]:
+        def step() -> bool:
+            learner.life, learner.resumed = life, resumed  # type: ignore[attr-defined]
+            return job.lines == lines
+
+        return step
+
+    first, again = "learner 0: no checkpoint yet: begins anew", "learner 0: resumed at 7 steps"
+    job.run(
+        job.everybody_works,
+        lives("a", "", []),
+        lives("b", "no checkpoint yet: begins anew", [first]),
+        lives("c", "resumed at 7 steps", [first, again]),
+        lives("d", "resumed at 7 steps", [first, again, again]),
+        stop,
+    )

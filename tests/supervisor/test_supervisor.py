@@ -49,7 +49,8 @@ def test_who_fails_again_and_again_is_given_up_and_the_log_is_named(
     job.tell("actor-0", "unready 3")
     with pytest.raises(
         ClusterError,
-        match=r"actor 0 has ended with status 3 \(ValueError: something broke\), 5 times in a row.*actor-0.log",
+        match=r"actor 0 has ended with status 3 \(ValueError: something broke\), 5 times in a row within a minute "
+        r"of its start: given up; see .*actor-0.log",
     ):
         job.run()
     assert len(job.pids("actor-0")) == 5
@@ -86,6 +87,13 @@ def test_where_there_is_no_room_for_a_process_the_others_end_in_order(
         job.run(job.everybody_works, no_room, lambda: False)
     assert (folder / "order").read_text().split() == ["evaluator-0", "learner-0", "replay_server-0"]
     assert not any(map(exists, job.everybody()))
+
+
+def test_what_can_t_be_executed_is_named(folder: Path) -> None:
+    job = Job(folder, command=(str(folder / "python"),))
+    (folder / "python").touch()
+    with pytest.raises(ClusterError, match=r"can't be started: Permission denied \(.*/python\)"):
+        job.run()
 
 
 def test_who_is_stopped_or_dies_leaves_no_child_behind_and_is_started_again(folder: Path) -> None:

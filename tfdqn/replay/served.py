@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 
 import reverb
@@ -12,6 +11,7 @@ from reverb.platform.default import checkpointers
 
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ClusterError, first_line
+from tfdqn.ports import refuse_port_in_use
 from tfdqn.replay.item_kinds import make_item_kind, table_sizes
 from tfdqn.replay.pace import Pace
 from tfdqn.replay.server import local_address, stop
@@ -43,7 +43,7 @@ class ServedShard:
         self._folder = folder
         self.damage = ""
         self._num_items = 0
-        _refuse_port_in_use(address, self._port)
+        refuse_port_in_use(address)
         checkpoint = folder.checkpoint()
         try:
             self._server = self._serve()
@@ -99,17 +99,3 @@ class ServedShard:
 
     def _info(self) -> reverb.TableInfo:
         return self._client.server_info(timeout=_REPLY_SECONDS)[TABLE]
-
-
-def _refuse_port_in_use(address: str, port: int) -> None:
-    """Reverb would share the port with another server, and each would get a part of the calls."""
-    with socket.socket(socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET) as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # connections of the one before may linger
-        try:
-            if probe.family == socket.AF_INET6:
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            probe.bind(("", port))
-        except OSError as error:
-            raise ClusterError(f"{address} can't be served: {error.strerror}") from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tfdqn.errors import CheckpointError
 from tfdqn.membership import OVER, LearnerRestartedError, Membership
 from tfdqn.native_log import native_output_to
+from tfdqn.ports import refuse_port_in_use
 from tfdqn.roles.job import Job
 from tfdqn.run_dir import RunDir
 from tfdqn.shard_dir import ShardDir
@@ -24,6 +25,8 @@ def run(job: Job) -> bool:
 
     It needs the learner only where it has never heard of the task. Raises UserError for what a user can mend.
     """
+    address = job.topology.address(job.member)
+    refuse_port_in_use(address)  # before it waits for the learner, which may be long
     folder = ShardDir(RunDir(job.run_dir).replay / str(job.member.index))
     with closing(Membership(job.member, job.topology, job.config, job.say)) as membership:
         for damage in folder.open(job.config):
@@ -40,7 +43,6 @@ def run(job: Job) -> bool:
                 task_spec = welcome.task_spec
                 folder.keep(task_spec)
             membership.is_doing("restoring")
-            address = job.topology.address(job.member)
             with closing(ServedShard(job.config, task_spec, address, folder)) as shard:
                 _say_how_it_starts(job, address, shard)
                 return _serve(job, membership, shard)
