@@ -17,10 +17,17 @@ from tfdqn.cli_arguments import (
     Workers,
     load_job,
 )
-from tfdqn.config import Health
+from tfdqn.config import Config, Health
 from tfdqn.errors import STOPPED_STATUS, ConfigError
 from tfdqn.platform_check import require_supported_platform
-from tfdqn.topology import Member, Role
+from tfdqn.topology import (
+    Member,
+    Role,
+    Topology,
+    check_topology,
+    read_topology,
+    topology_of_environment,
+)
 
 jobs = typer.Typer()
 
@@ -144,17 +151,9 @@ def run_role(
     require_supported_platform()
     from tfdqn import config_file
     from tfdqn.interruptions import end_at_once, interruptions
-    from tfdqn.topology import check_topology, read_topology, topology_of_environment
 
     resolved = config_file.load(config, overrides or ())
-    if cluster is not None:
-        topology, member, origin = read_topology(cluster), Member(role, task or 0), str(cluster)
-    else:
-        (topology, member), origin = topology_of_environment(), "TF_CONFIG"
-        if member.role is not role or task not in (None, member.index):
-            raise ConfigError(f"TF_CONFIG makes this process {member}, not {Member(role, task or 0)}")
-    topology.require(member, origin)
-    check_topology(resolved, topology, origin)
+    topology, member = _place_in_job(resolved, cluster, role, task)
     if places is not None and task is not None:
         raise ConfigError(f"--task {task} says which process this is, and --places finds it out: give one")
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
@@ -173,6 +172,21 @@ def run_role(
         job = Job(resolved, topology, member, path, typer.echo, interrupted, stopped_status)
         if not roles.play(job):
             raise typer.Exit(stopped_status)
+
+
+def _place_in_job(
+    config: Config, cluster: Path | None, role: Role, task: int | None
+) -> tuple[Topology, Member]:
+    """By the cluster file, or else by TF_CONFIG, which must agree with what was asked for. Raises ConfigError."""
+    if cluster is not None:
+        topology, member, origin = read_topology(cluster), Member(role, task or 0), str(cluster)
+    else:
+        (topology, member), origin = topology_of_environment(), "TF_CONFIG"
+        if member.role is not role or task not in (None, member.index):
+            raise ConfigError(f"TF_CONFIG makes this process {member}, not {Member(role, task or 0)}")
+    topology.require(member, origin)
+    check_topology(config, topology, origin)
+    return topology, member
 
 
 @jobs.command()
