@@ -203,7 +203,7 @@ def test_training_that_is_asked_to_end_saves(tmp_path: Path) -> None:
 
 
 @container_needed
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)])
 def test_who_waits_for_the_others_below_python_ends(tmp_path: Path, number: signal.Signals) -> None:
     config = write_config(tmp_path, "learner.strategy=multi_worker", "learner.workers=2")
     cluster = {"worker": [free_address(), free_address()]}

@@ -50,7 +50,7 @@ def learning(folder: Path) -> Callable[[], bool]:
 @pytest.mark.parametrize(
     ("strategy", "victim", "name"),
     [
-        ("parameter_server", ("worker", 1), "worker 1"),
+        pytest.param("parameter_server", ("worker", 1), "worker 1", marks=pytest.mark.long),
         ("parameter_server", ("ps", 0), "parameter server 0"),
         pytest.param("multi_worker", ("worker", 1), "worker 1", marks=pytest.mark.long),
     ],
@@ -79,7 +79,7 @@ def test_a_killed_chief_leaves_nobody_behind(tmp_path: Path, strategy: str) -> N
         assert ends_with_all_its_relatives(process) == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("strategy", ["parameter_server", "averaging"])
+@pytest.mark.parametrize("strategy", ["parameter_server", pytest.param("averaging", marks=pytest.mark.long)])
 def test_an_interrupted_run_saves_and_ends_everybody(tmp_path: Path, strategy: str) -> None:
     write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG)
     with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run") as process:
@@ -105,7 +105,7 @@ def free_ports(count: int) -> list[int]:
     [
         ("parameter_server", {"chief": 1, "worker": 1, "ps": 2}),
         ("multi_worker", {"worker": 2}),
-        ("averaging", {"chief": 1, "worker": 1}),
+        pytest.param("averaging", {"chief": 1, "worker": 1}, marks=pytest.mark.long),
     ],
 )
 def test_a_cluster_of_tf_config_trains_and_ends(tmp_path: Path, strategy: str, tasks: dict[str, int]) -> None:

@@ -24,13 +24,13 @@ from tfdqn.networks.pieces import Cut
 @pytest.mark.parametrize(
     ("columns", "optimizer", "rows", "network"),
     [
-        (2, "adam", 1, "mlp"),
-        (4, "sgd", 1, "mlp"),
+        pytest.param(2, "adam", 1, "mlp", marks=pytest.mark.long),
+        pytest.param(4, "sgd", 1, "mlp", marks=pytest.mark.long),
         (2, "adam", 2, "mlp"),
         (4, "adam", 1, "uneven mlp"),
         (2, "sgd", 2, "uneven mlp"),
         (2, "rmsprop", 1, "cnn"),
-        (3, "sgd", 2, "cnn"),
+        pytest.param(3, "sgd", 2, "cnn", marks=pytest.mark.long),
     ],
 )
 def test_a_split_network_learns_what_the_whole_one_does(

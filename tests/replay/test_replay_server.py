@@ -33,6 +33,7 @@ def processes() -> Iterator[ExitStack]:
         yield held
 
 
+@pytest.mark.long
 def test_a_killed_server_comes_back_with_its_checkpoint_and_the_others_go_on(
     tmp_path: Path, processes: ExitStack
 ) -> None:
