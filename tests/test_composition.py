@@ -101,7 +101,13 @@ def trained(folder: Path, strategy: str, *features: str) -> Path:
     return folder / "run"
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        pytest.param(each, marks=[pytest.mark.long] if each in ("multi_worker", "averaging") else [])
+        for each in STRATEGIES
+    ],
+)
 def test_each_strategy_trains_whatever_the_table_says_together(tmp_path: Path, strategy: str) -> None:
     """But for the split network, which is no ensemble."""
     features = [each for each in SHOWS if TABLE[strategy, each] == TRAINS]

@@ -145,6 +145,7 @@ def assert_no_leftovers(run: Path, keep: int, killed: bool) -> None:
     assert not killed or len(list(run.iterdir())) < 20
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_again_and_again_loses_little_and_finishes(tmp_path: Path) -> None:
     def case(folder: Path, given: tuple[tuple[str, ...], int]) -> None:
         survives_kills(folder, *given, seed=1)

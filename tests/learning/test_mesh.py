@@ -29,7 +29,7 @@ from tfdqn.networks.pieces import Cut
         (2, "adam", 2, "mlp"),
         (4, "adam", 1, "uneven mlp"),
         (2, "sgd", 2, "uneven mlp"),
-        (2, "rmsprop", 1, "cnn"),
+        pytest.param(2, "rmsprop", 1, "cnn", marks=pytest.mark.long),
         pytest.param(3, "sgd", 2, "cnn", marks=pytest.mark.long),
     ],
 )

@@ -39,7 +39,9 @@ def test_mirrored_equals_local_when_every_replica_fetches_its_own_part() -> None
     assert largest_difference("mirrored", "2", "adam", "off", "auto", "1", "2") < 1e-5
 
 
-@pytest.mark.parametrize(("optimizer", "xla"), [("adam", "off"), ("sgd", "on")])
+@pytest.mark.parametrize(
+    ("optimizer", "xla"), [("adam", "off"), pytest.param("sgd", "on", marks=pytest.mark.long)]
+)
 def test_multi_worker_equals_local(optimizer: str, xla: str) -> None:
     assert largest_difference("multi_worker", "2", optimizer, xla) < 1e-5
 

@@ -55,3 +55,10 @@ def test_it_listens_at_loopback_unless_asked() -> None:
         assert not is_loopback(listening)
     with pytest.raises(UserError, match="port 0"):
         listen("192.0.2.1", 0)  # of nobody
+
+
+def test_answers_are_sent_at_once() -> None:
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
