@@ -22,8 +22,8 @@ _LOOK_SECONDS = 0.5
 _BEGINNING = """
 set -e
 mount --bind "$PROJECT" /mnt
-case $PYTHON in /root/*) # which others may not enter
-  mount --bind "$PYTHON" /srv && mount -t tmpfs -o mode=755 tmpfs /root
+case $PYTHON in "$OWN"/*) # which others may not enter
+  mount --bind "$PYTHON" /srv && mount -t tmpfs -o mode=755 tmpfs "$OWN"
   mkdir -p "$PYTHON" && mount --bind /srv "$PYTHON" ;;
 esac
 mount -t tmpfs tmpfs /media && mkdir /media/etc /media/work && cp -r "$ETC/." /media/etc
@@ -32,7 +32,7 @@ mount -t tmpfs tmpfs /var/lib
 for each in $MOUNTS; do mkdir -p "${each#*:}" && mount --bind "${each%%:*}" "${each#*:}"; done
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -o remount,bind,ro /
-unset PROJECT ETC MOUNTS PYTHON
+unset PROJECT ETC MOUNTS PYTHON OWN
 exec setpriv $PRIVILEGES "$@"
 """
 
@@ -135,11 +135,12 @@ class Service:
         own = {
             "PROJECT": str(PROJECT),
             "PYTHON": sys.base_prefix,
+            "OWN": str(Path.home()),
             "ETC": str(etc),
             "MOUNTS": mounts,
             "PRIVILEGES": privileges,
         }
-        return {**self._environment(), **own, "PRIVILEGES": privileges}
+        return {**self._environment(), **own}
 
 
 class Composed:

@@ -3,13 +3,13 @@
 import errno
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.disks import small_disk
 from tests.generations import arrays, holds, save
 from tfdqn.checkpoints import Checkpoints, Counters, Generation, save_arrays
 from tfdqn.errors import CheckpointError
@@ -115,15 +115,8 @@ def test_a_replay_that_can_not_be_written_leaves_no_half_checkpoint(
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tfdqn-test", str(disk)], capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"needs the right to mount a tmpfs: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with small_disk(tmp_path, "512k") as disk:
+        yield disk
 
 
 def test_a_disk_that_is_really_full_leaves_the_earlier_checkpoint(tiny_disk: Path) -> None:

@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.disks import fill, small_disk
 from tests.runs import tiny
-from tests.test_full_disk import fill, small_disk
 from tfdqn import evaluation_command
 from tfdqn.errors import FilmError, RunDirError, TaskError
 from tfdqn.evaluation_command import _check_same_shape, _written_film, evaluate

@@ -1,12 +1,8 @@
 """A full disk: one line, and what was saved before stands."""
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
+from tests.disks import fill, small_disk
 from tests.processes import (
     ENDLESS,
     IN_GRAPH,
@@ -18,31 +14,6 @@ from tests.processes import (
     tfdqn,
     write_config,
 )
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    disk = folder / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tfdqn-test", str(disk)], capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small file system can't be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def fill(disk: Path, but_bytes: int = 0) -> None:
-    with (disk / "filler").open("ab", buffering=0) as filler:
-        try:
-            while filler.write(b"x" * 4096):
-                pass
-        except OSError:
-            pass
-        filler.truncate(filler.tell() - but_bytes)
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:

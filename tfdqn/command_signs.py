@@ -36,5 +36,5 @@ def signs_of_life(command: str, say: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         is_over.set()
-        giving.join()
+        giving.join(_PERIOD_SECONDS)  # a disk that hangs holds nobody up
         sign.remove()
