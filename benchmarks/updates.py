@@ -3,7 +3,8 @@
     python -m benchmarks.updates [--network mlp|nature_cnn] [--kind dqn|double_dqn] [--batch-size N]
 
 Every way makes the same updates (Adam, squared loss, no clipping, hard target copies) on batches drawn from the
-same table in the graph, on one thread. The figures to compare are the ratios.
+same table in the graph, on one thread. The figures to compare are the ratios, each beside plain TensorFlow that was
+compiled as it was: with XLA or without.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
-from benchmarks.measure import rates_in_turn, report, use_one_thread
+from benchmarks.measure import Rate, rates_in_turn, report, use_one_thread
 from tfdqn.agents import DqnAgent
 from tfdqn.config import MLP, Agent, Config, Learner, NatureCNN
 from tfdqn.learning.synchronous import SynchronousUpdates
@@ -37,15 +38,15 @@ def main() -> None:
     updates = options.updates_per_call or (4 if is_cnn else 50)
     use_one_thread()
     ways = {
-        "plain TensorFlow": (_plain(options, batch_size, updates), updates),
+        "plain TensorFlow": (_plain(options, batch_size, updates, "off"), updates),
         "TF-Agents, one call per update": (_tf_agents(options, batch_size), 1),
         "tfdqn, one update per call": (_tfdqn(options, batch_size, 1, "off"), 1),
         "tfdqn": (_tfdqn(options, batch_size, updates, "off"), updates),
     }
-    if not is_cnn:
+    if not is_cnn:  # whose convolutions XLA makes several times slower on a CPU
+        ways["plain TensorFlow, XLA"] = (_plain(options, batch_size, updates, "on"), updates)
         ways["tfdqn, XLA"] = (_tfdqn(options, batch_size, updates, "on"), updates)
     rates = rates_in_turn(ways, seconds=2.0)
-    base = rates["plain TensorFlow"]
     report(
         "updates",
         {
@@ -58,11 +59,17 @@ def main() -> None:
             name: {
                 "updates/s": rate.per_second,
                 "updates per CPU second": rate.per_cpu_second,
-                "per CPU second, times plain TensorFlow": rate.per_cpu_second / base.per_cpu_second,
+                "per CPU second, times plain TensorFlow": rate.per_cpu_second
+                / _peer(rates, name).per_cpu_second,
             }
             for name, rate in rates.items()
         },
     )
+
+
+def _peer(rates: dict[str, Rate], name: str) -> Rate:
+    """Plain TensorFlow's rate, compiled by XLA where what is compared with it is."""
+    return rates["plain TensorFlow, XLA" if "XLA" in name else "plain TensorFlow"]
 
 
 def _config(options: argparse.Namespace, batch_size: int, updates: int, xla: str) -> Config:
@@ -132,7 +139,7 @@ def _tf_agents(options: argparse.Namespace, batch_size: int):
     return lambda: train(sample())
 
 
-def _plain(options: argparse.Namespace, batch_size: int, updates: int):
+def _plain(options: argparse.Namespace, batch_size: int, updates: int, xla: str):
     """The same updates written down with nothing but TensorFlow and Keras."""
     spec, sample = _task_spec(options), _sampler(options, updates * batch_size)
     online, target = _keras_network(options, spec), _keras_network(options, spec)
@@ -155,7 +162,7 @@ def _plain(options: argparse.Namespace, batch_size: int, updates: int):
             for mine, other in zip(target.variables, online.variables, strict=True):
                 mine.assign(other)
 
-    @tf.function
+    @tf.function(jit_compile=xla == "on")
     def many() -> None:
         time_step, action_step, next_time_step = sample().transition
         fields = [
