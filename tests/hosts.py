@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -27,9 +28,22 @@ class Network:
         """Which only the other hosts can reach."""
         return f"10.77.0.{self._number(host)}"
 
+    def address_v6(self, host: str) -> str:
+        """The same in IPv6, without brackets."""
+        return f"fd77::{self._number(host):x}"
+
     def command(self, host: str) -> tuple[str, ...]:
         """What stands before a command that is to run on a host; the process is the command's own."""
         return (_IP, "netns", "exec", self._namespace(host))
+
+    def command_with_names(self, host: str, file: Path) -> tuple[str, ...]:
+        """The same where every host is known by its name; `file` is written for it.
+
+        `ip netns exec` gives each command a view of the disks of its own, in which alone this is /etc/hosts.
+        """
+        lines = [f"{self.address(name)} {name}\n" for name in self._names]
+        file.write_text("".join(["127.0.0.1 localhost\n", *lines]))
+        return (*self.command(host), "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(file))
 
     def cut(self, host: str) -> None:
         """Whatever is sent to it or by it is lost, and nobody is told."""
@@ -52,6 +66,7 @@ class Network:
         self._in_bridge("link", "add", self._port(host), "type", "veth", *peer)
         self._in_bridge("link", "set", self._port(host), "master", _BRIDGE, "up")
         _ip("-n", namespace, "address", "add", f"{self.address(host)}/24", "dev", "eth0")
+        _ip("-n", namespace, "address", "add", f"{self.address_v6(host)}/64", "dev", "eth0", "nodad")
         for device in ("lo", "eth0"):
             _ip("-n", namespace, "link", "set", device, "up")
 

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from tests.runs import tiny
 from tfdqn.cluster import Cluster, cluster_from
 from tfdqn.errors import ConfigError
+from tfdqn.topology import Member, Role, Topology
 
 JOBS = {"chief": ["a:1"], "worker": ["b:2", "c:3"], "ps": ["d:4"]}
 
@@ -45,6 +47,24 @@ def test_without_a_chief_the_first_worker_is_it(jobs: dict, job: str, index: int
     assert cluster.is_chief == is_chief
 
 
+@pytest.mark.parametrize(
+    ("address", "host"), [("a:1", "a"), ("10.0.0.1:1", "10.0.0.1"), ("[fd00::1]:1", "fd00::1")]
+)
+def test_the_others_reach_the_chief_s_host_as_the_cluster_has_it(address: str, host: str) -> None:
+    cluster = read({"worker": [address, "b:2"]}, {"type": "worker", "index": 1})
+    assert cluster is not None
+    assert cluster.chief_host == host
+
+
+def test_a_job_s_processes_have_the_job_s_names() -> None:
+    """Where they learn in step, TensorFlow takes the learner for the first worker."""
+    topology = Topology(learner="a:1", chief="a:2", replay_server=("a:3",), worker=("b:2", "c:2"), actor=1)
+    cluster = topology.sub_cluster(tiny("learner.strategy=multi_worker"), Member(Role.WORKER, 1))
+    assert cluster is not None
+    assert [cluster.name_of("worker", index) for index in range(3)] == ["learner 0", "worker 0", "worker 1"]
+    assert (cluster.index, cluster.name, cluster.seen_from("worker", 0).name) == (2, "worker 1", "learner 0")
+
+
 def test_jobs_that_do_not_learn_are_left_out() -> None:
     others = {"evaluator": ["e:5"], "actor": ["f:6"], "replay_server": ["g:7"], "learner": ["h:8"]}
     cluster = read(JOBS | others, {"type": "chief", "index": 0})
@@ -68,6 +88,10 @@ def test_jobs_that_do_not_learn_are_left_out() -> None:
         ('{"cluster": {"evaluator": ["a:1"]}}', "the cluster has none of chief, worker, ps"),
         ('{"cluster": {"worker": ["a"]}}', "cluster.worker must be a list of \"host:port\", not ['a']"),
         ('{"cluster": {"worker": ["a:70000"]}}', "cluster.worker must be a list"),
+        (
+            '{"cluster": {"worker": ["127.0.0.1:1", "b:2"]}}',
+            "worker 0 is at 127.0.0.1:1, which no other host can reach, and worker 1 is at b:2: each must have",
+        ),
         ('{"cluster": {"worker": ["a:1"]}}', '"task" must say which process this is'),
         (
             '{"cluster": {"worker": ["a:1"]}, "task": {"type": "evaluator"}}',

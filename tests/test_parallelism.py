@@ -1,16 +1,13 @@
 """docs/parallelism.md against the program: its commands are taken as they stand; its keys, links and pictures exist."""
 
-import json
 import re
-import subprocess
-import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from tests.parallelism_page import PAGE, TINY, Command, commands
 from tests.processes import tfdqn
 from tests.runs import latest
 from tfdqn import cli, config_file
@@ -20,33 +17,8 @@ from tfdqn.config_file import flat, from_mapping
 from tfdqn.summary import Summary
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "parallelism.md").read_text(encoding="utf-8")
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("parallel-*.svg"))
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-class Command(NamedTuple):
-    """What a shell makes of one command of the page."""
-
-    arguments: list[str]
-    tf_config: str | None
-
-
-def commands(folder: Path) -> list[Command]:
-    """Every command, as bash gives it to a program of the name `tfdqn` that prints what it was given."""
-    program = folder / "tfdqn"
-    script = "import json, os, sys; print(json.dumps([sys.argv[1:], os.environ.get('TF_CONFIG')]))"
-    program.write_text(f"#!{sys.executable}\n{script}\n")
-    program.chmod(0o755)
-    blocks = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
-    done = subprocess.run(
-        ["bash", "-euc", "\n".join(blocks)],
-        env={"PATH": f"{folder}:/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return [Command(*json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def resolved(command: Command, monkeypatch: pytest.MonkeyPatch) -> Config:
@@ -97,18 +69,10 @@ def test_every_command_is_one_that_the_program_takes(tmp_path: Path, monkeypatch
             assert set(cluster.jobs) == ({"chief", "worker", "ps"} if is_served else {"worker"})
 
 
-TINY = (
-    *("task.num_envs=4", "network.hidden_units=[16]", "learner.batch_size=32", "learner.updates_per_call=10"),
-    *("learner.xla=off", "replay.block_size=4", "replay.capacity=1000", "replay.min_size=100"),
-    *("stop.env_steps=640", "logging.tensorboard=false"),
-    *("evaluation.episodes=1", "evaluation.confirm_episodes=0", "evaluation.final_episodes=1"),
-)
-
-
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_every_command_for_one_host_trains(tmp_path: Path) -> None:
-    """The page's command with a small task and few updates; the same for many hosts is tests/test_team.py's."""
+    """The page's command with a small task and few updates; those for many hosts: tests/test_train_on_hosts.py."""
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     found = [command for command in commands(tmp_path) if command.tf_config is None]
     assert len(found) >= 12

@@ -85,6 +85,14 @@ def test_who_serves_has_the_machine_s_port_and_the_following_ones_and_every_mach
         assert topology(config(), machines, POOLS) == expected
 
 
+def test_an_ipv6_address_keeps_its_brackets() -> None:
+    machines = machines_of_environment(
+        variable("TF_CONFIG", {**KUBEFLOW, "chief": ["[fd00::1]:2222"]}, "chief")
+    )
+    found = topology(config(), machines, POOLS)
+    assert (found.learner, found.chief) == ("[fd00::1]:2222", "[fd00::1]:2223")
+
+
 def test_on_vertex_ai_its_own_variable_counts_and_the_roles_are_where_the_job_says() -> None:
     environment = {
         **variable("TF_CONFIG", {"chief": VERTEX["workerpool0"]}, "chief"),
@@ -141,6 +149,10 @@ def test_where_nobody_learns_with_the_learner_it_has_one_address_and_pools_may_h
         (
             variable("TF_CONFIG", {**KUBEFLOW, "chief": ["a:65535"]}, "chief"),
             "chief-0 has no 2 ports from 65535 on",
+        ),
+        (
+            variable("TF_CONFIG", {**KUBEFLOW, "chief": ["127.0.0.1:2222"]}, "chief"),
+            "learner 0 is at 127.0.0.1:2222, which no other host can reach",
         ),
     ],
 )

@@ -12,9 +12,11 @@ import pytest
 from msgspec import Struct
 
 from tests.jobs import free_address
+from tfdqn.addresses import host_and_port
 from tfdqn.errors import ClusterError
+from tfdqn.lines import is_reachable
 from tfdqn.messages import Beat, Counts, Weights
-from tfdqn.rpc import Caller, Method, RefusedError, Server, UnreachableError, is_loopback
+from tfdqn.rpc import Caller, Method, RefusedError, Server, UnreachableError
 from tfdqn.topology import Member, Role
 
 
@@ -114,9 +116,14 @@ def test_an_address_in_use_is_an_error_in_one_line(address: str) -> None:
         Server(address, METHODS)
 
 
-def test_on_loopback_it_is_heard_on_loopback_alone() -> None:
-    assert is_loopback("127.0.0.1:80") and is_loopback("localhost:80") and is_loopback("[::1]:80")
-    assert not is_loopback("host-a:80") and not is_loopback("10.0.0.1:80")
+@pytest.mark.parametrize(("host", "hears_all"), [("127.0.0.1", False), ("host-a", True), ("0.0.0.0", True)])
+def test_on_loopback_it_is_heard_on_loopback_alone(host: str, hears_all: bool) -> None:
+    _, port = host_and_port(free_address())
+    with closing(Server(f"{host}:{port}", METHODS)):
+        assert is_reachable(f"127.0.0.1:{port}")
+        assert (
+            is_reachable(f"127.0.0.2:{port}") == hears_all
+        )  # where only a server of every interface listens
 
 
 @pytest.mark.parametrize(

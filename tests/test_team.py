@@ -104,7 +104,9 @@ def free_ports(count: int) -> list[int]:
     ("strategy", "tasks"),
     [
         ("parameter_server", {"chief": 1, "worker": 1, "ps": 2}),
-        ("multi_worker", {"worker": 2}),
+        pytest.param(
+            "multi_worker", {"worker": 2}, marks=pytest.mark.long
+        ),  # on hosts: test_train_on_hosts.py
         pytest.param("averaging", {"chief": 1, "worker": 1}, marks=pytest.mark.long),
     ],
 )

@@ -52,6 +52,11 @@ def test_tf_config_says_who_this_is_by_its_own_names() -> None:
         ({**JOBS, "replay_server": ["host-b"]}, 'replay_server must be a list of "host:port"'),
         ({**JOBS, "replay_server": ["fd00::1:2222"]}, 'replay_server must be a list of "host:port"'),
         ({**JOBS, "replay_server": ["host-a:2222"]}, "two processes have one address"),
+        (
+            {**JOBS, "learner": ["localhost:2222"]},
+            "learner 0 is at localhost:2222, which no other host can reach, and replay server 0 is at host-b:2222",
+        ),
+        ({**JOBS, "chief": ["[::1]:2223"]}, "the chief is at [::1]:2223, which no other host can reach"),
         ({**JOBS, "actor": -1}, "actor must be how many there are"),
         ({**JOBS, "player": 1}, "'player' is no job of a cluster"),
     ],
@@ -183,7 +188,9 @@ def test_a_learner_whose_address_is_in_use_says_so_before_it_begins(
         other.bind(("127.0.0.1", 0))
         other.listen()
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        Path("cluster.json").write_text(json.dumps({**JOBS, "actor": 2, "learner": [address]}))
+        Path("cluster.json").write_text(
+            json.dumps({"actor": 2, "replay_server": ["127.0.0.1:1"], "learner": [address]})
+        )
         assert run("learner", "tiny.toml", "--cluster", "cluster.json", "--run-dir", "new") == 2
     said = capsys.readouterr().err
     assert said == f"tfdqn: {address} can't be served: is it in use, or another host's?\n"

@@ -7,9 +7,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from tfdqn.addresses import check_reachable, host_and_port, is_address
 from tfdqn.errors import ConfigError
 
 VARIABLE = "TF_CONFIG"
+_ORIGIN = f"environment variable {VARIABLE}"
 CHIEF, WORKER, PARAMETER_SERVER = "chief", "worker", "ps"
 _LEARNING_JOBS = (CHIEF, WORKER, PARAMETER_SERVER)
 # Allowed, and left out: `tf.distribute` would reject them.
@@ -22,11 +24,16 @@ class Cluster(Struct, frozen=True, kw_only=True):
     jobs: dict[str, tuple[str, ...]]  # job → "host:port" of each of its tasks
     job: str
     index: int
+    names: dict[str, str] = {}  # address → the process there, in the words of whoever knows it by others
 
     @property
     def name(self) -> str:
         """Of this process, for people: "worker 1"."""
-        return {PARAMETER_SERVER: "parameter server"}.get(self.job, self.job) + f" {self.index}"
+        return self.name_of(self.job, self.index)
+
+    def name_of(self, job: str, index: int) -> str:
+        """Likewise of any."""
+        return self.names.get(self.jobs[job][index]) or _name(job, index)
 
     @property
     def is_chief(self) -> bool:
@@ -35,15 +42,15 @@ class Cluster(Struct, frozen=True, kw_only=True):
 
     @property
     def chief_host(self) -> str:
-        """Where the others reach the chief."""
-        return self.jobs[CHIEF if CHIEF in self.jobs else WORKER][0].rpartition(":")[0]
+        """By which name or number the others reach the chief's host."""
+        return host_and_port(self.jobs[CHIEF if CHIEF in self.jobs else WORKER][0])[0]
 
     def addresses(self, job: str) -> tuple[str, ...]:
         return self.jobs.get(job, ())
 
     def seen_from(self, job: str, index: int) -> "Cluster":
         """The same cluster for another of its processes."""
-        return Cluster(jobs=self.jobs, job=job, index=index)
+        return Cluster(jobs=self.jobs, job=job, index=index, names=self.names)
 
     def tf_config(self) -> str:
         """The value of `TF_CONFIG` that says the same."""
@@ -97,15 +104,15 @@ def _jobs(cluster: Any) -> dict[str, tuple[str, ...]]:
         raise _unusable(f"two processes have one address: {', '.join(everybody)}")
     if not jobs:
         raise _unusable(f"the cluster has none of {', '.join(_LEARNING_JOBS)}")
+    check_reachable(
+        {_name(job, i): address for job, each in jobs.items() for i, address in enumerate(each)}, _ORIGIN
+    )
     return jobs
 
 
-def is_address(value: object) -> bool:
-    """Whether it is "host:port"; an IPv6 address stands in brackets, else its end could be the port."""
-    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    is_host = bool(host) and (":" not in host or (host[0], host[-1]) == ("[", "]"))
-    return is_host and port.isdecimal() and 0 < int(port) < 65536
+def _name(job: str, index: int) -> str:
+    return {PARAMETER_SERVER: "parameter server"}.get(job, job) + f" {index}"
 
 
 def _unusable(why: str) -> ConfigError:
-    return ConfigError(f"environment variable {VARIABLE}: {why}")
+    return ConfigError(f"{_ORIGIN}: {why}")

@@ -8,11 +8,12 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from tfdqn.addresses import host_and_port, is_loopback
 from tfdqn.beat_files import Sign, read_sign
 from tfdqn.checkpoints import Checkpoints
 from tfdqn.errors import CheckpointError, ClusterError, RunDirError
 from tfdqn.messages import Inspection, Nothing
-from tfdqn.rpc import Caller, RefusedError, UnreachableError, is_loopback
+from tfdqn.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.run_dir import RunDir
 from tfdqn.summary import read_summary
 from tfdqn.topology import Topology, read_topology
@@ -124,12 +125,12 @@ class Inspector:
 
 
 def _why_nobody_answers(address: str) -> str:
-    host, _, port = address.rpartition(":")
+    host, port = host_and_port(address)
     try:
-        socket.getaddrinfo(host.strip("[]"), int(port))
+        socket.getaddrinfo(host, port)
     except OSError as error:
         return f"{host} is the name of no host that is known here ({error.strerror})"
-    firewall = "" if is_loopback(address) else ", or a firewall is between"
+    firewall = "" if is_loopback(host) else ", or a firewall is between"
     return f"no learner answers at {address}{firewall}"
 
 

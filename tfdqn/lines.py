@@ -16,6 +16,8 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+from tfdqn.addresses import host_and_port
+
 _CONNECT_SECONDS = 2.0
 _MOST_OFTEN_SECONDS = 1.0
 _PROBE_SECONDS = 5.0
@@ -73,9 +75,8 @@ def look_after(replay_servers: Iterable[str], tensorflow: Iterable[str] = ()) ->
 
 def is_reachable(address: str) -> bool:
     """Whether somebody listens at "host:port": the system answers, even for a process that is stopped or busy."""
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+        socket.create_connection(host_and_port(address), _CONNECT_SECONDS).close()
     except OSError:
         return False
     return True
@@ -95,9 +96,8 @@ def hang_up(address: str) -> int:
 
 
 def _peers(address: str) -> set[tuple[_IpAddress, int]]:
-    host, _, port = address.rpartition(":")
     try:
-        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(*host_and_port(address), type=socket.SOCK_STREAM)
     except OSError:
         return set()  # a name that nobody knows any longer
     return {(ipaddress.ip_address(peer[0]), int(peer[1])) for *_, peer in found}

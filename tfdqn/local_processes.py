@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tfdqn.addresses import LOOPBACK, host_and_port, with_host
 from tfdqn.errors import ClusterError
 
-HOST = "127.0.0.1"
 # Below those that systems give to outgoing connections: a process that comes back finds its own port free.
 PORTS = range(20_000, 32_000)
 _PR_SET_PDEATHSIG = 1
@@ -68,7 +68,7 @@ def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
     for port in [*PORTS[first:], *PORTS[:first]]:
         if len(found) == count:
             return found
-        address = f"{HOST}:{port}"
+        address = with_host(port, LOOPBACK)
         if address not in avoid and is_free(address):
             found.append(address)
     raise ClusterError(f"of the ports {PORTS.start} to {PORTS.stop} only {len(found)} are free, not {count}")
@@ -76,13 +76,12 @@ def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
 
 def is_free(address: str) -> bool:
     """Whether "host:port" can be served from here now."""
-    host, _, port = address.rpartition(":")
     with socket.socket() as probe:
         probe.setsockopt(
             socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
         )  # connections that have just ended don't count
         try:
-            probe.bind((host, int(port)))
+            probe.bind(host_and_port(address))
         except OSError:
             return False
     return True

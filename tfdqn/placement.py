@@ -12,7 +12,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from tfdqn.cluster import VARIABLE, is_address
+from tfdqn.addresses import host_and_port, is_address, with_host
+from tfdqn.cluster import VARIABLE
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.topology import LEARNER, WITHOUT_ADDRESS, Member, Role, Topology, required_counts
@@ -124,35 +125,35 @@ def topology_on_machines(
 ) -> Topology:
     """Where everybody is: those who serve have a machine's own port and the following ones, in their order there.
 
-    Raises ConfigError where there are no such ports.
+    Raises ConfigError where there are no such ports, or where some machines could not reach the others.
     """
     found: dict[Member, tuple[str, int]] = {}
     for machine, members in placed.items():
         serving = [member for member in members if member.role not in WITHOUT_ADDRESS]
         if serving:
-            host, _, first = machines.addresses[machine.pool][machine.index].rpartition(":")
-            port = int(first)
+            host, first = host_and_port(machines.addresses[machine.pool][machine.index])
+            port = first
             for member in serving:
                 found[member] = (host, port)
                 port += 2 if member == LEARNER else 1
             if port - 1 > _LAST_PORT:
-                raise ConfigError(
-                    f"{machines.origin}: {machine} has no {port - int(first)} ports from {first} on"
-                )
+                raise ConfigError(f"{machines.origin}: {machine} has no {port - first} ports from {first} on")
     host, port = found[LEARNER]
     everybody = [member.role for members in placed.values() for member in members]
 
     def addresses(role: Role) -> tuple[str, ...]:
         return tuple(
-            f"{host}:{port}" for member, (host, port) in sorted(found.items()) if member.role is role
+            with_host(port, host) for member, (host, port) in sorted(found.items()) if member.role is role
         )
 
-    return Topology(
-        learner=f"{host}:{port}",
-        chief=f"{host}:{port + 1}" if Role.WORKER in everybody else "",
+    topology = Topology(
+        learner=with_host(port, host),
+        chief=with_host(port + 1, host) if Role.WORKER in everybody else "",
         replay_server=addresses(Role.REPLAY_SERVER),
         parameter_server=addresses(Role.PARAMETER_SERVER),
         worker=addresses(Role.WORKER),
         actor=everybody.count(Role.ACTOR),
         evaluator=everybody.count(Role.EVALUATOR),
     )
+    topology.check_addresses(machines.origin)
+    return topology

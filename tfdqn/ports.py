@@ -2,6 +2,7 @@
 
 import socket
 
+from tfdqn.addresses import host_and_port
 from tfdqn.errors import ClusterError
 
 
@@ -10,7 +11,7 @@ def refuse_port_in_use(address: str) -> None:
 
     Reverb would share it with that one, and each would get a part of the calls.
     """
-    port = int(address.rpartition(":")[2])
+    _, port = host_and_port(address)
     with socket.socket(socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET) as probe:
         # Connections of the one before may linger.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -8,9 +8,10 @@ from itertools import islice
 
 from msgspec import Struct
 
+from tfdqn.addresses import LOOPBACK, host_and_port
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS
-from tfdqn.local_processes import HOST, free_addresses, is_free
+from tfdqn.local_processes import free_addresses, is_free
 from tfdqn.topology import LEARNER, Member, Role, Topology, check_topology, required_counts
 
 # Whose service a role uses while it works. They start in any order; whom somebody needs is stopped after them.
@@ -130,7 +131,9 @@ def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology
     needed |= {role.value: counts[role] for role in _SERVERS}
     still = {
         name: tuple(
-            each for each in before.get(name, ())[:count] if each.startswith(f"{HOST}:") and is_free(each)
+            each
+            for each in before.get(name, ())[:count]
+            if host_and_port(each)[0] == LOOPBACK and is_free(each)
         )
         for name, count in needed.items()
     }
@@ -177,4 +180,4 @@ def _ports(topology: Topology, member: Member) -> tuple[int, ...]:
     addresses = [topology.address(member)]
     if member.role is Role.LEARNER and topology.chief:
         addresses.append(topology.chief)
-    return tuple(int(address.rpartition(":")[2]) for address in addresses)
+    return tuple(host_and_port(address)[1] for address in addresses)

@@ -3,7 +3,6 @@
 A message that is not what it should be is answered by an error, and harms nobody: nothing is ever unpickled.
 """
 
-import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ import grpc
 import msgspec
 from msgspec import Struct
 
+from tfdqn.addresses import host_and_port, is_loopback
 from tfdqn.errors import ClusterError
 
 _SERVICE = "tfdqn"
@@ -110,32 +110,24 @@ class Caller:
         self._channel.close()
 
 
-def is_loopback(address: str) -> bool:
-    """Whether only this host can reach "host:port"."""
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def require_free(address: str) -> None:
     """Raises ClusterError where a `Server` could not have the address; asked before what takes long."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]") if is_loopback(address) else ""
+    host, port = host_and_port(address)
+    host = host if is_loopback(host) else ""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(
             socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
         )  # connections that have just ended don't count
         try:
-            probe.bind((host, int(port)))
+            probe.bind((host, port))
         except OSError:
             raise ClusterError(_CANT_SERVE.format(address)) from None
 
 
 def _bound(address: str) -> str:
     """Loopback, or every interface: a host's name among others need not be one that it can bind."""
-    return address if is_loopback(address) else f"[::]:{address.rpartition(':')[2]}"
+    host, port = host_and_port(address)
+    return address if is_loopback(host) else f"[::]:{port}"
 
 
 class _Handler(grpc.GenericRpcHandler):

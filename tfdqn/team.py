@@ -38,7 +38,10 @@ class Sampled(Protocol):
 
     @property
     def addresses(self) -> list[str]:
-        """Where other processes can sample it, "host:port" each."""
+        """Where this process can sample it, "host:port" each."""
+
+    def addresses_at(self, host: str) -> list[str]:
+        """Where other processes can, which reach this one's host by that name."""
 
     def sampler(self, num_transitions: int) -> Sampler:
         """A function to call inside a `tf.function`; it gives `num_transitions` at a time."""
@@ -89,8 +92,7 @@ class Team:
 
     def updates(self, task_spec: TaskSpec, replay: Sampled) -> Updates:
         """The chief's part in the updates, which the others follow."""
-        host = None if self._cluster is None else self._cluster.chief_host
-        addresses = [_seen_from_others(each, host) for each in replay.addresses]
+        addresses = [] if self._cluster is None else replay.addresses_at(self._cluster.chief_host)
         broadcast = Broadcast(self._strategy) if self._has_followers else None
         if broadcast is not None:
             broadcast.content(msgspec.json.encode(Invitation(task_spec, addresses)))
@@ -196,14 +198,8 @@ def _reason(error: Exception) -> str:
 
 def _others(cluster: Cluster) -> str:
     return ", ".join(
-        f"{job} {index} at {address}"
+        f"{cluster.name_of(job, index)} at {address}"
         for job, addresses in cluster.jobs.items()
         for index, address in enumerate(addresses)
         if (job, index) != (cluster.job, cluster.index)
     )
-
-
-def _seen_from_others(address: str, host: str | None) -> str:
-    """A replay server's address for other processes: one in this process listens on every interface of its host."""
-    name, _, port = address.rpartition(":")
-    return address if host is None or name != "localhost" else f"{host}:{port}"

@@ -13,7 +13,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from tfdqn.cluster import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster, is_address
+from tfdqn.addresses import check_reachable, is_address
+from tfdqn.cluster import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.strategy_checks import learning_processes
@@ -81,6 +82,15 @@ class Topology(Struct, frozen=True, kw_only=True):
         """Where a process that serves is reached, "host:port"."""
         return self.learner if member.role is Role.LEARNER else str(getattr(self, member.role)[member.index])
 
+    def check_addresses(self, origin: str) -> None:
+        """Raises ConfigError where two have one address, or some could not reach the others; `origin` names them."""
+        serving = [member for member in self.members() if member.role not in WITHOUT_ADDRESS]
+        named = {str(member): self.address(member) for member in serving}
+        named |= {"the chief": self.chief} if self.chief else {}
+        if len(set(named.values())) < len(named):
+            raise ConfigError(f"{origin}: two processes have one address: {', '.join(named.values())}")
+        check_reachable(named, origin)
+
     def require(self, member: Member, origin: str = "the cluster") -> None:
         """Raises ConfigError where there is no such process; `origin` is what says so."""
         count = self.count(member.role)
@@ -92,12 +102,14 @@ class Topology(Struct, frozen=True, kw_only=True):
         """What `tf.distribute` is told, as seen from the learner, a worker or a parameter server; None: nothing."""
         if not self.worker and not self.parameter_server:
             return None
+        names = {self.address(each): str(each) for each in self.members(Role.WORKER, Role.PARAMETER_SERVER)}
+        names[self.chief] = str(LEARNER)
         if config.learner.strategy == "parameter_server":
             jobs = {CHIEF: (self.chief,), WORKER: self.worker, PARAMETER_SERVER: self.parameter_server}
-            names = {Role.LEARNER: CHIEF, Role.WORKER: WORKER, Role.PARAMETER_SERVER: PARAMETER_SERVER}
-            return Cluster(jobs=jobs, job=names[member.role], index=member.index)
+            kinds = {Role.LEARNER: CHIEF, Role.WORKER: WORKER, Role.PARAMETER_SERVER: PARAMETER_SERVER}
+            return Cluster(jobs=jobs, job=kinds[member.role], index=member.index, names=names)
         index = 0 if member.role is Role.LEARNER else member.index + 1  # the learner is one of the workers
-        return Cluster(jobs={WORKER: (self.chief, *self.worker)}, job=WORKER, index=index)
+        return Cluster(jobs={WORKER: (self.chief, *self.worker)}, job=WORKER, index=index, names=names)
 
     def to_json(self) -> bytes:
         """The content of a cluster file."""
@@ -210,10 +222,7 @@ def _topology(jobs: Any, origin: str) -> Topology:
     if "learner" not in values:
         raise ConfigError(f'{origin}: the cluster has no "learner", where every other process finds it')
     topology = Topology(**values)
-    every = [topology.learner, topology.chief, *topology.replay_server, *topology.worker]
-    every = [address for address in [*every, *topology.parameter_server] if address]
-    if len(set(every)) < len(every):
-        raise ConfigError(f"{origin}: two processes have one address: {', '.join(every)}")
+    topology.check_addresses(origin)
     return topology
 
 

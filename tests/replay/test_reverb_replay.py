@@ -197,7 +197,7 @@ def test_a_server_that_calls_do_not_get_through_to_is_one_clear_error(
     make: MakeReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the loopback interface is down, or a proxy is asked for 127.0.0.1."""
-    monkeypatch.setattr(server, "local_address", lambda port: "127.0.0.1:1")
+    monkeypatch.setattr(server, "with_host", lambda port, host: f"{host}:1")
     monkeypatch.setattr(server, "_START_SECONDS", 1)
     with pytest.raises(
         ClusterError, match=r"the replay server at 127.0.0.1:1, in this process, does not answer"

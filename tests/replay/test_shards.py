@@ -264,6 +264,18 @@ def config(block_size: int = 4) -> Config:
     )
 
 
+@pytest.mark.parametrize(
+    ("host", "written"), [("host-a", "host-a"), ("10.0.0.1", "10.0.0.1"), ("fd00::1", "[fd00::1]")]
+)
+def test_who_reaches_this_host_by_a_name_is_told_of_every_server_there(
+    make: MakeReplay, host: str, written: str
+) -> None:
+    replay = make(shards=2)
+    ports = [address.rpartition(":")[2] for address in replay.addresses]
+    assert len(set(ports)) == 2
+    assert replay.addresses_at(host) == [f"{written}:{port}" for port in ports]
+
+
 def test_another_process_samples_by_the_addresses_alone(make: MakeReplay) -> None:
     replay = make(shards=2)
     write(replay, numbered(40))

@@ -43,6 +43,10 @@ class InGraphReplay:
         self._inserted = 0  # ever; the ring's position follows from it
         self._lock = threading.Lock()  # several actors may write
 
+    def addresses_at(self, host: str) -> list[str]:
+        """None: nobody else can sample it."""
+        return []
+
     def writer(self, num_envs: int) -> NStepWriter:
         """A writer for `num_envs` environments."""
         return NStepWriter(self._codec, num_envs, self._agent.n_step, self._agent.discount, self._insert)

@@ -49,7 +49,10 @@ class Replay(Protocol):
 
     @property
     def addresses(self) -> list[str]:
-        """Where other processes can sample it, "host:port" each; none where only this one has it."""
+        """Where this process can sample it, "host:port" each; none where it is in the graph."""
+
+    def addresses_at(self, host: str) -> list[str]:
+        """Where other processes can, which reach this one's host by that name; none where only this one has it."""
 
     def writer(self, num_envs: int) -> Writer:
         """A writer for `num_envs` environments."""

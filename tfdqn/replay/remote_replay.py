@@ -39,6 +39,10 @@ class RemoteReplay:
         """ "host:port" of every server."""
         return self._addresses
 
+    def addresses_at(self, host: str) -> list[str]:
+        """The same, whoever asks: a server's address is one that all processes of the job reach it at."""
+        return self._addresses
+
     def poll(self) -> bool:
         """Asks every server how it stands; False where one does not answer within seconds."""
         return self._shards.poll()

@@ -46,8 +46,12 @@ class ReverbReplay:
 
     @property
     def addresses(self) -> list[str]:
-        """ "host:port" of every server, for `remote_sampler`."""
+        """ "host:port" of every server, for `remote_sampler` in this process."""
         return [server.address for server in self._servers]
+
+    def addresses_at(self, host: str) -> list[str]:
+        """The same for processes that reach this one's host by that name: servers listen on every interface."""
+        return [server.address_at(host) for server in self._servers]
 
     def writer(self, num_envs: int) -> Writer:
         """A writer for `num_envs` environments."""

@@ -9,12 +9,13 @@ import reverb
 from reverb.errors import DeadlineExceededError
 from reverb.platform.default import checkpointers
 
+from tfdqn.addresses import LOOPBACK, host_and_port, with_host
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ClusterError, first_line
 from tfdqn.ports import refuse_port_in_use
 from tfdqn.replay.item_kinds import make_item_kind, table_sizes
 from tfdqn.replay.pace import Pace
-from tfdqn.replay.server import local_address, stop
+from tfdqn.replay.server import stop
 from tfdqn.replay.tables import TABLE, check_same_table, paced_table, transitions_table
 from tfdqn.shard_dir import ShardDir
 from tfdqn.task_spec import TaskSpec
@@ -39,7 +40,7 @@ class ServedShard:
     def __init__(self, config: Config, task_spec: TaskSpec, address: str, folder: ShardDir):
         self._kind = make_item_kind(config, task_spec)
         self._sizes, self._limits = table_sizes(config, self._kind), Pace(config, self._kind).limits()
-        self._port = int(address.rpartition(":")[2])
+        self._port = host_and_port(address)[1]
         self._folder = folder
         self.damage = ""
         self._num_items = 0
@@ -53,7 +54,7 @@ class ServedShard:
             self.damage = f"{folder.put_aside(checkpoint)} is damaged: {first_line(error)}"
             checkpoint = None
             self._server = self._serve()
-        self._client = reverb.Client(local_address(self._port))
+        self._client = reverb.Client(with_host(self._port, LOOPBACK))
         if checkpoint is not None:
             try:
                 check_same_table(self._info(), self._table().info, checkpoint)

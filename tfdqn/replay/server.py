@@ -15,6 +15,7 @@ import reverb
 from reverb.errors import ReverbError
 from reverb.platform.default import checkpointers
 
+from tfdqn.addresses import LOOPBACK, with_host
 from tfdqn.errors import CheckpointError, ClusterError, first_line
 from tfdqn.replay.tables import TABLE, check_same_table
 
@@ -48,7 +49,11 @@ class ReplayServer:
     @property
     def address(self) -> str:
         """What clients connect to; inside this process Reverb then skips the network."""
-        return local_address(self._server.port)
+        return self.address_at(LOOPBACK)
+
+    def address_at(self, host: str) -> str:
+        """What clients connect to that reach this process's host by that name."""
+        return with_host(self._server.port, host)
 
     @property
     def client(self) -> reverb.Client:
@@ -120,11 +125,6 @@ class ReplayServer:
 
     def _stop(self) -> None:
         stop(self._server)
-
-
-def local_address(port: int) -> str:
-    """Of a server on this host; by number, as not every container knows the name `localhost`."""
-    return f"127.0.0.1:{port}"
 
 
 def stop(server: reverb.Server) -> None:

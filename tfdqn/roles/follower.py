@@ -3,20 +3,29 @@
 It needs no environment: the chief sends the task's specification, and where replay is served.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
+from tfdqn.errors import ClusterError
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.led import Broadcast, Invitation, follow
 from tfdqn.learning.strategies import make_strategy, make_updates
+from tfdqn.lines import is_reachable
 from tfdqn.replay.remote import remote_sampler, sample_dataset
+
+_REACHED_WITHIN_SECONDS = 20.0
+_RETRY_SECONDS = 0.2
 
 
 def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: None) -> None:
-    """Takes part until the chief says stop; calls `on_met` when all processes have met."""
+    """Takes part until the chief says stop; calls `on_met` when all processes have met.
+
+    Raises ClusterError where it can't reach the replay that it is to learn from.
+    """
     devices = learning_devices(config)
     strategy = make_strategy(config, cluster, devices)
     assert strategy is not None
@@ -26,6 +35,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
     addresses = invitation.replay_addresses
     if config.ensemble.in_processes:
         addresses = [addresses[cluster.index]]  # of the replay that is this unit's own
+    _require_reachable(addresses, cluster.name)
     where = (addresses, config, invitation.task_spec)
     updates = make_updates(
         config,
@@ -37,3 +47,16 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
         make_dataset=lambda size: sample_dataset(*where, size),
     )
     follow(updates, broadcast)
+
+
+def _require_reachable(addresses: Sequence[str], name: str) -> None:
+    """Else sampling would wait without end, and all others with it."""
+    deadline = time.monotonic() + _REACHED_WITHIN_SECONDS
+    for address in addresses:
+        while not is_reachable(address):
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"{name} can't reach replay at {address}, where the chief says that it is: is a firewall between, "
+                    "or does this host know the name as another's?"
+                )
+            time.sleep(_RETRY_SECONDS)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from tfdqn.addresses import host_and_port, is_loopback
 from tfdqn.config import Config
 from tfdqn.errors import TaskError, listed
-from tfdqn.rpc import is_loopback
 from tfdqn.task_spec import TaskSpec, differences
 from tfdqn.topology import Member, Role, Topology
 
@@ -37,7 +37,7 @@ _OPEN = {
 def say_if_open(job: Job) -> None:
     """Says what it means that this process is to be reached from other hosts, where it is."""
     member, topology = job.member, job.topology
-    if member.role not in _OPEN or is_loopback(topology.address(member)):
+    if member.role not in _OPEN or is_loopback(host_and_port(topology.address(member))[0]):
         return
     addresses = [topology.address(member)]
     meaning = _OPEN[member.role]
