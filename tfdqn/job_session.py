@@ -189,6 +189,7 @@ class JobSession:
             self._save(seconds)
 
     def _save(self, seconds: float) -> None:
+        self.run_dir.check_claim()
         self._count(self.learner.settle())
         counters = Counters(
             env_steps=self.actors.env_steps,
@@ -203,7 +204,8 @@ class JobSession:
         self._checkpoints.save(counters, arrays, self._save_replay)
 
     def check(self) -> None:
-        """Others are watched by a thread of its own."""
+        """Raises RunDirError where the run is another's by now. Other processes are watched by a thread of its own."""
+        self.run_dir.check_claim()
 
     def inspection(self, seconds: float, updates_per_second: float, state: str) -> Inspection:
         """How the job stands."""

@@ -1,12 +1,11 @@
 """A run's directory: the only file that names paths in it, and who may write there.
 
 A run directory belongs to one configuration, from the first thing that was learned in it. It is claimed for as
-long as something trains in it; the lock is the kernel's, so that a killed run leaves none behind. Nothing in it
+long as something trains in it; a killed run leaves no lock behind that another would have to remove. Nothing in it
 that a user could miss is ever deleted.
 """
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from tfdqn import config_file
 from tfdqn.config import Config
 from tfdqn.durable import partial_path, write_atomically
 from tfdqn.errors import RunDirError, UserError, listed
+from tfdqn.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.task_spec import TaskSpec, differences
 
 # These may change between resumptions: nothing that is learned depends on them.
@@ -40,18 +40,6 @@ MAY_CHANGE = (
     ),
 )
 
-_held_locks: set[int] = set()
-
-
-def _close_held_locks() -> None:
-    for lock in _held_locks:
-        os.close(lock)
-    _held_locks.clear()
-
-
-# A forked process (an asynchronous environment) would hold the lock on after its parent was killed.
-os.register_at_fork(after_in_child=_close_held_locks)
-
 
 class MachineDir:
     """The paths of one machine's own in a run directory that several may share."""
@@ -67,7 +55,7 @@ class MachineDir:
     @contextmanager
     def claim(self) -> Iterator[None]:
         """Makes it this process's until the block ends. Raises RunDirError where it is another's."""
-        with _locked(self.lock_file, self.path):
+        with locked(self.lock_file, self.path):
             yield
 
 
@@ -76,6 +64,7 @@ class RunDir:
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
+        self._locks: list[FileLock] = []  # that it holds
         self.config_file = self.path / "config.toml"
         self.task_file = self.path / "task.json"
         self.lock_file = self.path / "lock"
@@ -138,6 +127,15 @@ class RunDir:
             with self._locked(self.lock_file):
                 self._settle(config)
             yield
+
+    def check_claim(self) -> None:
+        """Raises RunDirError where another process has taken the directory since: then nothing may be saved."""
+        for lock in self._locks:
+            if lock.is_lost:
+                raise RunDirError(
+                    f"{self.path} was taken over by {lock.holder}, which did not hear from this process for "
+                    f"{STALE_SECONDS:.0f} s: this process ends, so that only one writes there"
+                )
 
     def config(self) -> Config:
         """The configuration that the run was last started with."""
@@ -210,8 +208,12 @@ class RunDir:
     @contextmanager
     def _locked(self, file: Path) -> Iterator[None]:
         self._refuse_what_is_not_a_run()
-        with _locked(file, self.path):
-            yield
+        with locked(file, self.path) as lock:
+            self._locks.append(lock)
+            try:
+                yield
+            finally:
+                self._locks.remove(lock)
 
     def _settle(self, config: Config) -> None:
         """Writes the configuration, the first time or where only what may change has changed."""
@@ -231,36 +233,6 @@ class RunDir:
                 "--run-dir, or give the run's own values to resume it"
             )
         return changed
-
-
-@contextmanager
-def _locked(file: Path, folder: Path) -> Iterator[None]:
-    """Holds a lock, made with its folder if need be; `folder` is what its refusal names."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise RunDirError(f"{folder} can't be made or written: {error.strerror}") from None
-    _held_locks.add(lock)
-    try:
-        _lock(lock, folder)
-        yield
-    finally:
-        _held_locks.discard(lock)
-        os.close(lock)
-
-
-def _lock(lock: int, folder: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pid = os.pread(lock, 32, 0).decode(errors="replace").strip()
-        holder = f"process {pid}" if pid.isdigit() else "another process"
-        raise RunDirError(f"{folder} is in use by {holder}: wait for it, or end it first") from None
-    except OSError as error:
-        raise RunDirError(f"{folder} can't be locked: {error.strerror}") from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
 def is_full_disk(error: BaseException) -> bool:

@@ -176,6 +176,7 @@ class Session:
 
     def save(self, seconds: float) -> None:
         """Writes a checkpoint; nothing else may act or learn meanwhile."""
+        self.run_dir.check_claim()
         self.ratio.learned(self.learner.settle())
         counters = Counters(
             env_steps=self.ratio.env_steps,
@@ -195,7 +196,8 @@ class Session:
         self._checkpoints.save(counters, arrays, self.replay.save)
 
     def check(self) -> None:
-        """Raises ClusterError where a process that learns with this one has ended."""
+        """Raises ClusterError where a process that learns with this one has ended, RunDirError as `check_claim`."""
+        self.run_dir.check_claim()
         self._team.check()
 
     def close(self) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -10,6 +12,7 @@ from tfdqn import config_file
 from tfdqn.config import Config
 from tfdqn.durable import write_atomically
 from tfdqn.errors import ConfigError, RunDirError, listed
+from tfdqn.locks import locked
 from tfdqn.task_spec import TaskSpec
 
 # What its transitions are and how many of them there should be depends on these alone.
@@ -31,6 +34,13 @@ class ShardDir:
         self.config_file = path / "config.toml"
         self.task_file = path / "task.json"
         self.native_log = path / "reverb.log"
+        self.lock_file = path / "lock"
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Makes it this process's until the block ends. Raises RunDirError where another's server uses it."""
+        with locked(self.lock_file, self.path):
+            yield
 
     def open(self, config: Config) -> list[str]:
         """Makes it this configuration's and ready to restore from; returns what was found damaged, a line each.

@@ -20,6 +20,7 @@ from tfdqn.errors import RunDirError, TaskError
 from tfdqn.exporting import export_policy
 from tfdqn.exporting.saved_model import _unfinished_export, input_signature, versions
 from tfdqn.networks import QNetwork, q_network
+from tfdqn.owners import this_process
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 BOX = ArraySpec(shape=(4,), dtype="float32")
@@ -163,6 +164,21 @@ def test_an_export_that_is_under_way_is_left_alone(tmp_path):
         export_policy(task(), network_of(task()), tmp_path, {})
         assert unfinished.exists()
     assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
+
+
+def test_what_another_host_may_still_write_is_left_alone_until_it_is_old(tmp_path):
+    elsewhere = msgspec.structs.replace(this_process(), kernel="another").mark
+    lefts = [tmp_path / f".export-{mark}-0badcafe" for mark in (elsewhere, "4711")]
+    for left in lefts:
+        (left / "variables").mkdir(parents=True)
+    export_policy(task(), network_of(task()), tmp_path, {})
+    assert all(left.exists() for left in lefts)
+    for left in lefts:
+        for each in (left / "variables", left):
+            os.utime(each, (0, each.stat().st_mtime - 4000))
+    (lefts[1] / "variables" / "shard").touch()  # one that is still written
+    export_policy(task(), network_of(task()), tmp_path, {})
+    assert [left.exists() for left in lefts] == [False, True]
 
 
 def test_a_failed_export_leaves_nothing_at_all(tmp_path):

@@ -4,11 +4,11 @@ A version appears as `directory/N` only when it is complete: it is written besid
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tfdqn.durable import sync, sync_tree
 from tfdqn.errors import RunDirError, TaskError, first_line
+from tfdqn.owners import owner_of_mark, this_process
 from tfdqn.run_dir import is_full_disk
 from tfdqn.task_spec import TaskSpec
 
@@ -25,6 +26,7 @@ EXTRA = "assets.extra"
 TASK_SPEC_FILE = "task_spec.json"
 CARD_FILE = "export.json"
 _UNFINISHED = ".export-"
+_ABANDONED_SECONDS = 3600.0  # without a change, where its writer can't be seen from here
 # What TensorFlow makes of a file system's errors, each a class of its own.
 _FILE_ERRORS = (
     OSError,
@@ -151,23 +153,37 @@ def _file_errors_are_one_line(directory: Path) -> Iterator[None]:
 def _unfinished_export(directory: Path) -> Iterator[Path]:
     """A name to write under, gone when the block ends; clears first what killed processes left.
 
-    The folder is locked, shared, for as long as someone writes in it. So who gets it exclusively knows that what
-    is unfinished there has no writer; the kernel frees a killed process's lock.
+    Its name says which process writes there: no lock is needed, which not every disk has.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    lock = os.open(directory, os.O_RDONLY)
-    unfinished = directory / f"{_UNFINISHED}{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        with contextlib.suppress(OSError):  # another writes, or this file system knows no such lock
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for left in directory.glob(f"{_UNFINISHED}*"):
-                shutil.rmtree(left, ignore_errors=True)
+    for left in directory.glob(f"{_UNFINISHED}*"):
         with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_SH)
+            if _is_abandoned(left):
+                shutil.rmtree(left, ignore_errors=True)
+    unfinished = _unfinished_name(directory)
+    try:
         yield unfinished
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-        os.close(lock)
+
+
+def _unfinished_name(directory: Path) -> Path:
+    return directory / f"{_UNFINISHED}{this_process().mark}-{secrets.token_hex(4)}"
+
+
+def _is_abandoned(unfinished: Path) -> bool:
+    """Whether nobody writes there any more: its writer has ended, or has written nothing for long."""
+    writer = owner_of_mark(unfinished.name.removeprefix(_UNFINISHED).rpartition("-")[0])
+    is_running = None if writer is None else writer.is_running()
+    if is_running is not None:
+        return not is_running
+    with tempfile.TemporaryFile(
+        dir=unfinished.parent
+    ) as now:  # by the disk's clock, which may not be this host's
+        seconds = os.fstat(now.fileno()).st_mtime
+    return all(
+        seconds - each.stat().st_mtime > _ABANDONED_SECONDS for each in [unfinished, *unfinished.rglob("*")]
+    )
 
 
 def versions(directory: Path) -> list[int]:
@@ -179,7 +195,7 @@ def versions(directory: Path) -> list[int]:
 
 def remove_version(directory: Path, version: int) -> None:
     """Deletes a version, which nobody sees in part: it loses its number first."""
-    removed = directory / f"{_UNFINISHED}{os.getpid()}-{secrets.token_hex(4)}"
+    removed = _unfinished_name(directory)
     (directory / str(version)).rename(removed)
     shutil.rmtree(removed, ignore_errors=True)
 

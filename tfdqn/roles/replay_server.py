@@ -28,7 +28,7 @@ def run(job: Job) -> bool:
     address = job.topology.address(job.member)
     refuse_port_in_use(address)  # before it waits for the learner, which may be long
     folder = ShardDir(RunDir(job.run_dir).replay / str(job.member.index))
-    with closing(Membership(job.member, job.topology, job.config, job.say)) as membership:
+    with closing(Membership(job.member, job.topology, job.config, job.say)) as membership, folder.claim():
         for damage in folder.open(job.config):
             job.say(f"warning: {job.member}: {damage}")
         with native_output_to(folder.native_log):

@@ -1,0 +1,92 @@
+"""`Owner`: a process that something on a disk belongs to, as other hosts and containers can know it."""
+
+import hashlib
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class Owner(Struct, frozen=True):
+    """A process, as every host and container that shares a disk with it can know it."""
+
+    pid: int
+    started: int  # in ticks since the boot: a later process may have the same number
+    kernel: str  # of which boot of which machine; empty: unknown
+    namespace: int  # in which its number counts: containers have their own
+    host: str = ""
+
+    def __str__(self) -> str:
+        is_here = (self.kernel, self.namespace) == (this_kernel(), _namespace())
+        return f"process {self.pid}" if is_here or not self.host else f"process {self.pid} on {self.host}"
+
+    @property
+    def has_this_kernel(self) -> bool:
+        """Whether it runs on this boot of this machine, be it in another container."""
+        return self.kernel == this_kernel() != ""
+
+    @property
+    def mark(self) -> str:
+        """For the names of files that are its own."""
+        return f"{self.pid}-{self.started}-{self.kernel or 0}-{self.namespace}"
+
+    def is_running(self) -> bool | None:
+        """Whether it still is; None: that can't be told from here."""
+        if not self.kernel or (self.kernel, self.namespace) != (this_kernel(), _namespace()):
+            return None
+        started = _started(self.pid)
+        return None if started is None else started == self.started
+
+
+def this_process() -> Owner:
+    """Of the caller."""
+    pid = os.getpid()
+    return Owner(pid, _started(pid) or 0, this_kernel(), _namespace(), socket.gethostname())
+
+
+def owner_of_mark(mark: str) -> Owner | None:
+    """The process whose `mark` it is; None: no process's."""
+    try:
+        pid, started, kernel, namespace = mark.split("-")
+        return Owner(int(pid), int(started), kernel, int(namespace))
+    except ValueError:
+        return None
+
+
+@cache
+def this_kernel() -> str:
+    """Names this boot of this machine; empty where the system doesn't tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
+    except OSError:
+        return ""
+    return hashlib.sha256(boot).hexdigest()[:16]
+
+
+@cache
+def _namespace() -> int:
+    """In which this process's number counts; 0 where the system doesn't tell."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
+def _started(pid: int) -> int | None:
+    """When a process of this namespace began; 0: there is none; None: that can't be seen."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return 0 if state in b"ZX" else int(fields[18])
+    except ValueError:
+        return None
+    except OSError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return 0
+    except OSError:
+        return None  # another user's, whom /proc hides
+    return None
