@@ -219,6 +219,59 @@ class Broken(gymnasium.Env):
         return np.zeros(2, np.float32), {}
 
 
+class Odd(gymnasium.Env):
+    """Observes `observation` for ever, rewarded by 1; at step `at` (0: at all) it answers what `spoil` makes of that.
+
+    `spoil` takes and gives (observation, reward, terminated, truncated, info).
+    """
+
+    def __init__(
+        self, space: gymnasium.Space, observation: Any, spoil: Any = lambda *right: right, at: int = 3
+    ):
+        self.observation_space, self.action_space = space, spaces.Discrete(2)
+        self._observation, self._spoil, self._at = observation, spoil, at
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        super().reset(seed=seed)
+        self._count = 0
+        return self._observation, {}
+
+    def step(self, action: int) -> Any:
+        self._count += 1
+        right = (self._observation, 1.0, False, False, {})
+        return self._spoil(*right) if self._at in (0, self._count) else right
+
+
+class OneArray(gymnasium.Env):
+    """Counts its steps in one array, which it gives again and again, or as a view from behind ("reversed").
+
+    With `shared`, all environments of a process count in the same array. Ends after five steps.
+    """
+
+    ARRAY = np.zeros(2, np.float32)
+
+    def __init__(self, how: str = "same", shared: bool = False) -> None:
+        self.observation_space = spaces.Box(-np.inf, np.inf, (2,))
+        self.action_space = spaces.Discrete(2)
+        self._how, self._array = how, self.ARRAY if shared else np.zeros(2, np.float32)
+        self._start, self._count = 0, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        if seed is not None:
+            self._start = seed % 1000 * 1000
+        self._count = 0
+        return self._observe(), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self._count += 1
+        return self._observe(), 1.0, self._count == 5, False, {}
+
+    def _observe(self) -> np.ndarray:
+        self._array[:] = self._start + self._count, -self._count
+        return self._array[::-1] if self._how == "reversed" else self._array
+
+
 class Stalls(Counter):
     """A `Counter` whose `at`-th step never ends; in no process that finds the file `once`, which the first makes."""
 
@@ -242,5 +295,7 @@ gymnasium.register("Masked-v0", f"{_HERE}:Masked")
 gymnasium.register("StartAtThree-v0", f"{_HERE}:StartAtThree", max_episode_steps=5)
 gymnasium.register("Counter-v0", f"{_HERE}:Counter")
 gymnasium.register("Nested-v0", f"{_HERE}:Nested")
+gymnasium.register("Odd-v0", f"{_HERE}:Odd")
+gymnasium.register("OneArray-v0", f"{_HERE}:OneArray")
 gymnasium.register("Stalls-v0", f"{_HERE}:Stalls")
 gymnasium.register("Broken-v0", f"{_HERE}:Broken")

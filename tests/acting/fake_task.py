@@ -23,7 +23,6 @@ class FakeTask:
         self.closed = False
         self.observation: Observation = {}
         self.legal_actions: np.ndarray | None = None
-        self.poison: tuple[int, str, float] | None = None  # (step, "reward" or "observation", value)
         self._all_lengths = lengths
         self._truncates = np.array(truncates or [False] * len(lengths))
         self._masks = masks
@@ -34,7 +33,6 @@ class FakeTask:
         self._at = np.zeros(self.num_envs, int)
         self._episode = np.zeros(self.num_envs, int)
         self._done = np.zeros(self.num_envs, bool)
-        self._steps = 0
         self.observation, self.legal_actions = self._observation(), self._legal()
         return self.observation, self.legal_actions
 
@@ -49,9 +47,6 @@ class FakeTask:
         reward = (~is_reset).astype(np.float32)
         observation = self.observation = self._observation()
         self.legal_actions = self._legal()
-        if self.poison is not None and self.poison[0] == self._steps:
-            (reward if self.poison[1] == "reward" else observation["observation"])[-1] = self.poison[2]
-        self._steps += 1
         done, cut = self._done, self._truncates
         return Step(observation, reward, done & ~cut, done & cut, is_reset, self.legal_actions)
 

@@ -5,13 +5,15 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from tests.acting.fake_task import FakeTask, StatefulFakeTask
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.policy import Policy, PolicyOutput
-from tfdqn.config import EpsilonGreedy
+from tfdqn.config import EpsilonGreedy, Task
 from tfdqn.errors import NotFiniteError
 from tfdqn.tasks.batched import BatchedTask, Observation, Step
+from tfdqn.tasks.registry import make_task
 from tfdqn.variables import VariableClient, Versioned, WeightsBoard
 
 
@@ -50,7 +52,10 @@ class Remembers(Policy):
 
 
 def made(
-    task: FakeTask, settings: EpsilonGreedy | None = None, seed: int = 1, kind: type[Policy] = Policy
+    task: FakeTask | BatchedTask,
+    settings: EpsilonGreedy | None = None,
+    seed: int = 1,
+    kind: type[Policy] = Policy,
 ) -> tuple[Actor, Recorder, WeightsBoard]:
     board, writer = WeightsBoard(), Recorder()
     board.put(Versioned(0, {"bias": np.zeros(2, np.float32)}))
@@ -124,58 +129,18 @@ def test_exploration_follows_the_environment_steps_taken() -> None:
     assert (wrong[2:] == 0).all()  # 100 steps on: none
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize(
-    ("where", "what"), [("reward", "reward"), ("observation", "observation 'observation'")]
-)
-def test_what_is_not_finite_never_reaches_replay(where: str, what: str, value: float) -> None:
-    task = FakeTask([[10], [10]])
-    task.poison = (3, where, value)
-    actor, writer, _ = made(task)
-    for _ in range(3):
-        actor.step()
-    with pytest.raises(NotFiniteError, match=f"{what} of environment 1 is not finite at environment step 6"):
-        actor.step()
-    assert len(writer.written) == 3
-
-
-def test_a_first_observation_that_is_not_finite_never_reaches_replay() -> None:
-    class Poisoned(FakeTask):
-        def _observation(self) -> Observation:
-            observation = super()._observation()
-            observation["observation"][0, 2] = np.nan
-            return observation
-
-    with pytest.raises(NotFiniteError, match="observation 'observation' of environment 0"):
-        made(Poisoned([[10], [10]]))
-
-
-@pytest.mark.filterwarnings("error")
-def test_large_finite_numbers_are_no_error() -> None:
-    task = FakeTask([[10], [10]])
-    task.poison = (0, "observation", 3e38)  # the row's sum overflows
-    actor, writer, _ = made(task)
-    actor.step()
-    assert len(writer.written) == 1
-
-
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("where", ["reward", "observation"])
-def test_what_overflows_is_said_by_the_error_and_by_no_warning(where: str) -> None:
-    class Casts(FakeTask):
-        def step(self, actions: np.ndarray) -> Step:
-            step = super().step(actions)
-            too_large = np.full(self.num_envs, 1e300)
-            if where == "reward":
-                return step._replace(reward=too_large.astype(np.float32))
-            return step._replace(
-                observation={"observation": -np.c_[too_large, -too_large].astype(np.float32)}
-            )
-
-    actor, writer, _ = made(Casts([[10], [10]]))
-    with pytest.raises(NotFiniteError, match=f"the {where}"):
+def test_what_breaks_the_tasks_contract_never_reaches_replay(where: str) -> None:
+    spoilt = [np.array([0, np.nan]), 1.0] if where == "observation" else [np.zeros(2), np.nan]
+    kwargs = {"space": spaces.Box(0, 1, (2,)), "observation": np.zeros(2, np.float32), "at": 4}
+    kwargs["spoil"] = lambda *right: (*spoilt, *right[2:])
+    actor, writer, _ = made(make_task(Task(id="tests.environments:Odd-v0", num_envs=2, kwargs=kwargs)))
+    for _ in range(3):
         actor.step()
-    assert writer.written == []
+    with pytest.raises(NotFiniteError, match=rf"environment 0, step 4: {where}(\[1\])? is nan"):
+        actor.step()
+    assert len(writer.written) == 3 and actor.env_steps == 6
 
 
 def test_an_actor_goes_on_where_its_state_was_taken() -> None:

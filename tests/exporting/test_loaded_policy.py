@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.vector.utils import concatenate, create_empty_array
 
 from tfdqn import config
 from tfdqn.errors import UserError
 from tfdqn.exporting import export_policy, load_policy
 from tfdqn.networks import q_network
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.spaces import flattener, observation_specs
+from tfdqn.tasks.contract import Contract
+from tfdqn.tasks.spaces import observation_specs
 
 BOX = spaces.Box(-1.0, 1.0, (2,))
 SPACES = {
@@ -43,11 +45,12 @@ def test_a_policy_reads_its_own_tasks_observations(space, tmp_path):
     network = q_network(config.MLP(hidden_units=(16,)), spec, seed=1)
     network.create_variables()
     policy = load_policy(export_policy(spec, network, tmp_path, {}))
-    flatten = flattener(space, spec.observation)
+    contract = Contract(space, spec, num_envs=1)
     space.seed(3)
     for _ in range(3):
         observation = space.sample()
-        batch = {name: array[np.newaxis] for name, array in flatten(observation).items()}
+        raw = concatenate(space, [observation], create_empty_array(space, 1))
+        batch, _ = contract.reset((raw, {}))
         expected = network(batch)[0].numpy()[0]
         np.testing.assert_allclose(policy.q_values(observation), expected, rtol=1e-4, atol=1e-4)
         assert policy(observation) == expected.argmax() - 1

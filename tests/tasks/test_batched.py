@@ -179,22 +179,6 @@ def test_environments_have_seeds_of_their_own_and_a_reset_repeats():
     assert len(np.unique(np.concatenate([first, other]), axis=0)) == 8
 
 
-def test_a_lie_about_the_shape_is_found_at_the_first_reset():
-    broken = task("Broken-v0", kwargs={"how": "shape"})
-    with pytest.raises(TaskError, match="could not be reset"):
-        broken.reset(seed=0)
-
-
-@pytest.mark.parametrize("how", ["observation", "reward"])
-def test_what_is_not_finite_is_passed_on_for_the_actor_to_judge(how):
-    counter = task("Counter-v0", kwargs={"nan": how, "nan_from": 2})
-    counter.reset(seed=0)
-    assert np.isfinite(counter.step(zeros(counter)).reward).all()
-    step = counter.step(zeros(counter))
-    spoilt = step.reward if how == "reward" else step.observation["observation"]
-    assert np.isnan(spoilt).all()
-
-
 def test_one_environment_can_be_rendered():
     for name, shape in (("CartPole-v1", (400, 600, 3)), (f"{HERE}:Catch-v0", (40, 40, 3))):
         filmed = make_task(Task(id=name), render_mode="rgb_array")

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfdqn.errors import TaskError
-from tfdqn.task_spec import ArraySpec, flat_name
-from tfdqn.tasks.spaces import discrete_actions, flattener, observation_specs
+from tfdqn.task_spec import ArraySpec, TaskSpec, flat_name
+from tfdqn.tasks.contract import Contract
+from tfdqn.tasks.spaces import discrete_actions, observation_specs
 
 SHAPES = st.lists(st.integers(1, 3), max_size=3).map(tuple)
 LEAVES = st.one_of(
@@ -49,7 +50,8 @@ def test_every_array_of_a_nested_space_has_a_name_of_its_own_and_is_what_its_spe
     assert all(name.isidentifier() and name.isascii() for name in specs)
     batched = batch_space(space, batch)
     batched.seed(seed)
-    observation = flattener(batched, specs)(batched.sample())
+    spec = TaskSpec(id="Own-v0", observation=specs, num_actions=(2,), action_start=(0,))
+    observation, _ = Contract(space, spec, batch).reset((batched.sample(), {}))
     assert list(observation) == list(specs)
     for name, array in observation.items():
         spec = specs[name]

@@ -10,7 +10,7 @@ from tfdqn.errors import NotFiniteError
 from tfdqn.metrics import EpisodeStatistics
 from tfdqn.randomness import generator_state, load_generator_state
 from tfdqn.replay.items import Writer
-from tfdqn.tasks.batched import BatchedTask, Observation
+from tfdqn.tasks.batched import BatchedTask
 from tfdqn.variables import VariableClient
 
 
@@ -43,10 +43,8 @@ class Actor:
         self.env_steps = 0
 
     def reset(self, seed: int) -> None:
-        """Starts fresh episodes in every environment. Raises NotFiniteError for what they begin with."""
-        with np.errstate(over="ignore"):  # of a float64 that float32 can't hold: found just below
-            observation, _ = self._task.reset(seed)
-        self._check_observation(observation)
+        """Starts fresh episodes in every environment. Raises as `BatchedTask.reset`."""
+        self._task.reset(seed)
         self._policy_state = ()
         self.statistics.drop_unfinished()
 
@@ -54,7 +52,7 @@ class Actor:
         """One step of every environment; returns how many finished transitions went to replay.
 
         `env_steps` are those that all actors together have taken, by which exploration fades; None: it is alone.
-        Raises NotFiniteError before anything that is not finite reaches replay.
+        Raises as `BatchedTask.step` before anything of a broken contract reaches replay, and NotFiniteError.
         """
         self._client.refresh()
         observation, legal_actions = self._task.observation, self._task.legal_actions
@@ -66,11 +64,13 @@ class Actor:
             self._rng,
             self.env_steps if env_steps is None else env_steps,
         )
-        with np.errstate(over="ignore"):  # likewise
-            step = self._task.step(output.action)
-        self._check_finite("reward", step.reward)
-        self._check_observation(step.observation)
-        written = self.writer.write(observation, legal_actions, output.action, step)
+        step = self._task.step(output.action)
+        try:
+            written = self.writer.write(observation, legal_actions, output.action, step)
+        except NotFiniteError as error:
+            raise NotFiniteError(
+                f"{self._task.spec.id}, environment step {self.env_steps}: {error}"
+            ) from None
         self.statistics.add(step)
         self.env_steps += len(step.is_reset) - int(np.count_nonzero(step.is_reset))
         self._policy_state = forget(output.policy_state, step.is_reset)
@@ -108,20 +108,3 @@ class Actor:
         policy_state = below("policy_state", arrays)
         self._policy_state = tuple(policy_state[str(i)] for i in range(len(policy_state)))
         return True
-
-    def _check_observation(self, observation: Observation) -> None:
-        for name, array in observation.items():
-            self._check_finite(f"observation '{name}'", array)
-
-    def _check_finite(self, what: str, array: np.ndarray) -> None:
-        if array.dtype.kind != "f":
-            return
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = array.sum()
-        # A finite sum proves every element finite; only the rare overflow needs the exact test.
-        if not np.isfinite(total) and not np.isfinite(array).all():
-            environment = int(np.argwhere(~np.isfinite(array))[0][0])
-            raise NotFiniteError(
-                f"the {what} of environment {environment} is not finite at environment step "
-                f"{self.env_steps}; it was kept out of replay and the last checkpoint is intact"
-            )

@@ -9,10 +9,11 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from gymnasium.vector.async_vector_env import AsyncState
 
-from tfdqn.errors import EnvironmentLostError, TaskError
+from tfdqn.errors import EnvironmentLostError, TaskError, UserError
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import states
-from tfdqn.tasks.spaces import Observation, flattener
+from tfdqn.tasks.contract import Contract
+from tfdqn.tasks.spaces import Observation
 from tfdqn.tasks.vectors import quiet_gymnasium
 
 
@@ -39,9 +40,10 @@ class BatchedTask:
         self.observation: Observation = {}
         self.legal_actions: np.ndarray | None = None
         self._envs = envs
-        self._flatten = flattener(envs.single_observation_space, spec.observation)
+        self._contract = Contract(envs.single_observation_space, spec, envs.num_envs)
         self._action_start = spec.action_start[0]
         self._done = np.zeros(self.num_envs, np.bool_)
+        self._steps = 0  # since the last reset
 
     @property
     def is_own_vector_version(self) -> bool:
@@ -49,36 +51,40 @@ class BatchedTask:
         return not isinstance(self._envs, SyncVectorEnv | AsyncVectorEnv)
 
     def reset(self, seed: int) -> tuple[Observation, np.ndarray | None]:
-        """Starts every environment anew, each with its own seed drawn from `seed`; see `Step` for shapes."""
+        """Starts every environment anew, each with its own seed drawn from `seed`; see `Step` for shapes.
+
+        Raises TaskError, and NotFiniteError, where an environment breaks its contract.
+        """
         try:
             with quiet_gymnasium():
-                raw, info = self._envs.reset(seed=self._seeds(seed))
-            observation = self._flatten(raw)
+                answer = self._envs.reset(seed=self._seeds(seed))
+        except UserError:
+            raise
         except Exception as error:
             raise TaskError(f"{self.spec.id} could not be reset: {one_line(error)}") from error
-        self._check(observation)
+        self.observation, info = self._contract.reset(answer)
         self._done = np.zeros(self.num_envs, np.bool_)
-        self.observation = observation
-        self.legal_actions = self._legal(info, self._done) if self.spec.action_masks else None
+        self._steps = 0
+        self.legal_actions = self._legal(info) if self.spec.action_masks else None
         return self.observation, self.legal_actions
 
     def step(self, actions: np.ndarray) -> Step:
-        """`actions`: int32[E], counted from 0."""
+        """`actions`: int32[E], counted from 0. Raises as `reset`, and EnvironmentLostError."""
         if self._action_start:
             actions = actions + self._action_start
         try:
-            raw, reward, terminated, truncated, info = self._envs.step(actions)
+            answer = self._envs.step(actions)
         except (EOFError, ConnectionError) as error:
             raise EnvironmentLostError(f"{self.spec.id}: an environment's process has ended") from error
-        terminated = np.array(terminated, np.bool_)
+        self._steps += 1
+        self.observation, reward, terminated, truncated, info = self._contract.step(answer, self._steps)
         is_reset = self._done
         self._done = terminated | truncated
-        self.observation = self._flatten(raw)
         if self.spec.action_masks:
-            self.legal_actions = self._legal(info, terminated)
+            self.legal_actions = self._legal(info)
         return Step(
             self.observation,
-            np.array(reward, np.float32),
+            reward,
             terminated,
             truncated > terminated,  # a state that ends the task has no future to bootstrap from
             is_reset,
@@ -145,35 +151,11 @@ class BatchedTask:
         words = np.random.SeedSequence(seed).generate_state(self.num_envs)
         return [int(word) >> 1 for word in words]  # 31 bits: some environments keep a signed seed
 
-    def _check(self, observation: Observation) -> None:
-        for name, array in observation.items():
-            promised = (self.num_envs, *self.spec.observation[name].shape)
-            if array.shape != promised:
-                raise TaskError(
-                    f'{self.spec.id}: observation "{name}" has shape {array.shape[1:]}, '
-                    f"but its space says {promised[1:]}"
-                )
-
-    def _legal(self, info: Mapping[str, Any], terminated: np.ndarray) -> np.ndarray:
-        """bool[E, A] from info["action_mask"]. What follows a termination is never asked: all True there."""
+    def _legal(self, info: Mapping[str, Any]) -> np.ndarray:
+        """bool[E, A] from what `CheckedEnv` let pass. What follows a termination is never asked: all True there."""
         shape = (self.num_envs, self.spec.num_actions[0])
-        rows = info.get("action_mask")
-        if rows is None and not terminated.all():
-            raise TaskError(f'task.action_masks is true, but {self.spec.id} gives no info["action_mask"]')
-        legal = np.zeros(shape, np.bool_)
-        for index, row in enumerate(rows if rows is not None else ()):
-            if row is not None:  # gymnasium leaves None, or zeros, where an environment gave no mask
-                row = np.asarray(row)
-                if row.shape != shape[1:]:
-                    raise TaskError(
-                        f'{self.spec.id}: info["action_mask"] has shape {row.shape}, not {shape[1:]}'
-                    )
-                legal[index] = row
-        stuck = ~legal.any(axis=1)
-        if (stuck & ~terminated).any():
-            index = int(np.argmax(stuck & ~terminated))
-            raise TaskError(f'{self.spec.id}: info["action_mask"] of environment {index} has no legal action')
-        legal[stuck] = True
+        legal = np.array(info.get("action_mask", np.zeros(shape)), np.bool_)
+        legal[~legal.any(axis=1)] = True  # gymnasium leaves False where an environment gave no mask
         return legal
 
 

@@ -1,6 +1,6 @@
 """gymnasium's spaces, read into the arrays of a `TaskSpec` and into flat dicts of named arrays."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -26,42 +26,14 @@ def observation_specs(space: Space[Any], frame_stack: int = 1) -> dict[str, Arra
     the space and what is allowed.
     """
     specs: dict[str, ArraySpec] = {}
-    for name, _, leaf in _leaves(space):
+    for name, _, leaf in leaves(space):
         if name in specs:
             _refuse(name, leaf, "another part of the observation has the same flat name; rename one")
         specs[name] = _stacked(_array_spec(name, leaf), frame_stack)
     return specs
 
 
-def flattener(space: Space[Any], specs: Mapping[str, ArraySpec]) -> Callable[[Any], Observation]:
-    """A function from a (batched) observation of `space` to fresh arrays under the names of `specs`."""
-    plan = [(name, path, np.dtype(specs[name].dtype)) for name, path, _ in _leaves(space)]
-    if len(plan) == 1 and not plan[0][1]:  # the usual case, once per step: nothing to walk
-        only, _, only_dtype = plan[0]
-        return lambda observation: {only: np.array(observation, only_dtype)}
-
-    def flatten(observation: Any) -> Observation:
-        flat = {}
-        for name, path, dtype in plan:
-            part = observation
-            for key in path:
-                part = part[key]
-            flat[name] = np.array(part, dtype)
-        return flat
-
-    return flatten
-
-
-def discrete_actions(space: Space[Any]) -> tuple[int, int]:
-    """(number of actions, first action) of a Discrete space; raises `TaskError` for any other."""
-    if not isinstance(space, spaces.Discrete):
-        raise TaskError(f"actions are {_show(space)}, but only Discrete actions can be learned")
-    count: Any = space.n
-    start: Any = space.start
-    return int(count), int(start)
-
-
-def _leaves(
+def leaves(
     space: Space[Any], name: str = "", path: tuple[Any, ...] = ()
 ) -> Iterator[tuple[str, tuple[Any, ...], Space[Any]]]:
     """(flat name, keys that lead to it, space) of each array in `space`."""
@@ -71,7 +43,22 @@ def _leaves(
     if len(space.spaces) == 0:
         _refuse(name or "observation", space, "it is empty")
     for key, part in space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces):
-        yield from _leaves(part, flat_name(name, key), (*path, key))
+        yield from leaves(part, flat_name(name, key), (*path, key))
+
+
+def discrete_actions(space: Space[Any]) -> tuple[int, int]:
+    """(number of actions, first action) of a Discrete space; raises `TaskError` for any other."""
+    if not isinstance(space, spaces.Discrete):
+        raise TaskError(f"actions are {show(space)}, but only Discrete actions can be learned")
+    count: Any = space.n
+    start: Any = space.start
+    return int(count), int(start)
+
+
+def show(space: Space[Any]) -> str:
+    """It on one line of bounded length."""
+    text = " ".join(str(space).split())
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def _array_spec(name: str, space: Space[Any]) -> ArraySpec:
@@ -136,9 +123,4 @@ def _stacked(spec: ArraySpec, frame_stack: int) -> ArraySpec:
 
 
 def _refuse(name: str, space: Space[Any], why: str) -> NoReturn:
-    raise TaskError(f'observation "{name}" is {_show(space)}: {why}')
-
-
-def _show(space: Space[Any]) -> str:
-    text = " ".join(str(space).split())
-    return text if len(text) <= 120 else f"{text[:117]}..."
+    raise TaskError(f'observation "{name}" is {show(space)}: {why}')

@@ -10,6 +10,7 @@ from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
 from tfdqn.randomness import generator_state, load_generator_state
+from tfdqn.tasks.checked_env import CheckedEnv
 
 # All that decides the future of these classes besides their generator; a subclass may hold more.
 _ATTRIBUTES = {
@@ -20,7 +21,7 @@ _ATTRIBUTES = {
     "gymnasium.envs.toy_text.frozen_lake:FrozenLakeEnv": ("s",),
     "gymnasium.envs.toy_text.taxi:TaxiEnv": ("s", "fickle_step"),
 }
-_WRAPPERS = (OrderEnforcing, TimeLimit, FrameStackObservation)
+_WRAPPERS = (OrderEnforcing, TimeLimit, CheckedEnv, FrameStackObservation)
 
 State = dict[str, np.ndarray]
 

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
-from gymnasium.wrappers import FrameStackObservation
+from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
+from tfdqn.tasks.checked_env import CheckedEnv
 
 
 class Recipe(NamedTuple):
@@ -60,8 +61,8 @@ def quiet_gymnasium() -> Iterator[None]:
             gymnasium.logger.min_level = level
 
 
-def make_single(recipe: Recipe) -> gymnasium.Env:
-    """One environment, frames stacked; its own errors pass through."""
+def make_single(recipe: Recipe, index: int = 0) -> gymnasium.Env:
+    """Environment `index` of the task, its answers checked, frames stacked; its own errors pass through."""
     if multiprocessing.parent_process() is not None:
         # Ctrl-C reaches the whole process group; the parent alone decides when a worker ends.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -72,10 +73,27 @@ def make_single(recipe: Recipe) -> gymnasium.Env:
         env = gymnasium.make(
             recipe.env_spec,
             max_episode_steps=recipe.max_episode_steps,
-            disable_env_checker=True,  # it warns on the terminal; `BatchedTask` checks what matters
+            disable_env_checker=True,  # it warns on the terminal, of one step; `CheckedEnv` looks at each
             **kwargs,
         )
-    return env if recipe.frame_stack == 1 else FrameStackObservation(env, recipe.frame_stack)
+    checked = _checked(env, recipe, index)
+    return checked if recipe.frame_stack == 1 else FrameStackObservation(checked, recipe.frame_stack)
+
+
+def _checked(env: gymnasium.Env, recipe: Recipe, index: int) -> gymnasium.Env:
+    """Checked inside gymnasium's own wrappers, which change no observation but take an answer's form for granted."""
+    if isinstance(env, OrderEnforcing | TimeLimit):
+        env.env = _checked(env.env, recipe, index)
+        return env
+    return CheckedEnv(env, recipe.env_spec.id, index, recipe.action_masks)
+
+
+class _Processes(AsyncVectorEnv):
+    """An environment in each process; an error of one is raised here, and its traceback printed nowhere."""
+
+    def _raise_if_errors(self, successes: Any) -> None:
+        with quiet_gymnasium():
+            super()._raise_if_errors(successes)
 
 
 def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
@@ -90,12 +108,14 @@ def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
             reason = "it does not reset on the step after an episode's end"
         if vectorization == "own":
             raise TaskError(f'{reason}; set task.vectorization to "sync" or "async"')
-    makers: list[Callable[[], gymnasium.Env]] = [functools.partial(make_single, recipe)] * num_envs
+    makers: list[Callable[[], gymnasium.Env]] = [
+        functools.partial(make_single, recipe, index) for index in range(num_envs)
+    ]
     # BatchedTask copies observations once, so gymnasium need not.
     if vectorization == "async":
         # A fork server's children inherit neither this process's signal handlers nor the locks that
         # TensorFlow's threads may hold; when this process is killed, they read the end of a pipe and go.
-        return AsyncVectorEnv(makers, copy=False, context="forkserver")
+        return _Processes(makers, copy=False, context="forkserver")
     return SyncVectorEnv(makers, copy=False)
 
 

@@ -1,0 +1,317 @@
+"""Environments that break their word at some step: one line each, wherever they are stepped; and those that may."""
+
+import logging
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from tfdqn.config import Task
+from tfdqn.errors import NotFiniteError, TaskError, UserError
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks import contract
+from tfdqn.tasks.batched import BatchedTask
+from tfdqn.tasks.registry import make_task
+from tfdqn.tasks.spaces import observation_specs
+
+FLOATS = spaces.Box(-10, 10, (4,))
+FOUR = np.full(4, 0.25, np.float32)
+BYTES = spaces.Box(0, 255, (2, 2), np.uint8)
+NESTED = spaces.Dict({"a": FLOATS, "b": spaces.Tuple([spaces.Discrete(3), spaces.Discrete(5, start=10)])})
+NESTED_RIGHT = {"a": FOUR, "b": (1, 12)}
+
+
+def odd(space, observation, **settings):
+    kwargs = {"space": space, "observation": observation}
+    kwargs |= {name: settings.pop(name) for name in ("spoil", "at") if name in settings}
+    return make_task(Task(id="tests.environments:Odd-v0", num_envs=2, kwargs=kwargs, **settings))
+
+
+def stepped(batched, steps=4):
+    batched.reset(seed=0)
+    return [batched.step(np.zeros(batched.num_envs, np.int32)) for _ in range(steps)][-1]
+
+
+def observes(instead):
+    return lambda observation, *rest: (instead, *rest)
+
+
+OUTSIDE = {
+    "category": (spaces.Discrete(5), 2, 7, "observation is 7; its space is Discrete"),
+    "negative category": (spaces.Discrete(5), 2, -1, "observation is -1;"),
+    "before the first": (spaces.Discrete(5, start=10), 12, 3, "observation is 3; its space is Discrete"),
+    "after the last": (spaces.Discrete(5, start=10), 12, 15, "observation is 15;"),
+    "huge category": (spaces.Discrete(5), 2, 2**70, "observation is 1180591620717411303424;"),
+    "one of several": (spaces.MultiDiscrete([3, 4]), [1, 1], [3, 1], r"observation\[0\] is 3;"),
+    "bit": (spaces.MultiBinary(3), np.zeros(3, np.int8), np.array([0, 2, 1]), r"observation\[1\] is 2;"),
+    "truth": (spaces.Box(0, 1, (2,), np.bool_), [False, True], [0, 2], r"observation\[1\] is 2, .* bool"),
+    "integer": (spaces.Box(0, 10, (2,), np.int32), [1, 2], [1, 99], r"observation\[1\] is 99;"),
+    "byte": (spaces.Box(0, 10, (2,), np.uint8), [1, 2], [200, 2], r"observation\[0\] is 200;"),
+    "byte that wraps": (
+        BYTES,
+        np.zeros((2, 2), np.uint8),
+        [[0, 1], [2, 256]],
+        r"observation\[1, 1\] is 256,",
+    ),
+    "each its own": (
+        spaces.Box(np.array([0, 5]), np.array([3, 9]), dtype=np.int64),
+        [0, 5],
+        [4, 5],
+        r"\[0\] is 4",
+    ),
+    "in a dict": (NESTED, NESTED_RIGHT, {"a": FOUR, "b": (3, 12)}, 'observation "b_0" is 3;'),
+    "in a tuple": (NESTED, NESTED_RIGHT, {"a": FOUR, "b": (1, 9)}, 'observation "b_1" is 9;'),
+}
+
+
+@pytest.mark.parametrize("case", OUTSIDE)
+def test_what_lies_outside_its_space_is_an_error_that_names_it(case):
+    space, right, wrong, says = OUTSIDE[case]
+    stepped(odd(space, right))
+    with pytest.raises(TaskError, match=rf"Odd-v0, environment 0, step 3: .*{says}"):
+        stepped(odd(space, right, spoil=observes(wrong)))
+
+
+OTHERWISE = {
+    "column": (
+        FLOATS,
+        FOUR,
+        FOUR.reshape(4, 1),
+        r"observation has shape \(4, 1\), but its space says \(4,\)",
+    ),
+    "longer": (FLOATS, FOUR, np.zeros(5, np.float32), r"has shape \(5,\)"),
+    "one": (FLOATS, FOUR, np.zeros(1, np.float32), r"has shape \(1,\)"),
+    "scalar": (FLOATS, FOUR, 0.5, r"has shape \(\)"),
+    "none": (FLOATS, FOUR, None, "observation is None;"),
+    "text": (FLOATS, FOUR, "abcd", "observation is 'abcd';"),
+    "space": (FLOATS, FOUR, FLOATS, r"observation is Box\("),
+    "pair": (FLOATS, FOUR, (FOUR, {}), "observation is no array: a tuple of 2"),
+    "floats for bytes": (
+        BYTES,
+        np.zeros((2, 2), np.uint8),
+        np.full((2, 2), 0.5),
+        r"is float64 \(array\(\[\[0.5",
+    ),
+    "float for category": (spaces.Discrete(5), 2, 2.0, "observation is float64"),
+    "not a number for integers": (
+        spaces.Box(0, 9, (2,), np.int32),
+        [1, 2],
+        [1, np.nan],
+        "observation is float64",
+    ),
+    "complex": (FLOATS, FOUR, FOUR + 1j, r"observation is array\(\[0.25\+1.j"),
+    "part missing": (NESTED, NESTED_RIGHT, {"a": FOUR}, "observation lacks b, which its space has"),
+    "part none": (NESTED, NESTED_RIGHT, {"a": FOUR, "b": (1, None)}, 'observation "b_1" is None;'),
+    "tuple too short": (
+        NESTED,
+        NESTED_RIGHT,
+        {"a": FOUR, "b": (1,)},
+        'observation "b" is a? ?.*, not a tuple of 2',
+    ),
+    "no dict": (NESTED, NESTED_RIGHT, FOUR, "observation is array.*, not a dict"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERWISE)
+@pytest.mark.parametrize("frame_stack", [1, 2])
+def test_another_shape_or_type_than_its_space_says_is_an_error(case, frame_stack):
+    space, right, wrong, says = OTHERWISE[case]
+    with pytest.raises(TaskError, match=f"Odd-v0, environment 0, step 3: .*{says}"):
+        stepped(odd(space, right, spoil=observes(wrong), frame_stack=frame_stack))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (
+            lambda o, r, e, t, info: (o, r, e, info),
+            r"step gave a tuple of 4, not \(observation, reward, term",
+        ),
+        (lambda *right: (*right, 1), "step gave a tuple of 6"),
+        (lambda *right: None, "step gave None"),
+        (lambda o, r, e, t, info: (o, r, e, t, None), "step gave the info None, not a dict"),
+        (lambda o, r, e, t, info: (o, None, e, t, info), "reward is None, not a number"),
+        (
+            lambda o, r, e, t, info: (o, np.ones(2), e, t, info),
+            r"reward is array\(\[1., 1.\]\), not a number",
+        ),
+        (lambda o, r, e, t, info: (o, r, None, t, info), "terminated is None, not true or false"),
+        (lambda o, r, e, t, info: (o, r, e, "no", info), "truncated is 'no', not true or false"),
+    ],
+)
+@pytest.mark.parametrize("limit", [0, 50])
+def test_an_answer_of_another_form_is_an_error_that_says_what_came(spoil, says, limit):
+    with pytest.raises(TaskError, match=f"Odd-v0, environment 0, step 3: {says}"):
+        stepped(odd(FLOATS, FOUR, spoil=spoil, max_episode_steps=limit))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("space", "value", "says"),
+    [
+        (FLOATS, np.nan, r"observation\[2\] is nan, which is not finite"),
+        (FLOATS, -np.inf, r"observation\[2\] is -inf, which is not finite"),
+        (FLOATS, 1e39, r"observation\[2\] is 1e\+39, which is not finite in float32"),
+        (spaces.Box(-np.inf, np.inf, (4,), np.float64), -1e39, r"observation\[2\] is -1e\+39, .* in float32"),
+        (None, np.nan, "reward is nan, which is not finite"),
+        (None, np.inf, "reward is inf, which is not finite"),
+        (None, -1e39, r"reward is -1e\+39, which is not finite in float32"),
+    ],
+)
+def test_a_number_that_is_not_finite_is_an_error_and_no_warning(space, value, says):
+    if space is None:
+        batched = odd(FLOATS, FOUR, spoil=lambda o, r, *rest: (o, value, *rest))
+    else:
+        batched = odd(space, FOUR, spoil=observes([0, 0, value, 0]))
+    with pytest.raises(NotFiniteError, match=f"Odd-v0, environment 0, step 3: {says}"):
+        stepped(batched)
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_finite_numbers_are_no_error():
+    space = spaces.Box(-np.inf, np.inf, (4,))
+    step = stepped(odd(space, FOUR, spoil=lambda o, r, *rest: ([3e38] * 4, 3e38, *rest)), steps=3)
+    assert (step.observation["observation"] == np.float32(3e38)).all() and (
+        step.reward == np.float32(3e38)
+    ).all()
+
+
+@pytest.mark.parametrize(
+    ("space", "right", "given", "seen"),
+    [
+        (FLOATS, FOUR, [0.5, 1, 2, 3], [0.5, 1, 2, 3]),
+        (FLOATS, FOUR, np.arange(4), [0, 1, 2, 3]),
+        (FLOATS, FOUR, np.arange(4.0)[::-1], [3, 2, 1, 0]),
+        (spaces.Discrete(3), 1, True, 1),
+        (spaces.Discrete(3), 1, np.array(2, np.uint8), 2),
+        (spaces.MultiBinary(2), [0, 1], np.array([True, False]), [1, 0]),
+        (BYTES, np.zeros((2, 2), np.uint8), [[0, 1], [2, 255]], [[0, 1], [2, 255]]),
+        (spaces.Dict({"a": FLOATS}), {"a": FOUR}, {"a": FOUR, "more": None}, [0.25] * 4),
+    ],
+)
+def test_the_same_numbers_in_another_container_are_taken(space, right, given, seen):
+    step = stepped(odd(space, right, spoil=observes(given)), steps=3)
+    for array in step.observation.values():
+        np.testing.assert_array_equal(array, [seen, seen])
+
+
+@pytest.mark.parametrize("reward", [2, True, np.float64(2.5), np.int8(3), np.array(1.5), np.array([1.5])])
+def test_a_reward_is_whatever_holds_one_number(reward):
+    step = stepped(odd(FLOATS, FOUR, spoil=lambda o, r, *rest: (o, reward, *rest)), steps=3)
+    assert step.reward.dtype == np.float32 and (step.reward == np.float32(np.asarray(reward).item())).all()
+
+
+def test_what_environments_tell_beside_is_nobodys_trouble():
+    def tells(observation, reward, terminated, truncated, _):
+        return observation, reward, terminated, truncated, {"path": np.zeros(tells.steps), "x": None}
+
+    tells.steps = 0
+    batched = odd(FLOATS, FOUR, spoil=tells, at=0)
+    batched.reset(seed=0)
+    for tells.steps in range(3):
+        assert (batched.step(np.zeros(2, np.int32)).reward == 1).all()
+
+
+def test_floats_beyond_their_bounds_are_warned_of_once(caplog, monkeypatch):
+    monkeypatch.setattr(contract, "_warned", set())
+    for _ in range(2):
+        step = stepped(odd(FLOATS, FOUR, spoil=observes(np.array([0, 0, 0, 10.5], np.float32)), at=0))
+        assert (step.observation["observation"][:, 3] == 10.5).all()
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "Odd-v0, environment 0, step 1: observation[3] is 10.5, beyond the bounds" in record.getMessage()
+
+
+def test_floats_beyond_their_bounds_by_rounding_are_no_news(caplog, monkeypatch):
+    monkeypatch.setattr(contract, "_warned", set())
+    stepped(odd(FLOATS, FOUR, spoil=observes(np.nextafter(np.full(4, 10, np.float32), np.float32(11)))))
+    assert not caplog.records
+
+
+def test_a_reset_is_checked_too():
+    broken = make_task(Task(id="tests.environments:Broken-v0", num_envs=2, kwargs={"how": "shape"}))
+    with pytest.raises(
+        TaskError, match=r"Broken-v0, environment 0, reset: .* shape \(2,\), but its space says \(3,\)"
+    ):
+        broken.reset(seed=0)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("how", ["same", "reversed"])
+@pytest.mark.parametrize("frame_stack", [1, 3])
+def test_an_array_that_is_given_again_is_copied_before_it_changes(how, frame_stack, shared):
+    settings = {"num_envs": 2, "frame_stack": frame_stack, "kwargs": {"how": how, "shared": shared}}
+    batched = make_task(Task(id="tests.environments:OneArray-v0", **settings))
+    batched.reset(seed=0)
+    count, forward = (-1, 0) if how == "same" else (0, -1)
+    for step in range(1, 6):
+        seen = batched.step(np.zeros(2, np.int32)).observation["observation"]
+        counts = -seen[..., count].reshape(2, frame_stack)
+        np.testing.assert_array_equal(
+            counts, [np.maximum(np.arange(step - frame_stack + 1, step + 1), 0)] * 2
+        )
+        starts = seen[..., forward].reshape(2, frame_stack) - counts
+        assert (starts == starts[:, :1]).all() and starts[0, 0] != starts[1, 0]
+
+
+class Own(gymnasium.vector.VectorEnv):
+    """A vector version of the task's own that gives what it is told."""
+
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
+
+    def __init__(self, space, observation, reward=(1.0, 1.0)):
+        self.num_envs = 2
+        self.single_observation_space, self.observation_space = space, batch_space(space, 2)
+        self.single_action_space = spaces.Discrete(2)
+        self.given, self.reward = observation, reward
+
+    def reset(self, *, seed=None, options=None):
+        return self.given, {}
+
+    def step(self, actions):
+        return self.given, np.array(self.reward), np.zeros(2, bool), np.zeros(2, bool), {}
+
+
+@pytest.mark.parametrize(
+    ("space", "right", "wrong", "says"),
+    [
+        (spaces.Discrete(5), [1, 2], [1, 5], "environment 1, step 1: observation is 5;"),
+        (spaces.Discrete(5), [1, 2], [1.0, 2.0], "step 1: observation is float64"),
+        (spaces.Discrete(5), [1, 2], [[1], [2]], r"step 1: observation has shape \(2, 1\)"),
+        (
+            spaces.Box(0, 255, (1,), np.uint8),
+            [[0], [1]],
+            [[0], [256]],
+            "environment 1, step 1: observation.* is 256",
+        ),
+        (FLOATS, [FOUR, FOUR], [FOUR, FOUR * np.nan], r"environment 1, step 1: observation\[0\] is nan"),
+        (spaces.Dict({"a": FLOATS}), {"a": [FOUR, FOUR]}, {}, 'step 1: observation "a" is missing'),
+    ],
+)
+def test_a_tasks_own_vector_version_is_held_to_the_same(space, right, wrong, says):
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(space), num_actions=(2,), action_start=(0,))
+    envs = Own(space, right)
+    task = BatchedTask(envs, spec)
+    task.reset(seed=0)
+    envs.given = wrong
+    with pytest.raises(UserError, match=f"Own-v0, {says}"):
+        task.step(np.zeros(2, np.int32))
+    envs.given, envs.reward = right, (1.0, np.inf)
+    with pytest.raises(NotFiniteError, match="Own-v0, environment 1, step 2: reward is inf"):
+        task.step(np.zeros(2, np.int32))
+    assert task.observation.keys() == spec.observation.keys()
+
+
+def test_a_breach_in_a_process_of_its_own_is_the_same_line_and_prints_nothing(capfd):
+    batched = odd(
+        BYTES, np.zeros((2, 2), np.uint8), spoil=observes([[0, 1], [2, 0.5]]), vectorization="async"
+    )
+    try:
+        with pytest.raises(TaskError, match=r"Odd-v0, environment \d, step 3: observation is float64"):
+            stepped(batched)
+    finally:
+        batched.close()
+    assert capfd.readouterr() == ("", "")

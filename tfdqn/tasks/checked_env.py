@@ -1,0 +1,117 @@
+"""`CheckedEnv`: one environment, held to what gymnasium says an environment gives, before it is stacked or batched."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import Space, spaces
+
+from tfdqn.tasks.contract import STEP, Breach, Promise, called, shown, unpacked
+from tfdqn.tasks.spaces import flat_name
+
+_MASK = 'info["action_mask"]'
+
+
+class CheckedEnv(gymnasium.Wrapper):
+    """Passes on what its environment gives, as fresh arrays of the space's own types, or raises one line.
+
+    Fresh, because an environment may write into one array again and again, and gymnasium keeps what it was given:
+    for the frames of a stack, and until all environments have been stepped. Of `info` only the mask is passed on.
+
+    Args:
+      env: whose observation space is neither stacked nor batched.
+      task_id: for errors.
+      index: the environment's number among all of its task.
+      action_masks: whether every state must come with its legal actions.
+    """
+
+    def __init__(self, env: gymnasium.Env, task_id: str, index: int, action_masks: bool):
+        super().__init__(env)
+        self._task_id, self._index = task_id, index
+        self._read = _reader(env.observation_space)
+        self._num_actions = int(env.action_space.n) if action_masks else 0  # type: ignore[attr-defined]
+        self._steps = 0  # since all environments were reset; a reset at an episode's end is one too
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        self._steps = self._steps + 1 if seed is None else 0
+        answer = self.env.reset(seed=seed, options=options)
+        try:
+            observation, info = unpacked("reset", answer, ("observation", "info"))
+            return self._read(observation), self._mask(info, False) if self._num_actions else {}
+        except Breach as breach:
+            raise breach.error(self._task_id, self._steps, self._index) from None
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self._steps += 1
+        answer = self.env.step(action)
+        try:
+            observation, reward, terminated, truncated, info = unpacked("step", answer, STEP)
+            is_over = terminated if type(terminated) is bool else _flag("terminated", terminated)
+            return (
+                self._read(observation),
+                reward if type(reward) is float else _number(reward),
+                is_over,
+                truncated if type(truncated) is bool else _flag("truncated", truncated),
+                self._mask(info, is_over) if self._num_actions else {},
+            )
+        except Breach as breach:
+            raise breach.error(self._task_id, self._steps, self._index) from None
+
+    def _mask(self, info: Mapping[str, Any], is_over: bool) -> dict[str, Any]:
+        """What follows a termination is never asked: no mask is needed there."""
+        if info.get("action_mask") is None:
+            if is_over:
+                return {}
+            raise Breach("task.action_masks", f"is true, but {self._task_id} gives no {_MASK}")
+        given = np.array(info["action_mask"])
+        if given.shape != (self._num_actions,):
+            raise Breach(_MASK, f"has shape {given.shape}, not ({self._num_actions},)")
+        if given.dtype.kind not in "biuf" or (given.dtype.kind == "f" and np.isnan(given).any()):
+            raise Breach(_MASK, f"is {shown(given)}, not a truth for each action")
+        legal = given.astype(np.bool_)
+        if not (legal.any() or is_over):
+            raise Breach(_MASK, "has no legal action")
+        return {"action_mask": legal}
+
+
+def _reader(space: Space[Any], name: str = "") -> Callable[[Any], Any]:
+    """A function from an observation of `space` to the same in fresh arrays; it raises Breach."""
+    what = called(name or "observation")
+    if isinstance(space, spaces.Dict):
+        by_key = {key: _reader(part, flat_name(name, key)) for key, part in space.spaces.items()}
+
+        def read_dict(value: Any) -> dict[str, Any]:
+            if not isinstance(value, Mapping):
+                raise Breach(what, f"is {shown(value)}, not a dict")
+            if missing := [str(key) for key in by_key if key not in value]:
+                raise Breach(what, f"lacks {', '.join(missing)}, which its space has")
+            return {key: read(value[key]) for key, read in by_key.items()}
+
+        return read_dict
+    if isinstance(space, spaces.Tuple):
+        in_order = [_reader(part, flat_name(name, i)) for i, part in enumerate(space.spaces)]
+
+        def read_tuple(value: Any) -> tuple[Any, ...]:
+            if not isinstance(value, tuple | list) or len(value) != len(in_order):
+                raise Breach(what, f"is {shown(value)}, not a tuple of {len(in_order)}")
+            return tuple(read(part) for read, part in zip(in_order, value, strict=True))
+
+        return read_tuple
+    return Promise(what, space).array
+
+
+def _number(reward: Any) -> float:
+    """Of whatever holds one number."""
+    array = np.asarray(reward)
+    if array.size != 1 or array.dtype.kind not in "biuf":
+        raise Breach("reward", f"is {shown(reward)}, not a number")
+    return float(array.reshape(()))
+
+
+def _flag(what: str, value: Any) -> bool:
+    """Of whatever holds one truth."""
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "biu":
+        raise Breach(what, f"is {shown(value)}, not true or false")
+    return bool(array.reshape(()))
