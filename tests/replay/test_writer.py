@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.replay.steps import BRANCHING, MIXED, VECTOR, Taken, multiset, naive_transitions, random_steps
+from tfdqn.errors import NotFiniteError
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.writer import NStepWriter
 from tfdqn.task_spec import TaskSpec
@@ -130,3 +131,26 @@ def test_saved_windows_go_on_as_if_nothing_had_happened() -> None:
         first.write(*step)
         second.write(*step)
     np.testing.assert_array_equal(np.concatenate(whole), np.concatenate(resumed))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_sum_of_rewards_that_float32_can_not_hold_is_an_error(ends: bool) -> None:
+    rows: list[np.ndarray] = []
+    writer = NStepWriter(TransitionCodec(VECTOR), 2, 3, 1.0, lambda new: rows.append(new.copy()))
+    observation, false = {"observation": np.zeros((2, 4), np.float32)}, np.zeros(2, bool)
+
+    def write(rewards: list[float], terminated: bool = False) -> None:
+        over = np.array([False, terminated])
+        step = Step(observation, np.array(rewards, np.float32), over, false, false, None)
+        writer.write(observation, None, np.zeros(2, np.int32), step)
+
+    write([1, 3e38])
+    write([1, -3e38])  # the sum is what counts
+    write([1, 3e38])
+    write([1, -3e38], ends)
+    write([3e38, 3e38])
+    with pytest.raises(NotFiniteError, match=r"the sum of 3 rewards of environment 0 is 6e\+38"):
+        write([3e38, 0], ends)
+        write([0, 0])
+    assert all(np.isfinite(TransitionCodec(VECTOR).from_bytes(each)["reward"]).all() for each in rows)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfdqn import config, exploration
 from tfdqn.config import Config
+from tfdqn.errors import NotFiniteError
 from tfdqn.networks import Weights, network_to_load, numpy_q_function
 from tfdqn.networks.ensemble_aggregation import aggregate_numpy
 from tfdqn.networks.numpy_forward import QFunction
@@ -83,8 +84,12 @@ class Policy:
           policy_state: what the previous call returned, zeros where an episode begins; () at the very first.
           rng: every random draw comes from it.
           env_steps: taken so far, for the exploration schedule.
+
+        Raises NotFiniteError for Q-values that are not finite.
         """
-        q_values = self._action_values(weights, observation, legal_actions)
+        with np.errstate(over="ignore", invalid="ignore"):  # found just below
+            q_values = self._action_values(weights, observation, legal_actions)
+        _check_finite(q_values)
         return PolicyOutput(self._choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
 
     def _choose(
@@ -100,6 +105,17 @@ class Policy:
         if isinstance(self._settings, config.Boltzmann):
             return exploration.boltzmann(q_values, legal_actions, strength, rng)
         return exploration.epsilon_greedy(q_values, legal_actions, strength**self._exponents, rng)
+
+
+def _check_finite(q_values: np.ndarray) -> None:
+    finite = np.isfinite(q_values)
+    if not finite.all():
+        environment, action = np.argwhere(~finite)[0]
+        value = q_values[environment, action]
+        raise NotFiniteError(
+            f"environment {environment}: Q of action {action} is {value}, which is not finite; "
+            "scale the task's observations and rewards, or lower optimizer.learning_rate"
+        )
 
 
 def make_q_function(config: Config, task_spec: TaskSpec) -> ActionValues:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfdqn.errors import NotFiniteError
 from tfdqn.replay.codec import TransitionCodec
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class NStepWriter:
         """Takes one step of all environments; returns how many transitions it finished.
 
         observation, legal_actions bool[E, A] and actions int32[E] or [E, D] are those of time t; `step` is
-        what the environments answered.
+        what the environments answered. Raises NotFiniteError where a sum of rewards is too large for float32.
         """
         self._open_windows(observation, legal_actions, actions, step.is_reset)
         self._returns += self._weights[self._newest] * step.reward
@@ -108,7 +109,7 @@ class NStepWriter:
     ) -> int:
         closing = (slots, envs)
         span = self._n - (slots - oldest) % self._n
-        self._fields["reward"][closing] = self._returns[closing]
+        self._round_returns(closing)
         self._fields["discount"][closing] = self._powers[span] * ~step.terminated[envs]
         for key, value in step.observation.items():
             self._fields[f"next_observation/{key}"][closing] = value[envs]
@@ -119,6 +120,20 @@ class NStepWriter:
         if len(rows):
             self._insert(self._codec.to_bytes(rows))
         return len(rows)
+
+    def _round_returns(self, closing: tuple[int | np.ndarray, np.ndarray | slice]) -> None:
+        """Raises NotFiniteError for a sum of rewards that float32 can't hold."""
+        try:
+            with np.errstate(over="raise"):
+                self._fields["reward"][closing] = self._returns[closing]
+        except FloatingPointError:
+            returns = self._returns[closing]
+            largest = int(np.abs(returns).argmax())
+            environment = np.arange(self._returns.shape[1])[closing[1]][largest]
+            raise NotFiniteError(
+                f"the sum of {self._n} rewards of environment {environment} is {returns[largest]:g}, which is not "
+                "finite in float32; let the task give smaller rewards"
+            ) from None
 
 
 def _true_indices(mask: np.ndarray) -> np.ndarray | slice:
