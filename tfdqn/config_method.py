@@ -54,7 +54,7 @@ class MLP(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_fie
 class NatureCNN(
     Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="nature_cnn"
 ):
-    """Mnih et al. 2015, Methods, 'Model architecture': three convolutions and a dense layer."""
+    """Mnih et al. 2015, Methods, 'Model architecture': three convolutions and a dense layer; from 36 x 36 pixels on."""
 
     dense_units: Annotated[int, Meta(ge=1, le=65536), doc("width of the dense layer")] = 512
 

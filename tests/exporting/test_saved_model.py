@@ -24,7 +24,7 @@ from tfdqn.owners import this_process
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 BOX = ArraySpec(shape=(4,), dtype="float32")
-IMAGE = ArraySpec(shape=(2, 36, 36), dtype="uint8", frame_stack=2)
+IMAGE = ArraySpec(shape=(2, 40, 37), dtype="uint8", frame_stack=2)
 DISCRETE = ArraySpec(shape=(), dtype="int64", categories=500, start=3)
 
 
@@ -110,7 +110,7 @@ def test_saved_model_cli_shows_the_named_inputs_and_outputs(tmp_path):
     ).stdout
     lines = " ".join(shown.split())
     assert "inputs['position'] tensor_info: dtype: DT_FLOAT shape: (-1, 4)" in lines
-    assert "inputs['picture'] tensor_info: dtype: DT_UINT8 shape: (-1, 2, 36, 36)" in lines
+    assert "inputs['picture'] tensor_info: dtype: DT_UINT8 shape: (-1, 2, 40, 37)" in lines
     assert "inputs['legal_actions'] tensor_info: dtype: DT_BOOL shape: (-1, 3)" in lines
     assert "outputs['action'] tensor_info: dtype: DT_INT32 shape: (-1)" in lines
     assert "outputs['q_values'] tensor_info: dtype: DT_FLOAT shape: (-1, 3)" in lines

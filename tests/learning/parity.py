@@ -42,8 +42,8 @@ SPEC = vector_spec()
 
 
 def image_spec() -> TaskSpec:
-    """Two stacked frames of 36 × 36 pixels."""
-    pixels = ArraySpec(shape=(2, 36, 36), dtype="uint8", frame_stack=2)
+    """Two stacked frames of 40 × 36 pixels, to which the network adds a margin."""
+    pixels = ArraySpec(shape=(2, 40, 36), dtype="uint8", frame_stack=2)
     return TaskSpec(id="Image-v0", observation={"image": pixels}, num_actions=(3,), action_start=(0,))
 
 

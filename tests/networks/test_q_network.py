@@ -94,7 +94,7 @@ def test_the_nature_cnn_reads_images_of_every_form(
     task_spec = spec(observation=ArraySpec(shape=shape, dtype="uint8", frame_stack=frame_stack))
     network = made(config.NatureCNN(dense_units=8), task_spec)
     weights = arrays(network)
-    # Of 36 x 40: (36-8)/4+1 = 8 by 9; (8-4)/2+1 = 3 by 3; 3-3+1 = 1 by 1
+    # Of 36 x 40, which is padded to 36 x 44: (36-8)/4+1 = 8 by 10; (8-4)/2+1 = 3 by 4; 3-3+1 = 1 by 2
     assert {name: array.shape for name, array in weights.items()} == {
         "conv_0/kernel": (8, 8, channels, 32),
         "conv_0/bias": (32,),
@@ -102,7 +102,7 @@ def test_the_nature_cnn_reads_images_of_every_form(
         "conv_1/bias": (64,),
         "conv_2/kernel": (3, 3, 64, 64),
         "conv_2/bias": (64,),
-        "hidden_0/kernel": (64, 8),
+        "hidden_0/kernel": (1 * 2 * 64, 8),
         "hidden_0/bias": (8,),
         "q/kernel": (8, 3),
         "q/bias": (3,),

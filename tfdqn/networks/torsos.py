@@ -10,6 +10,9 @@ from tfdqn.networks.layers import LayerFactory
 from tfdqn.networks.q_network import Observation, Torso
 from tfdqn.task_spec import TaskSpec
 
+# Of the Nature network's convolutions together: how many pixels an output sees, and how far apart two outputs are.
+_FIELD, _STRIDE = 36, 8
+
 
 def mlp(settings: config.MLP, task_spec: TaskSpec, make: LayerFactory) -> Torso:
     """Dense layers over the flattened observation."""
@@ -30,23 +33,30 @@ def mlp(settings: config.MLP, task_spec: TaskSpec, make: LayerFactory) -> Torso:
 
 
 def nature_cnn(settings: config.NatureCNN, task_spec: TaskSpec, make: LayerFactory) -> Torso:
-    """Mnih et al. 2015, Methods, 'Model architecture': 32 8×8/4, 64 4×4/2, 64 3×3/1, dense."""
+    """Mnih et al. 2015, Methods, 'Model architecture': 32 8×8/4, 64 4×4/2, 64 3×3/1, dense.
+
+    An image whose sides these do not cover gets a margin of zeros, so that every pixel reaches Q; 84 × 84 needs none.
+    """
     key, height, width, channels = _image(task_spec)
+    if min(height, width) < _FIELD:
+        raise ConfigError(
+            f"network.kind = 'nature_cnn': images of {task_spec.id} are too small "
+            f"({task_spec.observation[key].shape}); at least {_FIELD} x {_FIELD} pixels are needed"
+        )
+    margins = [(0, 0), _margin(height), _margin(width), (0, 0)]
+    height, width = height + sum(margins[1]), width + sum(margins[2])
     convolutions = []
     for i, (filters, size, stride) in enumerate([(32, 8, 4), (64, 4, 2), (64, 3, 1)]):
         convolutions.append(make.conv(f"conv_{i}", filters, size, stride, channels_in=channels))
         height, width, channels = (height - size) // stride + 1, (width - size) // stride + 1, filters
-        if height < 1 or width < 1:
-            raise ConfigError(
-                f"network.kind = 'nature_cnn': images of {task_spec.id} are too small "
-                f"({task_spec.observation[key].shape}); at least 36 x 36 pixels are needed"
-            )
     flatten = make.flatten(height, width, channels)
     dense = make.dense("hidden_0", settings.dense_units, "relu", fan_in=height * width * channels)
     head = make.head("q", task_spec.num_actions[0], fan_in=settings.dense_units)
 
     def apply(observation: Observation) -> tf.Tensor:
         hidden = encoding.encode_image(observation[key], task_spec.observation[key])
+        if np.any(margins):
+            hidden = tf.pad(hidden, margins)
         for layer in convolutions:
             hidden = layer(hidden)
         return head(dense(flatten(hidden)))
@@ -61,6 +71,12 @@ def linear(settings: config.Linear, task_spec: TaskSpec, make: LayerFactory) -> 
         return lambda observation: theta(encoding.encode(observation, task_spec))
     factors = features.monomials(encoding.num_features(task_spec), settings.degree)
     return lambda observation: theta(features.polynomial(encoding.encode(observation, task_spec), factors))
+
+
+def _margin(length: int) -> tuple[int, int]:
+    """How many zeros go before and after so many pixels, that the convolutions see all of them."""
+    missing = (_FIELD - length) % _STRIDE
+    return missing // 2, missing - missing // 2
 
 
 def _image(task_spec: TaskSpec) -> tuple[str, int, int, int]:
