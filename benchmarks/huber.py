@@ -45,8 +45,12 @@ def _run(overrides: list[str], env_steps: int) -> dict[str, float | None]:
     with tempfile.TemporaryDirectory() as directory:
         run = Path(directory) / "run"
         summary = tfdqn.train(config, run)
-        evaluations = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
-        metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        evaluations = [
+            json.loads(line) for line in (run / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
+        metrics = [
+            json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
     solved = next((e["env_steps"] for e in evaluations if e["mean_return"] >= 475), None)
     mean_q = [each["mean_q"] for each in metrics if "mean_q" in each]
     return {

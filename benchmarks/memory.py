@@ -90,7 +90,7 @@ def sampled(
             process.terminate()
             process.wait()
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)}:\n{said.read_text()}")
+        raise RuntimeError(f"{' '.join(command)}:\n{said.read_text(encoding='utf-8')}")
     last = _env_steps(run / "metrics.jsonl")
     # From the last line of metrics on it trains no more: it evaluates for the last time, draws and exports.
     found: dict[str, list[Sample]] = {name: [] for name, _ in samples}
@@ -123,7 +123,7 @@ def _sample(root: dict[int, str], env_steps: int, samples: dict[tuple[str, int],
     for process in _family(root):
         try:
             name = root.get(process) or _name(process)
-            text = Path(f"/proc/{process}/smaps_rollup").read_text()
+            text = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8")
         except OSError:
             continue  # has ended meanwhile
         kilobytes = {kind: int(size) for kind, size in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
@@ -138,7 +138,7 @@ def _family(root: Iterable[int]) -> list[int]:
     for process in found:
         for task in Path(f"/proc/{process}/task").glob("*/children"):
             try:
-                found += [int(child) for child in task.read_text().split()]
+                found += [int(child) for child in task.read_text(encoding="utf-8").split()]
             except OSError:
                 continue
     return found
@@ -146,11 +146,11 @@ def _family(root: Iterable[int]) -> list[int]:
 
 def _name(process: int) -> str | None:
     """Its role and index in the job; None of one that has none."""
-    arguments = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+    arguments = Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8").split("\0")
     if "run" in arguments and "--task" in arguments:
         role, index = arguments[arguments.index("run") + 1], arguments[arguments.index("--task") + 1]
         return f"{role} {index}"
-    environment = Path(f"/proc/{process}/environ").read_text().split("\0")
+    environment = Path(f"/proc/{process}/environ").read_text(encoding="utf-8").split("\0")
     cluster = next((each for each in environment if each.startswith("TF_CONFIG=")), None)
     if cluster is None:
         return None

@@ -60,7 +60,7 @@ def in_a_process(options: argparse.Namespace, rows: int, columns: int) -> dict[s
         str(rows),
         str(columns),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode:
         raise RuntimeError(f"{rows} x {columns}: {done.stderr[-2000:]}")
     numbers: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

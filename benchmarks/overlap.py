@@ -57,7 +57,9 @@ def main() -> None:
 def in_a_process(options: argparse.Namespace, workers: int, slow: int) -> dict[str, float]:
     times = ["--delay", str(options.delay), "--seconds", str(options.seconds)]
     command = [sys.executable, "-m", "benchmarks.overlap", *times, "--case", str(workers), str(slow)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120 + 2 * options.seconds)
+    done = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", timeout=120 + 2 * options.seconds
+    )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

@@ -54,7 +54,7 @@ def main() -> None:
             for rows in (1, 32)
         }
         command = [sys.executable, "-m", "tfdqn", "serve", str(exports), "--port", "0"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as server:
             try:
                 port = _port(server)
                 for clients in options.clients:

@@ -93,6 +93,7 @@ def in_processes(options: argparse.Namespace, way: str, units: int, batch: int) 
         [sys.executable, "-m", "benchmarks.ways", *arguments, "--case", way, str(units), str(batch)],
         capture_output=True,
         text=True,
+        encoding="utf-8",
         timeout=300,
     )
     if done.returncode:

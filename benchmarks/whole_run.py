@@ -39,7 +39,9 @@ def _run(run: Path, seed: int, options: argparse.Namespace) -> dict[str, float |
     config = tfdqn.load_config(CONFIG, [*whole, *options.overrides])
     summary = tfdqn.train(config, run)
     print(f"seed {seed}: {summary.env_steps / summary.seconds:,.0f} env steps/s", file=sys.stderr)
-    evaluations = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
+    evaluations = [
+        json.loads(line) for line in (run / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     solved = next((e for e in evaluations if e["mean_return"] >= 475), None)
     return {
         "env_steps_per_second": summary.env_steps / summary.seconds,

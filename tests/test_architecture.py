@@ -134,7 +134,7 @@ SIDEWAYS = {
     "topology": {"addresses", "cluster", "config", "errors", "strategy_checks"},
     "placement": {"addresses", "cluster", "config", "errors", "topology"},
     "places": {"errors", "locks", "topology"},
-    "beat_files": {"errors", "topology"},
+    "beat_files": {"errors", "owners", "topology"},
     "command_signs": {"beat_files"},
     "model_formats": {"errors"},
     "tf_serving": {"durable"},

@@ -178,13 +178,22 @@ def test_a_flipped_byte_of_a_manifest_is_noticed_wherever_it_is(tmp_path: Path) 
                 Generation(generation)
 
 
-@pytest.mark.parametrize(("seconds", "age"), [(31, "31 s"), (119, "119 s"), (7_500, "125 min")])
+@pytest.mark.parametrize(
+    ("seconds", "age"),
+    [
+        (31, "31 s old"),
+        (119, "119 s old"),
+        (7_500, "125 min old"),
+        (-0.5, "0 s old"),
+        (-90, "dated 90 s in the future"),
+    ],
+)
 def test_a_checkpoint_says_where_it_resumes_and_how_old_that_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, age: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, age: str
 ) -> None:
     saved = Generation(save(Checkpoints(tmp_path), 1_234))
     monkeypatch.setattr("time.time", lambda: saved.directory.stat().st_mtime + seconds)
     assert saved.where_it_resumes() == (
         f"resumed at {saved.counters.env_steps:,} environment steps and {saved.counters.train_steps:,} updates "
-        f"(checkpoint {age} old)"
+        f"(checkpoint {age})"
     )

@@ -29,6 +29,13 @@ def health(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, li
     return status, capsys.readouterr().out.splitlines()
 
 
+def change_sign(file: Path, clock: str | None = None, **seconds: float) -> None:
+    """Moves a sign's times by so many seconds, and has them read off another clock."""
+    sign = json.loads(file.read_text())
+    sign |= {name: sign[name] + by for name, by in seconds.items()}
+    file.write_text(json.dumps(sign | ({} if clock is None else {"clock": clock})))
+
+
 def test_where_nobody_gives_signs_nobody_is_well(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert health(capsys) == (1, [f"nobody gives signs of life in {folder}"])
 
@@ -40,12 +47,47 @@ def test_everybody_is_asked_and_one_that_is_silent_is_enough(
         write_sign(folder / f"{member.file_stem}.json", str(member), "at work", 1.0)
     mine = f"(process {os.getpid()})"
     assert health(capsys) == (0, [f"actor 1: at work {mine}", f"learner 0: at work {mine}"])
-    silence = json.loads((folder / "actor-1.json").read_text()) | {"seconds": time.time() - 100}
-    (folder / "actor-1.json").write_text(json.dumps(silence))
+    change_sign(folder / "actor-1.json", seconds=-100, monotonic_seconds=-100)
     status, lines = health(capsys)
     assert status == 1
     assert lines == [f"actor 1: silent for 100 s, after at work {mine}", f"learner 0: at work {mine}"]
     assert health(capsys, "--within", "1000")[0] == 0
+
+
+@pytest.mark.parametrize("within", ["10", "1e9"])
+@pytest.mark.parametrize("clock", [None, "another", ""], ids=["here", "another host's", "unknown"])
+@pytest.mark.parametrize("time", ["seconds", "monotonic_seconds"])
+def test_a_sign_from_the_future_is_none(
+    folder: Path, capsys: pytest.CaptureFixture[str], time: str, clock: str | None, within: str
+) -> None:
+    write_sign(folder / "actor-1.json", "actor 1", "at work", 1.0)
+    change_sign(folder / "actor-1.json", clock, **{time: 3600.0})
+    if time == "monotonic_seconds" and clock is not None:
+        assert health(capsys)[0] == 0  # that clock can't be read here
+        return
+    status, (line,) = health(capsys, "--within", within)
+    assert status == 1
+    assert line.startswith("actor 1: its sign of life is of 3,600 s in the future: ")
+
+
+def test_a_clock_that_is_set_makes_no_live_process_ill_and_no_stopped_one_well(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sign(folder / "actor-1.json", "actor 1", "at work", 1.0)
+    change_sign(folder / "actor-1.json", seconds=-3600)  # set forward since
+    assert health(capsys)[0] == 0
+    change_sign(
+        folder / "actor-1.json", seconds=3600, monotonic_seconds=-60
+    )  # set back by less than the silence
+    status, (line,) = health(capsys)
+    assert status == 1
+    assert line.startswith("actor 1: silent for 60 s, after at work")
+
+
+def test_clocks_may_differ_by_a_second(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_sign(folder / "actor-1.json", "actor 1", "at work", 1.0)
+    change_sign(folder / "actor-1.json", "another host's", seconds=0.9)
+    assert health(capsys, "--within", "0.5")[0] == 0
 
 
 def test_who_has_ended_is_no_longer_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,6 +76,14 @@ def test_a_duration_reads_like_a_clock(seconds: float, text: str) -> None:
     assert terminal.duration(seconds) == text
 
 
+def test_what_is_dated_in_the_future_is_not_called_new() -> None:
+    assert [terminal.ago(each) for each in (0.0, 754, -61)] == [
+        "0:00 ago",
+        "12:34 ago",
+        "dated 1:01 in the future",
+    ]
+
+
 def test_a_log_gets_a_line_every_ten_seconds_and_at_a_new_phase(monkeypatch: pytest.MonkeyPatch) -> None:
     told = [
         (100.0, "filling replay"),

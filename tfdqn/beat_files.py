@@ -9,12 +9,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from tfdqn.errors import ClusterError
+from tfdqn.owners import this_kernel
 from tfdqn.topology import Member
 
 VARIABLE = "TFDQN_BEATS"
@@ -22,6 +24,7 @@ VARIABLE = "TFDQN_BEATS"
 # holds up every thread of it, that of the heartbeat, too.
 MEETING = "meeting the others"
 _MEETING_SECONDS = 60.0
+_MOST_AHEAD_SECONDS = 1.0  # what clocks may differ by
 
 
 def may_be_silent_seconds(state: str, dead_after_seconds: float) -> float:
@@ -37,6 +40,21 @@ class Sign(Struct, frozen=True, kw_only=True):
     state: str
     steps_per_second: float
     seconds: float  # since the epoch, when it was written
+    monotonic_seconds: float = 0.0  # the same by `time.monotonic`, which nobody sets
+    clock: str = ""  # which one that is: of which boot and container; empty: unknown
+
+    def age_seconds(self) -> float:
+        """For how long it has been there; below 0 only where its time lies clearly in the future.
+
+        It does then where a clock was set back since, where the sign is of a host with another clock, or is no sign of
+        a process that runs: no age can be told.
+        """
+        age = time.time() - self.seconds
+        if age < -_MOST_AHEAD_SECONDS:
+            return age
+        if self.clock and self.clock == _this_clock():
+            age = time.monotonic() - self.monotonic_seconds
+        return age if age < -_MOST_AHEAD_SECONDS else max(age, 0.0)
 
 
 def beat_file(member: Member, folder: Path | None = None) -> Path:
@@ -53,7 +71,13 @@ def beat_folder() -> Path:
 def write_sign(file: Path, name: str, state: str, steps_per_second: float) -> None:
     """Writes a sign of now, whole or not at all; it need not outlive the machine."""
     sign = Sign(
-        name=name, pid=os.getpid(), state=state, steps_per_second=steps_per_second, seconds=time.time()
+        name=name,
+        pid=os.getpid(),
+        state=state,
+        steps_per_second=steps_per_second,
+        seconds=time.time(),
+        monotonic_seconds=time.monotonic(),
+        clock=_this_clock(),
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
@@ -91,6 +115,15 @@ def read_sign(file: Path) -> Sign | None:
         return msgspec.json.decode(file.read_bytes(), type=Sign)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+@cache
+def _this_clock() -> str:
+    """Names what `time.monotonic` counts from: the machine's boot, which a container may see shifted."""
+    try:
+        return f"{this_kernel()}-{os.stat('/proc/self/ns/time').st_ino}" if this_kernel() else ""
+    except OSError:
+        return ""
 
 
 def _default_folder() -> Path:

@@ -100,16 +100,18 @@ class Generation:
 
     @property
     def age_seconds(self) -> float:
-        """Since it was written."""
-        return max(time.time() - self.directory.stat().st_mtime, 0.0)
+        """Since it was written; below 0 where a clock has been set since, or a disk's differs from this host's."""
+        age = time.time() - self.directory.stat().st_mtime
+        return age if age < -1 else max(age, 0.0)
 
     def where_it_resumes(self) -> str:
         """In words: how far the run had come, and how old that is."""
-        counters, minutes = self.counters, self.age_seconds / 60
-        age = f"{60 * minutes:.0f} s" if minutes < 2 else f"{minutes:,.0f} min"
+        counters, seconds = self.counters, abs(self.age_seconds)
+        age = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
+        age = f"{age} old" if self.age_seconds >= 0 else f"dated {age} in the future"
         return (
             f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates "
-            f"(checkpoint {age} old)"
+            f"(checkpoint {age})"
         )
 
     @property

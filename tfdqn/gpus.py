@@ -26,7 +26,14 @@ def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]
     if program is None:
         return ()
     try:
-        done = subprocess.run((program, *_LIST), capture_output=True, text=True, timeout=_LIST_SECONDS)
+        done = subprocess.run(
+            (program, *_LIST),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_LIST_SECONDS,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ()
     return tuple(line.strip() for line in done.stdout.splitlines() if line.startswith("GPU-"))

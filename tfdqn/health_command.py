@@ -1,7 +1,6 @@
 """`health`: whether processes of this host live, by the signs of life that they leave."""
 
 import os
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,9 +38,11 @@ def health_of_all(folder: Path | None, within_seconds: float) -> list[Finding]:
 
 
 def _judged(sign: Sign, within_seconds: float) -> Finding:
-    silent_seconds = max(time.time() - sign.seconds, 0.0)
-    is_well = silent_seconds <= may_be_silent_seconds(sign.state, within_seconds)
+    silent_seconds = sign.age_seconds()
+    is_well = 0 <= silent_seconds <= may_be_silent_seconds(sign.state, within_seconds)
     how = sign.state if is_well else f"silent for {silent_seconds:.0f} s, after {sign.state}"
+    if silent_seconds < 0:
+        how = f"its sign of life is of {-silent_seconds:,.0f} s in the future: a clock was set, or it is another host's"
     return Finding(f"{sign.name}: {how} (process {sign.pid})", is_well)
 
 

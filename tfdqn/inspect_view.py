@@ -11,7 +11,7 @@ from rich.text import Text
 from tfdqn.inspect_command import Inspector, Report, RunReport
 from tfdqn.live_table import speed
 from tfdqn.messages import Inspection, MemberStatus
-from tfdqn.terminal import duration, make_console, make_table
+from tfdqn.terminal import ago, duration, make_console, make_table
 from tfdqn.topology import LEARNER, Member
 
 _INTERVAL_SECONDS = 1.0
@@ -82,7 +82,7 @@ def _of_run(run: RunReport | None) -> Iterable[tuple[str, str]]:
         return
     saved = run.checkpoint
     counts = f"{saved.env_steps:,} environment steps, {saved.train_steps:,} updates"
-    yield "checkpoint", f"{saved.path}: {counts}, {duration(saved.seconds_ago)} ago"
+    yield "checkpoint", f"{saved.path}: {counts}, {ago(saved.seconds_ago)}"
 
 
 def _members(report: Report, inspection: Inspection) -> RenderableType:
@@ -135,6 +135,5 @@ def _replay(inspection: Inspection) -> RenderableType:
 def _signs(run: RunReport) -> RenderableType:
     table = make_table("process", "last state", "pid", "last sign of life")
     for sign in run.signs:
-        ago = f"{duration(max(time.time() - sign.seconds, 0.0))} ago"
-        table.add_row(sign.name, escape(sign.state), str(sign.pid), ago)
+        table.add_row(sign.name, escape(sign.state), str(sign.pid), ago(sign.age_seconds()))
     return table

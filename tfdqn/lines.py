@@ -128,7 +128,7 @@ class _Connection(NamedTuple):
 def _connections() -> Iterator[_Connection]:
     """Every TCP socket of this host; not by `getpeername`, which knows none that is being connected."""
     for name in ("tcp", "tcp6"):
-        with suppress(FileNotFoundError), open(f"/proc/self/net/{name}") as file:
+        with suppress(FileNotFoundError), open(f"/proc/self/net/{name}", encoding="ascii") as file:
             next(file)  # the columns' names
             for line in file:
                 columns = line.split()

@@ -98,7 +98,7 @@ class Supervised:
             raise ClusterError(f"{self.member} can't be started: {error.strerror} ({where})") from error
 
     def _start(self) -> None:
-        with self.log.open("a") as log:
+        with self.log.open("a", encoding="utf-8") as log:
             log.write(f"== {self.member} starts: {datetime.now():%Y-%m-%d %H:%M:%S}\n")
             self._log_start_bytes = log.tell()
         self._sign_file.unlink(missing_ok=True)

@@ -108,6 +108,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole_seconds:02}" if hours else f"{minutes}:{whole_seconds:02}"
 
 
+def ago(seconds: float) -> str:
+    """0:07 ago; what a clock that was set dates after now is said to be so."""
+    return f"{duration(seconds)} ago" if seconds >= 0 else f"dated {duration(-seconds)} in the future"
+
+
 def print_summary(summary: "Summary", console: Console | None = None) -> None:
     """What happened, and the paths of what it left."""
     rows = [

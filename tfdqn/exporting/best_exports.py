@@ -106,7 +106,7 @@ class BestExports:
         """Names this run among those that may export to the same place."""
         if not self._run.export_id_file.exists():
             write_atomically(self._run.export_id_file, uuid.uuid4().hex.encode())
-        return self._run.export_id_file.read_text()
+        return self._run.export_id_file.read_text(encoding="utf-8")
 
 
 def _identity(evaluation: Evaluation) -> tuple[int, float]:

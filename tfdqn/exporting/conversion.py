@@ -68,6 +68,8 @@ def _run_converter(format: ModelFormat, arguments: list[str]) -> None:
             ],  # a file of the user's in this directory is none of the converter's
             capture_output=True,
             text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_PATIENCE_SECONDS,
             env=environment,
         )

@@ -72,7 +72,7 @@ class Folder:
         found = {}
         for version in versions(self._path):
             card = self._path / str(version) / EXTRA / CARD_FILE
-            found[version] = _read_card(card.read_text()) if card.is_file() else {}
+            found[version] = _read_card(card.read_text(encoding="utf-8")) if card.is_file() else {}
         return found
 
     def remove(self, version: int) -> None:

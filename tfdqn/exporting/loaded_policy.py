@@ -34,7 +34,7 @@ class LoadedPolicy:
         extra = path / EXTRA
         try:
             self.task_spec = TaskSpec.from_json((extra / TASK_SPEC_FILE).read_bytes())
-            self.card: dict[str, Any] = json.loads((extra / CARD_FILE).read_text())
+            self.card: dict[str, Any] = json.loads((extra / CARD_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError, msgspec.ValidationError) as error:
             raise UserError(f"{path}: not a policy that tfdqn exported ({error})") from error
         self.path = path

@@ -47,8 +47,8 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
         "git_revision": git_revision(Path(__file__).parent),
         "configuration": msgspec.to_builtins(config),
     }
-    (directory / JSON_FILE).write_text(json.dumps(card, indent=2) + "\n")
-    (directory / MARKDOWN_FILE).write_text(_markdown(card, dump(config)))
+    (directory / JSON_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    (directory / MARKDOWN_FILE).write_text(_markdown(card, dump(config)), encoding="utf-8")
 
 
 def git_revision(source: Path) -> str | None:
@@ -64,6 +64,8 @@ def git_revision(source: Path) -> str | None:
             ["git", "-C", str(source), *arguments],
             capture_output=True,
             text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_GIT_SECONDS,
             check=True,
         ).stdout.strip()

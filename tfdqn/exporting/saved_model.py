@@ -130,7 +130,9 @@ def export_policy(
         extra = unfinished / EXTRA
         extra.mkdir()
         (extra / TASK_SPEC_FILE).write_bytes(task_spec.to_json())
-        (extra / CARD_FILE).write_text(json.dumps({"task": task_spec.id, **card}, indent=2) + "\n")
+        (extra / CARD_FILE).write_text(
+            json.dumps({"task": task_spec.id, **card}, indent=2) + "\n", encoding="utf-8"
+        )
         if add is not None:
             add(unfinished)
         sync_tree(unfinished)

@@ -24,5 +24,5 @@ def write_files(folder: Path, files: Mapping[str, str]) -> Iterator[Path]:
 
 def _is_ours(path: Path) -> bool:
     with suppress(OSError, UnicodeDecodeError):
-        return path.read_text().startswith(HEADER)
+        return path.read_text(encoding="utf-8").startswith(HEADER)
     return False

@@ -1,0 +1,80 @@
+"""What every source file keeps to: text is UTF-8 wherever it runs, and no age is read off a wall clock."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+FILES = sorted(
+    file for folder in ("tfdqn", "benchmarks", "examples") for file in (PROJECT / folder).rglob("*.py")
+)
+# The wall clock dates what others read; only these do, and say what they do where its time lies in the future.
+DATED = {"tfdqn/beat_files.py", "tfdqn/checkpoints.py", "tfdqn/supervised.py"}
+WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"}
+STARTS = {"run", "Popen", "check_output", "check_call"}
+# Have no text, or an encoding of their own.
+OTHER_OPENS = {"os.open", "archive.open", "folder.open", "webbrowser.open"}
+
+
+def calls(source: str) -> Iterator[tuple[str, ast.Call]]:
+    """Each call with the last two names of what is called, as in "subprocess.run"."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            yield ".".join(ast.unparse(node.func).split(".")[-2:]), node
+
+
+def is_text_without_encoding(name: str, call: ast.Call) -> bool:
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    last = name.split(".")[-1]
+    values = [each.value for each in [*call.args, *given.values()] if isinstance(each, ast.Constant)]
+    is_binary = any(isinstance(value, str) and "b" in value and len(value) <= 3 for value in values)
+    if last in STARTS:
+        is_text = "text" in given or "universal_newlines" in given
+    elif last in ("read_text", "write_text"):
+        is_text = True
+    else:
+        is_text = last in ("open", "fdopen") and name not in OTHER_OPENS and not is_binary
+    return is_text and "encoding" not in given
+
+
+def without_encoding(source: str) -> list[int]:
+    return [call.lineno for name, call in calls(source) if is_text_without_encoding(name, call)]
+
+
+def test_every_text_has_its_encoding() -> None:
+    found = {
+        str(file): lines for file in FILES if (lines := without_encoding(file.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
+def test_only_what_is_dated_reads_the_wall_clock() -> None:
+    readers = {
+        str(file.relative_to(PROJECT))
+        for file in FILES
+        if any(name in WALL_CLOCKS for name, _ in calls(file.read_text(encoding="utf-8")))
+    }
+    assert readers == DATED
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "open(f)",
+        "f.open('a')",
+        "f.read_text(errors='replace')",
+        "f.write_text('x')",
+        "subprocess.run(['a'], text=True)",
+        "os.fdopen(3, 'w')",
+    ],
+)
+def test_the_check_finds_what_it_looks_for(line: str) -> None:
+    assert without_encoding(line) == [1]
+    assert without_encoding(line[:-1] + ", encoding='utf-8')") == []
+
+
+@pytest.mark.parametrize("line", ["open(f, 'rb')", "f.open('ab')", "os.open(f, 0)", "subprocess.run(['a'])"])
+def test_the_check_lets_bytes_pass(line: str) -> None:
+    assert without_encoding(line) == []
