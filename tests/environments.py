@@ -288,7 +288,27 @@ class Stalls(Counter):
         return super().step(action)
 
 
+class Draws(Counter):
+    """A `Counter` whose frames are of 5 × 3 pixels, or what `how` says: none, raises, grows, floats."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, how: str = "", render_mode: str | None = None) -> None:
+        super().__init__()
+        self.render_mode, self._draws = render_mode, how
+
+    def render(self) -> Any:
+        if self._draws == "none":
+            return None
+        if self._draws == "raises":
+            raise RuntimeError("no\ndisplay")
+        if self._draws == "floats":
+            return [[[self._count / 10] * 3] * 5] * 3
+        return np.full((3, 5 + self._count if self._draws == "grows" else 5, 3), self._count, np.uint8)
+
+
 _HERE = __name__
+gymnasium.register("Draws-v0", f"{_HERE}:Draws")
 gymnasium.register("Chain-v0", f"{_HERE}:Chain", max_episode_steps=50)
 gymnasium.register("Catch-v0", f"{_HERE}:Catch", reward_threshold=0.95)
 gymnasium.register("Masked-v0", f"{_HERE}:Masked")

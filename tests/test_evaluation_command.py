@@ -71,7 +71,12 @@ def test_what_a_policy_does_not_see_may_change() -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
     """Of CartPole, with a policy that has learned nothing."""
-    found, config = RunDir(tmp_path / "run"), tiny()
+    return begun(tmp_path / "run")
+
+
+def begun(path: Path, *overrides: str) -> RunDir:
+    """A run with a policy that has learned nothing."""
+    found, config = RunDir(path), tiny(*overrides)
     spec = resolve_spec(config.task)
     with found.claim(config):
         found.write_task_spec(spec)
@@ -83,6 +88,56 @@ def run(tmp_path: Path) -> RunDir:
         found.best_weights, weights, Evaluation(env_steps=4, train_steps=3, scores=of_one, is_best=True)
     )
     return found
+
+
+def draws(path: Path, how: str) -> RunDir:
+    """A run of a task that draws oddly."""
+    return begun(path, "task.id=tests.environments:Draws-v0", f"task.kwargs={{how='{how}'}}")
+
+
+def test_a_film_of_floats_in_lists_and_of_odd_sizes_is_a_film(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    film = evaluate(draws(tmp_path / "run", "floats").path, episodes=2, video="mp4").video
+    assert film is not None
+    assert imageio.v3.imread(film).shape == (3, 4, 6, 3)  # three steps; H.264 has no odd sizes
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("none", "Draws-v0 could not be rendered: its render() gave None"),
+        ("raises", "Draws-v0 could not be rendered: RuntimeError: no display"),
+        ("grows", "can't be filmed: frame 1 is 6 × 3 pixels, and those before are 5 × 3 pixels"),
+    ],
+)
+def test_a_film_that_fails_takes_no_figures_with_it(tmp_path: Path, how: str, said: str) -> None:
+    found = draws(tmp_path / "run", how)
+    with pytest.raises(FilmError) as caught:
+        evaluate(found.path, episodes=2, video="mp4")
+    assert said in str(caught.value)
+    assert (caught.value.report.episodes, caught.value.report.mean_return) == (2, 3.0)
+    assert not list(found.videos.iterdir())
+
+
+def test_a_writer_that_fails_takes_no_figures_with_it(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("ffmpeg can't be found")
+
+    monkeypatch.setattr(evaluation_command.imageio, "get_writer", fail)
+    with pytest.raises(FilmError) as caught:
+        evaluate(run.path, episodes=2, video="mp4")
+    assert str(caught.value) == "the film of CartPole-v1 failed: ValueError: ffmpeg can't be found"
+    assert caught.value.report.episodes == 2
+
+
+@pytest.mark.parametrize("limit", ["", "task.max_episode_steps=10000000"])
+def test_episodes_that_never_end_are_cut(tmp_path: Path, limit: str) -> None:
+    endless = ("task.id=tests.environments:Counter-v0", "task.kwargs={ends_at=0}")
+    found = begun(tmp_path / "run", *endless, "evaluation.max_episode_steps=30", *([limit] if limit else []))
+    assert evaluate(found.path, episodes=3).mean_length == 30
+    assert evaluate(found.path, episodes=3, overrides=["task.max_episode_steps=40"]).mean_length == 40
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "gif"])

@@ -1,5 +1,6 @@
 """`evaluate`: a run's policy on fresh environments, as trained or with the task's physics changed."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -13,7 +14,7 @@ import msgspec
 from threadpoolctl import threadpool_limits
 
 from tfdqn import config_file
-from tfdqn.acting.evaluator import play_episodes
+from tfdqn.acting.evaluator import limited, play_episodes
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import Task
 from tfdqn.errors import ConfigError, FilmError, RunDirError, TaskError, UserError
@@ -23,7 +24,11 @@ from tfdqn.run_dir import RunDir
 from tfdqn.saved_policy import load_policy_weights
 from tfdqn.scores import EpisodeScores, scores
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.tasks.registry import make_task
+from tfdqn.tasks.batched import one_line
+from tfdqn.tasks.pictures import with_even_sides
+from tfdqn.tasks.registry import make_task, resolve_spec
+
+log = logging.getLogger(__name__)
 
 _FRAMES_PER_SECOND = 50
 _GIF_EVERY = 4  # frames
@@ -94,18 +99,22 @@ def evaluate(
             film = _film(run, task_config, policy, weights, episode_seed, video)
         except UserError as error:
             raise FilmError(str(error), report) from error
+        except Exception as error:  # of the film's writer: the figures have nothing to do with it
+            raise FilmError(f"the film of {task_config.id} failed: {one_line(error)}", report) from error
     return msgspec.structs.replace(report, video=str(film))
 
 
 def _changed_task(run: RunDir, overrides: Sequence[str]) -> Task:
-    """The run's task with some keys changed; like training's evaluations, limited where the task has no limit."""
+    """The run's task with some keys changed; limited as in training's evaluations where no change says otherwise."""
     for override in overrides:
         if not override.startswith("task."):
             raise ConfigError(f"{override}: only keys of [task] can be changed for an evaluation")
-    config = config_file.load(run.config_file, overrides)
-    if run.task_spec().max_episode_steps is None and not config.task.max_episode_steps:
-        return msgspec.structs.replace(config.task, max_episode_steps=config.evaluation.max_episode_steps)
-    return config.task
+    before, config = run.config(), config_file.load(run.config_file, overrides)
+    task = config.task
+    if task.max_episode_steps and task.max_episode_steps != before.task.max_episode_steps:
+        return task
+    spec = run.task_spec() if task == before.task else resolve_spec(task)
+    return limited(task, spec.max_episode_steps, config.evaluation.max_episode_steps, log.warning)
 
 
 def _check_same_shape(trained: TaskSpec, now: TaskSpec) -> None:
@@ -151,16 +160,25 @@ def _film(
     path = run.videos / f"{number}.{suffix}"
     unfinished = run.videos / f"{number}.part.{suffix}"
     frame_numbers = count()
+    size: tuple[int, ...] = ()
     try:
         with _written_film(unfinished) as film:
 
             def keep_frame() -> None:
-                is_kept = next(frame_numbers) % (1 if suffix == "mp4" else _GIF_EVERY) == 0
-                frame = task.render() if is_kept else None
-                if is_kept and frame is None:
+                nonlocal size
+                number = next(frame_numbers)
+                if number % (1 if suffix == "mp4" else _GIF_EVERY):
+                    return
+                frame = task.render()
+                if frame is None:
                     raise TaskError(f"{task.spec.id} can't be filmed: it has no render mode 'rgb_array'")
-                if frame is not None:
-                    film.append_data(frame if suffix == "mp4" else frame[::2, ::2])
+                size = size or frame.shape
+                if frame.shape != size:
+                    raise TaskError(
+                        f"{task.spec.id} can't be filmed: frame {number} is {_size(frame.shape)}, "
+                        f"and those before are {_size(size)}"
+                    )
+                film.append_data(with_even_sides(frame) if suffix == "mp4" else frame[::2, ::2])
 
             play_episodes(task, policy, weights, 1, seed, on_frame=keep_frame)
         unfinished.rename(path)
@@ -170,6 +188,10 @@ def _film(
         unfinished.unlink(missing_ok=True)
         task.close()
     return path
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} × {shape[0]} pixels"
 
 
 @contextmanager

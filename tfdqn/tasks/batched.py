@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from gymnasium.vector.async_vector_env import AsyncState
 
@@ -13,6 +12,7 @@ from tfdqn.errors import EnvironmentLostError, TaskError, UserError
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import states
 from tfdqn.tasks.contract import Contract
+from tfdqn.tasks.pictures import as_picture
 from tfdqn.tasks.spaces import Observation
 from tfdqn.tasks.vectors import quiet_gymnasium
 
@@ -130,10 +130,13 @@ class BatchedTask:
             return None
         try:
             with quiet_gymnasium():
-                picture: Any = self._envs.envs[0].render()
-        except (DependencyNotInstalled, ImportError) as error:
+                drawn: Any = self._envs.envs[0].render()
+        except Exception as error:
             raise TaskError(f"{self.spec.id} could not be rendered: {one_line(error)}") from error
-        return np.asarray(picture, np.uint8)
+        try:
+            return as_picture(drawn)
+        except ValueError as error:
+            raise TaskError(f"{self.spec.id} could not be rendered: {error}") from None
 
     def close(self) -> None:
         if isinstance(self._envs, AsyncVectorEnv) and not self._envs.closed:
