@@ -164,9 +164,9 @@ class Evaluation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     confirm_episodes: Annotated[
         int, Meta(ge=0, le=100_000), doc("further episodes that must bear out a new best; 0: none")
     ] = 80
-    max_episode_steps: Annotated[Count, doc("cut here the episodes of a task without a limit of its own")] = (
-        10_000
-    )
+    max_episode_steps: Annotated[
+        Count, doc("evaluations cut episodes here, even where the task's own limit is higher")
+    ] = 10_000
     final_episodes: Annotated[int, Meta(ge=1, le=100_000), doc("fresh episodes at the end, best policy")] = (
         100
     )

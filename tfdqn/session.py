@@ -90,7 +90,9 @@ class Session:
         self.resumed: str | None = BEGINS_ANEW if run_dir.has_been_trained else None
         self.evaluator = Evaluator(
             self._closed_at_the_end(
-                make_evaluation_task(config, self.task_spec, is_wide=self._task.is_own_vector_version)
+                make_evaluation_task(
+                    config, self.task_spec, is_wide=self._task.is_own_vector_version, say=self._say
+                )
             ),
             Policy(make_q_function(config, self.task_spec)),
             VariableClient(board),

@@ -8,12 +8,13 @@ import pytest
 
 from tests.acting.fake_task import FakeTask
 from tfdqn.acting import evaluator as evaluator_module
-from tfdqn.acting.evaluator import Evaluator, play_episodes
+from tfdqn.acting.evaluator import Evaluator, limited, make_evaluation_task, play_episodes
 from tfdqn.acting.policy import Policy
-from tfdqn.config import Config, Evaluation
+from tfdqn.config import Config, Evaluation, Task
 from tfdqn.errors import CheckpointError
 from tfdqn.interruptions import Interrupted
 from tfdqn.tasks.batched import BatchedTask
+from tfdqn.tasks.registry import resolve_spec
 from tfdqn.variables import VariableClient, Versioned, WeightsBoard
 
 
@@ -57,6 +58,44 @@ def test_a_film_shows_every_state_that_is_acted_in() -> None:
     task = FakeTask([[3]])
     play_episodes(cast(BatchedTask, task), constant_policy(), {}, 2, 1, on_frame=lambda: frames.append(1))
     assert len(frames) == len(task.actions) == 3 + 1 + 3
+
+
+@pytest.mark.parametrize(
+    ("own_limit", "limit", "said"),
+    [
+        (None, 200, []),
+        (50, 0, []),  # 0: the task's own
+        (200, 0, []),
+        (
+            10**7,
+            200,
+            [
+                "evaluations cut episodes at evaluation.max_episode_steps = 200: the task's own limit is 10,000,000"
+            ],
+        ),
+    ],
+)
+def test_an_evaluation_cuts_episodes_whatever_the_tasks_own_limit(
+    own_limit: int | None, limit: int, said: list[str]
+) -> None:
+    heard: list[str] = []
+    task = limited(Task(vectorization="own"), own_limit, 200, heard.append)
+    assert (task.max_episode_steps, heard) == (limit, said)
+    # Its own vector version may not take a limit.
+    assert task.vectorization == ("auto" if limit else "own")
+
+
+@pytest.mark.parametrize("task_id", ["CartPole-v1", "tests.environments:Counter-v0"])
+def test_a_policy_that_goes_in_circles_is_evaluated_all_the_same(task_id: str) -> None:
+    """By the task's own vector version, whose limit is 500, and one by one, where there is none."""
+    kwargs = {} if task_id == "CartPole-v1" else {"ends_at": 0}
+    config = Config(
+        task=Task(id=task_id, kwargs=kwargs),
+        evaluation=Evaluation(max_episode_steps=5),
+    )
+    task = make_evaluation_task(config, resolve_spec(config.task), is_wide=True)
+    _, lengths = play_episodes(task, constant_policy(), {}, 40, seed=1)
+    assert lengths.max() == 5
 
 
 class Plays:

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from tfdqn.acting.policy import Policy, PolicyState, forget
-from tfdqn.config import Config
+from tfdqn.config import Config, Task
 from tfdqn.interruptions import Interrupted
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.saved_policy import load_best, save_best
@@ -59,16 +59,42 @@ def play_episodes(
     return np.array(returns), np.array(lengths)
 
 
-def make_evaluation_task(config: Config, spec: TaskSpec, is_wide: bool) -> BatchedTask:
+def make_evaluation_task(
+    config: Config, spec: TaskSpec, is_wide: bool, say: Callable[[str], None] = lambda line: None
+) -> BatchedTask:
     """Environments for evaluations: for all episodes at once where the task steps many as one (`is_wide`).
 
-    Where the task has no limit, its episodes are cut at one.
+    Args:
+      config: of the run.
+      spec: the task's.
+      is_wide: whether many environments cost little more than one.
+      say: told where episodes are cut that the task would let go on.
     """
-    task, settings = config.task, config.evaluation
-    if spec.max_episode_steps is None and not task.max_episode_steps:
-        task = msgspec.structs.replace(task, max_episode_steps=settings.max_episode_steps)
+    settings = config.evaluation
+    task = limited(config.task, spec.max_episode_steps, settings.max_episode_steps, say)
     num_envs = settings.episodes if is_wide else min(settings.episodes, task.num_envs)
     return make_task(task, num_envs=min(num_envs, _MOST_ENVS))
+
+
+def limited(task: Task, own_limit: int | None, most: int, say: Callable[[str], None]) -> Task:
+    """The task as an evaluation plays it: a policy that goes in circles must not play for ever.
+
+    Args:
+      task: as it is trained on.
+      own_limit: its episodes' limit in steps; None: it has none.
+      most: `evaluation.max_episode_steps`.
+      say: told where that is the lower limit of the two.
+    """
+    if own_limit is not None and own_limit <= most:
+        return task
+    if own_limit is not None:
+        say(
+            f"evaluations cut episodes at evaluation.max_episode_steps = {most:,}: "
+            f"the task's own limit is {own_limit:,}"
+        )
+    # The task's own vector version may not take a limit.
+    vectorization = "auto" if task.vectorization == "own" else task.vectorization
+    return msgspec.structs.replace(task, max_episode_steps=most, vectorization=vectorization)
 
 
 class Evaluator:

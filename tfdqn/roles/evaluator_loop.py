@@ -40,7 +40,7 @@ def evaluate(job: Job, membership: Membership) -> None:
         parts.enter_context(full_disk_is_one_line(run.path))
         with closing(make_task(config.task, num_envs=1)) as one:
             spec, is_wide = one.spec, one.is_own_vector_version
-        task = parts.enter_context(closing(make_evaluation_task(config, spec, is_wide)))
+        task = parts.enter_context(closing(make_evaluation_task(config, spec, is_wide, job.say)))
         welcome = membership.join(job.interrupted)
         if welcome is None:
             return
