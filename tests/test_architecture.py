@@ -130,6 +130,7 @@ SIDEWAYS = {
     "networks": {"eager_tensors"},
     "agents": {"networks", "randomness"},
     "replay": {"checkpoints", "messages"},
+    "replay_ratio": {"checkpoints"},
     "saved_policy": {"checkpoints"},
     "topology": {"addresses", "cluster", "config", "errors", "strategy_checks"},
     "placement": {"addresses", "cluster", "config", "errors", "topology"},

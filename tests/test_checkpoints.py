@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from tests.generations import holds, save
 from tfdqn.checkpoints import Checkpoints, Generation, below
@@ -176,6 +177,12 @@ def test_a_flipped_byte_of_a_manifest_is_noticed_wherever_it_is(tmp_path: Path) 
             manifest.write_bytes(whole[:i] + bytes([whole[i] ^ mask]) + whole[i + 1 :])
             with pytest.raises(CheckpointError):
                 Generation(generation)
+
+
+def test_a_manifest_of_a_version_that_did_not_keep_what_owes_no_updates_is_whole(tmp_path: Path) -> None:
+    made = save(Checkpoints(tmp_path), 1)
+    assert "exempt_transitions" not in (made / "manifest.json").read_text()
+    assert Generation(made).counters.exempt_transitions is UNSET
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ from tfdqn.work_clock import WorkClock
 
 
 class Replay:
-    """Replay servers that say what they are told to."""
+    """Replay servers that say what they are told to, and that were filled long ago."""
+
+    min_size = 100
 
     def __init__(self, *due: int):
         self.due = list(due)
@@ -32,13 +34,22 @@ class Replay:
     def updates_due(self) -> int:
         return max(self.known, 0)
 
+    def updates_due_unsampled(self) -> int:
+        return 1_000
+
+    def updates_sampled(self) -> float:
+        return 0.0
+
+    def can_be_sampled(self) -> bool:
+        return True
+
     def transitions(self) -> int:
         return 7
 
 
 def test_servers_are_asked_only_when_what_they_owed_is_used_up() -> None:
     replay = Replay(12, 3, 8)
-    ratio = FarRatio(replay)  # type: ignore[arg-type]
+    ratio = FarRatio(replay, None, tiny().learner)  # type: ignore[arg-type]
     assert ratio.wait_to_learn(5)
     ratio.learned(5)
     assert ratio.wait_to_learn(5)
@@ -51,7 +62,7 @@ def test_servers_are_asked_only_when_what_they_owed_is_used_up() -> None:
 
 def test_while_a_server_is_silent_nothing_is_owed() -> None:
     replay = Replay(-1, -1, 6)
-    ratio = FarRatio(replay)  # type: ignore[arg-type]
+    ratio = FarRatio(replay, None, tiny().learner)  # type: ignore[arg-type]
     assert [ratio.wait_to_learn(5) for _ in range(3)] == [False, False, True]
 
 
@@ -80,7 +91,11 @@ def test_updates_are_counted_on_from_the_first_call_that_was_made() -> None:
 
     learner.run = run
     session = SimpleNamespace(
-        config=tiny(), ratio=FarRatio(Replay(3, 9, 2)), learner=learner, _count=lambda _: None, _work=work
+        config=tiny(),
+        ratio=FarRatio(Replay(3, 9, 2), None, tiny().learner),
+        learner=learner,
+        _count=lambda _: None,
+        _work=work,
     )  # type: ignore[arg-type]
     counts = []
     for _ in range(3):

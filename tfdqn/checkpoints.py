@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from tfdqn.durable import replacing, sync, sync_tree
 from tfdqn.errors import CheckpointError
@@ -34,7 +34,10 @@ class Counters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far a run has come."""
 
     env_steps: int = 0
-    transitions: int = 0  # written to replay
+    transitions: int = 0  # written to replay, wherever the run's replay was
+    # Of these, beyond the first `replay.min_size`: what owes no updates, since it filled a replay anew. Where a version
+    # that did not keep it has written the checkpoint it is absent, and the manifest's checksum is made without it.
+    exempt_transitions: int | UnsetType = UNSET
     train_steps: int = 0
     episodes: int = 0
     seconds: float = 0.0  # wall time spent training, all sessions together

@@ -4,9 +4,80 @@ The learner owes one update per `env_steps_per_update` transitions beyond the fi
 K at a time. Acting may run ahead by at most one further call's worth, so neither side drifts from the ratio,
 and one of the two can always go on. Of several actors none begins a step that, with the steps that the others are
 taking, would go further. (Between processes the same is held by Reverb's rate limiter.)
+
+`Balance` is what a run owes where it stops, in one process or many, and where it is taken up again in either.
 """
 
 import threading
+from typing import NamedTuple
+
+from msgspec import UNSET
+
+from tfdqn.checkpoints import Counters
+from tfdqn.config import Learner
+
+
+class Balance(NamedTuple):
+    """What a run owes, as a checkpoint keeps it.
+
+    Args:
+      transitions: written to replay since the run began, wherever its replay was.
+      exempt: of these, beyond the first `min_size`: what owes no updates, since it filled a replay anew.
+      train_steps: updates made.
+    """
+
+    transitions: int
+    exempt: int
+    train_steps: int
+
+    @classmethod
+    def saved(cls, counters: Counters, min_size: int, stored: int, settings: Learner) -> "Balance":
+        """What a checkpoint's counters say, of a run whose replay now stores so many transitions.
+
+        Versions that did not keep `exempt_transitions` may have left more owed, or less, than a run can owe, where it
+        had gone from one process to many, or back: then as much as it can.
+        """
+        if counters.exempt_transitions is not UNSET:
+            return cls(counters.transitions, counters.exempt_transitions, counters.train_steps)
+        owed = cls(counters.transitions, 0, counters.train_steps).updates_owed(min_size, settings)
+        least = -max(min_size - stored, 0) / settings.env_steps_per_update
+        plausible = max(min(owed, 2.0 * settings.updates_per_call), least)
+        return cls.owing(plausible, counters.transitions, counters.train_steps, min_size, settings)
+
+    @classmethod
+    def taken_up(
+        cls, counters: Counters, min_size: int, stored: int, is_filled_anew: bool, settings: Learner
+    ) -> "Balance":
+        """What a run owes that goes on in one process, with the replay that was saved or with an empty one."""
+        balance = cls.saved(counters, min_size, stored, settings)
+        return balance.filled_anew(min_size, settings) if is_filled_anew else balance
+
+    @classmethod
+    def owing(
+        cls, updates: float, transitions: int, train_steps: int, min_size: int, settings: Learner
+    ) -> "Balance":
+        """One that owes so many updates."""
+        earned = settings.env_steps_per_update * (train_steps + updates)
+        return cls(transitions, round(transitions - min_size - earned), train_steps)
+
+    def updates_owed(self, min_size: int, settings: Learner) -> float:
+        """Updates due and not made; below zero before replay was filled."""
+        counted = self.transitions - self.exempt - min_size
+        return counted / settings.env_steps_per_update - self.train_steps
+
+    def filled_anew(self, min_size: int, settings: Learner) -> "Balance":
+        """Of a replay that begins empty: its first `min_size` transitions owe nothing.
+
+        What is owed already is made after them, but for what is beyond a call: a call must not be due before.
+        """
+        owed = after_refill(self.updates_owed(min_size, settings), settings)
+        filling = min_size / settings.env_steps_per_update
+        return Balance.owing(owed - filling, self.transitions, self.train_steps, min_size, settings)
+
+
+def after_refill(owed: float, settings: Learner) -> float:
+    """Of the updates owed, those that are still made where replay must be filled anew first: a call's at most."""
+    return min(max(owed, 0.0), float(settings.updates_per_call))
 
 
 class ReplayRatio:

@@ -21,7 +21,7 @@ from tfdqn.learning.learner import Learner
 from tfdqn.learning.updates import Updates
 from tfdqn.randomness import derived_seed
 from tfdqn.replay import Replay, make_replay
-from tfdqn.replay_ratio import ReplayRatio
+from tfdqn.replay_ratio import Balance, ReplayRatio
 from tfdqn.run_dir import RunDir
 from tfdqn.scores import Evaluation
 from tfdqn.stopping import reason_to_stop
@@ -112,12 +112,11 @@ class Session:
 
     def _ratio(self, counters: Counters) -> ReplayRatio:
         """What is owed, from where the counters stand."""
-        settings, owed_from = self.config.learner, self.replay.min_size
-        if self._is_filled_anew:
-            learned = self.learner.train_steps * settings.env_steps_per_update
-            owed_from += counters.transitions - int(learned)
+        settings, min_size = self.config.learner, self.replay.min_size
+        balance = Balance.taken_up(counters, min_size, self.replay.size(), self._is_filled_anew, settings)
+        self._exempt_transitions = balance.exempt
         return ReplayRatio(
-            owed_from,
+            min_size + balance.exempt,
             settings.env_steps_per_update,
             settings.updates_per_call,
             self.config.stop.env_steps,
@@ -183,6 +182,7 @@ class Session:
         counters = Counters(
             env_steps=self.ratio.env_steps,
             transitions=self.ratio.transitions,
+            exempt_transitions=self._exempt_transitions,
             train_steps=self.learner.train_steps,
             episodes=self.actors.statistics.episodes,
             seconds=seconds,

@@ -119,7 +119,9 @@ class Learner:
 
     def learn(self) -> bool:
         """One call, if it is due."""
-        if not self.replay.poll() or self.replay.updates_due() < self._learner.updates_per_call:
+        if not self.replay.poll() or not self.replay.can_be_sampled():
+            return False
+        if self.replay.updates_due() < self._learner.updates_per_call:
             return False
         self._sample()
         self.calls += 1

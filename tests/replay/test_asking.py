@@ -8,6 +8,7 @@ import pytest
 from tests.jobs import until
 from tests.replay.steps import VECTOR
 from tests.runs import tiny
+from tfdqn.job_session import FarRatio
 from tfdqn.replay import shards
 from tfdqn.replay.pace import Counted
 from tfdqn.replay.remote_replay import RemoteReplay
@@ -55,6 +56,7 @@ def test_no_update_is_due_while_a_server_has_come_back_with_nothing() -> None:
     replay = RemoteReplay(tiny("replay.shards=2"), VECTOR, ["localhost:1", "localhost:2"])
     one, other = replay._shards.each
     one.counted = other.counted = Counted(inserted=1_000, sampled=100, stored=500)
-    assert replay.updates_due() > 0
+    ratio = FarRatio(replay, None, tiny().learner)
+    assert ratio.updates_owed() > 0
     other.counted = Counted()
-    assert replay.updates_due() == 0
+    assert ratio.updates_owed() == 0

@@ -61,6 +61,14 @@ class Pace:
             )
         return self._due(sum(each.inserted for each in counted), sum(each.sampled for each in counted))
 
+    def updates_due_unsampled(self, counted: Sequence[Counted]) -> int:
+        """Updates that would be due had nothing been sampled: below zero until `min_size` was reached once."""
+        return self.updates_due([each._replace(sampled=0) for each in counted])
+
+    def updates_sampled(self, items: int) -> float:
+        """For how many updates so many items are, sampled from all servers together."""
+        return items * self._item / self._sampled_per_update
+
     def is_ahead(self, counted: Sequence[Counted]) -> bool:
         """Whether acting should wait for learning."""
         return self.updates_due(counted) >= _CALLS_AHEAD * self._learner.updates_per_call

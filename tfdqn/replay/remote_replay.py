@@ -48,15 +48,26 @@ class RemoteReplay:
         return self._shards.poll()
 
     def updates_due(self) -> int:
-        """Updates that were due, by the replay ratio, when the servers were last asked.
+        """Updates that were due by the servers' own counts when they were last asked; below zero before `min_size`.
 
-        Samples fetched ahead count as taken. None is due while a server has come back with nothing: to sample it
-        would block until somebody writes there, for ever where acting has ended.
+        Samples fetched ahead count as taken.
         """
-        counted = self._shards.counted()
-        if not all(each.stored for each in counted):
-            return 0
-        return max(self._pace.updates_due(counted), 0)
+        return self._pace.updates_due(self._shards.counted())
+
+    def updates_due_unsampled(self) -> int:
+        """The same had nothing been sampled: below zero until `min_size` was reached once."""
+        return self._pace.updates_due_unsampled(self._shards.counted())
+
+    def updates_sampled(self) -> float:
+        """For how many updates the servers have given samples, as far as `poll` has heard; it never decreases."""
+        return self._pace.updates_sampled(sum(shard.sampled for shard in self._shards.each))
+
+    def can_be_sampled(self) -> bool:
+        """Whether no server had come back with nothing when they were last asked.
+
+        To sample such a one blocks until somebody writes there: for ever, where acting has ended.
+        """
+        return all(each.stored for each in self._shards.counted())
 
     def transitions(self) -> int:
         """Transitions written to the servers so far, in whole items, as far as `poll` has heard.

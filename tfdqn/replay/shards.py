@@ -23,7 +23,8 @@ class Shard:
         self.name = f"replay server {index} at {address}"
         self.client = reverb.Client(address)
         self.counted = Counted()  # when it last answered
-        self.inserted = 0  # as far as this process has seen; never less than before
+        # As far as this process has seen; never less than before.
+        self.inserted = self.sampled = 0
         self.answers = False  # the last question
         self._heard_seconds = time.monotonic()
         self._line = Line(address)
@@ -51,6 +52,7 @@ class Shard:
             int(limiter.insert_stats.completed), int(limiter.sample_stats.completed), int(info.current_size)
         )
         self.inserted += max(counted.inserted - self.counted.inserted, 0)
+        self.sampled += max(counted.sampled - self.counted.sampled, 0)
         self.counted, self._heard_seconds, self.answers = counted, time.monotonic(), True
         return True
 
