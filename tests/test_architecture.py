@@ -43,6 +43,7 @@ LAYERS = {
         "beat_files",
         "command_signs",
         "cluster_checks",
+        "cluster_errors",
     ],
     1: [
         "tasks",
@@ -121,6 +122,7 @@ SIDEWAYS = {
     "platform_check": {"errors"},
     "addresses": {"errors"},
     "cluster": {"addresses", "errors"},
+    "cluster_errors": {"cluster"},
     "cluster_checks": {"cluster", "config", "errors"},
     "durable": {"errors"},
     "locks": {"errors", "owners"},

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import msgspec
 import tensorflow as tf
@@ -19,6 +19,7 @@ from tensorflow.python.distribute.coordinator.cluster_coordinator import (
 )
 
 from tfdqn.cluster import PARAMETER_SERVER, WORKER, Cluster
+from tfdqn.cluster_errors import in_one_line
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError
 from tfdqn.learning.led import Broadcast, Invitation, Led
@@ -83,12 +84,7 @@ class Team:
         try:
             return make_strategy(self._config, self._cluster, self._devices)
         except tf.errors.OpError as error:
-            if self._cluster is None or "Could not start gRPC server" not in str(error):
-                raise
-            address = self._cluster.addresses(self._cluster.job)[self._cluster.index]
-            raise ClusterError(
-                f"{self._cluster.name} can't serve at {address}: is the address in use, or another host's?"
-            ) from None
+            self._raise_in_one_line(error)
 
     def updates(self, task_spec: TaskSpec, replay: Sampled) -> Updates:
         """The chief's part in the updates, which the others follow."""
@@ -128,11 +124,17 @@ class Team:
         try:
             yield
         except (tf.errors.OpError, ClosureInputError, ClosureAbortedError) as error:
-            if self._cluster is None:
-                raise
-            time.sleep(_SECONDS_TO_BE_SEEN_DEAD)
-            self.check()
-            raise ClusterError(f"the cluster has lost a process: {_reason(error)}") from error
+            self._raise_in_one_line(error)
+
+    def _raise_in_one_line(self, error: Exception) -> NoReturn:
+        """Raises ClusterError, which says who is gone; an error that has nothing to do with others as it is."""
+        if self._cluster is None:
+            raise error
+        time.sleep(_SECONDS_TO_BE_SEEN_DEAD)
+        self.check()
+        if (line := in_one_line(error, self._cluster, "the cluster")) is None:
+            raise error
+        raise ClusterError(line) from error
 
     def check(self) -> None:
         """Raises ClusterError where a process of the team on this host has ended."""
@@ -188,12 +190,6 @@ def _ended_at_once_by_signals(say: Callable[[str], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what TensorFlow says that is more than a heading."""
-    lines = [" ".join(line.split()) for line in str(error).splitlines()]
-    return next((line for line in lines if line and not line.endswith((":", "found."))), type(error).__name__)
 
 
 def _others(cluster: Cluster) -> str:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from tests.jobs import free_address, until
 from tests.runs import tiny
@@ -85,8 +86,30 @@ def test_a_learner_that_was_asked_to_end_is_not_started_again_for_whom_it_lost(
     assert found[0] == status
 
 
-def test_a_service_that_fails_without_a_word_is_started_again(
-    job: Job, statuses: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+LOST = (
+    "Graph execution error:\n\nSocket closed\nfrom remote target /job:worker/replica:0/task:0 while calling"
+)
+
+
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        (MemoryError(), "worker 0: MemoryError"),
+        (
+            tf.errors.UnavailableError(None, None, LOST),
+            "worker 0 has lost learner 0 at localhost:1: Socket closed",
+        ),
+        (tf.errors.InvalidArgumentError(None, None, "shapes differ"), "worker 0: shapes differ"),
+    ],
+    ids=["without a word", "lost", "its own fault"],
+)
+def test_a_service_that_fails_says_why_in_one_line_and_is_started_again(
+    job: Job,
+    statuses: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failure: Exception,
+    line: str,
 ) -> None:
     joined = SimpleNamespace(join=lambda _: True, is_doing=lambda _: None, phase=lambda: "training")
     monkeypatch.setattr(service, "Membership", lambda *_: joined)
@@ -94,7 +117,7 @@ def test_a_service_that_fails_without_a_word_is_started_again(
     monkeypatch.setattr(service, "_watch", lambda *_: None)
 
     def fails(_: Any) -> None:
-        raise MemoryError
+        raise failure
 
     def load() -> Callable[[Any], None]:
         return fails
@@ -102,7 +125,7 @@ def test_a_service_that_fails_without_a_word_is_started_again(
     with pytest.raises(Ended):
         service.serve(job, load)
     assert statuses == [RESTART_STATUS]
-    assert capsys.readouterr().err == "tfdqn: worker 0: MemoryError\n"
+    assert capsys.readouterr().err == f"tfdqn: {line}\n"
 
 
 def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(

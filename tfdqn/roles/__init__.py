@@ -4,6 +4,7 @@ import signal
 from importlib import import_module
 
 from tfdqn.cluster import Cluster
+from tfdqn.cluster_errors import in_one_line
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError
 from tfdqn.roles.job import Job, say_if_open
@@ -40,9 +41,6 @@ def run(config: Config, cluster: Cluster) -> None:
         else:
             follower.run(config, cluster)
     except tf.errors.OpError as error:
-        address = cluster.addresses(cluster.job)[cluster.index]
-        if "Could not start gRPC server" in str(error):
-            raise ClusterError(
-                f"{cluster.name} can't serve at {address}: is the address in use, or another host's?"
-            ) from None
-        raise ClusterError(f"{cluster.name} has lost the others: {str(error).splitlines()[0]}") from error
+        if (line := in_one_line(error, cluster, cluster.name)) is None:
+            raise
+        raise ClusterError(line) from error

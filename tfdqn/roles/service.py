@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 
+from tfdqn.cluster_errors import in_one_line
 from tfdqn.errors import RESTART_STATUS, first_line
 from tfdqn.membership import OVER, Membership
 from tfdqn.roles.job import Job
@@ -43,10 +44,17 @@ def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> bool:
         service(membership)
     except Exception as error:
         # Others end abruptly, too: let the learner say why, where it does.
-        print(f"tfdqn: {job.member}: {first_line(error)}", file=sys.stderr, flush=True)
+        print(f"tfdqn: {_in_one_line(job, error)}", file=sys.stderr, flush=True)
         _end(membership, RESTART_STATUS)
     membership.is_doing("done")
     return threading.Event().wait()  # for ever
+
+
+def _in_one_line(job: Job, error: Exception) -> str:
+    cluster = job.topology.sub_cluster(job.config, job.member)
+    is_of_tensorflow = type(error).__module__.startswith("tensorflow.")  # asked without importing it
+    said = in_one_line(error, cluster, str(job.member)) if cluster is not None and is_of_tensorflow else None
+    return said or f"{job.member}: {first_line(error)}"
 
 
 def _watch(job: Job, membership: Membership, signals: int) -> None:

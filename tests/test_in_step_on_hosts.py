@@ -1,0 +1,71 @@
+"""A job that learns in step, every process on a host of its own: it learns, and a worker that is cut off takes the
+learner along; both come back.
+
+Only root can make such hosts; elsewhere these tests are skipped.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.far_jobs import far_job
+from tests.hosts import Network, network
+from tests.launched import QUICK_HEALTH
+from tests.runs import tiny
+from tfdqn.config import Config
+from tfdqn.topology import LEARNER, Member, Role, Topology, required_counts
+
+WORKER = Member(Role.WORKER)
+WAYS = {
+    "multi_worker": ["learner.strategy=multi_worker", "replay.shards=2"],
+    "averaging": ["learner.strategy=averaging", "learner.averaging_period_train_steps=5"],
+    "ensemble": ["ensemble.size=2", "ensemble.execution=processes"],
+}
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+
+def everybody(config: Config) -> list[Member]:
+    counts = {role: count for role, (count, _) in required_counts(config).items()}
+    return [LEARNER, *(Member(role, i) for role, count in counts.items() for i in range(count))]
+
+
+def topology(config: Config, hosts: Network) -> Topology:
+    def at(role: Role) -> tuple[str, ...]:
+        return tuple(
+            f"{hosts.address(each.file_stem)}:2222" for each in everybody(config) if each.role is role
+        )
+
+    return Topology(
+        learner=at(Role.LEARNER)[0],
+        chief=f"{hosts.address(LEARNER.file_stem)}:2223",
+        replay_server=at(Role.REPLAY_SERVER),
+        worker=at(Role.WORKER),
+        actor=config.acting.actors,
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_worker_in_step_that_is_cut_off_takes_the_learner_along_and_both_come_back(
+    tmp_path: Path, way: str
+) -> None:
+    often = ("stop.env_steps=1_000_000_000", "checkpoint.interval_seconds=2")
+    config = tiny(*WAYS[way], *often, *QUICK_HEALTH)
+    hosts_of = {member: member.file_stem for member in everybody(config)}
+    with (
+        network(list(hosts_of.values())) as hosts,
+        far_job(tmp_path, config, topology(config, hosts), hosts, hosts_of) as job,
+    ):
+        job.until_learning()
+        saved = job.until_saved()
+        learner, worker = job.pid(LEARNER), job.pid(WORKER)
+        hosts.cut(hosts_of[WORKER])
+        job.until(lambda: job.pid(LEARNER) not in (learner, None), "the next learner", 60)
+        assert job.statuses(LEARNER) == [75]
+        assert "worker 0" in job.log(LEARNER)
+        hosts.mend(hosts_of[WORKER])
+        job.until(lambda: job.pid(WORKER) not in (worker, None), "the next worker")
+        job.until_learning(beyond=saved.train_steps)
+        job.goes_on()
+        job.assert_not_behind(saved)
+        assert "Traceback" not in job.log(LEARNER) + job.log(WORKER)
