@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tfdqn.serving.batching import Batcher
-from tfdqn.serving.model import Arrays, Input, Signature
-from tfdqn.serving.payload import RequestError
+from tfdqn.serving.inputs import Input
+from tfdqn.serving.model import Arrays, Signature
+from tfdqn.serving.payload import Question, RequestError
 
 PATIENCE_SECONDS = 30.0
 
@@ -24,6 +25,7 @@ class Doubling:
         self.begun = threading.Event()
         self.go = threading.Event()
         self.signature = Signature(self, {"x": Input(np.dtype("int64"), (None,))}, is_batched)
+        self.answers: Callable[[np.ndarray], np.ndarray] = lambda x: x * 2
 
     def __call__(self, inputs: Arrays) -> Arrays:
         self.sizes.append(len(inputs["x"]))
@@ -31,7 +33,10 @@ class Doubling:
         assert self.go.wait(PATIENCE_SECONDS)
         if (inputs["x"] < 0).any():
             raise ValueError("negative\nand more")
-        return {"y": inputs["x"] * 2}
+        return {"y": self.answers(inputs["x"])}
+
+    def question(self, numbers: Sequence[int]) -> Question:
+        return Question(self.signature, {"x": np.array(numbers)}, in_rows=True)
 
 
 def with_batcher(work: Callable[[Batcher], Awaitable[Any]]) -> Any:
@@ -51,7 +56,7 @@ async def ask_all(batcher: Batcher, model: Doubling, requests: list[list[int]]) 
     """The first alone; the others while it runs."""
     tasks = []
     for request in requests:
-        tasks.append(asyncio.create_task(batcher(model.signature, {"x": np.array(request)})))
+        tasks.append(asyncio.create_task(batcher(model.question(request))))
         if len(tasks) == 1:
             await asyncio.to_thread(model.begun.wait, PATIENCE_SECONDS)
     await asyncio.sleep(0)  # for every task to begin
@@ -66,11 +71,30 @@ def test_what_waits_is_one_call_and_each_gets_its_own() -> None:
     assert model.sizes == [1, 6]
 
 
-def test_a_call_has_a_limit_of_rows() -> None:
-    model, requests = Doubling(), [[0], [1] * 1000, [2] * 24, [3], [4] * 2000]
+def test_a_call_has_a_limit_of_rows_and_a_large_request_is_answered_by_several() -> None:
+    model, requests = Doubling(), [[0], [1] * 1000, list(range(2000)), [2] * 24, [3]]
     answers = with_batcher(lambda batcher: ask_all(batcher, model, requests))
-    assert [len(each["y"]) for each in answers] == [1, 1000, 24, 1, 2000]
-    assert model.sizes == [1, 1024, 1, 2000]
+    for request, found in zip(requests, answers, strict=True):
+        np.testing.assert_array_equal(found["y"], np.array(request) * 2)
+    # What fits one call is not divided; what does not fills calls up, and those that came later have their turn.
+    assert model.sizes == [1, 1000 + 24, 24 + 1 + 999, 977]
+
+
+def test_a_call_has_a_limit_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.serving.batching._MOST_BYTES", 80)
+    model, requests = Doubling(), [[0], [1] * 25]
+    answers = with_batcher(lambda batcher: ask_all(batcher, model, requests))
+    assert [len(each["y"]) for each in answers] == [1, 25]
+    assert model.sizes == [1, 10, 10, 5]
+
+
+def test_an_answer_that_is_not_finite_is_refused_with_its_row() -> None:
+    model, requests = Doubling(), [[1], [2], [3] * 1500 + [7] * 100]
+    model.answers = lambda x: np.where(x == 7, np.inf, x)
+    first, second, guilty = with_batcher(lambda batcher: ask_all(batcher, model, requests))
+    assert [list(each["y"]) for each in (first, second)] == [[1], [2]]
+    assert isinstance(guilty, RequestError) and guilty.status == 400
+    assert str(guilty) == "y of row 1500 is not finite: the observation is too large for this policy"
 
 
 def test_who_asks_what_the_model_refuses_spoils_it_for_nobody() -> None:
@@ -87,31 +111,48 @@ def test_without_a_batch_axis_each_is_a_call() -> None:
     assert model.sizes == [2, 2, 2]
 
 
-def test_a_client_that_has_gone_is_not_waited_for() -> None:
-    model = Doubling()
+def test_what_nobody_waits_for_is_not_computed() -> None:
+    model, gone = Doubling(), [False, False, False]
 
-    async def work(batcher: Batcher) -> None:
-        tasks = [asyncio.create_task(batcher(model.signature, {"x": np.array([each])})) for each in range(3)]
+    async def work(batcher: Batcher) -> list[Any]:
+        questions = [model.question(numbers) for numbers in ([0], [1] * 3000, [2] * 5, [3])]
+        tasks = [asyncio.create_task(batcher(questions[0]))]
         await asyncio.to_thread(model.begun.wait, PATIENCE_SECONDS)
+        tasks += [
+            asyncio.create_task(batcher(each, lambda index=index: gone[index]))
+            for index, each in enumerate(questions[1:])
+        ]
+        await asyncio.sleep(0)  # for every task to begin
         tasks[0].cancel()
-        tasks[1].cancel()
+        gone[0] = True
+        tasks[2].cancel()
         model.go.set()
-        assert list((await tasks[2])["y"]) == [4]
+        return await asyncio.gather(*tasks, return_exceptions=True)
 
-    with_batcher(work)
+    cancelled, left, also_cancelled, served = with_batcher(work)
+    assert isinstance(cancelled, asyncio.CancelledError) and isinstance(
+        also_cancelled, asyncio.CancelledError
+    )
+    assert isinstance(left, RequestError) and left.status == 499
+    assert list(served["y"]) == [6]
+    assert model.sizes == [1, 1]
 
 
-def test_a_queue_that_is_full_and_a_call_that_hangs_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.serving.batching._MOST_WAITING", 1)
+def test_a_call_that_hangs_is_said_and_at_the_end_all_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfdqn.serving.batching._PATIENCE_SECONDS", 0.2)
     model = Doubling()
 
     async def work(batcher: Batcher) -> list[Any]:
-        first = asyncio.create_task(batcher(model.signature, {"x": np.array([1])}))
+        first = asyncio.create_task(batcher(model.question([1])))
         await asyncio.to_thread(model.begun.wait, PATIENCE_SECONDS)
-        others = [asyncio.create_task(batcher(model.signature, {"x": np.array([1])})) for _ in range(2)]
-        answers = await asyncio.gather(first, *others, return_exceptions=True)
+        late = asyncio.create_task(batcher(model.question([1])))
+        answers = await asyncio.gather(first, late, return_exceptions=True)
+        monkeypatch.setattr("tfdqn.serving.batching._PATIENCE_SECONDS", PATIENCE_SECONDS)
+        others = [asyncio.create_task(batcher(model.question([1]))) for _ in range(2)]
+        await asyncio.sleep(0)
+        batcher.give_up()
+        answers += await asyncio.gather(*others, return_exceptions=True)
         model.go.set()
         return answers
 
-    assert [each.status for each in with_batcher(work)] == [504, 504, 503]
+    assert [each.status for each in with_batcher(work)] == [504, 504, 503, 503]

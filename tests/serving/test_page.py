@@ -15,8 +15,9 @@ from tests.examples.prediction_service import prediction_service
 from tests.processes import PROJECT
 from tests.serving.client import server
 from tfdqn import cli
-from tfdqn.serving import app, batching
-from tfdqn.serving.model import Input, Signature
+from tfdqn.serving import app, batching, connections, payload, room
+from tfdqn.serving.inputs import Input
+from tfdqn.serving.model import Signature
 from tfdqn.serving.payload import answer, parse
 
 PAGE = (PROJECT / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -108,9 +109,16 @@ def test_its_options_and_limits_are_the_programs() -> None:
     text = " ".join(PAGE.split())
     for shown in (
         f"more than {app.MOST_BODY_BYTES // 2**20} MiB",
-        f"more than {app._BODY_SECONDS:.0f} seconds",
-        f"more than {batching._MOST_WAITING:,} requests wait",
-        f"within {batching._PATIENCE_SECONDS:.0f} seconds",
-        f"of {batching._MOST_ROWS:,} rows at most",
+        f"or more than {payload.MOST_ROWS:,} rows",
+        f"longer than {app._SHORT_BYTES // 2**10} KiB is read outside",
+        f"of more than {app._SHORT_ROWS} rows is written",
+        f"first {room.UNCOUNTED_BYTES // 2**10} KiB of a request",
+        f"{room.MOST_BYTES // 2**20} MiB are for what is longer",
+        f"hold {room.MOST_BYTES // 2**20} MiB already",
+        f"{connections._MOST_CONNECTIONS} connections are open",
+        f"body takes more than {app._BODY_SECONDS:.0f} seconds",
+        f"{connections.CLIENT_SECONDS:.0f} seconds for a request's head",
+        f"no answer within {batching._PATIENCE_SECONDS:.0f} seconds",
+        f"of {batching._MOST_ROWS:,} rows and {batching._MOST_BYTES // 2**20} MiB at most",
     ):
         assert shown in text

@@ -1,6 +1,7 @@
 """JSON in rows and columns becomes the model's arrays, or is refused in one line: never anything else."""
 
 import json
+import tracemalloc
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfdqn.serving.model import Input, Signature
-from tfdqn.serving.payload import RequestError, answer, parse
+from tfdqn.serving.inputs import Input
+from tfdqn.serving.model import Signature
+from tfdqn.serving.payload import MOST_ROWS, RequestError, answer, parse
 
 
 def model(**inputs: Input) -> Any:
@@ -63,7 +65,6 @@ def test_answers_have_names_where_there_are_several_outputs() -> None:
     alone = {"action": outputs["action"]}
     assert json.loads(answer(alone, in_rows=True)) == {"predictions": [1, 0]}
     assert json.loads(answer(alone, in_rows=False)) == {"outputs": [1, 0]}
-    assert answer({"q": np.array([np.nan])}, in_rows=False) == b'{"outputs": [NaN]}'
 
 
 @pytest.mark.parametrize(
@@ -73,27 +74,35 @@ def test_answers_have_names_where_there_are_several_outputs() -> None:
         (b"{", "JSON Parse error"),
         (b"\xff\xfe", "JSON Parse error"),
         (b'{"inputs": [[NaN, 1]]}', "JSON Parse error"),
-        (b'{"inputs": [[1e999, 1]]}', "finite|JSON Parse error"),
-        (b"[" * 100_000, "JSON Parse error"),
-        (b"[1]", "not an object"),
+        (b'{"inputs": [[1e999, 1]]}', "Number out of range"),
+        (b'{"inputs": ' + b"[" * 100_000, "JSON Parse error"),
+        (b"[1]", "Expected `object`, got `array`"),
         (b"{}", "is needed; given: neither"),
         (body({"instances": [[1, 2]], "inputs": [[1, 2]]}), "is needed; given: both"),
         (body({"instances": []}), "empty"),
-        (body({"instances": {}}), "not an array"),
-        (body({"instances": [[1, 2], [3]]}), "one shape"),
-        (body({"instances": [[1, 2, 3]]}), r"shape \[1, 3\] given, \[any, 2\] needed"),
-        (body({"instances": [1, 2]}), "shape"),
-        (body({"instances": [[1, None]]}), "a mixture does not fit float32"),
-        (body({"instances": [["1", "2"]]}), "text does not fit"),
-        (body({"instances": [[True, False]]}), "true and false does not fit"),
-        (body({"instances": [{"speed": [1, 2]}]}), "has speed; needed: observation"),
-        (body({"instances": [[1e39, 0]]}), "not finite"),
-        (body({"instances": [[10**400, 0]]}), "finite|does not fit|JSON Parse error"),
-        (body({"inputs": {}}), "has nothing"),
-        (body({"inputs": None}), "mixture|shape"),
-        (body({"inputs": []}), "shape"),
+        (body({"instances": {}}), "instances: Expected `array`, got `object`"),
+        (body({"instances": [[1, 2], [3]]}), r"instances\[1\]: Expected `array` of length >= 2"),
+        (body({"instances": [[1, 2, 3]]}), r"instances\[0\]: Expected `array` of length <= 2"),
+        (body({"instances": [1, 2]}), r"instances\[0\]: Expected `object \| array`, got `int`"),
+        (body({"instances": [[1, None]]}), r"instances\[0\]\[1\]: Expected `float`, got `null`"),
+        (body({"instances": [["1", "2"]]}), "Expected `float`, got `str`"),
+        (body({"instances": [[True, False]]}), "Expected `float`, got `bool`"),
+        (body({"instances": [[0.5, True]]}), r"instances\[0\]\[1\]: Expected `float`, got `bool`"),
+        (body({"instances": [{"speed": [1, 2]}]}), "unknown field `speed`"),
+        (body({"instances": [[0, 0], [1e39, 0]]}), r"observation\[1\]\[0\]: inf is not a finite float32"),
+        (body({"instances": [[10**400, 0]]}), "Number out of range"),
+        (body({"inputs": {}}), "missing required field `observation`"),
+        (body({"inputs": None}), "observation: Expected `array`, got `null`"),
+        (body({"inputs": []}), "the batch is empty"),
+        (body({"inputs": [[1, 2]], "legal_actions": [[True]]}), "unknown field `legal_actions`"),
+        (b'{"inputs": [[1, 2]], "inputs": [[3, 4]]}', 'the key "inputs" is given twice'),
+        (b'{"inputs": {"observation": [[1, 2]], "observation": [[3, 4]]}}', '"observation" is given twice'),
+        (b'{"instances": [{"observation": [1, 2], "observation": [3, 4]}]}', '"observation" is given twice'),
         (body({"inputs": [[1, 2]], "signature_name": "train"}), '"train" not found'),
-        (body({"inputs": [[1, 2]], "signature_name": 3}), "not a string"),
+        (
+            body({"inputs": [[1, 2]], "signature_name": 3}),
+            r"Expected `str`, got `int` - at `\$.signature_name`",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(text: bytes, problem: str) -> None:
@@ -106,13 +115,15 @@ def test_what_is_wrong_is_said(text: bytes, problem: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"picture": [0, 256]}, "picture: int64 does not fit uint8"),
-        ({"picture": [-1, 0]}, "picture: int64 does not fit uint8"),
-        ({"picture": [0.5, 0]}, "picture: real numbers does not fit uint8"),
-        ({"legal_actions": [1, 0, 1]}, "legal_actions: int64 does not fit bool"),
-        ({"place": 2**63}, "place: uint64 does not fit int64"),
-        ({"place": 2**70}, "place|JSON"),
-        ({"other": 1}, "needed: legal_actions, picture, place, position"),
+        ({"picture": [0, 256]}, r"instances\[0\].picture\[1\]: Expected `int` <= 255"),
+        ({"picture": [-1, 0]}, r"instances\[0\].picture\[0\]: Expected `int` >= 0"),
+        ({"picture": [0.5, 0]}, "picture.*Expected `int`, got `float`"),
+        ({"legal_actions": [1, 0, 1]}, "legal_actions.*Expected `bool`, got `int`"),
+        ({"place": True}, "place: Expected `int`, got `bool`"),
+        ({"place": "7"}, "place: Expected `int`, got `str`"),
+        ({"place": 2**63}, "place: Expected `int` <= 9223372036854775807"),
+        ({"place": 2**70}, "place: Expected `int` <= 9223372036854775807"),
+        ({"other": 1}, "unknown field `other`"),
     ],
 )
 def test_an_input_of_the_wrong_kind_is_named(changes: dict, problem: str) -> None:
@@ -129,6 +140,60 @@ def test_one_batch_size_is_needed() -> None:
 def test_a_column_of_nothing_is_refused() -> None:
     with pytest.raises(RequestError, match="the batch is empty"):
         parse(body({"inputs": []}), model(place=NUMBER))
+
+
+PICTURES = model(picture=Input(np.dtype("uint8"), (None, 3, 5, 2)))
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("form", ["instances", "named instances", "inputs", "named inputs"])
+def test_what_is_read_some_rows_at_a_time_is_whole(form: str, indent: int | None) -> None:
+    given = np.random.default_rng(0).integers(0, 256, (2000, 3, 5, 2)).astype(np.uint8)
+    rows = given.tolist()
+    bad = [*rows[:-1], [*rows[-1][:-1], [*rows[-1][-1][:-1], [0, 256]]]]
+
+    def text(rows: list[Any]) -> bytes:
+        named = [{"picture": row} for row in rows] if form == "named instances" else rows
+        value = {"picture": named} if form == "named inputs" else named
+        return json.dumps({form.split()[-1]: value}, indent=indent).encode()
+
+    np.testing.assert_array_equal(parse(text(rows), PICTURES).inputs["picture"], given)
+    with pytest.raises(RequestError, match=r"\[1999\](.picture)?\[2\]\[4\]\[1\]: Expected `int` <= 255"):
+        parse(text(bad), PICTURES)
+
+
+def test_large_answers_are_written_as_small_ones() -> None:
+    outputs = {
+        "action": np.arange(3000, dtype=np.int32),
+        "q": np.random.default_rng(0).normal(size=(3000, 2)),
+    }
+    rows = [{"action": action, "q": q} for action, q in enumerate(outputs["q"].tolist())]
+    assert json.loads(answer(outputs, in_rows=True)) == {"predictions": rows}
+    columns = {name: array.tolist() for name, array in outputs.items()}
+    assert json.loads(answer(outputs, in_rows=False)) == {"outputs": columns}
+    assert json.loads(answer({"q": outputs["q"]}, in_rows=True)) == {"predictions": columns["q"]}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param(b"0," * 10**6 + b"0", id="a million"),
+        pytest.param(b"0," * MOST_ROWS + b"0", id="one too many"),
+        pytest.param(b"[]," * 10**6 + b"[]", id="empty arrays"),
+    ],
+)
+def test_a_request_has_a_limit_of_rows(rows: bytes) -> None:
+    for text in (b'{"instances": [%b]}' % rows, b'{"inputs": [%b]}' % rows):
+        tracemalloc.start()
+        try:
+            with pytest.raises(RequestError, match="16,384") as raised:
+                parse(text, model(place=NUMBER))
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert raised.value.status == 413
+        assert peak_bytes < 4 * 2**20
+    assert parse(b'{"instances": [%b0]}' % (b"0," * (MOST_ROWS - 1)), model(place=NUMBER)).rows == MOST_ROWS
 
 
 ANYTHING = st.recursive(

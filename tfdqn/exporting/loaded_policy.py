@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfdqn.eager_tensors import mend_eager_tensors
 from tfdqn.errors import UserError
+from tfdqn.exporting.policy_inputs import PolicyInputs
 from tfdqn.exporting.saved_model import CARD_FILE, EXTRA, LEGAL_ACTIONS, TASK_SPEC_FILE, versions
 from tfdqn.task_spec import ArraySpec, TaskSpec, flat_name
 
@@ -38,6 +39,7 @@ class LoadedPolicy:
         except (OSError, ValueError, msgspec.ValidationError) as error:
             raise UserError(f"{path}: not a policy that tfdqn exported ({error})") from error
         self.path = path
+        self._inputs = PolicyInputs(self.task_spec)
         # Kept: the signature holds its variables weakly.
         self._module = tf.saved_model.load(str(path))
         self._serve = self._module.signatures["serving_default"]
@@ -54,7 +56,8 @@ class LoadedPolicy:
           an int for one observation, int32[B] for a batch; [D] and [B, D] where actions branch.
 
         Raises:
-          UserError: for a shape, a dtype or a name that the task does not have.
+          UserError: for a name, a shape, a dtype or a value that the task does not have: a category beyond its own,
+            a whole number out of bounds, NaN, infinity, masks in which nothing is legal.
         """
         if self.task_spec.action_masks and legal_actions is None:
             raise UserError(f"{self.task_spec.id} has action masks: legal_actions is required")
@@ -80,6 +83,7 @@ class LoadedPolicy:
             inputs[LEGAL_ACTIONS] = self._legal(legal_actions, inputs, is_batch)
         elif legal_actions is not None:
             raise UserError(f"{self.task_spec.id} has no action masks: legal_actions is not taken")
+        self._inputs.check(inputs if is_batch else {key: array[0] for key, array in inputs.items()})
         outputs = self._serve(**{key: tf.constant(array) for key, array in inputs.items()})
         return {key: value.numpy() if is_batch else value.numpy()[0] for key, value in outputs.items()}
 
@@ -93,9 +97,10 @@ class LoadedPolicy:
         return {key: _checked(key, given[key], spec) for key, spec in expected.items()}
 
     def _legal(self, legal_actions: Any, inputs: dict[str, np.ndarray], is_batch: bool) -> np.ndarray:
-        shape = (len(next(iter(inputs.values()))), *self.task_spec.mask_shape)
+        rows = len(next(iter(inputs.values())))
         if legal_actions is None:
-            return np.ones(shape, bool)
+            return self._inputs.example(rows)[LEGAL_ACTIONS]
+        shape = (rows, *self.task_spec.mask_shape)
         legal = np.asarray(legal_actions)
         legal = legal if is_batch else legal[np.newaxis]
         if legal.shape != shape or not np.isin(legal, (0, 1)).all():
@@ -103,8 +108,6 @@ class LoadedPolicy:
             raise UserError(
                 f"legal_actions: bool{list(wanted)} is needed; got {_describe(np.asarray(legal_actions))}"
             )
-        if not legal.any(axis=-1).all():
-            raise UserError("legal_actions: no action is legal")
         return legal.astype(bool)
 
 
@@ -147,9 +150,6 @@ def _checked(key: str, value: Any, spec: ArraySpec) -> np.ndarray:
         )
     if not _fits(array, wanted):
         raise UserError(f"{key}: {_describe(array)} does not fit the task's dtype {wanted}")
-    last = spec.start + spec.categories - 1
-    if spec.categories and array.size and not (spec.start <= array.min() and array.max() <= last):
-        raise UserError(f"{key}: {array.min()} to {array.max()}; the task has {spec.start} to {last}")
     return array.astype(wanted, copy=False)
 
 

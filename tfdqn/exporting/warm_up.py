@@ -6,13 +6,13 @@ Source: tensorflow.org/tfx/serving/saved_model_warmup, which names the file, its
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
 from tfdqn.exporting.conversion import SIGNATURE
-from tfdqn.exporting.saved_model import EXTRA, LEGAL_ACTIONS
+from tfdqn.exporting.policy_inputs import PolicyInputs
+from tfdqn.exporting.saved_model import EXTRA
 from tfdqn.task_spec import TaskSpec
 
 WARM_UP_FILE = "tf_serving_warmup_requests"
@@ -27,20 +27,11 @@ def write_warm_up_requests(version: Path, task_spec: TaskSpec) -> None:
 
 
 def warm_up_requests(task_spec: TaskSpec) -> Iterator[PredictRequest]:
-    """Zeros, or the first category, and every action legal; in no model's name, which the server gives."""
+    """Zeros or what the task can give that is nearest, every action legal; in no model's name: the server gives it."""
+    inputs = PolicyInputs(task_spec)
     for size in _BATCH_SIZES:
         request = PredictRequest()
         request.model_spec.signature_name = SIGNATURE
-        for name, spec in task_spec.observation.items():
-            values = np.full((size, *spec.shape), spec.start if spec.categories else 0, spec.dtype)
+        for name, values in inputs.example(size).items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
-        if task_spec.action_masks:
-            legal = np.broadcast_to(_all_legal(task_spec), (size, *task_spec.mask_shape))
-            request.inputs[LEGAL_ACTIONS].CopyFrom(tf.make_tensor_proto(legal))
         yield request
-
-
-def _all_legal(task_spec: TaskSpec) -> np.ndarray:
-    """bool[A]; bool[D, the largest A_d], False beyond a branch's own actions."""
-    actions = np.arange(max(task_spec.num_actions))
-    return np.reshape([actions < count for count in task_spec.num_actions], task_spec.mask_shape)

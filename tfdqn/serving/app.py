@@ -2,41 +2,67 @@
 
 import asyncio
 import logging
-from typing import Any
+import re
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.model import Model
-from tfdqn.serving.payload import RequestError, answer, parse
+from tfdqn.serving.payload import Question, RequestError, answer, parse
+from tfdqn.serving.room import Room, Share
 from tfdqn.serving.versions import Versions
 
 MOST_BODY_BYTES = 16 * 2**20
 _BODY_SECONDS = 30.0
+_LONGEST_SHOWN = 200  # characters of a path
+_ROW_BYTES = 256  # about what one row's answer takes, beside its inputs
+_PART_BYTES = 2**16  # of an answer that are handed on before the client has taken those before them
+# What is longer is read and written outside the event loop, in which it would keep everyone waiting.
+_SHORT_BYTES = 2**15
+_SHORT_ROWS = 256
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
 class _Paths:
     """One model's answers."""
 
-    def __init__(self, name: str, versions: Versions, batcher: Batcher):
+    def __init__(self, name: str, versions: Versions, batcher: Batcher, reading: Executor):
         self._name = name
         self._versions = versions
         self._batcher = batcher
+        self._reading = reading
 
     async def predict(self, request: Request) -> Response:
         model = self._model(request)
-        question = parse(await _body(request), model)
-        outputs = await self._batcher(question.signature, question.inputs)
-        return Response(answer(outputs, question.in_rows), media_type="application/json")
+        share, is_gone = request.scope["state"]["share"], request.scope["state"]["is_gone"]
+        body = await _body(request, share)
+        if len(body) <= _SHORT_BYTES:
+            question = parse(body, model)
+        else:
+            question = await self._outside(_parse_for, is_gone, body, model)
+        del body
+        share.hold(question.rows * _ROW_BYTES + sum(array.nbytes for array in question.inputs.values()))
+        outputs = await self._batcher(question, is_gone)
+        if question.rows <= _SHORT_ROWS:
+            return _Answer(answer(outputs, question.in_rows), media_type="application/json")
+        text = await self._outside(answer, outputs, question.in_rows)
+        return _Answer(text, media_type="application/json")
+
+    async def _outside(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, work, *arguments)
 
     async def status(self, request: Request) -> Response:
         states = self._versions.states
-        version = request.path_params.get("version")
+        version = _version(request)
         name = request.path_params["name"]
         if ":" in name:  # GET …:predict
             raise HTTPException(405)
@@ -64,7 +90,7 @@ class _Paths:
         return JSONResponse({"model_spec": spec, "metadata": {"signature_def": defs}})
 
     def _model(self, request: Request) -> Model:
-        name, version = request.path_params["name"], request.path_params.get("version")
+        name, version = request.path_params["name"], _version(request)
         model = self._versions.current
         if name != self._name or version not in (None, model.version):
             asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
@@ -72,11 +98,26 @@ class _Paths:
         return model
 
 
-def make_app(name: str, versions: Versions, batcher: Batcher) -> Starlette:
-    """The ASGI application."""
-    paths = _Paths(name, versions, batcher)
+class _Answer(Response):
+    """Sent in parts, each when the client has taken most of those before it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body = memoryview(self.body)
+        for start in range(0, len(body), _PART_BYTES):
+            part, is_last = body[start : start + _PART_BYTES], start + _PART_BYTES >= len(body)
+            await send({"type": "http.response.body", "body": bytes(part), "more_body": not is_last})
+
+
+def make_app(name: str, versions: Versions, batcher: Batcher, reading: Executor) -> ASGIApp:
+    """The ASGI application.
+
+    Args:
+      reading: has one thread, which reads large requests and writes large answers, one at a time.
+    """
+    paths = _Paths(name, versions, batcher, reading)
     routes = []
-    for base in ("/v1/models/{name}", "/v1/models/{name}/versions/{version:int}"):
+    for base in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
         routes += [
             Route(base + ":predict", paths.predict, methods=["POST"]),
             Route(base + "/metadata", paths.metadata, methods=["GET"]),
@@ -88,11 +129,36 @@ def make_app(name: str, versions: Versions, batcher: Batcher) -> Starlette:
         ClientDisconnect: _gone,
         Exception: _failed,
     }
-    return Starlette(routes=routes, exception_handlers=handlers)
+    app, room = Starlette(routes=routes, exception_handlers=handlers), Room()
+
+    async def with_share(scope: Scope, receive: Receive, send: Send) -> None:
+        """Until the answer has been taken, not only made."""
+        with room.share() as scope["state"]["share"]:
+            await app(scope, receive, send)
+
+    return with_share
 
 
-async def _body(request: Request) -> bytes:
+def _version(request: Request) -> int | None:
+    """Where the path has one."""
+    version = request.path_params.get("version")
+    if version is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", version):  # TensorFlow Serving's have 64 bits
+        raise HTTPException(404)
+    return int(version)
+
+
+def _parse_for(is_gone: Callable[[], bool], body: bytearray, model: Model) -> Question:
+    if is_gone():  # while it waited for its turn
+        raise RequestError("the client has gone", 499)
+    return parse(body, model)
+
+
+async def _body(request: Request, share: Share) -> bytearray:
     """Whole, unless it is too long or too slow."""
+    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+        raise RequestError(f"Content-Encoding: {encoding[:50]} is not taken; send the JSON as it is", 415)
     too_long = RequestError(f"the request is longer than {MOST_BODY_BYTES} bytes", 413)
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > MOST_BODY_BYTES:
@@ -104,18 +170,22 @@ async def _body(request: Request) -> bytes:
                 body += part
                 if len(body) > MOST_BODY_BYTES:
                     raise too_long
+                share.hold(len(body))
     except TimeoutError:
         raise RequestError(f"the request did not come within {_BODY_SECONDS:.0f} s", 408) from None
-    return bytes(body)
+    return body
 
 
 async def _refused(request: Request, error: RequestError) -> Response:
-    return JSONResponse({"error": str(error)}, error.status)
+    headers = {"Retry-After": "1"} if error.status == 503 else None
+    return JSONResponse({"error": str(error)}, error.status, headers)
 
 
 async def _malformed(request: Request, error: HTTPException) -> Response:
     """A path or a method that there is not: 400, as TensorFlow Serving says it."""
-    return JSONResponse({"error": f"Malformed request: {request.method} {request.url.path}"}, 400)
+    return JSONResponse(
+        {"error": f"Malformed request: {request.method} {request.url.path[:_LONGEST_SHOWN]}"}, 400
+    )
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:

@@ -1,28 +1,58 @@
 """`Batcher`: answers all requests that wait with one call of the model; while it runs, the next ones gather.
 
-Nothing is delayed to gather more: one client alone has the latency of one call.
+Nothing is delayed to gather more: one client alone has the latency of one call. A large request is answered by several
+calls, between which the others have their turn.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
+from tfdqn.errors import UserError, first_line
 from tfdqn.serving.model import Arrays, Signature
-from tfdqn.serving.payload import RequestError
+from tfdqn.serving.payload import Question, RequestError
 
-_MOST_ROWS = 1024  # of one call, unless one request alone has more
-_MOST_WAITING = 4096  # requests
+_MOST_ROWS = 1024  # of one call
+_MOST_BYTES = 16 * 2**20  # of one call's inputs, unless one row alone has more
 _PATIENCE_SECONDS = 60.0
 
 
-class _Job(NamedTuple):
-    signature: Signature
-    inputs: Arrays
-    rows: int
+@dataclass(eq=False)
+class _Job:
+    """A request that waits, or parts of which are answered already."""
+
+    question: Question
     outputs: asyncio.Future[Arrays]
+    is_gone: Callable[[], bool]
+    taken: int = 0
+    parts: list[Arrays] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return self.question.rows
+
+    @property
+    def signature(self) -> Signature:
+        return self.question.signature
+
+
+class _Piece(NamedTuple):
+    """Some rows of a job: what one call answers of it."""
+
+    job: _Job
+    start: int
+    stop: int
+
+    @property
+    def inputs(self) -> Arrays:
+        if self.stop - self.start == self.job.rows:
+            return self.job.question.inputs
+        return {name: array[self.start : self.stop] for name, array in self.job.question.inputs.items()}
 
 
 class Batcher:
@@ -31,18 +61,16 @@ class Batcher:
     def __init__(self, executor: Executor):
         self._executor = executor
         self._waiting: deque[_Job] = deque()
+        self._in_call: list[_Piece] = []
         self._some = asyncio.Event()
 
-    async def __call__(self, signature: Signature, inputs: Arrays) -> Arrays:
-        """The signature's outputs for one request's inputs.
+    async def __call__(self, question: Question, is_gone: Callable[[], bool] = lambda: False) -> Arrays:
+        """The signature's outputs. What nobody waits for any more (`is_gone`) is not computed.
 
         Raises:
-          RequestError: with 400 where the model refuses them, 503 where too many wait, 504 at the deadline.
+          RequestError: with 400 where the model refuses the inputs or its answer is not finite, 504 at the deadline.
         """
-        if len(self._waiting) >= _MOST_WAITING:
-            raise RequestError(f"{_MOST_WAITING} requests are waiting; try again later", 503)
-        rows = len(next(iter(inputs.values()))) if signature.is_batched and inputs else 1
-        job = _Job(signature, inputs, rows, asyncio.get_running_loop().create_future())
+        job = _Job(question, asyncio.get_running_loop().create_future(), is_gone)
         self._waiting.append(job)
         self._some.set()
         try:
@@ -56,53 +84,98 @@ class Batcher:
         loop = asyncio.get_running_loop()
         while True:
             await self._some.wait()
-            jobs = self._take()
-            if not jobs:
+            self._in_call = self._take()
+            if not self._in_call:
                 self._some.clear()
                 continue
-            answers = await loop.run_in_executor(self._executor, _answer, jobs)
-            for job, found in zip(jobs, answers, strict=True):
-                if job.outputs.done():  # whose client has gone
-                    continue
-                if isinstance(found, RequestError):
-                    job.outputs.set_exception(found)
-                else:
-                    job.outputs.set_result(found)
+            answers = await loop.run_in_executor(self._executor, _answer, self._in_call)
+            for piece, found in zip(self._in_call, answers, strict=True):
+                _give(piece, found)
 
-    def _take(self) -> list[_Job]:
-        """The oldest request, and those after it that can be answered by the same call."""
-        jobs: list[_Job] = []
-        rows = 0
+    def give_up(self) -> None:
+        """Answers all that wait, and all that are being computed, with a 503."""
+        for job in (*self._waiting, *(piece.job for piece in self._in_call)):
+            _refuse(job, RequestError("the server ends", 503))
+
+    def _take(self) -> list[_Piece]:
+        """The oldest request, and those after it that can be answered by the same call.
+
+        What fits one call is answered by one. What does not gives its next rows, and goes to the queue's end.
+        """
+        pieces: list[_Piece] = []
+        room = 0
         while self._waiting:
             job = self._waiting[0]
-            if jobs and not (
-                job.signature is jobs[0].signature
+            if not pieces:
+                room = most = _most_rows(job.question)
+            is_large = job.rows > most
+            if pieces and not (
+                job.signature is pieces[0].job.signature
                 and job.signature.is_batched
-                and rows + job.rows <= _MOST_ROWS
+                and room >= (1 if is_large else job.rows)
             ):
                 break
             self._waiting.popleft()
-            if not job.outputs.done():
-                jobs.append(job)
-                rows += job.rows
-        return jobs
+            if job.is_gone():
+                _refuse(job, RequestError("the client has gone", 499))
+            if job.outputs.done():
+                continue
+            stop = min(job.rows, job.taken + room)
+            pieces.append(_Piece(job, job.taken, stop))
+            room -= stop - job.taken
+            job.taken = stop
+            if stop < job.rows:
+                self._waiting.append(job)
+        return pieces
 
 
-def _answer(jobs: list[_Job]) -> list[Arrays | RequestError]:
-    call = jobs[0].signature.call
+def _most_rows(question: Question) -> int:
+    """Of a call that has this request's kind of rows."""
+    row_bytes = sum(array.nbytes for array in question.inputs.values()) / question.rows
+    return max(1, min(_MOST_ROWS, int(_MOST_BYTES / max(row_bytes, 1))))
+
+
+def _give(piece: _Piece, found: Arrays | RequestError) -> None:
+    job = piece.job
+    if isinstance(found, RequestError):
+        _refuse(job, found)
+        return
+    job.parts.append(found)
+    if piece.stop == job.rows and not job.outputs.done():
+        job.outputs.set_result(_joined(job.parts))
+
+
+def _joined(parts: list[Arrays]) -> Arrays:
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
+
+
+def _refuse(job: _Job, error: RequestError) -> None:
+    if not job.outputs.done():  # else its client has gone, or its patience ended
+        job.outputs.set_exception(error)
+
+
+def _answer(pieces: list[_Piece]) -> list[Arrays | RequestError]:
     try:
-        if len(jobs) == 1:
-            return [call(jobs[0].inputs)]
-        joined = {
-            name: np.concatenate([job.inputs[name] for job in jobs]) for name in jobs[0].signature.inputs
-        }
-        outputs = call(joined)
+        outputs = pieces[0].job.signature.call(_joined([piece.inputs for piece in pieces]))
+        _check_finite(outputs, pieces[0])
     except Exception as error:  # TensorFlow's errors, of any input that only its kernels refuse
-        if len(jobs) > 1:
-            return [found for job in jobs for found in _answer([job])]
-        return [RequestError(str(error).splitlines()[0] if str(error) else type(error).__name__)]
-    ends = np.cumsum([job.rows for job in jobs])
+        if len(pieces) > 1:
+            return [found for piece in pieces for found in _answer([piece])]
+        return [RequestError(first_line(error))]
+    if len(pieces) == 1:
+        return [outputs]
+    ends = np.cumsum([piece.stop - piece.start for piece in pieces])
     return [
-        {name: array[end - job.rows : end] for name, array in outputs.items()}
-        for job, end in zip(jobs, ends, strict=True)
+        {name: array[end - (piece.stop - piece.start) : end] for name, array in outputs.items()}
+        for piece, end in zip(pieces, ends, strict=True)
     ]
+
+
+def _check_finite(outputs: Arrays, piece: _Piece) -> None:
+    """Raises UserError for what JSON has no number for; names the row, where the piece is all that was asked."""
+    for name, array in outputs.items():
+        if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+            row = f" of row {piece.start + np.argwhere(~finite)[0][0]}" if array.ndim else ""
+            raise UserError(f"{name}{row} is not finite: the observation is too large for this policy")

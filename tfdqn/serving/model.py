@@ -1,42 +1,44 @@
 """`Model`: one version of a SavedModel in memory, its signatures as they are served."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from tfdqn.exporting.policy_inputs import PolicyInputs, check_finite
+from tfdqn.exporting.saved_model import EXTRA, TASK_SPEC_FILE
+from tfdqn.serving.inputs import Input, Reader
+from tfdqn.task_spec import TaskSpec
+
 Arrays = dict[str, np.ndarray]
 
 
-class Input(NamedTuple):
-    """One named input; None stands for a dimension of any length, in the shape or for the whole of it."""
-
-    dtype: np.dtype
-    shape: tuple[int | None, ...] | None
-
-    @property
-    def row_shape(self) -> tuple[int, ...] | None:
-        """Without the batch axis; none where another axis is of any length."""
-        sizes = [size for size in (self.shape or ())[1:] if size is not None]
-        return tuple(sizes) if self.shape and len(sizes) == len(self.shape) - 1 else None
-
-
-class Signature(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Signature:
     """One function of a SavedModel.
 
     Attributes:
       call: named arrays → named arrays.
       inputs: what it takes.
       is_batched: whether every input and output has a first axis of any length, along which requests are joined.
+      check: raises UserError for inputs whose answer would mean nothing.
     """
 
     call: Callable[[Arrays], Arrays]
     inputs: Mapping[str, Input]
     is_batched: bool
+    check: Callable[[Arrays], None] = check_finite
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Of its inputs' JSON."""
+        return Reader(self.inputs, self.is_batched)
 
 
 class Model:
@@ -45,21 +47,45 @@ class Model:
     Attributes:
       version: its number.
       signatures: by name.
+      policy_inputs: what the task can give, where it is a policy that tfdqn exported.
       signature_defs: the same as the SavedModel's own protocol buffers, as JSON.
     """
 
     def __init__(self, path: Path, version: int):
         self.version = version
-        # Kept: its functions hold their variables weakly.
-        self._module = tf.saved_model.load(str(path), tags="serve")
-        self.signatures = {name: _signature(each) for name, each in self._module.signatures.items()}
+        module = tf.saved_model.load(str(path), tags="serve")
+        self.policy_inputs = _policy_inputs(path)
+        self.signatures = {
+            name: _signature(module, each, self.policy_inputs) for name, each in module.signatures.items()
+        }
         self.signature_defs = _signature_defs(path)
-        for each in self.signatures.values():
-            _warm_up(each)
+        for name, signature in self.signatures.items():
+            if (rows := self.example(name)) is not None:
+                # So that no client waits for TensorFlow's first call, and no version is served that can't answer.
+                check_finite(signature.call(rows))
+
+    def example(self, signature: str) -> Arrays | None:
+        """One row that a signature takes; none where its shape is open."""
+        served = self.signatures[signature]
+        if not served.is_batched:
+            return None
+        if self.policy_inputs is not None and served.check == self.policy_inputs.check:
+            return self.policy_inputs.example(1)
+        rows = {name: (each.row_shape, each.dtype) for name, each in served.inputs.items()}
+        zeros = {
+            name: np.zeros((1, *shape), dtype) for name, (shape, dtype) in rows.items() if shape is not None
+        }
+        return zeros if len(zeros) == len(rows) else None
 
 
-def _signature(function: Any) -> Signature:
-    def call(inputs: Arrays) -> Arrays:
+def _policy_inputs(path: Path) -> PolicyInputs | None:
+    """Of a version that tfdqn exported."""
+    file = path / EXTRA / TASK_SPEC_FILE
+    return PolicyInputs(TaskSpec.from_json(file.read_bytes())) if file.is_file() else None
+
+
+def _signature(module: Any, function: Any, policy_inputs: PolicyInputs | None) -> Signature:
+    def call(inputs: Arrays, _kept: Any = module) -> Arrays:  # a function holds its module's variables weakly
         outputs = function(**{name: tf.constant(array) for name, array in inputs.items()})
         return {name: value.numpy() for name, value in outputs.items()}
 
@@ -72,7 +98,10 @@ def _signature(function: Any) -> Signature:
         )
         for name, spec in specs.items()
     }
-    return Signature(call, inputs, is_batched)
+    check: Callable[[Arrays], None] = check_finite
+    if policy_inputs is not None and policy_inputs.names == inputs.keys():
+        check = policy_inputs.check
+    return Signature(call, inputs, is_batched, check)
 
 
 def _signature_defs(path: Path) -> dict[str, Any]:
@@ -84,11 +113,3 @@ def _signature_defs(path: Path) -> dict[str, Any]:
         )
         for name, each in served.signature_def.items()
     }
-
-
-def _warm_up(signature: Signature) -> None:
-    """One call, so that no client waits for TensorFlow's first, and a version that can't be run isn't served."""
-    rows = {name: (each.row_shape, each.dtype) for name, each in signature.inputs.items()}
-    zeros = {name: np.zeros((1, *shape), dtype) for name, (shape, dtype) in rows.items() if shape is not None}
-    if signature.is_batched and len(zeros) == len(rows):
-        signature.call(zeros)

@@ -1,18 +1,24 @@
 """TensorFlow Serving's JSON ↔ arrays: rows ("instances" → "predictions") and columns ("inputs" → "outputs").
 
-Strict where a policy would answer nonsense: exact names, shapes and kinds of number, nothing that is not finite.
+Strict where a policy would answer nonsense: exact names, shapes and kinds of number, no key twice, no value that the
+task can't give.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import Raw
 
-from tfdqn.serving.model import Arrays, Input, Model, Signature
+from tfdqn.errors import UserError
+from tfdqn.serving.model import Arrays, Model, Signature
 
 DEFAULT_SIGNATURE = "serving_default"
+MOST_ROWS = 16_384  # of one request
+_AT_ONCE_ROWS = 1024  # that are written in one go, with every other thread kept waiting
+_UNCOUNTED_BYTES = 2**15  # hold so few rows that their numbers need no count
 
 
 class RequestError(Exception):
@@ -36,118 +42,122 @@ class Question(NamedTuple):
     inputs: Arrays
     in_rows: bool
 
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.inputs.values()))) if self.signature.is_batched and self.inputs else 1
 
-def parse(body: bytes, model: Model) -> Question:
+
+_NOTHING = Raw()
+
+
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    signature_name: str = DEFAULT_SIGNATURE
+    instances: Raw = _NOTHING
+    inputs: Raw = _NOTHING
+
+
+_request = msgspec.json.Decoder(_Request)
+
+
+def parse(body: bytes | bytearray, model: Model) -> Question:
     """Raises RequestError for anything that is not a request of this model."""
-    try:
-        given = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(f"JSON Parse error: {error}") from error
-    if not isinstance(given, dict):
-        raise RequestError("JSON Value is not an object")
-    name = given.get("signature_name", DEFAULT_SIGNATURE)
-    if not isinstance(name, str):
-        raise RequestError("'signature_name' value is not a string")
-    signature = model.signatures.get(name or DEFAULT_SIGNATURE)
+    given = _top(body)
+    name = given.signature_name or DEFAULT_SIGNATURE
+    signature = model.signatures.get(name)
     if signature is None:
         raise RequestError(f'Serving signature name: "{name}" not found in signature def')
-    if ("instances" in given) == ("inputs" in given):
-        found = "both" if "inputs" in given else "neither"
-        raise RequestError(f"either 'instances' (rows) or 'inputs' (columns) is needed; given: {found}")
-    in_rows = "instances" in given
-    if in_rows:
-        if not signature.is_batched:
+    _check_size(body, signature)
+    try:
+        if given.inputs is not _NOTHING:
+            question = Question(signature, signature.reader.columns(given.inputs, "inputs"), False)
+        elif signature.is_batched:
+            question = Question(signature, signature.reader.rows(given.instances, "instances"), True)
+        else:
             raise RequestError(f"\"{name}\" has no batch axis: it takes 'inputs' only")
-        columns = _columns_of(given["instances"], signature)
-    else:
-        columns = _named(given["inputs"], signature, "inputs")
-    inputs = {key: _array(key, columns[key], expected) for key, expected in signature.inputs.items()}
-    if signature.is_batched:
-        _check_batch(inputs)
-    return Question(signature, inputs, in_rows)
+        _check_batch(question)
+        _check_keys(body, question)
+        signature.check(question.inputs)
+    except UserError as error:
+        raise RequestError(str(error)) from error
+    return question
 
 
 def answer(outputs: Arrays, in_rows: bool) -> bytes:
-    """The response's JSON; a single output goes without its name."""
-    columns = {name: array.tolist() for name, array in outputs.items()}
-    body: dict[str, Any]
+    """The response's JSON; a single output goes without its name. Floats must be finite."""
     if in_rows:
-        rows = zip(*columns.values(), strict=True)
-        named = [dict(zip(columns, row, strict=True)) for row in rows]
-        body = {"predictions": named if len(columns) > 1 else next(iter(columns.values()))}
-    else:
-        body = {"outputs": columns if len(columns) > 1 else next(iter(columns.values()))}
-    if all(array.dtype.kind != "f" or np.isfinite(array).all() for array in outputs.values()):
-        return msgspec.json.encode(body)
-    return json.dumps(body).encode()  # with NaN and Infinity as TensorFlow Serving writes them
+        parts = b",".join(msgspec.json.encode(each)[1:-1] for each in _rows_of(outputs))
+        return b'{"predictions":[' + parts + b"]}"
+    columns = {name: _listed(array) for name, array in outputs.items()}
+    if len(columns) == 1:
+        return b'{"outputs":' + next(iter(columns.values())) + b"}"
+    named = b",".join(msgspec.json.encode(name) + b":" + text for name, text in columns.items())
+    return b'{"outputs":{' + named + b"}}"
 
 
-def _columns_of(instances: Any, signature: Signature) -> Mapping[str, Any]:
-    if not isinstance(instances, list):
-        raise RequestError("'instances' value is not an array")
-    if not instances:
-        raise RequestError("'instances' value is empty")
-    rows = [_named(each, signature, f"instances[{index}]") for index, each in enumerate(instances)]
-    return {name: [row[name] for row in rows] for name in signature.inputs}
-
-
-def _named(value: Any, signature: Signature, where: str) -> Mapping[str, Any]:
-    """By name; what is given without names is the only input's."""
-    names = signature.inputs.keys()
-    if not isinstance(value, dict):
-        if len(names) == 1:
-            return {next(iter(names)): value}
-        raise RequestError(f"'{where}' is not an object with {', '.join(sorted(names))}")
-    if value.keys() != names:
-        raise RequestError(
-            f"'{where}' has {', '.join(sorted(value)) or 'nothing'}; needed: {', '.join(sorted(names))}"
-        )
-    return value
-
-
-def _array(name: str, value: Any, expected: Input) -> np.ndarray:
+def _top(body: bytes | bytearray) -> _Request:
     try:
-        array = np.asarray(value)
-    except (ValueError, OverflowError, RecursionError) as error:
-        raise RequestError(f"{name}: not an array of one shape") from error
-    wanted = expected.dtype
-    if array.size and not _fits(array, wanted):
-        raise RequestError(f"{name}: {_describe(array)} does not fit {wanted}")
-    if not _matches(array.shape, expected.shape):
-        shape = ["any" if each is None else each for each in expected.shape or ()]
-        raise RequestError(f"{name}: shape {list(array.shape)} given, {shape} needed".replace("'", ""))
-    with np.errstate(over="ignore"):
-        array = array.astype(wanted)
-    if wanted.kind == "f" and not np.isfinite(array).all():
-        raise RequestError(f"{name}: a number is not finite in {wanted}")
-    return array
+        given = _request.decode(body)
+    except msgspec.ValidationError as error:
+        taken = "an object with 'instances' or 'inputs', and 'signature_name' if need be, is needed"
+        raise RequestError(f"{error}; {taken}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RequestError(f"JSON Parse error: {error}") from error
+    if (given.instances is _NOTHING) == (given.inputs is _NOTHING):
+        found = "neither" if given.inputs is _NOTHING else "both"
+        raise RequestError(f"either 'instances' (rows) or 'inputs' (columns) is needed; given: {found}")
+    return given
 
 
-def _fits(array: np.ndarray, wanted: np.dtype) -> bool:
-    """Whole numbers for whole ones, in their range; any numbers for real ones; true and false for bool."""
-    if wanted.kind in "iu" and array.dtype.kind in "iu":
-        limits = np.iinfo(wanted)
-        return bool(limits.min <= array.min() and array.max() <= limits.max)
-    kinds = {"f": "iuf", "b": "b"}.get(wanted.kind, "")
-    return array.dtype.kind in kinds
+def _check_size(body: bytes | bytearray, signature: Signature) -> None:
+    """Before anything is made of it: a number in JSON takes two bytes, and in Python dozens."""
+    most = signature.reader.most_numbers(MOST_ROWS)
+    if len(body) > _UNCOUNTED_BYTES and most is not None and body.count(b",") > most:
+        raise RequestError(f"more numbers than {MOST_ROWS:,} rows have, the most of one request", 413)
 
 
-def _matches(shape: tuple[int, ...], expected: tuple[int | None, ...] | None) -> bool:
-    if expected is None:
-        return True
-    return len(shape) == len(expected) and all(
-        want is None or have == want for have, want in zip(shape, expected, strict=True)
-    )
-
-
-def _check_batch(inputs: Arrays) -> None:
-    lengths = {name: len(array) for name, array in inputs.items()}
+def _check_batch(question: Question) -> None:
+    if not question.signature.is_batched:
+        return
+    lengths = {name: len(array) for name, array in question.inputs.items()}
     if len(set(lengths.values())) > 1:
         raise RequestError(f"one batch size for all inputs is needed; got {lengths}".replace("'", ""))
     if 0 in lengths.values():
         raise RequestError("the batch is empty")
+    if question.rows > MOST_ROWS:
+        raise RequestError(f"{question.rows:,} rows; a request may have {MOST_ROWS:,}", 413)
 
 
-def _describe(array: np.ndarray) -> str:
-    kinds = {"O": "a mixture", "U": "text", "b": "true and false", "f": "real numbers"}
-    return kinds.get(array.dtype.kind, str(array.dtype))
+def _check_keys(body: bytes | bytearray, question: Question) -> None:
+    """No key twice, of which msgspec takes the last: read again, with care, where a name occurs too often."""
+    each_row = question.rows if question.in_rows else 1
+    allowed = {"instances": 1, "inputs": 1, "signature_name": 1} | dict.fromkeys(question.inputs, each_row)
+    if any(body.count(b'"%b"' % name.encode()) > times for name, times in allowed.items()):
+        try:
+            json.loads(body, object_pairs_hook=_once)
+        except ValueError as error:  # of text that is not UTF-8, where msgspec passed over it
+            raise RequestError(f"JSON Parse error: {error}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RequestError(f'the key "{twice}" is given twice')
+
+
+def _rows_of(outputs: Arrays) -> Iterator[list[Any]]:
+    """Rows to encode, some at a time."""
+    names = list(outputs)
+    for start in range(0, len(outputs[names[0]]), _AT_ONCE_ROWS):
+        columns = [outputs[name][start : start + _AT_ONCE_ROWS].tolist() for name in names]
+        if len(names) == 1:
+            yield columns[0]
+        else:
+            yield [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _listed(array: np.ndarray) -> bytes:
+    if array.ndim == 0 or len(array) <= _AT_ONCE_ROWS:
+        return msgspec.json.encode(array.tolist())
+    parts = np.split(array, range(_AT_ONCE_ROWS, len(array), _AT_ONCE_ROWS))
+    return b"[" + b",".join(msgspec.json.encode(each.tolist())[1:-1] for each in parts) + b"]"

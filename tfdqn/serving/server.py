@@ -1,26 +1,28 @@
 """`serve`: loads, answers and reloads until it is told to end."""
 
 import asyncio
+import gc
 import json
-import math
 import shlex
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import uvicorn
+from starlette.types import ASGIApp
 
 from tfdqn.serving.address import address_of, is_loopback
 from tfdqn.serving.app import make_app
 from tfdqn.serving.batching import Batcher
+from tfdqn.serving.connections import Connection, end_waiting, most_connections, watch
 from tfdqn.serving.model import Model
 from tfdqn.serving.payload import DEFAULT_SIGNATURE
 from tfdqn.serving.versions import Versions
 
 _LOOK_SECONDS = 1.0
 _FINISH_SECONDS = 10
+_BACKLOG = 128  # connections that are taken at once; each is a file, before there can be said anything to it
 _SHOWN_NUMBERS = 64  # of an example request
 
 
@@ -57,46 +59,69 @@ def serve(
 async def _run(
     listening: socket.socket, name: str, versions: Versions, interrupted: Callable[[], bool]
 ) -> None:
-    with ThreadPoolExecutor(1, "model") as calls, ThreadPoolExecutor(1, "versions") as looks:
+    with (
+        ThreadPoolExecutor(1, "model") as calls,
+        ThreadPoolExecutor(1, "versions") as looks,
+        ThreadPoolExecutor(1, "reading") as reading,
+    ):
         batcher = Batcher(calls)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                make_app(name, versions, batcher),
-                log_level="error",  # what a client sends that is no HTTP is the client's to know
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                timeout_graceful_shutdown=_FINISH_SECONDS,
-            )
-        )
+        server = _http_server(make_app(name, versions, batcher, reading))
+        connections = server.server_state.connections
 
-        async def watch() -> None:
+        async def look() -> None:
+            served = None
             while True:
+                if served is not versions.current:
+                    served = versions.current
+                    await asyncio.get_running_loop().run_in_executor(looks, _settle)
                 await asyncio.sleep(_LOOK_SECONDS)
                 await asyncio.get_running_loop().run_in_executor(looks, versions.look)
 
-        async def heed() -> None:
-            """Signals that uvicorn does not take."""
-            while not interrupted():
+        async def end() -> None:
+            """Heeds signals that uvicorn does not take, and ends what is unfinished before uvicorn cancels it."""
+            while not (interrupted() or server.should_exit):
                 await asyncio.sleep(0.1)
             server.should_exit = True
+            await asyncio.sleep(_FINISH_SECONDS)
+            batcher.give_up()
+            end_waiting(connections)
 
         async with asyncio.TaskGroup() as group:
-            beside = [group.create_task(each) for each in (batcher.run(), watch(), heed())]
+            beside = [group.create_task(each) for each in (batcher.run(), look(), watch(connections), end())]
             await server.serve(sockets=[listening])
             for task in beside:
                 task.cancel()
 
 
+def _settle() -> None:
+    """Lets the garbage collector pass over what stays, TensorFlow and the model: half a second, for all to wait."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def _http_server(app: ASGIApp) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=Connection,
+            limit_concurrency=most_connections(),
+            backlog=_BACKLOG,
+            ws="none",
+            proxy_headers=False,
+            log_level="error",  # what a client sends that is no HTTP is the client's to know
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=_FINISH_SECONDS + 2,
+        )
+    )
+
+
 def _example(model: Model) -> str:
-    """A request of zeros, where it is short; all actions legal."""
-    signature = model.signatures.get(DEFAULT_SIGNATURE)
-    if signature is None or not signature.is_batched:
+    """A request that is answered, where it is short."""
+    rows = model.example(DEFAULT_SIGNATURE) if DEFAULT_SIGNATURE in model.signatures else None
+    if rows is None or sum(array.size for array in rows.values()) > _SHOWN_NUMBERS:
         return ""
-    row = {}
-    for name, each in signature.inputs.items():
-        shape = each.row_shape
-        if shape is None or math.prod(shape) > _SHOWN_NUMBERS:
-            return ""
-        row[name] = (np.ones if each.dtype.kind == "b" else np.zeros)(shape, each.dtype).tolist()
+    row = {name: array[0].tolist() for name, array in rows.items()}
     return json.dumps({"instances": [row if len(row) > 1 else next(iter(row.values()))]})

@@ -1,0 +1,134 @@
+"""`Connection`: uvicorn's HTTP connection with limits on time and on number, so that nobody can lock the others out.
+
+uvicorn itself limits only how long a connection that was answered may be idle.
+"""
+
+import asyncio
+import http
+import json
+import resource
+from collections.abc import Iterable
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+CLIENT_SECONDS = 30.0
+_MOST_CONNECTIONS = 512
+_LOOK_SECONDS = 1.0
+_UNTOUCHED_SECONDS = 2.0  # within which no client has to make room for another; more than between two looks
+_REQUEST, _BODY, _WORK, _TAKING = "request", "body", "work", "taking"
+
+
+def most_connections() -> int:
+    """Half of the files that this process may have open, or fewer."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(_MOST_CONNECTIONS, soft // 2)
+
+
+class Connection(H11Protocol):
+    """One client's.
+
+    A client has `CLIENT_SECONDS` for the head of a request, for its body, and to take the answer. Where there are
+    `config.limit_concurrency` connections already, the one whose client has kept the server waiting longest makes room.
+
+    What a request's `scope["state"]` has of it: `is_gone()`, whether its client has closed it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ):
+        super().__init__(config, server_state, {**app_state, "is_gone": self._is_gone}, _loop)
+        assert config.limit_concurrency is not None
+        self._most = config.limit_concurrency
+        self.limit_concurrency = None  # uvicorn would refuse everyone's requests, not the newest connection
+        self._seen: tuple[object, str] = (None, _REQUEST)
+        self._since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        if len(self.connections) > self._most and not self._make_room():
+            self._answer(503, f"{self._most} connections are open, the most that are taken; try again later")
+
+    def look(self, now: float) -> None:
+        """Ends it where its client takes too long: to be called about each second."""
+        seen = (self.cycle, self._awaited)
+        if seen != self._seen:
+            self._seen, self._since = seen, now
+        elif self._awaited != _WORK and now - self._since >= CLIENT_SECONDS:
+            self._end()
+
+    def end_waiting(self) -> None:
+        """Ends it, unless its answer is being made."""
+        if self._awaited != _WORK:
+            self._end()
+
+    def send_400_response(self, msg: str) -> None:
+        """For what is not HTTP; after the beginning of an answer nothing can be said any more."""
+        if self.cycle is not None and self.cycle.response_started:
+            self.transport.abort()
+        else:
+            self._answer(400, "Malformed request: not HTTP/1.1")
+
+    @property
+    def _awaited(self) -> str:
+        """What comes next: a client's part, or `_WORK`."""
+        cycle = self.cycle
+        if cycle is None or (cycle.response_complete and not self.transport.get_write_buffer_size()):
+            return _REQUEST
+        if cycle.response_started:
+            return _TAKING
+        return _BODY if cycle.more_body else _WORK
+
+    def _is_gone(self) -> bool:
+        return self.transport.is_closing()
+
+    def _make_room(self) -> bool:
+        """Whether another connection could be ended."""
+        latest = self.loop.time() - _UNTOUCHED_SECONDS
+        others = [
+            each for each in self.connections if isinstance(each, Connection) and each._awaited != _WORK
+        ]
+        oldest = min(others, key=lambda each: each._since)
+        if oldest._since > latest:
+            return False
+        self.connections.discard(oldest)
+        oldest.transport.abort()
+        return True
+
+    def _end(self) -> None:
+        if self._awaited == _REQUEST and self.conn.trailing_data[0] and not self.transport.is_closing():
+            self._answer(408, f"the request's head did not come within {CLIENT_SECONDS:.0f} s")
+        else:
+            self.transport.abort()
+
+    def _answer(self, status: int, problem: str) -> None:
+        """Without the application, and then no more."""
+        body = json.dumps({"error": problem}).encode()
+        head = (
+            f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+async def watch(connections: Iterable[Any]) -> None:
+    """Ends those whose clients take too long, until it is cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        for each in tuple(connections):
+            each.look(loop.time())
+
+
+def end_waiting(connections: Iterable[Any]) -> None:
+    """Ends those that wait for their clients."""
+    for each in tuple(connections):
+        each.end_waiting()

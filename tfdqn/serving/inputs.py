@@ -1,0 +1,174 @@
+"""A signature's inputs, and the readers of their JSON: strict about names, shapes and kinds of number."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Raw
+
+from tfdqn.errors import UserError
+
+_AT_ONCE_BYTES = 2**16  # of JSON that is read in one go, with every other thread kept waiting
+_INT64 = np.iinfo(np.int64)
+_BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
+
+
+class Input(NamedTuple):
+    """One named input; None stands for a dimension of any length, in the shape or for the whole of it."""
+
+    dtype: np.dtype
+    shape: tuple[int | None, ...] | None
+
+    @property
+    def row_shape(self) -> tuple[int, ...] | None:
+        """Without the batch axis; none where another axis is of any length."""
+        sizes = [size for size in (self.shape or ())[1:] if size is not None]
+        return tuple(sizes) if self.shape and len(sizes) == len(self.shape) - 1 else None
+
+    @property
+    def row_numbers(self) -> int | None:
+        """How many numbers a row has; none where that is open."""
+        return None if self.row_shape is None else math.prod(self.row_shape)
+
+
+class Reader:
+    """Reads one signature's inputs from JSON. Raises UserError for what the signature does not take.
+
+    Large ones are read some rows at a time, so that other threads get their turn, and no more is in Python's own
+    numbers, which take dozens of bytes each, than those few rows.
+    """
+
+    def __init__(self, inputs: Mapping[str, Input], is_batched: bool):
+        self._refused = [name for name, each in inputs.items() if not _is_read(each)]
+        types = {name: _type_of(each, is_batched) for name, each in inputs.items()}
+        fields = {f"input_{index}": each for index, each in enumerate(types.values())}
+        names = dict(zip(fields, types, strict=True))
+        named = msgspec.defstruct("Row", list(fields.items()), rename=names, forbid_unknown_fields=True)
+        row: Any = named if len(types) != 1 else next(iter(types.values())) | named
+        self._inputs = inputs
+        self._is_batched = is_batched
+        self._separators = {name: _between_rows(len(each.shape or ()) - 1) for name, each in inputs.items()}
+        self._fields = dict(zip(types, fields, strict=True))
+        self._named = named
+        self._rows = msgspec.json.Decoder(list[row])
+        self._columns = {
+            name: msgspec.json.Decoder(list[each] if is_batched else each)  # type: ignore[valid-type]
+            for name, each in types.items()
+        }
+        raw = [(field, Raw) for field in fields]
+        self._by_name = msgspec.json.Decoder(
+            msgspec.defstruct("Columns", raw, rename=names, forbid_unknown_fields=True)
+        )
+        numbers = [each.row_numbers for each in inputs.values()]
+        self._most_in_row = sum(each or 0 for each in numbers) + len(numbers) if None not in numbers else None
+
+    def most_numbers(self, rows: int) -> int | None:
+        """More commas than so many rows of JSON can't have; none where that is open."""
+        return None if self._most_in_row is None else rows * self._most_in_row + len(self._fields) + 8
+
+    def rows(self, text: Raw, where: str) -> dict[str, np.ndarray]:
+        """A list of rows → named arrays, each [B, …]; an only input's rows may go without its name."""
+        self._check_kinds()
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in self._inputs}
+        of_name = self._separators[next(iter(self._inputs))] if len(self._inputs) == 1 else _BETWEEN_OBJECTS
+        separator = _BETWEEN_OBJECTS if memoryview(text)[1:2] == b"{" else of_name
+        for part in _read(self._rows, text, where, separator):
+            for name, field in self._fields.items():
+                cells = [getattr(row, field) if isinstance(row, self._named) else row for row in part]
+                parts[name].append(self._array(name, cells))
+        return {name: _joined(name, each) for name, each in parts.items()}
+
+    def columns(self, text: Raw, where: str) -> dict[str, np.ndarray]:
+        """An array for each name; an only input's may go without its name."""
+        self._check_kinds()
+        if memoryview(text)[:1] == b"{":
+            found = _decoded(self._by_name, text, where)
+            texts = {name: getattr(found, field) for name, field in self._fields.items()}
+        elif len(self._inputs) == 1:
+            texts = {next(iter(self._inputs)): text}
+        else:
+            raise UserError(f"'{where}' is not an object with {', '.join(sorted(self._inputs))}")
+        return {name: self._column(name, each) for name, each in texts.items()}
+
+    def _check_kinds(self) -> None:
+        for name in self._refused:
+            raise UserError(
+                f"{name}: {self._inputs[name].dtype} of shape {self._inputs[name].shape} is not served"
+            )
+
+    def _column(self, name: str, text: Raw) -> np.ndarray:
+        if not self._is_batched:
+            return self._array(name, _decoded(self._columns[name], text, name))
+        parts = _read(self._columns[name], text, name, self._separators[name])
+        return _joined(name, [self._array(name, part) for part in parts])
+
+    def _array(self, name: str, values: Any) -> np.ndarray:
+        try:
+            with np.errstate(over="ignore"):  # of a float that is too large: said by the check of the values
+                return np.array(values, self._inputs[name].dtype)
+        except (ValueError, OverflowError) as error:
+            raise UserError(f"{name}: not an array of one shape, or a number does not fit") from error
+
+
+def _is_read(given: Input) -> bool:
+    return given.shape is not None and given.dtype.kind in "iufb"
+
+
+def _type_of(given: Input, is_batched: bool) -> Any:
+    """What msgspec reads of one row, or of the whole of an input that has none."""
+    found: Any = _number(given.dtype)
+    shape = given.shape or ()
+    for size in reversed(shape[1:] if is_batched else shape):
+        found = list[found]
+        if size is not None:
+            found = Annotated[found, Meta(min_length=size, max_length=size)]
+    return found
+
+
+def _number(dtype: np.dtype) -> Any:
+    if dtype.kind in "fb":
+        return float if dtype.kind == "f" else bool
+    limits = np.iinfo(dtype)
+    return Annotated[int, Meta(ge=max(limits.min, _INT64.min), le=min(limits.max, _INT64.max))]
+
+
+def _between_rows(rank: int) -> re.Pattern[bytes]:
+    """Its group is the comma between two rows; there is none like it inside a row of this rank."""
+    ends = rb"\]" + rb"\s*\]" * (rank - 1) if rank > 0 else b""
+    return re.compile(ends + rb"\s*(,)" + rb"\s*\[" * rank)
+
+
+def _read(
+    decoder: msgspec.json.Decoder, text: Raw, where: str, separator: re.Pattern[bytes]
+) -> Iterator[list[Any]]:
+    """The rows of a list, some at a time."""
+    view = memoryview(text)
+    if len(view) <= _AT_ONCE_BYTES or view[:1] != b"[":
+        yield _decoded(decoder, text, where)
+        return
+    start, rows, end = 1, 0, len(view) - 1
+    while start < end:
+        comma = separator.search(view, start + _AT_ONCE_BYTES, end)
+        stop = comma.start(1) if comma else end
+        part = _decoded(decoder, b"".join([b"[", view[start:stop], b"]"]), where, rows)
+        start, rows = stop + 1, rows + len(part)
+        yield part
+
+
+def _decoded(decoder: msgspec.json.Decoder, text: Any, where: str, first_row: int = 0) -> Any:
+    try:
+        return decoder.decode(text)
+    except msgspec.DecodeError as error:
+        problem, _, place = str(error).partition(" - at `$")
+        place = re.sub(r"^\[(\d+)\]", lambda found: f"[{int(found[1]) + first_row}]", place.rstrip("`"))
+        raise UserError(f"{where}{place}: {problem}") from error
+
+
+def _joined(name: str, parts: list[np.ndarray]) -> np.ndarray:
+    try:
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    except ValueError as error:
+        raise UserError(f"{name}: not an array of one shape") from error

@@ -1,0 +1,43 @@
+"""`Room`: how many bytes all requests together may hold in memory, from their first byte to their answer's last."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tfdqn.serving.payload import RequestError
+
+MOST_BYTES = 128 * 2**20
+UNCOUNTED_BYTES = 2**16  # of each request: what is small always has its place, whatever large ones hold
+
+
+class Share:
+    """What one request holds."""
+
+    def __init__(self, room: "Room"):
+        self._room = room
+        self._held = 0
+
+    def hold(self, count: int) -> None:
+        """In place of what it held. Raises RequestError with 503 where there is no room for more."""
+        more = max(0, count - UNCOUNTED_BYTES) - self._held
+        if more > self._room.free_bytes:
+            total = self._room.most_bytes // 2**20
+            raise RequestError(
+                f"the server holds {total} MiB of requests, the most it takes; try again later", 503
+            )
+        self._room.free_bytes -= more
+        self._held += more
+
+
+class Room:
+    """Shared among the requests of one event loop."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES):
+        self.most_bytes = self.free_bytes = most_bytes
+
+    @contextmanager
+    def share(self) -> Iterator[Share]:
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            share.hold(0)
