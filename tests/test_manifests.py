@@ -171,12 +171,20 @@ def test_it_needs_no_tensorflow(tmp_path: Path) -> None:
         ("cartpole-parameter-server", "cartpole-parameter-server"),
         ("My_Config v2", "my-config-v2"),
         ("2048", "job-2048"),
-        ("é", "job"),
+        ("é", "job-4a9955"),
+        ("ça va", "a-va-a27f05"),
         ("a" * 31 + ".b" * 20, "a" * 25 + "-517fce"),
     ],
 )
 def test_a_job_s_name_is_one_that_networks_allow(stem: str, label: str) -> None:
     assert dns_label(stem) == label
+
+
+def test_names_without_ascii_letters_are_jobs_of_their_own() -> None:
+    stems = ["策略", "模型", "策略 1", "模型 1", "Größe", "Grüße", "---", "___", "\udce9"]
+    labels = {dns_label(stem) for stem in stems}
+    assert len(labels) == len(stems)
+    assert all(re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", label) for label in labels)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a person sees: every figure is there, on a terminal and in a log file."""
 
 import io
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,6 +75,26 @@ def test_no_time_is_left_once_training_has_ended() -> None:
 )
 def test_a_duration_reads_like_a_clock(seconds: float, text: str) -> None:
     assert terminal.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("columns", "term", "is_plain"), [("80", "xterm", False), ("80", "dumb", True), ("1", "xterm", True)]
+)
+def test_a_dumb_or_narrow_terminal_gets_whole_lines(
+    monkeypatch: pytest.MonkeyPatch, columns: str, term: str, is_plain: bool
+) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(shown, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("TERM", term)
+    console = terminal.make_console()
+    assert console.is_terminal is not is_plain
+    terminal.print_tasks([a_task("Cart" * 10 + "-v1", "its package is not installed")], console)
+    if is_plain:
+        assert (
+            "Cart" * 10 + "-v1" in shown.getvalue() and "no: its package is not installed" in shown.getvalue()
+        )
 
 
 def test_what_is_dated_in_the_future_is_not_called_new() -> None:

@@ -5,6 +5,7 @@ jobs of many processes, `cli_manifest.py` the one that writes files for other pl
 `cli_serving.py` the one that serves a policy.
 """
 
+import errno
 import os
 import shlex
 import sys
@@ -28,6 +29,18 @@ from tfdqn.errors import RESTART_STATUS, ClusterError, FilmError, PeerLostError,
 from tfdqn.model_formats import ModelFormat, convertible
 from tfdqn.platform_check import require_supported_platform
 from tfdqn.run_dir import RunDir, is_full_disk
+from tfdqn.utf8 import show_any_text
+
+# What the system says of a path that a user has given.
+_OF_PATHS = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+)
 
 app = typer.Typer(
     name="tfdqn",
@@ -158,7 +171,7 @@ def evaluate(
 
     def show(report: "evaluation_command.EvaluationReport") -> None:
         if as_json:
-            typer.echo(report.to_json())
+            typer.echo(report.to_json().encode())  # JSON is UTF-8, whatever the terminal
         else:
             terminal.print_evaluation(report)
 
@@ -234,6 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     `tfdqn run` ends the process instead: what Reverb and TensorFlow would do at Python's own end waits for peers that
     may be gone.
     """
+    show_any_text()
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if arguments[0] == "health":  # it asks after the signs of others
         return _status_of(arguments)
@@ -261,12 +275,12 @@ def _status_of(arguments: list[str]) -> int:
     except PeerLostError as error:
         _fail(str(error))
         return RESTART_STATUS
-    except PermissionError as error:
-        return _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}")
     except OSError as error:
-        if not is_full_disk(error):
+        if is_full_disk(error):
+            return _fail(f"the disk is full ({error})")
+        if error.errno not in _OF_PATHS:
             raise
-        return _fail(f"the disk is full ({error})")
+        return _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}")
     except typer.TyperException as error:
         return _fail(f"{error.format_message().rstrip('.')} (`tfdqn --help` says what there is)")
 

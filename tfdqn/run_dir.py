@@ -20,6 +20,7 @@ from tfdqn.durable import partial_path, write_atomically
 from tfdqn.errors import RunDirError, UserError, listed
 from tfdqn.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.task_spec import TaskSpec, differences
+from tfdqn.utf8 import require_libraries_can_take
 
 # These may change between resumptions: nothing that is learned depends on them.
 # How the work is divided may, too: a checkpoint holds the same whatever strategy made it.
@@ -60,10 +61,14 @@ class MachineDir:
 
 
 class RunDir:
-    """The paths of a run; making one touches nothing on the disk."""
+    """The paths of a run; making one touches nothing on the disk.
+
+    Raises RunDirError for a path that TensorFlow and Reverb can't take.
+    """
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
+        require_libraries_can_take(self.path)
         self._locks: list[FileLock] = []  # that it holds
         self.config_file = self.path / "config.toml"
         self.task_file = self.path / "task.json"

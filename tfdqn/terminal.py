@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tfdqn.tasks.registry import TaskEntry
 
 PLAIN_LINE_INTERVAL_SECONDS = 10.0
+_LEAST_COLUMNS = 20  # below, tables would lose what they show
 # What comes after them doesn't end with a number of environment steps.
 PHASES_OF_TRAINING = ("filling replay", "learning")
 
@@ -180,5 +181,9 @@ class _Console(Console):
 
 
 def make_console() -> Console:
-    # A pipe has no width: there a line is as long as it needs to be.
-    return _Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+    """Of stdout. A pipe, a dumb terminal and one of a few columns get whole lines, which the latter breaks itself."""
+    console = _Console(highlight=False)
+    is_there = sys.stdout.isatty()
+    if is_there and not console.is_dumb_terminal and console.width >= _LEAST_COLUMNS:
+        return console
+    return _Console(highlight=False, width=10_000, force_terminal=False if is_there else None)

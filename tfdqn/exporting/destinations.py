@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfdqn.errors import ConfigError
 from tfdqn.exporting.saved_model import CARD_FILE, EXTRA, remove_version, versions
 from tfdqn.tf_serving import BATCHING_FILE, MODELS_FILE, batching_config, models_config, write_serving_files
+from tfdqn.utf8 import require_libraries_can_take
 
 COMPLETE_FILE = "COMPLETE"
 _MODEL_FILE = "saved_model.pb"
@@ -46,7 +47,9 @@ def destination(place: str, default: Path, name: str) -> Destination:
     """
     scheme, separator, _ = place.partition("://")
     if not separator:
-        return Folder(Path(place) if place else default)
+        folder = Path(place) if place else default
+        require_libraries_can_take(folder)
+        return Folder(folder)
     known = sorted(each for each in tf.io.gfile.get_registered_schemes() if each)
     if scheme not in known:
         kinds = ", ".join(f"{each}://" for each in known)

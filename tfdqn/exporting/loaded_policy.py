@@ -18,6 +18,7 @@ from tfdqn.errors import UserError
 from tfdqn.exporting.policy_inputs import PolicyInputs
 from tfdqn.exporting.saved_model import CARD_FILE, EXTRA, LEGAL_ACTIONS, TASK_SPEC_FILE, versions
 from tfdqn.task_spec import ArraySpec, TaskSpec, flat_name
+from tfdqn.utf8 import require_libraries_can_take
 
 mend_eager_tensors()
 
@@ -32,6 +33,7 @@ class LoadedPolicy:
     """
 
     def __init__(self, path: Path):
+        require_libraries_can_take(path)
         extra = path / EXTRA
         try:
             self.task_spec = TaskSpec.from_json((extra / TASK_SPEC_FILE).read_bytes())

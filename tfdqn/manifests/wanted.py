@@ -103,12 +103,13 @@ def check_image(name: str) -> None:
 def dns_label(text: str) -> str:
     """`text` as a name that networks allow, short enough to have a role's name and an index added.
 
-    Where it had to be cut, a part of its hash tells it from others that begin alike.
+    Where letters of it had to go, a part of its hash tells it from others that are alike but for those.
     """
     label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    if len(label) > _LABEL_CHARACTERS:
-        label = f"{label[: _LABEL_CHARACTERS - 7].rstrip('-')}-{sha256(text.encode()).hexdigest()[:6]}"
-    return label if label[:1].isalpha() else f"job-{label}".rstrip("-")
+    if len(label) > _LABEL_CHARACTERS or not text.isascii() or not label:
+        digest = sha256(text.encode(errors="surrogateescape")).hexdigest()[:6]
+        label = f"{label[: _LABEL_CHARACTERS - 7].rstrip('-')}-{digest}".strip("-")
+    return label if label[:1].isalpha() else f"job-{label}"
 
 
 def to_yaml(*documents: object) -> str:

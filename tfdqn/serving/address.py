@@ -7,10 +7,12 @@ from pathlib import Path
 
 from tfdqn import tf_serving
 from tfdqn.errors import UserError
+from tfdqn.utf8 import require_libraries_can_take
 
 
 def exports_folder(path: Path) -> Path:
     """The folder of versions at `path`, or in the run that lies there. Raises UserError where there is none."""
+    require_libraries_can_take(path)
     if (path / "saved_model.pb").is_file():
         raise UserError(f"{path} is one version; give the folder of versions, {path.parent}")
     folder = path / "exports" if (path / "exports").is_dir() else path
