@@ -58,19 +58,19 @@ def test_the_chains_values_are_those_of_value_iteration(n_step, kind, tmp_path):
         np.testing.assert_array_equal(learned.argmax(axis=1), optimal.argmax(axis=1))
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_catch_is_learned_by_an_mlp(seed, tmp_path):
+@pytest.mark.parametrize(("optimizer", "seed"), [("adam", 1), ("adam", 2), ("adam", 3), ("rmsprop", 1)])
+def test_catch_is_learned_by_an_mlp(optimizer, seed, tmp_path):
     config = from_mapping(
         {
             "seed": seed,
             "task": {"id": "tests.environments:Catch-v0", "num_envs": 16},
             "network": {"kind": "mlp", "hidden_units": [64]},
             "agent": {"kind": "double_dqn", "n_step": 3},
-            "optimizer": {"kind": "adam", "learning_rate": 2e-3},
+            "optimizer": {"kind": optimizer, "learning_rate": 2e-3},
             "exploration": {"kind": "epsilon_greedy", "decay_env_steps": 10_000},
             "replay": {"capacity": 10_000, "min_size": 1_000},
             "learner": {"batch_size": 64, "updates_per_call": 20, "env_steps_per_update": 4.0},
-            "stop": {"env_steps": 40_000, "return_at_least": 1.0},
+            "stop": {"env_steps": 20_000, "return_at_least": 1.0},
             "evaluation": {"interval_env_steps": 4_000, "episodes": 50, "confirm_episodes": 0},
             "logging": {"tensorboard": False},
         }

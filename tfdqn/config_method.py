@@ -106,11 +106,12 @@ class Adam(
 class RMSprop(
     ScheduledRate, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="rmsprop"
 ):
-    """Centred RMSprop with the settings of Mnih et al. 2015, Extended Data Table 1."""
+    """Centred RMSprop with the settings of Mnih et al. 2015, Extended Data Table 1, for the mean over a batch."""
 
     decay: Annotated[DecayRate, doc("decay of both moments")] = 0.95
     momentum: Annotated[DecayRate, doc("of the update itself")] = 0.0
-    epsilon: Annotated[Positive, doc("added to the squared gradient")] = 0.01
+    # Theirs is 0.01, of a gradient that is the sum over a batch of 32.
+    epsilon: Annotated[Positive, doc("added to the squared gradient of the batch's mean loss")] = 0.01 / 32**2
     centered: Annotated[bool, doc("subtract the squared mean gradient")] = True
 
 

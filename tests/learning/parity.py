@@ -33,7 +33,7 @@ from tfdqn.task_spec import ArraySpec, TaskSpec
 OPTIMIZERS: dict[str, Optimizer] = {
     "adam": Adam(learning_rate=0.01),
     "sgd": SGD(learning_rate=0.1, momentum=0.9),
-    "rmsprop": RMSprop(learning_rate=0.01),
+    "rmsprop": RMSprop(learning_rate=0.01, epsilon=0.01),
 }
 BATCH, UPDATES_PER_CALL, CALLS = 24, 5, 4
 UPDATES = UPDATES_PER_CALL * CALLS

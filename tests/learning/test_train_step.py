@@ -19,9 +19,9 @@ OPTIMIZERS = {
     "sgd": SGD(learning_rate=0.1),
     "momentum": SGD(learning_rate=0.1, momentum=0.9),
     "adam": Adam(learning_rate=0.05, beta_1=0.8, beta_2=0.9, epsilon=0.1),
-    "rmsprop": RMSprop(learning_rate=0.05, centered=False),
-    "rmsprop, the paper's": RMSprop(learning_rate=0.05),
-    "rmsprop with momentum": RMSprop(learning_rate=0.05, momentum=0.7),
+    "rmsprop": RMSprop(learning_rate=0.05, epsilon=0.01, centered=False),
+    "rmsprop, centred": RMSprop(learning_rate=0.05, epsilon=0.01),
+    "rmsprop with momentum": RMSprop(learning_rate=0.05, epsilon=0.01, momentum=0.7),
 }
 
 
@@ -80,6 +80,20 @@ def test_updates_equal_those_of_numpy(settings: config.Optimizer, clip_norm: flo
         expected = apply(expected, oracle.clipped(gradient, clip_norm))
         np.testing.assert_allclose(theta, expected, rtol=1e-4, atol=2e-6)
     assert step.train_steps.numpy() == step.optimizer.iterations.numpy() == 4
+
+
+def test_rmsprop_by_default_is_the_papers_whose_gradient_is_the_sum_over_a_batch_of_32() -> None:
+    """Mnih et al. 2015, Extended Data Table 1: learning rate 0.00025, momenta 0.95, min squared gradient 0.01."""
+    rng = np.random.default_rng(12)
+    step, theta, target = linear_train_step(RMSprop(), Agent(), rng)
+    start = theta.numpy().astype(float)
+    expected, apply = start, oracle.optimizer(RMSprop(learning_rate=2.5e-4, decay=0.95, epsilon=0.01))
+    for _ in range(8):
+        batch = random_batch(rng, size=32)
+        batch = batch._replace(phi_tm1=0.1 * batch.phi_tm1, weights=np.ones(32))
+        expected = apply(expected, 32 * oracle.gradient(expected, target.numpy(), batch))
+        step(sample(batch, weighted=False))
+    np.testing.assert_allclose(theta - start, expected - start, rtol=0.01, atol=1e-6)
 
 
 def test_gradients_are_clipped_by_the_norm_over_all_weights_together() -> None:

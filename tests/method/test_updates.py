@@ -188,7 +188,7 @@ def test_equation_12_rmsprop(mu: float, centered: bool) -> None:
         v = mu * v + 0.1 * g / np.sqrt(q - centered * m**2 + 0.01)
         theta = theta - v
         expected.append(theta)
-    settings = RMSprop(learning_rate=0.1, momentum=mu, centered=centered)
+    settings = RMSprop(learning_rate=0.1, momentum=mu, epsilon=0.01, centered=centered)
     np.testing.assert_allclose(applied(settings, GRADIENTS), expected, rtol=1e-5)
 
 
