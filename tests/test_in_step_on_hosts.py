@@ -12,6 +12,7 @@ from tests.far_jobs import far_job
 from tests.hosts import Network, network
 from tests.launched import QUICK_HEALTH
 from tests.runs import tiny
+from tfdqn.addresses import with_host
 from tfdqn.config import Config
 from tfdqn.topology import LEARNER, Member, Role, Topology, required_counts
 
@@ -30,31 +31,35 @@ def everybody(config: Config) -> list[Member]:
     return [LEARNER, *(Member(role, i) for role, count in counts.items() for i in range(count))]
 
 
-def topology(config: Config, hosts: Network) -> Topology:
+def topology(config: Config, hosts: Network, version: int) -> Topology:
+    """By IPv4 or IPv6."""
+
+    def address(member: Member, port: int) -> str:
+        name = member.file_stem
+        return with_host(port, hosts.address(name) if version == 4 else hosts.address_v6(name))
+
     def at(role: Role) -> tuple[str, ...]:
-        return tuple(
-            f"{hosts.address(each.file_stem)}:2222" for each in everybody(config) if each.role is role
-        )
+        return tuple(address(each, 2222) for each in everybody(config) if each.role is role)
 
     return Topology(
         learner=at(Role.LEARNER)[0],
-        chief=f"{hosts.address(LEARNER.file_stem)}:2223",
+        chief=address(LEARNER, 2223),
         replay_server=at(Role.REPLAY_SERVER),
         worker=at(Role.WORKER),
         actor=config.acting.actors,
     )
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("way", "version"), [("multi_worker", 4), ("averaging", 6), ("ensemble", 4)])
 def test_a_worker_in_step_that_is_cut_off_takes_the_learner_along_and_both_come_back(
-    tmp_path: Path, way: str
+    tmp_path: Path, way: str, version: int
 ) -> None:
     often = ("stop.env_steps=1_000_000_000", "checkpoint.interval_seconds=2")
     config = tiny(*WAYS[way], *often, *QUICK_HEALTH)
     hosts_of = {member: member.file_stem for member in everybody(config)}
     with (
         network(list(hosts_of.values())) as hosts,
-        far_job(tmp_path, config, topology(config, hosts), hosts, hosts_of) as job,
+        far_job(tmp_path, config, topology(config, hosts, version), hosts, hosts_of) as job,
     ):
         job.until_learning()
         saved = job.until_saved()

@@ -15,7 +15,9 @@ from tests.runs import tiny
 from tfdqn import team
 from tfdqn.addresses import host_and_port, is_reached_from_its_host_alone
 from tfdqn.cluster import Cluster
-from tfdqn.errors import ClusterError
+from tfdqn.config import Config
+from tfdqn.config_file import dump, flat
+from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.learning.led import Invitation
 from tfdqn.replay.remote_replay import RemoteReplay
 from tfdqn.replay.reverb_replay import ReverbReplay
@@ -82,18 +84,43 @@ def test_replay_servers_of_a_job_are_told_as_the_cluster_file_has_them(told: Tol
     assert set(told) == set(servers)
 
 
+@pytest.fixture
+def follow(told: Told, monkeypatch: pytest.MonkeyPatch) -> Callable[[Config, Invitation], None]:
+    """Has worker 1, of a configuration, be invited."""
+
+    def run(config: Config, invitation: Invitation) -> None:
+        monkeypatch.setattr(follower, "make_strategy", lambda *_: object())
+        monkeypatch.setattr(follower, "Broadcast", lambda _: told)
+        monkeypatch.setattr(told, "content", lambda: msgspec.json.encode(invitation), raising=False)
+        where = Cluster(jobs={"worker": ("host-a:1", "host-b:2")}, job="worker", index=1)
+        follower.run(config, where)
+
+    return run
+
+
+Follow = Callable[[Config, Invitation], None]
+
+
 def test_who_cannot_reach_the_replay_that_it_is_told_of_says_so(
-    told: Told, monkeypatch: pytest.MonkeyPatch
+    follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = free_address()
+    address, config = free_address(), tiny(*WAYS["multi_worker"])
     monkeypatch.setattr(follower, "_REACHED_WITHIN_SECONDS", 0.3)
-    monkeypatch.setattr(follower, "make_strategy", lambda *_: object())
-    monkeypatch.setattr(follower, "Broadcast", lambda _: told)
-    monkeypatch.setattr(
-        told, "content", lambda: msgspec.json.encode(Invitation(VECTOR, [address])), raising=False
-    )
-    where = Cluster(jobs={"worker": ("host-a:1", "host-b:2")}, job="worker", index=1)
     with pytest.raises(
         ClusterError, match=rf"^worker 1 can't reach replay at {address}, where the chief says"
     ):
-        follower.run(tiny(*WAYS["multi_worker"]), where)
+        follow(config, Invitation(VECTOR, [address], dump(config)))
+
+
+def test_who_has_another_configuration_than_the_chief_says_how_it_differs(follow: Follow) -> None:
+    """Unless only in what the cluster decides."""
+    chiefs, own = (
+        tiny(*WAYS["ensemble"]),
+        tiny(*WAYS["ensemble"], "learner.workers=2", "optimizer.epsilon=0.5"),
+    )
+    with pytest.raises(ConfigError) as caught:
+        follow(own, Invitation(VECTOR, ["127.0.0.1:1"] * 2, dump(chiefs)))
+    was = flat(chiefs)["optimizer.epsilon"]
+    assert str(caught.value) == (
+        f"worker 1's configuration is not the chief's: optimizer.epsilon = 0.5 where the chief has {was}"
+    )

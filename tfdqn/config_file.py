@@ -2,7 +2,7 @@
 
 import copy
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,21 @@ def differences(run: Config, now: Config) -> list[str]:
         f"{key}: {before[key]} in the run, {after[key]} now"
         for key in changed
         if key in _UNION_KINDS or not key.startswith(tuple(other_kinds))
+    ]
+
+
+def deviations(own: Config, theirs: Config, who: str, besides: Collection[str] = ()) -> list[str]:
+    """One line per key by which a process differs from one that it learns with: "seed = 1 where the chief has 0".
+
+    Args:
+      who: the other, in words.
+      besides: keys that may differ.
+    """
+    ours, others = flat(own), flat(theirs)
+    return [
+        f"{key} = {ours.get(key, 'absent')} where {who} has {others.get(key, 'absent')}"
+        for key in others | ours
+        if key not in besides and ours.get(key) != others.get(key)
     ]
 
 

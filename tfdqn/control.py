@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 
 from tfdqn.config import Config
-from tfdqn.config_file import checked, dump, flat, from_mapping
+from tfdqn.config_file import checked, deviations, dump, from_mapping
 from tfdqn.errors import ConfigError, listed
 from tfdqn.membership import OVER, TRAINING
 from tfdqn.messages import (
@@ -109,14 +109,7 @@ class Control:
             theirs = from_mapping(tomllib.loads(text))
         except (ConfigError, tomllib.TOMLDecodeError, RecursionError) as error:
             return str(error)
-        keys = flat(self._config), flat(theirs)
-        return listed(
-            [
-                f"{key} = {keys[1].get(key, 'absent')} where the learner has {keys[0].get(key, 'absent')}"
-                for key in keys[0] | keys[1]
-                if keys[0].get(key) != keys[1].get(key)
-            ]
-        )
+        return listed(deviations(theirs, self._config, "the learner"))
 
     def _require(self, member: Member) -> None:
         """Raises RefusedError where no such process has a part in this job."""

@@ -21,6 +21,7 @@ from tensorflow.python.distribute.coordinator.cluster_coordinator import (
 from tfdqn.cluster import PARAMETER_SERVER, WORKER, Cluster
 from tfdqn.cluster_errors import in_one_line
 from tfdqn.config import Config
+from tfdqn.config_file import dump
 from tfdqn.errors import ClusterError
 from tfdqn.learning.led import Broadcast, Invitation, Led
 from tfdqn.learning.mesh import MeshUpdates
@@ -91,7 +92,7 @@ class Team:
         addresses = [] if self._cluster is None else replay.addresses_at(self._cluster.chief_host)
         broadcast = Broadcast(self._strategy) if self._has_followers else None
         if broadcast is not None:
-            broadcast.content(msgspec.json.encode(Invitation(task_spec, addresses)))
+            broadcast.content(msgspec.json.encode(Invitation(task_spec, addresses, dump(self._config))))
         updates = make_updates(
             self._config,
             task_spec,

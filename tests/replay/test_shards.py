@@ -276,6 +276,7 @@ def test_who_reaches_this_host_by_a_name_is_told_of_every_server_there(
     assert replay.addresses_at(host) == [f"{written}:{port}" for port in ports]
 
 
+@pytest.mark.long  # that it learns from what it samples so: test_team.py, test_train_on_hosts.py
 def test_another_process_samples_by_the_addresses_alone(make: MakeReplay) -> None:
     replay = make(shards=2)
     write(replay, numbered(40))

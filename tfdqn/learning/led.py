@@ -30,6 +30,7 @@ class Invitation(Struct, frozen=True):
 
     task_spec: TaskSpec
     replay_addresses: list[str]
+    config: str  # the chief's, as a file has it
 
 
 class Broadcast:

@@ -4,19 +4,23 @@ It needs no environment: the chief sends the task's specification, and where rep
 """
 
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
-from tfdqn.errors import ClusterError
+from tfdqn.config_file import deviations, from_mapping
+from tfdqn.errors import ClusterError, ConfigError, listed
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.led import Broadcast, Invitation, follow
 from tfdqn.learning.strategies import make_strategy, make_updates
 from tfdqn.lines import is_reachable
 from tfdqn.replay.remote import remote_sampler, sample_dataset
 
+# How many learn; a chief that has started the others itself knows it by other keys.
+_DECIDED_BY_THE_CLUSTER = ("learner.workers", "learner.parameter_servers")
 _REACHED_WITHIN_SECONDS = 20.0
 _RETRY_SECONDS = 0.2
 
@@ -24,7 +28,8 @@ _RETRY_SECONDS = 0.2
 def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: None) -> None:
     """Takes part until the chief says stop; calls `on_met` when all processes have met.
 
-    Raises ClusterError where it can't reach the replay that it is to learn from.
+    Raises ConfigError where its configuration is not the chief's, ClusterError where it can't reach the replay that it
+    is to learn from.
     """
     devices = learning_devices(config)
     strategy = make_strategy(config, cluster, devices)
@@ -32,6 +37,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
     on_met()
     broadcast = Broadcast(strategy)
     invitation = msgspec.json.decode(broadcast.content(), type=Invitation)
+    _require_same(config, invitation.config, cluster.name)
     addresses = invitation.replay_addresses
     if config.ensemble.in_processes:
         addresses = [addresses[cluster.index]]  # of the replay that is this unit's own
@@ -47,6 +53,15 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
         make_dataset=lambda size: sample_dataset(*where, size),
     )
     follow(updates, broadcast)
+
+
+def _require_same(config: Config, chiefs: str, name: str) -> None:
+    """Else each would make another update, and nobody would notice."""
+    found = deviations(
+        config, from_mapping(tomllib.loads(chiefs)), "the chief", besides=_DECIDED_BY_THE_CLUSTER
+    )
+    if found:
+        raise ConfigError(f"{name}'s configuration is not the chief's: {listed(found)}")
 
 
 def _require_reachable(addresses: Sequence[str], name: str) -> None:
