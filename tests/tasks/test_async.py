@@ -4,14 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv
 
+from tests.disks import fill, small_disk
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
+from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks import shared_memory
 from tfdqn.tasks.registry import make_task
 
 MASKED = "tests.environments:Masked-v0"
@@ -65,6 +69,45 @@ def test_environments_in_processes_of_their_own_end_with_a_parent_that_is_killed
     while any(map(is_running, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("shared", "temporary", "is_enough"), [(8, 8, True), (0.2, 8, True), (0.2, 0.2, False), (0, 8, False)]
+)
+def test_where_observations_find_no_room_that_is_one_line(
+    tmp_path, monkeypatch, shared, temporary, is_enough
+):
+    """2 environments of 36 x 36 uint8 in stacks of 200: 0.5 MB, and 0.07 MB of semaphores."""
+    spec = TaskSpec(
+        id="Test-v0",
+        observation={"observation": ArraySpec(shape=(200, 36, 36), dtype="uint8", frame_stack=200)},
+        num_actions=(2,),
+        action_start=(0,),
+    )
+    with small_disk(tmp_path) as memory:
+        (tmp_path / "other").mkdir()
+        with small_disk(tmp_path / "other") as folder:
+            monkeypatch.setattr(shared_memory, "SHARED_MEMORY", memory)
+            monkeypatch.setattr(tempfile, "tempdir", str(folder))
+            for disk, megabytes in ((memory, shared), (folder, temporary)):
+                fill(disk, but_bytes=int(megabytes * 1e6))
+            if is_enough:
+                shared_memory.require_room(spec, 2)
+                return
+            with pytest.raises(TaskError) as caught:
+                shared_memory.require_room(spec, 2)
+    said = str(caught.value)
+    assert said.startswith(
+        'Test-v0: task.vectorization = "async" needs 0.6 MB of shared memory for task.num_envs = 2'
+    )
+    assert f"{memory} has 0.{int(shared * 10)} MB" in said and "--shm-size" in said
+
+
+def test_the_room_is_asked_for_before_any_process_is_started(monkeypatch, tmp_path):
+    monkeypatch.setattr(shared_memory, "SHARED_MEMORY", tmp_path / "nowhere")
+    with pytest.raises(TaskError, match=r"^Acrobot-v1: task.vectorization"):
+        make_task(Task(id="Acrobot-v1", num_envs=2, vectorization="async"))
+    make_task(Task(id="Acrobot-v1", num_envs=2, vectorization="sync")).close()
 
 
 def is_running(pid):

@@ -18,6 +18,7 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import packages, vectors
 from tfdqn.tasks.action_names import action_names, check_action_names
 from tfdqn.tasks.batched import BatchedTask, one_line
+from tfdqn.tasks.shared_memory import require_room
 from tfdqn.tasks.spaces import discrete_actions, observation_specs
 from tfdqn.tasks.vectors import Recipe
 
@@ -61,6 +62,8 @@ def make_task(
     vectorization = config.vectorization if render_mode is None else "sync"
     if num_envs is None:
         num_envs = config.num_envs if render_mode is None else 1
+    if vectorization == "async":
+        require_room(spec, num_envs)
     try:
         envs = vectors.make_vector(recipe, num_envs, vectorization)
     except TaskError as error:
