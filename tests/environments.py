@@ -222,23 +222,28 @@ class Broken(gymnasium.Env):
 class Odd(gymnasium.Env):
     """Observes `observation` for ever, rewarded by 1; at step `at` (0: at all) it answers what `spoil` makes of that.
 
-    `spoil` takes and gives (observation, reward, terminated, truncated, info).
+    `spoil` takes and gives (observation, reward, terminated, truncated, info). `info` is a right one.
     """
 
     def __init__(
-        self, space: gymnasium.Space, observation: Any, spoil: Any = lambda *right: right, at: int = 3
-    ):
+        self,
+        space: gymnasium.Space,
+        observation: Any,
+        spoil: Any = lambda *right: right,
+        at: int = 3,
+        info: dict | None = None,
+    ) -> None:
         self.observation_space, self.action_space = space, spaces.Discrete(2)
-        self._observation, self._spoil, self._at = observation, spoil, at
+        self._observation, self._spoil, self._at, self._info = observation, spoil, at, info or {}
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
         super().reset(seed=seed)
         self._count = 0
-        return self._observation, {}
+        return self._observation, self._info
 
     def step(self, action: int) -> Any:
         self._count += 1
-        right = (self._observation, 1.0, False, False, {})
+        right = (self._observation, 1.0, False, False, self._info)
         return self._spoil(*right) if self._at in (0, self._count) else right
 
 

@@ -279,5 +279,5 @@ def test_an_observation_that_is_nan_stops_the_run_and_never_enters_replay(tmp_pa
         "task.kwargs.nan=observation",
         "task.kwargs.nan_from=2",
     )
-    with pytest.raises(NotFiniteError, match="observation 'observation' of environment"):
+    with pytest.raises(NotFiniteError, match=r"environment \d, step 2: observation\[0\] is nan"):
         train(config, tmp_path / "run")

@@ -5,16 +5,17 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from tests.acting.fake_task import FakeTask
 from tfdqn.acting import evaluator as evaluator_module
 from tfdqn.acting.evaluator import Evaluator, limited, make_evaluation_task, play_episodes
 from tfdqn.acting.policy import Policy
 from tfdqn.config import Config, Evaluation, Task
-from tfdqn.errors import CheckpointError
+from tfdqn.errors import CheckpointError, NotFiniteError
 from tfdqn.interruptions import Interrupted
 from tfdqn.tasks.batched import BatchedTask
-from tfdqn.tasks.registry import resolve_spec
+from tfdqn.tasks.registry import make_task, resolve_spec
 from tfdqn.variables import VariableClient, Versioned, WeightsBoard
 
 
@@ -245,3 +246,28 @@ def test_an_evaluation_that_is_interrupted_is_given_up_and_changes_nothing() -> 
         evaluator.evaluate(0)
     assert evaluator.best_return is None
     assert evaluator.evaluations_without_best == 0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_reward_that_is_not_finite_leaves_the_best_alone(value: float, tmp_path: Path) -> None:
+    rewards = [1.0]
+    kwargs = {
+        "space": spaces.Box(0, 1, (2,)),
+        "observation": np.zeros(2, np.float32),
+        "spoil": lambda observation, *rest: (observation, rewards[0], True, False, {}),
+        "at": 2,
+    }
+    task = make_task(Task(id="tests.environments:Odd-v0", num_envs=2, kwargs=kwargs))
+    board = WeightsBoard()
+    board.put(Versioned(1, {"bias": np.zeros(2, np.float32)}))
+    evaluator = Evaluator(task, constant_policy(), VariableClient(board), Config())
+    evaluator.save_best(tmp_path / "best.npz", evaluator.evaluate(0))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    board.put(Versioned(2, {"bias": np.ones(2, np.float32)}))
+    rewards[0] = value
+    with pytest.raises(NotFiniteError, match=f"Odd-v0, environment 0, step 2: reward is {value}"):
+        evaluator.evaluate(10)
+    assert (evaluator.best_return, evaluator.evaluated_train_steps) == (2.0, 1)
+    assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
+    rewards[0] = 3.0
+    assert evaluator.evaluate(20).is_best and evaluator.best_return == 4.0

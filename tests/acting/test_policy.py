@@ -6,6 +6,7 @@ import pytest
 from tests.agents.batches import observations, random_weights, vector_spec
 from tfdqn.acting.policy import Policy, make_q_function, tensorflow_q_function
 from tfdqn.config import MLP, Boltzmann, Config, EpsilonGreedy, Exploration, NatureCNN
+from tfdqn.errors import NotFiniteError
 from tfdqn.networks import numpy_q_function, q_network
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
@@ -24,6 +25,27 @@ def act(settings: Exploration | None, legal: np.ndarray | None = None, env_steps
 def test_without_exploration_the_best_legal_action_is_taken() -> None:
     np.testing.assert_array_equal(act(None), [0, 1, 0])
     np.testing.assert_array_equal(act(None, np.tile([True, False, True], (len(Q), 1))), [0, 0, 1])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_q_values_that_are_not_finite_are_an_error_that_names_them(bad: float) -> None:
+    poisoned = np.zeros((3, 2), np.float32)
+    poisoned[1, 0] = bad
+    policy = Policy(lambda weights, observation, legal_actions: poisoned)
+    with pytest.raises(NotFiniteError, match=f"environment 1: Q of action 0 is {bad}"):
+        policy({}, {}, None, (), np.random.default_rng(1))
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_observation_for_which_q_overflows_is_an_error_and_no_warning() -> None:
+    spec, config = vector_spec(4, 2), Config(network=MLP(hidden_units=(8,)))
+    shapes = {"hidden_0/kernel": (4, 8), "hidden_0/bias": (8,), "q/kernel": (8, 2), "q/bias": (2,)}
+    weights = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    policy = Policy(make_q_function(config, spec))
+    huge = {"observation": np.full((2, 4), 3e38, np.float32)}
+    with pytest.raises(NotFiniteError, match="environment 0: Q of action 0 is inf"):
+        policy(weights, huge, None, (), np.random.default_rng(1))
 
 
 def test_epsilon_follows_its_schedule() -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
@@ -57,3 +58,32 @@ def test_a_missing_or_empty_mask_is_an_error_that_says_where(kwargs, reason):
         masked.reset(seed=0)
         for action in (1, 0, 0):
             masked.step(np.array([action] * 2, np.int32))
+
+
+@pytest.mark.parametrize(
+    ("mask", "says"),
+    [
+        (np.ones(4, np.int8), r"has shape \(4,\), not \(2,\)"),
+        ([1, np.nan], r"is array\(\[ 1., nan\]\), not a truth for each action"),
+        (["yes", "no"], r"is array\(.*\), not a truth for each action"),
+    ],
+)
+def test_a_mask_of_another_form_is_an_error(mask, says):
+    def gives(each):
+        return lambda observation, reward, terminated, truncated, _: (observation, 1.0, True, False, each)
+
+    kwargs = {"space": spaces.Discrete(2), "observation": 0, "at": 0, "info": {"action_mask": [1, 0.5]}}
+    task = make_task(
+        Task(
+            id="tests.environments:Odd-v0",
+            num_envs=2,
+            action_masks=True,
+            kwargs=kwargs | {"spoil": gives({})},
+        )
+    )
+    assert task.reset(seed=0)[1].all() and task.step(np.zeros(2, np.int32)).legal_actions.all()
+    kwargs["spoil"] = gives({"action_mask": mask})
+    task = make_task(Task(id="tests.environments:Odd-v0", num_envs=2, action_masks=True, kwargs=kwargs))
+    task.reset(seed=0)
+    with pytest.raises(TaskError, match=rf'Odd-v0, environment 0, step 1: info\["action_mask"\] {says}'):
+        task.step(np.zeros(2, np.int32))

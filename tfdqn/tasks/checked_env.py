@@ -11,6 +11,7 @@ from tfdqn.tasks.contract import STEP, Breach, Promise, called, shown, unpacked
 from tfdqn.tasks.spaces import flat_name
 
 _MASK = 'info["action_mask"]'
+_TRUTHS = (bool, np.bool_)
 
 
 class CheckedEnv(gymnasium.Wrapper):
@@ -47,12 +48,12 @@ class CheckedEnv(gymnasium.Wrapper):
         answer = self.env.step(action)
         try:
             observation, reward, terminated, truncated, info = unpacked("step", answer, STEP)
-            is_over = terminated if type(terminated) is bool else _flag("terminated", terminated)
+            is_over = terminated if type(terminated) in _TRUTHS else _flag("terminated", terminated)
             return (
                 self._read(observation),
-                reward if type(reward) is float else _number(reward),
+                reward if isinstance(reward, float) else _number(reward),
                 is_over,
-                truncated if type(truncated) is bool else _flag("truncated", truncated),
+                truncated if type(truncated) in _TRUTHS else _flag("truncated", truncated),
                 self._mask(info, is_over) if self._num_actions else {},
             )
         except Breach as breach:
