@@ -3,10 +3,12 @@
 import http.client
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 from tests.processes import PROGRAM, Tfdqn, tfdqn
 
@@ -15,26 +17,38 @@ WITHOUT = "import sys\nfor name in ('tf_agents', 'reverb', 'gymnasium', 'gym'): 
 
 
 class Client(NamedTuple):
-    """One server, and where its model is."""
+    """One server process, and where its model is."""
 
     process: Tfdqn
     port: int
     path: str
 
     def ask(self, method: str, path: str, body: bytes | Any = None) -> tuple[int, Any]:
-        """Status and JSON; a body that is not bytes is sent as JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-            connection.request(method, path, sent)
-            response = connection.getresponse()
-            return response.status, json.loads(response.read())
-        finally:
-            connection.close()
+        return ask(self.port, method, path, body)
 
     def predict(self, body: bytes | Any, version: int | None = None) -> tuple[int, Any]:
         where = "" if version is None else f"/versions/{version}"
         return self.ask("POST", f"{self.path}{where}:predict", body)
+
+
+def ask(
+    port: int, method: str, path: str, body: bytes | Any = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, Any]:
+    """Status and JSON; a body that is not bytes is sent as JSON."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        connection.request(method, path, sent, dict(headers or {}))
+        response = connection.getresponse()
+        text = response.read()
+        return response.status, strict(text) if text else None
+    finally:
+        connection.close()
+
+
+def strict(text: bytes) -> Any:
+    """What JSON says; NaN and Infinity, which it has not, fail."""
+    return json.loads(text, parse_constant=lambda found: pytest.fail(f"{found} in JSON"))
 
 
 @contextmanager

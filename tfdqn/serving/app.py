@@ -109,6 +109,13 @@ class _Answer(Response):
             await send({"type": "http.response.body", "body": bytes(part), "more_body": not is_last})
 
 
+_CROWDED = JSONResponse(
+    {"error": "too many connections are open; try again later"},
+    503,
+    {"Retry-After": "1", "Connection": "close"},
+)
+
+
 def make_app(name: str, versions: Versions, batcher: Batcher, reading: Executor) -> ASGIApp:
     """The ASGI application.
 
@@ -133,6 +140,9 @@ def make_app(name: str, versions: Versions, batcher: Batcher, reading: Executor)
 
     async def with_share(scope: Scope, receive: Receive, send: Send) -> None:
         """Until the answer has been taken, not only made."""
+        if scope["state"]["is_one_too_many"]:
+            await _CROWDED(scope, receive, send)
+            return
         with room.share() as scope["state"]["share"]:
             await app(scope, receive, send)
 

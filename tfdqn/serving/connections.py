@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 CLIENT_SECONDS = 30.0
 _MOST_CONNECTIONS = 512
+_MOST_REFUSED = 64  # connections more, which are told so: one that is closed at once reads no answer
 _LOOK_SECONDS = 1.0
 _UNTOUCHED_SECONDS = 2.0  # within which no client has to make room for another; more than between two looks
 _REQUEST, _BODY, _WORK, _TAKING = "request", "body", "work", "taking"
@@ -33,7 +34,8 @@ class Connection(H11Protocol):
     A client has `CLIENT_SECONDS` for the head of a request, for its body, and to take the answer. Where there are
     `config.limit_concurrency` connections already, the one whose client has kept the server waiting longest makes room.
 
-    What a request's `scope["state"]` has of it: `is_gone()`, whether its client has closed it.
+    What a request's `scope["state"]` has of it: `is_gone()`, whether its client has closed it, and `is_one_too_many`,
+    whether it is to be refused because no other made room.
     """
 
     def __init__(
@@ -43,7 +45,8 @@ class Connection(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ):
-        super().__init__(config, server_state, {**app_state, "is_gone": self._is_gone}, _loop)
+        state = {**app_state, "is_gone": self._is_gone, "is_one_too_many": False}
+        super().__init__(config, server_state, state, _loop)
         assert config.limit_concurrency is not None
         self._most = config.limit_concurrency
         self.limit_concurrency = None  # uvicorn would refuse everyone's requests, not the newest connection
@@ -53,8 +56,11 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._since = self.loop.time()
-        if len(self.connections) > self._most and not self._make_room():
-            self._answer(503, f"{self._most} connections are open, the most that are taken; try again later")
+        if len(self.connections) <= self._most or self._make_room():
+            return
+        self.app_state["is_one_too_many"] = True
+        if len(self.connections) > self._most + _MOST_REFUSED:
+            transport.abort()
 
     def look(self, now: float) -> None:
         """Ends it where its client takes too long: to be called about each second."""

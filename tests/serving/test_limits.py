@@ -1,0 +1,207 @@
+"""No client can lock the others out: not by what it sends, how slowly, how often, nor by what it does not take."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.serving.in_process import PATIENCE_SECONDS, PREDICT, InProcess, received, request, serving
+from tfdqn.serving.connections import _TAKING, Connection
+from tfdqn.serving.payload import MOST_ROWS, RequestError
+from tfdqn.serving.room import UNCOUNTED_BYTES, Room
+
+ONE = {"instances": [[1, 2, 3, 4]]}
+ANSWER = (200, {"predictions": [{"action": 3, "q": 10.0}]})
+HALF_A_HEAD = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\n".encode()
+HALF_A_BODY = request(b" " * 100)[:-50]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[InProcess]:
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def strict_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
+    """Its limits are small: six connections, half a second."""
+    for name, value in {
+        "connections._MOST_CONNECTIONS": 6,
+        "connections.CLIENT_SECONDS": 0.5,
+        "connections._LOOK_SECONDS": 0.05,
+        "connections._UNTOUCHED_SECONDS": 0.2,
+        "app._BODY_SECONDS": 0.5,
+        "server._FINISH_SECONDS": 0.5,
+    }.items():
+        monkeypatch.setattr(f"tfdqn.serving.{name}", value)
+    with serving() as found:
+        yield found
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_too_many_rows_are_refused_and_many_are_answered_by_several_calls(server: InProcess) -> None:
+    status, found = server.predict(b'{"instances": [%b[0]]}' % (b"[1,2,3,4]," * 10**6))
+    assert status == 413 and "16,384 rows" in found["error"]
+    del server.model.sizes[:]
+    rows = [[index, 0, 0, 1] for index in range(MOST_ROWS)]
+    status, found = server.predict({"instances": rows})
+    assert status == 200
+    assert [each["q"] for each in found["predictions"]] == [index + 1 for index in range(MOST_ROWS)]
+    assert server.model.sizes == [1024] * (MOST_ROWS // 1024)
+    status, found = server.predict({"inputs": rows})
+    assert found["outputs"]["q"] == [index + 1 for index in range(MOST_ROWS)]
+
+
+def test_between_the_calls_of_a_large_request_the_others_have_their_turn(server: InProcess) -> None:
+    with ThreadPoolExecutor(2) as clients:
+        server.model.hold()
+        large = clients.submit(server.predict, {"instances": [[0, 0, 0, 1]] * MOST_ROWS})
+        assert server.model.begun.wait(PATIENCE_SECONDS)
+        del server.model.sizes[:]
+        small = clients.submit(server.predict, ONE)
+        server.model.go.set()
+        assert small.result(PATIENCE_SECONDS) == ANSWER
+        assert large.result(PATIENCE_SECONDS)[0] == 200
+    assert 1024 in server.model.sizes
+
+
+def test_large_requests_share_what_there_is_and_small_ones_always_have_room() -> None:
+    room = Room(most_bytes=1000)
+    with room.share() as first, room.share() as second, room.share() as small:
+        first.hold(UNCOUNTED_BYTES + 900)
+        with pytest.raises(RequestError, match="try again later") as raised:
+            second.hold(UNCOUNTED_BYTES + 200)
+        assert raised.value.status == 503
+        small.hold(UNCOUNTED_BYTES)
+        first.hold(UNCOUNTED_BYTES + 100)
+        second.hold(UNCOUNTED_BYTES + 900)
+    assert room.free_bytes == 1000
+
+
+def test_what_is_held_is_held_until_the_answer_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps({"instances": [[0, 0, 0, 1]] * MOST_ROWS}).encode()
+    monkeypatch.setattr("tfdqn.serving.app.Room", lambda: Room(10 * 2**20))  # two such requests
+    with serving() as small:
+        slow = [small.connect(request(body), receive_bytes=4096) for _ in range(4)]
+        until(lambda: sum(small.model.sizes) == 2 * MOST_ROWS)
+        assert small.predict(body)[0] == 503
+        assert small.predict(ONE) == ANSWER
+        for each in slow:
+            each.close()
+        until(lambda: small.predict(body)[0] == 200)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        pytest.param(b"", b"", id="nothing"),
+        pytest.param(HALF_A_HEAD, b"HTTP/1.1 408", id="half a head"),
+        pytest.param(HALF_A_BODY, b"HTTP/1.1 408", id="half a body"),
+        pytest.param(
+            b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+            b"HTTP/1.1 400",
+            id="a refused body",
+        ),
+    ],
+)
+def test_who_does_not_go_on_is_ended(strict_server: InProcess, text: bytes, answer: bytes) -> None:
+    found = received(strict_server.connect(text))
+    assert found.startswith(answer) and bool(found) == bool(answer)
+    assert strict_server.predict(ONE) == ANSWER
+
+
+def test_who_goes_on_byte_by_byte_is_ended_too(strict_server: InProcess) -> None:
+    connection = strict_server.connect(HALF_A_HEAD)
+    over = threading.Event()
+
+    def trickle() -> None:
+        try:
+            while not over.wait(0.05):
+                connection.sendall(b"X")
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    try:
+        assert received(connection).startswith(b"HTTP/1.1 408")
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_who_does_not_take_the_answer_is_ended(
+    strict_server: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    end = Connection._end
+    monkeypatch.setattr(Connection, "_end", lambda self: (ended.append(self._awaited), end(self)))
+    whole = request(json.dumps({"instances": [[0, 0, 0, 1]] * MOST_ROWS}).encode())
+    with strict_server.connect(whole, receive_bytes=4096) as slow:
+        until(lambda: ended)
+        assert ended == [_TAKING]
+        assert strict_server.predict(ONE) == ANSWER
+        found = received(slow)
+    assert found.startswith(b"HTTP/1.1 200") and not found.endswith(b"}]}")
+
+
+@pytest.mark.parametrize("text", [b"", HALF_A_HEAD, HALF_A_BODY])
+def test_connections_that_ask_nothing_make_room(
+    strict_server: InProcess, monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.app._BODY_SECONDS", PATIENCE_SECONDS)
+    idle = [strict_server.connect(text) for _ in range(12)]
+    until(lambda: strict_server.predict(ONE) == ANSWER)
+    for each in idle:
+        each.close()
+
+
+def test_where_all_connections_are_at_work_one_more_is_told(strict_server: InProcess) -> None:
+    strict_server.model.hold()
+    with ThreadPoolExecutor(6) as clients:
+        working = [clients.submit(strict_server.predict, ONE) for _ in range(6)]
+        assert strict_server.model.begun.wait(PATIENCE_SECONDS)
+        refused = received(strict_server.connect(request(b"{}")))
+        assert refused.startswith(b"HTTP/1.1 503") and b"too many connections" in refused
+        strict_server.model.go.set()
+        assert {each.result(PATIENCE_SECONDS)[0] for each in working} == {200}
+
+
+def test_the_rows_of_a_client_that_has_gone_are_not_computed(server: InProcess) -> None:
+    with ThreadPoolExecutor(1) as clients:
+        server.model.hold()
+        first = clients.submit(server.predict, ONE)
+        assert server.model.begun.wait(PATIENCE_SECONDS)
+        gone = server.connect(request(json.dumps({"instances": [[0, 0, 0, 1]] * 50}).encode()))
+        until(lambda: server.ask("GET", "/v1/models/other")[0] == 404)  # what was sent before is read by then
+        gone.close()
+        until(lambda: server.ask("GET", "/v1/models/other")[0] == 404)
+        del server.model.sizes[:]
+        server.model.go.set()
+        assert first.result(PATIENCE_SECONDS) == ANSWER
+    assert server.predict(ONE) == ANSWER
+    assert 50 not in server.model.sizes
+
+
+def test_the_end_is_in_order_whatever_is_unfinished(
+    strict_server: InProcess, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for text in (b"", HALF_A_HEAD, HALF_A_BODY):
+        strict_server.connect(text)
+    strict_server.model.hold()
+    with ThreadPoolExecutor(2) as clients:
+        held = clients.submit(strict_server.predict, ONE)
+        assert strict_server.model.begun.wait(PATIENCE_SECONDS)
+        strict_server.end.set()
+        assert held.result(PATIENCE_SECONDS) == (503, {"error": "the server ends"})
+    assert "Traceback" not in capfd.readouterr().err
