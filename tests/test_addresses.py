@@ -7,6 +7,7 @@ from tfdqn.addresses import (
     host_and_port,
     is_address,
     is_loopback,
+    is_of_this_host,
     is_reached_from_its_host_alone,
     with_host,
 )
@@ -41,6 +42,12 @@ def test_the_address_that_means_any_leads_every_host_to_itself(host: str) -> Non
 @pytest.mark.parametrize("host", OF_OTHERS)
 def test_a_name_or_address_of_a_host_is_neither(host: str) -> None:
     assert not is_loopback(host) and not is_reached_from_its_host_alone(with_host(80, host))
+
+
+def test_this_host_s_own_addresses_are_told_from_others() -> None:
+    assert is_of_this_host("localhost") and is_of_this_host("127.0.0.1")
+    assert is_of_this_host("192.0.2.1") is False  # kept for documentation, nobody's
+    assert is_of_this_host("no-such-host.invalid") is None
 
 
 def test_an_address_is_taken_apart_and_put_together() -> None:

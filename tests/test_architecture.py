@@ -124,7 +124,7 @@ SIDEWAYS = {
     "addresses": {"errors"},
     "cluster": {"addresses", "errors"},
     "cluster_errors": {"cluster"},
-    "cluster_checks": {"cluster", "config", "errors"},
+    "cluster_checks": {"addresses", "cluster", "config", "errors"},
     "durable": {"errors"},
     "locks": {"errors", "owners"},
     "utf8": {"errors"},

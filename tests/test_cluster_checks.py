@@ -10,7 +10,7 @@ import pytest
 from tests.processes import PROJECT, write_config
 from tests.runs import tiny
 from tfdqn.cluster import Cluster
-from tfdqn.cluster_checks import cluster_for, cluster_keys
+from tfdqn.cluster_checks import cluster_for, cluster_keys, doubt
 from tfdqn.errors import ConfigError
 from tfdqn.experiment import train
 
@@ -210,4 +210,17 @@ def test_a_batch_that_the_gpus_cannot_share_is_refused(monkeypatch: pytest.Monke
     with pytest.raises(ConfigError, match='"averaging" needs two units at least'):
         learning_devices(
             tiny("learner.strategy=averaging", "learner.workers=1", "learner.averaging_period_train_steps=5")
+        )
+
+
+@pytest.mark.parametrize(
+    ("own", "is_doubted"), [("127.0.0.1", False), ("192.0.2.1", True), ("a.invalid", False)]
+)
+def test_a_task_that_was_copied_from_another_host_is_doubted_in_one_line(own: str, is_doubted: bool) -> None:
+    cluster = Cluster(jobs={"worker": ("192.0.2.7:1", f"{own}:2")}, job="worker", index=1)
+    line = doubt(cluster)
+    assert (line is not None) == is_doubted
+    if line is not None:
+        assert line.startswith(
+            "TF_CONFIG makes this process worker 1, at 192.0.2.1:2, but this host has no such"
         )

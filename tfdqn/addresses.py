@@ -53,6 +53,24 @@ def is_reached_from_its_host_alone(address: str) -> bool:
     return is_loopback(host) or (number is not None and number.is_unspecified)
 
 
+def is_of_this_host(host: str) -> bool | None:
+    """Whether a name or number leads to an interface of this host; None where nobody knows the name."""
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return None
+    return any(_can_bind(family, place) for family, _, _, _, place in found)
+
+
+def _can_bind(family: int, place: tuple) -> bool:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind(place)
+    except OSError:
+        return False
+    return True
+
+
 def check_reachable(named: Mapping[str, str], origin: str) -> None:
     """Raises ConfigError where some processes of a cluster are on other hosts, and can't reach the rest.
 

@@ -79,12 +79,14 @@ def train(
     require_supported_platform()
     from tfdqn import config_file, terminal
     from tfdqn.cluster import cluster_from
-    from tfdqn.cluster_checks import cluster_for, cluster_keys
+    from tfdqn.cluster_checks import cluster_for, cluster_keys, doubt
     from tfdqn.interruptions import end_at_once, interruptions
 
     named = cluster_from()
     resolved = config_file.load(config, [*(overrides or ()), *cluster_keys(named)])
     cluster = cluster_for(resolved, named)
+    if cluster is not None and (line := doubt(cluster)):
+        typer.echo(f"warning: {line}")
     if cluster is not None and not cluster.is_chief:
         _take_part(resolved, cluster)
         return

@@ -1,5 +1,6 @@
 """What must hold between the configuration and the cluster that `TF_CONFIG` names; known before anything is begun."""
 
+from tfdqn.addresses import host_and_port, is_of_this_host
 from tfdqn.cluster import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
@@ -45,6 +46,22 @@ def cluster_for(config: Config, cluster: Cluster | None) -> Cluster | None:
     elif PARAMETER_SERVER in cluster.jobs:
         raise ConfigError(f'learner.strategy = "{strategy}" has no use for a ps; {named}')
     return cluster
+
+
+def doubt(cluster: Cluster) -> str | None:
+    """What may be wrong with this process's own address, in one line; None: nothing that can be told.
+
+    Where `TF_CONFIG` was copied as it stands from another host, two processes take themselves for one, and all wait for
+    the one that is missing. It is no error: behind a translation of addresses it may be right.
+    """
+    address = cluster.addresses(cluster.job)[cluster.index]
+    host, _ = host_and_port(address)
+    if is_of_this_host(host) is not False:
+        return None
+    return (
+        f"{VARIABLE} makes this process {cluster.name}, at {address}, but this host has no such address: is its "
+        '"task" another host\'s?'
+    )
 
 
 def require_chief(cluster: Cluster | None) -> None:
