@@ -100,7 +100,9 @@ def test_a_process_that_can_t_go_on_ends_the_machine_with_status_2_and_one_line(
         (tf_config("chief"), POOLS[:2], "replay_server is in no pool"),
         (tf_config("chief"), ("--pool", "chief=cook"), "--pool chief=cook: 'cook' is no role"),
         (
-            tf_config("worker", MACHINES | {"worker": ["a:1", "b:1", "c:1"]}, index=2),
+            tf_config(
+                "worker", MACHINES | {"worker": ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]}, index=2
+            ),
             POOLS,
             "environment variable TF_CONFIG: nobody is left to run on worker-2: there are too many machines",
         ),

@@ -11,6 +11,7 @@ from tests.runs import tiny
 from tfdqn import team
 from tfdqn.cluster import Cluster
 from tfdqn.config import Config
+from tfdqn.config_file import dump
 from tfdqn.learning.led import Invitation
 from tfdqn.roles import follower
 
@@ -30,12 +31,13 @@ def remember(servers: list[str], *_: object) -> list[str]:
 def test_a_follower_samples_what_is_its_own(
     monkeypatch: pytest.MonkeyPatch, config: Config, index: int
 ) -> None:
-    invitation = msgspec.json.encode(Invitation(SPEC, SERVERS))
+    invitation = msgspec.json.encode(Invitation(SPEC, SERVERS, dump(config)))
     sampled: list[Any] = []
 
     def make_updates(*_: object, sampler: Any, make_dataset: object) -> None:
         sampled.append(sampler(60))
 
+    monkeypatch.setattr(follower, "is_reachable", lambda address: True)
     monkeypatch.setattr(follower, "make_strategy", lambda *_: "a strategy")
     monkeypatch.setattr(follower, "Broadcast", lambda strategy: SimpleNamespace(content=lambda: invitation))
     monkeypatch.setattr(follower, "make_updates", make_updates)
