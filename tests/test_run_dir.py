@@ -304,6 +304,21 @@ def test_the_task_spec_is_kept(tmp_path: Path) -> None:
     assert run.task_spec() == CART_POLE
 
 
+def test_a_run_whose_images_were_not_scaled_goes_on_so(tmp_path: Path) -> None:
+    def images(*high: float) -> TaskSpec:
+        part = ArraySpec(shape=(4, 4, 1), dtype="float32", high=high)
+        return replace(CART_POLE, observation={"observation": part})
+
+    run = RunDir(tmp_path / "run")
+    with run.claim(Config()):
+        assert run.write_task_spec(images()) == images()
+        assert run.write_task_spec(images(255.0)) == images()
+        run.task_file.write_bytes(images(255.0).to_json())
+        for other in (images(), images(10.0)):
+            with pytest.raises(RunDirError, match=r"the task has changed: observation"):
+                run.write_task_spec(other)
+
+
 def test_a_task_that_looks_otherwise_than_when_the_run_began_is_refused(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     with run.claim(Config()):

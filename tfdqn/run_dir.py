@@ -156,13 +156,18 @@ class RunDir:
         except (OSError, msgspec.MsgspecError) as error:
             raise RunDirError(_one_line(f"{self.task_file} is damaged: {error}")) from None
 
-    def write_task_spec(self, spec: TaskSpec) -> None:
-        """Keeps `spec`; raises RunDirError where the run was begun on a task that looked otherwise."""
-        if self.task_file.exists():
-            if changed := differences(self.task_spec(), spec):
-                raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {listed(changed)}"))
-            return
-        write_atomically(self.task_file, spec.to_json())
+    def write_task_spec(self, spec: TaskSpec) -> TaskSpec:
+        """Keeps `spec`, and returns what the run's networks see: that with which the run was begun.
+
+        Raises RunDirError where the task looked otherwise then.
+        """
+        if not self.task_file.exists():
+            write_atomically(self.task_file, spec.to_json())
+            return spec
+        begun_with = self.task_spec()
+        if changed := differences(begun_with, spec):
+            raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {listed(changed)}"))
+        return begun_with
 
     @property
     def has_been_trained(self) -> bool:

@@ -64,8 +64,9 @@ class Session:
         config, run_dir = self.config, self.run_dir
         tasks = [self._closed_at_the_end(make_task(config.task)) for _ in range(config.acting.actors)]
         self._task = tasks[0]
-        self.task_spec = self._task.spec
-        run_dir.write_task_spec(self.task_spec)
+        self.task_spec = run_dir.write_task_spec(self._task.spec)
+        for task in tasks:
+            task.spec = self.task_spec
 
         self._checkpoints = Checkpoints(run_dir.checkpoints, config.checkpoint.keep)
         saved = self._checkpoints.latest(on_damage=lambda damage: self._say(f"warning: {damage}"))

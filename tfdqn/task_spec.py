@@ -17,7 +17,9 @@ class ArraySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     shape: tuple[int, ...]
     dtype: str  # a NumPy name: float32, uint8, int32, …
-    high: tuple[float, ...] = ()  # of uint8: the one number that networks divide by, its space's upper bound
+    # What networks divide by, so that bytes and images lie within ±1: one number, or one for each channel of an image
+    # (the last axis); none: nothing, but for bytes 255.
+    high: tuple[float, ...] = ()
     categories: int = 0  # > 0: integers start, …, start + categories - 1, seen one-hot by the networks
     start: int = 0
     # Of numbers, lowest and highest: one pair for all of a frame's elements, or a pair for each; none: unbounded.
@@ -59,8 +61,15 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def differences(before: TaskSpec, now: TaskSpec) -> list[str]:
-    """What another specification says otherwise, one line a field; but not what only tells people about the task."""
+    """What another specification says otherwise, one line a field; but not what only tells people about the task.
+
+    Nor that `before` divides images by nothing, as versions did that knew no bounds but those of bytes: its networks
+    have learned from them so, and go on with `before`.
+    """
     one, other = _what_is_learned(before), _what_is_learned(now)
+    for key, part in one["observation"].items():
+        if not part["high"] and key in other["observation"]:
+            part["high"] = other["observation"][key]["high"]
     return [f"{key}: {one[key]} in the run, {other[key]} now" for key in one if one[key] != other[key]]
 
 

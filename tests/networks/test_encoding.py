@@ -71,6 +71,34 @@ def test_bytes_are_divided_by_their_own_upper_bound(high: tuple[float, ...], exp
 
 
 @pytest.mark.parametrize("frame_stack", [1, 2])
+@pytest.mark.parametrize(
+    ("dtype", "high", "each"),
+    [
+        ("float32", (255.0,), (127.5, 127.5, 127.5)),
+        ("int32", (254.0,), (127, 127, 127)),
+        ("float32", (255.0, 10.0, 1.0), (127.5, 5.0, 0.5)),
+    ],
+)
+def test_an_image_of_numbers_is_divided_by_its_bound_or_each_channel_by_its_own(
+    dtype: str, high: tuple[float, ...], each: tuple[float, ...], frame_stack: int
+) -> None:
+    shape = (2, 4, 5, 3) if frame_stack > 1 else (4, 5, 3)
+    picture = ArraySpec(shape=shape, dtype=dtype, high=high, frame_stack=frame_stack)
+    half_bright = np.broadcast_to(np.array(each, dtype), (7, *shape))
+    np.testing.assert_allclose(both(half_bright, picture), 0.5, rtol=1e-6)
+    encoded = encoding.encode_image(tf.constant(half_bright), picture)
+    np.testing.assert_allclose(encoded, np.full((7, 4, 5, 3 * frame_stack), 0.5), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_numbers_without_a_bound_are_taken_as_they_are(dtype: str) -> None:
+    numbers = np.full((2, 4, 5, 3), 100, dtype)
+    np.testing.assert_array_equal(
+        both(numbers, ArraySpec(shape=(4, 5, 3), dtype=dtype)), np.full((2, 60), 100)
+    )
+
+
+@pytest.mark.parametrize("frame_stack", [1, 2])
 def test_an_image_is_divided_by_its_own_upper_bound(frame_stack: int) -> None:
     shape = (2, 4, 3) if frame_stack > 1 else (4, 3)
     board = ArraySpec(shape=shape, dtype="uint8", high=(4.0,), frame_stack=frame_stack)

@@ -135,10 +135,22 @@ def test_two_parts_with_one_flat_name_are_refused():
         (spaces.Box(0, 7, (2,), np.int32), ()),
         (spaces.Box(0, 7, (2,), np.float32), ()),
         (spaces.Box(-1e300, 1e300, (1,), np.float64), ()),
+        (spaces.Box(0, 255, (84, 84, 3), np.float32), (255.0,)),
+        (spaces.Box(0, 255, (4, 84, 84), np.int32), (255.0,)),
+        (spaces.Box(0, 255, (84, 84), np.float64), (255.0,)),
+        (spaces.Box(0, 65_535, (84, 84, 1), np.uint16), (65_535.0,)),
+        (spaces.Box(-128, 127, (84, 84, 1), np.int8), (128.0,)),
+        (spaces.Box(0, 1, (84, 84, 3), np.float32), ()),
+        (spaces.Box(-1, 1, (84, 84, 3), np.float32), ()),
+        (spaces.Box(0, np.inf, (84, 84, 3), np.float32), ()),
+        (spaces.Box(0, np.finfo(np.float32).max, (84, 84, 3), np.float32), ()),
+        (spaces.Box(0, np.tile(np.float32([255, 255, 255, 10]), (8, 9, 1))), (255.0, 255.0, 255.0, 10.0)),
+        (spaces.Box(0, np.float32([[1, 100], [1, 100]])), ()),  # readings, not pixels
+        (spaces.Box(0, 100, (4, 3, 2, 2), np.float32), ()),
     ],
     ids=str,
 )
-def test_bytes_keep_the_number_that_they_are_scaled_by(space, high):
+def test_bytes_and_images_keep_the_numbers_that_they_are_scaled_by(space, high):
     assert observation_specs(space)["observation"].high == high
 
 

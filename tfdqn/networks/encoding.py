@@ -1,7 +1,7 @@
 """Observation → float32 features: casting, scaling, one-hot and flattening, once in TensorFlow, once in NumPy.
 
 They live in the network, so that a served model takes what the environment gives. Integer categories become
-one-hot vectors (all zero where out of range), uint8 is divided by its space's upper bound, everything else is
+one-hot vectors (all zero where out of range), bytes and images are divided by their space's bound, everything else is
 cast. The two versions agree to float32 rounding; a test holds them together.
 """
 
@@ -58,14 +58,14 @@ def _flat(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
 
 def _scaled(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
     array = tf.cast(array, tf.float32)
-    return array * _scale(spec) if spec.dtype == "uint8" else array
+    return array * _scale(spec) if _is_scaled(spec) else array
 
 
 def _flat_numpy(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
     if spec.categories:
         return _one_hot(array, spec).reshape(len(array), -1)
     array = array.astype(np.float32, copy=False)
-    if spec.dtype == "uint8":
+    if _is_scaled(spec):
         array = array * _scale(spec)
     return array.reshape(len(array), -1)
 
@@ -79,6 +79,10 @@ def _one_hot(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
     return one_hot
 
 
-def _scale(spec: ArraySpec) -> np.float32:
-    """What bytes are multiplied by, so that their space's upper bound becomes 1; 255 where none is known."""
-    return np.float32(1 / max(spec.high[0], 1)) if spec.high else np.float32(1 / 255)
+def _is_scaled(spec: ArraySpec) -> bool:
+    return spec.dtype == "uint8" or bool(spec.high)
+
+
+def _scale(spec: ArraySpec) -> np.ndarray:
+    """What numbers are multiplied by, so that their space's bound becomes 1, float32[1] or of each channel, [C]."""
+    return (1 / np.maximum(spec.high or (255,), 1)).astype(np.float32)

@@ -40,8 +40,8 @@ def nature_cnn(settings: config.NatureCNN, task_spec: TaskSpec, make: LayerFacto
     key, height, width, channels = _image(task_spec)
     if min(height, width) < _FIELD:
         raise ConfigError(
-            f"network.kind = 'nature_cnn': images of {task_spec.id} are too small "
-            f"({task_spec.observation[key].shape}); at least {_FIELD} x {_FIELD} pixels are needed"
+            f"network.kind = 'nature_cnn': images of {task_spec.id} are too small ({height} x {width}, as height and "
+            f"width come before channels); at least {_FIELD} x {_FIELD} pixels are needed"
         )
     margins = [(0, 0), _margin(height), _margin(width), (0, 0)]
     height, width = height + sum(margins[1]), width + sum(margins[2])

@@ -35,6 +35,7 @@ def act(job: Job, membership: Membership) -> None:
         if welcome is None:
             return
         check_same_task(job.member, welcome.task_spec, task.spec)
+        task.spec = welcome.task_spec
         try:
             with ExitStack() as parts:
                 _ActorLoop(job, membership, task, parts).until_over()

@@ -45,6 +45,7 @@ def evaluate(job: Job, membership: Membership) -> None:
         if welcome is None:
             return
         check_same_task(job.member, welcome.task_spec, spec)
+        task.spec = welcome.task_spec
         fetched_seconds = config.acting.fetch_interval_seconds
         weights = parts.enter_context(closing(RemoteWeights(membership.call, fetched_seconds)))
         tensorboard = None

@@ -180,8 +180,7 @@ def _task_spec(job: Job, run_dir: RunDir) -> TaskSpec:
     if run_dir.task_file.exists():
         return run_dir.task_spec()
     with closing(make_task(job.config.task, num_envs=1)) as task:
-        run_dir.write_task_spec(task.spec)
-        return task.spec
+        return run_dir.write_task_spec(task.spec)
 
 
 def _others_are_there(job: Job, control: Control) -> bool:

@@ -15,6 +15,9 @@ Observation = dict[str, np.ndarray]  # each [num_envs, …]
 ALLOWED_OBSERVATIONS = "allowed are Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of them"
 MAX_CATEGORIES = 1_000_000  # one-hot rows beyond this do not fit any machine's memory as a batch
 MAX_LISTED_BOUNDS = 64  # of an observation's elements; of more, the range that covers them all
+MAX_PIXEL = (
+    65_535  # of sixteen bits; a higher bound of an image (float32's largest number, say) bounds nothing
+)
 INT32 = np.iinfo(np.int32)
 
 
@@ -88,13 +91,29 @@ def _box(name: str, space: spaces.Box) -> ArraySpec:
     if space.dtype == np.bool_:
         return ArraySpec(shape=shape, dtype="uint8", high=(1.0,), bounds=bounds)
     if np.issubdtype(space.dtype, np.floating):
-        return ArraySpec(shape=shape, dtype="float32", bounds=bounds)
+        return ArraySpec(shape=shape, dtype="float32", high=_pixel_bounds(space), bounds=bounds)
     within_int32 = space.low.min() >= INT32.min and space.high.max() <= INT32.max
     if not space.is_bounded("both") or not within_int32:
         _refuse(name, space, "it is unbounded; an integer Box needs a low and a high within int32")
     if space.dtype == np.uint8:
         return ArraySpec(shape=shape, dtype="uint8", high=(float(space.high.max()),), bounds=bounds)
-    return ArraySpec(shape=shape, dtype="int32", bounds=bounds)
+    return ArraySpec(shape=shape, dtype="int32", high=_pixel_bounds(space), bounds=bounds)
+
+
+def _pixel_bounds(space: spaces.Box) -> tuple[float, ...]:
+    """What an image's numbers may be at most, up to their sign: one number, or one for each channel.
+
+    None where that is 1 or less, differs from pixel to pixel, or is not known; and of what is no image, [H, W] or
+    [H, W, C]: a vector's numbers are taken as they are.
+    """
+    if len(space.shape) not in (2, 3):
+        return ()
+    bounds = np.maximum(np.abs(space.low.astype(np.float64)), np.abs(space.high.astype(np.float64)))
+    pixels = bounds.reshape(-1, space.shape[2] if len(space.shape) == 3 else 1)
+    if (pixels != pixels[0]).any() or not 1 < pixels[0].max() <= MAX_PIXEL:
+        return ()
+    channels = pixels[0] if (pixels[0] != pixels[0][0]).any() else pixels[0][:1]
+    return tuple(channels.tolist())
 
 
 def _bounds(space: spaces.Box) -> tuple[tuple[float | None, float | None], ...]:
