@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import types
@@ -103,6 +104,19 @@ def test_an_interrupted_run_says_how_to_resume_it_and_exits_0(
     assert cli.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "Saved. To resume: tfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'"
+
+
+@pytest.mark.parametrize("name", ["-x", "--seed", "it's $HOME", "two\nlines", "50% #of", "*"])
+def test_the_command_to_resume_can_be_pasted_whatever_the_names_are(
+    behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    config_file.rename(config_file.with_name(f"{name}.toml"))
+    train = behind("experiment", "train", summary("interrupted"))
+    assert cli.main(["train", f"--run-dir={name}", "--", f"{name}.toml", "seed=7"]) == 0
+    _, _, again = capsys.readouterr().out.partition("Saved. To resume: ")
+    assert cli.main(shlex.split(again)[1:]) == 0
+    first, second = ((config.seed, path) for (config, path), _ in train.calls)
+    assert first == second == (7, Path(name))
 
 
 def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(

@@ -7,7 +7,6 @@ jobs of many processes, `cli_manifest.py` the one that writes files for other pl
 
 import errno
 import os
-import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from tfdqn.cli_arguments import ConfigFile, Overrides, Run
+from tfdqn.cli_arguments import ConfigFile, Overrides, Run, command_to_resume
 from tfdqn.cli_jobs import jobs
 from tfdqn.cli_manifest import manifests
 from tfdqn.cli_serving import serving
@@ -92,7 +91,7 @@ def train(
         return
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
     RunDir(path).refuse_early(resolved)
-    again = shlex.join(["tfdqn", "train", str(config), *(overrides or ()), "--run-dir", str(path)])
+    again = command_to_resume("train", config, overrides or (), path)
     with interruptions(end_at_once) as interrupted, terminal.TrainingProgress() as progress:
         # Its import is most of the start: the bar is there before it, and a signal waits for it.
         from tfdqn import experiment

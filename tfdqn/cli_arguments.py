@@ -1,5 +1,7 @@
 """Arguments that several verbs of the command line take."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +29,12 @@ ParameterServers = Annotated[
         min=1, metavar="N", help="as learner.parameter_servers=N, learner.strategy=parameter_server"
     ),
 ]
+
+
+def command_to_resume(verb: str, config: Path, arguments: Sequence[str], run_dir: Path) -> str:
+    """What a shell takes, pasted, to go on with a run, whatever letters its paths have."""
+    name = f"./{config}" if str(config).startswith("-") else str(config)  # no option
+    return shlex.join(["tfdqn", verb, name, *arguments, "--run-dir", str(run_dir)])
 
 
 def load_job(

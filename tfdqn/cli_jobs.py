@@ -1,6 +1,5 @@
 """The command line's verbs for jobs of many processes."""
 
-import shlex
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from tfdqn.cli_arguments import (
     ParameterServers,
     ReplayServers,
     Workers,
+    command_to_resume,
     load_job,
 )
 from tfdqn.config import Config, Health
@@ -71,8 +71,7 @@ def launch(
     else:
         saved = "Saved." if outcome.is_saved else "The learner could not save: its last checkpoint stands."
     options = [] if evaluator else ["--no-evaluator"]
-    command = ["tfdqn", "launch", str(config), *given, *options, "--run-dir", str(path)]
-    view.say(f"{saved} To resume: {shlex.join(command)}")
+    view.say(f"{saved} To resume: {command_to_resume('launch', config, [*given, *options], path)}")
 
 
 @jobs.command()
