@@ -19,7 +19,7 @@ import numpy as np
 from msgspec import UNSET, Struct, UnsetType
 
 from tfdqn.durable import replacing, sync, sync_tree
-from tfdqn.errors import CheckpointError
+from tfdqn.errors import CheckpointError, first_line
 from tfdqn.run_dir import is_full_disk
 
 Arrays = Mapping[str, np.ndarray]
@@ -219,11 +219,7 @@ class Checkpoints:
     def _failure(self, error: Exception) -> str:
         saved = self._saved()
         kept = f"the last one, {saved[-1].name}, is intact" if saved else "there is no earlier one"
-        why = (
-            "the disk is full"
-            if is_full_disk(error)
-            else (str(error) or type(error).__name__).splitlines()[0]
-        )
+        why = "the disk is full" if is_full_disk(error) else first_line(error)
         return f"{self._directory}: the checkpoint could not be written: {why}; {kept}"
 
 

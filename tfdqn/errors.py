@@ -69,6 +69,7 @@ def listed(each: Sequence[str]) -> str:
     return "; ".join(each[:_MOST_LISTED]) + (f"; and {left} more" if left > 0 else "")
 
 
-def first_line(error: Exception) -> str:
-    """What it says, cut."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def first_line(error: BaseException) -> str:
+    """The first line of what it says; where it says nothing, what it is."""
+    said = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, said), type(error).__name__)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfdqn.checkpoints import Checkpoints, below, load_arrays, save_arrays
 from tfdqn.durable import write_atomically
-from tfdqn.errors import CheckpointError
+from tfdqn.errors import CheckpointError, first_line
 from tfdqn.networks import Weights
 from tfdqn.run_dir import RunDir
 from tfdqn.scores import Evaluation
@@ -33,8 +33,9 @@ def load_best(path: Path) -> tuple[dict[str, np.ndarray], Evaluation]:
         arrays = load_arrays(path)
         return arrays, msgspec.json.decode(arrays.pop(_RECORD).tobytes(), type=Evaluation)
     except Exception as error:  # zipfile, zlib, struct, EOFError, OSError, KeyError: damage has many names
-        why = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path}: the best policy's file is missing or damaged ({why})") from error
+        raise CheckpointError(
+            f"{path}: the best policy's file is missing or damaged ({first_line(error)})"
+        ) from error
 
 
 def load_policy_weights(

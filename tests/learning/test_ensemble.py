@@ -11,8 +11,11 @@ from tests.learning.parity import OPTIMIZERS
 from tfdqn.agents import DqnAgent, make_agent
 from tfdqn.agents.ensemble_data import unit_weights
 from tfdqn.config import MLP, Agent, Config, Ensemble
-from tfdqn.learning.train_step import TrainStep
+from tfdqn.learning.learner import Learner
+from tfdqn.learning.train_step import TrainStep, UpdateMetrics
+from tfdqn.learning.updates import Updated
 from tfdqn.replay.items import Sample
+from tfdqn.variables import VariablePublisher, WeightsBoard
 
 SPEC = vector_spec()
 UNITS, BATCH, STEPS = 3, 24, 20
@@ -119,4 +122,21 @@ def test_disagreement_is_the_mean_deviation_of_the_units_values() -> None:
 def test_a_plain_network_disagrees_with_nobody() -> None:
     config = settings(size=1)
     step = TrainStep(make_agent(config, SPEC), config)
-    assert step(random_sample(np.random.default_rng(6))).metrics.disagreement == 0
+    assert np.isnan(step(random_sample(np.random.default_rng(6))).metrics.disagreement)
+
+
+@pytest.mark.parametrize(("each", "told"), [(0.0, 0.0), (0.25, 0.25), (np.nan, None)])
+def test_the_learner_tells_of_a_disagreement_of_zero_and_of_none_where_there_is_none(
+    each: float, told: float | None
+) -> None:
+    class TwoUpdates:
+        def __call__(self, most: int) -> Updated:
+            of_two = [np.full(2, each if name == "disagreement" else 1.0) for name in UpdateMetrics._fields]
+            return Updated(UpdateMetrics(*of_two), {"theta/kernel": np.ones(3, np.float32)})
+
+        def state(self) -> dict[str, np.ndarray]:
+            return {"train_steps": np.array(0)}
+
+    learner = Learner(TwoUpdates(), VariablePublisher(WeightsBoard()))  # type: ignore[arg-type]
+    assert learner.run(2) == 2
+    assert learner.metrics is not None and learner.metrics.disagreement == told

@@ -85,7 +85,7 @@ class Learner:
             max_q=float(history.max_q.max()),
             mean_abs_td_error=float(history.mean_abs_td_error.mean()),
             gradient_norm=float(history.gradient_norm.mean()),
-            disagreement=float(history.disagreement.mean()) or None,
+            disagreement=None if np.isnan(history.disagreement).all() else float(history.disagreement.mean()),
         )
         self._publisher.publish(self.train_steps, updated.weights)
         return made

@@ -26,7 +26,9 @@ class UpdateMetrics(NamedTuple):
     max_q: tf.Tensor  # maximum over the batch of max_a Q(s, a)
     mean_abs_td_error: tf.Tensor
     gradient_norm: tf.Tensor  # global, before clipping; of an ensemble, the mean of its units'
-    disagreement: tf.Tensor  # of an ensemble: mean over the batch of the units' deviation of Q(s, a); else 0
+    disagreement: (
+        tf.Tensor
+    )  # of an ensemble: mean over the batch of the units' deviation of Q(s, a); else NaN
 
 
 class Update(NamedTuple):
@@ -45,7 +47,9 @@ def update_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> Update:
         max_q=tf.reduce_max(extra.max_q_value),
         mean_abs_td_error=tf.reduce_mean(tf.abs(extra.td_error)),
         gradient_norm=gradient_norm,
-        disagreement=tf.constant(0.0) if extra.disagreement is None else tf.reduce_mean(extra.disagreement),
+        disagreement=tf.constant(np.nan, tf.float32)
+        if extra.disagreement is None
+        else tf.reduce_mean(extra.disagreement),
     )
     return Update(metrics, extra.td_error)
 

@@ -163,6 +163,6 @@ class BatchedTask:
 
 
 def one_line(error: BaseException) -> str:
-    """ "ValueError: what it said", on one line of bounded length."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    """ "ValueError: what it said", on one line of bounded length; "ValueError" where it said nothing."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
     return text if len(text) <= 300 else f"{text[:297]}..."

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from gymnasium.envs.registration import EnvSpec
 
+from tfdqn.errors import first_line
 from tfdqn.tasks.vectors import quiet_gymnasium
 
 
@@ -76,4 +77,4 @@ def install_hint(env_spec: EnvSpec, error: ImportError | Exception) -> str:
     if known is not None and not is_installed(known):
         return f'pip install "{known.requirement}"'
     missing = getattr(error, "name", None)
-    return f'pip install "{missing.partition(".")[0]}"' if missing else " ".join(str(error).split())
+    return f'pip install "{missing.partition(".")[0]}"' if missing else first_line(error)
