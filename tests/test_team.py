@@ -152,7 +152,10 @@ def test_while_the_others_are_awaited_ctrl_c_ends_it_at_once_as_was_said(
 
 @pytest.mark.parametrize(
     ("strategy", "job", "name"),
-    [("parameter_server", "ps", "parameter server 0"), ("multi_worker", "worker", "worker 0")],
+    [
+        pytest.param("parameter_server", "ps", "parameter server 0", marks=pytest.mark.long),
+        ("multi_worker", "worker", "worker 0"),
+    ],
     ids=["server", "chief"],
 )
 def test_an_address_in_use_is_said_in_one_line(tmp_path: Path, strategy: str, job: str, name: str) -> None:
