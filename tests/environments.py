@@ -1,5 +1,6 @@
 """Small gymnasium tasks with known answers or known misbehaviour, for tests."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -312,7 +313,69 @@ class Draws(Counter):
         return np.full((3, 5 + self._count if self._draws == "grows" else 5, 3), self._count, np.uint8)
 
 
+class TwoArgumentsError(Exception):
+    """One that can't be made again from its text, as simulators' own are."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+
+
+class Fails(Counter):
+    """A `Counter` that fails at its `at`-th step in the way `how`, or at the reset that follows it ("reset").
+
+    Not where the file `once` is, which it makes.
+    """
+
+    def __init__(self, how: str = "raises", at: int = 5, once: str = "", ends_at: int = 4) -> None:
+        super().__init__(ends_at)
+        self._left, self._fails, self._once = at, how, once
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        if self._fails == "reset" and self._left <= 0:
+            self._fail()
+        return super().reset(seed=seed)
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self._left -= 1
+        if self._fails != "reset" and self._left <= 0:
+            self._fail()
+        return super().step(action)
+
+    def _fail(self) -> None:
+        if self._once:
+            if Path(self._once).exists():
+                return
+            Path(self._once).touch()
+        if self._fails == "ends its process":
+            os._exit(11)
+        raise {
+            "raises": RuntimeError("the simulator\nis gone"),
+            "reset": RuntimeError("no new episode"),
+            "asserts": AssertionError("joint limits\nviolated"),
+            "says nothing": RuntimeError(),
+            "at its end of file": EOFError("the socket is closed"),
+            "exits": SystemExit(3),
+            "oddly": TwoArgumentsError(7, "robot lost"),
+        }[self._fails]
+
+
+class OddRewards(Counter):
+    """A `Counter` that never ends, whose rewards are 1 as a number of another kind at each step."""
+
+    KINDS = (int, bool, float, np.float32, np.int8, np.array, lambda one: np.array([one]))
+
+    def __init__(self) -> None:
+        super().__init__(ends_at=0)
+
+    def step(self, action: int) -> tuple[np.ndarray, Any, Any, Any, dict]:
+        observation, _, terminated, truncated, info = super().step(action)
+        reward = self.KINDS[self._count % len(self.KINDS)](1)
+        return observation, reward, np.bool_(terminated), np.array(truncated), info
+
+
 _HERE = __name__
+gymnasium.register("OddRewards-v0", f"{_HERE}:OddRewards")
+gymnasium.register("Fails-v0", f"{_HERE}:Fails")
 gymnasium.register("Draws-v0", f"{_HERE}:Draws")
 gymnasium.register("Chain-v0", f"{_HERE}:Chain", max_episode_steps=50)
 gymnasium.register("Catch-v0", f"{_HERE}:Catch", reward_threshold=0.95)

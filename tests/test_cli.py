@@ -14,7 +14,16 @@ import pytest
 
 from tfdqn import cli, model_formats, platform_check
 from tfdqn.config_file import dump, load
-from tfdqn.errors import ClusterError, FilmError, TaskError
+from tfdqn.errors import (
+    FAILED_STATUS,
+    ClusterError,
+    EnvironmentFailedError,
+    FilmError,
+    ProcessFailedError,
+    TaskError,
+    UserError,
+)
+from tfdqn.program import Restart
 from tfdqn.tasks.registry import resolve_spec
 
 HEAVY = ("tensorflow", "keras", "tf_agents", "reverb", "gymnasium", "gym", "matplotlib", "rich")
@@ -61,6 +70,7 @@ def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def summary(status: str) -> types.SimpleNamespace:
     figures = {"env_steps": 20_000, "train_steps": 2_000, "episodes": 10, "seconds": 2.0}
+    figures["environment_restarts"] = 0
     return types.SimpleNamespace(
         status=status, reason="", best_return=9.5, final=None, paths={"best policy": "runs/x/best"}, **figures
     )
@@ -128,14 +138,28 @@ def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(
     assert written.err == "tfdqn: CartPol-v1: unknown task; did you mean CartPole-v1?\n"
 
 
+@pytest.mark.parametrize("kind", [ClusterError, EnvironmentFailedError])
 def test_a_lost_process_is_one_line_and_how_to_resume(
-    behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
+    kind: type[UserError],
+    behind: Callable[..., Recorder],
+    config_file: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    behind("experiment", "train", ClusterError("worker 1 was killed by signal 9"))
+    behind("experiment", "train", kind("worker 1 was killed by signal 9"))
     assert cli.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 2
     written = capsys.readouterr()
     assert written.err == "tfdqn: worker 1 was killed by signal 9\n"
     assert written.out == "To resume: tfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'\n"
+
+
+def test_a_process_whose_part_failed_is_to_be_started_again(
+    behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind("experiment", "train", ProcessFailedError("Fails-v0, step 5: the simulator is gone"))
+    status = cli.main(["train", "small.toml"])
+    assert status == FAILED_STATUS and capsys.readouterr().err.startswith("tfdqn: Fails-v0, step 5: ")
+    # A supervisor starts it again after a pause that grows, and gives up where it fails again and again.
+    assert FAILED_STATUS not in (*Restart().never, *Restart().at_once)
 
 
 def test_a_bug_is_not_hidden(behind: Callable[..., Recorder], config_file: Path) -> None:

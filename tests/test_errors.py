@@ -2,8 +2,7 @@
 
 import pytest
 
-from tfdqn.errors import first_line
-from tfdqn.tasks.batched import one_line
+from tfdqn.errors import first_line, one_line
 
 
 @pytest.mark.parametrize(

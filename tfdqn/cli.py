@@ -24,7 +24,16 @@ from tfdqn.cli_serving import serving
 from tfdqn.cluster import Cluster
 from tfdqn.command_signs import signs_of_life
 from tfdqn.config import Config
-from tfdqn.errors import RESTART_STATUS, ClusterError, FilmError, PeerLostError, UserError
+from tfdqn.errors import (
+    FAILED_STATUS,
+    RESTART_STATUS,
+    ClusterError,
+    EnvironmentFailedError,
+    FilmError,
+    PeerLostError,
+    ProcessFailedError,
+    UserError,
+)
 from tfdqn.model_formats import ModelFormat, convertible
 from tfdqn.platform_check import require_supported_platform
 from tfdqn.run_dir import RunDir, is_full_disk
@@ -105,7 +114,7 @@ def train(
                 profile=profile,
                 interrupted=interrupted,
             )
-        except ClusterError as error:
+        except (ClusterError, EnvironmentFailedError) as error:
             error.add_note(f"To resume: {again}")
             raise
     terminal.print_summary(summary)
@@ -276,6 +285,9 @@ def _status_of(arguments: list[str]) -> int:
     except PeerLostError as error:
         _fail(str(error))
         return RESTART_STATUS
+    except ProcessFailedError as error:
+        _fail(str(error))
+        return FAILED_STATUS
     except OSError as error:
         if is_full_disk(error):
             return _fail(f"the disk is full ({error})")

@@ -34,6 +34,12 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         doc("own: the task's own vector version; sync: in turn; async: a process each; auto: own, else sync"),
     ] = "auto"
     max_episode_steps: Annotated[CountOrZero, doc("truncate episodes here; 0: the task's own limit")] = 0
+    restarts: Annotated[
+        CountOrZero,
+        doc(
+            "environments that fail are made anew, so often in each process; 0: the first failure ends the run"
+        ),
+    ] = 0
     frame_stack: Annotated[int, Meta(ge=1, le=16), doc("consecutive observations stacked into one")] = 1
     action_masks: Annotated[bool, doc('legal actions come in info["action_mask"]')] = False
     action_names: Annotated[

@@ -24,8 +24,16 @@ class CheckpointError(RunDirError):
     """A checkpoint that is missing, damaged or could not be written (a full disk, say)."""
 
 
-class EnvironmentLostError(TaskError):
-    """A process in which an environment ran has ended."""
+class EnvironmentFailedError(TaskError):
+    """An environment that has raised, or whose process has ended.
+
+    Attributes:
+      traceback: of what it raised; empty where there is none.
+    """
+
+    def __init__(self, message: str, traceback: str = ""):
+        super().__init__(message)
+        self.traceback = traceback
 
 
 class NotFiniteError(UserError):
@@ -53,11 +61,16 @@ class ClusterError(UserError):
 
 
 RESTART_STATUS = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong with this process; start it again
+FAILED_STATUS = 70  # EX_SOFTWARE: what this process runs has failed, and may do better in a new one
 STOPPED_STATUS = 143  # as a shell says SIGTERM: who was stopped before the end is to be started again
 
 
 class PeerLostError(Exception):
     """A process that this one can't go on without is gone or silent: it ends, to be started again with the other."""
+
+
+class ProcessFailedError(Exception):
+    """What a process of a job runs has failed, by no mistake of the user's: another may do better."""
 
 
 _MOST_LISTED = 5
@@ -73,3 +86,9 @@ def first_line(error: BaseException) -> str:
     """The first line of what it says; where it says nothing, what it is."""
     said = (line.strip() for line in str(error).splitlines())
     return next(filter(None, said), type(error).__name__)
+
+
+def one_line(error: BaseException) -> str:
+    """ "ValueError: what it said", on one line of bounded length; "ValueError" where it said nothing."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    return text if len(text) <= 300 else f"{text[:297]}..."

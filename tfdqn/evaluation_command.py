@@ -17,14 +17,13 @@ from tfdqn import config_file
 from tfdqn.acting.evaluator import limited, play_episodes
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import Task
-from tfdqn.errors import ConfigError, FilmError, RunDirError, TaskError, UserError
+from tfdqn.errors import ConfigError, FilmError, RunDirError, TaskError, UserError, one_line
 from tfdqn.networks import Weights
 from tfdqn.randomness import derived_seed
 from tfdqn.run_dir import RunDir
 from tfdqn.saved_policy import load_policy_weights
 from tfdqn.scores import EpisodeScores, scores
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.tasks.batched import one_line
 from tfdqn.tasks.pictures import with_even_sides
 from tfdqn.tasks.registry import make_task, resolve_spec
 

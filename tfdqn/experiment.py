@@ -1,7 +1,7 @@
 """`train`: a whole run in one process, from its configuration to its summary; resumed if it was begun before."""
 
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,7 @@ from tfdqn import config_file, loops
 from tfdqn.cluster import Cluster, cluster_from
 from tfdqn.cluster_checks import cluster_for, cluster_keys, require_chief
 from tfdqn.config import Config
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, EnvironmentFailedError, UserError
 from tfdqn.interruptions import Interrupted, interruptions
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.native_log import native_output_to
@@ -48,6 +48,8 @@ def train(
       profile: record a profiler trace of the first seconds of learning, for TensorBoard.
       interrupted: says whether to stop, where the caller takes the signals itself.
 
+    An environment that fails ends training too, once `task.restarts` are used up: a checkpoint is saved first.
+
     Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError) for what the user
     can mend.
     """
@@ -61,6 +63,7 @@ def train(
         full_disk_is_one_line(run.path),
         run.claim_alone(config),
         native_output_to(run.native_log),
+        _tracebacks_are_kept(run),
         threadpool_limits(1, "blas"),
         nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
     ):
@@ -76,7 +79,10 @@ def train(
             if session.resumed is not None:
                 tell(session.resumed)
             with closing(RunWatch(session, tensorboard(config, run), show, interrupted, profile)) as watch:
-                return _run(session, watch, show)
+                try:
+                    return _run(session, watch, show)
+                except EnvironmentFailedError as error:
+                    raise _saved(error, session, watch) from error
 
 
 def _as_can_be_run(config: Config) -> tuple[Config, Cluster | None]:
@@ -117,6 +123,28 @@ def _run(session: Session, watch: RunWatch, show: Callable[[Progress], None]) ->
         return _summary(session, watch, "interrupted")
 
 
+@contextmanager
+def _tracebacks_are_kept(run: RunDir) -> Iterator[None]:
+    """Those of environments that fail: they are of use to whoever wrote them."""
+    try:
+        yield
+    except EnvironmentFailedError as error:
+        if not error.traceback:
+            raise
+        run.keep_traceback(error.traceback)
+        raise EnvironmentFailedError(f"{error}; its traceback is in {run.native_log}") from error
+
+
+def _saved(error: EnvironmentFailedError, session: Session, watch: RunWatch) -> EnvironmentFailedError:
+    """The same, said with what is saved: what came before the failure is sound."""
+    try:
+        session.save(watch.seconds)
+        how = f"saved at {session.actors.env_steps:,} environment steps"
+    except UserError as why:
+        how = f"not saved: {why}"
+    return EnvironmentFailedError(f"{error}; {how}", error.traceback)
+
+
 def _summary(session: Session, watch: RunWatch, reason: str) -> Summary:
     return Summary(
         status="interrupted" if reason == "interrupted" else "finished",
@@ -126,6 +154,7 @@ def _summary(session: Session, watch: RunWatch, reason: str) -> Summary:
         episodes=session.actors.statistics.episodes,
         seconds=round(watch.seconds, 3),
         best_return=session.evaluator.best_return,
+        environment_restarts=session.environment_restarts,
     )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+
 from tfdqn.checkpoints import BEGINS_ANEW, Checkpoints, Counters, Generation
 from tfdqn.config import Config
 from tfdqn.config import Learner as LearnerSettings
@@ -185,7 +187,10 @@ class JobSession:
         self._resumed = _resumed(run_dir, saved, replay)
         if self._resumed:
             say(self._resumed)
-        control.roster.start_from(Counts(env_steps=counters.env_steps, episodes=counters.episodes))
+        restarts = 0 if saved is None else int(saved.arrays("actor").get("environment_restarts", 0))
+        control.roster.start_from(
+            Counts(env_steps=counters.env_steps, episodes=counters.episodes, environment_restarts=restarts)
+        )
         self.actors = FarActors(control.roster)
         self.evaluator = FarEvaluator(run_dir, counters.evaluations_without_best)
         control.on_evaluated = self._take_report
@@ -235,8 +240,14 @@ class JobSession:
             evaluations_without_best=self.evaluator.evaluations_without_best,
         )
         # What actors and replay servers hold is theirs to keep.
-        arrays = {"learner": self.learner.state(), "actor": {}, "writer": {}, "replay": {}}
+        acting = {"environment_restarts": np.array(self.environment_restarts)}
+        arrays = {"learner": self.learner.state(), "actor": acting, "writer": {}, "replay": {}}
         self._checkpoints.save(counters, arrays, self._save_replay)
+
+    @property
+    def environment_restarts(self) -> int:
+        """How often environments were made anew since the run began, those of evaluations among them."""
+        return self._control.roster.counts().environment_restarts
 
     def check(self) -> None:
         """Raises RunDirError where the run is another's by now. Other processes are watched by a thread of its own."""

@@ -247,7 +247,9 @@ class Membership:
         with self._lock:
             joined, base = self._joined, self._base
         since_joined = Counts(
-            env_steps=counts.env_steps - base.env_steps, episodes=counts.episodes - base.episodes
+            env_steps=counts.env_steps - base.env_steps,
+            episodes=counts.episodes - base.episodes,
+            environment_restarts=counts.environment_restarts - base.environment_restarts,
         )
         beat = Beat(
             member=self.member,

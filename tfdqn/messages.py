@@ -18,6 +18,7 @@ class Counts(Struct, frozen=True, kw_only=True):
 
     env_steps: Number = 0
     episodes: Number = 0
+    environment_restarts: Number = 0  # environments that failed and were made anew
 
 
 def fingerprint(config: str) -> str:

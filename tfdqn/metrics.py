@@ -28,6 +28,9 @@ class EpisodeStatistics:
 
     def add(self, step: Step) -> None:
         """Counts one step of all environments."""
+        if step.is_reset.any():  # also of an episode that broke
+            self._running_return[step.is_reset] = 0
+            self._running_length[step.is_reset] = 0
         self._running_return += step.reward
         self._running_length += ~step.is_reset
         done = step.terminated | step.truncated

@@ -43,6 +43,7 @@ class Roster:
             added = Counts(
                 env_steps=max(beat.counts.env_steps - before.env_steps, 0),
                 episodes=max(beat.counts.episodes - before.episodes, 0),
+                environment_restarts=max(beat.counts.environment_restarts - before.environment_restarts, 0),
             )
             self._counted[beat.life] = _sum(before, added)
             self._total = _sum(self._total, added)
@@ -133,4 +134,8 @@ class Roster:
 
 
 def _sum(one: Counts, other: Counts) -> Counts:
-    return Counts(env_steps=one.env_steps + other.env_steps, episodes=one.episodes + other.episodes)
+    return Counts(
+        env_steps=one.env_steps + other.env_steps,
+        episodes=one.episodes + other.episodes,
+        environment_restarts=one.environment_restarts + other.environment_restarts,
+    )

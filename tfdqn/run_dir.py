@@ -27,7 +27,7 @@ from tfdqn.utf8 import require_libraries_can_take
 MAY_CHANGE = (
     *("stop.", "checkpoint.", "logging.", "export.", "evaluation.final_episodes", "acting."),
     "health.",
-    "task.action_names",
+    *("task.action_names", "task.restarts"),
     *("learner.strategy", "learner.logical_devices", "learner.model_parallel", "learner.workers"),
     *("learner.parameter_servers", "learner.updates_per_read", "learner.max_staleness_train_steps"),
     "replay.shards",  # what a replay held itself refuses other shards than its own
@@ -84,7 +84,7 @@ class RunDir:
         self.learning_curve = self.path / "learning_curve.png"
         self.summary_file = self.path / "summary.json"
         self.scratch = self.path / ".scratch"  # of the process that holds the claim; emptied when it begins
-        self.native_log = self.path / "native.log"  # what C++ libraries print
+        self.native_log = self.path / "native.log"  # what C++ libraries print; tracebacks of environments
         self.process_logs = self.path / "processes"  # what the run's other processes print
         self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are
         self.signs_of_life = self.process_logs / "beats"
@@ -168,6 +168,11 @@ class RunDir:
         if changed := differences(begun_with, spec):
             raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {listed(changed)}"))
         return begun_with
+
+    def keep_traceback(self, traceback: str) -> None:
+        """Adds it to the run's log."""
+        with self.native_log.open("a", encoding="utf-8", errors="replace") as log:
+            log.write(traceback)
 
     @property
     def has_been_trained(self) -> bool:

@@ -27,6 +27,7 @@ from tfdqn.scores import Evaluation
 from tfdqn.stopping import reason_to_stop
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.registry import make_task
+from tfdqn.tasks.restarts import Restarts
 from tfdqn.team import Team
 from tfdqn.variables import VariableClient, VariablePublisher, WeightsBoard
 
@@ -62,7 +63,11 @@ class Session:
 
     def _build(self, interrupted: Callable[[], bool]) -> None:
         config, run_dir = self.config, self.run_dir
-        tasks = [self._closed_at_the_end(make_task(config.task)) for _ in range(config.acting.actors)]
+        self.restarts = Restarts(config.task.restarts, self._say, run_dir.keep_traceback)
+        tasks = [
+            self._closed_at_the_end(make_task(config.task, restarts=self.restarts))
+            for _ in range(config.acting.actors)
+        ]
         self._task = tasks[0]
         self.task_spec = run_dir.write_task_spec(self._task.spec)
         for task in tasks:
@@ -87,12 +92,13 @@ class Session:
             self._task.num_envs,
         )
         self._evaluation_given_up = False
+        self._restarts_before = 0  # in earlier sessions of the run
         # Where it was taken up again, in words.
         self.resumed: str | None = BEGINS_ANEW if run_dir.has_been_trained else None
         self.evaluator = Evaluator(
             self._closed_at_the_end(
                 make_evaluation_task(
-                    config, self.task_spec, is_wide=self._task.is_own_vector_version, say=self._say
+                    config, self.task_spec, self._task.is_own_vector_version, self._say, self.restarts
                 )
             ),
             Policy(make_q_function(config, self.task_spec)),
@@ -192,11 +198,16 @@ class Session:
         )
         arrays: dict[str, Mapping[str, np.ndarray]] = {
             "learner": self.learner.state(),
-            "actor": self.actors.state(),
+            "actor": {**self.actors.state(), "environment_restarts": np.array(self.environment_restarts)},
             "writer": self.actors.writers_state(),
             "replay": self.replay.state(),
         }
         self._checkpoints.save(counters, arrays, self.replay.save)
+
+    @property
+    def environment_restarts(self) -> int:
+        """How often environments were made anew since the run began, those of evaluations among them."""
+        return self._restarts_before + self.restarts.count
 
     def check(self) -> None:
         """Raises ClusterError where a process that learns with this one has ended, RunDirError as `check_claim`."""
@@ -225,6 +236,7 @@ class Session:
         self.evaluator.evaluations_without_best = counters.evaluations_without_best
         self.actors.reset(derived_seed(self.config.seed, "task", counters.env_steps))
         acting = saved.arrays("actor")
+        self._restarts_before = int(acting.get("environment_restarts", 0))
         before, now = saved_actors(acting), len(self.actors)
         if not before:
             self.actors.go_on_from(counters.env_steps, counters.episodes)

@@ -20,6 +20,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     episodes: int
     seconds: float  # of training, all sessions of the run together
     best_return: float | None  # mean greedy return of the best evaluation
+    environment_restarts: int = 0  # environments that failed and were made anew
     final: EpisodeScores | None = None  # the best policy on fresh episodes
     paths: dict[str, str] = {}  # what the run left
 

@@ -124,6 +124,8 @@ def print_summary(summary: "Summary", console: Console | None = None) -> None:
         ("time of training", duration(summary.seconds)),
         ("environment steps/s", f"{summary.env_steps / max(summary.seconds, 1e-3):,.0f}"),
     ]
+    if summary.environment_restarts:
+        rows.append(("environments made anew", f"{summary.environment_restarts:,}"))
     if summary.best_return is not None:
         rows.append(("best evaluation", f"{summary.best_return:.2f}"))
     if summary.final is not None:

@@ -68,6 +68,10 @@ class Watched(Protocol):
     def replay(self) -> _Replay: ...
     @property
     def evaluator(self) -> _Evaluating: ...
+    @property
+    def environment_restarts(self) -> int:
+        """How often environments were made anew since the run began."""
+
     def check(self) -> None:
         """Raises UserError where the session can't go on."""
 
@@ -218,6 +222,8 @@ class RunWatch:
             "replay/samples_per_insert": sampled / transitions if transitions else None,
             "learning/target_updates": train_steps // config.agent.target_update_period_train_steps,
         }
+        if config.task.restarts:
+            values["acting/environment_restarts"] = session.environment_restarts
         if session.learner.metrics is not None:
             values |= {f"learning/{k}": v for k, v in session.learner.metrics._asdict().items()}
         if staleness is not None:

@@ -55,9 +55,17 @@ class Taken(NamedTuple):
 
 
 def random_steps(
-    spec: TaskSpec, num_envs: int, length: int, rng: np.random.Generator, end_probability: float = 0.3
+    spec: TaskSpec,
+    num_envs: int,
+    length: int,
+    rng: np.random.Generator,
+    end_probability: float = 0.3,
+    break_probability: float = 0.0,
 ) -> list[Taken]:
-    """`length` steps under the one autoreset rule: the row after an episode's end only carries a reset."""
+    """`length` steps under the one autoreset rule: the row after an episode's end only carries a reset.
+
+    An environment may break: that row, and the next, in which it is begun anew, only carry resets.
+    """
     starting = np.ones(num_envs, bool)
     observation = _observe(spec, rng, num_envs, starting, None)
     legal = _legal(spec, rng, num_envs)
@@ -66,14 +74,20 @@ def random_steps(
     for _ in range(length):
         shape = (num_envs,) if len(spec.num_actions) == 1 else (num_envs, len(spec.num_actions))
         actions = rng.integers(0, min(spec.num_actions), shape).astype(np.int32)
-        ends = (rng.random(num_envs) < end_probability) & ~is_reset
+        breaks = np.zeros(num_envs, bool)
+        if break_probability:
+            breaks = (rng.random(num_envs) < break_probability) & ~is_reset
+        resets = is_reset | breaks
+        ends = (rng.random(num_envs) < end_probability) & ~resets
         terminated = ends & (rng.random(num_envs) < 0.5)
         next_observation = _observe(spec, rng, num_envs, is_reset, observation)
+        for key, array in next_observation.items():
+            array[breaks] = observation[key][breaks]
         next_legal = _legal(spec, rng, num_envs)
-        reward = np.where(is_reset, 0, rng.normal(size=num_envs)).astype(np.float32)
-        step = Step(next_observation, reward, terminated, ends & ~terminated, is_reset, next_legal)
+        reward = np.where(resets, 0, rng.normal(size=num_envs)).astype(np.float32)
+        step = Step(next_observation, reward, terminated, ends & ~terminated, resets, next_legal)
         taken.append(Taken(observation, legal, actions, step))
-        observation, legal, is_reset = next_observation, next_legal, ends
+        observation, legal, is_reset = next_observation, next_legal, ends | breaks
     return taken
 
 

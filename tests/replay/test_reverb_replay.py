@@ -39,7 +39,7 @@ def test_frames_decode_to_what_the_n_step_writer_gives(
     make: MakeReplay, spec: TaskSpec, n_step: int, end_probability: float
 ) -> None:
     replay = make(spec, n_step=n_step, item="frames")
-    taken = random_steps(spec, 3, 40, np.random.default_rng(2), end_probability)
+    taken = random_steps(spec, 3, 40, np.random.default_rng(2), end_probability, break_probability=0.05)
     write(replay, taken)
     assert multiset(stored(replay)) == multiset(n_step_rows(spec, taken, n_step))
 

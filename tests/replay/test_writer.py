@@ -63,11 +63,20 @@ def summary(transitions: list[dict[str, Any]]) -> list[tuple[float, float, float
     n=st.integers(1, 7),
     discount=st.sampled_from([0.0, 0.5, 0.99, 1.0]),
     end_probability=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    break_probability=st.sampled_from([0.0, 0.1]),
 )
 def test_the_fast_writer_equals_the_naive_one(
-    seed: int, spec: TaskSpec, num_envs: int, length: int, n: int, discount: float, end_probability: float
+    seed: int,
+    spec: TaskSpec,
+    num_envs: int,
+    length: int,
+    n: int,
+    discount: float,
+    end_probability: float,
+    break_probability: float,
 ) -> None:
-    taken = random_steps(spec, num_envs, length, np.random.default_rng(seed), end_probability)
+    rng = np.random.default_rng(seed)
+    taken = random_steps(spec, num_envs, length, rng, end_probability, break_probability)
     fast, naive = written(spec, taken, n, discount), rounded(naive_transitions(taken, n, discount))
     for found, expected in zip(ordered(fast), ordered(naive), strict=True):
         assert found["reward"] == pytest.approx(expected["reward"], rel=1e-6, abs=1e-6)

@@ -13,7 +13,7 @@ from tests.jobs import free_address, learner, replay_server, role, stored, until
 from tests.runs import tiny
 from tfdqn import work_clock
 from tfdqn.acting.actor import Actor
-from tfdqn.errors import PeerLostError
+from tfdqn.errors import PeerLostError, ProcessFailedError
 from tfdqn.membership import FINISHING
 from tfdqn.messages import Counts
 from tfdqn.replay.remote import remote_sampler
@@ -99,8 +99,23 @@ def test_an_environment_whose_process_has_ended_is_a_reason_to_start_again(tmp_p
         for pid in environments():
             os.kill(pid, signal.SIGKILL)
         take_samples(job, 20)  # so that it goes on acting
-        with pytest.raises(PeerLostError, match="has ended"):
+        with pytest.raises(ProcessFailedError, match="has ended"):
             actor.ended()
+
+
+def test_an_environment_that_fails_is_a_reason_to_start_again_and_its_traceback_is_in_the_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fails = ("task.id=tests.environments:Fails-v0", "task.kwargs={at=30}", "task.restarts=1")
+    config = tiny(*KEYS, *fails, "task.num_envs=1", "exploration.ladder_alpha=0.0")
+    with job_of(config, tmp_path) as job, job.actor() as actor:
+        until(lambda: actor.error, "its end")
+        with pytest.raises(
+            ProcessFailedError, match=r"Fails-v0, step .*: RuntimeError: the simulator is gone"
+        ):
+            actor.ended()
+        until(lambda: job.counts().environment_restarts == 1, "what it told at its end")
+    assert capfd.readouterr().err.count("Traceback") == 1
 
 
 def test_an_actor_that_hangs_ends_by_itself_but_not_one_that_is_held_back(

@@ -15,6 +15,7 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import contract
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.registry import make_task
+from tfdqn.tasks.restarts import Restarts
 from tfdqn.tasks.spaces import observation_specs
 
 FLOATS = spaces.Box(-10, 10, (4,))
@@ -294,7 +295,7 @@ class Own(gymnasium.vector.VectorEnv):
 def test_a_tasks_own_vector_version_is_held_to_the_same(space, right, wrong, says):
     spec = TaskSpec(id="Own-v0", observation=observation_specs(space), num_actions=(2,), action_start=(0,))
     envs = Own(space, right)
-    task = BatchedTask(envs, spec)
+    task = BatchedTask(lambda: envs, spec, Restarts())
     task.reset(seed=0)
     envs.given = wrong
     with pytest.raises(UserError, match=f"Own-v0, {says}"):

@@ -15,6 +15,7 @@ from tfdqn.scores import EpisodeScores, Evaluation, scores
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.registry import make_task
+from tfdqn.tasks.restarts import Restarts
 from tfdqn.variables import VariableClient, Weights
 
 _MOST_ENVS = 256
@@ -46,6 +47,8 @@ def play_episodes(
             on_frame()
         action, _, policy_state = policy(weights, observation, legal_actions, policy_state, rng)
         step = task.step(action)
+        running_return[step.is_reset] = 0  # also of an episode that broke: it is played again
+        running_length[step.is_reset] = 0
         running_return += step.reward
         running_length += ~step.is_reset
         done = step.terminated | step.truncated
@@ -60,7 +63,11 @@ def play_episodes(
 
 
 def make_evaluation_task(
-    config: Config, spec: TaskSpec, is_wide: bool, say: Callable[[str], None] = lambda line: None
+    config: Config,
+    spec: TaskSpec,
+    is_wide: bool,
+    say: Callable[[str], None] = lambda line: None,
+    restarts: Restarts | None = None,
 ) -> BatchedTask:
     """Environments for evaluations: for all episodes at once where the task steps many as one (`is_wide`).
 
@@ -69,11 +76,12 @@ def make_evaluation_task(
       spec: the task's.
       is_wide: whether many environments cost little more than one.
       say: told where episodes are cut that the task would let go on.
+      restarts: as of `make_task`.
     """
     settings = config.evaluation
     task = limited(config.task, spec.max_episode_steps, settings.max_episode_steps, say)
     num_envs = settings.episodes if is_wide else min(settings.episodes, task.num_envs)
-    return make_task(task, num_envs=min(num_envs, _MOST_ENVS))
+    return make_task(task, num_envs=min(num_envs, _MOST_ENVS), restarts=restarts)
 
 
 def limited(task: Task, own_limit: int | None, most: int, say: Callable[[str], None]) -> Task:

@@ -10,16 +10,17 @@ from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import make_actor
 from tfdqn.acting.central_inference import CentralValues
 from tfdqn.acting.policy import ActionValues
-from tfdqn.errors import EnvironmentLostError, PeerLostError
+from tfdqn.errors import PeerLostError
 from tfdqn.membership import OVER, TRAINING, Membership, seconds_between_calls
 from tfdqn.messages import Counts
 from tfdqn.metrics import Rate
 from tfdqn.randomness import derived_seed
 from tfdqn.remote_weights import RemoteWeights
 from tfdqn.replay.remote_writer import GivenUpError, remote_writer
-from tfdqn.roles.job import Job, check_same_task
+from tfdqn.roles.job import Job, check_same_task, failures_are_the_process_s
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.registry import make_task
+from tfdqn.tasks.restarts import Restarts
 from tfdqn.variables import WeightsSource
 
 _POLL_SECONDS = 0.05
@@ -30,22 +31,27 @@ def act(job: Job, membership: Membership) -> None:
     """Takes part until the job is over. Raises as `roles.actor.run`."""
     config = job.config
     membership.is_doing("making its environments")
-    with threadpool_limits(1, "blas"), closing(make_task(config.task)) as task:
+    restarts = Restarts(config.task.restarts, job.say, print)
+    with (
+        failures_are_the_process_s(),
+        threadpool_limits(1, "blas"),
+        closing(make_task(config.task, restarts=restarts)) as task,
+    ):
         welcome = membership.join(job.interrupted)
         if welcome is None:
             return
         check_same_task(job.member, welcome.task_spec, task.spec)
         task.spec = welcome.task_spec
-        try:
-            with ExitStack() as parts:
-                _ActorLoop(job, membership, task, parts).until_over()
-        except EnvironmentLostError as error:
-            raise PeerLostError(str(error)) from error
+        with ExitStack() as parts:
+            _ActorLoop(job, membership, task, restarts, parts).until_over()
 
 
 class _ActorLoop:
-    def __init__(self, job: Job, membership: Membership, task: BatchedTask, parts: ExitStack):
+    def __init__(
+        self, job: Job, membership: Membership, task: BatchedTask, restarts: Restarts, parts: ExitStack
+    ):
         self._job, self._membership, self._task, self._parts = job, membership, task, parts
+        self._restarts = restarts
         self._rate = Rate()
 
     def until_over(self) -> None:
@@ -110,7 +116,11 @@ class _ActorLoop:
     def _figures(self, actor: Actor) -> dict[str, Any]:
         statistics = actor.statistics
         return {
-            "counts": Counts(env_steps=actor.env_steps, episodes=statistics.episodes),
+            "counts": Counts(
+                env_steps=actor.env_steps,
+                episodes=statistics.episodes,
+                environment_restarts=self._restarts.count,
+            ),
             "steps_per_second": self._rate.read(time.monotonic(), actor.env_steps),
             "episode_return": statistics.recent_return,
             "episode_length": statistics.recent_length,

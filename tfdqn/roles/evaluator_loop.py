@@ -11,20 +11,20 @@ from threadpoolctl import threadpool_limits
 
 from tfdqn.acting.evaluator import Evaluator, make_evaluation_task
 from tfdqn.acting.policy import Policy, make_q_function
-from tfdqn.errors import EnvironmentLostError, PeerLostError
 from tfdqn.evaluation_log import EvaluationLog, read_standing
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.interruptions import Interrupted
 from tfdqn.membership import FINISHING, OVER, TRAINING, Membership
-from tfdqn.messages import Evaluated, Inspection, Nothing
+from tfdqn.messages import Counts, Evaluated, Inspection, Nothing
 from tfdqn.metrics import TensorBoard
 from tfdqn.remote_weights import RemoteWeights
-from tfdqn.roles.job import Job, check_same_task
+from tfdqn.roles.job import Job, check_same_task, failures_are_the_process_s
 from tfdqn.rpc import RefusedError, UnreachableError
 from tfdqn.run_dir import RunDir, full_disk_is_one_line
 from tfdqn.scores import Evaluation
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.registry import make_task
+from tfdqn.tasks.restarts import Restarts
 from tfdqn.variables import VariableClient
 
 _POLL_SECONDS = 0.05
@@ -38,9 +38,11 @@ def evaluate(job: Job, membership: Membership) -> None:
     with ExitStack() as parts:
         parts.enter_context(threadpool_limits(1, "blas"))
         parts.enter_context(full_disk_is_one_line(run.path))
+        parts.enter_context(failures_are_the_process_s())
+        restarts = Restarts(config.task.restarts, job.say, print)
         with closing(make_task(config.task, num_envs=1)) as one:
             spec, is_wide = one.spec, one.is_own_vector_version
-        task = parts.enter_context(closing(make_evaluation_task(config, spec, is_wide, job.say)))
+        task = parts.enter_context(closing(make_evaluation_task(config, spec, is_wide, job.say, restarts)))
         welcome = membership.join(job.interrupted)
         if welcome is None:
             return
@@ -54,11 +56,9 @@ def evaluate(job: Job, membership: Membership) -> None:
         log = parts.enter_context(closing(EvaluationLog(run.evaluations_file, tensorboard)))
         exports = parts.enter_context(closing(BestExports(config, run, task.spec, job.say)))
         try:
-            _EvaluatorLoop(job, membership, task, weights, log, exports).until_over()
+            _EvaluatorLoop(job, membership, task, weights, log, exports, restarts).until_over()
         except Interrupted:
             pass  # the job is over, or the user has asked to stop
-        except EnvironmentLostError as error:
-            raise PeerLostError(str(error)) from error
         finally:
             membership.work.ends()  # exports that are under way may take longer
 
@@ -72,6 +72,7 @@ class _EvaluatorLoop:
         weights: RemoteWeights,
         log: EvaluationLog,
         exports: BestExports,
+        restarts: Restarts,
     ):
         self._job, self._membership, self._weights, self._log = job, membership, weights, log
         self._exports = exports
@@ -84,7 +85,12 @@ class _EvaluatorLoop:
         self._next_env_steps = self._due_after(standing.env_steps)
         self._seconds, self._asked_seconds = 0.0, time.monotonic()  # of training, and when that was heard
         self._report, self._is_heard, self._reports_to = Evaluated(), True, ""
-        membership.tell(lambda: {"weights_version": _number(self._evaluator.evaluated_train_steps)})
+        membership.tell(
+            lambda: {
+                "weights_version": _number(self._evaluator.evaluated_train_steps),
+                "counts": Counts(environment_restarts=restarts.count),
+            }
+        )
 
     def until_over(self) -> None:
         while not self._is_over():

@@ -1,12 +1,14 @@
 """`Job`: what every role is given to play its part."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from tfdqn.addresses import host_and_port, is_loopback
 from tfdqn.config import Config
-from tfdqn.errors import TaskError, listed
+from tfdqn.errors import EnvironmentFailedError, ProcessFailedError, TaskError, listed
 from tfdqn.task_spec import TaskSpec, differences
 from tfdqn.topology import Member, Role, Topology
 
@@ -48,6 +50,16 @@ def say_if_open(job: Job) -> None:
         f"warning: {member} serves other hosts at {' and '.join(addresses)}, and asks nobody who they are: {meaning}; "
         "leave that to a private network or a firewall"
     )
+
+
+@contextmanager
+def failures_are_the_process_s() -> Iterator[None]:
+    """Raises ProcessFailedError for an environment that has failed: one in another process may do better."""
+    try:
+        yield
+    except EnvironmentFailedError as error:
+        print(error.traceback, file=sys.stderr, end="")  # its log
+        raise ProcessFailedError(str(error)) from error
 
 
 def check_same_task(member: Member, learners: TaskSpec, own: TaskSpec) -> None:

@@ -134,6 +134,7 @@ def _finish(
         episodes=session.actors.episodes,
         seconds=round(watch.seconds, 3),
         best_return=session.evaluator.best_return,
+        environment_restarts=session.environment_restarts,
     )
     write_results(run_dir, job.config, summary, final)
     job.say(f"finished: {reason}")

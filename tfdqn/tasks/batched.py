@@ -1,20 +1,23 @@
 """`BatchedTask`: many environments of one task, reset, stepped and saved as one."""
 
 import contextlib
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
-from gymnasium.vector.async_vector_env import AsyncState
 
-from tfdqn.errors import EnvironmentLostError, TaskError, UserError
+from tfdqn.errors import EnvironmentFailedError, TaskError, UserError, one_line
+from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import states
 from tfdqn.tasks.contract import Contract
+from tfdqn.tasks.guarded_env import FAILURE, TRACEBACK
 from tfdqn.tasks.pictures import as_picture
+from tfdqn.tasks.restarts import Restarts
 from tfdqn.tasks.spaces import Observation
-from tfdqn.tasks.vectors import quiet_gymnasium
+from tfdqn.tasks.vectors import Processes, quiet_gymnasium
 
 
 class Step(NamedTuple):
@@ -31,10 +34,18 @@ class Step(NamedTuple):
 class BatchedTask:
     """E environments behind gymnasium's vector API; episodes restart on the step after their end.
 
-    `observation` and `legal_actions` are the present ones, also after `load_state`.
+    An environment that fails is made anew where `restarts` has one left: its broken episode is dropped by rows that
+    only carry a reset. `observation` and `legal_actions` are the present ones, also after `load_state`.
+
+    Args:
+      make: the environments.
+      spec: of the task.
+      restarts: shared with the process's other tasks.
     """
 
-    def __init__(self, envs: VectorEnv, spec: TaskSpec) -> None:
+    def __init__(self, make: Callable[[], VectorEnv], spec: TaskSpec, restarts: Restarts) -> None:
+        envs = make()
+        self._make, self._restarts = make, restarts
         self.spec = spec
         self.num_envs = envs.num_envs
         self.observation: Observation = {}
@@ -44,6 +55,8 @@ class BatchedTask:
         self._action_start = spec.action_start[0]
         self._done = np.zeros(self.num_envs, np.bool_)
         self._steps = 0  # since the last reset
+        self._seed, self._batches = 0, 0
+        self._is_broken = False  # what environments keep says nothing of the steps to come
 
     @property
     def is_own_vector_version(self) -> bool:
@@ -53,33 +66,30 @@ class BatchedTask:
     def reset(self, seed: int) -> tuple[Observation, np.ndarray | None]:
         """Starts every environment anew, each with its own seed drawn from `seed`; see `Step` for shapes.
 
-        Raises TaskError, and NotFiniteError, where an environment breaks its contract.
+        Raises TaskError, and NotFiniteError, where an environment breaks its contract, and EnvironmentFailedError
+        where one fails.
         """
-        try:
-            with quiet_gymnasium():
-                answer = self._envs.reset(seed=self._seeds(seed))
-        except UserError:
-            raise
-        except Exception as error:
-            raise TaskError(f"{self.spec.id} could not be reset: {one_line(error)}") from error
-        self.observation, info = self._contract.reset(answer)
-        self._done = np.zeros(self.num_envs, np.bool_)
-        self._steps = 0
-        self.legal_actions = self._legal(info) if self.spec.action_masks else None
-        return self.observation, self.legal_actions
+        self._seed, self._steps, self._is_broken = seed, 0, False
+        return self._begin(seed)
 
     def step(self, actions: np.ndarray) -> Step:
-        """`actions`: int32[E], counted from 0. Raises as `reset`, and EnvironmentLostError."""
+        """`actions`: int32[E], counted from 0. Raises as `reset`."""
         if self._action_start:
             actions = actions + self._action_start
+        self._steps += 1
         try:
             answer = self._envs.step(actions)
-        except (EOFError, ConnectionError) as error:
-            raise EnvironmentLostError(f"{self.spec.id}: an environment's process has ended") from error
-        self._steps += 1
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            return self._step_of_a_new_batch(error)
         self.observation, reward, terminated, truncated, info = self._contract.step(answer, self._steps)
         is_reset = self._done
         self._done = terminated | truncated
+        self._is_broken = FAILURE in info
+        if self._is_broken:
+            failed = self._failed(info)
+            is_reset, self._done = is_reset | failed, self._done | failed
         if self.spec.action_masks:
             self.legal_actions = self._legal(info)
         return Step(
@@ -93,7 +103,7 @@ class BatchedTask:
 
     def state(self) -> dict[str, np.ndarray] | None:
         """All that decides the future, after a reset; None: this task does not give its state."""
-        if not states.gives_state(self._envs):
+        if self._is_broken or not states.gives_state(self._envs):
             return None
         state = {f"envs/{name}": value for name, value in states.read(self._envs).items()}
         state |= {f"observation/{name}": value for name, value in self.observation.items()}
@@ -139,13 +149,62 @@ class BatchedTask:
             raise TaskError(f"{self.spec.id} could not be rendered: {error}") from None
 
     def close(self) -> None:
-        if isinstance(self._envs, AsyncVectorEnv) and not self._envs.closed:
-            with contextlib.suppress(EOFError, OSError):  # a worker that has died can't be asked to
-                self._envs.close()
-                return
-            self._envs._state = AsyncState.DEFAULT  # else it waits for the answer that never comes
-            self._envs.close(terminate=True)
-        self._envs.close()
+        """Ends the environments and their processes; nothing depends on how well that goes any more."""
+        with contextlib.suppress(Exception, SystemExit):
+            self._envs.close()
+
+    def _begin(self, seed: int) -> tuple[Observation, np.ndarray | None]:
+        """First observations, with the legal actions; environments that fail are made anew as often as is allowed."""
+        while True:
+            try:
+                with quiet_gymnasium():
+                    answer = self._envs.reset(seed=self._seeds(seed))
+            except UserError:
+                raise
+            except (Exception, SystemExit) as error:
+                seed = self._make_batch_anew(error)
+                continue
+            if isinstance(answer, tuple) and FAILURE in answer[-1]:
+                self._is_broken = True
+                self._failed(answer[-1])
+                continue
+            self._is_broken = False
+            self.observation, info = self._contract.reset(answer)
+            self._done = np.zeros(self.num_envs, np.bool_)
+            self.legal_actions = self._legal(info) if self.spec.action_masks else None
+            return self.observation, self.legal_actions
+
+    def _failed(self, info: Mapping[str, Any]) -> np.ndarray:
+        """bool[E]: the environments that have failed, if they may be made anew; raises EnvironmentFailedError."""
+        failed = np.array([failure is not None for failure in info[FAILURE]])
+        for index in np.flatnonzero(failed):
+            line = f"{self._where()}, environment {index}: {info[FAILURE][index]}"
+            self._restarts.use(EnvironmentFailedError(line, info[TRACEBACK][index]))
+        return failed
+
+    def _step_of_a_new_batch(self, error: BaseException) -> Step:
+        """All episodes are begun anew: of those of a vector version that has failed nothing is known any more."""
+        self._begin(self._make_batch_anew(error))
+        nothing = np.zeros(self.num_envs, np.bool_)
+        return Step(
+            self.observation, nothing.astype(np.float32), nothing, nothing, ~nothing, self.legal_actions
+        )
+
+    def _make_batch_anew(self, error: BaseException) -> int:
+        """Replaces the environments; returns their seed. Raises EnvironmentFailedError where that is not allowed."""
+        self._is_broken = True
+        said = one_line(error)
+        if isinstance(error, EOFError | ConnectionError) and isinstance(self._envs, Processes):
+            said = "; ".join(self._envs.ended()) or said
+        details = "".join(traceback.format_exception(error))
+        self._restarts.use(EnvironmentFailedError(f"{self._where()}: {said}", details))
+        self.close()
+        self._envs = self._make()
+        self._batches += 1
+        return derived_seed(self._seed, "environments made anew", self._batches)
+
+    def _where(self) -> str:
+        return f"{self.spec.id}, {f'step {self._steps}' if self._steps else 'reset'}"
 
     def _seeds(self, seed: int) -> Any:
         if self.is_own_vector_version:
@@ -160,9 +219,3 @@ class BatchedTask:
         legal = np.array(info.get("action_mask", np.zeros(shape)), np.bool_)
         legal[~legal.any(axis=1)] = True  # gymnasium leaves False where an environment gave no mask
         return legal
-
-
-def one_line(error: BaseException) -> str:
-    """ "ValueError: what it said", on one line of bounded length; "ValueError" where it said nothing."""
-    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-    return text if len(text) <= 300 else f"{text[:297]}..."

@@ -6,18 +6,21 @@ import importlib
 import logging
 import os
 import sys
+import traceback
 from typing import Any, NamedTuple
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, parse_env_id
 from gymnasium.error import DependencyNotInstalled
+from gymnasium.vector import VectorEnv
 
 from tfdqn import config as configuration
-from tfdqn.errors import TaskError
+from tfdqn.errors import EnvironmentFailedError, TaskError, one_line
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import packages, vectors
 from tfdqn.tasks.action_names import action_names, check_action_names
-from tfdqn.tasks.batched import BatchedTask, one_line
+from tfdqn.tasks.batched import BatchedTask
+from tfdqn.tasks.restarts import Restarts
 from tfdqn.tasks.shared_memory import require_room
 from tfdqn.tasks.spaces import discrete_actions, observation_specs
 from tfdqn.tasks.vectors import Recipe
@@ -50,9 +53,19 @@ def check_task(config: configuration.Task) -> None:
 
 
 def make_task(
-    config: configuration.Task, *, num_envs: int | None = None, render_mode: str | None = None
+    config: configuration.Task,
+    *,
+    num_envs: int | None = None,
+    render_mode: str | None = None,
+    restarts: Restarts | None = None,
 ) -> BatchedTask:
     """The task, ready to be reset. With a `render_mode`, one environment in this process unless told.
+
+    Args:
+      config: of the task.
+      num_envs: None: as the configuration says.
+      render_mode: as gymnasium has it; None: it will not be rendered.
+      restarts: says whether environments that fail are made anew; None: a failure is raised.
 
     Raises `TaskError`, one line, for all that can be wrong with the task or its keys.
     """
@@ -64,13 +77,17 @@ def make_task(
         num_envs = config.num_envs if render_mode is None else 1
     if vectorization == "async":
         require_room(spec, num_envs)
+    make = functools.partial(_make_vector, config.id, recipe, num_envs, vectorization)
+    return BatchedTask(make, spec, restarts or Restarts())
+
+
+def _make_vector(task_id: str, recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
     try:
-        envs = vectors.make_vector(recipe, num_envs, vectorization)
+        return vectors.make_vector(recipe, num_envs, vectorization)
     except TaskError as error:
-        raise TaskError(f"{config.id}: {error}") from None
-    except Exception as error:
+        raise TaskError(f"{task_id}: {error}") from None
+    except (Exception, SystemExit) as error:
         raise _cannot_be_made(recipe, error) from error
-    return BatchedTask(envs, spec)
 
 
 def resolve_spec(config: configuration.Task) -> TaskSpec:
@@ -214,7 +231,7 @@ def _probe(recipe: Recipe) -> Any:
         env = vectors.make_single(recipe)
     except TaskError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _cannot_be_made(recipe, error) from error
     modes = env.metadata.get("render_modes") or ()
     if recipe.render_mode is not None and recipe.render_mode not in modes:
@@ -243,9 +260,10 @@ def _cannot_be_rendered(recipe: Recipe, modes: str) -> TaskError:
     )
 
 
-def _cannot_be_made(recipe: Recipe, error: Exception) -> TaskError:
+def _cannot_be_made(recipe: Recipe, error: BaseException) -> TaskError:
     task_id = recipe.env_spec.id
     if isinstance(error, ImportError | DependencyNotInstalled):
         return TaskError(f"{task_id} needs a package: {packages.install_hint(recipe.env_spec, error)}")
     given = f" with task.kwargs {recipe.kwargs}" if recipe.kwargs else ""
-    return TaskError(f"{task_id} could not be made{given}: {one_line(error)}")
+    details = "".join(traceback.format_exception(error))
+    return EnvironmentFailedError(f"{task_id} could not be made{given}: {one_line(error)}", details)

@@ -11,6 +11,7 @@ from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
 from tfdqn.errors import TaskError
 from tfdqn.randomness import generator_state, load_generator_state
 from tfdqn.tasks.checked_env import CheckedEnv
+from tfdqn.tasks.guarded_env import GuardedEnv
 
 # All that decides the future of these classes besides their generator; a subclass may hold more.
 _ATTRIBUTES = {
@@ -21,7 +22,7 @@ _ATTRIBUTES = {
     "gymnasium.envs.toy_text.frozen_lake:FrozenLakeEnv": ("s",),
     "gymnasium.envs.toy_text.taxi:TaxiEnv": ("s", "fickle_step"),
 }
-_WRAPPERS = (OrderEnforcing, TimeLimit, CheckedEnv, FrameStackObservation)
+_WRAPPERS = (GuardedEnv, OrderEnforcing, TimeLimit, CheckedEnv, FrameStackObservation)
 
 State = dict[str, np.ndarray]
 

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -18,6 +19,9 @@ from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
 from tfdqn.tasks.checked_env import CheckedEnv
+from tfdqn.tasks.guarded_env import GuardedEnv
+
+_ENDS_SECONDS = 2.0  # in which an environment's process ends by itself
 
 
 class Recipe(NamedTuple):
@@ -61,6 +65,11 @@ def quiet_gymnasium() -> Iterator[None]:
             gymnasium.logger.min_level = level
 
 
+def make_guarded(recipe: Recipe, index: int) -> gymnasium.Env:
+    """As `make_single`, and its later errors are told of instead of raised."""
+    return GuardedEnv(functools.partial(make_single, recipe, index))
+
+
 def make_single(recipe: Recipe, index: int = 0) -> gymnasium.Env:
     """Environment `index` of the task, its answers checked, frames stacked; its own errors pass through."""
     if multiprocessing.parent_process() is not None:
@@ -88,12 +97,51 @@ def _checked(env: gymnasium.Env, recipe: Recipe, index: int) -> gymnasium.Env:
     return CheckedEnv(env, recipe.env_spec.id, index, recipe.action_masks)
 
 
-class _Processes(AsyncVectorEnv):
+class Processes(AsyncVectorEnv):
     """An environment in each process; an error of one is raised here, and its traceback printed nowhere."""
+
+    def ended(self) -> list[str]:
+        """Which processes have ended, and how, in words: what stands behind a pipe that breaks."""
+        deadline = time.monotonic() + _ENDS_SECONDS  # the pipe breaks a moment earlier
+        while not any(process.exitcode is not None for process in self.processes):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        return [
+            f"environment {index}'s process has ended ({_how(process.exitcode)})"
+            for index, process in enumerate(self.processes)
+            if process.exitcode is not None
+        ]
+
+    def close_extras(self, timeout: float | None = None, terminate: bool = False, **_: Any) -> None:
+        """Asks every process to end, and ends those that do not: one may hang, another be in the midst of a step.
+
+        With `terminate`, as gymnasium has it where nobody closed it, waits for none.
+        """
+        pipes = [pipe for pipe in self.parent_pipes if pipe is not None and not pipe.closed]
+        for pipe in pipes:
+            with contextlib.suppress(OSError):  # of one that has ended
+                pipe.send(("close", None))
+        deadline = time.monotonic() + (0.0 if terminate else _ENDS_SECONDS)
+        for process in self.processes:
+            process.join(max(deadline - time.monotonic(), 0.0))
+            if process.exitcode is None:
+                process.kill()
+                process.join(_ENDS_SECONDS)
+        for pipe in pipes:
+            pipe.close()
 
     def _raise_if_errors(self, successes: Any) -> None:
         with quiet_gymnasium():
             super()._raise_if_errors(successes)
+
+
+def _how(exit_code: int | None) -> str:
+    return (
+        f"exit status {exit_code}"
+        if exit_code is not None and exit_code >= 0
+        else f"signal {-(exit_code or 0)}"
+    )
 
 
 def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
@@ -109,13 +157,13 @@ def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
         if vectorization == "own":
             raise TaskError(f'{reason}; set task.vectorization to "sync" or "async"')
     makers: list[Callable[[], gymnasium.Env]] = [
-        functools.partial(make_single, recipe, index) for index in range(num_envs)
+        functools.partial(make_guarded, recipe, index) for index in range(num_envs)
     ]
     # BatchedTask copies observations once, so gymnasium need not.
     if vectorization == "async":
         # A fork server's children inherit neither this process's signal handlers nor the locks that
         # TensorFlow's threads may hold; when this process is killed, they read the end of a pipe and go.
-        return _Processes(makers, copy=False, context="forkserver")
+        return Processes(makers, copy=False, context="forkserver")
     return SyncVectorEnv(makers, copy=False)
 
 

@@ -1,0 +1,84 @@
+"""`GuardedEnv`: one environment that tells of its failure instead of raising, and is made anew if it is used again."""
+
+import contextlib
+import multiprocessing
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+
+from tfdqn.errors import UserError, one_line
+from tfdqn.randomness import derived_seed
+
+# In `info`, where an environment has failed: what it said, on one line, and the traceback. CheckedEnv lets nothing of
+# an environment's own through under these names.
+FAILURE, TRACEBACK = "tfdqn.failure", "tfdqn.traceback"
+
+
+class GuardedEnv(gymnasium.Wrapper):
+    """Steps and resets one environment, which may raise whatever it likes, or call `sys.exit`.
+
+    A call that fails gives the last observation, reward 0, and the failure in `info`; whoever batches it goes on, and
+    the batch's other environments with it. The next call then makes the environment anew and begins an episode.
+    What breaks tfdqn's contract with environments (a UserError) is raised.
+
+    Args:
+      make: makes the environment, its frames stacked.
+    """
+
+    def __init__(self, make: Callable[[], gymnasium.Env]):
+        super().__init__(make())
+        self._make = make
+        self._is_broken = False
+        self._lives, self._seed = 0, 0
+        self._last: Any = None  # observation
+        # A worker's SIGINT is ignored: a KeyboardInterrupt there is the environment's own.
+        in_worker = multiprocessing.parent_process() is not None
+        self._failures = (Exception, SystemExit, *((KeyboardInterrupt,) if in_worker else ()))
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        if seed is not None:
+            self._seed = seed
+        try:
+            if self._is_broken:
+                seed = self._begin_anew()
+            self._last, info = self.env.reset(seed=seed, options=options)
+        except UserError:
+            raise
+        except self._failures as error:
+            return self._after(error)
+        return self._last, info
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        if self._is_broken:
+            observation, info = self.reset()
+            return observation, 0.0, False, False, info
+        try:
+            answer = self.env.step(action)
+        except UserError:
+            raise
+        except self._failures as error:
+            observation, info = self._after(error)
+            return observation, 0.0, False, False, info
+        self._last = answer[0]
+        return answer
+
+    def close(self) -> None:
+        """Ends the environment; nothing depends on how well that goes any more."""
+        with contextlib.suppress(*self._failures):
+            self.env.close()
+
+    def _begin_anew(self) -> int:
+        """Makes the environment; returns the seed of its first episode, which is not one that it may have failed by."""
+        self.close()
+        self.env = self._make()
+        self._is_broken = False
+        self._lives += 1
+        return derived_seed(self._seed, "environment made anew", self._lives)
+
+    def _after(self, error: BaseException) -> tuple[Any, dict[str, Any]]:
+        self._is_broken = True
+        if self._last is None:  # it has never begun: something of the space, which nobody will look at
+            self._last = self.observation_space.sample()
+        return self._last, {FAILURE: one_line(error), TRACEBACK: "".join(traceback.format_exception(error))}
