@@ -125,7 +125,7 @@ SIDEWAYS = {
     "cluster": {"addresses", "errors"},
     "cluster_errors": {"cluster"},
     "cluster_checks": {"addresses", "cluster", "config", "errors"},
-    "durable": {"errors"},
+    "durable": {"errors", "owners"},
     "locks": {"errors", "owners"},
     "utf8": {"errors"},
     "run_dir": {"config", "config_file", "durable", "errors", "locks", "task_spec", "utf8"},

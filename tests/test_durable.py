@@ -1,15 +1,19 @@
 """Files that outlive a crash of the machine: whole or not there, and on the disk before they are named."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from tfdqn.checkpoints import save_arrays
-from tfdqn.durable import sync_tree, write_atomically
+from tfdqn.durable import replacing, sync_tree, write_atomically
 from tfdqn.errors import RunDirError
+from tfdqn.owners import this_process
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -21,6 +25,34 @@ def test_a_file_is_written_whole_and_leaves_nothing_else(tmp_path: Path) -> None
     for data in (b"one", b"two"):
         write_atomically(file, data)
         assert contents(tmp_path) == {"new/best.json": data}
+
+
+def test_two_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
+    file = tmp_path / ("long" * 60)
+    with replacing(file) as first:
+        first.write(b"first")
+        with replacing(file) as second:
+            second.write(b"second")
+        assert file.read_bytes() == b"second"
+        first.write(b", and last")
+    assert contents(tmp_path) == {file.name: b"first, and last"}
+
+
+def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path) -> None:
+    file = tmp_path / "best.json"
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait(60)
+    marks = [
+        msgspec.structs.replace(this_process(), pid=ended.pid, started=1).mark,
+        msgspec.structs.replace(this_process(), kernel="another").mark,  # perhaps it still writes
+        this_process().mark,
+    ]
+    lefts = [tmp_path / f".best.json.{mark}-0bad.partial" for mark in marks]
+    other = tmp_path / ".best.json.of.mine"
+    for left in (*lefts, other):
+        left.touch()
+    write_atomically(file, b"new")
+    assert {each.name for each in tmp_path.iterdir()} == {file.name, other.name, lefts[1].name, lefts[2].name}
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

@@ -1,7 +1,7 @@
 """What every source file keeps to: text is UTF-8 wherever it runs, and no age is read off a wall clock."""
 
 import ast
-from collections.abc import Iterator
+import functools
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,14 @@ STARTS = {"run", "Popen", "check_output", "check_call"}
 OTHER_OPENS = {"os.open", "archive.open", "folder.open", "webbrowser.open"}
 
 
-def calls(source: str) -> Iterator[tuple[str, ast.Call]]:
+@functools.cache
+def calls(source: str) -> list[tuple[str, ast.Call]]:
     """Each call with the last two names of what is called, as in "subprocess.run"."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call):
-            yield ".".join(ast.unparse(node.func).split(".")[-2:]), node
+    return [
+        (".".join(ast.unparse(node.func).split(".")[-2:]), node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+    ]
 
 
 def is_text_without_encoding(name: str, call: ast.Call) -> bool:

@@ -1,18 +1,27 @@
 """Files that outlive a crash of the machine: whole under their name or not there, and on the disk."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from tfdqn.errors import RunDirError
+from tfdqn.owners import owner_of_mark, this_process
+
+_PARTIAL = ".partial"
+_SHOWN_CHARACTERS = 100  # of a name whose partial file must have one that is not too long
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write; when the block ends it is on the disk and takes its name, else what was there stays."""
-    partial = partial_path(path)
+    _remove_abandoned(path)
+    owner = (
+        f"{this_process().mark}-{secrets.token_hex(2)}"  # another may write the same file at the same time
+    )
+    partial = path.with_name(f"{_beginning(path)}{owner}{_PARTIAL}")
     try:
         with partial.open("wb") as file:
             yield file
@@ -38,9 +47,24 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise RunDirError(f"{path} couldn't be written: {error.strerror}") from None
 
 
-def partial_path(path: Path) -> Path:
-    """Where a file is written before it takes its name."""
-    return path.with_name(f".{path.name}.partial")
+def is_partial(path: Path, of: Path) -> bool:
+    """Whether a file is written there, or a killed process has begun to, that then takes the name of another."""
+    return path.name.startswith(_beginning(of)) and path.name.endswith(_PARTIAL)
+
+
+def _beginning(path: Path) -> str:
+    return f".{path.name[:_SHOWN_CHARACTERS]}."
+
+
+def _remove_abandoned(path: Path) -> None:
+    """What killed processes of this host have left of it."""
+    for left in path.parent.iterdir():
+        if is_partial(left, path):
+            owner = left.name.removeprefix(_beginning(path)).removesuffix(_PARTIAL).rpartition("-")[0]
+            writer = owner_of_mark(owner)
+            if writer is None or writer.is_running() is False:
+                with suppress(OSError):
+                    left.unlink()
 
 
 def sync_tree(directory: Path) -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from tfdqn import config_file
 from tfdqn.config import Config
-from tfdqn.durable import partial_path, write_atomically
+from tfdqn.durable import is_partial, write_atomically
 from tfdqn.errors import RunDirError, UserError, listed
 from tfdqn.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.task_spec import TaskSpec, differences
@@ -208,10 +208,13 @@ class RunDir:
         if not self.path.is_dir():
             raise RunDirError(f"{self.path} is not a directory: choose another --run-dir")
         # A run that was killed at its very start has left these, or a job's other processes have made them.
-        ours = {self.lock_file.name, partial_path(self.config_file).name, self.cluster_file.name}
-        ours |= {self.process_logs.name, self.replay.name}
+        ours = {self.lock_file, self.cluster_file, self.process_logs, self.replay}
         try:
-            others = sorted(each.name for each in self.path.iterdir() if each.name not in ours)
+            others = sorted(
+                each.name
+                for each in self.path.iterdir()
+                if each not in ours and not is_partial(each, self.config_file)
+            )
         except OSError as error:
             raise RunDirError(f"{self.path} can't be read: {error.strerror}") from None
         if others:
