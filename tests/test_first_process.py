@@ -19,6 +19,7 @@ from tests.jobs import free_address
 from tests.processes import PROJECT, Tfdqn, newest, tfdqn, write_config
 from tests.test_launch import WITH_STAND_INS, until_at_work
 from tfdqn.first_process import work_below_process_1
+from tfdqn.peers import Peers
 
 CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 WHOLE = "import sys; from tfdqn.__main__ import main; sys.exit(main())"
@@ -210,5 +211,6 @@ def test_who_waits_for_the_others_below_python_ends(tmp_path: Path, number: sign
     here = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}})
     with contained(tmp_path, "train", config, "--run-dir", "run", TF_CONFIG=here) as process:
         process.until(lambda: "until all have met" in process.out, "meeting")
+        process.until(Peers({"itself": cluster["worker"][0]}).poll, "TensorFlow's server")
         send_to_process_1(process, number)
         assert process.ended() == 128 + number

@@ -31,7 +31,7 @@ def test_nobody_is_at_work_while_the_gate_is_closed() -> None:
     workers = [Worker(f"worker {i}", lambda i=i: work(i), gate) for i in range(3)]  # type: ignore[misc]
     with running(workers):
         for _ in range(100):
-            with gate.closed():
+            with gate.closed(DEADLINE_SECONDS):
                 before = list(units)
                 seen.append(sum(at_work))
                 time.sleep(0.0005)
@@ -49,14 +49,14 @@ def test_every_worker_goes_on_when_the_gate_opens() -> None:
 
     with running([Worker(str(i), lambda i=i: work(i), gate) for i in range(4)]):  # type: ignore[misc]
         for _ in range(50):
-            with gate.closed():
+            with gate.closed(DEADLINE_SECONDS):
                 before = list(units)
             wait_until(lambda before=before: all(a > b for a, b in zip(units, before, strict=True)))  # type: ignore[misc]
 
 
 def test_the_gate_opens_again_when_what_it_guards_fails() -> None:
     gate = Gate()
-    with pytest.raises(ZeroDivisionError), gate.closed():
+    with pytest.raises(ZeroDivisionError), gate.closed(DEADLINE_SECONDS):
         raise ZeroDivisionError
     entered = threading.Thread(target=gate.enter, daemon=True)
     entered.start()
@@ -73,7 +73,7 @@ def test_a_worker_that_fails_leaves_the_gate() -> None:
     worker = Worker("learner", fail, gate)
     worker.start()
     worker.join(DEADLINE_SECONDS)
-    with gate.closed():
+    with gate.closed(DEADLINE_SECONDS):
         pass
     with pytest.raises(ValueError, match="out of order"):
         raise_first_error([worker])

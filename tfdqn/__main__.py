@@ -1,5 +1,6 @@
 """`tfdqn`, and `python -m tfdqn`: the command line, also as a container's process 1."""
 
+import signal
 import sys
 
 from tfdqn.first_process import work_below_process_1
@@ -10,8 +11,12 @@ def main() -> int:
     """Runs one command; returns its exit status."""
     begin_in_utf8()
     work_below_process_1()
-    from tfdqn.cli import main as run_command  # a signal may come while it is imported
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun that a Ctrl-C could spoil
+    from tfdqn.cli import main as run_command
 
+    signal.signal(signal.SIGINT, before)
     return run_command()
 
 

@@ -127,7 +127,7 @@ def _take_part(config: Config, cluster: Cluster) -> None:
     from tfdqn import roles
 
     typer.echo(f"{cluster.name}: at the service of the chief at {cluster.chief_host}")
-    roles.run(config, cluster)
+    roles.run(config, cluster, typer.echo)
 
 
 @app.command("config")

@@ -41,9 +41,14 @@ class Cluster(Struct, frozen=True, kw_only=True):
         return self.job == CHIEF or (CHIEF not in self.jobs and (self.job, self.index) == (WORKER, 0))
 
     @property
+    def chief_address(self) -> str:
+        """Where the others reach the chief."""
+        return self.jobs[CHIEF if CHIEF in self.jobs else WORKER][0]
+
+    @property
     def chief_host(self) -> str:
         """By which name or number the others reach the chief's host."""
-        return host_and_port(self.jobs[CHIEF if CHIEF in self.jobs else WORKER][0])[0]
+        return host_and_port(self.chief_address)[0]
 
     def addresses(self, job: str) -> tuple[str, ...]:
         return self.jobs.get(job, ())

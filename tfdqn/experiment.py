@@ -24,6 +24,7 @@ from tfdqn.summary import Summary, read_summary
 from tfdqn.tasks.registry import check_task
 from tfdqn.team import Team
 from tfdqn.watch import RunWatch, tensorboard
+from tfdqn.watchdog import Watchdog
 
 
 def train(
@@ -38,7 +39,8 @@ def train(
     """Trains, or goes on training, what `config` describes; everything it leaves is under `run_dir`.
 
     SIGINT and SIGTERM save a checkpoint and return a summary with status "interrupted"; calling `train` again
-    resumes. A second SIGINT raises KeyboardInterrupt.
+    resumes. A second SIGINT raises KeyboardInterrupt. Where what it waits for never comes, a process of the cluster,
+    say, it ends the whole process with status 75 (`errors.RESTART_STATUS`), and the last checkpoint stands.
 
     Args:
       config: the whole configuration.
@@ -66,23 +68,42 @@ def train(
         _tracebacks_are_kept(run),
         threadpool_limits(1, "blas"),
         nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
+        Watchdog("the run", config.health, tell, interrupted) as watchdog,
     ):
         use_threads(config)
-        with (
-            closing(Team(config, run, cluster, devices, tell)) as team,
-            team.losses_are_one_line(),
-            closing(Session(config, run, team, tell, interrupted)) as session,
-        ):
-            earlier = read_summary(run.summary_file)
-            if earlier is not None and _still_holds(earlier, session):
-                return msgspec.structs.replace(earlier, status="already finished")
-            if session.resumed is not None:
-                tell(session.resumed)
-            with closing(RunWatch(session, tensorboard(config, run), show, interrupted, profile)) as watch:
-                try:
-                    return _run(session, watch, show)
-                except EnvironmentFailedError as error:
-                    raise _saved(error, session, watch) from error
+        with closing(Team(config, run, cluster, devices, tell, interrupted, watchdog.awaits)) as team:
+            try:
+                watchdog.state = "training"
+                return _train(config, run, team, watchdog, show, tell, interrupted, profile)
+            finally:
+                watchdog.expects_nobody()
+
+
+def _train(
+    config: Config,
+    run: RunDir,
+    team: Team,
+    watchdog: Watchdog,
+    show: Callable[[Progress], None],
+    tell: Callable[[str], None],
+    interrupted: Callable[[], bool],
+    profile: bool,
+) -> Summary:
+    with (
+        team.losses_are_one_line(),
+        closing(Session(config, run, team, tell, interrupted, watchdog.work)) as session,
+    ):
+        earlier = read_summary(run.summary_file)
+        if earlier is not None and _still_holds(earlier, session):
+            return msgspec.structs.replace(earlier, status="already finished")
+        if session.resumed is not None:
+            tell(session.resumed)
+        with closing(RunWatch(session, tensorboard(config, run), show, interrupted, profile)) as watch:
+            try:
+                return _run(session, watch, show)
+            except EnvironmentFailedError as error:
+                session.work.ends()
+                raise _saved(error, session, watch) from error
 
 
 def _as_can_be_run(config: Config) -> tuple[Config, Cluster | None]:
@@ -111,6 +132,7 @@ def _run(session: Session, watch: RunWatch, show: Callable[[Progress], None]) ->
             watch.evaluated(session.evaluate())
     except Interrupted:
         reason = "interrupted"
+    session.work.ends()
     show(watch.progress("saving"))
     session.save(watch.seconds)
     summary = _summary(session, watch, reason)

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
@@ -25,27 +25,88 @@ def end_at_once() -> NoReturn:
 def interruptions(at_once: Callable[[], None]) -> Iterator[Callable[[], bool]]:
     """Yields a function that says whether the user has asked to stop.
 
-    Off the main thread, where Python takes no signals, nobody ever asks.
+    Any thread may ask it, and hears of a signal even while the main thread is in a call below Python, where no handler
+    runs. Off the main thread, where Python takes no signals, nobody ever asks.
 
     Args:
       at_once: what a Ctrl-C does when the user has asked before.
     """
-    asked: list[int] = []  # not an Event: a handler may interrupt another inside its lock
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
+    asked: list[int] = []  # not an Event: a handler may interrupt another inside its lock
 
     def ask(number: int, frame: FrameType | None) -> None:
         if asked and number == signal.SIGINT:
             at_once()
         asked.append(number)
 
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        numbers.remove(signal.SIGHUP)  # under nohup
-    before = {number: signal.signal(number, ask) for number in numbers}
+    numbers = _numbers()
+    with _arrivals(numbers) as arrived:
+        before = {number: signal.signal(number, ask) for number in numbers}
+        try:
+            yield lambda: bool(asked or arrived)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def ended_by_signals(interrupted: Callable[[], bool]) -> Iterator[None]:
+    """While the block runs, SIGINT, SIGTERM and SIGHUP end the process, as where nothing had been asked of them.
+
+    For calls below Python that no thread could end: TensorFlow holds Python's lock in some. A signal that came before,
+    and was to be heeded after such a call, ends the process now.
+
+    Args:
+      interrupted: as `interruptions` gave it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # another thread can't set them, and the main one hears them
+        return
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in _numbers()}
     try:
-        yield lambda: bool(asked)
+        if interrupted():
+            signal.raise_signal(signal.SIGTERM)
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _numbers() -> list[signal.Signals]:
+    """What asks to stop."""
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)  # under nohup
+    return numbers
+
+
+@contextmanager
+def _arrivals(numbers: Collection[int]) -> Iterator[list[int]]:
+    """Yields the signals of these numbers that have come, as the system's own handler tells a thread by a pipe."""
+    arrived: list[int] = []
+    heard, woken = os.pipe()
+
+    def listen() -> None:
+        while number := os.read(heard, 1):  # until the other end is closed
+            if number[0] in numbers:
+                arrived.append(number[0])
+        os.close(heard)
+
+    os.set_blocking(woken, False)
+    before = signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    threading.Thread(target=listen, name="signals", daemon=True).start()
+    try:
+        yield arrived
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(woken)
+
+
+def _listens_to_its_own_signals() -> None:
+    """In a forked child: what it is sent must not be taken for its parent's."""
+    signal.set_wakeup_fd(-1)
+
+
+os.register_at_fork(after_in_child=_listens_to_its_own_signals)

@@ -7,7 +7,7 @@ weights bit for bit. `overlap` keeps two cores busy, and only the replay ratio o
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Protocol
@@ -17,7 +17,8 @@ from tfdqn.session import Session
 from tfdqn.threads import Gate, StillAtWorkError, Worker, raise_first_error, running
 
 _POLL_SECONDS = 0.02
-_PATIENCE_SECONDS = 20.0  # for a call's updates to end, where they wait for other processes
+_PAUSE_SECONDS = 1.0  # for everybody to pause; else the loop asks how it stands, and tries again
+_SAID_AFTER_SECONDS = 20.0  # that somebody doesn't; again and again
 # A thread that comes back from TensorFlow waits this long for Python's lock; by default 5 ms, which is a
 # third of the learner's whole call.
 _GIL_SWITCH_SECONDS = 0.0005
@@ -45,14 +46,19 @@ class Watch(Protocol):
 
 def alternate(session: Session, watch: Watch) -> str:
     """Learns whenever a call's updates are owed, else acts; evaluates between the two."""
+
+    def tick() -> None:
+        watch.tick(nullcontext())
+        session.goes_on()
+
     while (reason := watch.reason_to_stop()) is None:
         if session.ratio.may_learn():
             session.learn()
         else:
             session.act()
         if session.evaluation_is_due():
-            watch.evaluated(session.evaluate(on_step=lambda: watch.tick(nullcontext())))
-        watch.tick(nullcontext())
+            watch.evaluated(session.evaluate(on_step=tick))
+        tick()
     return reason
 
 
@@ -62,6 +68,7 @@ def overlap(session: Session, watch: Watch) -> str:
     def learn() -> None:
         if session.ratio.wait_to_learn(_POLL_SECONDS):
             session.learn()
+        session.goes_on()
 
     def evaluate() -> None:
         if session.evaluation_is_due():
@@ -78,21 +85,14 @@ def overlap(session: Session, watch: Watch) -> str:
     ]
     workers = [*actors, Worker("learner", learn, gate), evaluator]
 
-    @contextmanager
-    def paused() -> Iterator[None]:
-        with gate.closed():
-            raise_first_error(workers)  # what a failed worker leaves must not be saved
-            yield
+    pausing = _Pausing(gate, workers, watch, session.put_off)
 
     with _eager_threads(), running(workers), session.evaluation_given_up_on_error():
         while (reason := watch.reason_to_stop()) is None:
-            raise_first_error(workers)
-            watch.tick(paused())
-            time.sleep(_POLL_SECONDS)
+            pausing.tick()
         evaluator.request_stop()
         while evaluator.is_alive():  # an evaluation may take minutes
-            watch.tick(paused())
-            time.sleep(_POLL_SECONDS)
+            pausing.tick()
     return reason
 
 
@@ -106,21 +106,45 @@ def learn(session: LearningSession, watch: Watch, put_off: Callable[[], None]) -
     gate = Gate()
     learner = Worker("learner", session.learn, gate)
 
-    @contextmanager
-    def paused() -> Iterator[None]:
-        with gate.closed(_PATIENCE_SECONDS):
-            raise_first_error([learner])
-            yield
-
+    pausing = _Pausing(gate, [learner], watch, put_off)
     with running([learner]):
         while (reason := watch.reason_to_stop()) is None:
-            raise_first_error([learner])
-            try:
-                watch.tick(paused())
-            except StillAtWorkError:
-                put_off()
-            time.sleep(_POLL_SECONDS)
+            pausing.tick()
     return reason
+
+
+class _Pausing:
+    """A turn of the watching thread again and again, in which the workers pause for what needs it.
+
+    Where one is held up, by a process that is silent, say, the loop is not: what is due is due again.
+
+    Args:
+      put_off: called where that lasts.
+    """
+
+    def __init__(self, gate: Gate, workers: Sequence[Worker], watch: Watch, put_off: Callable[[], None]):
+        self._gate, self._workers, self._watch, self._put_off = gate, workers, watch, put_off
+        self._since: float | None = None  # when it was first tried in vain
+
+    def tick(self) -> None:
+        raise_first_error(self._workers)
+        try:
+            self._watch.tick(self._paused())
+        except StillAtWorkError:
+            now = time.monotonic()
+            if self._since is None:
+                self._since = now
+            elif now - self._since > _SAID_AFTER_SECONDS:
+                self._put_off()
+                self._since = now
+        time.sleep(_POLL_SECONDS)
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        with self._gate.closed(_PAUSE_SECONDS):
+            self._since = None
+            raise_first_error(self._workers)  # what a failed worker leaves must not be saved
+            yield
 
 
 @contextmanager

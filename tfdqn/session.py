@@ -30,6 +30,7 @@ from tfdqn.tasks.registry import make_task
 from tfdqn.tasks.restarts import Restarts
 from tfdqn.team import Team
 from tfdqn.variables import VariableClient, VariablePublisher, WeightsBoard
+from tfdqn.work_clock import WorkClock
 
 Closeable = TypeVar("Closeable", BatchedTask, BestExports, Replay, Updates)
 
@@ -43,6 +44,7 @@ class Session:
       team: makes the updates.
       say: shows one line to the user.
       interrupted: whether the user has asked to stop.
+      work: told when the updates go on; None: nobody looks.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class Session:
         team: Team,
         say: Callable[[str], None],
         interrupted: Callable[[], bool] = lambda: False,
+        work: WorkClock | None = None,
     ):
+        self.work = work or WorkClock()
         self.config, self.run_dir, self._team, self._say = config, run_dir, team, say
         self._parts = ExitStack()
         try:
@@ -145,6 +149,15 @@ class Session:
         """One call's updates."""
         self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
 
+    def goes_on(self) -> None:
+        """Says so to who looks whether it does."""
+        if self.learner.metrics is not None:  # the first call compiles, for as long as it takes
+            self.work.goes_on("updates")
+
+    def put_off(self) -> None:
+        """Says that a checkpoint is."""
+        self._say("warning: a checkpoint is put off: the updates under way take long")
+
     def evaluation_is_due(self) -> bool:
         return self.ratio.env_steps >= self._next_evaluation_env_steps
 
@@ -202,7 +215,8 @@ class Session:
             "writer": self.actors.writers_state(),
             "replay": self.replay.state(),
         }
-        self._checkpoints.save(counters, arrays, self.replay.save)
+        with self.work.waits():  # the disk takes as long as it takes
+            self._checkpoints.save(counters, arrays, self.replay.save)
 
     @property
     def environment_restarts(self) -> int:

@@ -1,11 +1,9 @@
 """`Team`: the devices and processes that a run's updates are divided among, as its chief sees them."""
 
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -18,20 +16,30 @@ from tensorflow.python.distribute.coordinator.cluster_coordinator import (
     ClosureInputError,
 )
 
-from tfdqn.cluster import PARAMETER_SERVER, WORKER, Cluster
+from tfdqn.cluster import CHIEF, PARAMETER_SERVER, WORKER, Cluster
 from tfdqn.cluster_errors import in_one_line
 from tfdqn.config import Config
 from tfdqn.config_file import dump
 from tfdqn.errors import ClusterError
+from tfdqn.interruptions import ended_by_signals
 from tfdqn.learning.led import Broadcast, Invitation, Led
 from tfdqn.learning.mesh import MeshUpdates
-from tfdqn.learning.strategies import Sampler, Sampling, dismiss, make_strategy, make_updates
+from tfdqn.learning.strategies import (
+    Sampler,
+    Sampling,
+    abort_collectives,
+    dismiss,
+    make_strategy,
+    make_updates,
+)
 from tfdqn.learning.updates import Updates
 from tfdqn.local_cluster import LocalCluster
+from tfdqn.peers import Peers
 from tfdqn.replay.remote import remote_sampler, sample_dataset
 from tfdqn.run_dir import RunDir
 from tfdqn.task_spec import TaskSpec
 
+_POLL_SECONDS = 0.2
 _SECONDS_TO_BE_SEEN_DEAD = 0.5  # a connection breaks before the system has told of the process's end
 
 
@@ -58,6 +66,8 @@ class Team:
       cluster: as `cluster_for` gave it, for its chief; None: what the configuration asks for is started on this host.
       devices: as `learning_devices` gave them.
       say: shows one line to the user.
+      interrupted: whether the user has asked to stop.
+      awaits: told of the cluster's other processes, and in words that they answer, before they are waited for.
     """
 
     def __init__(
@@ -67,6 +77,8 @@ class Team:
         cluster: Cluster | None,
         devices: Sequence[str],
         say: Callable[[str], None],
+        interrupted: Callable[[], bool] = lambda: False,
+        awaits: Callable[[Peers, str], None] = lambda peers, answer: None,
     ):
         self._config, self._devices, self._say = config, devices, say
         self._processes = None if cluster is not None else _started(config, run_dir)
@@ -78,7 +90,18 @@ class Team:
         if self._cluster is not None:
             # Of a lost process it says in fifty lines what we say in one.
             tf.get_logger().setLevel("CRITICAL")
-        with nullcontext() if self._cluster is None else _ended_at_once_by_signals(say):
+        if self._cluster is None:
+            self._strategy = self._made_strategy()
+            return
+        others = _peers(config, self._cluster)
+        for each in others:
+            awaits(*each)
+        with ended_by_signals(interrupted):
+            say(
+                "until all have met, Ctrl-C ends this at once: nothing is learned yet, and what was saved stands"
+            )
+            if config.learner.strategy == "parameter_server":
+                _wait_for(_peers(config, self._cluster))  # TensorFlow would, with Python's lock held
             self._strategy = self._made_strategy()
 
     def _made_strategy(self) -> tf.distribute.Strategy | None:
@@ -171,26 +194,36 @@ def _started(config: Config, run_dir: RunDir) -> LocalCluster | None:
     return None
 
 
-@contextmanager
-def _ended_at_once_by_signals(say: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, SIGINT, SIGTERM and SIGHUP end the process, as where nothing had been asked of them.
+def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
+    """Whom the chief can't do without. Asynchronous workers may come and go; who learns in step must stay."""
 
-    TensorFlow waits for the other processes below Python, and lets no thread of it run: nothing could answer a signal
-    when it comes, so what it does is said before.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # another thread can't set them, and the main one hears them
-        return
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        numbers.remove(signal.SIGHUP)  # under nohup
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
-    try:
-        say("until all have met, Ctrl-C ends this at once: nothing is learned yet, and what was saved stands")
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    tasks = {
+        cluster.name_of(job, index): (job, index)
+        for job in cluster.jobs
+        for index in range(len(cluster.addresses(job)))
+        if (job, index) != (cluster.job, cluster.index)
+    }
+
+    def addresses(*jobs: str) -> dict[str, str]:
+        return {name: cluster.addresses(job)[index] for name, (job, index) in tasks.items() if job in jobs}
+
+    def abort(name: str) -> None:
+        job, index = tasks[name]
+        abort_collectives(f"Task /job:{job}/task:{index} nobody is at its address any more")
+
+    if config.learner.strategy == "parameter_server":
+        return [
+            (Peers(addresses(PARAMETER_SERVER)), "all parameter servers answer"),
+            (Peers(addresses(WORKER), may_end=True), "all workers answer"),
+        ]
+    return [(Peers(addresses(CHIEF, WORKER), on_end=abort), "all workers answer")]
+
+
+def _wait_for(others: list[tuple[Peers, str]]) -> None:
+    """Returns when all are there. No limit: signals end the process meanwhile, and so does who watches it."""
+    for peers, _ in others:
+        while not peers.poll():
+            time.sleep(_POLL_SECONDS)
 
 
 def _others(cluster: Cluster) -> str:

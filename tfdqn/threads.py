@@ -24,7 +24,7 @@ class Gate:
     def enter(self) -> None:
         """A worker begins a unit of work, as soon as the gate is open."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._closed)
+            self._changed.wait_for(lambda: not self._closed)  # no limit: whoever has closed it opens it again
             self._at_work += 1
 
     def leave(self) -> None:
@@ -34,7 +34,7 @@ class Gate:
             self._changed.notify_all()
 
     @contextmanager
-    def closed(self, timeout_seconds: float | None = None) -> Iterator[None]:
+    def closed(self, timeout_seconds: float) -> Iterator[None]:
         """No worker is at work while the block runs. Raises StillAtWorkError where one does not come in time."""
         try:
             with self._changed:

@@ -22,6 +22,7 @@ class WorkClock:
 
     def __init__(self) -> None:
         self.stuck_seconds = 0.0  # of the part that has been so for longest, as of the last look
+        self.longest_seconds = 0.0  # that a part took before it went on
         self._counts: dict[str, int] = {}
         self._idle: dict[str, tuple[int, float]] = {}  # the count that was seen last, and for how long
         self._waiting = 0
@@ -44,6 +45,11 @@ class WorkClock:
         finally:
             self._waiting -= 1
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether such a block runs."""
+        return self._waiting > 0
+
     def look(self, is_excused: bool = False) -> None:
         """Takes note of what has gone on since the last look.
 
@@ -55,6 +61,8 @@ class WorkClock:
         idle = {}
         for part, count in list(self._counts.items()):
             before, seconds = self._idle.get(part, (-1, 0.0))
+            if count != before:
+                self.longest_seconds = max(self.longest_seconds, seconds)
             is_idle = count == before and not self._waiting and not is_excused
             idle[part] = (count, seconds + passed if is_idle else 0.0)
         self._idle, self._looked_seconds = idle, now

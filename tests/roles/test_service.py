@@ -1,6 +1,5 @@
 """Who serves below Python, and whoever watches: nobody of them is left to itself when something unforeseen happens."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,12 +10,12 @@ import tensorflow as tf
 
 from tests.jobs import free_address, until
 from tests.runs import tiny
-from tfdqn import work_clock
+from tfdqn import watchdog, work_clock
 from tfdqn.beat_files import VARIABLE
 from tfdqn.errors import RESTART_STATUS
-from tfdqn.roles import service, watchdog
+from tfdqn.roles import service
 from tfdqn.roles.job import Job
-from tfdqn.roles.watchdog import Watchdog
+from tfdqn.roles.watchdog import LearnerWatchdog
 from tfdqn.topology import LEARNER, Member, Role, Topology
 
 
@@ -47,11 +46,8 @@ def test_a_service_whose_heart_has_failed_is_started_again(job: Job, statuses: l
     def phase() -> str:
         raise RuntimeError("the heartbeat has failed")
 
-    heard, woken = os.pipe()
     with pytest.raises(Ended):
-        service._watch(job, SimpleNamespace(phase=phase), heard)  # type: ignore[arg-type]
-    os.close(heard)
-    os.close(woken)
+        service._watch(job, SimpleNamespace(phase=phase))  # type: ignore[arg-type]
     assert statuses == [RESTART_STATUS]
 
 
@@ -65,12 +61,9 @@ def test_a_service_that_is_asked_to_end_helps_the_learner_to_save_first(
         wait_while_heard=waited.append,
         is_over=is_over,
     )
-    heard, woken = os.pipe()
-    os.write(woken, b"\x0f")
+    asked = job._replace(stopped_status=143, interrupted=lambda: True)
     with pytest.raises(Ended):
-        service._watch(job._replace(stopped_status=143), membership, heard)  # type: ignore[arg-type]
-    os.close(heard)
-    os.close(woken)
+        service._watch(asked, membership)  # type: ignore[arg-type]
     assert statuses == [status]
     assert len(waited) == 1
 
@@ -82,7 +75,7 @@ def test_a_learner_that_was_asked_to_end_is_not_started_again_for_whom_it_lost(
     found: list[int] = []
     monkeypatch.setattr("os._exit", found.append)
     asked = job._replace(interrupted=lambda: is_asked, stopped_status=143)
-    Watchdog(asked, SimpleNamespace())._has_lost(["parameter server 0 has been silent for 9 s"])  # type: ignore[arg-type]
+    LearnerWatchdog(asked, SimpleNamespace())._has_lost(["parameter server 0 has been silent for 9 s"])  # type: ignore[arg-type]
     assert found[0] == status
 
 
@@ -113,7 +106,6 @@ def test_a_service_that_fails_says_why_in_one_line_and_is_started_again(
 ) -> None:
     joined = SimpleNamespace(join=lambda _: True, is_doing=lambda _: None, phase=lambda: "training")
     monkeypatch.setattr(service, "Membership", lambda *_: joined)
-    monkeypatch.setattr("signal.set_wakeup_fd", lambda _: -1)
     monkeypatch.setattr(service, "_watch", lambda *_: None)
 
     def fails(_: Any) -> None:
@@ -132,13 +124,13 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends: list[str] = []
-    monkeypatch.setattr(watchdog, "_end_now", ends.append)
+    monkeypatch.setattr(watchdog, "end_now", ends.append)
 
     def quiet(_: Any) -> list[Member]:
         raise KeyError("a mistake of ours")
 
     control = SimpleNamespace(roster=SimpleNamespace(quiet=quiet))
-    with Watchdog(job._replace(member=LEARNER), control):  # type: ignore[arg-type]
+    with LearnerWatchdog(job._replace(member=LEARNER), control):  # type: ignore[arg-type]
         until(lambda: ends, "end")
     assert ends == ["the learner can't watch the others any longer"]
 
@@ -148,7 +140,7 @@ def test_a_learner_whose_updates_hang_is_started_again(job: Job, monkeypatch: py
     monkeypatch.setattr(work_clock, "_end", ends.append)
     control = SimpleNamespace(roster=SimpleNamespace(quiet=lambda _: []))
     hasty = job._replace(member=LEARNER, config=tiny("health.stuck_after_seconds=1"))
-    with Watchdog(hasty, control) as watched:  # type: ignore[arg-type]
+    with LearnerWatchdog(hasty, control) as watched:  # type: ignore[arg-type]
         watched.state = "learning"
         watched.work.goes_on("updates")
         until(lambda: ends, "end")
@@ -161,7 +153,7 @@ def test_a_learner_without_any_worker_waits(job: Job, monkeypatch: pytest.Monkey
     looks: list[bool] = []
     config = tiny("learner.strategy=parameter_server", "learner.workers=1", "health.stuck_after_seconds=1")
     control = SimpleNamespace(roster=SimpleNamespace(quiet=lambda lines: list(lines)))
-    with Watchdog(job._replace(member=LEARNER, config=config), control) as watched:  # type: ignore[arg-type]
+    with LearnerWatchdog(job._replace(member=LEARNER, config=config), control) as watched:  # type: ignore[arg-type]
         monkeypatch.setattr(watched.work, "look", lambda is_excused: looks.append(is_excused))
         until(lambda: len(looks) > 1, "looks")
     assert all(looks)

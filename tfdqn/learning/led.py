@@ -6,6 +6,7 @@ the chief sends a word, by a collective as well: a follower waits in it for as l
 
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import IntEnum
 
 import numpy as np
@@ -110,7 +111,8 @@ class Led:
         """Sends the followers home."""
         if not self._closed:
             self._closed = True
-            self._broadcast.word(_Word.STOP)
+            with suppress(tf.errors.OpError):  # who has gone already is as good
+                self._broadcast.word(_Word.STOP)
         self._updates.close()
 
 

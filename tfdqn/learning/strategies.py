@@ -6,6 +6,10 @@ from typing import Protocol
 
 import tensorflow as tf
 
+# What follows is public nowhere.
+from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
+from tensorflow.python.eager import context
+
 from tfdqn.agents import make_agent, make_unit
 from tfdqn.cluster import PARAMETER_SERVER, WORKER, Cluster
 from tfdqn.config import Config
@@ -73,12 +77,35 @@ def dismiss(cluster: Cluster) -> None:
 
 
 def multi_worker(cluster: Cluster, all_reduce: str = "auto") -> tf.distribute.MultiWorkerMirroredStrategy:
-    """Connects to the other workers; before anything else uses TensorFlow."""
+    """Connects to the other workers, and returns when all have come; before anything else uses TensorFlow.
+
+    Without TensorFlow's coordination service: it waits with Python's lock held, so that no thread could say for whom,
+    or end the process, and it takes SIGTERM for itself without ending by it. Nor does TensorFlow look after its peers
+    by a thread of its own: `abort_collectives` is for whoever does.
+    """
+    context.context().configure_coordination_service(service_type="")
+    CollectiveAllReduceExtended._enable_check_health = False
     implementation = tf.distribute.experimental.CommunicationImplementation(all_reduce.upper())
-    return tf.distribute.MultiWorkerMirroredStrategy(
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(
         cluster_resolver=_resolver(cluster),
         communication_options=tf.distribute.experimental.CommunicationOptions(implementation=implementation),
     )
+    _meet(strategy)
+    return strategy
+
+
+def abort_collectives(why: str) -> None:
+    """Has all that wait for the other workers fail by UnavailableError, now and from now on."""
+    context.context().abort_collective_ops(tf.errors.UNAVAILABLE, why)
+
+
+def _meet(strategy: tf.distribute.Strategy) -> None:
+    """Returns when every process of the strategy has called it."""
+
+    def in_replica() -> tf.Tensor:
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.zeros(1))
+
+    tf.function(lambda: strategy.run(in_replica), autograph=False)()
 
 
 def make_updates(

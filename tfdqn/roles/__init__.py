@@ -1,15 +1,18 @@
 """Roles: one file is one process's part in a run."""
 
 import signal
+from collections.abc import Callable
 from importlib import import_module
 
-from tfdqn.cluster import Cluster
+from tfdqn.cluster import CHIEF, WORKER, Cluster
 from tfdqn.cluster_errors import in_one_line
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError
+from tfdqn.peers import Peers
 from tfdqn.roles.job import Job, say_if_open
 from tfdqn.rpc import require_free
 from tfdqn.topology import LEARNER
+from tfdqn.watchdog import Watchdog
 
 
 def play(job: Job) -> bool:
@@ -24,23 +27,43 @@ def play(job: Job) -> bool:
     return is_over
 
 
-def run(config: Config, cluster: Cluster) -> None:
+def run(config: Config, cluster: Cluster, say: Callable[[str], None]) -> None:
     """What the cluster's process does that is not the chief. Returns, or ends, when the chief has done.
+
+    It has nothing to save: a signal ends it at once, and so does the chief's silence beyond `health.patience_seconds`.
+
+    Args:
+      say: shows one line to the user.
 
     Raises ClusterError where it can't serve, or loses the others.
     """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as SIGTERM
     import tensorflow as tf
 
     from tfdqn.roles import follower, task_server  # each needs its own part of TensorFlow alone
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)  # it waits below Python, where no handler would run
     try:
-        if config.learner.strategy == "parameter_server":
-            task_server.run(cluster, config.learner.min_gpus)
-        else:
-            follower.run(config, cluster)
+        with Watchdog(cluster.name, config.health, say) as watchdog:
+            watchdog.state = "at the chief's service"
+            watchdog.awaits(_chief(cluster, config), "the chief answers")
+            if config.learner.strategy == "parameter_server":
+                task_server.run(cluster, config.learner.min_gpus)
+            else:
+                follower.run(config, cluster)
     except tf.errors.OpError as error:
         if (line := in_one_line(error, cluster, cluster.name)) is None:
             raise
         raise ClusterError(line) from error
+
+
+def _chief(cluster: Cluster, config: Config) -> Peers:
+    """Where the chief has ended, and who learns in step waits for it, that waiting ends by an error."""
+
+    def abort(_: str) -> None:
+        if config.learner.strategy != "parameter_server":
+            from tfdqn.learning.strategies import abort_collectives
+
+            job = CHIEF if cluster.addresses(CHIEF) else WORKER
+            abort_collectives(f"Task /job:{job}/task:0 nobody is at its address any more")
+
+    return Peers({"the chief": cluster.chief_address}, on_end=abort)

@@ -21,7 +21,7 @@ from tfdqn.progress import Progress
 from tfdqn.replay.remote_replay import RemoteReplay
 from tfdqn.results import write_results
 from tfdqn.roles.job import Job
-from tfdqn.roles.watchdog import Watchdog
+from tfdqn.roles.watchdog import LearnerWatchdog
 from tfdqn.run_dir import RunDir, full_disk_is_one_line
 from tfdqn.summary import Summary, read_summary
 from tfdqn.task_spec import TaskSpec
@@ -54,7 +54,7 @@ def run(job: Job) -> bool:
         task_spec = _task_spec(job, run_dir)
         board = WeightsBoard()
         control = Control(job.topology, config, task_spec, board)
-        with closing(control), Watchdog(job, control) as watchdog:
+        with closing(control), LearnerWatchdog(job, control) as watchdog:
             waiting = job._replace(say=watchdog.is_waiting)
             if not _others_are_there(waiting, control):
                 return False
@@ -71,7 +71,7 @@ def _train(
     control: Control,
     replay: RemoteReplay,
     board: WeightsBoard,
-    watchdog: Watchdog,
+    watchdog: LearnerWatchdog,
 ) -> bool:
     config = job.config
     watchdog.state = "building"
@@ -80,7 +80,7 @@ def _train(
         devices = learning_devices(config)
         if config.learner.strategy != "parameter_server":
             _meet(job, control, watchdog)
-        team = Team(config, run_dir, cluster, devices, job.say)
+        team = Team(config, run_dir, cluster, devices, job.say, job.interrupted)
         watchdog.state = "building"
         with team.losses_are_one_line():
             session = JobSession(config, run_dir, control, team, replay, board, job.say, watchdog.work)
@@ -116,7 +116,7 @@ def _finish(
     control: Control,
     session: JobSession,
     watch: RunWatch,
-    watchdog: Watchdog,
+    watchdog: LearnerWatchdog,
     reason: str,
 ) -> bool:
     """Waits for the evaluator's last say, and leaves the results; False where the user has asked to stop meanwhile."""
@@ -209,7 +209,7 @@ def _replay(job: Job, task_spec: TaskSpec) -> RemoteReplay | None:
     return replay
 
 
-def _meet(job: Job, control: Control, watchdog: Watchdog) -> None:
+def _meet(job: Job, control: Control, watchdog: LearnerWatchdog) -> None:
     """Calls those who learn in step with this process, and goes when they have said that they do."""
     control.may_meet = True
     workers = job.topology.members(Role.WORKER)
@@ -236,7 +236,7 @@ def _losses_are_restarts() -> Iterator[None]:
         raise PeerLostError(str(error)) from error
 
 
-def _inspection(session: JobSession, watch: RunWatch, watchdog: Watchdog) -> Inspection:
+def _inspection(session: JobSession, watch: RunWatch, watchdog: LearnerWatchdog) -> Inspection:
     progress = watch.progress(watchdog.doing)
     return session.inspection(progress.seconds, progress.updates_per_second, progress.phase)
 
@@ -244,7 +244,7 @@ def _inspection(session: JobSession, watch: RunWatch, watchdog: Watchdog) -> Ins
 class _Lines:
     """A line of figures every ten seconds; and what the learner's sign of life says."""
 
-    def __init__(self, say: Callable[[str], None], watchdog: Watchdog):
+    def __init__(self, say: Callable[[str], None], watchdog: LearnerWatchdog):
         self._say, self._watchdog = say, watchdog
         self._due = 0.0
 

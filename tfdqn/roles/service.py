@@ -5,10 +5,9 @@ and so that it is started again where the learner has been.
 """
 
 import os
-import select
-import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from tfdqn.cluster_errors import in_one_line
@@ -31,15 +30,12 @@ def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> bool:
         service may return: then the process waits for what the learner says.
     """
     membership = Membership(job.member, job.topology, job.config, job.say)
-    heard, woken = os.pipe()
-    os.set_blocking(woken, False)
-    signal.set_wakeup_fd(woken)  # handlers only run when a call below Python returns
     service = load()
     if membership.join(job.interrupted) is None:
         membership.close()
         return False
     job.say(f"{job.member}: joined")
-    threading.Thread(target=_watch, args=(job, membership, heard), name="watch", daemon=True).start()
+    threading.Thread(target=_watch, args=(job, membership), name="watch", daemon=True).start()
     try:
         service(membership)
     except Exception as error:
@@ -47,7 +43,7 @@ def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> bool:
         print(f"tfdqn: {_in_one_line(job, error)}", file=sys.stderr, flush=True)
         _end(membership, RESTART_STATUS)
     membership.is_doing("done")
-    return threading.Event().wait()  # for ever
+    return threading.Event().wait()  # no limit: the thread ends the process
 
 
 def _in_one_line(job: Job, error: Exception) -> str:
@@ -57,11 +53,11 @@ def _in_one_line(job: Job, error: Exception) -> str:
     return said or f"{job.member}: {first_line(error)}"
 
 
-def _watch(job: Job, membership: Membership, signals: int) -> None:
-    is_over = is_asked = False
+def _watch(job: Job, membership: Membership) -> None:
+    is_over = False
     try:
-        while not is_over and not is_asked:
-            is_asked = bool(select.select([signals], [], [], _WATCH_SECONDS)[0])
+        while not is_over and not job.interrupted():
+            time.sleep(_WATCH_SECONDS)
             is_over = membership.phase() == OVER
         if not is_over:  # where all are asked to end at once, the learner saves with this process's help
             membership.wait_while_heard(_LEARNER_SAVES_SECONDS)
