@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.jobs import until
+from tfdqn.errors import CheckpointError
 from tfdqn.messages import Weights, WeightsRequest
 from tfdqn.remote_weights import EncodedBoard, RemoteWeights, arrays_of, named_arrays
 from tfdqn.rpc import UnreachableError
@@ -71,7 +72,7 @@ class Far:
 
 def test_weights_arrive_by_themselves_and_stay_while_the_learner_is_away() -> None:
     far = Far()
-    with closing(RemoteWeights(far, 0.001)) as weights:
+    with closing(RemoteWeights(far, 0.001, ARRAYS)) as weights:
         with pytest.raises(LookupError):
             weights.get()
         assert weights.version() == -1
@@ -83,21 +84,42 @@ def test_weights_arrive_by_themselves_and_stay_while_the_learner_is_away() -> No
         np.testing.assert_array_equal(client.weights["a/kernel"], ARRAYS["a/kernel"])
         far.board = WeightsBoard()
         far._encoded = EncodedBoard(far.board)
-        far.board.put(Versioned(20, {"a/kernel": np.ones(1)}))  # another life, from an earlier checkpoint
+        far.board.put(
+            Versioned(20, {name: array + 1 for name, array in ARRAYS.items()})
+        )  # another life, from an earlier checkpoint
         assert weights.version() == 50
         far.is_away = False
         until(lambda: weights.version() == 20, "earlier weights")
         client.refresh()
-        assert (client.version, client.weights.keys()) == (20, {"a/kernel"})
+        assert (client.version, client.weights.keys()) == (20, ARRAYS.keys())
 
 
 def test_fetching_now_says_where_the_learner_is_away() -> None:
     far = Far()
     far.is_away = True
-    with closing(RemoteWeights(far, 60)) as weights:
+    with closing(RemoteWeights(far, 60, ARRAYS)) as weights:
         with pytest.raises(UnreachableError):
             weights.fetch()
         far.is_away = False
         far.board.put(Versioned(1, ARRAYS))
         weights.fetch()
         assert weights.version() == 1
+
+
+def test_another_networks_weights_are_never_taken_and_end_who_waits_for_them() -> None:
+    far = Far()
+    far.board.put(Versioned(7, ARRAYS | {"c": np.zeros(2)}))
+    with closing(RemoteWeights(far, 60, ARRAYS)) as weights:
+        line = r"the learner's weights: c is float64\[2\], not float64\[\]: it is of another network"
+
+        def refuses() -> bool:
+            try:
+                return weights.version() >= 0
+            except CheckpointError:
+                return True
+
+        until(refuses, "refusal")
+        with pytest.raises(CheckpointError, match=line):
+            weights.version()
+        with pytest.raises(LookupError):
+            weights.get()

@@ -2,19 +2,29 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.generations import save
+from tfdqn import saved_policy
 from tfdqn.checkpoints import Checkpoints
 from tfdqn.errors import CheckpointError
 from tfdqn.run_dir import RunDir
 from tfdqn.saved_policy import load_policy_weights
+from tfdqn.scores import Evaluation, scores
 
 
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs here have checkpoints alone, of one layer."""
+    wanted = {"hidden_0/kernel": np.zeros((3, 2), np.float32)}
+    monkeypatch.setattr(saved_policy, "_wanted", lambda run: wanted)
 
 
 def test_the_latest_weights_are_read_past_a_damaged_replay_and_replaced_by_older_ones_aloud(
@@ -34,6 +44,28 @@ def test_the_latest_weights_are_read_past_a_damaged_replay_and_replaced_by_older
     assert "000002: learner.npz is damaged" in said[0]
     load_policy_weights(run, "latest")
     assert "000002" in caplog.text  # who does not listen hears of it all the same
+
+
+def test_another_networks_weights_are_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDir(tmp_path)
+    save(Checkpoints(run.checkpoints), 1)
+    evaluation = Evaluation(env_steps=1, train_steps=2, scores=scores(np.ones(3), np.ones(3)), is_best=True)
+    saved_policy.save_best(run.best_weights, {"hidden_0/kernel": np.zeros((3, 2), np.float32)}, evaluation)
+    for which, file in (("latest", "learner.npz"), ("best", "weights.npz")):
+        for name, shape, line in (
+            (
+                "hidden_0/kernel",
+                (3, 5),
+                rf"{file}: hidden_0/kernel is float32\[3, 2\], not float32\[3, 5\]: it is of",
+            ),
+            ("theta/kernel", (3, 2), rf"{file}: theta/kernel is absent, not float32\[3, 2\] \(and 1 more\)"),
+        ):
+            wanted = {name: np.zeros(shape, np.float32)}
+            monkeypatch.setattr(saved_policy, "_wanted", lambda run, wanted=wanted: wanted)
+            with pytest.raises(CheckpointError, match=line):
+                load_policy_weights(run, which)  # type: ignore[arg-type]
 
 
 def test_a_run_without_a_policy_says_so(tmp_path: Path) -> None:

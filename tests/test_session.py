@@ -1,17 +1,22 @@
 """A session's parts, wired."""
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from tests.runs import tiny
+from tests.runs import latest, tiny
+from tfdqn import experiment
 from tfdqn.acting.actor import Actor
-from tfdqn.acting.actors import make_actor
-from tfdqn.checkpoints import BEGINS_ANEW
+from tfdqn.acting.actors import Actors, make_actor
+from tfdqn.checkpoints import BEGINS_ANEW, Checkpoints
 from tfdqn.config import Config
+from tfdqn.errors import CheckpointError
+from tfdqn.learning.train_step import TrainStep
 from tfdqn.run_dir import RunDir
 from tfdqn.session import Session
 from tfdqn.task_spec import TaskSpec
@@ -27,6 +32,51 @@ def test_the_age_of_the_weights_can_be_logged_before_the_first_step(tmp_path: Pa
         closing(Session(config, run, team, print)) as session,
     ):
         assert session.actors.weights_version == 0
+
+
+def test_a_checkpoint_that_is_not_this_runs_is_refused_before_any_of_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, moments, counters of updates, windows, statistics and what fills a block: checked whole, then taken."""
+    config = tiny("replay.backend=in_graph", "stop.env_steps=130", "checkpoint.keep=100")
+    experiment.train(config, tmp_path)
+    saved, taken = latest(tmp_path), []
+    whole = {name: dict(saved.arrays(name)) for name in ("learner", "actor", "writer", "replay")}
+    monkeypatch.setattr(TrainStep, "load_state", lambda *_: taken.append("learner"))
+    monkeypatch.setattr(Actors, "load_state", lambda *_: taken.append("actors"))
+    for file, name, array, line in (
+        (
+            "learner",
+            "target/q/bias",
+            np.zeros(3, np.float32),
+            r"target/q/bias is float32\[3\], not float32\[2\]",
+        ),
+        ("learner", "optimizer/m/q/bias", None, r"optimizer/m/q/bias is absent, not float32\[2\]"),
+        (
+            "learner",
+            "online/hidden_1/bias",
+            np.zeros(2, np.float32),
+            r"online/hidden_1/bias is float32\[2\], not absent",
+        ),
+        ("writer", "returns", np.zeros((1, 1)), r"returns is float64\[1, 1\], not float64\[1, 4\]"),
+        (
+            "actor",
+            "statistics/running_return",
+            np.zeros(1),
+            r"running_return is float64\[1\], not float64\[4\]",
+        ),
+        ("replay", "draws", None, r"draws is absent, not int64\[1\]"),
+    ):
+        arrays = {each: dict(content) for each, content in whole.items()}
+        arrays[file].pop(name, None)
+        if array is not None:
+            arrays[file][name] = array
+        Checkpoints(tmp_path / "checkpoints", keep=100).save(
+            saved.counters, arrays, lambda folder: shutil.copytree(saved.replay, folder, dirs_exist_ok=True)
+        )
+        with pytest.raises(CheckpointError, match=rf"checkpoints/0000\d\d/{file}\.npz: .*{line}"):
+            experiment.train(tiny("replay.backend=in_graph", "checkpoint.keep=100"), tmp_path)
+    assert taken == []
 
 
 @pytest.mark.parametrize("has_been_trained", [False, True])

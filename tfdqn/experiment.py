@@ -23,7 +23,7 @@ from tfdqn.session import Session
 from tfdqn.summary import Summary, read_summary
 from tfdqn.tasks.registry import check_task
 from tfdqn.team import Team
-from tfdqn.watch import RunWatch, tensorboard
+from tfdqn.watch import RunWatch, begin_curves, tensorboard
 from tfdqn.watchdog import Watchdog
 
 
@@ -98,6 +98,8 @@ def _train(
             return msgspec.structs.replace(earlier, status="already finished")
         if session.resumed is not None:
             tell(session.resumed)
+        if moved := begin_curves(session, evaluates=True):
+            tell(moved)
         with closing(RunWatch(session, tensorboard(config, run), show, interrupted, profile)) as watch:
             try:
                 return _run(session, watch, show)
@@ -182,7 +184,7 @@ def _summary(session: Session, watch: RunWatch, reason: str) -> Summary:
 
 def _finish(session: Session, summary: Summary, show: Callable[[Progress], None], watch: RunWatch) -> Summary:
     """Scores the best policy on fresh episodes, draws the curve, exports, and writes the summary."""
-    weights, _ = load_best(session.run_dir.best_weights)
+    weights, _ = load_best(session.run_dir.best_weights, session.weight_specs)
     final = session.evaluator.final(weights)
     show(watch.progress("drawing and exporting"))
     return write_results(session.run_dir, session.config, summary, final)

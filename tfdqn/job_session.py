@@ -5,19 +5,22 @@ samples ← replay servers; updates → learner → weights board → whoever as
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 
+from tfdqn.array_checks import Shaped
 from tfdqn.checkpoints import BEGINS_ANEW, Checkpoints, Counters, Generation
 from tfdqn.config import Config
 from tfdqn.config import Learner as LearnerSettings
 from tfdqn.control import Control
 from tfdqn.errors import CheckpointError
 from tfdqn.learning.learner import Learner
+from tfdqn.learning.updates import restore
 from tfdqn.messages import Counts, Evaluated, Inspection
+from tfdqn.networks import weight_specs
 from tfdqn.replay.remote_replay import RemoteReplay
 from tfdqn.replay_ratio import Balance, after_refill
 from tfdqn.roster import Roster
@@ -73,10 +76,10 @@ class FarActors:
 class FarEvaluator:
     """The job's evaluator, by what it reported last, or else by what it left in the run directory."""
 
-    def __init__(self, run_dir: RunDir, evaluations_without_best: int):
+    def __init__(self, run_dir: RunDir, evaluations_without_best: int, wanted: Mapping[str, Shaped]):
         self.report = Evaluated(evaluations_without_best=evaluations_without_best)
         if run_dir.best_weights.exists():
-            _, best = load_best(run_dir.best_weights)
+            _, best = load_best(run_dir.best_weights, wanted)
             self.report = Evaluated(
                 best_return=best.scores.mean_return, evaluations_without_best=evaluations_without_best
             )
@@ -183,7 +186,7 @@ class JobSession:
         counters = Counters() if saved is None else saved.counters
         self._updates = team.updates(control.task_spec, replay)
         if saved is not None:
-            self._updates.load_state(saved.arrays("learner"))
+            restore(self._updates, saved.arrays("learner"))
         self._resumed = _resumed(run_dir, saved, replay)
         if self._resumed:
             say(self._resumed)
@@ -192,13 +195,15 @@ class JobSession:
             Counts(env_steps=counters.env_steps, episodes=counters.episodes, environment_restarts=restarts)
         )
         self.actors = FarActors(control.roster)
-        self.evaluator = FarEvaluator(run_dir, counters.evaluations_without_best)
+        wanted = weight_specs(config, control.task_spec)
+        self.evaluator = FarEvaluator(run_dir, counters.evaluations_without_best, wanted)
         control.on_evaluated = self._take_report
         balance = None
         if saved is not None:
             balance = Balance.saved(counters, replay.min_size, replay.size(), config.learner)
         self.ratio = FarRatio(replay, balance, config.learner)
         self.seconds_before = counters.seconds
+        self.env_steps_before = -1 if saved is None else counters.env_steps
         self.learner = Learner(self._updates, VariablePublisher(board))
         self.learner.publish()
 

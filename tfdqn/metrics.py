@@ -2,12 +2,15 @@
 
 import json
 import math
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from tfdqn.tasks.batched import Step
 
@@ -144,6 +147,17 @@ class JsonLines:
 
 def _is_json(value: object) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
+
+
+def purge_curves(directory: Path, env_steps: int) -> None:
+    """Has TensorBoard forget what its files in a directory, if there are any, say of later than so many steps."""
+    if not any(directory.glob("events.out.tfevents.*")):
+        return
+    started = SessionLog(status=SessionLog.START)
+    writer = EventFileWriter(str(directory))
+    for _ in range(2):  # TensorBoard takes the first of a run's for no restart
+        writer.add_event(Event(wall_time=time.time(), step=env_steps + 1, session_log=started))
+    writer.close()
 
 
 class TensorBoard:

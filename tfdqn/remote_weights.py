@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from tfdqn.array_checks import Shaped, check_arrays
+from tfdqn.errors import CheckpointError
 from tfdqn.messages import NamedArray, Weights, WeightsRequest
 from tfdqn.rpc import RefusedError, UnreachableError
 from tfdqn.variables import Versioned, WeightsBoard
@@ -25,17 +27,21 @@ class RemoteWeights:
     Args:
       call: asks the learner, as `Membership.call`.
       interval_seconds: between two questions.
+      wanted: the weights that the network here has; others are never taken.
     """
 
-    def __init__(self, call: Callable[..., Any], interval_seconds: float):
-        self._call, self._interval_seconds = call, interval_seconds
+    def __init__(self, call: Callable[..., Any], interval_seconds: float, wanted: Mapping[str, Shaped]):
+        self._call, self._interval_seconds, self._wanted = call, interval_seconds, wanted
+        self._refused: CheckpointError | None = None
         self._board = WeightsBoard()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._fetch_until_closed, name="weights", daemon=True)
         self._thread.start()
 
     def version(self) -> int:
-        """Of the weights last fetched; -1 before the first."""
+        """Of the weights last fetched; -1 before the first. Raises CheckpointError where others came since."""
+        if self._refused is not None:
+            raise self._refused
         return self._board.version()
 
     def get(self) -> Versioned:
@@ -43,10 +49,12 @@ class RemoteWeights:
         return self._board.get()
 
     def fetch(self) -> None:
-        """Asks now. Raises UnreachableError, RefusedError."""
+        """Asks now. Raises UnreachableError, RefusedError, and CheckpointError where another network's come."""
         found = self._call("weights", WeightsRequest(self.version()), Weights, _REPLY_SECONDS)
         if found.arrays:
-            self._board.put(Versioned(found.version, arrays_of(found)))
+            arrays = arrays_of(found)
+            check_arrays(arrays, self._wanted, "the learner's weights")
+            self._board.put(Versioned(found.version, arrays))
 
     def close(self) -> None:
         """Asks no more."""
@@ -54,8 +62,12 @@ class RemoteWeights:
 
     def _fetch_until_closed(self) -> None:
         while not self._closed.is_set():
-            with contextlib.suppress(UnreachableError, RefusedError):  # the heartbeat says for how long
-                self.fetch()
+            try:
+                with contextlib.suppress(UnreachableError, RefusedError):  # the heartbeat says for how long
+                    self.fetch()
+            except CheckpointError as error:
+                self._refused = error
+                return
             self._closed.wait(self._interval_seconds)
 
 

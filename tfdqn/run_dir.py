@@ -42,6 +42,9 @@ MAY_CHANGE = (
 )
 
 
+EVALUATOR_LOGS = "evaluator"  # below a run's logs: TensorBoard follows one file in each folder
+
+
 class MachineDir:
     """The paths of one machine's own in a run directory that several may share."""
 

@@ -1,17 +1,18 @@
 """A run's policies on disk: the best evaluated one with its scores, and the latest checkpoint's."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
+from tfdqn.array_checks import Shaped, check_arrays
 from tfdqn.checkpoints import Checkpoints, below, load_arrays, save_arrays
 from tfdqn.durable import write_atomically
 from tfdqn.errors import CheckpointError, first_line
-from tfdqn.networks import Weights
+from tfdqn.networks import Weights, weight_specs
 from tfdqn.run_dir import RunDir
 from tfdqn.scores import Evaluation
 
@@ -27,15 +28,20 @@ def save_best(path: Path, weights: Weights, evaluation: Evaluation) -> None:
     write_atomically(path.with_name("evaluation.json"), msgspec.json.format(record, indent=2))
 
 
-def load_best(path: Path) -> tuple[dict[str, np.ndarray], Evaluation]:
-    """The best policy's weights by canonical name, and their scores. Raises CheckpointError if damaged."""
+def load_best(path: Path, wanted: Mapping[str, Shaped]) -> tuple[dict[str, np.ndarray], Evaluation]:
+    """The best policy's weights by canonical name, and their scores.
+
+    Raises CheckpointError if damaged, or where they are not the weights that are wanted (`networks.weight_specs`).
+    """
     try:
         arrays = load_arrays(path)
-        return arrays, msgspec.json.decode(arrays.pop(_RECORD).tobytes(), type=Evaluation)
+        evaluation = msgspec.json.decode(arrays.pop(_RECORD).tobytes(), type=Evaluation)
     except Exception as error:  # zipfile, zlib, struct, EOFError, OSError, KeyError: damage has many names
         raise CheckpointError(
             f"{path}: the best policy's file is missing or damaged ({first_line(error)})"
         ) from error
+    check_arrays(arrays, wanted, path)
+    return arrays, evaluation
 
 
 def load_policy_weights(
@@ -44,14 +50,14 @@ def load_policy_weights(
     """A run's weights by canonical name, and where they come from (for an export's card).
 
     Where the latest checkpoint's weights are damaged, `on_damage` is told and those before it are taken. Raises
-    CheckpointError where the run has no such policy yet, or it is damaged.
+    CheckpointError where the run has no such policy yet, or it is damaged, or of another network than the run's.
     """
     if which == "best":
         if not run.best_weights.exists():
             has_checkpoint = any(run.checkpoints.glob("[0-9]*"))
             advice = "; try --checkpoint latest" if has_checkpoint else ", and no checkpoint"
             raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
-        weights, evaluation = load_best(run.best_weights)
+        weights, evaluation = load_best(run.best_weights, _wanted(run))
         return weights, {
             "train_steps": evaluation.train_steps,
             "evaluation": msgspec.to_builtins(evaluation.scores),
@@ -59,8 +65,14 @@ def load_policy_weights(
     generation = Checkpoints(run.checkpoints).latest(on_damage, only="learner")
     if generation is None:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
-    counters = generation.counters
-    return below("online", generation.arrays("learner")), {
+    counters, arrays = generation.counters, generation.arrays("learner")
+    weights = below("online", arrays)
+    check_arrays(weights, _wanted(run), arrays.file)
+    return weights, {
         "train_steps": counters.train_steps,
         "env_steps": counters.env_steps,
     }
+
+
+def _wanted(run: RunDir) -> Mapping[str, Shaped]:
+    return weight_specs(run.config(), run.task_spec())

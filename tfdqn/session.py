@@ -11,14 +11,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from tfdqn.acting.actors import Actors, make_actor, saved_actors
+from tfdqn.acting.actors import Actors, lasting, make_actor, saved_actors
 from tfdqn.acting.evaluator import Evaluator, make_evaluation_task
 from tfdqn.acting.policy import Policy, make_q_function
-from tfdqn.checkpoints import BEGINS_ANEW, Checkpoints, Counters, Generation
+from tfdqn.array_checks import check_arrays
+from tfdqn.checkpoints import BEGINS_ANEW, Checkpoints, Counters, Generation, SavedArrays
 from tfdqn.config import Config
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.learning.learner import Learner
-from tfdqn.learning.updates import Updates
+from tfdqn.learning.updates import Updates, restore
+from tfdqn.networks import weight_specs
 from tfdqn.randomness import derived_seed
 from tfdqn.replay import Replay, make_replay
 from tfdqn.replay_ratio import Balance, ReplayRatio
@@ -79,6 +81,9 @@ class Session:
 
         self._checkpoints = Checkpoints(run_dir.checkpoints, config.checkpoint.keep)
         saved = self._checkpoints.latest(on_damage=lambda damage: self._say(f"warning: {damage}"))
+        self.weight_specs = weight_specs(config, self.task_spec)
+        if saved is not None:
+            self._check_network(saved.arrays("learner"))
         shutil.rmtree(run_dir.scratch, ignore_errors=True)
         run_dir.scratch.mkdir()
         self.replay = self._closed_at_the_end(make_replay(config, self.task_spec, run_dir.scratch))
@@ -114,6 +119,7 @@ class Session:
         self._updates = self._closed_at_the_end(self._team.updates(self.task_spec, self.replay))
         counters = self._begin() if saved is None else self._resume(saved)
         self.seconds_before = counters.seconds
+        self.env_steps_before = -1 if saved is None else counters.env_steps
         self._next_evaluation_env_steps = counters.next_evaluation_env_steps
 
         self.learner = Learner(self._updates, VariablePublisher(board))
@@ -239,28 +245,39 @@ class Session:
     def _begin(self) -> Counters:
         """Starts the first episodes of a new run."""
         self.actors.reset(derived_seed(self.config.seed, "task"))
-        self.evaluator.load_best(self.run_dir.best_weights)
+        self.evaluator.load_best(self.run_dir.best_weights, self.weight_specs)
         return Counters(next_evaluation_env_steps=self.config.evaluation.interval_env_steps)
+
+    def _check_network(self, saved: SavedArrays) -> None:
+        """Raises CheckpointError for another network's weights, before their replay is looked at, which says less."""
+        for part in ("online", "target"):
+            found = {name: array for name, array in saved.items() if name.startswith(f"{part}/")}
+            wanted = {f"{part}/{name}": spec for name, spec in self.weight_specs.items()}
+            check_arrays(found, wanted, saved.file)
 
     def _resume(self, saved: Generation) -> Counters:
         """Puts a checkpoint back, all but the replay's table; the episodes under way where the task can."""
-        self._updates.load_state(saved.arrays("learner"))
-        counters = saved.counters
-        self.evaluator.load_best(self.run_dir.best_weights)
-        self.evaluator.evaluations_without_best = counters.evaluations_without_best
+        acting, writing, replay = (saved.arrays(name) for name in ("actor", "writer", "replay"))
+        counters, before, now = saved.counters, saved_actors(acting), len(self.actors)
         self.actors.reset(derived_seed(self.config.seed, "task", counters.env_steps))
-        acting = saved.arrays("actor")
-        self._restarts_before = int(acting.get("environment_restarts", 0))
-        before, now = saved_actors(acting), len(self.actors)
+        self._restarts_before = int(acting.pop("environment_restarts", 0))
+        if before == now:
+            check_arrays(lasting(acting), lasting(self.actors.state()), acting.file, ("rng", "recent"))
+            check_arrays(writing, self.actors.writers_state(), writing.file)
+        if not self._is_filled_anew:
+            check_arrays(replay, self.replay.state(), replay.file, ("partial_block",))
+        restore(self._updates, saved.arrays("learner"))
+        self.evaluator.load_best(self.run_dir.best_weights, self.weight_specs)
+        self.evaluator.evaluations_without_best = counters.evaluations_without_best
         if not before:
             self.actors.go_on_from(counters.env_steps, counters.episodes)
             how = "its actors and its replay were processes of their own: both start afresh"
-        elif self.actors.load_state(acting, saved.arrays("writer")):
+        elif self.actors.load_state(acting, writing):
             how = "the episodes under way go on"
         else:
             changed = f": acting.actors was {before}, is {now}" if before != now else ""
             how = f"fresh episodes are started{changed}"
         if not self._is_filled_anew:
-            self.replay.load_state(saved.arrays("replay"))
+            self.replay.load_state(replay)
         self.resumed = f"{saved.where_it_resumes()}, {self.replay.size():,} transitions in replay; {how}"
         return counters

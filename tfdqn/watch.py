@@ -12,10 +12,11 @@ from tfdqn import config_file, exploration
 from tfdqn.config import Config, EpsilonGreedy
 from tfdqn.evaluation_log import EvaluationLog
 from tfdqn.learning.learner import Learner
-from tfdqn.metrics import JsonLines, Rate, TensorBoard
+from tfdqn.metrics import JsonLines, Rate, TensorBoard, purge_curves
 from tfdqn.progress import Progress
-from tfdqn.run_dir import RunDir
+from tfdqn.run_dir import EVALUATOR_LOGS, RunDir
 from tfdqn.scores import Evaluation
+from tfdqn.superseded import put_aside
 
 _PROGRESS_SECONDS = 0.1
 _PROFILE_SECONDS = 2.0
@@ -59,6 +60,7 @@ class Watched(Protocol):
     run_dir: RunDir
     learner: Learner
     seconds_before: float  # of training, before this session
+    env_steps_before: int  # of the checkpoint that it goes on from; -1: it begins anew
 
     @property
     def actors(self) -> _Acting: ...
@@ -258,8 +260,25 @@ class _Profile:
             self._done = True
 
 
+def begin_curves(session: Watched, evaluates: bool) -> str:
+    """Puts aside what was written after the checkpoint that the session goes on from, as it is soon written again.
+
+    Evaluations as well, where the session evaluates. An evaluator of its own does not go back with the learner: what it
+    has evaluated stands. Returns what was moved, in words.
+    """
+    run, env_steps = session.run_dir, session.env_steps_before
+    purge_curves(run.logs, env_steps)
+    if evaluates:
+        purge_curves(run.logs / EVALUATOR_LOGS, env_steps)
+    files = [run.metrics_file, *([run.evaluations_file] if evaluates else [])]
+    return put_aside(files, env_steps)
+
+
 def tensorboard(config: Config, run: RunDir) -> TensorBoard | None:
-    """Where a run's curves go, with its configuration beside them; None where none are wanted."""
+    """Where a run's curves go, with its configuration beside them; None where none are wanted.
+
+    After `begin_curves`.
+    """
     if not config.logging.tensorboard:
         return None
     board = TensorBoard(run.logs)

@@ -195,7 +195,7 @@ def test_the_best_survives_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     evaluator.save_best(path, evaluator.evaluate(0))
 
     again, board = made(monkeypatch, Plays([6, 6]), confirm_episodes=0)
-    again.load_best(path)
+    again.load_best(path, weights(0))
     assert again.best_return == 8
     np.testing.assert_array_equal(again.best_weights["q/kernel"], weights(4)["q/kernel"])  # type: ignore[index]
     board.put(Versioned(5, weights(5)))
@@ -204,7 +204,7 @@ def test_the_best_survives_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_a_run_without_a_best_loads_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     evaluator, _ = made(monkeypatch, Plays())
-    evaluator.load_best(tmp_path / "weights.npz")
+    evaluator.load_best(tmp_path / "weights.npz", weights(0))
     assert evaluator.best_return is None
 
 
@@ -223,7 +223,7 @@ def test_a_damaged_best_is_a_checkpoint_error_whatever_the_damage(
         path.write_bytes(damaged)
         other, _ = made(monkeypatch, Plays())
         try:
-            other.load_best(path)
+            other.load_best(path, weights(0))
         except CheckpointError:
             refused += 1
         else:

@@ -20,7 +20,7 @@ from tfdqn.exporting import destinations, export_run, load_policy
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.exporting.saved_model import versions
 from tfdqn.run_dir import RunDir
-from tfdqn.saved_policy import load_best, save_best
+from tfdqn.saved_policy import _wanted, load_best, save_best
 from tfdqn.scores import Evaluation, scores
 from tfdqn.serving.versions import Versions
 
@@ -190,7 +190,7 @@ def test_each_new_best_of_a_run_is_exported_and_changes_nothing_that_is_learned(
     cards = destinations.Folder(exporting / "exports").cards()
     assert [card["train_steps"] for card in cards.values() if "run" in card] == bests[-2:]
     assert len(cards) == 3  # and that of the run's end
-    _, evaluated = load_best(RunDir(exporting).best_weights)
+    _, evaluated = load_best(RunDir(exporting).best_weights, _wanted(RunDir(exporting)))
     assert evaluated.train_steps == bests[-1]
 
 

@@ -1,5 +1,7 @@
 """A loaded policy takes observations as the environment gives them, whatever their parts are called."""
 
+import shutil
+
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -67,3 +69,23 @@ def test_a_part_that_the_task_has_not_is_named(tmp_path):
     policy = load_policy(export_policy(spec, network, tmp_path, {}))
     with pytest.raises(UserError, match="observes observation_0, observation_1; got speed"):
         policy({"speed": [0.0, 0.0]})
+
+
+def test_files_of_policies_that_do_not_belong_together_are_refused_in_one_line(tmp_path):
+    exported = []
+    for width in (2, 3):
+        box = spaces.Box(-1.0, 1.0, (width,))
+        spec = TaskSpec(id="Own-v0", observation=observation_specs(box), num_actions=(3,), action_start=(0,))
+        network = q_network(config.MLP(hidden_units=(4,)), spec, seed=1)
+        network.create_variables()
+        exported.append(export_policy(spec, network, tmp_path / str(width), {}))
+    two, three = exported
+    mixed = tmp_path / "mixed"
+    shutil.copytree(two, mixed)
+    shutil.copy(three / "assets.extra" / "task_spec.json", mixed / "assets.extra")
+    with pytest.raises(UserError, match=r"observation is float32\[None, 2\], not float32\[None, 3\]"):
+        load_policy(mixed)
+    shutil.copytree(two, mixed, dirs_exist_ok=True)
+    shutil.copytree(three / "variables", mixed / "variables", dirs_exist_ok=True)
+    with pytest.raises(UserError, match=r"mixed: can't be loaded: "):
+        load_policy(mixed)

@@ -114,7 +114,7 @@ def test_it_evaluates_when_steps_are_due_and_reports_what_it_keeps(there: Learne
         assert first.evaluation is not None
         assert (first.evaluation.is_best, first.evaluation.train_steps, first.is_done) == (True, 0, False)
         assert first.best_return == first.evaluation.scores.mean_return
-        saved, record = load_best(run_dir.best_weights)
+        saved, record = load_best(run_dir.best_weights, there.board.get().weights)
         assert record == first.evaluation
         np.testing.assert_array_equal(
             next(iter(saved.values())), there.board.get().weights[next(iter(saved))]

@@ -1,5 +1,6 @@
 """`Actors`: several actors as one, stepped in turn or each by a thread of its own."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -131,14 +132,18 @@ class Actors:
     def _take_over(self, states: Sequence[Arrays]) -> None:
         for i, state in enumerate(states):
             if i < len(self):
-                lasting = {name: array for name, array in state.items() if not name.startswith(_OF_EPISODES)}
-                self._actors[i].load_state(lasting)
+                self._actors[i].load_state(lasting(state))
             else:
                 self._actors[0].env_steps += int(state["env_steps"])
                 self._actors[0].statistics.episodes += int(state["statistics/episodes"])
 
 
-_OF_EPISODES = ("task/", "policy_state/")
+_OF_EPISODES = re.compile(r"(\d+/)?(task|policy_state)/")
+
+
+def lasting(state: Arrays) -> dict[str, np.ndarray]:
+    """Of an actor's state, or of several actors', all but the episodes under way."""
+    return {name: array for name, array in state.items() if not _OF_EPISODES.match(name)}
 
 
 def saved_actors(arrays: Arrays) -> int:

@@ -1,12 +1,13 @@
 """Greedy episodes on environments of their own, and the `Evaluator` that owns 'best'."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from tfdqn.acting.policy import Policy, PolicyState, forget
+from tfdqn.array_checks import Shaped
 from tfdqn.config import Config, Task
 from tfdqn.interruptions import Interrupted
 from tfdqn.randomness import derived_seed, stream
@@ -177,10 +178,10 @@ class Evaluator:
         """From now on versions are another learner's: what they were before says nothing of weights to come."""
         self.evaluated_train_steps, self._best_train_steps = None, -1
 
-    def load_best(self, path: Path) -> None:
-        """Takes up the best that an earlier session kept, if there is one."""
+    def load_best(self, path: Path, wanted: Mapping[str, Shaped]) -> None:
+        """Takes up the best that an earlier session kept, if there is one. Raises as `saved_policy.load_best`."""
         if path.exists():
-            self.best_weights, evaluation = load_best(path)
+            self.best_weights, evaluation = load_best(path, wanted)
             self.best_return = evaluation.scores.mean_return
             self._best_train_steps = evaluation.train_steps
 

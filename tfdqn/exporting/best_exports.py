@@ -14,6 +14,7 @@ from tfdqn.durable import write_atomically
 from tfdqn.errors import first_line
 from tfdqn.exporting.destinations import Card, destination
 from tfdqn.exporting.from_run import export_weights
+from tfdqn.networks import weight_specs
 from tfdqn.run_dir import RunDir
 from tfdqn.saved_policy import load_best
 from tfdqn.scores import Evaluation
@@ -45,7 +46,7 @@ class BestExports:
         self._thread = ThreadPoolExecutor(1, "exports")
         self._newest: tuple[int, float] | None = None  # of those asked for: its updates and its return
         if config.export.on_best and run.best_weights.exists():
-            weights, evaluation = load_best(run.best_weights)
+            weights, evaluation = load_best(run.best_weights, weight_specs(config, task_spec))
             self._newest = _identity(evaluation)
             self._thread.submit(self._catch_up, weights, evaluation)
 

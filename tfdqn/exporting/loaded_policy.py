@@ -13,10 +13,18 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.array_checks import check_arrays
 from tfdqn.eager_tensors import mend_eager_tensors
-from tfdqn.errors import UserError
+from tfdqn.errors import UserError, first_line
 from tfdqn.exporting.policy_inputs import PolicyInputs
-from tfdqn.exporting.saved_model import CARD_FILE, EXTRA, LEGAL_ACTIONS, TASK_SPEC_FILE, versions
+from tfdqn.exporting.saved_model import (
+    CARD_FILE,
+    EXTRA,
+    LEGAL_ACTIONS,
+    TASK_SPEC_FILE,
+    input_signature,
+    versions,
+)
 from tfdqn.task_spec import ArraySpec, TaskSpec, flat_name
 from tfdqn.utf8 import require_libraries_can_take
 
@@ -42,9 +50,14 @@ class LoadedPolicy:
             raise UserError(f"{path}: not a policy that tfdqn exported ({error})") from error
         self.path = path
         self._inputs = PolicyInputs(self.task_spec)
-        # Kept: the signature holds its variables weakly.
-        self._module = tf.saved_model.load(str(path))
-        self._serve = self._module.signatures["serving_default"]
+        try:
+            # Kept: the signature holds its variables weakly.
+            self._module = tf.saved_model.load(str(path))
+            self._serve = self._module.signatures["serving_default"]
+        except Exception as error:  # TensorFlow has many names for files that do not belong together
+            raise UserError(f"{path}: can't be loaded: {first_line(error)}") from error
+        takes = self._serve.structured_input_signature[1]
+        check_arrays(takes, input_signature(self.task_spec), f"{path}: serving_default")
 
     def __call__(self, observation: Any, legal_actions: Any = None) -> int | np.ndarray:
         """The best legal action, as the environment takes it.

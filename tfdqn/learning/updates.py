@@ -5,6 +5,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from tfdqn.array_checks import check_arrays
+from tfdqn.checkpoints import SavedArrays
 from tfdqn.learning.train_step import UpdateMetrics
 
 
@@ -36,3 +38,9 @@ class Updates(Protocol):
 
     def close(self) -> None:
         """Lets go of whoever takes part."""
+
+
+def restore(updates: Updates, saved: SavedArrays) -> None:
+    """Puts back what a checkpoint holds. Raises CheckpointError, before anything is, where it is another network's."""
+    check_arrays(saved, updates.state(), saved.file)
+    updates.load_state(saved)

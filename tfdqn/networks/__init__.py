@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import tensorflow as tf
+
 from tfdqn import config
 from tfdqn.eager_tensors import mend_eager_tensors
 from tfdqn.networks import torsos
@@ -9,6 +11,7 @@ from tfdqn.networks.ensemble_layers import EnsembleLayerFactory
 from tfdqn.networks.layers import LayerFactory
 from tfdqn.networks.numpy_forward import Weights, numpy_q_function
 from tfdqn.networks.q_network import QNetwork, Torso, observation_spec
+from tfdqn.networks.recorded_layers import RecordingFactory
 from tfdqn.networks.split_layers import SplitLayerFactory
 from tfdqn.task_spec import TaskSpec
 
@@ -23,6 +26,7 @@ __all__ = [
     "observation_spec",
     "q_network",
     "split_network",
+    "weight_specs",
 ]
 
 
@@ -66,16 +70,28 @@ def network_to_load(config: config.Config, task_spec: TaskSpec, name: str = "q_n
     return network
 
 
+def weight_specs(config: config.Config, task_spec: TaskSpec) -> dict[str, tf.TensorSpec]:
+    """The names, types and shapes of the weights that a run acts with.
+
+    Raises ConfigError where the task does not fit the network.
+    """
+    units = config.ensemble.size
+    record = RecordingFactory((units,) if units > 1 else ())
+    _torso(config.network, task_spec, record)
+    return record.specs
+
+
 def _network(
     settings: config.Network, task_spec: TaskSpec, make_factory: Callable[[], LayerFactory], name: str
 ) -> QNetwork:
-    def torso(make: LayerFactory) -> Torso:
-        match settings:
-            case config.MLP():
-                return torsos.mlp(settings, task_spec, make)
-            case config.NatureCNN():
-                return torsos.nature_cnn(settings, task_spec, make)
-            case config.Linear():
-                return torsos.linear(settings, task_spec, make)
+    return QNetwork(task_spec, lambda make: _torso(settings, task_spec, make), make_factory, name)
 
-    return QNetwork(task_spec, torso, make_factory, name)
+
+def _torso(settings: config.Network, task_spec: TaskSpec, make: LayerFactory) -> Torso:
+    match settings:
+        case config.MLP():
+            return torsos.mlp(settings, task_spec, make)
+        case config.NatureCNN():
+            return torsos.nature_cnn(settings, task_spec, make)
+        case config.Linear():
+            return torsos.linear(settings, task_spec, make)

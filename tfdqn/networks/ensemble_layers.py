@@ -31,7 +31,7 @@ class EnsembleLayerFactory(LayerFactory):
     def head(self, name: str, units: int, *, fan_in: int) -> Layer:
         return self.dense(name, units, fan_in=fan_in)
 
-    def linear(self, name: str, units: int) -> Layer:
+    def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
         return self._keep(
             _EnsembleDense(len(self._units), units, None, "zeros", bias_initializer=None, name=name)
         )

@@ -34,7 +34,7 @@ class LayerFactory:
         options = self._initializers(fan_in)
         return self._keep(tf.keras.layers.Dense(units, name=name, dtype="float32", **options))
 
-    def linear(self, name: str, units: int) -> Layer:
+    def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
         """A dense layer without bias, all zero at first: θ of the linear network."""
         return self._keep(tf.keras.layers.Dense(units, use_bias=False, kernel_initializer="zeros", name=name))
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 
+from tfdqn.array_checks import check_arrays
 from tfdqn.networks.layers import LayerFactory
 from tfdqn.task_spec import TaskSpec
 
@@ -36,6 +37,7 @@ class QNetwork(network.Network):
         factory = make_factory()
         self._apply_torso = torso(factory)
         self._factory = factory
+        self._specs: dict[str, tf.TensorSpec] | None = None
         self.torso_layers = (
             factory.layers
         )  # an attribute, so that Keras counts their weights as the network's
@@ -62,9 +64,18 @@ class QNetwork(network.Network):
         return self._factory.piece(arrays, name)
 
     def load_named_weights(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Assigns every weight, by canonical name. Raises KeyError for a missing name, ValueError for another shape."""
+        """Assigns every weight, by canonical name. Raises CheckpointError, before the first, for any others."""
+        as_kept = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+        check_arrays(as_kept, self._canonical_specs(), "weights")
         for name, weight in self.named_weights().items():
-            weight.assign(self.piece(arrays, name))
+            weight.assign(self.piece(as_kept, name))
+
+    def _canonical_specs(self) -> dict[str, tf.TensorSpec]:
+        """What `join` gives of the weights; asked for at every refresh of an actor's, so made once."""
+        if self._specs is None:
+            whole = self.join({name: weight.numpy() for name, weight in self.named_weights().items()})
+            self._specs = {name: tf.TensorSpec(array.shape, array.dtype) for name, array in whole.items()}
+        return self._specs
 
 
 def observation_spec(task_spec: TaskSpec) -> dict[str, tensor_spec.BoundedTensorSpec]:

@@ -40,7 +40,7 @@ class SplitLayerFactory(LayerFactory):
             return self.dense(name, units, fan_in=fan_in)
         return self._keep(Whole(name, self._devices[0], self._initial((fan_in, units), fan_in)))
 
-    def linear(self, name: str, units: int) -> Layer:
+    def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
         raise ConfigError("learner.model_parallel above 1: a linear network has no layers to split")
 
     def conv(self, name: str, filters: int, size: int, stride: int, *, channels_in: int) -> Layer:

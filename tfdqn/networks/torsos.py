@@ -66,10 +66,12 @@ def nature_cnn(settings: config.NatureCNN, task_spec: TaskSpec, make: LayerFacto
 
 def linear(settings: config.Linear, task_spec: TaskSpec, make: LayerFactory) -> Torso:
     """Q(s, a) = θ_aᵀ φ(s), with φ the identity or all monomials up to a degree."""
-    theta = make.linear("theta", task_spec.num_actions[0])
+    inputs = encoding.num_features(task_spec)
     if settings.features == "identity":
+        theta = make.linear("theta", task_spec.num_actions[0], fan_in=inputs)
         return lambda observation: theta(encoding.encode(observation, task_spec))
-    factors = features.monomials(encoding.num_features(task_spec), settings.degree)
+    factors = features.monomials(inputs, settings.degree)
+    theta = make.linear("theta", task_spec.num_actions[0], fan_in=len(factors))
     return lambda observation: theta(features.polynomial(encoding.encode(observation, task_spec), factors))
 
 

@@ -14,6 +14,7 @@ from tfdqn.errors import PeerLostError
 from tfdqn.membership import OVER, TRAINING, Membership, seconds_between_calls
 from tfdqn.messages import Counts
 from tfdqn.metrics import Rate
+from tfdqn.networks import weight_specs
 from tfdqn.randomness import derived_seed
 from tfdqn.remote_weights import RemoteWeights
 from tfdqn.replay.remote_writer import GivenUpError, remote_writer
@@ -89,7 +90,8 @@ class _ActorLoop:
         """Weights of its own, brought by a thread."""
         config = self._job.config
         interval = seconds_between_calls(config.acting.fetch_interval_seconds, config)
-        weights = self._parts.enter_context(closing(RemoteWeights(self._membership.call, interval)))
+        wanted = weight_specs(config, self._task.spec)
+        weights = self._parts.enter_context(closing(RemoteWeights(self._membership.call, interval, wanted)))
         while weights.version() < 0:
             self._wait_because("waiting for the first weights")
         return weights, None

@@ -17,10 +17,11 @@ from tfdqn.interruptions import Interrupted
 from tfdqn.membership import FINISHING, OVER, TRAINING, Membership
 from tfdqn.messages import Counts, Evaluated, Inspection, Nothing
 from tfdqn.metrics import TensorBoard
+from tfdqn.networks import weight_specs
 from tfdqn.remote_weights import RemoteWeights
 from tfdqn.roles.job import Job, check_same_task, failures_are_the_process_s
 from tfdqn.rpc import RefusedError, UnreachableError
-from tfdqn.run_dir import RunDir, full_disk_is_one_line
+from tfdqn.run_dir import EVALUATOR_LOGS, RunDir, full_disk_is_one_line
 from tfdqn.scores import Evaluation
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.registry import make_task
@@ -49,10 +50,11 @@ def evaluate(job: Job, membership: Membership) -> None:
         check_same_task(job.member, welcome.task_spec, spec)
         task.spec = welcome.task_spec
         fetched_seconds = config.acting.fetch_interval_seconds
-        weights = parts.enter_context(closing(RemoteWeights(membership.call, fetched_seconds)))
+        wanted = weight_specs(config, spec)
+        weights = parts.enter_context(closing(RemoteWeights(membership.call, fetched_seconds, wanted)))
         tensorboard = None
-        if config.logging.tensorboard:  # in a folder of its own: TensorBoard follows one file in each
-            tensorboard = parts.enter_context(closing(TensorBoard(run.logs / "evaluator")))
+        if config.logging.tensorboard:
+            tensorboard = parts.enter_context(closing(TensorBoard(run.logs / EVALUATOR_LOGS)))
         log = parts.enter_context(closing(EvaluationLog(run.evaluations_file, tensorboard)))
         exports = parts.enter_context(closing(BestExports(config, run, task.spec, job.say)))
         try:
@@ -79,7 +81,7 @@ class _EvaluatorLoop:
         self._best_weights = RunDir(job.run_dir).best_weights
         policy = Policy(make_q_function(job.config, task.spec))
         self._evaluator = Evaluator(task, policy, VariableClient(weights), job.config, self._is_over)
-        self._evaluator.load_best(self._best_weights)
+        self._evaluator.load_best(self._best_weights, weight_specs(job.config, task.spec))
         standing = read_standing(RunDir(job.run_dir).evaluations_file)
         self._evaluator.evaluations_without_best = standing.without_best
         self._next_env_steps = self._due_after(standing.env_steps)

@@ -29,7 +29,7 @@ from tfdqn.tasks.registry import check_task, make_task
 from tfdqn.team import Team
 from tfdqn.topology import Role
 from tfdqn.variables import WeightsBoard
-from tfdqn.watch import RunWatch, tensorboard
+from tfdqn.watch import RunWatch, begin_curves, tensorboard
 
 _POLL_SECONDS = 0.1
 _SAY_AGAIN_SECONDS = 30.0
@@ -85,6 +85,8 @@ def _train(
         with team.losses_are_one_line():
             session = JobSession(config, run_dir, control, team, replay, board, job.say, watchdog.work)
     show = _Lines(job.say, watchdog)
+    if moved := begin_curves(session, evaluates=False):
+        job.say(moved)
     watch = RunWatch(session, tensorboard(config, run_dir), show, job.interrupted, profile=False)
     control.inspection = lambda: _inspection(session, watch, watchdog)
     with closing(watch), _inference(job, control, board):  # its network comes after the team's devices
