@@ -17,6 +17,7 @@ from tfdqn.networks import Weights, network_to_load, numpy_q_function
 from tfdqn.networks.ensemble_aggregation import aggregate_numpy
 from tfdqn.networks.numpy_forward import QFunction
 from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.contract import is_finite
 
 # (weights by canonical name, observation, legal actions bool[B, A] or none) → a value per action, float32[B, A]
 ActionValues = Callable[[Weights, dict[str, np.ndarray], np.ndarray | None], np.ndarray]
@@ -108,9 +109,8 @@ class Policy:
 
 
 def _check_finite(q_values: np.ndarray) -> None:
-    finite = np.isfinite(q_values)
-    if not finite.all():
-        environment, action = np.argwhere(~finite)[0]
+    if not is_finite(q_values):
+        environment, action = np.argwhere(~np.isfinite(q_values))[0]
         value = q_values[environment, action]
         raise NotFiniteError(
             f"environment {environment}: Q of action {action} is {value}, which is not finite; "

@@ -1,7 +1,7 @@
 """`CheckedEnv`: one environment, held to what gymnasium says an environment gives, before it is stacked or batched."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
@@ -11,7 +11,7 @@ from tfdqn.tasks.contract import STEP, Breach, Promise, called, shown, unpacked
 from tfdqn.tasks.spaces import flat_name
 
 _MASK = 'info["action_mask"]'
-_TRUTHS = (bool, np.bool_)
+_FLOATS, _TRUTHS = (float, np.float64, np.float32), (bool, np.bool_)
 
 
 class CheckedEnv(gymnasium.Wrapper):
@@ -43,15 +43,17 @@ class CheckedEnv(gymnasium.Wrapper):
         except Breach as breach:
             raise breach.error(self._task_id, self._steps, self._index) from None
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         self._steps += 1
         answer = self.env.step(action)
         try:
-            observation, reward, terminated, truncated, info = unpacked("step", answer, STEP)
+            if type(answer) is not tuple or len(answer) != len(STEP) or type(answer[-1]) is not dict:
+                answer = unpacked("step", answer, STEP)
+            observation, reward, terminated, truncated, info = answer
             is_over = terminated if type(terminated) in _TRUTHS else _flag("terminated", terminated)
             return (
                 self._read(observation),
-                reward if isinstance(reward, float) else _number(reward),
+                reward if type(reward) in _FLOATS else _number(reward),
                 is_over,
                 truncated if type(truncated) in _TRUTHS else _flag("truncated", truncated),
                 self._mask(info, is_over) if self._num_actions else {},
@@ -104,6 +106,8 @@ def _reader(space: Space[Any], name: str = "") -> Callable[[Any], Any]:
 
 def _number(reward: Any) -> float:
     """Of whatever holds one number."""
+    if isinstance(reward, int) and abs(reward) < 2**63:
+        return float(reward)
     array = np.asarray(reward)
     if array.size != 1 or array.dtype.kind not in "biuf":
         raise Breach("reward", f"is {shown(reward)}, not a number")

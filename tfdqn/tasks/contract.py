@@ -5,6 +5,7 @@ batch, and all that a task's own vector version owes, is checked here.
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from tfdqn.tasks.spaces import Observation, leaves, show
 log = logging.getLogger(__name__)
 
 _ROUNDING = 1e-6  # of a bound, by which floats may pass it without a word
+_LARGEST_SQUARE = {np.dtype(each): float(np.finfo(each).max) ** 2 for each in ("float16", "float32")}
+_STEPS_BETWEEN_LOOKS = 16  # at the bounds of floats, of which there is but a warning
 _warned: set[tuple[str, str]] = set()  # (task, what): once in a process, however often the task is made
 
 
@@ -83,11 +86,10 @@ class Promise:
         Floats beyond their bounds are warned of once: many environments overstep theirs by a little.
         """
         if self._is_float:
-            finite = np.isfinite(array)
-            if not finite.all():
-                index = _first(~finite)
+            if not is_finite(array):
+                index = _first(~np.isfinite(array))
                 raise Breach(self.what, f"is {array[index]}, which is not finite", index, NotFiniteError)
-            if self._may_warn and self._is_outside(array):
+            if self._may_warn and step % _STEPS_BETWEEN_LOOKS == 1 and self._is_outside(array):
                 self._warn(array, task_id, step)
         elif self._is_bounded and self._is_outside(array):
             index = _first((array < self._low) | (array > self._high))
@@ -193,6 +195,11 @@ def unpacked(call: str, answer: Any, parts: tuple[str, ...]) -> tuple[Any, ...]:
     return answer
 
 
+def is_finite(array: np.ndarray) -> bool:
+    """Whether all of it is. A finite sum of squares proves that in one pass; only its overflow needs the exact test."""
+    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
+
+
 def called(name: str) -> str:
     """A part of an observation, in errors."""
     return name if name == "observation" else f'observation "{name}"'
@@ -203,6 +210,8 @@ def cast(array: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
     if array.dtype.kind == "f" and dtype.kind != "f":
         raise Breach(what, f"is {array.dtype} ({shown(array)}), but its space holds {dtype}")
     if dtype.kind == "f":
+        if array.dtype.kind == "f" and np.vdot(array, array) < _LARGEST_SQUARE.get(dtype, 0.0):
+            return array.astype(dtype)  # a sum of squares proves in one pass that each of them fits
         try:
             with np.errstate(over="raise"):
                 return array.astype(dtype)
