@@ -34,6 +34,7 @@ def work_below_process_1() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
     while (status := _status_when_ended(child)) is None:
+        # no limit: the child's end is a signal, too
         _pass_on(signal.sigwaitinfo(signals), child)
     os._exit(status if status >= 0 else _KILLED_STATUS - status)
 

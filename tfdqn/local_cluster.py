@@ -6,6 +6,7 @@ Each is the same command with another `TF_CONFIG`, as it would be on another hos
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -67,7 +68,8 @@ class LocalCluster:
                 process.wait(max(deadline - time.monotonic(), 0.0))
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+                with suppress(subprocess.TimeoutExpired):  # one whose disk hangs is left to the kernel
+                    process.wait(_GRACE_SECONDS)
 
     def _start(self, task: Cluster, command: Sequence[str], logs: Path) -> None:
         log = logs / f"{task.job}-{task.index}.log"

@@ -21,6 +21,9 @@ from tfdqn.variables import Versioned, WeightsSource
 
 Observation = dict[str, np.ndarray]
 _REPLY_SECONDS = 10.0
+_MOST_SECONDS = (
+    60.0  # that a question is kept in the learner's process, though who asked has given up long before
+)
 _RETRY_SECONDS = 0.25
 
 
@@ -67,10 +70,10 @@ class Inference:
                 raise RefusedError("the learner is ending")
             self._waiting.append(question)
             self._changed.notify()
-        question.is_answered.wait()
+        question.is_answered.wait(_MOST_SECONDS)
         if isinstance(question.answer, QValues):
             return question.answer
-        raise RefusedError(f"no Q-values: {question.answer}")
+        raise RefusedError(f"no Q-values: {question.answer or 'the call under way takes long'}")
 
     def close(self) -> None:
         """Answers whoever waits, and refuses whoever still comes."""
@@ -98,7 +101,7 @@ class Inference:
     def _answer_until_closed(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._is_closed)
+                self._changed.wait_for(lambda: self._waiting or self._is_closed)  # no limit: both wake it
                 batch = self._take()
                 if not batch and self._is_closed:
                     return

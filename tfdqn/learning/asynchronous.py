@@ -113,7 +113,7 @@ class AsynchronousUpdates:
         self._begun.put(True)
 
     def _run_closures(self) -> None:
-        while self._begun.get():
+        while self._begun.get():  # no limit: `close` sends it home
             self._run_closure()
 
     def _run_closure(self) -> None:
@@ -139,7 +139,7 @@ class AsynchronousUpdates:
 
     def _wait(self) -> np.ndarray:
         """What the next closure that ends gives. Raises what one failed by."""
-        ended = self._ended.get()
+        ended = self._ended.get()  # no limit: a watchdog ends the process where no worker answers
         self._under_way -= 1
         if isinstance(ended, BaseException):
             raise ended

@@ -19,6 +19,8 @@ from tfdqn.task_spec import TaskSpec
 
 _SHARD = "shard-{}"  # a server's folder in a checkpoint of several
 
+_CLOSE_SECONDS = 10.0  # beyond a server's own limit
+
 
 class ReverbReplay:
     """Transitions in whole items on `replay.shards` servers, written and sampled evenly.
@@ -109,7 +111,7 @@ class ReverbReplay:
         for each in closing:
             each.start()
         for each in closing:
-            each.join()
+            each.join(_CLOSE_SECONDS)
 
     def _folders(self, directory: Path) -> list[Path]:
         """One a server."""

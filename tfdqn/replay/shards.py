@@ -14,6 +14,7 @@ from tfdqn.replay.pace import Counted
 from tfdqn.replay.tables import TABLE
 
 _REPLY_SECONDS = 2  # whole ones
+_POLL_SECONDS = 3.0 * _REPLY_SECONDS  # another thread may be asking already
 
 
 class Shard:
@@ -67,7 +68,7 @@ class Shards:
         """Asks all at once; False where one does not answer within seconds."""
         if len(self.each) == 1:
             return self.each[0].ask()
-        run_at_once([shard.ask for shard in self.each])
+        run_at_once([shard.ask for shard in self.each], _POLL_SECONDS)
         return all(shard.answers for shard in self.each)
 
     def counted(self) -> list[Counted]:
@@ -83,11 +84,11 @@ class Shards:
         ]
 
 
-def run_at_once(functions: Sequence[Callable[[], object]], timeout_seconds: float | None = None) -> None:
+def run_at_once(functions: Sequence[Callable[[], object]], timeout_seconds: float) -> None:
     """Calls all of them at the same time; those that have not returned in time go on in the background."""
     threads = [threading.Thread(target=function, daemon=True) for function in functions]
-    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    deadline = time.monotonic() + timeout_seconds
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(None if deadline is None else max(deadline - time.monotonic(), 0))
+        thread.join(max(deadline - time.monotonic(), 0))

@@ -23,4 +23,4 @@ def run(cluster: Cluster, min_gpus: int = 0) -> None:
         protocol="grpc",
         config=settings,
     )
-    server.join()
+    server.join()  # no limit: a thread ends the process when the chief has ended, or is silent beyond patience

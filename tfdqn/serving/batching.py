@@ -83,7 +83,7 @@ class Batcher:
         """Answers, until it is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await self._some.wait()
+            await self._some.wait()  # no limit: there may be no requests
             self._in_call = self._take()
             if not self._in_call:
                 self._some.clear()
