@@ -16,6 +16,7 @@ from tfdqn.config_file import from_mapping
 from tfdqn.errors import ConfigError, EnvironmentFailedError, NotFiniteError, RunDirError, TaskError
 from tfdqn.evaluation_command import evaluate
 from tfdqn.experiment import train
+from tfdqn.run_dir import RunDir
 
 EXACT = ("replay.backend=in_graph", "learner.schedule=alternate")
 
@@ -31,6 +32,20 @@ def uninterrupted(tmp_path_factory) -> Path:
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(uninterrupted, tmp_path):
     train(tiny(*EXACT, "agent.n_step=3"), tmp_path / "again")
     assert_same_arrays(everything(uninterrupted), everything(tmp_path / "again"))
+
+
+def test_a_run_that_another_process_takes_over_ends_and_saves_nothing_more(tmp_path):
+    run = RunDir(tmp_path / "run")
+
+    def take_over(progress):
+        if progress.phase == "learning":
+            taken = json.loads(run.lock_file.read_bytes()) | {"token": "another's"}
+            run.lock_file.write_text(json.dumps(taken))
+
+    endless = tiny(*EXACT, "stop.env_steps=1_000_000_000")
+    with pytest.raises(RunDirError, match="run was taken over by process"):
+        train(endless, run, on_progress=take_over)
+    assert not run.checkpoints.exists()
 
 
 def test_another_seed_gives_other_weights(uninterrupted, tmp_path):

@@ -197,6 +197,14 @@ def test_who_was_silent_for_too_long_saves_nothing_more_and_gives_nothing_away(t
     assert record(run.lock_file) == taker
 
 
+def test_who_is_taken_over_while_it_ends_gives_nothing_away(file: Path) -> None:
+    lock = taken(file)
+    taker = json.dumps(record(file) | {"token": "another's"})
+    file.write_text(taker)
+    lock.give_back()
+    assert file.read_text() == taker
+
+
 def test_a_record_that_cannot_be_read_is_nobodys(file: Path) -> None:
     file.parent.mkdir()
     file.write_bytes(b"4711\n")

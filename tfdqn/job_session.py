@@ -255,8 +255,7 @@ class JobSession:
         return self._control.roster.counts().environment_restarts
 
     def check(self) -> None:
-        """Raises RunDirError where the run is another's by now. Other processes are watched by a thread of its own."""
-        self.run_dir.check_claim()
+        """Others are watched by a thread of its own."""
 
     def inspection(self, seconds: float, updates_per_second: float, state: str) -> Inspection:
         """How the job stands."""

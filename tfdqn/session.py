@@ -230,8 +230,7 @@ class Session:
         return self._restarts_before + self.restarts.count
 
     def check(self) -> None:
-        """Raises ClusterError where a process that learns with this one has ended, RunDirError as `check_claim`."""
-        self.run_dir.check_claim()
+        """Raises ClusterError where a process that learns with this one has ended."""
         self._team.check()
 
     def close(self) -> None:

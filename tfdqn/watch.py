@@ -139,11 +139,12 @@ class RunWatch:
         return self._seconds_before + time.monotonic() - self._started
 
     def tick(self, paused: AbstractContextManager[None]) -> None:
-        """Does what is due."""
+        """Does what is due. Raises RunDirError where another process has taken the run over."""
         self._session.check()
         if self._profile is not None:
             self._profile.tick(self._session.learner.metrics is not None)
         if self._show_due.is_due():
+            self._session.run_dir.check_claim()
             self._on_progress(self.progress())
             self._show_due.done()
         if self._log_due.is_due():
