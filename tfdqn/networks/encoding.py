@@ -83,6 +83,8 @@ def _is_scaled(spec: ArraySpec) -> bool:
     return spec.dtype == "uint8" or bool(spec.high)
 
 
-def _scale(spec: ArraySpec) -> np.ndarray:
-    """What numbers are multiplied by, so that their space's bound becomes 1, float32[1] or of each channel, [C]."""
-    return (1 / np.maximum(spec.high or (255,), 1)).astype(np.float32)
+def _scale(spec: ArraySpec) -> np.float32 | np.ndarray:
+    """What numbers are multiplied by, so that their space's bound becomes 1; of channels that differ, float32[C]."""
+    if len(spec.high) > 1:
+        return (1 / np.maximum(spec.high, 1)).astype(np.float32)
+    return np.float32(1 / max(spec.high[0], 1)) if spec.high else np.float32(1 / 255)
