@@ -10,8 +10,8 @@ PROJECT = Path(__file__).parents[1]
 FILES = sorted(
     file for folder in ("tfdqn", "benchmarks", "examples") for file in (PROJECT / folder).rglob("*.py")
 )
-# The wall clock dates what others read; only these do, and say what they do where its time lies in the future.
-DATED = {"tfdqn/beat_files.py", "tfdqn/checkpoints.py", "tfdqn/supervised.py"}
+# The wall clock dates what others read: only these read it, and none takes it for a duration.
+DATED = {"tfdqn/beat_files.py", "tfdqn/checkpoints.py", "tfdqn/metrics.py", "tfdqn/supervised.py"}
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"}
 STARTS = {"run", "Popen", "check_output", "check_call"}
 # Have no text, or an encoding of their own.
