@@ -138,7 +138,7 @@ SIDEWAYS = {
     "tasks": {"randomness"},
     "networks": {"eager_tensors"},
     "agents": {"networks", "randomness"},
-    "replay": {"checkpoints", "messages"},
+    "replay": {"checkpoints", "messages", "replay_ratio"},
     "replay_ratio": {"checkpoints"},
     "saved_policy": {"checkpoints"},
     "topology": {"addresses", "cluster", "config", "errors", "strategy_checks"},

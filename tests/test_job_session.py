@@ -8,8 +8,9 @@ import pytest
 from tests.runs import latest, tiny
 from tfdqn import experiment
 from tfdqn.checkpoints import BEGINS_ANEW, Checkpoints, Counters
-from tfdqn.job_session import FarActors, FarRatio, JobSession, _resumed
+from tfdqn.job_session import FarActors, JobSession, _resumed
 from tfdqn.messages import Beat, Counts
+from tfdqn.replay.far_ratio import FarRatio
 from tfdqn.roster import Roster
 from tfdqn.run_dir import RunDir
 from tfdqn.topology import Member, Role

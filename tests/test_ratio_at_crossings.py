@@ -15,10 +15,10 @@ import pytest
 from tests.processes import counters, tfdqn, write_config
 from tests.replay.servers import config
 from tests.replay.steps import VECTOR
-from tfdqn import job_session
 from tfdqn.checkpoints import Counters
 from tfdqn.config import Config
-from tfdqn.job_session import FarRatio
+from tfdqn.replay import far_ratio
+from tfdqn.replay.far_ratio import FarRatio
 from tfdqn.replay.item_kinds import make_item_kind
 from tfdqn.replay.pace import Pace
 from tfdqn.replay.remote_replay import RemoteReplay
@@ -139,7 +139,7 @@ class Run:
 
 @pytest.fixture(autouse=True)
 def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_session, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(far_ratio, "_POLL_SECONDS", 0.0)
 
 
 LEGS = [

@@ -8,8 +8,8 @@ import pytest
 from tests.jobs import until
 from tests.replay.steps import VECTOR
 from tests.runs import tiny
-from tfdqn.job_session import FarRatio
 from tfdqn.replay import shards
+from tfdqn.replay.far_ratio import FarRatio
 from tfdqn.replay.pace import Counted
 from tfdqn.replay.remote_replay import RemoteReplay
 from tfdqn.replay.shards import Shard
