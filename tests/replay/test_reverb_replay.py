@@ -12,7 +12,7 @@ from tests.replay.contents import DISCOUNT, MakeReplay, as_dicts, n_step_rows, s
 from tests.replay.steps import MIXED, VECTOR, Taken, multiset, naive_transitions, random_steps, stacked
 from tfdqn.errors import CheckpointError, ClusterError, ConfigError
 from tfdqn.replay import server
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec
 
 
 @pytest.mark.parametrize("spec", [VECTOR, MIXED], ids=lambda spec: spec.id)
@@ -111,6 +111,33 @@ def test_a_batch_that_blocks_do_not_divide_is_refused(make: MakeReplay) -> None:
 def test_a_capacity_below_one_block_is_refused(make: MakeReplay) -> None:
     with pytest.raises(ConfigError, match=r"replay\.capacity 3 is less than one block of 4"):
         make(capacity=3)
+
+
+def test_a_block_that_no_message_can_hold_is_refused(make: MakeReplay) -> None:
+    wide = {"observation": ArraySpec(shape=(1_000, 1_000), dtype="float32")}
+    task_spec = TaskSpec(id="Wide-v0", observation=wide, num_actions=(2,), action_start=(0,))
+    line = r"replay\.block_size = 256: .* of 8,000,0\d\d bytes is larger than the 2,000,000,000 .*; at most 249 are"
+    with pytest.raises(ConfigError, match=line):
+        make(task_spec, block_size=256)
+
+
+def test_no_record_of_a_checkpoint_grows_with_the_number_of_items(make: MakeReplay, tmp_path: Path) -> None:
+    """A record is a message, which can hold 2 GB."""
+    longest = []
+    for steps in (50, 500):
+        replay, folder = make(block_size=1), tmp_path / str(steps)
+        write(replay, random_steps(VECTOR, 4, steps, np.random.default_rng(0), 0.05))
+        folder.mkdir()
+        replay.save(folder)
+        assert replay.size() > 3 * steps
+        records = {
+            file.name: [len(record.numpy()) for record in tf.data.TFRecordDataset(str(file), "ZLIB")]
+            for file in (folder / "reverb").glob("*.tfrecord")
+        }
+        assert len(records) == 3
+        longest.append({name: max(lengths) for name, lengths in records.items()})
+    for name, length in longest[0].items():
+        assert longest[1][name] <= length + 20, name  # numbers of more digits, other compressed bytes
 
 
 @pytest.mark.parametrize("spec, item", [(MIXED, "block"), (stacked(2), "frames")], ids=["block", "frames"])

@@ -13,6 +13,7 @@ from reverb import structured_writer
 from tf_agents.trajectories import trajectory
 
 from tfdqn.config import Config
+from tfdqn.errors import ConfigError
 from tfdqn.replay.blocks import BlockPacker
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.tables import TABLE
@@ -21,6 +22,7 @@ from tfdqn.task_spec import TaskSpec
 
 _COLUMN = "rows"
 _BLOCKS_BETWEEN_CHECKS = 16
+_MAX_BLOCK_BYTES = 2_000_000_000  # protobuf's 2 GiB, and room for what is sent with a block
 _MAX_BLOCKS_PENDING = 16  # Reverb complains aloud from 50
 
 
@@ -40,6 +42,7 @@ class BlockItems:
         self._num_servers = config.replay.shards
         self._codec = TransitionCodec(task_spec)
         shape = (self.transitions_per_item, self._codec.row_bytes)
+        _refuse_too_large(*shape)
         self.signature = {_COLUMN: tf.TensorSpec(shape, tf.uint8)}
         self._packer = BlockPacker(*shape, self._insert)
         self._lock = threading.Lock()  # of the packer and the writers: actors share them, checkpoints flush
@@ -95,6 +98,15 @@ class BlockItems:
         self._appended[server] += 1
         if self._appended[server] % _BLOCKS_BETWEEN_CHECKS == 0:
             writer.flush(_MAX_BLOCKS_PENDING)
+
+
+def _refuse_too_large(block_size: int, row_bytes: int) -> None:
+    """Raises ConfigError for blocks that Reverb can't take: a greater message ends the process that sends it."""
+    if block_size * row_bytes > _MAX_BLOCK_BYTES:
+        raise ConfigError(
+            f"replay.block_size = {block_size}: a block of transitions of {row_bytes:,} bytes is larger than the "
+            f"{_MAX_BLOCK_BYTES:,} bytes that Reverb takes; at most {_MAX_BLOCK_BYTES // row_bytes} are possible"
+        )
 
 
 def spread(num_blocks: int, block_size: int, num_servers: int) -> np.ndarray:
