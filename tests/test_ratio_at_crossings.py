@@ -26,7 +26,7 @@ from tfdqn.replay.tables import TABLE
 from tfdqn.replay_ratio import Balance, ReplayRatio
 
 CALL, STEPS_PER_UPDATE = 5, 4.0  # of `tests.runs.TINY`
-LEG = 2_000  # transitions of a leg
+LEG = 800  # transitions of a leg
 CALLS_FETCHED_AHEAD = 2.3  # by a learner's dataset, and lost with it
 
 
@@ -221,7 +221,7 @@ def test_real_processes_keep_it_too(tmp_path: Path, legs: str) -> None:
             continue
         # A job finds what the job before it held, `train` what `train` did just before.
         fills += before != leg if leg == "train" else not of_jobs.exists()
-        before, env_steps = leg, env_steps + LEG
+        before, env_steps = leg, env_steps + 2_000
         written = write_config(tmp_path, *settings, f"stop.env_steps={env_steps}")
         with tfdqn(tmp_path, leg, written, "--run-dir", "run") as process:
             assert process.ended_within(240), process.out
