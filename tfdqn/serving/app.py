@@ -50,7 +50,7 @@ class _Paths:
         else:
             question = await self._outside(_parse_for, is_gone, body, model)
         del body
-        share.hold(question.rows * _ROW_BYTES + sum(array.nbytes for array in question.inputs.values()))
+        share.hold(question.rows * (_ROW_BYTES + question.signature.row_bytes))
         outputs = await self._batcher(question, is_gone)
         if question.rows <= _SHORT_ROWS:
             return _Answer(answer(outputs, question.in_rows), media_type="application/json")

@@ -8,7 +8,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -22,23 +21,17 @@ _MOST_BYTES = 16 * 2**20  # of one call's inputs, unless one row alone has more
 _PATIENCE_SECONDS = 60.0
 
 
-@dataclass(eq=False)
 class _Job:
     """A request that waits, or parts of which are answered already."""
 
-    question: Question
-    outputs: asyncio.Future[Arrays]
-    is_gone: Callable[[], bool]
-    taken: int = 0
-    parts: list[Arrays] = field(default_factory=list)
+    __slots__ = ("inputs", "is_gone", "outputs", "parts", "rows", "signature", "taken")
 
-    @property
-    def rows(self) -> int:
-        return self.question.rows
-
-    @property
-    def signature(self) -> Signature:
-        return self.question.signature
+    def __init__(self, question: Question, outputs: asyncio.Future[Arrays], is_gone: Callable[[], bool]):
+        self.signature, self.inputs, self.rows = question.signature, question.inputs, question.rows
+        self.outputs = outputs
+        self.is_gone = is_gone
+        self.taken = 0  # rows
+        self.parts: list[Arrays] = []
 
 
 class _Piece(NamedTuple):
@@ -50,9 +43,10 @@ class _Piece(NamedTuple):
 
     @property
     def inputs(self) -> Arrays:
-        if self.stop - self.start == self.job.rows:
-            return self.job.question.inputs
-        return {name: array[self.start : self.stop] for name, array in self.job.question.inputs.items()}
+        job = self.job
+        if self.stop - self.start == job.rows:
+            return job.inputs
+        return {name: array[self.start : self.stop] for name, array in job.inputs.items()}
 
 
 class Batcher:
@@ -103,16 +97,14 @@ class Batcher:
         What fits one call is answered by one. What does not gives its next rows, and goes to the queue's end.
         """
         pieces: list[_Piece] = []
-        room = 0
+        most = room = 0
         while self._waiting:
             job = self._waiting[0]
             if not pieces:
-                room = most = _most_rows(job.question)
-            is_large = job.rows > most
+                most = room = _most_rows(job.signature)
+            needed = job.rows if job.rows <= most else 1
             if pieces and not (
-                job.signature is pieces[0].job.signature
-                and job.signature.is_batched
-                and room >= (1 if is_large else job.rows)
+                job.signature is pieces[0].job.signature and job.signature.is_batched and room >= needed
             ):
                 break
             self._waiting.popleft()
@@ -129,10 +121,9 @@ class Batcher:
         return pieces
 
 
-def _most_rows(question: Question) -> int:
-    """Of a call that has this request's kind of rows."""
-    row_bytes = sum(array.nbytes for array in question.inputs.values()) / question.rows
-    return max(1, min(_MOST_ROWS, int(_MOST_BYTES / max(row_bytes, 1))))
+def _most_rows(signature: Signature) -> int:
+    """Of a call."""
+    return max(1, min(_MOST_ROWS, _MOST_BYTES // max(1, signature.row_bytes)))
 
 
 def _give(piece: _Piece, found: Arrays | RequestError) -> None:

@@ -36,6 +36,11 @@ class Signature:
     check: Callable[[Arrays], None] = check_finite
 
     @cached_property
+    def row_bytes(self) -> int:
+        """Of the inputs; what is of any length counts for nothing."""
+        return sum((each.row_numbers or 0) * each.dtype.itemsize for each in self.inputs.values())
+
+    @cached_property
     def reader(self) -> Reader:
         """Of its inputs' JSON."""
         return Reader(self.inputs, self.is_batched)

@@ -1,19 +1,33 @@
 """`Room`: how many bytes all requests together may hold in memory, from their first byte to their answer's last."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from tfdqn.serving.payload import RequestError
 
 MOST_BYTES = 128 * 2**20
 UNCOUNTED_BYTES = 2**16  # of each request: what is small always has its place, whatever large ones hold
 
 
-class Share:
-    """What one request holds."""
+class Room:
+    """Shared among the requests of one event loop."""
 
-    def __init__(self, room: "Room"):
+    def __init__(self, most_bytes: int = MOST_BYTES):
+        self.most_bytes = self.free_bytes = most_bytes
+
+    def share(self) -> "Share":
+        return Share(self)
+
+
+class Share:
+    """What one request holds, for as long as the block runs."""
+
+    def __init__(self, room: Room):
         self._room = room
+        self._held = 0
+
+    def __enter__(self) -> "Share":
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._room.free_bytes += self._held
         self._held = 0
 
     def hold(self, count: int) -> None:
@@ -26,18 +40,3 @@ class Share:
             )
         self._room.free_bytes -= more
         self._held += more
-
-
-class Room:
-    """Shared among the requests of one event loop."""
-
-    def __init__(self, most_bytes: int = MOST_BYTES):
-        self.most_bytes = self.free_bytes = most_bytes
-
-    @contextmanager
-    def share(self) -> Iterator[Share]:
-        share = Share(self)
-        try:
-            yield share
-        finally:
-            share.hold(0)
