@@ -10,7 +10,7 @@ PROJECT = Path(__file__).parents[1]
 FILES = sorted(
     file for folder in ("tfdqn", "benchmarks", "examples") for file in (PROJECT / folder).rglob("*.py")
 )
-# The wall clock dates what others read: only these read it, and none takes it for a duration.
+# The wall clock dates what others read. An age by it may be below 0, which these say where they show one.
 DATED = {"tfdqn/beat_files.py", "tfdqn/checkpoints.py", "tfdqn/metrics.py", "tfdqn/supervised.py"}
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"}
 STARTS = {"run", "Popen", "check_output", "check_call"}
