@@ -25,6 +25,9 @@ from tfdqn.config_method import (
 )
 from tfdqn.config_types import Count, CountOrZero, Positive, doc
 
+# Of a task's keys those that may change when a run goes on: what is learned doesn't depend on them.
+TASK_KEYS_THAT_MAY_CHANGE = ("task.action_names", "task.restarts")
+
 
 class Acting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who gathers experience."""

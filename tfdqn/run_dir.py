@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 import msgspec
 
 from tfdqn import config_file
-from tfdqn.config import Config
+from tfdqn.config import TASK_KEYS_THAT_MAY_CHANGE, Config
 from tfdqn.durable import is_partial, write_atomically
 from tfdqn.errors import RunDirError, UserError, listed
 from tfdqn.locks import STALE_SECONDS, FileLock, locked
@@ -27,7 +27,7 @@ from tfdqn.utf8 import require_libraries_can_take
 MAY_CHANGE = (
     *("stop.", "checkpoint.", "logging.", "export.", "evaluation.final_episodes", "acting."),
     "health.",
-    *("task.action_names", "task.restarts"),
+    *TASK_KEYS_THAT_MAY_CHANGE,
     *("learner.strategy", "learner.logical_devices", "learner.model_parallel", "learner.workers"),
     *("learner.parameter_servers", "learner.updates_per_read", "learner.max_staleness_train_steps"),
     "replay.shards",  # what a replay held itself refuses other shards than its own

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from tfdqn import config_file
-from tfdqn.config import Config
+from tfdqn.config import TASK_KEYS_THAT_MAY_CHANGE, Config
 from tfdqn.durable import write_atomically
 from tfdqn.errors import ConfigError, RunDirError, listed
 from tfdqn.locks import locked
@@ -93,7 +93,11 @@ class ShardDir:
 
     def _refuse_another(self, config: Config) -> None:
         changed = config_file.differences(config_file.load(self.config_file), config)
-        forbidden = [each for each in changed if each.startswith(_MUST_STAY)]
+        forbidden = [
+            each
+            for each in changed
+            if each.startswith(_MUST_STAY) and not each.startswith(TASK_KEYS_THAT_MAY_CHANGE)
+        ]
         if not forbidden:
             return
         if self.checkpoint() is not None:

@@ -43,7 +43,7 @@ def test_another_configurations_transitions_are_refused(saved: Path) -> None:
         ShardDir(saved).open(config("agent.n_step=3"))
     with pytest.raises(ConfigError, match=r"replay\.capacity: 1000 in the run, 500 now"):
         ShardDir(saved).open(config("replay.capacity=500"))
-    assert ShardDir(saved).open(config("stop.env_steps=9000", "acting.actors=3")) == []
+    assert ShardDir(saved).open(config("stop.env_steps=9000", "acting.actors=3", "task.restarts=2")) == []
 
 
 def test_another_table_is_refused_whatever_the_configuration_says(saved: Path) -> None:
