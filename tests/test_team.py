@@ -130,7 +130,9 @@ def test_a_cluster_of_tf_config_trains_and_ends(tmp_path: Path, strategy: str, t
     assert [path.name for path in tmp_path.glob("run-*")] == [f"run-{chief}-0"]
 
 
-@pytest.mark.parametrize("strategy", ["parameter_server", "multi_worker"])
+@pytest.mark.parametrize(
+    "strategy", ["parameter_server", pytest.param("multi_worker", marks=pytest.mark.long)]
+)
 def test_while_the_others_are_awaited_ctrl_c_ends_it_at_once_as_was_said(
     tmp_path: Path, strategy: str
 ) -> None:
