@@ -306,6 +306,22 @@ def test_a_tasks_own_vector_version_is_held_to_the_same(space, right, wrong, say
     assert task.observation.keys() == spec.observation.keys()
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (np.zeros((2, 4)), "reset gave float64 of shape"),
+        (None, "reset gave None, not"),
+        ((), r"reset gave \(\), not"),
+        (([FOUR, FOUR], None), "reset gave the info None"),
+    ],
+)
+def test_a_vector_versions_first_answer_is_one_of_gymnasiums_form(answer, says, monkeypatch):
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(FLOATS), num_actions=(2,), action_start=(0,))
+    monkeypatch.setattr(Own, "reset", lambda self, **kwargs: answer)
+    with pytest.raises(TaskError, match=f"Own-v0, reset: {says}"):
+        BatchedTask(lambda: Own(FLOATS, [FOUR, FOUR]), spec, Restarts()).reset(seed=0)
+
+
 def test_a_breach_in_a_process_of_its_own_is_the_same_line_and_prints_nothing(capfd):
     batched = odd(
         BYTES, np.zeros((2, 2), np.uint8), spoil=observes([[0, 1], [2, 0.5]]), vectorization="async"

@@ -164,12 +164,11 @@ class BatchedTask:
             except (Exception, SystemExit) as error:
                 seed = self._make_batch_anew(error)
                 continue
-            if isinstance(answer, tuple) and FAILURE in answer[-1]:
-                self._is_broken = True
-                self._failed(answer[-1])
-                continue
-            self._is_broken = False
             self.observation, info = self._contract.reset(answer)
+            self._is_broken = FAILURE in info
+            if self._is_broken:
+                self._failed(info)
+                continue
             self._done = np.zeros(self.num_envs, np.bool_)
             self.legal_actions = self._legal(info) if self.spec.action_masks else None
             return self.observation, self.legal_actions
