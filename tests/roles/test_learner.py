@@ -54,6 +54,7 @@ class End:
     def session(self) -> Any:
         return SimpleNamespace(
             actors=SimpleNamespace(env_steps=1_000, episodes=10),
+            environment_restarts=0,
             learner=SimpleNamespace(train_steps=250),
             evaluator=self.evaluator,
             reason_to_stop=lambda: "all was taken",
