@@ -166,15 +166,18 @@ def test_connections_that_ask_nothing_make_room(
         each.close()
 
 
-def test_where_all_connections_are_at_work_one_more_is_told(strict_server: InProcess) -> None:
+def test_where_all_connections_are_at_work_one_more_is_told(
+    strict_server: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfdqn.serving.connections._UNTOUCHED_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
     strict_server.model.hold()
-    with ThreadPoolExecutor(6) as clients:
-        working = [clients.submit(strict_server.predict, ONE) for _ in range(6)]
-        assert strict_server.model.begun.wait(PATIENCE_SECONDS)
-        refused = received(strict_server.connect(request(b"{}")))
-        assert refused.startswith(b"HTTP/1.1 503") and b"too many connections" in refused
-        strict_server.model.go.set()
-        assert {each.result(PATIENCE_SECONDS)[0] for each in working} == {200}
+    whole = request(json.dumps(ONE).encode(), head="Connection: close\r\n")
+    working = [strict_server.connect(whole) for _ in range(6)]  # and taken in this order
+    refused = received(strict_server.connect(whole))
+    assert refused.startswith(b"HTTP/1.1 503") and b"too many connections" in refused
+    strict_server.model.go.set()
+    assert all(received(each).startswith(b"HTTP/1.1 200") for each in working)
 
 
 def test_the_rows_of_a_client_that_has_gone_are_not_computed(server: InProcess) -> None:
