@@ -309,7 +309,7 @@ def test_a_tasks_own_vector_version_is_held_to_the_same(space, right, wrong, say
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (np.zeros((2, 4)), "reset gave float64 of shape"),
+        (np.zeros((3, 4)), "reset gave float64 of shape"),
         (None, "reset gave None, not"),
         ((), r"reset gave \(\), not"),
         (([FOUR, FOUR], None), "reset gave the info None"),
