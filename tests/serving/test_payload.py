@@ -142,6 +142,24 @@ def test_a_column_of_nothing_is_refused() -> None:
         parse(body({"inputs": []}), model(place=NUMBER))
 
 
+@pytest.mark.timeout(30)  # it takes minutes where each blank begins a search of those after it
+@pytest.mark.parametrize("key", ["instances", "inputs"])
+def test_blanks_are_read_once(key: str) -> None:
+    assert parse(b'{"%b": [1, 2%b]}' % (key.encode(), b" " * 2**20), model(place=NUMBER)).rows == 2
+
+
+@pytest.mark.parametrize("begin", [b"[{", b"[\n {"])
+def test_named_rows_are_read_some_at_a_time_wherever_the_first_begins(begin: bytes) -> None:
+    text = json.dumps({"instances": [{"picture": np.full((3, 5, 2), 200).tolist()}] * 8000}).encode()
+    tracemalloc.start()
+    try:
+        assert parse(text.replace(b"[{", begin, 1), PICTURES).rows == 8000
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 2 * len(text)
+
+
 PICTURES = model(picture=Input(np.dtype("uint8"), (None, 3, 5, 2)))
 
 
