@@ -38,6 +38,20 @@ def test_two_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
     assert contents(tmp_path) == {file.name: b"first, and last"}
 
 
+def test_a_name_that_begins_with_another_is_not_taken_for_it(tmp_path: Path) -> None:
+    longer, shorter = tmp_path / "model.json", tmp_path / "model"
+    with replacing(longer) as file:
+        file.write(b"long")
+        write_atomically(shorter, b"short")
+    assert contents(tmp_path) == {"model.json": b"long", "model": b"short"}
+
+
+def test_a_name_may_have_as_many_bytes_as_the_system_takes(tmp_path: Path) -> None:
+    file = tmp_path / ("€" * 85)
+    write_atomically(file, b"euros")
+    assert contents(tmp_path) == {file.name: b"euros"}
+
+
 def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path) -> None:
     file = tmp_path / "best.json"
     ended = subprocess.Popen([sys.executable, "-c", ""])
@@ -48,8 +62,9 @@ def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path) -> None:
         this_process().mark,
     ]
     lefts = [tmp_path / f".best.json.{mark}-0bad.partial" for mark in marks]
+    of_an_earlier_version = tmp_path / ".best.json.partial"
     other = tmp_path / ".best.json.of.mine"
-    for left in (*lefts, other):
+    for left in (*lefts, of_an_earlier_version, other):
         left.touch()
     write_atomically(file, b"new")
     assert {each.name for each in tmp_path.iterdir()} == {file.name, other.name, lefts[1].name, lefts[2].name}

@@ -1,6 +1,7 @@
 """Files that outlive a crash of the machine: whole under their name or not there, and on the disk."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,20 +9,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tfdqn.errors import RunDirError
-from tfdqn.owners import owner_of_mark, this_process
+from tfdqn.owners import Owner, owner_of_mark, this_process
 
-_PARTIAL = ".partial"
-_SHOWN_CHARACTERS = 100  # of a name whose partial file must have one that is not too long
+_SHOWN_BYTES = 100  # of a name whose partial file must have one that is not too long
+_OWNED = re.compile(r"(.+)-[0-9a-f]+\.partial")
+_NOBODYS = "partial"  # as earlier versions named them
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write; when the block ends it is on the disk and takes its name, else what was there stays."""
     _remove_abandoned(path)
-    owner = (
-        f"{this_process().mark}-{secrets.token_hex(2)}"  # another may write the same file at the same time
-    )
-    partial = path.with_name(f"{_beginning(path)}{owner}{_PARTIAL}")
+    # Another thread or process may write the same file at the same time.
+    partial = path.with_name(f"{_beginning(path)}{this_process().mark}-{secrets.token_hex(2)}.partial")
     try:
         with partial.open("wb") as file:
             yield file
@@ -49,22 +49,34 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def is_partial(path: Path, of: Path) -> bool:
     """Whether a file is written there, or a killed process has begun to, that then takes the name of another."""
-    return path.name.startswith(_beginning(of)) and path.name.endswith(_PARTIAL)
+    end = _end(path, of)
+    return end == _NOBODYS or _writer(end) is not None
 
 
 def _beginning(path: Path) -> str:
-    return f".{path.name[:_SHOWN_CHARACTERS]}."
+    return f".{os.fsencode(path.name)[:_SHOWN_BYTES].decode(errors='ignore')}."
+
+
+def _end(path: Path, of: Path) -> str:
+    """What the name has after that of the other; empty where it does not begin with it."""
+    name, beginning = path.name, _beginning(of)
+    return name.removeprefix(beginning) if name.startswith(beginning) else ""
+
+
+def _writer(end: str) -> Owner | None:
+    """Of a partial file; None: it is none, but may be one of a file with a longer name."""
+    found = _OWNED.fullmatch(end)
+    return None if found is None else owner_of_mark(found[1])
 
 
 def _remove_abandoned(path: Path) -> None:
     """What killed processes of this host have left of it."""
     for left in path.parent.iterdir():
-        if is_partial(left, path):
-            owner = left.name.removeprefix(_beginning(path)).removesuffix(_PARTIAL).rpartition("-")[0]
-            writer = owner_of_mark(owner)
-            if writer is None or writer.is_running() is False:
-                with suppress(OSError):
-                    left.unlink()
+        end = _end(left, path)
+        writer = _writer(end)
+        if end == _NOBODYS or (writer is not None and writer.is_running() is False):
+            with suppress(OSError):
+                left.unlink()
 
 
 def sync_tree(directory: Path) -> None:
