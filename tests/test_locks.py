@@ -188,13 +188,20 @@ def test_who_was_silent_for_too_long_saves_nothing_more_and_gives_nothing_away(t
         mine = record(run.lock_file)
         taker = mine | {"token": "another's", "owner": mine["owner"] | {"kernel": "another", "host": "far"}}
         run.lock_file.write_text(json.dumps(taker))
-        (lock,) = (each for each in locks.open_locks() if each.file == run.lock_file)
-        lock.beat()
         with pytest.raises(
             RunDirError, match=f"run was taken over by process {os.getpid()} on far, which did"
         ):
             run.check_claim()
     assert record(run.lock_file) == taker
+
+
+def test_who_goes_on_after_another_has_had_the_run_and_ended_saves_nothing_more(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with run.claim(Config()):
+        run.lock_file.write_bytes(b"")  # as one elsewhere leaves it that took it and gave it back
+        with pytest.raises(RunDirError, match="run was taken over by another process, which did"):
+            run.check_claim()
+    assert run.lock_file.read_bytes() == b""
 
 
 def test_who_is_taken_over_while_it_ends_gives_nothing_away(file: Path) -> None:

@@ -98,8 +98,11 @@ class FileLock:
             descriptor = os.open(self.file, os.O_RDWR)
             try:
                 found = _decoded(os.pread(descriptor, _RECORD_BYTES, 0))
-                if found is not None and found.token != self._record.token:
-                    self.holder, self.is_lost, self._record = found.owner, True, None
+                if (
+                    found is None or found.token != self._record.token
+                ):  # None: another has had it, and has ended
+                    self.holder = None if found is None else found.owner
+                    self.is_lost, self._record = True, None
                     return
                 self._record = msgspec.structs.replace(self._record, beats=self._record.beats + 1)
                 os.pwrite(descriptor, _encoded(self._record), 0)

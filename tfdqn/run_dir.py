@@ -139,9 +139,10 @@ class RunDir:
     def check_claim(self) -> None:
         """Raises RunDirError where another process has taken the directory since: then nothing may be saved."""
         for lock in self._locks:
+            lock.beat()  # this process may have been stopped until a moment ago
             if lock.is_lost:
                 raise RunDirError(
-                    f"{self.path} was taken over by {lock.holder}, which did not hear from this process for "
+                    f"{self.path} was taken over by {lock.holder or 'another process'}, which did not hear from this process for "
                     f"{STALE_SECONDS:.0f} s: this process ends, so that only one writes there"
                 )
 
