@@ -101,6 +101,13 @@ def test_jobs_that_do_not_learn_are_left_out() -> None:
             '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
             "task.index = 1: worker has 1 tasks, counted from 0",
         ),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "%s"}}' % ("1" * 5000),
+            "task.index = '1111",
+        ),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": ["worker"]}}', "task.type = ['worker'] is none"),
+        ("[" * 100_000, "it is not JSON"),
+        ('{"cluster": {"worker": ["a:%s"]}}' % ("1" * 5000), "cluster.worker must be a list"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(text: str, why: str) -> None:

@@ -145,6 +145,8 @@ def test_where_nobody_learns_with_the_learner_it_has_one_address_and_pools_may_h
             "makes this machine worker-2: the job's pools are chief",
         ),
         (variable("TF_CONFIG", KUBEFLOW, "worker", -1), "makes this machine worker--1"),
+        (variable("TF_CONFIG", KUBEFLOW, "worker", float("inf")), "variable TF_CONFIG must be JSON like"),
+        ({"CLUSTER_SPEC": "[" * 100_000}, "variable CLUSTER_SPEC must be JSON like"),
         (variable("TF_CONFIG", KUBEFLOW, "master"), "makes this machine master-0"),
         (
             variable("TF_CONFIG", {**KUBEFLOW, "chief": ["a:65535"]}, "chief"),

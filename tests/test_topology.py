@@ -69,6 +69,20 @@ def test_what_is_no_cluster_is_one_line(tmp_path: Path, jobs: object, why: str) 
     assert str(error.value).startswith(f"{file}: {why}")
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[" * 100_000, "TF_CONFIG must be JSON like"),
+        (tf_config("actor", float("inf"))["TF_CONFIG"], "TF_CONFIG must be JSON like"),
+        (tf_config(["actor"], 0)["TF_CONFIG"], "is no job of a cluster"),
+    ],
+    ids=["nested", "infinity", "list"],
+)
+def test_a_variable_that_names_no_process_is_one_line(text: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        topology_of_environment({"TF_CONFIG": text})
+
+
 @pytest.fixture
 def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Member]:
     """Who plays, where a role only says who it is."""

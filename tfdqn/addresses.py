@@ -1,6 +1,7 @@
 """Addresses, "host:port": taken apart in one place, and asked whether another host can reach them."""
 
 import ipaddress
+import re
 import socket
 from collections.abc import Mapping
 
@@ -23,7 +24,7 @@ def is_address(value: object) -> bool:
     """Whether it is "host:port"; an IPv6 address stands in brackets, else its end could be the port."""
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     is_host = bool(host) and (":" not in host or (host[0], host[-1]) == ("[", "]"))
-    return is_host and port.isdecimal() and 0 < int(port) < 65536
+    return is_host and re.fullmatch(r"[0-9]{1,5}", port) is not None and 0 < int(port) < 65536
 
 
 def host_and_port(address: str) -> tuple[str, int]:

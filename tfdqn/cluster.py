@@ -14,6 +14,7 @@ VARIABLE = "TF_CONFIG"
 _ORIGIN = f"environment variable {VARIABLE}"
 CHIEF, WORKER, PARAMETER_SERVER = "chief", "worker", "ps"
 _LEARNING_JOBS = (CHIEF, WORKER, PARAMETER_SERVER)
+_MOST_SHOWN = 50  # characters of what is wrong
 # Allowed, and left out: `tf.distribute` would reject them.
 _OTHER_JOBS = ("evaluator", "actor", "replay_server", "learner")
 
@@ -70,7 +71,7 @@ def cluster_from(environment: Mapping[str, str] = os.environ) -> Cluster | None:
         return None
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _unusable(f"it is not JSON ({error})") from None
     if not isinstance(content, dict):
         raise _unusable("it is not a JSON object")
@@ -82,11 +83,12 @@ def cluster_from(environment: Mapping[str, str] = os.environ) -> Cluster | None:
     task = content.get("task")
     if not isinstance(task, dict):
         raise _unusable('"task" must say which process this is: {"type": "worker", "index": 0}')
-    job, index = task.get("type"), task.get("index", 0)
-    if job not in jobs:
+    job, index = task.get("type"), str(task.get("index", 0))
+    if job not in list(jobs):
         raise _unusable(f"task.type = {job!r} is none of the cluster's jobs that learn: {', '.join(jobs)}")
-    if not str(index).isdecimal() or int(index) >= len(jobs[job]):
-        raise _unusable(f"task.index = {index!r}: {job} has {len(jobs[job])} tasks, counted from 0")
+    if index not in map(str, range(len(jobs[job]))):
+        found = repr(task["index"])[:_MOST_SHOWN]
+        raise _unusable(f"task.index = {found}: {job} has {len(jobs[job])} tasks, counted from 0")
     return Cluster(jobs=jobs, job=job, index=int(index))
 
 

@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Protocol
+from typing import Protocol, Self
 
 from tfdqn.scores import Evaluation
 from tfdqn.session import Session
 from tfdqn.threads import Gate, StillAtWorkError, Worker, raise_first_error, running
 
 _POLL_SECONDS = 0.02
-_PAUSE_SECONDS = 1.0  # for everybody to pause; else the loop asks how it stands, and tries again
-_SAID_AFTER_SECONDS = 20.0  # that somebody doesn't; again and again
+_PAUSE_SECONDS = 0.1  # for all workers to pause; else the loop looks at the run in between, and tries again
+_PUT_OFF_SECONDS = 20.0  # after which they go on where one has not paused; each time twice as long
 # A thread that comes back from TensorFlow waits this long for Python's lock; by default 5 ms, which is a
 # third of the learner's whole call.
 _GIL_SWITCH_SECONDS = 0.0005
@@ -65,6 +65,10 @@ def alternate(session: Session, watch: Watch) -> str:
 def overlap(session: Session, watch: Watch) -> str:
     """Each actor acts, the learner learns and the evaluator evaluates in a thread of its own; this one watches."""
 
+    def act(actor: int) -> None:
+        session.act(actor, _POLL_SECONDS)
+        session.goes_on(f"actor {actor}")
+
     def learn() -> None:
         if session.ratio.wait_to_learn(_POLL_SECONDS):
             session.learn()
@@ -72,22 +76,21 @@ def overlap(session: Session, watch: Watch) -> str:
 
     def evaluate() -> None:
         if session.evaluation_is_due():
-            watch.evaluated(session.evaluate())
+            watch.evaluated(session.evaluate(on_step=partial(session.goes_on, "evaluation")))
         else:
             time.sleep(_POLL_SECONDS)
+        session.goes_on("evaluation")
 
     if (reason := watch.reason_to_stop()) is not None:
         return reason  # before threads begin what must then be waited for
     gate = Gate()
     evaluator = Worker("evaluator", evaluate)
-    actors = [
-        Worker(f"actor {i}", partial(session.act, i, _POLL_SECONDS), gate) for i in range(len(session.actors))
-    ]
+    actors = [Worker(f"actor {i}", partial(act, i), gate) for i in range(len(session.actors))]
     workers = [*actors, Worker("learner", learn, gate), evaluator]
 
     pausing = _Pausing(gate, workers, watch, session.put_off)
 
-    with _eager_threads(), running(workers), session.evaluation_given_up_on_error():
+    with _eager_threads(), running(workers), session.evaluation_given_up_on_error(), pausing:
         while (reason := watch.reason_to_stop()) is None:
             pausing.tick()
         evaluator.request_stop()
@@ -107,7 +110,7 @@ def learn(session: LearningSession, watch: Watch, put_off: Callable[[], None]) -
     learner = Worker("learner", session.learn, gate)
 
     pausing = _Pausing(gate, [learner], watch, put_off)
-    with running([learner]):
+    with running([learner]), pausing:
         while (reason := watch.reason_to_stop()) is None:
             pausing.tick()
     return reason
@@ -116,33 +119,42 @@ def learn(session: LearningSession, watch: Watch, put_off: Callable[[], None]) -
 class _Pausing:
     """A turn of the watching thread again and again, in which the workers pause for what needs it.
 
-    Where one is held up, by a process that is silent, say, the loop is not: what is due is due again.
+    The others wait for one that is in the midst of a long unit of work, the loop does not. One that is held up, by a
+    process that is silent, say, may need what they do: so they go on after a while, and what is due is put off. While
+    its block runs; after it no worker is held back.
 
     Args:
-      put_off: called where that lasts.
+      put_off: called where it is.
     """
 
     def __init__(self, gate: Gate, workers: Sequence[Worker], watch: Watch, put_off: Callable[[], None]):
         self._gate, self._workers, self._watch, self._put_off = gate, workers, watch, put_off
-        self._since: float | None = None  # when it was first tried in vain
+        self._since: float | None = None  # that the gate has been closed
+        self._put_off_seconds = _PUT_OFF_SECONDS
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.open()
 
     def tick(self) -> None:
         raise_first_error(self._workers)
         try:
             self._watch.tick(self._paused())
         except StillAtWorkError:
-            now = time.monotonic()
-            if self._since is None:
-                self._since = now
-            elif now - self._since > _SAID_AFTER_SECONDS:
+            if self._since is not None and time.monotonic() - self._since > self._put_off_seconds:
                 self._put_off()
-                self._since = now
+                self._put_off_seconds *= 2
+                self._since = None
+                self._gate.open()
         time.sleep(_POLL_SECONDS)
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
+        self._since = self._since or time.monotonic()
         with self._gate.closed(_PAUSE_SECONDS):
-            self._since = None
+            self._since, self._put_off_seconds = None, _PUT_OFF_SECONDS
             raise_first_error(self._workers)  # what a failed worker leaves must not be saved
             yield
 

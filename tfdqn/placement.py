@@ -83,9 +83,9 @@ def machines_of_environment(environment: Mapping[str, str] = os.environ) -> Mach
     try:
         content = json.loads(environment[variable])
         addresses, task = content["cluster"], content["task"]
-        this = Machine(str(task["type"]), int(task.get("index", 0)))
+        this = Machine(str(task["type"]), int(str(task.get("index", 0))))
         pools = {pool: tuple(each) for pool, each in addresses.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError(
             f'{origin} must be JSON like {{"cluster": {{"worker": ["host:port"]}}, '
             '"task": {"type": "worker", "index": 0}}'

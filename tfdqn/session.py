@@ -155,14 +155,14 @@ class Session:
         """One call's updates."""
         self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
 
-    def goes_on(self) -> None:
-        """Says so to who looks whether it does."""
+    def goes_on(self, part: str = "updates") -> None:
+        """Tells the watchdog that a part of the work does."""
         if self.learner.metrics is not None:  # the first call compiles, for as long as it takes
-            self.work.goes_on("updates")
+            self.work.goes_on(part)
 
     def put_off(self) -> None:
         """Says that a checkpoint is."""
-        self._say("warning: a checkpoint is put off: the updates under way take long")
+        self._say("warning: a checkpoint is put off: the steps or updates under way take long")
 
     def evaluation_is_due(self) -> bool:
         return self.ratio.env_steps >= self._next_evaluation_env_steps

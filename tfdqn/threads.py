@@ -10,7 +10,7 @@ _JOIN_SECONDS = 900.0  # a unit of work may be thousands of slow updates
 
 
 class StillAtWorkError(RuntimeError):
-    """A worker's unit of work takes longer than somebody would wait for it."""
+    """A worker's unit of work takes longer than it is waited for."""
 
 
 class Gate:
@@ -24,7 +24,7 @@ class Gate:
     def enter(self) -> None:
         """A worker begins a unit of work, as soon as the gate is open."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._closed)  # no limit: whoever has closed it opens it again
+            self._changed.wait_for(lambda: not self._closed)  # no limit: what has closed it opens it again
             self._at_work += 1
 
     def leave(self) -> None:
@@ -35,17 +35,25 @@ class Gate:
 
     @contextmanager
     def closed(self, timeout_seconds: float) -> Iterator[None]:
-        """No worker is at work while the block runs. Raises StillAtWorkError where one does not come in time."""
+        """No worker is at work while the block runs; then the gate opens.
+
+        Raises StillAtWorkError where one does not come in time. The gate stays closed then, until `open`: were those
+        that have come let go before the next try, workers with long units might never all be there at once.
+        """
+        with self._changed:
+            self._closed = True
+            if not self._changed.wait_for(lambda: self._at_work == 0, timeout_seconds):
+                raise StillAtWorkError
         try:
-            with self._changed:
-                self._closed = True
-                if not self._changed.wait_for(lambda: self._at_work == 0, timeout_seconds):
-                    raise StillAtWorkError
             yield
         finally:
-            with self._changed:
-                self._closed = False
-                self._changed.notify_all()
+            self.open()
+
+    def open(self) -> None:
+        """Lets the workers that wait go on."""
+        with self._changed:
+            self._closed = False
+            self._changed.notify_all()
 
 
 class Worker(threading.Thread):

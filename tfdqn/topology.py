@@ -129,7 +129,7 @@ def read_topology(file: Path) -> Topology:
         jobs = json.loads(file.read_bytes())
     except OSError as error:
         raise ConfigError(f"{file} can't be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file} is not JSON: {error}") from None
     return _topology(jobs, str(file))
 
@@ -142,8 +142,8 @@ def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tupl
     try:
         content = json.loads(environment[VARIABLE])
         jobs, task = content["cluster"], content["task"]
-        name, index = task["type"], int(task.get("index", 0))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        name, index = str(task["type"]), int(str(task.get("index", 0)))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError(
             f'{origin} must be JSON like {{"cluster": {{…}}, "task": {{"type": "actor", "index": 0}}}}'
         ) from None
