@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from tfdqn.addresses import host_and_port
 from tfdqn.messages import Nothing
 from tfdqn.rpc import Caller, RefusedError, UnreachableError
 
@@ -89,9 +90,8 @@ class Peers:
 
 def _is_refused(address: str) -> bool:
     """Whether the host at "host:port" says that nobody is there."""
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _REPLY_SECONDS).close()
+        socket.create_connection(host_and_port(address), _REPLY_SECONDS).close()
     except ConnectionRefusedError:
         return True
     except OSError:
