@@ -141,8 +141,9 @@ class RunDir:
         for lock in self._locks:
             lock.beat()  # this process may have been stopped until a moment ago
             if lock.is_lost:
+                taker = lock.holder or "another process"
                 raise RunDirError(
-                    f"{self.path} was taken over by {lock.holder or 'another process'}, which did not hear from this process for "
+                    f"{self.path} was taken over by {taker}, which did not hear from this process for "
                     f"{STALE_SECONDS:.0f} s: this process ends, so that only one writes there"
                 )
 
