@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tfdqn.config import Agent, Checkpoint, Config, Evaluation, Logging, Replay, Stop, Task
+from tfdqn.config import Agent, Checkpoint, Config, Evaluation, Learner, Logging, Replay, Stop, Task
 from tfdqn.config_file import dump
 from tfdqn.errors import ConfigError, RunDirError
 from tfdqn.run_dir import RunDir
@@ -98,8 +98,9 @@ def test_another_configuration_is_refused_with_its_differences_and_changes_nothi
         Config(logging=Logging(tensorboard=False)),
         Config(evaluation=Evaluation(final_episodes=10)),
         Config(replay=Replay(shards=2)),
+        Config(learner=Learner(min_gpus=2)),
     ],
-    ids=["stop", "checkpoint", "logging", "final_episodes", "shards"],
+    ids=["stop", "checkpoint", "logging", "final_episodes", "shards", "GPUs"],
 )
 def test_what_is_not_learned_may_change_and_is_kept(tmp_path: Path, now: Config) -> None:
     run = RunDir(tmp_path / "run")

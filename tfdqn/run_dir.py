@@ -28,8 +28,13 @@ MAY_CHANGE = (
     *("stop.", "checkpoint.", "logging.", "export.", "evaluation.final_episodes", "acting."),
     "health.",
     *TASK_KEYS_THAT_MAY_CHANGE,
-    *("learner.strategy", "learner.logical_devices", "learner.model_parallel", "learner.workers"),
-    *("learner.parameter_servers", "learner.updates_per_read", "learner.max_staleness_train_steps"),
+    *("learner.strategy", "learner.logical_devices", "learner.min_gpus", "learner.model_parallel"),
+    *(
+        "learner.workers",
+        "learner.parameter_servers",
+        "learner.updates_per_read",
+        "learner.max_staleness_train_steps",
+    ),
     "replay.shards",  # what a replay held itself refuses other shards than its own
     *(
         "learner.averaging_period_train_steps",
