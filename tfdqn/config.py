@@ -111,7 +111,9 @@ class Learner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 0
     all_reduce: Annotated[
         Literal["auto", "nccl", "ring", "hierarchical_copy", "one_device"],
-        doc("how replicas sum gradients: mirrored knows all but ring, multi_worker auto, nccl and ring"),
+        doc(
+            "how replicas sum gradients: mirrored knows all but ring, multi_worker and averaging auto, nccl and ring"
+        ),
     ] = "auto"
     averaging_period_train_steps: Annotated[
         Count, doc("H: updates that each unit makes by itself between two averagings")
@@ -200,7 +202,7 @@ class Logging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a job of several processes knows that one is lost, and for how long it waits for it."""
+    """When a process counts as lost or as stuck, and for how long another waits for it."""
 
     beat_seconds: Annotated[float, Meta(ge=0.05, le=60), doc("between two heartbeats of a process")] = 1.0
     dead_after_seconds: Annotated[

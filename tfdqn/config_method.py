@@ -37,7 +37,7 @@ class Task(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     restarts: Annotated[
         CountOrZero,
         doc(
-            "environments that fail are made anew, so often in each process; 0: the first failure ends the run"
+            "environments that fail are made anew, so often in each process; the next failure ends the process"
         ),
     ] = 0
     frame_stack: Annotated[int, Meta(ge=1, le=16), doc("consecutive observations stacked into one")] = 1

@@ -38,9 +38,10 @@ def train(
 ) -> Summary:
     """Trains, or goes on training, what `config` describes; everything it leaves is under `run_dir`.
 
-    SIGINT and SIGTERM save a checkpoint and return a summary with status "interrupted"; calling `train` again
-    resumes. A second SIGINT raises KeyboardInterrupt. Where what it waits for never comes, a process of the cluster,
-    say, it ends the whole process with status 75 (`errors.RESTART_STATUS`), and the last checkpoint stands.
+    SIGINT, SIGTERM and SIGHUP save a checkpoint and return a summary with status "interrupted"; calling `train` again
+    resumes. A second SIGINT raises KeyboardInterrupt. The whole process ends, and the last checkpoint stands, with
+    status 75 (`errors.RESTART_STATUS`) where its work stands still or another process of the cluster stays away beyond
+    the limits of `config.health`, and with 143 where it can't save within 20 seconds of a signal.
 
     Args:
       config: the whole configuration.
