@@ -14,7 +14,7 @@ LOCK := setup.cfg pyproject.toml constraints.txt
 help:
 	@echo "make train       learn CartPole (CONFIG=configs/....toml and ARGS='seed=2 --run-dir DIR' change that)"
 	@echo "make test        run the tests (ARGS=tests/replay: only those)"
-	@echo "make test-long   run the tests that take minutes: whole learning runs"
+	@echo "make test-long   run the tests that take minutes: whole learning runs, deaths, many hosts"
 	@echo "make test-container   build the image with Docker, and train in it"
 	@echo "make lint types  check style (ruff) and types (mypy)"
 	@echo "make clean       remove the virtual environment $(VENV); runs are never touched"

@@ -42,6 +42,16 @@ def test_every_file_that_a_page_links_to_exists(page):
             assert (page.parent / link.split("#")[0]).exists(), link
 
 
+def test_every_test_that_the_table_of_deaths_names_is_there():
+    page = (ROOT / "docs" / "deaths.md").read_text(encoding="utf-8")
+    files = re.findall(r"`(tests/test_\w+\.py)`", page)
+    tests = re.findall(r"^def test_(\w+)", "".join((ROOT / file).read_text() for file in files), re.MULTILINE)
+    rows = re.findall(r"^\|.*\| ([^|]+) \|$", page.split("## ")[0], re.MULTILINE)
+    named = [words for row in rows for words in re.findall(r"`([a-z ]+)`", row)]
+    assert len(named) > 10
+    assert [words for words in named if not any(words.replace(" ", "_") in name for name in tests)] == []
+
+
 def test_every_verb_that_the_readme_names_is_one():
     from typer.main import get_command
 
