@@ -184,14 +184,14 @@ def test_a_holder_shows_that_it_lives(file: Path) -> None:
 def test_who_was_silent_for_too_long_saves_nothing_more_and_gives_nothing_away(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     with run.claim(Config()):
-        run.check_claim()
+        run.confirm_claim()
         mine = record(run.lock_file)
         taker = mine | {"token": "another's", "owner": mine["owner"] | {"kernel": "another", "host": "far"}}
         run.lock_file.write_text(json.dumps(taker))
         with pytest.raises(
             RunDirError, match=f"run was taken over by process {os.getpid()} on far, which did"
         ):
-            run.check_claim()
+            run.confirm_claim()
     assert record(run.lock_file) == taker
 
 
@@ -200,7 +200,7 @@ def test_who_goes_on_after_another_has_had_the_run_and_ended_saves_nothing_more(
     with run.claim(Config()):
         run.lock_file.write_bytes(b"")  # as one elsewhere leaves it that took it and gave it back
         with pytest.raises(RunDirError, match="run was taken over by another process, which did"):
-            run.check_claim()
+            run.confirm_claim()
     assert run.lock_file.read_bytes() == b""
 
 

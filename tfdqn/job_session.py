@@ -169,7 +169,7 @@ class JobSession:
             self._save(seconds)
 
     def _save(self, seconds: float) -> None:
-        self.run_dir.check_claim()
+        self.run_dir.confirm_claim()
         self._count(self.learner.settle())
         balance = self.ratio.balance(self.learner.train_steps)
         counters = Counters(

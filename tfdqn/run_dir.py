@@ -141,10 +141,15 @@ class RunDir:
                 self._settle(config)
             yield
 
-    def check_claim(self) -> None:
-        """Raises RunDirError where another process has taken the directory since: then nothing may be saved."""
+    def confirm_claim(self) -> None:
+        """As `check_claim`, but looks now, before a save: this process may have been stopped until a moment ago."""
         for lock in self._locks:
-            lock.beat()  # this process may have been stopped until a moment ago
+            lock.beat()
+        self.check_claim()
+
+    def check_claim(self) -> None:
+        """Raises RunDirError where another process has taken the directory; that is known about a second later."""
+        for lock in self._locks:
             if lock.is_lost:
                 taker = lock.holder or "another process"
                 raise RunDirError(

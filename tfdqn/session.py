@@ -203,7 +203,7 @@ class Session:
 
     def save(self, seconds: float) -> None:
         """Writes a checkpoint; nothing else may act or learn meanwhile."""
-        self.run_dir.check_claim()
+        self.run_dir.confirm_claim()
         self.ratio.learned(self.learner.settle())
         counters = Counters(
             env_steps=self.ratio.env_steps,
