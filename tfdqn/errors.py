@@ -1,4 +1,7 @@
-"""What a user can mend: errors that end in one line and exit status 2, never in a traceback."""
+"""Errors that end a process in one line, never in a traceback: with status 2 where only a user can mend it.
+
+With others where the process is to be started again.
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,7 @@
-"""`train`: a whole run in one process, from its configuration to its summary; resumed if it was begun before."""
+"""`train`: a whole run, from its configuration to its summary; resumed if it was begun before.
+
+In this process, and in those that divide its updates, where the strategy has such.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext

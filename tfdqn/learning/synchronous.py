@@ -1,9 +1,8 @@
 """`SynchronousUpdates`: many updates in one call into TensorFlow, on one device or divided over replicas.
 
-A call costs 150 to 300 µs whatever it does, and an update of a small network not much more: so one call makes
-K of them. XLA then fuses the whole loop (1.5 to 2 times faster for dense networks on CPU, far slower for
-convolutions there); with several replicas it compiles each replica's gradient, and leaves the exchange to
-the strategy.
+A call costs as much as an update of a small network does (docs/performance.md): so one call makes K of them. XLA
+then fuses the whole loop, which on a CPU is faster for dense networks, and slower for convolutions; with several
+replicas it compiles each replica's gradient, and leaves the exchange to the strategy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -120,8 +119,7 @@ def num_processes(strategy: tf.distribute.Strategy | None) -> int:
 def uses_xla(config: Config) -> bool:
     """Whether updates are compiled: as `learner.xla` says; by itself, unless XLA's code would be slow on a CPU.
 
-    It is for convolutions and for an ensemble's batched products: five units of 120-84 made 1,400 updates/s against
-    1,900 without XLA.
+    It is for convolutions, and for an ensemble's batched products.
     """
     if config.learner.xla != "auto":
         return config.learner.xla == "on"
