@@ -97,6 +97,17 @@ def test_answers_have_names_where_there_are_several_outputs() -> None:
         (body({"inputs": [[1, 2]], "legal_actions": [[True]]}), "unknown field `legal_actions`"),
         (b'{"inputs": [[1, 2]], "inputs": [[3, 4]]}', 'the key "inputs" is given twice'),
         (b'{"inputs": {"observation": [[1, 2]], "observation": [[3, 4]]}}', '"observation" is given twice'),
+        (
+            b'{"inputs": {"observ\\u0061tion": [[1, 2]], "observation": [[3, 4]]}}',
+            '"observation" is given twice',
+        ),
+        (b'{"inputs": [[1, 2]], "signature_name": "\xff"}', "JSON Parse error: 'utf-8' codec can't decode"),
+        (
+            b'{"inputs": {"\xff": [[1, 2]]}}',
+            "inputs: 'utf-8' codec can't decode|JSON Parse error|unknown field",
+        ),
+        (b'{"inputs": [[1, 2]], "\xff": 1}', "unknown field|JSON Parse error"),
+        (b'{"instances": [{"\xff": [1, 2]}]}', "unknown field|'utf-8' codec can't decode"),
         (b'{"instances": [{"observation": [1, 2], "observation": [3, 4]}]}', '"observation" is given twice'),
         (body({"inputs": [[1, 2]], "signature_name": "train"}), '"train" not found'),
         (

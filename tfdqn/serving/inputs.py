@@ -13,6 +13,7 @@ from tfdqn.errors import UserError
 
 _AT_ONCE_BYTES = 2**16  # of JSON that is read in one go, with every other thread kept waiting
 _INT64 = np.iinfo(np.int64)
+_BEGINS_WITH_OBJECT = re.compile(rb"\[\s*\{")
 _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 
@@ -74,7 +75,7 @@ class Reader:
         self._check_kinds()
         parts: dict[str, list[np.ndarray]] = {name: [] for name in self._inputs}
         of_name = self._separators[next(iter(self._inputs))] if len(self._inputs) == 1 else _BETWEEN_OBJECTS
-        separator = _BETWEEN_OBJECTS if memoryview(text)[1:2] == b"{" else of_name
+        separator = _BETWEEN_OBJECTS if _BEGINS_WITH_OBJECT.match(memoryview(text)) else of_name
         for part in _read(self._rows, text, where, separator):
             for name, field in self._fields.items():
                 cells = [getattr(row, field) if isinstance(row, self._named) else row for row in part]
@@ -136,9 +137,12 @@ def _number(dtype: np.dtype) -> Any:
 
 
 def _between_rows(rank: int) -> re.Pattern[bytes]:
-    """Its group is the comma between two rows; there is none like it inside a row of this rank."""
-    ends = rb"\]" + rb"\s*\]" * (rank - 1) if rank > 0 else b""
-    return re.compile(ends + rb"\s*(,)" + rb"\s*\[" * rank)
+    """Its group is the comma between two rows; there is none like it inside a row of this rank.
+
+    It does not begin with blanks: of many in a row, each would begin a search of all after it.
+    """
+    ends = rb"\]" + rb"\s*\]" * (rank - 1) + rb"\s*" if rank > 0 else b""
+    return re.compile(ends + rb"(,)" + rb"\s*\[" * rank)
 
 
 def _read(
@@ -161,7 +165,7 @@ def _read(
 def _decoded(decoder: msgspec.json.Decoder, text: Any, where: str, first_row: int = 0) -> Any:
     try:
         return decoder.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         problem, _, place = str(error).partition(" - at `$")
         place = re.sub(r"^\[(\d+)\]", lambda found: f"[{int(found[1]) + first_row}]", place.rstrip("`"))
         raise UserError(f"{where}{place}: {problem}") from error

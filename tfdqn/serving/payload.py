@@ -100,7 +100,7 @@ def _top(body: bytes | bytearray) -> _Request:
     except msgspec.ValidationError as error:
         taken = "an object with 'instances' or 'inputs', and 'signature_name' if need be, is needed"
         raise RequestError(f"{error}; {taken}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(f"JSON Parse error: {error}") from error
     if (given.instances is _NOTHING) == (given.inputs is _NOTHING):
         found = "neither" if given.inputs is _NOTHING else "both"
@@ -128,10 +128,14 @@ def _check_batch(question: Question) -> None:
 
 
 def _check_keys(body: bytes | bytearray, question: Question) -> None:
-    """No key twice, of which msgspec takes the last: read again, with care, where a name occurs too often."""
+    """No key twice, of which msgspec takes the last.
+
+    Read again, with care, where a name occurs too often, or may be spelled with escapes.
+    """
     each_row = question.rows if question.in_rows else 1
     allowed = {"instances": 1, "inputs": 1, "signature_name": 1} | dict.fromkeys(question.inputs, each_row)
-    if any(body.count(b'"%b"' % name.encode()) > times for name, times in allowed.items()):
+    is_escaped = b"\\" in body  # which numbers never are
+    if is_escaped or any(body.count(b'"%b"' % name.encode()) > times for name, times in allowed.items()):
         try:
             json.loads(body, object_pairs_hook=_once)
         except ValueError as error:  # of text that is not UTF-8, where msgspec passed over it
