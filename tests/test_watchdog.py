@@ -1,5 +1,7 @@
 """The thread that says whom a process waits for, and ends it: in time, in one line, whatever the main thread does."""
 
+import time
+
 import pytest
 
 from tests.jobs import until
@@ -107,6 +109,19 @@ def test_a_checkpoint_that_is_being_written_is_finished_first(
             until(lambda: watched.work._looked_seconds > before + 0.1, "looks")
             assert ends == []
         until(lambda: ends, "end")
+
+
+def test_after_a_checkpoint_that_took_long_there_is_time_to_end(
+    ends: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "_END_SECONDS", 1.0)
+    with Watchdog("the run", Health(), lambda line: None, interrupted=lambda: True) as watched:
+        with watched.work.waits():
+            began = time.monotonic()
+            until(lambda: watched.work._looked_seconds > began + 1.2, "looks")
+        ended = time.monotonic()
+        until(lambda: watched.work._looked_seconds > ended + 0.1 or ends, "looks")
+        assert ends == []
 
 
 def test_it_says_that_updates_do_not_go_on_though_nobody_is_silent(ends: list) -> None:

@@ -18,7 +18,7 @@ from tfdqn.work_clock import WorkClock
 
 _LOOK_SECONDS = 0.25
 _ASK_SECONDS = 2.0
-_END_SECONDS = 20.0  # from a signal on
+_END_SECONDS = 20.0  # from a signal on, or from the end of the checkpoint that was being written
 
 
 class Answering(Protocol):
@@ -92,7 +92,9 @@ class Watchdog:
         self._name, self._health, self._say, self._interrupted = name, health, say, interrupted
         self._stopped_status = stopped_status
         self._awaited: list[Awaited] = []
-        self._asked_seconds: float | None = None  # when the user was first heard to have asked to stop
+        self._asked_seconds: float | None = (
+            None  # since when nothing stands between the wish to stop and the end
+        )
         self._said_stuck = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -163,7 +165,11 @@ class Watchdog:
         if self._asked_seconds is None:
             if self._interrupted():
                 self._asked_seconds = time.monotonic()
-        elif time.monotonic() - self._asked_seconds > _END_SECONDS and not self.work.is_waiting:
+        elif self.work.is_waiting:
+            self._asked_seconds = (
+                time.monotonic()
+            )  # a checkpoint is written; after it there is an end to come to
+        elif time.monotonic() - self._asked_seconds > _END_SECONDS:
             end_now(
                 f"{self._name} was asked to end, and is held up ({self.doing}): the last checkpoint stands",
                 self._stopped_status,
