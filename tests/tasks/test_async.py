@@ -9,13 +9,13 @@ import time
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv
 
 from tests.disks import fill, small_disk
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.tasks import shared_memory
+from tfdqn.tasks import registry, shared_memory
 from tfdqn.tasks.registry import make_task
 
 MASKED = "tests.environments:Masked-v0"
@@ -77,13 +77,8 @@ def test_environments_in_processes_of_their_own_end_with_a_parent_that_is_killed
 def test_where_observations_find_no_room_that_is_one_line(
     tmp_path, monkeypatch, shared, temporary, is_enough
 ):
-    """2 environments of 36 x 36 uint8 in stacks of 200: 0.5 MB, and 0.07 MB of semaphores."""
-    spec = TaskSpec(
-        id="Test-v0",
-        observation={"observation": ArraySpec(shape=(200, 36, 36), dtype="uint8", frame_stack=200)},
-        num_actions=(2,),
-        action_start=(0,),
-    )
+    """2 environments of 36 x 36 bytes in stacks of 200: 0.5 MB, and 0.07 MB of semaphores."""
+    room = ("Test-v0", 200 * 36 * 36, 2)
     with small_disk(tmp_path) as memory:
         (tmp_path / "other").mkdir()
         with small_disk(tmp_path / "other") as folder:
@@ -92,10 +87,10 @@ def test_where_observations_find_no_room_that_is_one_line(
             for disk, megabytes in ((memory, shared), (folder, temporary)):
                 fill(disk, but_bytes=int(megabytes * 1e6))
             if is_enough:
-                shared_memory.require_room(spec, 2)
+                shared_memory.require_room(*room)
                 return
             with pytest.raises(TaskError) as caught:
-                shared_memory.require_room(spec, 2)
+                shared_memory.require_room(*room)
     said = str(caught.value)
     assert said.startswith(
         'Test-v0: task.vectorization = "async" needs 0.6 MB of shared memory for task.num_envs = 2'
@@ -108,6 +103,22 @@ def test_the_room_is_asked_for_before_any_process_is_started(monkeypatch, tmp_pa
     with pytest.raises(TaskError, match=r"^Acrobot-v1: task.vectorization"):
         make_task(Task(id="Acrobot-v1", num_envs=2, vectorization="async"))
     make_task(Task(id="Acrobot-v1", num_envs=2, vectorization="sync")).close()
+
+
+def test_the_room_is_that_of_the_spaces_own_types(monkeypatch):
+    """Which gymnasium shares: int64 and float64 are wider there than in what networks see."""
+    asked = []
+    monkeypatch.setattr(registry, "require_room", lambda *room: asked.append(room))
+    space = spaces.Dict({"a": spaces.Discrete(5), "b": spaces.Box(-1, 1, (2, 3), np.float64)})
+    value = {"a": 0, "b": np.zeros((2, 3))}
+    kwargs = {"space": space, "observation": value}
+    task = make_task(
+        Task(id="tests.environments:Odd-v0", num_envs=3, frame_stack=2, vectorization="async", kwargs=kwargs)
+    )
+    shared = task._envs.observations
+    task.close()
+    assert asked == [("tests.environments:Odd-v0", sum(array.nbytes for array in shared.values()) // 3, 3)]
+    assert sum(array.nbytes for array in shared.values()) == 3 * 2 * (8 + 6 * 8)
 
 
 def is_running(pid):

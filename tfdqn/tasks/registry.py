@@ -22,7 +22,7 @@ from tfdqn.tasks.action_names import action_names, check_action_names
 from tfdqn.tasks.batched import BatchedTask
 from tfdqn.tasks.restarts import Restarts
 from tfdqn.tasks.shared_memory import require_room
-from tfdqn.tasks.spaces import discrete_actions, observation_specs
+from tfdqn.tasks.spaces import discrete_actions, observation_bytes, observation_specs
 from tfdqn.tasks.vectors import Recipe
 
 # pygame greets on standard output when an environment that draws is imported.
@@ -71,12 +71,12 @@ def make_task(
     """
     recipe = _recipe(config, render_mode)
     _warn_if_out_of_date(recipe.env_spec.id)
-    spec = _task_spec(config, recipe)
+    spec, frame_bytes = _looked_at(config, recipe)
     vectorization = config.vectorization if render_mode is None else "sync"
     if num_envs is None:
         num_envs = config.num_envs if render_mode is None else 1
     if vectorization == "async":
-        require_room(spec, num_envs)
+        require_room(spec.id, recipe.frame_stack * frame_bytes, num_envs)
     make = functools.partial(_make_vector, config.id, recipe, num_envs, vectorization)
     return BatchedTask(make, spec, restarts or Restarts())
 
@@ -92,7 +92,7 @@ def _make_vector(task_id: str, recipe: Recipe, num_envs: int, vectorization: str
 
 def resolve_spec(config: configuration.Task) -> TaskSpec:
     """What the task looks like, from one environment that is made and closed. Raises `TaskError`."""
-    return _task_spec(config, _recipe(config, None))
+    return _looked_at(config, _recipe(config, None))[0]
 
 
 def installed_tasks() -> list[TaskEntry]:
@@ -197,8 +197,8 @@ def _import_user_module(task_id: str, module: str) -> None:
         raise TaskError(f"{task_id}: importing {module} failed: {one_line(error)}") from error
 
 
-def _task_spec(config: configuration.Task, recipe: Recipe) -> TaskSpec:
-    """Read off one environment before its frames are stacked."""
+def _looked_at(config: configuration.Task, recipe: Recipe) -> tuple[TaskSpec, int]:
+    """Read off one environment before its frames are stacked; and the bytes of a frame."""
     env_spec = recipe.env_spec
     env = _probe(recipe._replace(frame_stack=1))
     try:
@@ -206,11 +206,12 @@ def _task_spec(config: configuration.Task, recipe: Recipe) -> TaskSpec:
         check_action_names(config.action_names, num_actions)
         names = action_names(env)
         observation = observation_specs(env.observation_space, recipe.frame_stack)
+        frame_bytes = observation_bytes(env.observation_space)
     except TaskError as error:
         raise TaskError(f"{config.id}: {error}") from None
     finally:
         env.close()
-    return TaskSpec(
+    spec = TaskSpec(
         id=config.id,
         observation=observation,
         num_actions=(num_actions,),
@@ -219,6 +220,7 @@ def _task_spec(config: configuration.Task, recipe: Recipe) -> TaskSpec:
         action_masks=config.action_masks,
         max_episode_steps=recipe.max_episode_steps or env_spec.max_episode_steps,
     )
+    return spec, frame_bytes
 
 
 def _probe(recipe: Recipe) -> Any:

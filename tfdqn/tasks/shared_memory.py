@@ -4,35 +4,35 @@ Where a memory's file system is full, the process that first writes there is end
 its room is asked for before. Docker gives a container 64 MB.
 """
 
-import math
 import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
 from tfdqn.errors import TaskError
-from tfdqn.task_spec import TaskSpec
 
 SHARED_MEMORY = Path("/dev/shm")
 _SEMAPHORES_BYTES = 1 << 16  # which are nowhere else
 _MEGABYTE = 1_000_000
 
 
-def require_room(task_spec: TaskSpec, num_envs: int) -> None:
+def require_room(task_id: str, observation_bytes: int, num_envs: int) -> None:
     """Raises TaskError where `num_envs` environments' observations don't fit, of one step each.
 
     They lie in shared memory, or where that has less room in the system's temporary folder, as Python takes it.
+
+    Args:
+      task_id: for the error.
+      observation_bytes: of one environment, in the types of its space: what networks see may be narrower.
+      num_envs: E.
     """
-    arrays = task_spec.observation.values()
-    needed = sum(num_envs * math.prod(each.shape) * np.dtype(each.dtype).itemsize for each in arrays)
+    needed = num_envs * observation_bytes
     folders = [SHARED_MEMORY, Path(tempfile.gettempdir())]
     if _has_room(SHARED_MEMORY, _SEMAPHORES_BYTES) and any(_has_room(folder, needed) for folder in folders):
         return
     free = ", ".join(f"{folder} has {_free(folder) / _MEGABYTE:,.1f} MB" for folder in folders)
     raise TaskError(
-        f'{task_spec.id}: task.vectorization = "async" needs {(needed + _SEMAPHORES_BYTES) / _MEGABYTE:,.1f} MB of '
+        f'{task_id}: task.vectorization = "async" needs {(needed + _SEMAPHORES_BYTES) / _MEGABYTE:,.1f} MB of '
         f"shared memory for task.num_envs = {num_envs}, and {free}: make room there (a container's --shm-size), "
         'take fewer, or "sync"'
     )

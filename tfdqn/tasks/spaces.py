@@ -49,6 +49,14 @@ def leaves(
         yield from leaves(part, flat_name(name, key), (*path, key))
 
 
+def observation_bytes(space: Space[Any]) -> int:
+    """Of one observation as the space has it: int64 and float64 are wider than what a `TaskSpec` has for them."""
+    return sum(
+        int(np.prod(leaf.shape or (), dtype=int)) * np.dtype(leaf.dtype).itemsize
+        for _, _, leaf in leaves(space)
+    )
+
+
 def discrete_actions(space: Space[Any]) -> tuple[int, int]:
     """(number of actions, first action) of a Discrete space; raises `TaskError` for any other."""
     if not isinstance(space, spaces.Discrete):
