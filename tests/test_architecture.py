@@ -107,6 +107,7 @@ LAYERS = {
         "__main__",
         "cli",
         "cli_arguments",
+        "cli_errors",
         "cli_jobs",
         "cli_manifest",
         "cli_serving",
@@ -172,7 +173,7 @@ SIDEWAYS = {
     "inspect_view": {"live_table", "terminal"},
     "cli_jobs": {"cli_arguments", "inspect_view", "live_table", "terminal"},
     "cli_manifest": {"__init__", "cli_arguments"},
-    "cli": {"__init__", "cli_arguments", "cli_jobs", "cli_manifest", "cli_serving", "terminal"},
+    "cli": {"__init__", "cli_arguments", "cli_errors", "cli_jobs", "cli_manifest", "cli_serving", "terminal"},
     "__main__": {"cli"},
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}

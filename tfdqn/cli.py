@@ -2,10 +2,9 @@
 
 Nothing heavy is imported before a verb needs it: `tfdqn --help` knows no TensorFlow. `cli_jobs.py` has the verbs for
 jobs of many processes, `cli_manifest.py` the one that writes files for other platforms,
-`cli_serving.py` the one that serves a policy.
+`cli_serving.py` the one that serves a policy; `cli_errors.py` says what went wrong.
 """
 
-import errno
 import os
 import sys
 import traceback
@@ -18,37 +17,18 @@ from typing import Annotated
 import typer
 
 from tfdqn.cli_arguments import ConfigFile, Overrides, Run, command_to_resume
+from tfdqn.cli_errors import status_of
 from tfdqn.cli_jobs import jobs
 from tfdqn.cli_manifest import manifests
 from tfdqn.cli_serving import serving
 from tfdqn.cluster import Cluster
 from tfdqn.command_signs import signs_of_life
 from tfdqn.config import Config
-from tfdqn.errors import (
-    FAILED_STATUS,
-    RESTART_STATUS,
-    ClusterError,
-    EnvironmentFailedError,
-    FilmError,
-    PeerLostError,
-    ProcessFailedError,
-    UserError,
-)
+from tfdqn.errors import ClusterError, EnvironmentFailedError, FilmError, UserError
 from tfdqn.model_formats import ModelFormat, convertible
 from tfdqn.platform_check import require_supported_platform
-from tfdqn.run_dir import RunDir, is_full_disk
+from tfdqn.run_dir import RunDir
 from tfdqn.utf8 import show_any_text
-
-# What the system says of a path that a user has given.
-_OF_PATHS = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENAMETOOLONG,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ELOOP,
-)
 
 app = typer.Typer(
     name="tfdqn",
@@ -259,45 +239,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     show_any_text()
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+
+    def command() -> int:
+        return app(args=arguments, prog_name="tfdqn", standalone_mode=False) or 0
+
     if arguments[0] == "health":  # it asks after the signs of others
-        return _status_of(arguments)
+        return status_of(command)
     if arguments[0] != "run":
         with signs_of_life(arguments[0], lambda line: typer.echo(line, err=True)):
-            return _status_of(arguments)
+            return status_of(command)
     try:
-        status = _status_of(arguments)
+        status = status_of(command)
     except Exception:
         traceback.print_exc()
         status = 1
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
-
-
-def _status_of(arguments: list[str]) -> int:
-    try:
-        return app(args=arguments, prog_name="tfdqn", standalone_mode=False) or 0
-    except UserError as error:
-        status = _fail(str(error))
-        for note in getattr(error, "__notes__", ()):
-            typer.echo(note)
-        return status
-    except PeerLostError as error:
-        _fail(str(error))
-        return RESTART_STATUS
-    except ProcessFailedError as error:
-        _fail(str(error))
-        return FAILED_STATUS
-    except OSError as error:
-        if is_full_disk(error):
-            return _fail(f"the disk is full ({error})")
-        if error.errno not in _OF_PATHS:
-            raise
-        return _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}")
-    except typer.TyperException as error:
-        return _fail(f"{error.format_message().rstrip('.')} (`tfdqn --help` says what there is)")
-
-
-def _fail(problem: str) -> int:
-    typer.echo(f"tfdqn: {' '.join(problem.split())}", err=True)
-    return 2
