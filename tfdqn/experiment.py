@@ -153,7 +153,7 @@ def _run(session: Session, watch: RunWatch, show: Callable[[Progress], None]) ->
 
 @contextmanager
 def _tracebacks_are_kept(run: RunDir) -> Iterator[None]:
-    """Those of environments that fail: they are of use to whoever wrote them."""
+    """Those of environments that fail, in the run's log: their authors need them."""
     try:
         yield
     except EnvironmentFailedError as error:

@@ -104,17 +104,7 @@ class Session:
         self._restarts_before = 0  # in earlier sessions of the run
         # Where it was taken up again, in words.
         self.resumed: str | None = BEGINS_ANEW if run_dir.has_been_trained else None
-        self.evaluator = Evaluator(
-            self._closed_at_the_end(
-                make_evaluation_task(
-                    config, self.task_spec, self._task.is_own_vector_version, self._say, self.restarts
-                )
-            ),
-            Policy(make_q_function(config, self.task_spec)),
-            VariableClient(board),
-            config,
-            lambda: interrupted() or self._evaluation_given_up,
-        )
+        self.evaluator = self._make_evaluator(board, interrupted)
         self._exports = self._closed_at_the_end(BestExports(config, run_dir, self.task_spec, self._say))
         self._updates = self._closed_at_the_end(self._team.updates(self.task_spec, self.replay))
         counters = self._begin() if saved is None else self._resume(saved)
@@ -126,6 +116,17 @@ class Session:
         self.learner.publish()
         self.actors.refresh_weights()
         self.ratio = self._ratio(counters)
+
+    def _make_evaluator(self, board: WeightsBoard, interrupted: Callable[[], bool]) -> Evaluator:
+        is_wide = self._task.is_own_vector_version
+        task = make_evaluation_task(self.config, self.task_spec, is_wide, self._say, self.restarts)
+        return Evaluator(
+            self._closed_at_the_end(task),
+            Policy(make_q_function(self.config, self.task_spec)),
+            VariableClient(board),
+            self.config,
+            lambda: interrupted() or self._evaluation_given_up,
+        )
 
     def _ratio(self, counters: Counters) -> ReplayRatio:
         """What is owed, from where the counters stand."""

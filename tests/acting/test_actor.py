@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from tests.acting.fake_task import FakeTask, StatefulFakeTask
 from tfdqn.acting.actor import Actor
+from tfdqn.acting.evaluator import play_episodes
 from tfdqn.acting.policy import Policy, PolicyOutput
 from tfdqn.config import EpsilonGreedy, Task
 from tfdqn.errors import NotFiniteError
@@ -141,6 +142,20 @@ def test_what_breaks_the_tasks_contract_never_reaches_replay(where: str) -> None
     with pytest.raises(NotFiniteError, match=rf"environment 0, step 4: {where}(\[1\])? is nan"):
         actor.step()
     assert len(writer.written) == 3 and actor.env_steps == 6
+
+
+def test_q_values_that_overflow_are_told_with_the_task_and_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    kwargs = {"space": spaces.Box(0, 1, (2,)), "observation": np.zeros(2, np.float32)}
+    actor, _, _ = made(make_task(Task(id="tests.environments:Odd-v0", num_envs=2, kwargs=kwargs)))
+    actor.step()
+    policy = Policy(lambda weights, observation, _: np.array([[0.0, 1.0], [np.nan, 1.0]], np.float32))
+    monkeypatch.setattr(actor, "_policy", policy)
+    line = "Odd-v0, environment step 2: environment 1: Q of action 0 is nan"
+    with pytest.raises(NotFiniteError, match=line):
+        actor.step()
+    task = make_task(Task(id="tests.environments:Odd-v0", num_envs=2, kwargs=kwargs))
+    with pytest.raises(NotFiniteError, match="Odd-v0, evaluation: environment 1: Q of action 0 is nan"):
+        play_episodes(task, policy, {}, 2, seed=0)
 
 
 def test_an_actor_goes_on_where_its_state_was_taken() -> None:

@@ -56,25 +56,29 @@ class Actor:
         """
         self._client.refresh()
         observation, legal_actions = self._task.observation, self._task.legal_actions
-        output = self._policy(
-            self._client.weights,
-            observation,
-            legal_actions,
-            self._policy_state,
-            self._rng,
-            self.env_steps if env_steps is None else env_steps,
-        )
+        try:
+            output = self._policy(
+                self._client.weights,
+                observation,
+                legal_actions,
+                self._policy_state,
+                self._rng,
+                self.env_steps if env_steps is None else env_steps,
+            )
+        except NotFiniteError as error:
+            raise self._located(error) from None
         step = self._task.step(output.action)
         try:
             written = self.writer.write(observation, legal_actions, output.action, step)
         except NotFiniteError as error:
-            raise NotFiniteError(
-                f"{self._task.spec.id}, environment step {self.env_steps}: {error}"
-            ) from None
+            raise self._located(error) from None
         self.statistics.add(step)
         self.env_steps += len(step.is_reset) - int(np.count_nonzero(step.is_reset))
         self._policy_state = forget(output.policy_state, step.is_reset)
         return written
+
+    def _located(self, error: NotFiniteError) -> NotFiniteError:
+        return NotFiniteError(f"{self._task.spec.id}, environment step {self.env_steps}: {error}")
 
     def refresh_weights(self) -> None:
         """Takes the newest weights, as every step does; curves may be drawn before the first."""

@@ -9,6 +9,7 @@ import numpy as np
 from tfdqn.acting.policy import Policy, PolicyState, forget
 from tfdqn.array_checks import Shaped
 from tfdqn.config import Config, Task
+from tfdqn.errors import NotFiniteError
 from tfdqn.interruptions import Interrupted
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.saved_policy import load_best, save_best
@@ -46,7 +47,10 @@ def play_episodes(
     while quota.any():
         if on_frame is not None:
             on_frame()
-        action, _, policy_state = policy(weights, observation, legal_actions, policy_state, rng)
+        try:
+            action, _, policy_state = policy(weights, observation, legal_actions, policy_state, rng)
+        except NotFiniteError as error:
+            raise NotFiniteError(f"{task.spec.id}, evaluation: {error}") from None
         step = task.step(action)
         running_return[step.is_reset] = 0  # also of an episode that broke: it is played again
         running_length[step.is_reset] = 0

@@ -81,7 +81,7 @@ def multi_worker(cluster: Cluster, all_reduce: str = "auto") -> tf.distribute.Mu
 
     Without TensorFlow's coordination service: it waits with Python's lock held, so that no thread could say for whom,
     or end the process, and it takes SIGTERM for itself without ending by it. Nor does TensorFlow look after its peers
-    by a thread of its own: `abort_collectives` is for whoever does.
+    by a thread of its own: whatever does calls `abort_collectives`.
     """
     context.context().configure_coordination_service(service_type="")
     CollectiveAllReduceExtended._enable_check_health = False

@@ -19,8 +19,8 @@ FAILURE, TRACEBACK = "tfdqn.failure", "tfdqn.traceback"
 class GuardedEnv(gymnasium.Wrapper):
     """Steps and resets one environment, which may raise whatever it likes, or call `sys.exit`.
 
-    A call that fails gives the last observation, reward 0, and the failure in `info`; whoever batches it goes on, and
-    the batch's other environments with it. The next call then makes the environment anew and begins an episode.
+    A call that fails gives the last observation, reward 0, and the failure in `info`, so that the batch's other
+    environments go on. The next call then makes the environment anew and begins an episode.
     What breaks tfdqn's contract with environments (a UserError) is raised.
 
     Args:
@@ -79,6 +79,6 @@ class GuardedEnv(gymnasium.Wrapper):
 
     def _after(self, error: BaseException) -> tuple[Any, dict[str, Any]]:
         self._is_broken = True
-        if self._last is None:  # it has never begun: something of the space, which nobody will look at
+        if self._last is None:  # it has never begun: any observation of the space, which is not used
             self._last = self.observation_space.sample()
         return self._last, {FAILURE: one_line(error), TRACEBACK: "".join(traceback.format_exception(error))}
