@@ -91,6 +91,16 @@ def test_what_it_can_t_give_is_refused_with_its_place(
     assert str(of_request.value) == f"{name}[1]{problem}"
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_float_too_large_for_the_task_is_refused_without_numpys_warning(
+    policy_and_model: tuple[LoadedPolicy, Model],
+) -> None:
+    policy, _ = policy_and_model
+    observation = {name: ROW[name] for name in TASK.observation} | {"place": [0.0, 1e39, 0.0, 0.0]}
+    with pytest.raises(UserError, match=r"place\[1\]: inf is not a finite float32"):
+        policy(observation, ROW["legal_actions"])
+
+
 @pytest.mark.parametrize(
     ("masks", "problem"),
     [

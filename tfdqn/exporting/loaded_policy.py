@@ -165,7 +165,8 @@ def _checked(key: str, value: Any, spec: ArraySpec) -> np.ndarray:
         )
     if not _fits(array, wanted):
         raise UserError(f"{key}: {_describe(array)} does not fit the task's dtype {wanted}")
-    return array.astype(wanted, copy=False)
+    with np.errstate(over="ignore"):  # of a float that is too large: said by the check of the values
+        return array.astype(wanted, copy=False)
 
 
 def _fits(array: np.ndarray, wanted: np.dtype) -> bool:
