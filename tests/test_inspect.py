@@ -137,6 +137,9 @@ def test_what_is_no_job_is_one_line(
     (nobody,) = free_addresses(1)
     for target, said in {
         "nowhere": "nowhere is no run's directory, nor \"host:port\" of a job's learner",
+        "runs/no:2222": "runs/no:2222 is no run's directory, nor \"host:port\" of a job's learner",
+        "127.0.0.1:99999": "127.0.0.1:99999 is no run's directory, nor \"host:port\" of a job's learner",
+        "127.0.0.1:0": "127.0.0.1:0 is no run's directory, nor \"host:port\" of a job's learner",
         ".": ". is not a run directory: no config.toml in it",
         nobody: f"no learner answers at {nobody}\n",
         "no-such-host.invalid:2222": "no-such-host.invalid is the name of no host that is known here",

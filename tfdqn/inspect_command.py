@@ -1,6 +1,5 @@
 """`Inspector`: how a job stands, asked of its learner; and what its run directory says, whether it lives or not."""
 
-import re
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from tfdqn.addresses import host_and_port, is_loopback
+from tfdqn.addresses import host_and_port, is_address, is_loopback
 from tfdqn.beat_files import Sign, read_sign
 from tfdqn.checkpoints import Checkpoints
 from tfdqn.errors import CheckpointError, ClusterError, RunDirError
@@ -75,7 +74,7 @@ class Inspector:
         self._topology: Topology | None = None
         self._caller: Caller | None = None
         self._has_answered = False
-        if Path(target).is_dir() or not re.fullmatch(r"[^/]+:\d{1,5}", target):
+        if Path(target).is_dir() or "/" in target or not is_address(target):
             self._run = RunDir(target)
             if not Path(target).exists():
                 raise RunDirError(f"{target} is no run's directory, nor \"host:port\" of a job's learner")
