@@ -1,6 +1,8 @@
 """The command line's verb that serves an exported policy."""
 
 import os
+import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from tfdqn.interruptions import interruptions
 from tfdqn.platform_check import require_supported_platform
 from tfdqn.serving.address import exports_folder, listen, model_name
 
+_JOIN_SECONDS = 1.0
 serving = typer.Typer()
 
 
@@ -33,7 +36,20 @@ def serve(
         from tfdqn.serving.server import serve as run
 
         run(folder, model, listening, typer.echo, interrupted)
+    _end_if_held()
 
 
 def _end_at_once() -> None:
     os._exit(130)
+
+
+def _end_if_held() -> None:
+    """Ends the process where a thread does not end: Python would wait for it, even in a call that never returns."""
+    others = [
+        each for each in threading.enumerate() if not each.daemon and each is not threading.current_thread()
+    ]
+    for each in others:
+        each.join(_JOIN_SECONDS)
+    if any(each.is_alive() for each in others):
+        sys.stdout.flush()
+        os._exit(0)

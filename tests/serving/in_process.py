@@ -15,6 +15,7 @@ from tfdqn.serving.address import listen
 from tfdqn.serving.inputs import Input
 from tfdqn.serving.model import Arrays, Signature
 from tfdqn.serving.server import _run
+from tfdqn.serving.versions import Versions
 
 PATIENCE_SECONDS = 60.0
 PREDICT = "/v1/models/sum:predict"
@@ -46,12 +47,15 @@ class Summing:
 
 
 class InProcess:
-    """A running server's address and model."""
+    """A running server's address and its model, called `sum`, and the thread that it has until its `end`."""
 
-    def __init__(self, port: int, model: Summing):
-        self.port = port
-        self.model = model
+    def __init__(self, listening: socket.socket, versions: Any = None):
+        self.port = listening.getsockname()[1]
+        self.model = Summing()
         self.end = threading.Event()
+        only = SimpleNamespace(current=self.model, states={}, look=lambda: None)
+        run = _run(listening, "sum", versions or only, self.end.is_set)
+        self.thread = threading.Thread(target=lambda: asyncio.run(run), name="loop", daemon=True)
 
     def ask(self, *arguments: Any, **more: Any) -> tuple[int, Any]:
         return ask(self.port, *arguments, **more)
@@ -88,22 +92,18 @@ def received(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def serving() -> Iterator[InProcess]:
-    """Answers until the block ends, and has ended then."""
-    model = Summing()
-    versions: Any = SimpleNamespace(current=model, states={}, look=lambda: None)
+def serving(versions: Versions | None = None) -> Iterator[InProcess]:
+    """Answers until the block ends, and has ended then; for these versions if given, in place of `Summing`."""
     with listen("127.0.0.1", 0) as listening:
         listening.setsockopt(
             socket.SOL_SOCKET, socket.SO_SNDBUF, 2**14
         )  # else the kernel takes whole answers
-        found = InProcess(listening.getsockname()[1], model)
-        run = _run(listening, "sum", versions, found.end.is_set)
-        thread = threading.Thread(target=lambda: asyncio.run(run), daemon=True)
-        thread.start()
+        found = InProcess(listening, versions)
+        found.thread.start()
         try:
             yield found
         finally:
-            model.go.set()
+            found.model.go.set()
             found.end.set()
-            thread.join(PATIENCE_SECONDS)
-            assert not thread.is_alive()
+            found.thread.join(PATIENCE_SECONDS)
+            assert not found.thread.is_alive()

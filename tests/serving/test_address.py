@@ -2,12 +2,13 @@
 
 import inspect
 import socket
+import threading
 from pathlib import Path
 
 import pytest
 
 from tfdqn import cli
-from tfdqn.cli_serving import serve
+from tfdqn.cli_serving import _end_if_held, serve
 from tfdqn.errors import UserError
 from tfdqn.serving.address import address_of, exports_folder, is_loopback, listen, model_name
 
@@ -55,6 +56,21 @@ def test_it_listens_at_loopback_unless_asked() -> None:
         assert not is_loopback(listening)
     with pytest.raises(UserError, match="port 0"):
         listen("192.0.2.1", 0)  # of nobody
+
+
+def test_a_thread_that_does_not_end_does_not_hold_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("os._exit", ended.append)
+    monkeypatch.setattr("tfdqn.cli_serving._JOIN_SECONDS", 0.01)
+    returns = threading.Event()
+    thread = threading.Thread(target=returns.wait, args=(60.0,))
+    thread.start()
+    try:
+        _end_if_held()
+    finally:
+        returns.set()
+        thread.join()
+    assert ended == [0]
 
 
 def test_answers_are_sent_at_once() -> None:

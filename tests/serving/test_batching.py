@@ -21,19 +21,23 @@ class Doubling:
     """Doubles x; its first call waits until it is let go. Refuses a batch with a negative number."""
 
     def __init__(self, *, is_batched: bool = True) -> None:
-        self.sizes: list[int] = []
+        self.calls: list[list[int]] = []
         self.begun = threading.Event()
         self.go = threading.Event()
         self.signature = Signature(self, {"x": Input(np.dtype("int64"), (None,))}, is_batched)
         self.answers: Callable[[np.ndarray], np.ndarray] = lambda x: x * 2
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        self.sizes.append(len(inputs["x"]))
+        self.calls.append(inputs["x"].tolist())
         self.begun.set()
         assert self.go.wait(PATIENCE_SECONDS)
         if (inputs["x"] < 0).any():
             raise ValueError("negative\nand more")
         return {"y": self.answers(inputs["x"])}
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(each) for each in self.calls]
 
     def question(self, numbers: Sequence[int]) -> Question:
         return Question(self.signature, {"x": np.array(numbers)}, in_rows=True)
@@ -78,6 +82,7 @@ def test_a_call_has_a_limit_of_rows_and_a_large_request_is_answered_by_several()
         np.testing.assert_array_equal(found["y"], np.array(request) * 2)
     # What fits one call is not divided; what does not fills calls up, and those that came later have their turn.
     assert model.sizes == [1, 1000 + 24, 24 + 1 + 999, 977]
+    assert model.calls[2][:25] == [2] * 24 + [3]
 
 
 def test_a_call_has_a_limit_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,3 +134,17 @@ def test_what_is_not_http_after_an_early_answer_ends_the_connection(
     connection.sendall(b"zz\r\n")
     assert received(connection) == b""
     assert capfd.readouterr().err == ""
+
+
+def test_a_body_whose_length_is_not_said_has_a_limit_too(server: InProcess) -> None:
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{CLOSE}\r\n".encode()
+    one_too_many = b"1000001\r\n" + b" " * (2**24 + 1)
+    ((status, found),) = bodies(received(server.connect(head + one_too_many)))
+    assert status == 413 and "16777216 bytes" in found["error"]
+
+
+def test_clients_that_break_off_harm_nobody(server: InProcess, capfd: pytest.CaptureFixture[str]) -> None:
+    for text in (b"", b"\x16\x03\x01\x02", request(b"{" + b" " * 99)[:-99]):
+        server.connect(text).close()
+    assert server.ask("POST", PREDICT, ONE) == (200, PREDICTIONS)
+    assert capfd.readouterr().err == ""

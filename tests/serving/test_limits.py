@@ -1,20 +1,24 @@
 """No client can lock the others out: not by what it sends, how slowly, how often, nor by what it does not take."""
 
 import json
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from tests.serving.in_process import PATIENCE_SECONDS, PREDICT, InProcess, received, request, serving
-from tfdqn.serving.connections import _TAKING, Connection
+from tfdqn.serving import app
+from tfdqn.serving.connections import _TAKING, _WORK, Connection
 from tfdqn.serving.payload import MOST_ROWS, RequestError
 from tfdqn.serving.room import UNCOUNTED_BYTES, Room
 
 ONE = {"instances": [[1, 2, 3, 4]]}
 ANSWER = (200, {"predictions": [{"action": 3, "q": 10.0}]})
+UNTOUCHED_SECONDS = 0.2
 HALF_A_HEAD = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\n".encode()
 HALF_A_BODY = request(b" " * 100)[:-50]
 
@@ -32,7 +36,7 @@ def strict_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
         "connections._MOST_CONNECTIONS": 6,
         "connections.CLIENT_SECONDS": 0.5,
         "connections._LOOK_SECONDS": 0.05,
-        "connections._UNTOUCHED_SECONDS": 0.2,
+        "connections._UNTOUCHED_SECONDS": UNTOUCHED_SECONDS,
         "app._BODY_SECONDS": 0.5,
         "server._FINISH_SECONDS": 0.5,
     }.items():
@@ -87,6 +91,32 @@ def test_large_requests_share_what_there_is_and_small_ones_always_have_room() ->
     assert room.free_bytes == 1000
 
 
+def test_what_has_come_of_a_body_is_held_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.serving.app.Room", lambda: Room(2**20))
+    with serving() as small:
+        unfinished = [small.connect(request(b" " * 2**20)[: -(2**17)]) for _ in range(2)]
+        readable, _, _ = select.select(unfinished, [], [], PATIENCE_SECONDS)
+        (refused,) = readable
+        assert refused.recv(2**12).startswith(b"HTTP/1.1 503")
+        for each in unfinished:
+            each.close()
+
+
+@pytest.mark.parametrize(("rows", "thread"), [(1, "loop"), (MOST_ROWS, "reading_0")])
+def test_what_is_long_is_read_and_written_outside_the_loop(
+    server: InProcess, monkeypatch: pytest.MonkeyPatch, rows: int, thread: str
+) -> None:
+    threads: list[str] = []
+
+    def recording(work: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments: (threads.append(threading.current_thread().name), work(*arguments))[1]
+
+    monkeypatch.setattr("tfdqn.serving.app.parse", recording(app.parse))
+    monkeypatch.setattr("tfdqn.serving.app.answer", recording(app.answer))
+    assert server.predict({"instances": ONE["instances"] * rows})[0] == 200
+    assert threads == [thread, thread]
+
+
 def test_what_is_held_is_held_until_the_answer_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.dumps({"instances": [[0, 0, 0, 1]] * MOST_ROWS}).encode()
     monkeypatch.setattr("tfdqn.serving.app.Room", lambda: Room(10 * 2**20))  # two such requests
@@ -100,43 +130,29 @@ def test_what_is_held_is_held_until_the_answer_is_taken(monkeypatch: pytest.Monk
         until(lambda: small.predict(body)[0] == 200)
 
 
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        pytest.param(b"", b"", id="nothing"),
-        pytest.param(HALF_A_HEAD, b"HTTP/1.1 408", id="half a head"),
-        pytest.param(HALF_A_BODY, b"HTTP/1.1 408", id="half a body"),
-        pytest.param(
-            b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
-            b"HTTP/1.1 400",
-            id="a refused body",
-        ),
-    ],
-)
-def test_who_does_not_go_on_is_ended(strict_server: InProcess, text: bytes, answer: bytes) -> None:
-    found = received(strict_server.connect(text))
-    assert found.startswith(answer) and bool(found) == bool(answer)
-    assert strict_server.predict(ONE) == ANSWER
-
-
-def test_who_goes_on_byte_by_byte_is_ended_too(strict_server: InProcess) -> None:
-    connection = strict_server.connect(HALF_A_HEAD)
+def test_who_does_not_go_on_is_ended(strict_server: InProcess) -> None:
+    refused_body = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+    silent = [strict_server.connect(text) for text in (b"", HALF_A_HEAD, HALF_A_BODY, refused_body)]
+    byte_by_byte = strict_server.connect(HALF_A_HEAD)
     over = threading.Event()
 
     def trickle() -> None:
         try:
             while not over.wait(0.05):
-                connection.sendall(b"X")
+                byte_by_byte.sendall(b"X")
         except OSError:
             pass
 
     thread = threading.Thread(target=trickle)
     thread.start()
     try:
-        assert received(connection).startswith(b"HTTP/1.1 408")
+        answers = [received(each) for each in (*silent, byte_by_byte)]
     finally:
         over.set()
         thread.join()
+    beginnings = [b"", b"HTTP/1.1 408", b"HTTP/1.1 408", b"HTTP/1.1 400", b"HTTP/1.1 408"]
+    assert [each[:12] for each in answers] == beginnings
+    assert strict_server.predict(ONE) == ANSWER
 
 
 def test_who_does_not_take_the_answer_is_ended(
@@ -169,11 +185,17 @@ def test_connections_that_ask_nothing_make_room(
 def test_where_all_connections_are_at_work_one_more_is_told(
     strict_server: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfdqn.serving.connections._UNTOUCHED_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
+    made: list[Connection] = []
+    begin = Connection.connection_made
+    monkeypatch.setattr(
+        Connection, "connection_made", lambda self, transport: (made.append(self), begin(self, transport))
+    )
     strict_server.model.hold()
     whole = request(json.dumps(ONE).encode(), head="Connection: close\r\n")
-    working = [strict_server.connect(whole) for _ in range(6)]  # and taken in this order
+    working = [strict_server.connect(whole) for _ in range(6)]
+    until(lambda: [each._awaited for each in made] == [_WORK] * 6)
+    until(lambda: made[0].loop.time() - max(each._since for each in made) > 2 * UNTOUCHED_SECONDS)
     refused = received(strict_server.connect(whole))
     assert refused.startswith(b"HTTP/1.1 503") and b"too many connections" in refused
     strict_server.model.go.set()
@@ -207,4 +229,6 @@ def test_the_end_is_in_order_whatever_is_unfinished(
         assert strict_server.model.begun.wait(PATIENCE_SECONDS)
         strict_server.end.set()
         assert held.result(PATIENCE_SECONDS) == (503, {"error": "the server ends"})
+    strict_server.thread.join(PATIENCE_SECONDS)  # while the model is held
+    assert not strict_server.thread.is_alive()
     assert "Traceback" not in capfd.readouterr().err

@@ -5,8 +5,9 @@ import gc
 import json
 import shlex
 import socket
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -35,6 +36,8 @@ def serve(
 ) -> None:
     """Serves until `interrupted`, then answers what was asked, for ten seconds at most.
 
+    A thread may be left in a call of the model that does not return.
+
     Args:
       exports: a folder of versions.
       name: the model's, in its paths.
@@ -59,11 +62,7 @@ def serve(
 async def _run(
     listening: socket.socket, name: str, versions: Versions, interrupted: Callable[[], bool]
 ) -> None:
-    with (
-        ThreadPoolExecutor(1, "model") as calls,
-        ThreadPoolExecutor(1, "versions") as looks,
-        ThreadPoolExecutor(1, "reading") as reading,
-    ):
+    with _thread("model") as calls, _thread("versions") as looks, _thread("reading") as reading:
         batcher = Batcher(calls)
         server = _http_server(make_app(name, versions, batcher, reading))
         connections = server.server_state.connections
@@ -93,6 +92,16 @@ async def _run(
                 task.cancel()
 
 
+@contextmanager
+def _thread(name: str) -> Iterator[Executor]:
+    """One thread; what it has not done when the block ends is waited for by nobody, for it may never be."""
+    executor = ThreadPoolExecutor(1, name)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
 def _settle() -> None:
     """Lets the garbage collector pass over what stays, TensorFlow and the model: half a second, for all to wait."""
     gc.unfreeze()
@@ -109,6 +118,7 @@ def _http_server(app: ASGIApp) -> uvicorn.Server:
             backlog=_BACKLOG,
             ws="none",
             proxy_headers=False,
+            log_config=None,  # it would write to the stderr of this moment, whatever becomes of that one
             log_level="error",  # what a client sends that is no HTTP is the client's to know
             access_log=False,
             lifespan="off",
