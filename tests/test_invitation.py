@@ -53,6 +53,7 @@ def make_updates(*_: Any, make_dataset: Callable[[int], None], **__: Any) -> Non
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
     made = Told()
     monkeypatch.setattr(team, "make_strategy", lambda *_: None)
+    monkeypatch.setattr(team, "_wait_for", lambda _: None)  # nobody is at these addresses
     monkeypatch.setattr(team, "make_updates", make_updates)
     monkeypatch.setattr(team, "Broadcast", made.broadcast)
     monkeypatch.setattr(team, "sample_dataset", made.dataset)
