@@ -5,9 +5,10 @@ import pytest
 
 from tests.agents.batches import observations, random_weights, vector_spec
 from tfdqn.acting.policy import Policy, make_q_function, tensorflow_q_function
-from tfdqn.config import MLP, Boltzmann, Config, EpsilonGreedy, Exploration, NatureCNN
+from tfdqn.config import MLP, Boltzmann, Config, Ensemble, EpsilonGreedy, Exploration, Linear, NatureCNN
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks import numpy_q_function, q_network
+from tfdqn.networks.ensemble_aggregation import Aggregation
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 Q = np.array([[0.0, 2.0, 1.0]] * 4000, np.float32)
@@ -46,6 +47,27 @@ def test_an_observation_for_which_q_overflows_is_an_error_and_no_warning() -> No
     huge = {"observation": np.full((2, 4), 3e38, np.float32)}
     with pytest.raises(NotFiniteError, match="environment 0: Q of action 0 is inf"):
         policy(weights, huge, None, (), np.random.default_rng(1))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("aggregation", ["mean", "majority", "minimum"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_one_unit_of_an_ensemble_whose_q_values_are_not_finite_is_an_error(
+    aggregation: Aggregation, bad: float
+) -> None:
+    spec = vector_spec(4, 2)
+    config = Config(network=Linear(), ensemble=Ensemble(size=3, aggregation=aggregation))
+    theta = np.zeros((3, 4, 2), np.float32)
+    theta[1, 0, 1] = bad
+    policy = Policy(make_q_function(config, spec))
+    with pytest.raises(NotFiniteError, match=r"environment 0: Q of action 1 is (nan|inf)"):
+        policy(
+            {"theta/kernel": theta},
+            {"observation": np.ones((2, 4), np.float32)},
+            None,
+            (),
+            np.random.default_rng(1),
+        )
 
 
 def test_epsilon_follows_its_schedule() -> None:

@@ -128,9 +128,18 @@ def make_q_function(config: Config, task_spec: TaskSpec) -> ActionValues:
     if config.ensemble.size == 1:
         return lambda weights, observation, legal_actions: q_function(weights, observation)
     aggregation = config.ensemble.aggregation
-    return lambda weights, observation, legal_actions: aggregate_numpy(
-        q_function(weights, observation), legal_actions, aggregation
-    )
+
+    def aggregated(
+        weights: Weights, observation: dict[str, np.ndarray], legal_actions: np.ndarray | None
+    ) -> np.ndarray:
+        q_values = q_function(weights, observation)
+        values = aggregate_numpy(q_values, legal_actions, aggregation)
+        if is_finite(q_values):
+            return values
+        # Votes are finite, and so may a minimum be, where a unit's Q-values are not.
+        return np.where(np.isfinite(q_values).all(axis=0), values, np.float32(np.nan))
+
+    return aggregated
 
 
 def tensorflow_q_function(config: Config, task_spec: TaskSpec) -> QFunction:
