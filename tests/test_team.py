@@ -14,6 +14,19 @@ import pytest
 from tests.processes import Tfdqn, counters, tfdqn, write_config
 from tests.runs import lines
 
+# Ctrl-C has come before any other process is waited for.
+ASKED_BEFORE = """
+import signal
+from pathlib import Path
+from tfdqn.cluster import cluster_from
+from tfdqn.config_file import load
+from tfdqn.interruptions import interruptions
+from tfdqn.run_dir import RunDir
+from tfdqn.team import Team
+with interruptions(lambda: None) as interrupted:
+    signal.raise_signal(signal.SIGINT)
+    Team(load(Path("tiny.toml")), RunDir("run"), cluster_from(), [], lambda line: print(line, flush=True), interrupted)
+"""
 LONG, PERIOD = "stop.env_steps=1_000_000", "learner.averaging_period_train_steps=5"
 
 
@@ -150,6 +163,17 @@ def test_while_the_others_are_awaited_ctrl_c_ends_it_at_once_as_was_said(
         process.send(signal.SIGINT)
         assert process.ended_within(5)
         assert (process.ended(), process.err) == (-signal.SIGINT, "")
+
+
+def test_a_ctrl_c_before_the_others_are_awaited_ends_it_with_a_word(tmp_path: Path) -> None:
+    write_config(tmp_path, "learner.strategy=multi_worker")
+    cluster = {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"]}
+    config = json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}})
+    with tfdqn(tmp_path, environment={"TF_CONFIG": config}, program=ASKED_BEFORE) as process:
+        assert (process.ended(), process.err) == (-signal.SIGTERM, "")
+    assert process.out.splitlines()[1:] == [
+        "asked to end before all have met: nothing is learned yet, and what was saved stands"
+    ]
 
 
 @pytest.mark.parametrize(

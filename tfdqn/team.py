@@ -96,6 +96,8 @@ class Team:
         others = _peers(config, self._cluster)
         for each in others:
             awaits(*each)
+        if interrupted():
+            say("asked to end before all have met: nothing is learned yet, and what was saved stands")
         with ended_by_signals(interrupted):
             say(
                 "until all have met, Ctrl-C ends this at once: nothing is learned yet, and what was saved stands"
