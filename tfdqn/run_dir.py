@@ -154,7 +154,8 @@ class RunDir:
                 taker = lock.holder or "another process"
                 raise RunDirError(
                     f"{self.path} was taken over by {taker}, which did not hear from this process for "
-                    f"{STALE_SECONDS:.0f} s: this process ends, so that only one writes there"
+                    f"{STALE_SECONDS:.0f} s, or took it at the same moment: this process ends, so that only one writes "
+                    "there"
                 )
 
     def config(self) -> Config:
