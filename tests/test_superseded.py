@@ -30,6 +30,17 @@ def test_lines_after_the_checkpoint_go_to_a_file_beside(tmp_path: Path) -> None:
     assert not none.exists()
 
 
+def test_each_line_that_is_put_aside_is_one_wherever_a_kill_came(tmp_path: Path) -> None:
+    metrics, aside = tmp_path / "metrics.jsonl", tmp_path / "metrics.superseded.jsonl"
+    aside.write_text('{"env_st')  # while it was moved
+    for step in (2, 3):
+        metrics.write_text(
+            f'{{"env_steps": 1}}\n{{"env_steps": {step}}}'
+        )  # before the line's end was written
+        put_aside([metrics], 1)
+    assert aside.read_text() == '{"env_st\n{"env_steps": 2}\n{"env_steps": 3}\n'
+
+
 def made_earlier(directory: Path) -> None:
     """Files are read in the order of their names, which begin with the second in which they were made."""
     for file in directory.glob("events.out.tfevents.*"):

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from tfdqn.durable import ends_torn
 from tfdqn.tasks.batched import Step
 
 
@@ -125,7 +126,7 @@ class JsonLines:
 
     def __init__(self, path: Path):
         self._file = path.open("a", encoding="utf-8")
-        if self._ends_torn(path):
+        if ends_torn(path):
             self._file.write("\n")  # a killed writer left half a line: begin a new one
 
     def write(self, record: Mapping[str, object]) -> None:
@@ -135,14 +136,6 @@ class JsonLines:
 
     def close(self) -> None:
         self._file.close()
-
-    @staticmethod
-    def _ends_torn(path: Path) -> bool:
-        if not path.stat().st_size:
-            return False
-        with path.open("rb") as file:
-            file.seek(-1, 2)
-            return file.read(1) != b"\n"
 
 
 def _is_json(value: object) -> bool:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfdqn.durable import write_atomically
+from tfdqn.durable import ends_torn, write_atomically
 
 
 def put_aside(files: Sequence[Path], env_steps: int) -> str:
@@ -33,8 +33,10 @@ def _move(file: Path, env_steps: int) -> int:
     beyond = [_is_beyond(line, env_steps) for line in lines]
     if not any(beyond):
         return 0
-    superseded = [line for line, is_beyond in zip(lines, beyond, strict=True) if is_beyond]
+    superseded = [line.rstrip() + b"\n" for line, is_beyond in zip(lines, beyond, strict=True) if is_beyond]
     with _aside(file).open("ab") as aside:
+        if ends_torn(_aside(file)):
+            aside.write(b"\n")
         aside.writelines(superseded)
         aside.flush()
         os.fsync(aside.fileno())  # before they leave the other: killed in between, they are in both
