@@ -25,7 +25,7 @@ class Cluster(Struct, frozen=True, kw_only=True):
     jobs: dict[str, tuple[str, ...]]  # job → "host:port" of each of its tasks
     job: str
     index: int
-    names: dict[str, str] = {}  # address → the process there, in the words of whoever knows it by others
+    names: dict[str, str] = {}  # address → what a job calls the process there
 
     @property
     def name(self) -> str:

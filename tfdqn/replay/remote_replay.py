@@ -40,7 +40,7 @@ class RemoteReplay:
         return self._addresses
 
     def addresses_at(self, host: str) -> list[str]:
-        """The same, whoever asks: a server's address is one that all processes of the job reach it at."""
+        """The same: all processes of a job reach a server at one address, whatever host they are on."""
         return self._addresses
 
     def poll(self) -> bool:
