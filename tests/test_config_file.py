@@ -106,7 +106,22 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
         ({}, ["agent.discount=nan"], "override: agent.discount = nan: must be a finite number"),
         ({}, ["stop.return_at_least=-inf"], "override: stop.return_at_least = -inf: must be a finite number"),
         ({}, ["task.kwargs.x=[1, nan]"], "override: task.kwargs.x[1] = nan: must be a finite number"),
-        ({}, ["replay.capacity=0"], "override: replay.capacity = 0: must be a whole number at least 1"),
+        (
+            {},
+            ["replay.capacity=0"],
+            "override: replay.capacity = 0: must be a whole number from 1 to 2147483647",
+        ),
+        (
+            {},
+            ["replay.capacity=100_000_000_000"],
+            "override: replay.capacity = 100000000000: must be a whole number from 1 to 2147483647",
+        ),
+        ({}, ["replay.min_size=0"], "override: replay.min_size = 0: must be a whole number at least 1"),
+        (
+            {},
+            ["stop.env_steps=10_000_000_000_000_000"],
+            "override: stop.env_steps = 10000000000000000: must be a whole number from 1 to 9007199254740992",
+        ),
         ({}, ["task.id=3"], "override: task.id = 3: must be text in quotes, not empty"),
         ({}, ["task.action_masks=1"], "override: task.action_masks = 1: must be true or false"),
         ({}, ["task.kwargs=3"], "override: task.kwargs = 3: must be a table"),

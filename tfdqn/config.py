@@ -71,7 +71,11 @@ class Replay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(ge=1, le=1024),
         doc("Reverb servers that share the transitions evenly; batches mix all of them"),
     ] = 1
-    capacity: Annotated[Count, doc("transitions kept, over all shards; the oldest go first")] = 10_000
+    capacity: Annotated[
+        int,
+        Meta(ge=1, le=2**31 - 1),  # Reverb counts a table's items in 32 bits
+        doc("transitions kept, over all shards; the oldest go first"),
+    ] = 10_000
     min_size: Annotated[Count, doc("transitions stored before learning starts")] = 10_000
 
 

@@ -126,7 +126,7 @@ class _Reader:
         try:
             return msgspec.convert(value, leaf_type)
         except msgspec.ValidationError:
-            self.fail(path, f"{path} = {shown(value)}: must be {_described(allowed)}")
+            self.fail(path, f"{path} = {shown(value)}: must be {_described(allowed, value)}")
 
     def _fail_literal(self, path: str, value: Any, allowed: Iterable[str]) -> NoReturn:
         choices = ", ".join(f'"{each}"' for each in allowed)
@@ -179,13 +179,14 @@ def _all_paths() -> list[str]:
     return paths
 
 
-def _described(allowed: inspect.Type) -> str:
-    """What values a type allows, in words that follow "must be"."""
+def _described(allowed: inspect.Type, value: Any = None) -> str:
+    """What values a type allows, in words that follow "must be"; `value` is not one of them."""
     match allowed:
         case inspect.BoolType():
             return "true or false"
         case inspect.IntType():
-            return "a whole number" + _bounds(allowed)
+            is_too_large = isinstance(value, int) and value > LARGEST_COUNT
+            return "a whole number" + _bounds(allowed, is_too_large)
         case inspect.FloatType():
             return "a number" + _bounds(allowed)
         case inspect.StrType():
@@ -200,8 +201,9 @@ def _described(allowed: inspect.Type) -> str:
     raise NotImplementedError(f"the configuration uses {allowed}, which config_reader.py can't describe")
 
 
-def _bounds(number: inspect.IntType | inspect.FloatType) -> str:
-    if number.ge is not None and number.le is not None and number.le != LARGEST_COUNT:
+def _bounds(number: inspect.IntType | inspect.FloatType, is_too_large: bool = False) -> str:
+    """The largest count is said only of what is larger."""
+    if number.ge is not None and number.le is not None and (number.le != LARGEST_COUNT or is_too_large):
         return f" from {_figure(number.ge)} to {_figure(number.le)}"
     bounds = {"at least": number.ge, "above": number.gt, "below": number.lt, "at most": number.le}
     stated = [f"{word} {_figure(each)}" for word, each in bounds.items() if each not in (None, LARGEST_COUNT)]

@@ -12,7 +12,7 @@ from tfdqn.config import Agent, Config, Replay
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.replay import Sample, make_replay
 from tfdqn.replay.in_graph import InGraphReplay
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec
 
 
 def replay(capacity: int = 64, seed: int = 1, n_step: int = 1, spec: TaskSpec = VECTOR) -> InGraphReplay:
@@ -134,3 +134,16 @@ def test_frames_need_reverb() -> None:
     config = Config(replay=Replay(backend="in_graph", item="frames"))
     with pytest.raises(ConfigError, match=r"replay\.backend"):
         make_replay(config, stacked(2))
+
+
+def test_a_table_for_which_there_is_no_memory_is_one_line() -> None:
+    spec = TaskSpec(
+        id="Film",
+        observation={"observation": ArraySpec(shape=(1000, 1000), dtype="uint8")},
+        num_actions=(2,),
+        action_start=(0,),
+    )
+    with pytest.raises(
+        ConfigError, match=r"^replay.capacity = 2147483647: there is no memory for [45],\d\d\d,\d\d\d GB$"
+    ):
+        replay(capacity=2**31 - 1, spec=spec)

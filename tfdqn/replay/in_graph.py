@@ -37,11 +37,20 @@ class InGraphReplay:
         self._agent = config.agent
         self._codec = TransitionCodec(task_spec)
         self._seed = derived_seed(config.seed, "replay")
-        self._rows = tf.Variable(tf.zeros((self.capacity, self._codec.row_bytes), tf.uint8), trainable=False)
+        self._rows = self._empty_rows()
         self._stored = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._draws = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._inserted = 0  # ever; the ring's position follows from it
         self._lock = threading.Lock()  # several actors may write
+
+    def _empty_rows(self) -> tf.Variable:
+        shape = (self.capacity, self._codec.row_bytes)
+        try:
+            return tf.Variable(tf.zeros(shape, tf.uint8), trainable=False)
+        except tf.errors.ResourceExhaustedError as error:
+            raise ConfigError(
+                f"replay.capacity = {self.capacity}: there is no memory for {np.prod(shape) / 1e9:,.0f} GB"
+            ) from error
 
     def addresses_at(self, host: str) -> list[str]:
         """None: nobody else can sample it."""
