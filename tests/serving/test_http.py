@@ -143,6 +143,12 @@ def test_a_body_whose_length_is_not_said_has_a_limit_too(server: InProcess) -> N
     assert status == 413 and "16777216 bytes" in found["error"]
 
 
+def test_a_length_beyond_the_limit_is_refused_before_the_body_comes(server: InProcess) -> None:
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {2**24 + 1}\r\n{CLOSE}\r\n".encode()
+    ((status, _),) = bodies(received(server.connect(head)))
+    assert status == 413
+
+
 def test_clients_that_break_off_harm_nobody(server: InProcess, capfd: pytest.CaptureFixture[str]) -> None:
     for text in (b"", b"\x16\x03\x01\x02", request(b"{" + b" " * 99)[:-99]):
         server.connect(text).close()

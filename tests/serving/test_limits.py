@@ -12,7 +12,7 @@ import pytest
 
 from tests.serving.in_process import PATIENCE_SECONDS, PREDICT, InProcess, received, request, serving
 from tfdqn.serving import app
-from tfdqn.serving.connections import _TAKING, _WORK, Connection
+from tfdqn.serving.connections import _TAKING, _WORK, Connection, most_connections
 from tfdqn.serving.payload import MOST_ROWS, RequestError
 from tfdqn.serving.room import UNCOUNTED_BYTES, Room
 
@@ -198,8 +198,24 @@ def test_where_all_connections_are_at_work_one_more_is_told(
     until(lambda: made[0].loop.time() - max(each._since for each in made) > 2 * UNTOUCHED_SECONDS)
     refused = received(strict_server.connect(whole))
     assert refused.startswith(b"HTTP/1.1 503") and b"too many connections" in refused
+    monkeypatch.setattr("tfdqn.serving.connections._UNTOUCHED_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.connections._MOST_REFUSED", 1)
+    with strict_server.connect():
+        assert received(strict_server.connect()) == b""  # one more than can be told
     strict_server.model.go.set()
     assert all(received(each).startswith(b"HTTP/1.1 200") for each in working)
+
+
+def test_connections_are_at_most_half_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda which: (100, 4096))
+    assert most_connections() == 50
+
+
+def test_what_waits_to_be_read_is_not_where_its_client_has_gone(server: InProcess) -> None:
+    model: Any = server.model
+    with pytest.raises(RequestError) as raised:
+        app._parse_for(lambda: True, bytearray(b"nonsense"), model)
+    assert raised.value.status == 499
 
 
 def test_the_rows_of_a_client_that_has_gone_are_not_computed(server: InProcess) -> None:
@@ -219,10 +235,11 @@ def test_the_rows_of_a_client_that_has_gone_are_not_computed(server: InProcess) 
 
 
 def test_the_end_is_in_order_whatever_is_unfinished(
-    strict_server: InProcess, capfd: pytest.CaptureFixture[str]
+    strict_server: InProcess, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for text in (b"", HALF_A_HEAD, HALF_A_BODY):
-        strict_server.connect(text)
+    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.app._BODY_SECONDS", PATIENCE_SECONDS)
+    unfinished = [strict_server.connect(text) for text in (b"", HALF_A_HEAD, HALF_A_BODY)]
     strict_server.model.hold()
     with ThreadPoolExecutor(2) as clients:
         held = clients.submit(strict_server.predict, ONE)
@@ -231,4 +248,6 @@ def test_the_end_is_in_order_whatever_is_unfinished(
         assert held.result(PATIENCE_SECONDS) == (503, {"error": "the server ends"})
     strict_server.thread.join(PATIENCE_SECONDS)  # while the model is held
     assert not strict_server.thread.is_alive()
-    assert "Traceback" not in capfd.readouterr().err
+    assert capfd.readouterr().err == ""
+    for each in unfinished:
+        each.close()

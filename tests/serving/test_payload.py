@@ -74,6 +74,8 @@ def test_answers_have_names_where_there_are_several_outputs() -> None:
         (b"{", "JSON Parse error"),
         (b"\xff\xfe", "JSON Parse error"),
         (b'{"inputs": [[NaN, 1]]}', "JSON Parse error"),
+        (b'{"inputs": [[Infinity, 1]]}', "JSON Parse error"),
+        (b'{"inputs": [[-Infinity, 1]]}', "JSON Parse error"),
         (b'{"inputs": [[1e999, 1]]}', "Number out of range"),
         (b'{"inputs": ' + b"[" * 100_000, "JSON Parse error"),
         (b"[1]", "Expected `object`, got `array`"),
