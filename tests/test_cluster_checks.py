@@ -82,7 +82,8 @@ def of_three_workers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("TF_CONFIG", cluster(index=1, worker=3).tf_config())
     taken: list[str] = []
     monkeypatch.setattr(
-        "tfdqn.roles.run", lambda config, cluster: taken.append(f"{cluster.name} of {config.learner.workers}")
+        "tfdqn.roles.run",
+        lambda config, cluster, say: taken.append(f"{cluster.name} of {config.learner.workers}"),
     )
     return taken
 
