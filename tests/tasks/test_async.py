@@ -34,7 +34,13 @@ def test_environments_in_processes_of_their_own_do_the_same_as_in_turn():
             for mine, theirs in zip(in_turn.step(actions), in_processes.step(actions), strict=True):
                 np.testing.assert_equal(mine, theirs)
         assert in_processes.state() is None
-        os.kill(in_processes._envs.processes[0].pid, signal.SIGINT)  # Ctrl-C is for the parent to judge
+        for number in (
+            signal.SIGINT,
+            signal.SIGTERM,
+            signal.SIGHUP,
+        ):  # sent to the whole group, they are the run's
+            for worker in in_processes._envs.processes:
+                os.kill(worker.pid, number)
         in_processes.step(np.argmax(in_processes.legal_actions, axis=1).astype(np.int32))
         in_processes._envs.processes[0].kill()
         in_processes._envs.processes[0].join()

@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -22,6 +23,8 @@ from tfdqn.tasks.checked_env import CheckedEnv
 from tfdqn.tasks.guarded_env import GuardedEnv
 
 _ENDS_SECONDS = 2.0  # in which an environment's process ends by itself
+# What a terminal or a scheduler may send to a whole process group: the run alone answers, and ends its environments.
+_FOR_THE_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Recipe(NamedTuple):
@@ -73,8 +76,7 @@ def make_guarded(recipe: Recipe, index: int) -> gymnasium.Env:
 def make_single(recipe: Recipe, index: int = 0) -> gymnasium.Env:
     """Environment `index` of the task, its answers checked, frames stacked; its own errors pass through."""
     if multiprocessing.parent_process() is not None:
-        # Ctrl-C reaches the whole process group; the parent alone decides when a worker ends.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _leave_signals_to_the_run()
     kwargs = dict(recipe.kwargs)
     if recipe.render_mode is not None:
         kwargs["render_mode"] = recipe.render_mode
@@ -163,8 +165,27 @@ def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
     if vectorization == "async":
         # A fork server's children inherit neither this process's signal handlers nor the locks that
         # TensorFlow's threads may hold; when this process is killed, they read the end of a pipe and go.
+        _start_fork_server()
         return Processes(makers, copy=False, context="forkserver")
     return SyncVectorEnv(makers, copy=False)
+
+
+def _start_fork_server() -> None:
+    """With the group's signals blocked, as they are then in its children until they can handle them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_RUN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _leave_signals_to_the_run() -> None:
+    """In an environment's process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Not ignored: a simulator that the environment starts would inherit that, and could not be ended.
+        signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_RUN)
 
 
 def why_not_own(recipe: Recipe) -> str | None:
