@@ -242,12 +242,13 @@ def test_an_error_of_ours_still_shows(tmp_path: Path) -> None:
     (tmp_path / "broken_task.py").write_text(
         "import gymnasium\n"
         "from gymnasium.envs.classic_control import CartPoleEnv\n"
-        "class Broken(CartPoleEnv):\n"
-        "    def step(self, action):\n"
-        "        raise RuntimeError('a mistake in the task')\n"
-        "gymnasium.register('Broken-v0', Broken, max_episode_steps=100)\n"
+        "from tfdqn import loops\n"
+        "def loop(session, watch):\n"
+        "    raise RuntimeError('a mistake of ours')\n"
+        "loops.alternate = loops.overlap = loop\n"
+        "gymnasium.register('Broken-v0', CartPoleEnv, max_episode_steps=100)\n"
     )
     config = write_config(tmp_path, "task.id=broken_task:Broken-v0")
     with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
         assert process.ended() == 1
-    assert "RuntimeError: a mistake in the task" in process.err
+    assert "RuntimeError: a mistake of ours" in process.err

@@ -36,8 +36,8 @@ def test_bfloat16_is_float32_to_its_three_digits(images: bool) -> None:
     assert loss_info.extra.q_value.dtype == tf.float32
     for one, other in zip(expected, gradients, strict=True):
         assert other.dtype == tf.float32
-        scale = float(np.abs(one).max())
-        np.testing.assert_allclose(other, one, atol=0.1 * scale)
+        # Of the whole array: a unit of a layer before that is barely on for one is barely off for the other.
+        assert np.linalg.norm(np.subtract(other, one)) < 0.2 * np.linalg.norm(one)
         assert not np.array_equal(one, other)
     mixed(sample)
     assert not np.array_equal(mixed.state()["online/q/kernel"], before["online/q/kernel"])
