@@ -1,6 +1,7 @@
 """A compiled run repeats bit for bit, and so does one that was cut short at random moments and resumed."""
 
 import itertools
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -39,9 +40,9 @@ class Killed(BaseException):
 
 
 def at(moment: int, then: Callable[[], bool]) -> Callable[[], bool]:
-    """An `interrupted` for `train` that does `then` from a moment on."""
-    counter = itertools.count()
-    return lambda: next(counter) >= moment and then()
+    """An `interrupted` for `train` that does `then` from a moment of its loop on; other threads ask by the clock."""
+    counter, loop = itertools.count(), threading.get_ident()
+    return lambda: threading.get_ident() == loop and next(counter) >= moment and then()
 
 
 def kill() -> bool:
@@ -50,9 +51,12 @@ def kill() -> bool:
 
 @pytest.fixture(scope="module", params=[EXACT, TWO_ACTORS], ids=["one actor", "two actors"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    run, moments = tmp_path_factory.mktemp("whole") / "run", itertools.count()
-    assert train(request.param, run, interrupted=lambda: next(moments) < 0).status == "finished"
-    return Whole(request.param, run, next(moments))
+    run, moments = tmp_path_factory.mktemp("whole") / "run", []
+    assert (
+        train(request.param, run, interrupted=at(0, lambda: moments.append(1) is not None)).status
+        == "finished"
+    )
+    return Whole(request.param, run, len(moments))
 
 
 def test_the_same_seed_gives_the_same_compiled_run_bit_for_bit(whole: Whole, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ DATED = {"tfdqn/beat_files.py", "tfdqn/checkpoints.py", "tfdqn/metrics.py", "tfd
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"}
 STARTS = {"run", "Popen", "check_output", "check_call"}
 # Have no text, or an encoding of their own.
-OTHER_OPENS = {"os.open", "archive.open", "folder.open", "webbrowser.open"}
+OTHER_OPENS = {"os.open", "archive.open", "folder.open", "webbrowser.open", "self.open", "_gate.open"}
 
 
 @functools.cache

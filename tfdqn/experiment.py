@@ -52,7 +52,7 @@ def train(
       on_progress: called a few times a second with how the run stands.
       say: shows one line ("resumed at …").
       profile: record a profiler trace of the first seconds of learning, for TensorBoard.
-      interrupted: says whether to stop, where the caller takes the signals itself.
+      interrupted: says whether to stop, where the caller takes the signals itself; asked by several threads.
 
     An environment that fails ends training too, once `task.restarts` are used up: a checkpoint is saved first.
 
