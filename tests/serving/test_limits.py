@@ -155,6 +155,17 @@ def test_who_does_not_go_on_is_ended(strict_server: InProcess) -> None:
     assert strict_server.predict(ONE) == ANSWER
 
 
+def test_who_waits_for_the_model_is_not_ended(strict_server: InProcess) -> None:
+    with ThreadPoolExecutor(1) as clients:
+        strict_server.model.hold()
+        waiting = clients.submit(strict_server.predict, ONE)
+        assert strict_server.model.begun.wait(PATIENCE_SECONDS)
+        for _ in range(2):
+            assert received(strict_server.connect()) == b""  # ended, for it sent nothing for a client's time
+        strict_server.model.go.set()
+        assert waiting.result(PATIENCE_SECONDS) == ANSWER
+
+
 def test_who_does_not_take_the_answer_is_ended(
     strict_server: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +257,7 @@ def test_the_end_is_in_order_whatever_is_unfinished(
         assert strict_server.model.begun.wait(PATIENCE_SECONDS)
         strict_server.end.set()
         assert held.result(PATIENCE_SECONDS) == (503, {"error": "the server ends"})
-    strict_server.thread.join(PATIENCE_SECONDS)  # while the model is held
+    strict_server.thread.join(PATIENCE_SECONDS / 2)  # while the model is held, which is for longer
     assert not strict_server.thread.is_alive()
     assert not caplog.records
     for each in unfinished:
