@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from tests.jobs import until
+from tfdqn import __main__, cli
 from tfdqn.interruptions import ended_by_signals, interruptions
 
 
@@ -71,3 +72,13 @@ def test_signals_end_the_process_where_no_thread_could() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         assert ends_by(None, number) == -number
         assert ends_by(number, None) == -signal.SIGTERM  # before the block began
+
+
+def test_a_ctrl_c_before_a_command_takes_its_signals_ends_it_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    assert __main__.main() == 130

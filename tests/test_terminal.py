@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from tfdqn import terminal
+from tfdqn.summary import Summary
 
 # Stand-ins for Progress, Summary and TaskEntry, which come with TensorFlow and gymnasium. mypy sees to it
 # that terminal.py asks the real ones for nothing that they lack.
@@ -30,7 +31,7 @@ def a_progress(**changes: Any) -> Any:
     return SimpleNamespace(**values | changes)
 
 
-def a_summary(**changes: Any) -> Any:
+def a_summary(**changes: Any) -> Summary:
     values: dict[str, Any] = {
         "status": "finished",
         "reason": "converged",
@@ -42,7 +43,7 @@ def a_summary(**changes: Any) -> Any:
         "final": SimpleNamespace(mean_return=498.5, std_return=3.25, episodes=100),
         "paths": {"learning curve": "runs/cartpole-seed1/learning_curve.png"},
     }
-    return SimpleNamespace(**values | changes)
+    return Summary(**values | changes)
 
 
 def a_task(id: str, reason: str = "", own_vector_version: bool = False) -> Any:

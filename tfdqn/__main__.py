@@ -16,8 +16,11 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun that a Ctrl-C could spoil
     from tfdqn.cli import main as run_command
 
-    signal.signal(signal.SIGINT, before)
-    return run_command()
+    try:
+        signal.signal(signal.SIGINT, before)
+        return run_command()
+    except KeyboardInterrupt:
+        return 130  # before the command took its signals itself
 
 
 if __name__ == "__main__":
