@@ -11,7 +11,7 @@ from rich.console import Console
 from tfdqn import terminal
 from tfdqn.summary import Summary
 
-# Stand-ins for Progress, Summary and TaskEntry, which come with TensorFlow and gymnasium. mypy sees to it
+# Stand-ins for Progress and TaskEntry, which come with TensorFlow and gymnasium. mypy sees to it
 # that terminal.py asks the real ones for nothing that they lack.
 
 
