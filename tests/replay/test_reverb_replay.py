@@ -1,5 +1,7 @@
 """Items through a real Reverb server in this process: written, sampled, saved, restored, shut down."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -242,3 +244,25 @@ def test_closing_takes_seconds_at_most_whatever_is_still_in_use(make: MakeReplay
     start = time.monotonic()
     replay.close()
     assert time.monotonic() - start < 6
+
+
+def test_a_writer_whose_items_were_on_their_way_holds_up_no_end() -> None:
+    """In a process of its own: it would be held up below Python."""
+    script = (
+        "import gc\n"
+        "import numpy as np\n"
+        "from tests.replay.steps import VECTOR, random_steps\n"
+        "from tests.runs import tiny\n"
+        "from tfdqn.replay.reverb_replay import ReverbReplay\n"
+        "(step,) = random_steps(VECTOR, 12, 1, np.random.default_rng(1))\n"
+        "for _ in range(4):\n"
+        "    replay = ReverbReplay(tiny('replay.backend=reverb', 'replay.block_size=1'), VECTOR)\n"
+        "    writer = replay.writer(12)\n"
+        "    writer.write(*step)\n"
+        "    replay.close()\n"
+        "    del replay, writer\n"
+        "    gc.collect()\n"
+    )
+    project = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, timeout=90)
+    assert done.returncode == 0, done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -106,12 +107,20 @@ class ReverbReplay:
         self._kind.load_state(arrays)
 
     def close(self) -> None:
-        """Stops all servers at once, within seconds."""
+        """Stops all servers at once, within seconds; what is on its way to them is stored first."""
+        # A writer waits for what is on its way without a limit when Python destroys it, with no server at the end.
+        delivering = threading.Thread(target=self._deliver, daemon=True)
+        delivering.start()
+        delivering.join(_CLOSE_SECONDS)
         closing = [threading.Thread(target=server.close, daemon=True) for server in self._servers]
         for each in closing:
             each.start()
         for each in closing:
             each.join(_CLOSE_SECONDS)
+
+    def _deliver(self) -> None:
+        with suppress(Exception):  # of a server that has failed
+            self._kind.flush()
 
     def _folders(self, directory: Path) -> list[Path]:
         """One a server."""
