@@ -18,14 +18,14 @@ def test_lines_after_the_checkpoint_go_to_a_file_beside(tmp_path: Path) -> None:
     metrics, none = tmp_path / "metrics.jsonl", tmp_path / "evaluations.jsonl"
     written = [{"env_steps": step, "loss": step / 7} for step in (100, 200, 300, 400)]
     metrics.write_text("".join(json.dumps(line) + "\n" for line in written) + '{"env_st')
-    said = put_aside([metrics, none], 200)
+    said = put_aside({metrics: 200, none: 200})
     assert said == (
         "lines from after the checkpoint were put aside: 2 of metrics.jsonl to metrics.superseded.jsonl"
     )
     assert metrics.read_text().splitlines() == [*map(json.dumps, written[:2]), '{"env_st']
     assert lines(tmp_path / "metrics.superseded.jsonl") == written[2:]
-    assert put_aside([metrics, none], 200) == ""
-    put_aside([metrics, none], -1)  # it begins anew
+    assert put_aside({metrics: 200, none: 200}) == ""
+    put_aside({metrics: -1, none: -1})  # it begins anew
     assert lines(tmp_path / "metrics.superseded.jsonl") == [*written[2:], *written[:2]]
     assert not none.exists()
 
@@ -37,7 +37,7 @@ def test_each_line_that_is_put_aside_is_one_wherever_a_kill_came(tmp_path: Path)
         metrics.write_text(
             f'{{"env_steps": 1}}\n{{"env_steps": {step}}}'
         )  # before the line's end was written
-        put_aside([metrics], 1)
+        put_aside({metrics: 1})
     assert aside.read_text() == '{"env_st\n{"env_steps": 2}\n{"env_steps": 3}\n'
 
 
@@ -80,6 +80,7 @@ def test_a_killed_runs_curves_never_go_back_and_its_best_stands(tmp_path: Path) 
     config = tiny(*keys, "checkpoint.interval_seconds=1000")
     train(config, run, interrupted=lambda: metrics.exists() and len(metrics.read_text().splitlines()) > 3)
     saved = latest(run).counters.env_steps
+    stand = lines(run / "evaluations.jsonl")
 
     def kill() -> bool:
         if (
@@ -92,7 +93,7 @@ def test_a_killed_runs_curves_never_go_back_and_its_best_stands(tmp_path: Path) 
     with pytest.raises(Killed):
         train(config, run, interrupted=kill)
     made_earlier(run / "logs")
-    lost = [line for line in lines(run / "evaluations.jsonl") if line["env_steps"] > saved]
+    lost = lines(run / "evaluations.jsonl")[len(stand) :]
     assert lost
     best = json.loads((run / "best" / "evaluation.json").read_text())["scores"]["mean_return"]
     said: list[str] = []

@@ -102,7 +102,7 @@ def _train(
             return msgspec.structs.replace(earlier, status="already finished")
         if session.resumed is not None:
             tell(session.resumed)
-        if moved := begin_curves(session, evaluates=True):
+        if moved := begin_curves(session, session.env_steps_before - session.evaluation_is_due()):
             tell(moved)
         with closing(RunWatch(session, tensorboard(config, run), show, interrupted, profile)) as watch:
             try:

@@ -6,18 +6,18 @@ was kept by its own right stays: the best policy with its scores, exports.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from tfdqn.durable import ends_torn, write_atomically
 
 
-def put_aside(files: Sequence[Path], env_steps: int) -> str:
-    """Moves the lines of these files that were written after so many environment steps.
+def put_aside(files: Mapping[Path, int]) -> str:
+    """Moves the lines of each file that were written after so many environment steps.
 
     Returns in words what was moved, nothing where nothing was. Raises RunDirError where it can't be written.
     """
-    moved = {file: count for file in files if (count := _move(file, env_steps))}
+    moved = {file: count for file, env_steps in files.items() if (count := _move(file, env_steps))}
     if not moved:
         return ""
     which = ", ".join(f"{count:,} of {file.name} to {_aside(file).name}" for file, count in moved.items())

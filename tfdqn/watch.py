@@ -261,18 +261,23 @@ class _Profile:
             self._done = True
 
 
-def begin_curves(session: Watched, evaluates: bool) -> str:
+def begin_curves(session: Watched, evaluated_env_steps: int | None) -> str:
     """Puts aside what was written after the checkpoint that the session goes on from, as it is soon written again.
 
-    Evaluations as well, where the session evaluates. An evaluator of its own does not go back with the learner: what it
-    has evaluated stands. Returns what was moved, in words.
+    Args:
+      session: built, and not yet run.
+      evaluated_env_steps: up to which the session will not evaluate again; None: an evaluator of its own, which does
+        not go back with the learner, does. What that has evaluated stands.
+
+    Returns what was moved, in words.
     """
     run, env_steps = session.run_dir, session.env_steps_before
+    files = {run.metrics_file: env_steps}
     purge_curves(run.logs, env_steps)
-    if evaluates:
-        purge_curves(run.logs / EVALUATOR_LOGS, env_steps)
-    files = [run.metrics_file, *([run.evaluations_file] if evaluates else [])]
-    return put_aside(files, env_steps)
+    if evaluated_env_steps is not None:
+        purge_curves(run.logs / EVALUATOR_LOGS, evaluated_env_steps)
+        files[run.evaluations_file] = evaluated_env_steps
+    return put_aside(files)
 
 
 def tensorboard(config: Config, run: RunDir) -> TensorBoard | None:

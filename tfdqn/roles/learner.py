@@ -85,7 +85,7 @@ def _train(
         with team.losses_are_one_line():
             session = JobSession(config, run_dir, control, team, replay, board, job.say, watchdog.work)
     show = _Lines(job.say, watchdog)
-    if moved := begin_curves(session, evaluates=False):
+    if moved := begin_curves(session, None):
         job.say(moved)
     watch = RunWatch(session, tensorboard(config, run_dir), show, job.interrupted, profile=False)
     control.inspection = lambda: _inspection(session, watch, watchdog)
