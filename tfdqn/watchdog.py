@@ -92,9 +92,8 @@ class Watchdog:
         self._name, self._health, self._say, self._interrupted = name, health, say, interrupted
         self._stopped_status = stopped_status
         self._awaited: list[Awaited] = []
-        self._asked_seconds: float | None = (
-            None  # since when nothing stands between the wish to stop and the end
-        )
+        # Since when nothing stands between the wish to stop and the end.
+        self._asked_seconds: float | None = None
         self._said_stuck = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -166,9 +165,8 @@ class Watchdog:
             if self._interrupted():
                 self._asked_seconds = time.monotonic()
         elif self.work.is_waiting:
-            self._asked_seconds = (
-                time.monotonic()
-            )  # a checkpoint is written; after it there is an end to come to
+            # A checkpoint is written; after it there is an end to come to.
+            self._asked_seconds = time.monotonic()
         elif time.monotonic() - self._asked_seconds > _END_SECONDS:
             end_now(
                 f"{self._name} was asked to end, and is held up ({self.doing}): the last checkpoint stands",
