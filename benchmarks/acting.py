@@ -13,12 +13,13 @@ from benchmarks.measure import rates_in_turn, report, use_one_thread
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.policy import Policy, tensorflow_q_function
 from tfdqn.config import Config, Task
-from tfdqn.networks import numpy_q_function, q_network
+from tfdqn.coordination.weights import VariableClient, VariablePublisher, WeightsBoard
+from tfdqn.networks.factory import q_network
+from tfdqn.networks.numpy_inference import numpy_q_function
 from tfdqn.randomness import stream
-from tfdqn.replay.codec import TransitionCodec
-from tfdqn.replay.writer import NStepWriter
+from tfdqn.replay.n_step_writer import NStepWriter
+from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.tasks.registry import make_task
-from tfdqn.variables import VariableClient, VariablePublisher, WeightsBoard
 
 
 def main() -> None:

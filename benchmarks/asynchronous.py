@@ -22,16 +22,16 @@ from tf_agents.utils import common
 
 from benchmarks.measure import report
 from benchmarks.ways import SPEC
-from tfdqn.agents import DqnAgent
-from tfdqn.cluster import Cluster, cluster_from
+from tfdqn.agents.dqn import DqnAgent
+from tfdqn.cluster.local_workers import LocalCluster
+from tfdqn.cluster.tf_config import Cluster, cluster_from
 from tfdqn.config import MLP, Config, Learner, Replay
-from tfdqn.learning.asynchronous import AsynchronousUpdates
-from tfdqn.learning.strategies import parameter_server
-from tfdqn.local_cluster import LocalCluster
-from tfdqn.replay.codec import TransitionCodec
-from tfdqn.replay.remote import sample_dataset
-from tfdqn.replay.reverb_replay import ReverbReplay
-from tfdqn.roles import task_server
+from tfdqn.learning.strategies.factory import parameter_server
+from tfdqn.learning.strategies.parameter_server import AsynchronousUpdates
+from tfdqn.replay.reverb.in_process import ReverbReplay
+from tfdqn.replay.reverb.remote_sampling import sample_dataset
+from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.roles import tf_server
 
 PER_READ = (1, 5, 10, 20)
 CLOSURES_PER_WORKER = 2
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     options = parser.parse_args()
     if (cluster := cluster_from()) is not None:
-        task_server.run(cluster)
+        tf_server.run(cluster)
     tf.config.threading.set_inter_op_parallelism_threads(4)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     command = [sys.executable, "-m", "benchmarks.asynchronous"]

@@ -16,12 +16,12 @@ import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import free_address, new_weights, rate, report, use_one_thread
 from tfdqn.acting.central_inference import CentralValues, Inference
 from tfdqn.acting.policy import make_q_function
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import MLP, Acting, Config, NatureCNN
-from tfdqn.control import Control
-from tfdqn.rpc import Caller
+from tfdqn.coordination.learner_service import Control
+from tfdqn.coordination.rpc import Caller
+from tfdqn.coordination.weights import Versioned, WeightsBoard
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.topology import Topology
-from tfdqn.variables import Versioned, WeightsBoard
 
 _SECONDS = 3.0
 _MOST_ROWS = 1024

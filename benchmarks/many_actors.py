@@ -22,20 +22,20 @@ import reverb
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import free_address, new_weights, report
+from tfdqn.cluster.topology import Member, Role, Topology
 from tfdqn.config import Acting, Config, Replay, Stop, Task
-from tfdqn.config_file import dump
-from tfdqn.control import Control
-from tfdqn.membership import seconds_between_calls
-from tfdqn.messages import Answer, Beat, Counts, Weights, WeightsRequest, fingerprint
-from tfdqn.replay.item_kinds import make_item_kind, table_sizes
-from tfdqn.replay.remote_writer import remote_writer
-from tfdqn.replay.tables import TABLE, transitions_table
-from tfdqn.rpc import Caller, RefusedError, UnreachableError
+from tfdqn.config.toml import dump
+from tfdqn.coordination.learner_service import Control
+from tfdqn.coordination.membership import seconds_between_calls
+from tfdqn.coordination.messages import Answer, Beat, Counts, Weights, WeightsRequest, fingerprint
+from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
+from tfdqn.coordination.weights import Versioned, WeightsBoard
+from tfdqn.replay.items.kinds import make_item_kind, table_sizes
+from tfdqn.replay.reverb.remote_writer import remote_writer
+from tfdqn.replay.reverb.tables import TABLE, transitions_table
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.batched import Step
+from tfdqn.tasks.batched_task import Step
 from tfdqn.tasks.registry import make_task, resolve_spec
-from tfdqn.topology import Member, Role, Topology
-from tfdqn.variables import Versioned, WeightsBoard
 
 _ENVS = 4
 _PROCESSES = 2

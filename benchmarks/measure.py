@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
-from tfdqn.networks import q_network
+from tfdqn.networks.factory import q_network
 from tfdqn.task_spec import TaskSpec
 
 

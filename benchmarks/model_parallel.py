@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from benchmarks.measure import rate, report
 from benchmarks.ways import SPEC, sampler
-from tfdqn.agents import make_agent
+from tfdqn.agents.factory import make_agent
 from tfdqn.config import MLP, Config, Learner
 from tfdqn.learning.devices import learning_devices
-from tfdqn.learning.mesh import MeshUpdates
+from tfdqn.learning.strategies.model_parallel import MeshUpdates
 from tfdqn.learning.train_step import TrainStep
 
 MESHES = ((1, 1), (1, 2), (1, 4), (2, 2))  # rows (data) and columns (model)

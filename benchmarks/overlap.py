@@ -20,13 +20,13 @@ from tensorflow.python.data.experimental.ops import testing
 
 from benchmarks.measure import report
 from benchmarks.ways import SPEC, transitions
-from tfdqn.cluster import cluster_from
+from tfdqn.cluster.local_workers import LocalCluster
+from tfdqn.cluster.tf_config import cluster_from
 from tfdqn.config import MLP, Config, Learner
-from tfdqn.learning.asynchronous import AsynchronousUpdates
-from tfdqn.learning.strategies import parameter_server
-from tfdqn.local_cluster import LocalCluster
-from tfdqn.replay.items import Sample
-from tfdqn.roles import task_server
+from tfdqn.learning.strategies.factory import parameter_server
+from tfdqn.learning.strategies.parameter_server import AsynchronousUpdates
+from tfdqn.replay.interfaces import Sample
+from tfdqn.roles import tf_server
 
 BATCH, SLOWNESS = 16, 10
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--case", nargs=2, metavar=("WORKERS", "SLOW"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if (cluster := cluster_from()) is not None:
-        task_server.run(cluster)
+        tf_server.run(cluster)
     if options.case:
         workers, slow = map(int, options.case)
         print(json.dumps(measured(workers, slow, options.delay, options.seconds)))

@@ -12,9 +12,9 @@ import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import rate, report, use_one_thread
 from tfdqn.config import Agent, Config, Learner
 from tfdqn.config import Replay as ReplayConfig
-from tfdqn.replay import make_replay
+from tfdqn.replay.factory import make_replay
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.tasks.batched import Step
+from tfdqn.tasks.batched_task import Step
 
 CARTPOLE = TaskSpec(
     id="CartPole-v1",

@@ -14,9 +14,10 @@ import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import report
 from tfdqn.config import Agent, Config, Learner
 from tfdqn.config import Replay as ReplayConfig
-from tfdqn.replay import Replay, make_replay
+from tfdqn.replay.factory import make_replay
+from tfdqn.replay.interfaces import Replay
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.tasks.batched import Step
+from tfdqn.tasks.batched_task import Step
 
 NUM_ENVS, NUMBERS = 32, 1024
 BYTES = 2 * 4 * NUMBERS  # of a transition: an observation at both ends; the rest is small

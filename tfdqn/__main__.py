@@ -3,8 +3,8 @@
 import signal
 import sys
 
-from tfdqn.first_process import work_below_process_1
-from tfdqn.utf8 import begin_in_utf8
+from tfdqn.system.init_process import work_below_process_1
+from tfdqn.system.utf8 import begin_in_utf8
 
 
 def main() -> int:
@@ -14,7 +14,7 @@ def main() -> int:
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun that a Ctrl-C could spoil
-    from tfdqn.cli import main as run_command
+    from tfdqn.cli.main import main as run_command
 
     try:
         signal.signal(signal.SIGINT, before)

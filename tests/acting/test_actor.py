@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from tests.acting.fake_task import FakeTask, StatefulFakeTask
+from tests.support.scripted_task import FakeTask, StatefulFakeTask
 from tfdqn.acting.actor import Actor
-from tfdqn.acting.evaluator import play_episodes
 from tfdqn.acting.policy import Policy, PolicyOutput
 from tfdqn.config import EpsilonGreedy, Task
+from tfdqn.coordination.weights import VariableClient, Versioned, WeightsBoard
 from tfdqn.errors import NotFiniteError
-from tfdqn.tasks.batched import BatchedTask, Observation, Step
+from tfdqn.evaluation.evaluator import play_episodes
+from tfdqn.tasks.batched_task import BatchedTask, Observation, Step
 from tfdqn.tasks.registry import make_task
-from tfdqn.variables import VariableClient, Versioned, WeightsBoard
 
 
 class Recorder:
@@ -136,7 +136,9 @@ def test_what_breaks_the_tasks_contract_never_reaches_replay(where: str) -> None
     spoilt = [np.array([0, np.nan]), 1.0] if where == "observation" else [np.zeros(2), np.nan]
     kwargs = {"space": spaces.Box(0, 1, (2,)), "observation": np.zeros(2, np.float32), "at": 4}
     kwargs["spoil"] = lambda *right: (*spoilt, *right[2:])
-    actor, writer, _ = made(make_task(Task(id="tests.environments:Odd-v0", num_envs=2, kwargs=kwargs)))
+    actor, writer, _ = made(
+        make_task(Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, kwargs=kwargs))
+    )
     for _ in range(3):
         actor.step()
     with pytest.raises(NotFiniteError, match=rf"environment 0, step 4: {where}(\[1\])? is nan"):
@@ -146,14 +148,14 @@ def test_what_breaks_the_tasks_contract_never_reaches_replay(where: str) -> None
 
 def test_q_values_that_overflow_are_told_with_the_task_and_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
     kwargs = {"space": spaces.Box(0, 1, (2,)), "observation": np.zeros(2, np.float32)}
-    actor, _, _ = made(make_task(Task(id="tests.environments:Odd-v0", num_envs=2, kwargs=kwargs)))
+    actor, _, _ = made(make_task(Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, kwargs=kwargs)))
     actor.step()
     policy = Policy(lambda weights, observation, _: np.array([[0.0, 1.0], [np.nan, 1.0]], np.float32))
     monkeypatch.setattr(actor, "_policy", policy)
     line = "Odd-v0, environment step 2: environment 1: Q of action 0 is nan"
     with pytest.raises(NotFiniteError, match=line):
         actor.step()
-    task = make_task(Task(id="tests.environments:Odd-v0", num_envs=2, kwargs=kwargs))
+    task = make_task(Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, kwargs=kwargs))
     with pytest.raises(NotFiniteError, match="Odd-v0, evaluation: environment 1: Q of action 0 is nan"):
         play_episodes(task, policy, {}, 2, seed=0)
 

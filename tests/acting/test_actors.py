@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.acting.fake_task import FakeTask, StatefulFakeTask
 from tests.acting.test_actor import Recorder, made
-from tests.agents.batches import vector_spec
+from tests.support.batches import vector_spec
+from tests.support.scripted_task import FakeTask, StatefulFakeTask
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import Acted, Actors, make_actor, saved_actors
-from tfdqn.checkpoints import SavedArrays, load_arrays, save_arrays
 from tfdqn.config import Acting, Config, EpsilonGreedy, Task
-from tfdqn.networks import q_network
-from tfdqn.variables import Versioned, WeightsBoard
+from tfdqn.coordination.weights import Versioned, WeightsBoard
+from tfdqn.networks.factory import q_network
+from tfdqn.storage.checkpoints import SavedArrays, load_arrays, save_arrays
 
 FADING = EpsilonGreedy(start=0.9, end=0.1, decay_env_steps=60)
 

@@ -9,17 +9,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.jobs import until, weights
-from tests.runs import tiny
+from tests.support.threaded_jobs import until, weights
+from tests.support.tiny_runs import tiny
 from tfdqn.acting import central_inference
 from tfdqn.acting.central_inference import CentralValues, Inference
 from tfdqn.acting.policy import make_q_function
-from tfdqn.messages import NamedArray, Observed, QValues
-from tfdqn.remote_weights import array_of, named_array, named_arrays
-from tfdqn.replay.remote_writer import GivenUpError
-from tfdqn.rpc import RefusedError, UnreachableError
+from tfdqn.coordination.messages import NamedArray, Observed, QValues
+from tfdqn.coordination.remote_weights import array_of, named_array, named_arrays
+from tfdqn.coordination.rpc import RefusedError, UnreachableError
+from tfdqn.coordination.weights import Versioned, WeightsBoard
+from tfdqn.replay.reverb.remote_writer import GivenUpError
 from tfdqn.tasks.registry import resolve_spec
-from tfdqn.variables import Versioned, WeightsBoard
 
 CONFIG = tiny()
 SPEC = resolve_spec(CONFIG.task)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.agents.batches import observations, random_weights, vector_spec
+from tests.support.batches import observations, random_weights, vector_spec
 from tfdqn.acting.policy import Policy, make_q_function, tensorflow_q_function
 from tfdqn.config import MLP, Boltzmann, Config, Ensemble, EpsilonGreedy, Exploration, Linear, NatureCNN
 from tfdqn.errors import NotFiniteError
-from tfdqn.networks import numpy_q_function, q_network
-from tfdqn.networks.ensemble_aggregation import Aggregation
+from tfdqn.networks.aggregation import Aggregation
+from tfdqn.networks.factory import q_network
+from tfdqn.networks.numpy_inference import numpy_q_function
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 Q = np.array([[0.0, 2.0, 1.0]] * 4000, np.float32)

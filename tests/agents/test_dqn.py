@@ -12,10 +12,11 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 from tf_agents.utils import common
 
-from tests.agents.batches import random_transitions, random_weights, transitions, vector_spec
-from tfdqn.agents import DqnAgent
+from tests.support.batches import random_transitions, random_weights, transitions, vector_spec
+from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import MLP, Agent, Config, Linear
-from tfdqn.networks import observation_spec, q_network
+from tfdqn.networks.factory import q_network
+from tfdqn.networks.q_network import observation_spec
 from tfdqn.task_spec import TaskSpec
 
 Kind = Literal["dqn", "double_dqn"]

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.agents.batches import random_transitions, random_weights, vector_spec
-from tfdqn.agents import DqnAgent, EnsembleAgent, make_agent, td
-from tfdqn.agents.ensemble_data import unit_weights
+from tests.support.batches import random_transitions, random_weights, vector_spec
+from tfdqn.agents.dqn import DqnAgent
+from tfdqn.agents.ensemble import EnsembleAgent
+from tfdqn.agents.ensemble_masks import unit_weights
+from tfdqn.agents.factory import make_agent
+from tfdqn.agents.losses import td
 from tfdqn.config import MLP, Agent, Config, Ensemble
-from tfdqn.networks.ensemble_aggregation import Aggregation
+from tfdqn.networks.aggregation import Aggregation
 
 Kind = Literal["dqn", "double_dqn"]
 UNITS, BATCH = 3, 40

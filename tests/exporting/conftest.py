@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.exporting.test_saved_model import network_of, task
-from tests.runs import tiny
-from tfdqn.run_dir import RunDir
-from tfdqn.saved_policy import save_best
-from tfdqn.scores import Evaluation, scores
+from tests.support.tiny_runs import tiny
+from tfdqn.evaluation.bootstrap import Evaluation, scores
+from tfdqn.storage.best_policy import save_best
+from tfdqn.storage.run_directory import RunDir
 
 RETURNS = np.array([100.0, 200.0, 300.0])
 

@@ -13,16 +13,16 @@ from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from tests.exporting.test_saved_model import network_of, task
-from tests.runs import assert_same_arrays, everything, tiny
+from tests.support.tiny_runs import assert_same_arrays, everything, tiny
 from tfdqn.errors import ConfigError
-from tfdqn.experiment import train
+from tfdqn.evaluation.bootstrap import Evaluation, scores
 from tfdqn.exporting import destinations, export_run, load_policy
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.exporting.saved_model import versions
-from tfdqn.run_dir import RunDir
-from tfdqn.saved_policy import _wanted, load_best, save_best
-from tfdqn.scores import Evaluation, scores
-from tfdqn.serving.versions import Versions
+from tfdqn.serving.model_versions import Versions
+from tfdqn.storage.best_policy import _wanted, load_best, save_best
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.training.train import train
 
 ON = ("export.on_best=true", "export.keep=2")
 WEIGHTS = {name: each.numpy() for name, each in network_of(task(), tiny().network).named_weights().items()}

@@ -12,8 +12,8 @@ from tests.exporting.test_saved_model import BOX, DISCRETE, network_of, observat
 from tfdqn.errors import UserError
 from tfdqn.exporting import conversion, export_policy, export_run
 from tfdqn.exporting.conversion import convert
-from tfdqn.model_formats import ModelFormat, convertible
-from tfdqn.run_dir import RunDir
+from tfdqn.exporting.formats import ModelFormat, convertible
+from tfdqn.storage.run_directory import RunDir
 
 BOTH = [ModelFormat.onnx, ModelFormat.tflite]
 

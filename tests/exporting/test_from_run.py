@@ -12,11 +12,11 @@ import pytest
 import tensorflow as tf
 
 from tests.exporting.test_saved_model import task
-from tests.runs import tiny
+from tests.support.tiny_runs import tiny
 from tfdqn.errors import UserError
 from tfdqn.exporting import export_run
 from tfdqn.exporting.model_card import git_revision, write_model_card
-from tfdqn.run_dir import RunDir
+from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import ArraySpec
 
 

@@ -10,10 +10,10 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 from tfdqn import config
 from tfdqn.errors import UserError
 from tfdqn.exporting import export_policy, load_policy
-from tfdqn.networks import q_network
+from tfdqn.networks.factory import q_network
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.contract import Contract
-from tfdqn.tasks.spaces import observation_specs
+from tfdqn.tasks.observations import observation_specs
 
 BOX = spaces.Box(-1.0, 1.0, (2,))
 SPACES = {

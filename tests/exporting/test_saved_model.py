@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.exporting.elsewhere import SAVED_MODEL, ask
+from tests.support.elsewhere import SAVED_MODEL, ask
 from tfdqn import config
 from tfdqn.errors import RunDirError, TaskError
 from tfdqn.exporting import export_policy
 from tfdqn.exporting.saved_model import _unfinished_export, input_signature, versions
-from tfdqn.networks import QNetwork, q_network
-from tfdqn.owners import this_process
+from tfdqn.networks.factory import q_network
+from tfdqn.networks.q_network import QNetwork
+from tfdqn.storage.owners import this_process
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 BOX = ArraySpec(shape=(4,), dtype="float32")

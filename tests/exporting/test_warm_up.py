@@ -11,7 +11,7 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 from tests.exporting.test_saved_model import BOX, DISCRETE, IMAGE, network_of, task
 from tfdqn.exporting import export_policy, export_run
 from tfdqn.exporting.warm_up import warm_up_requests, write_warm_up_requests
-from tfdqn.run_dir import RunDir
+from tfdqn.storage.run_directory import RunDir
 
 
 def recorded(version: Path) -> list[PredictRequest]:

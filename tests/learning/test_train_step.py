@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.agents.batches import random_transitions, random_weights, transitions, vector_spec
-from tests.learning import oracle
+from tests.support import update_oracle
+from tests.support.batches import random_transitions, random_weights, transitions, vector_spec
 from tfdqn import config
-from tfdqn.agents import DqnAgent
+from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import MLP, SGD, Adam, Agent, Config, Linear, RMSprop
 from tfdqn.learning.optimizers import learning_rate_schedule, make_optimizer
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.replay.items import Sample
+from tfdqn.replay.interfaces import Sample
 
 SPEC = vector_spec(3, 4)
 OPTIMIZERS = {
@@ -25,8 +25,8 @@ OPTIMIZERS = {
 }
 
 
-def random_batch(rng: np.random.Generator, size: int = 8, scale: float = 3.0) -> oracle.Batch:
-    return oracle.Batch(
+def random_batch(rng: np.random.Generator, size: int = 8, scale: float = 3.0) -> update_oracle.Batch:
+    return update_oracle.Batch(
         phi_tm1=rng.normal(size=(size, 3)),
         action=rng.integers(4, size=size),
         reward=rng.normal(scale=scale, size=size),
@@ -36,7 +36,7 @@ def random_batch(rng: np.random.Generator, size: int = 8, scale: float = 3.0) ->
     )
 
 
-def sample(batch: oracle.Batch, weighted: bool = True) -> Sample:
+def sample(batch: update_oracle.Batch, weighted: bool = True) -> Sample:
     transition = transitions(
         SPEC,
         {"observation": batch.phi_tm1.astype(np.float32)},
@@ -69,15 +69,15 @@ def test_updates_equal_those_of_numpy(settings: config.Optimizer, clip_norm: flo
     never = 1000
     agent = Agent(gradient_clip_norm=clip_norm, target_update_period_train_steps=never)
     step, theta, target = linear_train_step(settings, agent, rng)
-    expected, apply = theta.numpy().astype(float), oracle.optimizer(settings)
+    expected, apply = theta.numpy().astype(float), update_oracle.optimizer(settings)
     call = tf.function(step, autograph=False, jit_compile=compiled)
     for _ in range(4):
         batch = random_batch(rng)
-        gradient = oracle.gradient(expected, target.numpy(), batch)
+        gradient = update_oracle.gradient(expected, target.numpy(), batch)
         assert np.linalg.norm(gradient) > 0.2  # so that clipping has something to do
         metrics = call(sample(batch)).metrics
         np.testing.assert_allclose(metrics.gradient_norm, np.linalg.norm(gradient), rtol=1e-4)
-        expected = apply(expected, oracle.clipped(gradient, clip_norm))
+        expected = apply(expected, update_oracle.clipped(gradient, clip_norm))
         np.testing.assert_allclose(theta, expected, rtol=1e-4, atol=2e-6)
     assert step.train_steps.numpy() == step.optimizer.iterations.numpy() == 4
 
@@ -87,11 +87,11 @@ def test_rmsprop_by_default_is_the_papers_whose_gradient_is_the_sum_over_a_batch
     rng = np.random.default_rng(12)
     step, theta, target = linear_train_step(RMSprop(), Agent(), rng)
     start = theta.numpy().astype(float)
-    expected, apply = start, oracle.optimizer(RMSprop(learning_rate=2.5e-4, decay=0.95, epsilon=0.01))
+    expected, apply = start, update_oracle.optimizer(RMSprop(learning_rate=2.5e-4, decay=0.95, epsilon=0.01))
     for _ in range(8):
         batch = random_batch(rng, size=32)
         batch = batch._replace(phi_tm1=0.1 * batch.phi_tm1, weights=np.ones(32))
-        expected = apply(expected, 32 * oracle.gradient(expected, target.numpy(), batch))
+        expected = apply(expected, 32 * update_oracle.gradient(expected, target.numpy(), batch))
         step(sample(batch, weighted=False))
     np.testing.assert_allclose(theta - start, expected - start, rtol=0.01, atol=1e-6)
 
@@ -131,7 +131,7 @@ def test_without_importance_weights_all_examples_count_alike() -> None:
     step, theta, target = linear_train_step(SGD(), Agent(), rng)
     batch = random_batch(rng)
     (gradient,), _ = step.gradients(sample(batch, weighted=False))
-    expected = oracle.gradient(theta.numpy(), target.numpy(), batch._replace(weights=np.ones(8)))
+    expected = update_oracle.gradient(theta.numpy(), target.numpy(), batch._replace(weights=np.ones(8)))
     np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6)
 
 

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.agents.batches import observations, random_weights, vector_spec
+from tests.support.batches import observations, random_weights, vector_spec
 from tfdqn import config
 from tfdqn.errors import CheckpointError, ConfigError
-from tfdqn.networks import QNetwork, features, numpy_q_function, q_network
+from tfdqn.networks import feature_maps
+from tfdqn.networks.factory import q_network
+from tfdqn.networks.numpy_inference import numpy_q_function
+from tfdqn.networks.q_network import QNetwork
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 
@@ -75,13 +78,13 @@ def test_tensorflow_and_numpy_give_the_same_q_values(settings: config.Network, t
 
 def test_monomials_are_all_products_up_to_the_degree() -> None:
     # 1, x, y, x², xy, y² of (x, y) = (2, 3)
-    factors = features.monomials(2, 2)
+    factors = feature_maps.monomials(2, 2)
     expected = [[1, 2, 3, 4, 6, 9]]
     np.testing.assert_array_equal(
-        features.polynomial_numpy(np.array([[2, 3]], np.float32), factors), expected
+        feature_maps.polynomial_numpy(np.array([[2, 3]], np.float32), factors), expected
     )
-    np.testing.assert_array_equal(features.polynomial(tf.constant([[2.0, 3.0]]), factors), expected)
-    assert len(features.monomials(4, 3)) == 35  # C(4 + 3, 3)
+    np.testing.assert_array_equal(feature_maps.polynomial(tf.constant([[2.0, 3.0]]), factors), expected)
+    assert len(feature_maps.monomials(4, 3)) == 35  # C(4 + 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,9 @@ def test_weights_and_biases_start_uniform_within_one_over_the_root_of_fan_in(
 
 
 def test_the_identity_needs_no_monomials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "monomials", pytest.fail)  # of 200 inputs, many would be beyond any memory
+    monkeypatch.setattr(
+        feature_maps, "monomials", pytest.fail
+    )  # of 200 inputs, many would be beyond any memory
     q_function = numpy_q_function(config.Linear(features="identity"), vector_spec(200, 3))
     assert q_function is not None
     q_values = q_function({"theta/kernel": np.ones((200, 3))}, {"observation": np.ones((2, 200), np.float32)})

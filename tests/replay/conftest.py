@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.replay.contents import DISCOUNT, MakeReplay
-from tests.replay.steps import VECTOR
+from tests.support.random_episodes import VECTOR
+from tests.support.replay_contents import DISCOUNT, MakeReplay
 from tfdqn.config import Agent, Config, Replay
-from tfdqn.replay import make_replay
-from tfdqn.replay.reverb_replay import ReverbReplay
+from tfdqn.replay.factory import make_replay
+from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.task_spec import TaskSpec
 
 

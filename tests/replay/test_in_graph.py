@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.replay.steps import MIXED, VECTOR, multiset, naive_transitions, random_steps, stacked
+from tests.support.random_episodes import MIXED, VECTOR, multiset, naive_transitions, random_steps, stacked
 from tfdqn.config import Agent, Config, Replay
 from tfdqn.errors import CheckpointError, ConfigError
-from tfdqn.replay import Sample, make_replay
+from tfdqn.replay.factory import make_replay
 from tfdqn.replay.in_graph import InGraphReplay
+from tfdqn.replay.interfaces import Sample
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 

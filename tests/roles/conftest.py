@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acting_jobs import FREE, HELD, Job, job_of
-from tfdqn.beat_files import VARIABLE
+from tests.support.actor_jobs import FREE, HELD, Job, job_of
+from tfdqn.coordination.heartbeat_files import VARIABLE
 
 
 @pytest.fixture(autouse=True)

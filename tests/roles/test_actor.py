@@ -8,17 +8,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.acting_jobs import FREE, HELD, KEYS, Job, job_of
-from tests.jobs import stored, until
-from tests.runs import tiny
+from tests.support.actor_jobs import FREE, HELD, KEYS, Job, job_of
+from tests.support.threaded_jobs import stored, until
+from tests.support.tiny_runs import tiny
 from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.coordination.membership import FINISHING, OVER
+from tfdqn.coordination.messages import Counts
 from tfdqn.errors import ConfigError, TaskError
-from tfdqn.membership import FINISHING, OVER
-from tfdqn.messages import Counts
-from tfdqn.replay.remote_writer import HELD_BACK
+from tfdqn.replay.reverb.remote_writer import HELD_BACK
 from tfdqn.roles import actor_loop
-from tfdqn.tasks.batched import BatchedTask
+from tfdqn.tasks.batched_task import BatchedTask
 
 
 def test_it_writes_what_it_counts_and_tells_how_it_stands(free: Job) -> None:

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.acting_jobs import FREE, KEYS, Job, job_of
-from tests.jobs import free_address, learner, replay_server, role, stored, until
-from tests.runs import tiny
-from tfdqn import work_clock
+from tests.support.actor_jobs import FREE, KEYS, Job, job_of
+from tests.support.threaded_jobs import free_address, learner, replay_server, role, stored, until
+from tests.support.tiny_runs import tiny
 from tfdqn.acting.actor import Actor
+from tfdqn.cluster.topology import Member, Topology
+from tfdqn.cluster.topology import Role as Roles
+from tfdqn.coordination import stall_detector
+from tfdqn.coordination.membership import FINISHING
+from tfdqn.coordination.messages import Counts
 from tfdqn.errors import PeerLostError, ProcessFailedError
-from tfdqn.membership import FINISHING
-from tfdqn.messages import Counts
-from tfdqn.replay.remote import remote_sampler
-from tfdqn.replay.remote_writer import HELD_BACK
+from tfdqn.replay.reverb.remote_sampling import remote_sampler
+from tfdqn.replay.reverb.remote_writer import HELD_BACK
 from tfdqn.roles.actor import run
-from tfdqn.topology import Member, Topology
-from tfdqn.topology import Role as Roles
 
 
 def test_it_is_held_back_while_nobody_learns_and_goes_on_when_somebody_does(held: Job) -> None:
@@ -106,7 +106,7 @@ def test_an_environment_whose_process_has_ended_is_a_reason_to_start_again(tmp_p
 def test_an_environment_that_fails_is_a_reason_to_start_again_and_its_traceback_is_in_the_log(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fails = ("task.id=tests.environments:Fails-v0", "task.kwargs={at=30}", "task.restarts=1")
+    fails = ("task.id=tests.support.toy_environments:Fails-v0", "task.kwargs={at=30}", "task.restarts=1")
     config = tiny(*KEYS, *fails, "task.num_envs=1", "exploration.ladder_alpha=0.0")
     with job_of(config, tmp_path) as job, job.actor() as actor:
         until(lambda: actor.error, "its end")
@@ -122,7 +122,7 @@ def test_an_actor_that_hangs_ends_by_itself_but_not_one_that_is_held_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends: list[str] = []
-    monkeypatch.setattr(work_clock, "_end", ends.append)
+    monkeypatch.setattr(stall_detector, "_end", ends.append)
     released, step = threading.Event(), Actor.step
 
     def hangs(self: Actor, env_steps: int) -> int:

@@ -10,21 +10,21 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.jobs import Learner, Role, free_address, learner, role, until, weights
-from tests.runs import lines, tiny
-from tfdqn import work_clock
+from tests.support.threaded_jobs import Learner, Role, free_address, learner, role, until, weights
+from tests.support.tiny_runs import lines, tiny
 from tfdqn.acting.policy import Policy
+from tfdqn.cluster.topology import Member, Topology
+from tfdqn.cluster.topology import Role as Roles
 from tfdqn.config import Config, Health
+from tfdqn.coordination import stall_detector
+from tfdqn.coordination.membership import FINISHING, OVER
+from tfdqn.coordination.messages import Counts, Evaluated, Inspection
 from tfdqn.errors import RunDirError, TaskError
 from tfdqn.exporting import load_policy
 from tfdqn.exporting.saved_model import versions
-from tfdqn.membership import FINISHING, OVER
-from tfdqn.messages import Counts, Evaluated, Inspection
 from tfdqn.roles.evaluator import run
-from tfdqn.run_dir import RunDir
-from tfdqn.saved_policy import load_best
-from tfdqn.topology import Member, Topology
-from tfdqn.topology import Role as Roles
+from tfdqn.storage.best_policy import load_best
+from tfdqn.storage.run_directory import RunDir
 
 EVALUATOR = Member(Roles.EVALUATOR)
 CHANGES = (
@@ -302,7 +302,7 @@ def test_an_evaluator_that_hangs_ends_by_itself_so_that_nobody_waits_for_it(
     run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends: list[str] = []
-    monkeypatch.setattr(work_clock, "_end", ends.append)
+    monkeypatch.setattr(stall_detector, "_end", ends.append)
     released = threading.Event()
     call = Policy.__call__
 

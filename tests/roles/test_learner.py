@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.runs import tiny
-from tfdqn.messages import Beat, Evaluated
+from tests.support.tiny_runs import tiny
+from tfdqn.cluster.topology import LEARNER, Member, Role, Topology
+from tfdqn.coordination.messages import Beat, Evaluated
+from tfdqn.coordination.roster import Roster
+from tfdqn.coordination.stall_detector import WorkClock
 from tfdqn.roles import learner
-from tfdqn.roles.job import Job
-from tfdqn.roster import Roster
-from tfdqn.run_dir import RunDir
-from tfdqn.summary import Summary, write_summary
-from tfdqn.topology import LEARNER, Member, Role, Topology
-from tfdqn.work_clock import WorkClock
+from tfdqn.roles.context import Job
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import Summary, write_summary
 
 DONE = Evaluated(best_return=20.0, is_done=True)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs import free_address
-from tests.runs import tiny
+from tests.support.threaded_jobs import free_address
+from tests.support.tiny_runs import tiny
+from tfdqn.cluster.topology import Member, Role, Topology
 from tfdqn.errors import ClusterError
 from tfdqn.roles import replay_server
-from tfdqn.roles.job import Job
-from tfdqn.topology import Member, Role, Topology
+from tfdqn.roles.context import Job
 
 
 def test_a_port_that_is_taken_is_told_before_the_learner_is_there(tmp_path: Path) -> None:

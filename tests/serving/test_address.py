@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tfdqn import cli
-from tfdqn.cli_serving import _end_if_held, serve
+from tfdqn.cli import main
+from tfdqn.cli.serve import _end_if_held, serve
 from tfdqn.errors import UserError
 from tfdqn.serving.address import address_of, exports_folder, is_loopback, listen, model_name
 
@@ -42,7 +42,7 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.Capture
             ([run, "--host", "nowhere.invalid"], "can't serve at nowhere.invalid, port 8501"),
             ([run, "--port", "65536"], "65536"),
         ):
-            assert cli.main(["serve", *map(str, arguments)]) == 2
+            assert main.main(["serve", *map(str, arguments)]) == 2
             (line,) = capsys.readouterr().err.splitlines()
             assert problem in line
 
@@ -61,7 +61,7 @@ def test_it_listens_at_loopback_unless_asked() -> None:
 def test_a_thread_that_does_not_end_does_not_hold_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
     monkeypatch.setattr("os._exit", ended.append)
-    monkeypatch.setattr("tfdqn.cli_serving._JOIN_SECONDS", 0.01)
+    monkeypatch.setattr("tfdqn.cli.serve._JOIN_SECONDS", 0.01)
     returns = threading.Event()
     thread = threading.Thread(target=returns.wait, args=(60.0,))
     thread.start()

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tests.exporting.test_saved_model import network_of, task
-from tests.serving.client import Client, server
+from tests.support.serving_client import Client, server
 from tfdqn.exporting import export_policy
 
 

@@ -13,10 +13,10 @@ from tfdqn.config import Task
 from tfdqn.errors import NotFiniteError, TaskError, UserError
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import contract
-from tfdqn.tasks.batched import BatchedTask
+from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.observations import observation_specs
 from tfdqn.tasks.registry import make_task
 from tfdqn.tasks.restarts import Restarts
-from tfdqn.tasks.spaces import observation_specs
 
 FLOATS = spaces.Box(-10, 10, (4,))
 FOUR = np.full(4, 0.25, np.float32)
@@ -28,7 +28,7 @@ NESTED_RIGHT = {"a": FOUR, "b": (1, 12)}
 def odd(space, observation, **settings):
     kwargs = {"space": space, "observation": observation}
     kwargs |= {name: settings.pop(name) for name in ("spoil", "at") if name in settings}
-    return make_task(Task(id="tests.environments:Odd-v0", num_envs=2, kwargs=kwargs, **settings))
+    return make_task(Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, kwargs=kwargs, **settings))
 
 
 def stepped(batched, steps=4):
@@ -233,7 +233,9 @@ def test_floats_beyond_their_bounds_by_rounding_are_no_news(caplog, monkeypatch)
 
 
 def test_a_reset_is_checked_too():
-    broken = make_task(Task(id="tests.environments:Broken-v0", num_envs=2, kwargs={"how": "shape"}))
+    broken = make_task(
+        Task(id="tests.support.toy_environments:Broken-v0", num_envs=2, kwargs={"how": "shape"})
+    )
     with pytest.raises(
         TaskError, match=r"Broken-v0, environment 0, reset: .* shape \(2,\), but its space says \(3,\)"
     ):
@@ -245,7 +247,7 @@ def test_a_reset_is_checked_too():
 @pytest.mark.parametrize("frame_stack", [1, 3])
 def test_an_array_that_is_given_again_is_copied_before_it_changes(how, frame_stack, shared):
     settings = {"num_envs": 2, "frame_stack": frame_stack, "kwargs": {"how": how, "shared": shared}}
-    batched = make_task(Task(id="tests.environments:OneArray-v0", **settings))
+    batched = make_task(Task(id="tests.support.toy_environments:OneArray-v0", **settings))
     batched.reset(seed=0)
     count, forward = (-1, 0) if how == "same" else (0, -1)
     for step in range(1, 6):

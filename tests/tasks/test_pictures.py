@@ -70,7 +70,9 @@ def test_odd_sides_are_filled_up_with_the_edge() -> None:
     ],
 )
 def test_a_task_that_can_not_be_rendered_says_why_in_one_line(how: str, said: str) -> None:
-    task = make_task(Task(id="tests.environments:Draws-v0", kwargs={"how": how}), render_mode="rgb_array")
+    task = make_task(
+        Task(id="tests.support.toy_environments:Draws-v0", kwargs={"how": how}), render_mode="rgb_array"
+    )
     task.reset(seed=0)
     with pytest.raises(TaskError) as caught:
         task.render()

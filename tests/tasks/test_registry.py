@@ -9,9 +9,10 @@ import pytest
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.tasks import packages, registry
+from tfdqn.tasks import registry
 from tfdqn.tasks.registry import installed_tasks, make_task, resolve_spec
-from tfdqn.tasks.vectors import quiet_gymnasium
+from tfdqn.tasks.suites import packages
+from tfdqn.tasks.suites.gymnasium import quiet_gymnasium
 
 BROKEN_MODULES = {
     "syntax": ("def (:", "importing {module} failed: SyntaxError"),
@@ -54,7 +55,7 @@ def test_an_id_like_no_other_is_sent_to_the_list():
 def test_a_users_module_in_the_current_directory_is_found(tmp_path, monkeypatch):
     module = "users_own_envs"
     (tmp_path / f"{module}.py").write_text(
-        "import gymnasium\nfrom tests.environments import Chain\n"
+        "import gymnasium\nfrom tests.support.toy_environments import Chain\n"
         "gymnasium.register('Mine-v0', lambda: Chain())\n"
     )
     monkeypatch.chdir(tmp_path)
@@ -114,7 +115,7 @@ def test_an_installed_package_registers_its_tasks_when_one_is_asked_for(tmp_path
     (tmp_path / "minatar_like.py").write_text(
         "import gymnasium\n"
         "def register_envs():\n"
-        "    gymnasium.register('Like/Chain-v0', 'tests.environments:Chain')\n"
+        "    gymnasium.register('Like/Chain-v0', 'tests.support.toy_environments:Chain')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     like = packages.Package("minatar_like", "minatar-like", "Like/", register="minatar_like:register_envs")
@@ -150,7 +151,7 @@ def test_keywords_change_the_task():
 
 
 def test_a_constructor_that_raises_is_one_line():
-    message = error_of(make_task, Task(id="tests.environments:Broken-v0"))
+    message = error_of(make_task, Task(id="tests.support.toy_environments:Broken-v0"))
     assert message == "Broken-v0 could not be made: RuntimeError: the simulator did not start"
 
 
@@ -160,7 +161,7 @@ def test_a_task_with_other_actions_is_refused():
 
 
 def test_a_task_that_cannot_draw_says_what_it_can():
-    message = error_of(make_task, Task(id="tests.environments:Chain-v0"), render_mode="rgb_array")
+    message = error_of(make_task, Task(id="tests.support.toy_environments:Chain-v0"), render_mode="rgb_array")
     assert message == "Chain-v0 can't be rendered as rgb_array; it offers none"
 
 

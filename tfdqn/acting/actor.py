@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.acting.policy import Policy, PolicyState, forget
-from tfdqn.checkpoints import below
+from tfdqn.coordination.weights import VariableClient
 from tfdqn.errors import NotFiniteError
-from tfdqn.metrics import EpisodeStatistics
 from tfdqn.randomness import generator_state, load_generator_state
-from tfdqn.replay.items import Writer
-from tfdqn.tasks.batched import BatchedTask
-from tfdqn.variables import VariableClient
+from tfdqn.replay.interfaces import Writer
+from tfdqn.storage.checkpoints import below
+from tfdqn.tasks.batched_task import BatchedTask
 
 
 class Actor:

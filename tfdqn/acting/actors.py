@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdqn.acting.actor import Actor
+from tfdqn.acting.episode_statistics import CombinedStatistics
 from tfdqn.acting.policy import ActionValues, Policy, make_q_function
-from tfdqn.checkpoints import below
 from tfdqn.config import Config
-from tfdqn.metrics import CombinedStatistics
+from tfdqn.coordination.weights import VariableClient, WeightsSource
 from tfdqn.randomness import derived_seed, stream
-from tfdqn.replay.items import Writer
-from tfdqn.tasks.batched import BatchedTask
-from tfdqn.variables import VariableClient, WeightsSource
+from tfdqn.replay.interfaces import Writer
+from tfdqn.storage.checkpoints import below
+from tfdqn.tasks.batched_task import BatchedTask
 
 Arrays = Mapping[str, np.ndarray]
 

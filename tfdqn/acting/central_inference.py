@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from tfdqn.acting.policy import ActionValues
-from tfdqn.messages import Observed, QValues
-from tfdqn.remote_weights import array_of, named_array, named_arrays
-from tfdqn.replay.remote_writer import GivenUpError, KeepWaiting
-from tfdqn.rpc import RefusedError, UnreachableError
+from tfdqn.coordination.messages import Observed, QValues
+from tfdqn.coordination.remote_weights import array_of, named_array, named_arrays
+from tfdqn.coordination.rpc import RefusedError, UnreachableError
+from tfdqn.coordination.weights import Versioned, WeightsSource
+from tfdqn.replay.reverb.remote_writer import GivenUpError, KeepWaiting
 from tfdqn.task_spec import TaskSpec
-from tfdqn.variables import Versioned, WeightsSource
 
 Observation = dict[str, np.ndarray]
 _REPLY_SECONDS = 10.0

@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfdqn import config, exploration
+from tfdqn import config
+from tfdqn.acting import exploration
 from tfdqn.config import Config
 from tfdqn.errors import NotFiniteError
-from tfdqn.networks import Weights, network_to_load, numpy_q_function
-from tfdqn.networks.ensemble_aggregation import aggregate_numpy
-from tfdqn.networks.numpy_forward import QFunction
+from tfdqn.networks.aggregation import aggregate_numpy
+from tfdqn.networks.factory import network_to_load
+from tfdqn.networks.numpy_inference import QFunction, Weights, numpy_q_function
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.contract import is_finite
 

@@ -15,10 +15,10 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from tfdqn.agents import td
+from tfdqn.agents.losses import td
 from tfdqn.config import Config
-from tfdqn.networks import observation_spec, q_network, split_network
-from tfdqn.networks.q_network import QNetwork
+from tfdqn.networks.factory import q_network, split_network
+from tfdqn.networks.q_network import QNetwork, observation_spec
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 

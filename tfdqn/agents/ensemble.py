@@ -12,12 +12,13 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
-from tfdqn.agents import td
 from tfdqn.agents.dqn import DqnAgent, LossExtra
-from tfdqn.agents.ensemble_data import unit_weights
+from tfdqn.agents.ensemble_masks import unit_weights
+from tfdqn.agents.losses import td
 from tfdqn.config import Config
-from tfdqn.networks import QNetwork, ensemble_network
-from tfdqn.networks.ensemble_aggregation import Aggregation, aggregate
+from tfdqn.networks.aggregation import Aggregation, aggregate
+from tfdqn.networks.factory import ensemble_network
+from tfdqn.networks.q_network import QNetwork
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 

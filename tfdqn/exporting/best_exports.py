@@ -10,16 +10,16 @@ import msgspec
 import numpy as np
 
 from tfdqn.config import Config
-from tfdqn.durable import write_atomically
 from tfdqn.errors import first_line
+from tfdqn.evaluation.bootstrap import Evaluation
 from tfdqn.exporting.destinations import Card, destination
 from tfdqn.exporting.from_run import export_weights
-from tfdqn.networks import weight_specs
-from tfdqn.run_dir import RunDir
-from tfdqn.saved_policy import load_best
-from tfdqn.scores import Evaluation
+from tfdqn.exporting.tf_serving_files import model_name
+from tfdqn.networks.factory import weight_specs
+from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.best_policy import load_best
+from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tf_serving import model_name
 
 # In a version's card: which run made it of its own accord, and its number, which a copy has not.
 _RUN, _VERSION = "run", "version"

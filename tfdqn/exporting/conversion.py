@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfdqn.errors import UserError
-from tfdqn.model_formats import ModelFormat
+from tfdqn.exporting.formats import ModelFormat
 
 SIGNATURE = "serving_default"
 _ONNX_OPSET = "17"

@@ -14,8 +14,14 @@ import tensorflow as tf
 
 from tfdqn.errors import ConfigError
 from tfdqn.exporting.saved_model import CARD_FILE, EXTRA, remove_version, versions
-from tfdqn.tf_serving import BATCHING_FILE, MODELS_FILE, batching_config, models_config, write_serving_files
-from tfdqn.utf8 import require_libraries_can_take
+from tfdqn.exporting.tf_serving_files import (
+    BATCHING_FILE,
+    MODELS_FILE,
+    batching_config,
+    models_config,
+    write_serving_files,
+)
+from tfdqn.system.utf8 import require_libraries_can_take
 
 COMPLETE_FILE = "COMPLETE"
 _MODEL_FILE = "saved_model.pb"

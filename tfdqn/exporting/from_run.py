@@ -11,12 +11,12 @@ import numpy as np
 from tfdqn.config import Config
 from tfdqn.errors import UserError
 from tfdqn.exporting.conversion import convert
+from tfdqn.exporting.formats import ModelFormat, convertible
 from tfdqn.exporting.model_card import write_model_card
 from tfdqn.exporting.saved_model import export_policy
-from tfdqn.model_formats import ModelFormat, convertible
-from tfdqn.run_dir import RunDir
+from tfdqn.exporting.tf_serving_files import write_serving_files
+from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tf_serving import write_serving_files
 
 
 def export_run(
@@ -36,7 +36,7 @@ def export_run(
       RunDirError: where there is no such run.
       CheckpointError: where the run has no such weights yet.
     """
-    from tfdqn.saved_policy import load_policy_weights
+    from tfdqn.storage.best_policy import load_policy_weights
 
     wanted = convertible(formats)
     run = RunDir(run_dir)
@@ -66,8 +66,8 @@ def export_weights(
     """
     # Here, so that `load_policy` works where TF-Agents is not installed, nor TensorFlow Serving's messages.
     from tfdqn.exporting.warm_up import write_warm_up_requests
-    from tfdqn.networks import network_to_load
-    from tfdqn.networks.ensemble_aggregation import aggregate
+    from tfdqn.networks.aggregation import aggregate
+    from tfdqn.networks.factory import network_to_load
 
     network = network_to_load(config, task_spec)
     network.load_named_weights(weights)

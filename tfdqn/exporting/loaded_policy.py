@@ -13,8 +13,6 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.array_checks import check_arrays
-from tfdqn.eager_tensors import mend_eager_tensors
 from tfdqn.errors import UserError, first_line
 from tfdqn.exporting.policy_inputs import PolicyInputs
 from tfdqn.exporting.saved_model import (
@@ -25,8 +23,10 @@ from tfdqn.exporting.saved_model import (
     input_signature,
     versions,
 )
+from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
+from tfdqn.storage.array_checks import check_arrays
+from tfdqn.system.utf8 import require_libraries_can_take
 from tfdqn.task_spec import ArraySpec, TaskSpec, flat_name
-from tfdqn.utf8 import require_libraries_can_take
 
 mend_eager_tensors()
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
-from tfdqn.config_file import dump
+from tfdqn.config.toml import dump
 from tfdqn.exporting.conversion import formats_in
 from tfdqn.task_spec import ArraySpec, TaskSpec
 

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from tfdqn.durable import sync, sync_tree
 from tfdqn.errors import RunDirError, TaskError, first_line
-from tfdqn.owners import owner_of_mark, this_process
-from tfdqn.run_dir import is_full_disk
+from tfdqn.storage.atomic_files import sync, sync_tree
+from tfdqn.storage.owners import owner_of_mark, this_process
+from tfdqn.storage.run_directory import is_full_disk
 from tfdqn.task_spec import TaskSpec
 
 LEGAL_ACTIONS = "legal_actions"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfdqn.config import Config, NatureCNN
+from tfdqn.config.strategy_checks import learning_processes
 from tfdqn.errors import ConfigError
-from tfdqn.strategy_checks import learning_processes
 
 
 def learning_devices(config: Config) -> list[str]:

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfdqn.checkpoints import below
+from tfdqn.coordination.weights import VariablePublisher
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.train_step import UpdateMetrics
-from tfdqn.learning.updates import Updated, Updates
-from tfdqn.variables import VariablePublisher
+from tfdqn.learning.updater import Updated, Updates
+from tfdqn.storage.checkpoints import below
 
 _ADVICE = (
     "the last checkpoint is intact. Lower optimizer.learning_rate, or set agent.gradient_clip_norm, or check the "

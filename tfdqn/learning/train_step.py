@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 
-from tfdqn.agents import DqnAgent
+from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import Config
-from tfdqn.learning.clipping import clipped
+from tfdqn.learning.gradient_clipping import clipped
 from tfdqn.learning.optimizers import create_slots, make_optimizer, named_slots
-from tfdqn.replay.items import Sample
+from tfdqn.replay.interfaces import Sample
 
 
 class UpdateMetrics(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfdqn.learning.train_step import Update, UpdateMetrics
-from tfdqn.replay.items import Sample
+from tfdqn.replay.interfaces import Sample
 
 METRICS = len(UpdateMetrics._fields)
 

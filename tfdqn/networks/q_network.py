@@ -7,8 +7,8 @@ import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 
-from tfdqn.array_checks import check_arrays
-from tfdqn.networks.layers import LayerFactory
+from tfdqn.networks.layers.plain import LayerFactory
+from tfdqn.storage.array_checks import check_arrays
 from tfdqn.task_spec import TaskSpec
 
 Observation = dict[str, tf.Tensor]

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from tfdqn import config
 from tfdqn.errors import ConfigError
-from tfdqn.networks import encoding, features
-from tfdqn.networks.layers import LayerFactory
+from tfdqn.networks import encoding, feature_maps
+from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.q_network import Observation, Torso
 from tfdqn.task_spec import TaskSpec
 
@@ -70,9 +70,11 @@ def linear(settings: config.Linear, task_spec: TaskSpec, make: LayerFactory) -> 
     if settings.features == "identity":
         theta = make.linear("theta", task_spec.num_actions[0], fan_in=inputs)
         return lambda observation: theta(encoding.encode(observation, task_spec))
-    factors = features.monomials(inputs, settings.degree)
+    factors = feature_maps.monomials(inputs, settings.degree)
     theta = make.linear("theta", task_spec.num_actions[0], fan_in=len(factors))
-    return lambda observation: theta(features.polynomial(encoding.encode(observation, task_spec), factors))
+    return lambda observation: theta(
+        feature_maps.polynomial(encoding.encode(observation, task_spec), factors)
+    )
 
 
 def _margin(length: int) -> tuple[int, int]:

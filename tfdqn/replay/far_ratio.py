@@ -3,8 +3,8 @@
 import time
 
 from tfdqn.config import Learner
-from tfdqn.replay.remote_replay import RemoteReplay
-from tfdqn.replay_ratio import Balance, after_refill
+from tfdqn.replay.replay_ratio import Balance, after_refill
+from tfdqn.replay.reverb.remote_replay import RemoteReplay
 
 _POLL_SECONDS = 0.02
 

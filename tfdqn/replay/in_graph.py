@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.checkpoints import save_arrays
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.randomness import derived_seed
-from tfdqn.replay.codec import TransitionCodec
-from tfdqn.replay.items import Sample
-from tfdqn.replay.writer import NStepWriter
+from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.n_step_writer import NStepWriter
+from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.storage.checkpoints import save_arrays
 from tfdqn.task_spec import TaskSpec
 
 CONTENT_FILE = "replay.npz"

@@ -2,8 +2,8 @@
 
 from contextlib import closing
 
-from tfdqn.membership import Membership
-from tfdqn.roles.job import Job
+from tfdqn.coordination.membership import Membership
+from tfdqn.roles.context import Job
 
 
 def run(job: Job) -> bool:
@@ -13,8 +13,8 @@ def run(job: Job) -> bool:
     """
     with closing(Membership(job.member, job.topology, job.config, job.say)) as membership:
         from tfdqn.roles.actor_loop import (
-            act,
-        )  # TensorFlow and Reverb: the heart beats while they are imported
+            act,  # TensorFlow and Reverb: the heart beats while they are imported
+        )
 
         act(job, membership)
         return membership.is_over

@@ -9,20 +9,20 @@ from threadpoolctl import threadpool_limits
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import make_actor
 from tfdqn.acting.central_inference import CentralValues
+from tfdqn.acting.episode_statistics import Rate
 from tfdqn.acting.policy import ActionValues
+from tfdqn.coordination.membership import OVER, TRAINING, Membership, seconds_between_calls
+from tfdqn.coordination.messages import Counts
+from tfdqn.coordination.remote_weights import RemoteWeights
+from tfdqn.coordination.weights import WeightsSource
 from tfdqn.errors import PeerLostError
-from tfdqn.membership import OVER, TRAINING, Membership, seconds_between_calls
-from tfdqn.messages import Counts
-from tfdqn.metrics import Rate
-from tfdqn.networks import weight_specs
+from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
-from tfdqn.remote_weights import RemoteWeights
-from tfdqn.replay.remote_writer import GivenUpError, remote_writer
-from tfdqn.roles.job import Job, check_same_task, failures_are_the_process_s
-from tfdqn.tasks.batched import BatchedTask
+from tfdqn.replay.reverb.remote_writer import GivenUpError, remote_writer
+from tfdqn.roles.context import Job, check_same_task, failures_are_the_process_s
+from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.tasks.restarts import Restarts
-from tfdqn.variables import WeightsSource
 
 _POLL_SECONDS = 0.05
 _FLUSH_SECONDS = 3.0

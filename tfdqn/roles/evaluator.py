@@ -2,9 +2,9 @@
 
 from contextlib import closing
 
-from tfdqn.membership import Membership
-from tfdqn.roles.job import Job
-from tfdqn.run_dir import RunDir
+from tfdqn.coordination.membership import Membership
+from tfdqn.roles.context import Job
+from tfdqn.storage.run_directory import RunDir
 
 
 def run(job: Job) -> bool:

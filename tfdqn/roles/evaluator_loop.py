@@ -9,24 +9,24 @@ from contextlib import ExitStack, closing, suppress
 from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
-from tfdqn.acting.evaluator import Evaluator, make_evaluation_task
+from tfdqn.acting.episode_statistics import TensorBoard
 from tfdqn.acting.policy import Policy, make_q_function
-from tfdqn.evaluation_log import EvaluationLog, read_standing
+from tfdqn.coordination.membership import FINISHING, OVER, TRAINING, Membership
+from tfdqn.coordination.messages import Counts, Evaluated, Inspection, Nothing
+from tfdqn.coordination.remote_weights import RemoteWeights
+from tfdqn.coordination.rpc import RefusedError, UnreachableError
+from tfdqn.coordination.weights import VariableClient
+from tfdqn.evaluation.bootstrap import Evaluation
+from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
 from tfdqn.exporting.best_exports import BestExports
-from tfdqn.interruptions import Interrupted
-from tfdqn.membership import FINISHING, OVER, TRAINING, Membership
-from tfdqn.messages import Counts, Evaluated, Inspection, Nothing
-from tfdqn.metrics import TensorBoard
-from tfdqn.networks import weight_specs
-from tfdqn.remote_weights import RemoteWeights
-from tfdqn.roles.job import Job, check_same_task, failures_are_the_process_s
-from tfdqn.rpc import RefusedError, UnreachableError
-from tfdqn.run_dir import EVALUATOR_LOGS, RunDir, full_disk_is_one_line
-from tfdqn.scores import Evaluation
-from tfdqn.tasks.batched import BatchedTask
+from tfdqn.networks.factory import weight_specs
+from tfdqn.roles.context import Job, check_same_task, failures_are_the_process_s
+from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir, full_disk_is_one_line
+from tfdqn.system.signals import Interrupted
+from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.tasks.restarts import Restarts
-from tfdqn.variables import VariableClient
+from tfdqn.tracking.evaluation_log import EvaluationLog, read_standing
 
 _POLL_SECONDS = 0.05
 _REPLY_SECONDS = 5.0

@@ -6,30 +6,30 @@ from contextlib import closing, contextmanager
 
 from threadpoolctl import threadpool_limits
 
-from tfdqn import loops
 from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import make_q_function
-from tfdqn.beat_files import MEETING
-from tfdqn.control import Control
+from tfdqn.cluster.topology import Role
+from tfdqn.coordination.heartbeat_files import MEETING
+from tfdqn.coordination.learner_service import Control
+from tfdqn.coordination.membership import FINISHING
+from tfdqn.coordination.messages import Inspection
+from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import ClusterError, PeerLostError
-from tfdqn.job_session import JobSession
 from tfdqn.learning.devices import learning_devices, use_threads
-from tfdqn.membership import FINISHING
-from tfdqn.messages import Inspection
-from tfdqn.native_log import native_output_to
-from tfdqn.progress import Progress
-from tfdqn.replay.remote_replay import RemoteReplay
-from tfdqn.results import write_results
-from tfdqn.roles.job import Job
-from tfdqn.roles.watchdog import LearnerWatchdog
-from tfdqn.run_dir import RunDir, full_disk_is_one_line
-from tfdqn.summary import Summary, read_summary
+from tfdqn.learning.strategies.chief import Team
+from tfdqn.records import Progress
+from tfdqn.replay.reverb.remote_replay import RemoteReplay
+from tfdqn.roles.context import Job
+from tfdqn.roles.learner_watchdog import LearnerWatchdog
+from tfdqn.storage.run_directory import RunDir, full_disk_is_one_line
+from tfdqn.storage.run_records import Summary, read_summary
+from tfdqn.system.native_stderr import native_output_to
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import check_task, make_task
-from tfdqn.team import Team
-from tfdqn.topology import Role
-from tfdqn.variables import WeightsBoard
-from tfdqn.watch import RunWatch, begin_curves, tensorboard
+from tfdqn.training import loops
+from tfdqn.training.distributed_session import JobSession
+from tfdqn.training.finish import write_results
+from tfdqn.training.monitor import RunWatch, begin_curves, tensorboard
 
 _POLL_SECONDS = 0.1
 _SAY_AGAIN_SECONDS = 30.0

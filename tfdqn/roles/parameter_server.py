@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from tfdqn.membership import Membership
-from tfdqn.roles.job import Job
-from tfdqn.roles.service import serve
+from tfdqn.coordination.membership import Membership
+from tfdqn.roles.blocking_service import serve
+from tfdqn.roles.context import Job
 
 
 def run(job: Job) -> bool:
@@ -13,11 +13,11 @@ def run(job: Job) -> bool:
     assert cluster is not None
 
     def load() -> Callable[[Membership], None]:
-        from tfdqn.roles import task_server
+        from tfdqn.roles import tf_server
 
         def service(membership: Membership) -> None:
             membership.is_doing("serving")
-            task_server.run(cluster, job.config.learner.min_gpus)
+            tf_server.run(cluster, job.config.learner.min_gpus)
 
         return service
 

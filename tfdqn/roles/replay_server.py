@@ -6,16 +6,16 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from tfdqn.coordination.membership import OVER, LearnerRestartedError, Membership
 from tfdqn.errors import CheckpointError
-from tfdqn.membership import OVER, LearnerRestartedError, Membership
-from tfdqn.native_log import native_output_to
-from tfdqn.ports import refuse_port_in_use
-from tfdqn.roles.job import Job
-from tfdqn.run_dir import RunDir
-from tfdqn.shard_dir import ShardDir
+from tfdqn.roles.context import Job
+from tfdqn.storage.replay_directory import ShardDir
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.native_stderr import native_output_to
+from tfdqn.system.ports import refuse_port_in_use
 
 if TYPE_CHECKING:
-    from tfdqn.replay.served import ServedShard
+    from tfdqn.replay.reverb.shard_server import ServedShard
 
 _WATCH_SECONDS = 0.25
 
@@ -33,7 +33,7 @@ def run(job: Job) -> bool:
             job.say(f"warning: {job.member}: {damage}")
         with native_output_to(folder.native_log):
             # It takes seconds, in which the process beats already, and before the learner answers.
-            from tfdqn.replay.served import ServedShard
+            from tfdqn.replay.reverb.shard_server import ServedShard
 
             task_spec = folder.task_spec()
             if task_spec is None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from tfdqn.lines import look_after
-from tfdqn.membership import Membership
-from tfdqn.roles.job import Job
-from tfdqn.roles.service import serve
+from tfdqn.coordination.membership import Membership
+from tfdqn.roles.blocking_service import serve
+from tfdqn.roles.context import Job
+from tfdqn.system.peer_connections import look_after
 
 
 def run(job: Job) -> bool:
@@ -16,21 +16,21 @@ def run(job: Job) -> bool:
     def asynchronous() -> Callable[[Membership], None]:
         import reverb  # noqa: F401  (that it does so later would take seconds then)
 
-        from tfdqn.roles import task_server
+        from tfdqn.roles import tf_server
 
         def service(membership: Membership) -> None:
             membership.is_doing("serving")
             look_after(job.topology.replay_server, tensorflow=job.topology.parameter_server)
-            task_server.run(cluster, job.config.learner.min_gpus)
+            tf_server.run(cluster, job.config.learner.min_gpus)
 
         return service
 
     def in_step() -> Callable[[Membership], None]:
-        from tfdqn.roles import follower
+        from tfdqn.roles import lockstep_worker
 
         def service(membership: Membership) -> None:
             membership.meet()
-            follower.run(job.config, cluster, on_met=lambda: membership.is_doing("serving"))
+            lockstep_worker.run(job.config, cluster, on_met=lambda: membership.is_doing("serving"))
 
         return service
 

@@ -5,9 +5,9 @@ import re
 import socket
 from pathlib import Path
 
-from tfdqn import tf_serving
 from tfdqn.errors import UserError
-from tfdqn.utf8 import require_libraries_can_take
+from tfdqn.exporting import tf_serving_files
+from tfdqn.system.utf8 import require_libraries_can_take
 
 
 def exports_folder(path: Path) -> Path:
@@ -24,7 +24,7 @@ def exports_folder(path: Path) -> Path:
 def model_name(exports: Path, name: str | None) -> str:
     """The name given, or the run's; raises UserError for one that has no place in a path."""
     if name is None:
-        return tf_serving.model_name(exports)
+        return tf_serving_files.model_name(exports)
     if not re.fullmatch(r"[\w.-]+", name, flags=re.ASCII):
         raise UserError(f'--name "{name}": only letters, digits, ".", "_" and "-"')
     return name

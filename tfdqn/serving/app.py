@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.model import Model
+from tfdqn.serving.model_versions import Versions
 from tfdqn.serving.payload import Question, RequestError, answer, parse
 from tfdqn.serving.room import Room, Share
-from tfdqn.serving.versions import Versions
 
 MOST_BODY_BYTES = 16 * 2**20
 _BODY_SECONDS = 30.0

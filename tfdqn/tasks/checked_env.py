@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import Space, spaces
 
 from tfdqn.tasks.contract import STEP, Breach, Promise, called, shown, unpacked
-from tfdqn.tasks.spaces import flat_name
+from tfdqn.tasks.observations import flat_name
 
 _MASK = 'info["action_mask"]'
 _FLOATS, _TRUTHS = (float, np.float64, np.float32), (bool, np.bool_)

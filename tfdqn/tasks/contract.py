@@ -14,7 +14,7 @@ from gymnasium import Space, spaces
 
 from tfdqn.errors import NotFiniteError, TaskError, UserError
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.spaces import Observation, leaves, show
+from tfdqn.tasks.observations import Observation, leaves, show
 
 log = logging.getLogger(__name__)
 

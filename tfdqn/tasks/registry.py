@@ -17,13 +17,14 @@ from gymnasium.vector import VectorEnv
 from tfdqn import config as configuration
 from tfdqn.errors import EnvironmentFailedError, TaskError, one_line
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks import packages, vectors
-from tfdqn.tasks.action_names import action_names, check_action_names
-from tfdqn.tasks.batched import BatchedTask
+from tfdqn.tasks.actions import action_names, check_action_names
+from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.observations import discrete_actions, observation_bytes, observation_specs
 from tfdqn.tasks.restarts import Restarts
-from tfdqn.tasks.shared_memory import require_room
-from tfdqn.tasks.spaces import discrete_actions, observation_bytes, observation_specs
-from tfdqn.tasks.vectors import Recipe
+from tfdqn.tasks.suites import gymnasium as gymnasium_suite
+from tfdqn.tasks.suites import packages
+from tfdqn.tasks.suites.gymnasium import Recipe
+from tfdqn.tasks.suites.shared_memory import require_room
 
 # pygame greets on standard output when an environment that draws is imported.
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
@@ -83,7 +84,7 @@ def make_task(
 
 def _make_vector(task_id: str, recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
     try:
-        return vectors.make_vector(recipe, num_envs, vectorization)
+        return gymnasium_suite.make_vector(recipe, num_envs, vectorization)
     except TaskError as error:
         raise TaskError(f"{task_id}: {error}") from None
     except (Exception, SystemExit) as error:
@@ -185,7 +186,7 @@ def _import_user_module(task_id: str, module: str) -> None:
     if os.getcwd() not in sys.path:  # as `python -m` has it; a console script does not
         sys.path.insert(0, os.getcwd())
     try:
-        with vectors.quiet_gymnasium():
+        with gymnasium_suite.quiet_gymnasium():
             importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
@@ -230,7 +231,7 @@ def _probe(recipe: Recipe) -> Any:
         raise TaskError(f"{env_spec.id} registers no single environment, only a vector version")
     try:
         _check_kwargs(recipe)
-        env = vectors.make_single(recipe)
+        env = gymnasium_suite.make_single(recipe)
     except TaskError:
         raise
     except (Exception, SystemExit) as error:
@@ -245,14 +246,16 @@ def _probe(recipe: Recipe) -> Any:
 def _check_kwargs(recipe: Recipe) -> None:
     """Before the constructor is called, whose own complaint would not say what it does take."""
     entry_point = recipe.env_spec.entry_point
-    unknown = vectors.unknown_kwargs(entry_point, recipe.kwargs)
+    unknown = gymnasium_suite.unknown_kwargs(entry_point, recipe.kwargs)
     if unknown:
-        taken = vectors.constructor_parameters(entry_point) or ["none"]
+        taken = gymnasium_suite.constructor_parameters(entry_point) or ["none"]
         raise TaskError(
             f"task.kwargs: {recipe.env_spec.id} takes no {', '.join(sorted(unknown))}; "
             f"it takes {', '.join(taken)}"
         )
-    if recipe.render_mode and vectors.unknown_kwargs(entry_point, {"render_mode": recipe.render_mode}):
+    if recipe.render_mode and gymnasium_suite.unknown_kwargs(
+        entry_point, {"render_mode": recipe.render_mode}
+    ):
         raise _cannot_be_rendered(recipe, "")
 
 

@@ -1,0 +1,154 @@
+"""`tfdqn host`, one machine's share of a job, as a platform meets it: its variables, its signals, its exit statuses."""
+
+import json
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import PROJECT, Tfdqn, tfdqn, write_config
+from tests.support.tiny_runs import latest
+from tfdqn.cli import main
+from tfdqn.cluster.topology import read_topology
+from tfdqn.system.subprocesses import free_addresses
+
+STAND_IN = str(PROJECT / "tests" / "stand_in.py")
+WITH_STAND_INS = f"""
+import functools, sys
+from tfdqn import launch
+launch.Supervisor = functools.partial(launch.Supervisor, command=(sys.executable, {STAND_IN!r}))
+from tfdqn.cli.main import main
+sys.exit(main())
+"""
+MACHINES = {"chief": ["127.0.0.1:20100"], "ps": ["127.0.0.1:20110"], "worker": ["127.0.0.1:20120"]}
+POOLS = (
+    *("--pool", "chief=learner", "--pool", "ps=parameter_server,replay_server"),
+    *("--pool", "worker=worker,actor", "--pool", "evaluator=evaluator"),
+)
+JOB = ("learner.strategy=parameter_server", "learner.workers=1", "acting.actors=2")
+
+
+def tf_config(pool: str, machines: dict[str, list[str]] = MACHINES, index: int = 0) -> dict[str, str]:
+    return {"TF_CONFIG": json.dumps({"cluster": machines, "task": {"type": pool, "index": index}})}
+
+
+def a_host(folder: Path, pool: str, *arguments: str):  # type: ignore[no-untyped-def]
+    return tfdqn(
+        folder,
+        *("host", write_config(folder, *JOB), *POOLS, "--run-dir", "run", *arguments),
+        environment={"STAND_INS": str(folder), **tf_config(pool)},
+        program=WITH_STAND_INS,
+    )
+
+
+def until_at_work(process: Tfdqn, *names: str) -> None:
+    process.until(lambda: all(f"{name}: at work" in process.out for name in names), "work")
+
+
+def test_the_learner_s_machine_runs_its_share_and_ends_with_it(tmp_path: Path) -> None:
+    with a_host(tmp_path, "chief") as process:
+        until_at_work(process, "learner 0")
+        (tmp_path / "over").touch()
+        assert process.ended() == 0
+    assert process.err == ""
+    assert [file.stem for file in tmp_path.glob("*.lives")] == ["learner-0"]
+    first = process.out.splitlines()[0]
+    assert first == (
+        "chief-0, a machine of the job's, starts learner 0; "
+        "where everybody is, is in run/processes/chief-0/cluster.json"
+    )
+    assert "learner 0 | == learner 0 starts" in process.out
+    # Whoever looks at the run finds the learner there.
+    assert read_topology(tmp_path / "run" / "cluster.json").chief == "127.0.0.1:20101"
+
+
+def test_told_to_stop_before_the_job_is_over_all_have_ended_and_its_status_says_start_it_again(
+    tmp_path: Path,
+) -> None:
+    with a_host(tmp_path, "worker", "task.num_envs=2") as process:
+        until_at_work(process, "worker 0", "actors 0–1")
+        with a_host(tmp_path, "worker") as second:
+            assert second.ended() == 2
+        assert second.err == (
+            f"tfdqn: run/processes/worker-0 is in use by process {process.pid}: wait for it, or end it first\n"
+        )
+        process.send(signal.SIGTERM)
+        assert process.ended() == 128 + signal.SIGTERM
+    assert process.err == ""
+    assert process.relatives() == []
+    assert sorted((tmp_path / "order").read_text().split()) == ["actor-0", "actor-1", "worker-0"]
+    assert process.out.splitlines()[-1] == "stopped before the job was over; the same command goes on with it"
+    folder = tmp_path / "run" / "processes" / "worker-0"
+    assert "num_envs = 2" in (folder / "config.toml").read_text()
+    assert not (tmp_path / "run" / "cluster.json").exists()
+
+
+def test_a_process_that_can_t_go_on_ends_the_machine_with_status_2_and_one_line(tmp_path: Path) -> None:
+    (tmp_path / "replay_server-0.do").write_text("refuse")
+    with a_host(tmp_path, "ps") as process:
+        assert process.ended() == 2
+    assert process.err == "tfdqn: replay server 0: task.id = 3: no such thing\n"
+    assert process.relatives() == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "line"),
+    [
+        ({"TF_CONFIG": ""}, POOLS, "where the job's machines are: TF_CONFIG or CLUSTER_SPEC must be set"),
+        (tf_config("chief"), (), "environment variable TF_CONFIG makes this machine chief-0: "),
+        (tf_config("chief"), POOLS[:2], "replay_server is in no pool"),
+        (tf_config("chief"), ("--pool", "chief=cook"), "--pool chief=cook: 'cook' is no role"),
+        (
+            tf_config(
+                "worker", MACHINES | {"worker": ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]}, index=2
+            ),
+            POOLS,
+            "environment variable TF_CONFIG: nobody is left to run on worker-2: there are too many machines",
+        ),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_nothing_is_written(
+    environment: dict[str, str],
+    arguments: tuple[str, ...],
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CLUSTER_SPEC", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main.main(["host", write_config(tmp_path, *JOB), *arguments, "--run-dir", "run"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith(f"tfdqn: {line}")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_four_machines_that_know_one_address_each_learn_together_and_all_end_with_0(tmp_path: Path) -> None:
+    """All machines are this one; each serves at ports of its own."""
+    first = int(free_addresses(1)[0].rpartition(":")[2])
+    machines = {pool: [f"127.0.0.1:{first + 10 * i}"] for i, pool in enumerate(MACHINES)}
+    config = write_config(tmp_path, *JOB, "health.patience_seconds=300", "learner.updates_per_call=10")
+    with ExitStack() as stack:
+        processes = {
+            pool: stack.enter_context(
+                tfdqn(
+                    tmp_path,
+                    *("host", config, *POOLS, "--run-dir", "run"),
+                    environment=tf_config(pool, machines),
+                )
+            )
+            for pool in ("worker", "evaluator", "ps", "chief")
+        }
+        for process in processes.values():
+            assert process.ended_within(400), {pool: each.out for pool, each in processes.items()}
+            assert process.ended() == 0, (process.out, process.err)
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "finished"
+    assert latest(tmp_path / "run").counters.train_steps > 0
+    assert (tmp_path / "run" / "evaluations.jsonl").exists()
+    assert all(process.err == "" and process.relatives() == [] for process in processes.values())

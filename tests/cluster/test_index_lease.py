@@ -1,0 +1,104 @@
+"""Who finds out by itself which of its role's processes it is."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import PATIENCE_SECONDS, PROJECT, tfdqn, write_config
+from tfdqn.cluster.index_lease import take_place
+from tfdqn.cluster.topology import Role
+from tfdqn.errors import ClusterError
+
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from tfdqn.cluster.index_lease import take_place
+from tfdqn.cluster.topology import Role
+say = lambda line: print(line, flush=True)
+take_place(Path(sys.argv[1]), Role.ACTOR, int(sys.argv[2]), say, lambda: False)
+if os.fork() == 0:
+    print("child", os.getpid(), flush=True)
+time.sleep(600)
+"""
+
+
+class Holders:
+    """Processes that hold places, each with a child that outlives it."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.processes = folder, list[subprocess.Popen[str]]()
+
+    def begin(self, count: int = 2) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", HOLDER, str(self.folder), str(count)]
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self.processes.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self.processes:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def holders(tmp_path: Path) -> Iterator[Holders]:
+    made = Holders(tmp_path / "places")
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_each_is_another_and_who_dies_leaves_its_place_to_the_next(holders: Holders) -> None:
+    first = holders.begin()
+    assert (line(first), line(first).split()[0]) == ("this is actor 0", "child")
+    second = holders.begin()
+    assert line(second) == "this is actor 1"
+    third = holders.begin()
+    assert line(third) == "waiting: each of the 2 actors is there already"
+    first.kill()  # its child lives on, and holds nothing
+    first.wait(PATIENCE_SECONDS)
+    assert line(third) == "this is actor 0"
+
+
+def test_roles_have_places_of_their_own(holders: Holders, tmp_path: Path) -> None:
+    assert line(holders.begin()) == "this is actor 0"
+    said: list[str] = []
+    member = take_place(tmp_path / "places", Role.WORKER, 1, said.append, lambda: False)
+    assert (str(member), said) == ("worker 0", ["this is worker 0"])
+
+
+def test_who_is_told_to_stop_while_it_waits_takes_no_place(holders: Holders, tmp_path: Path) -> None:
+    assert line(holders.begin(1)) == "this is actor 0"
+    began = time.monotonic()
+    assert (
+        take_place(tmp_path / "places", Role.ACTOR, 1, lambda _: None, lambda: time.monotonic() > began + 0.1)
+        is None
+    )
+
+
+def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ClusterError, match=r"no place can be held in .*file: "):
+        take_place(tmp_path / "file", Role.ACTOR, 1, lambda _: None, lambda: False)
+    cluster = tmp_path / "cluster.json"
+    cluster.write_text('{"learner": ["a:1"], "replay_server": ["a:2"], "actor": 1}')
+    arguments = ("run", "actor", write_config(tmp_path), "--cluster", "cluster.json")
+    with tfdqn(tmp_path, *arguments, "--task", "0", "--places", "places") as process:
+        assert process.ended() == 2
+    assert process.err == "tfdqn: --task 0 says which process this is, and --places finds it out: give one\n"
+    assert not (tmp_path / "places").exists()

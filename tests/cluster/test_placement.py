@@ -1,0 +1,184 @@
+"""Who is on which machine, from what Kubeflow and Vertex AI say of the machines and what the job says of the roles."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.tiny_runs import tiny
+from tfdqn.cluster.placement import (
+    Machine,
+    Machines,
+    machines_of_environment,
+    place,
+    read_pools,
+    topology_on_machines,
+)
+from tfdqn.cluster.topology import LEARNER, Member, Role, Topology, check_topology
+from tfdqn.config import Config
+from tfdqn.errors import ConfigError
+
+POOLS = (
+    *("chief=learner", "ps=parameter_server,replay_server"),
+    *("worker=worker,actor", "evaluator=evaluator"),
+)
+# As Kubeflow's operator sets it: the evaluator is not among the machines.
+KUBEFLOW = {
+    "chief": ["job-chief-0.team.svc:2222"],
+    "ps": ["job-ps-0.team.svc:2222", "job-ps-1.team.svc:2222"],
+    "worker": ["job-worker-0.team.svc:2222", "job-worker-1.team.svc:2222"],
+}
+VERTEX = {
+    "workerpool0": ["cmle-training-workerpool0-ab-0:2222"],
+    "workerpool1": ["cmle-training-workerpool1-ab-0:2222"],
+    "workerpool2": ["cmle-training-workerpool2-ab-0:2222"],
+    "workerpool3": ["cmle-training-workerpool3-ab-0:2222", "cmle-training-workerpool3-ab-1:2222"],
+}
+
+
+def variable(name: str, cluster: object, pool: str, index: object = 0) -> dict[str, str]:
+    task = {"type": pool, "index": index, "trial": ""}
+    return {name: json.dumps({"cluster": cluster, "environment": "cloud", "task": task})}
+
+
+def config(*overrides: str) -> Config:
+    return tiny(
+        *("learner.strategy=parameter_server", "learner.workers=2", "acting.actors=3", "replay.shards=2"),
+        *overrides,
+    )
+
+
+def topology(config: Config, machines: Machines, pools: tuple[str, ...]) -> Topology:
+    read = read_pools(pools)
+    found = topology_on_machines(config, place(config, read, machines.sizes(read)), machines)
+    check_topology(config, found)
+    return found
+
+
+def test_a_pool_s_processes_are_dealt_to_its_machines_role_by_role() -> None:
+    machines = machines_of_environment(variable("TF_CONFIG", KUBEFLOW, "ps", 1))
+    assert machines.this == Machine("ps", 1)
+    pools = read_pools(POOLS)
+    placed = place(config(), pools, machines.sizes(pools))
+    assert {str(machine): [each.file_stem for each in members] for machine, members in placed.items()} == {
+        "chief-0": ["learner-0"],
+        "ps-0": ["parameter_server-0", "replay_server-0"],
+        "ps-1": ["replay_server-1"],
+        "worker-0": ["worker-0", "actor-0", "actor-2"],
+        "worker-1": ["worker-1", "actor-1"],
+        "evaluator-0": ["evaluator-0"],
+    }
+
+
+def test_who_serves_has_the_machine_s_port_and_the_following_ones_and_every_machine_finds_the_same() -> None:
+    expected = Topology(
+        learner="job-chief-0.team.svc:2222",
+        chief="job-chief-0.team.svc:2223",
+        replay_server=("job-ps-0.team.svc:2223", "job-ps-1.team.svc:2222"),
+        parameter_server=("job-ps-0.team.svc:2222",),
+        worker=("job-worker-0.team.svc:2222", "job-worker-1.team.svc:2222"),
+        actor=3,
+        evaluator=1,
+    )
+    for pool, index in (("chief", 0), ("ps", 1), ("worker", 1), ("evaluator", 0)):
+        machines = machines_of_environment(variable("TF_CONFIG", KUBEFLOW, pool, index))
+        assert topology(config(), machines, POOLS) == expected
+
+
+def test_an_ipv6_address_keeps_its_brackets() -> None:
+    machines = machines_of_environment(
+        variable("TF_CONFIG", {**KUBEFLOW, "chief": ["[fd00::1]:2222"]}, "chief")
+    )
+    found = topology(config(), machines, POOLS)
+    assert (found.learner, found.chief) == ("[fd00::1]:2222", "[fd00::1]:2223")
+
+
+def test_on_vertex_ai_its_own_variable_counts_and_the_roles_are_where_the_job_says() -> None:
+    environment = {
+        **variable("TF_CONFIG", {"chief": VERTEX["workerpool0"]}, "chief"),
+        **variable("CLUSTER_SPEC", VERTEX, "workerpool3", "1"),
+    }
+    machines = machines_of_environment(environment)
+    assert machines.this == Machine("workerpool3", 1)
+    pools = (
+        "workerpool0=learner,evaluator",
+        "workerpool1=worker",
+        "workerpool2=replay_server,parameter_server",
+        "workerpool3=actor",
+    )
+    found = topology(config(), machines, pools)
+    assert (found.learner, found.chief) == tuple(
+        f"{VERTEX['workerpool0'][0][:-4]}{port}" for port in (2222, 2223)
+    )
+    host = VERTEX["workerpool2"][0].partition(":")[0]
+    assert found.replay_server == (f"{host}:2222", f"{host}:2223")
+    assert found.parameter_server == (f"{host}:2224",)
+    assert found.worker[1] == f"{VERTEX['workerpool1'][0][:-4]}2223"
+
+
+def test_where_nobody_learns_with_the_learner_it_has_one_address_and_pools_may_hold_nobody() -> None:
+    machines = machines_of_environment(variable("TF_CONFIG", KUBEFLOW, "chief"))
+    local = tiny("acting.actors=2", "replay.shards=2")
+    without_evaluator = tuple(each for each in POOLS if "evaluator" not in each)
+    found = topology(local, machines, without_evaluator)
+    assert (found.chief, found.worker, found.evaluator) == ("", (), 0)
+    placed = place(local, read_pools(without_evaluator), {"chief": 1, "ps": 1, "worker": 3})
+    assert placed[Machine("worker", 2)] == ()
+    assert placed[Machine("chief", 0)] == (LEARNER,)
+    assert placed[Machine("worker", 1)] == (Member(Role.ACTOR, 1),)
+
+
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        ({}, "where the job's machines are: TF_CONFIG or CLUSTER_SPEC must be set"),
+        ({"CLUSTER_SPEC": "{"}, "variable CLUSTER_SPEC must be JSON like"),
+        ({"TF_CONFIG": '{"cluster": {}}'}, "variable TF_CONFIG must be JSON like"),
+        (variable("TF_CONFIG", {"ps": ["host"]}, "ps"), "must be \"host:port\", not 'host'"),
+        (variable("TF_CONFIG", {"ps": [7]}, "ps"), 'must be "host:port", not 7'),
+        (
+            variable("TF_CONFIG", {"chief": ["a:1"]}, "chief"),
+            "names no machine of pool 'ps'; its pools: chief",
+        ),
+        (
+            variable("TF_CONFIG", KUBEFLOW, "worker", 2),
+            "makes this machine worker-2: the job's pools are chief",
+        ),
+        (variable("TF_CONFIG", KUBEFLOW, "worker", -1), "makes this machine worker--1"),
+        (variable("TF_CONFIG", KUBEFLOW, "worker", float("inf")), "variable TF_CONFIG must be JSON like"),
+        ({"CLUSTER_SPEC": "[" * 100_000}, "variable CLUSTER_SPEC must be JSON like"),
+        (variable("TF_CONFIG", KUBEFLOW, "master"), "makes this machine master-0"),
+        (
+            variable("TF_CONFIG", {**KUBEFLOW, "chief": ["a:65535"]}, "chief"),
+            "chief-0 has no 2 ports from 65535 on",
+        ),
+        (
+            variable("TF_CONFIG", {**KUBEFLOW, "chief": ["127.0.0.1:2222"]}, "chief"),
+            "learner 0 is at 127.0.0.1:2222, which no other host can reach",
+        ),
+    ],
+)
+def test_what_the_platform_says_wrong_is_one_line(environment: dict[str, str], why: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        topology(config(), machines_of_environment(environment), POOLS)
+    assert why in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("pools", "why"),
+    [
+        (("chief",), "--pool chief: must be POOL=ROLE,ROLE"),
+        (("chief=",), "--pool chief=: must be POOL=ROLE,ROLE"),
+        (("a=actor", "a=worker"), "--pool a=worker: must be POOL=ROLE,ROLE…, each pool once"),
+        (("chief=learner,player",), "'player' is no role: replay_server, learner"),
+        (POOLS[:2], "worker is in no pool"),
+        ((*POOLS, "more=actor"), "actor is in two pools"),
+        (("chief=learner,learner", *POOLS[1:]), "learner is in two pools"),
+    ],
+)
+def test_what_the_job_says_wrong_is_one_line(pools: tuple[str, ...], why: str) -> None:
+    everywhere: dict[str, Any] = {**KUBEFLOW, "more": ["host:1"]}
+    with pytest.raises(ConfigError) as error:
+        topology(config(), machines_of_environment(variable("TF_CONFIG", everywhere, "chief")), pools)
+    assert why in str(error.value)

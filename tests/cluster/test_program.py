@@ -1,0 +1,129 @@
+"""A job's processes as data: who runs what where, who needs whom, and the ports that stay."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny_runs import tiny
+from tfdqn.cluster.program import Program, local_topology, make_program
+from tfdqn.cluster.topology import Member, Role, read_topology
+from tfdqn.errors import ConfigError
+from tfdqn.launch.local_job import program_for
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.subprocesses import free_addresses, is_free
+
+ASYNCHRONOUS = (
+    "learner.strategy=parameter_server",
+    "learner.workers=2",
+    "acting.actors=3",
+    "replay.shards=2",
+)
+
+
+def a_program(*overrides: str) -> Program:
+    config = tiny(*overrides)
+    return make_program(
+        config, local_topology(config), config_file="c.toml", cluster_file="cluster.json", run_dir="run"
+    )
+
+
+def names(program: Program) -> list[str]:
+    return [process.member.file_stem for process in program.processes]
+
+
+def test_a_program_has_every_process_that_the_configuration_asks_for() -> None:
+    assert names(a_program()) == ["replay_server-0", "learner-0", "actor-0", "evaluator-0"]
+    assert names(a_program(*ASYNCHRONOUS)) == [
+        *("replay_server-0", "replay_server-1", "learner-0", "parameter_server-0", "worker-0", "worker-1"),
+        *("actor-0", "actor-1", "actor-2", "evaluator-0"),
+    ]
+    # The learner is one of those that learn in step, and the first unit of an ensemble.
+    in_step = a_program("learner.strategy=multi_worker", "learner.workers=2")
+    assert names(in_step) == ["replay_server-0", "learner-0", "worker-0", "actor-0", "evaluator-0"]
+    units = a_program("ensemble.size=3", "ensemble.execution=processes", "ensemble.target=own")
+    assert names(units).count("worker-1") == 1
+    assert names(units).count("replay_server-2") == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "computing"),
+    [
+        (ASYNCHRONOUS, {"worker-0", "worker-1"}),
+        (("learner.strategy=mirrored",), {"learner-0"}),
+        (("learner.strategy=multi_worker", "learner.workers=2"), {"learner-0", "worker-0"}),
+    ],
+)
+def test_gpus_are_seen_by_those_alone_that_compute_gradients(
+    overrides: tuple[str, ...], computing: set[str]
+) -> None:
+    program = a_program(*overrides)
+    blind = {
+        process.member.file_stem
+        for process in program.processes
+        if process.environment.get("CUDA_VISIBLE_DEVICES") == ""
+    }
+    assert blind == set(names(program)) - computing
+    for process in program.processes:
+        assert "CUDA_VISIBLE_DEVICES" not in process.environment or process.member.file_stem in blind
+
+
+def test_each_process_is_told_its_part_and_nobody_else_s_port() -> None:
+    program = a_program(*ASYNCHRONOUS)
+    worker = program.processes[5]
+    assert worker.member == Member(Role.WORKER, 1)
+    assert worker.arguments == (
+        *("run", "worker", "c.toml", "--task", "1", "--cluster", "cluster.json", "--run-dir", "run"),
+    )
+    assert worker.environment == {"TF_CONFIG": None}
+    ports = [port for process in program.processes for port in process.ports]
+    assert len(ports) == len(set(ports)) == 7  # the learner has two, actors and evaluator none
+    assert all(20_000 <= port < 32_000 for port in ports)
+
+
+def test_whom_somebody_needs_is_stopped_after_them() -> None:
+    order = [
+        [process.member.file_stem for process in group] for group in a_program(*ASYNCHRONOUS).stop_order()
+    ]
+    assert order == [
+        ["actor-0", "actor-1", "actor-2", "evaluator-0"],
+        ["learner-0"],
+        ["worker-0", "worker-1"],
+        ["replay_server-0", "replay_server-1", "parameter_server-0"],
+    ]
+
+
+def test_a_job_in_several_processes_needs_replay_that_all_can_reach() -> None:
+    with pytest.raises(ConfigError, match=r'replay.backend = "in_graph" is within one process'):
+        a_program("replay.backend=in_graph")
+
+
+def test_ports_are_kept_for_the_run_while_they_are_free(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    first = program_for(tiny(*ASYNCHRONOUS), run, True).topology
+    assert read_topology(run.cluster_file) == first
+    assert program_for(tiny(*ASYNCHRONOUS), run, True).topology == first
+    more = program_for(tiny(*ASYNCHRONOUS, "learner.workers=3"), run, False).topology
+    assert (more.learner, more.chief, more.worker[:2]) == (first.learner, first.chief, first.worker)
+    assert (len(more.worker), more.evaluator) == (3, 0)
+    with socket.socket() as other:
+        host, _, port = more.learner.rpartition(":")
+        other.bind((host, int(port)))
+        other.listen()
+        assert not is_free(more.learner)
+        moved = program_for(tiny(*ASYNCHRONOUS), run, True).topology
+    assert moved.learner != more.learner
+    assert moved.replay_server == more.replay_server
+
+
+def test_a_damaged_cluster_file_costs_the_ports_alone(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.cluster_file.write_text("{")
+    topology = program_for(tiny(), run, True).topology
+    assert read_topology(run.cluster_file) == topology
+
+
+def test_addresses_differ_and_avoid_those_that_are_held() -> None:
+    held = free_addresses(50)
+    assert len(set(held)) == 50
+    assert not set(free_addresses(200, avoid=held)) & set(held)

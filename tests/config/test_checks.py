@@ -1,0 +1,299 @@
+"""Contradictions between keys: each check refuses what can't work, and names keys and values."""
+
+from typing import Any
+
+import pytest
+
+from tfdqn.config import Config
+from tfdqn.config.checks import CHECKS
+from tfdqn.config.toml import from_mapping
+from tfdqn.errors import ConfigError
+
+
+def refusal(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        from_mapping({}, overrides)
+    return str(caught.value)
+
+
+AVERAGING = ["learner.strategy=averaging"]
+ASYNCHRONOUS = ["learner.strategy=parameter_server"]
+
+CONTRADICTIONS = {
+    "table_holds_a_block": ["replay.block_size=64", "replay.capacity=63"],
+    "table_holds_a_batch": ["learner.batch_size=64", "replay.capacity=63"],
+    "blocks_divide_the_batch": ["learner.batch_size=100", "replay.block_size=16"],
+    "table_holds_the_minimum": ["replay.min_size=1001", "replay.capacity=1000"],
+    "an_update_is_due_before_the_end": [
+        "replay.min_size=100",
+        "learner.updates_per_call=26",
+        "learner.env_steps_per_update=20000",
+        "stop.env_steps=520095",
+    ],
+    "frames_are_stacks_in_reverb": ["replay.item=frames", "task.frame_stack=1"],
+    "shards_are_reverbs": ["replay.shards=2", "replay.backend=in_graph"],
+    "frames_divide_among_shards": ["replay.shards=3", "task.num_envs=16", "replay.item=frames"],
+    "frames_reach_every_shard": [
+        "replay.item=frames",
+        "replay.shards=2",
+        "agent.n_step=3",
+        "task.num_envs=16",
+        "acting.actors=5",
+        "replay.min_size=159",
+    ],
+    "learning_rate_decays": ["optimizer.schedule=linear", "optimizer.end_learning_rate=0.5"],
+    "exploration_decays": ["exploration.start=0.1", "exploration.end=0.2"],
+    "exponential_decay_stays_above_zero": ["exploration.end=0", "exploration.decay=exponential"],
+    "ladder_has_rungs": ["exploration.ladder_alpha=7", "task.num_envs=1"],
+    "an_ensemble_has_several_units": ["ensemble.size=1", "ensemble.aggregation=minimum"],
+    "a_beat_comes_before_death": ["health.beat_seconds=8", "health.dead_after_seconds=8"],
+    "edges_part_the_states": ["ensemble.partition_edges=[0.5]", "ensemble.data=hash"],
+    "blocks_divide_a_share": [
+        "learner.updates_per_call=5",
+        "learner.batch_size=16",
+        "replay.block_size=16",
+        "learner.workers=2",
+        *AVERAGING,
+    ],
+    "processes_share_a_reverb_table": [
+        "replay.backend=in_graph",
+        "learner.strategy=multi_worker",
+        "learner.workers=2",
+    ],
+    "only_whole_networks_meet": ["learner.model_parallel=2", "learner.strategy=multi_worker"],
+    "only_one_network_is_split": ["ensemble.size=3", "learner.model_parallel=2"],
+    "split_layers_have_units": ["network.hidden_units=[3]", "learner.model_parallel=4"],
+    "split_networks_are_not_compiled": ["learner.xla=on", "learner.model_parallel=2"],
+    "processes_keep_their_cpu_whole": ["learner.logical_devices=2", "learner.strategy=multi_worker"],
+    "devices_are_whole_networks": ["learner.logical_devices=5", "learner.model_parallel=2"],
+    "units_are_several": [*AVERAGING, "learner.logical_devices=1", "learner.workers=1"],
+    "periods_divide_a_call": [
+        *AVERAGING,
+        "learner.updates_per_call=50",
+        "learner.averaging_period_train_steps=20",
+    ],
+    "a_call_holds_a_read": [*ASYNCHRONOUS, "learner.updates_per_read=11", "learner.updates_per_call=10"],
+    "a_read_outlives_its_own_updates": [
+        *ASYNCHRONOUS,
+        "learner.updates_per_read=5",
+        "learner.max_staleness_train_steps=3",
+    ],
+    "only_plain_layers_mix_precisions": ["learner.precision=mixed_bfloat16", "ensemble.size=2"],
+    "devices_fetch_ahead": ["learner.prefetch_to_device=true", "replay.backend=in_graph"],
+    "replicas_know_how_to_sum": ["learner.all_reduce=ring", "learner.strategy=mirrored"],
+    "units_learn_by_themselves": ["ensemble.size=3", "ensemble.execution=processes", "replay.shards=2"],
+    "parts_divide_the_batch": [
+        *AVERAGING,
+        "learner.batch_size=32",
+        "learner.workers=2",
+        "learner.logical_devices=3",
+    ],
+}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: str(check.__name__))
+def test_a_contradiction_between_keys_names_them_and_their_values(
+    check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Alone: some contradictions bring another along, which would speak first.
+    monkeypatch.setattr("tfdqn.config.checks.CHECKS", (check,))
+    overrides = CONTRADICTIONS[check.__name__]
+    line = refusal(*overrides)
+    for key, value in (each.split("=") for each in overrides):
+        assert key in line
+        assert value in line
+
+
+@pytest.mark.parametrize("overrides", CONTRADICTIONS.values(), ids=list(CONTRADICTIONS))
+def test_a_contradiction_is_refused(overrides: list[str]) -> None:
+    assert len(refusal(*overrides).splitlines()) == 1
+
+
+def test_the_defaults_agree_with_one_another() -> None:
+    assert [check(Config()) for check in CHECKS] == [None] * len(CHECKS)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        # The graph's table has no blocks, so they need not divide the batch.
+        ["replay.backend=in_graph", "learner.batch_size=100"],
+        ["replay.item=frames", "task.frame_stack=4", "learner.batch_size=100"],
+        ["learner.schedule=alternate"],
+        ["optimizer.end_learning_rate=0.5"],
+        ["exploration.start=0.2", "exploration.end=0.2"],
+        ["exploration.end=0"],
+        ["exploration.start=0", "exploration.end=0"],
+        # A batch is drawn with replacement, and the first step of all environments goes beyond the end.
+        ["replay.min_size=16", "learner.batch_size=128"],
+        ["task.num_envs=4096", "replay.capacity=4000", "replay.min_size=128", "stop.env_steps=4000"],
+        # Frames are spread by environments, blocks by themselves; a ladder runs over the actors, too.
+        ["replay.shards=3", "task.num_envs=16"],
+        [
+            *("replay.item=frames", "task.frame_stack=2", "replay.shards=2", "agent.n_step=3"),
+            *("task.num_envs=4", "acting.actors=2", "replay.min_size=16"),
+        ],
+        ["exploration.ladder_alpha=7", "task.num_envs=1", "acting.actors=2"],
+        # One process alone, whatever its strategy, reaches a table of its own.
+        ["learner.strategy=mirrored", "replay.backend=in_graph"],
+        ["learner.strategy=averaging", "learner.workers=1", "replay.backend=in_graph"],
+        # Keys of a strategy that isn't chosen say nothing.
+        ["learner.updates_per_call=1", "learner.updates_per_read=5", "learner.max_staleness_train_steps=1"],
+        ["learner.batch_size=16", "learner.workers=3"],
+        ["learner.batch_size=16", "learner.logical_devices=3"],
+        # Acting and updating in turn is possible, though nothing asynchronous repeats bit for bit.
+        [*ASYNCHRONOUS, "learner.schedule=alternate"],
+        [*ASYNCHRONOUS, "learner.updates_per_read=5", "learner.max_staleness_train_steps=4"],
+        [*ASYNCHRONOUS, "learner.workers=3", "learner.batch_size=16"],
+        # How many GPUs there are is not known here.
+        ["learner.strategy=averaging", "learner.workers=1", "learner.logical_devices=0"],
+        ["learner.strategy=multi_worker", "learner.logical_devices=1"],
+        # Votes, a shared target and several states are an ensemble's; what one learns from may be all.
+        ["ensemble.data=all"],
+        ["ensemble.size=2", "ensemble.aggregation=majority", "ensemble.target=aggregate"],
+        ["ensemble.size=3", "ensemble.data=partition", "ensemble.partition_edges=[-1.5, 2]"],
+        # Two networks, each over two devices, and half of a batch each.
+        [
+            *("learner.strategy=mirrored", "learner.logical_devices=4", "learner.model_parallel=2"),
+            *("learner.batch_size=18", "replay.block_size=2"),
+        ],
+    ],
+    ids=str,
+)
+def test_what_works_is_allowed(overrides: list[str]) -> None:
+    from_mapping({}, overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "needed"),
+    [
+        ([], 100 + 5 * 4),
+        (["replay.backend=reverb"], 112 + 5 * 4),  # seven whole blocks of 16
+        (["replay.backend=reverb", "replay.shards=3"], 144 + 5 * 4),  # three on each server
+        (["learner.env_steps_per_update=0.5"], 103),  # 102.5: a whole step is the least
+    ],
+    ids=str,
+)
+def test_a_run_must_last_until_its_first_updates(overrides: list[str], needed: int) -> None:
+    run = [
+        "replay.backend=in_graph",
+        "replay.min_size=100",
+        "replay.block_size=16",
+        "learner.batch_size=16",
+        "learner.updates_per_call=5",
+        "learner.env_steps_per_update=4",
+        *overrides,
+    ]
+    from_mapping({}, [*run, f"stop.env_steps={needed}"])
+    assert "no update would be made" in refusal(*run, f"stop.env_steps={needed - 1}")
+
+
+UNITS_APART = ("ensemble.size=3", "ensemble.execution=processes")
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "only"),
+    [
+        ("learner.strategy", "mirrored", "local"),
+        ("ensemble.target", "aggregate", "own"),
+        ("replay.backend", "in_graph", "reverb"),
+        ("replay.item", "frames", "block"),
+    ],
+)
+def test_units_in_processes_share_nothing(key: str, given: str, only: str) -> None:
+    from_mapping({}, [*UNITS_APART, f"{key}={only}"])
+    assert refusal(*UNITS_APART, "task.frame_stack=4", f"{key}={given}") == (
+        f'configuration: ensemble.execution = "processes" needs {key} = "{only}", not "{given}"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "needed"),
+    [
+        (["learner.strategy=averaging"], 'learner.strategy = "local" or "mirrored", not averaging'),
+        (["learner.model_parallel=2"], "learner.model_parallel = 1, not 2"),
+        (["replay.backend=in_graph"], 'replay.backend = "reverb", not in_graph'),
+        (UNITS_APART, 'ensemble.execution = "batched", not processes'),
+    ],
+    ids=str,
+)
+def test_only_plain_networks_in_this_process_fetch_ahead(overrides: list[str], needed: str) -> None:
+    from_mapping({}, ["learner.prefetch_to_device=true", "learner.strategy=mirrored"])
+    assert refusal("learner.prefetch_to_device=true", *overrides) == (
+        f"configuration: learner.prefetch_to_device = true needs {needed}"
+    )
+
+
+def test_networks_in_pieces_are_summed_in_their_own_way() -> None:
+    mesh = ["learner.strategy=mirrored", "learner.model_parallel=2"]
+    from_mapping({}, [*mesh, "learner.all_reduce=auto"])
+    assert refusal(*mesh, "learner.all_reduce=nccl") == (
+        'configuration: learner.all_reduce = "nccl" with learner.strategy = "mirrored" and learner.model_parallel = 2: '
+        'must be "auto"'
+    )
+
+
+def test_a_temperature_of_zero_is_refused_whatever_the_decay() -> None:
+    line = refusal("exploration.kind=boltzmann", "exploration.end=0")
+    assert line == "override: exploration.end = 0: must be a number above 0 and at most 1e+12"
+
+
+def test_a_minimum_that_whole_blocks_cannot_hold_is_refused() -> None:
+    line = refusal("replay.capacity=1000", "replay.min_size=1000", "replay.block_size=128")
+    assert line == (
+        "configuration: replay.min_size = 1000 needs 8 blocks of replay.block_size = 128, "
+        "and replay.capacity = 1000 holds 7: learning would never start"
+    )
+
+
+def test_what_whole_blocks_cannot_hold_on_every_server_is_refused() -> None:
+    blocks = ("replay.block_size=64", "replay.shards=4", "learner.batch_size=64")
+    from_mapping({}, [*blocks, "replay.capacity=256", "replay.min_size=1"])
+    assert refusal(*blocks, "replay.capacity=255", "replay.min_size=1") == (
+        "configuration: replay.block_size = 64 for each of replay.shards = 4 is more than replay.capacity = 255"
+    )
+
+
+@pytest.mark.parametrize(
+    ("network", "line"),
+    [
+        # Split by units, by inputs, and by units.
+        (
+            "network.hidden_units=[3,1,4]",
+            "network.hidden_units = [3, 1, 4]: a layer of 3 units can't be split",
+        ),
+        ("network.hidden_units=[]", "network.hidden_units = []: there is no hidden layer to split"),
+        ("network.kind=linear", 'network.kind = "linear": there is no hidden layer to split'),
+    ],
+)
+def test_what_has_no_units_for_every_device_is_not_split(network: str, line: str) -> None:
+    from_mapping({}, ["network.hidden_units=[4,1,4]", "learner.model_parallel=4"])
+    expected = f"configuration: {line} over learner.model_parallel = 4 devices"
+    assert refusal(network, "learner.model_parallel=4") == expected
+
+
+PARTITION = ("ensemble.size=3", "ensemble.data=partition")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["ensemble.target=aggregate"], 'ensemble.target = "aggregate" needs ensemble.size above 1, not 1'),
+        (
+            ["ensemble.execution=processes"],
+            'ensemble.execution = "processes" needs ensemble.size above 1, not 1',
+        ),
+        (
+            ["ensemble.data=hash"],
+            'ensemble.data = "hash" needs ensemble.size above 1, not 1: it divides the states',
+        ),
+        (PARTITION, "ensemble.partition_edges = [] has 0 of them where ensemble.size = 3 needs 2"),
+        (
+            [*PARTITION, "ensemble.partition_edges=[1.0, 1.0]"],
+            "ensemble.partition_edges = [1.0, 1.0]: each must be above the one before",
+        ),
+    ],
+    ids=str,
+)
+def test_an_ensemble_that_cannot_be_is_refused(overrides: list[str], line: str) -> None:
+    assert refusal(*overrides) == f"configuration: {line}"

@@ -1,0 +1,245 @@
+"""Configurations at random: whatever is valid is read back, whatever is not is one clear line."""
+
+import math
+import tomllib
+from typing import Any, get_args
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import inspect
+
+from tfdqn.config import MLP, Config, Ensemble, Exploration, Learner, NatureCNN, Network
+from tfdqn.config.strategy_checks import learning_processes
+from tfdqn.config.toml import differences, dump, from_mapping, load
+from tfdqn.errors import ConfigError
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+PLAIN = st.recursive(
+    st.booleans() | st.integers(-(2**70), 2**70) | FLOATS | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def values_of(allowed: inspect.Type) -> st.SearchStrategy[Any]:
+    """Random values that a type of config.py allows."""
+    match allowed:
+        case inspect.Metadata():
+            return values_of(allowed.type)
+        case inspect.BoolType():
+            return st.booleans()
+        case inspect.IntType():
+            return st.integers(allowed.ge, allowed.le)
+        case inspect.FloatType():
+            low, high = allowed.ge if allowed.gt is None else allowed.gt, allowed.le or allowed.lt
+            return st.floats(
+                low,
+                high,
+                exclude_min=allowed.gt is not None,
+                exclude_max=allowed.lt is not None,
+                allow_nan=False,
+                allow_infinity=False,
+            )
+        case inspect.StrType():
+            return TEXT.filter(bool)
+        case inspect.LiteralType():
+            return st.sampled_from(allowed.values)
+        case inspect.VarTupleType():
+            return st.lists(values_of(allowed.item_type), max_size=4).map(tuple)
+        case inspect.DictType():
+            return st.dictionaries(TEXT, PLAIN, max_size=4)
+        case inspect.NoneType():
+            return st.none()
+        case inspect.UnionType():
+            return st.one_of(*map(values_of, allowed.types))
+        case inspect.StructType():
+            return st.builds(allowed.cls, **{each.name: values_of(each.type) for each in allowed.fields})
+    raise NotImplementedError(str(allowed))
+
+
+def with_ordered(section: Any, high: str, low: str) -> Any:
+    """The same section with the larger of two values under `high`."""
+    pair = sorted((getattr(section, low), getattr(section, high)))
+    return msgspec.structs.replace(section, **{low: pair[0], high: pair[1]})
+
+
+def falling(exploration: Exploration) -> Exploration:
+    """One that decays, and by no factor to 0, which none reaches."""
+    ordered: Exploration = with_ordered(exploration, "start", "end")
+    return msgspec.structs.replace(ordered, decay="linear") if ordered.end == 0 else ordered
+
+
+def of_several(ensemble: Ensemble) -> Ensemble:
+    """One whose units are several, as many as the partition's edges make."""
+    if ensemble.data != "partition":
+        return msgspec.structs.replace(ensemble, size=max(2, ensemble.size), partition_edges=())
+    edges = tuple(sorted({0.5, *ensemble.partition_edges}))
+    return msgspec.structs.replace(ensemble, size=len(edges) + 1, partition_edges=edges)
+
+
+def dividing_evenly(learner: Learner, share: int, networks: int, is_ensemble: bool) -> Learner:
+    """One that its strategy can drive, with `share` transitions of a batch for each part."""
+    processes = learning_processes(Config(learner=learner))
+    is_split = learner.strategy in ("local", "mirrored") and not is_ensemble
+    has_devices = learner.strategy not in ("multi_worker", "parameter_server")
+    parts = learner.model_parallel if is_split else 1
+    if learner.strategy == "averaging" and processes == networks == 1:
+        networks = 2
+    per_read, bound = (
+        min(learner.updates_per_read, learner.updates_per_call),
+        learner.max_staleness_train_steps,
+    )
+    period = min(learner.averaging_period_train_steps, learner.updates_per_call)
+    updates = learner.updates_per_call
+    return msgspec.structs.replace(
+        learner,
+        model_parallel=parts,
+        logical_devices=networks * parts if has_devices else 0,
+        batch_size=share * processes * networks,
+        updates_per_call=updates - updates % period if learner.strategy == "averaging" else updates,
+        averaging_period_train_steps=period,
+        updates_per_read=per_read,
+        all_reduce="auto" if parts > 1 or learner.strategy in ("local", "parameter_server") else "nccl",
+        max_staleness_train_steps=max(bound, per_read - 1) if bound else 0,
+        precision="float32" if parts > 1 or is_ensemble else learner.precision,
+        xla="auto" if parts > 1 else learner.xla,
+        env_steps_per_update=4.0,
+    )
+
+
+def of_split_layers(network: Network, parts: int) -> Network:
+    """One whose layers have units for every part."""
+    if parts == 1 or isinstance(network, NatureCNN):
+        return network
+    widths = network.hidden_units if isinstance(network, MLP) else ()
+    return MLP(hidden_units=tuple(max(parts, width) for width in widths) or (parts,))
+
+
+def sharded(config: Config) -> Config:
+    """Over no more servers than its replay can be: one in the graph, and for frames a divisor of the environments."""
+    replace, shards, num_envs = msgspec.structs.replace, config.replay.shards, config.task.num_envs
+    if config.replay.backend == "in_graph":
+        return replace(config, replay=replace(config.replay, shards=1))
+    if config.replay.item == "block":
+        return config
+    return replace(
+        config,
+        agent=replace(config.agent, n_step=1),
+        replay=replace(config.replay, shards=math.gcd(shards, num_envs)),
+    )
+
+
+def learning_apart(config: Config) -> Config:
+    """With its units' processes as they can be: locally, and each with a server of its own."""
+    replace = msgspec.structs.replace
+    if not config.ensemble.in_processes:
+        return config
+    if config.learner.strategy != "local":
+        return replace(config, ensemble=replace(config.ensemble, execution="batched"))
+    return replace(
+        config,
+        ensemble=replace(config.ensemble, target="own"),
+        replay=replace(config.replay, backend="reverb", item="block", shards=1),
+    )
+
+
+def fetching_ahead(config: Config) -> Config:
+    """Where batches come from Reverb to whole networks that make their updates in this process, and else not."""
+    learner = config.learner
+    is_here = learner.strategy in ("local", "mirrored") and not config.ensemble.in_processes
+    may = is_here and learner.model_parallel == 1 and config.replay.backend == "reverb"
+    ahead = may and learner.prefetch_to_device
+    return msgspec.structs.replace(config, learner=msgspec.structs.replace(learner, prefetch_to_device=ahead))
+
+
+@st.composite
+def valid_configs(draw: st.DrawFn) -> Config:
+    """Every key random within its bounds, then the few that belong together brought into agreement."""
+    config = draw(values_of(inspect.type_info(Config)))
+    block_size, blocks = draw(st.integers(1, 64)), draw(st.integers(1, 8))
+    min_blocks = draw(st.integers(blocks, 1000))
+    capacity_blocks = draw(st.integers(max(min_blocks, 4096), 100_000))
+    in_reverb = config.task.frame_stack > 1 or config.replay.item == "block"
+    replace = msgspec.structs.replace
+    ensemble = draw(st.sampled_from([Ensemble(), of_several(config.ensemble)]))
+    few_workers = replace(config.learner, workers=draw(st.integers(1, 4)))
+    learner = dividing_evenly(few_workers, block_size * blocks, draw(st.integers(1, 4)), ensemble.size > 1)
+    is_alone = learner.strategy != "parameter_server" and learning_processes(Config(learner=learner)) == 1
+    agreed: Config = replace(
+        config,
+        task=replace(config.task, num_envs=max(2, config.task.num_envs)),
+        optimizer=with_ordered(config.optimizer, "learning_rate", "end_learning_rate"),
+        network=of_split_layers(config.network, learner.model_parallel),
+        ensemble=ensemble,
+        exploration=falling(config.exploration),
+        replay=replace(
+            config.replay,
+            backend=config.replay.backend if config.replay.item == "block" and is_alone else "reverb",
+            item=config.replay.item if in_reverb else "block",
+            block_size=block_size,
+            capacity=block_size * capacity_blocks,
+            min_size=block_size * min_blocks,
+        ),
+        learner=learner,
+        stop=replace(config.stop, env_steps=max(200_000, config.stop.env_steps)),
+        health=replace(config.health, dead_after_seconds=max(61, config.health.dead_after_seconds)),
+    )
+    return fetching_ahead(sharded(learning_apart(agreed)))
+
+
+@settings(deadline=None, max_examples=150)
+@given(valid_configs())
+def test_every_valid_configuration_is_read_back_as_it_was_written(config: Config) -> None:
+    assert from_mapping(tomllib.loads(dump(config))) == config
+    assert differences(config, config) == []
+
+
+ALL_KEYS = [
+    f"{field.name}.{key}"
+    for field in msgspec.structs.fields(Config)
+    for struct in ([field.type] if isinstance(field.type, type) else get_args(field.type))
+    if isinstance(struct, type) and issubclass(struct, msgspec.Struct)
+    for key in ("kind", *struct.__struct_fields__)
+]
+WORDS = st.sampled_from(
+    ["", ".", "=", "nan", "inf", "[", "{", '"', "none", "\n", "1979-05-27", "3", "-1", "1e400"]
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(ALL_KEYS) | TEXT, st.lists(WORDS | TEXT, max_size=3).map("".join))
+def test_any_override_gives_a_configuration_or_one_clear_line(key: str, value: str) -> None:
+    try:
+        config = from_mapping({}, [f"{key}={value}"])
+    except ConfigError as error:
+        assert len(str(error).splitlines()) == 1
+        assert str(error).isprintable()
+    else:
+        assert from_mapping(tomllib.loads(dump(config))) == config
+
+
+STRANGE = PLAIN | st.none() | st.floats() | st.binary(max_size=3) | st.dates() | st.text(max_size=3)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(ALL_KEYS), STRANGE)
+def test_any_value_of_a_key_gives_a_configuration_or_one_clear_line(path: str, value: Any) -> None:
+    section, key = path.split(".")
+    try:
+        from_mapping({section: {key: value}})
+    except ConfigError as error:
+        assert len(str(error).splitlines()) == 1
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=60) | TEXT.map(str.encode))
+def test_any_file_gives_a_configuration_or_one_clear_line(tmp_path_factory: Any, content: bytes) -> None:
+    file = tmp_path_factory.mktemp("config") / "some.toml"
+    file.write_bytes(content)
+    try:
+        load(file)
+    except ConfigError as error:
+        assert len(str(error).splitlines()) == 1
+        assert str(error).startswith(f"{file}: ")

@@ -1,0 +1,233 @@
+"""Configuration files: what is written is read back, and what is wrong is said in one line."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tfdqn.config import MLP, SGD, Agent, Config, NatureCNN, RMSprop, Stop, Task
+from tfdqn.config.toml import checked, differences, dump, flat, from_mapping, load
+from tfdqn.errors import ConfigError
+
+
+def problem(values: dict[str, Any], *overrides: str) -> str:
+    """The one line of the ConfigError that `values` end in."""
+    with pytest.raises(ConfigError) as caught:
+        from_mapping(values, overrides)
+    line = str(caught.value)
+    assert len(line.splitlines()) == 1
+    return line
+
+
+def test_a_file_with_overrides_gives_what_both_say(tmp_path: Path) -> None:
+    file = tmp_path / "small.toml"
+    file.write_text('[task]\nid = "Acrobot-v1"\n[agent]\nn_step = 2\n')
+    config = load(file, ["agent.n_step=3", "task.kwargs.map_name=8x8", "network.hidden_units=[64, 32]"])
+    assert config == Config(
+        task=Task(id="Acrobot-v1", kwargs={"map_name": "8x8"}),
+        agent=Agent(n_step=3),
+        network=MLP(hidden_units=(64, 32)),
+    )
+
+
+def test_a_section_without_kind_is_of_the_default_kind() -> None:
+    assert from_mapping({"network": {"hidden_units": [8]}}).network == MLP(hidden_units=(8,))
+
+
+def test_an_override_of_kind_alone_takes_the_new_kinds_defaults() -> None:
+    assert from_mapping({}, ["optimizer.kind=rmsprop"]).optimizer == RMSprop()
+
+
+def test_keys_that_both_kinds_have_outlive_a_change_of_kind() -> None:
+    config = from_mapping({"optimizer": {"kind": "adam", "learning_rate": 0.5}}, ["optimizer.kind=sgd"])
+    assert config.optimizer == SGD(learning_rate=0.5)
+
+
+def test_a_key_of_the_kind_that_was_changed_is_named_with_both_kinds() -> None:
+    assert problem({"optimizer": {"kind": "adam", "beta_1": 0.8}}, "optimizer.kind=sgd") == (
+        'configuration: optimizer.beta_1 = 0.8 is a key of optimizer.kind = "adam", and '
+        'optimizer.kind is "sgd", '
+        "whose keys are: learning_rate, schedule, end_learning_rate, decay_train_steps, momentum"
+    )
+
+
+def test_none_as_an_override_takes_a_value_back() -> None:
+    assert from_mapping({"stop": {"return_at_least": 475}}, ["stop.return_at_least=none"]).stop == Stop()
+
+
+def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
+    assert from_mapping({}, ['task.id="3"']).task.id == "3"
+
+
+@pytest.mark.parametrize(
+    ("values", "overrides", "line"),
+    [
+        (
+            {"agent": {"n_stp": 3}},
+            [],
+            'configuration: agent.n_stp is no key (did you mean "n_step"?); the keys of [agent] are: '
+            "kind, n_step, "
+            "discount, loss, huber_delta, reward_scale, target_update_period_train_steps, target_update_tau, "
+            "gradient_clip_norm",
+        ),
+        (
+            {"n_step": 3},
+            [],
+            'configuration: n_step is no key (did you mean "agent.n_step"?); the keys and sections '
+            "are: seed, task, "
+            "network, agent, ensemble, optimizer, exploration, acting, replay, learner, stop, evaluation, "
+            "checkpoint, export, logging, health",
+        ),
+        (
+            {"network": {"kind": "nature_cnn", "dense": 3}},
+            [],
+            'configuration: network.dense is no key (did you mean "dense_units"?); the keys of '
+            "[network] are: "
+            "kind, dense_units",
+        ),
+        (
+            {"agent": {"kind": "double"}},
+            [],
+            'configuration: agent.kind = "double": must be one of "dqn", "double_dqn" (did you mean '
+            '"double_dqn"?)',
+        ),
+        (
+            {"optimizer": {"kind": "adma"}},
+            [],
+            'configuration: optimizer.kind = "adma": must be one of "adam", "rmsprop", "sgd" (did '
+            'you mean "adam"?)',
+        ),
+        ({}, ["agent.n_step=0"], "override: agent.n_step = 0: must be a whole number from 1 to 1000"),
+        ({}, ["agent.n_step=2.0"], "override: agent.n_step = 2.0: must be a whole number from 1 to 1000"),
+        ({}, ["agent.n_step=true"], "override: agent.n_step = true: must be a whole number from 1 to 1000"),
+        ({}, ["agent.n_step="], 'override: agent.n_step = "": must be a whole number from 1 to 1000'),
+        ({}, ["agent.discount=1.5"], "override: agent.discount = 1.5: must be a number from 0 to 1"),
+        ({}, ["agent.discount=nan"], "override: agent.discount = nan: must be a finite number"),
+        ({}, ["stop.return_at_least=-inf"], "override: stop.return_at_least = -inf: must be a finite number"),
+        ({}, ["task.kwargs.x=[1, nan]"], "override: task.kwargs.x[1] = nan: must be a finite number"),
+        (
+            {},
+            ["replay.capacity=0"],
+            "override: replay.capacity = 0: must be a whole number from 1 to 2147483647",
+        ),
+        (
+            {},
+            ["replay.capacity=100_000_000_000"],
+            "override: replay.capacity = 100000000000: must be a whole number from 1 to 2147483647",
+        ),
+        ({}, ["replay.min_size=0"], "override: replay.min_size = 0: must be a whole number at least 1"),
+        (
+            {},
+            ["stop.env_steps=10_000_000_000_000_000"],
+            "override: stop.env_steps = 10000000000000000: must be a whole number from 1 to 9007199254740992",
+        ),
+        ({}, ["task.id=3"], "override: task.id = 3: must be text in quotes, not empty"),
+        ({}, ["task.action_masks=1"], "override: task.action_masks = 1: must be true or false"),
+        ({}, ["task.kwargs=3"], "override: task.kwargs = 3: must be a table"),
+        (
+            {},
+            ["network.hidden_units=[8, 0]"],
+            "override: network.hidden_units = [8, 0]: must be a list, each of it a whole number from "
+            "1 to 65536",
+        ),
+        (
+            {},
+            ["optimizer.beta_1=1"],
+            "override: optimizer.beta_1 = 1: must be a number at least 0 and below 1",
+        ),
+        ({"agent": 3}, [], "configuration: agent = 3: must be a table, [agent]"),
+        ({}, ["seed"], 'override "seed": must be key=value, such as agent.n_step=3'),
+        ({}, ["=3"], 'override "=3": must be key=value, such as agent.n_step=3'),
+        ({}, ["agent.=3"], 'override "agent.=3": must be key=value, such as agent.n_step=3'),
+        ({"seed": 2}, ["seed.x=3"], 'override "seed.x=3": "seed" is 2, not a table'),
+    ],
+)
+def test_bad_input_is_named_with_its_value_and_what_is_allowed(
+    values: dict[str, Any], overrides: list[str], line: str
+) -> None:
+    assert problem(values, *overrides) == line
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^\S+nowhere\.toml: there is no such file$"):
+        load(tmp_path / "nowhere.toml")
+
+
+def test_a_directory_is_told_from_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a directory, not a configuration file$"):
+        load(tmp_path)
+
+
+def test_broken_toml_is_located_by_line_and_column(tmp_path: Path) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_text("seed = 1\n[agent\n")
+    with pytest.raises(ConfigError, match=r"broken\.toml: isn't TOML: .*line 2, column 7"):
+        load(file)
+
+
+def test_every_key_is_written_with_its_meaning() -> None:
+    text = dump(Config())
+    assert "# The temporal-difference objective." in text
+    assert "n_step = 1                             # rewards summed before bootstrapping" in text
+    assert 'kind = "mlp"  # one of mlp, nature_cnn, linear' in text
+    assert 'decay = "linear"          # shape of the decay: linear, exponential' in text
+    assert "# return_at_least = " in text
+    assert len([line for line in text.splitlines() if " = " in line and "  # " not in line]) == 0
+
+
+def test_a_configuration_made_in_python_is_checked_too() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^configuration: agent\.n_step = 0: must be a whole number from 1"
+    ):
+        checked(Config(agent=Agent(n_step=0)))
+    with pytest.raises(ConfigError, match=r"task\.kwargs\.f = .*: must be text, a number"):
+        checked(Config(task=Task(kwargs={"f": None})))
+
+
+def test_a_checked_configuration_is_what_a_file_would_give_back() -> None:
+    assert checked(Config(task=Task(kwargs={"size": (3, 4)}))).task.kwargs == {"size": [3, 4]}
+
+
+def test_differences_name_the_key_and_both_values() -> None:
+    run = Config(seed=1, agent=Agent(n_step=1))
+    now = Config(seed=2, agent=Agent(n_step=3), task=Task(kwargs={"gravity": 12.0}))
+    assert differences(run, now) == [
+        "seed: 1 in the run, 2 now",
+        "task.kwargs: {} in the run, {gravity = 12.0} now",
+        "agent.n_step: 1 in the run, 3 now",
+    ]
+
+
+def test_flat_names_every_key_and_keeps_values_whole() -> None:
+    config = Config(seed=3, task=Task(kwargs={"size": {"x": 1}}))
+    paths = flat(config)
+    assert (paths["seed"], paths["task.kwargs"], paths["agent.kind"]) == (3, {"size": {"x": 1}}, "dqn")
+    assert paths["network.kind"] == "mlp"
+    assert paths == flat(msgspec.to_builtins(config))
+
+
+def test_another_kind_is_one_difference() -> None:
+    assert differences(Config(), Config(network=NatureCNN())) == [
+        'network.kind: "mlp" in the run, "nature_cnn" now'
+    ]
+
+
+def test_true_in_place_of_1_is_a_difference() -> None:
+    assert differences(Config(task=Task(kwargs={"x": 1})), Config(task=Task(kwargs={"x": True})))
+
+
+def test_a_line_break_in_an_override_adds_no_key() -> None:
+    config = from_mapping({}, ["task.kwargs.name=3\nseed = 9"])
+    assert config == Config(task=Task(kwargs={"name": "3\nseed = 9"}))
+
+
+def test_the_callers_mapping_stays_as_it_was() -> None:
+    values = {"agent": {"n_step": 2}}
+    from_mapping(values, ["agent.n_step=3"])
+    assert values == {"agent": {"n_step": 2}}
+
+
+def test_bytes_of_a_command_line_that_are_no_text_are_refused() -> None:
+    assert problem({}, "task.id=\udcff") == 'override: task.id = "\\udcff": must be valid Unicode'
+    assert "must be text" in problem({}, "task.kwargs.\udcff=3")

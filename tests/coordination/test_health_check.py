@@ -1,0 +1,140 @@
+"""`tfdqn health` without a role: what an image says of whatever runs in it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import tfdqn, write_config
+from tfdqn.cli import main
+from tfdqn.cluster.topology import Member, Role
+from tfdqn.coordination import command_heartbeat
+from tfdqn.coordination.command_heartbeat import signs_of_life
+from tfdqn.coordination.heartbeat_files import VARIABLE, read_sign, write_sign
+
+ACTOR, LEARNER = Member(Role.ACTOR, 1), Member(Role.LEARNER)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "beats"))
+    return tmp_path / "beats"
+
+
+def health(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str]]:
+    status = main.main(["health", *arguments])
+    return status, capsys.readouterr().out.splitlines()
+
+
+def change_sign(file: Path, clock: str | None = None, **seconds: float) -> None:
+    """Moves a sign's times by so many seconds, and has them read off another clock."""
+    sign = json.loads(file.read_text())
+    sign |= {name: sign[name] + by for name, by in seconds.items()}
+    file.write_text(json.dumps(sign | ({} if clock is None else {"clock": clock})))
+
+
+def test_where_nobody_gives_signs_nobody_is_well(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert health(capsys) == (1, [f"nobody gives signs of life in {folder}"])
+
+
+def test_everybody_is_asked_and_one_that_is_silent_is_enough(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for member in (ACTOR, LEARNER):
+        write_sign(folder / f"{member.file_stem}.json", str(member), "at work", 1.0)
+    mine = f"(process {os.getpid()})"
+    assert health(capsys) == (0, [f"actor 1: at work {mine}", f"learner 0: at work {mine}"])
+    change_sign(folder / "actor-1.json", seconds=-100, monotonic_seconds=-100)
+    status, lines = health(capsys)
+    assert status == 1
+    assert lines == [f"actor 1: silent for 100 s, after at work {mine}", f"learner 0: at work {mine}"]
+    assert health(capsys, "--within", "1000")[0] == 0
+
+
+@pytest.mark.parametrize("within", ["10", "1e9"])
+@pytest.mark.parametrize("clock", [None, "another", ""], ids=["here", "another host's", "unknown"])
+@pytest.mark.parametrize("time", ["seconds", "monotonic_seconds"])
+def test_a_sign_from_the_future_is_none(
+    folder: Path, capsys: pytest.CaptureFixture[str], time: str, clock: str | None, within: str
+) -> None:
+    write_sign(folder / "actor-1.json", "actor 1", "at work", 1.0)
+    change_sign(folder / "actor-1.json", clock, **{time: 3600.0})
+    if time == "monotonic_seconds" and clock is not None:
+        assert health(capsys)[0] == 0  # that clock can't be read here
+        return
+    status, (line,) = health(capsys, "--within", within)
+    assert status == 1
+    assert line.startswith("actor 1: its sign of life is of 3,600 s in the future: ")
+
+
+def test_a_clock_that_is_set_makes_no_live_process_ill_and_no_stopped_one_well(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sign(folder / "actor-1.json", "actor 1", "at work", 1.0)
+    change_sign(folder / "actor-1.json", seconds=-3600)  # set forward since
+    assert health(capsys)[0] == 0
+    change_sign(
+        folder / "actor-1.json", seconds=3600, monotonic_seconds=-60
+    )  # set back by less than the silence
+    status, (line,) = health(capsys)
+    assert status == 1
+    assert line.startswith("actor 1: silent for 60 s, after at work")
+
+
+def test_clocks_may_differ_by_a_second(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_sign(folder / "actor-1.json", "actor 1", "at work", 1.0)
+    change_sign(folder / "actor-1.json", "another host's", seconds=0.9)
+    assert health(capsys, "--within", "0.5")[0] == 0
+
+
+def test_who_has_ended_is_no_longer_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = "from tfdqn.coordination.command_heartbeat import signs_of_life; import os, time\n"
+    code += "with signs_of_life('serve', print): time.sleep(0.5); os._exit(0)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    (left,) = folder.glob("*.json")
+    assert (sign := read_sign(left)) is not None and sign.name == "serve"
+    assert health(capsys)[0] == 1
+
+
+def test_signs_go_on_while_a_command_runs_and_go_with_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with signs_of_life("launch", pytest.fail):
+        deadline = time.monotonic() + 60
+        seen: set[float] = set()
+        while len(seen) < 2:
+            assert time.monotonic() < deadline
+            seen |= {sign.seconds for file in folder.glob("*.json") if (sign := read_sign(file))}
+        assert health(capsys) == (0, [f"launch: running (process {os.getpid()})"])
+    assert health(capsys)[0] == 1
+
+
+def test_who_can_t_give_signs_says_so_once_and_gives_them_when_it_can(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command_heartbeat, "_PERIOD_SECONDS", 0.01)
+    folder.write_text("a file")
+    said: list[str] = []
+    with signs_of_life("train", said.append):
+        deadline = time.monotonic() + 60
+        while not said:
+            assert time.monotonic() < deadline
+        assert health(capsys)[0] == 1
+        folder.unlink()
+        while health(capsys)[0]:
+            assert time.monotonic() < deadline
+    (line,) = said
+    assert line.startswith("warning: train: no sign of life can be written to ")
+
+
+def test_training_is_well_from_its_beginning(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path)
+    with tfdqn(tmp_path, "train", config, environment={VARIABLE: str(folder)}) as process:
+        process.until(lambda: main.main(["health"]) == 0, "sign of life")
+        assert f"train: running (process {process.pid})" in capsys.readouterr().out

@@ -1,0 +1,64 @@
+"""Signs of life: the folder that all of a user's processes share is that user's alone."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tfdqn.cli import main
+from tfdqn.cluster.topology import Member, Role
+from tfdqn.coordination.heartbeat_files import VARIABLE, beat_file, read_sign, write_sign
+from tfdqn.errors import ClusterError
+
+ACTOR = Member(Role.ACTOR, 1)
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This user's folder in the system's temporary one, which nobody has made yet."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path / f"tfdqn-{os.getuid()}"
+
+
+def test_nobody_else_can_write_where_signs_are(shared: Path) -> None:
+    before = os.umask(0)
+    try:
+        write_sign(beat_file(ACTOR), "actor 1", "acting", 5.0)
+    finally:
+        os.umask(before)
+    assert shared.stat().st_mode & 0o777 == 0o700
+    sign = read_sign(beat_file(ACTOR))
+    assert sign is not None and (sign.name, sign.pid, sign.state) == ("actor 1", os.getpid(), "acting")
+
+
+def test_a_folder_that_may_be_anothers_is_refused(shared: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    shared.symlink_to(elsewhere)
+    with pytest.raises(
+        ClusterError, match=f"{shared} is not this user's alone: name another folder in {VARIABLE}"
+    ):
+        beat_file(ACTOR)
+    shared.unlink()
+    shared.mkdir()
+    shared.chmod(0o777)
+    with pytest.raises(ClusterError, match="is not this user's alone"):
+        beat_file(ACTOR)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_probe_says_so_in_one_line(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shared.write_text("no folder")
+    assert main.main(["health", "actor"]) == 2
+    assert capsys.readouterr().err.startswith(f"tfdqn: {shared} is not this user's alone")
+
+
+def test_a_folder_that_is_named_is_taken_as_it_is(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    assert beat_file(ACTOR) == tmp_path / "actor-1.json"
+    assert beat_file(ACTOR, tmp_path / "run") == tmp_path / "run" / "actor-1.json"
+    assert not shared.exists()

@@ -1,0 +1,141 @@
+"""What the learner answers those who call it: whom it refuses, how it says that the job is over, and how it stands."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.threaded_jobs import ACTOR, FAST, Learner, learner, member, until
+from tests.support.tiny_runs import tiny
+from tfdqn.cluster.topology import LEARNER, Member, Role, Topology
+from tfdqn.config import Config
+from tfdqn.coordination import learner_service as control_module
+from tfdqn.coordination.heartbeat_files import VARIABLE
+from tfdqn.coordination.membership import OVER, TRAINING, Membership
+from tfdqn.coordination.messages import Hello, Inspection, Nothing, Welcome
+from tfdqn.coordination.rpc import Caller, RefusedError
+from tfdqn.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "beats"
+    monkeypatch.setenv(VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture
+def config() -> Config:
+    return tiny(*FAST)
+
+
+@pytest.fixture
+def there(config: Config) -> Iterator[Learner]:
+    with learner(config, {}) as made:
+        yield made
+
+
+def test_another_configuration_is_refused_by_its_keys(there: Learner) -> None:
+    other = tiny(*FAST, "agent.n_step=3", "task.id=Acrobot-v1")
+    with closing(member(there.address, other)) as one, pytest.raises(ConfigError) as error:
+        one.join()
+    assert str(error.value) == (
+        "learner 0 refuses actor 1: its configuration is not the learner's: task.id = Acrobot-v1 where the learner "
+        "has CartPole-v1; agent.n_step = 3 where the learner has 1"
+    )
+
+
+def test_a_strangers_beats_take_nobodys_place(there: Learner, config: Config) -> None:
+    """Whatever it calls itself, and before anybody has refused it."""
+    with closing(member(there.address, config)) as one:
+        one.join()
+        one.is_doing("acting")
+        until(lambda: there.control.roster.present(Role.ACTOR), "a beat")
+        stranger = member(there.address, tiny(*FAST, "agent.n_step=3"))
+        until(lambda: stranger._is_refused, "a refusal")
+        assert [each.beat.life for each in there.control.roster.status()] == [one.life]
+        stranger.close()
+
+
+@pytest.mark.parametrize("name", [Member(Role.ACTOR, 8), Member(Role.REPLAY_SERVER), LEARNER], ids=str)
+def test_who_has_no_part_in_the_learners_job_is_refused(there: Learner, config: Config, name: Member) -> None:
+    with closing(Membership(name, Topology(learner=there.address), config, print)) as one:
+        until(lambda: one._is_refused, "a refusal")
+        with pytest.raises(ConfigError) as error:
+            one.join()
+    has = {Role.ACTOR: "8 actors", Role.REPLAY_SERVER: "no replay server", Role.LEARNER: "1 learner"}
+    assert str(error.value) == (
+        f"learner 0 refuses {name}: its cluster is not the learner's, which has {has[name.role]}"
+    )
+    assert there.control.roster.status() == ()
+
+
+def test_who_has_joined_hears_of_a_learner_with_another_configuration(there: Learner, config: Config) -> None:
+    with closing(member(there.address, config)) as one:
+        one.join()
+        there.control.close()
+        there.config = tiny(*FAST, "agent.n_step=3")
+        there.begin()
+        until(lambda: one._is_refused, "a refusal")
+        with pytest.raises(ConfigError, match=r"agent\.n_step = 1 where the learner has 3"):
+            one.phase_now()
+
+
+def test_of_many_keys_that_differ_a_few_are_named(there: Learner) -> None:
+    keys = [
+        "checkpoint.keep=7",
+        "agent.n_step=3",
+        "seed=5",
+        "stop.env_steps=7000",
+        "evaluation.episodes=9",
+        "learner.batch_size=4",
+    ]
+    with closing(member(there.address, tiny(*FAST, *keys))) as one, pytest.raises(ConfigError) as error:
+        one.join()
+    assert str(error.value).endswith("; and 1 more")
+    assert str(error.value).count("where the learner has") == 5
+
+
+@pytest.mark.parametrize("text", ["", "[agent]\nn_step = 0", "no TOML", "[" * 10_000, "seed = 1\nother = 2"])
+def test_a_text_that_is_no_configuration_is_refused(there: Learner, text: str) -> None:
+    with closing(Caller(there.address)) as caller, pytest.raises(RefusedError):
+        caller("hello", Hello(member=ACTOR, config=text), Welcome, 10)
+
+
+def test_the_end_is_heard_by_all_who_live_and_nobody_waits_for_the_dead(
+    there: Learner, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_module, "_SECONDS_TO_HEAR_IT_IS_OVER", 60.0)
+    settings = tiny(*FAST, "health.dead_after_seconds=0.5")
+    with (
+        learner(settings, {}) as mortal,
+        closing(member(mortal.address, settings)) as one,
+        closing(Membership(Member(Role.ACTOR, 0), Topology(learner=mortal.address), settings, print)) as dead,
+    ):
+        one.join(), dead.join()
+        dead._closed.set()
+        until(lambda: len(mortal.control.roster.present(Role.ACTOR)) == 1, "a death")
+        mortal.control.end()
+        until(lambda: one.phase() == OVER, "the end")
+        assert dead.phase() == TRAINING
+
+
+def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, config: Config) -> None:
+    with closing(member(there.address, config)) as one:
+        with pytest.raises(RefusedError, match="starting"):
+            one.call("inspect", Nothing(), Inspection, 10)
+        inspection = Inspection(
+            phase=TRAINING,
+            state="learning",
+            env_steps=5,
+            train_steps=1,
+            episodes=1,
+            seconds=2.0,
+            weights_version=1,
+            updates_per_second=3.0,
+            best_return=None,
+            members=there.control.roster.status(),
+        )
+        there.control.inspection = lambda: inspection
+        assert one.call("inspect", Nothing(), Inspection, 10) == inspection

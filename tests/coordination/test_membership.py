@@ -1,0 +1,271 @@
+"""A process's tie to the learner: it joins, beats and is counted, whatever becomes of the learner meanwhile."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.threaded_jobs import ACTOR, FAST, Learner, free_address, learner, member, until
+from tests.support.tiny_runs import tiny
+from tfdqn.cluster.topology import Role, Topology
+from tfdqn.config import Config
+from tfdqn.coordination import membership as membership_module
+from tfdqn.coordination import stall_detector
+from tfdqn.coordination.heartbeat_files import VARIABLE, beat_file, read_sign
+from tfdqn.coordination.membership import TRAINING, LearnerRestartedError, Membership, seconds_between_calls
+from tfdqn.coordination.messages import Counts
+from tfdqn.errors import PeerLostError
+
+
+@pytest.fixture(autouse=True)
+def beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "beats"
+    monkeypatch.setenv(VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture
+def config() -> Config:
+    return tiny(*FAST)
+
+
+@pytest.fixture
+def there(config: Config) -> Iterator[Learner]:
+    with learner(config, {}) as made:
+        yield made
+
+
+class Figures:
+    """Counts that a test sets."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def __call__(self) -> dict:
+        counts = Counts(env_steps=self.steps, episodes=self.steps // 10)
+        return {"counts": counts, "steps_per_second": 7.5, "episode_return": 3.0, "weights_version": 12}
+
+
+def test_who_joins_is_welcomed_and_knows_at_once_how_the_job_stands(there: Learner, config: Config) -> None:
+    there.control.roster.start_from(Counts(env_steps=400))
+    with closing(member(there.address, config)) as one:
+        welcome = one.join()
+        assert welcome is not None
+        assert (welcome.life, welcome.task_spec) == (there.control.life, there.task_spec)
+        assert one.joined == welcome.life
+        assert one.answer is not None and one.answer.env_steps == 400
+        assert one.phase() == TRAINING
+        assert one.env_steps(0) == 400
+
+
+def test_beats_tell_figures_and_what_it_does(there: Learner, config: Config) -> None:
+    with closing(member(there.address, config)) as one:
+        one.join()
+        one.is_doing("acting")
+        one.tell(Figures())
+        until(lambda: there.control.roster.status()[0].beat.steps_per_second, "figures")
+        beat = there.control.roster.status()[0].beat
+        assert (beat.member, beat.state, beat.episode_return, beat.weights_version) == (
+            ACTOR,
+            "acting",
+            3.0,
+            12,
+        )
+        assert beat.life == one.life
+
+
+def test_the_jobs_steps_are_those_heard_and_ones_own_since(there: Learner, config: Config) -> None:
+    figures = Figures()
+    with closing(member(there.address, config)) as one:
+        one.tell(figures)
+        one.join()
+        figures.steps = 100
+        there.control.roster.start_from(Counts(env_steps=1000))
+        until(lambda: one.env_steps(100) == 1100, "the others' steps")
+        assert one.env_steps(130) == 1130
+        assert one.env_steps(130, alike=4) == 1220
+
+
+def test_who_ends_with_the_learner_waits_until_it_is_heard_no_more(there: Learner, config: Config) -> None:
+    with closing(member(there.address, config)) as one:
+        one.join()
+        waiting = threading.Thread(target=one.wait_while_heard, args=(60.0,), daemon=True)
+        waiting.start()
+        waiting.join(1.0)
+        assert waiting.is_alive()
+        there.control.close()
+        waiting.join(30.0)
+        assert not waiting.is_alive()
+
+
+def test_the_last_beat_tells_what_was_counted_to_the_end(there: Learner, config: Config) -> None:
+    figures = Figures()
+    one = member(there.address, config)
+    one.tell(figures)
+    one.join()
+    figures.steps = 77
+    one.close()
+    assert there.control.roster.counts() == Counts(env_steps=77, episodes=7)
+
+
+def test_another_life_of_the_learner_is_noticed_and_told_only_what_is_new(
+    there: Learner, config: Config
+) -> None:
+    figures = Figures()
+    with closing(member(there.address, config)) as one:
+        one.tell(figures)
+        one.join()
+        figures.steps = 100
+        until(lambda: there.control.roster.counts().env_steps == 100, "counts")
+        until(lambda: one.env_steps(100) == 100, "an answer")
+        there.control.close()
+        figures.steps = 130  # while nobody listens
+        there.begin().roster.start_from(Counts(env_steps=90))  # the checkpoint missed ten of them
+
+        def is_noticed() -> bool:
+            try:
+                one.phase()
+            except LearnerRestartedError:
+                return True
+            return False
+
+        until(is_noticed, "another life")
+        assert there.control.roster.counts().env_steps == 90  # it has not joined yet
+        one.join()
+        until(lambda: there.control.roster.counts().env_steps == 90 + 30, "counts of what is new")
+        figures.steps = 150
+        until(lambda: there.control.roster.counts().env_steps == 90 + 50, "further counts")
+        assert one.env_steps(150) == 140
+
+
+def test_joining_the_same_life_again_loses_no_count(there: Learner, config: Config) -> None:
+    figures = Figures()
+    with closing(member(there.address, config)) as one:
+        one.tell(figures)
+        one.join()
+        figures.steps = 100
+        until(lambda: one.env_steps(100) == 100, "an answer")
+        one.join()
+        figures.steps = 120
+        until(lambda: there.control.roster.counts().env_steps == 120, "all counts")
+
+
+def test_one_call_joins_whoever_has_taken_the_learners_place(there: Learner, config: Config) -> None:
+    with closing(member(there.address, config)) as one:
+        one.join()
+        there.control.close()
+        life = there.begin().life
+        until(lambda: one.phase_now() == TRAINING and one.joined == life, "the new life")
+        assert one.phase_now(lambda: True) is None
+
+
+def test_waiting_for_a_learner_ends_with_patience_or_at_the_users_wish(config: Config) -> None:
+    impatient = tiny(*FAST, "health.patience_seconds=0.3")
+    where, said = free_address(), []
+    with closing(Membership(ACTOR, Topology(learner=where), impatient, said.append)) as one:
+        with pytest.raises(PeerLostError, match="actor 1 gives up"):
+            one.join()
+        assert said == [f"actor 1: waiting for learner 0 at {where}"]
+        assert one.join(lambda: True) is None
+
+
+def test_a_learner_that_falls_silent_is_given_up_in_the_end() -> None:
+    config = tiny(*FAST, "health.patience_seconds=0.5")
+    with learner(config, {}) as there, closing(member(there.address, config)) as one:
+        one.join()
+        assert one.phase() == TRAINING
+        there.control.close()
+
+        def is_given_up() -> bool:
+            try:
+                one.phase()
+            except PeerLostError as error:
+                return "has been silent" in str(error)
+            return False
+
+        until(is_given_up, "end of patience")
+
+
+def test_the_sign_of_life_is_there_until_the_end_whether_or_not_anybody_answers(
+    config: Config, beats: Path
+) -> None:
+    """The learner is stopped: it accepts connections and says nothing."""
+    impatient = tiny(*FAST, "health.dead_after_seconds=0.5")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with closing(member(f"127.0.0.1:{silent.getsockname()[1]}", impatient)) as one:
+            one.is_doing("waiting in vain")
+            seen: set[float] = set()
+
+            def is_renewed() -> bool:
+                sign = read_sign(beat_file(ACTOR))
+                if sign is not None and sign.state == "waiting in vain":
+                    seen.add(sign.seconds)
+                return len(seen) >= 4
+
+            until(is_renewed, "new signs")
+            gaps = [later - earlier for earlier, later in zip(sorted(seen), sorted(seen)[1:], strict=False)]
+            assert min(gaps) < impatient.health.dead_after_seconds
+    assert list(beats.iterdir()) == []
+
+
+def test_a_host_where_no_sign_can_be_written_still_beats(there: Learner, config: Config, beats: Path) -> None:
+    beats.write_text("a file where the folder should be")
+    said: list[str] = []
+    topology = Topology(learner=there.address)
+    with closing(Membership(ACTOR, topology, config, said.append)) as one:
+        assert one.join() is not None
+        until(lambda: there.control.roster.present(Role.ACTOR), "a beat")
+        one._beat(5.0)
+    assert said == [
+        f"warning: actor 1: no sign of life can be written to {beats / 'actor-1.json'} (File exists): "
+        "`tfdqn health` will take it for dead"
+    ]
+
+
+def test_who_says_no_more_that_its_work_goes_on_is_ended(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its heart beats on: nobody else would see that it hangs."""
+    ends: list[str] = []
+    monkeypatch.setattr(stall_detector, "_end", ends.append)
+    hasty = tiny(*FAST, "health.stuck_after_seconds=1")
+    with learner(hasty, {}) as there, closing(member(there.address, hasty)) as one:
+        one.join()
+        one.is_doing("acting")
+        one.work.goes_on()
+        until(lambda: ends, "its end")
+    assert ends[0] == "actor 1 has not got on for 1 s (acting): it ends, to be started again"
+
+
+def test_a_heart_that_fails_is_told_of(there: Learner, config: Config) -> None:
+    with closing(member(there.address, config)) as one:
+        one.join()
+        one.tell(lambda: {"no_such_field": 1})
+
+        def has_failed() -> bool:
+            try:
+                one.phase()
+            except RuntimeError:
+                return True
+            return False
+
+        until(has_failed, "the failure")
+
+
+def test_where_a_thousand_ask_each_asks_less_often_but_never_so_seldom_as_to_seem_dead() -> None:
+    few, many = tiny("acting.actors=10"), tiny("acting.actors=1000")
+    assert [seconds_between_calls(each, few) for each in (0.1, 1.0)] == [0.1, 1.0]
+    assert [seconds_between_calls(each, many) for each in (0.1, 1.0, 5.0)] == [2.0, 2.0, 5.0]
+    hasty = tiny("acting.actors=1000", "health.dead_after_seconds=2.0")
+    assert seconds_between_calls(0.1, hasty) == 0.5
+
+
+def test_replies_are_awaited_for_less_than_death() -> None:
+    with closing(member(free_address(), tiny(*FAST, "health.dead_after_seconds=2.0"))) as one:
+        assert one._reply_seconds == 1.0
+    assert Config().health.dead_after_seconds >= membership_module._REPLY_SECONDS

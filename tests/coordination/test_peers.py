@@ -1,0 +1,80 @@
+"""Processes that are asked whether they live: who answers, who is silent, who has ended, and who is missed."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.threaded_jobs import free_address
+from tfdqn.coordination import peers
+from tfdqn.coordination.peers import Peers
+from tfdqn.coordination.rpc import Server
+
+
+@pytest.fixture
+def at() -> Iterator[str]:
+    """An address where a server of another kind answers."""
+    address = free_address()
+    server = Server(address, {})
+    yield address
+    server.close()
+
+
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """An address where the system takes connections for a process that is stopped."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "_REPLY_SECONDS", 0.5)
+
+
+def test_whatever_server_is_there_answers(at: str) -> None:
+    found = Peers({"worker 1": at})
+    assert found.poll()
+    assert found.silent() == []
+
+
+def test_who_is_stopped_is_silent_though_the_system_takes_its_connections(at: str, mute: str) -> None:
+    ended: list[str] = []
+    found = Peers({"worker 1": at, "worker 2": mute}, on_end=ended.append)
+    assert not found.poll()
+    (line,) = found.silent()
+    assert line.startswith(f"worker 2 at {mute} has been silent for ")
+    assert found.silent(seconds=60) == []
+    assert ended == []
+
+
+def test_who_has_not_come_yet_has_not_ended() -> None:
+    ended: list[str] = []
+    found = Peers({"worker 1": free_address()}, on_end=ended.append)
+    assert not found.poll()
+    assert "silent" in found.silent()[0]
+    assert ended == []
+
+
+@pytest.mark.parametrize("may_end", [False, True])
+def test_who_has_ended_is_told_and_missed_unless_the_others_do_without(at: str, may_end: bool) -> None:
+    address, ended = free_address(), []
+    server = Server(address, {})
+    found = Peers({"worker 1": at, "worker 2": address}, may_end=may_end, on_end=ended.append)
+    assert found.poll()
+    server.close()
+    assert found.poll() == may_end
+    assert ended == ["worker 2"]
+    assert found.silent() == ([] if may_end else [f"worker 2 at {address} has ended"])
+
+
+def test_the_last_one_is_missed_in_any_case() -> None:
+    address = free_address()
+    server = Server(address, {})
+    found = Peers({"worker 0": address}, may_end=True)
+    assert found.poll()
+    server.close()
+    assert not found.poll()
+    assert found.silent() == [f"worker 0 at {address} has ended"]

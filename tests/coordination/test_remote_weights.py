@@ -1,0 +1,125 @@
+"""Weights between processes: fetched when they are others than those held, bit for bit, and never waited for."""
+
+from contextlib import closing
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.support.threaded_jobs import until
+from tfdqn.coordination.messages import Weights, WeightsRequest
+from tfdqn.coordination.remote_weights import EncodedBoard, RemoteWeights, arrays_of, named_arrays
+from tfdqn.coordination.rpc import UnreachableError
+from tfdqn.coordination.weights import VariableClient, Versioned, WeightsBoard
+from tfdqn.errors import CheckpointError
+
+ARRAYS = {
+    "a/kernel": np.arange(6, dtype=np.float32).reshape(2, 3).T,  # not contiguous
+    "b/bias": np.zeros((0,), np.float32),
+    "c": np.array(1.5, np.float64),
+}
+
+
+def through_a_message(weights: Weights | bytes) -> Weights:
+    encoded = weights if isinstance(weights, bytes) else msgspec.msgpack.encode(weights)
+    return msgspec.msgpack.decode(encoded, type=Weights)
+
+
+def test_arrays_come_out_as_they_went_in() -> None:
+    back = arrays_of(through_a_message(Weights(1, named_arrays(ARRAYS))))
+    assert back.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(back[name], array)
+        assert (back[name].dtype, back[name].shape) == (array.dtype, array.shape)
+
+
+def test_only_weights_that_are_others_are_sent() -> None:
+    board = WeightsBoard()
+    encoded = EncodedBoard(board)
+    assert through_a_message(encoded.newer_than(WeightsRequest(-1))) == Weights(-1)
+    assert through_a_message(encoded.newer_than(WeightsRequest(7))) == Weights(-1)
+    board.put(Versioned(5, ARRAYS))
+    assert through_a_message(encoded.newer_than(WeightsRequest(5))) == Weights(5)
+    for held in (-1, 4, 6):  # a learner that has started again may be behind
+        found = through_a_message(encoded.newer_than(WeightsRequest(held)))
+        assert (found.version, len(found.arrays)) == (5, 3)
+
+
+def test_the_message_is_made_once_for_each_version() -> None:
+    board = WeightsBoard()
+    encoded = EncodedBoard(board)
+    board.put(Versioned(5, ARRAYS))
+    first = encoded.newer_than(WeightsRequest(-1))
+    assert encoded.newer_than(WeightsRequest(4)) is first
+    board.put(Versioned(6, ARRAYS))
+    assert through_a_message(encoded.newer_than(WeightsRequest(5))).version == 6
+
+
+class Far:
+    """A learner's side of the call, which can be away."""
+
+    def __init__(self) -> None:
+        self.board, self.is_away = WeightsBoard(), False
+        self._encoded = EncodedBoard(self.board)
+
+    def __call__(self, method: str, request: WeightsRequest, reply: Any, timeout_seconds: float) -> Weights:
+        assert method == "weights"
+        if self.is_away:
+            raise UnreachableError("away")
+        return through_a_message(self._encoded.newer_than(request))
+
+
+def test_weights_arrive_by_themselves_and_stay_while_the_learner_is_away() -> None:
+    far = Far()
+    with closing(RemoteWeights(far, 0.001, ARRAYS)) as weights:
+        with pytest.raises(LookupError):
+            weights.get()
+        assert weights.version() == -1
+        far.board.put(Versioned(50, ARRAYS))
+        until(lambda: weights.version() == 50, "weights")
+        far.is_away = True
+        client = VariableClient(weights)
+        client.refresh()
+        np.testing.assert_array_equal(client.weights["a/kernel"], ARRAYS["a/kernel"])
+        far.board = WeightsBoard()
+        far._encoded = EncodedBoard(far.board)
+        far.board.put(
+            Versioned(20, {name: array + 1 for name, array in ARRAYS.items()})
+        )  # another life, from an earlier checkpoint
+        assert weights.version() == 50
+        far.is_away = False
+        until(lambda: weights.version() == 20, "earlier weights")
+        client.refresh()
+        assert (client.version, client.weights.keys()) == (20, ARRAYS.keys())
+
+
+def test_fetching_now_says_where_the_learner_is_away() -> None:
+    far = Far()
+    far.is_away = True
+    with closing(RemoteWeights(far, 60, ARRAYS)) as weights:
+        with pytest.raises(UnreachableError):
+            weights.fetch()
+        far.is_away = False
+        far.board.put(Versioned(1, ARRAYS))
+        weights.fetch()
+        assert weights.version() == 1
+
+
+def test_another_networks_weights_are_never_taken_and_end_who_waits_for_them() -> None:
+    far = Far()
+    far.board.put(Versioned(7, ARRAYS | {"c": np.zeros(2)}))
+    with closing(RemoteWeights(far, 60, ARRAYS)) as weights:
+        line = r"the learner's weights: c is float64\[2\], not float64\[\]: it is of another network"
+
+        def refuses() -> bool:
+            try:
+                return weights.version() >= 0
+            except CheckpointError:
+                return True
+
+        until(refuses, "refusal")
+        with pytest.raises(CheckpointError, match=line):
+            weights.version()
+        with pytest.raises(LookupError):
+            weights.get()

@@ -1,0 +1,152 @@
+"""Who takes part, by their beats: what they counted is neither lost nor doubled, and silence is death."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tfdqn.cluster.topology import Member, Role
+from tfdqn.coordination import roster as roster_module
+from tfdqn.coordination.messages import Beat, Counts
+from tfdqn.coordination.roster import Roster
+from tfdqn.errors import PeerLostError
+
+
+class Clock:
+    """Stands in for `time`: it goes on when somebody sleeps, or when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.on_sleep: Callable[[], None] = lambda: None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.on_sleep()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(roster_module, "time", made)
+    return made
+
+
+def beat(index: int = 0, life: str = "a", joined: str = "L", steps: int = 0, role: Role = Role.ACTOR) -> Beat:
+    return Beat(
+        member=Member(role, index),
+        life=life,
+        pid=1,
+        host="h",
+        joined=joined,
+        state="acting",
+        counts=Counts(env_steps=steps, episodes=steps // 10),
+    )
+
+
+def test_counts_are_everybodys_together_and_those_of_before() -> None:
+    roster = Roster("L", 8, Counts(env_steps=1000, episodes=3))
+    roster.add(beat(0, "a", steps=10))
+    roster.add(beat(1, "b", steps=20))
+    roster.add(beat(0, "a", steps=50))
+    assert roster.counts() == Counts(env_steps=1070, episodes=3 + 7)
+    roster.start_from(Counts(env_steps=5))
+    assert roster.counts() == Counts(env_steps=75, episodes=7)
+
+
+def test_what_a_process_counted_stays_when_another_takes_its_place() -> None:
+    roster = Roster("L", 8)
+    roster.add(beat(0, "a", steps=50))
+    roster.add(beat(0, "a again", steps=5))
+    roster.add(beat(0, "a again", steps=8))
+    assert roster.counts().env_steps == 58
+
+
+def test_a_beat_that_was_overtaken_takes_nothing_away() -> None:
+    roster = Roster("L", 8)
+    counted = []
+    for steps in (50, 40, 60):
+        roster.add(beat(steps=steps))
+        counted.append(roster.counts().env_steps)
+    assert counted == [50, 50, 60]
+
+
+def test_who_has_not_joined_this_life_is_seen_and_counts_nothing() -> None:
+    roster = Roster("L", 8)
+    roster.add(beat(0, joined="", steps=5))
+    roster.add(beat(1, joined="another", steps=5))
+    assert roster.counts() == Counts()
+    assert len(roster.status()) == 2
+    assert roster.present(Role.ACTOR) == []
+
+
+def test_status_is_in_order_and_says_for_how_long_each_is_silent(clock: Clock) -> None:
+    roster = Roster("L", 8)
+    for index in (2, 0, 1):
+        roster.add(beat(index))
+        clock.now += 1
+    assert [(each.beat.member.index, each.seconds_since_beat) for each in roster.status()] == [
+        (0, 2),
+        (1, 1),
+        (2, 3),
+    ]
+
+
+def test_present_are_those_of_a_role_that_are_not_silent(clock: Clock) -> None:
+    roster = Roster("L", 8)
+    roster.add(beat(0))
+    clock.now += 5
+    roster.add(beat(1))
+    roster.add(beat(0, role=Role.EVALUATOR))
+    clock.now += 4
+    assert [each.member for each in roster.present(Role.ACTOR)] == [Member(Role.ACTOR, 1)]
+
+
+def test_each_kind_of_death_has_its_words(clock: Clock) -> None:
+    roster = Roster("L", 8)
+    workers = [Member(Role.WORKER, index) for index in range(4)]
+    roster.add(beat(1, role=Role.WORKER))
+    clock.now += 8
+    roster.add(beat(2, role=Role.WORKER, joined=""))
+    roster.add(beat(3, role=Role.WORKER))
+    assert roster.silent(workers) == [
+        "worker 0 has not joined",
+        "worker 1 has been silent for 8 s",
+        "worker 2 has started again",
+    ]
+
+
+def test_it_waits_for_the_missing_and_names_them_whenever_they_are_others(clock: Clock) -> None:
+    roster, said = Roster("L", 8), []
+    workers = [Member(Role.WORKER, index) for index in range(2)]
+    coming = iter([beat(1, role=Role.WORKER), beat(0, role=Role.WORKER)])
+
+    def one_more() -> None:
+        if clock.now > 1000.95 and (each := next(coming, None)) is not None:
+            roster.add(each)
+
+    clock.on_sleep = one_more
+    assert roster.wait_for(workers, 60, said.append, lambda: False)
+    assert said == ["waiting for worker 0, worker 1", "waiting for worker 0"]
+
+
+def test_patience_ends(clock: Clock) -> None:
+    with pytest.raises(PeerLostError, match=r"worker 0 has not joined, after 60 s of waiting"):
+        Roster("L", 8).wait_for([Member(Role.WORKER)], 60, lambda line: None, lambda: False)
+
+
+def test_the_user_need_not_wait() -> None:
+    assert not Roster("L", 8).wait_for([Member(Role.WORKER)], 60, lambda line: None, lambda: True)
+
+
+def test_quiet_are_those_who_took_part_and_are_silent_whoever_they_were(clock: Clock) -> None:
+    roster = Roster("L", 8)
+    roster.add(beat(0, role=Role.WORKER))
+    roster.add(beat(1, role=Role.WORKER))
+    workers = [Member(Role.WORKER, index) for index in range(3)]
+    clock.now += 7
+    roster.add(beat(1, "another life", "", role=Role.WORKER))
+    assert roster.quiet(workers) == []
+    clock.now += 1
+    assert roster.quiet(workers) == [workers[0]]

@@ -1,0 +1,135 @@
+"""The thread that says whom a process waits for, and ends it: in time, in one line, whatever the main thread does."""
+
+import time
+
+import pytest
+
+from tests.support.threaded_jobs import until
+from tfdqn.config import Health
+from tfdqn.coordination import stall_detector, watchdog
+from tfdqn.coordination.watchdog import Watchdog
+from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
+
+
+class Others:
+    """Who answers as a test says."""
+
+    def __init__(self) -> None:
+        self.answer = True
+        self.silent_seconds = 0.0
+
+    def poll(self) -> bool:
+        return self.answer
+
+    def silent(self, seconds: float = 0.0) -> list[str]:
+        is_silent = not self.answer and self.silent_seconds >= seconds
+        return ["worker 1 at host-b:1 has been silent"] if is_silent else []
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    monkeypatch.setattr(watchdog, "end_now", lambda line, status=RESTART_STATUS: found.append((line, status)))
+    monkeypatch.setattr(stall_detector, "_end", lambda line: found.append((line, RESTART_STATUS)))
+    monkeypatch.setattr(watchdog, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(watchdog, "_ASK_SECONDS", 0.02)
+    return found
+
+
+def test_it_says_for_whom_it_waits_once_and_that_they_are_back(ends: list) -> None:
+    others, said = Others(), []
+    with Watchdog("the run", Health(dead_after_seconds=5), said.append) as watched:
+        watched.awaits(others, "all workers answer")
+        others.answer = False
+        others.silent_seconds = 4.0
+        asked = [0]
+        poll = others.poll
+        others.poll = lambda: asked.append(0) or poll()  # type: ignore[method-assign, func-returns-value]
+        until(lambda: len(asked) > 3, "questions")
+        assert said == []
+        others.silent_seconds = 6.0
+        until(lambda: said, "word of it")
+        assert watched.doing == "waiting: worker 1 at host-b:1 has been silent"
+        del asked[:]
+        until(lambda: len(asked) > 3, "questions")
+        others.answer = True
+        until(lambda: len(said) > 1, "word of their return")
+    assert said == ["waiting: worker 1 at host-b:1 has been silent", "all workers answer again"]
+    assert ends == []
+
+
+def test_it_ends_the_process_where_they_are_silent_beyond_patience(ends: list) -> None:
+    others = Others()
+    others.answer = False
+    with Watchdog("the run", Health(patience_seconds=0.1), lambda line: None) as watched:
+        watched.awaits(others, "all workers answer")
+        until(lambda: ends, "end")
+    line = "worker 1 at host-b:1 has been silent: the run gives up; the last checkpoint stands"
+    assert ends[0] == (line, RESTART_STATUS)
+
+
+def test_who_may_go_in_the_end_ends_nobody(ends: list) -> None:
+    others = Others()
+    others.answer = False
+    with Watchdog("the run", Health(patience_seconds=0.1), lambda line: None) as watched:
+        looks: list[int] = []
+        watched.work.look = lambda is_excused=False: looks.append(1)  # type: ignore[method-assign]
+        watched.awaits(others, "all workers answer")
+        watched.expects_nobody()
+        del ends[:]
+        until(lambda: len(looks) > 50, "looks")
+    assert ends == []
+
+
+def test_a_signal_that_is_not_heeded_in_time_ends_the_process(
+    ends: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "_END_SECONDS", 0.1)
+    with Watchdog("the run", Health(), lambda line: None, interrupted=lambda: True) as watched:
+        watched.state = "training"
+        until(lambda: ends, "end")
+    line = "the run was asked to end, and is held up (training): the last checkpoint stands"
+    assert ends[0] == (line, STOPPED_STATUS)
+
+
+def test_a_checkpoint_that_is_being_written_is_finished_first(
+    ends: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "_END_SECONDS", 0.0)
+    looks: list[int] = []
+
+    def interrupted() -> bool:
+        looks.append(1)
+        return True
+
+    with Watchdog("the run", Health(), lambda line: None, interrupted) as watched:
+        with watched.work.waits():
+            until(lambda: watched._asked_seconds is not None, "the wish")
+            before = watched.work._looked_seconds
+            until(lambda: watched.work._looked_seconds > before + 0.1, "looks")
+            assert ends == []
+        until(lambda: ends, "end")
+
+
+def test_after_a_checkpoint_that_took_long_there_is_time_to_end(
+    ends: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "_END_SECONDS", 1.0)
+    with Watchdog("the run", Health(), lambda line: None, interrupted=lambda: True) as watched:
+        with watched.work.waits():
+            began = time.monotonic()
+            until(lambda: watched.work._looked_seconds > began + 1.2, "looks")
+        ended = time.monotonic()
+        until(lambda: watched.work._looked_seconds > ended + 0.1 or ends, "looks")
+        assert ends == []
+
+
+def test_it_says_that_updates_do_not_go_on_though_nobody_is_silent(ends: list) -> None:
+    said: list[str] = []
+    with Watchdog("the run", Health(dead_after_seconds=0.5), said.append) as watched:
+        watched.state = "training"
+        watched.work.goes_on("updates")
+        until(lambda: said, "word of it")
+        watched.work.goes_on("updates")
+    assert said == ["waiting: training: nothing has gone on for 1 s, and nobody is silent"]
+    assert ends == []

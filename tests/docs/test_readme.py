@@ -1,0 +1,62 @@
+"""The README is true: its Python runs, its files exist, its verbs are the command line's."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_python_runs_as_it_stands(tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    summary, scores, action = done.stdout.strip().splitlines()
+    assert "exported policy" in summary
+    assert len(scores.split()) == 3
+    assert action in ("0", "1")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks" / "README.md"],
+    ids=lambda page: page.name,
+)
+def test_every_file_that_a_page_links_to_exists(page):
+    text = page.read_text(encoding="utf-8")
+    links = [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r'src="([^"]+)"', text)]
+    for link in links:
+        if "://" not in link and not link.startswith("#"):
+            assert (page.parent / link.split("#")[0]).exists(), link
+
+
+def test_every_test_that_the_table_of_deaths_names_is_there():
+    page = (ROOT / "docs" / "deaths.md").read_text(encoding="utf-8")
+    files = re.findall(r"`(tests/test_\w+\.py)`", page)
+    tests = re.findall(r"^def test_(\w+)", "".join((ROOT / file).read_text() for file in files), re.MULTILINE)
+    rows = re.findall(r"^\|.*\| ([^|]+) \|$", page.split("## ")[0], re.MULTILINE)
+    named = [words for row in rows for words in re.findall(r"`([a-z ]+)`", row)]
+    assert len(named) > 10
+    assert [words for words in named if not any(words.replace(" ", "_") in name for name in tests)] == []
+
+
+def test_every_verb_that_the_readme_names_is_one():
+    from typer.main import get_command
+
+    from tfdqn.cli.main import app
+
+    verbs = set(get_command(app).commands)
+    named = set(re.findall(r"^tfdqn (\w+)", README, flags=re.MULTILINE))
+    assert named and named <= verbs

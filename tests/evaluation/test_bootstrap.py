@@ -1,0 +1,35 @@
+"""What episodes scored: their bootstrap interval."""
+
+import numpy as np
+import pytest
+
+from tfdqn.evaluation import bootstrap as module
+from tfdqn.evaluation.bootstrap import scores
+from tfdqn.randomness import stream
+
+
+@pytest.mark.parametrize("elements", [1, 7, 1_000, 10**9])
+def test_the_interval_is_the_same_however_much_is_drawn_at_a_time(
+    elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returns = np.random.default_rng(3).normal(size=23)
+    resampled = stream(5, "bootstrap").choice(returns, (2_000, 23)).mean(axis=1)
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    monkeypatch.setattr(module, "_BOOTSTRAP_ELEMENTS", elements)
+    found = scores(returns, np.ones(23), seed=5)
+    assert (found.ci_low, found.ci_high) == (low, high)
+
+
+def test_many_episodes_are_scored_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Generator:
+        def __init__(self, real: np.random.Generator):
+            self.real, self.largest = real, 0
+
+        def choice(self, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+            self.largest = max(self.largest, shape[0] * shape[1])
+            return self.real.choice(values, shape)
+
+    drawn = Generator(np.random.default_rng(0))
+    monkeypatch.setattr(module, "stream", lambda seed, name: drawn)
+    scores(np.arange(3_000.0), np.ones(3_000))
+    assert 0 < drawn.largest <= 1_000_000

@@ -1,0 +1,180 @@
+"""An evaluation on a changed task is refused in one readable line where the policy can't read it; a film that fails
+takes no figures with it.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import imageio
+import msgspec
+import numpy as np
+import pytest
+
+from tests.support.disks import fill, small_disk
+from tests.support.tiny_runs import tiny
+from tfdqn.errors import FilmError, RunDirError, TaskError
+from tfdqn.evaluation import evaluate as evaluate_module
+from tfdqn.evaluation.bootstrap import Evaluation, scores
+from tfdqn.evaluation.evaluate import _check_same_shape, _written_film, evaluate
+from tfdqn.networks.factory import q_network
+from tfdqn.storage.best_policy import save_best
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks.registry import resolve_spec
+
+TRAINED = TaskSpec(
+    id="Lake-v1",
+    observation={
+        "place": ArraySpec(shape=(), dtype="int32", categories=16),
+        "speed": ArraySpec(shape=(2,), dtype="float32"),
+    },
+    num_actions=(4,),
+    action_start=(0,),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"place": ArraySpec(shape=(), dtype="int32", categories=64)},
+            'observation "place" is int32[] of 0 to 63, not int32[] of 0 to 15',
+        ),
+        (
+            {"speed": ArraySpec(shape=(3,), dtype="float32")},
+            'observation "speed" is float32[3], not float32[2]',
+        ),
+        ({"height": ArraySpec(shape=(), dtype="float32")}, 'observation "height" is float32[], not absent'),
+    ],
+)
+def test_another_observation_is_named_alone(change: dict[str, ArraySpec], said: str) -> None:
+    now = msgspec.structs.replace(TRAINED, observation=TRAINED.observation | change)
+    with pytest.raises(TaskError) as caught:
+        _check_same_shape(TRAINED, now)
+    assert str(caught.value) == f"Lake-v1 isn't what the policy was trained on: {said}"
+
+
+def test_other_actions_are_named() -> None:
+    now = msgspec.structs.replace(TRAINED, num_actions=(2, 3), action_masks=True)
+    with pytest.raises(TaskError) as caught:
+        _check_same_shape(TRAINED, now)
+    assert str(caught.value) == (
+        "Lake-v1 isn't what the policy was trained on: the number of actions is 2 × 3, not 4; "
+        "task.action_masks is true, not false"
+    )
+
+
+def test_what_a_policy_does_not_see_may_change() -> None:
+    _check_same_shape(TRAINED, msgspec.structs.replace(TRAINED, max_episode_steps=7, action_start=(1,)))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """Of CartPole, with a policy that has learned nothing."""
+    return begun(tmp_path / "run")
+
+
+def begun(path: Path, *overrides: str) -> RunDir:
+    """A run with a policy that has learned nothing."""
+    found, config = RunDir(path), tiny(*overrides)
+    spec = resolve_spec(config.task)
+    with found.claim(config):
+        found.write_task_spec(spec)
+    network = q_network(config.network, spec, seed=1)
+    network.create_variables()
+    weights = {name: each.numpy() for name, each in network.named_weights().items()}
+    of_one = scores(np.array([9.0]), np.array([9]))
+    save_best(
+        found.best_weights, weights, Evaluation(env_steps=4, train_steps=3, scores=of_one, is_best=True)
+    )
+    return found
+
+
+def draws(path: Path, how: str) -> RunDir:
+    """A run of a task that draws oddly."""
+    return begun(path, "task.id=tests.support.toy_environments:Draws-v0", f"task.kwargs={{how='{how}'}}")
+
+
+def test_a_film_of_floats_in_lists_and_of_odd_sizes_is_a_film(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    film = evaluate(draws(tmp_path / "run", "floats").path, episodes=2, video="mp4").video
+    assert film is not None
+    assert imageio.v3.imread(film).shape == (3, 4, 6, 3)  # three steps; H.264 has no odd sizes
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("none", "Draws-v0 could not be rendered: its render() gave None"),
+        ("raises", "Draws-v0 could not be rendered: RuntimeError: no display"),
+        ("grows", "can't be filmed: frame 1 is 6 × 3 pixels, and those before are 5 × 3 pixels"),
+    ],
+)
+def test_a_film_that_fails_takes_no_figures_with_it(tmp_path: Path, how: str, said: str) -> None:
+    found = draws(tmp_path / "run", how)
+    with pytest.raises(FilmError) as caught:
+        evaluate(found.path, episodes=2, video="mp4")
+    assert said in str(caught.value)
+    assert (caught.value.report.episodes, caught.value.report.mean_return) == (2, 3.0)
+    assert not list(found.videos.iterdir())
+
+
+def test_a_writer_that_fails_takes_no_figures_with_it(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("ffmpeg can't be found")
+
+    monkeypatch.setattr(evaluate_module.imageio, "get_writer", fail)
+    with pytest.raises(FilmError) as caught:
+        evaluate(run.path, episodes=2, video="mp4")
+    assert str(caught.value) == "the film of CartPole-v1 failed: ValueError: ffmpeg can't be found"
+    assert caught.value.report.episodes == 2
+
+
+@pytest.mark.parametrize("limit", ["", "task.max_episode_steps=10000000"])
+def test_episodes_that_never_end_are_cut(tmp_path: Path, limit: str) -> None:
+    endless = ("task.id=tests.support.toy_environments:Counter-v0", "task.kwargs={ends_at=0}")
+    found = begun(tmp_path / "run", *endless, "evaluation.max_episode_steps=30", *([limit] if limit else []))
+    assert evaluate(found.path, episodes=3).mean_length == 30
+    assert evaluate(found.path, episodes=3, overrides=["task.max_episode_steps=40"]).mean_length == 40
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "gif"])
+def test_a_film_on_a_full_disk_is_one_line_and_the_figures_are_there(
+    run: RunDir,
+    tmp_path: Path,
+    suffix: Literal["mp4", "gif"],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    whole = evaluate(run.path, episodes=2, video=suffix)
+    assert whole.video == str(run.videos / f"1.{suffix}")
+    assert imageio.v3.imread(whole.video).shape[0] > 1
+    (run.videos / f"1.{suffix}").unlink()
+    run.videos.rmdir()
+    with small_disk(tmp_path) as disk:
+        run.videos.symlink_to(disk)
+        fill(disk)
+        with pytest.raises(FilmError) as caught:
+            evaluate(run.path, episodes=2, video=suffix)
+        assert [each.name for each in disk.iterdir()] == ["filler"]
+    assert str(caught.value) == f"{run.videos / f'1.{suffix}'} couldn't be written: is the disk full?"
+    assert caught.value.report == msgspec.structs.replace(whole, video=None)
+    assert "No space" not in capfd.readouterr().err
+
+
+def test_a_film_of_which_only_a_part_found_room_is_no_film(tmp_path: Path) -> None:
+    """ffmpeg takes every frame, and says nothing of it at the end."""
+    frames = np.random.default_rng(1).integers(0, 256, (10, 200, 300, 3), np.uint8)
+    with small_disk(tmp_path) as disk:
+        fill(disk, but_bytes=8_192)
+        with pytest.raises(OSError), _written_film(disk / "1.mp4") as film:
+            for frame in frames:
+                film.append_data(frame)
+
+
+def test_where_no_film_can_be_kept_nothing_is_played(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.videos.write_text("")
+    monkeypatch.delattr(evaluate_module, "play_episodes")
+    with pytest.raises(RunDirError, match="videos can't be made or written: File exists"):
+        evaluate(run.path, video="mp4")

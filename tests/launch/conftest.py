@@ -1,0 +1,13 @@
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import PROJECT
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where stand-ins find what they are told, and leave what they did."""
+    monkeypatch.setenv("STAND_INS", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    return tmp_path

@@ -1,0 +1,218 @@
+"""`tfdqn manifest`: the files in launchers/ are what it writes, and what it can't write it says in one line."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.commands import tfdqn
+from tests.support.rendered_manifests import CONFIG, COUNTS, ROOT
+from tfdqn import __version__
+from tfdqn.cli import main
+from tfdqn.config.toml import load
+from tfdqn.launch.manifests.job_spec import check_image, dns_label
+from tfdqn.launch.manifests.platforms import Target
+
+SHORT = (
+    *("task.num_envs=4", "network.hidden_units=[16]", "learner.batch_size=32", "learner.updates_per_call=10"),
+    *("learner.xla=off", "replay.block_size=4", "replay.capacity=1000", "replay.min_size=100"),
+    *("stop.env_steps=2000", "logging.tensorboard=false", "evaluation.interval_env_steps=500"),
+    *("evaluation.episodes=1", "evaluation.confirm_episodes=0", "evaluation.final_episodes=1"),
+)
+LAUNCHERS = ROOT / "launchers" / CONFIG.stem
+
+
+@pytest.mark.parametrize("target", Target)
+def test_the_launchers_are_what_the_command_writes(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    # What is served there is to be there before the job's end.
+    changes = ("export.on_best=true",) if target is Target.COMPOSE else ()
+    assert main.main(["manifest", target, f"configs/{CONFIG.name}", *changes, *COUNTS]) == 0
+    written = tmp_path / "launchers" / CONFIG.stem / target
+    files = sorted(file.name for file in written.iterdir())
+    assert files == sorted(file.name for file in (LAUNCHERS / target).iterdir())
+    for name in files:
+        assert (written / name).read_text() == (LAUNCHERS / target / name).read_text(), name
+    assert sorted(Path(line).name for line in capsys.readouterr().out.split()) == files
+
+
+def test_the_page_s_commands_write_the_launchers_or_say_that_nobody_has_run_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    commands = "".join(re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)).splitlines()
+    written = set()
+    for command in commands:
+        if command.startswith("tfdqn manifest "):
+            words = shlex.split(command)
+            assert main.main(words[1:]) == 0
+            written.add(words[2])
+        elif not command.startswith(("tfdqn train ", "tfdqn launch ")):  # run by the long test
+            assert command.endswith("# not run here") or command.startswith("cd launchers/"), command
+            if command.startswith("cd"):
+                assert (ROOT / command.split()[1]).is_dir()
+    assert written == set(Target)
+    for file in (tmp_path / "launchers").rglob("*.*"):
+        assert file.read_bytes() == (ROOT / file.relative_to(tmp_path)).read_bytes()
+
+
+def test_the_page_builds_the_images_that_the_manifests_name() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    built = re.findall(r"^docker build --tag (\S+) --build-arg VERSION=(\S+)", page, flags=re.MULTILINE)
+    assert built == [(f"tfdqn:{__version__}{variant}", __version__) for variant in ("", "-cuda")]
+    pushed = re.findall(r"REGISTRY/(\S+?)[`\s]", page)
+    assert set(pushed) == {f"tfdqn:{__version__}"}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_page_s_commands_for_one_host_are_run(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    commands = re.findall(r"^tfdqn ((?:train|launch) .*)$", page, flags=re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["train", "launch"]
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    for command in commands:
+        words = shlex.split(command)
+        with tfdqn(tmp_path, *words, *SHORT) as process:
+            assert process.ended_within(400), process.out
+            assert process.ended() == 0, process.err
+        assert (tmp_path / "runs" / f"{Path(words[1]).stem}-seed1" / "summary.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nomad", str(CONFIG)], "tfdqn: Invalid value for 'TARGET': 'nomad' is not "),
+        (
+            ["compose", str(ROOT / "configs/cartpole.toml"), "replay.backend=in_graph"],
+            'tfdqn: replay.backend = "in_graph" is within one',
+        ),
+        (
+            ["compose", str(CONFIG), "--actors", "0"],
+            "tfdqn: Invalid value for '--actors': 0 is not in the range",
+        ),
+        *(
+            (
+                ["vertex", str(CONFIG), "--gpus", count],
+                f"tfdqn: --gpus {count}: Vertex AI gives a machine 1, 2, 4 ",
+            )
+            for count in ("3", "8")
+        ),
+        *(
+            (
+                ["compose", str(CONFIG), "--image", name],
+                f'tfdqn: --image "{name}": an image is HOST/PATH/NAME:TAG',
+            )
+            for name in ("a b", "UPPER/x:1", "x:", "http://x/y")
+        ),
+        (["compose", "configs/none.toml"], "tfdqn: configs/none.toml: there is no such file"),
+        (
+            ["compose", str(ROOT / "configs/cartpole.toml"), "--workers", "2"],
+            "tfdqn: --workers 2: learner.strat",
+        ),
+    ],
+)
+def test_what_can_t_be_written_is_one_line(
+    arguments: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["manifest", *arguments, "--output", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith(line)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "image"),
+    [
+        ((), f"tfdqn:{__version__}"),
+        (("--gpus", "1"), f"tfdqn:{__version__}-cuda"),
+        (("--gpus", "1", "--image", "registry/mine:1"), "registry/mine:1"),
+    ],
+)
+def test_the_image_is_the_one_that_is_built_for_what_is_asked(
+    options: tuple[str, ...], image: str, tmp_path: Path
+) -> None:
+    assert main.main(["manifest", "compose", str(CONFIG), *options, "--output", str(tmp_path)]) == 0
+    services = yaml.safe_load((tmp_path / "compose.yaml").read_text())["services"]
+    assert {each["image"] for name, each in services.items() if name != "serving"} == {image}
+
+
+def test_a_folder_that_can_t_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main.main(["manifest", "compose", str(CONFIG), "--output", str(tmp_path / "file" / "out")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_it_needs_no_tensorflow(tmp_path: Path) -> None:
+    code = (
+        "import sys; from tfdqn import cli; "
+        f"cli.main(['manifest', 'compose', {str(CONFIG)!r}, '-o', {str(tmp_path)!r}]); "
+        "print({'tensorflow', 'reverb', 'grpc', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("stem", "label"),
+    [
+        ("cartpole-parameter-server", "cartpole-parameter-server"),
+        ("My_Config v2", "my-config-v2"),
+        ("2048", "job-2048"),
+        ("é", "job-4a9955"),
+        ("ça va", "a-va-a27f05"),
+        ("a" * 31 + ".b" * 20, "a" * 25 + "-517fce"),
+    ],
+)
+def test_a_job_s_name_is_one_that_networks_allow(stem: str, label: str) -> None:
+    assert dns_label(stem) == label
+
+
+def test_names_without_ascii_letters_are_jobs_of_their_own() -> None:
+    stems = ["策略", "模型", "策略 1", "模型 1", "Größe", "Grüße", "---", "___", "\udce9"]
+    labels = {dns_label(stem) for stem in stems}
+    assert len(labels) == len(stems)
+    assert all(re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", label) for label in labels)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x", "tfdqn:0.1.0-cuda", "host.example:5000/team/x_y/tfdqn:v1", "here:5000/x", "a/b@sha256:" + "0" * 64],
+)
+def test_images_may_be_named_as_registries_name_them(name: str) -> None:
+    check_image(name)
+
+
+def test_what_a_container_reads_it_may_read_and_what_is_no_longer_written_goes(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        assert main.main(["manifest", "kubernetes", str(CONFIG), "--output", str(tmp_path)]) == 0
+        (tmp_path / "mine.yaml").write_text("of the user's own")
+        assert (
+            main.main(["manifest", "kubernetes", str(CONFIG), "--output", str(tmp_path), "--no-evaluator"])
+            == 0
+        )
+    finally:
+        os.umask(before)
+    assert (tmp_path / "mine.yaml").exists() and not (tmp_path / "evaluator.yaml").exists()
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("*.yaml") if file.name != "mine.yaml"} == {
+        0o644
+    }
+
+
+def test_processes_that_are_given_gpus_refuse_to_learn_without(tmp_path: Path) -> None:
+    assert main.main(["manifest", "compose", str(CONFIG), "--output", str(tmp_path), "--gpus", "2"]) == 0
+    assert load(tmp_path / "config.toml").learner.min_gpus == 2

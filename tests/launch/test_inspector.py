@@ -1,0 +1,175 @@
+"""`tfdqn inspect`: of a job that lives, by its directory and by its address; of a run that was left."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.cli.test_live_table import a_status, an_inspection
+from tests.support.commands import tfdqn
+from tests.support.tiny_runs import tiny
+from tfdqn.cli import main
+from tfdqn.config.toml import dump
+from tfdqn.coordination.messages import Inspection, Nothing, ReplayStatus
+from tfdqn.coordination.rpc import Method, RefusedError, Server
+from tfdqn.launch.local_job import program_for
+from tfdqn.storage.checkpoints import Checkpoints, Counters
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.subprocesses import free_addresses
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """A run that has been launched, saved and evaluated."""
+    run = RunDir(tmp_path / "run")
+    run.path.mkdir()
+    run.config_file.write_text(dump(tiny("acting.actors=2")))
+    program_for(tiny("acting.actors=2"), run, has_evaluator=False)
+    counters = Counters(env_steps=1_100, train_steps=250, episodes=30)
+    Checkpoints(run.checkpoints).save(counters, {}, lambda directory: None)
+    returns = [{"env_steps": 500, "mean_return": 20.0}, {"env_steps": 1_000, "mean_return": 9.5}]
+    # An evaluator was killed in the middle of a line, and so was the next one.
+    run.evaluations_file.write_text(
+        '{"env_\n'.join(["", *(f"{json.dumps(each)}\n" for each in returns), ""]) + '{"e'
+    )
+    return run
+
+
+def learner(run: RunDir) -> str:
+    return json.loads(run.cluster_file.read_text())["learner"][0]
+
+
+@pytest.fixture
+def lives(run: RunDir) -> Iterator[Inspection]:
+    """Its learner answers."""
+    member = a_status(0, weights_version=12_400, pid=4_711)
+    replay = ReplayStatus(
+        address="10.0.0.3:2222",
+        stored=900,
+        capacity=1_000,
+        inserted=4_000,
+        sampled=16_000,
+        seconds_since_answer=0.2,
+    )
+    inspection = msgspec.structs.replace(an_inspection(member), replay=(replay,))
+    server = Server(learner(run), {"inspect": Method(Nothing, lambda _: inspection)})
+    yield inspection
+    server.close()
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert main.main(["inspect", *arguments]) == 0
+    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_job_that_lives_shows_its_processes_and_its_replay(
+    run: RunDir, lives: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = shown(capsys, str(run.path))
+    assert lines[:5] == [
+        "training learning; trained for 0:10",
+        "environment steps 125,000 of 1,200, 1,000 episodes",
+        "updates 12,500, 200 a second",
+        "weights version 12,450",
+        "best evaluation 475.00",
+    ]
+    assert lines[5] == "evaluations 2: the last 9.50 at 1,000 environment steps, the best 20.00"
+    assert lines[6].endswith("000001: 1,100 environment steps, 250 updates, 0:00 ago")
+    assert "actor 0 acting 4711 here 1,000 steps/s 100 updates 0 s" in lines
+    assert "actor 1 never heard of" in lines
+    assert lines[-1] == "0 10.0.0.3:2222 900 of 1,000 4,000 16,000 4 0 s"
+
+
+def test_an_address_is_enough(run: RunDir, lives: Inspection, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(capsys, learner(run))
+    assert "environment steps 125,000, 1,000 episodes" in lines
+    assert "actor 0 acting 4711 here 1,000 steps/s 100 updates 0 s" in lines
+    assert not any("checkpoint" in line for line in lines)
+
+
+def test_json_has_the_same_for_programs(
+    run: RunDir, lives: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (line,) = shown(capsys, str(run.path), "--json")
+    report = json.loads(line)
+    assert report["inspection"] == json.loads(msgspec.json.encode(lives))
+    assert report["learner"] == learner(run)
+    assert report["run"]["checkpoint"]["train_steps"] == 250
+
+
+def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    run.signs_of_life.mkdir(parents=True)
+    sign = {"name": "actor 1", "pid": 7, "state": "acting", "steps_per_second": 9.0}
+    (run.signs_of_life / "actor-1.json").write_bytes(msgspec.json.encode({**sign, "seconds": 0.0}))
+    lines = shown(capsys, str(run.path))
+    assert lines[0] == f"no figures no learner answers at {learner(run)}"
+    assert lines[1].startswith("evaluations 2: ")
+    assert lines[-1].startswith("actor 1 acting 7 ")
+    assert lines[-1].endswith(" ago")
+
+
+def test_a_run_that_was_stopped_is_not_running(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever ends well leaves no sign of life."""
+    lines = shown(capsys, str(run.path))
+    assert lines[0] == f"no figures the job is not running here: no learner answers at {learner(run)}"
+
+
+def test_a_run_of_one_process_is_one_too(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    run.cluster_file.unlink()
+    assert shown(capsys, str(run.path))[0] == "no figures no job of several processes was launched here"
+
+
+def test_a_learner_that_starts_says_so(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    def not_yet(_: Nothing) -> Inspection:
+        raise RefusedError("the learner is starting")
+
+    server = Server(learner(run), {"inspect": Method(Nothing, not_yet)})
+    assert shown(capsys, learner(run)) == ["no figures the learner is starting"]
+    server.close()
+
+
+def test_what_is_no_job_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (nobody,) = free_addresses(1)
+    for target, said in {
+        "nowhere": "nowhere is no run's directory, nor \"host:port\" of a job's learner",
+        "runs/no:2222": "runs/no:2222 is no run's directory, nor \"host:port\" of a job's learner",
+        "127.0.0.1:99999": "127.0.0.1:99999 is no run's directory, nor \"host:port\" of a job's learner",
+        "127.0.0.1:0": "127.0.0.1:0 is no run's directory, nor \"host:port\" of a job's learner",
+        ".": ". is not a run directory: no config.toml in it",
+        nobody: f"no learner answers at {nobody}\n",
+        "no-such-host.invalid:2222": "no-such-host.invalid is the name of no host that is known here",
+    }.items():
+        assert main.main(["inspect", target]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_it_needs_no_tensorflow(run: RunDir, lives: Inspection, tmp_path: Path) -> None:
+    program = "import sys\nfrom tfdqn.cli.main import main\nmain()\nprint({'tensorflow', 'reverb'} & set(sys.modules))"
+    with tfdqn(tmp_path, "inspect", str(run.path), program=program) as process:
+        assert process.ended() == 0
+    assert process.out.endswith("set()\n")
+
+
+def test_it_watches_until_it_is_interrupted(
+    run: RunDir, lives: Inspection, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds: list[float] = []
+
+    def sleep(interval_seconds: float) -> None:
+        seconds.append(interval_seconds)
+        if len(seconds) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", sleep)
+    assert main.main(["inspect", str(run.path), "--json", "--watch"]) == 130
+    assert [json.loads(line)["learner"] for line in capsys.readouterr().out.splitlines()] == [
+        learner(run)
+    ] * 3
+    seconds.clear()
+    assert main.main(["inspect", str(run.path), "--watch"]) == 130
+    assert capsys.readouterr().out.count("environment steps  125,000") == 3

@@ -1,0 +1,111 @@
+"""The supervisor of a share of a job, whose learner may be elsewhere; with stand-ins for the processes."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_role_job import EVERY, Job, exists, kill, stop
+from tfdqn.cluster.topology import Member, Role
+from tfdqn.config import Health
+from tfdqn.coordination.membership import FINISHING, TRAINING
+from tfdqn.coordination.messages import Inspection
+
+
+class FarLearner:
+    """Stands in for the watch on a learner that another supervisor runs: heard at this very moment, or no more."""
+
+    def __init__(self, address: str):
+        self.phase, self.is_heard = TRAINING, True
+        self.life = self.resumed = ""
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def newest(self) -> Inspection:
+        return Inspection(
+            **{"phase": self.phase, "state": "learning", "env_steps": 1, "train_steps": 1, "episodes": 1},
+            **{"seconds": 1.0, "weights_version": 1, "updates_per_second": 1.0, "best_return": None},
+            **{"members": (), "life": self.life, "resumed": self.resumed},
+        )
+
+    @property
+    def heard_seconds(self) -> float:
+        return time.monotonic() if self.is_heard else float("-inf")
+
+
+@pytest.fixture
+def far_learner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.launch.supervisor.LearnerWatch", FarLearner)
+    monkeypatch.setattr("tfdqn.launch.supervisor._BEYOND_DOUBT_SECONDS", 0.2)
+
+
+ACTORS = (Member(Role.ACTOR, 0), Member(Role.ACTOR, 1))
+
+
+@pytest.mark.usefixtures("far_learner")
+def test_a_share_without_the_learner_is_over_when_all_have_ended_and_the_learner_trains_no_more(
+    folder: Path,
+) -> None:
+    job = Job(folder, *EVERY, share=(*ACTORS, Member(Role.REPLAY_SERVER)))
+
+    def is_finishing() -> bool:
+        job.supervisor._watch.phase = FINISHING  # type: ignore[misc]
+        return True
+
+    assert job.run(job.everybody_works, is_finishing)
+    assert len(job.everybody()) == len(job.status.rows) == 3
+    assert not job.supervisor.has_saved
+    assert not any(map(exists, job.everybody()))
+
+
+@pytest.mark.usefixtures("far_learner")
+def test_who_is_alone_and_ends_well_is_missed_by_a_learner_elsewhere_that_goes_on(folder: Path) -> None:
+    job = Job(folder, share=(Member(Role.EVALUATOR),))
+
+    def has_gone() -> bool:
+        job.supervisor._watch.is_heard = False  # type: ignore[attr-defined]
+        return True
+
+    job.supervisor._health = Health(dead_after_seconds=1.0)
+    assert job.run(
+        job.everybody_works,
+        lambda: kill(job, "evaluator-0", signal.SIGTERM),
+        job.lives("evaluator-0", 2),
+        has_gone,
+    )
+    assert job.lines == ["evaluator 0 has ended, but the job goes on: it is started again"]
+
+
+@pytest.mark.usefixtures("far_learner")
+def test_a_share_that_is_stopped_ends_in_order_and_is_not_over(folder: Path) -> None:
+    job = Job(folder, *EVERY, share=(*ACTORS, Member(Role.REPLAY_SERVER)))
+    assert not job.run(job.everybody_works, stop)
+    order = (folder / "order").read_text().split()
+    assert (sorted(order[:2]), order[2:]) == (["actor-0", "actor-1"], ["replay_server-0"])
+
+
+@pytest.mark.usefixtures("far_learner")
+def test_where_each_life_of_the_learner_goes_on_is_said_once(folder: Path) -> None:
+    job = Job(folder, *EVERY, share=ACTORS)
+    learner = job.supervisor._watch
+
+    def lives(life: str, resumed: str, lines: list[str]) -> Callable[[], bool]:
+        def step() -> bool:
+            learner.life, learner.resumed = life, resumed  # type: ignore[attr-defined]
+            return job.lines == lines
+
+        return step
+
+    first, again = "learner 0: no checkpoint yet: begins anew", "learner 0: resumed at 7 steps"
+    job.run(
+        job.everybody_works,
+        lives("a", "", []),
+        lives("b", "no checkpoint yet: begins anew", [first]),
+        lives("c", "resumed at 7 steps", [first, again]),
+        lives("d", "resumed at 7 steps", [first, again, again]),
+        stop,
+    )

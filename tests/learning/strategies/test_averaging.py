@@ -1,0 +1,143 @@
+"""Averaging against NumPy: units that update by themselves, with clipping on, and take the mean every H updates."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.learning.test_train_step import SPEC, random_batch, sample
+from tests.support import update_oracle
+from tests.support.batches import random_weights
+from tfdqn import config
+from tfdqn.agents.dqn import DqnAgent
+from tfdqn.config import SGD, Adam, Agent, Config, Learner, Linear
+from tfdqn.learning.strategies.averaging import AveragingUpdates
+from tfdqn.learning.train_step import TrainStep
+from tfdqn.replay.interfaces import Sample
+
+UNITS, UPDATES, SHARE, CLIP_NORM, TARGET_PERIOD = 3, 6, 8, 0.5, 4
+MOMENTUM, ADAM = SGD(learning_rate=0.1, momentum=0.9), Adam(learning_rate=0.05, epsilon=0.1)
+
+
+class Unit:
+    """One unit in float64: weights, target and the optimiser's moments."""
+
+    def __init__(self, theta: np.ndarray, target: np.ndarray, settings: config.SGD | config.Adam):
+        self.theta, self.target, self._settings = theta.astype(float), target.astype(float), settings
+        self.moments = [np.zeros_like(self.theta) for _ in range(2 if isinstance(settings, Adam) else 1)]
+        self._count = 0
+
+    def update(self, batch: update_oracle.Batch) -> float:
+        """One update; the gradient's norm before it was clipped."""
+        gradient = update_oracle.gradient(self.theta, self.target, batch)
+        g, settings = update_oracle.clipped(gradient, CLIP_NORM), self._settings
+        self._count += 1
+        if isinstance(settings, SGD):
+            self.moments = [settings.momentum * self.moments[0] - settings.learning_rate * g]
+            self.theta = self.theta + self.moments[0]
+        else:
+            m, v = self.moments
+            m = settings.beta_1 * m + (1 - settings.beta_1) * g
+            v = settings.beta_2 * v + (1 - settings.beta_2) * g**2
+            corrected = np.sqrt(1 - settings.beta_2**self._count) / (1 - settings.beta_1**self._count)
+            self.moments = [m, v]
+            self.theta = self.theta - settings.learning_rate * corrected * m / (np.sqrt(v) + settings.epsilon)
+        if self._count % TARGET_PERIOD == 0:
+            self.target = self.theta
+        return float(np.linalg.norm(gradient))
+
+
+def averaged(units: list[Unit], with_moments: bool) -> None:
+    theta, target = (np.mean([getattr(unit, name) for unit in units], axis=0) for name in ("theta", "target"))
+    moments = [np.mean(each, axis=0) for each in zip(*(unit.moments for unit in units), strict=True)]
+    for unit in units:
+        unit.theta, unit.target = theta, target
+        if with_moments:
+            unit.moments = moments
+
+
+def made(settings: Config, next_sample: Callable[[], Sample]) -> AveragingUpdates:
+    return AveragingUpdates(
+        lambda: TrainStep(DqnAgent(settings, SPEC), settings), ["CPU:0"] * UNITS, next_sample, settings
+    )
+
+
+def joined(batches: list[update_oracle.Batch]) -> update_oracle.Batch:
+    return update_oracle.Batch(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
+
+
+@pytest.mark.parametrize("average_optimizer", [True, False], ids=["moments averaged", "moments kept"])
+@pytest.mark.parametrize("period", [1, 3])
+@pytest.mark.parametrize("optimizer", [MOMENTUM, ADAM], ids=["momentum", "adam"])
+def test_units_do_what_numpy_does(optimizer: Any, period: int, average_optimizer: bool) -> None:
+    rng = np.random.default_rng(1)
+    settings = Config(
+        network=Linear(),
+        optimizer=optimizer,
+        agent=Agent(gradient_clip_norm=CLIP_NORM, target_update_period_train_steps=TARGET_PERIOD),
+        learner=Learner(
+            batch_size=UNITS * SHARE,
+            updates_per_call=UPDATES,
+            averaging_period_train_steps=period,
+            average_optimizer=average_optimizer,
+        ),
+    )
+    scales = [0.3, 3.0, 10.0]  # so that some gradients are clipped, and units' moments differ
+    batches = [[random_batch(rng, SHARE, scale) for scale in scales] for _ in range(2 * UPDATES)]
+    calls = [sample(joined([b for step in batches[i : i + UPDATES] for b in step])) for i in (0, UPDATES)]
+    call = tf.Variable(-1)
+
+    def next_sample() -> Sample:
+        index = call.assign_add(1)
+        return tf.nest.map_structure(
+            lambda *parts: None if parts[0] is None else tf.stack(parts)[index], *calls
+        )
+
+    updates = made(settings, next_sample)
+    state = updates.state()
+    state |= random_weights({k: v for k, v in state.items() if k.startswith(("online", "target"))}, rng)
+    updates.load_state(state)
+    units = [
+        Unit(state["online/theta/kernel"], state["target/theta/kernel"], optimizer) for _ in range(UNITS)
+    ]
+    norms = []
+    for call_batches in (batches[:UPDATES], batches[UPDATES:]):
+        updated = updates(UPDATES)
+        expected_norms = []
+        for step, parts in enumerate(call_batches, start=1):
+            expected_norms.append([unit.update(part) for unit, part in zip(units, parts, strict=True)])
+            if step % period == 0:
+                averaged(units, average_optimizer)
+        norms += [norm for step in expected_norms for norm in step]
+        np.testing.assert_allclose(updated.metrics.gradient_norm, np.mean(expected_norms, axis=1), rtol=1e-4)
+        np.testing.assert_allclose(updated.weights["theta/kernel"], units[0].theta, rtol=1e-4, atol=1e-5)
+    assert min(norms) < CLIP_NORM < max(norms)
+    reached = updates.state()
+    assert reached["train_steps"] == reached["optimizer/iterations"] == 2 * UPDATES
+    np.testing.assert_allclose(reached["online/theta/kernel"], units[0].theta, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(reached["target/theta/kernel"], units[0].target, rtol=1e-4, atol=1e-5)
+    slots = ["momentum"] if isinstance(optimizer, SGD) else ["m", "v"]
+    for i, slot in enumerate(slots):
+        expected = np.mean([unit.moments[i] for unit in units], axis=0)
+        np.testing.assert_allclose(
+            reached[f"optimizer/{slot}/theta/kernel"], expected, rtol=1e-3, atol=1e-5, err_msg=slot
+        )
+
+
+def test_an_optimiser_without_moments_has_none_to_average() -> None:
+    settings = Config(
+        network=Linear(),
+        optimizer=SGD(learning_rate=0.1),
+        learner=Learner(
+            batch_size=UNITS * SHARE,
+            updates_per_call=2,
+            averaging_period_train_steps=1,
+            average_optimizer=False,
+        ),
+    )
+    batch = sample(random_batch(np.random.default_rng(1), 2 * UNITS * SHARE))
+    updates = made(settings, lambda: batch)
+    updates(2)
+    assert updates.state()["train_steps"] == 2

@@ -1,0 +1,72 @@
+"""Each strategy gives the weights, targets and slots of plain local training, after twenty updates with clipping on,
+unequal importance weights and target updates; TensorFlow's devices are fixed at its start, so each in processes of
+its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+def largest_difference(*arguments: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.parity", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return float(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("replicas", "optimizer", "xla"), [(2, "adam", "off"), (4, "sgd", "on")])
+def test_mirrored_equals_local(replicas: int, optimizer: str, xla: str) -> None:
+    assert largest_difference("mirrored", str(replicas), optimizer, xla) < 1e-5
+
+
+@pytest.mark.parametrize("all_reduce", ["hierarchical_copy", "one_device"])
+def test_mirrored_equals_local_however_gradients_are_summed(all_reduce: str) -> None:
+    assert largest_difference("mirrored", "2", "adam", "off", all_reduce) < 1e-5
+
+
+def test_mirrored_equals_local_when_every_replica_fetches_its_own_part() -> None:
+    assert largest_difference("mirrored", "2", "adam", "off", "auto", "1", "2") < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "xla"), [("adam", "off"), pytest.param("sgd", "on", marks=pytest.mark.long)]
+)
+def test_multi_worker_equals_local(optimizer: str, xla: str) -> None:
+    assert largest_difference("multi_worker", "2", optimizer, xla) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("servers", "optimizer", "xla"),
+    [(1, "adam", "on"), (2, "sgd", "off"), pytest.param(2, "rmsprop", "off", marks=pytest.mark.long)],
+)
+def test_one_asynchronous_worker_equals_local(servers: int, optimizer: str, xla: str) -> None:
+    assert largest_difference("parameter_server", str(servers), optimizer, xla) < 1e-5
+
+
+@pytest.mark.parametrize(("units", "xla"), [(2, "off"), (4, "on")])
+def test_averaging_after_every_update_equals_synchronous_sgd(units: int, xla: str) -> None:
+    assert largest_difference("averaging", str(units), "sgd", xla) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "xla"), [("adam", "off"), pytest.param("sgd", "on", marks=pytest.mark.long)]
+)
+def test_units_in_processes_of_their_own_equal_the_batched_ensemble(optimizer: str, xla: str) -> None:
+    """From the same initial weights, too; each unit's gradient is clipped by its own norm."""
+    assert largest_difference("units", "3", optimizer, xla) < 1e-5
+
+
+@pytest.mark.parametrize("way", ["mirrored", "parameter_server"])
+def test_an_ensemble_by_a_strategy_equals_an_ensemble_alone(way: str) -> None:
+    assert largest_difference(way, "2", "adam", "off", "auto", "3") < 1e-5

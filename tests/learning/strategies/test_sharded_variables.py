@@ -1,0 +1,99 @@
+"""Where a push of gradients comes in the sequence of updates, what is too stale, and when the target is copied."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfdqn.config import SGD, Agent, Config, Learner
+from tfdqn.learning.flat_vector import FlatLayout
+from tfdqn.learning.strategies.sharded_variables import Place, SharedParameters
+
+SIZE, RATE = 6, 0.5
+
+
+def shared(max_staleness: int = 0, period: int = 1000, tau: float = 1.0) -> SharedParameters:
+    config = Config(
+        optimizer=SGD(learning_rate=RATE),
+        agent=Agent(target_update_period_train_steps=period, target_update_tau=tau),
+        learner=Learner(strategy="parameter_server", max_staleness_train_steps=max_staleness),
+    )
+    return SharedParameters(FlatLayout({"a": tf.zeros([2, 2]), "b": tf.zeros([2])}), config)
+
+
+def push(parameters: SharedParameters, values: list[float], version: int) -> tuple[int, int]:
+    """Pushes one gradient per value, all its elements alike: (staleness of the first, how many were applied)."""
+    gradients = tf.constant(np.repeat(np.array(values, np.float32)[:, np.newaxis], SIZE, axis=1))
+    call = tf.function(parameters.apply, autograph=False)
+    place: Place = call(gradients, tf.constant(version, tf.int64))
+    return int(place.staleness), int(place.accepted)
+
+
+def weight(parameters: SharedParameters) -> float:
+    weights = np.concatenate([each.ravel() for each in parameters.weights().values()])
+    assert (weights == weights[0]).all()
+    return float(weights[0])
+
+
+def test_every_gradient_is_an_update_and_staleness_counts_those_since_the_reading() -> None:
+    parameters = shared()
+    assert push(parameters, [1.0, 2.0], version=0) == (0, 2)
+    assert push(parameters, [4.0], version=0) == (2, 1)
+    assert push(parameters, [8.0, 16.0, 32.0], version=3) == (0, 3)
+    assert weight(parameters) == -RATE * 63
+    state = parameters.state()
+    assert state["train_steps"] == state["optimizer/iterations"] == 6
+    version, weights, _ = parameters.read()
+    assert int(version) == 6
+    np.testing.assert_array_equal(weights, np.full(SIZE, -RATE * 63, np.float32))
+
+
+@pytest.mark.parametrize(("version", "accepted"), [(10, 4), (9, 4), (8, 3), (6, 1), (5, 0), (0, 0)])
+def test_gradients_beyond_the_bound_are_dropped(version: int, accepted: int) -> None:
+    """After ten updates, with a bound of 4: the j-th of a push has staleness 10 - version + j."""
+    parameters = shared(max_staleness=4)
+    for step in range(10):
+        push(parameters, [0.0], step)
+    assert push(parameters, [1.0, 2.0, 4.0, 8.0], version) == (10 - version, accepted)
+    assert weight(parameters) == -RATE * (2**accepted - 1)
+    assert parameters.state()["train_steps"] == 10 + accepted
+
+
+def test_what_was_dropped_brings_no_target_update() -> None:
+    parameters = shared(max_staleness=1, period=3)
+    push(parameters, [1.0, 1.0], version=0)
+    assert push(parameters, [1.0, 1.0], version=0) == (2, 0)
+    assert not parameters.state()["target/a"].any()
+    push(parameters, [1.0], version=2)
+    assert (parameters.state()["target/a"] == -RATE * 3).all()
+
+
+def test_the_target_is_updated_exactly_after_every_period_inside_a_push_too() -> None:
+    parameters = shared(period=4, tau=0.5)
+    push(parameters, [1.0] * 3, version=0)
+    assert not parameters.state()["target/b"].any()
+    push(parameters, [1.0] * 6, version=3)  # updates 4 to 9: copies at 4 and at 8
+    after_4, after_8 = -RATE * 4, -RATE * 8
+    expected = 0.5 * after_4 + 0.5 * (after_8 - 0.5 * after_4)
+    assert (parameters.state()["target/b"] == expected).all()
+
+
+def test_a_state_that_is_put_back_goes_on() -> None:
+    parameters, other = shared(period=3), shared(period=3)
+    push(parameters, [1.0, 2.0], version=0)
+    other.load_state(parameters.state())
+    for each in (parameters, other):
+        push(each, [3.0, 4.0], version=2)
+    ours, theirs = parameters.state(), other.state()
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_updates_that_are_still_being_applied_count_as_stale() -> None:
+    """Two pushes at a time: who reads between their places and their applying has neither."""
+    parameters = shared()
+    push(parameters, [1.0], version=0)
+    parameters._train_steps.assign_add(5)  # another push has taken its places and is under way
+    version, _, _ = parameters.read()
+    assert int(version) == 1
+    assert push(parameters, [1.0], int(version)) == (5, 1)

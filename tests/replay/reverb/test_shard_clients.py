@@ -1,0 +1,62 @@
+"""Asking replay servers how they stand: nothing is counted twice, and nothing is due while one holds nothing."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from tests.support.random_episodes import VECTOR
+from tests.support.threaded_jobs import until
+from tests.support.tiny_runs import tiny
+from tfdqn.replay.distributed_ratio import Counted
+from tfdqn.replay.far_ratio import FarRatio
+from tfdqn.replay.reverb import shard_clients
+from tfdqn.replay.reverb.remote_replay import RemoteReplay
+from tfdqn.replay.reverb.shard_clients import Shard
+
+
+class _Statistics:
+    def __init__(self, completed: int):
+        self.completed = completed
+        self.insert_stats = self.sample_stats = self
+        self.rate_limiter_info, self.current_size = self, completed
+
+
+class SlowAtFirst:
+    """A server whose first answer is under way for long; each says that ten more items were inserted."""
+
+    def __init__(self, _: str):
+        self.questions = 0
+        self.may_arrive = threading.Event()
+
+    def server_info(self, timeout: int) -> dict[str, Any]:
+        self.questions += 1
+        answer = {shard_clients.TABLE: _Statistics(10 * self.questions)}
+        if self.questions == 1:
+            assert self.may_arrive.wait(60)
+        return answer
+
+
+def test_an_answer_that_is_overtaken_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reverb.Client", SlowAtFirst)
+    shard = Shard(0, "localhost:1")
+    first, second = (threading.Thread(target=shard.ask, daemon=True) for _ in range(2))
+    first.start()
+    until(lambda: shard.client.questions == 1, "first question")
+    second.start()
+    second.join(0.3)
+    shard.client.may_arrive.set()
+    for thread in (first, second):
+        thread.join(60)
+    assert shard.ask()
+    assert (shard.inserted, shard.counted.inserted) == (30, 30)
+
+
+def test_no_update_is_due_while_a_server_has_come_back_with_nothing() -> None:
+    replay = RemoteReplay(tiny("replay.shards=2"), VECTOR, ["localhost:1", "localhost:2"])
+    one, other = replay._shards.each
+    one.counted = other.counted = Counted(inserted=1_000, sampled=100, stored=500)
+    ratio = FarRatio(replay, None, tiny().learner)
+    assert ratio.updates_owed() > 0
+    other.counted = Counted()
+    assert ratio.updates_owed() == 0

@@ -1,0 +1,112 @@
+"""A replay server's table and its directory: what comes back, what is refused, what is put aside."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.random_episodes import VECTOR
+from tests.support.replay_servers import Actor, Learner, config, free_addresses, opened, served
+from tfdqn.errors import ClusterError, ConfigError
+from tfdqn.replay.reverb.shard_server import ServedShard
+from tfdqn.storage.replay_directory import ShardDir
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """The directory of a server that was filled, sampled and saved."""
+    (address,) = free_addresses(1)
+    with served(config(), tmp_path, [address]) as (shard,):
+        actor, learner = Actor(config(), [address]), Learner(config(), [address])
+        actor.write(160)
+        learner.learn_calls(1)
+        actor.writer.flush(10)
+        assert shard.size() == 160
+        shard.checkpoint()
+    return tmp_path / "0"
+
+
+def test_it_comes_back_with_what_it_held_and_had_counted(saved: Path) -> None:
+    (address,) = free_addresses(1)
+    with served(config(), saved.parent, [address]) as (shard,):
+        assert shard.size() == 160
+        learner = Learner(config(), [address])
+        learner.replay.poll()
+        assert learner.replay.transitions() == 160
+        (counted,) = learner.replay._shards.counted()
+        assert counted.inserted == counted.stored == 40
+        assert counted.sampled >= 20
+
+
+def test_another_configurations_transitions_are_refused(saved: Path) -> None:
+    with pytest.raises(ConfigError, match=r"agent\.n_step: 1 in the run, 3 now; choose another --run-dir"):
+        ShardDir(saved).open(config("agent.n_step=3"))
+    with pytest.raises(ConfigError, match=r"replay\.capacity: 1000 in the run, 500 now"):
+        ShardDir(saved).open(config("replay.capacity=500"))
+    assert ShardDir(saved).open(config("stop.env_steps=9000", "acting.actors=3", "task.restarts=2")) == []
+
+
+def test_another_table_is_refused_whatever_the_configuration_says(saved: Path) -> None:
+    (address,) = free_addresses(1)
+    folder = opened(saved, config())
+    with pytest.raises(ConfigError, match="was made with another replay, in items: samples per insert 4"):
+        ServedShard(config("learner.env_steps_per_update=8"), VECTOR, address, folder)
+    with served(config(), saved.parent, [address]) as (shard,):  # and the address is free again
+        assert shard.size() == 160
+
+
+def test_without_a_checkpoint_another_configuration_may_begin(tmp_path: Path) -> None:
+    folder = opened(tmp_path, config())
+    folder.keep(VECTOR)
+    assert folder.task_spec() == VECTOR
+    opened(tmp_path, config("agent.n_step=3"))
+    assert folder.task_spec() is None  # it may be another task's
+
+
+def test_a_checkpoint_that_was_being_written_is_removed_and_the_one_before_restored(saved: Path) -> None:
+    folder = ShardDir(saved)
+    whole = folder.checkpoint()
+    assert whole is not None
+    half = whole.with_name("2999-01-01T00:00:00.000000000+00:00")
+    shutil.copytree(whole, half)
+    (half / "DONE").unlink()
+    (address,) = free_addresses(1)
+    with served(config(), saved.parent, [address]) as (shard,):
+        assert not half.exists()
+        assert shard.size() == 160
+        shard.checkpoint()
+        assert folder.checkpoint() not in (whole, None)
+
+
+@pytest.mark.parametrize("file", ["chunks.tfrecord", "items.tfrecord", "tables.tfrecord"])
+def test_a_damaged_checkpoint_is_put_aside_and_said(saved: Path, file: str) -> None:
+    whole = ShardDir(saved).checkpoint()
+    assert whole is not None
+    content = (whole / file).read_bytes()
+    (whole / file).write_bytes(content[:-7])  # within the last record
+    (address,) = free_addresses(1)
+    with served(config(), saved.parent, [address]) as (shard,):
+        assert shard.size() == 0
+        assert f"{saved / 'damaged' / whole.name} is damaged: corrupted record" in shard.damage
+        shard.checkpoint()
+
+
+@pytest.mark.parametrize("file", ["chunks.tfrecord", "items.tfrecord", "tables.tfrecord"])
+def test_a_file_of_a_checkpoint_that_is_missing_is_not_taken_for_an_empty_table(
+    saved: Path, file: str
+) -> None:
+    folder = ShardDir(saved)
+    whole = folder.checkpoint()
+    assert whole is not None
+    (whole / file).unlink()
+    assert folder.open(config()) == [f"{saved / 'damaged' / whole.name} lacks {file}"]
+    assert folder.checkpoint() is None
+
+
+def test_an_address_is_served_once(tmp_path: Path) -> None:
+    (address,) = free_addresses(1)
+    with (
+        served(config(), tmp_path, [address]),
+        pytest.raises(ClusterError, match=f"{address} can't be served: Address already in use"),
+    ):
+        ServedShard(config(), VECTOR, address, opened(tmp_path / "other", config()))

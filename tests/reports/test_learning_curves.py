@@ -1,0 +1,123 @@
+"""Learning curves: what is drawn is what the runs recorded, torn lines and resumptions included."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.support.tiny_runs import tiny
+from tfdqn.config import toml
+from tfdqn.errors import RunDirError, UserError
+from tfdqn.reports import learning_curves
+
+
+def make_run(path, seed=1, returns=(10.0, 20.0), overrides=()):
+    path.mkdir()
+    (path / "config.toml").write_text(toml.dump(tiny(f"seed={seed}", *overrides)))
+    rows = [{"env_steps": 100 * (i + 1), "mean_return": value} for i, value in enumerate(returns)]
+    (path / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_torn_last_line_is_left_out(tmp_path):
+    run = make_run(tmp_path / "run")
+    with (run / "evaluations.jsonl").open("a") as file:
+        file.write('{"env_steps": 300, "mean_re')
+    curve = learning_curves.curve(learning_curves.read_lines(run / "evaluations.jsonl"), "mean_return")
+    np.testing.assert_array_equal(curve.env_steps, [100, 200])
+    np.testing.assert_array_equal(curve.values, [10, 20])
+
+
+def test_a_resumed_runs_records_replace_those_that_it_went_back_behind():
+    records = [{"env_steps": steps, "loss": float(i)} for i, steps in enumerate([100, 200, 300, 150, 250])]
+    curve = learning_curves.curve(iter(records), "loss")
+    np.testing.assert_array_equal(curve.env_steps, [100, 150, 250])
+    np.testing.assert_array_equal(curve.values, [0, 3, 4])
+
+
+def test_runs_that_differ_in_the_seed_alone_are_drawn_as_one_with_its_range(tmp_path, monkeypatch):
+    import matplotlib.axes
+
+    drawn, bands = {}, []
+    plot, fill = matplotlib.axes.Axes.plot, matplotlib.axes.Axes.fill_between
+    monkeypatch.setattr(
+        matplotlib.axes.Axes,
+        "plot",
+        lambda self, x, y, **style: drawn.update({style["label"]: y}) or plot(self, x, y, **style),
+    )
+    monkeypatch.setattr(
+        matplotlib.axes.Axes,
+        "fill_between",
+        lambda self, x, low, high, **style: bands.append((low, high)) or fill(self, x, low, high, **style),
+    )
+    runs = [
+        make_run(tmp_path / "a", seed=1, returns=(10.0, 20.0)),
+        make_run(tmp_path / "b", seed=2, returns=(30.0, 60.0)),
+        make_run(tmp_path / "c", returns=(1.0, 2.0), overrides=["agent.n_step=3"]),
+    ]
+    picture = learning_curves.plot(runs, tmp_path / "curves.png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    by_seeds = next(y for label, y in drawn.items() if "range of 2 seeds" in label)
+    np.testing.assert_array_equal(by_seeds, [20, 40])
+    ((low, high),) = bands
+    np.testing.assert_array_equal(low, [10, 20])
+    np.testing.assert_array_equal(high, [30, 60])
+    assert any("agent.n_step=3" in label for label in drawn)
+
+
+def test_a_run_without_data_is_a_clear_error(tmp_path):
+    run = make_run(tmp_path / "run", returns=())
+    with pytest.raises(RunDirError, match="nothing to draw yet"):
+        learning_curves.plot([run])
+    assert not (run / "learning_curve.png").exists()
+
+
+def test_by_default_the_picture_lies_in_the_first_run(tmp_path):
+    run = make_run(tmp_path / "run")
+    assert learning_curves.plot([run]) == run / "learning_curve.png"
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (".", "is a directory: give a file such as learning_curves.png"),
+        ("curve.pdf", "is not a PNG's name: give a file such as"),
+        ("curve", "is not a PNG's name: give a file such as"),
+        ("run/config.toml/curve.png", "couldn't be written: "),
+        ("/proc/curve.png", "/proc/curve.png couldn't be written: No such file or directory"),
+    ],
+)
+def test_a_picture_that_cant_be_written_is_one_line(tmp_path, output, said):
+    run = make_run(tmp_path / "run")
+    with pytest.raises(UserError, match=said):
+        learning_curves.plot([run], tmp_path / output)
+    assert sorted(each.name for each in tmp_path.rglob("*")) == ["config.toml", "evaluations.jsonl", "run"]
+
+
+def test_a_picture_that_fails_leaves_the_one_before_and_nothing_else(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run")
+    before = learning_curves.plot([run]).read_bytes()
+    names = sorted(each.name for each in run.iterdir())
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunDirError, match="couldn't be written: No space left on device"):
+        learning_curves.plot([run])
+    assert (run / "learning_curve.png").read_bytes() == before
+    assert sorted(each.name for each in run.iterdir()) == names
+
+
+def test_where_no_cache_can_be_kept_matplotlib_says_nothing(tmp_path):
+    run = make_run(tmp_path / "run")
+    code = f"from tfdqn import report; learning_curves.plot([{str(run)!r}])"
+    home = {"HOME": "/proc", "MPLCONFIGDIR": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | home, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,159 @@
+"""Who serves below Python, and whoever watches: nobody of them is left to itself when something unforeseen happens."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+from tests.support.threaded_jobs import free_address, until
+from tests.support.tiny_runs import tiny
+from tfdqn.cluster.topology import LEARNER, Member, Role, Topology
+from tfdqn.coordination import stall_detector, watchdog
+from tfdqn.coordination.heartbeat_files import VARIABLE
+from tfdqn.errors import RESTART_STATUS
+from tfdqn.roles import blocking_service
+from tfdqn.roles.context import Job
+from tfdqn.roles.learner_watchdog import LearnerWatchdog
+
+
+class Ended(Exception):
+    """Stands in for the end of the process."""
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    topology = Topology(learner=free_address(), chief="localhost:1", worker=("localhost:2",), actor=1)
+    return Job(tiny(), topology, Member(Role.WORKER), tmp_path, lambda line: None, lambda: False)
+
+
+@pytest.fixture
+def statuses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    found: list[int] = []
+
+    def end(_: Any, status: int) -> None:
+        found.append(status)
+        raise Ended
+
+    monkeypatch.setattr(blocking_service, "_end", end)
+    return found
+
+
+def test_a_service_whose_heart_has_failed_is_started_again(job: Job, statuses: list[int]) -> None:
+    def phase() -> str:
+        raise RuntimeError("the heartbeat has failed")
+
+    with pytest.raises(Ended):
+        blocking_service._watch(job, SimpleNamespace(phase=phase))  # type: ignore[arg-type]
+    assert statuses == [RESTART_STATUS]
+
+
+@pytest.mark.parametrize(("is_over", "status"), [(False, 143), (True, 0)])
+def test_a_service_that_is_asked_to_end_helps_the_learner_to_save_first(
+    job: Job, statuses: list[int], is_over: bool, status: int
+) -> None:
+    waited: list[float] = []
+    membership = SimpleNamespace(
+        phase=lambda: "training",
+        wait_while_heard=waited.append,
+        is_over=is_over,
+    )
+    asked = job._replace(stopped_status=143, interrupted=lambda: True)
+    with pytest.raises(Ended):
+        blocking_service._watch(asked, membership)  # type: ignore[arg-type]
+    assert statuses == [status]
+    assert len(waited) == 1
+
+
+@pytest.mark.parametrize(("is_asked", "status"), [(False, RESTART_STATUS), (True, 143)])
+def test_a_learner_that_was_asked_to_end_is_not_started_again_for_whom_it_lost(
+    job: Job, is_asked: bool, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+    monkeypatch.setattr("os._exit", found.append)
+    asked = job._replace(interrupted=lambda: is_asked, stopped_status=143)
+    LearnerWatchdog(asked, SimpleNamespace())._has_lost(["parameter server 0 has been silent for 9 s"])  # type: ignore[arg-type]
+    assert found[0] == status
+
+
+LOST = (
+    "Graph execution error:\n\nSocket closed\nfrom remote target /job:worker/replica:0/task:0 while calling"
+)
+
+
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        (MemoryError(), "worker 0: MemoryError"),
+        (
+            tf.errors.UnavailableError(None, None, LOST),
+            "worker 0 has lost learner 0 at localhost:1: Socket closed",
+        ),
+        (tf.errors.InvalidArgumentError(None, None, "shapes differ"), "worker 0: shapes differ"),
+    ],
+    ids=["without a word", "lost", "its own fault"],
+)
+def test_a_service_that_fails_says_why_in_one_line_and_is_started_again(
+    job: Job,
+    statuses: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failure: Exception,
+    line: str,
+) -> None:
+    joined = SimpleNamespace(join=lambda _: True, is_doing=lambda _: None, phase=lambda: "training")
+    monkeypatch.setattr(blocking_service, "Membership", lambda *_: joined)
+    monkeypatch.setattr(blocking_service, "_watch", lambda *_: None)
+
+    def fails(_: Any) -> None:
+        raise failure
+
+    def load() -> Callable[[Any], None]:
+        return fails
+
+    with pytest.raises(Ended):
+        blocking_service.serve(job, load)
+    assert statuses == [RESTART_STATUS]
+    assert capsys.readouterr().err == f"tfdqn: {line}\n"
+
+
+def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr(watchdog, "end_now", ends.append)
+
+    def quiet(_: Any) -> list[Member]:
+        raise KeyError("a mistake of ours")
+
+    control = SimpleNamespace(roster=SimpleNamespace(quiet=quiet))
+    with LearnerWatchdog(job._replace(member=LEARNER), control):  # type: ignore[arg-type]
+        until(lambda: ends, "end")
+    assert ends == ["the learner can't watch the others any longer"]
+
+
+def test_a_learner_whose_updates_hang_is_started_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr(stall_detector, "_end", ends.append)
+    control = SimpleNamespace(roster=SimpleNamespace(quiet=lambda _: []))
+    hasty = job._replace(member=LEARNER, config=tiny("health.stuck_after_seconds=1"))
+    with LearnerWatchdog(hasty, control) as watched:  # type: ignore[arg-type]
+        watched.state = "learning"
+        watched.work.goes_on("updates")
+        until(lambda: ends, "end")
+    assert ends[0] == "the learner has not got on for 1 s (learning): it ends, to be started again"
+
+
+def test_a_learner_without_any_worker_waits(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long: they may come back."""
+    monkeypatch.setattr(stall_detector, "_end", lambda line: pytest.fail(line))
+    looks: list[bool] = []
+    config = tiny("learner.strategy=parameter_server", "learner.workers=1", "health.stuck_after_seconds=1")
+    control = SimpleNamespace(roster=SimpleNamespace(quiet=lambda lines: list(lines)))
+    with LearnerWatchdog(job._replace(member=LEARNER, config=config), control) as watched:  # type: ignore[arg-type]
+        monkeypatch.setattr(watched.work, "look", lambda is_excused: looks.append(is_excused))
+        until(lambda: len(looks) > 1, "looks")
+    assert all(looks)

@@ -1,0 +1,156 @@
+"""Whatever comes by HTTP gets one answer of strict JSON, and no traceback."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.serving_client import strict
+from tests.support.serving_in_process import PREDICT, InProcess, received, request, serving
+
+ONE = json.dumps({"instances": [[1, 2, 3, 4]]}).encode()
+PREDICTIONS = {"predictions": [{"action": 3, "q": 10.0}]}
+CLOSE = "Connection: close\r\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[InProcess]:
+    with serving() as found:
+        yield found
+
+
+def bodies(text: bytes) -> list[tuple[int, object]]:
+    """Of the answers to requests on one connection."""
+    found = []
+    while text:
+        head, _, text = text.partition(b"\r\n\r\n")
+        (length,) = [
+            int(line.split(b":")[1])
+            for line in head.lower().split(b"\r\n")
+            if line.startswith(b"content-length")
+        ]
+        found.append((int(head.split()[1]), strict(text[:length])))
+        text = text[length:]
+    return found
+
+
+def test_an_observation_that_overflows_is_refused_in_strict_json(server: InProcess) -> None:
+    for form in ({"instances": [[0] * 4, [3e38] * 4]}, {"inputs": [[0] * 4, [3e38] * 4]}):
+        assert server.predict(form) == (
+            400,
+            {"error": "q of row 1 is not finite: the observation is too large for this policy"},
+        )
+
+
+@pytest.mark.parametrize("path", ["/v1/models/sum/versions/{}", "/v1/models/sum/versions/{}/metadata"])
+@pytest.mark.parametrize("version", ["9" * 5000, "9" * 19, "-1", "1.0", "one", "%31%0a", "１"])
+def test_a_version_that_is_no_number_is_a_malformed_request(
+    server: InProcess, path: str, version: str
+) -> None:
+    status, found = server.ask("GET", quote(path.format(version), safe="/%"))
+    assert status == 400 and found["error"].startswith("Malformed request: GET /v1/models/sum/versions/")
+    assert len(found["error"]) < 300
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/v1/models/sum/versions/1:predict", 200),
+        ("POST", "/v1/models/%73um%3Apredict", 200),
+        ("POST", "/v1/models/sum/versions/01:predict", 200),
+        ("POST", f"/v1/models/sum/versions/{'9' * 18}:predict", 404),
+        ("POST", f"/v1/models/sum/versions/{'9' * 5000}:predict", 400),
+        ("POST", "/v1/models/sum/labels/stable:predict", 400),
+        ("POST", "/v1/models/%ff%00:predict", 404),
+        ("POST", "//v1/models/sum:predict", 400),
+        ("PUT", PREDICT, 400),
+        ("HEAD", PREDICT, 400),
+        ("OPTIONS", PREDICT, 400),
+        ("OPTIONS", "*", 400),
+        ("HEAD", "/v1/models/other", 404),
+    ],
+)
+def test_every_path_and_method_is_answered(server: InProcess, method: str, path: str, status: int) -> None:
+    found, answer = server.ask(method, path, ONE)
+    assert found == status
+    assert (answer is None) == (method == "HEAD")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded", ""])
+def test_any_content_type_is_json(server: InProcess, kind: str) -> None:
+    assert server.ask("POST", PREDICT, ONE, headers={"Content-Type": kind}) == (200, PREDICTIONS)
+
+
+def test_a_compressed_body_is_refused(server: InProcess) -> None:
+    status, found = server.ask("POST", PREDICT, gzip.compress(ONE), headers={"Content-Encoding": "gzip"})
+    assert status == 415 and "gzip is not taken" in found["error"]
+    assert server.ask("POST", PREDICT, ONE, headers={"Content-Encoding": "identity"})[0] == 200
+
+
+def test_requests_one_after_the_other_without_waiting_are_answered_in_turn(server: InProcess) -> None:
+    texts = [json.dumps({"instances": [[index, 0, 0, 0]]}).encode() for index in range(20)]
+    sent = b"".join(request(text) for text in texts[:-1]) + request(texts[-1], head=CLOSE)
+    answers = bodies(received(server.connect(sent)))
+    assert answers == [(200, {"predictions": [{"action": 0, "q": float(index)}]}) for index in range(20)]
+
+
+def test_a_body_in_chunks_is_one_body(server: InProcess) -> None:
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{CLOSE}\r\n".encode()
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in ONE) + b"0\r\n\r\n"
+    assert bodies(received(server.connect(head + chunks))) == [(200, PREDICTIONS)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\x16\x03\x01\x02\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: " + b"b" * 2**17,
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".encode(),
+        f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".encode(),
+    ],
+)
+def test_what_is_not_http_is_a_malformed_request(
+    server: InProcess, text: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    ((status, found),) = bodies(received(server.connect(text)))
+    assert status == 400 and "Malformed request" in found["error"]
+    assert server.ask("POST", PREDICT, ONE) == (200, PREDICTIONS)
+    assert not caplog.records
+
+
+def test_what_is_not_http_after_an_early_answer_ends_the_connection(
+    server: InProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection = server.connect(head)
+    early = b""
+    while not early.endswith(b"}"):
+        early += connection.recv(2**16)
+    assert early.startswith(b"HTTP/1.1 400")
+    connection.sendall(b"zz\r\n")
+    assert received(connection) == b""
+    assert not caplog.records
+
+
+def test_a_body_whose_length_is_not_said_has_a_limit_too(server: InProcess) -> None:
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{CLOSE}\r\n".encode()
+    one_too_many = b"1000001\r\n" + b" " * (2**24 + 1)
+    ((status, found),) = bodies(received(server.connect(head + one_too_many)))
+    assert status == 413 and "16777216 bytes" in found["error"]
+
+
+def test_a_length_beyond_the_limit_is_refused_before_the_body_comes(server: InProcess) -> None:
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {2**24 + 1}\r\n{CLOSE}\r\n".encode()
+    ((status, _),) = bodies(received(server.connect(head)))
+    assert status == 413
+
+
+def test_clients_that_break_off_harm_nobody(server: InProcess, caplog: pytest.LogCaptureFixture) -> None:
+    for text in (b"", b"\x16\x03\x01\x02", request(b"{" + b" " * 99)[:-99]):
+        server.connect(text).close()
+    assert server.ask("POST", PREDICT, ONE) == (200, PREDICTIONS)
+    assert not caplog.records

@@ -1,0 +1,118 @@
+"""A policy that is served answers as `load_policy` does, and refuses as TensorFlow Serving does."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.exporting.test_saved_model import network_of, task
+from tests.support.serving_in_process import PREDICT, InProcess, serving
+from tfdqn.exporting import LoadedPolicy, export_policy, load_policy
+from tfdqn.serving.model_versions import Versions
+
+MODEL = PREDICT.removesuffix(":predict")
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of one version."""
+    path = tmp_path_factory.mktemp("served") / "exports"
+    export_policy(task(actions=2), network_of(task(actions=2)), path, {})
+    return path
+
+
+@pytest.fixture(scope="module")
+def policy(exports: Path) -> LoadedPolicy:
+    return load_policy(exports / "1")
+
+
+@pytest.fixture(scope="module")
+def server(exports: Path) -> Iterator[InProcess]:
+    with serving(Versions(exports, print)) as found:
+        yield found
+
+
+def observations(n: int) -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(n, 4)).astype(np.float32)
+
+
+def test_rows_and_columns_are_answered_as_the_policy_does(server: InProcess, policy: LoadedPolicy) -> None:
+    given = observations(1000)
+    status, rows = server.predict({"instances": given.tolist()})
+    assert status == 200
+    predictions = rows["predictions"]
+    np.testing.assert_array_equal([each["action"] for each in predictions], policy(given))
+    q_values = np.array([each["q_values"] for each in predictions])
+    np.testing.assert_allclose(q_values, policy.q_values(given), rtol=1e-5, atol=1e-5)
+    status, columns = server.ask(
+        "POST", f"{MODEL}/versions/1:predict", {"inputs": {"observation": given.tolist()}}
+    )
+    assert status == 200
+    np.testing.assert_array_equal(columns["outputs"]["action"], policy(given))
+    np.testing.assert_allclose(columns["outputs"]["q_values"], q_values, rtol=1e-6)
+
+
+def test_of_many_at_once_each_gets_its_own_answer(server: InProcess, policy: LoadedPolicy) -> None:
+    given = observations(300)
+    with ThreadPoolExecutor(32) as clients:
+        answers = list(clients.map(lambda row: server.predict({"instances": [row.tolist()]}), given))
+    assert {status for status, _ in answers} == {200}
+    q_values = [body["predictions"][0]["q_values"] for _, body in answers]
+    np.testing.assert_allclose(q_values, policy.q_values(given), rtol=1e-4, atol=1e-4)
+
+
+def test_status_and_metadata_are_tensorflow_servings(server: InProcess) -> None:
+    available = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    for path in (MODEL, f"{MODEL}/versions/1"):
+        assert server.ask("GET", path) == (200, {"model_version_status": [available]})
+    status, found = server.ask("GET", f"{MODEL}/metadata")
+    assert status == 200
+    assert found["model_spec"] == {"name": "sum", "signature_name": "", "version": "1"}
+    served = found["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    assert served["method_name"] == "tensorflow/serving/predict"
+    assert served["inputs"]["observation"]["dtype"] == "DT_FLOAT"
+    assert [each["size"] for each in served["inputs"]["observation"]["tensor_shape"]["dim"]] == ["-1", "4"]
+    assert served["outputs"].keys() == {"action", "q_values"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "problem"),
+    [
+        ("POST", "{}:predict", b"nonsense", 400, "JSON Parse error"),
+        (
+            "POST",
+            "{}:predict",
+            {"instances": [[0, 0, 0]]},
+            400,
+            "instances[0]: Expected `array` of length >= 4",
+        ),
+        ("POST", "{}:predict", {"instances": []}, 400, "empty"),
+        ("POST", "{}:predict", b'{"instances": [[0, 0, 0, NaN]]}', 400, "JSON Parse error"),
+        (
+            "POST",
+            "{}:predict",
+            {"instances": [[0, 0, 0, 1e39]]},
+            400,
+            "observation[0][3]: inf is not a finite",
+        ),
+        ("POST", "{}:predict", {"instances": [{"speed": 1}]}, 400, "unknown field `speed`"),
+        ("POST", "{}:predict", {"instances": [[0] * 4], "signature_name": "x"}, 400, 'name: "x" not found'),
+        ("POST", "{}:predict", b" " * (2**24 + 1), 413, "longer than 16777216 bytes"),
+        ("POST", "{}/versions/9:predict", {"instances": [[0] * 4]}, 404, "Specific(sum, 9)"),
+        ("POST", "/v1/models/other:predict", {"instances": [[0] * 4]}, 404, "Latest(other)"),
+        ("GET", "/v1/models/other", None, 404, "Could not find any versions of model other"),
+        ("GET", "{}/versions/9", None, 404, "model sum version 9"),
+        ("GET", "{}:predict", None, 400, "Malformed request: GET /v1/models/sum:predict"),
+        ("POST", "{}:classify", {}, 400, "Malformed request: POST /v1/models/sum:classify"),
+        ("GET", "/", None, 400, "Malformed request: GET /"),
+    ],
+)
+def test_bad_requests_are_refused_as_tensorflow_serving_refuses_them(
+    server: InProcess, method: str, path: str, body: object, status: int, problem: str
+) -> None:
+    found, answer = server.ask(method, path.format(MODEL), body)
+    assert found == status
+    assert answer.keys() == {"error"} and problem in answer["error"]
+    assert server.predict({"instances": [[0, 0, 0, 0]]})[0] == 200

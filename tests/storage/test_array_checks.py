@@ -1,0 +1,43 @@
+"""Arrays by name: what is not what is wanted is refused before anything is taken of it."""
+
+import numpy as np
+import pytest
+
+from tfdqn.errors import CheckpointError
+from tfdqn.storage.array_checks import check_arrays
+
+WANTED = {"a": np.zeros((2, 3), np.float32), "b": np.zeros((), np.int64)}
+
+
+def test_the_same_arrays_are_taken_in_any_order() -> None:
+    check_arrays({"b": np.array(5), "a": np.ones((2, 3), np.float32)}, WANTED, "file")
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            {"a": np.zeros((2, 4), np.float32)},
+            r"^file: a is float32\[2, 4\], not float32\[2, 3\]: it is of another",
+        ),
+        ({"a": np.zeros((2, 3))}, r"^file: a is float64\[2, 3\], not float32\[2, 3\]: "),
+        ({"b": np.zeros(1, np.int64)}, r"^file: b is int64\[1\], not int64\[\]: "),
+        ({"c": np.zeros(1)}, r"^file: c is float64\[1\], not absent: "),
+        ({"a": np.zeros(1), "b": np.zeros(2)}, r"^file: a is .* \(and 1 more\): "),
+    ],
+)
+def test_others_are_refused_in_a_line_that_names_the_first(change: dict, line: str) -> None:
+    with pytest.raises(CheckpointError, match=line):
+        check_arrays(WANTED | change, WANTED, "file")
+
+
+def test_one_that_is_missing_is_named_too() -> None:
+    with pytest.raises(CheckpointError, match=r"^file: b is absent, not int64\[\]: "):
+        check_arrays({"a": WANTED["a"]}, WANTED, "file")
+
+
+def test_where_any_length_is_right_the_other_axes_still_count() -> None:
+    longer = WANTED | {"a": np.zeros((9, 3), np.float32)}
+    check_arrays(longer, WANTED, "file", any_length=("a",))
+    with pytest.raises(CheckpointError, match=r"a is float32\[any, 4\], not float32\[any, 3\]"):
+        check_arrays(WANTED | {"a": np.zeros((9, 4), np.float32)}, WANTED, "file", any_length=("a",))

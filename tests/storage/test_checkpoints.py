@@ -1,0 +1,206 @@
+"""Checkpoints: what was saved comes back; what is damaged is passed over aloud; what is not ours stays."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec import UNSET
+
+from tests.support.checkpoints import holds, save
+from tfdqn.errors import CheckpointError
+from tfdqn.storage.checkpoints import Checkpoints, Generation, below
+
+Damage = Callable[[Path], None]
+
+
+def flip_a_byte(file: str) -> Damage:
+    def damage(generation: Path) -> None:
+        content = bytearray((generation / file).read_bytes())
+        content[len(content) // 2] ^= 1
+        (generation / file).write_bytes(content)
+
+    return damage
+
+
+def truncate(file: str) -> Damage:
+    return lambda generation: os.truncate(generation / file, (generation / file).stat().st_size // 2)
+
+
+def remove(file: str) -> Damage:
+    return lambda generation: (generation / file).unlink()
+
+
+def empty(generation: Path) -> None:
+    shutil.rmtree(generation)
+    generation.mkdir()
+
+
+DAMAGES: dict[str, Damage] = {
+    "a flipped byte in the weights": flip_a_byte("learner.npz"),
+    "a flipped byte in the replay": flip_a_byte("replay/table.npz"),
+    "a torn file": truncate("actor.npz"),
+    "a missing file": remove("actor.npz"),
+    "a torn manifest": truncate("manifest.json"),
+    "no manifest": remove("manifest.json"),
+    "an empty directory": empty,
+}
+
+
+def test_a_run_without_checkpoints_has_none(tmp_path: Path) -> None:
+    assert Checkpoints(tmp_path / "none yet").latest() is None
+
+
+def test_the_latest_is_what_was_saved_last(tmp_path: Path) -> None:
+    saved = Checkpoints(tmp_path / "checkpoints")
+    for value in (1, 2):
+        save(saved, value)
+        assert holds(saved.latest(), value)
+        assert holds(Checkpoints(tmp_path / "checkpoints").latest(), value)
+
+
+def test_arrays_that_were_not_saved_are_a_checkpoint_error_in_one_line(tmp_path: Path) -> None:
+    generation = Generation(save(Checkpoints(tmp_path), 1))
+    learner, actor = generation.arrays("learner"), below("deeper", generation.arrays("actor"))
+    with pytest.raises(CheckpointError, match=r"000001/writer\.npz: there is no such file$"):
+        generation.arrays("writer")
+    with pytest.raises(
+        CheckpointError, match=r"000001/learner\.npz: there is no array 'online/q/bias' in it$"
+    ):
+        learner["online/q/bias"]
+    with pytest.raises(CheckpointError, match=r"000001/actor\.npz: there is no array 'rng' in it$"):
+        actor["rng"]
+    assert learner.get("online/q/bias") is None
+
+
+def test_arrays_below_a_name_lose_it() -> None:
+    found = below("a", {"a/b": np.ones(1), "a/b/c": np.zeros(1), "ab/c": np.zeros(1), "a": np.zeros(1)})
+    assert found.keys() == {"b", "b/c"}
+
+
+def test_where_one_name_is_read_only_its_file_must_be_whole(tmp_path: Path) -> None:
+    saved = Checkpoints(tmp_path)
+    save(saved, 1)
+    generation = save(saved, 2)
+    flip_a_byte("replay/table.npz")(generation)
+    said: list[str] = []
+    latest = saved.latest(said.append, only="learner")
+    assert latest is not None and latest.directory == generation and said == []
+    flip_a_byte("learner.npz")(generation)
+    assert holds(saved.latest(said.append, only="learner"), 1)
+    assert len(said) == 1 and "000002: learner.npz is damaged" in said[0]
+
+
+def test_directories_that_are_not_ours_stay_and_disturb_nothing(tmp_path: Path) -> None:
+    for name in ("5", "12345", "999999-copy", "٣٣٣٣٣٣"):
+        (tmp_path / name).mkdir(parents=True)
+    saved = Checkpoints(tmp_path, keep=1)
+    for value in (1, 2):
+        assert save(saved, value).name == f"{value:06d}"
+    assert {path.name for path in tmp_path.iterdir()} == {"5", "12345", "999999-copy", "٣٣٣٣٣٣", "000002"}
+    said: list[str] = []
+    assert holds(saved.latest(said.append), 2)
+    assert said == []
+
+
+def test_numbers_of_more_digits_are_newer(tmp_path: Path) -> None:
+    saved = Checkpoints(tmp_path)
+    save(saved, 1).rename(tmp_path / "999999")
+    assert save(saved, 2).name == "1000000"
+    assert holds(saved.latest(), 2)
+    assert save(saved, 3).name == "1000001"
+    assert not (tmp_path / "999999").exists()
+
+
+def test_a_generation_that_can_not_be_removed_does_not_fail_the_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, rename = Checkpoints(tmp_path, keep=1), Path.rename
+
+    def refuses_the_old(self: Path, target: Path) -> Path:
+        if target.name.endswith("-old"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return rename(self, target)
+
+    save(saved, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuses_the_old)
+        assert save(saved, 2).name == "000002"
+    assert holds(saved.latest(), 2)
+    save(saved, 3)
+    assert [path.name for path in tmp_path.iterdir()] == ["000003"]
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    saved = Checkpoints(tmp_path, keep=2)
+    for value in range(1, 6):
+        save(saved, value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000004", "000005"]
+    save(Checkpoints(tmp_path, keep=1), 6)
+    assert [path.name for path in tmp_path.iterdir()] == ["000006"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_checkpoint_is_passed_over_aloud(tmp_path: Path, damage: Damage) -> None:
+    saved = Checkpoints(tmp_path)
+    save(saved, 1)
+    damage(save(saved, 2))
+    said: list[str] = []
+    assert holds(saved.latest(said.append), 1)
+    assert len(said) == 1
+    assert "000002" in said[0]
+    assert "\n" not in said[0]
+    assert (tmp_path / "000002").exists()
+    save(saved, 3)  # under a number of its own
+    assert holds(saved.latest(), 3)
+
+
+def test_when_every_checkpoint_is_damaged_that_is_an_error(tmp_path: Path) -> None:
+    saved = Checkpoints(tmp_path)
+    for value in (1, 2):
+        flip_a_byte("learner.npz")(save(saved, value))
+    said: list[str] = []
+    with pytest.raises(CheckpointError, match="every checkpoint is damaged"):
+        saved.latest(said.append)
+    assert len(said) == 2
+
+
+def test_a_flipped_byte_of_a_manifest_is_noticed_wherever_it_is(tmp_path: Path) -> None:
+    generation = save(Checkpoints(tmp_path), 1)
+    manifest = generation / "manifest.json"
+    whole = manifest.read_bytes()
+    for i in range(len(whole)):
+        for mask in (1, 0x80):
+            manifest.write_bytes(whole[:i] + bytes([whole[i] ^ mask]) + whole[i + 1 :])
+            with pytest.raises(CheckpointError):
+                Generation(generation)
+
+
+def test_a_manifest_of_a_version_that_did_not_keep_what_owes_no_updates_is_whole(tmp_path: Path) -> None:
+    made = save(Checkpoints(tmp_path), 1)
+    assert "exempt_transitions" not in (made / "manifest.json").read_text()
+    assert Generation(made).counters.exempt_transitions is UNSET
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age"),
+    [
+        (31, "31 s old"),
+        (119, "119 s old"),
+        (7_500, "125 min old"),
+        (-0.5, "0 s old"),
+        (-90, "dated 90 s in the future"),
+    ],
+)
+def test_a_checkpoint_says_where_it_resumes_and_how_old_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, age: str
+) -> None:
+    saved = Generation(save(Checkpoints(tmp_path), 1_234))
+    monkeypatch.setattr("time.time", lambda: saved.directory.stat().st_mtime + seconds)
+    assert saved.where_it_resumes() == (
+        f"resumed at {saved.counters.env_steps:,} environment steps and {saved.counters.train_steps:,} updates "
+        f"(checkpoint {age})"
+    )

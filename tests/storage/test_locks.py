@@ -1,0 +1,224 @@
+"""Locks exclude on disks whose own locks exclude nobody, and nobody is locked out for long by what a kill leaves."""
+
+import errno
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfdqn.cluster.index_lease import take_place
+from tfdqn.cluster.topology import Role
+from tfdqn.config import Config
+from tfdqn.errors import ClusterError, RunDirError
+from tfdqn.storage import locks
+from tfdqn.storage.locks import Attempt, FileLock, NoLocksError
+from tfdqn.storage.owners import owner_of_mark, this_process
+from tfdqn.storage.run_directory import RunDir
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tfdqn.storage.locks import FileLock
+print(FileLock(Path(sys.argv[1])).take().name, flush=True)
+os._exit(0)
+"""
+
+
+@pytest.fixture
+def grants_every_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "lock"
+
+
+def taken(file: Path) -> FileLock:
+    lock = FileLock(file)
+    assert lock.take() is Attempt.TAKEN
+    return lock
+
+
+def record(file: Path) -> dict:
+    return json.loads(file.read_bytes())
+
+
+def leave_record(file: Path, beats: int = 7, **owner: object) -> None:
+    """As a process leaves it that is this one, but for what is given."""
+    taken(file).give_back()
+    this = {name: getattr(this_process(), name) for name in ("pid", "started", "kernel", "namespace", "host")}
+    device = file.stat().st_dev
+    content = {"owner": this | owner, "token": "another's", "device": device, "beats": beats}
+    file.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EPERM])
+def test_a_disk_without_locks_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(NoLocksError):
+        FileLock(tmp_path / "lock").take()
+    why = os.strerror(number)
+    with (
+        pytest.raises(RunDirError, match=f"run can't be locked: {why}: choose a --run-dir on another"),
+        RunDir(tmp_path / "run").claim(Config()),
+    ):
+        pass
+    with pytest.raises(
+        ClusterError, match=rf"no place can be held in .*places: its disk has no locks \({why}\)"
+    ):
+        take_place(tmp_path / "places", Role.ACTOR, 2, pytest.fail, lambda: False)
+
+
+def test_what_is_given_back_is_free_and_leaves_no_record(file: Path) -> None:
+    for _ in range(2):
+        lock = taken(file)
+        assert record(file)["owner"]["pid"] == os.getpid()
+        assert FileLock(file).take() is Attempt.HELD
+        lock.give_back()
+        assert file.read_bytes() == b""
+
+
+@pytest.mark.usefixtures("grants_every_lock")
+def test_a_running_holder_excludes_where_the_disk_grants_every_lock(file: Path) -> None:
+    holder, second = taken(file), FileLock(file)
+    assert second.take() is Attempt.HELD
+    assert str(second.holder) == f"process {os.getpid()}"
+    second.give_back()
+    assert record(file)["owner"]["pid"] == os.getpid()  # it has given nothing away
+    holder.give_back()
+    taken(file).give_back()
+
+
+@pytest.mark.usefixtures("grants_every_lock")
+def test_two_trainings_never_share_a_run(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with (
+        run.claim_alone(Config()),
+        pytest.raises(RunDirError, match=f"run is in use by process {os.getpid()}: wait for it"),
+        RunDir(tmp_path / "run").claim_alone(Config()),
+    ):
+        pass
+
+
+@pytest.mark.usefixtures("grants_every_lock")
+def test_each_place_is_one_processs(tmp_path: Path) -> None:
+    def take() -> str:
+        return str(take_place(tmp_path, Role.ACTOR, 2, lambda _: None, lambda: False))
+
+    assert [take(), take()] == ["actor 0", "actor 1"]
+
+
+@pytest.mark.parametrize("kernels", ["excludes", "grants every lock"])
+def test_a_killed_holder_locks_nobody_out(file: Path, monkeypatch: pytest.MonkeyPatch, kernels: str) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, file], capture_output=True, text=True, timeout=60)
+    assert killed.stdout == "TAKEN\n" and record(file)["owner"]["pid"] != os.getpid()
+    if kernels == "grants every lock":
+        monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    taken(file).give_back()
+
+
+@pytest.mark.usefixtures("grants_every_lock")
+def test_another_process_with_the_number_of_a_killed_one_is_not_the_holder(file: Path) -> None:
+    leave_record(file, started=this_process().started - 1)
+    taken(file).give_back()
+
+
+def test_a_container_of_this_host_that_was_killed_locks_nobody_out(file: Path) -> None:
+    leave_record(file, namespace=1)
+    taken(file).give_back()
+
+
+@pytest.mark.parametrize(
+    "where", [{"kernel": "another", "host": "far"}, {"namespace": 1, "host": "container"}]
+)
+@pytest.mark.usefixtures("grants_every_lock")
+def test_a_holder_elsewhere_is_known_by_its_beats(
+    file: Path, monkeypatch: pytest.MonkeyPatch, where: dict[str, object]
+) -> None:
+    leave_record(file, **where)
+    lock = FileLock(file)
+    assert lock.take() is Attempt.UNCLEAR
+    assert lock.take() is Attempt.UNCLEAR
+    leave = record(file) | {"beats": 8}
+    file.write_text(json.dumps(leave))
+    assert lock.take() is Attempt.HELD
+    assert str(lock.holder) == f"process {os.getpid()} on {where['host']}"
+    monkeypatch.setattr(locks, "STALE_SECONDS", 0.0)
+    assert [lock.take(), lock.take()] == [Attempt.UNCLEAR, Attempt.TAKEN]  # it beats no more
+    lock.give_back()
+
+
+@pytest.mark.usefixtures("grants_every_lock")
+def test_a_run_whose_holder_elsewhere_was_killed_is_taken_after_a_wait_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(locks, "STALE_SECONDS", 0.0)
+    run = RunDir(tmp_path / "run")
+    leave_record(run.lock_file, kernel="another", host="far")
+    with run.claim(Config()):
+        pass
+    assert f"process {os.getpid()} on far may still use {run.path}: waiting" in capsys.readouterr().err
+
+
+def test_a_holder_shows_that_it_lives(file: Path) -> None:
+    lock = taken(file)
+    before = record(file)
+    lock.beat()
+    assert record(file) == before | {"beats": record(file)["beats"]}
+    assert record(file)["beats"] > before["beats"]
+    lock.give_back()
+    lock.beat()
+    assert file.read_bytes() == b""
+
+
+def test_who_was_silent_for_too_long_saves_nothing_more_and_gives_nothing_away(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with run.claim(Config()):
+        run.confirm_claim()
+        mine = record(run.lock_file)
+        taker = mine | {"token": "another's", "owner": mine["owner"] | {"kernel": "another", "host": "far"}}
+        run.lock_file.write_text(json.dumps(taker))
+        with pytest.raises(
+            RunDirError, match=f"run was taken over by process {os.getpid()} on far, which did"
+        ):
+            run.confirm_claim()
+    assert record(run.lock_file) == taker
+
+
+def test_who_goes_on_after_another_has_had_the_run_and_ended_saves_nothing_more(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with run.claim(Config()):
+        run.lock_file.write_bytes(b"")  # as one elsewhere leaves it that took it and gave it back
+        with pytest.raises(RunDirError, match="run was taken over by another process, which did"):
+            run.confirm_claim()
+    assert run.lock_file.read_bytes() == b""
+
+
+def test_who_is_taken_over_while_it_ends_gives_nothing_away(file: Path) -> None:
+    lock = taken(file)
+    taker = json.dumps(record(file) | {"token": "another's"})
+    file.write_text(taker)
+    lock.give_back()
+    assert file.read_text() == taker
+
+
+def test_a_record_that_cannot_be_read_is_nobodys(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_bytes(b"4711\n")
+    taken(file).give_back()
+
+
+def test_a_mark_names_its_process() -> None:
+    this = owner_of_mark(this_process().mark)
+    assert this is not None and this.is_running()
+    assert owner_of_mark("12-34") is None

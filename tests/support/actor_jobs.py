@@ -1,0 +1,60 @@
+"""What tests of the actor's process share: a job of a learner, a replay server, and actors that a test starts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import reverb
+
+from tests.support.threaded_jobs import Learner, Role, free_address, learner, replay_server, role, until
+from tests.support.tiny_runs import tiny
+from tfdqn.cluster.topology import Member, Topology
+from tfdqn.cluster.topology import Role as Roles
+from tfdqn.config import Config
+from tfdqn.coordination.messages import Beat, Counts
+from tfdqn.roles.actor import run
+
+KEYS = (
+    "health.beat_seconds=0.05",
+    "acting.fetch_interval_seconds=0.01",
+    "acting.actors=2",
+    "exploration.ladder_alpha=7.0",
+)
+# One update is 16 samples for 4 steps; a call is 5 updates, three of which acting may be ahead: 60 steps and the rest.
+HELD = tiny(*KEYS)
+# Never held back, and with an end.
+FREE = tiny(*KEYS, "learner.updates_per_call=10000", "stop.env_steps=1000000", "replay.capacity=100000")
+
+
+class Job:
+    """A learner, a replay server, and actors that a test starts."""
+
+    def __init__(self, there: Learner, address: str, client: reverb.Client, folder: Path):
+        self.learner, self.client, self._folder = there, client, folder
+        self._topology = Topology(learner=there.address, replay_server=(address,), actor=2)
+
+    def actor(self, index: int = 0, config: Config | None = None):  # type: ignore[no-untyped-def]
+        member = Member(Roles.ACTOR, index)
+        return role(run, config or self.learner.config, self._topology, member, self._folder)
+
+    def beat(self, index: int = 0) -> Beat | None:
+        found = [each.beat for each in self.learner.control.roster.status()]
+        return next((beat for beat in found if beat.member.index == index), None)
+
+    def state(self, index: int = 0) -> str:
+        beat = self.beat(index)
+        return "" if beat is None else beat.state
+
+    def counts(self) -> Counts:
+        return self.learner.control.roster.counts()
+
+    def has_acted(self, actor: Role, env_steps: int) -> None:
+        until(lambda: self.counts().env_steps > env_steps or actor.error, f"{env_steps} steps")
+        assert actor.error is None, actor.error
+
+
+@contextmanager
+def job_of(config: Config, folder: Path) -> Iterator[Job]:
+    address = free_address()
+    with learner(config) as there, replay_server(config, there.task_spec, address) as client:
+        yield Job(there, address, client, folder)

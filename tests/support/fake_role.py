@@ -1,0 +1,59 @@
+"""Stands in for a process of a job: `python stand_in.py run ROLE CONFIG --task I …` gives signs of life.
+
+What it is told stands in files of the folder `STAND_INS`: `<role>-<i>.do` has a line of words for each life (the last
+for all that follow), `over` ends everybody. What it did, it writes there, too.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from tfdqn.cluster.topology import Member, Role
+from tfdqn.coordination.heartbeat_files import beat_file, write_sign
+
+FOLDER = Path(os.environ["STAND_INS"])
+
+
+def note(name: str, line: str) -> None:
+    with (FOLDER / name).open("a") as file:
+        file.write(f"{line}\n")
+
+
+def main() -> None:
+    member = Member(Role(sys.argv[2]), int(sys.argv[sys.argv.index("--task") + 1]))
+    lives = FOLDER / f"{member.file_stem}.lives"
+    note(lives.name, str(os.getpid()))
+    told = FOLDER / f"{member.file_stem}.do"
+    lines = told.read_text().splitlines() if told.exists() else []
+    life = len(lives.read_text().splitlines())
+    words = lines[min(life, len(lines)) - 1].split() if lines else []
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+    if "deaf" in words:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "refuse" in words:
+        print("tfdqn: task.id = 3: no such thing", file=sys.stderr)
+        sys.exit(2)
+    file = beat_file(member)
+    is_working = "unready" not in words
+    while "signless" in words:
+        time.sleep(60)
+    write_sign(file, str(member), "at work" if is_working else "starting", 10.0)
+    if "child" in words and os.fork() == 0:
+        while True:
+            time.sleep(60)
+    for word in words:
+        if word.isdecimal():
+            print("ValueError: something broke", file=sys.stderr, flush=True)
+            sys.exit(int(word))
+    while not asked and not (FOLDER / "over").exists():
+        if "mute" not in words:
+            write_sign(file, str(member), "at work" if is_working else "starting", 10.0)
+        time.sleep(0.05)
+    note("order", member.file_stem)
+    file.unlink(missing_ok=True)
+
+
+main()

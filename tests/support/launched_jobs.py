@@ -1,0 +1,133 @@
+"""A job of many processes under its supervisor, as tests see it: who is who, how it stands, how to end some of it."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.commands import Tfdqn, counters, newest, tfdqn
+from tfdqn.cluster.topology import LEARNER, Member, Topology, read_topology
+from tfdqn.coordination.heartbeat_files import beat_file, read_sign
+from tfdqn.coordination.messages import Inspection, Nothing
+from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
+from tfdqn.storage.checkpoints import Counters
+from tfdqn.storage.run_directory import RunDir
+
+PATIENCE_SECONDS = 240.0  # on two cores that many processes start at once
+QUICK_HEALTH = ("health.beat_seconds=0.5", "health.dead_after_seconds=6", "health.patience_seconds=120")
+
+
+class Job:
+    """A `tfdqn launch` that is under way in `folder`; its run directory is `folder/run`."""
+
+    def __init__(self, process: Tfdqn, folder: Path):
+        self.process = process
+        self.run = RunDir(folder / "run")
+        self._caller: Caller | None = None
+
+    @property
+    def topology(self) -> Topology:
+        return read_topology(self.run.cluster_file)
+
+    def pid(self, member: Member) -> int:
+        """Of a living process."""
+        found: list[int] = []
+
+        def is_there() -> bool:
+            sign = read_sign(beat_file(member, self.run.signs_of_life))
+            if sign is not None and sign.pid in self.process.relatives():
+                found.append(sign.pid)
+            return bool(found)
+
+        self.until(is_there, f"sign of life of {member}")
+        return found[0]
+
+    def inspection(self) -> Inspection | None:
+        """As the learner says; None where it does not answer."""
+        if self._caller is None:
+            if not self.run.cluster_file.exists():
+                return None
+            self._caller = Caller(self.topology.learner)
+        try:
+            return self._caller("inspect", Nothing(), Inspection, 5.0)
+        except (UnreachableError, RefusedError):
+            return None
+
+    def lives(self, member: Member) -> set[str]:
+        """Of a member that the learner knows and hears."""
+        seen = self.inspection()
+        statuses = [] if seen is None else [each for each in seen.members if each.beat.member == member]
+        return {each.beat.life for each in statuses if each.seconds_since_beat < 3}
+
+    def until(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+        self.process.until(condition, what, seconds)
+
+    def until_learning(self, beyond: int = 0) -> None:
+        """Waits until updates are being made, beyond so many."""
+
+        def is_learning() -> bool:
+            seen = self.inspection()
+            return seen is not None and seen.train_steps > beyond
+
+        self.until(is_learning, f"learning beyond {beyond} updates")
+
+    def goes_on(self, updates: int = 50) -> None:
+        """Waits until so many further updates have been made."""
+        seen = self.inspection()
+        self.until_learning(beyond=(0 if seen is None else seen.train_steps) + updates)
+
+    def until_saved(self) -> Counters:
+        """Waits for another checkpoint; what it says."""
+        before = newest(self.run.path)
+        self.until(lambda: newest(self.run.path) not in (before, None), "another checkpoint")
+        return counters(self.run.path)
+
+    def send(self, member: Member, number: signal.Signals) -> int:
+        """Signals a process; its id."""
+        pid = self.pid(member)
+        os.kill(pid, number)
+        return pid
+
+    def until_replaced(self, member: Member, pid: int) -> None:
+        """Waits until another process plays the member's part."""
+        self.until(lambda: self.pid(member) != pid, f"another process for {member} than {pid}")
+
+    @contextmanager
+    def supervisor_held(self) -> Iterator[None]:
+        """While the block runs, the supervisor sees and does nothing."""
+        self.process.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send(signal.SIGCONT)
+
+    def log(self, member: Member) -> str:
+        return (self.run.process_logs / f"{member.file_stem}.log").read_text(errors="replace")
+
+    def stop(self) -> None:
+        """Ctrl-C: everybody ends, nothing is left."""
+        self.process.send(signal.SIGINT)
+        assert self.process.ended_within(PATIENCE_SECONDS), self.process.out
+        assert self.process.ended() == 0, self.process.err
+        assert self.process.relatives() == []
+
+
+@contextmanager
+def job(folder: Path, config: str, *arguments: str) -> Iterator[Job]:
+    """A launched job that has ended, with all that it started, when the block has."""
+    with tfdqn(folder, "launch", config, *arguments, "--run-dir", "run") as process:
+        yield Job(process, folder)
+    deadline = time.monotonic() + 20
+    while relatives := process.relatives():
+        assert time.monotonic() < deadline, f"left behind: {relatives}"
+        time.sleep(0.05)
+
+
+def evaluations(run: RunDir) -> list[dict]:
+    return [json.loads(line) for line in run.evaluations_file.read_text().splitlines()]
+
+
+__all__ = ["LEARNER", "QUICK_HEALTH", "Job", "evaluations", "job"]

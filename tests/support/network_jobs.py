@@ -1,0 +1,237 @@
+"""A job whose every process is a `tfdqn run` on a host of its own, started again as a platform would."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from tests.support.commands import PROJECT, counters, newest
+from tests.support.network_namespaces import Network
+from tfdqn.cluster.program import Process, make_program
+from tfdqn.cluster.topology import LEARNER, Member, Role, Topology
+from tfdqn.config import Config
+from tfdqn.config.toml import dump
+from tfdqn.coordination.messages import Inspection, MemberStatus
+from tfdqn.launch.inspector import Report
+from tfdqn.launch.supervised_process import TFDQN, Supervised
+from tfdqn.storage.checkpoints import Counters
+from tfdqn.storage.run_directory import RunDir
+
+PATIENCE_SECONDS = 240.0  # on two cores that many processes start at once
+_LOOK_SECONDS = 0.1
+_FRESH_SECONDS = 4.0
+
+
+class FarJob:
+    """Made by `far_job`.
+
+    Args:
+      folder: for everything; the run directory is `folder/run`, as on storage that all hosts share.
+      config: the job's.
+      topology: with addresses of the network's hosts.
+      network: of which host is whose says `hosts`.
+    """
+
+    def __init__(
+        self, folder: Path, config: Config, topology: Topology, network: Network, hosts: Mapping[Member, str]
+    ):
+        self.network, self.hosts = network, hosts
+        self.run = RunDir(folder / "run")
+        self._folder, self._config, self._topology = folder, config, topology
+        (folder / "job.toml").write_text(dump(config))
+        (folder / "cluster.json").write_bytes(topology.to_json())
+        for name in ("logs", "signs"):
+            (folder / name).mkdir()
+        program = make_program(
+            config,
+            topology,
+            config_file=str(folder / "job.toml"),
+            cluster_file=str(folder / "cluster.json"),
+            run_dir=str(self.run.path),
+        )
+        self._all = {each.member: self._supervised(each) for each in program.processes}
+        self._statuses: dict[Member, list[int]] = {member: [] for member in self._all}
+        self._away: set[Member] = set()
+        self._failure = ""
+        self._ended = threading.Event()
+        self._platform = threading.Thread(target=self._look_after_all, daemon=True)
+        self._inspector: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        self._platform.start()
+
+    def end(self) -> None:
+        """Kills everybody."""
+        self._ended.set()
+        self._platform.join(30)
+        if self._inspector is not None:
+            self._inspector.kill()
+            self._inspector.wait(30)
+
+    def host_is_lost(self, member: Member) -> None:
+        """With the process on it, and every connection: nobody is told. `host_is_back` starts both anew."""
+        self._away.add(member)
+        self.network.cut(self.hosts[member])
+        self._all[member].kill()
+        self.until(lambda: not self._all[member].is_alive, f"end of {member}")
+        self.network.lose(self.hosts[member])
+
+    def host_is_back(self, member: Member) -> None:
+        self.network.begin(self.hosts[member])
+        self._away.remove(member)
+
+    def pid(self, member: Member) -> int | None:
+        return self._all[member].pid
+
+    def statuses(self, member: Member) -> list[int]:
+        """By which its lives have ended."""
+        return list(self._statuses[member])
+
+    def address(self, member: Member) -> str:
+        return self._topology.address(member)
+
+    def log(self, member: Member) -> str:
+        """What its lives have printed."""
+        return self._all[member].log.read_text(errors="replace")
+
+    def inspection(self) -> Inspection | None:
+        """As the learner said in the last seconds."""
+        output = self._folder / "inspections"
+        if self._inspector is None or self._inspector.poll() is not None:
+            command = (*self.network.command(self.hosts[LEARNER]), *TFDQN, "inspect")
+            with output.open("wb") as file:
+                self._inspector = subprocess.Popen(
+                    [*command, self._topology.learner, "--json", "--watch"],
+                    env={**os.environ, "PYTHONPATH": str(PROJECT)},
+                    stdout=file,
+                    stderr=subprocess.DEVNULL,
+                )
+        if time.time() - output.stat().st_mtime > _FRESH_SECONDS:
+            return None
+        whole = output.read_bytes().rpartition(b"\n")[0]
+        return msgspec.json.decode(whole.splitlines()[-1], type=Report).inspection if whole else None
+
+    def status(self, member: Member) -> MemberStatus | None:
+        """As the learner knows a member."""
+        seen = self.inspection()
+        found = [each for each in seen.members if each.beat.member == member] if seen else []
+        return found[0] if found else None
+
+    def is_heard(self, member: Member) -> bool:
+        """By the learner, which it has joined."""
+        status = self.status(member)
+        return status is not None and status.seconds_since_beat < 3 and status.beat.joined != ""
+
+    def until_at_work(self, member: Member) -> None:
+        """Waits for what only a process that takes part again does: an actor's steps, an evaluation."""
+        if member.role is Role.ACTOR:
+            first = self._env_steps(member)
+            self.until(lambda: self._env_steps(member) > first, f"environment steps of {member}")
+        if member.role is Role.EVALUATOR:
+            length = len(self.log(member))
+            self.until(lambda: len(self.log(member)) > length, f"an evaluation of {member}")
+
+    def state(self, member: Member) -> str:
+        """What it does, as it tells its own host."""
+        sign = self._all[member].sign
+        return "" if sign is None else sign.state
+
+    def silent_replay_seconds(self, index: int) -> float:
+        """For how long the learner has not heard a replay server."""
+        seen = self.inspection()
+        return seen.replay[index].seconds_since_answer if seen is not None and seen.replay else float("nan")
+
+    def until_saved(self) -> Counters:
+        """Waits for another checkpoint; what it says."""
+        before = newest(self.run.path)
+        self.until(lambda: newest(self.run.path) not in (before, None), "another checkpoint")
+        return counters(self.run.path)
+
+    def until(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+        """Waits until a condition holds; fails at the deadline, or where a process has ended for good."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert not self._failure, self._failure
+            assert time.monotonic() < deadline, f"no {what} after {seconds:.0f} s; {self.last_lines()}"
+            time.sleep(0.05)
+
+    def until_learning(self, beyond: int = 0) -> None:
+        """Waits until updates are being made, beyond so many."""
+
+        def is_learning() -> bool:
+            seen = self.inspection()
+            return seen is not None and seen.train_steps > beyond
+
+        self.until(is_learning, f"learning beyond {beyond} updates")
+
+    def goes_on(self, updates: int = 50) -> None:
+        """Waits until so many further updates have been made."""
+        seen = self.inspection()
+        self.until_learning(beyond=(0 if seen is None else seen.train_steps) + updates)
+
+    def assert_not_behind(self, saved: Counters) -> None:
+        """No counter may be behind what a checkpoint holds."""
+        seen: list[Inspection] = []
+        self.until(lambda: (found := self.inspection()) and not seen.append(found), "inspection")
+        for name in ("env_steps", "train_steps", "episodes"):
+            assert getattr(seen[-1], name) >= getattr(saved, name), name
+
+    def last_lines(self) -> str:
+        return "; ".join(f"{member}: {each.last_line()}" for member, each in self._all.items())
+
+    def _env_steps(self, member: Member) -> int:
+        status = self.status(member)
+        return -1 if status is None else status.beat.counts.env_steps
+
+    def _env_steps(self, member: Member) -> int:
+        status = self.status(member)
+        return -1 if status is None else status.beat.counts.env_steps
+
+    def _supervised(self, process: Process) -> Supervised:
+        command = (*self.network.command(self.hosts[process.member]), *TFDQN)
+        logs, signs = self._folder / "logs", self._folder / "signs"
+        return Supervised(process, command, logs, signs, self._config.health)
+
+    def _look_after_all(self) -> None:
+        """As a platform: in a thread, with which the processes die."""
+        for each in self._all.values():
+            each.start()
+        while not self._ended.wait(_LOOK_SECONDS):
+            for member, each in self._all.items():
+                if each.look():
+                    assert each.status is not None
+                    self._statuses[member].append(each.status)
+                    if each.status == 2 or each.is_given_up:
+                        self._failure = f"{member} has ended for good: {each.last_line()}"
+                    each.plan_restart()
+                elif each.is_silent:
+                    each.kill()
+                elif member not in self._away and not each.is_alive and (each.starts_in_seconds or 0) <= 0:
+                    each.start()
+        for each in self._all.values():
+            each.send(signal.SIGCONT)
+            each.kill()
+        deadline = time.monotonic() + 20
+        while any(each.is_alive for each in self._all.values()) and time.monotonic() < deadline:
+            for each in self._all.values():
+                each.look()
+            time.sleep(0.01)
+
+
+@contextmanager
+def far_job(
+    folder: Path, config: Config, topology: Topology, network: Network, hosts: Mapping[Member, str]
+) -> Iterator[FarJob]:
+    """A job that has ended, with all its processes, when the block has."""
+    made = FarJob(folder, config, topology, network, hosts)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.end()

@@ -1,0 +1,303 @@
+"""Run by tests in a process of its own: a strategy against plain local training on the same global batches.
+
+Twenty updates with clipping on, unequal importance weights and target updates on the way. Prints the largest
+difference of any weight, target weight or slot.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import numpy as np
+import tensorflow as tf
+
+from tests.support.batches import random_transitions, random_weights, vector_spec
+from tfdqn.agents.dqn import DqnAgent
+from tfdqn.agents.factory import make_agent
+from tfdqn.cluster.local_workers import LocalCluster
+from tfdqn.cluster.tf_config import cluster_from
+from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, RMSprop
+from tfdqn.learning.strategies import factory
+from tfdqn.learning.strategies.averaging import AveragingUpdates
+from tfdqn.learning.strategies.lockstep import Broadcast, Led, follow
+from tfdqn.learning.strategies.model_parallel import MeshUpdates
+from tfdqn.learning.strategies.parameter_server import AsynchronousUpdates
+from tfdqn.learning.strategies.synchronous import SynchronousUpdates
+from tfdqn.learning.train_step import TrainStep
+from tfdqn.learning.updater import Updates
+from tfdqn.replay.interfaces import Sample
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "adam": Adam(learning_rate=0.01),
+    "sgd": SGD(learning_rate=0.1, momentum=0.9),
+    "rmsprop": RMSprop(learning_rate=0.01, epsilon=0.01),
+}
+BATCH, UPDATES_PER_CALL, CALLS = 24, 5, 4
+UPDATES = UPDATES_PER_CALL * CALLS
+CLIP_NORM = 0.5
+SPEC = vector_spec()
+
+
+def image_spec() -> TaskSpec:
+    """Two stacked frames of 40 × 36 pixels, to which the network adds a margin."""
+    pixels = ArraySpec(shape=(2, 40, 36), dtype="uint8", frame_stack=2)
+    return TaskSpec(id="Image-v0", observation={"image": pixels}, num_actions=(3,), action_start=(0,))
+
+
+def settings(optimizer: str, **learner: object) -> Config:
+    return Config(
+        network=MLP(hidden_units=(16, 8)),
+        optimizer=OPTIMIZERS[optimizer],
+        agent=Agent(
+            kind="double_dqn",
+            gradient_clip_norm=CLIP_NORM,
+            target_update_period_train_steps=3,
+            target_update_tau=0.3,
+        ),
+        learner=Learner(**{"batch_size": BATCH, "updates_per_call": UPDATES_PER_CALL, **learner}),  # type: ignore[arg-type]
+    )
+
+
+def all_batches(spec: TaskSpec = SPEC, batch: int = BATCH) -> Sample:
+    """Every global batch one after another, float32[UPDATES × BATCH, …]."""
+    rng = np.random.default_rng(1)
+    transition = random_transitions(spec, UPDATES * batch, rng)
+    return Sample(transition, tf.constant(rng.random(UPDATES * batch) ** 3, tf.float32), None)
+
+
+def shares(sample: Sample, part: int = 0, parts: int = 1, batch: int = BATCH) -> Sample:
+    """One process's part of every global batch."""
+    size = batch // parts
+    rows = np.arange(UPDATES * batch).reshape(UPDATES, batch)[:, part * size : (part + 1) * size].ravel()
+    return tf.nest.map_structure(lambda x: None if x is None else tf.gather(x, rows), sample)
+
+
+def in_turn(sample: Sample, size: int) -> Callable[[], Sample]:
+    """A sampler, called in the graph: the sample's next `size` rows each time."""
+    call = tf.Variable(-1, dtype=tf.int64, trainable=False)
+
+    def next_part() -> Sample:
+        first = call.assign_add(1) * size
+        return tf.nest.map_structure(
+            lambda x: None if x is None else tf.ensure_shape(x[first : first + size], [size, *x.shape[1:]]),
+            sample,
+        )
+
+    return next_part
+
+
+def batches_in_turn() -> tf.data.Dataset:
+    """The global batches one by one."""
+    return tf.data.Dataset.from_tensor_slices(all_batches()).batch(BATCH, drop_remainder=True)
+
+
+def initial_state(config: Config, spec: TaskSpec = SPEC) -> dict[str, np.ndarray]:
+    """A state whose online and target weights are random and differ."""
+    state = TrainStep(make_agent(config, spec), config).state()
+    rng = np.random.default_rng(2)
+    weights = {name: array for name, array in state.items() if name.startswith(("online/", "target/"))}
+    return state | random_weights(weights, rng)
+
+
+def local(config: Config, spec: TaskSpec = SPEC, batch: int = BATCH) -> SynchronousUpdates:
+    """Plain training from the same start."""
+    step = TrainStep(make_agent(config, spec), config)
+    sampler = in_turn(all_batches(spec, batch), config.learner.updates_per_call * batch)
+    return SynchronousUpdates(step, [sampler], config)
+
+
+def run(updates: Updates, start: Mapping[str, np.ndarray], count: int = UPDATES) -> dict[str, np.ndarray]:
+    """The state after all updates. Checks that clipping had something to do, and something not."""
+    updates.load_state(start)
+    norms: list[float] = []
+    while len(norms) < count:
+        norms.extend(updates(count - len(norms)).metrics.gradient_norm)
+        if (rest := updates.settle()) is not None:
+            norms.extend(rest.metrics.gradient_norm)
+    assert max(norms) > CLIP_NORM > 0, norms
+    return updates.state()
+
+
+def difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> float:
+    """The largest; the names must be the same."""
+    assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
+    assert ours["train_steps"] == UPDATES
+    return max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours)
+
+
+def logical_cpus(count: int) -> list[str]:
+    """Splits the CPU; before anything else uses TensorFlow."""
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    return [f"CPU:{i}" for i in range(count)]
+
+
+def mirrored(
+    replicas: int, optimizer: str, xla: str, all_reduce: str = "auto", size: str = "1", parts: str = "1"
+) -> float:
+    """With as many `parts` as replicas, each has a sampler of its own."""
+    devices = logical_cpus(replicas)
+    config = settings(optimizer, xla=xla, strategy="mirrored", all_reduce=all_reduce)
+    config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
+    strategy = factory.make_strategy(config, None, devices)
+    assert strategy is not None
+    start = initial_state(config)
+    expected = run(local(config), start)
+    with strategy.scope():
+        step = TrainStep(make_agent(config, SPEC), config)
+    samplers = [
+        in_turn(shares(all_batches(), part, int(parts)), UPDATES_PER_CALL * BATCH // int(parts))
+        for part in range(int(parts))
+    ]
+    updates = SynchronousUpdates(step, samplers, config, strategy)
+    reached = run(updates, start)
+    for variable in step.named_variables().values():  # the replicas are one another's copies
+        first, *others = (copy.numpy() for copy in strategy.experimental_local_results(variable))
+        assert len(others) == replicas - 1
+        for other in others:
+            np.testing.assert_array_equal(first, other)
+    return difference(expected, reached)
+
+
+def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: str = "1") -> float:
+    config = settings(optimizer, xla=xla, updates_per_read=1)
+    config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
+    with TemporaryDirectory() as logs:
+        serve = "from tfdqn.cluster.tf_config import cluster_from; from tfdqn.roles import task_server; "
+        command = [sys.executable, "-c", serve + "task_server.run(cluster_from())"]
+        with closing(LocalCluster({"worker": 1, "ps": servers}, command, Path(logs))) as processes:
+            strategy = factory.parameter_server(processes.cluster)
+            start = initial_state(config)
+            expected = run(local(config), start)
+            updates = AsynchronousUpdates(config, SPEC, strategy, batches_in_turn, workers=1)
+            # One after another: only then is asynchronous training the same as plain.
+            updates.load_state(start)
+            for _ in range(UPDATES):
+                assert updates(1).staleness.tolist() == [0]
+            reached = updates.state()
+            updates.close()
+    return difference(expected, reached)
+
+
+def multi_worker(workers: int, optimizer: str, xla: str) -> float:
+    """Chief and followers run this same function, which cluster they are in tells `TF_CONFIG`."""
+    config = settings(optimizer, xla=xla)
+    cluster = cluster_from()
+    with ExitStack() as stack:
+        if cluster is None:
+            logs = stack.enter_context(TemporaryDirectory())
+            command = [sys.executable, "-m", "tests.support.parity", *sys.argv[1:]]
+            processes = LocalCluster({"worker": workers}, command, Path(logs), chief_is_worker=True)
+            cluster = stack.enter_context(closing(processes)).cluster
+        strategy = factory.multi_worker(cluster)
+        with strategy.scope():
+            step = TrainStep(DqnAgent(config, SPEC), config)
+        share = shares(all_batches(), cluster.index, workers)
+        sampler = in_turn(share, UPDATES_PER_CALL * BATCH // workers)
+        updates = SynchronousUpdates(step, [sampler], config, strategy)
+        broadcast = Broadcast(strategy)
+        if cluster.index > 0:
+            follow(updates, broadcast)
+            return 0.0
+        start = initial_state(config)
+        reached = run(led := Led(updates, broadcast), start)
+        led.close()
+        return difference(run(local(config), start), reached)
+
+
+def averaging(units: int, optimizer: str, xla: str) -> float:
+    """One after each update, of SGD without clipping: as synchronous."""
+    devices = logical_cpus(units)
+    config = settings(optimizer, xla=xla, averaging_period_train_steps=1)
+    config = msgspec.structs.replace(
+        config, agent=msgspec.structs.replace(config.agent, gradient_clip_norm=0.0)
+    )
+    start = initial_state(config)
+    expected = run(local(config), start)
+    sampler = in_turn(all_batches(), UPDATES_PER_CALL * BATCH)
+    updates = AveragingUpdates(lambda: TrainStep(DqnAgent(config, SPEC), config), devices, sampler, config)
+    return difference(expected, run(updates, start))
+
+
+def mesh(columns: int, optimizer: str, rows: str = "1", network: str = "mlp") -> float:
+    """Rows of so many columns; of convolutions, or of layers that do not divide evenly."""
+    devices = logical_cpus(columns * int(rows))
+    config, spec, batch = settings(optimizer, xla="off"), SPEC, BATCH
+    if network == "uneven mlp":  # whose head is split, too
+        config = msgspec.structs.replace(config, network=MLP(hidden_units=(15, 9, 7)))
+    if network == "cnn":
+        config = msgspec.structs.replace(config, network=NatureCNN(dense_units=10))
+        spec = image_spec()
+    start = initial_state(config, spec)
+    expected = run(local(config, spec, batch), start)
+    steps: list[TrainStep] = []
+
+    def train_step(row: Sequence[str]) -> TrainStep:
+        steps.append(TrainStep(DqnAgent(config, spec, row), config))
+        return steps[-1]
+
+    updates = MeshUpdates(
+        train_step,
+        [devices[i : i + columns] for i in range(0, len(devices), columns)],
+        in_turn(all_batches(spec, batch), UPDATES_PER_CALL * batch),
+        config,
+    )
+    reached = run(updates, start)
+    assert len(steps) == int(rows)
+    for step in steps[1:]:  # the rows are one another's copies
+        assert all((reached[name] == array).all() for name, array in step.state().items())
+    return difference(expected, reached)
+
+
+def units(size: int, optimizer: str, xla: str) -> float:
+    """Each of an ensemble's units in its own process, on the batches that all units in one network see."""
+    config = settings(optimizer, xla=xla)
+    config = msgspec.structs.replace(config, ensemble=Ensemble(size=size, data="all", execution="processes"))
+    cluster = cluster_from()
+    with ExitStack() as stack:
+        if cluster is None:
+            logs = stack.enter_context(TemporaryDirectory())
+            command = [sys.executable, "-m", "tests.support.parity", *sys.argv[1:]]
+            processes = LocalCluster({"worker": size}, command, Path(logs), chief_is_worker=True)
+            cluster = stack.enter_context(closing(processes)).cluster
+        strategy = factory.make_strategy(config, cluster, ["CPU:0"])
+        assert strategy is not None
+
+        def sampler(size: int) -> Callable[[], Sample]:
+            return in_turn(all_batches(), size)
+
+        def no_dataset(size: int) -> tf.data.Dataset:
+            raise AssertionError(size)
+
+        where = (strategy, cluster, ["CPU:0"])
+        updates = factory.make_updates(config, SPEC, *where, sampler, no_dataset)
+        broadcast = Broadcast(strategy)
+        if cluster.index > 0:
+            follow(updates, broadcast)
+            return 0.0
+        led = Led(updates, broadcast)
+        batched = TrainStep(make_agent(config, SPEC), config)
+        begun, expected_start = led.state(), batched.state()
+        assert all((begun[name] == array).all() for name, array in expected_start.items())
+        start = initial_state(config)
+        assert start["online/q/bias"].shape[0] == size
+        reached = run(led, start)
+        led.close()
+        return difference(run(local(config), start), reached)
+
+
+WAYS = {
+    "units": units,
+    "mesh": mesh,
+    "averaging": averaging,
+    "multi_worker": multi_worker,
+    "mirrored": mirrored,
+    "parameter_server": parameter_server,
+}
+
+if __name__ == "__main__":
+    print(WAYS[sys.argv[1]](int(sys.argv[2]), *sys.argv[3:]))

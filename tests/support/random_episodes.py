@@ -1,0 +1,145 @@
+"""Random episodes as a batched task would give them, and the ten-line writer that the fast one must equal."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks.batched_task import Observation, Step
+
+VECTOR = TaskSpec(
+    id="Vector",
+    observation={"observation": ArraySpec(shape=(4,), dtype="float32")},
+    num_actions=(2,),
+    action_start=(0,),
+)
+MIXED = TaskSpec(
+    id="Mixed",
+    observation={
+        "image": ArraySpec(shape=(3, 2), dtype="uint8"),
+        "place": ArraySpec(shape=(), dtype="int64"),
+        "speed": ArraySpec(shape=(3,), dtype="float32"),
+        "gear": ArraySpec(shape=(), dtype="int16"),
+    },
+    num_actions=(5,),
+    action_start=(0,),
+    action_masks=True,
+)
+BRANCHING = TaskSpec(
+    id="Branching",
+    observation={"observation": ArraySpec(shape=(2,), dtype="float64")},
+    num_actions=(3, 4),
+    action_start=(0, 0),
+)
+
+
+def stacked(frame_stack: int, dtype: str = "uint8", action_masks: bool = False) -> TaskSpec:
+    """A task whose one observation stacks frames of three numbers."""
+    spec = ArraySpec(shape=(frame_stack, 3), dtype=dtype, frame_stack=frame_stack)
+    return TaskSpec(
+        id="Stacked",
+        observation={"observation": spec},
+        num_actions=(4,),
+        action_start=(0,),
+        action_masks=action_masks,
+    )
+
+
+class Taken(NamedTuple):
+    """One call of `Writer.write`."""
+
+    observation: Observation
+    legal_actions: np.ndarray | None
+    actions: np.ndarray
+    step: Step
+
+
+def random_steps(
+    spec: TaskSpec,
+    num_envs: int,
+    length: int,
+    rng: np.random.Generator,
+    end_probability: float = 0.3,
+    break_probability: float = 0.0,
+) -> list[Taken]:
+    """`length` steps under the one autoreset rule: the row after an episode's end only carries a reset.
+
+    An environment may break: that row, and the next, in which it is begun anew, only carry resets.
+    """
+    starting = np.ones(num_envs, bool)
+    observation = _observe(spec, rng, num_envs, starting, None)
+    legal = _legal(spec, rng, num_envs)
+    is_reset = np.zeros(num_envs, bool)
+    taken = []
+    for _ in range(length):
+        shape = (num_envs,) if len(spec.num_actions) == 1 else (num_envs, len(spec.num_actions))
+        actions = rng.integers(0, min(spec.num_actions), shape).astype(np.int32)
+        breaks = np.zeros(num_envs, bool)
+        if break_probability:
+            breaks = (rng.random(num_envs) < break_probability) & ~is_reset
+        resets = is_reset | breaks
+        ends = (rng.random(num_envs) < end_probability) & ~resets
+        terminated = ends & (rng.random(num_envs) < 0.5)
+        next_observation = _observe(spec, rng, num_envs, is_reset, observation)
+        for key, array in next_observation.items():
+            array[breaks] = observation[key][breaks]
+        next_legal = _legal(spec, rng, num_envs)
+        reward = np.where(resets, 0, rng.normal(size=num_envs)).astype(np.float32)
+        step = Step(next_observation, reward, terminated, ends & ~terminated, resets, next_legal)
+        taken.append(Taken(observation, legal, actions, step))
+        observation, legal, is_reset = next_observation, next_legal, ends | breaks
+    return taken
+
+
+def naive_transitions(taken: list[Taken], n: int, discount: float) -> list[dict[str, Any]]:
+    """Every finished transition, from the definition alone: for each step, look ahead."""
+    found = []
+    for start, (observation, legal, actions, _) in enumerate(taken):
+        for env in range(len(taken[0].actions)):
+            total, window = 0.0, taken[start : start + n]
+            for k, (_, _, _, step) in enumerate(window, 1):
+                if step.is_reset[env]:
+                    break
+                total += discount ** (k - 1) * float(step.reward[env])
+                if k == n or step.terminated[env] or step.truncated[env]:
+                    found.append(_transition(observation, legal, actions, step, env))
+                    found[-1] |= {"reward": total, "discount": 0.0 if step.terminated[env] else discount**k}
+                    break
+    return found
+
+
+def multiset(transitions: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """The transitions in an order that depends on nothing but their content."""
+    return sorted(
+        tuple((name, np.asarray(row[name]).tobytes()) for name in sorted(row)) for row in transitions
+    )
+
+
+def _transition(
+    observation: Observation, legal: np.ndarray | None, actions: np.ndarray, step: Step, env: int
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"action": actions[env]}
+    row |= {f"observation/{key}": value[env] for key, value in observation.items()}
+    row |= {f"next_observation/{key}": value[env] for key, value in step.observation.items()}
+    if legal is not None and step.legal_actions is not None:
+        row |= {"legal_actions": legal[env], "next_legal_actions": step.legal_actions[env]}
+    return row
+
+
+def _observe(
+    spec: TaskSpec, rng: np.random.Generator, num_envs: int, starting: np.ndarray, before: Observation | None
+) -> Observation:
+    observation = {}
+    for key, array in spec.observation.items():
+        fresh = rng.integers(0, 100, (num_envs, *array.shape)).astype(array.dtype)
+        if array.frame_stack > 1:  # gymnasium's FrameStackObservation: a reset repeats its frame
+            fresh[:] = fresh[:, -1:]
+            if before is not None:
+                going = ~starting
+                fresh[going, :-1] = before[key][going, 1:]
+        observation[key] = fresh
+    return observation
+
+
+def _legal(spec: TaskSpec, rng: np.random.Generator, num_envs: int) -> np.ndarray | None:
+    return rng.random((num_envs, sum(spec.num_actions))) < 0.7 if spec.action_masks else None

@@ -1,0 +1,109 @@
+"""The server in a thread of the tests, with a model of theirs: limits can be made small, and calls held."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tests.support.serving_client import ask
+from tfdqn.serving.address import listen
+from tfdqn.serving.inputs import Input
+from tfdqn.serving.model import Arrays, Signature
+from tfdqn.serving.model_versions import Versions
+from tfdqn.serving.server import _run
+
+PATIENCE_SECONDS = 60.0
+PREDICT = "/v1/models/sum:predict"
+
+
+class Summing:
+    """A model that sums its four numbers; `held` makes its next calls wait for `go`."""
+
+    version = 1
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.begun = threading.Event()
+        self.go = threading.Event()
+        self.go.set()
+        signature = Signature(self._call, {"x": Input(np.dtype("float32"), (None, 4))}, is_batched=True)
+        self.signatures = {"serving_default": signature}
+
+    def hold(self) -> None:
+        self.go.clear()
+        self.begun.clear()
+
+    def _call(self, inputs: Arrays) -> Arrays:
+        self.sizes.append(len(inputs["x"]))
+        self.begun.set()
+        assert self.go.wait(PATIENCE_SECONDS)
+        with np.errstate(over="ignore"):
+            return {"action": np.argmax(inputs["x"], axis=1), "q": inputs["x"].sum(axis=1, dtype=np.float32)}
+
+
+class InProcess:
+    """A running server's address and its model, called `sum`, and the thread that it has until its `end`."""
+
+    def __init__(self, listening: socket.socket, versions: Any = None):
+        self.port = listening.getsockname()[1]
+        self.model = Summing()
+        self.end = threading.Event()
+        only = SimpleNamespace(current=self.model, states={}, look=lambda: None)
+        run = _run(listening, "sum", versions or only, self.end.is_set)
+        self.thread = threading.Thread(target=lambda: asyncio.run(run), name="loop", daemon=True)
+
+    def ask(self, *arguments: Any, **more: Any) -> tuple[int, Any]:
+        return ask(self.port, *arguments, **more)
+
+    def predict(self, body: Any) -> tuple[int, Any]:
+        return self.ask("POST", PREDICT, body)
+
+    def connect(self, text: bytes = b"", *, receive_bytes: int | None = None) -> socket.socket:
+        """A connection on which this much was sent."""
+        connection = socket.socket()
+        if receive_bytes is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        connection.settimeout(PATIENCE_SECONDS)
+        connection.connect(("127.0.0.1", self.port))
+        connection.sendall(text)
+        return connection
+
+
+def request(body: bytes, *, head: str = "") -> bytes:
+    """A whole POST."""
+    return f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
+
+
+def received(connection: socket.socket) -> bytes:
+    """All that comes until the server ends the connection."""
+    with connection:
+        found = b""
+        try:
+            while part := connection.recv(2**16):
+                found += part
+        except ConnectionResetError:
+            pass
+        return found
+
+
+@contextmanager
+def serving(versions: Versions | None = None) -> Iterator[InProcess]:
+    """Answers until the block ends, and has ended then; for these versions if given, in place of `Summing`."""
+    with listen("127.0.0.1", 0) as listening:
+        listening.setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, 2**14
+        )  # else the kernel takes whole answers
+        found = InProcess(listening, versions)
+        found.thread.start()
+        try:
+            yield found
+        finally:
+            found.model.go.set()
+            found.end.set()
+            found.thread.join(PATIENCE_SECONDS)
+            assert not found.thread.is_alive()

@@ -1,0 +1,170 @@
+"""Jobs for tests: a learner's `Control` in this process, and roles that run in threads beside it."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import reverb
+
+from tfdqn.cluster.topology import Member, Topology
+from tfdqn.cluster.topology import Role as Roles
+from tfdqn.config import Config
+from tfdqn.coordination.learner_service import Control
+from tfdqn.coordination.membership import Membership
+from tfdqn.coordination.weights import Versioned, WeightsBoard
+from tfdqn.errors import UserError
+from tfdqn.networks.factory import q_network
+from tfdqn.replay.distributed_ratio import Pace
+from tfdqn.replay.items.kinds import make_item_kind, table_sizes
+from tfdqn.replay.reverb.tables import TABLE, paced_table
+from tfdqn.roles.context import Job
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.registry import resolve_spec
+
+PATIENCE_SECONDS = 60.0
+_ELSEWHERE = ("elsewhere:1", "elsewhere:2")
+ACTOR = Member(Roles.ACTOR, 1)
+FAST = ("health.beat_seconds=0.05", "health.dead_after_seconds=5.0", "acting.actors=2")
+
+
+def free_address() -> str:
+    """On loopback, with a port that nobody has just now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{one.getsockname()[1]}"
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Waits until a condition holds; fails at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} after {seconds:.0f} s"
+        time.sleep(0.005)
+
+
+def weights(config: Config, task_spec: TaskSpec, seed: int = 0) -> dict[str, np.ndarray]:
+    """Of a new network, by name."""
+    network = q_network(config.network, task_spec, seed=seed)
+    network.create_variables()
+    return {name: weight.numpy() for name, weight in network.named_weights().items()}
+
+
+class Learner:
+    """A `Control` at an address, with weights to give out, which may end and be followed by another life.
+
+    Args:
+      config: the job's.
+      given: published at once, as version 0.
+    """
+
+    def __init__(self, config: Config, given: Mapping[str, np.ndarray] | None = None):
+        self.config, self.address = config, free_address()
+        self.task_spec = resolve_spec(config.task)
+        self.board = WeightsBoard()
+        self.publish(0, weights(config, self.task_spec) if given is None else given)
+        self.begin()
+
+    def begin(self) -> Control:
+        """Another life."""
+        topology = Topology(
+            learner=self.address, worker=_ELSEWHERE, parameter_server=_ELSEWHERE, actor=8, evaluator=1
+        )
+        self.control = Control(topology, self.config, self.task_spec, self.board)
+        return self.control
+
+    def publish(self, version: int, given: Mapping[str, np.ndarray]) -> None:
+        self.board.put(Versioned(version, dict(given)))
+
+
+@contextmanager
+def learner(config: Config, given: Mapping[str, np.ndarray] | None = None) -> Iterator[Learner]:
+    """One whose life, the first or a later one, ends with the block."""
+    made = Learner(config, given)
+    try:
+        yield made
+    finally:
+        made.control.close()
+
+
+def member(address: str, config: Config) -> Membership:
+    """Of an actor, with the learner at an address."""
+    return Membership(ACTOR, Topology(learner=address, actor=2), config, lambda line: None)
+
+
+class Role:
+    """A role in a thread of its own.
+
+    Args:
+      run: the role's.
+      job: without `say` and `interrupted`, which are this class's.
+    """
+
+    def __init__(
+        self, run: Callable[[Job], bool], config: Config, topology: Topology, member: Member, run_dir: Path
+    ):
+        self.said: list[str] = []
+        self.interrupted = threading.Event()
+        self.error: BaseException | None = None
+        self.is_over: bool | None = None  # as it said at its end
+        self._job = Job(config, topology, member, run_dir, self.said.append, self.interrupted.is_set)
+        self._run = run
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._thread.start()
+
+    def ended(self, seconds: float = PATIENCE_SECONDS) -> None:
+        """Waits for its end; raises what ended it."""
+        self._thread.join(seconds)
+        assert not self._thread.is_alive(), f"{self._job.member} goes on: {self.said}"
+        if self.error is not None:
+            raise self.error
+
+    def ends_well(self) -> bool:
+        """Asks it to stop, and waits; whether nothing was wrong."""
+        self.interrupted.set()
+        self.ended()
+        return True
+
+    def _play(self) -> None:
+        try:
+            self.is_over = self._run(self._job)
+        except (UserError, Exception) as error:
+            self.error = error
+
+
+@contextmanager
+def role(
+    run: Callable[[Job], bool], config: Config, topology: Topology, member: Member, run_dir: Path
+) -> Iterator[Role]:
+    """A role that has been asked to stop, and has ended, when the block has."""
+    made = Role(run, config, topology, member, run_dir)
+    try:
+        yield made
+    finally:
+        made.interrupted.set()
+        made._thread.join(PATIENCE_SECONDS)
+
+
+@contextmanager
+def replay_server(config: Config, task_spec: TaskSpec, address: str) -> Iterator[reverb.Client]:
+    """A table that holds actors to the replay ratio, at an address of this process."""
+    kind = make_item_kind(config, task_spec)
+    limits = Pace(config, kind).limits()
+    assert limits is not None
+    table = paced_table(kind.signature, table_sizes(config, kind).max_items, *limits)
+    server = reverb.Server([table], port=int(address.rpartition(":")[2]))
+    client = reverb.Client(address)
+    try:
+        yield client
+    finally:
+        stopping = threading.Thread(target=server.stop, daemon=True)  # samplers may hold it up
+        stopping.start()
+        stopping.join(5)
+
+
+def stored(client: reverb.Client) -> int:
+    """Items that were ever inserted."""
+    return int(client.server_info(timeout=10)[TABLE].rate_limiter_info.insert_stats.completed)

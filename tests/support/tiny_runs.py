@@ -1,0 +1,55 @@
+"""Small whole runs for tests: configurations that train in a second, and what is read back of a run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tfdqn.config import Config
+from tfdqn.config.toml import from_mapping
+from tfdqn.storage.checkpoints import Checkpoints, Generation
+
+TINY = {
+    "task": {"id": "CartPole-v1", "num_envs": 4},
+    "network": {"kind": "mlp", "hidden_units": [16]},
+    "exploration": {"kind": "epsilon_greedy", "decay_env_steps": 1_000},
+    "replay": {"block_size": 4, "capacity": 1_000, "min_size": 100},
+    "learner": {"batch_size": 16, "updates_per_call": 5, "env_steps_per_update": 4.0, "xla": "off"},
+    "stop": {"env_steps": 1_200},
+    "evaluation": {"interval_env_steps": 500, "episodes": 4, "confirm_episodes": 0, "final_episodes": 4},
+    "logging": {"tensorboard": False},
+}
+
+
+def tiny(*overrides: str) -> Config:
+    """CartPole for 1,200 environment steps and 270 updates of a network of sixteen units."""
+    return from_mapping(TINY, overrides)
+
+
+def latest(run: Path) -> Generation:
+    """The newest checkpoint of a run."""
+    generation = Checkpoints(run / "checkpoints").latest()
+    assert generation is not None
+    return generation
+
+
+def everything(run: Path) -> dict[str, np.ndarray]:
+    """All that decides a run's future, by name."""
+    generation = latest(run)
+    return {
+        f"{file}/{name}": array
+        for file in ("learner", "actor", "writer", "replay")
+        for name, array in generation.arrays(file).items()
+    }
+
+
+def lines(path: Path) -> list[dict]:
+    """A file of JSON lines."""
+    return [json.loads(line) for line in path.read_text().splitlines() if line]
+
+
+def assert_same_arrays(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
+    """Same names, same values, to the last bit."""
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)

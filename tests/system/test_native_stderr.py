@@ -1,0 +1,70 @@
+"""What C++ prints goes to a file, what Python prints to the terminal, and everything is put back."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from tfdqn.system.native_stderr import native_output_to
+
+
+@contextmanager
+def a_terminal(path: Path) -> Iterator[None]:
+    """A file in the place of the terminal: descriptor 2, and a `sys.stderr` that writes to it.
+
+    No fixture: pytest's own capturing takes descriptor 2 back between a fixture and its test.
+    """
+    before = os.dup(2)
+    with path.open("wb") as file, pytest.MonkeyPatch.context() as patch:
+        os.dup2(file.fileno(), 2)
+        with open(2, "w", encoding="ascii", errors="backslashreplace", closefd=False) as stderr:
+            patch.setattr(sys, "stderr", stderr)
+            try:
+                yield
+            finally:
+                os.dup2(before, 2)
+                os.close(before)
+
+
+def test_descriptor_2_goes_to_the_file_and_pythons_stderr_to_the_terminal(tmp_path: Path) -> None:
+    with a_terminal(tmp_path / "terminal"):
+        stderr: TextIO = sys.stderr
+        for _ in range(2):
+            with native_output_to(tmp_path / "native.log"):
+                os.write(2, b"native\n")
+                print("shown", file=sys.stderr)
+        os.write(2, b"after\n")
+        assert sys.stderr is stderr
+        assert (tmp_path / "native.log").read_bytes() == b"native\n" * 2
+    assert (tmp_path / "terminal").read_bytes() == b"shown\nshown\nafter\n"
+
+
+def test_what_the_terminal_can_not_show_is_escaped_as_before(tmp_path: Path) -> None:
+    with a_terminal(tmp_path / "terminal"), native_output_to(tmp_path / "native.log"):
+        print("θ", file=sys.stderr)
+    assert (tmp_path / "terminal").read_bytes() == b"\\u03b8\n"
+
+
+def test_a_file_that_can_not_be_opened_changes_nothing(tmp_path: Path) -> None:
+    with a_terminal(tmp_path / "terminal"):
+        stderr, descriptors = sys.stderr, len(os.listdir("/proc/self/fd"))
+        with pytest.raises(FileNotFoundError), native_output_to(tmp_path / "nowhere" / "native.log"):
+            pass
+        assert sys.stderr is stderr
+        assert len(os.listdir("/proc/self/fd")) == descriptors
+        os.write(2, b"still here\n")
+    assert (tmp_path / "terminal").read_bytes() == b"still here\n"
+
+
+def test_an_error_inside_puts_everything_back(tmp_path: Path) -> None:
+    with a_terminal(tmp_path / "terminal"):
+        stderr = sys.stderr
+        with pytest.raises(ZeroDivisionError), native_output_to(tmp_path / "native.log"):
+            raise ZeroDivisionError
+        os.write(2, b"still here\n")
+        assert sys.stderr is stderr
+    assert (tmp_path / "terminal").read_bytes() == b"still here\n"

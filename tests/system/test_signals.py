@@ -1,0 +1,85 @@
+"""Signals become a question that any thread may ask; those that come before a call below Python are not lost."""
+
+import ctypes
+import os
+import signal
+import threading
+
+import pytest
+
+from tests.support.threaded_jobs import until
+from tfdqn import __main__
+from tfdqn.cli import main
+from tfdqn.system.signals import ended_by_signals, interruptions
+
+
+def never() -> None:
+    pytest.fail("nobody pressed Ctrl-C twice")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_user_has_asked_when_a_signal_has_come(number: signal.Signals) -> None:
+    before = signal.getsignal(number), signal.set_wakeup_fd(-1)
+    with interruptions(never) as interrupted:
+        assert not interrupted()
+        signal.raise_signal(number)
+        assert interrupted()
+    assert (signal.getsignal(number), signal.set_wakeup_fd(-1)) == before
+
+
+def test_another_thread_hears_of_it_while_the_main_one_is_below_python() -> None:
+    has_returned, heard = threading.Event(), []
+    with interruptions(never) as interrupted:
+
+        def watch() -> None:
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)  # the main thread is not disturbed
+            until(interrupted, "the signal")
+            heard.append(not has_returned.is_set())
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)  # now it is
+
+        watching = threading.Thread(target=watch, daemon=True)
+        watching.start()
+        ctypes.CDLL(None).sleep(60)
+        has_returned.set()
+        watching.join(30)
+    assert heard == [True]
+
+
+def test_what_a_forked_child_is_sent_is_the_childs_own() -> None:
+    with interruptions(never) as interrupted:
+        child = os.fork()
+        if child == 0:
+            signal.raise_signal(signal.SIGTERM)
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        os.kill(os.getpid(), signal.SIGWINCH)  # nobody asks by this one
+        assert not interrupted()
+
+
+def test_signals_end_the_process_where_no_thread_could() -> None:
+    def ends_by(before: signal.Signals | None, inside: signal.Signals | None) -> int:
+        child = os.fork()
+        if child == 0:
+            with interruptions(never) as interrupted:
+                if before is not None:
+                    signal.raise_signal(before)
+                with ended_by_signals(interrupted):
+                    if inside is not None:
+                        signal.raise_signal(inside)
+            os._exit(7)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert ends_by(None, None) == 7
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        assert ends_by(None, number) == -number
+        assert ends_by(number, None) == -signal.SIGTERM  # before the block began
+
+
+def test_a_ctrl_c_before_a_command_takes_its_signals_ends_it_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "main", interrupted)
+    assert __main__.main() == 130

@@ -1,0 +1,158 @@
+"""The table of deaths: each role of a real job is killed, and stopped, in turn; the job goes on as docs/jobs.md says.
+
+Parameter servers and workers of a synchronous strategy take the learner with them; all others come back alone.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import counters, write_config
+from tests.support.launched_jobs import LEARNER, QUICK_HEALTH, Job, job
+from tfdqn.cluster.topology import Member, Role
+
+ENDLESS = ("stop.env_steps=1_000_000_000", "evaluation.interval_env_steps=20_000", "evaluation.episodes=2")
+OFTEN = "checkpoint.interval_seconds=2"
+DEATHS = [signal.SIGKILL, signal.SIGSTOP]
+
+ALONE = [
+    Member(Role.ACTOR, 1),
+    Member(Role.EVALUATOR),
+    Member(Role.REPLAY_SERVER, 1),
+    Member(Role.WORKER, 0),
+]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("death", DEATHS, ids=["killed", "stopped"])
+def test_of_an_asynchronous_job_whoever_dies_comes_back_and_the_rest_goes_on(
+    tmp_path: Path, death: signal.Signals
+) -> None:
+    write_config(tmp_path, "learner.strategy=parameter_server", *ENDLESS, *QUICK_HEALTH, OFTEN)
+    with job(tmp_path, "tiny.toml", "--actors", "2", "--workers", "2", "--replay-servers", "2") as running:
+        running.until_learning()
+        for member in ALONE:
+            learner = running.pid(LEARNER)
+            saved = running.until_saved()
+            dead = running.send(member, death)
+            running.until_replaced(member, dead)
+            running.until(lambda member=member: running.lives(member), f"{member} at the learner")
+            running.goes_on()
+            assert running.pid(LEARNER) == learner, f"the learner did not outlive {member}"
+            assert_no_counter_goes_back(running, saved)
+        assert "restored" in running.log(Member(Role.REPLAY_SERVER, 1))
+        running.stop()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("death", DEATHS, ids=["killed", "stopped"])
+@pytest.mark.parametrize(
+    ("strategy", "member"),
+    [
+        ("parameter_server", Member(Role.PARAMETER_SERVER)),
+        ("multi_worker", Member(Role.WORKER)),
+    ],
+    ids=["parameter server", "multi_worker member"],
+)
+def test_whom_the_learner_cannot_do_without_takes_it_along_and_both_resume_from_the_manifest(
+    tmp_path: Path, strategy: str, member: Member, death: signal.Signals
+) -> None:
+    write_config(tmp_path, f"learner.strategy={strategy}", *ENDLESS, *QUICK_HEALTH, OFTEN)
+    with job(tmp_path, "tiny.toml", "--workers", "2") as running:
+        running.until_learning()
+        saved = running.until_saved()
+        learner, actor = running.pid(LEARNER), running.pid(Member(Role.ACTOR))
+        with (
+            running.supervisor_held()
+        ):  # it would kill a stopped process, which the learner must see by itself
+            dead = running.send(member, death)
+            # Ten seconds from a death to the learner's end, and the machine may be busy.
+            running.until(lambda: learner not in running.process.relatives(), "the learner's end", 60)
+        running.until_replaced(member, dead)
+        running.until_replaced(LEARNER, learner)
+        running.until_learning(beyond=saved.train_steps)
+        assert "resumed at" in running.log(LEARNER)
+        assert running.pid(Member(Role.ACTOR)) == actor
+        assert_no_counter_goes_back(running, saved)
+        running.stop()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("death", DEATHS, ids=["killed", "stopped"])
+def test_a_learner_that_dies_resumes_while_the_actors_stay(tmp_path: Path, death: signal.Signals) -> None:
+    write_config(tmp_path, *ENDLESS, *QUICK_HEALTH, OFTEN)
+    with job(tmp_path, "tiny.toml", "--actors", "2") as running:
+        running.until_learning()
+        saved = running.until_saved()
+        others = [
+            Member(Role.ACTOR, 0),
+            Member(Role.ACTOR, 1),
+            Member(Role.EVALUATOR),
+            Member(Role.REPLAY_SERVER),
+        ]
+        before = [running.pid(member) for member in others]
+        dead = running.send(LEARNER, death)
+        running.until_replaced(LEARNER, dead)
+        running.until_learning(beyond=saved.train_steps)
+        running.goes_on()
+        assert [running.pid(member) for member in others] == before
+        assert_no_counter_goes_back(running, saved)
+        running.stop()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_an_actor_that_hangs_while_its_heart_beats_is_started_again(tmp_path: Path) -> None:
+    keys = (
+        "task.id=tests.support.toy_environments:Stalls-v0",
+        f"task.kwargs={{at = 400, once = {str(tmp_path / 'has hung')!r}}}",
+        "task.max_episode_steps=100",
+        "health.stuck_after_seconds=20",
+    )
+    write_config(tmp_path, *keys, *ENDLESS, *QUICK_HEALTH, OFTEN)
+    with job(tmp_path, "tiny.toml", "--no-evaluator") as running:
+        actor = Member(Role.ACTOR)
+        hangs = running.pid(actor)
+        running.until_replaced(actor, hangs)
+        running.goes_on()
+        assert "actor 0 has not got on for" in running.log(actor)
+        assert "it is started again" in running.process.out
+        running.stop()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_after_a_power_cut_the_next_launch_resumes(tmp_path: Path) -> None:
+    write_config(tmp_path, "learner.strategy=parameter_server", *ENDLESS, *QUICK_HEALTH, OFTEN)
+    arguments = ("tiny.toml", "--actors", "2", "--workers", "1", "--replay-servers", "2")
+    with job(tmp_path, *arguments) as running:
+        running.until_learning()
+        running.until_saved()
+        for pid in running.process.relatives():
+            if pid != os.getpid():
+                os.kill(pid, signal.SIGKILL)
+        assert running.process.ended() == -signal.SIGKILL
+    saved = counters(tmp_path / "run")
+    with job(tmp_path, *arguments) as running:
+        running.until_learning(beyond=saved.train_steps)
+        assert (
+            f"resumed at {saved.env_steps:,} environment steps and {saved.train_steps:,} updates"
+            in running.log(LEARNER)
+        )
+        assert_no_counter_goes_back(running, saved)
+        running.stop()
+    assert counters(tmp_path / "run").train_steps > saved.train_steps
+
+
+def assert_no_counter_goes_back(running: Job, saved: object) -> None:
+    """Behind what the last checkpoint holds."""
+    seen = running.inspection()
+    assert seen is not None
+    assert (seen.env_steps, seen.train_steps, seen.episodes) >= (0, 0, 0)
+    for name in ("env_steps", "train_steps", "episodes"):
+        assert getattr(seen, name) >= getattr(saved, name), name

@@ -1,0 +1,52 @@
+"""A full disk: one line, and what was saved before stands."""
+
+from pathlib import Path
+
+from tests.support.commands import (
+    ENDLESS,
+    IN_GRAPH,
+    OFTEN,
+    REVERB,
+    assert_one_line,
+    readable,
+    side_by_side,
+    tfdqn,
+    write_config,
+)
+from tests.support.disks import fill, small_disk
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    def case(folder: Path, given: tuple[tuple[str, ...], str, int]) -> None:
+        kind, first_writer, room_bytes = given
+        config = write_config(folder, *kind, ENDLESS, OFTEN, first_writer)
+        with small_disk(folder) as disk, tfdqn(folder, "train", config, "--run-dir", "disk/run") as process:
+            process.until_saved(disk / "run")
+            fill(disk, but_bytes=room_bytes)
+            while not process.ended_within(0.2):
+                fill(disk, but_bytes=room_bytes)  # what an old checkpoint took is free when it is removed
+            assert process.ended() == 2
+            assert_one_line(process, "disk/run", "the disk is full", "intact")
+            readable(disk / "run")
+
+    never = "evaluation.interval_env_steps=1000000000"
+    curves = ("logging.interval_seconds=0.05", "logging.tensorboard=true")
+    side_by_side(
+        case,
+        tmp_path,
+        [
+            (REVERB, never, 0),
+            (REVERB, never, 28_000),  # room for the weights: Reverb itself finds none
+            (IN_GRAPH, "evaluation.interval_env_steps=100", 0),
+            ((*IN_GRAPH, *curves, "checkpoint.interval_seconds=1"), never, 0),
+        ],
+    )
+
+
+def test_a_disk_that_is_full_from_the_start_is_one_line(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    with small_disk(tmp_path) as disk:
+        fill(disk)
+        with tfdqn(tmp_path, "train", config, "--run-dir", "disk/run") as process:
+            assert process.ended() == 2
+        assert_one_line(process, "disk/run")

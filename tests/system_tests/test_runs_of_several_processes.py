@@ -1,0 +1,202 @@
+"""Runs of several processes: started, ended, killed, and by `TF_CONFIG`; none is ever left behind."""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import Tfdqn, counters, tfdqn, write_config
+from tests.support.tiny_runs import lines
+
+# Ctrl-C has come before any other process is waited for.
+ASKED_BEFORE = """
+import signal
+from pathlib import Path
+from tfdqn.cluster.tf_config import cluster_from
+from tfdqn.config.toml import load
+from tfdqn.system.signals import interruptions
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.learning.strategies.chief import Team
+with interruptions(lambda: None) as interrupted:
+    signal.raise_signal(signal.SIGINT)
+    Team(load(Path("tiny.toml")), RunDir("run"), cluster_from(), [], lambda line: print(line, flush=True), interrupted)
+"""
+LONG, PERIOD = "stop.env_steps=1_000_000", "learner.averaging_period_train_steps=5"
+
+
+def ends_with_all_its_relatives(process: Tfdqn) -> int:
+    """Its exit status; nothing it started may outlive it by more than seconds."""
+    status = process.ended()
+    deadline = time.monotonic() + 20
+    while relatives := process.relatives():
+        assert time.monotonic() < deadline, relatives
+        time.sleep(0.05)
+    return status
+
+
+def task_of(pid: int) -> tuple[str, int] | None:
+    """(job, index) of a process, by its `TF_CONFIG`."""
+    for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+        name, _, value = entry.decode().partition("=")
+        if name == "TF_CONFIG":
+            task = json.loads(value)["task"]
+            return task["type"], task["index"]
+    return None
+
+
+def process_id(process: Tfdqn, task: tuple[str, int]) -> int:
+    (found,) = (pid for pid in process.relatives() if task_of(pid) == task)
+    return found
+
+
+def learning(folder: Path) -> Callable[[], bool]:
+    metrics = folder / "run" / "metrics.jsonl"
+    return lambda: metrics.exists() and any(line["train_steps"] > 0 for line in lines(metrics))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "victim", "name"),
+    [
+        pytest.param("parameter_server", ("worker", 1), "worker 1", marks=pytest.mark.long),
+        ("parameter_server", ("ps", 0), "parameter server 0"),
+        pytest.param("multi_worker", ("worker", 1), "worker 1", marks=pytest.mark.long),
+    ],
+)
+def test_a_process_that_is_killed_ends_the_run_in_one_line(
+    tmp_path: Path, strategy: str, victim: tuple[str, int], name: str
+) -> None:
+    write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG)
+    with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run") as process:
+        process.until(learning(tmp_path), "learning")
+        os.kill(process_id(process, victim), signal.SIGKILL)
+        assert ends_with_all_its_relatives(process) == 2
+        assert process.err.splitlines()[-1].startswith(f"tfdqn: {name} was killed by signal 9")
+        assert process.resumption() == ["train", "tiny.toml", "--run-dir", "run"]
+        assert "Traceback" not in process.err
+
+
+@pytest.mark.parametrize(
+    "strategy", ["parameter_server", pytest.param("multi_worker", marks=pytest.mark.long)]
+)
+def test_a_killed_chief_leaves_nobody_behind(tmp_path: Path, strategy: str) -> None:
+    write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG)
+    with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run") as process:
+        process.until(learning(tmp_path), "learning")
+        process.send(signal.SIGKILL)
+        assert ends_with_all_its_relatives(process) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("strategy", ["parameter_server", pytest.param("averaging", marks=pytest.mark.long)])
+def test_an_interrupted_run_saves_and_ends_everybody(tmp_path: Path, strategy: str) -> None:
+    write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG)
+    with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run") as process:
+        process.until(learning(tmp_path), "learning")
+        process.send(signal.SIGINT)
+        assert ends_with_all_its_relatives(process) == 0
+        assert "To resume: " in process.out
+    assert counters(tmp_path / "run").train_steps > 0
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.mark.parametrize(
+    ("strategy", "tasks"),
+    [
+        ("parameter_server", {"chief": 1, "worker": 1, "ps": 2}),
+        pytest.param(
+            "multi_worker", {"worker": 2}, marks=pytest.mark.long
+        ),  # on hosts: test_train_on_hosts.py
+        pytest.param("averaging", {"chief": 1, "worker": 1}, marks=pytest.mark.long),
+    ],
+)
+def test_a_cluster_of_tf_config_trains_and_ends(tmp_path: Path, strategy: str, tasks: dict[str, int]) -> None:
+    """The same command on every host, in any order; only the chief writes."""
+    write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, "stop.env_steps=800")
+    ports = iter(free_ports(sum(tasks.values())))
+    cluster = {job: [f"127.0.0.1:{next(ports)}" for _ in range(count)] for job, count in tasks.items()}
+    with ExitStack() as stack:
+        processes = {}
+        for job, addresses in reversed(cluster.items()):
+            for index in reversed(range(len(addresses))):
+                config = json.dumps({"cluster": cluster, "task": {"type": job, "index": index}})
+                arguments = ("train", "tiny.toml", "--run-dir", f"run-{job}-{index}")
+                started = tfdqn(tmp_path, *arguments, environment={"TF_CONFIG": config})
+                processes[job, index] = stack.enter_context(started)
+        for process in processes.values():
+            assert process.ended() == 0, process.err
+    chief = next(iter(cluster))
+    assert counters(tmp_path / f"run-{chief}-0").train_steps > 0
+    assert [path.name for path in tmp_path.glob("run-*")] == [f"run-{chief}-0"]
+
+
+@pytest.mark.parametrize(
+    "strategy", ["parameter_server", pytest.param("multi_worker", marks=pytest.mark.long)]
+)
+def test_while_the_others_are_awaited_ctrl_c_ends_it_at_once_as_was_said(
+    tmp_path: Path, strategy: str
+) -> None:
+    write_config(tmp_path, f"learner.strategy={strategy}")
+    chief, worker, server = (f"127.0.0.1:{port}" for port in free_ports(3))
+    cluster = {"chief": [chief], "worker": [worker]}
+    if strategy == "parameter_server":
+        cluster["ps"] = [server]
+    config = json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}})
+    with tfdqn(tmp_path, "train", "tiny.toml", environment={"TF_CONFIG": config}) as process:
+        process.until(lambda: f"waiting for worker 0 at {worker}" in process.out, "waiting")
+        process.until(
+            lambda: "until all have met, Ctrl-C ends this at once" in process.out, "a word of Ctrl-C"
+        )
+        process.send(signal.SIGINT)
+        assert process.ended_within(5)
+        assert (process.ended(), process.err) == (-signal.SIGINT, "")
+
+
+def test_a_ctrl_c_before_the_others_are_awaited_ends_it_with_a_word(tmp_path: Path) -> None:
+    write_config(tmp_path, "learner.strategy=multi_worker")
+    cluster = {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"]}
+    config = json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}})
+    with tfdqn(tmp_path, environment={"TF_CONFIG": config}, program=ASKED_BEFORE) as process:
+        assert (process.ended(), process.err) == (-signal.SIGTERM, "")
+    assert process.out.splitlines()[1:] == [
+        "asked to end before all have met: nothing is learned yet, and what was saved stands"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "job", "name"),
+    [
+        pytest.param("parameter_server", "ps", "parameter server 0", marks=pytest.mark.long),
+        ("multi_worker", "worker", "worker 0"),
+    ],
+    ids=["server", "chief"],
+)
+def test_an_address_in_use_is_said_in_one_line(tmp_path: Path, strategy: str, job: str, name: str) -> None:
+    write_config(tmp_path, f"learner.strategy={strategy}")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        clusters = {
+            "ps": {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"], "ps": [address]},
+            "worker": {"worker": [address, "127.0.0.1:2"]},
+        }
+        config = json.dumps({"cluster": clusters[job], "task": {"type": job, "index": 0}})
+        with tfdqn(tmp_path, "train", "tiny.toml", environment={"TF_CONFIG": config}) as process:
+            assert process.ended() == 2
+    (line,) = [line for line in process.err.splitlines() if line.startswith("tfdqn: ")]
+    assert line.startswith(f"tfdqn: {name} can't serve at {address}:")
+    assert "Traceback" not in process.err

@@ -1,0 +1,93 @@
+"""Legal actions: beside the observation they belong to, and an error that says where where they are missing."""
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from tfdqn.config import Task
+from tfdqn.errors import TaskError
+from tfdqn.tasks.registry import make_task
+
+
+def masked_task(**kwargs):
+    return make_task(
+        Task(id="tests.support.toy_environments:Masked-v0", num_envs=2, action_masks=True, kwargs=kwargs)
+    )
+
+
+def test_masks_are_those_of_the_observation_beside_them_also_on_the_rows_around_a_reset():
+    masked = masked_task()
+    observation, legal = masked.reset(seed=0)
+    illegal = {0: 0, 1: 1, 2: 2}
+    for _ in range(12):
+        for position, row in zip(observation["observation"], legal, strict=True):
+            assert [bool(mask) for mask in row] == [action != position % 3 for action in range(3)]
+        actions = np.array([(illegal.get(int(p), 0) + 1) % 3 for p in observation["observation"]], np.int32)
+        step = masked.step(actions)
+        observation, legal = step.observation, step.legal_actions
+
+
+def test_taxi_gives_its_masks():
+    taxi = make_task(Task(id="Taxi-v3", num_envs=3, action_masks=True, max_episode_steps=4))
+    _, legal = taxi.reset(seed=0)
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        step = taxi.step(np.array([rng.choice(np.flatnonzero(row)) for row in legal], np.int32))
+        envs = [env.unwrapped for env in taxi._envs.envs]
+        expected = np.array([env.action_mask(env.s) for env in envs], bool)
+        np.testing.assert_array_equal(step.legal_actions, expected)
+        legal = step.legal_actions
+
+
+def test_after_a_termination_no_mask_is_needed():
+    masked = masked_task(omit="end")
+    masked.reset(seed=0)
+    steps = [masked.step(np.array([action] * 2, np.int32)) for action in (1, 0, 0)]
+    assert steps[-1].terminated.all() and steps[-1].legal_actions.all()
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "reason"),
+    [
+        ({"omit": "everywhere"}, r'task.action_masks is true, but .*Masked-v0 gives no info\["action_mask'),
+        ({"omit": "empty"}, r"environment 0, step \d: info.*has no legal action"),
+        ({"omit": "end", "endless": True}, "gives no info"),
+    ],
+)
+def test_a_missing_or_empty_mask_is_an_error_that_says_where(kwargs, reason):
+    masked = masked_task(**kwargs)
+    with pytest.raises(TaskError, match=reason):
+        masked.reset(seed=0)
+        for action in (1, 0, 0):
+            masked.step(np.array([action] * 2, np.int32))
+
+
+@pytest.mark.parametrize(
+    ("mask", "says"),
+    [
+        (np.ones(4, np.int8), r"has shape \(4,\), not \(2,\)"),
+        ([1, np.nan], r"is array\(\[ 1., nan\]\), not a truth for each action"),
+        (["yes", "no"], r"is array\(.*\), not a truth for each action"),
+    ],
+)
+def test_a_mask_of_another_form_is_an_error(mask, says):
+    def gives(each):
+        return lambda observation, reward, terminated, truncated, _: (observation, 1.0, True, False, each)
+
+    kwargs = {"space": spaces.Discrete(2), "observation": 0, "at": 0, "info": {"action_mask": [1, 0.5]}}
+    task = make_task(
+        Task(
+            id="tests.support.toy_environments:Odd-v0",
+            num_envs=2,
+            action_masks=True,
+            kwargs=kwargs | {"spoil": gives({})},
+        )
+    )
+    assert task.reset(seed=0)[1].all() and task.step(np.zeros(2, np.int32)).legal_actions.all()
+    kwargs["spoil"] = gives({"action_mask": mask})
+    task = make_task(
+        Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, action_masks=True, kwargs=kwargs)
+    )
+    task.reset(seed=0)
+    with pytest.raises(TaskError, match=rf'Odd-v0, environment 0, step 1: info\["action_mask"\] {says}'):
+        task.step(np.zeros(2, np.int32))

@@ -1,0 +1,129 @@
+"""A session's parts, wired."""
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from tests.support.tiny_runs import latest, tiny
+from tfdqn.acting.actor import Actor
+from tfdqn.acting.actors import Actors, make_actor
+from tfdqn.config import Config
+from tfdqn.errors import CheckpointError
+from tfdqn.learning.strategies.chief import Team
+from tfdqn.learning.train_step import TrainStep
+from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoints
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.training import train
+from tfdqn.training.session import Session
+
+
+def test_the_age_of_the_weights_can_be_logged_before_the_first_step(tmp_path: Path) -> None:
+    run, config = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph")
+    with (
+        run.claim(config),
+        closing(Team(config, run, None, ["CPU:0"], print)) as team,
+        closing(Session(config, run, team, print)) as session,
+    ):
+        assert session.actors.weights_version == 0
+
+
+def test_a_checkpoint_that_is_not_this_runs_is_refused_before_any_of_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, moments, counters of updates, windows, statistics and what fills a block: checked whole, then taken."""
+    config = tiny("replay.backend=in_graph", "stop.env_steps=130", "checkpoint.keep=100")
+    train.train(config, tmp_path)
+    saved, taken = latest(tmp_path), []
+    whole = {name: dict(saved.arrays(name)) for name in ("learner", "actor", "writer", "replay")}
+    monkeypatch.setattr(TrainStep, "load_state", lambda *_: taken.append("learner"))
+    monkeypatch.setattr(Actors, "load_state", lambda *_: taken.append("actors"))
+    for file, name, array, line in (
+        (
+            "learner",
+            "target/q/bias",
+            np.zeros(3, np.float32),
+            r"target/q/bias is float32\[3\], not float32\[2\]",
+        ),
+        ("learner", "optimizer/m/q/bias", None, r"optimizer/m/q/bias is absent, not float32\[2\]"),
+        (
+            "learner",
+            "online/hidden_1/bias",
+            np.zeros(2, np.float32),
+            r"online/hidden_1/bias is float32\[2\], not absent",
+        ),
+        ("writer", "returns", np.zeros((1, 1)), r"returns is float64\[1, 1\], not float64\[1, 4\]"),
+        (
+            "actor",
+            "statistics/running_return",
+            np.zeros(1),
+            r"running_return is float64\[1\], not float64\[4\]",
+        ),
+        ("replay", "draws", None, r"draws is absent, not int64\[1\]"),
+    ):
+        arrays = {each: dict(content) for each, content in whole.items()}
+        arrays[file].pop(name, None)
+        if array is not None:
+            arrays[file][name] = array
+        Checkpoints(tmp_path / "checkpoints", keep=100).save(
+            saved.counters, arrays, lambda folder: shutil.copytree(saved.replay, folder, dirs_exist_ok=True)
+        )
+        with pytest.raises(CheckpointError, match=rf"checkpoints/0000\d\d/{file}\.npz: .*{line}"):
+            train.train(tiny("replay.backend=in_graph", "checkpoint.keep=100"), tmp_path)
+    assert taken == []
+
+
+@pytest.mark.parametrize("has_been_trained", [False, True])
+def test_who_comes_back_before_the_first_checkpoint_begins_anew_and_says_so(
+    tmp_path: Path, has_been_trained: bool
+) -> None:
+    run, config = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph")
+    with run.claim(config):
+        if has_been_trained:
+            run.metrics_file.touch()
+        with (
+            closing(Team(config, run, None, ["CPU:0"], print)) as team,
+            closing(Session(config, run, team, print)) as session,
+        ):
+            assert session.resumed == (BEGINS_ANEW if has_been_trained else None)
+
+
+def test_a_run_that_was_begun_with_images_as_they_are_goes_on_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As before versions knew what images of floats are divided by."""
+    acts_on: list[TaskSpec] = []
+
+    def recorded(config: Config, task: BatchedTask, *parts: Any) -> Actor:
+        acts_on.append(task.spec)
+        return make_actor(config, task, *parts)
+
+    monkeypatch.setattr("tfdqn.training.session.make_actor", recorded)
+    run = RunDir(tmp_path / "run")
+    config = tiny(
+        "replay.backend=in_graph",
+        "task.id=tests.support.toy_environments:Catch-v0",
+        "task.kwargs={pixels = true, dtype = 'float32'}",
+    )
+
+    def sees(high: tuple[float, ...]) -> None:
+        with (
+            run.claim(config),
+            closing(Team(config, run, None, ["CPU:0"], print)) as team,
+            closing(Session(config, run, team, print)) as session,
+        ):
+            assert session.task_spec.observation["observation"].high == high
+            assert acts_on[-1] == session.task_spec
+
+    sees((255.0,))
+    run.metrics_file.write_text("{}\n")  # it has learned something
+    spec = run.task_spec()
+    as_it_was = replace(spec.observation["observation"], high=())
+    run.task_file.write_bytes(replace(spec, observation={"observation": as_it_was}).to_json())
+    sees(())

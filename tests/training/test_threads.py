@@ -1,0 +1,125 @@
+"""Workers and their gate: paused together, never two minds about it, and no failure stays in its thread."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tfdqn.training import threads
+from tfdqn.training.threads import Gate, Worker, raise_first_error, running
+
+DEADLINE_SECONDS = 30.0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "the condition was not met in time"
+        time.sleep(0.001)
+
+
+def test_nobody_is_at_work_while_the_gate_is_closed() -> None:
+    gate, at_work, seen, units = Gate(), [0, 0, 0], [], [0, 0, 0]
+
+    def work(i: int) -> None:
+        at_work[i] = 1
+        time.sleep(0.0002)
+        units[i] += 1
+        at_work[i] = 0
+
+    workers = [Worker(f"worker {i}", lambda i=i: work(i), gate) for i in range(3)]  # type: ignore[misc]
+    with running(workers):
+        for _ in range(100):
+            with gate.closed(DEADLINE_SECONDS):
+                before = list(units)
+                seen.append(sum(at_work))
+                time.sleep(0.0005)
+                seen.append(sum(at_work))
+                assert units == before
+            wait_until(lambda before=before: sum(units) > sum(before))  # type: ignore[misc]
+    assert set(seen) == {0}
+
+
+def test_every_worker_goes_on_when_the_gate_opens() -> None:
+    gate, units = Gate(), [0] * 4
+
+    def work(i: int) -> None:
+        units[i] += 1
+
+    with running([Worker(str(i), lambda i=i: work(i), gate) for i in range(4)]):  # type: ignore[misc]
+        for _ in range(50):
+            with gate.closed(DEADLINE_SECONDS):
+                before = list(units)
+            wait_until(lambda before=before: all(a > b for a, b in zip(units, before, strict=True)))  # type: ignore[misc]
+
+
+def test_the_gate_opens_again_when_what_it_guards_fails() -> None:
+    gate = Gate()
+    with pytest.raises(ZeroDivisionError), gate.closed(DEADLINE_SECONDS):
+        raise ZeroDivisionError
+    entered = threading.Thread(target=gate.enter, daemon=True)
+    entered.start()
+    entered.join(DEADLINE_SECONDS)
+    assert not entered.is_alive()
+
+
+def test_a_worker_that_fails_leaves_the_gate() -> None:
+    gate = Gate()
+
+    def fail() -> None:
+        raise ValueError("out of order")
+
+    worker = Worker("learner", fail, gate)
+    worker.start()
+    worker.join(DEADLINE_SECONDS)
+    with gate.closed(DEADLINE_SECONDS):
+        pass
+    with pytest.raises(ValueError, match="out of order"):
+        raise_first_error([worker])
+
+
+def test_a_workers_error_reaches_the_caller_at_the_end_of_the_block() -> None:
+    def fail() -> None:
+        raise ValueError("out of order")
+
+    good = Worker("actor", lambda: time.sleep(0.001))
+    bad = Worker("learner", fail)
+    with pytest.raises(ValueError, match="out of order"), running([good, bad]):
+        wait_until(lambda: bad.error is not None)
+    assert not good.is_alive()
+
+
+def test_workers_are_stopped_when_the_block_fails() -> None:
+    worker = Worker("actor", lambda: time.sleep(0.001))
+    with pytest.raises(KeyError), running([worker]):
+        raise KeyError("the caller's own")
+    assert not worker.is_alive()
+
+
+def test_the_unit_under_way_is_finished() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        time.sleep(0.05)
+        ended.set()
+
+    with running([Worker("actor", work)]):
+        begun.wait(DEADLINE_SECONDS)
+    assert ended.is_set()
+
+
+def test_a_worker_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_JOIN_SECONDS", 0.05)
+    release, begun = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        release.wait(DEADLINE_SECONDS)
+
+    worker = Worker("learner", hang)
+    with pytest.raises(RuntimeError, match="learner: still at work"), running([worker]):
+        begun.wait(DEADLINE_SECONDS)
+    release.set()
+    worker.join(DEADLINE_SECONDS)

@@ -1,0 +1,128 @@
+"""Which unit of an ensemble learns from which transition: pure, deterministic functions of the transition.
+
+So a transition belongs to the same units for as long as it is in replay, in every process and after every restart,
+and nothing of that is stored. The functions give 1 where a unit learns from an example and 0 elsewhere,
+float32[K, B].
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.trajectories import trajectory
+
+from tfdqn.agents import row_hash
+from tfdqn.config import Config, Ensemble
+from tfdqn.errors import ConfigError
+from tfdqn.networks.q_network import Observation
+from tfdqn.randomness import derived_seed
+from tfdqn.task_spec import TaskSpec
+
+# (transition, the observations at its two ends) → float32[K, B]
+UnitWeights = Callable[[trajectory.Transition, Observation, Observation], tf.Tensor]
+
+
+def unit_weights(config: Config, task_spec: TaskSpec) -> UnitWeights:
+    """The weight of each example in each unit's loss, as `[ensemble]` says.
+
+    It is 1 / p where the unit learns from the example and 0 elsewhere, p being the share of all data that a unit is
+    to have: 1, `mask_probability`, or 1 / K. So a unit's mean over the whole batch is on average its mean over its
+    own examples, and a sum over batches or replicas stays one, which it would not if each divided by its own count.
+    Where parts of a partition are not visited evenly, a unit's loss is scaled by K times its part's share.
+
+    Raises ConfigError where the observation has no such element.
+    """
+    ensemble, salt = config.ensemble, derived_seed(config.seed, "ensemble data")
+    size = ensemble.size
+    match ensemble.data:
+        case "all":
+            return lambda transition, state_tm1, state_t: tf.ones(
+                [size, tf.shape(transition.action_step.action)[0]]
+            )
+        case "bootstrap":
+            p = ensemble.mask_probability
+            return lambda transition, state_tm1, state_t: (
+                bootstrap(transition_hash(transition, state_tm1, state_t, salt), size, p) / p
+            )
+        case "hash":
+            return lambda transition, state_tm1, state_t: (
+                size * by_hash(state_hash(state_tm1, task_spec, ensemble.hash_cell_size, salt), size)
+            )
+        case "partition":
+            key = _partition_key(ensemble, task_spec)
+            index, edges = ensemble.partition_index, ensemble.partition_edges
+            return lambda transition, state_tm1, state_t: size * by_edges(state_tm1[key], index, edges)
+
+
+def transition_hash(
+    transition: trajectory.Transition, state_tm1: Observation, state_t: Observation, salt: int
+) -> tf.Tensor:
+    """uint32[B] of all that a transition is: both states, action, reward and discount.
+
+    Transitions that are equal hash alike: in a task of few states and outcomes, all units or none may see one.
+    """
+    after = transition.next_time_step
+    numbers = [transition.action_step.action, after.reward, after.discount]
+    return row_hash.row_hash([*_values(state_tm1), *numbers, *_values(state_t)], salt)
+
+
+def state_hash(state: Observation, task_spec: TaskSpec, cell_size: float, salt: int) -> tf.Tensor:
+    """uint32[B] of the states, or of the cells that they lie in: cubes of edge `cell_size` (0: none).
+
+    Categories lie in no cells: each is itself.
+    """
+
+    def cell(key: str) -> tf.Tensor:
+        if not cell_size or task_spec.observation[key].categories:
+            return state[key]
+        return tf.floor(tf.cast(state[key], tf.float32) * (1 / cell_size))
+
+    return row_hash.row_hash([cell(key) for key in sorted(state)], salt)
+
+
+def bootstrap(hashes: tf.Tensor, size: int, probability: float) -> tf.Tensor:
+    """Each unit's own random part of the transitions uint32[B]: Bernoulli masks, as in Osband et al. 2016."""
+    own = row_hash.mix(tf.bitwise.bitwise_xor(hashes, row_hash.scattered(np.arange(size), 0)[:, tf.newaxis]))
+    return tf.cast(row_hash.uniform(own) < probability, tf.float32)
+
+
+def by_hash(hashes: tf.Tensor, size: int) -> tf.Tensor:
+    """One unit for each of uint32[B]: the hash modulo K."""
+    half = tf.cast(tf.bitwise.right_shift(hashes, tf.constant(1, tf.uint32)), tf.int32)
+    return tf.one_hot(half % size, size, axis=0)
+
+
+def by_edges(array: tf.Tensor, index: int, edges: Sequence[float]) -> tf.Tensor:
+    """One unit for each row: unit k has those whose element `index`, counted flat, is below edge k and no other.
+
+    Compared in float32; len(edges) is K - 1, and the last unit has the rest.
+    """
+    elements = int(np.prod(array.shape[1:], dtype=np.int64))
+    element = tf.cast(tf.reshape(array, [-1, elements])[:, index], tf.float32)
+    edges_passed = tf.cast(element[:, tf.newaxis] >= tf.constant(edges, tf.float32), tf.int32)
+    return tf.one_hot(tf.reduce_sum(edges_passed, axis=1), len(edges) + 1, axis=0)
+
+
+def _values(state: Observation) -> list[tf.Tensor]:
+    return [state[key] for key in sorted(state)]
+
+
+def _partition_key(ensemble: Ensemble, task_spec: TaskSpec) -> str:
+    """The name of the array that partitions the states."""
+    arrays, key, index = task_spec.observation, ensemble.partition_key, ensemble.partition_index
+    names = " or ".join(f'"{name}"' for name in arrays)
+    if not key and len(arrays) == 1:
+        (key,) = arrays
+    if key not in arrays:
+        raise ConfigError(
+            f'ensemble.partition_key = "{key}": {task_spec.id} observes several arrays, name one: {names}'
+            if not key
+            else f'ensemble.partition_key = "{key}": not observed by {task_spec.id}; {names} is allowed'
+        )
+    size = int(np.prod(arrays[key].shape, dtype=np.int64))
+    if index >= size:
+        raise ConfigError(
+            f"ensemble.partition_index = {index}: must be below {size}, the number of elements of "
+            f'"{key}", which {task_spec.id} observes'
+        )
+    return key

@@ -1,0 +1,80 @@
+"""The mathematics of temporal differences: pure functions of tensors, free of configuration.
+
+Time convention: `_tm1` is the state acted in, `_t` the state k <= n steps later. Rewards r_t are n-step
+returns and discounts γ^k · (0 where the episode terminated), finished when they were written to replay. Q-values may
+lead with the K units of an ensemble, [K, B, A]; what is computed of them then does, too: [K, B].
+"""
+
+import tensorflow as tf
+
+from tfdqn.networks.aggregation import Aggregation, aggregate
+
+
+def value_of_action(q: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+    """Q(s, a): q float32[…, B, A], action int32[…, B] → float32[…, B].
+
+    As a one-hot product, which XLA fuses and sharded tensors allow, where a gather is neither.
+    """
+    q.shape.with_rank_at_least(2)
+    action.shape.with_rank_at_least(1)
+    return tf.reduce_sum(q * tf.one_hot(action, q.shape[-1]), axis=-1)
+
+
+def only_legal(q: tf.Tensor, legal_actions: tf.Tensor | None) -> tf.Tensor:
+    """q with the lowest float where an action is illegal (legal_actions bool[B, A]), so that no maximum picks it."""
+    return q if legal_actions is None else tf.where(legal_actions, q, q.dtype.min)
+
+
+def q_learning_target(
+    r_t: tf.Tensor, discount_t: tf.Tensor, q_target_t: tf.Tensor, legal_t: tf.Tensor | None = None
+) -> tf.Tensor:
+    """r + γ max_a Q⁻(s', a), float32[…, B]. Mnih et al. 2015, equation 2 (the target inside the square)."""
+    return r_t + discount_t * tf.reduce_max(only_legal(q_target_t, legal_t), axis=-1)
+
+
+def double_q_target(
+    r_t: tf.Tensor,
+    discount_t: tf.Tensor,
+    q_target_t: tf.Tensor,
+    q_online_t: tf.Tensor,
+    legal_t: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """r + γ Q⁻(s', argmax_a Q(s', a)), float32[…, B]. Van Hasselt et al. 2016, equation 4.
+
+    The argmax falls on the first of equal values, as NumPy's does.
+    """
+    action_t = tf.argmax(only_legal(q_online_t, legal_t), axis=-1, output_type=tf.int32)
+    return r_t + discount_t * value_of_action(q_target_t, action_t)
+
+
+def aggregate_target(
+    r_t: tf.Tensor,
+    discount_t: tf.Tensor,
+    q_target_t: tf.Tensor,
+    q_select_t: tf.Tensor,
+    legal_t: tf.Tensor | None,
+    aggregation: Aggregation,
+) -> tf.Tensor:
+    """r + γ V⁻(s', a*), float32[B], for all units of an ensemble: both Qs are float32[K, B, A].
+
+    a* is the ensemble's action by `q_select_t`: the target networks' for DQN, the online networks' for double DQN.
+    V⁻ is the minimum over the target networks (Lan et al. 2020, Maxmin Q-learning), or else their mean (Anschel et
+    al. 2017, ensemble DQN): of the voted action's values, where the majority decides.
+    """
+    action_t = tf.argmax(
+        only_legal(aggregate(q_select_t, legal_t, aggregation), legal_t), axis=-1, output_type=tf.int32
+    )
+    values_t = aggregate(q_target_t, legal_t, "minimum" if aggregation == "minimum" else "mean")
+    return r_t + discount_t * value_of_action(values_t, action_t)
+
+
+def squared_loss(td_error: tf.Tensor) -> tf.Tensor:
+    """δ² / 2, whose gradient is the TD error itself."""
+    return 0.5 * tf.square(td_error)
+
+
+def huber_loss(td_error: tf.Tensor, delta: float) -> tf.Tensor:
+    """δ² / 2 within |δ| <= delta, linear beyond. Its gradient is the clipped error of Mnih et al. 2015."""
+    absolute = tf.abs(td_error)
+    quadratic = tf.minimum(absolute, delta)
+    return 0.5 * tf.square(quadratic) + delta * (absolute - quadratic)

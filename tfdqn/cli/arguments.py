@@ -1,0 +1,62 @@
+"""Arguments that several verbs of the command line take."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfdqn.config import Config
+from tfdqn.errors import ConfigError
+
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="a TOML file, such as configs/cartpole.toml")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="keys to change, such as agent.n_step=3", show_default=False
+    ),
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run's directory")]
+Actors = Annotated[int | None, typer.Option(min=1, metavar="N", help="as acting.actors=N")]
+ReplayServers = Annotated[int | None, typer.Option(min=1, metavar="N", help="as replay.shards=N")]
+Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="as learner.workers=N")]
+ParameterServers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="as learner.parameter_servers=N, learner.strategy=parameter_server"
+    ),
+]
+
+
+def command_to_resume(verb: str, config: Path, arguments: Sequence[str], run_dir: Path) -> str:
+    """What a shell takes, pasted, to go on with a run, whatever letters its paths have."""
+    name = f"./{config}" if str(config).startswith("-") else str(config)  # no option
+    return shlex.join(["tfdqn", verb, name, *arguments, "--run-dir", str(run_dir)])
+
+
+def load_job(
+    config: Path,
+    overrides: list[str] | None,
+    actors: int | None,
+    replay_servers: int | None,
+    workers: int | None,
+    parameter_servers: int | None,
+) -> tuple[Config, list[str]]:
+    """A job's configuration, and every override that makes it, the counts among them. Raises ConfigError."""
+    from tfdqn.config import toml
+
+    given = list(overrides or ())
+    if parameter_servers is not None:
+        given += ["learner.strategy=parameter_server", f"learner.parameter_servers={parameter_servers}"]
+    counts = {"acting.actors": actors, "replay.shards": replay_servers, "learner.workers": workers}
+    given += [f"{key}={count}" for key, count in counts.items() if count is not None]
+    resolved = toml.load(config, given)
+    if workers is not None and resolved.learner.strategy in ("local", "mirrored"):
+        raise ConfigError(
+            f'--workers {workers}: learner.strategy = "{resolved.learner.strategy}" has none; give '
+            "--parameter-servers too, or learner.strategy=multi_worker"
+        )
+    return resolved, given

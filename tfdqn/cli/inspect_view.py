@@ -1,0 +1,139 @@
+"""What a person sees of `tfdqn inspect`: how the job stands, its processes, its replay servers."""
+
+import time
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from tfdqn.cli.live_table import speed
+from tfdqn.cli.terminal import ago, duration, make_console, make_table
+from tfdqn.cluster.topology import LEARNER, Member
+from tfdqn.coordination.messages import Inspection, MemberStatus
+from tfdqn.launch.inspector import Inspector, Report, RunReport
+
+_INTERVAL_SECONDS = 1.0
+
+
+def print_report(report: Report) -> None:
+    make_console().print(rendered(report))
+
+
+def watch(inspector: Inspector) -> None:
+    """Shows it anew every second until it is interrupted; where that can't be in one place, one below the other."""
+    console = make_console()
+    while not console.is_terminal:
+        console.print(rendered(inspector.report()))
+        time.sleep(_INTERVAL_SECONDS)
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        console.show_cursor(True)
+        while True:
+            live.update(rendered(inspector.report()), refresh=True)
+            time.sleep(_INTERVAL_SECONDS)
+
+
+def rendered(report: Report) -> RenderableType:
+    """The whole report."""
+    parts: list[RenderableType] = [_pairs(report)]
+    if report.inspection is not None:
+        parts += [Text(), _members(report, report.inspection)]
+        if report.inspection.replay:
+            parts += [Text(), _replay(report.inspection)]
+    elif report.run is not None and report.run.signs:
+        parts += [Text(), _signs(report.run)]
+    return Group(*parts)
+
+
+def _pairs(report: Report) -> RenderableType:
+    table = make_table("", "")
+    table.show_header = False
+    for name, value in [*_of_job(report), *_of_run(report.run)]:
+        table.add_row(name, escape(value))
+    return table
+
+
+def _of_job(report: Report) -> Iterable[tuple[str, str]]:
+    inspection, run = report.inspection, report.run
+    if inspection is None:
+        yield "no figures", report.problem
+        return
+    total = f" of {run.total_env_steps:,}" if run is not None else ""
+    yield inspection.phase, f"{inspection.state}; trained for {duration(inspection.seconds)}"
+    yield "environment steps", f"{inspection.env_steps:,}{total}, {inspection.episodes:,} episodes"
+    yield "updates", f"{inspection.train_steps:,}, {inspection.updates_per_second:,.0f} a second"
+    yield "weights", f"version {inspection.weights_version:,}"
+    if inspection.best_return is not None:
+        yield "best evaluation", f"{inspection.best_return:.2f}"
+
+
+def _of_run(run: RunReport | None) -> Iterable[tuple[str, str]]:
+    if run is None:
+        return
+    if run.reason:
+        yield "finished", run.reason
+    if run.evaluations is not None:
+        found = run.evaluations
+        last = f"{found.last_return:.2f} at {found.last_env_steps:,} environment steps"
+        yield "evaluations", f"{found.count:,}: the last {last}, the best {found.best_return:.2f}"
+    if run.checkpoint is None:
+        yield "checkpoint", "none"
+        return
+    saved = run.checkpoint
+    counts = f"{saved.env_steps:,} environment steps, {saved.train_steps:,} updates"
+    yield "checkpoint", f"{saved.path}: {counts}, {ago(saved.seconds_ago)}"
+
+
+def _members(report: Report, inspection: Inspection) -> RenderableType:
+    table = make_table("process", "state", "pid", "host", "speed", "staleness", "last beat")
+    for column in table.columns[4:]:
+        column.justify = "right"
+    known = {each.beat.member: each for each in inspection.members}
+    expected = report.topology.members() if report.topology is not None else sorted(known)
+    for member in expected:
+        if member != LEARNER:
+            table.add_row(*map(escape, _cells(member, known.get(member), inspection.train_steps)))
+    return table
+
+
+def _cells(member: Member, status: MemberStatus | None, train_steps: int) -> list[str]:
+    if status is None:
+        return [str(member), "never heard of", "", "", "", "", ""]
+    beat = status.beat
+    behind = train_steps - beat.weights_version
+    return [
+        str(member),
+        beat.state,
+        str(beat.pid),
+        beat.host,
+        speed(member.role, beat.steps_per_second),
+        f"{max(behind, 0):,} updates" if beat.weights_version >= 0 else "",
+        f"{status.seconds_since_beat:.0f} s",
+    ]
+
+
+def _replay(inspection: Inspection) -> RenderableType:
+    table = make_table(
+        "replay server", "address", "stored", "inserted", "sampled", "per insert", "last answer"
+    )
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for index, each in enumerate(inspection.replay):
+        table.add_row(
+            str(index),
+            each.address,
+            f"{each.stored:,} of {each.capacity:,}",
+            f"{each.inserted:,}",
+            f"{each.sampled:,}",
+            f"{each.sampled / each.inserted:.3g}" if each.inserted else "",
+            f"{each.seconds_since_answer:.0f} s",
+        )
+    return table
+
+
+def _signs(run: RunReport) -> RenderableType:
+    table = make_table("process", "last state", "pid", "last sign of life")
+    for sign in run.signs:
+        table.add_row(sign.name, escape(sign.state), str(sign.pid), ago(sign.age_seconds()))
+    return table

@@ -1,0 +1,244 @@
+"""The command line's verbs for jobs of many processes."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfdqn.cli.arguments import (
+    Actors,
+    ConfigFile,
+    Overrides,
+    ParameterServers,
+    ReplayServers,
+    Workers,
+    command_to_resume,
+    load_job,
+)
+from tfdqn.cli.platform_check import require_supported_platform
+from tfdqn.cluster.topology import (
+    Member,
+    Role,
+    Topology,
+    check_topology,
+    read_topology,
+    topology_of_environment,
+)
+from tfdqn.config import Config, Health
+from tfdqn.errors import STOPPED_STATUS, ConfigError
+
+jobs = typer.Typer()
+
+
+@jobs.command()
+def launch(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    actors: Actors = None,
+    replay_servers: ReplayServers = None,
+    workers: Workers = None,
+    parameter_servers: ParameterServers = None,
+    evaluator: Annotated[bool, typer.Option(help="whether a process evaluates")] = True,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
+    ] = None,
+    prefix: Annotated[bool, typer.Option("--prefix", help="show what the processes print, too")] = False,
+) -> None:
+    """Learn a task with many processes on this host; on an existing run, resume it."""
+    require_supported_platform()
+    from tfdqn.storage.run_directory import RunDir
+
+    resolved, given = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
+    path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
+
+    from tfdqn.cli import terminal
+    from tfdqn.cli.live_table import JobView
+    from tfdqn.launch.local_job import launch as run_job
+
+    with JobView(resolved.stop.env_steps, RunDir(path).process_logs if prefix else None) as view:
+        outcome = run_job(resolved, RunDir(path), view, has_evaluator=evaluator)
+    if outcome.summary is not None:
+        with suppress(OSError):  # a terminal that was closed meanwhile
+            terminal.print_summary(outcome.summary)
+        return
+    if view.last_figures:
+        view.say(f"stopped at {view.last_figures}")
+    if not any(path.glob("checkpoints/[0-9]*")):
+        saved = "Nothing was learned yet."
+    else:
+        saved = "Saved." if outcome.is_saved else "The learner could not save: its last checkpoint stands."
+    options = [] if evaluator else ["--no-evaluator"]
+    view.say(f"{saved} To resume: {command_to_resume('launch', config, [*given, *options], path)}")
+
+
+@jobs.command()
+def host(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    pool: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="POOL=ROLE,...",
+            help="which roles the machines of a pool of the platform's play; once for each pool",
+            show_default=False,
+        ),
+    ] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
+    ] = None,
+) -> None:
+    """Be one machine of a job on many, as TF_CONFIG or CLUSTER_SPEC names them: run all of its processes."""
+    require_supported_platform()
+    from tfdqn.cluster.placement import machines_of_environment, read_pools
+    from tfdqn.config import toml
+    from tfdqn.storage.run_directory import RunDir
+
+    resolved = toml.load(config, overrides or ())
+    pools, machines = read_pools(pool or ()), machines_of_environment()
+    run = RunDir(run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}")
+
+    from tfdqn.cli.live_table import JobView
+    from tfdqn.launch.local_job import launch_share
+
+    with JobView(resolved.stop.env_steps, run.machine(str(machines.this)).process_logs) as view:
+        if launch_share(resolved, run, view, pools, machines):
+            return
+    view.say("stopped before the job was over; the same command goes on with it")
+    raise typer.Exit(STOPPED_STATUS)
+
+
+@jobs.command("run")
+def run_role(
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"one of {', '.join(Role)}")],
+    config: ConfigFile,
+    overrides: Overrides = None,
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="where every process is; TF_CONFIG if not given")
+    ] = None,
+    task: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="I",
+            help="which of the role's processes this is; as TF_CONFIG says, or 0, if not given",
+            show_default=False,
+        ),
+    ] = None,
+    places: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="be the first of the role's processes that none on this host is; they hold their places in DIR",
+        ),
+    ] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
+    ] = None,
+    stopped_status: Annotated[
+        int,
+        typer.Option(
+            min=0, max=255, metavar="N", help="with which it ends where it is told to before the job is over"
+        ),
+    ] = 0,
+) -> None:
+    """Be one process of a job of many."""
+    require_supported_platform()
+    from tfdqn.config import toml
+    from tfdqn.system.signals import end_at_once, interruptions
+
+    resolved = toml.load(config, overrides or ())
+    topology, member = _place_in_job(resolved, cluster, role, task)
+    if places is not None and task is not None:
+        raise ConfigError(f"--task {task} says which process this is, and --places finds it out: give one")
+    path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
+    with interruptions(end_at_once) as interrupted:
+        if places is not None:
+            from tfdqn.cluster.index_lease import take_place
+
+            found = take_place(places, role, topology.count(role), typer.echo, interrupted)
+            if found is None:
+                raise typer.Exit(stopped_status)
+            member = found
+
+        from tfdqn.roles import entry
+        from tfdqn.roles.context import Job
+
+        job = Job(resolved, topology, member, path, typer.echo, interrupted, stopped_status)
+        if not entry.play(job):
+            raise typer.Exit(stopped_status)
+
+
+def _place_in_job(
+    config: Config, cluster: Path | None, role: Role, task: int | None
+) -> tuple[Topology, Member]:
+    """By the cluster file, or else by TF_CONFIG, which must agree with what was asked for. Raises ConfigError."""
+    if cluster is not None:
+        topology, member, origin = read_topology(cluster), Member(role, task or 0), str(cluster)
+    else:
+        (topology, member), origin = topology_of_environment(), "TF_CONFIG"
+        if member.role is not role or task not in (None, member.index):
+            raise ConfigError(f"TF_CONFIG makes this process {member}, not {Member(role, task or 0)}")
+    topology.require(member, origin)
+    check_topology(config, topology, origin)
+    return topology, member
+
+
+@jobs.command()
+def health(
+    role: Annotated[
+        Role | None,
+        typer.Argument(metavar="[ROLE]", help=f"{', '.join(Role)}; every process if not given"),
+    ] = None,
+    task: Annotated[int, typer.Option(min=0, metavar="I", help="which of its role")] = 0,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="the run that was launched on this host, if not by a `tfdqn run` of its own"
+        ),
+    ] = None,
+    within: Annotated[
+        float, typer.Option(min=0.0, metavar="SECONDS", help="an older sign of life is none")
+    ] = Health().dead_after_seconds,
+) -> None:
+    """Say whether a process of this host lives, or all that give signs of life: status 0, or 1 and why."""
+    from tfdqn.coordination.health_check import health_of, health_of_all
+    from tfdqn.storage.run_directory import RunDir
+
+    folder = None if run_dir is None else RunDir(run_dir).begun().signs_of_life
+    found = health_of_all(folder, within) if role is None else [health_of(Member(role, task), folder, within)]
+    for each in found:
+        typer.echo(each.line)
+    raise typer.Exit(not all(each.is_well for each in found))
+
+
+@jobs.command()
+def inspect(
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|ADDRESS", help="a run's directory, or host:port of a job's learner")
+    ],
+    watch: Annotated[bool, typer.Option("--watch", help="show it anew every second")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, a line each time")] = False,
+) -> None:
+    """Show how a job of many processes stands, or how a run was left."""
+    import msgspec
+
+    from tfdqn.launch.inspector import Inspector
+
+    inspector = Inspector(target)
+    if as_json:
+        typer.echo(msgspec.json.encode(inspector.report()))
+        while watch:
+            time.sleep(1.0)
+            typer.echo(msgspec.json.encode(inspector.report()))
+        return
+    from tfdqn.cli import inspect_view
+
+    if watch:
+        inspect_view.watch(inspector)
+    else:
+        inspect_view.print_report(inspector.report())

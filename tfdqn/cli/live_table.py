@@ -1,0 +1,224 @@
+"""`JobView`: what a person sees of a job of many processes: a live table on a terminal, elsewhere a line per change."""
+
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console, make_table, progress_figures
+from tfdqn.cluster.topology import LEARNER, Role
+from tfdqn.coordination.messages import Inspection
+from tfdqn.launch.supervisor import JobStatus, Row
+from tfdqn.records import Progress
+
+_REFRESH_SECONDS = 0.25
+_LINES_BELOW = 8  # of the figures and of what is said meanwhile
+_PRESENT_SECONDS = 10.0
+_MOST_BYTES_AT_ONCE = 200_000
+_PASSING = re.compile(r"silent for|starting")
+_FIGURES = re.compile(r"\d[\d,.]*")
+# As glog, absl, TensorFlow and Reverb begin a line.
+_CHATTER = re.compile(
+    r"[IWEF]\d{4} [\d:.]+|\d{4}-\d\d-\d\d [\d:.]+: [IWEF] |\[reverb/|WARNING: All log messages before absl"
+)
+
+
+def totals(inspection: Inspection, total_env_steps: int, phase: str) -> Progress:
+    """The figures of all processes together."""
+    present = [each.beat for each in inspection.members if each.seconds_since_beat < _PRESENT_SECONDS]
+    returns = [beat.episode_return for beat in present if beat.episode_return is not None]
+    return Progress(
+        env_steps=inspection.env_steps,
+        total_env_steps=total_env_steps,
+        train_steps=inspection.train_steps,
+        seconds=inspection.seconds,
+        env_steps_per_second=sum(beat.steps_per_second for beat in present),
+        updates_per_second=inspection.updates_per_second,
+        episode_return=sum(returns) / len(returns) if returns else None,
+        loss=None,
+        best_return=inspection.best_return,
+        phase=phase,
+    )
+
+
+class JobView:
+    """`with JobView(stop.env_steps) as view: Supervisor(…, view).run()`; a terminal that is closed is no error.
+
+    Args:
+      total_env_steps: after which the job ends.
+      logs: a folder for what the processes print, which is shown, too; None: it is not.
+    """
+
+    def __init__(self, total_env_steps: int, logs: Path | None = None, console: Console | None = None):
+        self._total_env_steps = total_env_steps
+        self._console = console or make_console()
+        self._live: Live | None = None
+        self._tail = None if logs is None else _LogTail(logs)
+        self._said: dict[tuple, set[str]] = defaultdict(set)  # states, by process and life
+        self._totals_due_seconds = time.monotonic() + PLAIN_LINE_INTERVAL_SECONDS
+        self._refresh_due_seconds = 0.0
+        self.last_figures = ""  # of the whole job
+
+    def __enter__(self) -> "JobView":
+        if self._console.is_terminal:
+            self._live = Live(
+                console=self._console, auto_refresh=False, vertical_overflow="crop", transient=True
+            )
+            self._live.start()
+            self._console.show_cursor(True)  # Rich hides it, and a killed process could not put it back
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._shielded(self._live.stop)
+
+    def say(self, line: str) -> None:
+        """One line, above the table where there is one."""
+        self._shielded(lambda: self._console.print(line, markup=False, soft_wrap=True))
+
+    def show(self, status: JobStatus) -> None:
+        if self._tail is not None:
+            for line in self._tail.new_lines(status.rows):
+                self.say(line)
+        if time.monotonic() < self._refresh_due_seconds:
+            return
+        figures = self._totals(status)
+        if figures is not None:
+            self.last_figures = f"{figures.env_steps:,} of {figures.total_env_steps:,} environment steps"
+        if self._live is None:
+            self._say_what_changed(status, figures)
+        else:
+            self._shielded(partial(self._live.update, self._rendered(status, figures), refresh=True))
+        self._refresh_due_seconds = time.monotonic() + _REFRESH_SECONDS
+
+    def _shielded(self, write: Callable[[], object]) -> None:
+        """A terminal that has gone away takes no job with it: nothing more is shown."""
+        try:
+            write()
+        except OSError:
+            self._console.quiet = True
+
+    def _rendered(self, status: JobStatus, figures: Progress | None) -> RenderableType:
+        room = max(self._console.height - _LINES_BELOW, len(Role))
+        table = process_table(status.rows, room)
+        if figures is None:
+            return table
+        bar = ProgressBar(total=figures.total_env_steps, completed=figures.env_steps)
+        # The bar ends with no line of its own.
+        return Group(table, Padding(bar, 0), Text(f"{figures.phase}: {progress_figures(figures)}"))
+
+    def _totals(self, status: JobStatus) -> Progress | None:
+        if status.inspection is None:
+            return None
+        states = (row.state for row in status.rows if row.member == LEARNER)
+        phase = next(states, status.inspection.state)  # the learner's own word where it is elsewhere
+        return totals(status.inspection, self._total_env_steps, phase)
+
+    def _say_what_changed(self, status: JobStatus, figures: Progress | None) -> None:
+        new: dict[tuple[Role, str], list[int]] = defaultdict(list)
+        for row in status.rows:
+            said = self._said[row.member, row.restarts]
+            kind = _FIGURES.sub("", row.state)  # a state that counts is one state
+            if kind and kind not in said and not _PASSING.match(kind):
+                said.add(kind)
+                new[row.member.role, row.state].append(row.member.index)
+        for (role, state), indices in new.items():
+            self.say(f"{_name(role, len(indices))} {_ranges(indices)}: {state}")
+        if figures is not None and time.monotonic() >= self._totals_due_seconds:
+            self._totals_due_seconds = time.monotonic() + PLAIN_LINE_INTERVAL_SECONDS
+            self.say(f"{figures.phase}: {progress_figures(figures)}")
+
+
+def process_table(rows: Sequence[Row], room: int) -> Table:
+    """A line for each process, in no more than `room` lines: beyond, those of a role share one."""
+    table = make_table("process", "state", "pid", "speed", "last beat", "restarts")
+    for column in table.columns[2:]:
+        column.justify = "right"
+        column.no_wrap = True
+    by_role: dict[Role, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_role[row.member.role].append(row)
+    lines = {role: len(members) for role, members in by_role.items()}
+    while sum(lines.values()) > room and max(lines.values()) > 1:
+        lines[max(lines, key=lambda role: lines[role])] = 1
+    for role, members in by_role.items():
+        for cells in _cells_of_many(members) if lines[role] < len(members) else map(_cells, members):
+            table.add_row(*map(escape, cells))
+    return table
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        str(row.member),
+        row.state,
+        "" if row.pid is None else str(row.pid),
+        speed(row.member.role, row.steps_per_second),
+        "" if row.seconds_since_beat is None else f"{row.seconds_since_beat:.0f} s",
+        str(row.restarts) if row.restarts else "",
+    ]
+
+
+def speed(role: Role, steps_per_second: float) -> str:
+    """Of the learner in updates, of others in environment steps."""
+    unit = "updates" if role is Role.LEARNER else "steps"
+    return f"{steps_per_second:,.0f} {unit}/s" if steps_per_second else ""
+
+
+def _cells_of_many(rows: list[Row]) -> list[list[str]]:
+    """Of all processes of a role: how many are in each state, the rates and restarts together, the oldest beat."""
+    states = Counter(row.state for row in rows).most_common()
+    beats = [row.seconds_since_beat for row in rows if row.seconds_since_beat is not None]
+    whole = Row(
+        member=rows[0].member,
+        state=", ".join(f"{count} {state}" for state, count in states),
+        pid=None,
+        steps_per_second=sum(row.steps_per_second for row in rows),
+        seconds_since_beat=max(beats, default=None),
+        restarts=sum(row.restarts for row in rows),
+        log=rows[0].log,
+    )
+    return [[f"{len(rows)} {_name(rows[0].member.role, len(rows))}", *_cells(whole)[1:]]]
+
+
+class _LogTail:
+    """What the processes print from now on, line by line, but for the chatter of C++ libraries."""
+
+    def __init__(self, logs: Path):
+        self._read_bytes = {log: log.stat().st_size for log in logs.glob("*.log")}
+
+    def new_lines(self, rows: Sequence[Row]) -> Iterable[str]:
+        for row in rows:
+            with suppress(OSError), row.log.open("rb") as file:
+                file.seek(self._read_bytes.setdefault(row.log, 0))
+                content = file.read(_MOST_BYTES_AT_ONCE)
+                whole = content[: content.rfind(b"\n") + 1]
+                self._read_bytes[row.log] += len(whole) or len(content) // _MOST_BYTES_AT_ONCE * len(content)
+                for line in whole.decode(errors="replace").splitlines():
+                    if line.strip() and not _CHATTER.match(line):
+                        yield f"{row.member} | {line.removeprefix(f'{row.member}: ')}"
+
+
+def _name(role: Role, count: int) -> str:
+    return role.replace("_", " ") + ("s" if count > 1 else "")
+
+
+def _ranges(indices: Iterable[int]) -> str:
+    """0, 1, 2, 5 → "0–2, 5"."""
+    parts: list[list[int]] = []
+    for index in sorted(indices):
+        if parts and parts[-1][1] == index - 1:
+            parts[-1][1] = index
+        else:
+            parts.append([index, index])
+    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in parts)

@@ -1,0 +1,55 @@
+"""The command line's verb that serves an exported policy."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfdqn.cli.platform_check import require_supported_platform
+from tfdqn.serving.address import exports_folder, listen, model_name
+from tfdqn.system.signals import interruptions
+
+_JOIN_SECONDS = 1.0
+serving = typer.Typer()
+
+
+@serving.command()
+def serve(
+    exports: Annotated[Path, typer.Argument(metavar="EXPORTS", help="a run, or a folder of versions")],
+    host: Annotated[
+        str, typer.Option(help="to listen at; other hosts reach none that is loopback")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one")] = 8501,
+    name: Annotated[
+        str | None, typer.Option(help="the model's; the run's if not given", show_default=False)
+    ] = None,
+) -> None:
+    """Answer HTTP requests with a policy, as TensorFlow Serving does; newer versions are taken up."""
+    require_supported_platform()
+    folder = exports_folder(exports)
+    model = model_name(folder, name)
+    with listen(host, port) as listening, interruptions(_end_at_once) as interrupted:
+        # Its import takes seconds: mistakes are said before it, and a signal waits for it.
+        from tfdqn.serving.server import serve as run
+
+        run(folder, model, listening, typer.echo, interrupted)
+    _end_if_held()
+
+
+def _end_at_once() -> None:
+    os._exit(130)
+
+
+def _end_if_held() -> None:
+    """Ends the process where a thread does not end: Python would wait for it, even in a call that never returns."""
+    others = [
+        each for each in threading.enumerate() if not each.daemon and each is not threading.current_thread()
+    ]
+    for each in others:
+        each.join(_JOIN_SECONDS)
+    if any(each.is_alive() for each in others):
+        sys.stdout.flush()
+        os._exit(0)

@@ -1,0 +1,191 @@
+"""What a person sees: the progress of training, and the tables at the end."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+# Types alone: what this file shows is imported by whoever makes it.
+if TYPE_CHECKING:
+    from tfdqn.evaluation.evaluate import EvaluationReport
+    from tfdqn.records import Progress
+    from tfdqn.storage.run_records import Summary
+    from tfdqn.tasks.registry import TaskEntry
+
+PLAIN_LINE_INTERVAL_SECONDS = 10.0
+_LEAST_COLUMNS = 20  # below, tables would lose what they show
+# What comes after them doesn't end with a number of environment steps.
+PHASES_OF_TRAINING = ("filling replay", "learning")
+
+
+class TrainingProgress:
+    """`with TrainingProgress() as progress: train(..., on_progress=progress.show)`.
+
+    On a terminal a bar; elsewhere a line when the phase changes and every ten seconds.
+    """
+
+    def __init__(self, console: Console | None = None):
+        self._console = console or make_console()
+        self._bar: Bars | None = None
+        self._row: TaskID | None = None
+        self._phase = ""
+        self._line_due_seconds = 0.0
+
+    def __enter__(self) -> "TrainingProgress":
+        if self._console.is_terminal:
+            columns = TextColumn("[bold]{task.description}"), BarColumn(None), TaskProgressColumn()
+            self._bar = _BarAboveFigures(*columns, console=self._console, expand=True)
+            self._bar.start()
+            self._console.show_cursor(True)  # Rich hides it, and a killed process could not put it back
+            self._row = self._bar.add_task("starting", total=None, figures="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """One line, above the bar where there is one."""
+        self._console.print(line, markup=False, soft_wrap=True)
+
+    def show(self, progress: "Progress") -> None:
+        if self._bar and self._row is not None:
+            self._bar.update(
+                self._row,
+                description=progress.phase,
+                completed=progress.env_steps,
+                total=progress.total_env_steps,
+                figures=progress_figures(progress),
+            )
+            return
+        now = time.monotonic()
+        if progress.phase != self._phase or now >= self._line_due_seconds:
+            self._phase, self._line_due_seconds = progress.phase, now + PLAIN_LINE_INTERVAL_SECONDS
+            self.say(f"{progress.phase}: {progress_figures(progress)}")
+
+
+class _BarAboveFigures(Bars):
+    """Figures on lines of their own, where they wrap: beside a bar, 80 columns would cut them off."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            yield Text(task.fields["figures"])
+
+
+def progress_figures(progress: "Progress") -> str:
+    """Steps, rates, return, loss, best and time left, in one short line."""
+    figures = [
+        f"{progress.env_steps:,}/{progress.total_env_steps:,} steps",
+    ]
+    if progress.env_steps_per_second > 0:  # not known in the first second
+        figures.append(f"{progress.env_steps_per_second:,.0f} steps/s")
+    if progress.updates_per_second > 0:
+        figures.append(f"{progress.updates_per_second:,.0f} updates/s")
+    if progress.episode_return is not None:
+        figures.append(f"return {progress.episode_return:,.1f}")
+    if progress.loss is not None:
+        figures.append(f"loss {progress.loss:.3g}")
+    if progress.best_return is not None:
+        figures.append(f"best {progress.best_return:,.1f}")
+    if progress.env_steps_per_second > 0 and progress.phase in PHASES_OF_TRAINING:
+        steps_left = max(0, progress.total_env_steps - progress.env_steps)
+        figures.append(f"{duration(steps_left / progress.env_steps_per_second)} left")
+    return ", ".join(figures)
+
+
+def duration(seconds: float) -> str:
+    """0:07, 12:34, 1:02:03."""
+    minutes, whole_seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{whole_seconds:02}" if hours else f"{minutes}:{whole_seconds:02}"
+
+
+def ago(seconds: float) -> str:
+    """0:07 ago; what a clock that was set dates after now is said to be so."""
+    return f"{duration(seconds)} ago" if seconds >= 0 else f"dated {duration(-seconds)} in the future"
+
+
+def print_summary(summary: "Summary", console: Console | None = None) -> None:
+    """What happened, and the paths of what it left."""
+    rows = [
+        (summary.status, summary.reason),
+        ("environment steps", f"{summary.env_steps:,}"),
+        ("updates", f"{summary.train_steps:,}"),
+        ("episodes", f"{summary.episodes:,}"),
+        ("time of training", duration(summary.seconds)),
+        ("environment steps/s", f"{summary.env_steps / max(summary.seconds, 1e-3):,.0f}"),
+    ]
+    if summary.environment_restarts:
+        rows.append(("environments made anew", f"{summary.environment_restarts:,}"))
+    if summary.best_return is not None:
+        rows.append(("best evaluation", f"{summary.best_return:.2f}"))
+    if summary.final is not None:
+        final = summary.final
+        mean = f"{final.mean_return:.2f} (std {final.std_return:.2f})"
+        rows.append(("final evaluation", f"{mean} over {final.episodes:,} fresh greedy episodes"))
+    _print_pairs([*rows, *summary.paths.items()], console)
+
+
+def print_evaluation(report: "EvaluationReport", console: Console | None = None) -> None:
+    rows = [
+        ("mean return", f"{report.mean_return:.2f} (std {report.std_return:.2f})"),
+        ("95 % interval of the mean", f"{report.ci_low:.2f} to {report.ci_high:.2f}"),
+        ("median return", f"{report.median_return:.2f}"),
+        ("mean length", f"{report.mean_length:.1f} steps"),
+        ("episodes", f"{report.episodes:,}"),
+    ]
+    if report.video is not None:
+        rows.append(("video", str(report.video)))
+    _print_pairs(rows, console)
+
+
+def print_tasks(tasks: Iterable["TaskEntry"], console: Console | None = None) -> None:
+    table = make_table("task", "own vector version", "usable")
+    for task in tasks:
+        usable = "yes" if task.usable else f"no: {task.reason}"
+        table.add_row(escape(task.id), "yes" if task.own_vector_version else "", escape(usable))
+    (console or make_console()).print(table)
+
+
+def _print_pairs(rows: Iterable[tuple[str, str]], console: Console | None) -> None:
+    table = make_table("", "")
+    table.show_header = False
+    for name, value in rows:
+        table.add_row(name, escape(value))
+    (console or make_console()).print(table)
+
+
+def make_table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        # Paths and ids are to be copied: never cut, and broken only by the terminal.
+        table.add_column(column, overflow="fold", no_wrap=False)
+    return table
+
+
+class _Console(Console):
+    """A console whose reader may go away (`| head`): nothing more is shown then, and the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def make_console() -> Console:
+    """Of stdout. A pipe, a dumb terminal and one of a few columns get whole lines, which the latter breaks itself."""
+    console = _Console(highlight=False)
+    is_there = sys.stdout.isatty()
+    if is_there and not console.is_dumb_terminal and console.width >= _LEAST_COLUMNS:
+        return console
+    return _Console(highlight=False, width=10_000, force_terminal=False if is_there else None)

@@ -1,0 +1,77 @@
+"""What must hold between the configuration and the cluster that `TF_CONFIG` names; known before anything is begun."""
+
+from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
+from tfdqn.config import Config
+from tfdqn.errors import ConfigError
+from tfdqn.system.addresses import host_and_port, is_of_this_host
+
+
+def cluster_keys(cluster: Cluster | None) -> list[str]:
+    """The keys that a cluster decides, as overrides: it, and not the file, says how many processes learn."""
+    if cluster is None or _is_alone(cluster):
+        return []
+    servers = len(cluster.addresses(PARAMETER_SERVER))
+    if servers:
+        return [
+            f"learner.workers={len(cluster.addresses(WORKER))}",
+            f"learner.parameter_servers={servers}",
+        ]
+    return [f"learner.workers={sum(map(len, cluster.jobs.values()))}"]
+
+
+def cluster_for(config: Config, cluster: Cluster | None) -> Cluster | None:
+    """The cluster, or None where it is this process alone. Raises ConfigError where the strategy can't use it."""
+    if cluster is None or _is_alone(cluster):
+        return None
+    strategy = config.learner.strategy
+    named = f"{VARIABLE} names {', '.join(f'{len(each)} {job}' for job, each in cluster.jobs.items())}"
+    if config.ensemble.in_processes:
+        if {job: len(each) for job, each in cluster.jobs.items()} != {WORKER: config.ensemble.size}:
+            raise ConfigError(
+                f'ensemble.execution = "processes" needs a worker for each of ensemble.size = '
+                f"{config.ensemble.size}, and no other; {named}"
+            )
+    elif strategy in ("local", "mirrored"):
+        raise ConfigError(
+            f'learner.strategy = "{strategy}" trains in one process, and {named}: choose multi_worker, '
+            f"parameter_server or averaging, or unset {VARIABLE}"
+        )
+    elif strategy == "parameter_server":
+        missing = [job for job in (CHIEF, WORKER, PARAMETER_SERVER) if job not in cluster.jobs]
+        if missing:
+            raise ConfigError(
+                f'learner.strategy = "parameter_server" needs a chief, a worker and a ps; {named}: '
+                f"{' and '.join(missing)} is missing"
+            )
+    elif PARAMETER_SERVER in cluster.jobs:
+        raise ConfigError(f'learner.strategy = "{strategy}" has no use for a ps; {named}')
+    return cluster
+
+
+def doubt(cluster: Cluster) -> str | None:
+    """What may be wrong with this process's own address, in one line; None: nothing that can be told.
+
+    Where `TF_CONFIG` was copied as it stands from another host, two processes take themselves for one, and all wait for
+    the one that is missing. It is no error: behind a translation of addresses it may be right.
+    """
+    address = cluster.addresses(cluster.job)[cluster.index]
+    host, _ = host_and_port(address)
+    if is_of_this_host(host) is not False:
+        return None
+    return (
+        f"{VARIABLE} makes this process {cluster.name}, at {address}, but this host has no such address: is its "
+        '"task" another host\'s?'
+    )
+
+
+def require_chief(cluster: Cluster | None) -> None:
+    """Raises ConfigError where the cluster makes this process another."""
+    if cluster is not None and not cluster.is_chief:
+        raise ConfigError(
+            f"{VARIABLE} makes this process {cluster.name}, which takes part by `tfdqn train`; the chief alone "
+            f"trains by this call"
+        )
+
+
+def _is_alone(cluster: Cluster) -> bool:
+    return PARAMETER_SERVER not in cluster.jobs and sum(map(len, cluster.jobs.values())) == 1

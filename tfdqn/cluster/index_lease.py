@@ -1,0 +1,61 @@
+"""Places: which of its role's processes one is where nobody says so: the first that no other on this host is.
+
+A place is a lock on a file, which is held until the process ends, however that is.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tfdqn.cluster.topology import Member, Role
+from tfdqn.errors import ClusterError
+from tfdqn.storage.locks import Attempt, FileLock, NoLocksError
+
+_RETRY_SECONDS = 1.0
+
+
+def take_place(
+    folder: Path, role: Role, count: int, say: Callable[[str], None], interrupted: Callable[[], bool]
+) -> Member | None:
+    """Who this process is until it ends; waits while all places are taken. None: the user has asked to stop meanwhile.
+
+    Args:
+      folder: of the locks.
+      count: how many of the role there are.
+
+    Raises ClusterError where the folder can't be written.
+    """
+    is_said = False
+    members = [Member(role, index) for index in range(count)]
+    locks = {member: FileLock(folder / f"{member.file_stem}.lock") for member in members}
+    while not interrupted():
+        for member, lock in locks.items():
+            if _take(lock):
+                _give_back(locks, but=member)
+                say(f"this is {member}")
+                return member
+        if not is_said:
+            say(f"waiting: each of the {count} {role}s is there already")
+            is_said = True
+        time.sleep(_RETRY_SECONDS)
+    _give_back(locks)
+    return None
+
+
+def _take(lock: FileLock) -> bool:
+    """Whether the lock was free; it is held from now on."""
+    try:
+        return lock.take() is Attempt.TAKEN
+    except NoLocksError as error:
+        raise ClusterError(
+            f"no place can be held in {lock.file.parent}: its disk has no locks ({error})"
+        ) from None
+    except OSError as error:
+        raise ClusterError(f"no place can be held in {lock.file.parent}: {error.strerror}") from None
+
+
+def _give_back(locks: dict[Member, FileLock], but: Member | None = None) -> None:
+    """Those that were tried, too."""
+    for member, lock in locks.items():
+        if member != but:
+            lock.give_back()

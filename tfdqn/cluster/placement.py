@@ -1,0 +1,159 @@
+"""Placement: which of a job's processes run on which machine, where a platform has pools of like machines.
+
+The platform says which machines there are, and which one this is: by `TF_CONFIG` as Kubeflow sets it, or by
+`CLUSTER_SPEC` as Vertex AI does. The job says which roles a pool plays. From both, each machine finds the same
+topology.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from tfdqn.cluster.tf_config import VARIABLE
+from tfdqn.cluster.topology import LEARNER, WITHOUT_ADDRESS, Member, Role, Topology, required_counts
+from tfdqn.config import Config
+from tfdqn.errors import ConfigError
+from tfdqn.system.addresses import host_and_port, is_address, with_host
+
+CLUSTER_SPEC = "CLUSTER_SPEC"
+_LAST_PORT = 65535
+
+Pools = Mapping[str, tuple[Role, ...]]  # a pool's name → the roles that its machines play
+
+
+class Machine(Struct, frozen=True, order=True):
+    """The index-th of its pool."""
+
+    pool: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.pool}-{self.index}"
+
+
+class Machines(Struct, frozen=True, kw_only=True):
+    """What a platform says of the machines that it runs a job on."""
+
+    addresses: dict[str, tuple[str, ...]]  # a pool's name → "host:port" of each of its machines
+    this: Machine
+    origin: str  # where it is said, for people
+
+    def sizes(self, pools: Pools) -> dict[str, int]:
+        """How many machines each pool has. Raises ConfigError where one in which somebody serves has none.
+
+        Kubeflow names no evaluator among the machines: a pool that nobody calls may be missing. It has one machine.
+        """
+        sizes = {}
+        for pool, roles in pools.items():
+            if pool not in self.addresses and not set(roles) <= set(WITHOUT_ADDRESS):
+                named = ", ".join(self.addresses) or "none"
+                raise ConfigError(f"{self.origin} names no machine of pool {pool!r}; its pools: {named}")
+            sizes[pool] = len(self.addresses.get(pool, (pool,)))
+        if not 0 <= self.this.index < sizes.get(self.this.pool, 0):
+            raise ConfigError(
+                f"{self.origin} makes this machine {self.this}: the job's pools are "
+                + ", ".join(f"{pool} (of {size})" for pool, size in sizes.items())
+            )
+        return sizes
+
+
+def read_pools(texts: Sequence[str]) -> dict[str, tuple[Role, ...]]:
+    """Pools from texts like "worker=worker,actor". Raises ConfigError."""
+    pools: dict[str, tuple[Role, ...]] = {}
+    for text in texts:
+        pool, _, names = text.partition("=")
+        if not pool or not names or pool in pools:
+            raise ConfigError(f"--pool {text}: must be POOL=ROLE,ROLE…, each pool once")
+        unknown = [name for name in names.split(",") if name not in list(Role)]
+        if unknown:
+            raise ConfigError(f"--pool {text}: {unknown[0]!r} is no role: {', '.join(Role)}")
+        pools[pool] = tuple(map(Role, names.split(",")))
+    return pools
+
+
+def machines_of_environment(environment: Mapping[str, str] = os.environ) -> Machines:
+    """What `CLUSTER_SPEC` says, or where there is none `TF_CONFIG`. Raises ConfigError."""
+    variable = CLUSTER_SPEC if environment.get(CLUSTER_SPEC, "").strip() else VARIABLE
+    origin = f"environment variable {variable}"
+    if not environment.get(variable, "").strip():
+        raise ConfigError(f"where the job's machines are: {VARIABLE} or {CLUSTER_SPEC} must be set")
+    try:
+        content = json.loads(environment[variable])
+        addresses, task = content["cluster"], content["task"]
+        this = Machine(str(task["type"]), int(str(task.get("index", 0))))
+        pools = {pool: tuple(each) for pool, each in addresses.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ConfigError(
+            f'{origin} must be JSON like {{"cluster": {{"worker": ["host:port"]}}, '
+            '"task": {"type": "worker", "index": 0}}'
+        ) from None
+    wrong: list[Any] = [each for pool in pools.values() for each in pool if not is_address(each)]
+    if wrong:
+        raise ConfigError(f'{origin}: a machine must be "host:port", not {wrong[0]!r}')
+    return Machines(addresses=pools, this=this, origin=origin)
+
+
+def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machine, tuple[Member, ...]]:
+    """Who is on each machine: in each pool, the processes of a role are dealt out one by one.
+
+    Args:
+      sizes: how many machines each pool has.
+
+    Raises ConfigError where a role that the configuration needs is in no pool, or one is in two.
+    """
+    counts = {role: number for role, (number, _) in required_counts(config).items()}
+    counts |= {Role.LEARNER: 1, Role.EVALUATOR: 1}
+    placed = [role for roles in pools.values() for role in roles]
+    for role, number in counts.items():
+        if placed.count(role) > 1 or (number and role not in placed and role is not Role.EVALUATOR):
+            where = "two pools" if role in placed else "no pool"
+            raise ConfigError(f"{role} is in {where}: each role that the job has must be in one")
+    dealt: dict[Machine, list[Member]] = {
+        Machine(pool, i): [] for pool, size in sizes.items() for i in range(size)
+    }
+    for pool, roles in pools.items():
+        for member in (Member(role, i) for role in roles for i in range(counts[role])):
+            dealt[Machine(pool, member.index % sizes[pool])].append(member)
+    return {machine: tuple(members) for machine, members in dealt.items()}
+
+
+def topology_on_machines(
+    config: Config, placed: Mapping[Machine, tuple[Member, ...]], machines: Machines
+) -> Topology:
+    """Where everybody is: those who serve have a machine's own port and the following ones, in their order there.
+
+    Raises ConfigError where there are no such ports, or where some machines could not reach the others.
+    """
+    found: dict[Member, tuple[str, int]] = {}
+    for machine, members in placed.items():
+        serving = [member for member in members if member.role not in WITHOUT_ADDRESS]
+        if serving:
+            host, first = host_and_port(machines.addresses[machine.pool][machine.index])
+            port = first
+            for member in serving:
+                found[member] = (host, port)
+                port += 2 if member == LEARNER else 1
+            if port - 1 > _LAST_PORT:
+                raise ConfigError(f"{machines.origin}: {machine} has no {port - first} ports from {first} on")
+    host, port = found[LEARNER]
+    everybody = [member.role for members in placed.values() for member in members]
+
+    def addresses(role: Role) -> tuple[str, ...]:
+        return tuple(
+            with_host(port, host) for member, (host, port) in sorted(found.items()) if member.role is role
+        )
+
+    topology = Topology(
+        learner=with_host(port, host),
+        chief=with_host(port + 1, host) if Role.WORKER in everybody else "",
+        replay_server=addresses(Role.REPLAY_SERVER),
+        parameter_server=addresses(Role.PARAMETER_SERVER),
+        worker=addresses(Role.WORKER),
+        actor=everybody.count(Role.ACTOR),
+        evaluator=everybody.count(Role.EVALUATOR),
+    )
+    topology.check_addresses(machines.origin)
+    return topology

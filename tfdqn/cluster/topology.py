@@ -1,0 +1,252 @@
+"""`Topology`: every process of a job, by role: how many there are, and where the others reach them.
+
+It is read from a cluster file, which is JSON of the same form as `TF_CONFIG`'s "cluster", or from `TF_CONFIG` itself as
+clouds set it. `tf.distribute` knows only some of these jobs: `sub_cluster` is what it gets.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
+from tfdqn.config import Config
+from tfdqn.config.strategy_checks import learning_processes
+from tfdqn.errors import ConfigError
+from tfdqn.system.addresses import check_reachable, is_address
+
+
+class Role(StrEnum):
+    """What a process of a job does."""
+
+    REPLAY_SERVER = "replay_server"
+    LEARNER = "learner"
+    PARAMETER_SERVER = "parameter_server"
+    WORKER = "worker"
+    ACTOR = "actor"
+    EVALUATOR = "evaluator"
+
+
+class Member(Struct, frozen=True, order=True):
+    """One process of a job: the index-th of its role."""
+
+    role: Role
+    index: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.role.replace('_', ' ')} {self.index}"
+
+    @property
+    def file_stem(self) -> str:
+        """For the names of its own files: "actor-0"."""
+        return f"{self.role}-{self.index}"
+
+
+LEARNER = Member(Role.LEARNER)
+# Names that `TF_CONFIG` has for the same.
+_OTHER_NAMES = {"ps": Role.PARAMETER_SERVER}
+WITHOUT_ADDRESS = (Role.ACTOR, Role.EVALUATOR)
+
+
+class Topology(Struct, frozen=True, kw_only=True):
+    """Where everybody is.
+
+    The learner is reached at two addresses: at `learner` by every other process, and at `chief`, where it needs one,
+    by `tf.distribute`'s. Actors and evaluators are reached by nobody: what counts is how many they are.
+    """
+
+    learner: str
+    chief: str = ""
+    replay_server: tuple[str, ...] = ()
+    parameter_server: tuple[str, ...] = ()
+    worker: tuple[str, ...] = ()
+    actor: int = 0
+    evaluator: int = 0
+
+    def count(self, role: Role) -> int:
+        """How many processes have this role."""
+        if role is Role.LEARNER:
+            return 1
+        found = getattr(self, role)
+        return found if isinstance(found, int) else len(found)
+
+    def members(self, *roles: Role) -> list[Member]:
+        """Every process, or those of some roles."""
+        return [Member(role, i) for role in roles or Role for i in range(self.count(role))]
+
+    def address(self, member: Member) -> str:
+        """Where a process that serves is reached, "host:port"."""
+        return self.learner if member.role is Role.LEARNER else str(getattr(self, member.role)[member.index])
+
+    def check_addresses(self, origin: str) -> None:
+        """Raises ConfigError where two have one address, or some could not reach the others; `origin` names them."""
+        serving = [member for member in self.members() if member.role not in WITHOUT_ADDRESS]
+        named = {str(member): self.address(member) for member in serving}
+        named |= {"the chief": self.chief} if self.chief else {}
+        if len(set(named.values())) < len(named):
+            raise ConfigError(f"{origin}: two processes have one address: {', '.join(named.values())}")
+        check_reachable(named, origin)
+
+    def require(self, member: Member, origin: str = "the cluster") -> None:
+        """Raises ConfigError where there is no such process; `origin` is what says so."""
+        count = self.count(member.role)
+        if not 0 <= member.index < count:
+            counted_from = ", counted from 0" if count else ""
+            raise ConfigError(f"{member}: {origin} has {counted(count, member.role)}{counted_from}")
+
+    def sub_cluster(self, config: Config, member: Member) -> Cluster | None:
+        """What `tf.distribute` is told, as seen from the learner, a worker or a parameter server; None: nothing."""
+        if not self.worker and not self.parameter_server:
+            return None
+        names = {self.address(each): str(each) for each in self.members(Role.WORKER, Role.PARAMETER_SERVER)}
+        names[self.chief] = str(LEARNER)
+        if config.learner.strategy == "parameter_server":
+            jobs = {CHIEF: (self.chief,), WORKER: self.worker, PARAMETER_SERVER: self.parameter_server}
+            kinds = {Role.LEARNER: CHIEF, Role.WORKER: WORKER, Role.PARAMETER_SERVER: PARAMETER_SERVER}
+            return Cluster(jobs=jobs, job=kinds[member.role], index=member.index, names=names)
+        index = 0 if member.role is Role.LEARNER else member.index + 1  # the learner is one of the workers
+        return Cluster(jobs={WORKER: (self.chief, *self.worker)}, job=WORKER, index=index, names=names)
+
+    def to_json(self) -> bytes:
+        """The content of a cluster file."""
+        lists = {
+            role.value: list(getattr(self, role))
+            for role in (Role.REPLAY_SERVER, Role.PARAMETER_SERVER, Role.WORKER)
+            if getattr(self, role)
+        }
+        jobs = {"learner": [self.learner], **({"chief": [self.chief]} if self.chief else {}), **lists}
+        counts = {role.value: self.count(role) for role in WITHOUT_ADDRESS}
+        return json.dumps({**jobs, **counts}, indent=2).encode() + b"\n"
+
+
+def read_topology(file: Path) -> Topology:
+    """Reads a cluster file. Raises ConfigError."""
+    try:
+        jobs = json.loads(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file} is not JSON: {error}") from None
+    return _topology(jobs, str(file))
+
+
+def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[Topology, Member]:
+    """What `TF_CONFIG` says, and which process it makes this one, if there is such a one. Raises ConfigError."""
+    origin = f"environment variable {VARIABLE}"
+    if not environment.get(VARIABLE, "").strip():
+        raise ConfigError(f"where the job's processes are: give --cluster FILE, or set {VARIABLE}")
+    try:
+        content = json.loads(environment[VARIABLE])
+        jobs, task = content["cluster"], content["task"]
+        name, index = str(task["type"]), int(str(task.get("index", 0)))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ConfigError(
+            f'{origin} must be JSON like {{"cluster": {{…}}, "task": {{"type": "actor", "index": 0}}}}'
+        ) from None
+    topology = _topology(jobs, origin)
+    role = Role.LEARNER if name == CHIEF else _role(name, origin)
+    return topology, Member(role, index)
+
+
+def required_counts(config: Config) -> dict[Role, tuple[int, str]]:
+    """How many processes of a role a configuration makes there be, and by which keys."""
+    learner, ensemble = config.learner, config.ensemble
+    is_asynchronous = learner.strategy == "parameter_server"
+    workers = learner.workers if is_asynchronous else learning_processes(config) - 1
+    strategy = f'learner.strategy = "{learner.strategy}"'
+    required = {
+        Role.REPLAY_SERVER: (config.replay.shards, "replay.shards"),
+        Role.PARAMETER_SERVER: (
+            learner.parameter_servers if is_asynchronous else 0,
+            f"learner.parameter_servers and {strategy}",
+        ),
+        Role.WORKER: (workers, f"learner.workers and {strategy}"),
+        Role.ACTOR: (config.acting.actors, "acting.actors"),
+    }
+    if ensemble.in_processes:
+        required[Role.REPLAY_SERVER] = (ensemble.size, "ensemble.size")
+        required[Role.WORKER] = (ensemble.size - 1, 'ensemble.size and ensemble.execution = "processes"')
+    return required
+
+
+def check_topology(config: Config, topology: Topology, origin: str = "the cluster") -> None:
+    """Raises ConfigError where the configuration can't be run by these processes; `origin` is what names them."""
+    strategy = config.learner.strategy
+    if config.replay.backend != "reverb":
+        raise ConfigError(
+            f'replay.backend = "{config.replay.backend}" is within one process: a job of several needs '
+            'replay.backend = "reverb"'
+        )
+    needed = {Role.REPLAY_SERVER: "a replay server", Role.ACTOR: "an actor"}
+    for role, words in needed.items():
+        if not topology.count(role):
+            raise ConfigError(f"{origin} has {counted(0, role)}: {words} at least is needed")
+    expected = required_counts(config)
+    for role, (count, keys) in expected.items():
+        if topology.count(role) != count:
+            there = counted(topology.count(role), role)
+            raise ConfigError(f"{origin} has {there}, where {keys} make it {count or 'none'}")
+    if topology.evaluator > 1:
+        raise ConfigError(f"{origin} has {topology.evaluator} evaluators: one, or none")
+    if topology.worker and not topology.chief:
+        raise ConfigError(
+            f'{origin} has no chief: learner.strategy = "{strategy}" needs one, the learner\'s own address for '
+            "tf.distribute"
+        )
+
+
+def counted(count: int, role: Role) -> str:
+    """So many of a role, in words: "no actor", "1 actor", "2 actors"."""
+    return f"{count or 'no'} {role.replace('_', ' ')}{'s' if count > 1 else ''}"
+
+
+def _topology(jobs: Any, origin: str) -> Topology:
+    if not isinstance(jobs, dict):
+        raise ConfigError(f"{origin}: the cluster must map each job to its addresses")
+    values: dict[str, Any] = {}
+    for name, value in jobs.items():
+        if name == CHIEF:
+            (values[name],) = _addresses(value, name, origin, only_one=True)
+            continue
+        role = _role(name, origin)
+        if role in WITHOUT_ADDRESS:
+            values[role.value] = _number(value, name, origin)
+        elif role is Role.LEARNER:
+            (values[role.value],) = _addresses(value, name, origin, only_one=True)
+        else:
+            values[role.value] = _addresses(value, name, origin)
+    if "learner" not in values:
+        raise ConfigError(f'{origin}: the cluster has no "learner", where every other process finds it')
+    topology = Topology(**values)
+    topology.check_addresses(origin)
+    return topology
+
+
+def _role(name: str, origin: str) -> Role:
+    try:
+        return Role(_OTHER_NAMES.get(name, name))
+    except ValueError:
+        allowed = ", ".join([CHIEF, *_OTHER_NAMES, *Role])
+        raise ConfigError(f"{origin}: {name!r} is no job of a cluster: {allowed}") from None
+
+
+def _number(value: Any, name: str, origin: str) -> int:
+    """A count, or as `TF_CONFIG` must have it a list."""
+    if isinstance(value, list):
+        return len(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ConfigError(f"{origin}: {name} must be how many there are, or a list, not {value!r}")
+    return value
+
+
+def _addresses(value: Any, name: str, origin: str, only_one: bool = False) -> tuple[str, ...]:
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or not all(is_address(each) for each in value):
+        raise ConfigError(f'{origin}: {name} must be a list of "host:port", not {value!r}')
+    if only_one and len(value) != 1:
+        raise ConfigError(f"{origin}: there is one {name}, not {len(value)}")
+    return tuple(value)

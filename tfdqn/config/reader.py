@@ -1,0 +1,214 @@
+"""A nested mapping → `Config`, each key checked on its own: what is wrong is said in one line.
+
+`Config`'s types are the rules. The walk is ours, not msgspec's, so that a message can name the key, its value
+and what is allowed, and suggest what was meant.
+"""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+import msgspec
+from msgspec import Struct, inspect
+
+from tfdqn.config.checks import contradiction
+from tfdqn.config.schema import Config
+from tfdqn.errors import ConfigError
+
+# The largest count: exact in a double. Where a bound is this one, it is nobody's business.
+LARGEST_COUNT = 2**53
+
+
+def read(values: Mapping[str, Any], origin: str, overridden: frozenset[str] = frozenset()) -> Config:
+    """Raises ConfigError, in one line that begins with `origin`, or with "override" for an overridden key."""
+    reader = _Reader(origin, overridden)
+    config: Config = msgspec.convert(reader.section(Config, values, ""), Config)
+    if problem := contradiction(config):
+        reader.fail("", problem)
+    return config
+
+
+def kinds(section_type: Any) -> dict[str, type[Struct]]:
+    """The structs of a tagged union by their `kind`; empty for anything else."""
+    if _is_struct(section_type):
+        return {}
+    structs = [each for each in get_args(section_type) if _is_struct(each)]
+    return {str(each.__struct_config__.tag): each for each in structs}
+
+
+def is_section(key_type: Any) -> bool:
+    return _is_struct(key_type) or bool(kinds(key_type))
+
+
+def literals(key_type: Any) -> tuple[str, ...]:
+    """The values of Annotated[Literal[...], ...], in their own order; empty for anything else."""
+    allowed = get_args(key_type)[0]
+    return get_args(allowed) if get_origin(allowed) is Literal else ()
+
+
+def shown(value: Any) -> str:
+    """`value` as TOML writes it, more or less, and never longer than a line."""
+    if value is None:
+        return "none"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, str):
+        text = '"' + repr(value)[1:-1].replace('"', '\\"') + '"'
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """' (did you mean "dqn"?)', or nothing where none is near."""
+    near = difflib.get_close_matches(word, list(candidates), n=1)
+    return f' (did you mean "{near[0]}"?)' if near else ""
+
+
+class _Reader:
+    def __init__(self, origin: str, overridden: frozenset[str]):
+        self._origin = origin
+        self._overridden = overridden
+
+    def fail(self, path: str, problem: str) -> NoReturn:
+        from_override = any(f"{key}.".startswith(f"{path}.") for key in self._overridden)
+        # A key or a path may hold line breaks and control characters of its own.
+        line = " ".join(f"{'override' if from_override else self._origin}: {problem}".split())
+        raise ConfigError("".join(each if each.isprintable() else "?" for each in line))
+
+    def section(self, struct: type[Struct], values: Any, path: str, kind: str = "") -> dict[str, Any]:
+        """The checked keys of one section. `kind`: of a tagged union, already resolved."""
+        fields = {field.name: field for field in msgspec.structs.fields(struct)}
+        checked: dict[str, Any] = {"kind": kind} if kind else {}
+        for key, value in values.items():
+            key_path = f"{path}.{key}" if path else str(key)
+            if kind and key == "kind":
+                continue
+            if key not in fields:
+                self._fail_unknown(key_path, key, [*checked.keys() & {"kind"}, *fields])
+            checked[key] = self._value(fields[key], value, key_path)
+        return checked
+
+    def _value(self, field: msgspec.structs.FieldInfo, value: Any, path: str) -> Any:
+        if not is_section(field.type):
+            return self._leaf(field.type, value, path)
+        if not isinstance(value, Mapping):
+            self.fail(path, f"{path} = {shown(value)}: must be a table, [{path}]")
+        by_kind = kinds(field.type)
+        if not by_kind:
+            return self.section(field.type, value, path)
+        default = str(field.default_factory.__struct_config__.tag)
+        kind = value.get("kind", default)
+        if not isinstance(kind, str) or kind not in by_kind:
+            self._fail_literal(f"{path}.kind", kind, by_kind)
+        self._refuse_keys_of_another_kind(path, kind, value, by_kind)
+        return self.section(by_kind[kind], value, path, kind)
+
+    def _refuse_keys_of_another_kind(
+        self, path: str, kind: str, values: Mapping[str, Any], by_kind: dict[str, type[Struct]]
+    ) -> None:
+        for key, value in values.items():
+            owners = [name for name, struct in by_kind.items() if key in struct.__struct_fields__]
+            if owners and kind not in owners:
+                allowed = ", ".join(by_kind[kind].__struct_fields__)
+                self.fail(
+                    f"{path}.{key}",
+                    f'{path}.{key} = {shown(value)} is a key of {path}.kind = "{" or ".join(owners)}", and '
+                    f'{path}.kind is "{kind}", whose keys are: {allowed}',
+                )
+
+    def _leaf(self, leaf_type: Any, value: Any, path: str) -> Any:
+        allowed = inspect.type_info(leaf_type)
+        if isinstance(allowed, inspect.Metadata):
+            allowed = allowed.type
+        if problem := _unwritable(value, path):
+            self.fail(path, problem)
+        if isinstance(allowed, inspect.LiteralType) and value not in allowed.values:
+            self._fail_literal(path, value, literals(leaf_type))
+        try:
+            return msgspec.convert(value, leaf_type)
+        except msgspec.ValidationError:
+            self.fail(path, f"{path} = {shown(value)}: must be {_described(allowed, value)}")
+
+    def _fail_literal(self, path: str, value: Any, allowed: Iterable[str]) -> NoReturn:
+        choices = ", ".join(f'"{each}"' for each in allowed)
+        meant = did_you_mean(str(value), allowed)
+        self.fail(path, f"{path} = {shown(value)}: must be one of {choices}{meant}")
+
+    def _fail_unknown(self, path: str, key: Any, allowed: list[str]) -> NoReturn:
+        section = path.rpartition(".")[0]
+        elsewhere = [each for each in _all_paths() if each.endswith(f".{key}")]
+        meant = f' (did you mean "{elsewhere[0]}"?)' if elsewhere else did_you_mean(str(key), allowed)
+        where = f"the keys of [{section}] are" if section else "the keys and sections are"
+        self.fail(path, f"{path} is no key{meant}; {where}: {', '.join(allowed)}")
+
+
+def _unwritable(value: Any, name: str) -> str | None:
+    """What in `value` the run directory's config.toml couldn't hold, or no program should be given."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{name} = {shown(value)}: must be a finite number"
+    if isinstance(value, str) and not _is_unicode(value):
+        return f"{name} = {shown(value)}: must be valid Unicode"
+    nested: list[tuple[str, Any]] = []
+    if isinstance(value, Mapping):
+        if strange := [key for key in value if not isinstance(key, str) or not _is_unicode(key)]:
+            return f"{name} has the key {shown(strange[0])}: keys must be text"
+        nested = [(f"{name}.{key}", each) for key, each in value.items()]
+    elif isinstance(value, list | tuple):
+        nested = [(f"{name}[{index}]", each) for index, each in enumerate(value)]
+    for nested_name, each in nested:
+        if not isinstance(each, bool | int | float | str | list | tuple | Mapping):
+            return f"{nested_name} = {shown(each)}: must be text, a number, true, false, a list or a table"
+        if problem := _unwritable(each, nested_name):
+            return problem
+    return None
+
+
+def _is_unicode(text: str) -> bool:
+    """Not so where a command line holds bytes that aren't UTF-8."""
+    return not any("\ud800" <= each <= "\udfff" for each in text)
+
+
+def _is_struct(each: Any) -> bool:
+    return isinstance(each, type) and issubclass(each, Struct)
+
+
+def _all_paths() -> list[str]:
+    paths = []
+    for field in msgspec.structs.fields(Config):
+        structs = kinds(field.type).values() or ([field.type] if _is_struct(field.type) else [])
+        paths += [f"{field.name}.{key}" for struct in structs for key in struct.__struct_fields__]
+    return paths
+
+
+def _described(allowed: inspect.Type, value: Any = None) -> str:
+    """What values a type allows, in words that follow "must be"; `value` is not one of them."""
+    match allowed:
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.IntType():
+            is_too_large = isinstance(value, int) and value > LARGEST_COUNT
+            return "a whole number" + _bounds(allowed, is_too_large)
+        case inspect.FloatType():
+            return "a number" + _bounds(allowed)
+        case inspect.StrType():
+            return "text in quotes" + (", not empty" if allowed.min_length else "")
+        case inspect.VarTupleType():
+            return f"a list, each of it {_described(allowed.item_type)}"
+        case inspect.DictType():
+            return "a table"
+        case inspect.UnionType():
+            present = [each for each in allowed.types if not isinstance(each, inspect.NoneType)]
+            return " or ".join(map(_described, present)) + ", or be left out"
+    raise NotImplementedError(f"the configuration uses {allowed}, which config_reader.py can't describe")
+
+
+def _bounds(number: inspect.IntType | inspect.FloatType, is_too_large: bool = False) -> str:
+    """The largest count is said only of what is larger."""
+    if number.ge is not None and number.le is not None and (number.le != LARGEST_COUNT or is_too_large):
+        return f" from {_figure(number.ge)} to {_figure(number.le)}"
+    bounds = {"at least": number.ge, "above": number.gt, "below": number.lt, "at most": number.le}
+    stated = [f"{word} {_figure(each)}" for word, each in bounds.items() if each not in (None, LARGEST_COUNT)]
+    return " " + " and ".join(stated) if stated else ""
+
+
+def _figure(bound: float | None) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"

@@ -1,0 +1,191 @@
+"""Configuration files: TOML in, with overrides from the command line; TOML out, with a comment per key."""
+
+import copy
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomlkit
+from msgspec import Struct, inspect
+from tomlkit.items import Item
+
+from tfdqn.config.reader import is_section, kinds, literals, read, shown
+from tfdqn.config.schema import Config
+from tfdqn.errors import ConfigError
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """The configuration in the file at `path`, with overrides such as "agent.n_step=3" applied.
+
+    Raises ConfigError, in one line: a file that can't be read or isn't TOML, an unknown key, a bad value,
+    keys that contradict each other.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: is a directory, not a configuration file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: isn't TOML: not UTF-8 text") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: isn't TOML: {error}") from None
+    return from_mapping(values, overrides, origin=str(path))
+
+
+def from_mapping(
+    values: Mapping[str, Any], overrides: Sequence[str] = (), origin: str = "configuration"
+) -> Config:
+    """The configuration in a nested mapping; `origin` begins the line of a ConfigError."""
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides are a list of key=value, such as [{overrides!r}], not one text")
+    merged: dict[str, Any] = copy.deepcopy(dict(values))
+    overridden = frozenset(_apply(merged, override) for override in overrides)
+    return read(merged, origin, overridden)
+
+
+def checked(config: Config, overrides: Sequence[str] = ()) -> Config:
+    """`config`, which may have been built in Python, where nothing checks it, with overrides applied.
+
+    Raises ConfigError.
+    """
+    try:
+        values = msgspec.to_builtins(config)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"configuration: {error}") from None
+    # Through TOML, so that a run directory gives back the very same: a tuple in task.kwargs becomes a list.
+    return from_mapping(tomllib.loads(dump(from_mapping(values, overrides))))
+
+
+def dump(config: Config) -> str:
+    """TOML with each section's and each key's meaning beside it; `load` gives the same configuration back."""
+    fields = msgspec.structs.fields(Config)
+    lines = [f"# {line}".rstrip() for line in (Config.__doc__ or "").splitlines()]
+    lines += _assignments(config, [field for field in fields if not is_section(field.type)])
+    for field in fields:
+        if is_section(field.type):
+            lines += _section(field, getattr(config, field.name))
+    return "\n".join(lines) + "\n"
+
+
+def flat(config: Config | Mapping[str, Any]) -> dict[str, Any]:
+    """Each key's path and value: {"seed": 1, "task.id": "CartPole-v1", "task.kwargs": {}, …}."""
+    paths: dict[str, Any] = {}
+    for name, value in msgspec.to_builtins(config).items():
+        if isinstance(value, Mapping):
+            paths |= {f"{name}.{key}": each for key, each in value.items()}
+        else:
+            paths[name] = value
+    return paths
+
+
+def differences(run: Config, now: Config) -> list[str]:
+    """One line per key that differs, such as "agent.n_step: 1 in the run, 3 now"."""
+    before, after = ({key: _shown(value) for key, value in flat(each).items()} for each in (run, now))
+    changed = [key for key in before | after if before.get(key) != after.get(key)]
+    # Another kind has other keys: that it is another says it all.
+    other_kinds = {key.removesuffix("kind") for key in changed if key in _UNION_KINDS}
+    return [
+        f"{key}: {before[key]} in the run, {after[key]} now"
+        for key in changed
+        if key in _UNION_KINDS or not key.startswith(tuple(other_kinds))
+    ]
+
+
+def deviations(own: Config, theirs: Config, who: str, besides: Collection[str] = ()) -> list[str]:
+    """One line per key by which a process differs from one that it learns with: "seed = 1 where the chief has 0".
+
+    Args:
+      who: the other, in words.
+      besides: keys that may differ.
+    """
+    ours, others = flat(own), flat(theirs)
+    return [
+        f"{key} = {ours.get(key, 'absent')} where {who} has {others.get(key, 'absent')}"
+        for key in others | ours
+        if key not in besides and ours.get(key) != others.get(key)
+    ]
+
+
+_UNION_KINDS = {f"{field.name}.kind" for field in msgspec.structs.fields(Config) if kinds(field.type)}
+
+
+def _apply(values: dict[str, Any], override: str) -> str:
+    """Sets one "key=value" in `values`; returns the key."""
+    path, equals, text = override.partition("=")
+    path = path.strip()
+    *sections, key = path.split(".")
+    if not equals or not all((*sections, key)):
+        raise ConfigError(f"override {shown(override)}: must be key=value, such as agent.n_step=3")
+    table = values
+    for depth, section in enumerate(sections, start=1):
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            parent = ".".join(sections[:depth])
+            raise ConfigError(f"override {shown(override)}: {shown(parent)} is {shown(table)}, not a table")
+    table[key] = _value(text.strip())
+    return path
+
+
+def _value(text: str) -> Any:
+    """TOML where `text` is a TOML value; none for "none", which TOML lacks; else `text` itself."""
+    if text == "none":
+        return None
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+    # A line break in `text` could add keys.
+    return document["value"] if len(document) == 1 else text
+
+
+def _section(field: msgspec.structs.FieldInfo, section: Struct) -> list[str]:
+    lines = ["", f"[{field.name}]"]
+    lines += [f"# {line.strip()}".rstrip() for line in (section.__doc__ or "").splitlines()]
+    if choices := kinds(field.type):
+        lines.append(f'kind = "{section.__struct_config__.tag}"  # one of {", ".join(choices)}')
+    return lines + _assignments(section, msgspec.structs.fields(section))
+
+
+def _assignments(section: Struct, fields: Sequence[msgspec.structs.FieldInfo]) -> list[str]:
+    """`key = value  # meaning`, the meanings below one another; a key that is none is only mentioned."""
+    values = {field.name: getattr(section, field.name) for field in fields}
+    written = {
+        name: f"# {name} =" if value is None else f"{name} = {_toml(value).as_string()}"
+        for name, value in values.items()
+    }
+    column = max((len(text) for text in written.values() if len(text) <= 40), default=0)
+    return [f"{written[field.name]:<{column}}  # {_meaning(field)}" for field in fields]
+
+
+def _meaning(field: msgspec.structs.FieldInfo) -> str:
+    described = inspect.type_info(field.type)
+    assert isinstance(described, inspect.Metadata), f"{field.name} has no doc(...)"
+    meaning = str((described.extra_json_schema or {})["description"])
+    choices = literals(field.type)
+    return meaning if all(each in meaning for each in choices) else f"{meaning}: {', '.join(choices)}"
+
+
+def _toml(value: Any) -> Item:
+    """On one line: tables and lists inline at any depth."""
+    if isinstance(value, Mapping):
+        table = tomlkit.inline_table()
+        for key, each in value.items():
+            table.append(key, _toml(each))
+        return table
+    if isinstance(value, list | tuple):
+        array = tomlkit.array()
+        for each in value:
+            array.append(_toml(each))
+        return array
+    item: Item = tomlkit.item(value)
+    return item
+
+
+def _shown(value: Any) -> str:
+    """As TOML, in which true isn't 1."""
+    return "none" if value is None else _toml(value).as_string()

@@ -1,0 +1,139 @@
+"""A process's sign of life on its own host: a file written anew with every beat, which probes and supervisors read.
+
+The files lie in a folder of the host's, `TFDQN_BEATS`, or one in the system's temporary folder.
+"""
+
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from tfdqn.cluster.topology import Member
+from tfdqn.errors import ClusterError
+from tfdqn.storage.owners import this_kernel
+
+VARIABLE = "TFDQN_BEATS"
+# What a process says that it is doing before it meets those who learn in step with it: until all have come, TensorFlow
+# holds up every thread of it, that of the heartbeat, too.
+MEETING = "meeting the others"
+_MEETING_SECONDS = 60.0
+_MOST_AHEAD_SECONDS = 1.0  # what clocks may differ by
+
+
+def may_be_silent_seconds(state: str, dead_after_seconds: float) -> float:
+    """For how long a process that was doing this last may give no sign of life before it counts as dead."""
+    return max(dead_after_seconds, _MEETING_SECONDS) if state == MEETING else dead_after_seconds
+
+
+class Sign(Struct, frozen=True, kw_only=True):
+    """What the file says."""
+
+    name: str  # of the process: "actor 1", or "train"
+    pid: int
+    state: str
+    steps_per_second: float
+    seconds: float  # since the epoch, when it was written
+    monotonic_seconds: float = 0.0  # the same by `time.monotonic`, which nobody sets
+    clock: str = ""  # which one that is: of which boot and container; empty: unknown
+
+    def age_seconds(self) -> float:
+        """For how long it has been there; below 0 only where its time lies clearly in the future.
+
+        It does then where a clock was set back since, where the sign is of a host with another clock, or is no sign of
+        a process that runs: no age can be told.
+        """
+        age = time.time() - self.seconds
+        if age < -_MOST_AHEAD_SECONDS:
+            return age
+        if self.clock and self.clock == _this_clock():
+            age = time.monotonic() - self.monotonic_seconds
+        return age if age < -_MOST_AHEAD_SECONDS else max(age, 0.0)
+
+
+def beat_file(member: Member, folder: Path | None = None) -> Path:
+    """Where a process's sign of life is. Raises ClusterError where the folder that all share may be another user's."""
+    return (folder or beat_folder()) / f"{member.file_stem}.json"
+
+
+def beat_folder() -> Path:
+    """Where the signs of life of this host's processes are. Raises ClusterError, likewise."""
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else _default_folder()
+
+
+def write_sign(file: Path, name: str, state: str, steps_per_second: float) -> None:
+    """Writes a sign of now, whole or not at all; it need not outlive the machine."""
+    sign = Sign(
+        name=name,
+        pid=os.getpid(),
+        state=state,
+        steps_per_second=steps_per_second,
+        seconds=time.time(),
+        monotonic_seconds=time.monotonic(),
+        clock=_this_clock(),
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial.write_bytes(msgspec.json.encode(sign))
+    partial.replace(file)
+
+
+class SignOfLife:
+    """A process's own: written again and again; one that can't be is said, once, and nobody dies of it."""
+
+    def __init__(self, file: Path, name: str, say: Callable[[str], None]):
+        self._file, self._name, self._say = file, name, say
+        self._is_said = False
+
+    def write(self, state: str, steps_per_second: float) -> None:
+        try:
+            write_sign(self._file, self._name, state, steps_per_second)
+        except OSError as error:
+            if not self._is_said:
+                self._say(
+                    f"warning: {self._name}: no sign of life can be written to {self._file} ({error.strerror}): "
+                    "`tfdqn health` will take it for dead"
+                )
+            self._is_said = True
+
+    def remove(self) -> None:
+        """When it ends well."""
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
+
+
+def read_sign(file: Path) -> Sign | None:
+    """What a process wrote last; None where there is nothing that can be read."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Sign)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+@cache
+def _this_clock() -> str:
+    """Names what `time.monotonic` counts from: the machine's boot, which a container may see shifted."""
+    try:
+        return f"{this_kernel()}-{os.stat('/proc/self/ns/time').st_ino}" if this_kernel() else ""
+    except OSError:
+        return ""
+
+
+def _default_folder() -> Path:
+    """This user's alone: in a folder where anyone may write, a link in the file's place would lead to any other."""
+    folder = Path(tempfile.gettempdir()) / f"tfdqn-{os.getuid()}"
+    with suppress(OSError):  # it is there; or nothing can be written here, and no sign will be
+        folder.mkdir(mode=0o700)
+    with suppress(FileNotFoundError):
+        found = folder.lstat()
+        is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+        if not is_own or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ClusterError(f"{folder} is not this user's alone: name another folder in {VARIABLE}")
+    return folder

@@ -1,0 +1,145 @@
+"""`Control`: where the learner's process answers all others: hello, heartbeats, weights, evaluations, inspection."""
+
+import time
+import tomllib
+import uuid
+from collections.abc import Callable
+
+from tfdqn.cluster.topology import LEARNER, Member, Topology, counted
+from tfdqn.config import Config
+from tfdqn.config.toml import checked, deviations, dump, from_mapping
+from tfdqn.coordination.membership import OVER, TRAINING
+from tfdqn.coordination.messages import (
+    Answer,
+    Beat,
+    Evaluated,
+    Hello,
+    Inspection,
+    Nothing,
+    Observed,
+    QValues,
+    WeightsRequest,
+    Welcome,
+    fingerprint,
+)
+from tfdqn.coordination.remote_weights import EncodedBoard
+from tfdqn.coordination.roster import Roster
+from tfdqn.coordination.rpc import Method, RefusedError, Server
+from tfdqn.coordination.weights import WeightsBoard
+from tfdqn.errors import ConfigError, listed
+from tfdqn.task_spec import TaskSpec
+
+_SECONDS_TO_HEAR_IT_IS_OVER = 5.0
+_THREADS = 16
+
+
+class Control:
+    """Answers from threads of its own until it is closed; the learner reads and writes what they share.
+
+    Args:
+      topology: where it is reached, and who may take part.
+      config: what every process must have, too.
+      task_spec: told to whoever joins.
+      board: the newest weights.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        config: Config,
+        task_spec: TaskSpec,
+        board: WeightsBoard,
+    ):
+        self.life = uuid.uuid4().hex
+        self.phase = TRAINING
+        self.train_steps = 0
+        self.may_meet = False
+        self.roster = Roster(self.life, config.health.dead_after_seconds)
+        self.evaluated = Evaluated()  # the evaluator's newest report
+        self.inspection: Callable[[], Inspection] = _not_yet
+        self.on_evaluated: Callable[[Evaluated], None] = lambda evaluated: None
+        self.q_values: Callable[[Observed], QValues] = _no_inference
+        self._topology, self._config, self.task_spec = topology, checked(config), task_spec
+        self._config_text = dump(self._config)
+        self._members = frozenset(topology.members()) - {LEARNER}
+        self._fingerprint = fingerprint(self._config_text)
+        self._settings = config.health
+        self._server = Server(
+            topology.learner,
+            {
+                "hello": Method(Hello, self._hello),
+                "beat": Method(Beat, self._beat),
+                "weights": Method(WeightsRequest, EncodedBoard(board).newer_than),
+                "evaluated": Method(Evaluated, self._take_evaluated),
+                "inspect": Method(Nothing, lambda _: self.inspection()),
+                "q_values": Method(Observed, lambda observed: self.q_values(observed)),
+            },
+            # An actor that waits for its Q-values keeps a thread waiting.
+            _THREADS + (config.acting.actors if config.acting.inference == "central" else 0),
+        )
+
+    def end(self) -> None:
+        """Tells everybody that the job is over; returns when all who were there have heard it, or in seconds."""
+        self.phase = OVER
+        began = time.monotonic()
+        deadline = began + max(_SECONDS_TO_HEAR_IT_IS_OVER, 2 * self._settings.beat_seconds)
+        while time.monotonic() < deadline:
+            since = time.monotonic() - began
+            silent = [
+                each.seconds_since_beat for each in self.roster.status() if each.seconds_since_beat >= since
+            ]
+            # Whoever has beaten since then has heard it; the dead won't, and nobody waits for them.
+            if all(seconds >= self._settings.dead_after_seconds for seconds in silent):
+                return
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """Answers no more."""
+        self._server.close()
+
+    def _hello(self, hello: Hello) -> Welcome:
+        self._require(hello.member)
+        if hello.config != self._config_text:
+            raise RefusedError(f"its configuration is not the learner's: {self._difference(hello.config)}")
+        return Welcome(life=self.life, task_spec=self.task_spec)
+
+    def _difference(self, text: str) -> str:
+        """How a configuration that is no copy of the learner's differs from it, in one line."""
+        try:
+            theirs = from_mapping(tomllib.loads(text))
+        except (ConfigError, tomllib.TOMLDecodeError, RecursionError) as error:
+            return str(error)
+        return listed(deviations(theirs, self._config, "the learner"))
+
+    def _require(self, member: Member) -> None:
+        """Raises RefusedError where no such process has a part in this job."""
+        if member not in self._members:
+            there = counted(self._topology.count(member.role), member.role)
+            raise RefusedError(f"its cluster is not the learner's, which has {there}")
+
+    def _beat(self, beat: Beat) -> Answer:
+        self._require(beat.member)
+        if beat.config != self._fingerprint:
+            raise RefusedError("its configuration is not the learner's")  # hello says how they differ
+        self.roster.add(beat)
+        env_steps = self.roster.counts().env_steps
+        return Answer(
+            life=self.life,
+            phase=self.phase,
+            env_steps=env_steps,
+            train_steps=self.train_steps,
+            may_meet=self.may_meet,
+        )
+
+    def _take_evaluated(self, evaluated: Evaluated) -> Nothing:
+        self.evaluated = evaluated
+        self.on_evaluated(evaluated)
+        return Nothing()
+
+
+def _no_inference(_: Observed) -> QValues:
+    raise RefusedError("the learner computes no actor's Q-values")
+
+
+def _not_yet() -> Inspection:
+    raise RefusedError("the learner is starting")

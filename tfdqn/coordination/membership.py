@@ -1,0 +1,279 @@
+"""`Membership`: a process's tie to the learner. It says hello, beats once a second, and hears how the job stands.
+
+A heartbeat of its own thread goes on while the process waits or computes. What it hears decides what the process does:
+act, finish, end, or start again because the learner has.
+"""
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+from tfdqn.cluster.topology import LEARNER, Member, Topology
+from tfdqn.config import Config
+from tfdqn.config.toml import dump
+from tfdqn.coordination.heartbeat_files import MEETING, SignOfLife, beat_file
+from tfdqn.coordination.messages import Answer, Beat, Counts, Hello, Welcome, fingerprint
+from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
+from tfdqn.coordination.stall_detector import WorkClock
+from tfdqn.errors import ConfigError, PeerLostError
+
+TRAINING, FINISHING, OVER = "training", "finishing", "over"
+_REPLY_SECONDS = 5.0
+_LAST_REPLY_SECONDS = 1.0
+_FIRST_ANSWER_SECONDS = 2.0
+_RETRY_SECONDS = 0.5
+_MEETING_POLL_SECONDS = 0.02
+_LAST_LOOK_SECONDS = 0.2
+_CALLS_PER_SECOND = 500  # of one kind, that all actors together ask of the learner's process
+_SAY_AGAIN_SECONDS = 30.0
+
+
+def seconds_between_calls(configured: float, config: Config) -> float:
+    """How long a process waits between two calls of one kind: longer where so many ask that they would be too many.
+
+    It stays far below the silence that counts as death.
+    """
+    needed = min(config.acting.actors / _CALLS_PER_SECOND, config.health.dead_after_seconds / 4)
+    return max(configured, needed)
+
+
+class LearnerRestartedError(Exception):
+    """The learner that this process took part with is gone, and another has taken its place."""
+
+
+class Membership:
+    """Made at a process's very start; beats from then on, until it is closed.
+
+    Args:
+      member: which process this is.
+      topology: where the learner is.
+      config: `health` gives the intervals; the learner refuses another configuration than its own.
+      say: shows one line to the user.
+    """
+
+    def __init__(self, member: Member, topology: Topology, config: Config, say: Callable[[str], None]):
+        self.member = member
+        self.work = WorkClock()  # whoever has a loop of its own says there that it goes on
+        self._caller = Caller(topology.learner)
+        self._config_text, self._settings, self._say = dump(config), config.health, say
+        self._fingerprint = fingerprint(self._config_text)
+        self._life = uuid.uuid4().hex
+        self._joined = ""
+        self._lock = threading.Lock()
+        self._state = "starting"
+        self._heard_state = ""  # as the learner last heard it
+        self._is_heard = False  # whether the last beat was answered, by the learner that was joined
+        self._is_refused = False  # whether a beat was since it joined: that learner has another's place
+        self._figures: Callable[[], dict] = dict
+        self._base = self._sent = Counts()  # of the learner's life before; as last sent and heard
+        self._answer: Answer | None = None
+        self._known = (0, 0)  # environment steps of the job as last heard, and this process's own among them
+        self._heard_seconds = time.monotonic()
+        # Silence of the learner must not make this process's own sign of life an old one.
+        self._reply_seconds = min(_REPLY_SECONDS, self._settings.dead_after_seconds / 2)
+        self._beat_seconds = seconds_between_calls(self._settings.beat_seconds, config)
+        self._closed, self._beat_now = threading.Event(), threading.Event()
+        self._failure: Exception | None = None
+        self._sign = SignOfLife(beat_file(member), str(member), say)
+        self._thread = threading.Thread(target=self._beat_until_closed, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def join(self, interrupted: Callable[[], bool] = lambda: False) -> Welcome | None:
+        """Waits for the learner; None where the user has asked to stop meanwhile.
+
+        Raises PeerLostError where it does not answer within `health.patience_seconds`, ConfigError where it refuses.
+        """
+        state = self._state
+        self.is_doing(f"waiting for {LEARNER} at {self._caller.address}")
+        with self.work.waits():
+            self._is_refused = False
+            welcome = self._welcome(interrupted)
+            if welcome is None:
+                return None
+            with self._lock:
+                if welcome.life != self._joined:
+                    self._joined, self._base, self._answer = welcome.life, self._sent, None
+                self._heard_seconds = time.monotonic()
+            self.is_doing(state)
+            self._beat_now.set()
+            self._wait_for_an_answer(interrupted)
+            return welcome
+
+    def _welcome(self, interrupted: Callable[[], bool]) -> Welcome | None:
+        hello = Hello(member=self.member, config=self._config_text)
+        began, said = time.monotonic(), float("-inf")
+        while not interrupted():
+            try:
+                return self._caller("hello", hello, Welcome, _REPLY_SECONDS)
+            except RefusedError as error:
+                raise ConfigError(f"{LEARNER} refuses {self.member}: {error}") from None
+            except UnreachableError as error:
+                waited = time.monotonic() - began
+                if waited > self._settings.patience_seconds:
+                    raise PeerLostError(f"{error}, for {waited:.0f} s now: {self.member} gives up") from None
+                if time.monotonic() - said > _SAY_AGAIN_SECONDS:
+                    self._say(f"{self.member}: waiting for {LEARNER} at {self._caller.address}")
+                    said = time.monotonic()
+                self._closed.wait(_RETRY_SECONDS)
+        return None
+
+    def is_doing(self, state: str) -> None:
+        """What the next beats say that this process does."""
+        self._state = state
+
+    def meet(self) -> None:
+        """Returns when the learner is ready to meet those who learn in step, and has heard that this process goes.
+
+        Whoever watches `phase` ends the process where the learner never is.
+        """
+        while (answer := self._answer) is None or not answer.may_meet:
+            self._closed.wait(_MEETING_POLL_SECONDS)
+        self.is_doing(MEETING)
+        self._beat_now.set()
+        while self._heard_state != MEETING:
+            self._closed.wait(_MEETING_POLL_SECONDS)
+
+    def wait_while_heard(self, seconds: float) -> None:
+        """Returns when the learner that this process has joined answers no more, or after so long."""
+        deadline = time.monotonic() + seconds
+        while self._is_heard and time.monotonic() < deadline:
+            self._beat_now.set()
+            self._closed.wait(_LAST_LOOK_SECONDS)
+
+    def tell(self, figures: Callable[[], dict]) -> None:
+        """Sets what each beat tells besides: fields of `Beat`, its counts since the process's start."""
+        self._figures = figures
+
+    @property
+    def joined(self) -> str:
+        """The learner's life that this process takes part in; empty: none yet."""
+        return self._joined
+
+    @property
+    def life(self) -> str:
+        """Of this process: no two have the same."""
+        return self._life
+
+    @property
+    def answer(self) -> Answer | None:
+        """What the learner that this process has joined answered last; None where it has not yet."""
+        return self._answer
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the learner has said that the job is."""
+        return self._answer is not None and self._answer.phase == OVER
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long the learner has not been heard."""
+        return time.monotonic() - self._heard_seconds
+
+    def env_steps(self, own: int, alike: int = 1) -> int:
+        """Taken in the whole job, as far as can be told: as last heard, and since then as many by each of `alike`
+        processes as this one has taken, of its `own` in all.
+        """
+        known, own_among_them = self._known
+        return known + alike * (own - own_among_them)
+
+    def phase(self) -> str:
+        """How the job stands: "training", "finishing" or "over".
+
+        Raises LearnerRestartedError, or PeerLostError where the learner has been silent beyond patience.
+        """
+        if self._failure is not None:
+            raise RuntimeError("the heartbeat has failed") from self._failure
+        answer = self._answer
+        if (answer is not None and answer.life != self._joined) or (self._joined and self._is_refused):
+            raise LearnerRestartedError(f"{self.member}: {LEARNER} has started again")
+        if self.silent_seconds > self._settings.patience_seconds:
+            raise PeerLostError(
+                f"{LEARNER} at {self._caller.address} has been silent for {self.silent_seconds:.0f} s: "
+                f"{self.member} gives up"
+            )
+        return TRAINING if answer is None else answer.phase
+
+    def phase_now(self, interrupted: Callable[[], bool] = lambda: False) -> str | None:
+        """As `phase`, but that it joins a learner that has started again; None where the user has asked to stop."""
+        while not interrupted():
+            try:
+                return self.phase()
+            except LearnerRestartedError as restarted:
+                self._say(f"{restarted}: joining it")
+                self.join(interrupted)
+        return None
+
+    def call(self, *arguments, **named):  # type: ignore[no-untyped-def]
+        """As `Caller.__call__`, to the learner."""
+        return self._caller(*arguments, **named)
+
+    def close(self) -> None:
+        """Tells once more how it stands, and beats no more."""
+        self._closed.set()
+        self._beat_now.set()
+        self._thread.join(_REPLY_SECONDS)
+        self._caller.close()
+        self._sign.remove()
+
+    def _wait_for_an_answer(self, interrupted: Callable[[], bool]) -> None:
+        """So that who has joined knows how the job stands; but not for long: it may do without."""
+        deadline = time.monotonic() + _FIRST_ANSWER_SECONDS
+        while self._answer is None and time.monotonic() < deadline and not interrupted():
+            self._closed.wait(0.01)
+
+    def _beat_until_closed(self) -> None:
+        is_last = False
+        while not is_last:
+            is_last = self._closed.is_set()
+            self._beat_now.clear()
+            began = time.monotonic()
+            self.work.look()
+            self.work.end_if_stuck(str(self.member), self._state, self._settings.stuck_after_seconds)
+            try:
+                self._beat(_LAST_REPLY_SECONDS if is_last else self._reply_seconds)
+            except Exception as error:  # whoever asks how the job stands is told
+                self._failure = error
+                return
+            if not self._closed.is_set():
+                self._beat_now.wait(max(began + self._beat_seconds - time.monotonic(), 0.05))
+
+    def _beat(self, timeout_seconds: float) -> None:
+        figures, state = dict(self._figures()), self.work.described(self._state)
+        counts: Counts = figures.pop("counts", Counts())
+        self._sign.write(state, figures.get("steps_per_second", 0.0))
+        with self._lock:
+            joined, base = self._joined, self._base
+        since_joined = Counts(
+            env_steps=counts.env_steps - base.env_steps,
+            episodes=counts.episodes - base.episodes,
+            environment_restarts=counts.environment_restarts - base.environment_restarts,
+        )
+        beat = Beat(
+            member=self.member,
+            life=self._life,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            joined=joined,
+            state=state,
+            counts=since_joined,
+            config=self._fingerprint,
+            **figures,
+        )
+        try:
+            answer = self._caller("beat", beat, Answer, timeout_seconds)
+        except UnreachableError:
+            self._is_heard = False
+            return
+        except RefusedError:
+            self._is_heard, self._is_refused = False, True
+            return
+        self._is_heard = answer.life == joined
+        with self._lock:
+            if joined == self._joined:
+                self._answer, self._heard_state, self._heard_seconds = answer, state, time.monotonic()
+                if answer.life == joined:
+                    self._sent = counts
+                    self._known = (answer.env_steps, counts.env_steps)

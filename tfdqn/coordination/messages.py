@@ -1,0 +1,153 @@
+"""What a job's processes tell one another: every message to the learner, and its answers."""
+
+import hashlib
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from tfdqn.cluster.topology import Member
+from tfdqn.evaluation.bootstrap import EpisodeScores, Evaluation
+from tfdqn.task_spec import TaskSpec
+
+# Bounded, so that no sum of a stranger's numbers is one that can't be sent.
+Number = Annotated[int, Meta(ge=0, le=2**48)]
+
+
+class Counts(Struct, frozen=True, kw_only=True):
+    """What a process has done since it joined the learner's present life; each is only ever added to."""
+
+    env_steps: Number = 0
+    episodes: Number = 0
+    environment_restarts: Number = 0  # environments that failed and were made anew
+
+
+def fingerprint(config: str) -> str:
+    """Of a configuration as TOML: where it is another, so is the configuration."""
+    return hashlib.sha256(config.encode()).hexdigest()[:16]
+
+
+class Beat(Struct, frozen=True, kw_only=True):
+    """What every process but the learner tells it, once a second: that it lives, and how it stands."""
+
+    member: Member
+    life: str  # of the process: another with each start
+    pid: int
+    host: str
+    joined: str  # the learner's life that it takes part in; empty: none yet
+    state: str  # what it is doing, in words
+    steps_per_second: float = 0.0  # of an actor: environment steps
+    counts: Counts = field(default_factory=Counts)
+    episode_return: float | None = None  # mean of an actor's recent episodes
+    episode_length: float | None = None
+    weights_version: int = -1  # that it acts with; -1: none
+    config: str = ""  # of its configuration: as `fingerprint` gives it
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What the learner answers to a beat."""
+
+    life: str  # of the learner: who joined another must start again, or join this one
+    phase: str  # "training", "finishing" (no more acting; the evaluator has its last say) or "over"
+    env_steps: int  # taken in the whole job
+    train_steps: int
+    may_meet: bool = False  # whether the learner is ready for those who learn in step with it
+
+
+class Hello(Struct, frozen=True, kw_only=True):
+    """What a process asks the learner when it starts."""
+
+    member: Member
+    config: str  # as TOML, whole: the learner refuses another than its own
+
+
+class Welcome(Struct, frozen=True, kw_only=True):
+    """What the learner answers."""
+
+    life: str
+    task_spec: TaskSpec
+
+
+class WeightsRequest(Struct, frozen=True):
+    """Asks for weights that are newer than a version."""
+
+    held: int  # -1: none are held
+
+
+class NamedArray(Struct, frozen=True, array_like=True):
+    """An array, as bytes in C order."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    content: bytes
+
+
+class Weights(Struct, frozen=True):
+    """The newest weights; none where those held are the newest, or there are none yet."""
+
+    version: int  # -1: none were published yet
+    arrays: tuple[NamedArray, ...] = ()
+
+
+class Observed(Struct, frozen=True):
+    """Asks for the Q-values of a batch of observations, of the newest weights."""
+
+    observation: tuple[NamedArray, ...]  # [B, …] each
+    legal_actions: NamedArray | None  # bool[B, A]; None where all are legal
+
+
+class QValues(Struct, frozen=True):
+    """What is answered."""
+
+    version: int  # of the weights
+    q_values: NamedArray  # float32[B, A]; an ensemble's aggregate
+
+
+class Evaluated(Struct, frozen=True, kw_only=True):
+    """What the evaluator reports."""
+
+    evaluation: Evaluation | None = None  # None: there is nothing new
+    best_return: float | None = None
+    evaluations_without_best: int = 0
+    final: EpisodeScores | None = None  # of the best policy, when the job is finishing
+    is_done: bool = False  # it has had its last say
+
+
+class Nothing(Struct, frozen=True):
+    """An empty message."""
+
+
+class MemberStatus(Struct, frozen=True, kw_only=True):
+    """How a process stands, as the learner knows it."""
+
+    beat: Beat
+    seconds_since_beat: float
+
+
+class ReplayStatus(Struct, frozen=True, kw_only=True):
+    """How a replay server stands, as it told the learner last; in transitions."""
+
+    address: str
+    stored: int
+    capacity: int
+    inserted: int  # since its table was first made
+    sampled: int
+    seconds_since_answer: float
+
+
+class Inspection(Struct, frozen=True, kw_only=True):
+    """How a job stands, as the learner knows it."""
+
+    phase: str
+    state: str  # of the learner itself
+    env_steps: int
+    train_steps: int
+    episodes: int
+    seconds: float
+    weights_version: int
+    updates_per_second: float
+    best_return: float | None
+    members: tuple[MemberStatus, ...]
+    replay: tuple[ReplayStatus, ...] = ()
+    life: str = ""  # of the learner
+    resumed: str = ""  # where that life took the run up again, in words; empty: it began it

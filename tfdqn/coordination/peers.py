@@ -1,0 +1,99 @@
+"""`Peers`: processes of a cluster that this one can't do without, asked all at once whether they live.
+
+A process that is stopped, or cut off, breaks no connection; one that has ended refuses the next.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from tfdqn.coordination.messages import Nothing
+from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
+from tfdqn.system.addresses import host_and_port
+
+_REPLY_SECONDS = 2.0
+
+
+class _Peer:
+    """One process; whatever gRPC server is at its address answers, if only that it has no such method."""
+
+    def __init__(self, name: str, address: str):
+        self.name = name
+        self.answers = False  # the last question
+        self.has_ended = False  # having answered before
+        self._address, self._caller = address, Caller(address)
+        self._was_heard = False
+        self._heard_seconds = time.monotonic()
+
+    @property
+    def silent_seconds(self) -> float:
+        return time.monotonic() - self._heard_seconds
+
+    @property
+    def in_words(self) -> str:
+        if self.has_ended:
+            return f"{self.name} at {self._address} has ended"
+        return f"{self.name} at {self._address} has been silent for {self.silent_seconds:.0f} s"
+
+    def ask(self) -> None:
+        try:
+            self._caller("lives", Nothing(), Nothing, _REPLY_SECONDS)
+        except RefusedError:
+            self.answers = self._was_heard = True
+            self.has_ended = False
+            self._heard_seconds = time.monotonic()
+        except UnreachableError:
+            self.answers = False
+            self.has_ended = self._was_heard and _is_refused(self._address)
+
+
+class Peers:
+    """Asked by one thread.
+
+    Args:
+      addresses: "host:port" by the process's name.
+      may_end: whether the others do without one that has ended, as long as one is left.
+      on_end: told the name of one that has ended, having answered before; each time that it is found so.
+    """
+
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        *,
+        may_end: bool = False,
+        on_end: Callable[[str], None] = lambda _: None,
+    ):
+        self._each = [_Peer(name, address) for name, address in addresses.items()]
+        self._may_end, self._on_end = may_end, on_end
+
+    def poll(self) -> bool:
+        """Asks all at once; False where one that is needed does not answer within seconds."""
+        asking = [threading.Thread(target=peer.ask, name="peer", daemon=True) for peer in self._each]
+        for each in asking:
+            each.start()
+        for each in asking:
+            each.join(2 * _REPLY_SECONDS)
+        for peer in self._each:
+            if peer.has_ended:
+                self._on_end(peer.name)
+        return not self._missed()
+
+    def silent(self, seconds: float = 0.0) -> list[str]:
+        """In words, which are needed, have left the last question unanswered and been silent for so long."""
+        return [peer.in_words for peer in self._missed() if peer.silent_seconds >= seconds]
+
+    def _missed(self) -> list[_Peer]:
+        does_without = self._may_end and any(peer.answers for peer in self._each)
+        return [peer for peer in self._each if not peer.answers and not (does_without and peer.has_ended)]
+
+
+def _is_refused(address: str) -> bool:
+    """Whether the host at "host:port" says that nobody is there."""
+    try:
+        socket.create_connection(host_and_port(address), _REPLY_SECONDS).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,157 @@
+"""Calls between a job's processes: gRPC carries them, MessagePack the messages, each a typed struct.
+
+A message that is not what it should be is answered by an error, and harms nobody: nothing is ever unpickled.
+"""
+
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+import grpc
+import msgspec
+from msgspec import Struct
+
+from tfdqn.errors import ClusterError
+from tfdqn.system.addresses import host_and_port, is_loopback
+
+_SERVICE = "tfdqn"
+_MAX_REQUEST_BYTES = 64 * 2**20
+_STOP_SECONDS = 1.0
+_CANT_SERVE = "{} can't be served: is it in use, or another host's?"
+_OPTIONS = [("grpc.enable_http_proxy", 0)]
+Reply = TypeVar("Reply")
+
+# msgspec may crash where two threads make a decoder of one type at the same time.
+_making_decoders = threading.Lock()
+_decoders: dict[type, msgspec.msgpack.Decoder] = {}
+
+
+class UnreachableError(Exception):
+    """A peer did not answer in time, or at all."""
+
+
+class RefusedError(Exception):
+    """A peer answered that it will not do what it was asked, and why."""
+
+
+class Method(NamedTuple):
+    """One kind of call, as a server answers it. What raises `RefusedError` is passed on to the caller."""
+
+    request: type[Struct]
+    answer: Callable[[Any], Struct | bytes]  # bytes: a reply that is encoded already
+
+
+class Server:
+    """Answers calls at an address until it is closed. Raises ClusterError where the address can't be had.
+
+    Args:
+      address: "host:port"; on loopback it is heard on loopback alone.
+      methods: by name.
+      threads: calls that are answered at a time.
+    """
+
+    def __init__(self, address: str, methods: Mapping[str, Method], threads: int = 16):
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="rpc")
+        options = [
+            *_OPTIONS,
+            ("grpc.so_reuseport", 0),  # an address in use is an error
+            ("grpc.http2.max_ping_strikes", 0),  # callers ask often whether the connection still stands
+            ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
+            ("grpc.max_send_message_length", -1),
+        ]
+        self._server = grpc.server(self._pool, handlers=[_Handler(methods)], options=options)
+        try:
+            if not self._server.add_insecure_port(_bound(address)):
+                raise RuntimeError
+        except RuntimeError:
+            raise ClusterError(_CANT_SERVE.format(address)) from None
+        self._server.start()
+
+    def close(self) -> None:
+        """Answers no further calls."""
+        self._server.stop(_STOP_SECONDS).wait(2 * _STOP_SECONDS)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Caller:
+    """Calls a server at "host:port", which may come and go."""
+
+    def __init__(self, address: str):
+        self.address = address
+        options = [
+            *_OPTIONS,
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_send_message_length", _MAX_REQUEST_BYTES),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 500),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+            # A host that has gone, or has another's address now, breaks no connection.
+            ("grpc.keepalive_time_ms", 10_000),
+            ("grpc.keepalive_timeout_ms", 5_000),
+        ]
+        self._channel = grpc.insecure_channel(address, options=options)
+
+    def __call__(self, method: str, request: Struct, reply: type[Reply], timeout_seconds: float) -> Reply:
+        """Raises UnreachableError where no answer comes in time, RefusedError where the answer is no."""
+        call = self._channel.unary_unary(f"/{_SERVICE}/{method}")
+        try:
+            return _decoder(reply).decode(call(msgspec.msgpack.encode(request), timeout=timeout_seconds))
+        except grpc.RpcError as error:
+            if error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED):
+                raise RefusedError(error.details()) from None
+            raise UnreachableError(f"{self.address} does not answer ({error.code().name.lower()})") from None
+        except ValueError as error:  # the channel was closed, or an answer of another version
+            raise UnreachableError(f"{self.address}: {error}") from None
+
+    def close(self) -> None:
+        """Ends calls that are under way."""
+        self._channel.close()
+
+
+def require_free(address: str) -> None:
+    """Raises ClusterError where a `Server` could not have the address; asked before what takes long."""
+    host, port = host_and_port(address)
+    host = host if is_loopback(host) else ""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # connections that have just ended don't count
+        try:
+            probe.bind((host, port))
+        except OSError:
+            raise ClusterError(_CANT_SERVE.format(address)) from None
+
+
+def _bound(address: str) -> str:
+    """Loopback, or every interface: a host's name among others need not be one that it can bind."""
+    host, port = host_and_port(address)
+    return address if is_loopback(host) else f"[::]:{port}"
+
+
+class _Handler(grpc.GenericRpcHandler):
+    def __init__(self, methods: Mapping[str, Method]):
+        self._methods = {f"/{_SERVICE}/{name}": method for name, method in methods.items()}
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        method = self._methods.get(details.method)
+        return None if method is None else grpc.unary_unary_rpc_method_handler(_answering(method))
+
+
+def _answering(method: Method) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+    decoder = _decoder(method.request)
+
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        try:
+            reply = method.answer(decoder.decode(request))
+        except (msgspec.MsgspecError, RefusedError, UnicodeDecodeError, RecursionError) as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, " ".join(str(error).split()))
+        return reply if isinstance(reply, bytes) else msgspec.msgpack.encode(reply)
+
+    return answer
+
+
+def _decoder(message: type[Reply]) -> "msgspec.msgpack.Decoder[Reply]":
+    with _making_decoders:
+        return _decoders.setdefault(message, _decoders.get(message) or msgspec.msgpack.Decoder(message))

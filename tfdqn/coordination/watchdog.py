@@ -1,0 +1,180 @@
+"""`Watchdog`: a thread that says whom its process waits for, and ends the process where that never comes.
+
+It does not ask the main thread, which may be stuck in a call that never returns: silence of others decides, and that
+work does not go on, or a signal that is not heeded.
+"""
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Protocol, Self
+
+from tfdqn.config import Health
+from tfdqn.coordination.stall_detector import WorkClock
+from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
+
+_LOOK_SECONDS = 0.25
+_ASK_SECONDS = 2.0
+_END_SECONDS = 20.0  # from a signal on, or from the end of the checkpoint that was being written
+
+
+class Answering(Protocol):
+    """Other processes, which may be silent."""
+
+    def poll(self) -> bool:
+        """Asks all; False where one does not answer within seconds."""
+
+    def silent(self, seconds: float = 0.0) -> list[str]:
+        """In words, which have left the last question unanswered and been silent for so long."""
+
+
+class Awaited:
+    """Others that a process can't do without: it waits for them, but not beyond patience."""
+
+    def __init__(
+        self,
+        others: Answering,
+        answer: str,
+        health: Health,
+        say: Callable[[str], None],
+        said_after_seconds: float,
+    ):
+        self._answer, self._said_after_seconds = answer, said_after_seconds
+        self._others, self._health, self._say = others, health, say
+        self._due_seconds = 0.0
+        self._heard_seconds = time.monotonic()  # all of them
+        self.waits_for = ""  # whom, in words
+
+    def ask(self) -> str:
+        """Asks, where that is due; in words who has been silent beyond patience: nobody in most cases."""
+        now = time.monotonic()
+        if now < self._due_seconds:
+            return ""
+        self._due_seconds = now + _ASK_SECONDS
+        if self._others.poll():
+            self._heard_seconds = now
+            if self.waits_for:
+                self._say(f"{self._answer} again")
+            self.waits_for = ""
+        elif now - self._heard_seconds > self._health.patience_seconds:
+            return "; ".join(self._others.silent())
+        elif silent := self._others.silent(self._said_after_seconds):
+            if not self.waits_for:
+                self._say(f"waiting: {'; '.join(silent)}")
+            self.waits_for = f"waiting: {'; '.join(silent)}"
+        return ""
+
+
+class Watchdog:
+    """Watches while its block runs.
+
+    Args:
+      name: of the process, in words.
+      health: the limits.
+      say: shows one line to the user.
+      interrupted: whether the user has asked to stop; asked by the thread.
+      stopped_status: of the process where the user has, and it can't end by itself.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        health: Health,
+        say: Callable[[str], None],
+        interrupted: Callable[[], bool] = lambda: False,
+        stopped_status: int = STOPPED_STATUS,
+    ):
+        self.work = WorkClock()
+        self.state = "starting"
+        self._name, self._health, self._say, self._interrupted = name, health, say, interrupted
+        self._stopped_status = stopped_status
+        self._awaited: list[Awaited] = []
+        # Since when nothing stands between the wish to stop and the end.
+        self._asked_seconds: float | None = None
+        self._said_stuck = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(2 * _ASK_SECONDS)
+
+    def awaits(self, others: Answering, answer: str, said_after_seconds: float | None = None) -> None:
+        """From now on they must not be silent beyond patience.
+
+        Args:
+          answer: that all of them do, in words.
+          said_after_seconds: of silence, that it waits for them; None: after what counts as death.
+        """
+        said_after_seconds = said_after_seconds or self._health.dead_after_seconds
+        self._awaited.append(Awaited(others, answer, self._health, self._say, said_after_seconds))
+
+    def expects_nobody(self) -> None:
+        """From now on everybody may go."""
+        self._awaited.clear()
+
+    @property
+    def doing(self) -> str:
+        """The state, or for whom it waits."""
+        return self.waits_for or self.work.described(self.state)
+
+    @property
+    def waits_for(self) -> str:
+        """Who is silent that it can't do without, in words; empty: nobody."""
+        return next((each.waits_for for each in list(self._awaited) if each.waits_for), "")
+
+    def _watch(self) -> None:
+        try:
+            while not self._ended.wait(_LOOK_SECONDS):
+                self._look()
+        except Exception:  # a process that nobody watches might wait for ever
+            traceback.print_exc()
+            end_now(f"{self._name} can't watch the others any longer")
+
+    def _look(self) -> None:
+        """What is done a few times a second."""
+        self._end_if_asked()
+        for each in list(self._awaited):
+            if gone := each.ask():
+                end_now(f"{gone}: {self._name} gives up; the last checkpoint stands")
+        self.work.look(is_excused=self._is_excused())
+        self._say_if_stuck()
+        self.work.end_if_stuck(self._name, self.doing, self._health.stuck_after_seconds)
+
+    def _is_excused(self) -> bool:
+        """Whether it is no wonder where no work goes on."""
+        return bool(self.waits_for)
+
+    def _say_if_stuck(self) -> None:
+        is_stuck = self.work.stuck_seconds > self._health.dead_after_seconds + 2 * self.work.longest_seconds
+        if is_stuck and not self._said_stuck:
+            self._say(
+                f"waiting: {self.state}: nothing has gone on for {self.work.stuck_seconds:.0f} s, and nobody is silent"
+            )
+        self._said_stuck = is_stuck
+
+    def _end_if_asked(self) -> None:
+        if self._asked_seconds is None:
+            if self._interrupted():
+                self._asked_seconds = time.monotonic()
+        elif self.work.is_waiting:
+            # A checkpoint is written; after it there is an end to come to.
+            self._asked_seconds = time.monotonic()
+        elif time.monotonic() - self._asked_seconds > _END_SECONDS:
+            end_now(
+                f"{self._name} was asked to end, and is held up ({self.doing}): the last checkpoint stands",
+                self._stopped_status,
+            )
+
+
+def end_now(line: str, status: int = RESTART_STATUS) -> None:
+    """Ends the process, whatever its other threads are doing."""
+    print(f"tfdqn: {line}", file=sys.stderr, flush=True)
+    os._exit(status)

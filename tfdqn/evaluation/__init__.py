@@ -1,0 +1,1 @@
+"""Greedy episodes: the evaluator that owns 'best', bootstrap intervals, videos."""

@@ -1,0 +1,209 @@
+"""`evaluate`: a run's policy on fresh environments, as trained or with the task's physics changed."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, Literal
+
+import imageio
+import msgspec
+from threadpoolctl import threadpool_limits
+
+from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.config import Task, toml
+from tfdqn.errors import ConfigError, FilmError, RunDirError, TaskError, UserError, one_line
+from tfdqn.evaluation.bootstrap import EpisodeScores, scores
+from tfdqn.evaluation.evaluator import limited, play_episodes
+from tfdqn.networks.numpy_inference import Weights
+from tfdqn.randomness import derived_seed
+from tfdqn.storage.best_policy import load_policy_weights
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks.pictures import with_even_sides
+from tfdqn.tasks.registry import make_task, resolve_spec
+
+log = logging.getLogger(__name__)
+
+_FRAMES_PER_SECOND = 50
+_GIF_EVERY = 4  # frames
+
+
+class EvaluationReport(EpisodeScores, frozen=True, kw_only=True):
+    """What `evaluate` found."""
+
+    run: str
+    checkpoint: str  # "best" or "latest"
+    train_steps: int  # of the weights
+    seed: int
+    video: str | None = None  # the path of the film of one episode
+
+    def to_json(self) -> str:
+        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
+
+
+def evaluate(
+    run_dir: Path | str,
+    *,
+    episodes: int = 100,
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+    checkpoint: Literal["best", "latest"] = "best",
+    video: Literal["mp4", "gif"] | None = None,
+) -> EvaluationReport:
+    """Plays greedy episodes on fresh environments.
+
+    Args:
+      run_dir: of a run that has a policy.
+      episodes: how many.
+      seed: of the environments; unrelated to the seeds that training used.
+      overrides: keys of the task to change ("task.max_episode_steps=1000").
+      checkpoint: the best evaluated policy, or the newest checkpoint's.
+      video: also film one episode, to `RUN/videos/`.
+
+    Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend, and FilmError, which has
+    the figures, where only the film failed.
+    """
+    if not isinstance(episodes, int) or episodes < 1:
+        raise ConfigError(f"episodes = {episodes!r}: a whole number of at least 1 is needed")
+    run = RunDir(run_dir)
+    config, run_spec = run.config(), run.task_spec()
+    task_config = _changed_task(run, overrides)
+    if video is not None:
+        _require_writable(run.videos)
+    weights, origin = load_policy_weights(run, checkpoint)
+    policy = Policy(make_q_function(config, run_spec))
+    episode_seed = derived_seed(seed, "evaluate")
+    with threadpool_limits(1, "blas"):
+        task = make_task(task_config, num_envs=min(episodes, task_config.num_envs))
+        try:
+            _check_same_shape(run_spec, task.spec)
+            found = scores(*play_episodes(task, policy, weights, episodes, episode_seed))
+        finally:
+            task.close()
+        report = EvaluationReport(
+            **msgspec.structs.asdict(found),
+            run=str(run.path),
+            checkpoint=checkpoint,
+            train_steps=origin["train_steps"],
+            seed=seed,
+        )
+        if video is None:
+            return report
+        try:
+            film = _film(run, task_config, policy, weights, episode_seed, video)
+        except UserError as error:
+            raise FilmError(str(error), report) from error
+        except Exception as error:  # of the film's writer: the figures have nothing to do with it
+            raise FilmError(f"the film of {task_config.id} failed: {one_line(error)}", report) from error
+    return msgspec.structs.replace(report, video=str(film))
+
+
+def _changed_task(run: RunDir, overrides: Sequence[str]) -> Task:
+    """The run's task with some keys changed; limited as in training's evaluations where no change says otherwise."""
+    for override in overrides:
+        if not override.startswith("task."):
+            raise ConfigError(f"{override}: only keys of [task] can be changed for an evaluation")
+    before, config = run.config(), toml.load(run.config_file, overrides)
+    task = config.task
+    if task.max_episode_steps and task.max_episode_steps != before.task.max_episode_steps:
+        return task
+    spec = run.task_spec() if task == before.task else resolve_spec(task)
+    return limited(task, spec.max_episode_steps, config.evaluation.max_episode_steps, log.warning)
+
+
+def _check_same_shape(trained: TaskSpec, now: TaskSpec) -> None:
+    before, after = _shape(trained), _shape(now)
+    changed = [
+        f"{key} is {after.get(key, 'absent')}, not {before.get(key, 'absent')}"
+        for key in before | after
+        if before.get(key) != after.get(key)
+    ]
+    if changed:
+        raise TaskError(f"{now.id} isn't what the policy was trained on: {'; '.join(changed)}")
+
+
+def _shape(spec: TaskSpec) -> dict[str, str]:
+    """What a policy depends on, in words."""
+    shape = {f'observation "{key}"': _words(array) for key, array in spec.observation.items()}
+    shape["the number of actions"] = " × ".join(map(str, spec.num_actions))
+    return shape | {"task.action_masks": str(spec.action_masks).lower()}
+
+
+def _words(array: ArraySpec) -> str:
+    kind = f"{array.dtype}{list(array.shape)}"
+    last = array.start + array.categories - 1
+    return f"{kind} of {array.start} to {last}" if array.categories else kind
+
+
+def _require_writable(folder: Path) -> None:
+    """Makes it, if need be. Raises RunDirError where no file can be made in it."""
+    try:
+        folder.mkdir(exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RunDirError(f"{folder} can't be made or written: {error.strerror}") from None
+
+
+def _film(
+    run: RunDir, task_config: Task, policy: Policy, weights: Weights, seed: int, suffix: Literal["mp4", "gif"]
+) -> Path:
+    """One episode, under the next free number: an MP4 of every frame, or a small GIF of every fourth."""
+    task = make_task(task_config, render_mode="rgb_array")
+    number = 1 + max((int(p.stem) for p in run.videos.iterdir() if p.stem.isdecimal()), default=0)
+    path = run.videos / f"{number}.{suffix}"
+    unfinished = run.videos / f"{number}.part.{suffix}"
+    frame_numbers = count()
+    size: tuple[int, ...] = ()
+    try:
+        with _written_film(unfinished) as film:
+
+            def keep_frame() -> None:
+                nonlocal size
+                number = next(frame_numbers)
+                if number % (1 if suffix == "mp4" else _GIF_EVERY):
+                    return
+                frame = task.render()
+                if frame is None:
+                    raise TaskError(f"{task.spec.id} can't be filmed: it has no render mode 'rgb_array'")
+                size = size or frame.shape
+                if frame.shape != size:
+                    raise TaskError(
+                        f"{task.spec.id} can't be filmed: frame {number} is {_size(frame.shape)}, "
+                        f"and those before are {_size(size)}"
+                    )
+                film.append_data(with_even_sides(frame) if suffix == "mp4" else frame[::2, ::2])
+
+            play_episodes(task, policy, weights, 1, seed, on_frame=keep_frame)
+        unfinished.rename(path)
+    except OSError as error:
+        raise RunDirError(f"{path} couldn't be written: is the disk full?") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+        task.close()
+    return path
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} × {shape[0]} pixels"
+
+
+@contextmanager
+def _written_film(path: Path) -> Iterator[Any]:
+    """Takes frames; raises OSError where the film is not whole when the block ends."""
+    if path.suffix == ".gif":
+        content = BytesIO()  # a file that fails is written once more, and complains, at its writer's deletion
+        duration = 1000 * _GIF_EVERY / _FRAMES_PER_SECOND
+        with imageio.get_writer(content, format="gif", duration=duration, loop=0) as film:
+            yield film
+        path.write_bytes(content.getvalue())
+        return
+    with imageio.get_writer(
+        path, fps=_FRAMES_PER_SECOND, macro_block_size=2, ffmpeg_log_level="quiet"
+    ) as film:
+        yield film
+    imageio.get_reader(path).close()  # nobody asks ffmpeg how it ended

@@ -1,0 +1,209 @@
+"""Greedy episodes on environments of their own, and the `Evaluator` that owns 'best'."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from tfdqn.acting.policy import Policy, PolicyState, forget
+from tfdqn.config import Config, Task
+from tfdqn.coordination.weights import VariableClient, Weights
+from tfdqn.errors import NotFiniteError
+from tfdqn.evaluation.bootstrap import EpisodeScores, Evaluation, scores
+from tfdqn.randomness import derived_seed, stream
+from tfdqn.storage.array_checks import Shaped
+from tfdqn.storage.best_policy import load_best, save_best
+from tfdqn.system.signals import Interrupted
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.registry import make_task
+from tfdqn.tasks.restarts import Restarts
+
+_MOST_ENVS = 256
+
+
+def play_episodes(
+    task: BatchedTask,
+    policy: Policy,
+    weights: Weights,
+    episodes: int,
+    seed: int,
+    on_frame: Callable[[], None] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Plays exactly `episodes` episodes; returns their returns float64[N] and lengths int64[N].
+
+    Each environment plays a quota fixed beforehand: taking whichever finish first would favour short episodes.
+    `on_frame`, if given, is called before every step (to film, or to give up by raising).
+    """
+    rng = stream(seed, "evaluation policy")
+    quota = np.full(task.num_envs, episodes // task.num_envs)
+    quota[: episodes % task.num_envs] += 1
+    running_return, running_length = np.zeros(task.num_envs), np.zeros(task.num_envs, np.int64)
+    returns: list[float] = []
+    lengths: list[int] = []
+    observation, legal_actions = task.reset(seed)
+    policy_state: PolicyState = ()
+    while quota.any():
+        if on_frame is not None:
+            on_frame()
+        try:
+            action, _, policy_state = policy(weights, observation, legal_actions, policy_state, rng)
+        except NotFiniteError as error:
+            raise NotFiniteError(f"{task.spec.id}, evaluation: {error}") from None
+        step = task.step(action)
+        running_return[step.is_reset] = 0  # also of an episode that broke: it is played again
+        running_length[step.is_reset] = 0
+        running_return += step.reward
+        running_length += ~step.is_reset
+        done = step.terminated | step.truncated
+        for i in np.flatnonzero(done & (quota > 0)):
+            returns.append(float(running_return[i]))
+            lengths.append(int(running_length[i]))
+        quota[done] = np.maximum(quota[done] - 1, 0)
+        running_return[done], running_length[done] = 0, 0
+        observation, legal_actions = step.observation, step.legal_actions
+        policy_state = forget(policy_state, step.is_reset)
+    return np.array(returns), np.array(lengths)
+
+
+def make_evaluation_task(
+    config: Config,
+    spec: TaskSpec,
+    is_wide: bool,
+    say: Callable[[str], None] = lambda line: None,
+    restarts: Restarts | None = None,
+) -> BatchedTask:
+    """Environments for evaluations: for all episodes at once where the task steps many as one (`is_wide`).
+
+    Args:
+      config: of the run.
+      spec: the task's.
+      is_wide: whether many environments cost little more than one.
+      say: told where episodes are cut that the task would let go on.
+      restarts: as of `make_task`.
+    """
+    settings = config.evaluation
+    task = limited(config.task, spec.max_episode_steps, settings.max_episode_steps, say)
+    num_envs = settings.episodes if is_wide else min(settings.episodes, task.num_envs)
+    return make_task(task, num_envs=min(num_envs, _MOST_ENVS), restarts=restarts)
+
+
+def limited(task: Task, own_limit: int | None, most: int, say: Callable[[str], None]) -> Task:
+    """The task as an evaluation plays it: a policy that goes in circles must not play for ever.
+
+    Args:
+      task: as it is trained on.
+      own_limit: its episodes' limit in steps; None: it has none.
+      most: `evaluation.max_episode_steps`.
+      say: told where that is the lower limit of the two.
+    """
+    if own_limit is not None and own_limit <= most:
+        return task
+    if own_limit is not None:
+        say(
+            f"evaluations cut episodes at evaluation.max_episode_steps = {most:,}: "
+            f"the task's own limit is {own_limit:,}"
+        )
+    # The task's own vector version may not take a limit.
+    vectorization = "auto" if task.vectorization == "own" else task.vectorization
+    return msgspec.structs.replace(task, max_episode_steps=most, vectorization=vectorization)
+
+
+class Evaluator:
+    """Evaluates the newest weights on its own environments and keeps the best.
+
+    A new best must be borne out by further episodes, so that a lucky few do not crown a poor policy.
+
+    Args:
+      task: environments that nobody else steps.
+      policy: greedy.
+      client: fetches the newest weights.
+      config: `evaluation`, and the seed.
+      interrupted: asked before every step; an evaluation that is given up raises Interrupted.
+    """
+
+    def __init__(
+        self,
+        task: BatchedTask,
+        policy: Policy,
+        client: VariableClient,
+        config: Config,
+        interrupted: Callable[[], bool] = lambda: False,
+    ):
+        self._task = task
+        self._policy = policy
+        self._client = client
+        self._settings = config.evaluation
+        self._seed = config.seed
+        self._interrupted = interrupted
+        self.evaluated_train_steps: int | None = None  # of the weights evaluated last
+        self.best_return: float | None = None
+        self._best_train_steps = -1
+        self.best_weights: Weights | None = None
+        self.evaluations_without_best = 0
+
+    def evaluate(self, env_steps: int, on_step: Callable[[], None] = lambda: None) -> Evaluation:
+        """Plays `evaluation.episodes`, and if they promise a new best, `confirm_episodes` more.
+
+        Args:
+          env_steps: taken so far.
+          on_step: called before every step of the evaluation's environments.
+        """
+        self._client.refresh()
+        weights, version = self._client.weights, self._client.version
+        # Where a kill came between a new best and the next checkpoint, the resumed run goes that way once more.
+        seen_before = version <= self._best_train_steps
+        returns, lengths = self._play(weights, self._settings.episodes, "evaluation", version, on_step)
+        if (self._beats_best(returns) or seen_before) and self._settings.confirm_episodes:
+            more = self._play(weights, self._settings.confirm_episodes, "confirmation", version, on_step)
+            returns, lengths = np.concatenate([returns, more[0]]), np.concatenate([lengths, more[1]])
+        is_best = self._beats_best(returns) or version == self._best_train_steps
+        if is_best:
+            self.best_return, self.best_weights = float(returns.mean()), weights
+            self._best_train_steps, self.evaluations_without_best = version, 0
+        elif not seen_before:
+            self.evaluations_without_best += 1
+        self.evaluated_train_steps = version
+        return Evaluation(
+            env_steps=env_steps, train_steps=version, scores=scores(returns, lengths), is_best=is_best
+        )
+
+    def final(self, weights: Weights) -> EpisodeScores:
+        """Scores given weights on `final_episodes` fresh episodes."""
+        return scores(*self._play(weights, self._settings.final_episodes, "final evaluation", 0))
+
+    def save_best(self, path: Path, evaluation: Evaluation) -> None:
+        """Writes the best weights and what they scored."""
+        assert self.best_weights is not None
+        save_best(path, self.best_weights, evaluation)
+
+    def forget_versions(self) -> None:
+        """From now on versions are another learner's: what they were before says nothing of weights to come."""
+        self.evaluated_train_steps, self._best_train_steps = None, -1
+
+    def load_best(self, path: Path, wanted: Mapping[str, Shaped]) -> None:
+        """Takes up the best that an earlier session kept, if there is one. Raises as `saved_policy.load_best`."""
+        if path.exists():
+            self.best_weights, evaluation = load_best(path, wanted)
+            self.best_return = evaluation.scores.mean_return
+            self._best_train_steps = evaluation.train_steps
+
+    def _play(
+        self,
+        weights: Weights,
+        episodes: int,
+        name: str,
+        index: int,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        def before_step() -> None:
+            if self._interrupted():
+                raise Interrupted
+            on_step()
+
+        seed = derived_seed(self._seed, name, index)
+        return play_episodes(self._task, self._policy, weights, episodes, seed, before_step)
+
+    def _beats_best(self, returns: np.ndarray) -> bool:
+        return self.best_return is None or float(returns.mean()) > self.best_return

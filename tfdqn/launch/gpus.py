@@ -1,0 +1,69 @@
+"""The GPUs of this host, dealt out to the processes of a program that compute gradients: no two take one's memory."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from itertools import takewhile
+
+from msgspec.structs import replace
+
+from tfdqn.cluster.program import Program, computes_gradients
+from tfdqn.config import Config
+
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+_LIST = ("--query-gpu=uuid", "--format=csv,noheader")
+_LIST_SECONDS = 30.0
+_GROWING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # else TensorFlow takes all memory for who sees a GPU first
+
+
+def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Names for `CUDA_VISIBLE_DEVICES`: those that it has already, or else of all that NVIDIA's driver lists."""
+    if _VISIBLE in environment:
+        named = (each.strip() for each in environment[_VISIBLE].split(","))
+        return tuple(takewhile(lambda each: each not in ("", "-1"), named))  # as CUDA reads them
+    program = shutil.which("nvidia-smi", path=environment.get("PATH"))
+    if program is None:
+        return ()
+    try:
+        done = subprocess.run(
+            (program, *_LIST),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_LIST_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return tuple(line.strip() for line in done.stdout.splitlines() if line.startswith("GPU-"))
+
+
+def deal_gpus(config: Config, program: Program, gpus: tuple[str, ...], say: Callable[[str], None]) -> Program:
+    """The program, each of its processes that compute gradients with as many GPUs of its own as the others.
+
+    Where there are fewer GPUs than such processes, they share them: each has one, and takes its memory as it needs it.
+
+    Args:
+      gpus: of this host.
+      say: shows one line to the user, where some share or some are left over.
+    """
+    computing = [each for each in program.processes if computes_gradients(config, each.member.role)]
+    if not gpus or len(computing) < 2:
+        return program
+    share, left = divmod(len(gpus), len(computing))
+    counted = f"{len(computing)} processes compute gradients on this host's {len(gpus)} GPUs"
+    if not share:
+        say(f"{counted}: they share them")
+    elif left:
+        say(f"{counted}: {share} each, {left} left over")
+    environments = {}
+    for index, process in enumerate(computing):
+        own = gpus[index * share : (index + 1) * share] if share else (gpus[index % len(gpus)],)
+        more = {_VISIBLE: ",".join(own), **({} if share else _GROWING)}
+        environments[process.member] = {**process.environment, **more}
+    processes = (
+        replace(each, environment=environments.get(each.member, each.environment))
+        for each in program.processes
+    )
+    return replace(program, processes=tuple(processes))

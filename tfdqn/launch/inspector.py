@@ -1,0 +1,186 @@
+"""`Inspector`: how a job stands, asked of its learner; and what its run directory says, whether it lives or not."""
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from tfdqn.cluster.topology import Topology, read_topology
+from tfdqn.coordination.heartbeat_files import Sign, read_sign
+from tfdqn.coordination.messages import Inspection, Nothing
+from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
+from tfdqn.errors import CheckpointError, ClusterError, RunDirError
+from tfdqn.storage.checkpoints import Checkpoints
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import read_summary
+from tfdqn.system.addresses import host_and_port, is_address, is_loopback
+
+_REPLY_SECONDS = 2.0
+
+
+class CheckpointReport(Struct, frozen=True, kw_only=True):
+    """What the run would be resumed from."""
+
+    path: str
+    seconds_ago: float
+    env_steps: int
+    train_steps: int
+    episodes: int
+
+
+class EvaluationsReport(Struct, frozen=True, kw_only=True):
+    """What was evaluated so far: mean returns of greedy episodes."""
+
+    count: int
+    last_return: float
+    last_env_steps: int
+    best_return: float
+
+
+class RunReport(Struct, frozen=True, kw_only=True):
+    """What a run's directory says."""
+
+    path: str
+    total_env_steps: int
+    reason: str  # why it has finished; empty: it hasn't
+    checkpoint: CheckpointReport | None
+    evaluations: EvaluationsReport | None
+    signs: tuple[Sign, ...]  # the newest of each process of this host that has not ended well
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """How a job stands; `tfdqn inspect --json` prints it."""
+
+    learner: str  # its address; empty: none is known
+    topology: Topology | None
+    inspection: Inspection | None  # None: the learner does not answer so
+    problem: str  # why there is none
+    run: RunReport | None  # None: only an address was given
+
+
+class Inspector:
+    """Asks again and again.
+
+    Args:
+      target: a run's directory, or the learner's "host:port".
+
+    Raises RunDirError where it is neither.
+    """
+
+    def __init__(self, target: str):
+        self._run: RunDir | None = None
+        self._topology: Topology | None = None
+        self._caller: Caller | None = None
+        self._has_answered = False
+        if Path(target).is_dir() or "/" in target or not is_address(target):
+            self._run = RunDir(target)
+            if not Path(target).exists():
+                raise RunDirError(f"{target} is no run's directory, nor \"host:port\" of a job's learner")
+            self._run.config()  # it is one
+        else:
+            self._caller = Caller(target)
+
+    def report(self) -> Report:
+        """How the job stands now. Raises ClusterError where an address was given at which no learner ever answered."""
+        inspection, problem = self._ask()
+        if self._run is None and not self._has_answered:
+            raise ClusterError(problem)
+        run = None if self._run is None else run_report(self._run)
+        if inspection is None and run is not None and not run.signs and self._topology is not None:
+            problem = f"the job is not running here: {problem}"
+        return Report(
+            learner="" if self._caller is None else self._caller.address,
+            topology=self._topology,
+            inspection=inspection,
+            problem=problem,
+            run=run,
+        )
+
+    def _ask(self) -> tuple[Inspection | None, str]:
+        self._find_learner()
+        if self._caller is None:
+            return None, "no job of several processes was launched here"
+        try:
+            inspection = self._caller("inspect", Nothing(), Inspection, _REPLY_SECONDS)
+            self._has_answered = True
+            return inspection, ""
+        except RefusedError as error:
+            self._has_answered = True
+            return None, str(error)
+        except UnreachableError:
+            return None, _why_nobody_answers(self._caller.address)
+
+    def _find_learner(self) -> None:
+        """Where the run's directory says that it is, which a new launch may change."""
+        if self._run is None or not self._run.cluster_file.exists():
+            return
+        self._topology = read_topology(self._run.cluster_file)
+        if self._caller is None or self._caller.address != self._topology.learner:
+            if self._caller is not None:
+                self._caller.close()
+            self._caller = Caller(self._topology.learner)
+
+
+def _why_nobody_answers(address: str) -> str:
+    host, port = host_and_port(address)
+    try:
+        socket.getaddrinfo(host, port)
+    except OSError as error:
+        return f"{host} is the name of no host that is known here ({error.strerror})"
+    firewall = "" if is_loopback(host) else ", or a firewall is between"
+    return f"no learner answers at {address}{firewall}"
+
+
+def run_report(run: RunDir) -> RunReport:
+    """What the directory says; raises RunDirError where it is no run's."""
+    summary = read_summary(run.summary_file)
+    signs = filter(None, map(read_sign, run.signs_of_life.glob("*.json")))
+    return RunReport(
+        path=str(run.path),
+        total_env_steps=run.config().stop.env_steps,
+        reason="" if summary is None else summary.reason,
+        checkpoint=_checkpoint(run),
+        evaluations=_evaluations(run),
+        signs=tuple(sorted(signs, key=lambda sign: (sign.name.partition(" ")[0], len(sign.name), sign.name))),
+    )
+
+
+def _checkpoint(run: RunDir) -> CheckpointReport | None:
+    try:
+        newest = Checkpoints(run.checkpoints).latest(only="")  # the files' contents are not checked
+    except CheckpointError:
+        return None
+    if newest is None:
+        return None
+    counters = newest.counters
+    return CheckpointReport(
+        path=str(newest.directory),
+        seconds_ago=newest.age_seconds,
+        env_steps=counters.env_steps,
+        train_steps=counters.train_steps,
+        episodes=counters.episodes,
+    )
+
+
+class _Evaluated(Struct):
+    env_steps: int
+    mean_return: float
+
+
+def _evaluations(run: RunDir) -> EvaluationsReport | None:
+    if not run.evaluations_file.exists():
+        return None
+    found: list[_Evaluated] = []
+    for line in run.evaluations_file.read_bytes().splitlines():
+        with suppress(msgspec.DecodeError):  # half a line: its writer was killed, or is at it
+            found.append(msgspec.json.decode(line, type=_Evaluated))
+    if not found:
+        return None
+    return EvaluationsReport(
+        count=len(found),
+        last_return=found[-1].mean_return,
+        last_env_steps=found[-1].env_steps,
+        best_return=max(each.mean_return for each in found),
+    )

@@ -1,0 +1,149 @@
+"""`launch`: a whole job on this host, in as many processes as its configuration asks for; `launch_share`: what of a job
+on many machines is this one's.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from tfdqn.cluster.placement import Machines, Pools, place, topology_on_machines
+from tfdqn.cluster.program import Program, local_topology, make_program
+from tfdqn.cluster.topology import LEARNER, Topology, read_topology
+from tfdqn.config import Config
+from tfdqn.config.toml import dump
+from tfdqn.errors import ConfigError
+from tfdqn.launch.gpus import deal_gpus, visible_gpus
+from tfdqn.launch.supervisor import Supervisor, View
+from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.checkpoints import Checkpoints
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import Summary, read_summary
+from tfdqn.system.signals import end_at_once, interruptions
+from tfdqn.training.stopping import reason_to_stop
+
+
+class Outcome(NamedTuple):
+    """How a job came to its end."""
+
+    summary: Summary | None  # of a run that has finished
+    is_saved: bool  # whether the learner has ended as it should
+
+
+def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = True) -> Outcome:
+    """Runs a job until it is over or the user stops it; whatever ends it, none of its processes is left. A run that has
+    finished already is told again, and nobody is started.
+
+    Args:
+      config: the whole configuration; it says how many processes there are.
+      run: made if need be; resumed if it was begun.
+      view: what the user sees of it.
+
+    Raises UserError: RunDirError where the directory is in use or another's, ClusterError where a process can't go on.
+    """
+    with run.supervise(config):
+        if (finished := _finished(config, run)) is not None:
+            return Outcome(finished, is_saved=True)
+        program = deal_gpus(config, program_for(config, run, has_evaluator), visible_gpus(), view.say)
+        before = _written(run)
+        supervisor = Supervisor(program, run.process_logs, run.signs_of_life, config.health, view)
+        view.say(
+            f"starting {len(program.processes)} processes; what they say is in {run.process_logs}, "
+            f"where they are in {run.cluster_file}"
+        )
+        is_over = _run(supervisor)
+        is_finished = is_over or _written(run) != before
+        return Outcome(read_summary(run.summary_file) if is_finished else None, supervisor.has_saved)
+
+
+def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines: Machines) -> bool:
+    """Runs this machine's processes until the job is over, or False: until the user has stopped them, and who keeps
+    something has saved.
+
+    Args:
+      config: the whole job's.
+      run: what it holds of this machine's processes is in a folder of the machine's own.
+      view: what the user sees of it.
+      pools: who is on which machines.
+      machines: where these are, and which is this one.
+
+    Raises UserError: ConfigError where the machines don't suit the configuration, RunDirError where this machine's
+    processes are run already, else as `launch`.
+    """
+    placed = place(config, pools, machines.sizes(pools))
+    topology, here = topology_on_machines(config, placed, machines), placed[machines.this]
+    if not here:
+        raise ConfigError(
+            f"{machines.origin}: nobody is left to run on {machines.this}: there are too many machines"
+        )
+    folder = run.machine(str(machines.this))
+    program = make_program(
+        config,
+        topology,
+        config_file=str(folder.config_file),
+        cluster_file=str(folder.cluster_file),
+        run_dir=str(run.path),
+    )
+    with folder.claim():
+        write_atomically(folder.config_file, dump(config).encode())
+        for file in (folder.cluster_file, *([run.cluster_file] if LEARNER in here else [])):
+            write_atomically(file, topology.to_json())
+        view.say(
+            f"{machines.this}, a machine of the job's, starts {', '.join(map(str, here))}; "
+            f"where everybody is, is in {folder.cluster_file}"
+        )
+        program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
+        return _run(Supervisor(program, folder.process_logs, folder.signs_of_life, config.health, view))
+
+
+def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
+    """What is to be run on this host; where everybody is, is kept in the run."""
+    topology = local_topology(config, has_evaluator=has_evaluator, kept=_kept(run))
+    program = make_program(
+        config,
+        topology,
+        config_file=str(run.config_file),
+        cluster_file=str(run.cluster_file),
+        run_dir=str(run.path),
+    )
+    write_atomically(run.cluster_file, topology.to_json())
+    return program
+
+
+def _run(supervisor: Supervisor) -> bool:
+    """As `Supervisor.run`; the user is who sends signals to this process."""
+
+    def at_once() -> None:
+        supervisor.kill()
+        end_at_once()
+
+    with interruptions(at_once) as interrupted:
+        return supervisor.run(interrupted)
+
+
+def _finished(config: Config, run: RunDir) -> Summary | None:
+    """What a finished run came to, where it stands as it ended and under today's conditions to stop."""
+    summary, newest = read_summary(run.summary_file), Checkpoints(run.checkpoints).latest(only="")
+    if summary is None or newest is None or summary.train_steps != newest.counters.train_steps:
+        return None
+    reason = reason_to_stop(
+        config.stop,
+        best_return=summary.best_return,
+        evaluations_without_best=newest.counters.evaluations_without_best,
+        env_steps=newest.counters.env_steps,
+        is_done=newest.counters.env_steps >= config.stop.env_steps,
+    )
+    return None if reason is None else msgspec.structs.replace(summary, status="already finished")
+
+
+def _kept(run: RunDir) -> Topology | None:
+    if not run.cluster_file.exists():
+        return None
+    try:
+        return read_topology(run.cluster_file)
+    except ConfigError:
+        return None  # only addresses are lost
+
+
+def _written(run: RunDir) -> float | None:
+    """When the summary was."""
+    return run.summary_file.stat().st_mtime if run.summary_file.exists() else None

@@ -1,0 +1,207 @@
+"""A job in containers on one host, as a Compose file: each process a service, on a network of their own.
+
+Beside it, on another: TensorBoard, and on request TensorFlow Serving; both only read the run.
+"""
+
+from typing import Any
+
+from tfdqn.cluster.program import NEEDS, Process, Program, make_program, topology_on_hosts
+from tfdqn.cluster.topology import Member, Role
+from tfdqn.exporting.tf_serving_files import BATCHING_FILE, MODELS_FILE, batching_config, models_config
+from tfdqn.launch.manifests.job_spec import (
+    CLUSTER_FILE,
+    CONFIG_FILE,
+    ENVIRONMENT,
+    GRACE_SECONDS,
+    KEEPERS,
+    OTHERS_GRACE_SECONDS,
+    RUN_DIR,
+    STORAGE,
+    TENSORBOARD_ARGUMENTS,
+    TENSORBOARD_PORT,
+    USER,
+    Wanted,
+    to_yaml,
+)
+from tfdqn.storage.run_directory import RunDir
+
+_STORAGE_SERVICE = "storage"
+_NETWORK, _VIEW_NETWORK, _VOLUME = "job", "view", "run"
+# Actors are one service, as many as you say: each finds out which it is.
+_ACTOR_SERVICE, _PLACES_VOLUME, _PLACES = "actor", "places", "/var/lib/tfdqn-places"
+_SERVING_IMAGE = "tensorflow/serving:2.15.1"  # of the TensorFlow that made the models
+_GRPC_PORT, _REST_PORT = 8500, 8501
+_SERVING_FILES = {name: f"/etc/tfdqn/{name}" for name in (MODELS_FILE, BATCHING_FILE)}
+
+
+def render(wanted: Wanted) -> dict[str, str]:
+    """compose.yaml and the files that it brings into containers. Raises ConfigError.
+
+    They stand beside it since Compose can't put content of its own into a container whose root is read-only.
+    """
+    topology = topology_on_hosts(wanted.config, _service_name, has_evaluator=wanted.has_evaluator)
+    program = make_program(
+        wanted.config, topology, config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR
+    )
+    compose = {
+        "name": wanted.name,
+        "services": _services(wanted, program),
+        "configs": {
+            "config": {"file": "./config.toml"},
+            "cluster": {"file": "./cluster.json"},
+            **{name: {"file": f"./{name}"} for name in _SERVING_FILES},
+        },
+        # No way in or out of the job's network; Who only reads the run is on another.
+        "networks": {_NETWORK: {"internal": True}, _VIEW_NETWORK: {}},
+        "volumes": {_VOLUME: {}, _PLACES_VOLUME: {}},
+    }
+    return {
+        "compose.yaml": to_yaml(compose),
+        "config.toml": wanted.config_toml,
+        "cluster.json": topology.to_json().decode(),
+        MODELS_FILE: models_config(wanted.name, str(RunDir(RUN_DIR).exports)),
+        BATCHING_FILE: batching_config(),
+    }
+
+
+def _services(wanted: Wanted, program: Program) -> dict[str, Any]:
+    services = {_STORAGE_SERVICE: _storage(wanted)}
+    gpu = 0
+    for process in program.processes:
+        if process.member.role is Role.ACTOR:
+            continue
+        service = _service(wanted, program, process)
+        if count := wanted.gpus_of(process.member.role):
+            devices = [str(gpu + i) for i in range(count)]  # no two processes have one in common
+            reserved = {"driver": "nvidia", "device_ids": devices, "capabilities": ["gpu"]}
+            service["deploy"] = {"resources": {"reservations": {"devices": [reserved]}}}
+            gpu += count
+        services[_service_name(process.member)] = service
+    services[_ACTOR_SERVICE] = _actors(wanted, program)
+    if wanted.config.logging.tensorboard:
+        services["tensorboard"] = _tensorboard(wanted)
+    services["serving"] = _serving(wanted)
+    return services
+
+
+def _service(wanted: Wanted, program: Program, process: Process) -> dict[str, Any]:
+    member = process.member
+    needed = [other.member for other in program.processes if other.member.role in NEEDS[member.role]]
+    depends_on = {_service_name(other): {"condition": "service_healthy"} for other in needed}
+    service = {
+        **_hardened(wanted),
+        "entrypoint": ["tfdqn"],
+        "command": list(process.arguments),
+        "environment": dict(ENVIRONMENT),
+        "depends_on": depends_on,
+        "networks": [_NETWORK],
+        "configs": [
+            {"source": "config", "target": CONFIG_FILE},
+            {"source": "cluster", "target": CLUSTER_FILE},
+        ],
+        "healthcheck": {
+            "test": ["CMD", "tfdqn", *wanted.health_arguments(member.role, member.index)],
+            "interval": "10s",
+            "timeout": "5s",
+            "retries": 3,
+            "start_period": "120s",
+            "start_interval": "1s",
+        },
+        "restart": "on-failure",
+        "stop_grace_period": f"{GRACE_SECONDS.get(member.role, OTHERS_GRACE_SECONDS)}s",
+        "shm_size": "1gb",  # environments in processes of their own hand observations over in it
+    }
+    if member.role in KEEPERS:
+        service["depends_on"] = {
+            _STORAGE_SERVICE: {"condition": "service_completed_successfully"},
+            **depends_on,
+        }
+        service["volumes"] = [f"{_VOLUME}:{STORAGE}"]
+    if not service["depends_on"]:
+        del service["depends_on"]
+    return service
+
+
+def _actors(wanted: Wanted, program: Program) -> dict[str, Any]:
+    first, *others = [each for each in program.processes if each.member.role is Role.ACTOR]
+    service = _service(wanted, program, first)
+    words = list(first.arguments)
+    at = words.index("--task")
+    words[at : at + 2] = ["--places", _PLACES]
+    completed = {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}}
+    return service | {
+        "command": words,
+        "scale": 1 + len(others),
+        "depends_on": completed | service["depends_on"],
+        "healthcheck": service["healthcheck"] | {"test": ["CMD", "tfdqn", *wanted.health_arguments()]},
+        "volumes": [f"{_PLACES_VOLUME}:{_PLACES}"],
+    }
+
+
+def _hardened(wanted: Wanted) -> dict[str, Any]:
+    return {
+        "image": wanted.image,
+        "user": f"{USER}:{USER}",
+        "read_only": True,
+        "tmpfs": ["/tmp:mode=1777"],
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+    }
+
+
+def _storage(wanted: Wanted) -> dict[str, Any]:
+    """Gives the volumes, which Docker makes as root's, to the user; then it has done."""
+    return {
+        **_hardened(wanted),
+        "user": "0:0",
+        "cap_add": ["CHOWN"],
+        "entrypoint": ["chown"],
+        "command": [f"{USER}:{USER}", STORAGE, _PLACES],
+        "network_mode": "none",
+        "volumes": [f"{_VOLUME}:{STORAGE}", f"{_PLACES_VOLUME}:{_PLACES}"],
+        "restart": "no",
+    }
+
+
+def _tensorboard(wanted: Wanted) -> dict[str, Any]:
+    return {
+        **_reader(wanted, TENSORBOARD_PORT),
+        "entrypoint": ["tensorboard"],
+        "command": list(TENSORBOARD_ARGUMENTS),
+        "environment": dict(ENVIRONMENT),
+    }
+
+
+def _serving(wanted: Wanted) -> dict[str, Any]:
+    """The newest policy that the run has exported; it waits for the first."""
+    return {
+        **_reader(wanted, _REST_PORT, _GRPC_PORT),
+        "image": _SERVING_IMAGE,
+        "profiles": ["serving"],
+        "entrypoint": ["tensorflow_model_server"],
+        "command": [
+            f"--model_config_file={_SERVING_FILES[MODELS_FILE]}",
+            "--enable_batching",
+            f"--batching_parameters_file={_SERVING_FILES[BATCHING_FILE]}",
+            f"--port={_GRPC_PORT}",
+            f"--rest_api_port={_REST_PORT}",
+        ],
+        "configs": [{"source": name, "target": target} for name, target in _SERVING_FILES.items()],
+    }
+
+
+def _reader(wanted: Wanted, *ports: int) -> dict[str, Any]:
+    """Who only looks at the run, for people and programs on this host."""
+    return {
+        **_hardened(wanted),
+        "init": True,  # as process 1 it might not hear SIGTERM; tfdqn does
+        "depends_on": {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}},
+        "networks": [_VIEW_NETWORK],
+        "ports": [f"127.0.0.1:{port}:{port}" for port in ports],
+        "volumes": [f"{_VOLUME}:{STORAGE}:ro"],
+        "restart": "unless-stopped",
+    }
+
+
+def _service_name(member: Member) -> str:
+    return member.file_stem.replace("_", "-")

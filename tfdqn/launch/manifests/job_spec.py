@@ -1,0 +1,136 @@
+"""`Wanted`: what a manifest is made of, and what every container of a job has in common, whoever runs it."""
+
+import re
+from hashlib import sha256
+from typing import NamedTuple
+
+import yaml
+from msgspec import Struct
+
+from tfdqn.cluster.program import computes_gradients
+from tfdqn.cluster.topology import Role, required_counts
+from tfdqn.config import Config
+from tfdqn.config.toml import dump
+from tfdqn.errors import ConfigError
+from tfdqn.storage.run_directory import RunDir
+
+USER = 10001  # of every process, and its group
+CONFIG_FILE = "/etc/tfdqn/config.toml"
+CLUSTER_FILE = "/etc/tfdqn/cluster.json"
+STORAGE = "/var/lib/tfdqn"  # where a volume is mounted
+RUN_DIR = f"{STORAGE}/run"
+# The root is read-only: what libraries write besides goes to /tmp, in memory.
+ENVIRONMENT = {"HOME": "/tmp", "TFDQN_BEATS": "/tmp/beats"}
+TENSORBOARD_PORT = 6006
+TENSORBOARD_ARGUMENTS = (
+    *("--logdir", str(RunDir(RUN_DIR).logs)),
+    *("--host", "0.0.0.0", "--port", str(TENSORBOARD_PORT)),
+)
+_LABEL_CHARACTERS = 32
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:))(?::\d+)?"
+_IMAGE = rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@\w+:[0-9a-fA-F]{{32,}})?"
+HEADER = (
+    "# Written by `tfdqn manifest`. To change how many there are, or the configuration, write it again.\n"
+)
+
+
+class Resources(NamedTuple):
+    """What one process is given."""
+
+    cpus: int
+    memory_gib: int
+
+
+RESOURCES = {
+    Role.REPLAY_SERVER: Resources(2, 4),
+    Role.LEARNER: Resources(4, 4),
+    Role.PARAMETER_SERVER: Resources(1, 2),
+    Role.WORKER: Resources(2, 4),
+    Role.ACTOR: Resources(1, 2),
+    Role.EVALUATOR: Resources(1, 2),
+}
+KEEPERS = (Role.LEARNER, Role.EVALUATOR, Role.REPLAY_SERVER)  # of something in the run's directory
+# Until whoever saves has saved: the learner and the replay servers write what they hold.
+GRACE_SECONDS = {Role.LEARNER: 120, Role.REPLAY_SERVER: 120}
+OTHERS_GRACE_SECONDS = 30
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What is to be run.
+
+    Args:
+      name: of the job: a DNS label.
+      config: the whole configuration; it says how many processes there are.
+      image: that every container is made from.
+      gpus: for each process that computes gradients.
+    """
+
+    name: str
+    config: Config
+    image: str
+    has_evaluator: bool = True
+    gpus: int = 0
+
+    @property
+    def config_toml(self) -> str:
+        """The configuration, overrides and all: no process needs further ones."""
+        return dump(self.config)
+
+    @property
+    def has_chief(self) -> bool:
+        """Whether the learner serves `tf.distribute`, too: where there are workers."""
+        return required_counts(self.config)[Role.WORKER][0] > 0
+
+    def gpus_of(self, role: Role) -> int:
+        """For each process of a role."""
+        return self.gpus if computes_gradients(self.config, role) else 0
+
+    def health_arguments(self, role: Role | None = None, task: int | str = 0) -> tuple[str, ...]:
+        """After `tfdqn`: whether a process lives, or the only one of a container."""
+        which = () if role is None else (str(role), "--task", str(task))
+        return ("health", *which, "--within", str(self.config.health.dead_after_seconds))
+
+
+def check_image(name: str) -> None:
+    """Raises ConfigError for what can't be an image's name (the grammar of the OCI distribution's references)."""
+    if not re.fullmatch(_IMAGE, name):
+        raise ConfigError(
+            f'--image "{name}": an image is HOST/PATH/NAME:TAG or NAME@sha256:…, its path in lower case, without spaces'
+        )
+
+
+def dns_label(text: str) -> str:
+    """`text` as a name that networks allow, short enough to have a role's name and an index added.
+
+    Where letters of it had to go, a part of its hash tells it from others that are alike but for those.
+    """
+    label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if len(label) > _LABEL_CHARACTERS or not text.isascii() or not label:
+        digest = sha256(text.encode(errors="surrogateescape")).hexdigest()[:6]
+        label = f"{label[: _LABEL_CHARACTERS - 7].rstrip('-')}-{digest}".strip("-")
+    return label if label[:1].isalpha() else f"job-{label}"
+
+
+def to_yaml(*documents: object) -> str:
+    """YAML, keys in the order given, texts of several lines as such."""
+    return HEADER + yaml.dump_all(
+        documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what occurs twice twice, and text of several lines as a block."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)

@@ -1,0 +1,223 @@
+"""A job in pods, as plain Kubernetes manifests: a controller for each role, by what becomes of it at its end.
+
+Replay servers and parameter servers are StatefulSets. Workers have stable names, too, but end by themselves when the
+job does: they are an Indexed Job, as the actors are, whose pods are named by their index. A Job knows which exit
+statuses mean that a pod is to be made anew.
+"""
+
+from typing import Any
+
+from tfdqn.cluster.program import CHIEF_PORT, PORT, make_program, topology_on_hosts
+from tfdqn.cluster.topology import Member, Role
+from tfdqn.launch.manifests import pods
+from tfdqn.launch.manifests.job_spec import (
+    CLUSTER_FILE,
+    CONFIG_FILE,
+    OTHERS_GRACE_SECONDS,
+    RUN_DIR,
+    TENSORBOARD_ARGUMENTS,
+    TENSORBOARD_PORT,
+    Wanted,
+    to_yaml,
+)
+
+_STATEFUL = (Role.REPLAY_SERVER, Role.PARAMETER_SERVER)
+_CALLED = (Role.LEARNER, Role.WORKER, *_STATEFUL)
+_TENSORBOARD = "tensorboard"
+_GI_OF_RUN, _GI_OF_REPLAY_SERVER = 20, 10
+
+
+def render(wanted: Wanted) -> dict[str, str]:
+    """kustomization.yaml and what it names. Raises ConfigError."""
+    topology = topology_on_hosts(
+        wanted.config, lambda member: _host(wanted, member), has_evaluator=wanted.has_evaluator
+    )
+    make_program(wanted.config, topology, config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR)
+    roles = [role for role in Role if topology.count(role)]
+    files = {
+        "configuration.yaml": [config_map(wanted, {"cluster.json": topology.to_json().decode()})],
+        "storage.yaml": [run_claim(wanted)],
+        "network.yaml": [
+            *(_service(wanted, role) for role in roles if role in _CALLED),
+            network_policy(wanted),
+        ],
+        "disruption.yaml": [_budget(wanted, role, topology.count(role)) for role in roles if role in _CALLED],
+    }
+    for role in roles:
+        make = _stateful_set if role in _STATEFUL else _job
+        files[f"{_dashed(role)}.yaml"] = [make(wanted, role, topology.count(role))]
+    return kustomized(files | tensorboard(wanted))
+
+
+def kustomized(files: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
+    """Files of objects, and kustomization.yaml, which names them."""
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": list(files),
+    }
+    written = {name: to_yaml(*documents) for name, documents in files.items()}
+    return {"kustomization.yaml": to_yaml(kustomization), **written}
+
+
+def _dashed(role: Role) -> str:
+    return role.replace("_", "-")
+
+
+def _name(wanted: Wanted, role: Role) -> str:
+    return f"{wanted.name}-{_dashed(role)}"
+
+
+def _host(wanted: Wanted, member: Member) -> str:
+    """A pod's name and its role's service: both kinds of controller name their pods so."""
+    name = _name(wanted, member.role)
+    return f"{name}-{member.index}.{name}"
+
+
+def _metadata(wanted: Wanted, name: str) -> dict[str, Any]:
+    return {"name": name, "labels": pods.labels(wanted)}
+
+
+def config_map(wanted: Wanted, more: dict[str, str]) -> dict[str, Any]:
+    """The files that every container finds; `more` than the configuration: names and contents."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(wanted, wanted.name),
+        "data": {"config.toml": wanted.config_toml, **more},
+    }
+
+
+def run_claim(wanted: Wanted) -> dict[str, Any]:
+    """The run's directory, which the learner and the evaluator have in common, be it on two nodes."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": _metadata(wanted, pods.run_claim_name(wanted)),
+        "spec": _claim("ReadWriteMany", _GI_OF_RUN),
+    }
+
+
+def _claim(mode: str, gi: int) -> dict[str, Any]:
+    return {"accessModes": [mode], "resources": {"requests": {"storage": f"{gi}Gi"}}}
+
+
+def _service(wanted: Wanted, role: Role) -> dict[str, Any]:
+    """Names for a role's pods; before they are ready, since each waits for the others."""
+    ports = [{"name": "job", "port": PORT}]
+    if role is Role.LEARNER and wanted.has_chief:
+        ports.append({"name": "chief", "port": CHIEF_PORT})
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(wanted, _name(wanted, role)),
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": pods.labels(wanted, role),
+            "ports": ports,
+        },
+    }
+
+
+def network_policy(wanted: Wanted) -> dict[str, Any]:
+    """Whoever reaches a port can read what is learned, and spoil it: the job's own pods alone may, and of these not
+    those that only show it.
+    """
+    own = {"matchLabels": pods.labels(wanted)}
+    taking_part = {"key": pods.COMPONENT, "operator": "NotIn", "values": [_TENSORBOARD]}
+    admitted = {"podSelector": {**own, "matchExpressions": [taking_part]}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": _metadata(wanted, wanted.name),
+        "spec": {"podSelector": own, "policyTypes": ["Ingress"], "ingress": [{"from": [admitted]}]},
+    }
+
+
+def _budget(wanted: Wanted, role: Role, count: int) -> dict[str, Any]:
+    """How many may be evicted at once: one replay server; of whom the learner needs to go on, nobody.
+
+    A Job's pods can be counted in one way only: by how many must stay.
+    """
+    if role is Role.REPLAY_SERVER:
+        limit = {"maxUnavailable": 1}
+    else:
+        limit = {"maxUnavailable": 0} if role in _STATEFUL else {"minAvailable": count}
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": _metadata(wanted, _name(wanted, role)),
+        "spec": {**limit, "selector": {"matchLabels": pods.labels(wanted, role)}},
+    }
+
+
+def _stateful_set(wanted: Wanted, role: Role, count: int) -> dict[str, Any]:
+    claims = []
+    if role is Role.REPLAY_SERVER:
+        claims = [
+            {"metadata": {"name": pods.STORAGE_VOLUME}, "spec": _claim("ReadWriteOnce", _GI_OF_REPLAY_SERVER)}
+        ]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": _metadata(wanted, _name(wanted, role)),
+        "spec": {
+            "serviceName": _name(wanted, role),
+            "replicas": count,
+            "podManagementPolicy": "Parallel",
+            "selector": {"matchLabels": pods.labels(wanted, role)},
+            "template": pods.template(wanted, role, pods.STATEFUL_SET_INDEX, "Always"),
+            **({"volumeClaimTemplates": claims} if claims else {}),
+        },
+    }
+
+
+def _job(wanted: Wanted, role: Role, count: int) -> dict[str, Any]:
+    template = pods.template(wanted, role, pods.JOB_INDEX, "Never")
+    if role in _CALLED:
+        template["spec"]["subdomain"] = _name(wanted, role)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": _metadata(wanted, _name(wanted, role)),
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": count,
+            "parallelism": count,
+            "backoffLimit": pods.CRASHES_OF_ONE * count,
+            "podFailurePolicy": pods.failure_policy(),
+            "template": template,
+        },
+    }
+
+
+def tensorboard(wanted: Wanted) -> dict[str, list[dict[str, Any]]]:
+    """A Deployment that shows the run's logs to who forwards its port, where the run has logs for it."""
+    if not wanted.config.logging.tensorboard:
+        return {}
+    name = f"{wanted.name}-{_TENSORBOARD}"
+    labels = pods.labels(wanted, _TENSORBOARD)
+    container = {
+        "name": _TENSORBOARD,
+        "command": ["tensorboard", *TENSORBOARD_ARGUMENTS],
+        "env": pods.variables(),
+        "ports": [{"name": "http", "containerPort": TENSORBOARD_PORT}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 10},
+        "resources": pods.resources(1, 2, 0),
+        **pods.confined(wanted, has_storage=True, only_reads=True),
+    }
+    pod = pods.specification(
+        wanted, container, grace_seconds=OTHERS_GRACE_SECONDS, storage=pods.run_volume(wanted)
+    )
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(wanted, name),
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+    return {"tensorboard.yaml": [deployment]}

@@ -1,0 +1,170 @@
+"""What runs in a pod of a job on Kubernetes: one container, which may do nothing but its part."""
+
+from typing import Any
+
+from tfdqn.cluster.program import CHIEF_PORT, PORT, run_arguments
+from tfdqn.cluster.topology import Role
+from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
+from tfdqn.launch.manifests.job_spec import (
+    CLUSTER_FILE,
+    CONFIG_FILE,
+    ENVIRONMENT,
+    GRACE_SECONDS,
+    KEEPERS,
+    OTHERS_GRACE_SECONDS,
+    RESOURCES,
+    RUN_DIR,
+    STORAGE,
+    USER,
+    Wanted,
+)
+
+COMPONENT = "app.kubernetes.io/component"
+STORAGE_VOLUME = "storage"
+JOB_INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+STATEFUL_SET_INDEX = "metadata.labels['apps.kubernetes.io/pod-index']"
+CRASHES_OF_ONE = 20  # after which its Job is given up
+_CONTAINER = "tfdqn"
+
+
+def labels(wanted: Wanted, component: str = "") -> dict[str, str]:
+    """Of everything that belongs to a job, or to a component of it: a role, say."""
+    own = {"app.kubernetes.io/name": "tfdqn", "app.kubernetes.io/instance": wanted.name}
+    return own | {COMPONENT: component.replace("_", "-")} if component else own
+
+
+def failure_policy() -> dict[str, Any]:
+    """What a Job does by a pod's exit status: as the supervisor of one host would; what was stopped comes back."""
+
+    def on_status(action: str, *statuses: int) -> dict[str, Any]:
+        codes = {"containerName": _CONTAINER, "operator": "In", "values": list(statuses)}
+        return {"action": action, "onExitCodes": codes}
+
+    evicted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    return {"rules": [on_status("FailJob", 2), on_status("Ignore", RESTART_STATUS, STOPPED_STATUS), evicted]}
+
+
+def template(wanted: Wanted, role: Role, index_path: str, restart: str) -> dict[str, Any]:
+    """A pod of a role.
+
+    Args:
+      index_path: the field of the pod that holds its index.
+      restart: "Always", or "Never" where the controller makes another pod instead.
+    """
+    is_claimed = role in (Role.LEARNER, Role.EVALUATOR)
+    pod = specification(
+        wanted,
+        _container(wanted, role, index_path),
+        grace_seconds=GRACE_SECONDS.get(role, OTHERS_GRACE_SECONDS),
+        storage=run_volume(wanted) if is_claimed else None,  # a replay server's comes from its StatefulSet
+    )
+    return {"metadata": {"labels": labels(wanted, role)}, "spec": {"restartPolicy": restart, **pod}}
+
+
+def specification(
+    wanted: Wanted, container: dict[str, Any], *, grace_seconds: int, storage: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Of a pod of one container, which may do nothing but its part.
+
+    Args:
+      storage: the volume for the run's directory, if there is one.
+    """
+    volumes: list[dict[str, Any]] = [
+        {"name": "configuration", "configMap": {"name": wanted.name}},
+        {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+    ]
+    if storage is not None:
+        volumes.append({"name": STORAGE_VOLUME, **storage})
+    return {
+        "terminationGracePeriodSeconds": grace_seconds,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": volumes,
+    }
+
+
+def run_claim_name(wanted: Wanted) -> str:
+    """Of the claim that holds the run's directory."""
+    return f"{wanted.name}-run"
+
+
+def run_volume(wanted: Wanted) -> dict[str, Any]:
+    """The run's directory, as a pod's volume."""
+    return {"persistentVolumeClaim": {"claimName": run_claim_name(wanted)}}
+
+
+def confined(wanted: Wanted, *, has_storage: bool, only_reads: bool = False) -> dict[str, Any]:
+    """What every container has in common."""
+    mounts = [
+        {"name": "configuration", "mountPath": CONFIG_FILE.rpartition("/")[0], "readOnly": True},
+        {"name": "tmp", "mountPath": "/tmp"},
+        {"name": "shm", "mountPath": "/dev/shm"},
+    ]
+    if has_storage:
+        mounts.append(
+            {"name": STORAGE_VOLUME, "mountPath": STORAGE} | ({"readOnly": True} if only_reads else {})
+        )
+    return {
+        "image": wanted.image,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": mounts,
+    }
+
+
+def variables() -> list[dict[str, Any]]:
+    """Of the environment of every container."""
+    return [{"name": name, "value": value} for name, value in ENVIRONMENT.items()]
+
+
+def resources(cpus: int, memory_gib: int, gpus: int) -> dict[str, Any]:
+    """What a container is given: more memory than that ends it, idle processors it may use."""
+    return {
+        "requests": {"cpu": str(cpus), "memory": f"{memory_gib}Gi"},
+        "limits": {"memory": f"{memory_gib}Gi", **({"nvidia.com/gpu": str(gpus)} if gpus else {})},
+    }
+
+
+def _container(wanted: Wanted, role: Role, index_path: str) -> dict[str, Any]:
+    arguments = run_arguments(
+        role, "$(TASK)", config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR
+    )
+    common = confined(wanted, has_storage=role in KEEPERS)
+    # Of what was stopped and ends with 0, a Job would say that it is done; a StatefulSet does not ask.
+    container: dict[str, Any] = {
+        "name": _CONTAINER,
+        "image": common.pop("image"),
+        "command": ["tfdqn", *arguments, "--stopped-status", str(STOPPED_STATUS)],
+        "env": [{"name": "TASK", "valueFrom": {"fieldRef": {"fieldPath": index_path}}}, *variables()],
+        **_probes(wanted, role),
+        "resources": resources(*RESOURCES[role], wanted.gpus_of(role)),
+        **common,
+    }
+    if role not in (Role.ACTOR, Role.EVALUATOR):
+        container["ports"] = [{"name": "job", "containerPort": PORT}]
+        if role is Role.LEARNER and wanted.has_chief:
+            container["ports"].append({"name": "chief", "containerPort": CHIEF_PORT})
+    return container
+
+
+def _probes(wanted: Wanted, role: Role) -> dict[str, Any]:
+    """Whether it lives, by its sign of life. A probe's command knows variables only through a shell."""
+    health = " ".join(("tfdqn", *wanted.health_arguments(role, '"$TASK"')))
+    asked = {"exec": {"command": ["sh", "-c", f"exec {health}"]}, "timeoutSeconds": 5}
+    return {
+        "startupProbe": {**asked, "periodSeconds": 2, "failureThreshold": 60},
+        "livenessProbe": {**asked, "periodSeconds": 10, "failureThreshold": 3},
+    }

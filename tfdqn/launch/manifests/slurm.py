@@ -1,0 +1,166 @@
+"""A job under Slurm: one batch script of a heterogeneous job, with a component and a step for each role.
+
+Where everybody is, is known only when the job begins: the script asks each component for its hosts, and writes the
+cluster file then. Several may share a node, so everybody has a port of its own.
+"""
+
+from collections.abc import Iterator
+
+from tfdqn.cluster.program import Restart, make_program, topology_on_hosts
+from tfdqn.cluster.topology import Role, Topology
+from tfdqn.launch.manifests.job_spec import GRACE_SECONDS, HEADER, RESOURCES, Wanted
+from tfdqn.system.subprocesses import PORTS
+
+_SERVERS = (Role.REPLAY_SERVER, Role.PARAMETER_SERVER, Role.WORKER)
+_QUICK_FAILURE_SECONDS = 60
+_SAVING_SECONDS = 2 * GRACE_SECONDS[Role.LEARNER]
+
+
+def render(wanted: Wanted) -> dict[str, str]:
+    """job.sbatch. Raises ConfigError."""
+    topology = topology_on_hosts(
+        wanted.config, lambda member: member.file_stem, has_evaluator=wanted.has_evaluator
+    )
+    make_program(wanted.config, topology, config_file="", cluster_file="", run_dir="")
+    roles = [role for role in Role if topology.count(role)]
+    lines = [
+        "#!/bin/bash",
+        HEADER.rstrip(),
+        *_components(wanted, roles, topology),
+        *_BEGINNING.format(name=wanted.name, configuration=wanted.config_toml.rstrip()).splitlines(),
+        *(f"tasks[{group}]='{_tasks(wanted, role, topology)}'" for group, role in enumerate(roles)),
+        *_STEP.splitlines(),
+        *_cluster(roles, topology),
+        *_PLAY.format(
+            never="|".join(str(status) for status in Restart().never),
+            at_once="|".join(str(status) for status in Restart().at_once),
+            failures=Restart().failures_in_a_row,
+            quick=_QUICK_FAILURE_SECONDS,
+        ).splitlines(),
+        "steps=()",
+        *(
+            f"step {group} --kill-on-bad-exit=1 bash -c 'play {role}' & steps+=($!)"
+            for group, role in enumerate(roles)
+        ),
+        *_END.splitlines(),
+    ]
+    return {"job.sbatch": "\n".join(lines) + "\n"}
+
+
+def _components(wanted: Wanted, roles: list[Role], topology: Topology) -> Iterator[str]:
+    """What is asked of Slurm; a comment has a line of its own."""
+    yield f"#SBATCH --job-name={wanted.name}"
+    yield "# Before its time is over it saves."
+    yield f"#SBATCH --signal=B:USR1@{_SAVING_SECONDS}"
+    for group, role in enumerate(roles):
+        if group:
+            yield "#SBATCH hetjob"
+        cpus, gib = RESOURCES[role]
+        yield f"# {role}"
+        yield f"#SBATCH {_tasks(wanted, role, topology)} --mem-per-cpu={gib * 1024 // cpus}M"
+
+
+def _tasks(wanted: Wanted, role: Role, topology: Topology) -> str:
+    """Of a component, and of its steps, for which Slurm must be told again."""
+    gpus = f" --gpus-per-task={wanted.gpus_of(role)}" if wanted.gpus_of(role) else ""
+    return f"--ntasks={topology.count(role)} --cpus-per-task={RESOURCES[role].cpus}{gpus}"
+
+
+def _cluster(roles: list[Role], topology: Topology) -> Iterator[str]:
+    """The cluster file, from the components' hosts."""
+    servers = [role for role in _SERVERS if role in roles]
+    used = 2 + sum(topology.count(role) for role in servers)  # the learner's two come first
+    slots = len(PORTS) // used
+    yield "# No other job's on the same node."
+    yield f"port=$(({PORTS.start} + SLURM_JOB_ID % {slots} * {used}))"
+    yield "{"
+    learner = f"addresses {roles.index(Role.LEARNER)}"
+    yield f"""  printf '{{"learner": %s' "$({learner} "$port")\""""
+    if topology.chief:
+        yield f"""  printf ', "chief": %s' "$({learner} $((port + 1)))\""""
+    offset = 2
+    for role in servers:
+        yield f"""  printf ', "{role}": %s' "$(addresses {roles.index(role)} $((port + {offset})))\""""
+        offset += topology.count(role)
+    yield f"""  printf ', "actor": {topology.actor}, "evaluator": {topology.evaluator}}}\\n'"""
+    yield '} >"$job_dir/cluster.json"'
+
+
+_BEGINNING = """
+set -euo pipefail
+
+# RUN_DIR is on a file system that all nodes share, and so is what stands beside it.
+export run_dir=${{RUN_DIR:-$SLURM_SUBMIT_DIR/runs/{name}}}
+export job_dir=$run_dir-job-$SLURM_JOB_ID
+export TFDQN_BEATS=/tmp/tfdqn-beats-$SLURM_JOB_ID
+unset TF_CONFIG
+mkdir -p "$job_dir"
+cat >"$job_dir/config.toml" <<'END_OF_CONFIGURATION'
+{configuration}
+END_OF_CONFIGURATION
+
+# Of each component, for its steps: by the same options they put the same tasks on the same nodes.
+declare -a tasks
+"""
+
+_STEP = """
+# step GROUP OPTION...: in a component.
+step() {
+  local group=$1
+  shift
+  # Several options in one text.
+  # shellcheck disable=SC2086
+  srun --het-group="$group" ${tasks[$group]} "$@"
+}
+
+# addresses GROUP PORT: of a component's tasks, in their order, as a JSON list; ports are counted up.
+addresses() {
+  step "$1" --label hostname | sort -n |
+    awk -v port="$2" '{ printf "%s\\"%s:%d\\"", (NR > 1 ? ", " : "["), $2, port + NR - 1 } END { print "]" }'
+}
+
+"""
+
+_PLAY = """
+# play ROLE: one task's part, again and again as its exit status says.
+play() {{
+  local status began failures=0 stopped=
+  trap 'stopped=yes' TERM # the process itself is told, too: Slurm tells all of a step
+  while true; do
+    began=$SECONDS status=0
+    tfdqn run "$1" "$job_dir/config.toml" --task "$SLURM_PROCID" \\
+      --cluster "$job_dir/cluster.json" --run-dir "$run_dir" || status=$?
+    [[ -z $stopped ]] || return "$status"
+    case $status in
+      {never}) return "$status" ;;
+      {at_once}) failures=0 ;;
+      *)
+        failures=$((SECONDS - began < {quick} ? failures + 1 : 1))
+        ((failures < {failures})) || return "$status"
+        sleep 1
+        ;;
+    esac
+  done
+}}
+export -f play
+"""
+
+_END = """
+# `scancel` tells the steps, and this script may be told as well: once is enough for who saves.
+is_stopping=
+stop() { is_stopping=yes told=yes; scancel --signal=TERM "$SLURM_JOB_ID"; }
+trap stop USR1
+trap 'is_stopping=yes told=yes' TERM
+left=${#steps[@]} result=0
+while ((left > 0)); do
+  status=0 told=
+  wait -n || status=$?
+  [[ -z $told ]] || continue
+  left=$((left - 1))
+  if ((status != 0)) && [[ -z $is_stopping ]]; then
+    result=$status
+    stop # a role is given up, and the job with it
+  fi
+done
+exit "$result"
+"""

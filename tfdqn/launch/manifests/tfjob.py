@@ -1,0 +1,82 @@
+"""A job as Kubeflow's TFJob: four kinds of pods, in which roles share a supervisor, on Kubernetes.
+
+The operator tells each pod where the others are (`TF_CONFIG`). The chief's good end is the job's. A pod that ends with
+a status beyond 127 is made anew; with any other but 0 the job has failed.
+"""
+
+from typing import Any
+
+from tfdqn.cluster.program import PORT
+from tfdqn.cluster.topology import Role
+from tfdqn.launch.manifests import pods
+from tfdqn.launch.manifests.job_spec import Wanted
+from tfdqn.launch.manifests.kubernetes import config_map, kustomized, network_policy, run_claim, tensorboard
+from tfdqn.launch.manifests.pools import Pool, host_arguments, make_pools
+
+# As `TF_CONFIG` names them, and as the object does.
+_ROLES = {
+    "chief": (Role.LEARNER,),
+    "ps": (Role.REPLAY_SERVER, Role.PARAMETER_SERVER),
+    "worker": (Role.WORKER, Role.ACTOR),
+    "evaluator": (Role.EVALUATOR,),
+}
+_KINDS = {"chief": "Chief", "ps": "PS", "worker": "Worker", "evaluator": "Evaluator"}
+# By these names the operator finds what it gives `TF_CONFIG` to, and the port to put into it.
+_CONTAINER, _PORT_NAME = "tensorflow", "tfjob-port"
+
+
+def render(wanted: Wanted) -> dict[str, str]:
+    """kustomization.yaml and what it names. Raises ConfigError."""
+    pools = make_pools(wanted, _ROLES, is_spread=True)
+    return kustomized(
+        {
+            "configuration.yaml": [config_map(wanted, {})],
+            "storage.yaml": [run_claim(wanted)],
+            "network.yaml": [network_policy(wanted)],
+            "tfjob.yaml": [_job(wanted, pools)],
+            **tensorboard(wanted),
+        }
+    )
+
+
+def _job(wanted: Wanted, pools: list[Pool]) -> dict[str, Any]:
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "TFJob",
+        "metadata": {"name": wanted.name, "labels": pods.labels(wanted)},
+        "spec": {
+            "runPolicy": {"cleanPodPolicy": "Running"},  # who is left when the chief has ended is told to end
+            "tfReplicaSpecs": {_KINDS[pool.name]: _replicas(wanted, pool, pools) for pool in pools},
+        },
+    }
+
+
+def _replicas(wanted: Wanted, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
+    common = pods.confined(wanted, has_storage=True)
+    container = {
+        "name": _CONTAINER,
+        "image": common.pop("image"),
+        "command": ["tfdqn", *host_arguments(pools)],
+        "env": pods.variables(),
+        "ports": [{"name": _PORT_NAME, "containerPort": PORT}],
+        "resources": pods.resources(pool.cpus, pool.memory_gib, pool.gpus),
+        **common,
+    }
+    pod = pods.specification(
+        wanted,
+        container,
+        grace_seconds=pool.grace_seconds,
+        storage=pods.run_volume(wanted) if pool.keeps else {"emptyDir": {"sizeLimit": "1Gi"}},
+    )
+    return {
+        "replicas": pool.size,
+        "restartPolicy": "ExitCode",
+        "template": {
+            "metadata": {
+                "labels": pods.labels(wanted, pool.name),
+                # A sidecar would neither end with the job nor let one pod call another by its address.
+                "annotations": {"sidecar.istio.io/inject": "false"},
+            },
+            "spec": pod,
+        },
+    }

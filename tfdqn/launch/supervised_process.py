@@ -1,0 +1,163 @@
+"""`Supervised`: one process of a program through all its lives: start, signs of life, end, and the next start."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from tfdqn.cluster.program import Process
+from tfdqn.config import Health
+from tfdqn.coordination.heartbeat_files import VARIABLE as BEATS
+from tfdqn.coordination.heartbeat_files import Sign, beat_file, may_be_silent_seconds, read_sign
+from tfdqn.errors import ClusterError
+from tfdqn.system.subprocesses import start_process, status_when_ended
+
+TFDQN = (sys.executable, "-m", "tfdqn")
+STARTING, WAITING = "starting", "waiting for"  # as the processes themselves say; any other state is work
+_MOST_SECONDS_BETWEEN_LOOKS = 1.0  # counted as silence: whoever looks may have been stopped itself
+_STEADY_SECONDS = 60.0
+_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 0.5, 10.0
+_LAST_LINE_BYTES = 20_000
+_FROM_OUTSIDE = tuple(-number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+
+
+class Supervised:
+    """Looked at a few times a second, by one thread.
+
+    Args:
+      process: what is run.
+      command: what stands before its arguments.
+      logs: a folder for what it prints.
+      signs: a folder for its signs of life.
+      health: when silence is death.
+    """
+
+    def __init__(self, process: Process, command: tuple[str, ...], logs: Path, signs: Path, health: Health):
+        self.process, self.member = process, process.member
+        self.log = logs / f"{process.member.file_stem}.log"
+        self.restarts = -1
+        self.sign: Sign | None = None  # of this life
+        self.silent_seconds = 0.0
+        self.status: int | None = None  # of the life that has ended; None: it lives
+        self.ended_seconds = 0.0  # when it was seen to have ended
+        self.failures = 0  # lives in a row that ended within a minute
+        self._start_due_seconds: float | None = None
+        self._command, self._health = command, health
+        self._signs = signs.resolve()
+        self._sign_file = beat_file(process.member, self._signs)
+        self._popen: subprocess.Popen | None = None
+        self._has_worked = False
+        self._started_seconds = self._looked_seconds = 0.0
+        self._log_start_bytes = 0
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._popen is None or self.status is not None else self._popen.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self.pid is not None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it has given no sign for so long that it counts as dead."""
+        health = self._health
+        limit = health.patience_seconds
+        if self.sign is not None:
+            limit = may_be_silent_seconds(self.sign.state, health.dead_after_seconds)
+        return self.is_alive and self.silent_seconds > limit
+
+    @property
+    def is_given_up(self) -> bool:
+        return self.failures >= self.process.restart.failures_in_a_row
+
+    @property
+    def starts_in_seconds(self) -> float | None:
+        """Until it is started again; None: it isn't to be."""
+        return None if self._start_due_seconds is None else self._start_due_seconds - time.monotonic()
+
+    @property
+    def state(self) -> str:
+        """What it is doing, in words."""
+        if self.is_alive:
+            return STARTING if self.sign is None else self.sign.state
+        if self._start_due_seconds is not None:
+            return "starting again"
+        return "ended" if self.status is not None else ""
+
+    def start(self) -> None:
+        """Begins a life. Raises ClusterError where it can't be executed, or the system has no room for it."""
+        try:
+            self._start()
+        except OSError as error:
+            where = error.filename or self.log
+            raise ClusterError(f"{self.member} can't be started: {error.strerror} ({where})") from error
+
+    def _start(self) -> None:
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(f"== {self.member} starts: {datetime.now():%Y-%m-%d %H:%M:%S}\n")
+            self._log_start_bytes = log.tell()
+        self._sign_file.unlink(missing_ok=True)
+        environment = {**self.process.environment, BEATS: str(self._signs)}
+        self._popen = start_process((*self._command, *self.process.arguments), self.log, environment)
+        self.restarts += 1
+        self.sign, self.status, self._has_worked = None, None, False
+        self._start_due_seconds, self.silent_seconds = None, 0.0
+        self._started_seconds = self._looked_seconds = time.monotonic()
+
+    def look(self) -> bool:
+        """Takes its newest sign of life; whether it has ended since the last look."""
+        if self._popen is None or not self.is_alive:
+            return False
+        now = time.monotonic()
+        self.silent_seconds += min(now - self._looked_seconds, _MOST_SECONDS_BETWEEN_LOOKS)
+        self._looked_seconds = now
+        sign = read_sign(self._sign_file)
+        if sign is not None and sign.pid == self._popen.pid and sign != self.sign:
+            self.sign, self.silent_seconds = sign, 0.0
+            self._has_worked |= sign.state != STARTING and not sign.state.startswith(WAITING)
+        self.status = status_when_ended(self._popen)
+        if self.status is None:
+            return False
+        self.ended_seconds = now
+        return True
+
+    def plan_restart(self) -> None:
+        """After its end: says when the next life begins."""
+        assert self.status is not None
+        now = time.monotonic()
+        is_innocent = self.status in (0, *_FROM_OUTSIDE, *self.process.restart.at_once)
+        if now - self._started_seconds > _STEADY_SECONDS or (is_innocent and self._has_worked):
+            self.failures = 0
+        else:
+            self.failures += 1
+        pauses = self.failures - (1 if self.status in self.process.restart.at_once else 0)
+        pause = min(_PAUSE_SECONDS * 2 ** (pauses - 1), _MOST_PAUSE_SECONDS) if pauses > 0 else 0.0
+        self._start_due_seconds = now + pause
+
+    def send(self, number: signal.Signals) -> None:
+        """To the process alone; where it has ended, nothing happens."""
+        if self.pid is not None:
+            os.kill(self.pid, number)  # it hasn't been reaped, so its number is still its own
+
+    def kill(self) -> None:
+        """With all that it has started."""
+        if self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def stay_ended(self) -> None:
+        """Forgets that it was to be started again."""
+        self._start_due_seconds = None
+
+    def last_line(self, beginning: str = "") -> str:
+        """The last line that this life has printed, of those that begin so."""
+        with suppress(OSError), self.log.open("rb") as file:
+            file.seek(max(self._log_start_bytes, self.log.stat().st_size - _LAST_LINE_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+            return next((line for line in reversed(lines) if line.strip() and line.startswith(beginning)), "")
+        return ""

@@ -1,0 +1,243 @@
+"""`Supervisor`: runs a program on this host: starts every process, brings back who is lost, ends them all in order.
+
+Who ends is started again by its restart rule; who gives no sign of life is killed first. The learner's good end is the
+job's; where it is another supervisor's, everybody's here is, unless the learner goes on without them. Nothing is left
+of the job when `run` returns, or when this process is killed.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from tfdqn.cluster.program import Process, Program
+from tfdqn.cluster.topology import LEARNER, Member, Role
+from tfdqn.config import Health
+from tfdqn.coordination.membership import TRAINING
+from tfdqn.coordination.messages import Inspection
+from tfdqn.errors import ClusterError, UserError
+from tfdqn.launch.learner_poller import LearnerWatch
+from tfdqn.launch.supervised_process import TFDQN, Supervised
+from tfdqn.system.subprocesses import how_it_ended
+
+_LOOK_SECONDS = 0.2
+# From being asked to end until being killed; the learner and replay servers save what they hold.
+_GRACE_SECONDS = {Role.LEARNER: 90.0, Role.REPLAY_SERVER: 60.0}
+_OTHERS_GRACE_SECONDS = 10.0
+_LEAVING_SECONDS = 15.0  # in which the others end by themselves when the learner has
+_BEYOND_DOUBT_SECONDS = 3.0
+_SHOWN_CHARACTERS = 300
+
+
+class Row(NamedTuple):
+    """How one process stands."""
+
+    member: Member
+    state: str
+    pid: int | None
+    steps_per_second: float
+    seconds_since_beat: float | None  # None: there is none yet, or it doesn't live
+    restarts: int
+    log: Path
+
+
+class JobStatus(NamedTuple):
+    """How the whole job stands."""
+
+    rows: list[Row]
+    inspection: Inspection | None  # as the learner said last
+
+
+class View(Protocol):
+    """What a person sees of it."""
+
+    def say(self, line: str) -> None: ...
+
+    def show(self, status: JobStatus) -> None: ...
+
+
+class Supervisor:
+    """Made and run by the main thread: processes die with the thread that started them.
+
+    Args:
+      program: what is run.
+      logs: a folder for what each process prints.
+      signs: a folder for their signs of life.
+      health: when silence is death.
+      view: told what happens, and shown how it stands a few times a second.
+      command: what stands before a process's arguments.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        logs: Path,
+        signs: Path,
+        health: Health,
+        view: View,
+        command: Sequence[str] = TFDQN,
+    ):
+        self._program, self._health, self._view = program, health, view
+        self._all = {
+            process.member: Supervised(process, tuple(command), logs, signs, health)
+            for process in program.processes
+        }
+        self._watch = LearnerWatch(program.topology.learner)
+        self._stopping: set[Member] = set()
+        self._told_life = ""  # the learner's, whose beginning was said last
+
+    def run(self, interrupted: Callable[[], bool]) -> bool:
+        """Until the job is over, or False: until the user has asked to stop and everybody has.
+
+        Raises ClusterError where a process refuses to go on by what only the user can mend, or is given up; then
+        everybody was stopped.
+        """
+        try:
+            for each in self._all.values():
+                each.start()
+            while not self._is_over():
+                if interrupted():
+                    self._view.say("stopping; again Ctrl-C ends everything at once, without saving")
+                    self._stop()
+                    return False
+                self._look_after_all()
+                self._show()
+                time.sleep(_LOOK_SECONDS)
+            self._wait_while_alive(self._all.values(), _LEAVING_SECONDS)
+            self._stop()
+            return True
+        except UserError:
+            self._stop()
+            raise
+        finally:
+            self._end()
+            self._watch.close()
+
+    def kill(self) -> None:
+        """Kills everybody who lives, with all that they have started; waits for nothing."""
+        for each in self._all.values():
+            each.kill()
+
+    @property
+    def has_saved(self) -> bool:
+        """Whether the learner has ended as it should, having saved what it had."""
+        return LEARNER in self._all and self._all[LEARNER].status == 0
+
+    def _is_over(self) -> bool:
+        if LEARNER in self._all:
+            return self.has_saved
+        if any(each.status != 0 for each in self._all.values()):
+            return False
+        ended_seconds = max(each.ended_seconds for each in self._all.values())
+        newest = self._watch.newest
+        if newest is not None and self._watch.heard_seconds > ended_seconds:
+            return newest.phase != TRAINING
+        return time.monotonic() - ended_seconds > self._health.dead_after_seconds  # the learner has gone, too
+
+    def _end(self) -> None:
+        self.kill()
+        deadline = time.monotonic() + _OTHERS_GRACE_SECONDS
+        while any(each.is_alive for each in self._all.values()) and time.monotonic() < deadline:
+            for each in self._all.values():
+                each.look()
+            time.sleep(0.01)
+
+    def _look_after_all(self) -> None:
+        for each in self._all.values():
+            if each.look():
+                self._has_ended(each)
+            elif each.is_silent:
+                self._kill_the_silent(each)
+            elif (seconds := each.starts_in_seconds) is not None and seconds <= 0:
+                each.start()
+            elif each.status == 0 and seconds is None and self._is_missed(each):
+                each.plan_restart()
+                self._view.say(f"{each.member} has ended, but the job goes on: it is started again")
+
+    def _has_ended(self, each: Supervised) -> None:
+        status, restart = each.status, each.process.restart
+        assert status is not None
+        if status == 0:
+            return
+        own_line = each.last_line("tfdqn: ").removeprefix("tfdqn: ")
+        if status in restart.never:
+            raise ClusterError(f"{each.member}: {own_line or f'{how_it_ended(status)}; see {each.log}'}")
+        each.plan_restart()
+        last_line = (own_line or each.last_line())[:_SHOWN_CHARACTERS] if status > 0 else ""
+        how = how_it_ended(status) + (f" ({last_line})" if last_line else "")
+        if each.is_given_up:
+            raise ClusterError(
+                f"{each.member} {how}, {each.failures} times in a row within a minute of its start: given up; "
+                f"see {each.log}"
+            )
+        seconds = each.starts_in_seconds or 0.0
+        when = f" in {seconds:.0f} s" if seconds >= 0.5 else ""
+        self._view.say(f"{each.member} {how}: it is started again{when}; its log is {each.log}")
+
+    def _kill_the_silent(self, each: Supervised) -> None:
+        self._view.say(f"{each.member} has given no sign of life for {each.silent_seconds:.0f} s: killed")
+        each.silent_seconds = 0.0
+        each.kill()
+
+    def _is_missed(self, each: Supervised) -> bool:
+        """Whether the learner goes on training without somebody who has ended well."""
+        newest, asked = self._watch.newest, self._watch.heard_seconds
+        is_training = newest is not None and newest.phase == TRAINING
+        return is_training and asked > each.ended_seconds + _BEYOND_DOUBT_SECONDS
+
+    def _stop(self) -> None:
+        """Asks everybody to end: first those whom nobody needs."""
+        for each in self._all.values():
+            each.stay_ended()
+        for group in self._program.stop_order():
+            members = [self._all[process.member] for process in group]
+            for each in members:
+                if each.is_alive:
+                    self._stopping.add(each.member)
+                    each.send(signal.SIGTERM)
+            self._wait_while_alive(members, max(map(_grace_seconds, group)))
+            for each in members:
+                if each.is_alive:
+                    self._view.say(f"{each.member} does not end: killed; its log is {each.log}")
+                    each.kill()
+
+    def _wait_while_alive(self, members: Iterable[Supervised], seconds: float) -> None:
+        members, deadline = list(members), time.monotonic() + seconds
+        while any(each.is_alive for each in members) and time.monotonic() < deadline:
+            for each in self._all.values():
+                each.look()
+            for each in members:
+                if each.is_silent:
+                    self._kill_the_silent(each)
+            self._show()
+            time.sleep(_LOOK_SECONDS / 4)
+
+    def _show(self) -> None:
+        newest = self._watch.newest
+        if newest is not None and newest.life != self._told_life:
+            self._told_life = newest.life
+            if newest.resumed:
+                self._view.say(f"{LEARNER}: {newest.resumed}")
+        self._view.show(JobStatus([self._row(each) for each in self._all.values()], newest))
+
+    def _row(self, each: Supervised) -> Row:
+        state = each.state
+        if each.is_alive and each.member in self._stopping:
+            state = "stopping"
+        elif each.is_alive and each.silent_seconds > self._health.dead_after_seconds / 2 and each.sign:
+            state = f"silent for {each.silent_seconds:.0f} s"
+        lives = each.is_alive and each.sign is not None
+        return Row(
+            member=each.member,
+            state=state,
+            pid=each.pid,
+            steps_per_second=each.sign.steps_per_second if lives and each.sign else 0.0,
+            seconds_since_beat=each.silent_seconds if lives else None,
+            restarts=max(each.restarts, 0),
+            log=each.log,
+        )
+
+
+def _grace_seconds(process: Process) -> float:
+    return _GRACE_SECONDS.get(process.member.role, _OTHERS_GRACE_SECONDS)

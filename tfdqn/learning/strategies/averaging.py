@@ -1,0 +1,174 @@
+"""`AveragingUpdates`: units that each update a copy of everything by themselves, and now and then take the mean.
+
+Every unit makes H updates on its share of the data; then weights and target weights of all units become their
+mean (McMahan et al. 2017, 'federated averaging'; Stich 2019, 'local SGD'), and so do the optimiser's moments if
+that is chosen. H = 1 with plain SGD is synchronous training; a larger H communicates H times less, and lets
+the units drift apart in between.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import Config
+from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
+from tfdqn.learning.strategies.synchronous import num_processes, uses_xla
+from tfdqn.learning.train_step import TrainStep, UpdateMetrics
+from tfdqn.learning.update_loop import METRICS, combined_metrics, split_batches, update_in_turn
+from tfdqn.learning.updater import Updated
+from tfdqn.replay.interfaces import Sample
+
+Named = dict[str, tf.Variable]
+
+
+class AveragingUpdates:
+    """K updates of every unit, with an averaging after each H of them.
+
+    Args:
+      make_train_step: makes a unit's; called once on each device.
+      devices: of this process's units.
+      sampler: called in the graph; gives a sample with leading axis K × B, B being this process's share of the
+        global batch.
+      config: `learner` gives H, K, the global batch and XLA.
+      strategy: a MultiWorkerMirroredStrategy takes the mean over its processes, too; None: this is all of them.
+    """
+
+    def __init__(
+        self,
+        make_train_step: Callable[[], TrainStep],
+        devices: Sequence[str],
+        sampler: Callable[[], Sample],
+        config: Config,
+        strategy: tf.distribute.Strategy | None = None,
+    ):
+        self._devices = devices
+        self._sampler = sampler
+        self._strategy = strategy
+        processes = num_processes(strategy)
+        settings = config.learner
+        self._period = settings.averaging_period_train_steps
+        self._periods = settings.updates_per_call // self._period
+        self._batch_size = settings.batch_size // processes // len(devices)
+        self._averages_optimizer = settings.average_optimizer
+        self._units: list[TrainStep] = []
+        for device in devices:
+            with tf.device(device):
+                self._units.append(make_train_step())
+        self._many = [
+            tf.function(partial(update_in_turn, unit), jit_compile=uses_xla(config), autograph=False)
+            for unit in self._units
+        ]
+        self._call = tf.function(self._fetch_and_update, autograph=False)
+        self._mean_slots = tf.function(lambda: self._mean(self._slots), autograph=False)
+
+    def __call__(self, most: int = 0) -> Updated:
+        """Makes K updates of every unit."""
+        history, weights, keys, td_errors = self._call()
+        return Updated(
+            UpdateMetrics(*history.numpy().T),
+            {name: value.numpy() for name, value in weights.items()},
+            None if keys is None else keys.numpy(),
+            None if td_errors is None else td_errors.numpy(),
+        )
+
+    def settle(self) -> None:
+        """Nothing is ever under way between two calls."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The units' mean, which is any unit's state where everything is averaged."""
+        state = self._units[0].state()
+        slots = self._slots(self._units[0])
+        if self._averages_optimizer or not slots:
+            return state
+        layout = FlatLayout(slots)
+        return state | layout.named(self._mean_slots().numpy())
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        for unit in self._units:
+            unit.load_state(arrays)
+
+    def close(self) -> None:
+        """Nobody else takes part."""
+
+    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor | None]:
+        """(metrics float32[K, metrics], the mean weights, keys and TD errors [K × B])."""
+        sample = self._sampler()
+        shape = [self._periods, self._period, len(self._units), self._batch_size]
+        batches = split_batches(sample, *shape)
+        history = tf.TensorArray(tf.float32, self._periods, element_shape=[self._period, METRICS])
+        td_errors = tf.TensorArray(tf.float32, self._periods, element_shape=shape[1:])
+
+        def one_period(i: tf.Tensor, history: tf.TensorArray, td_errors: tf.TensorArray) -> tuple:
+            metrics, errors = self._update_units(batches.map(lambda x: x[i]))
+            with tf.control_dependencies([metrics]):
+                self._average()
+            return i + 1, history.write(i, metrics), td_errors.write(i, errors)
+
+        _, history, td_errors = tf.while_loop(
+            lambda i, *_: i < self._periods,
+            one_period,
+            [0, history, td_errors],
+            maximum_iterations=self._periods,
+        )
+        metrics = tf.reshape(history.stack(), [-1, METRICS])
+        weights = self._units[0].agent.network.named_weights()
+        named = {name: tf.identity(weight) for name, weight in weights.items()}
+        if sample.keys is None:
+            return metrics, named, None, None
+        return metrics, named, sample.keys, tf.reshape(td_errors.stack(), [-1])
+
+    def _update_units(self, batches: Sample) -> tuple[tf.Tensor, tf.Tensor]:
+        """H updates of every unit, side by side: (mean metrics [H, metrics], TD errors [H, units, B])."""
+        histories, td_errors = [], []
+        shares = (batches.map(partial(_share_of, index)) for index in range(len(self._units)))
+        for many, device, share in zip(self._many, self._devices, shares, strict=True):
+            with tf.device(device):
+                history, errors = many(share)
+            histories.append(history)
+            td_errors.append(errors)
+        return combined_metrics(histories), tf.stack(td_errors, axis=1)
+
+    def _average(self) -> None:
+        """Gives every unit the mean of all units."""
+        mean = self._mean(self._averaged)
+        for unit, device in zip(self._units, self._devices, strict=True):
+            with tf.device(device):
+                variables = self._averaged(unit)
+                for name, value in FlatLayout(variables).named_tensors(mean).items():
+                    variables[name].assign(value)
+
+    def _mean(self, which: Callable[[TrainStep], Named]) -> tf.Tensor:
+        """Of these variables over the units of all processes, as one vector: one exchange."""
+        flat = [
+            flat_tensor([variable.read_value() for variable in which(unit).values()]) for unit in self._units
+        ]
+        mean = tf.add_n(flat) / len(flat)
+        if self._strategy is None:
+            return mean
+
+        def over_processes() -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            here = tf.identity(mean)  # on the replica's device, by which the exchange finds its way
+            return context.all_reduce(tf.distribute.ReduceOp.MEAN, here)
+
+        return self._strategy.experimental_local_results(self._strategy.run(over_processes))[0]
+
+    def _averaged(self, unit: TrainStep) -> Named:
+        variables = unit.named_variables()
+        kept = ("online/", "target/", *(["optimizer/"] if self._averages_optimizer else []))
+        return {name: v for name, v in variables.items() if name.startswith(kept) and v.dtype == tf.float32}
+
+    def _slots(self, unit: TrainStep) -> Named:
+        variables = unit.named_variables()
+        return {
+            name: v
+            for name, v in variables.items()
+            if name.startswith("optimizer/") and v.dtype == tf.float32
+        }
+
+
+def _share_of(unit: int, batches: tf.Tensor) -> tf.Tensor:
+    """[H, units, …] → [H, …]."""
+    return batches[:, unit]

@@ -1,0 +1,237 @@
+"""`Team`: the devices and processes that a run's updates are divided among, as its chief sees them."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+import msgspec
+import tensorflow as tf
+
+# What a coordinator raises is public nowhere.
+from tensorflow.python.distribute.coordinator.cluster_coordinator import (
+    ClosureAbortedError,
+    ClosureInputError,
+)
+
+from tfdqn.cluster.local_workers import LocalCluster
+from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, Cluster
+from tfdqn.cluster.tf_errors import in_one_line
+from tfdqn.config import Config
+from tfdqn.config.toml import dump
+from tfdqn.coordination.peers import Peers
+from tfdqn.errors import ClusterError
+from tfdqn.learning.strategies.factory import (
+    Sampler,
+    Sampling,
+    abort_collectives,
+    dismiss,
+    make_strategy,
+    make_updates,
+)
+from tfdqn.learning.strategies.lockstep import Broadcast, Invitation, Led
+from tfdqn.learning.strategies.model_parallel import MeshUpdates
+from tfdqn.learning.updater import Updates
+from tfdqn.replay.reverb.remote_sampling import remote_sampler, sample_dataset
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.signals import ended_by_signals
+from tfdqn.task_spec import TaskSpec
+
+_POLL_SECONDS = 0.2
+_SECONDS_TO_BE_SEEN_DEAD = 0.5  # a connection breaks before the system has told of the process's end
+
+
+class Sampled(Protocol):
+    """Replay as whoever learns sees it, in this process or in others."""
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where this process can sample it, "host:port" each."""
+
+    def addresses_at(self, host: str) -> list[str]:
+        """Where other processes can, which reach this one's host by that name."""
+
+    def sampler(self, num_transitions: int) -> Sampler:
+        """A function to call inside a `tf.function`; it gives `num_transitions` at a time."""
+
+
+class Team:
+    """Made before anything else uses TensorFlow: devices and collectives are fixed at its start.
+
+    Args:
+      config: `learner` says how updates are divided.
+      run_dir: already claimed; its configuration is what processes on this host are started with.
+      cluster: as `cluster_for` gave it, for its chief; None: what the configuration asks for is started on this host.
+      devices: as `learning_devices` gave them.
+      say: shows one line to the user.
+      interrupted: whether the user has asked to stop.
+      awaits: told of the cluster's other processes, and in words that they answer, before they are waited for.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        run_dir: RunDir,
+        cluster: Cluster | None,
+        devices: Sequence[str],
+        say: Callable[[str], None],
+        interrupted: Callable[[], bool] = lambda: False,
+        awaits: Callable[[Peers, str], None] = lambda peers, answer: None,
+    ):
+        self._config, self._devices, self._say = config, devices, say
+        self._processes = None if cluster is not None else _started(config, run_dir)
+        self._cluster = cluster if self._processes is None else self._processes.cluster
+        if self._processes is not None:
+            say(f"started {', '.join(self._processes.pids)}; their logs are in {run_dir.process_logs}")
+        elif self._cluster is not None:
+            say(f"waiting for {_others(self._cluster)}")
+        if self._cluster is not None:
+            # Of a lost process it says in fifty lines what we say in one.
+            tf.get_logger().setLevel("CRITICAL")
+        if self._cluster is None:
+            self._strategy = self._made_strategy()
+            return
+        others = _peers(config, self._cluster)
+        for each in others:
+            awaits(*each)
+        if interrupted():
+            say("asked to end before all have met: nothing is learned yet, and what was saved stands")
+        with ended_by_signals(interrupted):
+            say(
+                "until all have met, Ctrl-C ends this at once: nothing is learned yet, and what was saved stands"
+            )
+            if config.learner.strategy == "parameter_server":
+                _wait_for(_peers(config, self._cluster))  # TensorFlow would, with Python's lock held
+            self._strategy = self._made_strategy()
+
+    def _made_strategy(self) -> tf.distribute.Strategy | None:
+        try:
+            return make_strategy(self._config, self._cluster, self._devices)
+        except tf.errors.OpError as error:
+            self._raise_in_one_line(error)
+
+    def updates(self, task_spec: TaskSpec, replay: Sampled) -> Updates:
+        """The chief's part in the updates, which the others follow."""
+        addresses = [] if self._cluster is None else replay.addresses_at(self._cluster.chief_host)
+        broadcast = Broadcast(self._strategy) if self._has_followers else None
+        if broadcast is not None:
+            broadcast.content(msgspec.json.encode(Invitation(task_spec, addresses, dump(self._config))))
+        updates = make_updates(
+            self._config,
+            task_spec,
+            self._strategy,
+            self._cluster,
+            self._devices,
+            sampler=self._sampler(task_spec, replay),
+            make_dataset=lambda size: sample_dataset(addresses, self._config, task_spec, size),
+        )
+        if isinstance(updates, MeshUpdates):
+            held = (f"{device} {size / 1e6:.1f} MB" for device, size in updates.bytes_by_device().items())
+            self._say(f"weights, target and optimiser are on {', '.join(held)}")
+        return updates if broadcast is None else Led(updates, broadcast)
+
+    def _sampler(self, task_spec: TaskSpec, replay: Sampled) -> Sampling:
+        """Of what this process learns from."""
+        is_unit = self._config.ensemble.in_processes
+        own = replay.addresses[:1] if is_unit else replay.addresses
+
+        def sampler(num_transitions: int, device: str | None = None) -> Sampler:
+            if device is None and not is_unit:
+                return replay.sampler(num_transitions)
+            return remote_sampler(own, self._config, task_spec, num_transitions, device)
+
+        return sampler
+
+    @contextmanager
+    def losses_are_one_line(self) -> Iterator[None]:
+        """Raises ClusterError for what TensorFlow says in many when a process of the cluster has gone."""
+        try:
+            yield
+        except (tf.errors.OpError, ClosureInputError, ClosureAbortedError) as error:
+            self._raise_in_one_line(error)
+
+    def _raise_in_one_line(self, error: Exception) -> NoReturn:
+        """Raises ClusterError, which says who is gone; an error that has nothing to do with others as it is."""
+        if self._cluster is None:
+            raise error
+        time.sleep(_SECONDS_TO_BE_SEEN_DEAD)
+        self.check()
+        if (line := in_one_line(error, self._cluster, "the cluster")) is None:
+            raise error
+        raise ClusterError(line) from error
+
+    def check(self) -> None:
+        """Raises ClusterError where a process of the team on this host has ended."""
+        if self._processes is not None:
+            self._processes.check()
+
+    def close(self) -> None:
+        """Ends the processes that were started for the run; those of `TF_CONFIG` learn that it is over."""
+        if self._processes is not None:
+            self._processes.close()
+        elif isinstance(self._strategy, tf.distribute.ParameterServerStrategy):
+            assert self._cluster is not None
+            dismiss(self._cluster)
+
+    @property
+    def _has_followers(self) -> bool:
+        follow = self._config.learner.strategy in ("multi_worker", "averaging")
+        return self._cluster is not None and (follow or self._config.ensemble.in_processes)
+
+
+def _started(config: Config, run_dir: RunDir) -> LocalCluster | None:
+    """The processes that the strategy needs besides this one; None where it needs none."""
+    settings = config.learner
+    command = [sys.executable, "-m", "tfdqn", "train", str(Path(run_dir.config_file).resolve())]
+    if config.ensemble.in_processes:
+        units = {WORKER: config.ensemble.size}
+        return LocalCluster(units, command, run_dir.process_logs, chief_is_worker=True)
+    if settings.strategy == "parameter_server":
+        tasks = {WORKER: settings.workers, PARAMETER_SERVER: settings.parameter_servers}
+        return LocalCluster(tasks, command, run_dir.process_logs)
+    if settings.strategy in ("multi_worker", "averaging") and settings.workers > 1:
+        return LocalCluster({WORKER: settings.workers}, command, run_dir.process_logs, chief_is_worker=True)
+    return None
+
+
+def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
+    """Whom the chief can't do without. Asynchronous workers may come and go; who learns in step must stay."""
+
+    tasks = {
+        cluster.name_of(job, index): (job, index)
+        for job in cluster.jobs
+        for index in range(len(cluster.addresses(job)))
+        if (job, index) != (cluster.job, cluster.index)
+    }
+
+    def addresses(*jobs: str) -> dict[str, str]:
+        return {name: cluster.addresses(job)[index] for name, (job, index) in tasks.items() if job in jobs}
+
+    def abort(name: str) -> None:
+        job, index = tasks[name]
+        abort_collectives(f"Task /job:{job}/task:{index} nobody is at its address any more")
+
+    if config.learner.strategy == "parameter_server":
+        return [
+            (Peers(addresses(PARAMETER_SERVER)), "all parameter servers answer"),
+            (Peers(addresses(WORKER), may_end=True), "all workers answer"),
+        ]
+    return [(Peers(addresses(CHIEF, WORKER), on_end=abort), "all workers answer")]
+
+
+def _wait_for(others: list[tuple[Peers, str]]) -> None:
+    """Returns when all are there. No limit: signals end the process meanwhile, and so does who watches it."""
+    for peers, _ in others:
+        while not peers.poll():
+            time.sleep(_POLL_SECONDS)
+
+
+def _others(cluster: Cluster) -> str:
+    return ", ".join(
+        f"{cluster.name_of(job, index)} at {address}"
+        for job, addresses in cluster.jobs.items()
+        for index, address in enumerate(addresses)
+        if (job, index) != (cluster.job, cluster.index)
+    )

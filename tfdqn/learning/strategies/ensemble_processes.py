@@ -1,0 +1,82 @@
+"""`UnitUpdates`: an ensemble whose units learn each in a process of its own, from replay of its own.
+
+The units exchange nothing but what they have become: after each call the chief gets every unit's weights, stacked
+on a leading axis K as the batched ensemble has them. So acting, evaluation and checkpoints know no difference.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.learning.flat_vector import FlatLayout
+from tfdqn.learning.strategies.synchronous import SynchronousUpdates
+from tfdqn.learning.train_step import UpdateMetrics
+from tfdqn.learning.updater import Updated
+
+
+class UnitUpdates:
+    """One process's unit; every process must call the same method at the same time.
+
+    Args:
+      updates: of this unit alone.
+      unit: which of the K it is.
+      strategy: a MultiWorkerMirroredStrategy of K processes, which carries the exchange.
+    """
+
+    def __init__(self, updates: SynchronousUpdates, unit: int, strategy: tf.distribute.Strategy):
+        self._updates = updates
+        self._unit = unit
+        self._strategy = strategy
+        self._gather = tf.function(self._gathered, autograph=False, reduce_retracing=True)
+
+    def __call__(self, most: int = 0) -> Updated:
+        """Makes K updates of every unit; the metrics are means over the units, but for the maximum of `max_q`."""
+        updated = self._updates(most)
+        history = np.stack(updated.metrics, axis=1)
+        layout = FlatLayout(updated.weights)
+        gathered = self._of_all(np.concatenate([history.ravel(), layout.flat(updated.weights)]))
+        histories = gathered[:, : history.size].reshape(-1, *history.shape)
+        weights = [layout.named(flat) for flat in gathered[:, history.size :]]
+        metrics = UpdateMetrics(*histories.mean(axis=0).T)
+        return updated._replace(
+            metrics=metrics._replace(max_q=UpdateMetrics(*histories.max(axis=0).T).max_q),
+            weights=_stacked(weights),
+        )
+
+    def settle(self) -> None:
+        """Nothing is ever under way between two calls."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All units' states, stacked; their counters are the same."""
+        state = self._updates.state()
+        own = {name: array for name, array in state.items() if array.dtype == np.float32}
+        layout = FlatLayout(own)
+        return state | _stacked([layout.named(flat) for flat in self._of_all(layout.flat(own))])
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """This unit's part of what `state` gave."""
+        self._updates.load_state(
+            {
+                name: array[self._unit] if array.dtype == np.float32 else array
+                for name, array in arrays.items()
+            }
+        )
+
+    def close(self) -> None:
+        self._updates.close()
+
+    def _of_all(self, flat: np.ndarray) -> np.ndarray:
+        """float32[N] of this unit → float32[K, N] of all."""
+        rows = self._gather(tf.constant(flat[np.newaxis])).numpy()
+        return rows[:: len(self._strategy.extended.worker_devices)]  # each of a process's replicas gave it
+
+    def _gathered(self, flat: tf.Tensor) -> tf.Tensor:
+        def in_replica() -> tf.Tensor:
+            return tf.distribute.get_replica_context().all_gather(tf.identity(flat), axis=0)
+
+        return self._strategy.experimental_local_results(self._strategy.run(in_replica))[0]
+
+
+def _stacked(units: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.stack([unit[name] for unit in units]) for name in units[0]}

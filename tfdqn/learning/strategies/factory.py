@@ -1,0 +1,180 @@
+"""`learner.strategy`: from its name to `tf.distribute`'s strategy, and to the updates that it drives."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import tensorflow as tf
+
+# What follows is public nowhere.
+from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
+from tensorflow.python.eager import context
+
+from tfdqn.agents.factory import make_agent, make_unit
+from tfdqn.cluster.tf_config import PARAMETER_SERVER, WORKER, Cluster
+from tfdqn.config import Config
+from tfdqn.learning.devices import replicas
+from tfdqn.learning.strategies.averaging import AveragingUpdates
+from tfdqn.learning.strategies.ensemble_processes import UnitUpdates
+from tfdqn.learning.strategies.model_parallel import MeshUpdates
+from tfdqn.learning.strategies.parameter_server import AsynchronousUpdates
+from tfdqn.learning.strategies.synchronous import SynchronousUpdates, num_processes
+from tfdqn.learning.train_step import TrainStep
+from tfdqn.learning.updater import Updates
+from tfdqn.replay.interfaces import Sample
+from tfdqn.task_spec import TaskSpec
+
+Sampler = Callable[[], Sample]
+
+
+class Sampling(Protocol):
+    """Where this process's samples come from."""
+
+    def __call__(self, num_transitions: int, device: str | None = None) -> Sampler:
+        """A function to call in the graph; with a device, the next sample is copied there ahead of the call."""
+
+
+def make_strategy(
+    config: Config, cluster: Cluster | None, devices: Sequence[str]
+) -> tf.distribute.Strategy | None:
+    """What `learner.strategy` divides the updates with; waits for the cluster's other processes.
+
+    None where TensorFlow's own has no part in it: one process that trains alone, splits its networks over devices,
+    or averages its own units.
+    """
+    name = config.learner.strategy
+    if config.ensemble.in_processes:
+        assert cluster is not None
+        return multi_worker(cluster)
+    if config.learner.model_parallel > 1:
+        return None
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy(list(devices), _cross_device_ops(config))
+    if name == "parameter_server":
+        assert cluster is not None
+        return parameter_server(cluster)
+    if name in ("multi_worker", "averaging") and cluster is not None:
+        return multi_worker(cluster, config.learner.all_reduce)
+    return None
+
+
+def parameter_server(cluster: Cluster) -> tf.distribute.ParameterServerStrategy:
+    """Connects to the parameter servers and workers; every variable is cut into a shard a server."""
+    servers = len(cluster.addresses(PARAMETER_SERVER))
+    partitioner = (
+        tf.distribute.experimental.partitioners.FixedShardsPartitioner(servers) if servers > 1 else None
+    )
+    return tf.distribute.ParameterServerStrategy(_resolver(cluster), variable_partitioner=partitioner)
+
+
+def dismiss(cluster: Cluster) -> None:
+    """Ends the processes that serve a parameter-server strategy, each with status 0: the run is over."""
+    for job in (WORKER, PARAMETER_SERVER):
+        for index in range(len(cluster.addresses(job))):
+            # Its connection breaks before it could answer. One that is gone already is as good.
+            with tf.device(f"/job:{job}/task:{index}/device:CPU:0"), suppress(tf.errors.OpError):
+                tf.raw_ops.Abort(exit_without_error=True)
+
+
+def multi_worker(cluster: Cluster, all_reduce: str = "auto") -> tf.distribute.MultiWorkerMirroredStrategy:
+    """Connects to the other workers, and returns when all have come; before anything else uses TensorFlow.
+
+    Without TensorFlow's coordination service: it waits with Python's lock held, so that no thread could say for whom,
+    or end the process, and it takes SIGTERM for itself without ending by it. Nor does TensorFlow look after its peers
+    by a thread of its own: whatever does calls `abort_collectives`.
+    """
+    context.context().configure_coordination_service(service_type="")
+    CollectiveAllReduceExtended._enable_check_health = False
+    implementation = tf.distribute.experimental.CommunicationImplementation(all_reduce.upper())
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(
+        cluster_resolver=_resolver(cluster),
+        communication_options=tf.distribute.experimental.CommunicationOptions(implementation=implementation),
+    )
+    _meet(strategy)
+    return strategy
+
+
+def abort_collectives(why: str) -> None:
+    """Has all that wait for the other workers fail by UnavailableError, now and from now on."""
+    context.context().abort_collective_ops(tf.errors.UNAVAILABLE, why)
+
+
+def _meet(strategy: tf.distribute.Strategy) -> None:
+    """Returns when every process of the strategy has called it."""
+
+    def in_replica() -> tf.Tensor:
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.zeros(1))
+
+    tf.function(lambda: strategy.run(in_replica), autograph=False)()
+
+
+def make_updates(
+    config: Config,
+    task_spec: TaskSpec,
+    strategy: tf.distribute.Strategy | None,
+    cluster: Cluster | None,
+    devices: Sequence[str],
+    sampler: Sampling,
+    make_dataset: Callable[[int], tf.data.Dataset],
+) -> Updates:
+    """This process's part in the updates.
+
+    Args:
+      strategy: as `make_strategy` gave it.
+      devices: of this process.
+      sampler: number of transitions, and a device to fetch them to → a function to call in this process's graph.
+      make_dataset: number of transitions → a dataset of such samples, made on an asynchronous worker.
+    """
+    settings = config.learner
+
+    def train_step(split_over: Sequence[str] = ()) -> TrainStep:
+        return TrainStep(make_agent(config, task_spec, split_over), config)
+
+    if config.ensemble.in_processes:
+        assert cluster is not None and strategy is not None
+        unit = TrainStep(make_unit(config, task_spec, cluster.index), config)
+        updates = SynchronousUpdates(unit, [sampler(_share(config, 1))], config)
+        return UnitUpdates(updates, cluster.index, strategy)
+    if isinstance(strategy, tf.distribute.ParameterServerStrategy):
+        assert cluster is not None
+        size = settings.updates_per_read * settings.batch_size
+        workers = len(cluster.addresses(WORKER))
+        return AsynchronousUpdates(config, task_spec, strategy, lambda: make_dataset(size), workers)
+    if settings.strategy == "averaging":
+        local = sampler(_share(config, num_processes(strategy)))
+        return AveragingUpdates(train_step, devices, local, config, strategy)
+    if settings.model_parallel > 1:
+        whole = sampler(_share(config, 1))
+        return MeshUpdates(train_step, replicas(config, devices), whole, config)
+    ahead = settings.prefetch_to_device
+    if strategy is None:
+        whole = sampler(_share(config, 1), devices[0] if ahead else None)
+        return SynchronousUpdates(train_step(), [whole], config)
+    with strategy.scope():
+        mirrored = train_step()
+    share = _share(config, num_processes(strategy))
+    parts = [sampler(share // len(devices), device) for device in devices] if ahead else [sampler(share)]
+    return SynchronousUpdates(mirrored, parts, config, strategy)
+
+
+def _cross_device_ops(config: Config) -> tf.distribute.CrossDeviceOps | None:
+    """How a host's replicas sum gradients; None: as TensorFlow thinks best."""
+    name = config.learner.all_reduce
+    makers: dict[str, Callable[[], tf.distribute.CrossDeviceOps]] = {
+        "nccl": tf.distribute.NcclAllReduce,
+        "hierarchical_copy": tf.distribute.HierarchicalCopyAllReduce,
+        "one_device": tf.distribute.ReductionToOneDevice,
+    }
+    return makers[name]() if name in makers else None
+
+
+def _share(config: Config, processes: int) -> int:
+    """Transitions that one process samples for one call."""
+    return config.learner.updates_per_call * config.learner.batch_size // processes
+
+
+def _resolver(cluster: Cluster) -> tf.distribute.cluster_resolver.ClusterResolver:
+    jobs = {job: list(addresses) for job, addresses in cluster.jobs.items()}
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(jobs), task_type=cluster.job, task_id=cluster.index, rpc_layer="grpc"
+    )

@@ -1,0 +1,128 @@
+"""`Led` updates: several processes make them together; the chief says what comes next, the others follow.
+
+Collectives only meet when every process issues the same ones in the same order. So before each step of its own
+the chief sends a word, by a collective as well: a follower waits in it for as long as the chief has nothing to do.
+"""
+
+import io
+from collections.abc import Mapping
+from contextlib import suppress
+from enum import IntEnum
+
+import numpy as np
+import tensorflow as tf
+from msgspec import Struct
+
+from tfdqn.learning.updater import Updated, Updates
+from tfdqn.task_spec import TaskSpec
+
+
+class _Word(IntEnum):
+    """What the chief says."""
+
+    UPDATE = 1
+    STATE = 2
+    LOAD = 3
+    STOP = 4
+
+
+class Invitation(Struct, frozen=True):
+    """What the chief tells those who follow it, once."""
+
+    task_spec: TaskSpec
+    replay_addresses: list[str]
+    config: str  # the chief's, as a file has it
+
+
+class Broadcast:
+    """What the chief sends, all have; every process must call the same method at the same time.
+
+    Args:
+      strategy: a MultiWorkerMirroredStrategy.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy):
+        self._strategy = strategy
+        self._sum = tf.function(self._summed, autograph=False, reduce_retracing=True)
+
+    def content(self, content: bytes = b"") -> bytes:
+        """The chief's bytes."""
+        (length,) = self._integers(np.array([len(content)], np.int32))
+        padded = np.zeros(-(-int(length) // 4), np.int32)
+        padded.view(np.uint8)[: len(content)] = np.frombuffer(content, np.uint8)
+        return self._integers(padded).tobytes()[:length]
+
+    def arrays(self, arrays: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+        """The chief's arrays by name."""
+        file = io.BytesIO()
+        if arrays is not None:
+            np.savez(file, **arrays)
+        with np.load(io.BytesIO(self.content(file.getvalue())), allow_pickle=False) as sent:
+            return {name: sent[name] for name in sent.files}
+
+    def word(self, word: _Word | None = None) -> _Word:
+        """The chief's word."""
+        return _Word(self._integers(np.array([word or 0], np.int32))[0])
+
+    def _integers(self, values: np.ndarray) -> np.ndarray:
+        return self._sum(tf.constant(values)).numpy()
+
+    def _summed(self, values: tf.Tensor) -> tf.Tensor:
+        """int32[N] over all processes, of which only the chief's first replica gives anything but zeros."""
+
+        def in_replica() -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            mine = values * tf.cast(tf.equal(context.replica_id_in_sync_group, 0), tf.int32)
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+
+        return self._strategy.experimental_local_results(self._strategy.run(in_replica))[0]
+
+
+class Led:
+    """The chief's side: updates that the followers make, too.
+
+    Args:
+      updates: this process's part in them.
+      broadcast: reaches the followers.
+    """
+
+    def __init__(self, updates: Updates, broadcast: Broadcast):
+        self._updates = updates
+        self._broadcast = broadcast
+        self._closed = False
+
+    def __call__(self, most: int) -> Updated:
+        self._broadcast.word(_Word.UPDATE)
+        return self._updates(most)
+
+    def settle(self) -> Updated | None:
+        return self._updates.settle()
+
+    def state(self) -> dict[str, np.ndarray]:
+        self._broadcast.word(_Word.STATE)
+        return self._updates.state()
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._broadcast.word(_Word.LOAD)
+        self._broadcast.arrays(arrays)
+        self._updates.load_state(arrays)
+
+    def close(self) -> None:
+        """Sends the followers home."""
+        if not self._closed:
+            self._closed = True
+            with suppress(tf.errors.OpError):  # who has gone already is as good
+                self._broadcast.word(_Word.STOP)
+        self._updates.close()
+
+
+def follow(updates: Updates, broadcast: Broadcast) -> None:
+    """A follower's side: does what the chief does until that says stop."""
+    while (word := broadcast.word()) is not _Word.STOP:
+        if word is _Word.UPDATE:
+            updates(0)
+        elif word is _Word.STATE:
+            updates.state()
+        elif word is _Word.LOAD:
+            updates.load_state(broadcast.arrays())
+    updates.close()

@@ -1,0 +1,121 @@
+"""`MeshUpdates`: data × model parallelism on the devices of one process, each of which TensorFlow is told by name.
+
+Every row of the mesh is a replica whose layers are split over the row's devices; the rows divide each batch. It
+is one graph without a `tf.distribute` strategy, since MirroredStrategy forgets where a layer's pieces belong.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import Config
+from tfdqn.learning.train_step import TrainStep, Update, UpdateMetrics, update_of
+from tfdqn.learning.update_loop import combined_metrics, split_batches, update_in_turn
+from tfdqn.learning.updater import Updated
+from tfdqn.replay.interfaces import Sample
+
+
+class MeshUpdates:
+    """K updates, one after another.
+
+    Args:
+      make_train_step: from the devices of a row to its update, whose layers are split over them.
+      rows: the mesh: D rows of M devices each. One row is model parallelism alone.
+      sampler: called in the graph; gives a sample with leading axis K × batch.
+      config: `learner` gives K and the batch.
+    """
+
+    def __init__(
+        self,
+        make_train_step: Callable[[Sequence[str]], TrainStep],
+        rows: Sequence[Sequence[str]],
+        sampler: Callable[[], Sample],
+        config: Config,
+    ):
+        self._rows = rows
+        self._sampler = sampler
+        self._updates = config.learner.updates_per_call
+        self._batch_size = config.learner.batch_size
+        self._replicas: list[TrainStep] = []
+        for row in rows:
+            with tf.device(row[0]):
+                self._replicas.append(make_train_step(row))
+        self._call = tf.function(self._fetch_and_update, autograph=False)
+
+    def __call__(self, most: int = 0) -> Updated:
+        """Makes K updates."""
+        history, keys, td_errors = self._call()
+        network = self._replicas[0].agent.network
+        return Updated(
+            UpdateMetrics(*history.numpy().T),
+            # Not results of the call, which TensorFlow would gather on the first device on their way out.
+            network.join({name: piece.numpy() for name, piece in network.named_weights().items()}),
+            None if keys is None else keys.numpy(),
+            None if td_errors is None else td_errors.numpy(),
+        )
+
+    def settle(self) -> None:
+        """Nothing is ever under way between two calls."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        return self._replicas[0].state()
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        for replica in self._replicas:
+            replica.load_state(arrays)
+
+    def close(self) -> None:
+        """Nobody else takes part."""
+
+    def bytes_by_device(self) -> dict[str, int]:
+        """Bytes of weights, target and optimiser on each device ("CPU:1")."""
+        held: dict[str, int] = {}
+        for replica in self._replicas:
+            for variable in replica.named_variables().values():
+                device = ":".join(variable.device.split(":")[-2:])
+                held[device] = held.get(device, 0) + variable.shape.num_elements() * variable.dtype.size
+        return held
+
+    def _fetch_and_update(self) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
+        sample = self._sampler()
+        batches = split_batches(sample, self._updates, self._batch_size)
+        history, td_errors = update_in_turn(self._update, batches)
+        if sample.keys is None:
+            return history, None, None
+        return history, sample.keys, tf.reshape(td_errors, [-1])
+
+    def _update(self, batch: Sample) -> Update:
+        """One update of all replicas, from a global batch."""
+        size = self._batch_size // len(self._rows)
+        gradients, losses = [], []
+        for index, (replica, row) in enumerate(zip(self._replicas, self._rows, strict=True)):
+            share = batch.map(lambda x, index=index: x[index * size : (index + 1) * size])  # type: ignore[misc]
+            with tf.device(row[0]):
+                gradient, loss_info = replica.gradients(share, 1 / len(self._rows))
+            gradients.append(gradient)
+            losses.append(loss_info)
+        total, norm = self._replicas[0].clipped(_summed(gradients))
+        for replica, row in zip(self._replicas, self._rows, strict=True):
+            with tf.device(row[0]):
+                replica.apply(total)
+        updates = [update_of(loss_info, norm) for loss_info in losses]
+        metrics = combined_metrics([tf.stack(update.metrics) for update in updates])
+        td_error = tf.concat([update.td_error for update in updates], axis=0)
+        return Update(UpdateMetrics(*tf.unstack(metrics)), td_error)
+
+
+def _summed(gradients: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
+    """The sum of the replicas' gradients, piece by piece, each on that replica's device that has summed least so far.
+
+    Were they all summed in one row, its connections would serve all others'.
+    """
+    loads: Counter[str] = Counter()
+    sums = []
+    for pieces in zip(*gradients, strict=True):
+        place = min((piece.device for piece in pieces), key=loads.__getitem__)
+        loads[place] += pieces[0].shape.num_elements()
+        with tf.device(place):
+            sums.append(tf.add_n(pieces))
+    return sums

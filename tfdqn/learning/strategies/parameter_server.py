@@ -1,0 +1,208 @@
+"""`AsynchronousUpdates`: workers read the shared weights, sample, and push gradients, none waiting for another.
+
+A worker's unit of work (a closure, in `tf.distribute`'s word) is: read everything once, take N gradients at N
+batches, push them together. Each gradient is one update. What it costs in the mathematics is staleness: the
+updates that others applied between a gradient's reading and its applying, and its own N - 1 before it.
+"""
+
+from collections.abc import Callable, Mapping
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.agents.factory import make_agent
+from tfdqn.config import Config
+from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
+from tfdqn.learning.strategies.sharded_variables import SharedParameters
+from tfdqn.learning.strategies.synchronous import uses_xla
+from tfdqn.learning.train_step import TrainStep, UpdateMetrics, update_of
+from tfdqn.learning.update_loop import METRICS, split_batches
+from tfdqn.learning.updater import Updated
+from tfdqn.networks.functional_call import computing_with
+from tfdqn.replay.interfaces import Sample
+from tfdqn.task_spec import TaskSpec
+
+_CLOSURES_PER_WORKER = 2  # one under way and one waiting, so that no worker ever does
+
+
+class AsynchronousUpdates:
+    """Updates by ParameterServerStrategy.
+
+    Args:
+      config: `learner.updates_per_read` is N.
+      task_spec: the task's observations and actions.
+      strategy: whose cluster it is; each vector is cut by its partitioner.
+      make_dataset: called on every worker; elements are samples with leading axis N × batch.
+      workers: how many there are.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        task_spec: TaskSpec,
+        strategy: tf.distribute.ParameterServerStrategy,
+        make_dataset: Callable[[], tf.data.Dataset],
+        workers: int,
+    ):
+        self._updates_per_call = config.learner.updates_per_call
+        self._updates_per_read = config.learner.updates_per_read
+        self._batch_size = config.learner.batch_size
+        # It gives the loss and names the weights; its own variables are only where those begin.
+        self._pattern = TrainStep(make_agent(config, task_spec), config)
+        self._layout = FlatLayout(self._pattern.agent.network.named_weights())
+        self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+        with strategy.scope():
+            self._parameters = SharedParameters(self._layout, config)
+        self._parameters.load_state(self._pattern.state())
+        self._samples = iter(self._coordinator.create_per_worker_dataset(make_dataset))
+        self._gradients = tf.function(self._take_gradients, jit_compile=uses_xla(config), autograph=False)
+        self._closure = tf.function(self._read_and_update, autograph=False)
+        self._most_under_way = _CLOSURES_PER_WORKER * workers
+        self._under_way = 0
+        self._begun: SimpleQueue[bool] = SimpleQueue()  # False: no more will be
+        self._ended: SimpleQueue[np.ndarray | BaseException] = SimpleQueue()
+        for _ in range(self._most_under_way):
+            Thread(target=self._run_closures, name="closures", daemon=True).start()
+
+    def __call__(self, most: int) -> Updated:
+        """Keeps every worker busy until enough closures have ended for `learner.updates_per_call` updates.
+
+        No more are begun than give `most` updates.
+        """
+        ended: list[np.ndarray] = []
+        wanted = -(-self._updates_per_call // self._updates_per_read)
+        while len(ended) < wanted:
+            while self._has_room() and (self._under_way + len(ended) + 1) * self._updates_per_read <= most:
+                self._begin()
+            if not self._under_way:
+                break
+            ended.append(self._wait())
+        return self._updated(ended)
+
+    def settle(self) -> Updated | None:
+        """Waits for the closures that are under way."""
+        ended: list[np.ndarray] = []
+        while self._under_way:
+            ended.append(self._wait())
+        return self._updated(ended) if ended else None
+
+    def state(self) -> dict[str, np.ndarray]:
+        return self._parameters.state()
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._parameters.load_state(arrays)
+
+    def close(self) -> None:
+        """What is under way is left to itself; whoever began the cluster's processes ends them."""
+        for _ in range(self._most_under_way):
+            self._begun.put(False)
+
+    def _has_room(self) -> bool:
+        return self._under_way < self._most_under_way
+
+    def _begin(self) -> None:
+        """Has one of the threads schedule a closure and wait for it: whichever ends first is taken first.
+
+        So a slow worker holds up nobody; and the threads being daemons, one that is lost does not hold up the end.
+        TensorFlow keeps 200 bytes of every thread that it has met, so there are no more than can be at work.
+        """
+        self._under_way += 1
+        self._begun.put(True)
+
+    def _run_closures(self) -> None:
+        while self._begun.get():  # no limit: `close` sends it home
+            self._run_closure()
+
+    def _run_closure(self) -> None:
+        try:
+            self._ended.put(self._result(self._coordinator.schedule(self._closure, args=(self._samples,))))
+        except BaseException as error:
+            self._ended.put(error)
+
+    def _result(self, scheduled: tf.distribute.experimental.coordinator.RemoteValue) -> np.ndarray:
+        """What a closure gives, when it has ended; raises what it failed by.
+
+        The coordinator has another worker do what one that is lost had not done. But the result of what it had done
+        lies with it, and is lost with it: its updates are applied, and count when a checkpoint is made.
+        """
+        try:
+            return self._coordinator.fetch(scheduled)
+        except tf.errors.OpError:
+            if (
+                scheduled._get_error() is not None
+            ):  # the closure's own, which only the coordinator tells from this
+                raise
+            return np.zeros((0, METRICS + 2))
+
+    def _wait(self) -> np.ndarray:
+        """What the next closure that ends gives. Raises what one failed by."""
+        ended = self._ended.get()  # no limit: a watchdog ends the process where no worker answers
+        self._under_way -= 1
+        if isinstance(ended, BaseException):
+            raise ended
+        return ended
+
+    def _updated(self, ended: list[np.ndarray]) -> Updated:
+        """What closures gave, each float64[N, metrics + 2] as `_read_and_update` packs it."""
+        rows = np.concatenate(ended) if ended else np.zeros((0, METRICS + 2))
+        applied = rows[rows[:, -1] == 1]
+        metrics = UpdateMetrics(*applied[:, :METRICS].T.astype(np.float32))
+        return Updated(
+            metrics,
+            self._parameters.weights(),
+            staleness=applied[:, METRICS].astype(np.int64),
+            dropped=len(rows) - len(applied),
+        )
+
+    def _read_and_update(self, samples: Any) -> tf.Tensor:
+        """A closure: float64[N, metrics + 2], each update's metrics, staleness, and whether it was applied.
+
+        One tensor, because every one that is fetched from a worker is a call.
+        """
+        sample = next(samples)
+        read = self._parameters.read()
+        gradients, history = self._gradients(read.weights, read.target_weights, sample)
+        place = self._parameters.apply(gradients, read.version)
+        order = tf.range(self._updates_per_read, dtype=tf.int64)
+        return tf.concat(
+            [
+                tf.cast(history, tf.float64),
+                tf.cast(place.staleness + order, tf.float64)[:, tf.newaxis],
+                tf.cast(order < place.accepted, tf.float64)[:, tf.newaxis],
+            ],
+            axis=1,
+        )
+
+    def _take_gradients(
+        self, weights: tf.Tensor, target_weights: tf.Tensor, sample: Sample
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """(clipped gradients float32[N, P] at weights float32[P], metrics float32[N, metrics])."""
+        count = self._updates_per_read
+        batches = split_batches(sample, count, self._batch_size)
+        gradients = tf.TensorArray(tf.float32, count, element_shape=[self._layout.size])
+        history = tf.TensorArray(tf.float32, count, element_shape=[METRICS])
+
+        def one(i: tf.Tensor, gradients: tf.TensorArray, history: tf.TensorArray) -> tuple:
+            gradient, metrics = self._gradient(weights, target_weights, batches.map(lambda x: x[i]))
+            return i + 1, gradients.write(i, gradient), history.write(i, metrics)
+
+        _, gradients, history = tf.while_loop(
+            lambda i, *_: i < count, one, [0, gradients, history], maximum_iterations=count
+        )
+        return gradients.stack(), history.stack()
+
+    def _gradient(
+        self, weights: tf.Tensor, target_weights: tf.Tensor, batch: Sample
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        agent, named = self._pattern.agent, self._layout.named_tensors
+        online = named(weights)
+        with (
+            computing_with(agent.network, online),
+            computing_with(agent.target_network, named(target_weights)),
+        ):
+            gradients, loss_info = self._pattern.gradients(batch, weights=list(online.values()))
+        gradients, norm = self._pattern.clipped(gradients)
+        return flat_tensor(gradients), tf.stack(update_of(loss_info, norm).metrics)

@@ -1,0 +1,182 @@
+"""`SharedParameters`: weights, target and optimiser on parameter servers, read and updated in few, large calls.
+
+Each is one vector, cut into one shard per parameter server: reading them is one call to each server, and so is
+applying any number of gradients. The number of applied updates is kept on the first server, where every push of
+gradients gets its place in the sequence, one push at a time.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import Config
+from tfdqn.learning.flat_vector import FlatLayout
+from tfdqn.learning.optimizers import create_slots, make_optimizer
+
+
+class Read(NamedTuple):
+    """What a worker reads."""
+
+    version: tf.Tensor  # int64[]: updates applied when the reading began
+    weights: tf.Tensor  # float32[P]
+    target_weights: tf.Tensor  # float32[P]
+
+
+class Place(NamedTuple):
+    """Where a push of N gradients comes in the sequence of updates."""
+
+    staleness: tf.Tensor  # int64[]: updates between the reading and the first of these
+    accepted: tf.Tensor  # int64[]: so many of the N, from the first on, are applied; the rest is too stale
+
+
+class _Shard:
+    """One parameter server's part of every vector."""
+
+    def __init__(self, weights: tf.Variable, target_weights: tf.Variable, config: Config):
+        self.device = weights.device
+        self.size = int(weights.shape[0])
+        self.weights, self.target_weights = weights, target_weights
+        self.optimizer = make_optimizer(config.optimizer)
+        with tf.device(self.device):
+            self.optimizer.iterations = tf.Variable(0, dtype=tf.int64, trainable=False)
+        create_slots(self.optimizer, [weights])
+        self.slots = {
+            name: self.optimizer.get_slot(weights, name) for name in self.optimizer.get_slot_names()
+        }
+        self._period = config.agent.target_update_period_train_steps
+        self._tau = config.agent.target_update_tau
+
+    def apply(self, gradients: tf.Tensor, first: tf.Tensor, accepted: tf.Tensor) -> tf.Tensor:
+        """Applies the first `accepted` of float32[N, size] as the updates after number `first`, on this server."""
+
+        def one(i: tf.Tensor) -> tuple[tf.Tensor]:
+            # Keras's `apply_gradients` wants a strategy's merge in every update, which a loop can't contain.
+            hyperparameters = self.optimizer._prepare([self.weights])
+            applied = self.optimizer._resource_apply_dense(gradients[i], self.weights, hyperparameters)
+            with tf.control_dependencies([applied]):
+                counted = self.optimizer.iterations.assign_add(1, read_value=False)
+            with tf.control_dependencies([counted]):
+                updated = tf.cond(
+                    tf.equal((first + i + 1) % self._period, 0),
+                    self._update_target,
+                    lambda: tf.constant(False),
+                )
+            with tf.control_dependencies([updated]):
+                return (i + 1,)
+
+        with tf.device(self.device):
+            start = tf.constant(0, tf.int64)
+            return tf.while_loop(lambda i: i < accepted, one, (start,), parallel_iterations=1)[0]
+
+    def _update_target(self) -> tf.Tensor:
+        online, target = self.weights.read_value(), self.target_weights
+        moved = online if self._tau == 1 else target + self._tau * (online - target)
+        with tf.control_dependencies([target.assign(moved, read_value=False)]):
+            return tf.constant(True)
+
+
+class SharedParameters:
+    """Made in the scope of a ParameterServerStrategy whose partitioner cuts every vector into a shard a server.
+
+    Args:
+      layout: of the weights in a vector.
+      config: `optimizer`, `agent` and the bound on staleness.
+    """
+
+    def __init__(self, layout: FlatLayout, config: Config):
+        self._layout = layout
+        self._max_staleness = config.learner.max_staleness_train_steps
+        zeros = tf.zeros([layout.size])
+        weights = _shards(tf.Variable(zeros, name="weights"))
+        target_weights = _shards(tf.Variable(zeros, trainable=False, name="target_weights"))
+        self._shards = [_Shard(*pair, config) for pair in zip(weights, target_weights, strict=True)]
+        with tf.device(self._shards[0].device):
+            self._train_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="train_steps")
+            self._applied = tf.Variable(0, dtype=tf.int64, trainable=False, name="applied")
+            self._one_at_a_time = tf.CriticalSection(name="places")
+
+    def read(self) -> Read:
+        """In a worker's graph: everything, at first the number of updates that are surely in it.
+
+        Those that have their place and are still being applied don't count: staleness is never understated.
+        """
+        version = self._applied.read_value()
+        with tf.control_dependencies([version]):
+            weights = [shard.weights.read_value() for shard in self._shards]
+            target_weights = [shard.target_weights.read_value() for shard in self._shards]
+        return Read(version, tf.concat(weights, 0), tf.concat(target_weights, 0))
+
+    def apply(self, gradients: tf.Tensor, version: tf.Tensor) -> Place:
+        """In a worker's graph: applies float32[N, P], computed from what was read at `version`."""
+        count = gradients.shape[0]
+
+        def take_place() -> tuple[tf.Tensor, tf.Tensor]:
+            first = self._train_steps.read_value()
+            accepted = tf.constant(count, tf.int64)
+            if self._max_staleness:
+                accepted = tf.clip_by_value(self._max_staleness - (first - version) + 1, 0, count)
+            with tf.control_dependencies([first]):
+                counted = self._train_steps.assign_add(accepted, read_value=False)
+            with tf.control_dependencies([counted]):
+                return tf.identity(first), tf.identity(accepted)
+
+        with tf.device(self._shards[0].device):
+            first, accepted = self._one_at_a_time.execute(take_place)
+        parts = tf.split(gradients, [shard.size for shard in self._shards], axis=1)
+        applied = [
+            shard.apply(part, first, accepted) for shard, part in zip(self._shards, parts, strict=True)
+        ]
+        with tf.device(self._shards[0].device), tf.control_dependencies(applied):
+            counted = self._applied.assign_add(accepted, read_value=False)
+        with tf.control_dependencies([counted]):
+            return Place(tf.identity(first - version), tf.identity(accepted))
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The online network's, by canonical name."""
+        return self._named([shard.weights for shard in self._shards])
+
+    def state(self) -> dict[str, np.ndarray]:
+        """As `TrainStep.state`; no update may be under way."""
+        first = self._shards[0]
+        slots = {
+            f"optimizer/{slot}/{name}": array
+            for slot in sorted(first.slots)
+            for name, array in self._named([shard.slots[slot] for shard in self._shards]).items()
+        }
+        targets = self._named([shard.target_weights for shard in self._shards])
+        return {
+            "train_steps": self._train_steps.numpy(),
+            **{f"online/{name}": array for name, array in self.weights().items()},
+            **{f"target/{name}": array for name, array in targets.items()},
+            "optimizer/iterations": first.optimizer.iterations.numpy(),
+            **slots,
+        }
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave."""
+        for counter in (self._train_steps, self._applied):
+            counter.assign(arrays["train_steps"])
+        self._assign([shard.weights for shard in self._shards], arrays, "online")
+        self._assign([shard.target_weights for shard in self._shards], arrays, "target")
+        for shard in self._shards:
+            shard.optimizer.iterations.assign(arrays["optimizer/iterations"])
+        for slot in self._shards[0].slots:
+            self._assign([shard.slots[slot] for shard in self._shards], arrays, f"optimizer/{slot}")
+
+    def _named(self, shards: list[tf.Variable]) -> dict[str, np.ndarray]:
+        return self._layout.named(np.concatenate([shard.numpy() for shard in shards]))
+
+    def _assign(self, shards: list[tf.Variable], arrays: Mapping[str, np.ndarray], prefix: str) -> None:
+        flat = self._layout.flat({name: arrays[f"{prefix}/{name}"] for name in self._layout.names})
+        first = 0
+        for shard in shards:
+            size = int(shard.shape[0])
+            shard.assign(flat[first : first + size])
+            first += size
+
+
+def _shards(variable: tf.Variable) -> list[tf.Variable]:
+    """The parts of a sharded variable; one that is whole is its only part."""
+    return list(getattr(variable, "variables", [variable]))

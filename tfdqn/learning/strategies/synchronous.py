@@ -1,0 +1,127 @@
+"""`SynchronousUpdates`: many updates in one call into TensorFlow, on one device or divided over replicas.
+
+A call costs as much as an update of a small network does (docs/performance.md): so one call makes K of them. XLA
+then fuses the whole loop, which on a CPU is faster for dense networks, and slower for convolutions; with several
+replicas it compiles each replica's gradient, and leaves the exchange to the strategy.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import Config, NatureCNN
+from tfdqn.learning.train_step import TrainStep, Update, UpdateMetrics
+from tfdqn.learning.update_loop import combined_metrics, split_batches, update_in_turn
+from tfdqn.learning.updater import Updated
+from tfdqn.replay.interfaces import Sample
+
+
+class SynchronousUpdates:
+    """K updates, one after another.
+
+    Args:
+      train_step: the update; made in the scope of `strategy`.
+      samplers: called in the graph; one gives a sample with leading axis K × B, B being this process's share of
+        the global batch; or as many as there are replicas each give one's part of it, on its device.
+      config: `learner` gives K, the global batch and XLA.
+      strategy: MirroredStrategy and MultiWorkerMirroredStrategy divide each batch among their replicas; None:
+        the process's default device.
+    """
+
+    def __init__(
+        self,
+        train_step: TrainStep,
+        samplers: Sequence[Callable[[], Sample]],
+        config: Config,
+        strategy: tf.distribute.Strategy | None = None,
+    ):
+        self._train_step = train_step
+        self._samplers = samplers
+        self._strategy = strategy
+        self._local_replicas = 1 if strategy is None else len(strategy.extended.worker_devices)
+        self._updates = config.learner.updates_per_call
+        self._batch_size = config.learner.batch_size // num_processes(strategy)
+        is_alone = strategy is None
+        if uses_xla(config) and not is_alone:
+            train_step.compile_gradients()
+        # AutoGraph would spend seconds walking TF-Agents' and Keras's code for control flow that isn't there.
+        self._many = tf.function(self._loop, jit_compile=uses_xla(config) and is_alone, autograph=False)
+        self._call = tf.function(self._fetch_and_update, autograph=False)
+
+    def __call__(self, most: int = 0) -> Updated:
+        """Makes K updates."""
+        history, weights, keys, td_errors = self._call()
+        # Outputs of the call are plain memory here. Reading the variables afterwards would give up and retake
+        # Python's lock once for each, against an actor that wants it too.
+        return Updated(
+            UpdateMetrics(*history.numpy().T),
+            {name: value.numpy() for name, value in weights.items()},
+            None if keys is None else keys.numpy(),
+            None if td_errors is None else td_errors.numpy(),
+        )
+
+    def settle(self) -> None:
+        """Nothing is ever under way between two calls."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        return self._train_step.state()
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._train_step.load_state(arrays)
+
+    def close(self) -> None:
+        """Nobody else takes part."""
+
+    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor | None]:
+        samples = [sampler() for sampler in self._samplers]
+        history, td_errors = self._many(*samples)
+        weights = self._train_step.agent.network.named_weights()
+        named = {name: tf.identity(weight) for name, weight in weights.items()}
+        if samples[0].keys is None:
+            return history, named, None, None
+        by_batch = [tf.reshape(sample.keys, [self._updates, -1]) for sample in samples]
+        keys = tf.reshape(tf.concat(by_batch, axis=1), [-1])
+        return history, named, keys, tf.reshape(td_errors, [-1])
+
+    def _loop(self, *samples: Sample) -> tuple[tf.Tensor, tf.Tensor]:
+        """(metrics float32[K, METRICS], TD errors float32[K, B])."""
+        # The loop is around `strategy.run`: inside it, optimisers can't merge the replicas' calls.
+        size = self._batch_size // len(samples)
+        return update_in_turn(self._update, *(split_batches(each, self._updates, size) for each in samples))
+
+    def _update(self, *parts: Sample) -> Update:
+        """One update from this process's share of a batch, in parts or whole; its metrics are of that share."""
+        if self._strategy is None:
+            return self._train_step(*parts)
+        size = self._batch_size // self._local_replicas
+
+        def share(context: Any) -> Sample:
+            replica = context.replica_id_in_sync_group % self._local_replicas
+            if len(parts) > 1:
+                return parts[replica]
+            return parts[0].map(lambda x: x[replica * size : (replica + 1) * size])
+
+        shares = self._strategy.experimental_distribute_values_from_function(share)
+        update = self._strategy.run(self._train_step, (shares,))
+        metrics, td_errors = tf.nest.map_structure(self._strategy.experimental_local_results, update)
+        replicas = [tf.stack(each) for each in zip(*metrics, strict=True)]
+        combined = UpdateMetrics(*tf.unstack(combined_metrics(replicas)))
+        return Update(combined, tf.concat(td_errors, axis=0))
+
+
+def num_processes(strategy: tf.distribute.Strategy | None) -> int:
+    """Over how many processes a strategy divides a batch."""
+    return 1 if strategy is None else strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
+
+
+def uses_xla(config: Config) -> bool:
+    """Whether updates are compiled: as `learner.xla` says; by itself, unless XLA's code would be slow on a CPU.
+
+    It is for convolutions, and for an ensemble's batched products.
+    """
+    if config.learner.xla != "auto":
+        return config.learner.xla == "on"
+    is_slow_on_cpu = isinstance(config.network, NatureCNN) or config.ensemble.size > 1
+    return not is_slow_on_cpu or bool(tf.config.list_physical_devices("GPU"))

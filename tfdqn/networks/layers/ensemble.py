@@ -1,0 +1,123 @@
+"""`EnsembleLayerFactory`: the same named layers as `LayerFactory`, K units in each: every weight leads with K.
+
+A layer takes float32[B, …], which all units see, or [K, B, …], and gives [K, B, …]. Dense layers are one batched
+matrix product; convolutions go unit by unit, since TensorFlow has no grouped ones on CPU.
+"""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tfdqn.networks.layers.plain import Layer, LayerFactory
+
+Initializer = Callable[..., tf.Tensor]
+
+
+class EnsembleLayerFactory(LayerFactory):
+    """Makes layers of K units; unit k starts with the weights that `LayerFactory(seeds[k])` would give it.
+
+    Args:
+      seeds: of the initial weights, one for each unit.
+    """
+
+    def __init__(self, seeds: Sequence[int]):
+        self.layers: list[tf.keras.layers.Layer] = []
+        self._units = [LayerFactory(seed) for seed in seeds]
+
+    def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
+        initializers = self._initializers(fan_in)
+        return self._keep(_EnsembleDense(len(self._units), units, activation, name=name, **initializers))
+
+    def head(self, name: str, units: int, *, fan_in: int) -> Layer:
+        return self.dense(name, units, fan_in=fan_in)
+
+    def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
+        return self._keep(
+            _EnsembleDense(len(self._units), units, None, "zeros", bias_initializer=None, name=name)
+        )
+
+    def conv(self, name: str, filters: int, size: int, stride: int, *, channels_in: int) -> Layer:
+        initializers = self._initializers(channels_in * size * size)
+        return self._keep(_EnsembleConv(len(self._units), filters, size, stride, name=name, **initializers))
+
+    def flatten(self, height: int, width: int, channels: int) -> Layer:
+        """Images float32[K, B, H, W, C] → float32[K, B, H · W · C]."""
+        return lambda images: tf.reshape(images, [len(self._units), -1, height * width * channels])
+
+    def _initializers(self, fan_in: int) -> dict:
+        each = [unit._initializers(fan_in) for unit in self._units]
+        return {name: _Stacked([unit[name] for unit in each]) for name in each[0]}
+
+
+class _Stacked:
+    """An initialiser of K units' weights: each unit's own, one above another."""
+
+    def __init__(self, of_units: Sequence[Initializer]):
+        self._of_units = of_units
+
+    def __call__(self, shape: Sequence[int], dtype: tf.DType = tf.float32) -> tf.Tensor:
+        return tf.stack([initializer(shape[1:], dtype) for initializer in self._of_units])
+
+
+class _EnsembleDense(tf.keras.layers.Layer):
+    """K dense layers: kernel float32[K, in, out], bias float32[K, out], or none where it has no initialiser."""
+
+    def __init__(
+        self,
+        size: int,
+        units: int,
+        activation: str | None,
+        kernel_initializer: Initializer | str,
+        bias_initializer: Initializer | None,
+        name: str,
+    ):
+        super().__init__(name=name)
+        self._shape = (size, units)
+        self._activation = tf.keras.activations.get(activation)
+        self._kernel_initializer, self._bias_initializer = kernel_initializer, bias_initializer
+        self.bias: tf.Variable | None = None
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        size, units = self._shape
+        self.kernel = self.add_weight(
+            "kernel", (size, input_shape[-1], units), initializer=self._kernel_initializer
+        )
+        if self._bias_initializer is not None:
+            self.bias = self.add_weight("bias", (size, units), initializer=self._bias_initializer)
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        outputs = tf.matmul(inputs, self.kernel)
+        return self._activation(outputs if self.bias is None else outputs + self.bias[:, tf.newaxis])
+
+
+class _EnsembleConv(tf.keras.layers.Layer):
+    """K convolutions with ReLU: kernel float32[K, size, size, in, out], bias float32[K, out]."""
+
+    def __init__(
+        self,
+        size: int,
+        filters: int,
+        kernel_size: int,
+        stride: int,
+        kernel_initializer: Initializer,
+        bias_initializer: Initializer,
+        name: str,
+    ):
+        super().__init__(name=name)
+        self._size, self._filters, self._kernel_size, self._stride = size, filters, kernel_size, stride
+        self._kernel_initializer, self._bias_initializer = kernel_initializer, bias_initializer
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        edge = self._kernel_size
+        shape = (self._size, edge, edge, input_shape[-1], self._filters)
+        self.kernel = self.add_weight("kernel", shape, initializer=self._kernel_initializer)
+        self.bias = self.add_weight("bias", (self._size, self._filters), initializer=self._bias_initializer)
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        is_shared = inputs.shape.rank == 4
+        each = [inputs] * self._size if is_shared else tf.unstack(inputs, self._size)
+        kernels = tf.unstack(self.kernel, self._size)
+        outputs = [tf.nn.conv2d(x, k, self._stride, "VALID") for x, k in zip(each, kernels, strict=True)]
+        return tf.nn.relu(tf.stack(outputs) + self.bias[:, tf.newaxis, tf.newaxis, tf.newaxis])

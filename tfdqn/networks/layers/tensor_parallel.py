@@ -1,0 +1,126 @@
+"""`SplitLayerFactory`: the same named layers as `LayerFactory`, each cut into pieces on several devices.
+
+Layers are cut in pairs, as in Shoeybi et al. 2019 (Megatron-LM, section 3): the first of a pair by its outputs, so
+that each device computes some of the units or channels from the whole input; the second by its inputs, so that
+each device goes on with its own, and only the sums of what they give cross between devices.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.errors import ConfigError
+from tfdqn.networks.layers.plain import Layer, LayerFactory
+from tfdqn.networks.layers.sharded import ByInputs, ByOutputs, Cut, Function, Initial, Whole
+
+
+class SplitLayerFactory(LayerFactory):
+    """Makes layers in pieces; they start with the weights that `LayerFactory(seed)` would give them.
+
+    Args:
+      seed: of the initial weights.
+      devices: M of them; the first also has what stays whole.
+    """
+
+    def __init__(self, seed: int, devices: Sequence[str]):
+        super().__init__(seed)
+        self._devices = list(devices)
+        self._sizes: tuple[int, ...] | None = (
+            None  # of the pieces that the layer before gives; None: it is whole
+        )
+        self._image: tuple[int, int, int] | None = None
+
+    def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
+        function = Function(tf.matmul, tf.keras.activations.get(activation))
+        return self._cut(name, function, self._initial((fan_in, units), fan_in))
+
+    def head(self, name: str, units: int, *, fan_in: int) -> Layer:
+        if self._sizes is not None:
+            return self.dense(name, units, fan_in=fan_in)
+        return self._keep(Whole(name, self._devices[0], self._initial((fan_in, units), fan_in)))
+
+    def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
+        raise ConfigError("learner.model_parallel above 1: a linear network has no layers to split")
+
+    def conv(self, name: str, filters: int, size: int, stride: int, *, channels_in: int) -> Layer:
+        def convolve(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+            return tf.nn.conv2d(images, kernel, stride, "VALID")
+
+        initial = self._initial((size, size, channels_in, filters), channels_in * size * size)
+        return self._cut(name, Function(convolve, tf.nn.relu), initial)
+
+    def flatten(self, height: int, width: int, channels: int) -> Layer:
+        """Images float32[B, H, W, C], or pieces of their channels → float32[B, H · W · C], in pieces likewise."""
+        if self._sizes is None:
+            return super().flatten(height, width, channels)
+        self._image = (height, width, channels)
+        sizes = self._sizes
+
+        def flatten(pieces: list[tf.Tensor]) -> list[tf.Tensor]:
+            return [
+                tf.reshape(piece, [-1, height * width * size])
+                for piece, size in zip(pieces, sizes, strict=True)
+            ]
+
+        return flatten
+
+    def named_weights(self) -> dict[str, tf.Variable]:
+        """The pieces by name ("hidden_0/kernel/1" is on the second device), from input to output."""
+        return {
+            f"{layer.name}/{kind}{suffix}": piece
+            for layer in self.layers
+            for kind, pieces in layer.pieces.items()
+            for suffix, piece in pieces.items()
+        }
+
+    def join(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        pieces: dict[str, list[np.ndarray]] = {}
+        for name, array in arrays.items():
+            pieces.setdefault(_whole_name(name)[0], []).append(array)
+        cuts = {name: self._cut_of(name) for name in pieces}
+        return {
+            name: parts[0] if (cut := cuts[name]) is None else cut.join(parts)
+            for name, parts in pieces.items()
+        }
+
+    def piece(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+        whole_name, index = _whole_name(name)
+        array, cut = arrays[whole_name], self._cut_of(whole_name)
+        return array if cut is None else cut.piece(np.asarray(array), index)
+
+    def _cut_of(self, name: str) -> Cut | None:
+        """How the array of a canonical name, with any prefix, is cut; None: it is whole."""
+        for layer in self.layers:
+            for kind, cut in layer.cuts.items():
+                if f"/{name}".endswith(f"/{layer.name}/{kind}"):
+                    return cut
+        return None
+
+    def _cut(self, name: str, function: Function, initial: Initial) -> Layer:
+        shape = initial.kernel_shape
+        if self._sizes is None:
+            self._sizes = self._even(name, shape[-1])
+            cut = Cut(shape, shape, len(shape) - 1, self._sizes)
+            return self._keep(ByOutputs(name, self._devices, cut, function, initial))
+        sizes, self._sizes = self._sizes, None
+        image, self._image = self._image, None
+        # A dense layer's rows after an image are its pixels' channels: the pieces of each are a comb of rows.
+        view = (*image, shape[-1]) if image is not None else shape
+        cut = Cut(shape, view, len(view) - 2, sizes)
+        return self._keep(ByInputs(name, self._devices, cut, function, initial))
+
+    def _initial(self, shape: tuple[int, ...], fan_in: int) -> Initial:
+        return Initial(shape, *self._initializers(fan_in).values())
+
+    def _even(self, name: str, units: int) -> tuple[int, ...]:
+        count = len(self._devices)
+        if units < count:
+            raise ConfigError(f"learner.model_parallel = {count}: layer {name} has only {units} units")
+        return tuple(len(part) for part in np.array_split(np.arange(units), count))
+
+
+def _whole_name(name: str) -> tuple[str, int]:
+    """("some/hidden_0/kernel", 1) of the piece "some/hidden_0/kernel/1"; what is whole is its own first piece."""
+    stem, _, index = name.rpartition("/")
+    return (stem, int(index)) if index.isdigit() else (name, 0)

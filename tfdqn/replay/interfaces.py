@@ -1,0 +1,79 @@
+"""What replay holds and hands out: a `Sample`, and the protocols of whoever writes, keeps and samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.trajectories import trajectory
+
+if TYPE_CHECKING:
+    from tfdqn.tasks.batched_task import Observation, Step
+
+
+class Sample(NamedTuple):
+    """A nest of tensors with one leading axis N."""
+
+    transition: trajectory.Transition
+    weights: tf.Tensor | None  # importance weights, float32[N]; None where sampling is uniform
+    keys: tf.Tensor | None  # the items' keys, uint64[N], to update priorities by; None where there are none
+
+    def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Sample:
+        """`function` of every tensor; what the sample has none of stays None."""
+        return tf.nest.map_structure(lambda x: None if x is None else function(x), self)
+
+
+class Writer(Protocol):
+    """The way in, for one batch of environments."""
+
+    def write(
+        self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step
+    ) -> int:
+        """Takes one step of all environments; returns how many transitions it finished."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The windows that are still open."""
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave."""
+
+
+class Replay(Protocol):
+    """A table of transitions; `capacity` and `min_size` count transitions, rounded as the items need it."""
+
+    capacity: int
+    min_size: int
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where this process can sample it, "host:port" each; none where it is in the graph."""
+
+    def addresses_at(self, host: str) -> list[str]:
+        """Where other processes can, which reach this one's host by that name; none where only this one has it."""
+
+    def writer(self, num_envs: int) -> Writer:
+        """A writer for `num_envs` environments."""
+
+    def sampler(self, num_transitions: int) -> Callable[[], Sample]:
+        """A function to call inside a `tf.function`; it gives `num_transitions` at a time."""
+
+    def size(self) -> int:
+        """Transitions stored now. Sampling before `min_size` are there may block."""
+
+    def save(self, directory: Path) -> None:
+        """Writes the stored transitions into an existing directory. Raises CheckpointError."""
+
+    def restore(self, directory: Path) -> None:
+        """Puts back what `save` wrote; before `writer` and `sampler`. Raises CheckpointError, ConfigError."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What is neither stored nor in a writer: the sampling counter, the block that is being filled."""
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave."""
+
+    def close(self) -> None:
+        """Frees everything, within seconds. Nothing may be written or sampled afterwards."""

@@ -1,0 +1,131 @@
+"""`BlockItems`: an item is exactly M finished transitions from any environments, in one column of bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import reverb
+import tensorflow as tf
+from reverb import structured_writer
+from tf_agents.trajectories import trajectory
+
+from tfdqn.config import Config
+from tfdqn.errors import ConfigError
+from tfdqn.replay.items.block_packer import BlockPacker
+from tfdqn.replay.n_step_writer import NStepWriter
+from tfdqn.replay.reverb.tables import TABLE
+from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.task_spec import TaskSpec
+
+_COLUMN = "rows"
+_BLOCKS_BETWEEN_CHECKS = 16
+_MAX_BLOCK_BYTES = 2_000_000_000  # protobuf's 2 GiB, and room for what is sent with a block
+_MAX_BLOCKS_PENDING = 16  # Reverb complains aloud from 50
+
+
+class BlockItems:
+    """Columns cost Reverb time, and so do items; bytes hardly do: hence one column and M rows an item.
+
+    Of several servers each gets the next block in its turn, whoever filled it: so they hold equally many, to one
+    block, however many actors there are and however unlike their speeds.
+    """
+
+    fills_servers_evenly = True
+    copies = 1.0
+
+    def __init__(self, config: Config, task_spec: TaskSpec):
+        self.transitions_per_item = config.replay.block_size
+        self._agent = config.agent
+        self._num_servers = config.replay.shards
+        self._codec = TransitionCodec(task_spec)
+        shape = (self.transitions_per_item, self._codec.row_bytes)
+        _refuse_too_large(*shape)
+        self.signature = {_COLUMN: tf.TensorSpec(shape, tf.uint8)}
+        self._packer = BlockPacker(*shape, self._insert)
+        self._lock = threading.Lock()  # of the packer and the writers: actors share them, checkpoints flush
+        self._writers: list[structured_writer.StructuredWriter] = []  # one a server
+        self._inserted = 0
+        self._appended: Counter[int] = Counter()  # by server, in this process
+
+    def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> NStepWriter:
+        """A writer for `num_envs` environments; all writers fill the same blocks, from whatever thread."""
+        if not self._writers:
+            self._writers = [client.structured_writer([_one_item_a_step()]) for client in clients]
+        return NStepWriter(self._codec, num_envs, self._agent.n_step, self._agent.discount, self._pack)
+
+    def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> trajectory.Transition:
+        """uint8[N, M, row_bytes] → N · M transitions, each block spread over all of them."""
+        blocks = items[_COLUMN]
+        rows = tf.reshape(blocks, (-1, blocks.shape[-1]))
+        if rows.shape[0] is None:
+            raise ValueError("the number of blocks must be known when the graph is traced")
+        if self.transitions_per_item > 1:
+            rows = tf.gather(rows, spread(blocks.shape[0], self.transitions_per_item, num_servers))
+        return self._codec.decode(rows)
+
+    def flush(self) -> None:
+        """Returns when every full block is in its table."""
+        with self._lock:
+            for writer in self._writers:
+                writer.flush()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The block that is being filled and, of several servers, whose turn it is to get it."""
+        turn = {"inserted": np.array(self._inserted)} if self._num_servers > 1 else {}
+        return self._packer.state() | turn
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave."""
+        self._packer.load_state(arrays)
+        if self._num_servers > 1:
+            self._inserted = int(arrays["inserted"])
+
+    def _pack(self, rows: np.ndarray) -> None:
+        with self._lock:
+            self._packer(rows)
+
+    def _insert(self, block: np.ndarray) -> None:
+        server = self._inserted % len(self._writers)
+        self._inserted += 1
+        self._append(server, block)
+
+    def _append(self, server: int, block: np.ndarray) -> None:
+        writer = self._writers[server]
+        writer.append({_COLUMN: block})
+        self._appended[server] += 1
+        if self._appended[server] % _BLOCKS_BETWEEN_CHECKS == 0:
+            writer.flush(_MAX_BLOCKS_PENDING)
+
+
+def _refuse_too_large(block_size: int, row_bytes: int) -> None:
+    """Raises ConfigError for blocks that Reverb can't take: a greater message ends the process that sends it."""
+    if block_size * row_bytes > _MAX_BLOCK_BYTES:
+        raise ConfigError(
+            f"replay.block_size = {block_size}: a block of transitions of {row_bytes:,} bytes is larger than the "
+            f"{_MAX_BLOCK_BYTES:,} bytes that Reverb takes; at most {_MAX_BLOCK_BYTES // row_bytes} are possible"
+        )
+
+
+def spread(num_blocks: int, block_size: int, num_servers: int) -> np.ndarray:
+    """An order, int[N · M], for the rows of N blocks that came from the servers in turn.
+
+    A block's rows are neighbours in time, and blocks arrive independently of each other: one fixed shuffle keeps
+    neighbours out of the same batch when several batches are fetched at once. The servers' rows are shuffled
+    apart and merged at equal distances, so that each batch has equally many of every server's, to one.
+    """
+    server_of_row = np.arange(num_blocks).repeat(block_size) % num_servers
+    places = np.empty(len(server_of_row))
+    rng = np.random.default_rng(0)
+    for server in range(num_servers):
+        mine = np.flatnonzero(server_of_row == server)
+        places[mine] = (rng.permutation(len(mine)) + 0.5) / max(len(mine), 1)
+    return places.argsort(kind="stable")
+
+
+def _one_item_a_step() -> structured_writer.Config:
+    step = structured_writer.create_reference_step({_COLUMN: None})
+    pattern = structured_writer.pattern_from_transform(step, lambda step: {_COLUMN: step[_COLUMN][-1]})
+    return structured_writer.create_config(pattern, TABLE)

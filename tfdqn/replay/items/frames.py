@@ -1,0 +1,194 @@
+"""`FrameItems`: each frame of a stack is stored once; an item is a slice of one environment's history."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import reverb
+import tensorflow as tf
+from tf_agents.trajectories import trajectory
+
+from tfdqn.config import Config
+from tfdqn.errors import ConfigError
+from tfdqn.replay.n_step_writer import NStepWriter
+from tfdqn.replay.reverb.tables import TABLE
+from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+if TYPE_CHECKING:
+    from tfdqn.tasks.batched_task import Observation, Step
+
+_FRAMES, _ROW = "frames", "row"
+_MAX_CHUNK_FRAMES = 4  # frames compressed together, which an item then keeps in memory together
+_STEPS_BETWEEN_CHECKS = 16
+_MAX_ITEMS_PENDING = 16  # of one environment; Reverb complains aloud from 50
+
+
+class FrameItems:
+    """An item holds the S + n frames that end with the last one of o_{t+k}, and the rest of its transition.
+
+    With S frames to a stack and k <= n steps, o_{t+k} is the last S of them and o_t starts at frame n - k.
+    The rest (action, R, discount, legal actions) is a row of the codec in which an observation is only the
+    time and the environment of a stack: k is the difference of its two times.
+
+    Of several servers, an environment's is the same all along, as its items share frames. Environments whose
+    episodes are short write fewer transitions, resets being steps, too: servers fill about equally fast.
+    """
+
+    fills_servers_evenly = False
+    copies = 1.0
+    transitions_per_item = 1
+
+    def __init__(self, config: Config, task_spec: TaskSpec):
+        self._key, spec = _stacked_observation(task_spec)
+        self._agent = config.agent
+        self._stack = spec.frame_stack
+        self._codec = TransitionCodec(task_spec)
+        self._row_codec = TransitionCodec(msgspec.structs.replace(task_spec, observation=_PLACE))
+        self.signature = {
+            _FRAMES: tf.TensorSpec((self._stack + config.agent.n_step, *spec.shape[1:]), spec.dtype),
+            _ROW: tf.TensorSpec((self._row_codec.row_bytes,), tf.uint8),
+        }
+        self._writers: list[FrameWriter] = []
+
+    def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> FrameWriter:
+        """A writer for `num_envs` environments, divided evenly among the servers."""
+        trajectory_writers = [self._trajectory_writer(clients[env % len(clients)]) for env in range(num_envs)]
+        agent = self._agent
+        writer = FrameWriter(
+            self._row_codec, self._key, trajectory_writers, self._stack, agent.n_step, agent.discount
+        )
+        self._writers.append(writer)
+        return writer
+
+    def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> trajectory.Transition:
+        """frames[N, S + n, …] and row uint8[N, row_bytes] → N transitions of stacked observations, in order."""
+        frames = items[_FRAMES]
+        fields = self._row_codec.fields(items[_ROW])
+        n = self._agent.n_step
+        start = n - (fields["next_observation/time"] - fields["observation/time"])
+        indices = start[:, None] + tf.range(self._stack, dtype=start.dtype)
+        stacks = frames[:, : self._stack] if n == 1 else tf.gather(frames, indices, batch_dims=1)
+        fields[f"observation/{self._key}"] = stacks
+        fields[f"next_observation/{self._key}"] = frames[:, n:]
+        return self._codec.transition(fields)
+
+    def flush(self) -> None:
+        """Returns when every finished transition is in the table."""
+        for writer in self._writers:
+            writer.flush()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Nothing: a transition is an item as soon as it is finished."""
+        return {}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Nothing to put back."""
+
+    def _trajectory_writer(self, client: reverb.Client) -> reverb.TrajectoryWriter:
+        n = self._agent.n_step
+        kept = self._stack + 2 * n  # an item's frames, and the rows that follow the last frame of an episode
+        writer = client.trajectory_writer(num_keep_alive_refs=kept)
+        writer.configure((_FRAMES,), num_keep_alive_refs=kept, max_chunk_length=_MAX_CHUNK_FRAMES)
+        writer.configure((_ROW,), num_keep_alive_refs=kept, max_chunk_length=1)
+        return writer
+
+
+class FrameWriter:
+    """Steps of a batch of stacked environments → frames, and items that refer to them.
+
+    Every transition that a step finishes ends with that step's frame, so its item is the newest S + n frames.
+    An episode starts with n - 1 copies of its oldest frame more: no slice reaches into the one before.
+    """
+
+    def __init__(
+        self,
+        codec: TransitionCodec,
+        key: str,
+        writers: list[reverb.TrajectoryWriter],
+        stack: int,
+        n_step: int,
+        discount: float,
+    ):
+        self._codec = codec
+        self._key = key
+        self._writers = writers
+        self._n = n_step
+        self._frames_per_item = stack + n_step
+        self._windows = NStepWriter(codec, len(writers), n_step, discount, self._collect)
+        self._finished: list[list[np.ndarray]] = [[] for _ in writers]  # rows, by environment
+        self._starts = np.ones(len(writers), bool)  # the next step is an episode's first
+        self._time = 0
+        self._lock = threading.Lock()  # checkpoints flush from another thread than the actor's
+
+    def write(
+        self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step
+    ) -> int:
+        """Takes one step of all environments; returns how many transitions it finished."""
+        here, there = self._place(self._time), self._place(self._time + 1)
+        finished = self._windows.write(here, legal_actions, actions, step._replace(observation=there))
+        self._time += 1
+        before, after = observation[self._key], step.observation[self._key]
+        with self._lock:
+            for env, writer in enumerate(self._writers):
+                if step.is_reset[env]:
+                    continue
+                if self._starts[env]:
+                    self._start_episode(writer, before[env])
+                self._append(writer, after[env, -1], self._finished[env])
+                self._finished[env].clear()
+                if self._time % _STEPS_BETWEEN_CHECKS == 0:
+                    writer.flush(_MAX_ITEMS_PENDING)
+        self._starts = step.terminated | step.truncated | step.is_reset
+        return finished
+
+    def flush(self) -> None:
+        """Returns when every finished transition is in the table."""
+        with self._lock:
+            for writer in self._writers:
+                writer.flush()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Nothing: frames live in Reverb's writers, which can't be saved; open windows are dropped."""
+        return {}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Nothing to put back: writing goes on with the next step."""
+
+    def _start_episode(self, writer: reverb.TrajectoryWriter, stack: np.ndarray) -> None:
+        for frame in [stack[0]] * (self._n - 1) + list(stack):
+            writer.append({_FRAMES: frame})
+
+    def _append(self, writer: reverb.TrajectoryWriter, frame: np.ndarray, rows: list[np.ndarray]) -> None:
+        writer.append({_FRAMES: frame, _ROW: rows[0]} if rows else {_FRAMES: frame})
+        for later, row in enumerate(rows):
+            if later:
+                writer.append({_ROW: row})
+            frames = slice(-self._frames_per_item - later, -later or None)
+            columns = {_FRAMES: writer.history[_FRAMES][frames], _ROW: writer.history[_ROW][-1]}
+            writer.create_item(TABLE, priority=1.0, trajectory=columns)
+
+    def _collect(self, rows: np.ndarray) -> None:
+        for env, row in zip(self._codec.from_bytes(rows)["observation/env"], rows.copy(), strict=True):
+            self._finished[env].append(row)
+
+    def _place(self, time: int) -> Observation:
+        return {"time": np.full(len(self._writers), time), "env": np.arange(len(self._writers))}
+
+
+_PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), dtype="int32")}
+
+
+def _stacked_observation(task_spec: TaskSpec) -> tuple[str, ArraySpec]:
+    """The one observation and its key. Raises ConfigError where it is not a stack of frames."""
+    (key, spec), *others = task_spec.observation.items()
+    if others or spec.frame_stack < 2:
+        raise ConfigError(
+            'replay.item = "frames" needs one observation, stacked: task.frame_stack of 2 or more; '
+            f"{task_spec.id} has {len(others) + 1}, frame_stack {spec.frame_stack}"
+        )
+    return key, spec

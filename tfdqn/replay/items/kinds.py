@@ -1,0 +1,89 @@
+"""`ItemKind`: what an item of replay is, by `replay.item`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import reverb
+import tensorflow as tf
+from tf_agents.trajectories import trajectory
+
+from tfdqn.config import Config
+from tfdqn.errors import ConfigError
+from tfdqn.replay.interfaces import Writer
+from tfdqn.replay.items.blocks import BlockItems
+from tfdqn.replay.items.frames import FrameItems
+from tfdqn.replay.items.per_member import RoutedItems
+from tfdqn.task_spec import TaskSpec
+
+
+class ItemKind(Protocol):
+    """What an item is: its columns, how it is written and what it decodes to."""
+
+    signature: dict[str, tf.TensorSpec]
+    transitions_per_item: int
+    fills_servers_evenly: bool  # to one item, whoever writes
+    copies: float  # servers that a transition goes to, on average
+
+    def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> Writer:
+        """Writes items to the servers of `clients`, in equal parts. Several writers may write at a time."""
+
+    def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> trajectory.Transition:
+        """N items, stacked, from servers in turn → N · transitions_per_item transitions; in the graph.
+
+        Any B transitions in a row have equally many of every server's, to one.
+        """
+
+    def flush(self) -> None:
+        """Returns when everything finished is in its table."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Finished transitions that are in no item yet."""
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave."""
+
+
+def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
+    """The kind that `replay.item` names. Raises ConfigError where the task can't be stored so."""
+    if config.ensemble.in_processes:
+        return RoutedItems(config, task_spec)
+    kinds: dict[str, type[BlockItems] | type[FrameItems]] = {"block": BlockItems, "frames": FrameItems}
+    return kinds[config.replay.item](config, task_spec)
+
+
+def num_servers(config: Config) -> int:
+    """How many servers share the transitions: `replay.shards`, or one for each unit that learns by itself."""
+    return config.ensemble.size if config.ensemble.in_processes else config.replay.shards
+
+
+class TableSizes(NamedTuple):
+    """How the transitions are divided among the servers; of each table, in items."""
+
+    servers: int
+    max_items: int
+    min_items: int
+
+
+def table_sizes(config: Config, kind: ItemKind) -> TableSizes:
+    """`replay.capacity` and `replay.min_size`, divided: the one rounded down on every server, the other up, if it fits.
+
+    Raises ConfigError where a server would have no room for an item.
+    """
+    servers, size = num_servers(config), kind.transitions_per_item
+    max_items = config.replay.capacity // (servers * size)
+    if not max_items:
+        least = f"one block of {size}" + (f" for each of {servers} shards" if servers > 1 else "")
+        raise ConfigError(f"replay.capacity {config.replay.capacity} is less than {least}")
+    return TableSizes(servers, max_items, min(-(-config.replay.min_size // (servers * size)), max_items))
+
+
+def items_in(kind: ItemKind, num_transitions: int) -> int:
+    """How many items hold so many transitions. Raises ConfigError where it is no whole number."""
+    num_items, rest = divmod(num_transitions, kind.transitions_per_item)
+    if rest:
+        size = kind.transitions_per_item
+        raise ConfigError(f"replay.block_size {size} doesn't divide a batch of {num_transitions}")
+    return num_items

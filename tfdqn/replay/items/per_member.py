@@ -1,0 +1,72 @@
+"""`RoutedItems`: blocks of which each server gets the transitions that one unit of an ensemble learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.agents.ensemble_masks import unit_weights
+from tfdqn.config import Config, Ensemble
+from tfdqn.replay.items.block_packer import BlockPacker
+from tfdqn.replay.items.blocks import BlockItems
+from tfdqn.task_spec import TaskSpec
+
+
+class RoutedItems(BlockItems):
+    """As `BlockItems`, but that a transition goes to the servers of all units that it belongs to, or to none.
+
+    Which these are is the same function of the transition that weighs it in the batched ensemble's loss.
+    """
+
+    fills_servers_evenly = False
+
+    def __init__(self, config: Config, task_spec: TaskSpec):
+        super().__init__(config, task_spec)
+        self._unit_weights = unit_weights(config, task_spec)
+        self.copies = _units_of_a_transition(config.ensemble)
+        self._has_masks = task_spec.action_masks
+        self._packers = [
+            BlockPacker(self.transitions_per_item, self._codec.row_bytes, partial(self._append, unit))
+            for unit in range(config.ensemble.size)
+        ]
+        signature = [tf.TensorSpec([None, self._codec.row_bytes], tf.uint8)]
+        self._belongs = tf.function(self._belonging, input_signature=signature, autograph=False)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The blocks that are being filled."""
+        return {
+            f"{name}/{unit}": array
+            for unit, packer in enumerate(self._packers)
+            for name, array in packer.state().items()
+        }
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave."""
+        for unit, packer in enumerate(self._packers):
+            packer.load_state({"partial_block": arrays[f"partial_block/{unit}"]})
+
+    def _pack(self, rows: np.ndarray) -> None:
+        belongs = self._belongs(rows).numpy()
+        with self._lock:
+            for packer, mine in zip(self._packers, belongs, strict=True):
+                packer(rows[mine])
+
+    def _belonging(self, rows: tf.Tensor) -> tf.Tensor:
+        """uint8[N, row_bytes] → bool[K, N]: whether a unit learns from it."""
+        transition = self._codec.decode(rows)
+        states = [transition.time_step.observation, transition.next_time_step.observation]
+        state_tm1, state_t = (state[0] if self._has_masks else state for state in states)
+        return self._unit_weights(transition, state_tm1, state_t) > 0
+
+
+def _units_of_a_transition(ensemble: Ensemble) -> float:
+    """On average."""
+    match ensemble.data:
+        case "all":
+            return float(ensemble.size)
+        case "bootstrap":
+            return ensemble.size * ensemble.mask_probability
+    return 1.0

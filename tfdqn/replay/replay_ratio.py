@@ -1,0 +1,175 @@
+"""`ReplayRatio`: holds acting and learning in one process to so many environment steps per update.
+
+The learner owes one update per `env_steps_per_update` transitions beyond the first `min_size`, and makes them
+K at a time. Acting may run ahead by at most one further call's worth, so neither side drifts from the ratio,
+and one of the two can always go on. Of several actors none begins a step that, with the steps that the others are
+taking, would go further. (Between processes the same is held by Reverb's rate limiter.)
+
+`Balance` is what a run owes where it stops, in one process or many, and where it is taken up again in either.
+"""
+
+import threading
+from typing import NamedTuple
+
+from msgspec import UNSET
+
+from tfdqn.config import Learner
+from tfdqn.storage.checkpoints import Counters
+
+
+class Balance(NamedTuple):
+    """What a run owes, as a checkpoint keeps it.
+
+    Args:
+      transitions: written to replay since the run began, wherever its replay was.
+      exempt: of these, beyond the first `min_size`: what owes no updates, since it filled a replay anew.
+      train_steps: updates made.
+    """
+
+    transitions: int
+    exempt: int
+    train_steps: int
+
+    @classmethod
+    def saved(cls, counters: Counters, min_size: int, stored: int, settings: Learner) -> "Balance":
+        """What a checkpoint's counters say, of a run whose replay now stores so many transitions.
+
+        Versions that did not keep `exempt_transitions` may have left more owed, or less, than a run can owe, where it
+        had gone from one process to many, or back: then as much as it can.
+        """
+        if counters.exempt_transitions is not UNSET:
+            return cls(counters.transitions, counters.exempt_transitions, counters.train_steps)
+        owed = cls(counters.transitions, 0, counters.train_steps).updates_owed(min_size, settings)
+        least = -max(min_size - stored, 0) / settings.env_steps_per_update
+        plausible = max(min(owed, 2.0 * settings.updates_per_call), least)
+        return cls.owing(plausible, counters.transitions, counters.train_steps, min_size, settings)
+
+    @classmethod
+    def taken_up(
+        cls, counters: Counters, min_size: int, stored: int, is_filled_anew: bool, settings: Learner
+    ) -> "Balance":
+        """What a run owes that goes on in one process, with the replay that was saved or with an empty one."""
+        balance = cls.saved(counters, min_size, stored, settings)
+        return balance.filled_anew(min_size, settings) if is_filled_anew else balance
+
+    @classmethod
+    def owing(
+        cls, updates: float, transitions: int, train_steps: int, min_size: int, settings: Learner
+    ) -> "Balance":
+        """One that owes so many updates."""
+        earned = settings.env_steps_per_update * (train_steps + updates)
+        return cls(transitions, round(transitions - min_size - earned), train_steps)
+
+    def updates_owed(self, min_size: int, settings: Learner) -> float:
+        """Updates due and not made; below zero before replay was filled."""
+        counted = self.transitions - self.exempt - min_size
+        return counted / settings.env_steps_per_update - self.train_steps
+
+    def filled_anew(self, min_size: int, settings: Learner) -> "Balance":
+        """Of a replay that begins empty: its first `min_size` transitions owe nothing.
+
+        What is owed already is made after them, but for what is beyond a call: a call must not be due before.
+        """
+        owed = after_refill(self.updates_owed(min_size, settings), settings)
+        filling = min_size / settings.env_steps_per_update
+        return Balance.owing(owed - filling, self.transitions, self.train_steps, min_size, settings)
+
+
+def after_refill(owed: float, settings: Learner) -> float:
+    """Of the updates owed, those that are still made where replay must be filled anew first: a call's at most."""
+    return min(max(owed, 0.0), float(settings.updates_per_call))
+
+
+class ReplayRatio:
+    """A governor between actors and a learner, in one thread or in many.
+
+    Args:
+      min_size: transitions in replay before learning starts.
+      env_steps_per_update: transitions acted per update.
+      updates_per_call: K, the updates that the learner makes at once.
+      most_env_steps: where acting ends; None: nowhere.
+      transitions: written to replay so far (a resumed run's count).
+      env_steps: taken so far.
+      train_steps: updates made so far.
+    """
+
+    def __init__(
+        self,
+        min_size: int,
+        env_steps_per_update: float,
+        updates_per_call: int,
+        most_env_steps: int | None = None,
+        *,
+        transitions: int = 0,
+        env_steps: int = 0,
+        train_steps: int = 0,
+    ):
+        self._min_size = min_size
+        self._env_steps_per_update = env_steps_per_update
+        self._updates_per_call = updates_per_call
+        self._most_env_steps = float("inf") if most_env_steps is None else most_env_steps
+        self.transitions, self.env_steps, self.train_steps = transitions, env_steps, train_steps
+        self._under_way = 0  # environments that are being stepped: as many transitions, more or less
+        lock = threading.Lock()
+        self._actors_may, self._learner_may = threading.Condition(lock), threading.Condition(lock)
+
+    def updates_owed(self) -> int:
+        """Updates due by now and not yet made."""
+        return self._owed_after(self.transitions)
+
+    def may_learn(self) -> bool:
+        """Whether a whole call's updates are owed."""
+        return self.updates_owed() >= self._updates_per_call
+
+    def may_act(self) -> bool:
+        """Whether acting, steps under way included, is less than two calls ahead of learning and not at its end."""
+        is_near = self._owed_after(self.transitions + self._under_way) < 2 * self._updates_per_call
+        return is_near and self.env_steps + self._under_way < self._most_env_steps
+
+    def acting_is_done(self) -> bool:
+        """Whether all environment steps have been taken, and what they owe is known."""
+        return self.env_steps >= self._most_env_steps
+
+    def begin_to_act(self, num_envs: int, timeout_seconds: float = 0.0) -> bool:
+        """Waits until so many environments may be stepped, and counts that as under way until `acted`.
+
+        False if they still may not be.
+        """
+        with self._actors_may:
+            if not self._actors_may.wait_for(self.may_act, timeout_seconds):
+                return False
+            self._under_way += num_envs
+            self._wake_an_actor()
+            return True
+
+    def acted(self, num_envs: int, transitions: int, env_steps: int) -> None:
+        """Counts what came of a step of so many environments that `begin_to_act` allowed.
+
+        Room that resets have left is for the same actor's next step.
+        """
+        with self._actors_may:
+            self._under_way -= num_envs
+            self.transitions += transitions
+            self.env_steps += env_steps
+            if self.may_learn():
+                self._learner_may.notify_all()
+
+    def learned(self, train_steps: int) -> None:
+        """Counts updates made."""
+        with self._learner_may:
+            self.train_steps += train_steps
+            self._wake_an_actor()
+
+    def wait_to_learn(self, timeout_seconds: float) -> bool:
+        """Waits until a call's updates are owed; False if they still are not."""
+        with self._learner_may:
+            return self._learner_may.wait_for(self.may_learn, timeout_seconds)
+
+    def _owed_after(self, transitions: int) -> int:
+        due = int((transitions - self._min_size) / self._env_steps_per_update)
+        return max(due, 0) - self.train_steps
+
+    def _wake_an_actor(self) -> None:
+        """One only: it wakes the next where there is room for two, and none is woken for nothing."""
+        if self.may_act():
+            self._actors_may.notify()

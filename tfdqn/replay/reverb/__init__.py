@@ -1,0 +1,1 @@
+"""Replay in Reverb servers: in this process, or in others."""

@@ -1,0 +1,129 @@
+"""`ReverbReplay`: the table is divided among Reverb servers in this process, its items blocks or frames."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from tfdqn.config import Config
+from tfdqn.errors import CheckpointError, ConfigError
+from tfdqn.replay.interfaces import Sample, Writer
+from tfdqn.replay.items.kinds import make_item_kind, table_sizes
+from tfdqn.replay.reverb.sampling import sampler
+from tfdqn.replay.reverb.server import ReplayServer
+from tfdqn.replay.reverb.tables import transitions_table
+from tfdqn.task_spec import TaskSpec
+
+_SHARD = "shard-{}"  # a server's folder in a checkpoint of several
+
+_CLOSE_SECONDS = 10.0  # beyond a server's own limit
+
+
+class ReverbReplay:
+    """Transitions in whole items on `replay.shards` servers, written and sampled evenly.
+
+    Capacity and minimum size are divided evenly: the one rounded down to whole items on every server, the other up,
+    if it fits. A sample takes from the servers in turn. That is uniform over all transitions when the servers
+    are full; before, blocks on servers of s and s - 1 blocks differ in their chance by 1 / s, and frames by as
+    much as their servers have been filled unequally.
+    """
+
+    def __init__(self, config: Config, task_spec: TaskSpec, workspace: Path | None = None):
+        self._kind = make_item_kind(config, task_spec)
+        shards, max_items, min_items = table_sizes(config, self._kind)
+        size = self._kind.transitions_per_item
+        self.capacity = shards * max_items * size
+        self.min_size = shards * min_items * size
+        # Where servers fill unequally, the last one would keep samples back beyond `min_size`, and whoever acts
+        # waits for them.
+        needed_there = min_items if shards == 1 or self._kind.fills_servers_evenly else 1
+        self._sampled = False
+        self._servers = [
+            ReplayServer(lambda: transitions_table(self._kind.signature, max_items, needed_there), workspace)
+            for _ in range(shards)
+        ]
+
+    @property
+    def addresses(self) -> list[str]:
+        """ "host:port" of every server, for `remote_sampler` in this process."""
+        return [server.address for server in self._servers]
+
+    def addresses_at(self, host: str) -> list[str]:
+        """The same for processes that reach this one's host by that name: servers listen on every interface."""
+        return [server.address_at(host) for server in self._servers]
+
+    def writer(self, num_envs: int) -> Writer:
+        """A writer for `num_envs` environments."""
+        return self._kind.writer([server.client for server in self._servers], num_envs)
+
+    def sampler(self, num_transitions: int) -> Callable[[], Sample]:
+        """A function to call inside a `tf.function`; it blocks until `min_size` transitions are stored.
+
+        Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
+        """
+        self._sampled = True
+        return sampler(self.addresses, self._kind, num_transitions)
+
+    def size(self) -> int:
+        """Transitions stored now, in whole items."""
+        return sum(server.num_items() for server in self._servers) * self._kind.transitions_per_item
+
+    def save(self, directory: Path) -> None:
+        """Writes what is stored below `directory`. Raises CheckpointError."""
+        self._kind.flush()
+        for server, folder in zip(self._servers, self._folders(directory), strict=True):
+            try:
+                folder.mkdir(exist_ok=True)
+            except OSError as error:
+                raise CheckpointError(f"{folder} can't be made: {error.strerror}") from error
+            server.save(folder)
+
+    def restore(self, directory: Path) -> None:
+        """Puts back what `save` wrote; before `writer` and `sampler`, which hold on to a server.
+
+        Raises CheckpointError, or ConfigError where another replay wrote it.
+        """
+        if self._sampled:
+            raise RuntimeError("restore comes before sampler")
+        saved = max(len(list(directory.glob(_SHARD.format("*")))), 1)
+        if saved != len(self._servers):
+            raise ConfigError(
+                f"{directory} was made with replay.shards = {saved}, not {len(self._servers)}, and what servers "
+                f"hold can't be divided anew: set replay.shards = {saved} to go on with it"
+            )
+        for server, folder in zip(self._servers, self._folders(directory), strict=True):
+            server.restore(folder)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Finished transitions that are in no item yet. Reverb's own sampling can't be seeded."""
+        return self._kind.state()
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave."""
+        self._kind.load_state(arrays)
+
+    def close(self) -> None:
+        """Stops all servers at once, within seconds; what is on its way to them is stored first."""
+        # A writer waits for what is on its way without a limit when Python destroys it, with no server at the end.
+        delivering = threading.Thread(target=self._deliver, daemon=True)
+        delivering.start()
+        delivering.join(_CLOSE_SECONDS)
+        closing = [threading.Thread(target=server.close, daemon=True) for server in self._servers]
+        for each in closing:
+            each.start()
+        for each in closing:
+            each.join(_CLOSE_SECONDS)
+
+    def _deliver(self) -> None:
+        with suppress(Exception):  # of a server that has failed
+            self._kind.flush()
+
+    def _folders(self, directory: Path) -> list[Path]:
+        """One a server."""
+        if len(self._servers) == 1:
+            return [directory]
+        return [directory / _SHARD.format(shard) for shard in range(len(self._servers))]

@@ -1,0 +1,137 @@
+"""`RemoteReplay`: the learner's side of replay that is in other processes; none of its calls blocks for ever.
+
+What learns is told the servers' addresses; what acts writes to them by `remote_writer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from tfdqn.config import Config
+from tfdqn.coordination.messages import ReplayStatus
+from tfdqn.errors import CheckpointError, first_line
+from tfdqn.replay.distributed_ratio import Pace
+from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.items.kinds import make_item_kind
+from tfdqn.replay.reverb.sampling import sampler
+from tfdqn.replay.reverb.shard_clients import Shard, Shards, run_at_once
+from tfdqn.task_spec import TaskSpec
+
+_CHECKPOINT_SECONDS = 120.0
+
+
+class RemoteReplay:
+    """Replay servers by their addresses, "host:port" each; they may come and go.
+
+    What they hold is theirs to keep: a checkpoint of the run names none of it.
+    """
+
+    def __init__(self, config: Config, task_spec: TaskSpec, addresses: Sequence[str]):
+        self._kind = make_item_kind(config, task_spec)
+        self._pace = Pace(config, self._kind)
+        self.capacity, self.min_size = self._pace.capacity, self._pace.min_size
+        self._addresses = list(addresses)
+        self._shards = Shards(addresses)
+
+    @property
+    def addresses(self) -> list[str]:
+        """ "host:port" of every server."""
+        return self._addresses
+
+    def addresses_at(self, host: str) -> list[str]:
+        """The same: all processes of a job reach a server at one address, whatever host they are on."""
+        return self._addresses
+
+    def poll(self) -> bool:
+        """Asks every server how it stands; False where one does not answer within seconds."""
+        return self._shards.poll()
+
+    def updates_due(self) -> int:
+        """Updates that were due by the servers' own counts when they were last asked; below zero before `min_size`.
+
+        Samples fetched ahead count as taken.
+        """
+        return self._pace.updates_due(self._shards.counted())
+
+    def updates_due_unsampled(self) -> int:
+        """The same had nothing been sampled: below zero until `min_size` was reached once."""
+        return self._pace.updates_due_unsampled(self._shards.counted())
+
+    def updates_sampled(self) -> float:
+        """For how many updates the servers have given samples, as far as `poll` has heard; it never decreases."""
+        return self._pace.updates_sampled(sum(shard.sampled for shard in self._shards.each))
+
+    def can_be_sampled(self) -> bool:
+        """Whether no server had come back with nothing when they were last asked.
+
+        To sample such a one blocks until somebody writes there: for ever, where acting has ended.
+        """
+        return all(each.stored for each in self._shards.counted())
+
+    def transitions(self) -> int:
+        """Transitions written to the servers so far, in whole items, as far as `poll` has heard.
+
+        It never decreases, though a server may come back with fewer than it had.
+        """
+        return self._pace.transitions(sum(shard.inserted for shard in self._shards.each))
+
+    def silent(self, seconds: float = 0.0) -> list[str]:
+        """In words, each server that did not answer the last `poll`, and has been silent for so long."""
+        return self._shards.silent(seconds)
+
+    def status(self) -> tuple[ReplayStatus, ...]:
+        """How each server stood when it last answered."""
+        item = self._kind.transitions_per_item
+        return tuple(
+            ReplayStatus(
+                address=address,
+                stored=shard.counted.stored * item,
+                capacity=self.capacity // len(self._addresses),
+                inserted=shard.counted.inserted * item,
+                sampled=shard.counted.sampled * item,
+                seconds_since_answer=shard.silent_seconds,
+            )
+            for address, shard in zip(self._addresses, self._shards.each, strict=True)
+        )
+
+    def size(self) -> int:
+        """Transitions stored when the servers were last asked, in whole items."""
+        return sum(each.stored for each in self._shards.counted()) * self._kind.transitions_per_item
+
+    def sampler(self, num_transitions: int) -> Callable[[], Sample]:
+        """A function to call inside a `tf.function`; it blocks while a server has nothing, or is gone.
+
+        Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
+        """
+        return sampler(self._addresses, self._kind, num_transitions)
+
+    def save(self) -> None:
+        """Has every server write its own checkpoint, all at once; returns when they have.
+
+        Raises CheckpointError where one does not do it, or not in time; it then
+        goes on writing if it can.
+        """
+        outcomes: dict[Shard, str] = {}
+
+        def checkpoint(shard: Shard) -> None:
+            outcomes[shard] = _checkpoint(shard)
+
+        run_at_once([partial(checkpoint, shard) for shard in self._shards.each], _CHECKPOINT_SECONDS)
+        late = f"has not written its checkpoint after {_CHECKPOINT_SECONDS:.0f} s"
+        problems = [
+            f"{shard.name} {problem}" for shard in self._shards.each if (problem := outcomes.get(shard, late))
+        ]
+        if problems:
+            raise CheckpointError("; ".join(problems))
+
+
+def _checkpoint(shard: Shard) -> str:
+    """Why it could not be made; empty where it was."""
+    if not shard.ask():
+        return "does not answer"
+    try:
+        shard.client.checkpoint()
+    except (RuntimeError, IndexError) as error:  # Reverb's word for a full disk is IndexError
+        return f"can't write its checkpoint: {first_line(error)}"
+    return ""

@@ -1,0 +1,94 @@
+"""`Shards`: replay servers in other processes, asked all at once how they stand; one that is dead holds up nobody."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import reverb
+from reverb.errors import ReverbError
+
+from tfdqn.replay.distributed_ratio import Counted
+from tfdqn.replay.reverb.tables import TABLE
+from tfdqn.system.peer_connections import Line
+
+_REPLY_SECONDS = 2  # whole ones
+_POLL_SECONDS = 3.0 * _REPLY_SECONDS  # another thread may be asking already
+
+
+class Shard:
+    """One server, which may come and go; asked by any thread."""
+
+    def __init__(self, index: int, address: str):
+        self.name = f"replay server {index} at {address}"
+        self.client = reverb.Client(address)
+        self.counted = Counted()  # when it last answered
+        # As far as this process has seen; never less than before.
+        self.inserted = self.sampled = 0
+        self.answers = False  # the last question
+        self._heard_seconds = time.monotonic()
+        self._line = Line(address)
+        self._asking = threading.Lock()  # an answer that overtook another would be counted twice
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long it has not been heard."""
+        return time.monotonic() - self._heard_seconds
+
+    def ask(self) -> bool:
+        """Asks how it stands; False where it does not answer, within seconds."""
+        with self._asking:
+            return self._ask()
+
+    def _ask(self) -> bool:
+        try:
+            info = self.client.server_info(timeout=_REPLY_SECONDS)[TABLE]
+        except (RuntimeError, ReverbError):
+            self.answers = False
+            self._line.check()
+            return False
+        limiter = info.rate_limiter_info
+        counted = Counted(
+            int(limiter.insert_stats.completed), int(limiter.sample_stats.completed), int(info.current_size)
+        )
+        self.inserted += max(counted.inserted - self.counted.inserted, 0)
+        self.sampled += max(counted.sampled - self.counted.sampled, 0)
+        self.counted, self._heard_seconds, self.answers = counted, time.monotonic(), True
+        return True
+
+
+class Shards:
+    """All of a replay's servers, in order."""
+
+    def __init__(self, addresses: Sequence[str]):
+        self.each = [Shard(index, address) for index, address in enumerate(addresses)]
+
+    def poll(self) -> bool:
+        """Asks all at once; False where one does not answer within seconds."""
+        if len(self.each) == 1:
+            return self.each[0].ask()
+        run_at_once([shard.ask for shard in self.each], _POLL_SECONDS)
+        return all(shard.answers for shard in self.each)
+
+    def counted(self) -> list[Counted]:
+        """What each had counted when it last answered."""
+        return [shard.counted for shard in self.each]
+
+    def silent(self, seconds: float = 0.0) -> list[str]:
+        """In words, which have left the last question unanswered and been silent for so long."""
+        return [
+            f"{shard.name} has been silent for {shard.silent_seconds:.0f} s"
+            for shard in self.each
+            if not shard.answers and shard.silent_seconds >= seconds
+        ]
+
+
+def run_at_once(functions: Sequence[Callable[[], object]], timeout_seconds: float) -> None:
+    """Calls all of them at the same time; those that have not returned in time go on in the background."""
+    threads = [threading.Thread(target=function, daemon=True) for function in functions]
+    deadline = time.monotonic() + timeout_seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0))

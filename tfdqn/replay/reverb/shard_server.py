@@ -1,0 +1,102 @@
+"""`ServedShard`: one replay server's table, at an address that others know, restored when its process starts again."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import reverb
+from reverb.errors import DeadlineExceededError
+from reverb.platform.default import checkpointers
+
+from tfdqn.config import Config
+from tfdqn.errors import CheckpointError, ClusterError, first_line
+from tfdqn.replay.distributed_ratio import Pace
+from tfdqn.replay.items.kinds import make_item_kind, table_sizes
+from tfdqn.replay.reverb.server import stop
+from tfdqn.replay.reverb.tables import TABLE, check_same_table, paced_table, transitions_table
+from tfdqn.storage.replay_directory import ShardDir
+from tfdqn.system.addresses import LOOPBACK, host_and_port, with_host
+from tfdqn.system.ports import refuse_port_in_use
+from tfdqn.task_spec import TaskSpec
+
+_REPLY_SECONDS = 5
+_CHECKPOINT_SECONDS = 60.0
+
+
+class ServedShard:
+    """A Reverb server on a port of every interface; whoever has its address writes, samples and asks for checkpoints.
+
+    Args:
+      config: makes the table, and the pace at which it is filled.
+      task_spec: what its transitions are of.
+      address: "host:port"; only the port is this server's to choose.
+      folder: opened; the checkpoint there is restored, and checkpoints are written there.
+
+    Raises ClusterError where the port is in use, ConfigError where the checkpoint is of another table. A checkpoint
+    that can't be read is put aside, and `damage` says so.
+    """
+
+    def __init__(self, config: Config, task_spec: TaskSpec, address: str, folder: ShardDir):
+        self._kind = make_item_kind(config, task_spec)
+        self._sizes, self._limits = table_sizes(config, self._kind), Pace(config, self._kind).limits()
+        self._port = host_and_port(address)[1]
+        self._folder = folder
+        self.damage = ""
+        self._num_items = 0
+        refuse_port_in_use(address)
+        checkpoint = folder.checkpoint()
+        try:
+            self._server = self._serve()
+        except (RuntimeError, ValueError) as error:
+            if checkpoint is None:
+                raise ClusterError(f"{address} can't be served: {first_line(error)}") from None
+            self.damage = f"{folder.put_aside(checkpoint)} is damaged: {first_line(error)}"
+            checkpoint = None
+            self._server = self._serve()
+        self._client = reverb.Client(with_host(self._port, LOOPBACK))
+        if checkpoint is not None:
+            try:
+                check_same_table(self._info(), self._table().info, checkpoint)
+            except BaseException:
+                self.close()
+                raise
+
+    def size(self) -> int:
+        """Transitions stored now, in whole items; while a checkpoint keeps the table from telling, when it last did."""
+        with contextlib.suppress(DeadlineExceededError):
+            self._num_items = int(self._info().current_size)
+        return self._num_items * self._kind.transitions_per_item
+
+    def checkpoint(self) -> None:
+        """Writes a checkpoint, which takes the place of the one before. Raises CheckpointError."""
+        outcome = ["has not been written in time"]
+
+        def write() -> None:
+            try:
+                self._client.checkpoint()
+                outcome.clear()
+            except (RuntimeError, IndexError) as error:  # Reverb's word for a full disk is IndexError
+                outcome[:] = [f"can't be written: {first_line(error)}"]
+
+        writing = threading.Thread(target=write, daemon=True)
+        writing.start()
+        writing.join(_CHECKPOINT_SECONDS)
+        if outcome:
+            raise CheckpointError(f"the checkpoint in {self._folder.checkpoints} {outcome[0]}")
+
+    def close(self) -> None:
+        """Stops serving, within seconds."""
+        stop(self._server)
+
+    def _serve(self) -> reverb.Server:
+        checkpointer = checkpointers.DefaultCheckpointer(str(self._folder.checkpoints.resolve()))
+        return reverb.Server([self._table()], port=self._port, checkpointer=checkpointer)
+
+    def _table(self) -> reverb.Table:
+        if self._limits is None:
+            return transitions_table(self._kind.signature, self._sizes.max_items, min_items=1)
+        return paced_table(self._kind.signature, self._sizes.max_items, *self._limits)
+
+    def _info(self) -> reverb.TableInfo:
+        return self._client.server_info(timeout=_REPLY_SECONDS)[TABLE]

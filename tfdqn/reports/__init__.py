@@ -1,0 +1,1 @@
+"""What is made of runs that are over: learning curves."""

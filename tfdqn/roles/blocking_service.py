@@ -1,0 +1,74 @@
+"""What a worker and a parameter server have in common: they serve in calls below Python that never return.
+
+A thread watches instead, and ends the process: with 0 when the job is over, as the job says where the user says stop,
+and so that it is started again where the learner has been.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from tfdqn.cluster.tf_errors import in_one_line
+from tfdqn.coordination.membership import OVER, Membership
+from tfdqn.errors import RESTART_STATUS, first_line
+from tfdqn.roles.context import Job
+
+_WATCH_SECONDS = 0.25
+_END_SECONDS = 5.0
+_LEARNER_SAVES_SECONDS = 8.0
+
+
+def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> bool:
+    """Joins the learner, then runs a service until the job is over, and ends the process.
+
+    Returns False where the user has asked to stop before the learner was there.
+
+    Args:
+      load: gives the service, whose libraries it may import for seconds, in which the process beats already; the
+        service may return: then the process waits for what the learner says.
+    """
+    membership = Membership(job.member, job.topology, job.config, job.say)
+    service = load()
+    if membership.join(job.interrupted) is None:
+        membership.close()
+        return False
+    job.say(f"{job.member}: joined")
+    threading.Thread(target=_watch, args=(job, membership), name="watch", daemon=True).start()
+    try:
+        service(membership)
+    except Exception as error:
+        # Others end abruptly, too: let the learner say why, where it does.
+        print(f"tfdqn: {_in_one_line(job, error)}", file=sys.stderr, flush=True)
+        _end(membership, RESTART_STATUS)
+    membership.is_doing("done")
+    return threading.Event().wait()  # no limit: the thread ends the process
+
+
+def _in_one_line(job: Job, error: Exception) -> str:
+    cluster = job.topology.sub_cluster(job.config, job.member)
+    is_of_tensorflow = type(error).__module__.startswith("tensorflow.")  # asked without importing it
+    said = in_one_line(error, cluster, str(job.member)) if cluster is not None and is_of_tensorflow else None
+    return said or f"{job.member}: {first_line(error)}"
+
+
+def _watch(job: Job, membership: Membership) -> None:
+    is_over = False
+    try:
+        while not is_over and not job.interrupted():
+            time.sleep(_WATCH_SECONDS)
+            is_over = membership.phase() == OVER
+        if not is_over:  # where all are asked to end at once, the learner saves with this process's help
+            membership.wait_while_heard(_LEARNER_SAVES_SECONDS)
+    except Exception as why:  # of any kind: nobody else would end the process
+        print(f"tfdqn: {why}", file=sys.stderr, flush=True)
+        _end(membership, RESTART_STATUS)
+    _end(membership, 0 if membership.is_over else job.stopped_status)
+
+
+def _end(membership: Membership, status: int) -> None:
+    closing = threading.Thread(target=membership.close, daemon=True)
+    closing.start()
+    closing.join(_END_SECONDS)
+    os._exit(status)

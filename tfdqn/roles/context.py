@@ -1,0 +1,68 @@
+"""`Job`: what every role is given to play its part."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tfdqn.cluster.topology import Member, Role, Topology
+from tfdqn.config import Config
+from tfdqn.errors import EnvironmentFailedError, ProcessFailedError, TaskError, listed
+from tfdqn.system.addresses import host_and_port, is_loopback
+from tfdqn.task_spec import TaskSpec, differences
+
+
+class Job(NamedTuple):
+    """One process's part in a job."""
+
+    config: Config
+    topology: Topology
+    member: Member  # which process this is
+    run_dir: Path  # the run's, of roles that keep something
+    say: Callable[[str], None]  # shows one line to the user
+    interrupted: Callable[[], bool]  # whether the user has asked to stop
+    stopped_status: int = 0  # with which the process ends where that was before the job is over
+
+
+_TENSORFLOW = (
+    "TensorFlow's server runs whatever graph it is sent, and so can read and write this process's files"
+)
+_OPEN = {
+    Role.LEARNER: "anyone can read the weights and the configuration, and say what actors have done",
+    Role.REPLAY_SERVER: "Reverb listens on every interface, and anyone can read and change what is learned from",
+    Role.WORKER: _TENSORFLOW,
+    Role.PARAMETER_SERVER: _TENSORFLOW,
+}
+
+
+def say_if_open(job: Job) -> None:
+    """Says what it means that this process is to be reached from other hosts, where it is."""
+    member, topology = job.member, job.topology
+    if member.role not in _OPEN or is_loopback(host_and_port(topology.address(member))[0]):
+        return
+    addresses = [topology.address(member)]
+    meaning = _OPEN[member.role]
+    if member.role is Role.LEARNER and topology.chief:
+        addresses.append(topology.chief)
+        meaning += f"; {_TENSORFLOW}"
+    job.say(
+        f"warning: {member} serves other hosts at {' and '.join(addresses)}, and asks nobody who they are: {meaning}; "
+        "leave that to a private network or a firewall"
+    )
+
+
+@contextmanager
+def failures_are_the_process_s() -> Iterator[None]:
+    """Raises ProcessFailedError for an environment that has failed: one in another process may do better."""
+    try:
+        yield
+    except EnvironmentFailedError as error:
+        print(error.traceback, file=sys.stderr, end="")  # its log
+        raise ProcessFailedError(str(error)) from error
+
+
+def check_same_task(member: Member, learners: TaskSpec, own: TaskSpec) -> None:
+    """Raises TaskError where a task is not what the learner has: another version of its package, say."""
+    if changed := differences(learners, own):
+        raise TaskError(f"{member}: the task is not what the learner has: {listed(changed)}")

@@ -1,0 +1,77 @@
+"""A learning process that follows the chief: it samples the chief's replay and makes every update with it.
+
+It needs no environment: the chief sends the task's specification, and where replay is served.
+"""
+
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from tfdqn.cluster.tf_config import Cluster
+from tfdqn.config import Config
+from tfdqn.config.toml import deviations, from_mapping
+from tfdqn.errors import ClusterError, ConfigError, listed
+from tfdqn.learning.devices import learning_devices
+from tfdqn.learning.strategies.factory import make_strategy, make_updates
+from tfdqn.learning.strategies.lockstep import Broadcast, Invitation, follow
+from tfdqn.replay.reverb.remote_sampling import remote_sampler, sample_dataset
+from tfdqn.system.peer_connections import is_reachable
+
+# How many learn; a chief that has started the others itself knows it by other keys.
+_DECIDED_BY_THE_CLUSTER = ("learner.workers", "learner.parameter_servers")
+_REACHED_WITHIN_SECONDS = 20.0
+_RETRY_SECONDS = 0.2
+
+
+def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: None) -> None:
+    """Takes part until the chief says stop; calls `on_met` when all processes have met.
+
+    Raises ConfigError where its configuration is not the chief's, ClusterError where it can't reach the replay that it
+    is to learn from.
+    """
+    devices = learning_devices(config)
+    strategy = make_strategy(config, cluster, devices)
+    assert strategy is not None
+    on_met()
+    broadcast = Broadcast(strategy)
+    invitation = msgspec.json.decode(broadcast.content(), type=Invitation)
+    _require_same(config, invitation.config, cluster.name)
+    addresses = invitation.replay_addresses
+    if config.ensemble.in_processes:
+        addresses = [addresses[cluster.index]]  # of the replay that is this unit's own
+    _require_reachable(addresses, cluster.name)
+    where = (addresses, config, invitation.task_spec)
+    updates = make_updates(
+        config,
+        invitation.task_spec,
+        strategy,
+        cluster,
+        devices,
+        sampler=lambda size, device=None: remote_sampler(*where, size, device),
+        make_dataset=lambda size: sample_dataset(*where, size),
+    )
+    follow(updates, broadcast)
+
+
+def _require_same(config: Config, chiefs: str, name: str) -> None:
+    """Else each would make another update, and nobody would notice."""
+    found = deviations(
+        config, from_mapping(tomllib.loads(chiefs)), "the chief", besides=_DECIDED_BY_THE_CLUSTER
+    )
+    if found:
+        raise ConfigError(f"{name}'s configuration is not the chief's: {listed(found)}")
+
+
+def _require_reachable(addresses: Sequence[str], name: str) -> None:
+    """Else sampling would wait without end, and all others with it."""
+    deadline = time.monotonic() + _REACHED_WITHIN_SECONDS
+    for address in addresses:
+        while not is_reachable(address):
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"{name} can't reach replay at {address}, where the chief says that it is: is a firewall between, "
+                    "or does this host know the name as another's?"
+                )
+            time.sleep(_RETRY_SECONDS)

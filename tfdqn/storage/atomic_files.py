@@ -1,0 +1,103 @@
+"""Files that outlive a crash of the machine: whole under their name or not there, and on the disk."""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from tfdqn.errors import RunDirError
+from tfdqn.storage.owners import Owner, owner_of_mark, this_process
+
+_SHOWN_BYTES = 100  # of a name whose partial file must have one that is not too long
+_OWNED = re.compile(r"(.+)-[0-9a-f]+\.partial")
+_NOBODYS = "partial"  # as earlier versions named them
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write; when the block ends it is on the disk and takes its name, else what was there stays."""
+    _remove_abandoned(path)
+    # Another thread or process may write the same file at the same time.
+    partial = path.with_name(f"{_beginning(path)}{this_process().mark}-{secrets.token_hex(2)}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        sync(path.parent)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file that appears under its name only when whole and on the disk; makes its directory.
+
+    Raises RunDirError where it can't be written (a full disk, say); then what was there before still is.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise RunDirError(f"{path} couldn't be written: {error.strerror}") from None
+
+
+def is_partial(path: Path, of: Path) -> bool:
+    """Whether a file is written there, or a killed process has begun to, that then takes the name of another."""
+    end = _end(path, of)
+    return end == _NOBODYS or _writer(end) is not None
+
+
+def _beginning(path: Path) -> str:
+    return f".{os.fsencode(path.name)[:_SHOWN_BYTES].decode(errors='ignore')}."
+
+
+def _end(path: Path, of: Path) -> str:
+    """What the name has after that of the other; empty where it does not begin with it."""
+    name, beginning = path.name, _beginning(of)
+    return name.removeprefix(beginning) if name.startswith(beginning) else ""
+
+
+def _writer(end: str) -> Owner | None:
+    """Of a partial file; None: it is none, but may be one of a file with a longer name."""
+    found = _OWNED.fullmatch(end)
+    return None if found is None else owner_of_mark(found[1])
+
+
+def _remove_abandoned(path: Path) -> None:
+    """What killed processes of this host have left of it."""
+    for left in path.parent.iterdir():
+        end = _end(left, path)
+        writer = _writer(end)
+        if end == _NOBODYS or (writer is not None and writer.is_running() is False):
+            with suppress(OSError):
+                left.unlink()
+
+
+def ends_torn(path: Path) -> bool:
+    """Whether the last line of a file has no end: its writer was killed."""
+    if not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+
+
+def sync_tree(directory: Path) -> None:
+    """Brings a directory and all below it to the disk."""
+    for path in [*directory.rglob("*"), directory]:
+        sync(path)
+
+
+def sync(path: Path) -> None:
+    """Brings a file's content, or the names in a directory, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,79 @@
+"""A run's policies on disk: the best evaluated one with its scores, and the latest checkpoint's."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from tfdqn.errors import CheckpointError, first_line
+from tfdqn.evaluation.bootstrap import Evaluation
+from tfdqn.networks.factory import weight_specs
+from tfdqn.networks.numpy_inference import Weights
+from tfdqn.storage.array_checks import Shaped, check_arrays
+from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.checkpoints import Checkpoints, below, load_arrays, save_arrays
+from tfdqn.storage.run_directory import RunDir
+
+_RECORD = "evaluation"
+_log = logging.getLogger(__name__)
+
+
+def save_best(path: Path, weights: Weights, evaluation: Evaluation) -> None:
+    """Keeps weights and their scores in one file, whole or not at all; the scores beside it for people."""
+    record = msgspec.json.encode(evaluation)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_arrays(path, {**weights, _RECORD: np.frombuffer(record, np.uint8)})
+    write_atomically(path.with_name("evaluation.json"), msgspec.json.format(record, indent=2))
+
+
+def load_best(path: Path, wanted: Mapping[str, Shaped]) -> tuple[dict[str, np.ndarray], Evaluation]:
+    """The best policy's weights by canonical name, and their scores.
+
+    Raises CheckpointError if damaged, or where they are not the weights that are wanted (`networks.weight_specs`).
+    """
+    try:
+        arrays = load_arrays(path)
+        evaluation = msgspec.json.decode(arrays.pop(_RECORD).tobytes(), type=Evaluation)
+    except Exception as error:  # zipfile, zlib, struct, EOFError, OSError, KeyError: damage has many names
+        raise CheckpointError(
+            f"{path}: the best policy's file is missing or damaged ({first_line(error)})"
+        ) from error
+    check_arrays(arrays, wanted, path)
+    return arrays, evaluation
+
+
+def load_policy_weights(
+    run: RunDir, which: Literal["best", "latest"], on_damage: Callable[[str], None] = _log.warning
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """A run's weights by canonical name, and where they come from (for an export's card).
+
+    Where the latest checkpoint's weights are damaged, `on_damage` is told and those before it are taken. Raises
+    CheckpointError where the run has no such policy yet, or it is damaged, or of another network than the run's.
+    """
+    if which == "best":
+        if not run.best_weights.exists():
+            has_checkpoint = any(run.checkpoints.glob("[0-9]*"))
+            advice = "; try --checkpoint latest" if has_checkpoint else ", and no checkpoint"
+            raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
+        weights, evaluation = load_best(run.best_weights, _wanted(run))
+        return weights, {
+            "train_steps": evaluation.train_steps,
+            "evaluation": msgspec.to_builtins(evaluation.scores),
+        }
+    generation = Checkpoints(run.checkpoints).latest(on_damage, only="learner")
+    if generation is None:
+        raise CheckpointError(f"{run.path} has no checkpoint yet")
+    counters, arrays = generation.counters, generation.arrays("learner")
+    weights = below("online", arrays)
+    check_arrays(weights, _wanted(run), arrays.file)
+    return weights, {
+        "train_steps": counters.train_steps,
+        "env_steps": counters.env_steps,
+    }
+
+
+def _wanted(run: RunDir) -> Mapping[str, Shaped]:
+    return weight_specs(run.config(), run.task_spec())

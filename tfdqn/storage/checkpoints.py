@@ -1,0 +1,253 @@
+"""Checkpoints: one manifest binds weights, optimiser, counters, generators and the replay's content.
+
+A generation is a directory (`checkpoints/000007/`) that is written under another name, synced to disk and then
+renamed: it is either whole or not there. The manifest lists every file with its size and checksum, and ends with
+its own. What trained the weights leaves no trace in them: plain arrays by name, whatever the strategy.
+"""
+
+import re
+import shutil
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, Struct, UnsetType
+
+from tfdqn.errors import CheckpointError, first_line
+from tfdqn.storage.atomic_files import replacing, sync, sync_tree
+from tfdqn.storage.run_directory import is_full_disk
+
+Arrays = Mapping[str, np.ndarray]
+
+BEGINS_ANEW = "no checkpoint yet: begins anew"  # what is said of a run that was begun before
+_MANIFEST = "manifest.json"
+_REPLAY = "replay"
+_UNFINISHED = ".saving-"
+
+
+class Counters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far a run has come."""
+
+    env_steps: int = 0
+    transitions: int = 0  # written to replay, wherever the run's replay was
+    # Of these, beyond the first `replay.min_size`: what owes no updates, since it filled a replay anew. Where a version
+    # that did not keep it has written the checkpoint it is absent, and the manifest's checksum is made without it.
+    exempt_transitions: int | UnsetType = UNSET
+    train_steps: int = 0
+    episodes: int = 0
+    seconds: float = 0.0  # wall time spent training, all sessions together
+    evaluations_without_best: int = 0
+    next_evaluation_env_steps: int = 0
+
+
+class _File(Struct, frozen=True):
+    bytes: int
+    crc32: int
+
+
+class _Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    counters: Counters
+    files: dict[str, _File]
+    crc32: int = 0  # of this manifest, were this 0
+
+    def signed(self) -> "_Manifest":
+        """The same with its checksum."""
+        unsigned = msgspec.structs.replace(self, crc32=0)
+        return msgspec.structs.replace(self, crc32=zlib.crc32(msgspec.json.encode(unsigned)))
+
+
+class SavedArrays(dict[str, np.ndarray]):
+    """Arrays by name out of a file; a name that is not there raises CheckpointError."""
+
+    def __init__(self, arrays: Arrays, file: Path):
+        super().__init__(arrays)
+        self.file = file
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise CheckpointError(f"{self.file}: there is no array {name!r} in it")
+
+
+class Generation:
+    """One whole checkpoint. Raises CheckpointError on opening a damaged one.
+
+    Args:
+      directory: of this generation.
+      only: the one name whose arrays will be read; the other files are then not checked. None: all are.
+    """
+
+    def __init__(self, directory: Path, only: str | None = None):
+        self.directory = directory
+        try:
+            manifest = msgspec.json.decode((directory / _MANIFEST).read_bytes(), type=_Manifest)
+            if manifest != manifest.signed():
+                raise CheckpointError(f"{directory}: {_MANIFEST} is damaged")
+            for name, expected in manifest.files.items():
+                if only in (None, name.removesuffix(".npz")) and _fingerprint(directory / name) != expected:
+                    raise CheckpointError(f"{directory}: {name} is damaged")
+        except (OSError, ValueError, msgspec.MsgspecError) as error:  # ValueError: no UTF-8, or no path
+            raise CheckpointError(f"{directory}: unreadable ({error})") from error
+        self.counters = manifest.counters
+
+    def arrays(self, name: str) -> SavedArrays:
+        """The arrays that were saved under this name. Raises CheckpointError if there were none."""
+        path = self.directory / f"{name}.npz"
+        try:
+            return SavedArrays(load_arrays(path), path)
+        except FileNotFoundError:
+            raise CheckpointError(f"{path}: there is no such file") from None
+
+    @property
+    def age_seconds(self) -> float:
+        """Since it was written; below 0 where a clock has been set since, or a disk's differs from this host's."""
+        age = time.time() - self.directory.stat().st_mtime
+        return age if age < -1 else max(age, 0.0)
+
+    def where_it_resumes(self) -> str:
+        """In words: how far the run had come, and how old that is."""
+        counters, seconds = self.counters, abs(self.age_seconds)
+        age = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
+        age = f"{age} old" if self.age_seconds >= 0 else f"dated {age} in the future"
+        return (
+            f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates "
+            f"(checkpoint {age})"
+        )
+
+    @property
+    def replay(self) -> Path:
+        """The directory that the replay wrote."""
+        return self.directory / _REPLAY
+
+
+class Checkpoints:
+    """The generations of one run.
+
+    Args:
+      directory: holds one directory per generation.
+      keep: how many of the newest are kept.
+    """
+
+    def __init__(self, directory: Path, keep: int = 2):
+        self._directory = directory
+        self._keep = keep
+
+    def save(
+        self, counters: Counters, arrays: Mapping[str, Arrays], save_replay: Callable[[Path], None]
+    ) -> Path:
+        """Writes a new generation, then removes the oldest beyond `keep`.
+
+        Args:
+          counters: how far the run has come.
+          arrays: file name (without suffix) → arrays by name.
+          save_replay: writes the replay's content into the directory that it is given.
+
+        Raises CheckpointError if it can't be written (a full disk, say); earlier generations stay as they are.
+        """
+        saved = self._saved()
+        name = f"{int(saved[-1].name if saved else 0) + 1:06d}"
+        unfinished = self._directory / (_UNFINISHED + name)
+        try:
+            self._remove_unfinished()
+            (unfinished / _REPLAY).mkdir(parents=True)
+            for file_name, content in arrays.items():
+                save_arrays(unfinished / f"{file_name}.npz", content)
+            save_replay(unfinished / _REPLAY)
+            files = {
+                str(path.relative_to(unfinished)): _fingerprint(path)
+                for path in sorted(unfinished.rglob("*"))
+                if path.is_file()
+            }
+            manifest = msgspec.json.encode(_Manifest(counters=counters, files=files).signed())
+            (unfinished / _MANIFEST).write_bytes(msgspec.json.format(manifest, indent=1))
+            sync_tree(unfinished)
+            unfinished.rename(self._directory / name)
+            sync(self._directory)
+        except (OSError, RuntimeError, CheckpointError) as error:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise CheckpointError(self._failure(error)) from error
+        self._prune()
+        return self._directory / name
+
+    def latest(
+        self, on_damage: Callable[[str], None] = lambda message: None, only: str | None = None
+    ) -> Generation | None:
+        """The newest whole generation; None if the run has none yet.
+
+        A damaged one is reported through `on_damage` and the one before it is taken; with `only`, the one name
+        whose arrays will be read, no other file is checked. Raises CheckpointError if there are generations and
+        every one is damaged.
+        """
+        saved = self._saved()
+        for path in reversed(saved):
+            try:
+                return Generation(path, only)
+            except CheckpointError as error:
+                on_damage(str(error))
+        if saved:
+            raise CheckpointError(
+                f"{self._directory}: every checkpoint is damaged; restore one from a backup, "
+                f"or train into another --run-dir"
+            )
+        return None
+
+    def _saved(self) -> list[Path]:
+        """The generations' directories, oldest first; what else lies there is not ours."""
+        if not self._directory.is_dir():
+            return []
+        ours = [path for path in self._directory.iterdir() if re.fullmatch("[0-9]{6,}", path.name)]
+        return sorted(ours, key=lambda path: int(path.name))
+
+    def _prune(self) -> None:
+        """Removes the oldest generations: renamed first, so that none is ever half there under its own name.
+
+        One that can't be removed stays until the next time: the save itself has succeeded.
+        """
+        for path in self._saved()[: -self._keep]:
+            doomed = path.with_name(f"{_UNFINISHED}{path.name}-old")
+            with suppress(OSError):
+                path.rename(doomed)
+                shutil.rmtree(doomed, ignore_errors=True)
+
+    def _remove_unfinished(self) -> None:
+        for path in self._directory.glob(_UNFINISHED + "*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _failure(self, error: Exception) -> str:
+        saved = self._saved()
+        kept = f"the last one, {saved[-1].name}, is intact" if saved else "there is no earlier one"
+        why = "the disk is full" if is_full_disk(error) else first_line(error)
+        return f"{self._directory}: the checkpoint could not be written: {why}; {kept}"
+
+
+def save_arrays(path: Path, arrays: Arrays) -> None:
+    """Writes arrays by name as .npz, whole or not at all."""
+    # Not np.savez: on a full disk the archive that it leaves open complains once more, at its deletion.
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Reads what `save_arrays` wrote; nothing in it is ever unpickled."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def below(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
+    """The arrays named "prefix/name", as "name"."""
+    start = prefix + "/"
+    found = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+    return SavedArrays(found, arrays.file) if isinstance(arrays, SavedArrays) else found
+
+
+def _fingerprint(path: Path) -> _File:
+    checksum, size = 0, 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
+    return _File(bytes=size, crc32=checksum)

@@ -1,0 +1,111 @@
+"""A replay server's directory: what it needs to come back without anybody's help, and what it held."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from tfdqn.config import TASK_KEYS_THAT_MAY_CHANGE, Config, toml
+from tfdqn.errors import ConfigError, RunDirError, listed
+from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.locks import locked
+from tfdqn.task_spec import TaskSpec
+
+# What its transitions are and how many of them there should be depends on these alone.
+_MUST_STAY = (
+    *("seed", "task.", "agent.n_step", "agent.discount", "ensemble.", "replay.", "learner.batch_size"),
+    *("learner.env_steps_per_update", "learner.updates_per_call"),
+)
+_WHOLE = "DONE"  # Reverb's mark of a checkpoint that is written to its end
+_FILES = ("chunks.tfrecord", "items.tfrecord", "tables.tfrecord")
+
+
+class ShardDir:
+    """Its paths; making one touches nothing on the disk."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.checkpoints = path / "checkpoints"  # Reverb's: the newest one, and meanwhile the next
+        self.damaged = path / "damaged"
+        self.config_file = path / "config.toml"
+        self.task_file = path / "task.json"
+        self.native_log = path / "reverb.log"
+        self.lock_file = path / "lock"
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Makes it this process's until the block ends. Raises RunDirError where another's server uses it."""
+        with locked(self.lock_file, self.path):
+            yield
+
+    def open(self, config: Config) -> list[str]:
+        """Makes it this configuration's and ready to restore from; returns what was found damaged, a line each.
+
+        Damaged checkpoints are put aside; one that a killed process was writing is removed: Reverb would take it for
+        a whole one when it clears away the older ones. Raises ConfigError where transitions of another configuration
+        lie there, RunDirError where it can't be written.
+        """
+        config = toml.checked(config)
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            damage = self._tidy()
+            if self.config_file.exists():
+                self._refuse_another(config)
+            write_atomically(self.config_file, toml.dump(config).encode())
+        except OSError as error:
+            raise RunDirError(f"{self.path} can't be made or written: {error.strerror}") from None
+        return damage
+
+    def checkpoint(self) -> Path | None:
+        """The newest whole checkpoint."""
+        whole = [each for each in self.checkpoints.iterdir() if (each / _WHOLE).exists()]
+        return max(whole, default=None)
+
+    def put_aside(self, checkpoint: Path) -> Path:
+        """Moves a checkpoint that can't be restored to where Reverb does not find it; returns where it is."""
+        self.damaged.mkdir(exist_ok=True)
+        return checkpoint.replace(self.damaged / checkpoint.name)
+
+    def task_spec(self) -> TaskSpec | None:
+        """As `keep` wrote it; None where there is none that can be read."""
+        try:
+            return TaskSpec.from_json(self.task_file.read_bytes())
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def keep(self, task_spec: TaskSpec) -> None:
+        """Keeps it for the next start. Raises RunDirError."""
+        write_atomically(self.task_file, task_spec.to_json())
+
+    def _tidy(self) -> list[str]:
+        damage = []
+        for each in sorted(self.checkpoints.iterdir()):
+            if not (each / _WHOLE).exists():
+                shutil.rmtree(each)
+            elif lacking := [name for name in _FILES if not _has_content(each / name)]:
+                # Reverb would restore a table without anything in it.
+                damage.append(f"{self.put_aside(each)} lacks {' and '.join(lacking)}")
+        return damage
+
+    def _refuse_another(self, config: Config) -> None:
+        changed = toml.differences(toml.load(self.config_file), config)
+        forbidden = [
+            each
+            for each in changed
+            if each.startswith(_MUST_STAY) and not each.startswith(TASK_KEYS_THAT_MAY_CHANGE)
+        ]
+        if not forbidden:
+            return
+        if self.checkpoint() is not None:
+            raise ConfigError(
+                f"{self.path} holds transitions of another configuration: {listed(forbidden)}; choose another "
+                "--run-dir, or remove it to begin without them"
+            )
+        self.task_file.unlink(missing_ok=True)
+
+
+def _has_content(file: Path) -> bool:
+    return file.exists() and os.path.getsize(file) > 0

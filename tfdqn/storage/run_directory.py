@@ -1,0 +1,293 @@
+"""A run's directory: the only file that names paths in it, and who may write there.
+
+A run directory belongs to one configuration, from the first thing that was learned in it. It is claimed for as
+long as something trains in it; a killed run leaves no lock behind that another would have to remove. Nothing in it
+that a user could miss is ever deleted.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import msgspec
+
+from tfdqn.config import TASK_KEYS_THAT_MAY_CHANGE, Config, toml
+from tfdqn.errors import RunDirError, UserError, listed
+from tfdqn.storage.atomic_files import is_partial, write_atomically
+from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
+from tfdqn.system.utf8 import require_libraries_can_take
+from tfdqn.task_spec import TaskSpec, differences
+
+# These may change between resumptions: nothing that is learned depends on them.
+# How the work is divided may, too: a checkpoint holds the same whatever strategy made it.
+MAY_CHANGE = (
+    *("stop.", "checkpoint.", "logging.", "export.", "evaluation.final_episodes", "acting."),
+    "health.",
+    *TASK_KEYS_THAT_MAY_CHANGE,
+    *("learner.strategy", "learner.logical_devices", "learner.min_gpus", "learner.model_parallel"),
+    *(
+        "learner.workers",
+        "learner.parameter_servers",
+        "learner.updates_per_read",
+        "learner.max_staleness_train_steps",
+    ),
+    "replay.shards",  # what a replay held itself refuses other shards than its own
+    *(
+        "learner.averaging_period_train_steps",
+        "learner.average_optimizer",
+        "learner.all_reduce",
+        "learner.prefetch_to_device",
+        "learner.xla",
+        "learner.threads",
+    ),
+)
+
+
+EVALUATOR_LOGS = "evaluator"  # below a run's logs: TensorBoard follows one file in each folder
+
+
+class MachineDir:
+    """The paths of one machine's own in a run directory that several may share."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.lock_file = path / "lock"
+        self.process_logs = path
+        self.signs_of_life = path / "beats"
+        self.config_file = path / "config.toml"  # what its processes are told: the whole job's
+        self.cluster_file = path / "cluster.json"
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Makes it this process's until the block ends. Raises RunDirError where it is another's."""
+        with locked(self.lock_file, self.path):
+            yield
+
+
+class RunDir:
+    """The paths of a run; making one touches nothing on the disk.
+
+    Raises RunDirError for a path that TensorFlow and Reverb can't take.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        require_libraries_can_take(self.path)
+        self._locks: list[FileLock] = []  # that it holds
+        self.config_file = self.path / "config.toml"
+        self.task_file = self.path / "task.json"
+        self.lock_file = self.path / "lock"
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best"
+        self.best_weights = self.best / "weights.npz"
+        self.export_id_file = self.best / "export_id"  # tells this run's exports from another's
+        self.exports = self.path / "exports"
+        self.logs = self.path / "logs"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.evaluations_file = self.path / "evaluations.jsonl"
+        self.learning_curve = self.path / "learning_curve.png"
+        self.summary_file = self.path / "summary.json"
+        self.scratch = self.path / ".scratch"  # of the process that holds the claim; emptied when it begins
+        self.native_log = self.path / "native.log"  # what C++ libraries print; tracebacks of environments
+        self.process_logs = self.path / "processes"  # what the run's other processes print
+        self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are
+        self.signs_of_life = self.process_logs / "beats"
+        self.supervisor_lock_file = self.process_logs / "lock"
+        self.videos = self.path / "videos"
+        self.replay = self.path / "replay"  # what replay servers keep, a folder each
+
+    def machine(self, name: str) -> "MachineDir":
+        """What a machine keeps that runs a part of the job's processes."""
+        return MachineDir(self.process_logs / name)
+
+    def refuse_early(self, config: Config) -> None:
+        """Raises what `claim_alone` would now, and touches nothing where there is no run yet."""
+        for lock_file in (self.supervisor_lock_file, self.lock_file):
+            if lock_file.exists():
+                with self._locked(lock_file):
+                    pass
+        self._refuse_what_is_not_a_run()
+        if self._has_learned() and self.config_file.exists():
+            self._changed(toml.checked(config))
+
+    @contextmanager
+    def claim_alone(self, config: Config) -> Iterator[None]:
+        """As `claim`, where no supervisor runs a job in it, nor begins to until the block ends."""
+        with self.supervise(config), self.claim(config):
+            yield
+
+    @contextmanager
+    def claim(self, config: Config) -> Iterator[None]:
+        """Makes the directory this configuration's, and this process's until the block ends.
+
+        Raises RunDirError where it isn't a run directory, where another process trains in it, or where it
+        belongs to another configuration; then nothing in it has changed.
+        """
+        config = toml.checked(config)
+        with self._locked(self.lock_file):
+            self._settle(config)
+            yield
+
+    @contextmanager
+    def supervise(self, config: Config) -> Iterator[None]:
+        """As `claim`, for the supervisor of a job, whose learner makes the claim itself."""
+        config = toml.checked(config)
+        with self._locked(self.supervisor_lock_file):
+            with self._locked(self.lock_file):
+                self._settle(config)
+            yield
+
+    def confirm_claim(self) -> None:
+        """As `check_claim`, but looks now, before a save: this process may have been stopped until a moment ago."""
+        for lock in self._locks:
+            lock.beat()
+        self.check_claim()
+
+    def check_claim(self) -> None:
+        """Raises RunDirError where another process has taken the directory; that is known about a second later."""
+        for lock in self._locks:
+            if lock.is_lost:
+                taker = lock.holder or "another process"
+                raise RunDirError(
+                    f"{self.path} was taken over by {taker}, which did not hear from this process for "
+                    f"{STALE_SECONDS:.0f} s, or took it at the same moment: this process ends, so that only one writes "
+                    "there"
+                )
+
+    def config(self) -> Config:
+        """The configuration that the run was last started with."""
+        self.begun()
+        return toml.load(self.config_file)
+
+    def task_spec(self) -> TaskSpec:
+        self.begun()
+        try:
+            return TaskSpec.from_json(self.task_file.read_bytes())
+        except FileNotFoundError:
+            raise RunDirError(f"{self.path} has no {self.task_file.name}: the run never began") from None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise RunDirError(_one_line(f"{self.task_file} is damaged: {error}")) from None
+
+    def write_task_spec(self, spec: TaskSpec) -> TaskSpec:
+        """Keeps `spec`, and returns what the run's networks see: that with which the run was begun.
+
+        Raises RunDirError where the task looked otherwise then.
+        """
+        if not self.task_file.exists():
+            write_atomically(self.task_file, spec.to_json())
+            return spec
+        begun_with = self.task_spec()
+        if changed := differences(begun_with, spec):
+            raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {listed(changed)}"))
+        return begun_with
+
+    def keep_traceback(self, traceback: str) -> None:
+        """Adds it to the run's log."""
+        with self.native_log.open("a", encoding="utf-8", errors="replace") as log:
+            log.write(traceback)
+
+    @property
+    def has_been_trained(self) -> bool:
+        """Whether a process has come to training in it, even if nothing is left of that."""
+        return self.metrics_file.exists()
+
+    def _has_learned(self) -> bool:
+        """Whether anything came of the run that another configuration would spoil: a start that failed left none."""
+        checkpoints = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        has_curves = self.metrics_file.exists() and self.metrics_file.stat().st_size > 0
+        return has_curves or self.best.exists() or any(each.name.isdecimal() for each in checkpoints)
+
+    def require_writable(self) -> None:
+        """Makes it, if need be. Raises RunDirError where this process can keep nothing in it."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise RunDirError(f"{self.path} can't be made or written: {error.strerror}") from None
+
+    def begun(self) -> "RunDir":
+        """Itself. Raises RunDirError where it is no run's, or not yet."""
+        if not self.config_file.is_file():
+            reason = f"no {self.config_file.name} in it" if self.path.is_dir() else "no such directory"
+            raise RunDirError(f"{self.path} is not a run directory: {reason}")
+        return self
+
+    def _refuse_what_is_not_a_run(self) -> None:
+        """A file, or a directory in which something else lies: it is the user's, and stays as it is."""
+        if not os.path.lexists(self.path) or self.config_file.is_file():
+            return
+        if not self.path.is_dir():
+            raise RunDirError(f"{self.path} is not a directory: choose another --run-dir")
+        # A run that was killed at its very start has left these, or a job's other processes have made them.
+        ours = {self.lock_file, self.cluster_file, self.process_logs, self.replay}
+        try:
+            others = sorted(
+                each.name
+                for each in self.path.iterdir()
+                if each not in ours and not is_partial(each, self.config_file)
+            )
+        except OSError as error:
+            raise RunDirError(f"{self.path} can't be read: {error.strerror}") from None
+        if others:
+            raise RunDirError(
+                f"{self.path} is not a run directory: it has no {self.config_file.name}, but {others[0]}; "
+                "choose an empty or a new --run-dir"
+            )
+
+    @contextmanager
+    def _locked(self, file: Path) -> Iterator[None]:
+        self._refuse_what_is_not_a_run()
+        with locked(file, self.path) as lock:
+            self._locks.append(lock)
+            try:
+                yield
+            finally:
+                self._locks.remove(lock)
+
+    def _settle(self, config: Config) -> None:
+        """Writes the configuration, the first time or where only what may change has changed."""
+        if not self._has_learned():
+            self.task_file.unlink(missing_ok=True)  # of a configuration that may have had a mistake in it
+        elif self.config_file.exists() and not self._changed(config):
+            return
+        write_atomically(self.config_file, toml.dump(config).encode())
+
+    def _changed(self, config: Config) -> list[str]:
+        """What differs from the run's own configuration; raises RunDirError where that is more than may."""
+        changed = toml.differences(self.config(), config)
+        forbidden = [each for each in changed if not each.startswith(MAY_CHANGE)]
+        if forbidden:
+            raise RunDirError(
+                f"{self.path} belongs to another configuration: {listed(forbidden)}; choose another "
+                "--run-dir, or give the run's own values to resume it"
+            )
+        return changed
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error, Python's or a C++ library's, says that there is no room left."""
+    number = error.errno if isinstance(error, OSError) else None
+    return number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
+
+
+@contextmanager
+def full_disk_is_one_line(path: Path) -> Iterator[None]:
+    """Raises RunDirError for what the block met while it wrote under `path` to a full disk."""
+    try:
+        yield
+    except UserError:
+        raise  # says so itself
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        raise RunDirError(
+            f"{path}: the disk is full; what was saved before is intact: make room, then resume the run"
+        ) from error
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

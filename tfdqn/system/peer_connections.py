@@ -1,0 +1,144 @@
+"""`Line`: a peer that TensorFlow or Reverb talks with; its connections are broken when it can't be reached any more.
+
+A cut network, or a host without power, breaks none: the system would tell the libraries after a quarter of an hour,
+and their calls wait as long; even after a short cut its pauses between two attempts are as long as the cut was. Once
+broken, calls fail at once, and the libraries connect anew.
+"""
+
+import ipaddress
+import os
+import socket
+import stat
+import sys
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from tfdqn.system.addresses import host_and_port
+
+_CONNECT_SECONDS = 2.0
+_MOST_OFTEN_SECONDS = 1.0
+_PROBE_SECONDS = 5.0
+_STUCK_ATTEMPTS = 3
+_PEER, _ATTEMPTS, _INODE = 2, 6, 9  # columns of /proc/net/tcp
+_IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Line:
+    """Looked after by `check`, for as long as there is reason to think that the peer is gone.
+
+    Args:
+      address: "host:port".
+    """
+
+    def __init__(self, address: str):
+        self.address = address
+        self._lock = threading.Lock()
+        self._checked_seconds = float("-inf")
+
+    def check(self) -> None:
+        """Breaks the connections if nobody can be reached at the address; in the background, and now and then."""
+        threading.Thread(target=self._check, name="line", daemon=True).start()
+
+    def _check(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            return
+        try:  # else another thread is at it
+            if time.monotonic() - self._checked_seconds > _MOST_OFTEN_SECONDS:
+                if not is_reachable(self.address):
+                    hang_up(self.address)
+                self._checked_seconds = time.monotonic()
+        finally:
+            self._lock.release()
+
+
+def look_after(replay_servers: Iterable[str], tensorflow: Iterable[str] = ()) -> None:
+    """From now on, in a thread: for a process that can't know whether it waits for somebody who is gone.
+
+    Args:
+      replay_servers: asked every few seconds.
+      tensorflow: its servers hold every connection that says nothing for two minutes, two files open for each: so they
+        are only asked where something that was sent to them has not arrived.
+    """
+    lines, others = [Line(each) for each in replay_servers], [Line(each) for each in tensorflow]
+
+    def look() -> None:
+        while True:
+            for line in [*lines, *(line for line in others if is_stuck(line.address))]:
+                line.check()
+            time.sleep(_PROBE_SECONDS)
+
+    threading.Thread(target=look, name="lines", daemon=True).start()
+
+
+def is_reachable(address: str) -> bool:
+    """Whether somebody listens at "host:port": the system answers, even for a process that is stopped or busy."""
+    try:
+        socket.create_connection(host_and_port(address), _CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def is_stuck(address: str) -> bool:
+    """Whether something that this process's network sent to "host:port" is being sent again and again."""
+    peers = _peers(address)
+    return any(each.peer in peers and each.attempts >= _STUCK_ATTEMPTS for each in _connections())
+
+
+def hang_up(address: str) -> int:
+    """Breaks every connection of this process to "host:port", those that are being made included; how many."""
+    peers = _peers(address)
+    inodes = {each.inode for each in _connections() if each.peer in peers}
+    return sum(_is_broken_off(int(entry), inodes) for entry in os.listdir("/proc/self/fd"))
+
+
+def _peers(address: str) -> set[tuple[_IpAddress, int]]:
+    try:
+        found = socket.getaddrinfo(*host_and_port(address), type=socket.SOCK_STREAM)
+    except OSError:
+        return set()  # a name that nobody knows any longer
+    return {(ipaddress.ip_address(peer[0]), int(peer[1])) for *_, peer in found}
+
+
+def _is_broken_off(number: int, inodes: Collection[int]) -> bool:
+    """Whether this file descriptor was one of these connections."""
+    with suppress(OSError):  # it has been closed meanwhile
+        copy = os.dup(number)  # another file may get the number, but not the copy's
+        try:
+            status = os.fstat(copy)
+            if not stat.S_ISSOCK(status.st_mode) or status.st_ino not in inodes:
+                return False
+            with socket.socket(fileno=os.dup(copy)) as connection:
+                connection.shutdown(socket.SHUT_RDWR)
+            return True
+        finally:
+            os.close(copy)
+    return False
+
+
+class _Connection(NamedTuple):
+    inode: int
+    peer: tuple[_IpAddress, int]
+    attempts: int  # to send the same again, since anything arrived last
+
+
+def _connections() -> Iterator[_Connection]:
+    """Every TCP socket of this host; not by `getpeername`, which knows none that is being connected."""
+    for name in ("tcp", "tcp6"):
+        with suppress(FileNotFoundError), open(f"/proc/self/net/{name}", encoding="ascii") as file:
+            next(file)  # the columns' names
+            for line in file:
+                columns = line.split()
+                host, _, port = columns[_PEER].partition(":")
+                peer = (_ip_address(host), int(port, 16))
+                yield _Connection(int(columns[_INODE]), peer, int(columns[_ATTEMPTS], 16))
+
+
+def _ip_address(digits: str) -> _IpAddress:
+    """As the kernel prints it: words of 32 bits, each in the machine's own order."""
+    words = [int(digits[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(digits), 8)]
+    found = ipaddress.ip_address(b"".join(words))
+    return getattr(found, "ipv4_mapped", None) or found

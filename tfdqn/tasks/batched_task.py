@@ -1,0 +1,220 @@
+"""`BatchedTask`: many environments of one task, reset, stepped and saved as one."""
+
+import contextlib
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
+
+from tfdqn.errors import EnvironmentFailedError, TaskError, UserError, one_line
+from tfdqn.randomness import derived_seed
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks import state_capture
+from tfdqn.tasks.contract import Contract
+from tfdqn.tasks.guarded_env import FAILURE, TRACEBACK
+from tfdqn.tasks.observations import Observation
+from tfdqn.tasks.pictures import as_picture
+from tfdqn.tasks.restarts import Restarts
+from tfdqn.tasks.suites.gymnasium import Processes, quiet_gymnasium
+
+
+class Step(NamedTuple):
+    """What one step of E environments gave. Every array is fresh: the caller may keep it."""
+
+    observation: Observation  # after the step; where done: the episode's true last observation
+    reward: np.ndarray  # float32[E]
+    terminated: np.ndarray  # bool[E]
+    truncated: np.ndarray  # bool[E]; never where terminated
+    is_reset: np.ndarray  # bool[E]: this row only carries a reset (action ignored): no transition
+    legal_actions: np.ndarray | None  # bool[E, A], at `observation`
+
+
+class BatchedTask:
+    """E environments behind gymnasium's vector API; episodes restart on the step after their end.
+
+    An environment that fails is made anew where `restarts` has one left: its broken episode is dropped by rows that
+    only carry a reset. `observation` and `legal_actions` are the present ones, also after `load_state`.
+
+    Args:
+      make: the environments.
+      spec: of the task.
+      restarts: shared with the process's other tasks.
+    """
+
+    def __init__(self, make: Callable[[], VectorEnv], spec: TaskSpec, restarts: Restarts) -> None:
+        envs = make()
+        self._make, self._restarts = make, restarts
+        self.spec = spec
+        self.num_envs = envs.num_envs
+        self.observation: Observation = {}
+        self.legal_actions: np.ndarray | None = None
+        self._envs = envs
+        self._contract = Contract(envs.single_observation_space, spec, envs.num_envs)
+        self._action_start = spec.action_start[0]
+        self._done = np.zeros(self.num_envs, np.bool_)
+        self._steps = 0  # since the last reset
+        self._seed, self._batches = 0, 0
+        self._is_broken = False  # what environments keep says nothing of the steps to come
+
+    @property
+    def is_own_vector_version(self) -> bool:
+        """Whether the task itself steps all environments as one, so that more of them cost little."""
+        return not isinstance(self._envs, SyncVectorEnv | AsyncVectorEnv)
+
+    def reset(self, seed: int) -> tuple[Observation, np.ndarray | None]:
+        """Starts every environment anew, each with its own seed drawn from `seed`; see `Step` for shapes.
+
+        Raises TaskError, and NotFiniteError, where an environment breaks its contract, and EnvironmentFailedError
+        where one fails.
+        """
+        self._seed, self._steps, self._is_broken = seed, 0, False
+        return self._begin(seed)
+
+    def step(self, actions: np.ndarray) -> Step:
+        """`actions`: int32[E], counted from 0. Raises as `reset`."""
+        if self._action_start:
+            actions = actions + self._action_start
+        self._steps += 1
+        try:
+            answer = self._envs.step(actions)
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            return self._step_of_a_new_batch(error)
+        self.observation, reward, terminated, truncated, info = self._contract.step(answer, self._steps)
+        is_reset = self._done
+        self._done = terminated | truncated
+        self._is_broken = FAILURE in info
+        if self._is_broken:
+            failed = self._failed(info)
+            is_reset, self._done = is_reset | failed, self._done | failed
+        if self.spec.action_masks:
+            self.legal_actions = self._legal(info)
+        return Step(
+            self.observation,
+            reward,
+            terminated,
+            truncated > terminated,  # a state that ends the task has no future to bootstrap from
+            is_reset,
+            self.legal_actions,
+        )
+
+    def state(self) -> dict[str, np.ndarray] | None:
+        """All that decides the future, after a reset; None: this task does not give its state."""
+        if self._is_broken or not state_capture.gives_state(self._envs):
+            return None
+        state = {f"envs/{name}": value for name, value in state_capture.read(self._envs).items()}
+        state |= {f"observation/{name}": value for name, value in self.observation.items()}
+        if self.legal_actions is not None:
+            state["legal_actions"] = self.legal_actions
+        return {**state, "done": self._done}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Goes on where `state` was taken. Raises `TaskError` if `arrays` are not this task's."""
+        self.reset(seed=0)  # makes every environment whole before its parts are replaced
+        present = self.state()
+        if present is None:
+            raise TaskError(f"{self.spec.id} does not give its state, so none can be loaded")
+        # What environments keep may change its size, so only what is kept here has a known shape.
+        wrong = sorted(
+            name
+            for name, array in present.items()
+            if name not in arrays or (not name.startswith("envs/") and array.shape != arrays[name].shape)
+        )
+        if wrong:
+            raise TaskError(f"{self.spec.id}: this state is not this task's: see {', '.join(wrong[:3])}")
+        self._done = np.array(arrays["done"])
+        self.observation = {name: np.array(arrays[f"observation/{name}"]) for name in self.observation}
+        if self.legal_actions is not None:
+            self.legal_actions = np.array(arrays["legal_actions"])
+        envs = {
+            name.removeprefix("envs/"): value for name, value in arrays.items() if name.startswith("envs/")
+        }
+        state_capture.write(self._envs, envs, lambda index: next(iter(self.observation.values()))[index])
+
+    def render(self) -> np.ndarray | None:
+        """Environment 0 as uint8[height, width, 3]; None if the task was not made for rendering."""
+        if not isinstance(self._envs, SyncVectorEnv) or self._envs.render_mode is None:
+            return None
+        try:
+            with quiet_gymnasium():
+                drawn: Any = self._envs.envs[0].render()
+        except Exception as error:
+            raise TaskError(f"{self.spec.id} could not be rendered: {one_line(error)}") from error
+        try:
+            return as_picture(drawn)
+        except ValueError as error:
+            raise TaskError(f"{self.spec.id} could not be rendered: {error}") from None
+
+    def close(self) -> None:
+        """Ends the environments and their processes; nothing depends on how well that goes any more."""
+        with contextlib.suppress(Exception, SystemExit):
+            self._envs.close()
+
+    def _begin(self, seed: int) -> tuple[Observation, np.ndarray | None]:
+        """First observations, with the legal actions; environments that fail are made anew as often as is allowed."""
+        while True:
+            try:
+                with quiet_gymnasium():
+                    answer = self._envs.reset(seed=self._seeds(seed))
+            except UserError:
+                raise
+            except (Exception, SystemExit) as error:
+                seed = self._make_batch_anew(error)
+                continue
+            self.observation, info = self._contract.reset(answer)
+            self._is_broken = FAILURE in info
+            if self._is_broken:
+                self._failed(info)
+                continue
+            self._done = np.zeros(self.num_envs, np.bool_)
+            self.legal_actions = self._legal(info) if self.spec.action_masks else None
+            return self.observation, self.legal_actions
+
+    def _failed(self, info: Mapping[str, Any]) -> np.ndarray:
+        """bool[E]: the environments that have failed, if they may be made anew; raises EnvironmentFailedError."""
+        failed = np.array([failure is not None for failure in info[FAILURE]])
+        for index in np.flatnonzero(failed):
+            line = f"{self._where()}, environment {index}: {info[FAILURE][index]}"
+            self._restarts.use(EnvironmentFailedError(line, info[TRACEBACK][index]))
+        return failed
+
+    def _step_of_a_new_batch(self, error: BaseException) -> Step:
+        """All episodes are begun anew: of those of a vector version that has failed nothing is known any more."""
+        self._begin(self._make_batch_anew(error))
+        nothing = np.zeros(self.num_envs, np.bool_)
+        return Step(
+            self.observation, nothing.astype(np.float32), nothing, nothing, ~nothing, self.legal_actions
+        )
+
+    def _make_batch_anew(self, error: BaseException) -> int:
+        """Replaces the environments; returns their seed. Raises EnvironmentFailedError where that is not allowed."""
+        self._is_broken = True
+        said = one_line(error)
+        if isinstance(error, EOFError | ConnectionError) and isinstance(self._envs, Processes):
+            said = "; ".join(self._envs.ended()) or said
+        details = "".join(traceback.format_exception(error))
+        self._restarts.use(EnvironmentFailedError(f"{self._where()}: {said}", details))
+        self.close()
+        self._envs = self._make()
+        self._batches += 1
+        return derived_seed(self._seed, "environments made anew", self._batches)
+
+    def _where(self) -> str:
+        return f"{self.spec.id}, {f'step {self._steps}' if self._steps else 'reset'}"
+
+    def _seeds(self, seed: int) -> Any:
+        if self.is_own_vector_version:
+            return seed
+        # gymnasium would count up from `seed`, so that runs with neighbouring seeds share environments.
+        words = np.random.SeedSequence(seed).generate_state(self.num_envs)
+        return [int(word) >> 1 for word in words]  # 31 bits: some environments keep a signed seed
+
+    def _legal(self, info: Mapping[str, Any]) -> np.ndarray:
+        """bool[E, A] from what `CheckedEnv` let pass. What follows a termination is never asked: all True there."""
+        shape = (self.num_envs, self.spec.num_actions[0])
+        legal = np.array(info.get("action_mask", np.zeros(shape)), np.bool_)
+        legal[~legal.any(axis=1)] = True  # gymnasium leaves False where an environment gave no mask
+        return legal

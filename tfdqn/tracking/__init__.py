@@ -1,0 +1,1 @@
+"""Where numbers go while a run lasts: JSON lines, TensorBoard."""

@@ -1,0 +1,296 @@
+"""`RunWatch`: what happens at intervals beside a run: curves, checkpoints, progress, profile, stopping."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.acting import exploration
+from tfdqn.acting.episode_statistics import JsonLines, Rate, TensorBoard, purge_curves
+from tfdqn.config import Config, EpsilonGreedy, toml
+from tfdqn.evaluation.bootstrap import Evaluation
+from tfdqn.learning.learner import Learner
+from tfdqn.records import Progress
+from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
+from tfdqn.storage.superseded import put_aside
+from tfdqn.tracking.evaluation_log import EvaluationLog
+
+_PROGRESS_SECONDS = 0.1
+_PROFILE_SECONDS = 2.0
+
+
+class _Statistics(Protocol):
+    @property
+    def recent_return(self) -> float | None: ...
+    @property
+    def recent_length(self) -> float | None: ...
+
+
+class _Acting(Protocol):
+    @property
+    def statistics(self) -> _Statistics: ...
+    @property
+    def env_steps(self) -> int: ...
+    @property
+    def weights_version(self) -> int: ...
+
+
+class _Ratio(Protocol):
+    @property
+    def transitions(self) -> int: ...
+    def updates_owed(self) -> int: ...
+
+
+class _Replay(Protocol):
+    def size(self) -> int: ...
+
+
+class _Evaluating(Protocol):
+    @property
+    def best_return(self) -> float | None: ...
+
+
+class Watched(Protocol):
+    """A session as it looks from outside; a part of it may be in other processes."""
+
+    config: Config
+    run_dir: RunDir
+    learner: Learner
+    seconds_before: float  # of training, before this session
+    env_steps_before: int  # of the checkpoint that it goes on from; -1: it begins anew
+
+    @property
+    def actors(self) -> _Acting: ...
+    @property
+    def ratio(self) -> _Ratio: ...
+    @property
+    def replay(self) -> _Replay: ...
+    @property
+    def evaluator(self) -> _Evaluating: ...
+    @property
+    def environment_restarts(self) -> int:
+        """How often environments were made anew since the run began."""
+
+    def check(self) -> None:
+        """Raises UserError where the session can't go on."""
+
+    def save(self, seconds: float) -> None:
+        """Writes a checkpoint; nothing else may act or learn meanwhile."""
+
+    def reason_to_stop(self) -> str | None:
+        """Why training has ended, or None while it goes on."""
+
+
+class Interval:
+    """Says when so many seconds have passed since it began, or since what was due was done."""
+
+    def __init__(self, seconds: float):
+        self._seconds = seconds
+        self._next = time.monotonic() + seconds
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._next
+
+    def done(self) -> None:
+        """Counts from now on, however long it took to do what was due."""
+        self._next = time.monotonic() + self._seconds
+
+
+class RunWatch:
+    """Logs, saves, reports and decides when to stop.
+
+    Args:
+      session: what is watched.
+      tensorboard: where curves go besides `metrics.jsonl`; None: nowhere.
+      on_progress: shown at most ten times a second.
+      interrupted: whether the user has asked to stop.
+      profile: whether to record a profiler trace of the first seconds of learning.
+    """
+
+    def __init__(
+        self,
+        session: Watched,
+        tensorboard: TensorBoard | None,
+        on_progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+        profile: bool,
+    ):
+        self._session = session
+        self._tensorboard = tensorboard
+        self._on_progress = on_progress
+        self._interrupted = interrupted
+        self._profile = _Profile(str(session.run_dir.logs)) if profile else None
+        self._metrics = JsonLines(session.run_dir.metrics_file)
+        self._evaluations = EvaluationLog(session.run_dir.evaluations_file, tensorboard)
+        self._save_due = Interval(session.config.checkpoint.interval_seconds)
+        self._log_due = Interval(session.config.logging.interval_seconds)
+        self._show_due = Interval(_PROGRESS_SECONDS)
+        self._acting_rate, self._learning_rate = Rate(), Rate()
+        self._shown_rates = (0.0, 0.0)
+        self._seconds_before = session.seconds_before
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of training, earlier sessions of the run included."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    def tick(self, paused: AbstractContextManager[None]) -> None:
+        """Does what is due. Raises RunDirError where another process has taken the run over."""
+        self._session.check()
+        if self._profile is not None:
+            self._profile.tick(self._session.learner.metrics is not None)
+        if self._show_due.is_due():
+            self._session.run_dir.check_claim()
+            self._on_progress(self.progress())
+            self._show_due.done()
+        if self._log_due.is_due():
+            self._log()
+            self._log_due.done()
+        if self._save_due.is_due():
+            with paused:
+                self._session.save(self.seconds)
+            self._save_due.done()
+
+    def evaluated(self, evaluation: Evaluation) -> None:
+        """Writes an evaluation where curves are drawn from."""
+        self._evaluations.write(evaluation, self.seconds)
+
+    def reason_to_stop(self) -> str | None:
+        """The user's wish, or what the configuration says."""
+        return "interrupted" if self._interrupted() else self._session.reason_to_stop()
+
+    def progress(self, phase: str | None = None) -> Progress:
+        """How the run stands now."""
+        session = self._session
+        learner = session.learner.metrics
+        if phase is None:
+            phase = "filling replay" if session.ratio.updates_owed() <= 0 and learner is None else "learning"
+        return Progress(
+            env_steps=session.actors.env_steps,
+            total_env_steps=session.config.stop.env_steps,
+            train_steps=session.learner.train_steps,
+            seconds=self.seconds,
+            env_steps_per_second=self._shown_rates[0],
+            updates_per_second=self._shown_rates[1],
+            episode_return=session.actors.statistics.recent_return,
+            loss=None if learner is None else learner.loss,
+            best_return=session.evaluator.best_return,
+            phase=phase,
+        )
+
+    def close(self) -> None:
+        """Flushes and closes the sinks."""
+        if self._profile is not None:
+            self._profile.end()
+        self._metrics.close()
+        self._evaluations.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+
+    def _log(self) -> None:
+        session = self._session
+        env_steps, train_steps = session.actors.env_steps, session.learner.train_steps
+        self._shown_rates = (
+            self._acting_rate.read(self.seconds, env_steps),
+            self._learning_rate.read(self.seconds, train_steps),
+        )
+        staleness = session.learner.take_staleness()
+        values = self._curves(env_steps, train_steps, staleness)
+        counters = {"env_steps": env_steps, "train_steps": train_steps, "seconds": round(self.seconds, 3)}
+        named = {name.split("/")[-1]: value for name, value in values.items()}
+        self._metrics.write({**counters, **named})
+        if self._tensorboard is not None:
+            self._tensorboard.scalars(values, env_steps)
+            if staleness is not None:
+                self._tensorboard.histogram("learning/staleness", staleness, env_steps)
+
+    def _curves(self, env_steps: int, train_steps: int, staleness: np.ndarray | None) -> dict[str, float]:
+        """Every scalar that there is to draw now, by its TensorBoard name."""
+        session, config = self._session, self._session.config
+        transitions = session.ratio.transitions
+        sampled = train_steps * config.learner.batch_size
+        kind = "epsilon" if isinstance(config.exploration, EpsilonGreedy) else "temperature"
+        values: dict[str, float | None] = {
+            "acting/episode_return": session.actors.statistics.recent_return,
+            "acting/episode_length": session.actors.statistics.recent_length,
+            f"acting/{kind}": exploration.scheduled(config.exploration, env_steps),
+            "acting/env_steps_per_second": self._shown_rates[0],
+            "acting/weights_age_train_steps": train_steps - session.actors.weights_version,
+            "learning/updates_per_second": self._shown_rates[1],
+            "replay/transitions": session.replay.size(),
+            "replay/samples_per_insert": sampled / transitions if transitions else None,
+            "learning/target_updates": train_steps // config.agent.target_update_period_train_steps,
+        }
+        if config.task.restarts:
+            values["acting/environment_restarts"] = session.environment_restarts
+        if session.learner.metrics is not None:
+            values |= {f"learning/{k}": v for k, v in session.learner.metrics._asdict().items()}
+        if staleness is not None:
+            values |= {
+                "learning/staleness_train_steps": float(np.mean(staleness)),
+                "learning/max_staleness_train_steps": float(np.max(staleness)),
+                "learning/dropped_gradients": session.learner.dropped,
+            }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class _Profile:
+    """A TensorFlow profiler trace of the first seconds of learning, where TensorBoard looks for it."""
+
+    def __init__(self, logs: str):
+        self._logs = logs
+        self._ends: float | None = None
+        self._done = False
+
+    def tick(self, is_learning: bool) -> None:
+        if self._done or not is_learning:
+            return
+        if self._ends is None:
+            tf.profiler.experimental.start(self._logs)
+            self._ends = time.monotonic() + _PROFILE_SECONDS
+        elif time.monotonic() >= self._ends:
+            self.end()
+
+    def end(self) -> None:
+        if self._ends is not None and not self._done:
+            tf.profiler.experimental.stop()
+            self._done = True
+
+
+def begin_curves(session: Watched, evaluated_env_steps: int | None) -> str:
+    """Puts aside what was written after the checkpoint that the session goes on from, as it is soon written again.
+
+    Args:
+      session: built, and not yet run.
+      evaluated_env_steps: up to which the session will not evaluate again; None: an evaluator of its own, which does
+        not go back with the learner, does. What that has evaluated stands.
+
+    Returns what was moved, in words.
+    """
+    run, env_steps = session.run_dir, session.env_steps_before
+    files = {run.metrics_file: env_steps}
+    purge_curves(run.logs, env_steps)
+    if evaluated_env_steps is not None:
+        purge_curves(run.logs / EVALUATOR_LOGS, evaluated_env_steps)
+        files[run.evaluations_file] = evaluated_env_steps
+    return put_aside(files)
+
+
+def tensorboard(config: Config, run: RunDir) -> TensorBoard | None:
+    """Where a run's curves go, with its configuration beside them; None where none are wanted.
+
+    After `begin_curves`.
+    """
+    if not config.logging.tensorboard:
+        return None
+    board = TensorBoard(run.logs)
+    board.text("configuration", "```toml\n" + toml.dump(config) + "```")
+    flat = {key: value for key, value in toml.flat(config).items() if value is not None}
+    board.hyperparameters(
+        {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat.items()}
+    )
+    return board

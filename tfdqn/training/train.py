@@ -1,0 +1,209 @@
+"""`train`: a whole run, from its configuration to its summary; resumed if it was begun before.
+
+In this process, and in those that divide its updates, where the strategy has such.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
+
+import msgspec
+from threadpoolctl import threadpool_limits
+
+from tfdqn.cluster.checks import cluster_for, cluster_keys, require_chief
+from tfdqn.cluster.tf_config import Cluster, cluster_from
+from tfdqn.config import Config, toml
+from tfdqn.coordination.watchdog import Watchdog
+from tfdqn.errors import ConfigError, EnvironmentFailedError, UserError
+from tfdqn.learning.devices import learning_devices, use_threads
+from tfdqn.learning.strategies.chief import Team
+from tfdqn.records import Progress
+from tfdqn.storage.best_policy import load_best
+from tfdqn.storage.run_directory import RunDir, full_disk_is_one_line
+from tfdqn.storage.run_records import Summary, read_summary
+from tfdqn.system.native_stderr import native_output_to
+from tfdqn.system.signals import Interrupted, interruptions
+from tfdqn.tasks.registry import check_task
+from tfdqn.training import loops
+from tfdqn.training.finish import write_results
+from tfdqn.training.monitor import RunWatch, begin_curves, tensorboard
+from tfdqn.training.session import Session
+
+
+def train(
+    config: Config,
+    run_dir: RunDir | Path | str,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    say: Callable[[str], None] | None = None,
+    profile: bool = False,
+    interrupted: Callable[[], bool] | None = None,
+) -> Summary:
+    """Trains, or goes on training, what `config` describes; everything it leaves is under `run_dir`.
+
+    SIGINT, SIGTERM and SIGHUP save a checkpoint and return a summary with status "interrupted"; calling `train` again
+    resumes. A second SIGINT raises KeyboardInterrupt. The whole process ends, and the last checkpoint stands, with
+    status 75 (`errors.RESTART_STATUS`) where its work stands still or another process of the cluster stays away beyond
+    the limits of `config.health`, and with 143 where it can't save within 20 seconds of a signal.
+
+    Args:
+      config: the whole configuration.
+      run_dir: made if need be; it belongs to this configuration from then on.
+      on_progress: called a few times a second with how the run stands.
+      say: shows one line ("resumed at …").
+      profile: record a profiler trace of the first seconds of learning, for TensorBoard.
+      interrupted: says whether to stop, where the caller takes the signals itself; asked by several threads.
+
+    An environment that fails ends training too, once `task.restarts` are used up: a checkpoint is saved first.
+
+    Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError) for what the user
+    can mend.
+    """
+    if not isinstance(config, Config):
+        raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
+    run = run_dir if isinstance(run_dir, RunDir) else RunDir(run_dir)
+    show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
+    config, cluster = _as_can_be_run(config)
+    devices = learning_devices(config)
+    with (
+        full_disk_is_one_line(run.path),
+        run.claim_alone(config),
+        native_output_to(run.native_log),
+        _tracebacks_are_kept(run),
+        threadpool_limits(1, "blas"),
+        nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
+        Watchdog("the run", config.health, tell, interrupted) as watchdog,
+    ):
+        use_threads(config)
+        with closing(Team(config, run, cluster, devices, tell, interrupted, watchdog.awaits)) as team:
+            try:
+                watchdog.state = "training"
+                return _train(config, run, team, watchdog, show, tell, interrupted, profile)
+            finally:
+                watchdog.expects_nobody()
+
+
+def _train(
+    config: Config,
+    run: RunDir,
+    team: Team,
+    watchdog: Watchdog,
+    show: Callable[[Progress], None],
+    tell: Callable[[str], None],
+    interrupted: Callable[[], bool],
+    profile: bool,
+) -> Summary:
+    with (
+        team.losses_are_one_line(),
+        closing(Session(config, run, team, tell, interrupted, watchdog.work)) as session,
+    ):
+        earlier = read_summary(run.summary_file)
+        if earlier is not None and _still_holds(earlier, session):
+            return msgspec.structs.replace(earlier, status="already finished")
+        if session.resumed is not None:
+            tell(session.resumed)
+        if moved := begin_curves(session, session.env_steps_before - session.evaluation_is_due()):
+            tell(moved)
+        with closing(RunWatch(session, tensorboard(config, run), show, interrupted, profile)) as watch:
+            try:
+                return _run(session, watch, show)
+            except EnvironmentFailedError as error:
+                session.work.ends()
+                raise _saved(error, session, watch) from error
+
+
+def _as_can_be_run(config: Config) -> tuple[Config, Cluster | None]:
+    """With what the environment's cluster decides, and that cluster; refuses before a run's directory is touched."""
+    named = cluster_from()
+    config = toml.checked(config, cluster_keys(named))
+    if config.acting.inference == "central":
+        raise ConfigError(
+            'acting.inference = "central" is for actors in processes of their own: `tfdqn launch` starts them'
+        )
+    cluster = cluster_for(config, named)
+    require_chief(cluster)
+    check_task(config.task)
+    return config, cluster
+
+
+def _run(session: Session, watch: RunWatch, show: Callable[[Progress], None]) -> Summary:
+    """Trains until something says stop; if that was not the user, finishes."""
+    overlaps = session.config.learner.schedule == "overlap"
+    try:
+        reason = (loops.overlap if overlaps else loops.alternate)(session, watch)
+        if (
+            session.ratio.acting_is_done()
+            and session.evaluator.evaluated_train_steps != session.learner.train_steps
+        ):
+            watch.evaluated(session.evaluate())
+    except Interrupted:
+        reason = "interrupted"
+    session.work.ends()
+    show(watch.progress("saving"))
+    session.save(watch.seconds)
+    summary = _summary(session, watch, reason)
+    if reason == "interrupted":
+        return summary
+    show(watch.progress("final evaluation"))
+    try:
+        return _finish(session, summary, show, watch)
+    except Interrupted:
+        return _summary(session, watch, "interrupted")
+
+
+@contextmanager
+def _tracebacks_are_kept(run: RunDir) -> Iterator[None]:
+    """Those of environments that fail, in the run's log: their authors need them."""
+    try:
+        yield
+    except EnvironmentFailedError as error:
+        if not error.traceback:
+            raise
+        run.keep_traceback(error.traceback)
+        raise EnvironmentFailedError(f"{error}; its traceback is in {run.native_log}") from error
+
+
+def _saved(error: EnvironmentFailedError, session: Session, watch: RunWatch) -> EnvironmentFailedError:
+    """The same, said with what is saved: what came before the failure is sound."""
+    try:
+        session.save(watch.seconds)
+        how = f"saved at {session.actors.env_steps:,} environment steps"
+    except UserError as why:
+        how = f"not saved: {why}"
+    return EnvironmentFailedError(f"{error}; {how}", error.traceback)
+
+
+def _summary(session: Session, watch: RunWatch, reason: str) -> Summary:
+    return Summary(
+        status="interrupted" if reason == "interrupted" else "finished",
+        reason="the user asked to stop" if reason == "interrupted" else reason,
+        env_steps=session.actors.env_steps,
+        train_steps=session.learner.train_steps,
+        episodes=session.actors.statistics.episodes,
+        seconds=round(watch.seconds, 3),
+        best_return=session.evaluator.best_return,
+        environment_restarts=session.environment_restarts,
+    )
+
+
+def _finish(session: Session, summary: Summary, show: Callable[[Progress], None], watch: RunWatch) -> Summary:
+    """Scores the best policy on fresh episodes, draws the curve, exports, and writes the summary."""
+    weights, _ = load_best(session.run_dir.best_weights, session.weight_specs)
+    final = session.evaluator.final(weights)
+    show(watch.progress("drawing and exporting"))
+    return write_results(session.run_dir, session.config, summary, final)
+
+
+def _still_holds(summary: Summary, session: Session) -> bool:
+    """Whether a finished run's summary is of the run as it stands, under today's conditions to stop."""
+    stands_where_it_ended = (summary.env_steps, summary.train_steps) == (
+        session.actors.env_steps,
+        session.learner.train_steps,
+    )
+    episodes = session.config.evaluation.final_episodes
+    asked_for = summary.final is not None and summary.final.episodes == episodes
+    return stands_where_it_ended and asked_for and session.reason_to_stop() is not None
+
+
+def _keyboard_interrupt() -> None:
+    raise KeyboardInterrupt
