@@ -34,8 +34,8 @@ from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.remote_writer import remote_writer
 from tfdqn.replay.reverb.tables import TABLE, transitions_table
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.batched_task import Step
 from tfdqn.tasks.registry import make_task, resolve_spec
+from tfdqn.types import Step
 
 _ENVS = 4
 _PROCESSES = 2

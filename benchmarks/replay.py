@@ -14,7 +14,7 @@ from tfdqn.config import Agent, Config, Learner
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.tasks.batched_task import Step
+from tfdqn.types import Step
 
 CARTPOLE = TaskSpec(
     id="CartPole-v1",

@@ -17,7 +17,7 @@ from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.tasks.batched_task import Step
+from tfdqn.types import Step
 
 NUM_ENVS, NUMBERS = 32, 1024
 BYTES = 2 * 4 * NUMBERS  # of a transition: an observation at both ends; the rest is small

@@ -47,7 +47,7 @@ config=$(cd "$(dirname "$config")" && pwd)/$(basename "$config")
 inside=configs/$(basename "$config")
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$root/tfdqn/__init__.py")
+version=$(sed -n 's/^version = //p' "$root/setup.cfg")
 extras=; image=tfdqn:$version
 [ "$gpus" = none ] || { extras=cuda; image=$image-cuda; }
 if [ -n "${IMAGE:-}" ]; then

@@ -4,6 +4,7 @@ The public names are imported when first used, so that `import tfdqn` costs no T
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from tfdqn.system import quiet_libraries as quiet_libraries  # before anything imports TensorFlow
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from tfdqn.exporting import export_run as export
     from tfdqn.exporting import load_policy as load_policy
     from tfdqn.training.train import train as train
-
-__version__ = "0.1.0"
 
 _PUBLIC = {
     "Config": ("tfdqn.config", "Config"),
@@ -30,6 +29,8 @@ __all__ = ["Config", "evaluate", "export", "load_config", "load_policy", "train"
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("tfdqn")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tfdqn' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]

@@ -1,6 +1,23 @@
-"""`Progress`: how a run stands, in the figures that a person watches."""
+"""What a run says of itself: how it stands, what it scored, what it came to."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from msgspec import UNSET, Struct, UnsetType
+
+
+class Counters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far a run has come."""
+
+    env_steps: int = 0
+    transitions: int = 0  # written to replay, wherever the run's replay was
+    # Of these, beyond the first `replay.min_size`: what owes no updates, since it filled a replay anew. Where a version
+    # that did not keep it has written the checkpoint it is absent, and the manifest's checksum is made without it.
+    exempt_transitions: int | UnsetType = UNSET
+    train_steps: int = 0
+    episodes: int = 0
+    seconds: float = 0.0  # wall time spent training, all sessions together
+    evaluations_without_best: int = 0
+    next_evaluation_env_steps: int = 0
 
 
 class Progress(NamedTuple):
@@ -16,3 +33,46 @@ class Progress(NamedTuple):
     loss: float | None
     best_return: float | None  # greedy, as evaluated
     phase: str
+
+
+class EpisodeScores(Struct, frozen=True, kw_only=True):
+    """Statistics of finished greedy episodes. Returns are undiscounted sums of the task's own rewards."""
+
+    episodes: int
+    mean_return: float
+    std_return: float
+    median_return: float
+    ci_low: float  # of the mean: 95 % percentile bootstrap
+    ci_high: float
+    mean_length: float  # environment steps
+
+
+class Evaluation(Struct, frozen=True, kw_only=True):
+    """One evaluation during training."""
+
+    env_steps: int  # taken when it began
+    train_steps: int  # of the weights evaluated
+    scores: EpisodeScores
+    is_best: bool
+
+
+class Standing(NamedTuple):
+    """How far a run's evaluations have come."""
+
+    env_steps: int = 0  # when the last one began
+    without_best: int = 0  # since the last new best
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """What a run came to; `summary.json` once it has finished."""
+
+    status: Literal["finished", "interrupted", "already finished"]
+    reason: str  # why training ended
+    env_steps: int
+    train_steps: int
+    episodes: int
+    seconds: float  # of training, all sessions of the run together
+    best_return: float | None  # mean greedy return of the best evaluation
+    environment_restarts: int = 0  # environments that failed and were made anew
+    final: EpisodeScores | None = None  # the best policy on fresh episodes
+    paths: dict[str, str] = {}  # what the run left

@@ -14,8 +14,9 @@ from tfdqn.config import EpsilonGreedy, Task
 from tfdqn.coordination.weights import VariableClient, Versioned, WeightsBoard
 from tfdqn.errors import NotFiniteError
 from tfdqn.evaluation.evaluator import play_episodes
-from tfdqn.tasks.batched_task import BatchedTask, Observation, Step
+from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
+from tfdqn.types import Observation, Step
 
 
 class Recorder:

@@ -14,7 +14,7 @@ from tfdqn.acting.actors import Acted, Actors, make_actor, saved_actors
 from tfdqn.config import Acting, Config, EpsilonGreedy, Task
 from tfdqn.coordination.weights import Versioned, WeightsBoard
 from tfdqn.networks.factory import q_network
-from tfdqn.storage.checkpoints import SavedArrays, load_arrays, save_arrays
+from tfdqn.storage.arrays import SavedArrays, load_arrays, save_arrays
 
 FADING = EpsilonGreedy(start=0.9, end=0.1, decay_env_steps=60)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tfdqn.acting.episode_statistics import EpisodeStatistics, JsonLines, Rate, TensorBoard
-from tfdqn.tasks.batched_task import Step
+from tfdqn.types import Step
 
 
 def step(

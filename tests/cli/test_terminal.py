@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from tfdqn.cli import terminal
-from tfdqn.storage.run_records import Summary
+from tfdqn.records import Summary
 
 # Stand-ins for Progress and TaskEntry, which come with TensorFlow and gymnasium. mypy sees to it
 # that terminal.py asks the real ones for nothing that they lack.

@@ -13,7 +13,7 @@ from tfdqn.networks.factory import q_network
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.replay_ratio import ReplayRatio
 from tfdqn.replay.transition_codec import TransitionCodec
-from tfdqn.tasks.batched_task import Step
+from tfdqn.types import Step
 
 B, A, F = 6, 4, 3
 SPEC = vector_spec(F, A)

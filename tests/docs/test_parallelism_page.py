@@ -14,7 +14,7 @@ from tfdqn.cli import main
 from tfdqn.cluster.tf_config import cluster_from
 from tfdqn.config import Config, toml
 from tfdqn.config.toml import flat, from_mapping
-from tfdqn.storage.run_records import Summary
+from tfdqn.records import Summary
 
 ROOT = Path(__file__).parents[2]
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("parallel-*.svg"))

@@ -14,9 +14,10 @@ from tests.support.disks import fill, small_disk
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import FilmError, RunDirError, TaskError
 from tfdqn.evaluation import evaluate as evaluate_module
-from tfdqn.evaluation.bootstrap import Evaluation, scores
+from tfdqn.evaluation.bootstrap import scores
 from tfdqn.evaluation.evaluate import _check_same_shape, _written_film, evaluate
 from tfdqn.networks.factory import q_network
+from tfdqn.records import Evaluation
 from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import ArraySpec, TaskSpec

@@ -15,10 +15,11 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 from tests.exporting.test_saved_model import network_of, task
 from tests.support.tiny_runs import assert_same_arrays, everything, tiny
 from tfdqn.errors import ConfigError
-from tfdqn.evaluation.bootstrap import Evaluation, scores
+from tfdqn.evaluation.bootstrap import scores
 from tfdqn.exporting import destinations, export_run, load_policy
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.exporting.saved_model import versions
+from tfdqn.records import Evaluation
 from tfdqn.serving.model_versions import Versions
 from tfdqn.storage.best_policy import _wanted, load_best, save_best
 from tfdqn.storage.run_directory import RunDir

@@ -15,7 +15,8 @@ from tfdqn.config.toml import dump
 from tfdqn.coordination.messages import Inspection, Nothing, ReplayStatus
 from tfdqn.coordination.rpc import Method, RefusedError, Server
 from tfdqn.launch.local_job import program_for
-from tfdqn.storage.checkpoints import Checkpoints, Counters
+from tfdqn.records import Counters
+from tfdqn.storage.checkpoints import Checkpoints
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.subprocesses import free_addresses
 

@@ -20,9 +20,10 @@ from tfdqn.cli import main
 from tfdqn.cli.live_table import JobView
 from tfdqn.config.toml import dump
 from tfdqn.launch import local_job
-from tfdqn.storage.checkpoints import Checkpoints, Counters
+from tfdqn.records import Counters, Summary
+from tfdqn.storage.checkpoints import Checkpoints
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import Summary, write_summary
+from tfdqn.storage.run_records import write_summary
 
 # `python -c` of these is `tfdqn` whose processes are stand-ins.
 STAND_IN = str(PROJECT / "tests" / "stand_in.py")

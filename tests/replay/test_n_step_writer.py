@@ -20,7 +20,7 @@ from tfdqn.errors import NotFiniteError
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.batched_task import Step
+from tfdqn.types import Step
 
 
 def written(spec: TaskSpec, taken: list[Taken], n: int, discount: float) -> list[dict[str, Any]]:

@@ -12,10 +12,11 @@ from tfdqn.cluster.topology import LEARNER, Member, Role, Topology
 from tfdqn.coordination.messages import Beat, Evaluated
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import WorkClock
+from tfdqn.records import Summary
 from tfdqn.roles import learner
 from tfdqn.roles.context import Job
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import Summary, write_summary
+from tfdqn.storage.run_records import write_summary
 
 DONE = Evaluated(best_return=20.0, is_done=True)
 

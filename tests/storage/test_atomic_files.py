@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tfdqn.errors import RunDirError
+from tfdqn.storage.arrays import save_arrays
 from tfdqn.storage.atomic_files import replacing, sync_tree, write_atomically
-from tfdqn.storage.checkpoints import save_arrays
 from tfdqn.storage.owners import this_process
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.support.checkpoints import save
 from tfdqn.errors import CheckpointError
-from tfdqn.evaluation.bootstrap import Evaluation, scores
-from tfdqn.storage import best_policy
-from tfdqn.storage.best_policy import load_policy_weights
+from tfdqn.evaluation.bootstrap import scores
+from tfdqn.records import Evaluation
+from tfdqn.storage.best_policy import load_policy_weights, save_best
 from tfdqn.storage.checkpoints import Checkpoints
 from tfdqn.storage.run_directory import RunDir
 
@@ -20,11 +20,7 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.fixture(autouse=True)
-def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs here have checkpoints alone, of one layer."""
-    wanted = {"hidden_0/kernel": np.zeros((3, 2), np.float32)}
-    monkeypatch.setattr(best_policy, "_wanted", lambda run: wanted)
+WANTED = {"hidden_0/kernel": np.zeros((3, 2), np.float32)}
 
 
 def test_the_latest_weights_are_read_past_a_damaged_replay_and_replaced_by_older_ones_aloud(
@@ -34,25 +30,25 @@ def test_the_latest_weights_are_read_past_a_damaged_replay_and_replaced_by_older
     save(Checkpoints(run.checkpoints), 1)
     newest = save(Checkpoints(run.checkpoints), 2)
     flip(newest / "replay" / "table.npz")
-    weights, origin = load_policy_weights(run, "latest", said.append)
+    weights, origin = load_policy_weights(run, "latest", WANTED, said.append)
     assert weights.keys() == {"hidden_0/kernel"}
     assert (origin["env_steps"], weights["hidden_0/kernel"][0, 0], said) == (2, 2, [])
 
     flip(newest / "learner.npz")
-    weights, origin = load_policy_weights(run, "latest", said.append)
+    weights, origin = load_policy_weights(run, "latest", WANTED, said.append)
     assert (origin["env_steps"], weights["hidden_0/kernel"][0, 0], len(said)) == (1, 1, 1)
     assert "000002: learner.npz is damaged" in said[0]
-    load_policy_weights(run, "latest")
+    load_policy_weights(run, "latest", WANTED)
     assert "000002" in caplog.text  # who does not listen hears of it all the same
 
 
 def test_another_networks_weights_are_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     run = RunDir(tmp_path)
     save(Checkpoints(run.checkpoints), 1)
     evaluation = Evaluation(env_steps=1, train_steps=2, scores=scores(np.ones(3), np.ones(3)), is_best=True)
-    best_policy.save_best(run.best_weights, {"hidden_0/kernel": np.zeros((3, 2), np.float32)}, evaluation)
+    save_best(run.best_weights, {"hidden_0/kernel": np.zeros((3, 2), np.float32)}, evaluation)
     for which, file in (("latest", "learner.npz"), ("best", "weights.npz")):
         for name, shape, line in (
             (
@@ -63,16 +59,15 @@ def test_another_networks_weights_are_refused_in_one_line(
             ("theta/kernel", (3, 2), rf"{file}: theta/kernel is absent, not float32\[3, 2\] \(and 1 more\)"),
         ):
             wanted = {name: np.zeros(shape, np.float32)}
-            monkeypatch.setattr(best_policy, "_wanted", lambda run, wanted=wanted: wanted)
             with pytest.raises(CheckpointError, match=line):
-                load_policy_weights(run, which)  # type: ignore[arg-type]
+                load_policy_weights(run, which, wanted)  # type: ignore[arg-type]
 
 
 def test_a_run_without_a_policy_says_so(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint yet"):
-        load_policy_weights(RunDir(tmp_path), "latest")
+        load_policy_weights(RunDir(tmp_path), "latest", WANTED)
     with pytest.raises(CheckpointError, match=r"no evaluated policy yet, and no checkpoint$"):
-        load_policy_weights(RunDir(tmp_path), "best")
+        load_policy_weights(RunDir(tmp_path), "best", WANTED)
     save(Checkpoints(RunDir(tmp_path).checkpoints), 1)
     with pytest.raises(CheckpointError, match=r"no evaluated policy yet; try --checkpoint latest$"):
-        load_policy_weights(RunDir(tmp_path), "best")
+        load_policy_weights(RunDir(tmp_path), "best", WANTED)

@@ -12,7 +12,8 @@ from msgspec import UNSET
 
 from tests.support.checkpoints import holds, save
 from tfdqn.errors import CheckpointError
-from tfdqn.storage.checkpoints import Checkpoints, Generation, below
+from tfdqn.storage.arrays import below
+from tfdqn.storage.checkpoints import Checkpoints, Generation
 
 Damage = Callable[[Path], None]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfdqn.storage.checkpoints import load_arrays, save_arrays
+from tfdqn.storage.arrays import load_arrays, save_arrays
 
 
 def no_space(*_: object, **__: object) -> None:

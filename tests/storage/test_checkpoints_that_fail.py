@@ -12,7 +12,9 @@ import pytest
 from tests.support.checkpoints import arrays, holds, save
 from tests.support.disks import small_disk
 from tfdqn.errors import CheckpointError
-from tfdqn.storage.checkpoints import Checkpoints, Counters, Generation, save_arrays
+from tfdqn.records import Counters
+from tfdqn.storage.arrays import save_arrays
+from tfdqn.storage.checkpoints import Checkpoints, Generation
 
 
 def test_what_a_killed_process_left_half_written_is_ignored_and_removed(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import Summary, read_summary, write_summary
+from tfdqn.storage.run_records import read_summary, write_summary
 
 
 def test_a_run_that_was_moved_says_where_its_files_are_now(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tfdqn.cluster.topology import Member
 from tfdqn.config.toml import load
 from tfdqn.coordination.heartbeat_files import beat_file, read_sign
 from tfdqn.coordination.messages import Inspection
-from tfdqn.evaluation.bootstrap import EpisodeScores
+from tfdqn.records import EpisodeScores
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.subprocesses import is_free
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfdqn.storage.checkpoints import Checkpoints, Counters, Generation, load_arrays, save_arrays
+from tfdqn.records import Counters
+from tfdqn.storage.arrays import load_arrays, save_arrays
+from tfdqn.storage.checkpoints import Checkpoints, Generation
 
 
 def arrays(value: int) -> dict[str, dict[str, np.ndarray]]:

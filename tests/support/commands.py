@@ -16,7 +16,8 @@ from typing import Any
 
 from tests.support.tiny_runs import tiny
 from tfdqn.config.toml import dump
-from tfdqn.storage.checkpoints import Checkpoints, Counters, Generation
+from tfdqn.records import Counters
+from tfdqn.storage.checkpoints import Checkpoints, Generation
 
 PROJECT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 90.0

@@ -13,7 +13,7 @@ from tfdqn.cluster.topology import LEARNER, Member, Topology, read_topology
 from tfdqn.coordination.heartbeat_files import beat_file, read_sign
 from tfdqn.coordination.messages import Inspection, Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
-from tfdqn.storage.checkpoints import Counters
+from tfdqn.records import Counters
 from tfdqn.storage.run_directory import RunDir
 
 PATIENCE_SECONDS = 240.0  # on two cores that many processes start at once

@@ -15,7 +15,7 @@ from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import MLP
 from tfdqn.learning.strategies.model_parallel import MeshUpdates
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.storage.checkpoints import below
+from tfdqn.storage.arrays import below
 
 SPEC = vector_spec(8, 2)
 

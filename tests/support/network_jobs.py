@@ -20,7 +20,7 @@ from tfdqn.config.toml import dump
 from tfdqn.coordination.messages import Inspection, MemberStatus
 from tfdqn.launch.inspector import Report
 from tfdqn.launch.supervised_process import TFDQN, Supervised
-from tfdqn.storage.checkpoints import Counters
+from tfdqn.records import Counters
 from tfdqn.storage.run_directory import RunDir
 
 PATIENCE_SECONDS = 240.0  # on two cores that many processes start at once

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.tasks.batched_task import Observation, Step
+from tfdqn.types import Observation, Step
 
 VECTOR = TaskSpec(
     id="Vector",

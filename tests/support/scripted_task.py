@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from tests.support.batches import vector_spec
-from tfdqn.tasks.batched_task import Observation, Step
+from tfdqn.types import Observation, Step
 
 
 class FakeTask:

@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from tfdqn.config import Config
 from tfdqn.config.toml import from_mapping
+from tfdqn.networks.factory import weight_specs
+from tfdqn.storage.best_policy import load_policy_weights
 from tfdqn.storage.checkpoints import Checkpoints, Generation
+from tfdqn.storage.run_directory import RunDir
 
 TINY = {
     "task": {"id": "CartPole-v1", "num_envs": 4},
@@ -31,6 +35,12 @@ def latest(run: Path) -> Generation:
     generation = Checkpoints(run / "checkpoints").latest()
     assert generation is not None
     return generation
+
+
+def policy_weights(run: Path, which: Literal["best", "latest"]) -> dict[str, np.ndarray]:
+    """A run's weights by canonical name."""
+    found = RunDir(run)
+    return load_policy_weights(found, which, weight_specs(found.config(), found.task_spec()))[0]
 
 
 def everything(run: Path) -> dict[str, np.ndarray]:

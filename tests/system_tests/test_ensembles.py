@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.tiny_runs import assert_same_arrays, everything, latest, lines, tiny
+from tests.support.tiny_runs import assert_same_arrays, everything, latest, lines, policy_weights, tiny
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.evaluation.evaluator import play_episodes
 from tfdqn.exporting import load_policy
 from tfdqn.randomness import derived_seed
-from tfdqn.storage.best_policy import load_policy_weights
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tasks.registry import make_task
 from tfdqn.training.train import train
@@ -32,7 +31,7 @@ def test_weights_and_slots_lead_with_the_units(finished: Path) -> None:
     learner = latest(finished).arrays("learner")
     assert learner["online/hidden_0/kernel"].shape == (3, 4, 16)
     assert learner["optimizer/m/q/bias"].shape == (3, 2)
-    best, _ = load_policy_weights(RunDir(finished), "best")
+    best = policy_weights(finished, "best")
     assert best["q/kernel"].shape == (3, 16, 2)
 
 
@@ -55,7 +54,7 @@ def test_its_disagreement_is_a_curve_and_a_plain_run_has_none(finished: Path, tm
 
 def test_the_export_is_the_best_policy_and_evaluates_like_it(finished: Path) -> None:
     run = RunDir(finished)
-    weights, _ = load_policy_weights(run, "best")
+    weights = policy_weights(run.path, "best")
     exported = load_policy(finished)
     assert exported.card["ensemble"]["size"] == 3
     states = {"observation": np.random.default_rng(1).normal(size=(500, 4)).astype(np.float32)}

@@ -11,14 +11,13 @@ import pytest
 from tests.exporting.test_saved_model import BOX, DISCRETE, IMAGE, observations, task
 from tests.exporting.test_saved_model_of_ensembles import exported, random_masks, random_units, stacked
 from tests.support.elsewhere import ONNX, SAVED_MODEL, TFLITE, Arrays, ask, ask_saved_model_cli
-from tests.support.tiny_runs import tiny
+from tests.support.tiny_runs import policy_weights, tiny
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import MLP, Config, Ensemble, Linear, NatureCNN
 from tfdqn.exporting import export_run
 from tfdqn.exporting.conversion import convert
 from tfdqn.exporting.formats import ModelFormat
 from tfdqn.learning.strategies.chief import Team
-from tfdqn.storage.best_policy import load_policy_weights
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
 from tfdqn.training.session import Session
@@ -86,7 +85,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
 
 def test_the_checkpoint_answers_as_the_live_policy(learned: Exported) -> None:
     for which in ("best", "latest"):
-        weights, _ = load_policy_weights(learned.run, which)
+        weights = policy_weights(learned.run.path, which)
         found = answers(learned.config, learned.spec, weights, learned.inputs)
         np.testing.assert_array_equal(found["q_values"], learned.live["q_values"])
         np.testing.assert_array_equal(found["action"], learned.live["action"])

@@ -5,17 +5,15 @@ import numpy as np
 import pytest
 
 import tfdqn
-from tests.support.tiny_runs import latest, lines
+from tests.support.tiny_runs import latest, lines, policy_weights
 from tests.support.toy_environments import chain_values
 from tfdqn.config.toml import from_mapping, load
-from tfdqn.storage.best_policy import load_policy_weights
-from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.train import train
 
 
 def _table(run) -> np.ndarray:
     """The Q-table of a linear network on one-hot states: float32[states, actions]."""
-    weights, _ = load_policy_weights(RunDir(run), "latest")
+    weights = policy_weights(run, "latest")
     return weights["theta/kernel"]
 
 
@@ -128,7 +126,7 @@ def _frozenlake_value(policy: np.ndarray | None) -> float:
 def test_frozenlake_as_a_linear_table_comes_near_the_best_policy(tmp_path):
     config = load("configs/frozenlake.toml", ["stop.env_steps=120000", "logging.tensorboard=false"])
     train(config, tmp_path / "run")
-    weights, _ = load_policy_weights(RunDir(tmp_path / "run"), "best")
+    weights = policy_weights(tmp_path / "run", "best")
     # Its true value, of 0.74 at best: a thousand episodes would still stray by 0.014 from it.
     assert _frozenlake_value(weights["theta/kernel"].argmax(axis=1)) >= 0.70
 

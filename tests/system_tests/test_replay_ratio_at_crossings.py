@@ -16,6 +16,7 @@ from tests.support.commands import counters, tfdqn, write_config
 from tests.support.random_episodes import VECTOR
 from tests.support.replay_servers import config
 from tfdqn.config import Config
+from tfdqn.records import Counters
 from tfdqn.replay import far_ratio
 from tfdqn.replay.distributed_ratio import Pace
 from tfdqn.replay.far_ratio import FarRatio
@@ -23,7 +24,6 @@ from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.replay_ratio import Balance, ReplayRatio
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.tables import TABLE
-from tfdqn.storage.checkpoints import Counters
 
 CALL, STEPS_PER_UPDATE = 5, 4.0  # of `tests.support.tiny_runs.TINY`
 LEG = 800  # transitions of a leg

@@ -10,8 +10,9 @@ from tfdqn.cluster.topology import Member, Role
 from tfdqn.coordination.messages import Beat, Counts
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import WorkClock
+from tfdqn.records import Counters
 from tfdqn.replay.far_ratio import FarRatio
-from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoints, Counters
+from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoints
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training import train
 from tfdqn.training.distributed_session import FarActors, JobSession, _resumed

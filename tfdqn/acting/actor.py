@@ -10,7 +10,7 @@ from tfdqn.coordination.weights import VariableClient
 from tfdqn.errors import NotFiniteError
 from tfdqn.randomness import generator_state, load_generator_state
 from tfdqn.replay.interfaces import Writer
-from tfdqn.storage.checkpoints import below
+from tfdqn.storage.arrays import below
 from tfdqn.tasks.batched_task import BatchedTask
 
 

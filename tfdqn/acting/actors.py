@@ -1,7 +1,7 @@
 """`Actors`: several actors as one, stepped in turn or each by a thread of its own."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +13,9 @@ from tfdqn.config import Config
 from tfdqn.coordination.weights import VariableClient, WeightsSource
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.replay.interfaces import Writer
-from tfdqn.storage.checkpoints import below
+from tfdqn.storage.arrays import below
 from tfdqn.tasks.batched_task import BatchedTask
-
-Arrays = Mapping[str, np.ndarray]
+from tfdqn.types import Arrays
 
 
 class Acted(NamedTuple):

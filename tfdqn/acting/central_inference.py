@@ -18,8 +18,8 @@ from tfdqn.coordination.rpc import RefusedError, UnreachableError
 from tfdqn.coordination.weights import Versioned, WeightsSource
 from tfdqn.replay.reverb.remote_writer import GivenUpError, KeepWaiting
 from tfdqn.task_spec import TaskSpec
+from tfdqn.types import Observation
 
-Observation = dict[str, np.ndarray]
 _REPLY_SECONDS = 10.0
 _MOST_SECONDS = (
     60.0  # that a question is kept in the learner's process, though who asked has given up long before

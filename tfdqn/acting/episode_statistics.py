@@ -13,7 +13,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from tfdqn.storage.atomic_files import ends_torn
-from tfdqn.tasks.batched_task import Step
+from tfdqn.types import Step
 
 
 class EpisodeStatistics:

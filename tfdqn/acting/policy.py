@@ -16,9 +16,10 @@ from tfdqn.config import Config
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.aggregation import aggregate_numpy
 from tfdqn.networks.factory import network_to_load
-from tfdqn.networks.numpy_inference import QFunction, Weights, numpy_q_function
+from tfdqn.networks.numpy_inference import QFunction, numpy_q_function
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.contract import is_finite
+from tfdqn.types import Weights
 
 # (weights by canonical name, observation, legal actions bool[B, A] or none) → a value per action, float32[B, A]
 ActionValues = Callable[[Weights, dict[str, np.ndarray], np.ndarray | None], np.ndarray]

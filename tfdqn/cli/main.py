@@ -5,6 +5,7 @@ jobs of many processes, `cli_manifest.py` the one that writes files for other pl
 `cli_serving.py` the one that serves a policy; `cli_errors.py` says what went wrong.
 """
 
+import importlib.metadata
 import os
 import sys
 import traceback
@@ -228,9 +229,7 @@ def export(
 @app.command()
 def version() -> None:
     """Print tfdqn's version."""
-    from tfdqn import __version__
-
-    typer.echo(__version__)
+    typer.echo(importlib.metadata.version("tfdqn"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """The command line's verb that writes the files by which a platform runs a job."""
 
+import importlib.metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,6 @@ def manifest(
     ] = None,
 ) -> None:
     """Write the files by which a platform runs a job of many processes."""
-    from tfdqn import __version__
     from tfdqn.launch.manifests.job_spec import Wanted, check_image, dns_label
     from tfdqn.launch.manifests.render import render
     from tfdqn.launch.manifests.write import write_files
@@ -62,7 +62,7 @@ def manifest(
     wanted = Wanted(
         name=dns_label(config.stem),
         config=replace(resolved, learner=replace(resolved.learner, min_gpus=gpus)) if gpus else resolved,
-        image=image or f"tfdqn:{__version__}{'-cuda' if gpus else ''}",
+        image=image or f"tfdqn:{importlib.metadata.version('tfdqn')}{'-cuda' if gpus else ''}",
         has_evaluator=evaluator,
         gpus=gpus,
     )

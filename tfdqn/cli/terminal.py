@@ -16,8 +16,7 @@ from rich.text import Text
 # Types alone: what this file shows is imported by whoever makes it.
 if TYPE_CHECKING:
     from tfdqn.evaluation.evaluate import EvaluationReport
-    from tfdqn.records import Progress
-    from tfdqn.storage.run_records import Summary
+    from tfdqn.records import Progress, Summary
     from tfdqn.tasks.registry import TaskEntry
 
 PLAIN_LINE_INTERVAL_SECONDS = 10.0

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from tfdqn.cluster.topology import Member
-from tfdqn.evaluation.bootstrap import EpisodeScores, Evaluation
+from tfdqn.records import EpisodeScores, Evaluation
 from tfdqn.task_spec import TaskSpec
 
 # Bounded, so that no sum of a stranger's numbers is one that can't be sent.

@@ -12,7 +12,7 @@ from tfdqn.coordination.messages import NamedArray, Weights, WeightsRequest
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
 from tfdqn.coordination.weights import Versioned, WeightsBoard
 from tfdqn.errors import CheckpointError
-from tfdqn.storage.array_checks import Shaped, check_arrays
+from tfdqn.storage.arrays import Shaped, check_arrays
 
 _DTYPES = {np.dtype(code).str for code in "?bhiqBHIQefd"}
 _REPLY_SECONDS = 30.0  # of a network of hundreds of megabytes

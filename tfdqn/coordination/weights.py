@@ -6,7 +6,7 @@ publisher and the client do not know which transport they use.
 
 from typing import NamedTuple, Protocol
 
-from tfdqn.networks.numpy_inference import Weights
+from tfdqn.types import Weights
 
 
 class Versioned(NamedTuple):

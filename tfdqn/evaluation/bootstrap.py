@@ -1,33 +1,12 @@
-"""What greedy episodes scored: statistics of their returns, and the record of an evaluation."""
+"""Statistics of greedy episodes' returns, with a bootstrap interval of their mean."""
 
 import numpy as np
-from msgspec import Struct
 
 from tfdqn.randomness import stream
+from tfdqn.records import EpisodeScores
 
 _BOOTSTRAP_SAMPLES = 2_000
 _BOOTSTRAP_ELEMENTS = 1_000_000  # drawn at a time
-
-
-class EpisodeScores(Struct, frozen=True, kw_only=True):
-    """Statistics of finished greedy episodes. Returns are undiscounted sums of the task's own rewards."""
-
-    episodes: int
-    mean_return: float
-    std_return: float
-    median_return: float
-    ci_low: float  # of the mean: 95 % percentile bootstrap
-    ci_high: float
-    mean_length: float  # environment steps
-
-
-class Evaluation(Struct, frozen=True, kw_only=True):
-    """One evaluation during training."""
-
-    env_steps: int  # taken when it began
-    train_steps: int  # of the weights evaluated
-    scores: EpisodeScores
-    is_best: bool
 
 
 def scores(returns: np.ndarray, lengths: np.ndarray, seed: int = 0) -> EpisodeScores:

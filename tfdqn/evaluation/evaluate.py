@@ -16,15 +16,17 @@ from threadpoolctl import threadpool_limits
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import Task, toml
 from tfdqn.errors import ConfigError, FilmError, RunDirError, TaskError, UserError, one_line
-from tfdqn.evaluation.bootstrap import EpisodeScores, scores
+from tfdqn.evaluation.bootstrap import scores
 from tfdqn.evaluation.evaluator import limited, play_episodes
-from tfdqn.networks.numpy_inference import Weights
+from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
+from tfdqn.records import EpisodeScores
 from tfdqn.storage.best_policy import load_policy_weights
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import ArraySpec, TaskSpec
 from tfdqn.tasks.pictures import with_even_sides
 from tfdqn.tasks.registry import make_task, resolve_spec
+from tfdqn.types import Weights
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ def evaluate(
     task_config = _changed_task(run, overrides)
     if video is not None:
         _require_writable(run.videos)
-    weights, origin = load_policy_weights(run, checkpoint)
+    weights, origin = load_policy_weights(run, checkpoint, weight_specs(config, run_spec))
     policy = Policy(make_q_function(config, run_spec))
     episode_seed = derived_seed(seed, "evaluate")
     with threadpool_limits(1, "blas"):

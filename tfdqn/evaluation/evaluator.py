@@ -8,17 +8,19 @@ import numpy as np
 
 from tfdqn.acting.policy import Policy, PolicyState, forget
 from tfdqn.config import Config, Task
-from tfdqn.coordination.weights import VariableClient, Weights
+from tfdqn.coordination.weights import VariableClient
 from tfdqn.errors import NotFiniteError
-from tfdqn.evaluation.bootstrap import EpisodeScores, Evaluation, scores
+from tfdqn.evaluation.bootstrap import scores
 from tfdqn.randomness import derived_seed, stream
-from tfdqn.storage.array_checks import Shaped
+from tfdqn.records import EpisodeScores, Evaluation
+from tfdqn.storage.arrays import Shaped
 from tfdqn.storage.best_policy import load_best, save_best
 from tfdqn.system.signals import Interrupted
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.tasks.restarts import Restarts
+from tfdqn.types import Weights
 
 _MOST_ENVS = 256
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from tfdqn.config import Config
 from tfdqn.errors import first_line
-from tfdqn.evaluation.bootstrap import Evaluation
 from tfdqn.exporting.destinations import Card, destination
 from tfdqn.exporting.from_run import export_weights
 from tfdqn.exporting.tf_serving_files import model_name
 from tfdqn.networks.factory import weight_specs
+from tfdqn.records import Evaluation
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.run_directory import RunDir

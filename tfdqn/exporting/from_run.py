@@ -36,12 +36,13 @@ def export_run(
       RunDirError: where there is no such run.
       CheckpointError: where the run has no such weights yet.
     """
+    from tfdqn.networks.factory import weight_specs
     from tfdqn.storage.best_policy import load_policy_weights
 
     wanted = convertible(formats)
     run = RunDir(run_dir)
     config, task_spec = run.config(), run.task_spec()
-    weights, card = load_policy_weights(run, checkpoint)
+    weights, card = load_policy_weights(run, checkpoint, weight_specs(config, task_spec))
     if min_return is not None:
         _require_return(min_return, card)
     origin = {"checkpoint": checkpoint, **card}

@@ -24,7 +24,7 @@ from tfdqn.exporting.saved_model import (
     versions,
 )
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
-from tfdqn.storage.array_checks import check_arrays
+from tfdqn.storage.arrays import check_arrays
 from tfdqn.system.utf8 import require_libraries_can_take
 from tfdqn.task_spec import ArraySpec, TaskSpec, flat_name
 

@@ -14,10 +14,11 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError
 from tfdqn.launch.gpus import deal_gpus, visible_gpus
 from tfdqn.launch.supervisor import Supervisor, View
+from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.checkpoints import Checkpoints
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import Summary, read_summary
+from tfdqn.storage.run_records import read_summary
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.training.stopping import reason_to_stop
 

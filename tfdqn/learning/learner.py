@@ -8,7 +8,7 @@ from tfdqn.coordination.weights import VariablePublisher
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.train_step import UpdateMetrics
 from tfdqn.learning.updater import Updated, Updates
-from tfdqn.storage.checkpoints import below
+from tfdqn.storage.arrays import below
 
 _ADVICE = (
     "the last checkpoint is intact. Lower optimizer.learning_rate, or set agent.gradient_clip_norm, or check the "

@@ -6,8 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from tfdqn.learning.train_step import UpdateMetrics
-from tfdqn.storage.array_checks import check_arrays
-from tfdqn.storage.checkpoints import SavedArrays
+from tfdqn.storage.arrays import SavedArrays, check_arrays
 
 
 class Updated(NamedTuple):

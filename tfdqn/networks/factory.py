@@ -11,9 +11,10 @@ from tfdqn.networks.layers.ensemble import EnsembleLayerFactory
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.layers.recorded import RecordingFactory
 from tfdqn.networks.layers.tensor_parallel import SplitLayerFactory
-from tfdqn.networks.numpy_inference import Weights, numpy_q_function
+from tfdqn.networks.numpy_inference import numpy_q_function
 from tfdqn.networks.q_network import QNetwork, Torso, observation_spec
 from tfdqn.task_spec import TaskSpec
+from tfdqn.types import Weights
 
 mend_eager_tensors()  # here, since every process that makes many of them imports this
 

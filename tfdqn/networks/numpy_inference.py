@@ -3,15 +3,15 @@
 One call serves all environments of an actor, holds no TensorFlow thread and waits for no learner.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
 from tfdqn import config
 from tfdqn.networks import encoding, feature_maps
 from tfdqn.task_spec import TaskSpec
+from tfdqn.types import Weights
 
-Weights = Mapping[str, np.ndarray]  # by canonical name, as `QNetwork.named_weights` gives them
 QFunction = Callable[[Weights, dict[str, np.ndarray]], np.ndarray]
 
 _ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -8,7 +8,7 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.storage.array_checks import check_arrays
+from tfdqn.storage.arrays import check_arrays
 from tfdqn.task_spec import TaskSpec
 
 Observation = dict[str, tf.Tensor]

@@ -15,7 +15,7 @@ from tfdqn.randomness import derived_seed
 from tfdqn.replay.interfaces import Sample
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
-from tfdqn.storage.checkpoints import save_arrays
+from tfdqn.storage.arrays import save_arrays
 from tfdqn.task_spec import TaskSpec
 
 CONTENT_FILE = "replay.npz"

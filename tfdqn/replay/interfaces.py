@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
 if TYPE_CHECKING:
-    from tfdqn.tasks.batched_task import Observation, Step
+    from tfdqn.types import Observation, Step
 
 
 class Sample(NamedTuple):

@@ -11,7 +11,7 @@ from tfdqn.errors import NotFiniteError
 from tfdqn.replay.transition_codec import TransitionCodec
 
 if TYPE_CHECKING:
-    from tfdqn.tasks.batched_task import Observation, Step
+    from tfdqn.types import Observation, Step
 
 
 class NStepWriter:

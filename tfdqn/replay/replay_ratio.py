@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from tfdqn.config import Learner
-from tfdqn.storage.checkpoints import Counters
+from tfdqn.records import Counters
 
 
 class Balance(NamedTuple):

@@ -16,17 +16,18 @@ from tfdqn.coordination.messages import Counts, Evaluated, Inspection, Nothing
 from tfdqn.coordination.remote_weights import RemoteWeights
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
 from tfdqn.coordination.weights import VariableClient
-from tfdqn.evaluation.bootstrap import Evaluation
 from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.networks.factory import weight_specs
+from tfdqn.records import Evaluation
 from tfdqn.roles.context import Job, check_same_task, failures_are_the_process_s
 from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir, full_disk_is_one_line
+from tfdqn.storage.run_records import read_standing
 from tfdqn.system.signals import Interrupted
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.tasks.restarts import Restarts
-from tfdqn.tracking.evaluation_log import EvaluationLog, read_standing
+from tfdqn.tracking.evaluation_log import EvaluationLog
 
 _POLL_SECONDS = 0.05
 _REPLY_SECONDS = 5.0

@@ -17,12 +17,12 @@ from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import ClusterError, PeerLostError
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Team
-from tfdqn.records import Progress
+from tfdqn.records import Progress, Summary
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import Job
 from tfdqn.roles.learner_watchdog import LearnerWatchdog
 from tfdqn.storage.run_directory import RunDir, full_disk_is_one_line
-from tfdqn.storage.run_records import Summary, read_summary
+from tfdqn.storage.run_records import read_summary
 from tfdqn.system.native_stderr import native_output_to
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import check_task, make_task

@@ -9,13 +9,12 @@ import msgspec
 import numpy as np
 
 from tfdqn.errors import CheckpointError, first_line
-from tfdqn.evaluation.bootstrap import Evaluation
-from tfdqn.networks.factory import weight_specs
-from tfdqn.networks.numpy_inference import Weights
-from tfdqn.storage.array_checks import Shaped, check_arrays
+from tfdqn.records import Evaluation
+from tfdqn.storage.arrays import Shaped, below, check_arrays, load_arrays, save_arrays
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.storage.checkpoints import Checkpoints, below, load_arrays, save_arrays
+from tfdqn.storage.checkpoints import Checkpoints
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.types import Weights
 
 _RECORD = "evaluation"
 _log = logging.getLogger(__name__)
@@ -46,10 +45,14 @@ def load_best(path: Path, wanted: Mapping[str, Shaped]) -> tuple[dict[str, np.nd
 
 
 def load_policy_weights(
-    run: RunDir, which: Literal["best", "latest"], on_damage: Callable[[str], None] = _log.warning
+    run: RunDir,
+    which: Literal["best", "latest"],
+    wanted: Mapping[str, Shaped],
+    on_damage: Callable[[str], None] = _log.warning,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """A run's weights by canonical name, and where they come from (for an export's card).
 
+    `wanted` are the weights of the run's network (`networks.factory.weight_specs`).
     Where the latest checkpoint's weights are damaged, `on_damage` is told and those before it are taken. Raises
     CheckpointError where the run has no such policy yet, or it is damaged, or of another network than the run's.
     """
@@ -58,7 +61,7 @@ def load_policy_weights(
             has_checkpoint = any(run.checkpoints.glob("[0-9]*"))
             advice = "; try --checkpoint latest" if has_checkpoint else ", and no checkpoint"
             raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
-        weights, evaluation = load_best(run.best_weights, _wanted(run))
+        weights, evaluation = load_best(run.best_weights, wanted)
         return weights, {
             "train_steps": evaluation.train_steps,
             "evaluation": msgspec.to_builtins(evaluation.scores),
@@ -68,12 +71,8 @@ def load_policy_weights(
         raise CheckpointError(f"{run.path} has no checkpoint yet")
     counters, arrays = generation.counters, generation.arrays("learner")
     weights = below("online", arrays)
-    check_arrays(weights, _wanted(run), arrays.file)
+    check_arrays(weights, wanted, arrays.file)
     return weights, {
         "train_steps": counters.train_steps,
         "env_steps": counters.env_steps,
     }
-
-
-def _wanted(run: RunDir) -> Mapping[str, Shaped]:
-    return weight_specs(run.config(), run.task_spec())

@@ -8,41 +8,25 @@ its own. What trained the weights leaves no trace in them: plain arrays by name,
 import re
 import shutil
 import time
-import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
-import numpy as np
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from tfdqn.errors import CheckpointError, first_line
-from tfdqn.storage.atomic_files import replacing, sync, sync_tree
+from tfdqn.records import Counters
+from tfdqn.storage.arrays import SavedArrays, load_arrays, save_arrays
+from tfdqn.storage.atomic_files import sync, sync_tree
 from tfdqn.storage.run_directory import is_full_disk
-
-Arrays = Mapping[str, np.ndarray]
+from tfdqn.types import Arrays
 
 BEGINS_ANEW = "no checkpoint yet: begins anew"  # what is said of a run that was begun before
 _MANIFEST = "manifest.json"
 _REPLAY = "replay"
 _UNFINISHED = ".saving-"
-
-
-class Counters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How far a run has come."""
-
-    env_steps: int = 0
-    transitions: int = 0  # written to replay, wherever the run's replay was
-    # Of these, beyond the first `replay.min_size`: what owes no updates, since it filled a replay anew. Where a version
-    # that did not keep it has written the checkpoint it is absent, and the manifest's checksum is made without it.
-    exempt_transitions: int | UnsetType = UNSET
-    train_steps: int = 0
-    episodes: int = 0
-    seconds: float = 0.0  # wall time spent training, all sessions together
-    evaluations_without_best: int = 0
-    next_evaluation_env_steps: int = 0
 
 
 class _File(Struct, frozen=True):
@@ -59,17 +43,6 @@ class _Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The same with its checksum."""
         unsigned = msgspec.structs.replace(self, crc32=0)
         return msgspec.structs.replace(self, crc32=zlib.crc32(msgspec.json.encode(unsigned)))
-
-
-class SavedArrays(dict[str, np.ndarray]):
-    """Arrays by name out of a file; a name that is not there raises CheckpointError."""
-
-    def __init__(self, arrays: Arrays, file: Path):
-        super().__init__(arrays)
-        self.file = file
-
-    def __missing__(self, name: str) -> np.ndarray:
-        raise CheckpointError(f"{self.file}: there is no array {name!r} in it")
 
 
 class Generation:
@@ -221,28 +194,6 @@ class Checkpoints:
         kept = f"the last one, {saved[-1].name}, is intact" if saved else "there is no earlier one"
         why = "the disk is full" if is_full_disk(error) else first_line(error)
         return f"{self._directory}: the checkpoint could not be written: {why}; {kept}"
-
-
-def save_arrays(path: Path, arrays: Arrays) -> None:
-    """Writes arrays by name as .npz, whole or not at all."""
-    # Not np.savez: on a full disk the archive that it leaves open complains once more, at its deletion.
-    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-
-
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Reads what `save_arrays` wrote; nothing in it is ever unpickled."""
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
-
-
-def below(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
-    """The arrays named "prefix/name", as "name"."""
-    start = prefix + "/"
-    found = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
-    return SavedArrays(found, arrays.file) if isinstance(arrays, SavedArrays) else found
 
 
 def _fingerprint(path: Path) -> _File:

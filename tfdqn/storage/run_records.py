@@ -1,28 +1,12 @@
 """`Summary`: what a run came to, as `summary.json` keeps it."""
 
+import json
 from pathlib import Path
-from typing import Literal
 
 import msgspec
-from msgspec import Struct
 
-from tfdqn.evaluation.bootstrap import EpisodeScores
+from tfdqn.records import Standing, Summary
 from tfdqn.storage.atomic_files import write_atomically
-
-
-class Summary(Struct, frozen=True, kw_only=True):
-    """What a run came to; `summary.json` once it has finished."""
-
-    status: Literal["finished", "interrupted", "already finished"]
-    reason: str  # why training ended
-    env_steps: int
-    train_steps: int
-    episodes: int
-    seconds: float  # of training, all sessions of the run together
-    best_return: float | None  # mean greedy return of the best evaluation
-    environment_restarts: int = 0  # environments that failed and were made anew
-    final: EpisodeScores | None = None  # the best policy on fresh episodes
-    paths: dict[str, str] = {}  # what the run left
 
 
 def write_summary(file: Path, summary: Summary) -> None:
@@ -40,3 +24,16 @@ def read_summary(file: Path) -> Summary | None:
         return None
     paths = {name: str(file.parent / path) for name, path in summary.paths.items()}
     return msgspec.structs.replace(summary, paths=paths)
+
+
+def read_standing(path: Path) -> Standing:
+    """What the lines of an `EvaluationLog` say; a damaged one counts for nothing."""
+    env_steps = without_best = 0
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        try:
+            record = json.loads(line)
+            env_steps, is_best = int(record["env_steps"]), bool(record["is_best"])
+        except (ValueError, KeyError, TypeError):
+            continue  # half a line: its writer was killed
+        without_best = 0 if is_best else without_best + 1
+    return Standing(env_steps, without_best)

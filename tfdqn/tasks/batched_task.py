@@ -3,7 +3,7 @@
 import contextlib
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
@@ -14,21 +14,10 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import state_capture
 from tfdqn.tasks.contract import Contract
 from tfdqn.tasks.guarded_env import FAILURE, TRACEBACK
-from tfdqn.tasks.observations import Observation
 from tfdqn.tasks.pictures import as_picture
 from tfdqn.tasks.restarts import Restarts
 from tfdqn.tasks.suites.gymnasium import Processes, quiet_gymnasium
-
-
-class Step(NamedTuple):
-    """What one step of E environments gave. Every array is fresh: the caller may keep it."""
-
-    observation: Observation  # after the step; where done: the episode's true last observation
-    reward: np.ndarray  # float32[E]
-    terminated: np.ndarray  # bool[E]
-    truncated: np.ndarray  # bool[E]; never where terminated
-    is_reset: np.ndarray  # bool[E]: this row only carries a reset (action ignored): no transition
-    legal_actions: np.ndarray | None  # bool[E, A], at `observation`
+from tfdqn.types import Observation, Step
 
 
 class BatchedTask:

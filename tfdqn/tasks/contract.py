@@ -14,7 +14,8 @@ from gymnasium import Space, spaces
 
 from tfdqn.errors import NotFiniteError, TaskError, UserError
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.observations import Observation, leaves, show
+from tfdqn.tasks.observations import leaves, show
+from tfdqn.types import Observation
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,6 @@ from msgspec import structs
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import ArraySpec, flat_name
 
-Observation = dict[str, np.ndarray]  # each [num_envs, …]
-
 ALLOWED_OBSERVATIONS = "allowed are Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of them"
 MAX_CATEGORIES = 1_000_000  # one-hot rows beyond this do not fit any machine's memory as a batch
 MAX_LISTED_BOUNDS = 64  # of an observation's elements; of more, the range that covers them all

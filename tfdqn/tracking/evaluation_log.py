@@ -1,11 +1,9 @@
 """`EvaluationLog`: a run's evaluations, a line each in `evaluations.jsonl`, and as curves in TensorBoard."""
 
-import json
 from pathlib import Path
-from typing import NamedTuple
 
 from tfdqn.acting.episode_statistics import JsonLines, TensorBoard
-from tfdqn.evaluation.bootstrap import Evaluation
+from tfdqn.records import Evaluation
 
 
 class EvaluationLog:
@@ -42,23 +40,3 @@ class EvaluationLog:
     def close(self) -> None:
         """Closes the file; TensorBoard is its owner's."""
         self._lines.close()
-
-
-class Standing(NamedTuple):
-    """How far a run's evaluations have come."""
-
-    env_steps: int = 0  # when the last one began
-    without_best: int = 0  # since the last new best
-
-
-def read_standing(path: Path) -> Standing:
-    """What the lines of an `EvaluationLog` say; a damaged one counts for nothing."""
-    env_steps = without_best = 0
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
-        try:
-            record = json.loads(line)
-            env_steps, is_best = int(record["env_steps"]), bool(record["is_best"])
-        except (ValueError, KeyError, TypeError):
-            continue  # half a line: its writer was killed
-        without_best = 0 if is_best else without_best + 1
-    return Standing(env_steps, without_best)

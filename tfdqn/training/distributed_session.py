@@ -22,12 +22,13 @@ from tfdqn.learning.learner import Learner
 from tfdqn.learning.strategies.chief import Team
 from tfdqn.learning.updater import restore
 from tfdqn.networks.factory import weight_specs
+from tfdqn.records import Counters
 from tfdqn.replay.far_ratio import FarRatio
 from tfdqn.replay.replay_ratio import Balance
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
-from tfdqn.storage.array_checks import Shaped
+from tfdqn.storage.arrays import Shaped
 from tfdqn.storage.best_policy import load_best
-from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoints, Counters, Generation
+from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoints, Generation
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.stopping import reason_to_stop
 

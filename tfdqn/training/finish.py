@@ -4,10 +4,10 @@ import msgspec
 
 from tfdqn import exporting
 from tfdqn.config import Config
-from tfdqn.evaluation.bootstrap import EpisodeScores
+from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports import learning_curves
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import Summary, write_summary
+from tfdqn.storage.run_records import write_summary
 
 
 def write_results(run: RunDir, config: Config, summary: Summary, final: EpisodeScores | None) -> Summary:

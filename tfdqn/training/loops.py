@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Protocol, Self
 
-from tfdqn.evaluation.bootstrap import Evaluation
+from tfdqn.records import Evaluation
 from tfdqn.training.session import Session
 from tfdqn.training.threads import Gate, StillAtWorkError, Worker, raise_first_error, running
 

@@ -11,9 +11,8 @@ import tensorflow as tf
 from tfdqn.acting import exploration
 from tfdqn.acting.episode_statistics import JsonLines, Rate, TensorBoard, purge_curves
 from tfdqn.config import Config, EpsilonGreedy, toml
-from tfdqn.evaluation.bootstrap import Evaluation
 from tfdqn.learning.learner import Learner
-from tfdqn.records import Progress
+from tfdqn.records import Evaluation, Progress
 from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
 from tfdqn.storage.superseded import put_aside
 from tfdqn.tracking.evaluation_log import EvaluationLog

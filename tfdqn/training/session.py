@@ -16,7 +16,6 @@ from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import Config
 from tfdqn.coordination.stall_detector import WorkClock
 from tfdqn.coordination.weights import VariableClient, VariablePublisher, WeightsBoard
-from tfdqn.evaluation.bootstrap import Evaluation
 from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.learning.learner import Learner
@@ -24,11 +23,12 @@ from tfdqn.learning.strategies.chief import Team
 from tfdqn.learning.updater import Updates, restore
 from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
+from tfdqn.records import Counters, Evaluation
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
 from tfdqn.replay.replay_ratio import Balance, ReplayRatio
-from tfdqn.storage.array_checks import check_arrays
-from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoints, Counters, Generation, SavedArrays
+from tfdqn.storage.arrays import SavedArrays, check_arrays
+from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoints, Generation
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task

@@ -17,10 +17,10 @@ from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ConfigError, EnvironmentFailedError, UserError
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Team
-from tfdqn.records import Progress
+from tfdqn.records import Progress, Summary
 from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.run_directory import RunDir, full_disk_is_one_line
-from tfdqn.storage.run_records import Summary, read_summary
+from tfdqn.storage.run_records import read_summary
 from tfdqn.system.native_stderr import native_output_to
 from tfdqn.system.signals import Interrupted, interruptions
 from tfdqn.tasks.registry import check_task

@@ -18,7 +18,7 @@ from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.networks.factory import q_network, split_network
 from tfdqn.networks.layers.sharded import Cut
-from tfdqn.storage.checkpoints import SavedArrays
+from tfdqn.storage.arrays import SavedArrays
 
 
 @pytest.mark.parametrize(

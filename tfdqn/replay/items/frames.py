@@ -20,7 +20,7 @@ from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 if TYPE_CHECKING:
-    from tfdqn.tasks.batched_task import Observation, Step
+    from tfdqn.types import Observation, Step
 
 _FRAMES, _ROW = "frames", "row"
 _MAX_CHUNK_FRAMES = 4  # frames compressed together, which an item then keeps in memory together

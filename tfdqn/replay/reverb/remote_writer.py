@@ -20,7 +20,7 @@ from tfdqn.replay.reverb.shard_clients import Shard, Shards
 from tfdqn.task_spec import TaskSpec
 
 if TYPE_CHECKING:
-    from tfdqn.tasks.batched_task import Observation, Step
+    from tfdqn.types import Observation, Step
 
 # Called while a writer waits, at least every few seconds, with the reason in words; False: wait no longer.
 KeepWaiting = Callable[[str], bool]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfdqn.errors import CheckpointError
-from tfdqn.storage.array_checks import check_arrays
+from tfdqn.storage.arrays import check_arrays
 
 WANTED = {"a": np.zeros((2, 3), np.float32), "b": np.zeros((), np.int64)}
 

@@ -1,0 +1,93 @@
+"""Arrays by name: written to a file and read back, and checked whole before the first of them is taken."""
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tfdqn.errors import CheckpointError
+from tfdqn.storage.atomic_files import replacing
+from tfdqn.types import Arrays
+
+_ABSENT = "absent"
+
+
+class SavedArrays(dict[str, np.ndarray]):
+    """Arrays by name out of a file; a name that is not there raises CheckpointError."""
+
+    def __init__(self, arrays: Arrays, file: Path):
+        super().__init__(arrays)
+        self.file = file
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise CheckpointError(f"{self.file}: there is no array {name!r} in it")
+
+
+class Shaped(Protocol):
+    """An array, a variable, or what describes one."""
+
+    @property
+    def shape(self) -> Any: ...
+    @property
+    def dtype(self) -> Any: ...
+
+
+def check_arrays(
+    found: Mapping[str, Shaped],
+    wanted: Mapping[str, Shaped],
+    origin: object,
+    any_length: tuple[str, ...] = (),
+) -> None:
+    """Raises CheckpointError for names, types or shapes that differ, in one line that names the first of them.
+
+    Args:
+      found: what was read or received.
+      wanted: the same names, types and shapes.
+      origin: where it was found, for the line.
+      any_length: what is in the names of arrays whose first axis is of any length.
+    """
+    differences = [
+        f"{name} is {ours}, not {theirs}"
+        for name in wanted | found  # type: ignore[operator]
+        if (ours := _words(found, name, any_length)) != (theirs := _words(wanted, name, any_length))
+    ]
+    if differences:
+        more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
+        raise CheckpointError(
+            f"{origin}: {differences[0]}{more}: it is of another network, optimizer or task than this run's "
+            "configuration describes"
+        )
+
+
+def save_arrays(path: Path, arrays: Arrays) -> None:
+    """Writes arrays by name as .npz, whole or not at all."""
+    # Not np.savez: on a full disk the archive that it leaves open complains once more, at its deletion.
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Reads what `save_arrays` wrote; nothing in it is ever unpickled."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def below(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
+    """The arrays named "prefix/name", as "name"."""
+    start = prefix + "/"
+    found = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+    return SavedArrays(found, arrays.file) if isinstance(arrays, SavedArrays) else found
+
+
+def _words(arrays: Mapping[str, Shaped], name: str, any_length: tuple[str, ...]) -> str:
+    if name not in arrays:
+        return _ABSENT
+    array = arrays[name]
+    shape = [str(size) for size in array.shape]
+    if any(part in name for part in any_length):
+        shape[:1] = ["any"]
+    return f"{array.dtype.name}[{', '.join(shape)}]"

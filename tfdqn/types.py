@@ -1,0 +1,21 @@
+"""Arrays by name, and what one step of many environments gives."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+Arrays = Mapping[str, np.ndarray]
+Weights = Mapping[str, np.ndarray]  # by canonical name, as `QNetwork.named_weights` gives them
+Observation = dict[str, np.ndarray]  # each [num_envs, …]
+
+
+class Step(NamedTuple):
+    """What one step of E environments gave. Every array is fresh: the caller may keep it."""
+
+    observation: Observation  # after the step; where done: the episode's true last observation
+    reward: np.ndarray  # float32[E]
+    terminated: np.ndarray  # bool[E]
+    truncated: np.ndarray  # bool[E]; never where terminated
+    is_reset: np.ndarray  # bool[E]: this row only carries a reset (action ignored): no transition
+    legal_actions: np.ndarray | None  # bool[E, A], at `observation`
