@@ -13,7 +13,7 @@ from benchmarks.measure import rates_in_turn, report, use_one_thread
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.policy import Policy, tensorflow_q_function
 from tfdqn.config import Config, Task
-from tfdqn.coordination.weights import VariableClient, VariablePublisher, WeightsBoard
+from tfdqn.coordination.weights import VariablePublisher, WeightsBoard, WeightsClient
 from tfdqn.networks.factory import q_network
 from tfdqn.networks.numpy_inference import numpy_q_function
 from tfdqn.randomness import stream
@@ -65,7 +65,7 @@ def _actor(config: Config, q_function) -> Actor:
         config.exploration,
         task.num_envs,
     )
-    actor = Actor(task, policy, VariableClient(board), writer, stream(0, "exploration"))
+    actor = Actor(task, policy, WeightsClient(board), writer, stream(0, "exploration"))
     actor.reset(0)
     return actor
 

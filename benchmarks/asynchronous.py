@@ -1,7 +1,7 @@
 """Asynchronous updates per second on CartPole's small network, before and after, in one run.
 
 Before: TF-Agents' agent with its variables on the parameter server, one `agent.train` a closure, each variable read
-and updated by itself, as ParameterServerStrategy's tutorials do. After: `AsynchronousUpdates`, everything in one
+and updated by itself, as ParameterServerStrategy's tutorials do. After: `AsynchronousUpdater`, everything in one
 vector, several gradients per read, one fetch per closure. All sample a real Reverb server on the chief.
 """
 
@@ -23,11 +23,11 @@ from tf_agents.utils import common
 from benchmarks.measure import report
 from benchmarks.ways import SPEC
 from tfdqn.agents.dqn import DqnAgent
-from tfdqn.cluster.local_workers import LocalCluster
+from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.cluster.tf_config import Cluster, cluster_from
 from tfdqn.config import MLP, Config, Learner, Replay
 from tfdqn.learning.strategies.factory import parameter_server
-from tfdqn.learning.strategies.parameter_server import AsynchronousUpdates
+from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.remote_sampling import sample_dataset
 from tfdqn.replay.transition_codec import TransitionCodec
@@ -48,7 +48,7 @@ def main() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     command = [sys.executable, "-m", "benchmarks.asynchronous"]
     tasks = {"worker": options.workers, "ps": 1}
-    with closing(LocalCluster(tasks, command, Path(mkdtemp("asynchronous")))) as processes:
+    with closing(LocalWorkers(tasks, command, Path(mkdtemp("asynchronous")))) as processes:
         replay = filled_replay()
         strategy = parameter_server(processes.cluster)
         before = _per_second(plain(strategy, replay, options.workers), options.seconds)
@@ -127,7 +127,7 @@ def ours(
 ) -> Callable[[], int]:
     config = _config(per_read)
     size = per_read * config.learner.batch_size
-    updates = AsynchronousUpdates(
+    updates = AsynchronousUpdater(
         config,
         SPEC,
         strategy,

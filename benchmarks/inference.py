@@ -18,9 +18,9 @@ from tfdqn.acting.central_inference import CentralValues, Inference
 from tfdqn.acting.policy import make_q_function
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import MLP, Acting, Config, NatureCNN
-from tfdqn.coordination.learner_service import Control
+from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.rpc import Caller
-from tfdqn.coordination.weights import Versioned, WeightsBoard
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 _SECONDS = 3.0
@@ -97,10 +97,10 @@ def _learn(pipe: Connection, network: str, actors: int, address: str) -> None:
     use_one_thread()
     config, spec = _setting(network, actors)
     board = WeightsBoard()
-    board.put(Versioned(0, new_weights(config, spec)))
+    board.put(VersionedWeights(0, new_weights(config, spec)))
     with threadpool_limits(1, "blas"):
         inference = Inference(make_q_function(config, spec), spec, board, _MOST_ROWS)
-        control = Control(Topology(learner=address, actor=actors), config, spec, board)
+        control = LearnerService(Topology(learner=address, actor=actors), config, spec, board)
         control.q_values = inference
         pipe.send("ready")
         while pipe.recv():

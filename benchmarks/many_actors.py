@@ -22,14 +22,14 @@ import reverb
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import free_address, new_weights, report
-from tfdqn.cluster.topology import Member, Role, Topology
+from tfdqn.cluster.topology import ProcessId, Role, Topology
 from tfdqn.config import Acting, Config, Replay, Stop, Task
 from tfdqn.config.toml import dump
-from tfdqn.coordination.learner_service import Control
+from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.membership import seconds_between_calls
-from tfdqn.coordination.messages import Answer, Beat, Counts, Weights, WeightsRequest, fingerprint
+from tfdqn.coordination.messages import Answer, Counts, Heartbeat, Weights, WeightsRequest, fingerprint
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
-from tfdqn.coordination.weights import Versioned, WeightsBoard
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.remote_writer import remote_writer
 from tfdqn.replay.reverb.tables import TABLE, transitions_table
@@ -171,12 +171,12 @@ def _learn(pipe: Connection, config: Config, address: str) -> None:
     """A learner that publishes new weights twenty times a second, and does nothing else."""
     spec, board = resolve_spec(config.task), WeightsBoard()
     arrays = new_weights(config, spec)
-    board.put(Versioned(0, arrays))
-    control = Control(Topology(learner=address, actor=config.acting.actors), config, spec, board)
+    board.put(VersionedWeights(0, arrays))
+    control = LearnerService(Topology(learner=address, actor=config.acting.actors), config, spec, board)
 
     def publish() -> None:
         for version in range(1, 10**9):
-            board.put(Versioned(version, arrays))
+            board.put(VersionedWeights(version, arrays))
             time.sleep(_PUBLISH_SECONDS)
 
     threading.Thread(target=publish, daemon=True).start()
@@ -222,12 +222,12 @@ def _act(
 
 class _SimulatedActor:
     def __init__(self, config: Config, spec: TaskSpec, learner: str, servers: list[str], index: int):
-        self.member, self.env_steps, self.held, self.joined = Member(Role.ACTOR, index), 0, -1, ""
+        self.member, self.env_steps, self.held, self.joined = ProcessId(Role.ACTOR, index), 0, -1, ""
         self.caller, self.fingerprint = _OwnConnection(learner), fingerprint(dump(config))
         self.writer = remote_writer(config, spec, servers, _ENVS, index, lambda reason: True)
 
     def beat(self) -> None:
-        beat = Beat(
+        beat = Heartbeat(
             member=self.member,
             life=str(self.member),
             pid=1,

@@ -16,7 +16,7 @@ from benchmarks.ways import SPEC, sampler
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import MLP, Config, Learner
 from tfdqn.learning.devices import learning_devices
-from tfdqn.learning.strategies.model_parallel import MeshUpdates
+from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.train_step import TrainStep
 
 MESHES = ((1, 1), (1, 2), (1, 4), (2, 2))  # rows (data) and columns (model)
@@ -81,7 +81,7 @@ def measured(options: argparse.Namespace, rows: int, columns: int) -> dict[str, 
     tf.config.threading.set_inter_op_parallelism_threads(4)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     devices = learning_devices(config)
-    updates = MeshUpdates(
+    updates = ModelParallelUpdater(
         lambda row: TrainStep(make_agent(config, SPEC, row), config),
         [devices[i : i + columns] for i in range(0, len(devices), columns)],
         sampler(UPDATES_PER_CALL * options.batch_size),

@@ -20,11 +20,11 @@ from tensorflow.python.data.experimental.ops import testing
 
 from benchmarks.measure import report
 from benchmarks.ways import SPEC, transitions
-from tfdqn.cluster.local_workers import LocalCluster
+from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.cluster.tf_config import cluster_from
 from tfdqn.config import MLP, Config, Learner
 from tfdqn.learning.strategies.factory import parameter_server
-from tfdqn.learning.strategies.parameter_server import AsynchronousUpdates
+from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.replay.interfaces import Sample
 from tfdqn.roles import tf_server
 
@@ -73,9 +73,9 @@ def measured(workers: int, slow: int, delay: float, seconds: float) -> dict[str,
     )
     config = Config(network=MLP(), learner=learner)
     command = [sys.executable, "-m", "benchmarks.overlap"]
-    with closing(LocalCluster({"worker": workers, "ps": 1}, command, Path(mkdtemp("overlap")))) as processes:
+    with closing(LocalWorkers({"worker": workers, "ps": 1}, command, Path(mkdtemp("overlap")))) as processes:
         strategy = parameter_server(processes.cluster)
-        updates = AsynchronousUpdates(config, SPEC, strategy, lambda: delayed(delay, slow), workers)
+        updates = AsynchronousUpdater(config, SPEC, strategy, lambda: delayed(delay, slow), workers)
         for _ in range(3):
             updates(1_000_000)
         began, staleness = time.perf_counter(), []

@@ -16,7 +16,7 @@ import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import Rate, rates_in_turn, report, use_one_thread
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import MLP, Agent, Config, Learner, NatureCNN
-from tfdqn.learning.strategies.synchronous import SynchronousUpdates
+from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.interfaces import Sample
 from tfdqn.replay.transition_codec import TransitionCodec
@@ -112,7 +112,7 @@ def _sampler(options: argparse.Namespace, num_transitions: int):
 def _tfdqn(options: argparse.Namespace, batch_size: int, updates: int, xla: str):
     config = _config(options, batch_size, updates, xla)
     train_step = TrainStep(DqnAgent(config, _task_spec(options)), config)
-    return SynchronousUpdates(train_step, [_sampler(options, updates * batch_size)], config)
+    return SynchronousUpdater(train_step, [_sampler(options, updates * batch_size)], config)
 
 
 def _tf_agents(options: argparse.Namespace, batch_size: int):

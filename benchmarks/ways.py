@@ -19,13 +19,13 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.measure import rate, report
-from tfdqn.cluster.local_workers import LocalCluster
+from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.cluster.tf_config import Cluster, cluster_from
 from tfdqn.config import MLP, Agent, Config, Learner
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import make_strategy, make_updates
-from tfdqn.learning.strategies.lockstep import Broadcast, Led, follow
-from tfdqn.learning.updater import Updates
+from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
+from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import Sample
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.roles import tf_server
@@ -150,7 +150,7 @@ def measured(options: argparse.Namespace, way: str, units: str, batch: str) -> f
         ).per_second
 
 
-def started(config: Config) -> closing[LocalCluster]:
+def started(config: Config) -> closing[LocalWorkers]:
     """The case's other processes: this same command, with another `TF_CONFIG`."""
     learner = config.learner
     tasks = {"worker": learner.workers}
@@ -158,10 +158,10 @@ def started(config: Config) -> closing[LocalCluster]:
     if asynchronous:
         tasks["ps"] = learner.parameter_servers
     command = [sys.executable, "-m", "benchmarks.ways", *sys.argv[1:]]
-    return closing(LocalCluster(tasks, command, Path(mkdtemp("ways")), chief_is_worker=not asynchronous))
+    return closing(LocalWorkers(tasks, command, Path(mkdtemp("ways")), chief_is_worker=not asynchronous))
 
 
-def made(config: Config, cluster: Cluster | None, devices: list[str]) -> Updates | None:
+def made(config: Config, cluster: Cluster | None, devices: list[str]) -> Updater | None:
     """The chief's updates; None in a follower, when the chief has done."""
     strategy = make_strategy(config, cluster, devices)
     updates = make_updates(config, SPEC, strategy, cluster, devices, sampler, dataset)
@@ -170,7 +170,7 @@ def made(config: Config, cluster: Cluster | None, devices: list[str]) -> Updates
     assert strategy is not None
     broadcast = Broadcast(strategy)
     if cluster.is_chief:
-        return Led(updates, broadcast)
+        return LockstepUpdater(updates, broadcast)
     follow(updates, broadcast)
     return None
 

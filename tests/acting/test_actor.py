@@ -11,7 +11,7 @@ from tests.support.scripted_task import FakeTask, StatefulFakeTask
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.policy import Policy, PolicyOutput
 from tfdqn.config import EpsilonGreedy, Task
-from tfdqn.coordination.weights import VariableClient, Versioned, WeightsBoard
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
 from tfdqn.errors import NotFiniteError
 from tfdqn.evaluation.evaluator import play_episodes
 from tfdqn.tasks.batched_task import BatchedTask
@@ -60,10 +60,10 @@ def made(
     kind: type[Policy] = Policy,
 ) -> tuple[Actor, Recorder, WeightsBoard]:
     board, writer = WeightsBoard(), Recorder()
-    board.put(Versioned(0, {"bias": np.zeros(2, np.float32)}))
+    board.put(VersionedWeights(0, {"bias": np.zeros(2, np.float32)}))
     policy = kind(q_of_step, settings, task.num_envs)
     rng = np.random.default_rng(seed)
-    actor = Actor(cast(BatchedTask, task), policy, VariableClient(board), writer, rng)
+    actor = Actor(cast(BatchedTask, task), policy, WeightsClient(board), writer, rng)
     actor.reset(0)
     return actor, writer, board
 
@@ -113,7 +113,7 @@ def test_new_weights_are_taken_up_at_the_next_step() -> None:
     task = FakeTask([[10]])
     actor, _, board = made(task)
     actor.step()
-    board.put(Versioned(7, {"bias": np.array([9, 0], np.float32)}))
+    board.put(VersionedWeights(7, {"bias": np.array([9, 0], np.float32)}))
     actor.step()  # an odd step: without the new weights it would be action 1
     assert actor.weights_version == 7
     assert task.actions[1] == [0]

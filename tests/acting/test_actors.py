@@ -10,9 +10,9 @@ from tests.acting.test_actor import Recorder, made
 from tests.support.batches import vector_spec
 from tests.support.scripted_task import FakeTask, StatefulFakeTask
 from tfdqn.acting.actor import Actor
-from tfdqn.acting.actors import Acted, Actors, make_actor, saved_actors
+from tfdqn.acting.actors import ActingResult, Actors, make_actor, saved_actors
 from tfdqn.config import Acting, Config, EpsilonGreedy, Task
-from tfdqn.coordination.weights import Versioned, WeightsBoard
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.networks.factory import q_network
 from tfdqn.storage.arrays import SavedArrays, load_arrays, save_arrays
 
@@ -46,11 +46,11 @@ def test_actors_step_in_turn_and_are_counted_together() -> None:
     several, writers, _ = actors(tasks)
     acted = [several.step_next() for _ in range(7)]
     assert (
-        acted == [Acted(2, 2)] * 3 + [Acted(1, 1)] + [Acted(2, 2)] * 3
+        acted == [ActingResult(2, 2)] * 3 + [ActingResult(1, 1)] + [ActingResult(2, 2)] * 3
     )  # an environment of the first's is reset
     assert [len(writer.written) for writer in writers] == [3, 2, 2]
     assert several.env_steps == 13
-    assert several.step(2) == Acted(2, 2)
+    assert several.step(2) == ActingResult(2, 2)
     assert [len(task.actions) for task in tasks] == [3, 2, 3]
 
 
@@ -84,7 +84,7 @@ def test_statistics_are_of_all_and_the_recent_episodes_the_last_of_any() -> None
 def test_the_age_of_the_weights_is_that_of_the_oldest() -> None:
     several, _, boards = actors([FakeTask([[9]]), FakeTask([[9]])])
     for version, board in enumerate(boards, 5):
-        board.put(Versioned(version, {"bias": np.zeros(2, np.float32)}))
+        board.put(VersionedWeights(version, {"bias": np.zeros(2, np.float32)}))
     several.refresh_weights()
     assert several.weights_version == 5
 
@@ -115,7 +115,7 @@ def made_actors(count: int, num_envs: int = 3) -> list[Actor]:
     board = WeightsBoard()
     network = q_network(config.network, vector_spec(3, 2), seed=0)
     network.create_variables()
-    board.put(Versioned(0, {name: weight.numpy() for name, weight in network.named_weights().items()}))
+    board.put(VersionedWeights(0, {name: weight.numpy() for name, weight in network.named_weights().items()}))
     tasks = [FakeTask([[1000]] * num_envs) for _ in range(count)]
     return [make_actor(config, task, Recorder(), board, i) for i, task in enumerate(tasks)]  # type: ignore[arg-type]
 

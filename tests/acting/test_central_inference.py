@@ -14,10 +14,10 @@ from tests.support.tiny_runs import tiny
 from tfdqn.acting import central_inference
 from tfdqn.acting.central_inference import CentralValues, Inference
 from tfdqn.acting.policy import make_q_function
-from tfdqn.coordination.messages import NamedArray, Observed, QValues
+from tfdqn.coordination.messages import NamedArray, QValues, QValuesRequest
 from tfdqn.coordination.remote_weights import array_of, named_array, named_arrays
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
-from tfdqn.coordination.weights import Versioned, WeightsBoard
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.replay.reverb.remote_writer import GivenUpError
 from tfdqn.tasks.registry import resolve_spec
 
@@ -29,8 +29,8 @@ def observations(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
     return {"observation": np.random.default_rng(seed).normal(size=(rows, 4)).astype(np.float32)}
 
 
-def asked(observation: dict[str, np.ndarray], legal: np.ndarray | None = None) -> Observed:
-    return Observed(named_arrays(observation), None if legal is None else named_array("legal", legal))
+def asked(observation: dict[str, np.ndarray], legal: np.ndarray | None = None) -> QValuesRequest:
+    return QValuesRequest(named_arrays(observation), None if legal is None else named_array("legal", legal))
 
 
 class Held:
@@ -52,7 +52,7 @@ class Held:
 @pytest.fixture
 def board() -> WeightsBoard:
     made = WeightsBoard()
-    made.put(Versioned(7, weights(CONFIG, SPEC)))
+    made.put(VersionedWeights(7, weights(CONFIG, SPEC)))
     return made
 
 
@@ -153,7 +153,7 @@ def test_the_newest_weights_answer(inference: Inference, held: Held, board: Weig
     held.may_compute.set()
     assert inference(asked(observations(1))).version == 7
     other = weights(CONFIG, SPEC, seed=1)
-    board.put(Versioned(8, other))
+    board.put(VersionedWeights(8, other))
     answer = inference(asked(observations(2)))
     assert answer.version == 8
     local = held.q_function(other, observations(2), None)
@@ -163,7 +163,7 @@ def test_the_newest_weights_answer(inference: Inference, held: Held, board: Weig
 @pytest.mark.parametrize(
     "wrong",
     [
-        Observed((), None),
+        QValuesRequest((), None),
         asked({"observation": np.zeros((0, 4), np.float32)}),
         asked({"observation": np.zeros((2, 5), np.float32)}),
         asked({"observation": np.zeros((2, 4), np.float64)}),
@@ -171,18 +171,18 @@ def test_the_newest_weights_answer(inference: Inference, held: Held, board: Weig
         asked({**observations(2), "another": np.zeros((2, 4), np.float32)}),
         asked(observations(2), np.ones((2, 2), bool)),  # the task has no masks
         asked({"observation": np.array(1.0, np.float32)}),
-        Observed((NamedArray("observation", "O", (1, 4), bytes(32)),), None),
-        Observed((NamedArray("observation", "no type", (1, 4), bytes(16)),), None),
-        Observed(
+        QValuesRequest((NamedArray("observation", "O", (1, 4), bytes(32)),), None),
+        QValuesRequest((NamedArray("observation", "no type", (1, 4), bytes(16)),), None),
+        QValuesRequest(
             (NamedArray("observation", "(2,", (1, 4), bytes(16)),), None
         ),  # which NumPy takes for Python
-        Observed((NamedArray("observation", "<f4", (1, 4), bytes(15)),), None),
-        Observed((NamedArray("observation", "<f4", (-1, 4), bytes(16)),), None),
-        Observed((NamedArray("observation", "<f4", (2**40, 4), bytes(16)),), None),
+        QValuesRequest((NamedArray("observation", "<f4", (1, 4), bytes(15)),), None),
+        QValuesRequest((NamedArray("observation", "<f4", (-1, 4), bytes(16)),), None),
+        QValuesRequest((NamedArray("observation", "<f4", (2**40, 4), bytes(16)),), None),
     ],
 )
 def test_what_is_no_observation_is_refused_and_the_next_is_answered(
-    inference: Inference, held: Held, wrong: Observed
+    inference: Inference, held: Held, wrong: QValuesRequest
 ) -> None:
     held.may_compute.set()
     if wrong.observation and wrong.observation[0].shape == (-1, 4):
@@ -237,7 +237,7 @@ def test_an_actor_waits_for_a_learner_that_is_away_as_long_as_it_is_to() -> None
     answers: Iterator[Any] = iter([UnreachableError("away"), RefusedError("starting"), None])
     reasons: list[str] = []
 
-    def call(method: str, observed: Observed, reply: type, timeout_seconds: float) -> QValues:
+    def call(method: str, observed: QValuesRequest, reply: type, timeout_seconds: float) -> QValues:
         if (error := next(answers)) is not None:
             raise error
         return QValues(9, named_array("q", np.ones((1, 2), np.float32)))

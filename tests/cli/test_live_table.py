@@ -8,14 +8,14 @@ import pytest
 from rich.console import Console
 
 from tfdqn.cli.live_table import JobView, process_table, totals
-from tfdqn.cluster.topology import Member, Role
-from tfdqn.coordination.messages import Beat, Inspection, MemberStatus
+from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.coordination.messages import Heartbeat, Inspection, ProcessStatus
 from tfdqn.launch.supervisor import JobStatus, Row
 
 
 def a_row(role: Role = Role.ACTOR, index: int = 0, **changes: Any) -> Row:
     values: dict[str, Any] = {
-        "member": Member(role, index),
+        "member": ProcessId(role, index),
         "state": "acting",
         "pid": 4_711,
         "steps_per_second": 1_250.4,
@@ -26,9 +26,9 @@ def a_row(role: Role = Role.ACTOR, index: int = 0, **changes: Any) -> Row:
     return Row(**values | changes)
 
 
-def a_status(index: int, *, seconds_since_beat: float = 0.5, **changes: Any) -> MemberStatus:
+def a_status(index: int, *, seconds_since_beat: float = 0.5, **changes: Any) -> ProcessStatus:
     values: dict[str, Any] = {
-        "member": Member(Role.ACTOR, index),
+        "member": ProcessId(Role.ACTOR, index),
         "life": "a",
         "pid": 1,
         "host": "here",
@@ -37,10 +37,10 @@ def a_status(index: int, *, seconds_since_beat: float = 0.5, **changes: Any) -> 
         "steps_per_second": 1_000.0,
         "episode_return": 20.0,
     }
-    return MemberStatus(beat=Beat(**values | changes), seconds_since_beat=seconds_since_beat)
+    return ProcessStatus(beat=Heartbeat(**values | changes), seconds_since_beat=seconds_since_beat)
 
 
-def an_inspection(*members: MemberStatus) -> Inspection:
+def an_inspection(*members: ProcessStatus) -> Inspection:
     return Inspection(
         phase="training",
         state="learning",
@@ -170,7 +170,7 @@ def test_what_processes_print_is_shown_line_by_line_without_the_chatter(
     view = JobView(500_000, tmp_path, console)
     new = tmp_path / "actor-1.log"
     new.write_text("before anybody looked\n")
-    status.rows.append(a_row(state="", log=new, member=Member(Role.ACTOR, 1)))
+    status.rows.append(a_row(state="", log=new, member=ProcessId(Role.ACTOR, 1)))
     view.show(status)
     with log.open("a") as file:
         file.write("I0000 00:00:1731.1 2 rpc.cc:11] hi\n2026-01-01 10:00:00.123: W tensorflow/core\n")

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import PATIENCE_SECONDS, PROJECT, tfdqn, write_config
-from tfdqn.cluster.index_lease import take_place
+from tfdqn.cluster.index_lease import lease_index
 from tfdqn.cluster.topology import Role
 from tfdqn.errors import ClusterError
 
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from tfdqn.cluster.index_lease import take_place
+from tfdqn.cluster.index_lease import lease_index
 from tfdqn.cluster.topology import Role
 say = lambda line: print(line, flush=True)
-take_place(Path(sys.argv[1]), Role.ACTOR, int(sys.argv[2]), say, lambda: False)
+lease_index(Path(sys.argv[1]), Role.ACTOR, int(sys.argv[2]), say, lambda: False)
 if os.fork() == 0:
     print("child", os.getpid(), flush=True)
 time.sleep(600)
@@ -78,7 +78,7 @@ def test_each_is_another_and_who_dies_leaves_its_place_to_the_next(holders: Hold
 def test_roles_have_places_of_their_own(holders: Holders, tmp_path: Path) -> None:
     assert line(holders.begin()) == "this is actor 0"
     said: list[str] = []
-    member = take_place(tmp_path / "places", Role.WORKER, 1, said.append, lambda: False)
+    member = lease_index(tmp_path / "places", Role.WORKER, 1, said.append, lambda: False)
     assert (str(member), said) == ("worker 0", ["this is worker 0"])
 
 
@@ -86,7 +86,9 @@ def test_who_is_told_to_stop_while_it_waits_takes_no_place(holders: Holders, tmp
     assert line(holders.begin(1)) == "this is actor 0"
     began = time.monotonic()
     assert (
-        take_place(tmp_path / "places", Role.ACTOR, 1, lambda _: None, lambda: time.monotonic() > began + 0.1)
+        lease_index(
+            tmp_path / "places", Role.ACTOR, 1, lambda _: None, lambda: time.monotonic() > began + 0.1
+        )
         is None
     )
 
@@ -94,7 +96,7 @@ def test_who_is_told_to_stop_while_it_waits_takes_no_place(holders: Holders, tmp
 def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ClusterError, match=r"no place can be held in .*file: "):
-        take_place(tmp_path / "file", Role.ACTOR, 1, lambda _: None, lambda: False)
+        lease_index(tmp_path / "file", Role.ACTOR, 1, lambda _: None, lambda: False)
     cluster = tmp_path / "cluster.json"
     cluster.write_text('{"learner": ["a:1"], "replay_server": ["a:2"], "actor": 1}')
     arguments = ("run", "actor", write_config(tmp_path), "--cluster", "cluster.json")

@@ -14,7 +14,7 @@ from tfdqn.cluster.placement import (
     read_pools,
     topology_on_machines,
 )
-from tfdqn.cluster.topology import LEARNER, Member, Role, Topology, check_topology
+from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology, check_topology
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 
@@ -125,7 +125,7 @@ def test_where_nobody_learns_with_the_learner_it_has_one_address_and_pools_may_h
     placed = place(local, read_pools(without_evaluator), {"chief": 1, "ps": 1, "worker": 3})
     assert placed[Machine("worker", 2)] == ()
     assert placed[Machine("chief", 0)] == (LEARNER,)
-    assert placed[Machine("worker", 1)] == (Member(Role.ACTOR, 1),)
+    assert placed[Machine("worker", 1)] == (ProcessId(Role.ACTOR, 1),)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.program import Program, local_topology, make_program
-from tfdqn.cluster.topology import Member, Role, read_topology
+from tfdqn.cluster.topology import ProcessId, Role, read_topology
 from tfdqn.errors import ConfigError
 from tfdqn.launch.local_job import program_for
 from tfdqn.storage.run_directory import RunDir
@@ -71,7 +71,7 @@ def test_gpus_are_seen_by_those_alone_that_compute_gradients(
 def test_each_process_is_told_its_part_and_nobody_else_s_port() -> None:
     program = a_program(*ASYNCHRONOUS)
     worker = program.processes[5]
-    assert worker.member == Member(Role.WORKER, 1)
+    assert worker.member == ProcessId(Role.WORKER, 1)
     assert worker.arguments == (
         *("run", "worker", "c.toml", "--task", "1", "--cluster", "cluster.json", "--run-dir", "run"),
     )

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.tf_config import Cluster, cluster_from
-from tfdqn.cluster.topology import Member, Role, Topology
+from tfdqn.cluster.topology import ProcessId, Role, Topology
 from tfdqn.errors import ConfigError
 
 JOBS = {"chief": ["a:1"], "worker": ["b:2", "c:3"], "ps": ["d:4"]}
@@ -59,7 +59,7 @@ def test_the_others_reach_the_chief_s_host_as_the_cluster_has_it(address: str, h
 def test_a_job_s_processes_have_the_job_s_names() -> None:
     """Where they learn in step, TensorFlow takes the learner for the first worker."""
     topology = Topology(learner="a:1", chief="a:2", replay_server=("a:3",), worker=("b:2", "c:2"), actor=1)
-    cluster = topology.sub_cluster(tiny("learner.strategy=multi_worker"), Member(Role.WORKER, 1))
+    cluster = topology.sub_cluster(tiny("learner.strategy=multi_worker"), ProcessId(Role.WORKER, 1))
     assert cluster is not None
     assert [cluster.name_of("worker", index) for index in range(3)] == ["learner 0", "worker 0", "worker 1"]
     assert (cluster.index, cluster.name, cluster.seen_from("worker", 0).name) == (2, "worker 1", "learner 0")

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.cluster.tf_errors import in_one_line
-from tfdqn.cluster.topology import LEARNER, Member, Role, Topology
+from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
 
 TEXTS = Path(__file__).with_name("tensorflow_errors")
 WORKERS = {"worker": ("host-a:2222", "host-b:2222", "host-c:2222")}
@@ -56,13 +56,16 @@ def test_in_a_job_the_line_has_the_job_s_names() -> None:
     topology = Topology(learner="a:1", chief="host-a:2222", worker=("host-b:2222",), replay_server=("c:3",))
     config = tiny("learner.strategy=multi_worker")
     said = {}
-    for member, name in ((LEARNER, "killed-worker1-chief"), (Member(Role.WORKER), "killed-worker0-follower")):
+    for member, name in (
+        (LEARNER, "killed-worker1-chief"),
+        (ProcessId(Role.WORKER), "killed-worker0-follower"),
+    ):
         seen = topology.sub_cluster(config, member)
         assert seen is not None
         said[member] = in_one_line(error(text(f"multi_worker-{name}")), seen, seen.name)
     assert said == {
         LEARNER: "learner 0 has lost worker 0 at host-b:2222: Connection reset by peer",
-        Member(Role.WORKER): "worker 0 has lost learner 0 at host-a:2222: Connection reset by peer",
+        ProcessId(Role.WORKER): "worker 0 has lost learner 0 at host-a:2222: Connection reset by peer",
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.commands import write_config
 from tfdqn.cli import main
-from tfdqn.cluster.topology import Member, Role, Topology, read_topology, topology_of_environment
+from tfdqn.cluster.topology import ProcessId, Role, Topology, read_topology, topology_of_environment
 from tfdqn.errors import ConfigError
 from tfdqn.roles import entry
 from tfdqn.roles.context import Job
@@ -39,9 +39,9 @@ def test_a_cluster_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_tf_config_says_who_this_is_by_its_own_names() -> None:
     jobs = {**JOBS, "ps": ["host-b:2223"], "worker": ["host-c:2224"], "chief": ["host-a:2223"]}
     topology, member = topology_of_environment(tf_config("ps", "0", jobs))
-    assert (member, topology.actor) == (Member(Role.PARAMETER_SERVER), 2)
+    assert (member, topology.actor) == (ProcessId(Role.PARAMETER_SERVER), 2)
     assert topology.parameter_server == ("host-b:2223",)
-    assert topology_of_environment(tf_config("chief", 0, jobs))[1] == Member(Role.LEARNER)
+    assert topology_of_environment(tf_config("chief", 0, jobs))[1] == ProcessId(Role.LEARNER)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_a_variable_that_names_no_process_is_one_line(text: str, why: str) -> No
 
 
 @pytest.fixture
-def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Member]:
+def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ProcessId]:
     """Who plays, where a role only says who it is."""
-    members: list[Member] = []
+    members: list[ProcessId] = []
 
     def play(job: Job) -> bool:
         members.append(job.member)
@@ -110,12 +110,12 @@ def run(*arguments: str) -> int:
 
 
 def test_a_process_is_the_one_that_tf_config_makes_it(
-    played: list[Member], monkeypatch: pytest.MonkeyPatch
+    played: list[ProcessId], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", tf_config("actor", 1)["TF_CONFIG"])
     assert run("actor", "tiny.toml") == 0
     assert run("actor", "tiny.toml", "--task", "1") == 0
-    assert played == [Member(Role.ACTOR, 1)] * 2
+    assert played == [ProcessId(Role.ACTOR, 1)] * 2
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_process_is_the_one_that_tf_config_makes_it(
     ],
 )
 def test_who_is_stopped_before_the_job_is_over_ends_as_is_asked_for(
-    played: list[Member],
+    played: list[ProcessId],
     monkeypatch: pytest.MonkeyPatch,
     is_over: bool,
     options: tuple[str, ...],
@@ -155,7 +155,7 @@ def test_who_is_stopped_before_the_job_is_over_ends_as_is_asked_for(
     ],
 )
 def test_who_is_told_to_be_another_is_refused(
-    played: list[Member],
+    played: list[ProcessId],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     index: int,
@@ -169,16 +169,16 @@ def test_who_is_told_to_be_another_is_refused(
 
 
 def test_with_a_cluster_file_the_first_of_a_role_needs_no_number(
-    played: list[Member], tmp_path: Path
+    played: list[ProcessId], tmp_path: Path
 ) -> None:
     Path("cluster.json").write_text(json.dumps({**JOBS, "actor": 2}))
     assert run("actor", "tiny.toml", "--cluster", "cluster.json") == 0
     assert run("actor", "tiny.toml", "--cluster", "cluster.json", "--task", "1") == 0
-    assert played == [Member(Role.ACTOR, 0), Member(Role.ACTOR, 1)]
+    assert played == [ProcessId(Role.ACTOR, 0), ProcessId(Role.ACTOR, 1)]
 
 
 def test_what_is_wrong_with_a_cluster_names_its_file(
-    played: list[Member], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    played: list[ProcessId], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("three.json").write_text(json.dumps({**JOBS, "actor": 3}))
     assert run("actor", "tiny.toml", "--cluster", "three.json") == 2

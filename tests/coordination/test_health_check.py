@@ -11,12 +11,12 @@ import pytest
 
 from tests.support.commands import tfdqn, write_config
 from tfdqn.cli import main
-from tfdqn.cluster.topology import Member, Role
+from tfdqn.cluster.topology import ProcessId, Role
 from tfdqn.coordination import command_heartbeat
-from tfdqn.coordination.command_heartbeat import signs_of_life
-from tfdqn.coordination.heartbeat_files import VARIABLE, read_sign, write_sign
+from tfdqn.coordination.command_heartbeat import heartbeat_of_command
+from tfdqn.coordination.heartbeat_files import VARIABLE, read_heartbeat, write_sign
 
-ACTOR, LEARNER = Member(Role.ACTOR, 1), Member(Role.LEARNER)
+ACTOR, LEARNER = ProcessId(Role.ACTOR, 1), ProcessId(Role.LEARNER)
 
 
 @pytest.fixture(autouse=True)
@@ -92,23 +92,23 @@ def test_clocks_may_differ_by_a_second(folder: Path, capsys: pytest.CaptureFixtu
 
 
 def test_who_has_ended_is_no_longer_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = "from tfdqn.coordination.command_heartbeat import signs_of_life; import os, time\n"
-    code += "with signs_of_life('serve', print): time.sleep(0.5); os._exit(0)"
+    code = "from tfdqn.coordination.command_heartbeat import heartbeat_of_command; import os, time\n"
+    code += "with heartbeat_of_command('serve', print): time.sleep(0.5); os._exit(0)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     (left,) = folder.glob("*.json")
-    assert (sign := read_sign(left)) is not None and sign.name == "serve"
+    assert (sign := read_heartbeat(left)) is not None and sign.name == "serve"
     assert health(capsys)[0] == 1
 
 
 def test_signs_go_on_while_a_command_runs_and_go_with_it(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with signs_of_life("launch", pytest.fail):
+    with heartbeat_of_command("launch", pytest.fail):
         deadline = time.monotonic() + 60
         seen: set[float] = set()
         while len(seen) < 2:
             assert time.monotonic() < deadline
-            seen |= {sign.seconds for file in folder.glob("*.json") if (sign := read_sign(file))}
+            seen |= {sign.seconds for file in folder.glob("*.json") if (sign := read_heartbeat(file))}
         assert health(capsys) == (0, [f"launch: running (process {os.getpid()})"])
     assert health(capsys)[0] == 1
 
@@ -119,7 +119,7 @@ def test_who_can_t_give_signs_says_so_once_and_gives_them_when_it_can(
     monkeypatch.setattr(command_heartbeat, "_PERIOD_SECONDS", 0.01)
     folder.write_text("a file")
     said: list[str] = []
-    with signs_of_life("train", said.append):
+    with heartbeat_of_command("train", said.append):
         deadline = time.monotonic() + 60
         while not said:
             assert time.monotonic() < deadline

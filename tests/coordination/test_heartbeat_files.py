@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tfdqn.cli import main
-from tfdqn.cluster.topology import Member, Role
-from tfdqn.coordination.heartbeat_files import VARIABLE, beat_file, read_sign, write_sign
+from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_file, read_heartbeat, write_sign
 from tfdqn.errors import ClusterError
 
-ACTOR = Member(Role.ACTOR, 1)
+ACTOR = ProcessId(Role.ACTOR, 1)
 
 
 @pytest.fixture
@@ -25,11 +25,11 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_nobody_else_can_write_where_signs_are(shared: Path) -> None:
     before = os.umask(0)
     try:
-        write_sign(beat_file(ACTOR), "actor 1", "acting", 5.0)
+        write_sign(heartbeat_file(ACTOR), "actor 1", "acting", 5.0)
     finally:
         os.umask(before)
     assert shared.stat().st_mode & 0o777 == 0o700
-    sign = read_sign(beat_file(ACTOR))
+    sign = read_heartbeat(heartbeat_file(ACTOR))
     assert sign is not None and (sign.name, sign.pid, sign.state) == ("actor 1", os.getpid(), "acting")
 
 
@@ -40,12 +40,12 @@ def test_a_folder_that_may_be_anothers_is_refused(shared: Path, tmp_path: Path) 
     with pytest.raises(
         ClusterError, match=f"{shared} is not this user's alone: name another folder in {VARIABLE}"
     ):
-        beat_file(ACTOR)
+        heartbeat_file(ACTOR)
     shared.unlink()
     shared.mkdir()
     shared.chmod(0o777)
     with pytest.raises(ClusterError, match="is not this user's alone"):
-        beat_file(ACTOR)
+        heartbeat_file(ACTOR)
     assert list(elsewhere.iterdir()) == []
 
 
@@ -59,6 +59,6 @@ def test_a_folder_that_is_named_is_taken_as_it_is(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    assert beat_file(ACTOR) == tmp_path / "actor-1.json"
-    assert beat_file(ACTOR, tmp_path / "run") == tmp_path / "run" / "actor-1.json"
+    assert heartbeat_file(ACTOR) == tmp_path / "actor-1.json"
+    assert heartbeat_file(ACTOR, tmp_path / "run") == tmp_path / "run" / "actor-1.json"
     assert not shared.exists()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.threaded_jobs import ACTOR, FAST, Learner, learner, member, until
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import LEARNER, Member, Role, Topology
+from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
 from tfdqn.config import Config
 from tfdqn.coordination import learner_service as control_module
 from tfdqn.coordination.heartbeat_files import VARIABLE
@@ -58,8 +58,10 @@ def test_a_strangers_beats_take_nobodys_place(there: Learner, config: Config) ->
         stranger.close()
 
 
-@pytest.mark.parametrize("name", [Member(Role.ACTOR, 8), Member(Role.REPLAY_SERVER), LEARNER], ids=str)
-def test_who_has_no_part_in_the_learners_job_is_refused(there: Learner, config: Config, name: Member) -> None:
+@pytest.mark.parametrize("name", [ProcessId(Role.ACTOR, 8), ProcessId(Role.REPLAY_SERVER), LEARNER], ids=str)
+def test_who_has_no_part_in_the_learners_job_is_refused(
+    there: Learner, config: Config, name: ProcessId
+) -> None:
     with closing(Membership(name, Topology(learner=there.address), config, print)) as one:
         until(lambda: one._is_refused, "a refusal")
         with pytest.raises(ConfigError) as error:
@@ -111,7 +113,9 @@ def test_the_end_is_heard_by_all_who_live_and_nobody_waits_for_the_dead(
     with (
         learner(settings, {}) as mortal,
         closing(member(mortal.address, settings)) as one,
-        closing(Membership(Member(Role.ACTOR, 0), Topology(learner=mortal.address), settings, print)) as dead,
+        closing(
+            Membership(ProcessId(Role.ACTOR, 0), Topology(learner=mortal.address), settings, print)
+        ) as dead,
     ):
         one.join(), dead.join()
         dead._closed.set()

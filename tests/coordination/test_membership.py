@@ -14,7 +14,7 @@ from tfdqn.cluster.topology import Role, Topology
 from tfdqn.config import Config
 from tfdqn.coordination import membership as membership_module
 from tfdqn.coordination import stall_detector
-from tfdqn.coordination.heartbeat_files import VARIABLE, beat_file, read_sign
+from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_file, read_heartbeat
 from tfdqn.coordination.membership import TRAINING, LearnerRestartedError, Membership, seconds_between_calls
 from tfdqn.coordination.messages import Counts
 from tfdqn.errors import PeerLostError
@@ -202,7 +202,7 @@ def test_the_sign_of_life_is_there_until_the_end_whether_or_not_anybody_answers(
             seen: set[float] = set()
 
             def is_renewed() -> bool:
-                sign = read_sign(beat_file(ACTOR))
+                sign = read_heartbeat(heartbeat_file(ACTOR))
                 if sign is not None and sign.state == "waiting in vain":
                     seen.add(sign.seconds)
                 return len(seen) >= 4
@@ -237,7 +237,7 @@ def test_who_says_no_more_that_its_work_goes_on_is_ended(
     with learner(hasty, {}) as there, closing(member(there.address, hasty)) as one:
         one.join()
         one.is_doing("acting")
-        one.work.goes_on()
+        one.work.record_progress()
         until(lambda: ends, "its end")
     assert ends[0] == "actor 1 has not got on for 1 s (acting): it ends, to be started again"
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.threaded_jobs import until
 from tfdqn.coordination.messages import Weights, WeightsRequest
-from tfdqn.coordination.remote_weights import EncodedBoard, RemoteWeights, arrays_of, named_arrays
+from tfdqn.coordination.remote_weights import EncodedWeights, RemoteWeights, arrays_of, named_arrays
 from tfdqn.coordination.rpc import UnreachableError
-from tfdqn.coordination.weights import VariableClient, Versioned, WeightsBoard
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
 from tfdqn.errors import CheckpointError
 
 ARRAYS = {
@@ -36,10 +36,10 @@ def test_arrays_come_out_as_they_went_in() -> None:
 
 def test_only_weights_that_are_others_are_sent() -> None:
     board = WeightsBoard()
-    encoded = EncodedBoard(board)
+    encoded = EncodedWeights(board)
     assert through_a_message(encoded.newer_than(WeightsRequest(-1))) == Weights(-1)
     assert through_a_message(encoded.newer_than(WeightsRequest(7))) == Weights(-1)
-    board.put(Versioned(5, ARRAYS))
+    board.put(VersionedWeights(5, ARRAYS))
     assert through_a_message(encoded.newer_than(WeightsRequest(5))) == Weights(5)
     for held in (-1, 4, 6):  # a learner that has started again may be behind
         found = through_a_message(encoded.newer_than(WeightsRequest(held)))
@@ -48,11 +48,11 @@ def test_only_weights_that_are_others_are_sent() -> None:
 
 def test_the_message_is_made_once_for_each_version() -> None:
     board = WeightsBoard()
-    encoded = EncodedBoard(board)
-    board.put(Versioned(5, ARRAYS))
+    encoded = EncodedWeights(board)
+    board.put(VersionedWeights(5, ARRAYS))
     first = encoded.newer_than(WeightsRequest(-1))
     assert encoded.newer_than(WeightsRequest(4)) is first
-    board.put(Versioned(6, ARRAYS))
+    board.put(VersionedWeights(6, ARRAYS))
     assert through_a_message(encoded.newer_than(WeightsRequest(5))).version == 6
 
 
@@ -61,7 +61,7 @@ class Far:
 
     def __init__(self) -> None:
         self.board, self.is_away = WeightsBoard(), False
-        self._encoded = EncodedBoard(self.board)
+        self._encoded = EncodedWeights(self.board)
 
     def __call__(self, method: str, request: WeightsRequest, reply: Any, timeout_seconds: float) -> Weights:
         assert method == "weights"
@@ -76,16 +76,16 @@ def test_weights_arrive_by_themselves_and_stay_while_the_learner_is_away() -> No
         with pytest.raises(LookupError):
             weights.get()
         assert weights.version() == -1
-        far.board.put(Versioned(50, ARRAYS))
+        far.board.put(VersionedWeights(50, ARRAYS))
         until(lambda: weights.version() == 50, "weights")
         far.is_away = True
-        client = VariableClient(weights)
+        client = WeightsClient(weights)
         client.refresh()
         np.testing.assert_array_equal(client.weights["a/kernel"], ARRAYS["a/kernel"])
         far.board = WeightsBoard()
-        far._encoded = EncodedBoard(far.board)
+        far._encoded = EncodedWeights(far.board)
         far.board.put(
-            Versioned(20, {name: array + 1 for name, array in ARRAYS.items()})
+            VersionedWeights(20, {name: array + 1 for name, array in ARRAYS.items()})
         )  # another life, from an earlier checkpoint
         assert weights.version() == 50
         far.is_away = False
@@ -101,14 +101,14 @@ def test_fetching_now_says_where_the_learner_is_away() -> None:
         with pytest.raises(UnreachableError):
             weights.fetch()
         far.is_away = False
-        far.board.put(Versioned(1, ARRAYS))
+        far.board.put(VersionedWeights(1, ARRAYS))
         weights.fetch()
         assert weights.version() == 1
 
 
 def test_another_networks_weights_are_never_taken_and_end_who_waits_for_them() -> None:
     far = Far()
-    far.board.put(Versioned(7, ARRAYS | {"c": np.zeros(2)}))
+    far.board.put(VersionedWeights(7, ARRAYS | {"c": np.zeros(2)}))
     with closing(RemoteWeights(far, 60, ARRAYS)) as weights:
         line = r"the learner's weights: c is float64\[2\], not float64\[\]: it is of another network"
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tfdqn.cluster.topology import Member, Role
+from tfdqn.cluster.topology import ProcessId, Role
 from tfdqn.coordination import roster as roster_module
-from tfdqn.coordination.messages import Beat, Counts
+from tfdqn.coordination.messages import Counts, Heartbeat
 from tfdqn.coordination.roster import Roster
 from tfdqn.errors import PeerLostError
 
@@ -33,9 +33,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def beat(index: int = 0, life: str = "a", joined: str = "L", steps: int = 0, role: Role = Role.ACTOR) -> Beat:
-    return Beat(
-        member=Member(role, index),
+def beat(
+    index: int = 0, life: str = "a", joined: str = "L", steps: int = 0, role: Role = Role.ACTOR
+) -> Heartbeat:
+    return Heartbeat(
+        member=ProcessId(role, index),
         life=life,
         pid=1,
         host="h",
@@ -100,12 +102,12 @@ def test_present_are_those_of_a_role_that_are_not_silent(clock: Clock) -> None:
     roster.add(beat(1))
     roster.add(beat(0, role=Role.EVALUATOR))
     clock.now += 4
-    assert [each.member for each in roster.present(Role.ACTOR)] == [Member(Role.ACTOR, 1)]
+    assert [each.member for each in roster.present(Role.ACTOR)] == [ProcessId(Role.ACTOR, 1)]
 
 
 def test_each_kind_of_death_has_its_words(clock: Clock) -> None:
     roster = Roster("L", 8)
-    workers = [Member(Role.WORKER, index) for index in range(4)]
+    workers = [ProcessId(Role.WORKER, index) for index in range(4)]
     roster.add(beat(1, role=Role.WORKER))
     clock.now += 8
     roster.add(beat(2, role=Role.WORKER, joined=""))
@@ -119,7 +121,7 @@ def test_each_kind_of_death_has_its_words(clock: Clock) -> None:
 
 def test_it_waits_for_the_missing_and_names_them_whenever_they_are_others(clock: Clock) -> None:
     roster, said = Roster("L", 8), []
-    workers = [Member(Role.WORKER, index) for index in range(2)]
+    workers = [ProcessId(Role.WORKER, index) for index in range(2)]
     coming = iter([beat(1, role=Role.WORKER), beat(0, role=Role.WORKER)])
 
     def one_more() -> None:
@@ -133,18 +135,18 @@ def test_it_waits_for_the_missing_and_names_them_whenever_they_are_others(clock:
 
 def test_patience_ends(clock: Clock) -> None:
     with pytest.raises(PeerLostError, match=r"worker 0 has not joined, after 60 s of waiting"):
-        Roster("L", 8).wait_for([Member(Role.WORKER)], 60, lambda line: None, lambda: False)
+        Roster("L", 8).wait_for([ProcessId(Role.WORKER)], 60, lambda line: None, lambda: False)
 
 
 def test_the_user_need_not_wait() -> None:
-    assert not Roster("L", 8).wait_for([Member(Role.WORKER)], 60, lambda line: None, lambda: True)
+    assert not Roster("L", 8).wait_for([ProcessId(Role.WORKER)], 60, lambda line: None, lambda: True)
 
 
 def test_quiet_are_those_who_took_part_and_are_silent_whoever_they_were(clock: Clock) -> None:
     roster = Roster("L", 8)
     roster.add(beat(0, role=Role.WORKER))
     roster.add(beat(1, role=Role.WORKER))
-    workers = [Member(Role.WORKER, index) for index in range(3)]
+    workers = [ProcessId(Role.WORKER, index) for index in range(3)]
     clock.now += 7
     roster.add(beat(1, "another life", "", role=Role.WORKER))
     assert roster.quiet(workers) == []

@@ -12,8 +12,8 @@ import pytest
 from msgspec import Struct
 
 from tests.support.threaded_jobs import free_address
-from tfdqn.cluster.topology import Member, Role
-from tfdqn.coordination.messages import Beat, Counts, Weights
+from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.coordination.messages import Counts, Heartbeat, Weights
 from tfdqn.coordination.rpc import Caller, Method, RefusedError, Server, UnreachableError
 from tfdqn.errors import ClusterError
 from tfdqn.system.addresses import host_and_port
@@ -38,7 +38,7 @@ def doubled(question: Question) -> Reply:
 
 METHODS = {
     "double": Method(Question, doubled),
-    "beat": Method(Beat, lambda beat: Reply(beat.counts.env_steps)),
+    "beat": Method(Heartbeat, lambda beat: Reply(beat.counts.env_steps)),
 }
 
 
@@ -153,7 +153,7 @@ def test_what_is_no_message_is_refused_and_harms_nobody(address: str, caller: Ca
 
 def test_counts_that_no_process_can_have_are_refused(address: str, caller: Caller) -> None:
     """Their sum could not be sent to anybody."""
-    beat = Beat(member=Member(Role.ACTOR), life="a", pid=1, host="h", joined="", state="acting")
+    beat = Heartbeat(member=ProcessId(Role.ACTOR), life="a", pid=1, host="h", joined="", state="acting")
     for steps in (-1, 2**64 - 1):
         wrong = {**msgspec.to_builtins(beat), "counts": {"env_steps": steps, "episodes": 0}}
         with pytest.raises(grpc.RpcError) as error:
@@ -165,8 +165,8 @@ def test_counts_that_no_process_can_have_are_refused(address: str, caller: Calle
 def test_random_bytes_as_messages_harm_nobody(address: str, caller: Caller) -> None:
     draw = random.Random(1)
     whole = msgspec.msgpack.encode(
-        Beat(
-            member=Member(Role.ACTOR, 3),
+        Heartbeat(
+            member=ProcessId(Role.ACTOR, 3),
             life="a",
             pid=1,
             host="h",

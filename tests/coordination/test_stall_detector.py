@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tfdqn.coordination import stall_detector
-from tfdqn.coordination.stall_detector import WorkClock
+from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import RESTART_STATUS
 
 
@@ -27,7 +27,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def passes(clock: Clock, work: WorkClock, seconds: int, **said: bool) -> float:
+def passes(clock: Clock, work: StallDetector, seconds: int, **said: bool) -> float:
     """So much time, looked at every second."""
     for _ in range(seconds):
         clock.now += 1
@@ -36,26 +36,26 @@ def passes(clock: Clock, work: WorkClock, seconds: int, **said: bool) -> float:
 
 
 def test_what_nobody_counts_is_never_stuck(clock: Clock) -> None:
-    assert passes(clock, WorkClock(), 1000) == 0
+    assert passes(clock, StallDetector(), 1000) == 0
 
 
 def test_what_is_counted_no_more_is_stuck_from_then_on(clock: Clock) -> None:
-    work = WorkClock()
+    work = StallDetector()
     for _ in range(100):
-        work.goes_on()
+        work.record_progress()
         assert passes(clock, work, 1) == 0
     assert passes(clock, work, 70) == 70
     assert work.described("acting") == "acting, stuck for 70 s"
-    work.goes_on()
+    work.record_progress()
     assert passes(clock, work, 1) == 0
     assert work.described("acting") == "acting"
 
 
 def test_of_several_parts_the_one_that_stands_still_decides(clock: Clock) -> None:
-    work = WorkClock()
-    work.goes_on("updates")
+    work = StallDetector()
+    work.record_progress("updates")
     for _ in range(31):
-        work.goes_on("watching")
+        work.record_progress("watching")
         passes(clock, work, 1)
     assert work.stuck_seconds == 30
     work.ends()
@@ -63,8 +63,8 @@ def test_of_several_parts_the_one_that_stands_still_decides(clock: Clock) -> Non
 
 
 def test_waiting_is_no_hanging_and_nor_is_what_is_excused(clock: Clock) -> None:
-    work = WorkClock()
-    work.goes_on()
+    work = StallDetector()
+    work.record_progress()
     with work.waits():
         assert passes(clock, work, 1000) == 0
     assert passes(clock, work, 5) == 5
@@ -73,8 +73,8 @@ def test_waiting_is_no_hanging_and_nor_is_what_is_excused(clock: Clock) -> None:
 
 
 def test_a_process_that_was_stopped_as_a_whole_has_its_time_again(clock: Clock) -> None:
-    work = WorkClock()
-    work.goes_on()
+    work = StallDetector()
+    work.record_progress()
     work.look()
     clock.now += 100_000
     work.look()
@@ -84,8 +84,8 @@ def test_a_process_that_was_stopped_as_a_whole_has_its_time_again(clock: Clock) 
 def test_who_is_stuck_ends_to_be_started_again_and_says_where_it_was() -> None:
     program = """
 import threading, time
-from tfdqn.coordination.stall_detector import WorkClock
-work = WorkClock()
+from tfdqn.coordination.stall_detector import StallDetector
+work = StallDetector()
 def watch():
     while True:
         time.sleep(0.01)
@@ -93,7 +93,7 @@ def watch():
         work.end_if_stuck("actor 0", "acting", 0.05)
 def steps_for_ever():
     threading.Event().wait()
-work.goes_on()
+work.record_progress()
 threading.Thread(target=watch, daemon=True).start()
 steps_for_ever()
 """

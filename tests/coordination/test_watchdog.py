@@ -75,7 +75,7 @@ def test_who_may_go_in_the_end_ends_nobody(ends: list) -> None:
         looks: list[int] = []
         watched.work.look = lambda is_excused=False: looks.append(1)  # type: ignore[method-assign]
         watched.awaits(others, "all workers answer")
-        watched.expects_nobody()
+        watched.release_peers()
         del ends[:]
         until(lambda: len(looks) > 50, "looks")
     assert ends == []
@@ -128,8 +128,8 @@ def test_it_says_that_updates_do_not_go_on_though_nobody_is_silent(ends: list) -
     said: list[str] = []
     with Watchdog("the run", Health(dead_after_seconds=0.5), said.append) as watched:
         watched.state = "training"
-        watched.work.goes_on("updates")
+        watched.work.record_progress("updates")
         until(lambda: said, "word of it")
-        watched.work.goes_on("updates")
+        watched.work.record_progress("updates")
     assert said == ["waiting: training: nothing has gone on for 1 s, and nobody is silent"]
     assert ends == []

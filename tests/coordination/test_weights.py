@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfdqn.coordination.weights import VariableClient, VariablePublisher, Versioned, WeightsBoard
+from tfdqn.coordination.weights import VariablePublisher, VersionedWeights, WeightsBoard, WeightsClient
 
 
 class CountingBoard(WeightsBoard):
@@ -11,14 +11,14 @@ class CountingBoard(WeightsBoard):
         super().__init__()
         self.fetches = 0
 
-    def get(self) -> Versioned:
+    def get(self) -> VersionedWeights:
         self.fetches += 1
         return super().get()
 
 
 def test_a_client_fetches_only_when_the_version_has_moved() -> None:
     board = CountingBoard()
-    publisher, client = VariablePublisher(board), VariableClient(board)
+    publisher, client = VariablePublisher(board), WeightsClient(board)
     publisher.publish(5, {"w": np.array([1.0, 2.0])})
     for _ in range(2):
         client.refresh()
@@ -35,7 +35,7 @@ def test_a_client_fetches_only_when_the_version_has_moved() -> None:
 
 def test_a_resumed_learner_may_publish_an_older_version() -> None:
     board = WeightsBoard()
-    publisher, client = VariablePublisher(board), VariableClient(board)
+    publisher, client = VariablePublisher(board), WeightsClient(board)
     for version in (100, 60):
         publisher.publish(version, {"w": np.zeros(1)})
         client.refresh()
@@ -44,7 +44,7 @@ def test_a_resumed_learner_may_publish_an_older_version() -> None:
 
 def test_nothing_can_be_fetched_before_it_was_published() -> None:
     board = WeightsBoard()
-    client = VariableClient(board)
+    client = WeightsClient(board)
     assert board.version() == -1
     with pytest.raises(LookupError, match="published"):
         client.refresh()

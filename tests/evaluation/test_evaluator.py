@@ -10,7 +10,7 @@ from gymnasium import spaces
 from tests.support.scripted_task import FakeTask
 from tfdqn.acting.policy import Policy
 from tfdqn.config import Config, Evaluation, Task
-from tfdqn.coordination.weights import VariableClient, Versioned, WeightsBoard
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
 from tfdqn.errors import CheckpointError, NotFiniteError
 from tfdqn.evaluation import evaluator as evaluator_module
 from tfdqn.evaluation.evaluator import Evaluator, limited, make_evaluation_task, play_episodes
@@ -121,7 +121,7 @@ def made(
     config = Config(evaluation=Evaluation(episodes=2, confirm_episodes=confirm_episodes, final_episodes=3))
     board = WeightsBoard()
     task = cast(BatchedTask, FakeTask([[1]]))
-    return Evaluator(task, constant_policy(), VariableClient(board), config), board
+    return Evaluator(task, constant_policy(), WeightsClient(board), config), board
 
 
 def weights(value: float) -> dict[str, np.ndarray]:
@@ -134,7 +134,7 @@ def test_a_promising_evaluation_must_be_borne_out_by_further_episodes(
     plays = Plays([10, 20], [12, 12, 12, 12], [90, 100], [1, 1, 1, 1], [5, 6], [30, 30], [16, 16, 16, 16])
     evaluator, board = made(monkeypatch, plays)
 
-    board.put(Versioned(1, weights(1)))
+    board.put(VersionedWeights(1, weights(1)))
     first = evaluator.evaluate(0)  # the first is always promising: (10 + 20 + 4 · 12) / 6 = 13
     assert (first.is_best, first.scores.mean_return, first.scores.episodes, first.train_steps) == (
         True,
@@ -143,12 +143,12 @@ def test_a_promising_evaluation_must_be_borne_out_by_further_episodes(
         1,
     )
 
-    board.put(Versioned(2, weights(2)))
+    board.put(VersionedWeights(2, weights(2)))
     lucky = evaluator.evaluate(0)  # 95, then (190 + 4) / 6 = 32.3: borne out, though by less
     assert lucky.is_best
     assert evaluator.best_return == pytest.approx(194 / 6)
 
-    board.put(Versioned(3, weights(3)))
+    board.put(VersionedWeights(3, weights(3)))
     poor = evaluator.evaluate(0)  # 5.5: no promise, so no further episodes
     assert (poor.is_best, poor.scores.episodes, evaluator.evaluations_without_best) == (False, 2, 1)
     assert [episodes for episodes, _ in plays.asked] == [2, 4, 2, 4, 2]
@@ -158,9 +158,9 @@ def test_a_promising_evaluation_must_be_borne_out_by_further_episodes(
 def test_a_lucky_few_episodes_do_not_crown_a_poor_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     plays = Plays([50, 50], [50] * 4, [60, 60], [10] * 4)
     evaluator, board = made(monkeypatch, plays)
-    board.put(Versioned(1, weights(1)))
+    board.put(VersionedWeights(1, weights(1)))
     evaluator.evaluate(0)
-    board.put(Versioned(2, weights(2)))
+    board.put(VersionedWeights(2, weights(2)))
     lucky = evaluator.evaluate(0)  # 60 promises, but (120 + 40) / 6 = 26.7
     assert not lucky.is_best
     assert lucky.scores.mean_return == pytest.approx(160 / 6)
@@ -171,7 +171,7 @@ def test_an_equal_return_is_no_new_best(monkeypatch: pytest.MonkeyPatch) -> None
     evaluator, board = made(monkeypatch, Plays([5, 5], [5, 5], [6, 6]), confirm_episodes=0)
     outcomes = []
     for version in (1, 2, 3):
-        board.put(Versioned(version, weights(version)))
+        board.put(VersionedWeights(version, weights(version)))
         outcomes.append((evaluator.evaluate(0).is_best, evaluator.evaluations_without_best))
     assert outcomes == [(True, 0), (False, 1), (True, 0)]
 
@@ -180,7 +180,7 @@ def test_each_evaluation_plays_episodes_of_its_own(monkeypatch: pytest.MonkeyPat
     plays = Plays([1, 1], [1] * 4, [2, 2], [2] * 4, [3] * 3)
     evaluator, board = made(monkeypatch, plays)
     for version in (1, 2):
-        board.put(Versioned(version, weights(version)))
+        board.put(VersionedWeights(version, weights(version)))
         evaluator.evaluate(0)
     evaluator.final(weights(2))
     seeds = [seed for _, seed in plays.asked]
@@ -191,14 +191,14 @@ def test_each_evaluation_plays_episodes_of_its_own(monkeypatch: pytest.MonkeyPat
 def test_the_best_survives_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "best" / "weights.npz"
     evaluator, board = made(monkeypatch, Plays([8, 8], [6, 6]), confirm_episodes=0)
-    board.put(Versioned(4, weights(4)))
+    board.put(VersionedWeights(4, weights(4)))
     evaluator.save_best(path, evaluator.evaluate(0))
 
     again, board = made(monkeypatch, Plays([6, 6]), confirm_episodes=0)
     again.load_best(path, weights(0))
     assert again.best_return == 8
     np.testing.assert_array_equal(again.best_weights["q/kernel"], weights(4)["q/kernel"])  # type: ignore[index]
-    board.put(Versioned(5, weights(5)))
+    board.put(VersionedWeights(5, weights(5)))
     assert not again.evaluate(0).is_best
 
 
@@ -214,7 +214,7 @@ def test_a_damaged_best_is_a_checkpoint_error_whatever_the_damage(
     """Every byte flipped and every third length: either it is refused, or nothing of worth has changed."""
     path = tmp_path / "weights.npz"
     evaluator, board = made(monkeypatch, Plays([8, 8]), confirm_episodes=0)
-    board.put(Versioned(4, weights(4)))
+    board.put(VersionedWeights(4, weights(4)))
     evaluator.save_best(path, evaluator.evaluate(0))
     whole = path.read_bytes()
     flipped = [whole[:i] + bytes([whole[i] ^ 0x41]) + whole[i + 1 :] for i in range(len(whole))]
@@ -234,11 +234,11 @@ def test_a_damaged_best_is_a_checkpoint_error_whatever_the_damage(
 
 def test_an_evaluation_that_is_interrupted_is_given_up_and_changes_nothing() -> None:
     board, seen = WeightsBoard(), iter([False, False, True])
-    board.put(Versioned(1, weights(1)))
+    board.put(VersionedWeights(1, weights(1)))
     evaluator = Evaluator(
         cast(BatchedTask, FakeTask([[9]])),
         constant_policy(),
-        VariableClient(board),
+        WeightsClient(board),
         Config(),
         interrupted=lambda: next(seen),
     )
@@ -259,11 +259,11 @@ def test_a_reward_that_is_not_finite_leaves_the_best_alone(value: float, tmp_pat
     }
     task = make_task(Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, kwargs=kwargs))
     board = WeightsBoard()
-    board.put(Versioned(1, {"bias": np.zeros(2, np.float32)}))
-    evaluator = Evaluator(task, constant_policy(), VariableClient(board), Config())
+    board.put(VersionedWeights(1, {"bias": np.zeros(2, np.float32)}))
+    evaluator = Evaluator(task, constant_policy(), WeightsClient(board), Config())
     evaluator.save_best(tmp_path / "best.npz", evaluator.evaluate(0))
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    board.put(Versioned(2, {"bias": np.ones(2, np.float32)}))
+    board.put(VersionedWeights(2, {"bias": np.ones(2, np.float32)}))
     rewards[0] = value
     with pytest.raises(NotFiniteError, match=f"Odd-v0, environment 0, step 2: reward is {value}"):
         evaluator.evaluate(10)

@@ -19,9 +19,10 @@ from tfdqn.evaluation.bootstrap import scores
 from tfdqn.exporting import destinations, export_run, load_policy
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.exporting.saved_model import versions
+from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Evaluation
 from tfdqn.serving.model_versions import Versions
-from tfdqn.storage.best_policy import _wanted, load_best, save_best
+from tfdqn.storage.best_policy import load_best, save_best
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.train import train
 
@@ -191,7 +192,8 @@ def test_each_new_best_of_a_run_is_exported_and_changes_nothing_that_is_learned(
     cards = destinations.Folder(exporting / "exports").cards()
     assert [card["train_steps"] for card in cards.values() if "run" in card] == bests[-2:]
     assert len(cards) == 3  # and that of the run's end
-    _, evaluated = load_best(RunDir(exporting).best_weights, _wanted(RunDir(exporting)))
+    found = RunDir(exporting)
+    _, evaluated = load_best(found.best_weights, weight_specs(found.config(), found.task_spec()))
     assert evaluated.train_steps == bests[-1]
 
 

@@ -16,7 +16,7 @@ from tfdqn.coordination.messages import Inspection, Nothing, ReplayStatus
 from tfdqn.coordination.rpc import Method, RefusedError, Server
 from tfdqn.launch.local_job import program_for
 from tfdqn.records import Counters
-from tfdqn.storage.checkpoints import Checkpoints
+from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.subprocesses import free_addresses
 
@@ -29,7 +29,7 @@ def run(tmp_path: Path) -> RunDir:
     run.config_file.write_text(dump(tiny("acting.actors=2")))
     program_for(tiny("acting.actors=2"), run, has_evaluator=False)
     counters = Counters(env_steps=1_100, train_steps=250, episodes=30)
-    Checkpoints(run.checkpoints).save(counters, {}, lambda directory: None)
+    CheckpointManager(run.checkpoints).save(counters, {}, lambda directory: None)
     returns = [{"env_steps": 500, "mean_return": 20.0}, {"env_steps": 1_000, "mean_return": 9.5}]
     # An evaluator was killed in the middle of a line, and so was the next one.
     run.evaluations_file.write_text(
@@ -101,9 +101,9 @@ def test_json_has_the_same_for_programs(
 
 
 def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
-    run.signs_of_life.mkdir(parents=True)
+    run.heartbeat_of_command.mkdir(parents=True)
     sign = {"name": "actor 1", "pid": 7, "state": "acting", "steps_per_second": 9.0}
-    (run.signs_of_life / "actor-1.json").write_bytes(msgspec.json.encode({**sign, "seconds": 0.0}))
+    (run.heartbeat_of_command / "actor-1.json").write_bytes(msgspec.json.encode({**sign, "seconds": 0.0}))
     lines = shown(capsys, str(run.path))
     assert lines[0] == f"no figures no learner answers at {learner(run)}"
     assert lines[1].startswith("evaluations 2: ")

@@ -21,7 +21,7 @@ from tfdqn.cli.live_table import JobView
 from tfdqn.config.toml import dump
 from tfdqn.launch import local_job
 from tfdqn.records import Counters, Summary
-from tfdqn.storage.checkpoints import Checkpoints
+from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 
@@ -259,7 +259,7 @@ def test_a_finished_run_is_told_again_and_nobody_is_started(
     monkeypatch.setattr(local_job, "Supervisor", started)
     run = RunDir(tmp_path / "run")
     counters = Counters(env_steps=1_200, train_steps=250)
-    Checkpoints(run.checkpoints).save(counters, {}, lambda _: None)
+    CheckpointManager(run.checkpoints).save(counters, {}, lambda _: None)
     run.config_file.write_text(dump(tiny()))
     summary = Summary(
         status="finished",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_role_job import EVERY, Job, exists, kill, stop
-from tfdqn.cluster.topology import Member, Role
+from tfdqn.cluster.topology import ProcessId, Role
 from tfdqn.config import Health
 from tfdqn.coordination.membership import FINISHING, TRAINING
 from tfdqn.coordination.messages import Inspection
@@ -39,18 +39,18 @@ class FarLearner:
 
 @pytest.fixture
 def far_learner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.launch.supervisor.LearnerWatch", FarLearner)
+    monkeypatch.setattr("tfdqn.launch.supervisor.LearnerPoller", FarLearner)
     monkeypatch.setattr("tfdqn.launch.supervisor._BEYOND_DOUBT_SECONDS", 0.2)
 
 
-ACTORS = (Member(Role.ACTOR, 0), Member(Role.ACTOR, 1))
+ACTORS = (ProcessId(Role.ACTOR, 0), ProcessId(Role.ACTOR, 1))
 
 
 @pytest.mark.usefixtures("far_learner")
 def test_a_share_without_the_learner_is_over_when_all_have_ended_and_the_learner_trains_no_more(
     folder: Path,
 ) -> None:
-    job = Job(folder, *EVERY, share=(*ACTORS, Member(Role.REPLAY_SERVER)))
+    job = Job(folder, *EVERY, share=(*ACTORS, ProcessId(Role.REPLAY_SERVER)))
 
     def is_finishing() -> bool:
         job.supervisor._watch.phase = FINISHING  # type: ignore[misc]
@@ -64,7 +64,7 @@ def test_a_share_without_the_learner_is_over_when_all_have_ended_and_the_learner
 
 @pytest.mark.usefixtures("far_learner")
 def test_who_is_alone_and_ends_well_is_missed_by_a_learner_elsewhere_that_goes_on(folder: Path) -> None:
-    job = Job(folder, share=(Member(Role.EVALUATOR),))
+    job = Job(folder, share=(ProcessId(Role.EVALUATOR),))
 
     def has_gone() -> bool:
         job.supervisor._watch.is_heard = False  # type: ignore[attr-defined]
@@ -82,7 +82,7 @@ def test_who_is_alone_and_ends_well_is_missed_by_a_learner_elsewhere_that_goes_o
 
 @pytest.mark.usefixtures("far_learner")
 def test_a_share_that_is_stopped_ends_in_order_and_is_not_over(folder: Path) -> None:
-    job = Job(folder, *EVERY, share=(*ACTORS, Member(Role.REPLAY_SERVER)))
+    job = Job(folder, *EVERY, share=(*ACTORS, ProcessId(Role.REPLAY_SERVER)))
     assert not job.run(job.everybody_works, stop)
     order = (folder / "order").read_text().split()
     assert (sorted(order[:2]), order[2:]) == (["actor-0", "actor-1"], ["replay_server-0"])

@@ -15,7 +15,7 @@ from tfdqn.config import MLP, Agent, Config, Ensemble
 from tfdqn.coordination.weights import VariablePublisher, WeightsBoard
 from tfdqn.learning.learner import Learner
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics
-from tfdqn.learning.updater import Updated
+from tfdqn.learning.updater import UpdateResult
 from tfdqn.replay.interfaces import Sample
 
 SPEC = vector_spec()
@@ -131,9 +131,9 @@ def test_the_learner_tells_of_a_disagreement_of_zero_and_of_none_where_there_is_
     each: float, told: float | None
 ) -> None:
     class TwoUpdates:
-        def __call__(self, most: int) -> Updated:
+        def __call__(self, most: int) -> UpdateResult:
             of_two = [np.full(2, each if name == "disagreement" else 1.0) for name in UpdateMetrics._fields]
-            return Updated(UpdateMetrics(*of_two), {"theta/kernel": np.ones(3, np.float32)})
+            return UpdateResult(UpdateMetrics(*of_two), {"theta/kernel": np.ones(3, np.float32)})
 
         def state(self) -> dict[str, np.ndarray]:
             return {"train_steps": np.array(0)}

@@ -12,7 +12,7 @@ from tests.support.actor_jobs import FREE, KEYS, Job, job_of
 from tests.support.threaded_jobs import free_address, learner, replay_server, role, stored, until
 from tests.support.tiny_runs import tiny
 from tfdqn.acting.actor import Actor
-from tfdqn.cluster.topology import Member, Topology
+from tfdqn.cluster.topology import ProcessId, Topology
 from tfdqn.cluster.topology import Role as Roles
 from tfdqn.coordination import stall_detector
 from tfdqn.coordination.membership import FINISHING
@@ -84,7 +84,7 @@ def test_it_waits_for_a_replay_server_by_name(tmp_path: Path) -> None:
     with learner(FREE) as there:
         address = free_address()
         topology = Topology(learner=there.address, replay_server=(address,), actor=2)
-        with role(run, FREE, topology, Member(Roles.ACTOR), tmp_path) as actor:
+        with role(run, FREE, topology, ProcessId(Roles.ACTOR), tmp_path) as actor:
             words = f"waiting for replay server 0 at {address}"
             until(lambda: words in [each.beat.state for each in there.control.roster.status()], words)
             with replay_server(FREE, there.task_spec, address) as client:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tests.support.threaded_jobs import free_address, until
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import LEARNER, Member, Role, Topology
+from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
 from tfdqn.coordination import stall_detector, watchdog
 from tfdqn.coordination.heartbeat_files import VARIABLE
 from tfdqn.errors import RESTART_STATUS
@@ -27,7 +27,7 @@ class Ended(Exception):
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     topology = Topology(learner=free_address(), chief="localhost:1", worker=("localhost:2",), actor=1)
-    return Job(tiny(), topology, Member(Role.WORKER), tmp_path, lambda line: None, lambda: False)
+    return Job(tiny(), topology, ProcessId(Role.WORKER), tmp_path, lambda line: None, lambda: False)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
     ends: list[str] = []
     monkeypatch.setattr(watchdog, "end_now", ends.append)
 
-    def quiet(_: Any) -> list[Member]:
+    def quiet(_: Any) -> list[ProcessId]:
         raise KeyError("a mistake of ours")
 
     control = SimpleNamespace(roster=SimpleNamespace(quiet=quiet))
@@ -142,7 +142,7 @@ def test_a_learner_whose_updates_hang_is_started_again(job: Job, monkeypatch: py
     hasty = job._replace(member=LEARNER, config=tiny("health.stuck_after_seconds=1"))
     with LearnerWatchdog(hasty, control) as watched:  # type: ignore[arg-type]
         watched.state = "learning"
-        watched.work.goes_on("updates")
+        watched.work.record_progress("updates")
         until(lambda: ends, "end")
     assert ends[0] == "the learner has not got on for 1 s (learning): it ends, to be started again"
 

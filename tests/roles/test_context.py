@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import LEARNER, Member, Role, Topology
+from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
 from tfdqn.roles.context import Job, say_if_open
 
 
-def said(member: Member, host: str) -> list[str]:
+def said(member: ProcessId, host: str) -> list[str]:
     lines: list[str] = []
     topology = Topology(
         learner=f"{host}:1",
@@ -28,21 +28,21 @@ def said(member: Member, host: str) -> list[str]:
     ("member", "where", "meaning"),
     [
         (LEARNER, "host-a:1 and host-a:2", "read the weights and the configuration"),
-        (Member(Role.REPLAY_SERVER), "host-a:3", "read and change what is learned from"),
-        (Member(Role.PARAMETER_SERVER), "host-a:4", "runs whatever graph it is sent"),
-        (Member(Role.WORKER), "host-a:5", "runs whatever graph it is sent"),
+        (ProcessId(Role.REPLAY_SERVER), "host-a:3", "read and change what is learned from"),
+        (ProcessId(Role.PARAMETER_SERVER), "host-a:4", "runs whatever graph it is sent"),
+        (ProcessId(Role.WORKER), "host-a:5", "runs whatever graph it is sent"),
     ],
     ids=str,
 )
-def test_who_serves_other_hosts_says_what_that_means(member: Member, where: str, meaning: str) -> None:
+def test_who_serves_other_hosts_says_what_that_means(member: ProcessId, where: str, meaning: str) -> None:
     (line,) = said(member, "host-a")
     assert line.startswith(f"warning: {member} serves other hosts at {where}, and asks nobody who they are: ")
     assert meaning in line and line.endswith("leave that to a private network or a firewall")
 
 
 def test_who_is_called_by_nobody_says_nothing() -> None:
-    assert said(Member(Role.ACTOR), "host-a") == said(Member(Role.EVALUATOR), "host-a") == []
+    assert said(ProcessId(Role.ACTOR), "host-a") == said(ProcessId(Role.EVALUATOR), "host-a") == []
 
 
 def test_on_loopback_nothing_is_said() -> None:
-    assert [said(Member(role), "127.0.0.1") for role in Role] == [[]] * len(Role)
+    assert [said(ProcessId(role), "127.0.0.1") for role in Role] == [[]] * len(Role)

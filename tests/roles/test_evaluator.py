@@ -13,12 +13,12 @@ import pytest
 from tests.support.threaded_jobs import Learner, Role, free_address, learner, role, until, weights
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.acting.policy import Policy
-from tfdqn.cluster.topology import Member, Topology
+from tfdqn.cluster.topology import ProcessId, Topology
 from tfdqn.cluster.topology import Role as Roles
 from tfdqn.config import Config, Health
 from tfdqn.coordination import stall_detector
 from tfdqn.coordination.membership import FINISHING, OVER
-from tfdqn.coordination.messages import Counts, Evaluated, Inspection
+from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection
 from tfdqn.errors import RunDirError, TaskError
 from tfdqn.exporting import load_policy
 from tfdqn.exporting.saved_model import versions
@@ -26,7 +26,7 @@ from tfdqn.roles.evaluator import run
 from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.run_directory import RunDir
 
-EVALUATOR = Member(Roles.EVALUATOR)
+EVALUATOR = ProcessId(Roles.EVALUATOR)
 CHANGES = (
     "health.beat_seconds=0.05",
     "evaluation.interval_env_steps=100",
@@ -64,14 +64,14 @@ def at(there: Learner, env_steps: int) -> None:
     there.control.roster.start_from(Counts(env_steps=env_steps))
 
 
-def reported(there: Learner, evaluations: int, evaluator: Role) -> Evaluated:
+def reported(there: Learner, evaluations: int, evaluator: Role) -> EvaluatorReport:
     """The newest report, when so many evaluations have been heard of since the learner's life began."""
     until(lambda: len(heard(there)) >= evaluations or evaluator.error, f"{evaluations} evaluations")
     assert evaluator.error is None, evaluator.error
     return there.control.evaluated
 
 
-def heard(there: Learner) -> list[Evaluated]:
+def heard(there: Learner) -> list[EvaluatorReport]:
     """Notes every report with an evaluation from the first call on."""
     if not hasattr(there.control, "heard"):
         there.control.heard = []  # type: ignore[attr-defined]
@@ -81,7 +81,7 @@ def heard(there: Learner) -> list[Evaluated]:
     return there.control.heard  # type: ignore[attr-defined]
 
 
-def first_of(there: Learner, train_steps: int, env_steps: Iterator[int], evaluator: Role) -> Evaluated:
+def first_of(there: Learner, train_steps: int, env_steps: Iterator[int], evaluator: Role) -> EvaluatorReport:
     """The report of the first evaluation of these weights, which are fetched some time after they were published."""
     while True:
         at(there, next(env_steps))

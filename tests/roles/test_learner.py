@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import LEARNER, Member, Role, Topology
-from tfdqn.coordination.messages import Beat, Evaluated
+from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
+from tfdqn.coordination.messages import EvaluatorReport, Heartbeat
 from tfdqn.coordination.roster import Roster
-from tfdqn.coordination.stall_detector import WorkClock
+from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.records import Summary
 from tfdqn.roles import learner
 from tfdqn.roles.context import Job
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 
-DONE = Evaluated(best_return=20.0, is_done=True)
+DONE = EvaluatorReport(best_return=20.0, is_done=True)
 
 
 class End:
@@ -29,16 +29,16 @@ class End:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, patience_seconds: float = 60.0):
         self.run, self.events, self.said = RunDir(folder), list[str](), list[str]()
-        self.roster, self.report = Roster("now", dead_after_seconds=0.3), Evaluated()
+        self.roster, self.report = Roster("now", dead_after_seconds=0.3), EvaluatorReport()
         self.polls = 0
         config = tiny(f"health.patience_seconds={patience_seconds}")
         topology = Topology(learner="localhost:1", replay_server=("localhost:2",), actor=1, evaluator=1)
         self.job = Job(config, topology, LEARNER, folder, self.said.append, self.interrupted)
         for name, stand_in in {
-            "Team": lambda *_: SimpleNamespace(close=self.note("team"), losses_are_one_line=nullcontext),
+            "Chief": lambda *_: SimpleNamespace(close=self.note("team"), losses_are_one_line=nullcontext),
             "JobSession": lambda *_: self.session(),
             "begin_curves": lambda *_, **__: "",
-            "RunWatch": lambda *_, **__: SimpleNamespace(seconds=1.0, close=self.note("watch")),
+            "TrainingMonitor": lambda *_, **__: SimpleNamespace(seconds=1.0, close=self.note("watch")),
             "learning_devices": lambda _: ["CPU:0"],
             "tensorboard": lambda *_: None,
             "_meet": lambda *_: None,
@@ -79,13 +79,15 @@ class End:
 
     def comes(self) -> bool:
         """The end; whether the job is over."""
-        watchdog = SimpleNamespace(state="", work=WorkClock(), expects_nobody=self.note("expects nobody"))
+        watchdog = SimpleNamespace(state="", work=StallDetector(), release_peers=self.note("expects nobody"))
         control = SimpleNamespace(roster=self.roster, end=self.note("over"), phase="training")
         return learner._train(self.job, self.run, control, None, None, watchdog)  # type: ignore[arg-type]
 
     def beat(self) -> None:
-        member = Member(Role.EVALUATOR)
-        self.roster.add(Beat(member=member, life="its", pid=1, host="here", joined="now", state="evaluating"))
+        member = ProcessId(Role.EVALUATOR)
+        self.roster.add(
+            Heartbeat(member=member, life="its", pid=1, host="here", joined="now", state="evaluating")
+        )
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.threaded_jobs import free_address
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import Member, Role, Topology
+from tfdqn.cluster.topology import ProcessId, Role, Topology
 from tfdqn.errors import ClusterError
 from tfdqn.roles import replay_server
 from tfdqn.roles.context import Job
@@ -17,7 +17,7 @@ def test_a_port_that_is_taken_is_told_before_the_learner_is_there(tmp_path: Path
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         topology = Topology(learner=free_address(), replay_server=(address,), actor=1, evaluator=0)
-        job = Job(tiny(), topology, Member(Role.REPLAY_SERVER), tmp_path / "run", print, lambda: True)
+        job = Job(tiny(), topology, ProcessId(Role.REPLAY_SERVER), tmp_path / "run", print, lambda: True)
         with pytest.raises(ClusterError, match=f"{address} can't be served: Address already in use"):
             replay_server.run(job)
     assert not (tmp_path / "run").exists()

@@ -14,7 +14,7 @@ from tests.support.serving_in_process import PATIENCE_SECONDS, PREDICT, InProces
 from tfdqn.serving import app
 from tfdqn.serving.connections import _TAKING, _WORK, Connection, most_connections
 from tfdqn.serving.payload import MOST_ROWS, RequestError
-from tfdqn.serving.room import UNCOUNTED_BYTES, Room
+from tfdqn.serving.room import UNCOUNTED_BYTES, MemoryBudget
 
 ONE = {"instances": [[1, 2, 3, 4]]}
 ANSWER = (200, {"predictions": [{"action": 3, "q": 10.0}]})
@@ -79,7 +79,7 @@ def test_between_the_calls_of_a_large_request_the_others_have_their_turn(server:
 
 
 def test_large_requests_share_what_there_is_and_small_ones_always_have_room() -> None:
-    room = Room(most_bytes=1000)
+    room = MemoryBudget(most_bytes=1000)
     with room.share() as first, room.share() as second, room.share() as small:
         first.hold(UNCOUNTED_BYTES + 900)
         with pytest.raises(RequestError, match="try again later") as raised:
@@ -92,7 +92,7 @@ def test_large_requests_share_what_there_is_and_small_ones_always_have_room() ->
 
 
 def test_what_has_come_of_a_body_is_held_already(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.serving.app.Room", lambda: Room(2**20))
+    monkeypatch.setattr("tfdqn.serving.app.MemoryBudget", lambda: MemoryBudget(2**20))
     with serving() as small:
         unfinished = [small.connect(request(b" " * 2**20)[: -(2**17)]) for _ in range(2)]
         readable, _, _ = select.select(unfinished, [], [], PATIENCE_SECONDS)
@@ -119,7 +119,9 @@ def test_what_is_long_is_read_and_written_outside_the_loop(
 
 def test_what_is_held_is_held_until_the_answer_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.dumps({"instances": [[0, 0, 0, 1]] * MOST_ROWS}).encode()
-    monkeypatch.setattr("tfdqn.serving.app.Room", lambda: Room(10 * 2**20))  # two such requests
+    monkeypatch.setattr(
+        "tfdqn.serving.app.MemoryBudget", lambda: MemoryBudget(10 * 2**20)
+    )  # two such requests
     with serving() as small:
         slow = [small.connect(request(body), receive_bytes=4096) for _ in range(4)]
         until(lambda: sum(small.model.sizes) == 2 * MOST_ROWS)

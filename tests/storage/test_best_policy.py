@@ -10,7 +10,7 @@ from tfdqn.errors import CheckpointError
 from tfdqn.evaluation.bootstrap import scores
 from tfdqn.records import Evaluation
 from tfdqn.storage.best_policy import load_policy_weights, save_best
-from tfdqn.storage.checkpoints import Checkpoints
+from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 
 
@@ -27,8 +27,8 @@ def test_the_latest_weights_are_read_past_a_damaged_replay_and_replaced_by_older
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run, said = RunDir(tmp_path), list[str]()
-    save(Checkpoints(run.checkpoints), 1)
-    newest = save(Checkpoints(run.checkpoints), 2)
+    save(CheckpointManager(run.checkpoints), 1)
+    newest = save(CheckpointManager(run.checkpoints), 2)
     flip(newest / "replay" / "table.npz")
     weights, origin = load_policy_weights(run, "latest", WANTED, said.append)
     assert weights.keys() == {"hidden_0/kernel"}
@@ -46,7 +46,7 @@ def test_another_networks_weights_are_refused_in_one_line(
     tmp_path: Path,
 ) -> None:
     run = RunDir(tmp_path)
-    save(Checkpoints(run.checkpoints), 1)
+    save(CheckpointManager(run.checkpoints), 1)
     evaluation = Evaluation(env_steps=1, train_steps=2, scores=scores(np.ones(3), np.ones(3)), is_best=True)
     save_best(run.best_weights, {"hidden_0/kernel": np.zeros((3, 2), np.float32)}, evaluation)
     for which, file in (("latest", "learner.npz"), ("best", "weights.npz")):
@@ -68,6 +68,6 @@ def test_a_run_without_a_policy_says_so(tmp_path: Path) -> None:
         load_policy_weights(RunDir(tmp_path), "latest", WANTED)
     with pytest.raises(CheckpointError, match=r"no evaluated policy yet, and no checkpoint$"):
         load_policy_weights(RunDir(tmp_path), "best", WANTED)
-    save(Checkpoints(RunDir(tmp_path).checkpoints), 1)
+    save(CheckpointManager(RunDir(tmp_path).checkpoints), 1)
     with pytest.raises(CheckpointError, match=r"no evaluated policy yet; try --checkpoint latest$"):
         load_policy_weights(RunDir(tmp_path), "best", WANTED)

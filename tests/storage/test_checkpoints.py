@@ -13,7 +13,7 @@ from msgspec import UNSET
 from tests.support.checkpoints import holds, save
 from tfdqn.errors import CheckpointError
 from tfdqn.storage.arrays import below
-from tfdqn.storage.checkpoints import Checkpoints, Generation
+from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 
 Damage = Callable[[Path], None]
 
@@ -52,19 +52,19 @@ DAMAGES: dict[str, Damage] = {
 
 
 def test_a_run_without_checkpoints_has_none(tmp_path: Path) -> None:
-    assert Checkpoints(tmp_path / "none yet").latest() is None
+    assert CheckpointManager(tmp_path / "none yet").latest() is None
 
 
 def test_the_latest_is_what_was_saved_last(tmp_path: Path) -> None:
-    saved = Checkpoints(tmp_path / "checkpoints")
+    saved = CheckpointManager(tmp_path / "checkpoints")
     for value in (1, 2):
         save(saved, value)
         assert holds(saved.latest(), value)
-        assert holds(Checkpoints(tmp_path / "checkpoints").latest(), value)
+        assert holds(CheckpointManager(tmp_path / "checkpoints").latest(), value)
 
 
 def test_arrays_that_were_not_saved_are_a_checkpoint_error_in_one_line(tmp_path: Path) -> None:
-    generation = Generation(save(Checkpoints(tmp_path), 1))
+    generation = Checkpoint(save(CheckpointManager(tmp_path), 1))
     learner, actor = generation.arrays("learner"), below("deeper", generation.arrays("actor"))
     with pytest.raises(CheckpointError, match=r"000001/writer\.npz: there is no such file$"):
         generation.arrays("writer")
@@ -83,7 +83,7 @@ def test_arrays_below_a_name_lose_it() -> None:
 
 
 def test_where_one_name_is_read_only_its_file_must_be_whole(tmp_path: Path) -> None:
-    saved = Checkpoints(tmp_path)
+    saved = CheckpointManager(tmp_path)
     save(saved, 1)
     generation = save(saved, 2)
     flip_a_byte("replay/table.npz")(generation)
@@ -98,7 +98,7 @@ def test_where_one_name_is_read_only_its_file_must_be_whole(tmp_path: Path) -> N
 def test_directories_that_are_not_ours_stay_and_disturb_nothing(tmp_path: Path) -> None:
     for name in ("5", "12345", "999999-copy", "٣٣٣٣٣٣"):
         (tmp_path / name).mkdir(parents=True)
-    saved = Checkpoints(tmp_path, keep=1)
+    saved = CheckpointManager(tmp_path, keep=1)
     for value in (1, 2):
         assert save(saved, value).name == f"{value:06d}"
     assert {path.name for path in tmp_path.iterdir()} == {"5", "12345", "999999-copy", "٣٣٣٣٣٣", "000002"}
@@ -108,7 +108,7 @@ def test_directories_that_are_not_ours_stay_and_disturb_nothing(tmp_path: Path) 
 
 
 def test_numbers_of_more_digits_are_newer(tmp_path: Path) -> None:
-    saved = Checkpoints(tmp_path)
+    saved = CheckpointManager(tmp_path)
     save(saved, 1).rename(tmp_path / "999999")
     assert save(saved, 2).name == "1000000"
     assert holds(saved.latest(), 2)
@@ -119,7 +119,7 @@ def test_numbers_of_more_digits_are_newer(tmp_path: Path) -> None:
 def test_a_generation_that_can_not_be_removed_does_not_fail_the_save(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saved, rename = Checkpoints(tmp_path, keep=1), Path.rename
+    saved, rename = CheckpointManager(tmp_path, keep=1), Path.rename
 
     def refuses_the_old(self: Path, target: Path) -> Path:
         if target.name.endswith("-old"):
@@ -136,17 +136,17 @@ def test_a_generation_that_can_not_be_removed_does_not_fail_the_save(
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
-    saved = Checkpoints(tmp_path, keep=2)
+    saved = CheckpointManager(tmp_path, keep=2)
     for value in range(1, 6):
         save(saved, value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000004", "000005"]
-    save(Checkpoints(tmp_path, keep=1), 6)
+    save(CheckpointManager(tmp_path, keep=1), 6)
     assert [path.name for path in tmp_path.iterdir()] == ["000006"]
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_damaged_checkpoint_is_passed_over_aloud(tmp_path: Path, damage: Damage) -> None:
-    saved = Checkpoints(tmp_path)
+    saved = CheckpointManager(tmp_path)
     save(saved, 1)
     damage(save(saved, 2))
     said: list[str] = []
@@ -160,7 +160,7 @@ def test_a_damaged_checkpoint_is_passed_over_aloud(tmp_path: Path, damage: Damag
 
 
 def test_when_every_checkpoint_is_damaged_that_is_an_error(tmp_path: Path) -> None:
-    saved = Checkpoints(tmp_path)
+    saved = CheckpointManager(tmp_path)
     for value in (1, 2):
         flip_a_byte("learner.npz")(save(saved, value))
     said: list[str] = []
@@ -170,20 +170,20 @@ def test_when_every_checkpoint_is_damaged_that_is_an_error(tmp_path: Path) -> No
 
 
 def test_a_flipped_byte_of_a_manifest_is_noticed_wherever_it_is(tmp_path: Path) -> None:
-    generation = save(Checkpoints(tmp_path), 1)
+    generation = save(CheckpointManager(tmp_path), 1)
     manifest = generation / "manifest.json"
     whole = manifest.read_bytes()
     for i in range(len(whole)):
         for mask in (1, 0x80):
             manifest.write_bytes(whole[:i] + bytes([whole[i] ^ mask]) + whole[i + 1 :])
             with pytest.raises(CheckpointError):
-                Generation(generation)
+                Checkpoint(generation)
 
 
 def test_a_manifest_of_a_version_that_did_not_keep_what_owes_no_updates_is_whole(tmp_path: Path) -> None:
-    made = save(Checkpoints(tmp_path), 1)
+    made = save(CheckpointManager(tmp_path), 1)
     assert "exempt_transitions" not in (made / "manifest.json").read_text()
-    assert Generation(made).counters.exempt_transitions is UNSET
+    assert Checkpoint(made).counters.exempt_transitions is UNSET
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_manifest_of_a_version_that_did_not_keep_what_owes_no_updates_is_whole
 def test_a_checkpoint_says_where_it_resumes_and_how_old_that_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, age: str
 ) -> None:
-    saved = Generation(save(Checkpoints(tmp_path), 1_234))
+    saved = Checkpoint(save(CheckpointManager(tmp_path), 1_234))
     monkeypatch.setattr("time.time", lambda: saved.directory.stat().st_mtime + seconds)
     assert saved.where_it_resumes() == (
         f"resumed at {saved.counters.env_steps:,} environment steps and {saved.counters.train_steps:,} updates "

@@ -14,11 +14,11 @@ from tests.support.disks import small_disk
 from tfdqn.errors import CheckpointError
 from tfdqn.records import Counters
 from tfdqn.storage.arrays import save_arrays
-from tfdqn.storage.checkpoints import Checkpoints, Generation
+from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 
 
 def test_what_a_killed_process_left_half_written_is_ignored_and_removed(tmp_path: Path) -> None:
-    saved = Checkpoints(tmp_path)
+    saved = CheckpointManager(tmp_path)
     save(saved, 1)
     shutil.copytree(tmp_path / "000001", tmp_path / ".saving-000002")
     (tmp_path / ".saving-000000-old").mkdir()
@@ -33,7 +33,7 @@ def test_a_process_killed_at_any_moment_of_saving_leaves_the_earlier_checkpoint(
     class Killed(BaseException):
         pass
 
-    saved = Checkpoints(tmp_path, keep=1)
+    saved = CheckpointManager(tmp_path, keep=1)
     rmtree: Callable = shutil.rmtree
     save(saved, 1)
     value, moments = 1, 0
@@ -63,7 +63,7 @@ def test_a_process_killed_at_any_moment_of_saving_leaves_the_earlier_checkpoint(
                 break
             except Killed:
                 moments += 1
-        whole = [Generation(path) for path in tmp_path.iterdir() if path.name.isdecimal()]
+        whole = [Checkpoint(path) for path in tmp_path.iterdir() if path.name.isdecimal()]
         latest = saved.latest()
         assert latest is not None
         assert latest.directory in [each.directory for each in whole]
@@ -84,7 +84,7 @@ def no_space(*_: object, **__: object) -> None:
 def test_a_full_disk_is_said_and_leaves_the_earlier_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> None:
-    saved = Checkpoints(tmp_path)
+    saved = CheckpointManager(tmp_path)
     save(saved, 1)
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, no_space)
@@ -111,7 +111,7 @@ def test_a_replay_that_can_not_be_written_leaves_no_half_checkpoint(
         raise error
 
     with pytest.raises(CheckpointError, match=f"{why}; there is no earlier one"):
-        Checkpoints(tmp_path).save(Counters(), arrays(1), fail)
+        CheckpointManager(tmp_path).save(Counters(), arrays(1), fail)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -122,7 +122,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_is_really_full_leaves_the_earlier_checkpoint(tiny_disk: Path) -> None:
-    saved = Checkpoints(tiny_disk)
+    saved = CheckpointManager(tiny_disk)
     save(saved, 1)
     with pytest.raises(CheckpointError, match="the disk is full; the last one, 000001, is intact"):
         saved.save(Counters(), {"learner": {"online/kernel": np.zeros(1 << 20)}}, lambda directory: None)

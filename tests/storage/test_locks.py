@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tfdqn.cluster.index_lease import take_place
+from tfdqn.cluster.index_lease import lease_index
 from tfdqn.cluster.topology import Role
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError, RunDirError
@@ -76,7 +76,7 @@ def test_a_disk_without_locks_is_one_line(
     with pytest.raises(
         ClusterError, match=rf"no place can be held in .*places: its disk has no locks \({why}\)"
     ):
-        take_place(tmp_path / "places", Role.ACTOR, 2, pytest.fail, lambda: False)
+        lease_index(tmp_path / "places", Role.ACTOR, 2, pytest.fail, lambda: False)
 
 
 def test_what_is_given_back_is_free_and_leaves_no_record(file: Path) -> None:
@@ -113,7 +113,7 @@ def test_two_trainings_never_share_a_run(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("grants_every_lock")
 def test_each_place_is_one_processs(tmp_path: Path) -> None:
     def take() -> str:
-        return str(take_place(tmp_path, Role.ACTOR, 2, lambda _: None, lambda: False))
+        return str(lease_index(tmp_path, Role.ACTOR, 2, lambda _: None, lambda: False))
 
     assert [take(), take()] == ["actor 0", "actor 1"]
 

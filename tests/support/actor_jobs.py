@@ -8,10 +8,10 @@ import reverb
 
 from tests.support.threaded_jobs import Learner, Role, free_address, learner, replay_server, role, until
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import Member, Topology
+from tfdqn.cluster.topology import ProcessId, Topology
 from tfdqn.cluster.topology import Role as Roles
 from tfdqn.config import Config
-from tfdqn.coordination.messages import Beat, Counts
+from tfdqn.coordination.messages import Counts, Heartbeat
 from tfdqn.roles.actor import run
 
 KEYS = (
@@ -34,10 +34,10 @@ class Job:
         self._topology = Topology(learner=there.address, replay_server=(address,), actor=2)
 
     def actor(self, index: int = 0, config: Config | None = None):  # type: ignore[no-untyped-def]
-        member = Member(Roles.ACTOR, index)
+        member = ProcessId(Roles.ACTOR, index)
         return role(run, config or self.learner.config, self._topology, member, self._folder)
 
-    def beat(self, index: int = 0) -> Beat | None:
+    def beat(self, index: int = 0) -> Heartbeat | None:
         found = [each.beat for each in self.learner.control.roster.status()]
         return next((beat for beat in found if beat.member.index == index), None)
 

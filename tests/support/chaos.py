@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from tests.support.commands import PROJECT
 from tests.support.launched_jobs import Job, job
-from tfdqn.cluster.topology import Member
+from tfdqn.cluster.topology import ProcessId
 from tfdqn.config.toml import load
-from tfdqn.coordination.heartbeat_files import beat_file, read_sign
+from tfdqn.coordination.heartbeat_files import heartbeat_file, read_heartbeat
 from tfdqn.coordination.messages import Inspection
 from tfdqn.records import EpisodeScores
 from tfdqn.storage.run_records import read_summary
@@ -42,7 +42,7 @@ class Death(NamedTuple):
     """What was done to whom."""
 
     env_steps: int
-    member: Member
+    member: ProcessId
     how: signal.Signals
 
 
@@ -157,11 +157,11 @@ class Chaos:
             assert time.monotonic() < deadline, f"the job does not end: {self._job.process.out}"
         return self._job.process.ended()
 
-    def _pids(self) -> dict[Member, int]:
+    def _pids(self) -> dict[ProcessId, int]:
         """Of those who live and have given a sign of life."""
         alive = set(self._job.process.relatives())
         signs = {
-            member: read_sign(beat_file(member, self._job.run.signs_of_life))
+            member: read_heartbeat(heartbeat_file(member, self._job.run.heartbeat_of_command))
             for member in self._job.topology.members()
         }
         return {member: sign.pid for member, sign in signs.items() if sign is not None and sign.pid in alive}

@@ -6,7 +6,7 @@ import numpy as np
 
 from tfdqn.records import Counters
 from tfdqn.storage.arrays import load_arrays, save_arrays
-from tfdqn.storage.checkpoints import Checkpoints, Generation
+from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 
 
 def arrays(value: int) -> dict[str, dict[str, np.ndarray]]:
@@ -19,7 +19,7 @@ def arrays(value: int) -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def save(saved: Checkpoints, value: int) -> Path:
+def save(saved: CheckpointManager, value: int) -> Path:
     return saved.save(
         Counters(env_steps=value, train_steps=2 * value, seconds=0.5),
         arrays(value),
@@ -27,7 +27,7 @@ def save(saved: Checkpoints, value: int) -> Path:
     )
 
 
-def holds(generation: Generation | None, value: int) -> bool:
+def holds(generation: Checkpoint | None, value: int) -> bool:
     assert generation is not None
     for name, expected in arrays(value).items():
         found = generation.arrays(name)

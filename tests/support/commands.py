@@ -17,7 +17,7 @@ from typing import Any
 from tests.support.tiny_runs import tiny
 from tfdqn.config.toml import dump
 from tfdqn.records import Counters
-from tfdqn.storage.checkpoints import Checkpoints, Generation
+from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 
 PROJECT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 90.0
@@ -162,11 +162,11 @@ def newest(run: Path) -> Path | None:
     return run / "checkpoints" / names[-1] if names else None
 
 
-def readable(run: Path) -> Generation:
+def readable(run: Path) -> Checkpoint:
     """The newest checkpoint, nothing of which is damaged, nor of those before it."""
     damage: list[str] = []
     with _MSGSPEC:
-        generation = Checkpoints(run / "checkpoints").latest(on_damage=damage.append)
+        generation = CheckpointManager(run / "checkpoints").latest(on_damage=damage.append)
     assert generation is not None
     assert not damage
     for name in ("learner", "actor", "writer", "replay"):

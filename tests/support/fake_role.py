@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from tfdqn.cluster.topology import Member, Role
-from tfdqn.coordination.heartbeat_files import beat_file, write_sign
+from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.coordination.heartbeat_files import heartbeat_file, write_sign
 
 FOLDER = Path(os.environ["STAND_INS"])
 
@@ -22,7 +22,7 @@ def note(name: str, line: str) -> None:
 
 
 def main() -> None:
-    member = Member(Role(sys.argv[2]), int(sys.argv[sys.argv.index("--task") + 1]))
+    member = ProcessId(Role(sys.argv[2]), int(sys.argv[sys.argv.index("--task") + 1]))
     lives = FOLDER / f"{member.file_stem}.lives"
     note(lives.name, str(os.getpid()))
     told = FOLDER / f"{member.file_stem}.do"
@@ -36,7 +36,7 @@ def main() -> None:
     if "refuse" in words:
         print("tfdqn: task.id = 3: no such thing", file=sys.stderr)
         sys.exit(2)
-    file = beat_file(member)
+    file = heartbeat_file(member)
     is_working = "unready" not in words
     while "signless" in words:
         time.sleep(60)

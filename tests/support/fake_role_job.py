@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.commands import PROJECT
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.program import local_topology, make_program
-from tfdqn.cluster.topology import Member
+from tfdqn.cluster.topology import ProcessId
 from tfdqn.config import Health
 from tfdqn.launch.supervisor import JobStatus, Supervisor
 
@@ -33,7 +33,7 @@ class Job:
         folder: Path,
         *overrides: str,
         health: Health | None = None,
-        share: tuple[Member, ...] = (),
+        share: tuple[ProcessId, ...] = (),
         command: Sequence[str] = STAND_IN,
     ):
         self.folder, self.lines = folder, list[str]()

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.commands import Tfdqn, counters, newest, tfdqn
-from tfdqn.cluster.topology import LEARNER, Member, Topology, read_topology
-from tfdqn.coordination.heartbeat_files import beat_file, read_sign
+from tfdqn.cluster.topology import LEARNER, ProcessId, Topology, read_topology
+from tfdqn.coordination.heartbeat_files import heartbeat_file, read_heartbeat
 from tfdqn.coordination.messages import Inspection, Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.records import Counters
@@ -32,12 +32,12 @@ class Job:
     def topology(self) -> Topology:
         return read_topology(self.run.cluster_file)
 
-    def pid(self, member: Member) -> int:
+    def pid(self, member: ProcessId) -> int:
         """Of a living process."""
         found: list[int] = []
 
         def is_there() -> bool:
-            sign = read_sign(beat_file(member, self.run.signs_of_life))
+            sign = read_heartbeat(heartbeat_file(member, self.run.heartbeat_of_command))
             if sign is not None and sign.pid in self.process.relatives():
                 found.append(sign.pid)
             return bool(found)
@@ -56,7 +56,7 @@ class Job:
         except (UnreachableError, RefusedError):
             return None
 
-    def lives(self, member: Member) -> set[str]:
+    def lives(self, member: ProcessId) -> set[str]:
         """Of a member that the learner knows and hears."""
         seen = self.inspection()
         statuses = [] if seen is None else [each for each in seen.members if each.beat.member == member]
@@ -74,7 +74,7 @@ class Job:
 
         self.until(is_learning, f"learning beyond {beyond} updates")
 
-    def goes_on(self, updates: int = 50) -> None:
+    def record_progress(self, updates: int = 50) -> None:
         """Waits until so many further updates have been made."""
         seen = self.inspection()
         self.until_learning(beyond=(0 if seen is None else seen.train_steps) + updates)
@@ -85,13 +85,13 @@ class Job:
         self.until(lambda: newest(self.run.path) not in (before, None), "another checkpoint")
         return counters(self.run.path)
 
-    def send(self, member: Member, number: signal.Signals) -> int:
+    def send(self, member: ProcessId, number: signal.Signals) -> int:
         """Signals a process; its id."""
         pid = self.pid(member)
         os.kill(pid, number)
         return pid
 
-    def until_replaced(self, member: Member, pid: int) -> None:
+    def until_replaced(self, member: ProcessId, pid: int) -> None:
         """Waits until another process plays the member's part."""
         self.until(lambda: self.pid(member) != pid, f"another process for {member} than {pid}")
 
@@ -104,7 +104,7 @@ class Job:
         finally:
             self.process.send(signal.SIGCONT)
 
-    def log(self, member: Member) -> str:
+    def log(self, member: ProcessId) -> str:
         return (self.run.process_logs / f"{member.file_stem}.log").read_text(errors="replace")
 
     def stop(self) -> None:

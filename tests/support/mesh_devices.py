@@ -13,7 +13,7 @@ from tests.support.batches import vector_spec
 from tests.support.parity import BATCH, UPDATES_PER_CALL, all_batches, in_turn, logical_cpus, settings
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import MLP
-from tfdqn.learning.strategies.model_parallel import MeshUpdates
+from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.storage.arrays import below
 
@@ -27,7 +27,7 @@ def operations(graph: tf.Graph) -> Iterator[tf.Operation]:
         yield from function.graph.get_operations()
 
 
-def sent(updates: MeshUpdates) -> Counter[str]:
+def sent(updates: ModelParallelUpdater) -> Counter[str]:
     """What the first call's graph, as TensorFlow placed it, sends: "CPU:1 to CPU:0: MatMul" → how often.
 
     Numbers alone: not what only tells another device that something is done or due.
@@ -52,7 +52,7 @@ def sent(updates: MeshUpdates) -> Counter[str]:
 def main(rows: int, columns: int) -> None:
     devices = logical_cpus(rows * columns)
     config = msgspec.structs.replace(settings("adam"), network=MLP(hidden_units=(1024, 1024)))
-    updates = MeshUpdates(
+    updates = ModelParallelUpdater(
         lambda row: TrainStep(DqnAgent(config, SPEC, row), config),
         [devices[i : i + columns] for i in range(0, len(devices), columns)],
         in_turn(all_batches(SPEC), UPDATES_PER_CALL * BATCH),

@@ -14,12 +14,12 @@ import msgspec
 from tests.support.commands import PROJECT, counters, newest
 from tests.support.network_namespaces import Network
 from tfdqn.cluster.program import Process, make_program
-from tfdqn.cluster.topology import LEARNER, Member, Role, Topology
+from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
-from tfdqn.coordination.messages import Inspection, MemberStatus
+from tfdqn.coordination.messages import Inspection, ProcessStatus
 from tfdqn.launch.inspector import Report
-from tfdqn.launch.supervised_process import TFDQN, Supervised
+from tfdqn.launch.supervised_process import TFDQN, SupervisedProcess
 from tfdqn.records import Counters
 from tfdqn.storage.run_directory import RunDir
 
@@ -39,7 +39,12 @@ class FarJob:
     """
 
     def __init__(
-        self, folder: Path, config: Config, topology: Topology, network: Network, hosts: Mapping[Member, str]
+        self,
+        folder: Path,
+        config: Config,
+        topology: Topology,
+        network: Network,
+        hosts: Mapping[ProcessId, str],
     ):
         self.network, self.hosts = network, hosts
         self.run = RunDir(folder / "run")
@@ -56,8 +61,8 @@ class FarJob:
             run_dir=str(self.run.path),
         )
         self._all = {each.member: self._supervised(each) for each in program.processes}
-        self._statuses: dict[Member, list[int]] = {member: [] for member in self._all}
-        self._away: set[Member] = set()
+        self._statuses: dict[ProcessId, list[int]] = {member: [] for member in self._all}
+        self._away: set[ProcessId] = set()
         self._failure = ""
         self._ended = threading.Event()
         self._platform = threading.Thread(target=self._look_after_all, daemon=True)
@@ -74,7 +79,7 @@ class FarJob:
             self._inspector.kill()
             self._inspector.wait(30)
 
-    def host_is_lost(self, member: Member) -> None:
+    def host_is_lost(self, member: ProcessId) -> None:
         """With the process on it, and every connection: nobody is told. `host_is_back` starts both anew."""
         self._away.add(member)
         self.network.cut(self.hosts[member])
@@ -82,21 +87,21 @@ class FarJob:
         self.until(lambda: not self._all[member].is_alive, f"end of {member}")
         self.network.lose(self.hosts[member])
 
-    def host_is_back(self, member: Member) -> None:
+    def host_is_back(self, member: ProcessId) -> None:
         self.network.begin(self.hosts[member])
         self._away.remove(member)
 
-    def pid(self, member: Member) -> int | None:
+    def pid(self, member: ProcessId) -> int | None:
         return self._all[member].pid
 
-    def statuses(self, member: Member) -> list[int]:
+    def statuses(self, member: ProcessId) -> list[int]:
         """By which its lives have ended."""
         return list(self._statuses[member])
 
-    def address(self, member: Member) -> str:
+    def address(self, member: ProcessId) -> str:
         return self._topology.address(member)
 
-    def log(self, member: Member) -> str:
+    def log(self, member: ProcessId) -> str:
         """What its lives have printed."""
         return self._all[member].log.read_text(errors="replace")
 
@@ -117,18 +122,18 @@ class FarJob:
         whole = output.read_bytes().rpartition(b"\n")[0]
         return msgspec.json.decode(whole.splitlines()[-1], type=Report).inspection if whole else None
 
-    def status(self, member: Member) -> MemberStatus | None:
+    def status(self, member: ProcessId) -> ProcessStatus | None:
         """As the learner knows a member."""
         seen = self.inspection()
         found = [each for each in seen.members if each.beat.member == member] if seen else []
         return found[0] if found else None
 
-    def is_heard(self, member: Member) -> bool:
+    def is_heard(self, member: ProcessId) -> bool:
         """By the learner, which it has joined."""
         status = self.status(member)
         return status is not None and status.seconds_since_beat < 3 and status.beat.joined != ""
 
-    def until_at_work(self, member: Member) -> None:
+    def until_at_work(self, member: ProcessId) -> None:
         """Waits for what only a process that takes part again does: an actor's steps, an evaluation."""
         if member.role is Role.ACTOR:
             first = self._env_steps(member)
@@ -137,7 +142,7 @@ class FarJob:
             length = len(self.log(member))
             self.until(lambda: len(self.log(member)) > length, f"an evaluation of {member}")
 
-    def state(self, member: Member) -> str:
+    def state(self, member: ProcessId) -> str:
         """What it does, as it tells its own host."""
         sign = self._all[member].sign
         return "" if sign is None else sign.state
@@ -170,7 +175,7 @@ class FarJob:
 
         self.until(is_learning, f"learning beyond {beyond} updates")
 
-    def goes_on(self, updates: int = 50) -> None:
+    def record_progress(self, updates: int = 50) -> None:
         """Waits until so many further updates have been made."""
         seen = self.inspection()
         self.until_learning(beyond=(0 if seen is None else seen.train_steps) + updates)
@@ -185,18 +190,18 @@ class FarJob:
     def last_lines(self) -> str:
         return "; ".join(f"{member}: {each.last_line()}" for member, each in self._all.items())
 
-    def _env_steps(self, member: Member) -> int:
+    def _env_steps(self, member: ProcessId) -> int:
         status = self.status(member)
         return -1 if status is None else status.beat.counts.env_steps
 
-    def _env_steps(self, member: Member) -> int:
+    def _env_steps(self, member: ProcessId) -> int:
         status = self.status(member)
         return -1 if status is None else status.beat.counts.env_steps
 
-    def _supervised(self, process: Process) -> Supervised:
+    def _supervised(self, process: Process) -> SupervisedProcess:
         command = (*self.network.command(self.hosts[process.member]), *TFDQN)
         logs, signs = self._folder / "logs", self._folder / "signs"
-        return Supervised(process, command, logs, signs, self._config.health)
+        return SupervisedProcess(process, command, logs, signs, self._config.health)
 
     def _look_after_all(self) -> None:
         """As a platform: in a thread, with which the processes die."""
@@ -226,7 +231,7 @@ class FarJob:
 
 @contextmanager
 def far_job(
-    folder: Path, config: Config, topology: Topology, network: Network, hosts: Mapping[Member, str]
+    folder: Path, config: Config, topology: Topology, network: Network, hosts: Mapping[ProcessId, str]
 ) -> Iterator[FarJob]:
     """A job that has ended, with all its processes, when the block has."""
     made = FarJob(folder, config, topology, network, hosts)

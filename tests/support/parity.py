@@ -17,17 +17,17 @@ import tensorflow as tf
 from tests.support.batches import random_transitions, random_weights, vector_spec
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.factory import make_agent
-from tfdqn.cluster.local_workers import LocalCluster
+from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.cluster.tf_config import cluster_from
 from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, RMSprop
 from tfdqn.learning.strategies import factory
-from tfdqn.learning.strategies.averaging import AveragingUpdates
-from tfdqn.learning.strategies.lockstep import Broadcast, Led, follow
-from tfdqn.learning.strategies.model_parallel import MeshUpdates
-from tfdqn.learning.strategies.parameter_server import AsynchronousUpdates
-from tfdqn.learning.strategies.synchronous import SynchronousUpdates
+from tfdqn.learning.strategies.averaging import AveragingUpdater
+from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
+from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
+from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
+from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.learning.updater import Updates
+from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import Sample
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
@@ -103,14 +103,14 @@ def initial_state(config: Config, spec: TaskSpec = SPEC) -> dict[str, np.ndarray
     return state | random_weights(weights, rng)
 
 
-def local(config: Config, spec: TaskSpec = SPEC, batch: int = BATCH) -> SynchronousUpdates:
+def local(config: Config, spec: TaskSpec = SPEC, batch: int = BATCH) -> SynchronousUpdater:
     """Plain training from the same start."""
     step = TrainStep(make_agent(config, spec), config)
     sampler = in_turn(all_batches(spec, batch), config.learner.updates_per_call * batch)
-    return SynchronousUpdates(step, [sampler], config)
+    return SynchronousUpdater(step, [sampler], config)
 
 
-def run(updates: Updates, start: Mapping[str, np.ndarray], count: int = UPDATES) -> dict[str, np.ndarray]:
+def run(updates: Updater, start: Mapping[str, np.ndarray], count: int = UPDATES) -> dict[str, np.ndarray]:
     """The state after all updates. Checks that clipping had something to do, and something not."""
     updates.load_state(start)
     norms: list[float] = []
@@ -153,7 +153,7 @@ def mirrored(
         in_turn(shares(all_batches(), part, int(parts)), UPDATES_PER_CALL * BATCH // int(parts))
         for part in range(int(parts))
     ]
-    updates = SynchronousUpdates(step, samplers, config, strategy)
+    updates = SynchronousUpdater(step, samplers, config, strategy)
     reached = run(updates, start)
     for variable in step.named_variables().values():  # the replicas are one another's copies
         first, *others = (copy.numpy() for copy in strategy.experimental_local_results(variable))
@@ -169,11 +169,11 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
     with TemporaryDirectory() as logs:
         serve = "from tfdqn.cluster.tf_config import cluster_from; from tfdqn.roles import task_server; "
         command = [sys.executable, "-c", serve + "task_server.run(cluster_from())"]
-        with closing(LocalCluster({"worker": 1, "ps": servers}, command, Path(logs))) as processes:
+        with closing(LocalWorkers({"worker": 1, "ps": servers}, command, Path(logs))) as processes:
             strategy = factory.parameter_server(processes.cluster)
             start = initial_state(config)
             expected = run(local(config), start)
-            updates = AsynchronousUpdates(config, SPEC, strategy, batches_in_turn, workers=1)
+            updates = AsynchronousUpdater(config, SPEC, strategy, batches_in_turn, workers=1)
             # One after another: only then is asynchronous training the same as plain.
             updates.load_state(start)
             for _ in range(UPDATES):
@@ -191,20 +191,20 @@ def multi_worker(workers: int, optimizer: str, xla: str) -> float:
         if cluster is None:
             logs = stack.enter_context(TemporaryDirectory())
             command = [sys.executable, "-m", "tests.support.parity", *sys.argv[1:]]
-            processes = LocalCluster({"worker": workers}, command, Path(logs), chief_is_worker=True)
+            processes = LocalWorkers({"worker": workers}, command, Path(logs), chief_is_worker=True)
             cluster = stack.enter_context(closing(processes)).cluster
         strategy = factory.multi_worker(cluster)
         with strategy.scope():
             step = TrainStep(DqnAgent(config, SPEC), config)
         share = shares(all_batches(), cluster.index, workers)
         sampler = in_turn(share, UPDATES_PER_CALL * BATCH // workers)
-        updates = SynchronousUpdates(step, [sampler], config, strategy)
+        updates = SynchronousUpdater(step, [sampler], config, strategy)
         broadcast = Broadcast(strategy)
         if cluster.index > 0:
             follow(updates, broadcast)
             return 0.0
         start = initial_state(config)
-        reached = run(led := Led(updates, broadcast), start)
+        reached = run(led := LockstepUpdater(updates, broadcast), start)
         led.close()
         return difference(run(local(config), start), reached)
 
@@ -219,7 +219,7 @@ def averaging(units: int, optimizer: str, xla: str) -> float:
     start = initial_state(config)
     expected = run(local(config), start)
     sampler = in_turn(all_batches(), UPDATES_PER_CALL * BATCH)
-    updates = AveragingUpdates(lambda: TrainStep(DqnAgent(config, SPEC), config), devices, sampler, config)
+    updates = AveragingUpdater(lambda: TrainStep(DqnAgent(config, SPEC), config), devices, sampler, config)
     return difference(expected, run(updates, start))
 
 
@@ -240,7 +240,7 @@ def mesh(columns: int, optimizer: str, rows: str = "1", network: str = "mlp") ->
         steps.append(TrainStep(DqnAgent(config, spec, row), config))
         return steps[-1]
 
-    updates = MeshUpdates(
+    updates = ModelParallelUpdater(
         train_step,
         [devices[i : i + columns] for i in range(0, len(devices), columns)],
         in_turn(all_batches(spec, batch), UPDATES_PER_CALL * batch),
@@ -262,7 +262,7 @@ def units(size: int, optimizer: str, xla: str) -> float:
         if cluster is None:
             logs = stack.enter_context(TemporaryDirectory())
             command = [sys.executable, "-m", "tests.support.parity", *sys.argv[1:]]
-            processes = LocalCluster({"worker": size}, command, Path(logs), chief_is_worker=True)
+            processes = LocalWorkers({"worker": size}, command, Path(logs), chief_is_worker=True)
             cluster = stack.enter_context(closing(processes)).cluster
         strategy = factory.make_strategy(config, cluster, ["CPU:0"])
         assert strategy is not None
@@ -279,7 +279,7 @@ def units(size: int, optimizer: str, xla: str) -> float:
         if cluster.index > 0:
             follow(updates, broadcast)
             return 0.0
-        led = Led(updates, broadcast)
+        led = LockstepUpdater(updates, broadcast)
         batched = TrainStep(make_agent(config, SPEC), config)
         begun, expected_start = led.state(), batched.state()
         assert all((begun[name] == array).all() for name, array in expected_start.items())

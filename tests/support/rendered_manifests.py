@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tfdqn.cluster.program import Program
-from tfdqn.cluster.topology import Member, Role, Topology, check_topology, read_topology
+from tfdqn.cluster.topology import ProcessId, Role, Topology, check_topology, read_topology
 from tfdqn.config.toml import load
-from tfdqn.launch.manifests.job_spec import CLUSTER_FILE, CONFIG_FILE, RUN_DIR, Wanted
-from tfdqn.launch.manifests.platforms import Target
+from tfdqn.launch.manifests.job_spec import CLUSTER_FILE, CONFIG_FILE, RUN_DIR, JobSpec
+from tfdqn.launch.manifests.platforms import Platform
 from tfdqn.launch.manifests.render import render
 
 ROOT = Path(__file__).parents[2]
@@ -19,22 +19,24 @@ CONFIG = ROOT / "configs" / "cartpole-parameter-server.toml"
 COUNTS = ("--actors", "4", "--workers", "2", "--parameter-servers", "1", "--replay-servers", "2")
 OVERRIDES = ("acting.actors=4", "replay.shards=2")
 EVERYBODY = {
-    *(Member(Role.REPLAY_SERVER, i) for i in range(2)),
-    Member(Role.LEARNER),
-    Member(Role.PARAMETER_SERVER),
-    *(Member(Role.WORKER, i) for i in range(2)),
-    *(Member(Role.ACTOR, i) for i in range(4)),
-    Member(Role.EVALUATOR),
+    *(ProcessId(Role.REPLAY_SERVER, i) for i in range(2)),
+    ProcessId(Role.LEARNER),
+    ProcessId(Role.PARAMETER_SERVER),
+    *(ProcessId(Role.WORKER, i) for i in range(2)),
+    *(ProcessId(Role.ACTOR, i) for i in range(4)),
+    ProcessId(Role.EVALUATOR),
 }
 
 
-def wanted(*overrides: str, **changes: object) -> Wanted:
+def wanted(*overrides: str, **changes: object) -> JobSpec:
     """The example's, or one that differs from it."""
     config = load(CONFIG, (*OVERRIDES, *overrides))
-    return Wanted(**{"name": "cartpole-parameter-server", "config": config, "image": "tfdqn:0.1.0"} | changes)
+    return JobSpec(
+        **{"name": "cartpole-parameter-server", "config": config, "image": "tfdqn:0.1.0"} | changes
+    )
 
 
-def rendered(target: Target, *overrides: str, **changes: object) -> dict[str, str]:
+def rendered(target: Platform, *overrides: str, **changes: object) -> dict[str, str]:
     return render(target, wanted(*overrides, **changes))
 
 
@@ -44,7 +46,7 @@ def member_of(
     cluster_json: str,
     folder: Path,
     names: Sequence[str] = (CONFIG_FILE, CLUSTER_FILE, RUN_DIR),
-) -> Member:
+) -> ProcessId:
     """Whom a command line makes a process, as `tfdqn run` itself reads it, up to where the role's work begins.
 
     Args:
@@ -65,7 +67,7 @@ def member_of(
     assert not given["overrides"]
     files = (given["config"], given["cluster"], given["run_dir"])
     assert [str(file) for file in files] == list(names)
-    member = Member(Role(given["role"]), given["task"])
+    member = ProcessId(Role(given["role"]), given["task"])
     topology = topology_in(folder)
     topology.require(member)
     check_topology(load(folder / "config.toml"), topology)

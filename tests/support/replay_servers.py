@@ -1,4 +1,4 @@
-"""Replay servers for tests: as `ServedShard`s in this process, or as processes of their own."""
+"""Replay servers for tests: as `ShardServer`s in this process, or as processes of their own."""
 
 import socket
 import time
@@ -16,11 +16,11 @@ from tests.support.tiny_runs import TINY
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.config.toml import dump, from_mapping
-from tfdqn.coordination.learner_service import Control
+from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.remote_writer import RemoteWriter, remote_writer
-from tfdqn.replay.reverb.shard_server import ServedShard
+from tfdqn.replay.reverb.shard_server import ShardServer
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.task_spec import TaskSpec
 
@@ -60,12 +60,12 @@ def opened(folder: Path, settings: Config) -> ShardDir:
 @contextmanager
 def served(
     settings: Config, folder: Path, addresses: Sequence[str], task_spec: TaskSpec = VECTOR
-) -> Iterator[list[ServedShard]]:
+) -> Iterator[list[ShardServer]]:
     """Servers in this process, which are closed with the block."""
-    shards: list[ServedShard] = []
+    shards: list[ShardServer] = []
     try:
         for i, address in enumerate(addresses):
-            shards.append(ServedShard(settings, task_spec, address, opened(folder / str(i), settings)))
+            shards.append(ShardServer(settings, task_spec, address, opened(folder / str(i), settings)))
         yield shards
     finally:
         for shard in shards:
@@ -150,7 +150,7 @@ class Job:
         self._topology = Topology(learner=learner, replay_server=tuple(self.addresses), actor=1)
         (folder / "cluster.json").write_bytes(self._topology.to_json())
         (folder / "job.toml").write_text(dump(settings))
-        self.control = Control(self._topology, settings, task_spec, WeightsBoard())
+        self.control = LearnerService(self._topology, settings, task_spec, WeightsBoard())
         processes.callback(self.control.close)
         self._processes = processes
         self.servers = [self.start(i) for i in range(settings.replay.shards)]

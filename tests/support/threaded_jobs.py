@@ -1,4 +1,4 @@
-"""Jobs for tests: a learner's `Control` in this process, and roles that run in threads beside it."""
+"""Jobs for tests: a learner's `LearnerService` in this process, and roles that run in threads beside it."""
 
 import socket
 import threading
@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import reverb
 
-from tfdqn.cluster.topology import Member, Topology
+from tfdqn.cluster.topology import ProcessId, Topology
 from tfdqn.cluster.topology import Role as Roles
 from tfdqn.config import Config
-from tfdqn.coordination.learner_service import Control
+from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.membership import Membership
-from tfdqn.coordination.weights import Versioned, WeightsBoard
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import UserError
 from tfdqn.networks.factory import q_network
-from tfdqn.replay.distributed_ratio import Pace
+from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.tables import TABLE, paced_table
 from tfdqn.roles.context import Job
@@ -27,7 +27,7 @@ from tfdqn.tasks.registry import resolve_spec
 
 PATIENCE_SECONDS = 60.0
 _ELSEWHERE = ("elsewhere:1", "elsewhere:2")
-ACTOR = Member(Roles.ACTOR, 1)
+ACTOR = ProcessId(Roles.ACTOR, 1)
 FAST = ("health.beat_seconds=0.05", "health.dead_after_seconds=5.0", "acting.actors=2")
 
 
@@ -54,7 +54,7 @@ def weights(config: Config, task_spec: TaskSpec, seed: int = 0) -> dict[str, np.
 
 
 class Learner:
-    """A `Control` at an address, with weights to give out, which may end and be followed by another life.
+    """A `LearnerService` at an address, with weights to give out, which may end and be followed by another life.
 
     Args:
       config: the job's.
@@ -68,16 +68,16 @@ class Learner:
         self.publish(0, weights(config, self.task_spec) if given is None else given)
         self.begin()
 
-    def begin(self) -> Control:
+    def begin(self) -> LearnerService:
         """Another life."""
         topology = Topology(
             learner=self.address, worker=_ELSEWHERE, parameter_server=_ELSEWHERE, actor=8, evaluator=1
         )
-        self.control = Control(topology, self.config, self.task_spec, self.board)
+        self.control = LearnerService(topology, self.config, self.task_spec, self.board)
         return self.control
 
     def publish(self, version: int, given: Mapping[str, np.ndarray]) -> None:
-        self.board.put(Versioned(version, dict(given)))
+        self.board.put(VersionedWeights(version, dict(given)))
 
 
 @contextmanager
@@ -104,7 +104,7 @@ class Role:
     """
 
     def __init__(
-        self, run: Callable[[Job], bool], config: Config, topology: Topology, member: Member, run_dir: Path
+        self, run: Callable[[Job], bool], config: Config, topology: Topology, member: ProcessId, run_dir: Path
     ):
         self.said: list[str] = []
         self.interrupted = threading.Event()
@@ -137,7 +137,7 @@ class Role:
 
 @contextmanager
 def role(
-    run: Callable[[Job], bool], config: Config, topology: Topology, member: Member, run_dir: Path
+    run: Callable[[Job], bool], config: Config, topology: Topology, member: ProcessId, run_dir: Path
 ) -> Iterator[Role]:
     """A role that has been asked to stop, and has ended, when the block has."""
     made = Role(run, config, topology, member, run_dir)
@@ -152,7 +152,7 @@ def role(
 def replay_server(config: Config, task_spec: TaskSpec, address: str) -> Iterator[reverb.Client]:
     """A table that holds actors to the replay ratio, at an address of this process."""
     kind = make_item_kind(config, task_spec)
-    limits = Pace(config, kind).limits()
+    limits = DistributedReplayRatio(config, kind).limits()
     assert limits is not None
     table = paced_table(kind.signature, table_sizes(config, kind).max_items, *limits)
     server = reverb.Server([table], port=int(address.rpartition(":")[2]))

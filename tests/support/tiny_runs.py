@@ -10,7 +10,7 @@ from tfdqn.config import Config
 from tfdqn.config.toml import from_mapping
 from tfdqn.networks.factory import weight_specs
 from tfdqn.storage.best_policy import load_policy_weights
-from tfdqn.storage.checkpoints import Checkpoints, Generation
+from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 
 TINY = {
@@ -30,9 +30,9 @@ def tiny(*overrides: str) -> Config:
     return from_mapping(TINY, overrides)
 
 
-def latest(run: Path) -> Generation:
+def latest(run: Path) -> Checkpoint:
     """The newest checkpoint of a run."""
-    generation = Checkpoints(run / "checkpoints").latest()
+    generation = CheckpointManager(run / "checkpoints").latest()
     assert generation is not None
     return generation
 

@@ -55,7 +55,7 @@ class Catch(gymnasium.Env):
     """A ball falls down a board of ten rows and five columns; the paddle on the bottom row is to catch it.
 
     Actions: 0 left, 1 stay, 2 right. An episode takes nine steps; the last gives +1 (caught) or -1.
-    The optimal return is +1. A random player gets about -0.6. Observed as float32[50], or with `pixels`
+    The optimal return is +1. A random player gets about -0.6. QValuesRequest as float32[50], or with `pixels`
     as uint8[40, 40, 1] or what else `dtype` says, of 0 and 255.
     """
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.threaded_jobs import until
 from tfdqn.replay.reverb.shard_clients import Shard
 from tfdqn.system import peer_connections
-from tfdqn.system.peer_connections import Line, hang_up, is_reachable, is_stuck, look_after
+from tfdqn.system.peer_connections import PeerConnections, hang_up, is_reachable, is_stuck, look_after
 
 
 class Peer:
@@ -95,7 +95,7 @@ def test_a_line_is_broken_when_nobody_is_reached_and_not_before(parts: ExitStack
     peer, gone = Peer(parts), Peer(parts)
     gone.listener.close()
     for each in (peer, gone):
-        line = Line(each.address)
+        line = PeerConnections(each.address)
         line.check()
         line.check()
     until(lambda: gone.is_broken, "broken connection")

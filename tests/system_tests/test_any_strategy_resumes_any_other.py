@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.commands import tfdqn, write_config
 from tests.support.tiny_runs import assert_same_arrays, latest
-from tfdqn.storage.checkpoints import Generation
+from tfdqn.storage.checkpoints import Checkpoint
 
 WAYS = {
     "local": ["learner.strategy=local"],
@@ -65,7 +65,7 @@ class Walk:
         if before is None:
             return
         assert after.counters.train_steps > before.counters.train_steps
-        restored = Generation(min(path for path in self._generations() if path > before.directory))
+        restored = Checkpoint(min(path for path in self._generations() if path > before.directory))
         assert restored.counters.train_steps == before.counters.train_steps
         assert restored.counters.env_steps > before.counters.env_steps
         assert_same_arrays(restored.arrays("learner"), before.arrays("learner"))

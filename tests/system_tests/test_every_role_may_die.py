@@ -11,17 +11,17 @@ import pytest
 
 from tests.support.commands import counters, write_config
 from tests.support.launched_jobs import LEARNER, QUICK_HEALTH, Job, job
-from tfdqn.cluster.topology import Member, Role
+from tfdqn.cluster.topology import ProcessId, Role
 
 ENDLESS = ("stop.env_steps=1_000_000_000", "evaluation.interval_env_steps=20_000", "evaluation.episodes=2")
 OFTEN = "checkpoint.interval_seconds=2"
 DEATHS = [signal.SIGKILL, signal.SIGSTOP]
 
 ALONE = [
-    Member(Role.ACTOR, 1),
-    Member(Role.EVALUATOR),
-    Member(Role.REPLAY_SERVER, 1),
-    Member(Role.WORKER, 0),
+    ProcessId(Role.ACTOR, 1),
+    ProcessId(Role.EVALUATOR),
+    ProcessId(Role.REPLAY_SERVER, 1),
+    ProcessId(Role.WORKER, 0),
 ]
 
 
@@ -40,10 +40,10 @@ def test_of_an_asynchronous_job_whoever_dies_comes_back_and_the_rest_goes_on(
             dead = running.send(member, death)
             running.until_replaced(member, dead)
             running.until(lambda member=member: running.lives(member), f"{member} at the learner")
-            running.goes_on()
+            running.record_progress()
             assert running.pid(LEARNER) == learner, f"the learner did not outlive {member}"
             assert_no_counter_goes_back(running, saved)
-        assert "restored" in running.log(Member(Role.REPLAY_SERVER, 1))
+        assert "restored" in running.log(ProcessId(Role.REPLAY_SERVER, 1))
         running.stop()
 
 
@@ -53,19 +53,19 @@ def test_of_an_asynchronous_job_whoever_dies_comes_back_and_the_rest_goes_on(
 @pytest.mark.parametrize(
     ("strategy", "member"),
     [
-        ("parameter_server", Member(Role.PARAMETER_SERVER)),
-        ("multi_worker", Member(Role.WORKER)),
+        ("parameter_server", ProcessId(Role.PARAMETER_SERVER)),
+        ("multi_worker", ProcessId(Role.WORKER)),
     ],
     ids=["parameter server", "multi_worker member"],
 )
 def test_whom_the_learner_cannot_do_without_takes_it_along_and_both_resume_from_the_manifest(
-    tmp_path: Path, strategy: str, member: Member, death: signal.Signals
+    tmp_path: Path, strategy: str, member: ProcessId, death: signal.Signals
 ) -> None:
     write_config(tmp_path, f"learner.strategy={strategy}", *ENDLESS, *QUICK_HEALTH, OFTEN)
     with job(tmp_path, "tiny.toml", "--workers", "2") as running:
         running.until_learning()
         saved = running.until_saved()
-        learner, actor = running.pid(LEARNER), running.pid(Member(Role.ACTOR))
+        learner, actor = running.pid(LEARNER), running.pid(ProcessId(Role.ACTOR))
         with (
             running.supervisor_held()
         ):  # it would kill a stopped process, which the learner must see by itself
@@ -76,7 +76,7 @@ def test_whom_the_learner_cannot_do_without_takes_it_along_and_both_resume_from_
         running.until_replaced(LEARNER, learner)
         running.until_learning(beyond=saved.train_steps)
         assert "resumed at" in running.log(LEARNER)
-        assert running.pid(Member(Role.ACTOR)) == actor
+        assert running.pid(ProcessId(Role.ACTOR)) == actor
         assert_no_counter_goes_back(running, saved)
         running.stop()
 
@@ -90,16 +90,16 @@ def test_a_learner_that_dies_resumes_while_the_actors_stay(tmp_path: Path, death
         running.until_learning()
         saved = running.until_saved()
         others = [
-            Member(Role.ACTOR, 0),
-            Member(Role.ACTOR, 1),
-            Member(Role.EVALUATOR),
-            Member(Role.REPLAY_SERVER),
+            ProcessId(Role.ACTOR, 0),
+            ProcessId(Role.ACTOR, 1),
+            ProcessId(Role.EVALUATOR),
+            ProcessId(Role.REPLAY_SERVER),
         ]
         before = [running.pid(member) for member in others]
         dead = running.send(LEARNER, death)
         running.until_replaced(LEARNER, dead)
         running.until_learning(beyond=saved.train_steps)
-        running.goes_on()
+        running.record_progress()
         assert [running.pid(member) for member in others] == before
         assert_no_counter_goes_back(running, saved)
         running.stop()
@@ -116,10 +116,10 @@ def test_an_actor_that_hangs_while_its_heart_beats_is_started_again(tmp_path: Pa
     )
     write_config(tmp_path, *keys, *ENDLESS, *QUICK_HEALTH, OFTEN)
     with job(tmp_path, "tiny.toml", "--no-evaluator") as running:
-        actor = Member(Role.ACTOR)
+        actor = ProcessId(Role.ACTOR)
         hangs = running.pid(actor)
         running.until_replaced(actor, hangs)
-        running.goes_on()
+        running.record_progress()
         assert "actor 0 has not got on for" in running.log(actor)
         assert "it is started again" in running.process.out
         running.stop()

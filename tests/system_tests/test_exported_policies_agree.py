@@ -17,7 +17,7 @@ from tfdqn.config import MLP, Config, Ensemble, Linear, NatureCNN
 from tfdqn.exporting import export_run
 from tfdqn.exporting.conversion import convert
 from tfdqn.exporting.formats import ModelFormat
-from tfdqn.learning.strategies.chief import Team
+from tfdqn.learning.strategies.chief import Chief
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
 from tfdqn.training.session import Session
@@ -69,7 +69,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
     run, config = RunDir(tmp_path_factory.mktemp("parity") / "run"), tiny()
     with (
         run.claim(config),
-        closing(Team(config, run, None, ["CPU:0"], print)) as team,
+        closing(Chief(config, run, None, ["CPU:0"], print)) as team,
         closing(Session(config, run, team, print)) as session,
     ):
         while session.learner.train_steps < 50:

@@ -12,11 +12,11 @@ from tests.support.launched_jobs import QUICK_HEALTH
 from tests.support.network_jobs import far_job
 from tests.support.network_namespaces import Network, network
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import LEARNER, Member, Role, Topology, required_counts
+from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology, required_counts
 from tfdqn.config import Config
 from tfdqn.system.addresses import with_host
 
-WORKER = Member(Role.WORKER)
+WORKER = ProcessId(Role.WORKER)
 WAYS = {
     "multi_worker": ["learner.strategy=multi_worker", "replay.shards=2"],
     "averaging": ["learner.strategy=averaging", "learner.averaging_period_train_steps=5"],
@@ -26,15 +26,15 @@ WAYS = {
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
-def everybody(config: Config) -> list[Member]:
+def everybody(config: Config) -> list[ProcessId]:
     counts = {role: count for role, (count, _) in required_counts(config).items()}
-    return [LEARNER, *(Member(role, i) for role, count in counts.items() for i in range(count))]
+    return [LEARNER, *(ProcessId(role, i) for role, count in counts.items() for i in range(count))]
 
 
 def topology(config: Config, hosts: Network, version: int) -> Topology:
     """By IPv4 or IPv6."""
 
-    def address(member: Member, port: int) -> str:
+    def address(member: ProcessId, port: int) -> str:
         name = member.file_stem
         return with_host(port, hosts.address(name) if version == 4 else hosts.address_v6(name))
 
@@ -71,6 +71,6 @@ def test_a_worker_in_step_that_is_cut_off_takes_the_learner_along_and_both_come_
         hosts.mend(hosts_of[WORKER])
         job.until(lambda: job.pid(WORKER) not in (worker, None), "the next worker")
         job.until_learning(beyond=saved.train_steps)
-        job.goes_on()
+        job.record_progress()
         job.assert_not_behind(saved)
         assert "Traceback" not in job.log(LEARNER) + job.log(WORKER)

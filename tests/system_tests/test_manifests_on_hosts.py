@@ -23,8 +23,8 @@ from tests.support.kustomize import objects_in
 from tests.support.network_namespaces import Network, network
 from tests.support.rendered_manifests import tf_config
 from tests.support.tiny_runs import latest, tiny
-from tfdqn.launch.manifests.job_spec import Wanted
-from tfdqn.launch.manifests.platforms import Target
+from tfdqn.launch.manifests.job_spec import JobSpec
+from tfdqn.launch.manifests.platforms import Platform
 from tfdqn.launch.manifests.render import render
 
 # Plays each task of a component on that task's node, which is a host with a name of its own.
@@ -170,7 +170,7 @@ def assert_learned(run: Path) -> None:
 
 
 def test_the_compose_file_s_services_learn_each_on_a_host_of_its_own(tmp_path: Path) -> None:
-    files = render(Target.COMPOSE, Wanted(name="tiny", config=CONFIG, image="tfdqn:test"))
+    files = render(Platform.COMPOSE, JobSpec(name="tiny", config=CONFIG, image="tfdqn:test"))
     document = yaml.safe_load(files["compose.yaml"])
     with network(hosts_of(document)) as hosts, composed(tmp_path, document, files, hosts) as job:
         job.until_over(PATIENCE_SECONDS)
@@ -191,7 +191,7 @@ def test_the_tfjob_s_pods_learn_each_on_a_host_of_its_own_and_one_that_is_evicte
     tmp_path: Path,
 ) -> None:
     document, files = pods_of_tfjob(
-        render(Target.TFJOB, Wanted(name="tiny", config=CONFIG, image="tfdqn:test"))
+        render(Platform.TFJOB, JobSpec(name="tiny", config=CONFIG, image="tfdqn:test"))
     )
     statuses = evicted_once(tmp_path, document, files, "tiny-worker-0.team.svc", r"^actors? .*: acting$")
     assert statuses.pop("tiny-worker-0.team.svc") == [143, 0]
@@ -203,7 +203,7 @@ def test_the_pods_learn_each_on_a_host_of_its_own_and_a_learner_that_is_evicted_
 ) -> None:
     config = tiny(*CHANGES, "logging.tensorboard=false", "stop.env_steps=20000")
     document, files = pods_of_kubernetes(
-        render(Target.KUBERNETES, Wanted(name="tiny", config=config, image="tfdqn:test"))
+        render(Platform.KUBERNETES, JobSpec(name="tiny", config=config, image="tfdqn:test"))
     )
     statuses = evicted_once(tmp_path, document, files, "tiny-learner-0.tiny-learner", r" updates/s$")
     assert len(statuses) == 7
@@ -237,7 +237,7 @@ def evicted_once(
 
 
 def test_the_batch_script_s_tasks_learn_each_on_a_node_of_its_own(tmp_path: Path) -> None:
-    script = render(Target.SLURM, Wanted(name="tiny", config=CONFIG, image=""))["job.sbatch"]
+    script = render(Platform.SLURM, JobSpec(name="tiny", config=CONFIG, image=""))["job.sbatch"]
     (tmp_path / "job.sbatch").write_text(script)
     nodes = nodes_of(script)
     assert len(nodes) == 7

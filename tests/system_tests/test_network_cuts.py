@@ -13,18 +13,18 @@ from tests.support.launched_jobs import QUICK_HEALTH
 from tests.support.network_jobs import FarJob, far_job
 from tests.support.network_namespaces import Network, network
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import LEARNER, Member, Role, Topology
+from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
 
-ACTOR, EVALUATOR = Member(Role.ACTOR, 1), Member(Role.EVALUATOR)
-REPLAY_SERVER, WORKER = Member(Role.REPLAY_SERVER, 1), Member(Role.WORKER, 1)
-PARAMETER_SERVER = Member(Role.PARAMETER_SERVER)
+ACTOR, EVALUATOR = ProcessId(Role.ACTOR, 1), ProcessId(Role.EVALUATOR)
+REPLAY_SERVER, WORKER = ProcessId(Role.REPLAY_SERVER, 1), ProcessId(Role.WORKER, 1)
+PARAMETER_SERVER = ProcessId(Role.PARAMETER_SERVER)
 HOSTS = {
     LEARNER: "learner",
     EVALUATOR: "evaluator",
     PARAMETER_SERVER: "parameters",
-    **{Member(Role.WORKER, i): f"worker{i}" for i in range(2)},
-    **{Member(Role.REPLAY_SERVER, i): f"replay{i}" for i in range(2)},
-    **{Member(Role.ACTOR, i): f"actor{i}" for i in range(2)},
+    **{ProcessId(Role.WORKER, i): f"worker{i}" for i in range(2)},
+    **{ProcessId(Role.REPLAY_SERVER, i): f"replay{i}" for i in range(2)},
+    **{ProcessId(Role.ACTOR, i): f"actor{i}" for i in range(2)},
 }
 SETTINGS = (
     "learner.strategy=parameter_server",
@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 def topology(hosts: Network) -> Topology:
     def at(role: Role, count: int) -> tuple[str, ...]:
-        return tuple(f"{hosts.address(HOSTS[Member(role, i)])}:2222" for i in range(count))
+        return tuple(f"{hosts.address(HOSTS[ProcessId(role, i)])}:2222" for i in range(count))
 
     return Topology(
         learner=at(Role.LEARNER, 1)[0],
@@ -82,12 +82,12 @@ def test_while_an_actor_a_worker_or_the_evaluator_is_cut_off_the_rest_goes_on(jo
         saved = counters(job.run.path)
         job.network.cut(HOSTS[member])
         job.until(lambda member=member: not job.is_heard(member), f"silence of {member}")
-        job.goes_on()
+        job.record_progress()
         job.until_saved()
         job.network.mend(HOSTS[member])
         job.until(lambda member=member: job.is_heard(member), f"{member} at the learner")
         job.until_at_work(member)
-        job.goes_on()
+        job.record_progress()
         assert (job.pid(LEARNER), job.pid(member)) == (learner, before), "a cut is no death"
         job.assert_not_behind(saved)
 
@@ -99,13 +99,13 @@ def test_while_a_replay_server_is_cut_off_all_wait_for_it_and_say_so(job: FarJob
     named = f"replay server 1 at {job.address(REPLAY_SERVER)}"
     job.until(lambda: job.silent_replay_seconds(1) > 5, "silence of the replay server")
     job.until(lambda: f"waiting: {named} has been silent" in job.log(LEARNER), "the learner's word for it")
-    actors = [Member(Role.ACTOR, i) for i in range(2)]
+    actors = [ProcessId(Role.ACTOR, i) for i in range(2)]
     held = ("held back by the replay ratio", f"waiting for {named}")  # whichever server it writes to now
     job.until(lambda: all(job.state(actor) in held for actor in actors), "the actors' word for it")
     job.network.mend(HOSTS[REPLAY_SERVER])
     job.until(lambda: job.silent_replay_seconds(1) < 3, "answer of the replay server")
     job.until(lambda: "all replay servers answer again" in job.log(LEARNER), "the learner's word for it")
-    job.goes_on(200)
+    job.record_progress(200)
     assert {member: job.pid(member) for member in HOSTS} == everybody, "a cut is no death"
     job.assert_not_behind(saved)
 
@@ -117,7 +117,7 @@ def test_a_replay_server_whose_host_loses_power_comes_back_with_what_it_had(job:
     job.until(lambda: job.silent_replay_seconds(1) > 5, "silence of the replay server")
     job.host_is_back(REPLAY_SERVER)
     job.until(lambda: "replay server 1: restored" in job.log(REPLAY_SERVER), "restored transitions")
-    job.goes_on(200)
+    job.record_progress(200)
     assert {member: job.pid(member) for member in others} == others
     job.assert_not_behind(saved)
 
@@ -135,12 +135,12 @@ def test_a_parameter_server_that_is_cut_off_takes_the_learner_along_and_both_res
     job.until(lambda: job.pid(PARAMETER_SERVER) not in (before, None), "the next parameter server")
     job.until_learning(beyond=saved.train_steps)
     assert "resumed at" in job.log(LEARNER)
-    job.goes_on()
+    job.record_progress()
     job.assert_not_behind(saved)
 
 
 def test_a_learner_that_is_cut_off_resumes_and_the_actors_stay(job: FarJob) -> None:
-    actors = [job.pid(Member(Role.ACTOR, i)) for i in range(2)]
+    actors = [job.pid(ProcessId(Role.ACTOR, i)) for i in range(2)]
     saved = counters(job.run.path)
     learner = job.pid(LEARNER)
     job.network.cut(HOSTS[LEARNER])
@@ -149,6 +149,6 @@ def test_a_learner_that_is_cut_off_resumes_and_the_actors_stay(job: FarJob) -> N
     )  # it can't hear its parameter server
     job.network.mend(HOSTS[LEARNER])
     job.until_learning(beyond=saved.train_steps)
-    job.goes_on()
-    assert [job.pid(Member(Role.ACTOR, i)) for i in range(2)] == actors
+    job.record_progress()
+    assert [job.pid(ProcessId(Role.ACTOR, i)) for i in range(2)] == actors
     job.assert_not_behind(saved)

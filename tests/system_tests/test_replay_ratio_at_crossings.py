@@ -18,7 +18,7 @@ from tests.support.replay_servers import config
 from tfdqn.config import Config
 from tfdqn.records import Counters
 from tfdqn.replay import far_ratio
-from tfdqn.replay.distributed_ratio import Pace
+from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.far_ratio import FarRatio
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.replay_ratio import Balance, ReplayRatio
@@ -55,7 +55,7 @@ class Run:
         self.servers = [Server() for _ in range(settings.replay.shards)]
         self.counters = Counters(transitions=0, exempt_transitions=0)
         self._stored = 0  # in the replay of the process that trains; none of it is left by a job
-        self.min_size = Pace(settings, make_item_kind(settings, VECTOR)).min_size
+        self.min_size = DistributedReplayRatio(settings, make_item_kind(settings, VECTOR)).min_size
         self.filled = 0  # how often replay was filled
 
     def train(self) -> None:
@@ -107,7 +107,7 @@ class Run:
 
     def _insert(self, may: bool) -> bool:
         """A block on each server, if the ratio and the servers allow it."""
-        limits = Pace(self._settings, make_item_kind(self._settings, VECTOR)).limits()
+        limits = DistributedReplayRatio(self._settings, make_item_kind(self._settings, VECTOR)).limits()
         assert limits is not None
         for server in self.servers if may else ():
             may = may and (server.inserted + 1) * limits[0] - server.sampled <= limits[1]

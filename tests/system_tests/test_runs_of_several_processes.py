@@ -22,10 +22,10 @@ from tfdqn.cluster.tf_config import cluster_from
 from tfdqn.config.toml import load
 from tfdqn.system.signals import interruptions
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.learning.strategies.chief import Team
+from tfdqn.learning.strategies.chief import Chief
 with interruptions(lambda: None) as interrupted:
     signal.raise_signal(signal.SIGINT)
-    Team(load(Path("tiny.toml")), RunDir("run"), cluster_from(), [], lambda line: print(line, flush=True), interrupted)
+    Chief(load(Path("tiny.toml")), RunDir("run"), cluster_from(), [], lambda line: print(line, flush=True), interrupted)
 """
 LONG, PERIOD = "stop.env_steps=1_000_000", "learner.averaging_period_train_steps=5"
 

@@ -27,7 +27,7 @@ EXACT = tiny(
 TWO_ACTORS = msgspec.structs.replace(EXACT, acting=Acting(actors=2))
 
 
-class Whole(NamedTuple):
+class Replicated(NamedTuple):
     """A run that nothing cut short."""
 
     config: Config
@@ -50,23 +50,23 @@ def kill() -> bool:
 
 
 @pytest.fixture(scope="module", params=[EXACT, TWO_ACTORS], ids=["one actor", "two actors"])
-def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Replicated:
     run, moments = tmp_path_factory.mktemp("whole") / "run", []
     assert (
         train(request.param, run, interrupted=at(0, lambda: moments.append(1) is not None)).status
         == "finished"
     )
-    return Whole(request.param, run, len(moments))
+    return Replicated(request.param, run, len(moments))
 
 
-def test_the_same_seed_gives_the_same_compiled_run_bit_for_bit(whole: Whole, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_compiled_run_bit_for_bit(whole: Replicated, tmp_path: Path) -> None:
     train(whole.config, tmp_path / "again")
     assert_same_arrays(everything(whole.run), everything(tmp_path / "again"))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_run_that_was_cut_short_at_random_moments_ends_like_one_that_was_not(
-    whole: Whole, tmp_path: Path, seed: int
+    whole: Replicated, tmp_path: Path, seed: int
 ) -> None:
     """Killed once, which loses what came after the last checkpoint, then stopped once as a user stops it."""
     run, (first, second) = tmp_path / "run", np.random.default_rng(seed).uniform(0.1, 0.9, 2)

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.tiny_runs import latest, tiny
-from tfdqn.cluster.topology import Member, Role
-from tfdqn.coordination.messages import Beat, Counts
+from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.coordination.messages import Counts, Heartbeat
 from tfdqn.coordination.roster import Roster
-from tfdqn.coordination.stall_detector import WorkClock
+from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.records import Counters
 from tfdqn.replay.far_ratio import FarRatio
-from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoints
+from tfdqn.storage.checkpoints import BEGINS_ANEW, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training import train
 from tfdqn.training.distributed_session import FarActors, JobSession, _resumed
@@ -68,9 +68,11 @@ def test_while_a_server_is_silent_nothing_is_owed() -> None:
     assert [ratio.wait_to_learn(5) for _ in range(3)] == [False, False, True]
 
 
-def beat(index: int, env_steps: int, version: int, episode_return: float | None, joined: str = "now") -> Beat:
-    return Beat(
-        member=Member(Role.ACTOR, index),
+def beat(
+    index: int, env_steps: int, version: int, episode_return: float | None, joined: str = "now"
+) -> Heartbeat:
+    return Heartbeat(
+        member=ProcessId(Role.ACTOR, index),
         life=f"life of {index}",
         pid=1,
         host="here",
@@ -84,7 +86,7 @@ def beat(index: int, env_steps: int, version: int, episode_return: float | None,
 
 def test_updates_are_counted_on_from_the_first_call_that_was_made() -> None:
     """It compiles, for as long as it takes; later, to be asked for none is to go on, too."""
-    work = WorkClock()
+    work = StallDetector()
     learner = SimpleNamespace(metrics=None)
 
     def run(_: int) -> int:
@@ -127,7 +129,7 @@ def test_what_a_job_saved_goes_on_in_one_process(tmp_path: Path, backend: str) -
     train.train(tiny(keys, "stop.env_steps=600"), run)
     saved = latest(run)
     of_a_job = {"learner": saved.arrays("learner"), "actor": {}, "writer": {}, "replay": {}}
-    Checkpoints(run / "checkpoints").save(saved.counters, of_a_job, lambda folder: None)
+    CheckpointManager(run / "checkpoints").save(saved.counters, of_a_job, lambda folder: None)
     said: list[str] = []
     summary = train.train(tiny(keys, "stop.env_steps=1_200"), run, say=said.append)
     assert f"resumed at {saved.counters.env_steps:,} environment steps" in said[0]
@@ -146,7 +148,7 @@ def test_a_learner_says_where_it_goes_on_and_of_a_new_run_nothing(tmp_path: Path
     assert _resumed(run, None, replay) == ""  # type: ignore[arg-type]
     run.metrics_file.touch()
     assert _resumed(run, None, replay) == BEGINS_ANEW  # type: ignore[arg-type]
-    Checkpoints(run.checkpoints).save(Counters(env_steps=1_200, train_steps=250), {}, lambda _: None)
+    CheckpointManager(run.checkpoints).save(Counters(env_steps=1_200, train_steps=250), {}, lambda _: None)
     said = _resumed(run, latest(run.path), replay)  # type: ignore[arg-type]
     assert said.startswith("resumed at 1,200 environment steps and 250 updates (checkpoint ")
     assert said.endswith(" old), 700 transitions in replay")

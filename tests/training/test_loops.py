@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.threaded_jobs import until
-from tfdqn.coordination.stall_detector import WorkClock
+from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.training import loops
 from tfdqn.training.loops import overlap
 
@@ -26,14 +26,14 @@ class Parts:
 
     def __init__(self, actors: Sequence[Callable[[], None]], learn: Callable[[], None]) -> None:
         self.actors, self.learn = actors, learn
-        self.ratio, self.work = Ratio(), WorkClock()
+        self.ratio, self.work = Ratio(), StallDetector()
         self.times_put_off = 0
 
     def act(self, actor: int, timeout_seconds: float) -> None:
         self.actors[actor]()
 
-    def goes_on(self, part: str = "updates") -> None:
-        self.work.goes_on(part)
+    def record_progress(self, part: str = "updates") -> None:
+        self.work.record_progress(part)
 
     def put_off(self) -> None:
         self.times_put_off += 1
@@ -131,6 +131,6 @@ def test_an_actor_that_hangs_is_seen_though_the_learner_goes_on() -> None:
     run(parts, watch)
 
 
-def _looked(work: WorkClock) -> float:
+def _looked(work: StallDetector) -> float:
     work.look()
     return work.stuck_seconds

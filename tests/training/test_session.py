@@ -14,9 +14,9 @@ from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import Actors, make_actor
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError
-from tfdqn.learning.strategies.chief import Team
+from tfdqn.learning.strategies.chief import Chief
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoints
+from tfdqn.storage.checkpoints import BEGINS_ANEW, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.batched_task import BatchedTask
@@ -28,7 +28,7 @@ def test_the_age_of_the_weights_can_be_logged_before_the_first_step(tmp_path: Pa
     run, config = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph")
     with (
         run.claim(config),
-        closing(Team(config, run, None, ["CPU:0"], print)) as team,
+        closing(Chief(config, run, None, ["CPU:0"], print)) as team,
         closing(Session(config, run, team, print)) as session,
     ):
         assert session.actors.weights_version == 0
@@ -71,7 +71,7 @@ def test_a_checkpoint_that_is_not_this_runs_is_refused_before_any_of_it_is_taken
         arrays[file].pop(name, None)
         if array is not None:
             arrays[file][name] = array
-        Checkpoints(tmp_path / "checkpoints", keep=100).save(
+        CheckpointManager(tmp_path / "checkpoints", keep=100).save(
             saved.counters, arrays, lambda folder: shutil.copytree(saved.replay, folder, dirs_exist_ok=True)
         )
         with pytest.raises(CheckpointError, match=rf"checkpoints/0000\d\d/{file}\.npz: .*{line}"):
@@ -88,7 +88,7 @@ def test_who_comes_back_before_the_first_checkpoint_begins_anew_and_says_so(
         if has_been_trained:
             run.metrics_file.touch()
         with (
-            closing(Team(config, run, None, ["CPU:0"], print)) as team,
+            closing(Chief(config, run, None, ["CPU:0"], print)) as team,
             closing(Session(config, run, team, print)) as session,
         ):
             assert session.resumed == (BEGINS_ANEW if has_been_trained else None)
@@ -115,7 +115,7 @@ def test_a_run_that_was_begun_with_images_as_they_are_goes_on_so(
     def sees(high: tuple[float, ...]) -> None:
         with (
             run.claim(config),
-            closing(Team(config, run, None, ["CPU:0"], print)) as team,
+            closing(Chief(config, run, None, ["CPU:0"], print)) as team,
             closing(Session(config, run, team, print)) as session,
         ):
             assert session.task_spec.observation["observation"].high == high

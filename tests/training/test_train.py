@@ -14,7 +14,7 @@ from tests.support.tiny_runs import assert_same_arrays, everything, latest, line
 from tfdqn.config.toml import from_mapping
 from tfdqn.errors import ConfigError, EnvironmentFailedError, NotFiniteError, RunDirError, TaskError
 from tfdqn.evaluation.evaluate import evaluate
-from tfdqn.storage.checkpoints import Generation
+from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.train import train
 
@@ -260,7 +260,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step_and_never_enters_
     often = ("replay.min_size=900", "checkpoint.interval_seconds=0.001", "checkpoint.keep=100")
     with pytest.raises(NotFiniteError, match=r"(loss|gradient norm) is (nan|inf) at train step \d+"):
         train(tiny(f"learner.schedule={schedule}", *overflows, *often), run)
-    saved = [Generation(path) for path in (run / "checkpoints").iterdir() if path.name.isdecimal()]
+    saved = [Checkpoint(path) for path in (run / "checkpoints").iterdir() if path.name.isdecimal()]
     assert saved
     for generation in saved:
         for name, array in generation.arrays("learner").items():

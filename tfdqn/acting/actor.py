@@ -6,7 +6,7 @@ import numpy as np
 
 from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.acting.policy import Policy, PolicyState, forget
-from tfdqn.coordination.weights import VariableClient
+from tfdqn.coordination.weights import WeightsClient
 from tfdqn.errors import NotFiniteError
 from tfdqn.randomness import generator_state, load_generator_state
 from tfdqn.replay.interfaces import Writer
@@ -29,7 +29,7 @@ class Actor:
         self,
         task: BatchedTask,
         policy: Policy,
-        client: VariableClient,
+        client: WeightsClient,
         writer: Writer,
         rng: np.random.Generator,
     ):

@@ -10,7 +10,7 @@ from tfdqn.acting.actor import Actor
 from tfdqn.acting.episode_statistics import CombinedStatistics
 from tfdqn.acting.policy import ActionValues, Policy, make_q_function
 from tfdqn.config import Config
-from tfdqn.coordination.weights import VariableClient, WeightsSource
+from tfdqn.coordination.weights import WeightsClient, WeightsSource
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.replay.interfaces import Writer
 from tfdqn.storage.arrays import below
@@ -18,7 +18,7 @@ from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.types import Arrays
 
 
-class Acted(NamedTuple):
+class ActingResult(NamedTuple):
     """What came of a step: transitions written to replay, and environment steps taken (resets are none)."""
 
     transitions: int
@@ -42,7 +42,7 @@ def make_actor(
     seed = config.seed if seed is None else seed
     action_values = action_values or make_q_function(config, task.spec)
     policy = Policy(action_values, config.exploration, task.num_envs, index, config.acting.actors)
-    return Actor(task, policy, VariableClient(weights), writer, stream(seed, "exploration", index))
+    return Actor(task, policy, WeightsClient(weights), writer, stream(seed, "exploration", index))
 
 
 class Actors:
@@ -69,18 +69,18 @@ class Actors:
         for i, actor in enumerate(self._actors):
             actor.reset(derived_seed(seed, "actor", i) if i else seed)
 
-    def step_next(self) -> Acted:
+    def step_next(self) -> ActingResult:
         """One step of the actor whose turn it is."""
         turn = self._turn
         self._turn = (turn + 1) % len(self._actors)
         return self.step(turn)
 
-    def step(self, index: int) -> Acted:
+    def step(self, index: int) -> ActingResult:
         """One step of every environment of one actor. Raises NotFiniteError."""
         actor = self._actors[index]
         before = actor.env_steps
         written = actor.step(self.env_steps)
-        return Acted(written, actor.env_steps - before)
+        return ActingResult(written, actor.env_steps - before)
 
     def refresh_weights(self) -> None:
         """Takes the newest weights, as every step does; curves may be drawn before the first."""

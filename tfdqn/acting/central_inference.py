@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from tfdqn.acting.policy import ActionValues
-from tfdqn.coordination.messages import Observed, QValues
+from tfdqn.coordination.messages import QValues, QValuesRequest
 from tfdqn.coordination.remote_weights import array_of, named_array, named_arrays
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
-from tfdqn.coordination.weights import Versioned, WeightsSource
+from tfdqn.coordination.weights import VersionedWeights, WeightsSource
 from tfdqn.replay.reverb.remote_writer import GivenUpError, KeepWaiting
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Observation
@@ -62,7 +62,7 @@ class Inference:
         self._thread = threading.Thread(target=self._answer_until_closed, name="inference", daemon=True)
         self._thread.start()
 
-    def __call__(self, observed: Observed) -> QValues:
+    def __call__(self, observed: QValuesRequest) -> QValues:
         """Waits for the answer. Raises RefusedError for what is no observation of the task."""
         question = self._question(observed)
         with self._changed:
@@ -82,7 +82,7 @@ class Inference:
             self._changed.notify()
         self._thread.join(_REPLY_SECONDS)
 
-    def _question(self, observed: Observed) -> _Question:
+    def _question(self, observed: QValuesRequest) -> _Question:
         try:
             observation = {each.name: array_of(each) for each in observed.observation}
             legal = None if observed.legal_actions is None else array_of(observed.legal_actions)
@@ -161,7 +161,7 @@ class CentralValues:
     def __call__(self, _: Any, observation: Observation, legal_actions: np.ndarray | None) -> np.ndarray:
         """Q float32[B, A]. Raises GivenUpError where it is to wait no longer."""
         masks = None if legal_actions is None else named_array("legal", legal_actions)
-        observed = Observed(named_arrays(observation), masks)
+        observed = QValuesRequest(named_arrays(observation), masks)
         while True:
             try:
                 found = self._call("q_values", observed, QValues, _REPLY_SECONDS)
@@ -177,6 +177,6 @@ class CentralValues:
         """Of the weights that were last acted with."""
         return self._version
 
-    def get(self) -> Versioned:
+    def get(self) -> VersionedWeights:
         """No weights: they stay with the learner."""
-        return Versioned(self._version, {})
+        return VersionedWeights(self._version, {})

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from tfdqn.cli.live_table import speed
 from tfdqn.cli.terminal import ago, duration, make_console, make_table
-from tfdqn.cluster.topology import LEARNER, Member
-from tfdqn.coordination.messages import Inspection, MemberStatus
+from tfdqn.cluster.topology import LEARNER, ProcessId
+from tfdqn.coordination.messages import Inspection, ProcessStatus
 from tfdqn.launch.inspector import Inspector, Report, RunReport
 
 _INTERVAL_SECONDS = 1.0
@@ -97,7 +97,7 @@ def _members(report: Report, inspection: Inspection) -> RenderableType:
     return table
 
 
-def _cells(member: Member, status: MemberStatus | None, train_steps: int) -> list[str]:
+def _cells(member: ProcessId, status: ProcessStatus | None, train_steps: int) -> list[str]:
     if status is None:
         return [str(member), "never heard of", "", "", "", "", ""]
     beat = status.beat

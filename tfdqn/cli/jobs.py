@@ -19,7 +19,7 @@ from tfdqn.cli.arguments import (
 )
 from tfdqn.cli.platform_check import require_supported_platform
 from tfdqn.cluster.topology import (
-    Member,
+    ProcessId,
     Role,
     Topology,
     check_topology,
@@ -158,9 +158,9 @@ def run_role(
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
     with interruptions(end_at_once) as interrupted:
         if places is not None:
-            from tfdqn.cluster.index_lease import take_place
+            from tfdqn.cluster.index_lease import lease_index
 
-            found = take_place(places, role, topology.count(role), typer.echo, interrupted)
+            found = lease_index(places, role, topology.count(role), typer.echo, interrupted)
             if found is None:
                 raise typer.Exit(stopped_status)
             member = found
@@ -175,14 +175,14 @@ def run_role(
 
 def _place_in_job(
     config: Config, cluster: Path | None, role: Role, task: int | None
-) -> tuple[Topology, Member]:
+) -> tuple[Topology, ProcessId]:
     """By the cluster file, or else by TF_CONFIG, which must agree with what was asked for. Raises ConfigError."""
     if cluster is not None:
-        topology, member, origin = read_topology(cluster), Member(role, task or 0), str(cluster)
+        topology, member, origin = read_topology(cluster), ProcessId(role, task or 0), str(cluster)
     else:
         (topology, member), origin = topology_of_environment(), "TF_CONFIG"
         if member.role is not role or task not in (None, member.index):
-            raise ConfigError(f"TF_CONFIG makes this process {member}, not {Member(role, task or 0)}")
+            raise ConfigError(f"TF_CONFIG makes this process {member}, not {ProcessId(role, task or 0)}")
     topology.require(member, origin)
     check_topology(config, topology, origin)
     return topology, member
@@ -209,8 +209,10 @@ def health(
     from tfdqn.coordination.health_check import health_of, health_of_all
     from tfdqn.storage.run_directory import RunDir
 
-    folder = None if run_dir is None else RunDir(run_dir).begun().signs_of_life
-    found = health_of_all(folder, within) if role is None else [health_of(Member(role, task), folder, within)]
+    folder = None if run_dir is None else RunDir(run_dir).begun().heartbeat_of_command
+    found = (
+        health_of_all(folder, within) if role is None else [health_of(ProcessId(role, task), folder, within)]
+    )
     for each in found:
         typer.echo(each.line)
     raise typer.Exit(not all(each.is_well for each in found))

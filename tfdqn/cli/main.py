@@ -25,7 +25,7 @@ from tfdqn.cli.platform_check import require_supported_platform
 from tfdqn.cli.serve import serving
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
-from tfdqn.coordination.command_heartbeat import signs_of_life
+from tfdqn.coordination.command_heartbeat import heartbeat_of_command
 from tfdqn.errors import ClusterError, EnvironmentFailedError, FilmError, UserError
 from tfdqn.exporting.formats import ModelFormat, convertible
 from tfdqn.storage.run_directory import RunDir
@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] == "health":  # it asks after the signs of others
         return status_of(command)
     if arguments[0] != "run":
-        with signs_of_life(arguments[0], lambda line: typer.echo(line, err=True)):
+        with heartbeat_of_command(arguments[0], lambda line: typer.echo(line, err=True)):
             return status_of(command)
     try:
         status = status_of(command)

@@ -16,14 +16,14 @@ from tfdqn.cli.arguments import (
     Workers,
     load_job,
 )
-from tfdqn.launch.manifests.platforms import Target
+from tfdqn.launch.manifests.platforms import Platform
 
 manifests = typer.Typer()
 
 
 @manifests.command()
 def manifest(
-    target: Annotated[Target, typer.Argument(metavar="TARGET", help=f"one of {', '.join(Target)}")],
+    target: Annotated[Platform, typer.Argument(metavar="TARGET", help=f"one of {', '.join(Platform)}")],
     config: ConfigFile,
     overrides: Overrides = None,
     actors: Actors = None,
@@ -52,14 +52,14 @@ def manifest(
     ] = None,
 ) -> None:
     """Write the files by which a platform runs a job of many processes."""
-    from tfdqn.launch.manifests.job_spec import Wanted, check_image, dns_label
+    from tfdqn.launch.manifests.job_spec import JobSpec, check_image, dns_label
     from tfdqn.launch.manifests.render import render
     from tfdqn.launch.manifests.write import write_files
 
     if image:
         check_image(image)
     resolved, _ = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
-    wanted = Wanted(
+    wanted = JobSpec(
         name=dns_label(config.stem),
         config=replace(resolved, learner=replace(resolved.learner, min_gpus=gpus)) if gpus else resolved,
         image=image or f"tfdqn:{importlib.metadata.version('tfdqn')}{'-cuda' if gpus else ''}",

@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tfdqn.cluster.topology import Member, Role
+from tfdqn.cluster.topology import ProcessId, Role
 from tfdqn.errors import ClusterError
 from tfdqn.storage.locks import Attempt, FileLock, NoLocksError
 
 _RETRY_SECONDS = 1.0
 
 
-def take_place(
+def lease_index(
     folder: Path, role: Role, count: int, say: Callable[[str], None], interrupted: Callable[[], bool]
-) -> Member | None:
+) -> ProcessId | None:
     """Who this process is until it ends; waits while all places are taken. None: the user has asked to stop meanwhile.
 
     Args:
@@ -26,7 +26,7 @@ def take_place(
     Raises ClusterError where the folder can't be written.
     """
     is_said = False
-    members = [Member(role, index) for index in range(count)]
+    members = [ProcessId(role, index) for index in range(count)]
     locks = {member: FileLock(folder / f"{member.file_stem}.lock") for member in members}
     while not interrupted():
         for member, lock in locks.items():
@@ -54,7 +54,7 @@ def _take(lock: FileLock) -> bool:
         raise ClusterError(f"no place can be held in {lock.file.parent}: {error.strerror}") from None
 
 
-def _give_back(locks: dict[Member, FileLock], but: Member | None = None) -> None:
+def _give_back(locks: dict[ProcessId, FileLock], but: ProcessId | None = None) -> None:
     """Those that were tried, too."""
     for member, lock in locks.items():
         if member != but:

@@ -1,4 +1,4 @@
-"""`LocalCluster`: a run's other learning processes, started on this host and ended with this process.
+"""`LocalWorkers`: a run's other learning processes, started on this host and ended with this process.
 
 Each is the same command with another `TF_CONFIG`, as it would be on another host.
 """
@@ -17,7 +17,7 @@ from tfdqn.system.subprocesses import free_addresses, how_it_ended, start_proces
 _GRACE_SECONDS = 5.0
 
 
-class LocalCluster:
+class LocalWorkers:
     """The processes of every task but the chief's.
 
     Args:

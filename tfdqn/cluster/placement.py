@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from tfdqn.cluster.tf_config import VARIABLE
-from tfdqn.cluster.topology import LEARNER, WITHOUT_ADDRESS, Member, Role, Topology, required_counts
+from tfdqn.cluster.topology import LEARNER, WITHOUT_ADDRESS, ProcessId, Role, Topology, required_counts
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.system.addresses import host_and_port, is_address, with_host
@@ -96,7 +96,7 @@ def machines_of_environment(environment: Mapping[str, str] = os.environ) -> Mach
     return Machines(addresses=pools, this=this, origin=origin)
 
 
-def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machine, tuple[Member, ...]]:
+def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machine, tuple[ProcessId, ...]]:
     """Who is on each machine: in each pool, the processes of a role are dealt out one by one.
 
     Args:
@@ -111,23 +111,23 @@ def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machin
         if placed.count(role) > 1 or (number and role not in placed and role is not Role.EVALUATOR):
             where = "two pools" if role in placed else "no pool"
             raise ConfigError(f"{role} is in {where}: each role that the job has must be in one")
-    dealt: dict[Machine, list[Member]] = {
+    dealt: dict[Machine, list[ProcessId]] = {
         Machine(pool, i): [] for pool, size in sizes.items() for i in range(size)
     }
     for pool, roles in pools.items():
-        for member in (Member(role, i) for role in roles for i in range(counts[role])):
+        for member in (ProcessId(role, i) for role in roles for i in range(counts[role])):
             dealt[Machine(pool, member.index % sizes[pool])].append(member)
     return {machine: tuple(members) for machine, members in dealt.items()}
 
 
 def topology_on_machines(
-    config: Config, placed: Mapping[Machine, tuple[Member, ...]], machines: Machines
+    config: Config, placed: Mapping[Machine, tuple[ProcessId, ...]], machines: Machines
 ) -> Topology:
     """Where everybody is: those who serve have a machine's own port and the following ones, in their order there.
 
     Raises ConfigError where there are no such ports, or where some machines could not reach the others.
     """
-    found: dict[Member, tuple[str, int]] = {}
+    found: dict[ProcessId, tuple[str, int]] = {}
     for machine, members in placed.items():
         serving = [member for member in members if member.role not in WITHOUT_ADDRESS]
         if serving:

@@ -8,7 +8,7 @@ from itertools import islice
 
 from msgspec import Struct
 
-from tfdqn.cluster.topology import LEARNER, Member, Role, Topology, check_topology, required_counts
+from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology, check_topology, required_counts
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.system.addresses import LOOPBACK, host_and_port
@@ -39,7 +39,7 @@ class Restart(Struct, frozen=True, kw_only=True):
 class Process(Struct, frozen=True, kw_only=True):
     """One process of a job."""
 
-    member: Member
+    member: ProcessId
     arguments: tuple[str, ...]  # after `tfdqn`
     ports: tuple[int, ...] = ()  # that it serves
     environment: dict[str, str | None] = {}  # to set; None: to leave out
@@ -53,7 +53,7 @@ class Program(Struct, frozen=True, kw_only=True):
     topology: Topology
     processes: tuple[Process, ...]
 
-    def share(self, members: Collection[Member]) -> "Program":
+    def share(self, members: Collection[ProcessId]) -> "Program":
         """What one of several supervisors runs of it."""
         processes = tuple(process for process in self.processes if process.member in members)
         return Program(topology=self.topology, processes=processes)
@@ -92,7 +92,7 @@ def make_program(
     """
     check_topology(config, topology)
 
-    def arguments(member: Member) -> tuple[str, ...]:
+    def arguments(member: ProcessId) -> tuple[str, ...]:
         return run_arguments(
             member.role, member.index, config_file=config_file, cluster_file=cluster_file, run_dir=run_dir
         )
@@ -151,7 +151,7 @@ def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology
 
 
 def topology_on_hosts(
-    config: Config, host: Callable[[Member], str], *, has_evaluator: bool = True
+    config: Config, host: Callable[[ProcessId], str], *, has_evaluator: bool = True
 ) -> Topology:
     """A topology for `config` where everybody who serves has a host, and so its ports, to itself.
 
@@ -163,7 +163,7 @@ def topology_on_hosts(
         learner=f"{host(LEARNER)}:{PORT}",
         chief=f"{host(LEARNER)}:{CHIEF_PORT}" if counts[Role.WORKER] else "",
         **{
-            role.value: tuple(f"{host(Member(role, index))}:{PORT}" for index in range(counts[role]))
+            role.value: tuple(f"{host(ProcessId(role, index))}:{PORT}" for index in range(counts[role]))
             for role in _SERVERS
         },
         actor=counts[Role.ACTOR],
@@ -174,7 +174,7 @@ def topology_on_hosts(
 _SERVERS = (Role.REPLAY_SERVER, Role.PARAMETER_SERVER, Role.WORKER)
 
 
-def _ports(topology: Topology, member: Member) -> tuple[int, ...]:
+def _ports(topology: Topology, member: ProcessId) -> tuple[int, ...]:
     if member.role in (Role.ACTOR, Role.EVALUATOR):
         return ()
     addresses = [topology.address(member)]

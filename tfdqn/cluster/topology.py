@@ -31,7 +31,7 @@ class Role(StrEnum):
     EVALUATOR = "evaluator"
 
 
-class Member(Struct, frozen=True, order=True):
+class ProcessId(Struct, frozen=True, order=True):
     """One process of a job: the index-th of its role."""
 
     role: Role
@@ -46,7 +46,7 @@ class Member(Struct, frozen=True, order=True):
         return f"{self.role}-{self.index}"
 
 
-LEARNER = Member(Role.LEARNER)
+LEARNER = ProcessId(Role.LEARNER)
 # Names that `TF_CONFIG` has for the same.
 _OTHER_NAMES = {"ps": Role.PARAMETER_SERVER}
 WITHOUT_ADDRESS = (Role.ACTOR, Role.EVALUATOR)
@@ -74,11 +74,11 @@ class Topology(Struct, frozen=True, kw_only=True):
         found = getattr(self, role)
         return found if isinstance(found, int) else len(found)
 
-    def members(self, *roles: Role) -> list[Member]:
+    def members(self, *roles: Role) -> list[ProcessId]:
         """Every process, or those of some roles."""
-        return [Member(role, i) for role in roles or Role for i in range(self.count(role))]
+        return [ProcessId(role, i) for role in roles or Role for i in range(self.count(role))]
 
-    def address(self, member: Member) -> str:
+    def address(self, member: ProcessId) -> str:
         """Where a process that serves is reached, "host:port"."""
         return self.learner if member.role is Role.LEARNER else str(getattr(self, member.role)[member.index])
 
@@ -91,14 +91,14 @@ class Topology(Struct, frozen=True, kw_only=True):
             raise ConfigError(f"{origin}: two processes have one address: {', '.join(named.values())}")
         check_reachable(named, origin)
 
-    def require(self, member: Member, origin: str = "the cluster") -> None:
+    def require(self, member: ProcessId, origin: str = "the cluster") -> None:
         """Raises ConfigError where there is no such process; `origin` is what says so."""
         count = self.count(member.role)
         if not 0 <= member.index < count:
             counted_from = ", counted from 0" if count else ""
             raise ConfigError(f"{member}: {origin} has {counted(count, member.role)}{counted_from}")
 
-    def sub_cluster(self, config: Config, member: Member) -> Cluster | None:
+    def sub_cluster(self, config: Config, member: ProcessId) -> Cluster | None:
         """What `tf.distribute` is told, as seen from the learner, a worker or a parameter server; None: nothing."""
         if not self.worker and not self.parameter_server:
             return None
@@ -134,7 +134,7 @@ def read_topology(file: Path) -> Topology:
     return _topology(jobs, str(file))
 
 
-def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[Topology, Member]:
+def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[Topology, ProcessId]:
     """What `TF_CONFIG` says, and which process it makes this one, if there is such a one. Raises ConfigError."""
     origin = f"environment variable {VARIABLE}"
     if not environment.get(VARIABLE, "").strip():
@@ -149,7 +149,7 @@ def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tupl
         ) from None
     topology = _topology(jobs, origin)
     role = Role.LEARNER if name == CHIEF else _role(name, origin)
-    return topology, Member(role, index)
+    return topology, ProcessId(role, index)
 
 
 def required_counts(config: Config) -> dict[Role, tuple[int, str]]:

@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-from tfdqn.coordination.heartbeat_files import VARIABLE, SignOfLife
+from tfdqn.coordination.heartbeat_files import VARIABLE, HeartbeatFile
 
 _PERIOD_SECONDS = 1.0
 
 
 @contextmanager
-def signs_of_life(command: str, say: Callable[[str], None]) -> Iterator[None]:
+def heartbeat_of_command(command: str, say: Callable[[str], None]) -> Iterator[None]:
     """Gives them while the block runs. `say` shows a warning where they can't be given."""
     named = os.environ.get(VARIABLE)
     if not named:
         yield
         return
-    sign = SignOfLife(Path(named) / f"command-{os.getpid()}.json", command, say)
+    sign = HeartbeatFile(Path(named) / f"command-{os.getpid()}.json", command, say)
     is_over = Event()
 
     def give() -> None:

@@ -4,8 +4,14 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from tfdqn.cluster.topology import Member
-from tfdqn.coordination.heartbeat_files import Sign, beat_file, beat_folder, may_be_silent_seconds, read_sign
+from tfdqn.cluster.topology import ProcessId
+from tfdqn.coordination.heartbeat_files import (
+    HeartbeatRecord,
+    beat_folder,
+    heartbeat_file,
+    may_be_silent_seconds,
+    read_heartbeat,
+)
 
 
 class Finding(NamedTuple):
@@ -15,15 +21,15 @@ class Finding(NamedTuple):
     is_well: bool
 
 
-def health_of(member: Member, folder: Path | None, within_seconds: float) -> Finding:
+def health_of(member: ProcessId, folder: Path | None, within_seconds: float) -> Finding:
     """Of one process of a job.
 
     Args:
       folder: where the signs of life are; None: where processes leave them that nobody has told.
       within_seconds: an older sign is none.
     """
-    file = beat_file(member, folder)
-    sign = read_sign(file)
+    file = heartbeat_file(member, folder)
+    sign = read_heartbeat(file)
     if sign is None:
         return Finding(f"{member}: no sign of life in {file}: it has not started, or has ended", False)
     return _judged(sign, within_seconds)
@@ -32,12 +38,12 @@ def health_of(member: Member, folder: Path | None, within_seconds: float) -> Fin
 def health_of_all(folder: Path | None, within_seconds: float) -> list[Finding]:
     """Of each process that has left signs of life there and has not ended, or one that says that there is none."""
     folder = folder or beat_folder()
-    signs = filter(None, map(read_sign, sorted(folder.glob("*.json"))))
+    signs = filter(None, map(read_heartbeat, sorted(folder.glob("*.json"))))
     found = [_judged(sign, within_seconds) for sign in signs if _is_there(sign.pid)]
     return found or [Finding(f"nobody gives signs of life in {folder}", False)]
 
 
-def _judged(sign: Sign, within_seconds: float) -> Finding:
+def _judged(sign: HeartbeatRecord, within_seconds: float) -> Finding:
     silent_seconds = sign.age_seconds()
     is_well = 0 <= silent_seconds <= may_be_silent_seconds(sign.state, within_seconds)
     how = sign.state if is_well else f"silent for {silent_seconds:.0f} s, after {sign.state}"

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from tfdqn.cluster.topology import Member
+from tfdqn.cluster.topology import ProcessId
 from tfdqn.errors import ClusterError
 from tfdqn.storage.owners import this_kernel
 
@@ -32,7 +32,7 @@ def may_be_silent_seconds(state: str, dead_after_seconds: float) -> float:
     return max(dead_after_seconds, _MEETING_SECONDS) if state == MEETING else dead_after_seconds
 
 
-class Sign(Struct, frozen=True, kw_only=True):
+class HeartbeatRecord(Struct, frozen=True, kw_only=True):
     """What the file says."""
 
     name: str  # of the process: "actor 1", or "train"
@@ -57,7 +57,7 @@ class Sign(Struct, frozen=True, kw_only=True):
         return age if age < -_MOST_AHEAD_SECONDS else max(age, 0.0)
 
 
-def beat_file(member: Member, folder: Path | None = None) -> Path:
+def heartbeat_file(member: ProcessId, folder: Path | None = None) -> Path:
     """Where a process's sign of life is. Raises ClusterError where the folder that all share may be another user's."""
     return (folder or beat_folder()) / f"{member.file_stem}.json"
 
@@ -70,7 +70,7 @@ def beat_folder() -> Path:
 
 def write_sign(file: Path, name: str, state: str, steps_per_second: float) -> None:
     """Writes a sign of now, whole or not at all; it need not outlive the machine."""
-    sign = Sign(
+    sign = HeartbeatRecord(
         name=name,
         pid=os.getpid(),
         state=state,
@@ -85,7 +85,7 @@ def write_sign(file: Path, name: str, state: str, steps_per_second: float) -> No
     partial.replace(file)
 
 
-class SignOfLife:
+class HeartbeatFile:
     """A process's own: written again and again; one that can't be is said, once, and nobody dies of it."""
 
     def __init__(self, file: Path, name: str, say: Callable[[str], None]):
@@ -109,10 +109,10 @@ class SignOfLife:
             self._file.unlink(missing_ok=True)
 
 
-def read_sign(file: Path) -> Sign | None:
+def read_heartbeat(file: Path) -> HeartbeatRecord | None:
     """What a process wrote last; None where there is nothing that can be read."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Sign)
+        return msgspec.json.decode(file.read_bytes(), type=HeartbeatRecord)
     except (OSError, msgspec.MsgspecError):
         return None
 

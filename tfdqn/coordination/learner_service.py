@@ -1,28 +1,28 @@
-"""`Control`: where the learner's process answers all others: hello, heartbeats, weights, evaluations, inspection."""
+"""`LearnerService`: where the learner's process answers all others: calls, heartbeats, weights, evaluations."""
 
 import time
 import tomllib
 import uuid
 from collections.abc import Callable
 
-from tfdqn.cluster.topology import LEARNER, Member, Topology, counted
+from tfdqn.cluster.topology import LEARNER, ProcessId, Topology, counted
 from tfdqn.config import Config
 from tfdqn.config.toml import checked, deviations, dump, from_mapping
 from tfdqn.coordination.membership import OVER, TRAINING
 from tfdqn.coordination.messages import (
     Answer,
-    Beat,
-    Evaluated,
+    EvaluatorReport,
+    Heartbeat,
     Hello,
     Inspection,
     Nothing,
-    Observed,
     QValues,
+    QValuesRequest,
     WeightsRequest,
     Welcome,
     fingerprint,
 )
-from tfdqn.coordination.remote_weights import EncodedBoard
+from tfdqn.coordination.remote_weights import EncodedWeights
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.rpc import Method, RefusedError, Server
 from tfdqn.coordination.weights import WeightsBoard
@@ -33,7 +33,7 @@ _SECONDS_TO_HEAR_IT_IS_OVER = 5.0
 _THREADS = 16
 
 
-class Control:
+class LearnerService:
     """Answers from threads of its own until it is closed; the learner reads and writes what they share.
 
     Args:
@@ -55,10 +55,10 @@ class Control:
         self.train_steps = 0
         self.may_meet = False
         self.roster = Roster(self.life, config.health.dead_after_seconds)
-        self.evaluated = Evaluated()  # the evaluator's newest report
+        self.evaluated = EvaluatorReport()  # the evaluator's newest report
         self.inspection: Callable[[], Inspection] = _not_yet
-        self.on_evaluated: Callable[[Evaluated], None] = lambda evaluated: None
-        self.q_values: Callable[[Observed], QValues] = _no_inference
+        self.on_evaluated: Callable[[EvaluatorReport], None] = lambda evaluated: None
+        self.q_values: Callable[[QValuesRequest], QValues] = _no_inference
         self._topology, self._config, self.task_spec = topology, checked(config), task_spec
         self._config_text = dump(self._config)
         self._members = frozenset(topology.members()) - {LEARNER}
@@ -68,11 +68,11 @@ class Control:
             topology.learner,
             {
                 "hello": Method(Hello, self._hello),
-                "beat": Method(Beat, self._beat),
-                "weights": Method(WeightsRequest, EncodedBoard(board).newer_than),
-                "evaluated": Method(Evaluated, self._take_evaluated),
+                "beat": Method(Heartbeat, self._beat),
+                "weights": Method(WeightsRequest, EncodedWeights(board).newer_than),
+                "evaluated": Method(EvaluatorReport, self._take_evaluated),
                 "inspect": Method(Nothing, lambda _: self.inspection()),
-                "q_values": Method(Observed, lambda observed: self.q_values(observed)),
+                "q_values": Method(QValuesRequest, lambda observed: self.q_values(observed)),
             },
             # An actor that waits for its Q-values keeps a thread waiting.
             _THREADS + (config.acting.actors if config.acting.inference == "central" else 0),
@@ -111,13 +111,13 @@ class Control:
             return str(error)
         return listed(deviations(theirs, self._config, "the learner"))
 
-    def _require(self, member: Member) -> None:
+    def _require(self, member: ProcessId) -> None:
         """Raises RefusedError where no such process has a part in this job."""
         if member not in self._members:
             there = counted(self._topology.count(member.role), member.role)
             raise RefusedError(f"its cluster is not the learner's, which has {there}")
 
-    def _beat(self, beat: Beat) -> Answer:
+    def _beat(self, beat: Heartbeat) -> Answer:
         self._require(beat.member)
         if beat.config != self._fingerprint:
             raise RefusedError("its configuration is not the learner's")  # hello says how they differ
@@ -131,13 +131,13 @@ class Control:
             may_meet=self.may_meet,
         )
 
-    def _take_evaluated(self, evaluated: Evaluated) -> Nothing:
+    def _take_evaluated(self, evaluated: EvaluatorReport) -> Nothing:
         self.evaluated = evaluated
         self.on_evaluated(evaluated)
         return Nothing()
 
 
-def _no_inference(_: Observed) -> QValues:
+def _no_inference(_: QValuesRequest) -> QValues:
     raise RefusedError("the learner computes no actor's Q-values")
 
 

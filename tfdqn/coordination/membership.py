@@ -11,13 +11,13 @@ import time
 import uuid
 from collections.abc import Callable
 
-from tfdqn.cluster.topology import LEARNER, Member, Topology
+from tfdqn.cluster.topology import LEARNER, ProcessId, Topology
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
-from tfdqn.coordination.heartbeat_files import MEETING, SignOfLife, beat_file
-from tfdqn.coordination.messages import Answer, Beat, Counts, Hello, Welcome, fingerprint
+from tfdqn.coordination.heartbeat_files import MEETING, HeartbeatFile, heartbeat_file
+from tfdqn.coordination.messages import Answer, Counts, Heartbeat, Hello, Welcome, fingerprint
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
-from tfdqn.coordination.stall_detector import WorkClock
+from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import ConfigError, PeerLostError
 
 TRAINING, FINISHING, OVER = "training", "finishing", "over"
@@ -54,9 +54,9 @@ class Membership:
       say: shows one line to the user.
     """
 
-    def __init__(self, member: Member, topology: Topology, config: Config, say: Callable[[str], None]):
+    def __init__(self, member: ProcessId, topology: Topology, config: Config, say: Callable[[str], None]):
         self.member = member
-        self.work = WorkClock()  # whoever has a loop of its own says there that it goes on
+        self.work = StallDetector()  # whoever has a loop of its own says there that it goes on
         self._caller = Caller(topology.learner)
         self._config_text, self._settings, self._say = dump(config), config.health, say
         self._fingerprint = fingerprint(self._config_text)
@@ -77,7 +77,7 @@ class Membership:
         self._beat_seconds = seconds_between_calls(self._settings.beat_seconds, config)
         self._closed, self._beat_now = threading.Event(), threading.Event()
         self._failure: Exception | None = None
-        self._sign = SignOfLife(beat_file(member), str(member), say)
+        self._sign = HeartbeatFile(heartbeat_file(member), str(member), say)
         self._thread = threading.Thread(target=self._beat_until_closed, name="heartbeat", daemon=True)
         self._thread.start()
 
@@ -144,7 +144,7 @@ class Membership:
             self._closed.wait(_LAST_LOOK_SECONDS)
 
     def tell(self, figures: Callable[[], dict]) -> None:
-        """Sets what each beat tells besides: fields of `Beat`, its counts since the process's start."""
+        """Sets what each beat tells besides: fields of `Heartbeat`, its counts since the process's start."""
         self._figures = figures
 
     @property
@@ -251,7 +251,7 @@ class Membership:
             episodes=counts.episodes - base.episodes,
             environment_restarts=counts.environment_restarts - base.environment_restarts,
         )
-        beat = Beat(
+        beat = Heartbeat(
             member=self.member,
             life=self._life,
             pid=os.getpid(),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from tfdqn.cluster.topology import Member
+from tfdqn.cluster.topology import ProcessId
 from tfdqn.records import EpisodeScores, Evaluation
 from tfdqn.task_spec import TaskSpec
 
@@ -26,10 +26,10 @@ def fingerprint(config: str) -> str:
     return hashlib.sha256(config.encode()).hexdigest()[:16]
 
 
-class Beat(Struct, frozen=True, kw_only=True):
+class Heartbeat(Struct, frozen=True, kw_only=True):
     """What every process but the learner tells it, once a second: that it lives, and how it stands."""
 
-    member: Member
+    member: ProcessId
     life: str  # of the process: another with each start
     pid: int
     host: str
@@ -56,7 +56,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 class Hello(Struct, frozen=True, kw_only=True):
     """What a process asks the learner when it starts."""
 
-    member: Member
+    member: ProcessId
     config: str  # as TOML, whole: the learner refuses another than its own
 
 
@@ -89,7 +89,7 @@ class Weights(Struct, frozen=True):
     arrays: tuple[NamedArray, ...] = ()
 
 
-class Observed(Struct, frozen=True):
+class QValuesRequest(Struct, frozen=True):
     """Asks for the Q-values of a batch of observations, of the newest weights."""
 
     observation: tuple[NamedArray, ...]  # [B, …] each
@@ -103,7 +103,7 @@ class QValues(Struct, frozen=True):
     q_values: NamedArray  # float32[B, A]; an ensemble's aggregate
 
 
-class Evaluated(Struct, frozen=True, kw_only=True):
+class EvaluatorReport(Struct, frozen=True, kw_only=True):
     """What the evaluator reports."""
 
     evaluation: Evaluation | None = None  # None: there is nothing new
@@ -117,10 +117,10 @@ class Nothing(Struct, frozen=True):
     """An empty message."""
 
 
-class MemberStatus(Struct, frozen=True, kw_only=True):
+class ProcessStatus(Struct, frozen=True, kw_only=True):
     """How a process stands, as the learner knows it."""
 
-    beat: Beat
+    beat: Heartbeat
     seconds_since_beat: float
 
 
@@ -147,7 +147,7 @@ class Inspection(Struct, frozen=True, kw_only=True):
     weights_version: int
     updates_per_second: float
     best_return: float | None
-    members: tuple[MemberStatus, ...]
+    members: tuple[ProcessStatus, ...]
     replay: tuple[ReplayStatus, ...] = ()
     life: str = ""  # of the learner
     resumed: str = ""  # where that life took the run up again, in words; empty: it began it

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfdqn.coordination.messages import NamedArray, Weights, WeightsRequest
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
-from tfdqn.coordination.weights import Versioned, WeightsBoard
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import CheckpointError
 from tfdqn.storage.arrays import Shaped, check_arrays
 
@@ -44,7 +44,7 @@ class RemoteWeights:
             raise self._refused
         return self._board.version()
 
-    def get(self) -> Versioned:
+    def get(self) -> VersionedWeights:
         """The weights last fetched. Raises LookupError before the first."""
         return self._board.get()
 
@@ -54,7 +54,7 @@ class RemoteWeights:
         if found.arrays:
             arrays = arrays_of(found)
             check_arrays(arrays, self._wanted, "the learner's weights")
-            self._board.put(Versioned(found.version, arrays))
+            self._board.put(VersionedWeights(found.version, arrays))
 
     def close(self) -> None:
         """Asks no more."""
@@ -71,14 +71,14 @@ class RemoteWeights:
             self._closed.wait(self._interval_seconds)
 
 
-class EncodedBoard:
+class EncodedWeights:
     """A board's weights as a message, made once however many ask for it."""
 
     def __init__(self, board: WeightsBoard):
         self._board = board
         self._lock = threading.Lock()
         self._made = b""
-        self._of: Versioned | None = None
+        self._of: VersionedWeights | None = None
 
     def newer_than(self, request: WeightsRequest) -> Weights | bytes:
         """The newest weights, without arrays where they are those that the asker holds, or there are none yet."""

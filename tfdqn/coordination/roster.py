@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from tfdqn.cluster.topology import Member, Role
+from tfdqn.cluster.topology import ProcessId, Role
 from tfdqn.coordination.heartbeat_files import may_be_silent_seconds
-from tfdqn.coordination.messages import Beat, Counts, MemberStatus
+from tfdqn.coordination.messages import Counts, Heartbeat, ProcessStatus
 from tfdqn.errors import PeerLostError
 
 
@@ -27,13 +27,13 @@ class Roster:
         self._life = life
         self._dead_after_seconds = dead_after_seconds
         self._lock = threading.Lock()
-        self._newest: dict[Member, tuple[Beat, float]] = {}
+        self._newest: dict[ProcessId, tuple[Heartbeat, float]] = {}
         self._before = counts
         self._counted: dict[str, Counts] = {}  # by the life of who counted, the dead included
         self._total = Counts()  # of all of these: a job of a thousand asks for it a thousand times a second
-        self._held: dict[Member, str] = {}
+        self._held: dict[ProcessId, str] = {}
 
-    def add(self, beat: Beat) -> None:
+    def add(self, beat: Heartbeat) -> None:
         """Takes a beat that has come now. Of two that overtook one another the larger counts stand."""
         with self._lock:
             self._newest[beat.member] = (beat, time.monotonic())
@@ -58,14 +58,14 @@ class Roster:
         with self._lock:
             return _sum(self._before, self._total)
 
-    def status(self) -> tuple[MemberStatus, ...]:
+    def status(self) -> tuple[ProcessStatus, ...]:
         """Of everybody who was ever heard of, in order."""
         with self._lock:
             newest = sorted(self._newest.items())
         now = time.monotonic()
-        return tuple(MemberStatus(beat=beat, seconds_since_beat=now - heard) for _, (beat, heard) in newest)
+        return tuple(ProcessStatus(beat=beat, seconds_since_beat=now - heard) for _, (beat, heard) in newest)
 
-    def present(self, role: Role) -> list[Beat]:
+    def present(self, role: Role) -> list[Heartbeat]:
         """The newest beats of those of a role that have joined and are not silent."""
         return [
             status.beat
@@ -75,16 +75,16 @@ class Roster:
             and status.seconds_since_beat < self._dead_after_seconds
         ]
 
-    def hold(self, members: Iterable[Member]) -> None:
+    def hold(self, members: Iterable[ProcessId]) -> None:
         """From now on these members must be the very processes that they are now."""
         with self._lock:
             self._held = {member: self._newest[member][0].life for member in members}
 
-    def silent(self, members: Iterable[Member]) -> list[str]:
+    def silent(self, members: Iterable[ProcessId]) -> list[str]:
         """Why each of these members counts as dead, in words, for those that do."""
         return list(self._silent(members).values())
 
-    def _silent(self, members: Iterable[Member]) -> dict[Member, str]:
+    def _silent(self, members: Iterable[ProcessId]) -> dict[ProcessId, str]:
         found = {status.beat.member: status for status in self.status()}
         reasons = {}
         for member in members:
@@ -101,14 +101,14 @@ class Roster:
                 reasons[member] = f"{member} has started again"
         return reasons
 
-    def quiet(self, members: Iterable[Member]) -> list[Member]:
+    def quiet(self, members: Iterable[ProcessId]) -> list[ProcessId]:
         """Those of them that have taken part, but count as dead by their silence alone."""
         found = {status.beat.member: status.seconds_since_beat for status in self.status()}
         return [member for member in members if found.get(member, 0.0) >= self._dead_after_seconds]
 
     def wait_for(
         self,
-        members: Sequence[Member],
+        members: Sequence[ProcessId],
         patience_seconds: float,
         say: Callable[[str], None],
         interrupted: Callable[[], bool],

@@ -1,4 +1,4 @@
-"""`WorkClock`: for how long a process's work has not gone on, though a thread of it still gives signs of life."""
+"""`StallDetector`: for how long a process's work has not gone on, though a thread of it still gives signs of life."""
 
 import faulthandler
 import os
@@ -14,7 +14,7 @@ _SAID_AFTER_SECONDS = 60.0
 _MOST_SECONDS_BETWEEN_LOOKS = 60.0  # counted: whoever looks may have been stopped itself
 
 
-class WorkClock:
+class StallDetector:
     """Whoever works counts, another thread looks.
 
     Work that nobody counts can't be stuck: a process that serves below Python has no loop that would.
@@ -28,7 +28,7 @@ class WorkClock:
         self._waiting = 0
         self._looked_seconds = time.monotonic()
 
-    def goes_on(self, part: str = "work") -> None:
+    def record_progress(self, part: str = "work") -> None:
         """Says so of a part of the work; from the first time on it is expected again and again."""
         self._counts[part] = self._counts.get(part, 0) + 1
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol, Self
 
 from tfdqn.config import Health
-from tfdqn.coordination.stall_detector import WorkClock
+from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 
 _LOOK_SECONDS = 0.25
@@ -21,7 +21,7 @@ _ASK_SECONDS = 2.0
 _END_SECONDS = 20.0  # from a signal on, or from the end of the checkpoint that was being written
 
 
-class Answering(Protocol):
+class Pollable(Protocol):
     """Other processes, which may be silent."""
 
     def poll(self) -> bool:
@@ -31,12 +31,12 @@ class Answering(Protocol):
         """In words, which have left the last question unanswered and been silent for so long."""
 
 
-class Awaited:
+class PeerWait:
     """Others that a process can't do without: it waits for them, but not beyond patience."""
 
     def __init__(
         self,
-        others: Answering,
+        others: Pollable,
         answer: str,
         health: Health,
         say: Callable[[str], None],
@@ -87,11 +87,11 @@ class Watchdog:
         interrupted: Callable[[], bool] = lambda: False,
         stopped_status: int = STOPPED_STATUS,
     ):
-        self.work = WorkClock()
+        self.work = StallDetector()
         self.state = "starting"
         self._name, self._health, self._say, self._interrupted = name, health, say, interrupted
         self._stopped_status = stopped_status
-        self._awaited: list[Awaited] = []
+        self._awaited: list[PeerWait] = []
         # Since when nothing stands between the wish to stop and the end.
         self._asked_seconds: float | None = None
         self._said_stuck = False
@@ -106,7 +106,7 @@ class Watchdog:
         self._ended.set()
         self._thread.join(2 * _ASK_SECONDS)
 
-    def awaits(self, others: Answering, answer: str, said_after_seconds: float | None = None) -> None:
+    def awaits(self, others: Pollable, answer: str, said_after_seconds: float | None = None) -> None:
         """From now on they must not be silent beyond patience.
 
         Args:
@@ -114,9 +114,9 @@ class Watchdog:
           said_after_seconds: of silence, that it waits for them; None: after what counts as death.
         """
         said_after_seconds = said_after_seconds or self._health.dead_after_seconds
-        self._awaited.append(Awaited(others, answer, self._health, self._say, said_after_seconds))
+        self._awaited.append(PeerWait(others, answer, self._health, self._say, said_after_seconds))
 
-    def expects_nobody(self) -> None:
+    def release_peers(self) -> None:
         """From now on everybody may go."""
         self._awaited.clear()
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from tfdqn.types import Weights
 
 
-class Versioned(NamedTuple):
+class VersionedWeights(NamedTuple):
     """Weights by canonical name, and the train step that made them."""
 
     version: int
@@ -22,14 +22,14 @@ class WeightsSource(Protocol):
     def version(self) -> int:
         """The version now kept; -1 before the first. Cheap: clients poll it."""
 
-    def get(self) -> Versioned:
+    def get(self) -> VersionedWeights:
         """What is kept. Raises LookupError before the first."""
 
 
 class Transport(WeightsSource, Protocol):
     """Where the newest weights are put, too."""
 
-    def put(self, versioned: Versioned) -> None:
+    def put(self, versioned: VersionedWeights) -> None:
         """Replaces what is kept."""
 
 
@@ -37,15 +37,15 @@ class WeightsBoard:
     """The transport between threads of one process: one reference, replaced whole."""
 
     def __init__(self) -> None:
-        self._kept: Versioned | None = None
+        self._kept: VersionedWeights | None = None
 
     def version(self) -> int:
         return -1 if self._kept is None else self._kept.version
 
-    def put(self, versioned: Versioned) -> None:
+    def put(self, versioned: VersionedWeights) -> None:
         self._kept = versioned
 
-    def get(self) -> Versioned:
+    def get(self) -> VersionedWeights:
         if self._kept is None:
             raise LookupError("no weights were published yet")
         return self._kept
@@ -59,15 +59,15 @@ class VariablePublisher:
 
     def publish(self, version: int, weights: Weights) -> None:
         """Publishes the weights of train step `version`; the arrays must not change afterwards."""
-        self._transport.put(Versioned(version, weights))
+        self._transport.put(VersionedWeights(version, weights))
 
 
-class VariableClient:
+class WeightsClient:
     """An actor's or evaluator's copy of the weights, refreshed when the version has moved."""
 
     def __init__(self, transport: WeightsSource):
         self._transport = transport
-        self._held: Versioned | None = None
+        self._held: VersionedWeights | None = None
 
     def refresh(self) -> None:
         """Fetches the weights if the version has moved."""
@@ -84,7 +84,7 @@ class VariableClient:
         """The weights held."""
         return self._require().weights
 
-    def _require(self) -> Versioned:
+    def _require(self) -> VersionedWeights:
         if self._held is None:
             raise LookupError("no weights were fetched yet: call refresh() first")
         return self._held

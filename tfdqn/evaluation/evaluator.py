@@ -8,7 +8,7 @@ import numpy as np
 
 from tfdqn.acting.policy import Policy, PolicyState, forget
 from tfdqn.config import Config, Task
-from tfdqn.coordination.weights import VariableClient
+from tfdqn.coordination.weights import WeightsClient
 from tfdqn.errors import NotFiniteError
 from tfdqn.evaluation.bootstrap import scores
 from tfdqn.randomness import derived_seed, stream
@@ -129,7 +129,7 @@ class Evaluator:
         self,
         task: BatchedTask,
         policy: Policy,
-        client: VariableClient,
+        client: WeightsClient,
         config: Config,
         interrupted: Callable[[], bool] = lambda: False,
     ):

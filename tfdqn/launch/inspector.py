@@ -8,11 +8,11 @@ import msgspec
 from msgspec import Struct
 
 from tfdqn.cluster.topology import Topology, read_topology
-from tfdqn.coordination.heartbeat_files import Sign, read_sign
+from tfdqn.coordination.heartbeat_files import HeartbeatRecord, read_heartbeat
 from tfdqn.coordination.messages import Inspection, Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import CheckpointError, ClusterError, RunDirError
-from tfdqn.storage.checkpoints import Checkpoints
+from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
@@ -47,7 +47,7 @@ class RunReport(Struct, frozen=True, kw_only=True):
     reason: str  # why it has finished; empty: it hasn't
     checkpoint: CheckpointReport | None
     evaluations: EvaluationsReport | None
-    signs: tuple[Sign, ...]  # the newest of each process of this host that has not ended well
+    signs: tuple[HeartbeatRecord, ...]  # the newest of each process of this host that has not ended well
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -136,7 +136,7 @@ def _why_nobody_answers(address: str) -> str:
 def run_report(run: RunDir) -> RunReport:
     """What the directory says; raises RunDirError where it is no run's."""
     summary = read_summary(run.summary_file)
-    signs = filter(None, map(read_sign, run.signs_of_life.glob("*.json")))
+    signs = filter(None, map(read_heartbeat, run.heartbeat_of_command.glob("*.json")))
     return RunReport(
         path=str(run.path),
         total_env_steps=run.config().stop.env_steps,
@@ -149,7 +149,7 @@ def run_report(run: RunDir) -> RunReport:
 
 def _checkpoint(run: RunDir) -> CheckpointReport | None:
     try:
-        newest = Checkpoints(run.checkpoints).latest(only="")  # the files' contents are not checked
+        newest = CheckpointManager(run.checkpoints).latest(only="")  # the files' contents are not checked
     except CheckpointError:
         return None
     if newest is None:
@@ -164,7 +164,7 @@ def _checkpoint(run: RunDir) -> CheckpointReport | None:
     )
 
 
-class _Evaluated(Struct):
+class _EvaluationLine(Struct):
     env_steps: int
     mean_return: float
 
@@ -172,10 +172,10 @@ class _Evaluated(Struct):
 def _evaluations(run: RunDir) -> EvaluationsReport | None:
     if not run.evaluations_file.exists():
         return None
-    found: list[_Evaluated] = []
+    found: list[_EvaluationLine] = []
     for line in run.evaluations_file.read_bytes().splitlines():
         with suppress(msgspec.DecodeError):  # half a line: its writer was killed, or is at it
-            found.append(msgspec.json.decode(line, type=_Evaluated))
+            found.append(msgspec.json.decode(line, type=_EvaluationLine))
     if not found:
         return None
     return EvaluationsReport(

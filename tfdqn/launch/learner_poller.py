@@ -1,4 +1,4 @@
-"""`LearnerWatch`: asks a job's learner once a second how the job stands, in a thread of its own."""
+"""`LearnerPoller`: asks a job's learner once a second how the job stands, in a thread of its own."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ _INTERVAL_SECONDS = 1.0
 _REPLY_SECONDS = 2.0
 
 
-class LearnerWatch:
+class LearnerPoller:
     """The newest answer, until it is closed.
 
     Args:

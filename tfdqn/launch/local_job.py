@@ -16,7 +16,7 @@ from tfdqn.launch.gpus import deal_gpus, visible_gpus
 from tfdqn.launch.supervisor import Supervisor, View
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.storage.checkpoints import Checkpoints
+from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.signals import end_at_once, interruptions
@@ -46,7 +46,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
             return Outcome(finished, is_saved=True)
         program = deal_gpus(config, program_for(config, run, has_evaluator), visible_gpus(), view.say)
         before = _written(run)
-        supervisor = Supervisor(program, run.process_logs, run.signs_of_life, config.health, view)
+        supervisor = Supervisor(program, run.process_logs, run.heartbeat_of_command, config.health, view)
         view.say(
             f"starting {len(program.processes)} processes; what they say is in {run.process_logs}, "
             f"where they are in {run.cluster_file}"
@@ -93,7 +93,9 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
             f"where everybody is, is in {folder.cluster_file}"
         )
         program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
-        return _run(Supervisor(program, folder.process_logs, folder.signs_of_life, config.health, view))
+        return _run(
+            Supervisor(program, folder.process_logs, folder.heartbeat_of_command, config.health, view)
+        )
 
 
 def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
@@ -123,7 +125,7 @@ def _run(supervisor: Supervisor) -> bool:
 
 def _finished(config: Config, run: RunDir) -> Summary | None:
     """What a finished run came to, where it stands as it ended and under today's conditions to stop."""
-    summary, newest = read_summary(run.summary_file), Checkpoints(run.checkpoints).latest(only="")
+    summary, newest = read_summary(run.summary_file), CheckpointManager(run.checkpoints).latest(only="")
     if summary is None or newest is None or summary.train_steps != newest.counters.train_steps:
         return None
     reason = reason_to_stop(

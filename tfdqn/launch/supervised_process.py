@@ -1,4 +1,4 @@
-"""`Supervised`: one process of a program through all its lives: start, signs of life, end, and the next start."""
+"""`SupervisedProcess`: one process of a program through all its lives: start, heartbeat, end, and the next start."""
 
 import os
 import signal
@@ -12,7 +12,12 @@ from pathlib import Path
 from tfdqn.cluster.program import Process
 from tfdqn.config import Health
 from tfdqn.coordination.heartbeat_files import VARIABLE as BEATS
-from tfdqn.coordination.heartbeat_files import Sign, beat_file, may_be_silent_seconds, read_sign
+from tfdqn.coordination.heartbeat_files import (
+    HeartbeatRecord,
+    heartbeat_file,
+    may_be_silent_seconds,
+    read_heartbeat,
+)
 from tfdqn.errors import ClusterError
 from tfdqn.system.subprocesses import start_process, status_when_ended
 
@@ -25,7 +30,7 @@ _LAST_LINE_BYTES = 20_000
 _FROM_OUTSIDE = tuple(-number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 
 
-class Supervised:
+class SupervisedProcess:
     """Looked at a few times a second, by one thread.
 
     Args:
@@ -40,7 +45,7 @@ class Supervised:
         self.process, self.member = process, process.member
         self.log = logs / f"{process.member.file_stem}.log"
         self.restarts = -1
-        self.sign: Sign | None = None  # of this life
+        self.sign: HeartbeatRecord | None = None  # of this life
         self.silent_seconds = 0.0
         self.status: int | None = None  # of the life that has ended; None: it lives
         self.ended_seconds = 0.0  # when it was seen to have ended
@@ -48,7 +53,7 @@ class Supervised:
         self._start_due_seconds: float | None = None
         self._command, self._health = command, health
         self._signs = signs.resolve()
-        self._sign_file = beat_file(process.member, self._signs)
+        self._sign_file = heartbeat_file(process.member, self._signs)
         self._popen: subprocess.Popen | None = None
         self._has_worked = False
         self._started_seconds = self._looked_seconds = 0.0
@@ -116,7 +121,7 @@ class Supervised:
         now = time.monotonic()
         self.silent_seconds += min(now - self._looked_seconds, _MOST_SECONDS_BETWEEN_LOOKS)
         self._looked_seconds = now
-        sign = read_sign(self._sign_file)
+        sign = read_heartbeat(self._sign_file)
         if sign is not None and sign.pid == self._popen.pid and sign != self.sign:
             self.sign, self.silent_seconds = sign, 0.0
             self._has_worked |= sign.state != STARTING and not sign.state.startswith(WAITING)

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from tfdqn.cluster.program import Process, Program
-from tfdqn.cluster.topology import LEARNER, Member, Role
+from tfdqn.cluster.topology import LEARNER, ProcessId, Role
 from tfdqn.config import Health
 from tfdqn.coordination.membership import TRAINING
 from tfdqn.coordination.messages import Inspection
 from tfdqn.errors import ClusterError, UserError
-from tfdqn.launch.learner_poller import LearnerWatch
-from tfdqn.launch.supervised_process import TFDQN, Supervised
+from tfdqn.launch.learner_poller import LearnerPoller
+from tfdqn.launch.supervised_process import TFDQN, SupervisedProcess
 from tfdqn.system.subprocesses import how_it_ended
 
 _LOOK_SECONDS = 0.2
@@ -33,7 +33,7 @@ _SHOWN_CHARACTERS = 300
 class Row(NamedTuple):
     """How one process stands."""
 
-    member: Member
+    member: ProcessId
     state: str
     pid: int | None
     steps_per_second: float
@@ -80,11 +80,11 @@ class Supervisor:
     ):
         self._program, self._health, self._view = program, health, view
         self._all = {
-            process.member: Supervised(process, tuple(command), logs, signs, health)
+            process.member: SupervisedProcess(process, tuple(command), logs, signs, health)
             for process in program.processes
         }
-        self._watch = LearnerWatch(program.topology.learner)
-        self._stopping: set[Member] = set()
+        self._watch = LearnerPoller(program.topology.learner)
+        self._stopping: set[ProcessId] = set()
         self._told_life = ""  # the learner's, whose beginning was said last
 
     def run(self, interrupted: Callable[[], bool]) -> bool:
@@ -155,7 +155,7 @@ class Supervisor:
                 each.plan_restart()
                 self._view.say(f"{each.member} has ended, but the job goes on: it is started again")
 
-    def _has_ended(self, each: Supervised) -> None:
+    def _has_ended(self, each: SupervisedProcess) -> None:
         status, restart = each.status, each.process.restart
         assert status is not None
         if status == 0:
@@ -175,12 +175,12 @@ class Supervisor:
         when = f" in {seconds:.0f} s" if seconds >= 0.5 else ""
         self._view.say(f"{each.member} {how}: it is started again{when}; its log is {each.log}")
 
-    def _kill_the_silent(self, each: Supervised) -> None:
+    def _kill_the_silent(self, each: SupervisedProcess) -> None:
         self._view.say(f"{each.member} has given no sign of life for {each.silent_seconds:.0f} s: killed")
         each.silent_seconds = 0.0
         each.kill()
 
-    def _is_missed(self, each: Supervised) -> bool:
+    def _is_missed(self, each: SupervisedProcess) -> bool:
         """Whether the learner goes on training without somebody who has ended well."""
         newest, asked = self._watch.newest, self._watch.heard_seconds
         is_training = newest is not None and newest.phase == TRAINING
@@ -202,7 +202,7 @@ class Supervisor:
                     self._view.say(f"{each.member} does not end: killed; its log is {each.log}")
                     each.kill()
 
-    def _wait_while_alive(self, members: Iterable[Supervised], seconds: float) -> None:
+    def _wait_while_alive(self, members: Iterable[SupervisedProcess], seconds: float) -> None:
         members, deadline = list(members), time.monotonic() + seconds
         while any(each.is_alive for each in members) and time.monotonic() < deadline:
             for each in self._all.values():
@@ -221,7 +221,7 @@ class Supervisor:
                 self._view.say(f"{LEARNER}: {newest.resumed}")
         self._view.show(JobStatus([self._row(each) for each in self._all.values()], newest))
 
-    def _row(self, each: Supervised) -> Row:
+    def _row(self, each: SupervisedProcess) -> Row:
         state = each.state
         if each.is_alive and each.member in self._stopping:
             state = "stopping"

@@ -7,7 +7,7 @@ import numpy as np
 from tfdqn.coordination.weights import VariablePublisher
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.train_step import UpdateMetrics
-from tfdqn.learning.updater import Updated, Updates
+from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.storage.arrays import below
 
 _ADVICE = (
@@ -35,7 +35,7 @@ class Learner:
       publisher: where the new weights go.
     """
 
-    def __init__(self, updates: Updates, publisher: VariablePublisher):
+    def __init__(self, updates: Updater, publisher: VariablePublisher):
         self._updates = updates
         self._publisher = publisher
         self.train_steps = int(updates.state()["train_steps"])
@@ -68,7 +68,7 @@ class Learner:
         """What a checkpoint holds; after `settle`."""
         return self._updates.state()
 
-    def _take(self, updated: Updated) -> int:
+    def _take(self, updated: UpdateResult) -> int:
         history = updated.metrics
         self._check_finite(history)
         made = len(history.loss)
@@ -90,7 +90,7 @@ class Learner:
         self._publisher.publish(self.train_steps, updated.weights)
         return made
 
-    def _check_weights(self, updated: Updated) -> None:
+    def _check_weights(self, updated: UpdateResult) -> None:
         """The metrics may be of a part of the updates: of the chief's share, or before those still under way."""
         for name, weight in updated.weights.items():
             if not np.isfinite(weight).all():

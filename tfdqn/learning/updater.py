@@ -1,4 +1,4 @@
-"""`Updates`: whatever makes gradient updates, by whichever strategy; and what a call of it gives."""
+"""`Updater`: whatever makes gradient updates, by whichever strategy; and what a call of it gives."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
@@ -9,7 +9,7 @@ from tfdqn.learning.train_step import UpdateMetrics
 from tfdqn.storage.arrays import SavedArrays, check_arrays
 
 
-class Updated(NamedTuple):
+class UpdateResult(NamedTuple):
     """What a call's updates gave."""
 
     metrics: UpdateMetrics  # NumPy float32[N] each, of N updates
@@ -20,13 +20,13 @@ class Updated(NamedTuple):
     dropped: int = 0  # gradients not applied, for being too stale
 
 
-class Updates(Protocol):
+class Updater(Protocol):
     """A way to make updates."""
 
-    def __call__(self, most: int) -> Updated:
+    def __call__(self, most: int) -> UpdateResult:
         """Makes updates, at most so many; `most` is at least `learner.updates_per_call`."""
 
-    def settle(self) -> Updated | None:
+    def settle(self) -> UpdateResult | None:
         """Waits for the updates that are still under way, and gives them; None where there are none."""
 
     def state(self) -> dict[str, np.ndarray]:
@@ -39,7 +39,7 @@ class Updates(Protocol):
         """Lets go of whoever takes part."""
 
 
-def restore(updates: Updates, saved: SavedArrays) -> None:
+def restore(updates: Updater, saved: SavedArrays) -> None:
     """Puts back what a checkpoint holds. Raises CheckpointError, before anything is, where it is another network's."""
     check_arrays(saved, updates.state(), saved.file)
     updates.load_state(saved)

@@ -1,4 +1,4 @@
-"""`computing_with`: a network's function of weights that are given as tensors, not kept in its variables."""
+"""`with_weights`: a network's function of weights that are given as tensors, not kept in its variables."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from tfdqn.networks.q_network import QNetwork
 
 
 @contextmanager
-def computing_with(network: QNetwork, tensors: Mapping[str, tf.Tensor]) -> Iterator[None]:
+def with_weights(network: QNetwork, tensors: Mapping[str, tf.Tensor]) -> Iterator[None]:
     """While the block runs (a graph is traced), `network` computes with `tensors`, by name, for its weights.
 
     Keras offers no such call: its layers read their weights from attributes, which are exchanged here, below

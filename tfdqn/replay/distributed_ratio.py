@@ -1,4 +1,4 @@
-"""`Pace`: the replay ratio between processes, told from what replay servers have counted.
+"""`DistributedReplayRatio`: the replay ratio between processes, told from what replay servers have counted.
 
 The servers count inserted and sampled items, and keep these counts with their checkpoints: so the ratio survives the
 learner, the actors and the servers themselves. What a learner has fetched ahead counts as sampled.
@@ -15,7 +15,7 @@ from tfdqn.replay.items.kinds import ItemKind, table_sizes
 _CALLS_AHEAD = 3  # a call is due after one; acting goes on while another is made, and while servers are asked
 
 
-class Counted(NamedTuple):
+class TableCounts(NamedTuple):
     """What a server has counted since its table was first made, in items, and what is in the table."""
 
     inserted: int = 0
@@ -23,7 +23,7 @@ class Counted(NamedTuple):
     stored: int = 0
 
 
-class Pace:
+class DistributedReplayRatio:
     """One update is due for each `learner.env_steps_per_update` transitions beyond the first `min_size`."""
 
     def __init__(self, config: Config, kind: ItemKind):
@@ -52,7 +52,7 @@ class Pace:
         # An insertion counts whole: without room for two of them a call might never be due.
         return samples_per_insert, least + _CALLS_AHEAD * call + 2 * max(samples_per_insert, 1.0)
 
-    def updates_due(self, counted: Sequence[Counted]) -> int:
+    def updates_due(self, counted: Sequence[TableCounts]) -> int:
         """Updates that are due and whose samples have not been taken; below zero before `min_size`."""
         if self._is_even:
             # All are alike, to an item, unless one has lost what it had counted: then the others say what is due.
@@ -61,7 +61,7 @@ class Pace:
             )
         return self._due(sum(each.inserted for each in counted), sum(each.sampled for each in counted))
 
-    def updates_due_unsampled(self, counted: Sequence[Counted]) -> int:
+    def updates_due_unsampled(self, counted: Sequence[TableCounts]) -> int:
         """Updates that would be due had nothing been sampled: below zero until `min_size` was reached once."""
         return self.updates_due([each._replace(sampled=0) for each in counted])
 
@@ -69,7 +69,7 @@ class Pace:
         """For how many updates so many items are, sampled from all servers together."""
         return items * self._item / self._sampled_per_update
 
-    def is_ahead(self, counted: Sequence[Counted]) -> bool:
+    def is_ahead(self, counted: Sequence[TableCounts]) -> bool:
         """Whether acting should wait for learning."""
         return self.updates_due(counted) >= _CALLS_AHEAD * self._learner.updates_per_call
 

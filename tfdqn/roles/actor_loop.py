@@ -112,7 +112,7 @@ class _ActorLoop:
         return self._phase() == TRAINING
 
     def _phase(self) -> str | None:
-        self._membership.work.goes_on()
+        self._membership.work.record_progress()
         return self._membership.phase_now(self._job.interrupted)
 
     def _figures(self, actor: Actor) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tfdqn.cluster.topology import Member, Role, Topology
+from tfdqn.cluster.topology import ProcessId, Role, Topology
 from tfdqn.config import Config
 from tfdqn.errors import EnvironmentFailedError, ProcessFailedError, TaskError, listed
 from tfdqn.system.addresses import host_and_port, is_loopback
@@ -18,7 +18,7 @@ class Job(NamedTuple):
 
     config: Config
     topology: Topology
-    member: Member  # which process this is
+    member: ProcessId  # which process this is
     run_dir: Path  # the run's, of roles that keep something
     say: Callable[[str], None]  # shows one line to the user
     interrupted: Callable[[], bool]  # whether the user has asked to stop
@@ -62,7 +62,7 @@ def failures_are_the_process_s() -> Iterator[None]:
         raise ProcessFailedError(str(error)) from error
 
 
-def check_same_task(member: Member, learners: TaskSpec, own: TaskSpec) -> None:
+def check_same_task(member: ProcessId, learners: TaskSpec, own: TaskSpec) -> None:
     """Raises TaskError where a task is not what the learner has: another version of its package, say."""
     if changed := differences(learners, own):
         raise TaskError(f"{member}: the task is not what the learner has: {listed(changed)}")

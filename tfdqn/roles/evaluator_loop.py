@@ -12,10 +12,10 @@ from threadpoolctl import threadpool_limits
 from tfdqn.acting.episode_statistics import TensorBoard
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.coordination.membership import FINISHING, OVER, TRAINING, Membership
-from tfdqn.coordination.messages import Counts, Evaluated, Inspection, Nothing
+from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Nothing
 from tfdqn.coordination.remote_weights import RemoteWeights
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
-from tfdqn.coordination.weights import VariableClient
+from tfdqn.coordination.weights import WeightsClient
 from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.networks.factory import weight_specs
@@ -81,13 +81,13 @@ class _EvaluatorLoop:
         self._exports = exports
         self._best_weights = RunDir(job.run_dir).best_weights
         policy = Policy(make_q_function(job.config, task.spec))
-        self._evaluator = Evaluator(task, policy, VariableClient(weights), job.config, self._is_over)
+        self._evaluator = Evaluator(task, policy, WeightsClient(weights), job.config, self._is_over)
         self._evaluator.load_best(self._best_weights, weight_specs(job.config, task.spec))
         standing = read_standing(RunDir(job.run_dir).evaluations_file)
         self._evaluator.evaluations_without_best = standing.without_best
         self._next_env_steps = self._due_after(standing.env_steps)
         self._seconds, self._asked_seconds = 0.0, time.monotonic()  # of training, and when that was heard
-        self._report, self._is_heard, self._reports_to = Evaluated(), True, ""
+        self._report, self._is_heard, self._reports_to = EvaluatorReport(), True, ""
         membership.tell(
             lambda: {
                 "weights_version": _number(self._evaluator.evaluated_train_steps),
@@ -150,7 +150,7 @@ class _EvaluatorLoop:
         self._report, self._is_heard = replace(self._report, final=final, is_done=True), False
 
     def _will_tell(self, evaluation: Evaluation | None) -> None:
-        self._report = Evaluated(
+        self._report = EvaluatorReport(
             evaluation=evaluation,
             best_return=self._evaluator.best_return,
             evaluations_without_best=self._evaluator.evaluations_without_best,
@@ -174,7 +174,7 @@ class _EvaluatorLoop:
         return (env_steps // interval + 1) * interval
 
     def _is_over(self) -> bool:
-        self._membership.work.goes_on()
+        self._membership.work.record_progress()
         return self._membership.phase_now(self._job.interrupted) in (OVER, None)
 
 

@@ -10,13 +10,13 @@ from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import make_q_function
 from tfdqn.cluster.topology import Role
 from tfdqn.coordination.heartbeat_files import MEETING
-from tfdqn.coordination.learner_service import Control
+from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.membership import FINISHING
 from tfdqn.coordination.messages import Inspection
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import ClusterError, PeerLostError
 from tfdqn.learning.devices import learning_devices, use_threads
-from tfdqn.learning.strategies.chief import Team
+from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Progress, Summary
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import Job
@@ -29,7 +29,7 @@ from tfdqn.tasks.registry import check_task, make_task
 from tfdqn.training import loops
 from tfdqn.training.distributed_session import JobSession
 from tfdqn.training.finish import write_results
-from tfdqn.training.monitor import RunWatch, begin_curves, tensorboard
+from tfdqn.training.monitor import TrainingMonitor, begin_curves, tensorboard
 
 _POLL_SECONDS = 0.1
 _SAY_AGAIN_SECONDS = 30.0
@@ -53,7 +53,7 @@ def run(job: Job) -> bool:
         use_threads(config)
         task_spec = _task_spec(job, run_dir)
         board = WeightsBoard()
-        control = Control(job.topology, config, task_spec, board)
+        control = LearnerService(job.topology, config, task_spec, board)
         with closing(control), LearnerWatchdog(job, control) as watchdog:
             waiting = job._replace(say=watchdog.is_waiting)
             if not _others_are_there(waiting, control):
@@ -68,7 +68,7 @@ def run(job: Job) -> bool:
 def _train(
     job: Job,
     run_dir: RunDir,
-    control: Control,
+    control: LearnerService,
     replay: RemoteReplay,
     board: WeightsBoard,
     watchdog: LearnerWatchdog,
@@ -80,14 +80,14 @@ def _train(
         devices = learning_devices(config)
         if config.learner.strategy != "parameter_server":
             _meet(job, control, watchdog)
-        team = Team(config, run_dir, cluster, devices, job.say, job.interrupted)
+        team = Chief(config, run_dir, cluster, devices, job.say, job.interrupted)
         watchdog.state = "building"
         with team.losses_are_one_line():
             session = JobSession(config, run_dir, control, team, replay, board, job.say, watchdog.work)
     show = _Lines(job.say, watchdog)
     if moved := begin_curves(session, None):
         job.say(moved)
-    watch = RunWatch(session, tensorboard(config, run_dir), show, job.interrupted, profile=False)
+    watch = TrainingMonitor(session, tensorboard(config, run_dir), show, job.interrupted, profile=False)
     control.inspection = lambda: _inspection(session, watch, watchdog)
     with closing(watch), _inference(job, control, board):  # its network comes after the team's devices
         earlier = read_summary(run_dir.summary_file)
@@ -106,7 +106,7 @@ def _train(
                 session.close()
                 return False
         session.close()  # watched: it waits for those who learn in step
-        watchdog.expects_nobody()
+        watchdog.release_peers()
         team.close()
     control.end()
     return True
@@ -115,9 +115,9 @@ def _train(
 def _finish(
     job: Job,
     run_dir: RunDir,
-    control: Control,
+    control: LearnerService,
     session: JobSession,
-    watch: RunWatch,
+    watch: TrainingMonitor,
     watchdog: LearnerWatchdog,
     reason: str,
 ) -> bool:
@@ -143,7 +143,7 @@ def _finish(
     return True
 
 
-def _evaluator_is_done(job: Job, control: Control, session: JobSession) -> bool:
+def _evaluator_is_done(job: Job, control: LearnerService, session: JobSession) -> bool:
     """Waits until it is, or has been away for longer than patience; False where the user has asked to stop."""
     there_seconds = time.monotonic()
     while not session.evaluator.report.is_done:
@@ -164,7 +164,7 @@ def _still_holds(summary: Summary, session: JobSession) -> bool:
 
 
 @contextmanager
-def _inference(job: Job, control: Control, board: WeightsBoard) -> Iterator[None]:
+def _inference(job: Job, control: LearnerService, board: WeightsBoard) -> Iterator[None]:
     """Computes the actors' Q-values while the block runs, where they ask for it."""
     acting = job.config.acting
     if acting.inference == "local":
@@ -186,7 +186,7 @@ def _task_spec(job: Job, run_dir: RunDir) -> TaskSpec:
         return run_dir.write_task_spec(task.spec)
 
 
-def _others_are_there(job: Job, control: Control) -> bool:
+def _others_are_there(job: Job, control: LearnerService) -> bool:
     """Waits for those that learn with this process; False where the user has asked to stop meanwhile."""
     learning = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
     return control.roster.wait_for(learning, job.config.health.patience_seconds, job.say, job.interrupted)
@@ -211,7 +211,7 @@ def _replay(job: Job, task_spec: TaskSpec) -> RemoteReplay | None:
     return replay
 
 
-def _meet(job: Job, control: Control, watchdog: LearnerWatchdog) -> None:
+def _meet(job: Job, control: LearnerService, watchdog: LearnerWatchdog) -> None:
     """Calls those who learn in step with this process, and goes when they have said that they do."""
     control.may_meet = True
     workers = job.topology.members(Role.WORKER)
@@ -221,7 +221,7 @@ def _meet(job: Job, control: Control, watchdog: LearnerWatchdog) -> None:
             raise PeerLostError("a worker does not come to meet the others")
         time.sleep(_POLL_SECONDS)
     if workers:
-        watchdog.is_meeting()
+        watchdog.enter_rendezvous()
 
 
 def _put_off(job: Job, replay: RemoteReplay) -> None:
@@ -238,7 +238,7 @@ def _losses_are_restarts() -> Iterator[None]:
         raise PeerLostError(str(error)) from error
 
 
-def _inspection(session: JobSession, watch: RunWatch, watchdog: LearnerWatchdog) -> Inspection:
+def _inspection(session: JobSession, watch: TrainingMonitor, watchdog: LearnerWatchdog) -> Inspection:
     progress = watch.progress(watchdog.doing)
     return session.inspection(progress.seconds, progress.updates_per_second, progress.phase)
 
@@ -252,7 +252,7 @@ class _Lines:
 
     def __call__(self, progress: Progress) -> None:
         self._watchdog.state = progress.phase
-        self._watchdog.work.goes_on("watching the updates")
+        self._watchdog.work.record_progress("watching the updates")
         self._watchdog.updates_per_second = progress.updates_per_second
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + _LINE_SECONDS

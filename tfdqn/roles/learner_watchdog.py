@@ -3,12 +3,12 @@
 import time
 
 from tfdqn.cluster.topology import Role
-from tfdqn.coordination.heartbeat_files import MEETING, SignOfLife, beat_file
-from tfdqn.coordination.learner_service import Control
+from tfdqn.coordination.heartbeat_files import MEETING, HeartbeatFile, heartbeat_file
+from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.watchdog import Watchdog, end_now
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import Job
-from tfdqn.system.peer_connections import Line
+from tfdqn.system.peer_connections import PeerConnections
 
 _SAID_AFTER_SECONDS = 4.0  # two questions
 
@@ -19,16 +19,16 @@ class LearnerWatchdog(Watchdog):
     The last checkpoint stands.
     """
 
-    def __init__(self, job: Job, control: Control):
+    def __init__(self, job: Job, control: LearnerService):
         super().__init__("the learner", job.config.health, job.say, job.interrupted, job.stopped_status)
         self._job, self._control = job, control
-        self._sign = SignOfLife(beat_file(job.member), str(job.member), job.say)
+        self._sign = HeartbeatFile(heartbeat_file(job.member), str(job.member), job.say)
         self._beat_due = 0.0
         self._watched = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
         if job.config.learner.strategy == "parameter_server":
             self._watched = job.topology.members(Role.PARAMETER_SERVER)  # a worker may come and go
         helpers = [member for member in job.topology.members(Role.WORKER) if member not in self._watched]
-        self._lines = {member: Line(job.topology.address(member)) for member in helpers}
+        self._lines = {member: PeerConnections(job.topology.address(member)) for member in helpers}
         self._quiet = 0  # how many helpers are
         self._were_there = False
         self.updates_per_second = 0.0
@@ -48,7 +48,7 @@ class LearnerWatchdog(Watchdog):
         self.state = line
         self._job.say(line)
 
-    def is_meeting(self) -> None:
+    def enter_rendezvous(self) -> None:
         """Tells at once that the next moments may pass without a sign of life."""
         self.state = MEETING
         self._write_sign()
@@ -58,8 +58,8 @@ class LearnerWatchdog(Watchdog):
         """What the sign of life says."""
         return self.state if self.state == MEETING else super().doing
 
-    def expects_nobody(self) -> None:
-        super().expects_nobody()
+    def release_peers(self) -> None:
+        super().release_peers()
         self._were_there = False
 
     def _look(self) -> None:

@@ -15,7 +15,7 @@ from tfdqn.config.toml import deviations, from_mapping
 from tfdqn.errors import ClusterError, ConfigError, listed
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import make_strategy, make_updates
-from tfdqn.learning.strategies.lockstep import Broadcast, Invitation, follow
+from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, follow
 from tfdqn.replay.reverb.remote_sampling import remote_sampler, sample_dataset
 from tfdqn.system.peer_connections import is_reachable
 
@@ -36,7 +36,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
     assert strategy is not None
     on_met()
     broadcast = Broadcast(strategy)
-    invitation = msgspec.json.decode(broadcast.content(), type=Invitation)
+    invitation = msgspec.json.decode(broadcast.content(), type=Handshake)
     _require_same(config, invitation.config, cluster.name)
     addresses = invitation.replay_addresses
     if config.ensemble.in_processes:

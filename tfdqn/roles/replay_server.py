@@ -15,7 +15,7 @@ from tfdqn.system.native_stderr import native_output_to
 from tfdqn.system.ports import refuse_port_in_use
 
 if TYPE_CHECKING:
-    from tfdqn.replay.reverb.shard_server import ServedShard
+    from tfdqn.replay.reverb.shard_server import ShardServer
 
 _WATCH_SECONDS = 0.25
 
@@ -33,7 +33,7 @@ def run(job: Job) -> bool:
             job.say(f"warning: {job.member}: {damage}")
         with native_output_to(folder.native_log):
             # It takes seconds, in which the process beats already, and before the learner answers.
-            from tfdqn.replay.reverb.shard_server import ServedShard
+            from tfdqn.replay.reverb.shard_server import ShardServer
 
             task_spec = folder.task_spec()
             if task_spec is None:
@@ -43,16 +43,16 @@ def run(job: Job) -> bool:
                 task_spec = welcome.task_spec
                 folder.keep(task_spec)
             membership.is_doing("restoring")
-            with closing(ServedShard(job.config, task_spec, address, folder)) as shard:
+            with closing(ShardServer(job.config, task_spec, address, folder)) as shard:
                 _say_how_it_starts(job, address, shard)
                 return _serve(job, membership, shard)
 
 
-def _serve(job: Job, membership: Membership, shard: ServedShard) -> bool:
+def _serve(job: Job, membership: Membership, shard: ShardServer) -> bool:
     has_joined = is_over = False
     try:
         while not job.interrupted() and not is_over:
-            membership.work.goes_on()
+            membership.work.record_progress()
             if not has_joined:
                 has_joined = membership.join(job.interrupted) is not None
                 continue
@@ -68,7 +68,7 @@ def _serve(job: Job, membership: Membership, shard: ServedShard) -> bool:
     return is_over
 
 
-def _save(job: Job, membership: Membership, shard: ServedShard) -> None:
+def _save(job: Job, membership: Membership, shard: ShardServer) -> None:
     membership.is_doing("writing its checkpoint")
     try:
         with membership.work.waits():
@@ -78,7 +78,7 @@ def _save(job: Job, membership: Membership, shard: ServedShard) -> None:
         job.say(f"warning: {job.member}: {error}")
 
 
-def _say_how_it_starts(job: Job, address: str, shard: ServedShard) -> None:
+def _say_how_it_starts(job: Job, address: str, shard: ShardServer) -> None:
     if shard.damage:
         job.say(f"warning: {job.member}: {shard.damage}")
     size = shard.size()

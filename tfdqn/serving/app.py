@@ -18,7 +18,7 @@ from tfdqn.serving.batching import Batcher
 from tfdqn.serving.model import Model
 from tfdqn.serving.model_versions import Versions
 from tfdqn.serving.payload import Question, RequestError, answer, parse
-from tfdqn.serving.room import Room, Share
+from tfdqn.serving.room import MemoryBudget, Share
 
 MOST_BODY_BYTES = 16 * 2**20
 _BODY_SECONDS = 30.0
@@ -136,7 +136,7 @@ def make_app(name: str, versions: Versions, batcher: Batcher, reading: Executor)
         ClientDisconnect: _gone,
         Exception: _failed,
     }
-    app, room = Starlette(routes=routes, exception_handlers=handlers), Room()
+    app, room = Starlette(routes=routes, exception_handlers=handlers), MemoryBudget()
 
     async def with_share(scope: Scope, receive: Receive, send: Send) -> None:
         """Until the answer has been taken, not only made."""

@@ -1,4 +1,4 @@
-"""`Room`: how many bytes all requests together may hold in memory, from their first byte to their answer's last."""
+"""`MemoryBudget`: how many bytes all requests together may hold, from their first byte to their answer's last."""
 
 from tfdqn.serving.payload import RequestError
 
@@ -6,7 +6,7 @@ MOST_BYTES = 128 * 2**20
 UNCOUNTED_BYTES = 2**16  # of each request: what is small always has its place, whatever large ones hold
 
 
-class Room:
+class MemoryBudget:
     """Shared among the requests of one event loop."""
 
     def __init__(self, most_bytes: int = MOST_BYTES):
@@ -19,7 +19,7 @@ class Room:
 class Share:
     """What one request holds, for as long as the block runs."""
 
-    def __init__(self, room: Room):
+    def __init__(self, room: MemoryBudget):
         self._room = room
         self._held = 0
 

@@ -12,7 +12,7 @@ from tfdqn.errors import CheckpointError, first_line
 from tfdqn.records import Evaluation
 from tfdqn.storage.arrays import Shaped, below, check_arrays, load_arrays, save_arrays
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.storage.checkpoints import Checkpoints
+from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.types import Weights
 
@@ -66,7 +66,7 @@ def load_policy_weights(
             "train_steps": evaluation.train_steps,
             "evaluation": msgspec.to_builtins(evaluation.scores),
         }
-    generation = Checkpoints(run.checkpoints).latest(on_damage, only="learner")
+    generation = CheckpointManager(run.checkpoints).latest(on_damage, only="learner")
     if generation is None:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
     counters, arrays = generation.counters, generation.arrays("learner")

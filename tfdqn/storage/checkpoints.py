@@ -45,7 +45,7 @@ class _Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return msgspec.structs.replace(self, crc32=zlib.crc32(msgspec.json.encode(unsigned)))
 
 
-class Generation:
+class Checkpoint:
     """One whole checkpoint. Raises CheckpointError on opening a damaged one.
 
     Args:
@@ -96,7 +96,7 @@ class Generation:
         return self.directory / _REPLAY
 
 
-class Checkpoints:
+class CheckpointManager:
     """The generations of one run.
 
     Args:
@@ -147,7 +147,7 @@ class Checkpoints:
 
     def latest(
         self, on_damage: Callable[[str], None] = lambda message: None, only: str | None = None
-    ) -> Generation | None:
+    ) -> Checkpoint | None:
         """The newest whole generation; None if the run has none yet.
 
         A damaged one is reported through `on_damage` and the one before it is taken; with `only`, the one name
@@ -157,7 +157,7 @@ class Checkpoints:
         saved = self._saved()
         for path in reversed(saved):
             try:
-                return Generation(path, only)
+                return Checkpoint(path, only)
             except CheckpointError as error:
                 on_damage(str(error))
         if saved:

@@ -1,4 +1,4 @@
-"""`Line`: a peer that TensorFlow or Reverb talks with; its connections are broken when it can't be reached any more.
+"""`PeerConnections`: connections of TensorFlow or Reverb to a peer, broken when it can't be reached any more.
 
 A cut network, or a host without power, breaks none: the system would tell the libraries after a quarter of an hour,
 and their calls wait as long; even after a short cut its pauses between two attempts are as long as the cut was. Once
@@ -26,7 +26,7 @@ _PEER, _ATTEMPTS, _INODE = 2, 6, 9  # columns of /proc/net/tcp
 _IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class Line:
+class PeerConnections:
     """Looked after by `check`, for as long as there is reason to think that the peer is gone.
 
     Args:
@@ -62,7 +62,10 @@ def look_after(replay_servers: Iterable[str], tensorflow: Iterable[str] = ()) ->
       tensorflow: its servers hold every connection that says nothing for two minutes, two files open for each: so they
         are only asked where something that was sent to them has not arrived.
     """
-    lines, others = [Line(each) for each in replay_servers], [Line(each) for each in tensorflow]
+    lines, others = (
+        [PeerConnections(each) for each in replay_servers],
+        [PeerConnections(each) for each in tensorflow],
+    )
 
     def look() -> None:
         while True:

@@ -1,7 +1,7 @@
 """`JobSession`: the learner's part of a job whose actors, evaluator and replay are processes of their own.
 
-samples ← replay servers; updates → learner → weights board → whoever asks `Control`. It looks to `RunWatch` as a
-`Session` does: what is elsewhere is known by heartbeats and by asking the replay servers.
+samples ← replay servers; updates → learner → weights board → whoever asks `LearnerService`. It looks to the
+`TrainingMonitor` as a `Session` does: what is elsewhere is known by heartbeats and by asking the replay servers.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,14 +12,14 @@ import numpy as np
 
 from tfdqn.cluster.topology import Role
 from tfdqn.config import Config
-from tfdqn.coordination.learner_service import Control
-from tfdqn.coordination.messages import Counts, Evaluated, Inspection
+from tfdqn.coordination.learner_service import LearnerService
+from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection
 from tfdqn.coordination.roster import Roster
-from tfdqn.coordination.stall_detector import WorkClock
+from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.weights import VariablePublisher, WeightsBoard
 from tfdqn.errors import CheckpointError
 from tfdqn.learning.learner import Learner
-from tfdqn.learning.strategies.chief import Team
+from tfdqn.learning.strategies.chief import Chief
 from tfdqn.learning.updater import restore
 from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Counters
@@ -28,7 +28,7 @@ from tfdqn.replay.replay_ratio import Balance
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.storage.arrays import Shaped
 from tfdqn.storage.best_policy import load_best
-from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoints, Generation
+from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.stopping import reason_to_stop
 
@@ -75,10 +75,10 @@ class FarEvaluator:
     """The job's evaluator, by what it reported last, or else by what it left in the run directory."""
 
     def __init__(self, run_dir: RunDir, evaluations_without_best: int, wanted: Mapping[str, Shaped]):
-        self.report = Evaluated(evaluations_without_best=evaluations_without_best)
+        self.report = EvaluatorReport(evaluations_without_best=evaluations_without_best)
         if run_dir.best_weights.exists():
             _, best = load_best(run_dir.best_weights, wanted)
-            self.report = Evaluated(
+            self.report = EvaluatorReport(
                 best_return=best.scores.mean_return, evaluations_without_best=evaluations_without_best
             )
 
@@ -110,16 +110,16 @@ class JobSession:
         self,
         config: Config,
         run_dir: RunDir,
-        control: Control,
-        team: Team,
+        control: LearnerService,
+        team: Chief,
         replay: RemoteReplay,
         board: WeightsBoard,
         say: Callable[[str], None],
-        work: WorkClock,
+        work: StallDetector,
     ):
         self.config, self.run_dir, self.replay = config, run_dir, replay
         self._control, self._team, self._say, self._work = control, team, say, work
-        self._checkpoints = Checkpoints(run_dir.checkpoints, config.checkpoint.keep)
+        self._checkpoints = CheckpointManager(run_dir.checkpoints, config.checkpoint.keep)
         saved = self._checkpoints.latest(on_damage=lambda damage: say(f"warning: {damage}"))
         counters = Counters() if saved is None else saved.counters
         self._updates = team.updates(control.task_spec, replay)
@@ -150,7 +150,7 @@ class JobSession:
         if self.ratio.wait_to_learn(self.config.learner.updates_per_call):
             self._count(self.learner.run(self.ratio.updates_owed()))
         if self.learner.metrics is not None:  # the first call compiles, for as long as it takes
-            self._work.goes_on("updates")
+            self._work.record_progress("updates")
 
     def reason_to_stop(self) -> str | None:
         """Why training has ended, or None while it goes on."""
@@ -228,11 +228,11 @@ class JobSession:
         self.ratio.learned(made)
         self._control.train_steps = self.learner.train_steps
 
-    def _take_report(self, report: Evaluated) -> None:
+    def _take_report(self, report: EvaluatorReport) -> None:
         self.evaluator.report = report
 
 
-def _resumed(run_dir: RunDir, saved: Generation | None, replay: RemoteReplay) -> str:
+def _resumed(run_dir: RunDir, saved: Checkpoint | None, replay: RemoteReplay) -> str:
     """Where it is taken up again, in words; empty for a new run."""
     if saved is not None:
         return f"{saved.where_it_resumes()}, {replay.size():,} transitions in replay"

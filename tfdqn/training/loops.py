@@ -14,7 +14,7 @@ from typing import Protocol, Self
 
 from tfdqn.records import Evaluation
 from tfdqn.training.session import Session
-from tfdqn.training.threads import Gate, StillAtWorkError, Worker, raise_first_error, running
+from tfdqn.training.threads import Gate, StillBusyError, Worker, raise_first_error, running
 
 _POLL_SECONDS = 0.02
 _PAUSE_SECONDS = 0.1  # for all workers to pause; else the loop looks at the run in between, and tries again
@@ -49,7 +49,7 @@ def alternate(session: Session, watch: Watch) -> str:
 
     def tick() -> None:
         watch.tick(nullcontext())
-        session.goes_on()
+        session.record_progress()
 
     while (reason := watch.reason_to_stop()) is None:
         if session.ratio.may_learn():
@@ -67,19 +67,19 @@ def overlap(session: Session, watch: Watch) -> str:
 
     def act(actor: int) -> None:
         session.act(actor, _POLL_SECONDS)
-        session.goes_on(f"actor {actor}")
+        session.record_progress(f"actor {actor}")
 
     def learn() -> None:
         if session.ratio.wait_to_learn(_POLL_SECONDS):
             session.learn()
-        session.goes_on()
+        session.record_progress()
 
     def evaluate() -> None:
         if session.evaluation_is_due():
-            watch.evaluated(session.evaluate(on_step=partial(session.goes_on, "evaluation")))
+            watch.evaluated(session.evaluate(on_step=partial(session.record_progress, "evaluation")))
         else:
             time.sleep(_POLL_SECONDS)
-        session.goes_on("evaluation")
+        session.record_progress("evaluation")
 
     if (reason := watch.reason_to_stop()) is not None:
         return reason  # before threads begin what must then be waited for
@@ -142,7 +142,7 @@ class _Pausing:
         raise_first_error(self._workers)
         try:
             self._watch.tick(self._paused())
-        except StillAtWorkError:
+        except StillBusyError:
             if self._since is not None and time.monotonic() - self._since > self._put_off_seconds:
                 self._put_off()
                 self._put_off_seconds *= 2

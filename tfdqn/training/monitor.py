@@ -1,4 +1,4 @@
-"""`RunWatch`: what happens at intervals beside a run: curves, checkpoints, progress, profile, stopping."""
+"""`TrainingMonitor`: what happens at intervals beside a run: curves, checkpoints, progress, profile, stopping."""
 
 import time
 from collections.abc import Callable
@@ -83,7 +83,7 @@ class Watched(Protocol):
         """Why training has ended, or None while it goes on."""
 
 
-class Interval:
+class IntervalTrigger:
     """Says when so many seconds have passed since it began, or since what was due was done."""
 
     def __init__(self, seconds: float):
@@ -98,7 +98,7 @@ class Interval:
         self._next = time.monotonic() + self._seconds
 
 
-class RunWatch:
+class TrainingMonitor:
     """Logs, saves, reports and decides when to stop.
 
     Args:
@@ -124,9 +124,9 @@ class RunWatch:
         self._profile = _Profile(str(session.run_dir.logs)) if profile else None
         self._metrics = JsonLines(session.run_dir.metrics_file)
         self._evaluations = EvaluationLog(session.run_dir.evaluations_file, tensorboard)
-        self._save_due = Interval(session.config.checkpoint.interval_seconds)
-        self._log_due = Interval(session.config.logging.interval_seconds)
-        self._show_due = Interval(_PROGRESS_SECONDS)
+        self._save_due = IntervalTrigger(session.config.checkpoint.interval_seconds)
+        self._log_due = IntervalTrigger(session.config.logging.interval_seconds)
+        self._show_due = IntervalTrigger(_PROGRESS_SECONDS)
         self._acting_rate, self._learning_rate = Rate(), Rate()
         self._shown_rates = (0.0, 0.0)
         self._seconds_before = session.seconds_before

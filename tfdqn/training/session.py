@@ -14,13 +14,13 @@ import numpy as np
 from tfdqn.acting.actors import Actors, lasting, make_actor, saved_actors
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import Config
-from tfdqn.coordination.stall_detector import WorkClock
-from tfdqn.coordination.weights import VariableClient, VariablePublisher, WeightsBoard
+from tfdqn.coordination.stall_detector import StallDetector
+from tfdqn.coordination.weights import VariablePublisher, WeightsBoard, WeightsClient
 from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.learning.learner import Learner
-from tfdqn.learning.strategies.chief import Team
-from tfdqn.learning.updater import Updates, restore
+from tfdqn.learning.strategies.chief import Chief
+from tfdqn.learning.updater import Updater, restore
 from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
 from tfdqn.records import Counters, Evaluation
@@ -28,14 +28,14 @@ from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
 from tfdqn.replay.replay_ratio import Balance, ReplayRatio
 from tfdqn.storage.arrays import SavedArrays, check_arrays
-from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoints, Generation
+from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.tasks.restarts import Restarts
 from tfdqn.training.stopping import reason_to_stop
 
-Closeable = TypeVar("Closeable", BatchedTask, BestExports, Replay, Updates)
+Closeable = TypeVar("Closeable", BatchedTask, BestExports, Replay, Updater)
 
 
 class Session:
@@ -54,12 +54,12 @@ class Session:
         self,
         config: Config,
         run_dir: RunDir,
-        team: Team,
+        team: Chief,
         say: Callable[[str], None],
         interrupted: Callable[[], bool] = lambda: False,
-        work: WorkClock | None = None,
+        work: StallDetector | None = None,
     ):
-        self.work = work or WorkClock()
+        self.work = work or StallDetector()
         self.config, self.run_dir, self._team, self._say = config, run_dir, team, say
         self._parts = ExitStack()
         try:
@@ -80,7 +80,7 @@ class Session:
         for task in tasks:
             task.spec = self.task_spec
 
-        self._checkpoints = Checkpoints(run_dir.checkpoints, config.checkpoint.keep)
+        self._checkpoints = CheckpointManager(run_dir.checkpoints, config.checkpoint.keep)
         saved = self._checkpoints.latest(on_damage=lambda damage: self._say(f"warning: {damage}"))
         self.weight_specs = weight_specs(config, self.task_spec)
         if saved is not None:
@@ -124,7 +124,7 @@ class Session:
         return Evaluator(
             self._closed_at_the_end(task),
             Policy(make_q_function(self.config, self.task_spec)),
-            VariableClient(board),
+            WeightsClient(board),
             self.config,
             lambda: interrupted() or self._evaluation_given_up,
         )
@@ -157,10 +157,10 @@ class Session:
         """One call's updates."""
         self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
 
-    def goes_on(self, part: str = "updates") -> None:
+    def record_progress(self, part: str = "updates") -> None:
         """Tells the watchdog that a part of the work does."""
         if self.learner.metrics is not None:  # the first call compiles, for as long as it takes
-            self.work.goes_on(part)
+            self.work.record_progress(part)
 
     def put_off(self) -> None:
         """Says that a checkpoint is."""
@@ -256,7 +256,7 @@ class Session:
             wanted = {f"{part}/{name}": spec for name, spec in self.weight_specs.items()}
             check_arrays(found, wanted, saved.file)
 
-    def _resume(self, saved: Generation) -> Counters:
+    def _resume(self, saved: Checkpoint) -> Counters:
         """Puts a checkpoint back, all but the replay's table; the episodes under way where the task can."""
         acting, writing, replay = (saved.arrays(name) for name in ("actor", "writer", "replay"))
         counters, before, now = saved.counters, saved_actors(acting), len(self.actors)

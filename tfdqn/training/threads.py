@@ -9,7 +9,7 @@ from tfdqn.system.signals import Interrupted
 _JOIN_SECONDS = 900.0  # a unit of work may be thousands of slow updates
 
 
-class StillAtWorkError(RuntimeError):
+class StillBusyError(RuntimeError):
     """A worker's unit of work takes longer than it is waited for."""
 
 
@@ -37,13 +37,13 @@ class Gate:
     def closed(self, timeout_seconds: float) -> Iterator[None]:
         """No worker is at work while the block runs; then the gate opens.
 
-        Raises StillAtWorkError where one does not come in time. The gate stays closed then, until `open`: were those
+        Raises StillBusyError where one does not come in time. The gate stays closed then, until `open`: were those
         that have come let go before the next try, workers with long units might never all be there at once.
         """
         with self._changed:
             self._closed = True
             if not self._changed.wait_for(lambda: self._at_work == 0, timeout_seconds):
-                raise StillAtWorkError
+                raise StillBusyError
         try:
             yield
         finally:
@@ -93,7 +93,7 @@ class Worker(threading.Thread):
 def running(workers: Sequence[Worker]) -> Iterator[None]:
     """Runs the workers while the block does, then stops them; also where the block ends by an exception.
 
-    Raises what ended a worker, or StillAtWorkError if one does not end: its unit of work hangs.
+    Raises what ended a worker, or StillBusyError if one does not end: its unit of work hangs.
     """
     for worker in workers:
         worker.start()
@@ -107,7 +107,7 @@ def running(workers: Sequence[Worker]) -> Iterator[None]:
         raise_first_error(workers)
     stuck = [worker.name for worker in workers if worker.is_alive()]
     if stuck:
-        raise StillAtWorkError(
+        raise StillBusyError(
             f"{', '.join(stuck)}: still at work {_JOIN_SECONDS:g} s after being told to stop"
         )
 

@@ -16,7 +16,7 @@ from tfdqn.config import Config, toml
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ConfigError, EnvironmentFailedError, UserError
 from tfdqn.learning.devices import learning_devices, use_threads
-from tfdqn.learning.strategies.chief import Team
+from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Progress, Summary
 from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.run_directory import RunDir, full_disk_is_one_line
@@ -26,7 +26,7 @@ from tfdqn.system.signals import Interrupted, interruptions
 from tfdqn.tasks.registry import check_task
 from tfdqn.training import loops
 from tfdqn.training.finish import write_results
-from tfdqn.training.monitor import RunWatch, begin_curves, tensorboard
+from tfdqn.training.monitor import TrainingMonitor, begin_curves, tensorboard
 from tfdqn.training.session import Session
 
 
@@ -75,18 +75,18 @@ def train(
         Watchdog("the run", config.health, tell, interrupted) as watchdog,
     ):
         use_threads(config)
-        with closing(Team(config, run, cluster, devices, tell, interrupted, watchdog.awaits)) as team:
+        with closing(Chief(config, run, cluster, devices, tell, interrupted, watchdog.awaits)) as team:
             try:
                 watchdog.state = "training"
                 return _train(config, run, team, watchdog, show, tell, interrupted, profile)
             finally:
-                watchdog.expects_nobody()
+                watchdog.release_peers()
 
 
 def _train(
     config: Config,
     run: RunDir,
-    team: Team,
+    team: Chief,
     watchdog: Watchdog,
     show: Callable[[Progress], None],
     tell: Callable[[str], None],
@@ -104,7 +104,7 @@ def _train(
             tell(session.resumed)
         if moved := begin_curves(session, session.env_steps_before - session.evaluation_is_due()):
             tell(moved)
-        with closing(RunWatch(session, tensorboard(config, run), show, interrupted, profile)) as watch:
+        with closing(TrainingMonitor(session, tensorboard(config, run), show, interrupted, profile)) as watch:
             try:
                 return _run(session, watch, show)
             except EnvironmentFailedError as error:
@@ -126,7 +126,7 @@ def _as_can_be_run(config: Config) -> tuple[Config, Cluster | None]:
     return config, cluster
 
 
-def _run(session: Session, watch: RunWatch, show: Callable[[Progress], None]) -> Summary:
+def _run(session: Session, watch: TrainingMonitor, show: Callable[[Progress], None]) -> Summary:
     """Trains until something says stop; if that was not the user, finishes."""
     overlaps = session.config.learner.schedule == "overlap"
     try:
@@ -163,7 +163,7 @@ def _tracebacks_are_kept(run: RunDir) -> Iterator[None]:
         raise EnvironmentFailedError(f"{error}; its traceback is in {run.native_log}") from error
 
 
-def _saved(error: EnvironmentFailedError, session: Session, watch: RunWatch) -> EnvironmentFailedError:
+def _saved(error: EnvironmentFailedError, session: Session, watch: TrainingMonitor) -> EnvironmentFailedError:
     """The same, said with what is saved: what came before the failure is sound."""
     try:
         session.save(watch.seconds)
@@ -173,7 +173,7 @@ def _saved(error: EnvironmentFailedError, session: Session, watch: RunWatch) -> 
     return EnvironmentFailedError(f"{error}; {how}", error.traceback)
 
 
-def _summary(session: Session, watch: RunWatch, reason: str) -> Summary:
+def _summary(session: Session, watch: TrainingMonitor, reason: str) -> Summary:
     return Summary(
         status="interrupted" if reason == "interrupted" else "finished",
         reason="the user asked to stop" if reason == "interrupted" else reason,
@@ -186,7 +186,9 @@ def _summary(session: Session, watch: RunWatch, reason: str) -> Summary:
     )
 
 
-def _finish(session: Session, summary: Summary, show: Callable[[Progress], None], watch: RunWatch) -> Summary:
+def _finish(
+    session: Session, summary: Summary, show: Callable[[Progress], None], watch: TrainingMonitor
+) -> Summary:
     """Scores the best policy on fresh episodes, draws the curve, exports, and writes the summary."""
     weights, _ = load_best(session.run_dir.best_weights, session.weight_specs)
     final = session.evaluator.final(weights)

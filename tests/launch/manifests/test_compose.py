@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.support.rendered_manifests import EVERYBODY, member_of, rendered, topology_in
-from tfdqn.cluster.topology import Member, Role
-from tfdqn.launch.manifests.platforms import Target
+from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.launch.manifests.platforms import Platform
 
 # Compose's, as check-jsonschema brings it.
 SCHEMA = json.loads(
@@ -20,7 +20,7 @@ SCHEMA = json.loads(
 
 
 def compose(*overrides: str, **changes: object) -> dict[str, Any]:
-    return yaml.safe_load(rendered(Target.COMPOSE, *overrides, **changes)["compose.yaml"])
+    return yaml.safe_load(rendered(Platform.COMPOSE, *overrides, **changes)["compose.yaml"])
 
 
 def processes(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -52,7 +52,7 @@ def test_the_specification_s_schema_accepts_it(overrides: tuple[str, ...], chang
 
 
 def test_every_process_has_a_service_whose_name_is_its_address(tmp_path: Path) -> None:
-    made = rendered(Target.COMPOSE)
+    made = rendered(Platform.COMPOSE)
     services = processes(yaml.safe_load(made["compose.yaml"]))
     commands = {name: [*each["entrypoint"], *each["command"]] for name, each in services.items()}
     actor = commands.pop("actor")
@@ -100,7 +100,7 @@ def test_health_is_asked_of_the_container_s_own_process(tmp_path: Path) -> None:
         if name == "actor":
             assert given["role"] is None  # who it is, is not known here
         else:
-            assert Member(Role(given["role"]), given["task"]).file_stem.replace("_", "-") == name
+            assert ProcessId(Role(given["role"]), given["task"]).file_stem.replace("_", "-") == name
 
 
 def test_nobody_can_write_but_where_something_is_kept_or_reach_the_job_from_outside() -> None:
@@ -140,7 +140,7 @@ def test_tensorflow_serving_reads_what_the_run_exports_on_request() -> None:
 
     from tfdqn.storage.run_directory import RunDir
 
-    files = rendered(Target.COMPOSE)
+    files = rendered(Platform.COMPOSE)
     document = yaml.safe_load(files["compose.yaml"])
     serving = document["services"]["serving"]
     assert serving["profiles"] == ["serving"]  # `docker compose up` alone needs no other image

@@ -17,9 +17,9 @@ from tests.support.kustomize import (
     objects_in,
 )
 from tests.support.rendered_manifests import EVERYBODY, member_of, rendered, topology_in
-from tfdqn.cluster.topology import Member, Role
+from tfdqn.cluster.topology import ProcessId, Role
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
-from tfdqn.launch.manifests.platforms import Target
+from tfdqn.launch.manifests.platforms import Platform
 
 Object = dict[str, Any]
 VERSION = kubernetes_validate.latest_version()
@@ -28,7 +28,7 @@ STRATEGIES = [(), ("learner.strategy=multi_worker",), ("learner.strategy=local",
 
 def objects(*overrides: str, **changes: object) -> list[Object]:
     """Everything that the kustomization names."""
-    return objects_in(rendered(Target.KUBERNETES, *overrides, **changes))
+    return objects_in(rendered(Platform.KUBERNETES, *overrides, **changes))
 
 
 def of_kind(kind: str, every: list[Object]) -> dict[str, Object]:
@@ -68,13 +68,13 @@ def test_kubernetes_own_schemas_accept_everything(
 
 @needs_kubectl
 def test_kubectl_builds_the_kustomization(tmp_path: Path) -> None:
-    assert_kubectl_builds(rendered(Target.KUBERNETES), tmp_path)
+    assert_kubectl_builds(rendered(Platform.KUBERNETES), tmp_path)
 
 
 def test_every_process_has_a_pod_whose_name_is_its_address(tmp_path: Path) -> None:
     every = objects()
     (data,) = [each["data"] for each in every if each["kind"] == "ConfigMap"]
-    members: dict[Member, str] = {}
+    members: dict[ProcessId, str] = {}
     for host, index, pod in pods(every):
         (container,) = pod["containers"]
         # Kubernetes puts variables of the container into its command.
@@ -85,7 +85,7 @@ def test_every_process_has_a_pod_whose_name_is_its_address(tmp_path: Path) -> No
     for member, host in members.items():
         if member.role not in (Role.ACTOR, Role.EVALUATOR):
             assert topology.address(member) == f"{host}:2222"
-    assert topology.chief == f"{members[Member(Role.LEARNER)]}:2223"
+    assert topology.chief == f"{members[ProcessId(Role.LEARNER)]}:2223"
 
 
 def test_who_ends_by_itself_is_a_job_that_knows_the_exit_statuses() -> None:
@@ -184,7 +184,7 @@ def test_probes_ask_for_the_sign_of_life_of_the_pod_s_own_process() -> None:
             command = re.fullmatch(r"exec tfdqn health (.*)", line.replace('"$TASK"', str(index)))
             assert command is not None
             given = verb.make_context("tfdqn health", command[1].split()).params
-            member = Member(Role(given["role"]), given["task"])
+            member = ProcessId(Role(given["role"]), given["task"])
             assert host.split(".")[0].endswith(member.file_stem.replace("_", "-"))
 
 

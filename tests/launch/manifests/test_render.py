@@ -16,7 +16,7 @@ from tfdqn import __version__
 from tfdqn.cli import main
 from tfdqn.config.toml import load
 from tfdqn.launch.manifests.job_spec import check_image, dns_label
-from tfdqn.launch.manifests.platforms import Target
+from tfdqn.launch.manifests.platforms import Platform
 
 SHORT = (
     *("task.num_envs=4", "network.hidden_units=[16]", "learner.batch_size=32", "learner.updates_per_call=10"),
@@ -27,14 +27,14 @@ SHORT = (
 LAUNCHERS = ROOT / "launchers" / CONFIG.stem
 
 
-@pytest.mark.parametrize("target", Target)
+@pytest.mark.parametrize("target", Platform)
 def test_the_launchers_are_what_the_command_writes(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    target: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
     # What is served there is to be there before the job's end.
-    changes = ("export.on_best=true",) if target is Target.COMPOSE else ()
+    changes = ("export.on_best=true",) if target is Platform.COMPOSE else ()
     assert main.main(["manifest", target, f"configs/{CONFIG.name}", *changes, *COUNTS]) == 0
     written = tmp_path / "launchers" / CONFIG.stem / target
     files = sorted(file.name for file in written.iterdir())
@@ -61,7 +61,7 @@ def test_the_page_s_commands_write_the_launchers_or_say_that_nobody_has_run_them
             assert command.endswith("# not run here") or command.startswith("cd launchers/"), command
             if command.startswith("cd"):
                 assert (ROOT / command.split()[1]).is_dir()
-    assert written == set(Target)
+    assert written == set(Platform)
     for file in (tmp_path / "launchers").rglob("*.*"):
         assert file.read_bytes() == (ROOT / file.relative_to(tmp_path)).read_bytes()
 

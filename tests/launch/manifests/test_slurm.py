@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.rendered_manifests import EVERYBODY, member_of, rendered, topology_in
 from tfdqn.cluster.topology import Role
-from tfdqn.launch.manifests.platforms import Target
+from tfdqn.launch.manifests.platforms import Platform
 
 # Plays each task of a component here; says of each that it has a node to itself, the last one first.
 SRUN = """#!/bin/bash
@@ -67,7 +67,7 @@ class Batch:
                 text += '[[ $1 == 1 ]] || exec /bin/sleep "$@"\n'
             (folder / name).write_text(text)
             (folder / name).chmod(0o755)
-        self.script = rendered(Target.SLURM)["job.sbatch"]
+        self.script = rendered(Platform.SLURM)["job.sbatch"]
         (folder / "job.sbatch").write_text(self.script)
         environment = {
             "PATH": f"{folder}:{os.environ['PATH']}",
@@ -104,7 +104,7 @@ class Batch:
 
 
 def test_bash_can_read_it(tmp_path: Path) -> None:
-    (tmp_path / "job").write_text(rendered(Target.SLURM)["job.sbatch"])
+    (tmp_path / "job").write_text(rendered(Platform.SLURM)["job.sbatch"])
     subprocess.run(["bash", "-n", tmp_path / "job"], check=True)
 
 
@@ -141,7 +141,7 @@ def test_each_role_has_a_component_and_each_process_a_task_and_an_address_of_its
 
 def test_a_component_is_as_its_steps_ask(tmp_path: Path) -> None:
     for gpus in (0, 2):
-        script = rendered(Target.SLURM, gpus=gpus)["job.sbatch"]
+        script = rendered(Platform.SLURM, gpus=gpus)["job.sbatch"]
         components = re.findall(r"^#SBATCH (--ntasks=.*) --mem-per-cpu=\d+M$", script, flags=re.MULTILINE)
         assert components == re.findall(r"^tasks\[\d\]='(.*)'$", script, flags=re.MULTILINE)
         assert [each for each in components if "gpus" in each] == (

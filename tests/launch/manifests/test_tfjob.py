@@ -20,14 +20,14 @@ from tests.support.kustomize import (
 )
 from tests.support.rendered_manifests import EVERYBODY, rendered, share_of, tf_config
 from tfdqn.cluster.topology import LEARNER, Role
-from tfdqn.launch.manifests.platforms import Target
+from tfdqn.launch.manifests.platforms import Platform
 
 VERSION = kubernetes_validate.latest_version()
 STRATEGIES = [(), ("learner.strategy=multi_worker",), ("learner.strategy=local",)]
 
 
 def objects(*overrides: str, **changes: object) -> dict[str, Object]:
-    every = objects_in(rendered(Target.TFJOB, *overrides, **changes))
+    every = objects_in(rendered(Platform.TFJOB, *overrides, **changes))
     return {each["kind"]: each for each in every}
 
 
@@ -173,4 +173,4 @@ def test_a_pool_has_as_many_pods_as_its_rarest_role_and_each_has_room_for_the_fu
 
 @needs_kubectl
 def test_kubectl_builds_the_kustomization(tmp_path: Path) -> None:
-    assert_kubectl_builds(rendered(Target.TFJOB), tmp_path)
+    assert_kubectl_builds(rendered(Platform.TFJOB), tmp_path)

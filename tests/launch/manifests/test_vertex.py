@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from tests.support.rendered_manifests import EVERYBODY, rendered, share_of
-from tfdqn.cluster.topology import LEARNER, Member, Role
-from tfdqn.launch.manifests.platforms import Target
+from tfdqn.cluster.topology import LEARNER, ProcessId, Role
+from tfdqn.launch.manifests.platforms import Platform
 
 STRATEGIES = [(), ("learner.strategy=multi_worker",), ("learner.strategy=local",)]
 NAMES = ("/tmp/config.toml", "/mnt/nfs/tfdqn/run")
@@ -54,7 +54,7 @@ DESCRIPTION = jsonschema.Draft202012Validator(schema())
 
 
 def job(*overrides: str, **changes: object) -> dict[str, Any]:
-    return yaml.safe_load(rendered(Target.VERTEX, *overrides, **changes)["custom-job.yaml"])
+    return yaml.safe_load(rendered(Platform.VERTEX, *overrides, **changes)["custom-job.yaml"])
 
 
 def pools(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -117,7 +117,7 @@ def cluster_spec(made: dict[str, Any], pool: str, index: int) -> str:
     ],
 )
 def test_every_machine_runs_its_share_and_all_are_there_once(
-    overrides: tuple[str, ...], everybody: set[Member], tmp_path: Path
+    overrides: tuple[str, ...], everybody: set[ProcessId], tmp_path: Path
 ) -> None:
     made = job(*overrides)
     found = []

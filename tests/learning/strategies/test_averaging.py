@@ -13,7 +13,7 @@ from tests.support.batches import random_weights
 from tfdqn import config
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import SGD, Adam, Agent, Config, Learner, Linear
-from tfdqn.learning.strategies.averaging import AveragingUpdates
+from tfdqn.learning.strategies.averaging import AveragingUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.interfaces import Sample
 
@@ -58,8 +58,8 @@ def averaged(units: list[Unit], with_moments: bool) -> None:
             unit.moments = moments
 
 
-def made(settings: Config, next_sample: Callable[[], Sample]) -> AveragingUpdates:
-    return AveragingUpdates(
+def made(settings: Config, next_sample: Callable[[], Sample]) -> AveragingUpdater:
+    return AveragingUpdater(
         lambda: TrainStep(DqnAgent(settings, SPEC), settings), ["CPU:0"] * UNITS, next_sample, settings
     )
 

@@ -12,7 +12,7 @@ from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.learning.strategies import chief
-from tfdqn.learning.strategies.lockstep import Invitation
+from tfdqn.learning.strategies.lockstep import Handshake
 from tfdqn.roles import lockstep_worker
 
 SPEC = vector_spec()
@@ -31,7 +31,7 @@ def remember(servers: list[str], *_: object) -> list[str]:
 def test_a_follower_samples_what_is_its_own(
     monkeypatch: pytest.MonkeyPatch, config: Config, index: int
 ) -> None:
-    invitation = msgspec.json.encode(Invitation(SPEC, SERVERS, dump(config)))
+    invitation = msgspec.json.encode(Handshake(SPEC, SERVERS, dump(config)))
     sampled: list[Any] = []
 
     def make_updates(*_: object, sampler: Any, make_dataset: object) -> None:
@@ -53,7 +53,7 @@ def test_the_chief_samples_what_is_the_first_units(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(chief, "remote_sampler", remember)
     replay = SimpleNamespace(addresses=SERVERS, sampler=lambda size: "all of them")
     chosen = [
-        chief.Team._sampler(SimpleNamespace(_config=config), SPEC, replay)(60)  # type: ignore[arg-type]
+        chief.Chief._sampler(SimpleNamespace(_config=config), SPEC, replay)(60)  # type: ignore[arg-type]
         for config in (UNITS, TOGETHER)
     ]
     assert chosen == [["a:1"], "all of them"]

@@ -17,7 +17,7 @@ from tfdqn.config import Config
 from tfdqn.config.toml import dump, flat
 from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.learning.strategies import chief
-from tfdqn.learning.strategies.lockstep import Invitation
+from tfdqn.learning.strategies.lockstep import Handshake
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles import lockstep_worker
@@ -39,7 +39,7 @@ class Told(list[str]):
         return self
 
     def content(self, content: bytes) -> None:
-        self.extend(msgspec.json.decode(content, type=Invitation).replay_addresses)
+        self.extend(msgspec.json.decode(content, type=Handshake).replay_addresses)
 
     def dataset(self, addresses: list[str], *_: Any) -> None:
         self.extend(addresses)
@@ -72,7 +72,7 @@ def test_who_learns_on_another_host_is_told_the_chief_s_host_and_never_loopback(
     config = tiny(*WAYS[way])
     with closing(ReverbReplay(config, VECTOR)) as replay:
         where = cluster(f"{host}:2222", "host-b:2222")
-        chief.Team(config, RunDir(tmp_path), where, [], lambda line: None).updates(VECTOR, replay)
+        chief.Chief(config, RunDir(tmp_path), where, [], lambda line: None).updates(VECTOR, replay)
         ports = [host_and_port(address)[1] for address in replay.addresses]
     assert told and set(told) == {f"{host}:{port}" for port in ports}
     assert not any(map(is_reached_from_its_host_alone, told))
@@ -80,16 +80,16 @@ def test_who_learns_on_another_host_is_told_the_chief_s_host_and_never_loopback(
 
 def test_replay_servers_of_a_job_are_told_as_the_cluster_file_has_them(told: Told, tmp_path: Path) -> None:
     config, servers = tiny(*WAYS["multi_worker"]), ["host-c:2222", "host-d:2222"]
-    made = chief.Team(config, RunDir(tmp_path), cluster("host-a:1", "host-b:2"), [], lambda line: None)
+    made = chief.Chief(config, RunDir(tmp_path), cluster("host-a:1", "host-b:2"), [], lambda line: None)
     made.updates(VECTOR, RemoteReplay(config, VECTOR, servers))
     assert set(told) == set(servers)
 
 
 @pytest.fixture
-def follow(told: Told, monkeypatch: pytest.MonkeyPatch) -> Callable[[Config, Invitation], None]:
+def follow(told: Told, monkeypatch: pytest.MonkeyPatch) -> Callable[[Config, Handshake], None]:
     """Has worker 1, of a configuration, be invited."""
 
-    def run(config: Config, invitation: Invitation) -> None:
+    def run(config: Config, invitation: Handshake) -> None:
         monkeypatch.setattr(lockstep_worker, "make_strategy", lambda *_: object())
         monkeypatch.setattr(lockstep_worker, "Broadcast", lambda _: told)
         monkeypatch.setattr(told, "content", lambda: msgspec.json.encode(invitation), raising=False)
@@ -99,7 +99,7 @@ def follow(told: Told, monkeypatch: pytest.MonkeyPatch) -> Callable[[Config, Inv
     return run
 
 
-Follow = Callable[[Config, Invitation], None]
+Follow = Callable[[Config, Handshake], None]
 
 
 def test_who_cannot_reach_the_replay_that_it_is_told_of_says_so(
@@ -110,7 +110,7 @@ def test_who_cannot_reach_the_replay_that_it_is_told_of_says_so(
     with pytest.raises(
         ClusterError, match=rf"^worker 1 can't reach replay at {address}, where the chief says"
     ):
-        follow(config, Invitation(VECTOR, [address], dump(config)))
+        follow(config, Handshake(VECTOR, [address], dump(config)))
 
 
 def test_who_has_another_configuration_than_the_chief_says_how_it_differs(follow: Follow) -> None:
@@ -120,7 +120,7 @@ def test_who_has_another_configuration_than_the_chief_says_how_it_differs(follow
         tiny(*WAYS["ensemble"], "learner.workers=2", "optimizer.epsilon=0.5"),
     )
     with pytest.raises(ConfigError) as caught:
-        follow(own, Invitation(VECTOR, ["127.0.0.1:1"] * 2, dump(chiefs)))
+        follow(own, Handshake(VECTOR, ["127.0.0.1:1"] * 2, dump(chiefs)))
     was = flat(chiefs)["optimizer.epsilon"]
     assert str(caught.value) == (
         f"worker 1's configuration is not the chief's: optimizer.epsilon = 0.5 where the chief has {was}"

@@ -17,7 +17,7 @@ from tfdqn.config import MLP, Config, Linear, NatureCNN, Network
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.networks.factory import q_network, split_network
-from tfdqn.networks.layers.sharded import Cut
+from tfdqn.networks.layers.sharded import Partition
 from tfdqn.storage.arrays import SavedArrays
 
 
@@ -122,7 +122,7 @@ def test_a_split_network_takes_whole_weights_and_gives_the_whole_ones_values() -
 def test_a_comb_of_rows_is_cut_by_channels() -> None:
     """An image of one row, two columns and three channels before a dense layer of one unit."""
     kernel = np.arange(6.0)[:, np.newaxis]
-    cut = Cut(shape=(6, 1), view=(1, 2, 3, 1), axis=2, sizes=(2, 1))
+    cut = Partition(shape=(6, 1), view=(1, 2, 3, 1), axis=2, sizes=(2, 1))
     first, second = (cut.piece(kernel, i) for i in range(2))
     assert first.ravel().tolist() == [0, 1, 3, 4]
     assert second.ravel().tolist() == [2, 5]

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.learning.strategies.parameter_server import AsynchronousUpdates
+from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.learning.update_loop import METRICS
 
 GONE = tf.errors.UnavailableError(None, None, "failed to connect to all addresses")
 
 
-def ended(fetch_fails: Exception | None, closure_fails: Exception | None) -> AsynchronousUpdates:
+def ended(fetch_fails: Exception | None, closure_fails: Exception | None) -> AsynchronousUpdater:
     """Whose one closure under way has ended so."""
 
     def fetch(scheduled: object) -> np.ndarray:
@@ -21,7 +21,7 @@ def ended(fetch_fails: Exception | None, closure_fails: Exception | None) -> Asy
             raise error
         return np.ones((3, METRICS + 2))
 
-    updates = object.__new__(AsynchronousUpdates)
+    updates = object.__new__(AsynchronousUpdater)
     scheduled = SimpleNamespace(_get_error=lambda: closure_fails)
     updates._coordinator = SimpleNamespace(schedule=lambda *_, **__: scheduled, fetch=fetch)
     updates._closure, updates._samples, updates._ended = None, None, SimpleQueue()

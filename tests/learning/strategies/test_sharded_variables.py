@@ -6,21 +6,21 @@ import tensorflow as tf
 
 from tfdqn.config import SGD, Agent, Config, Learner
 from tfdqn.learning.flat_vector import FlatLayout
-from tfdqn.learning.strategies.sharded_variables import Place, SharedParameters
+from tfdqn.learning.strategies.sharded_variables import Place, ShardedVariables
 
 SIZE, RATE = 6, 0.5
 
 
-def shared(max_staleness: int = 0, period: int = 1000, tau: float = 1.0) -> SharedParameters:
+def shared(max_staleness: int = 0, period: int = 1000, tau: float = 1.0) -> ShardedVariables:
     config = Config(
         optimizer=SGD(learning_rate=RATE),
         agent=Agent(target_update_period_train_steps=period, target_update_tau=tau),
         learner=Learner(strategy="parameter_server", max_staleness_train_steps=max_staleness),
     )
-    return SharedParameters(FlatLayout({"a": tf.zeros([2, 2]), "b": tf.zeros([2])}), config)
+    return ShardedVariables(FlatLayout({"a": tf.zeros([2, 2]), "b": tf.zeros([2])}), config)
 
 
-def push(parameters: SharedParameters, values: list[float], version: int) -> tuple[int, int]:
+def push(parameters: ShardedVariables, values: list[float], version: int) -> tuple[int, int]:
     """Pushes one gradient per value, all its elements alike: (staleness of the first, how many were applied)."""
     gradients = tf.constant(np.repeat(np.array(values, np.float32)[:, np.newaxis], SIZE, axis=1))
     call = tf.function(parameters.apply, autograph=False)
@@ -28,7 +28,7 @@ def push(parameters: SharedParameters, values: list[float], version: int) -> tup
     return int(place.staleness), int(place.accepted)
 
 
-def weight(parameters: SharedParameters) -> float:
+def weight(parameters: ShardedVariables) -> float:
     weights = np.concatenate([each.ravel() for each in parameters.weights().values()])
     assert (weights == weights[0]).all()
     return float(weights[0])

@@ -13,9 +13,9 @@ from tfdqn.config import Learner as LearnerSettings
 from tfdqn.coordination.weights import VariablePublisher, WeightsBoard
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.learner import Learner
-from tfdqn.learning.strategies.synchronous import SynchronousUpdates, uses_xla
+from tfdqn.learning.strategies.synchronous import SynchronousUpdater, uses_xla
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics
-from tfdqn.learning.updater import Updated
+from tfdqn.learning.updater import UpdateResult
 from tfdqn.replay.interfaces import Sample
 
 UPDATES, BATCH = 5, 8
@@ -76,7 +76,7 @@ def test_k_updates_in_one_call_equal_k_single_ones(xla: str) -> None:
     one_by_one, at_once = made(config, masks), made(config, masks)
     single = tf.function(one_by_one, autograph=False)
     expected = [single(part(sample, i, BATCH)).metrics for i in range(2 * UPDATES)]
-    updates = SynchronousUpdates(at_once, [in_turn(sample)], config)
+    updates = SynchronousUpdater(at_once, [in_turn(sample)], config)
     histories = [updates().metrics, updates().metrics]
     for name in expected[0]._fields:
         np.testing.assert_allclose(
@@ -98,17 +98,17 @@ def test_td_errors_come_back_beside_the_keys_of_their_items() -> None:
     keys = tf.cast(tf.range(UPDATES * BATCH), tf.uint64)
     single = tf.function(made(config), autograph=False)
     expected = np.concatenate([single(part(sample, i, BATCH)).td_error for i in range(UPDATES)])
-    with_keys = SynchronousUpdates(made(config), [lambda: sample._replace(keys=keys)], config)()
+    with_keys = SynchronousUpdater(made(config), [lambda: sample._replace(keys=keys)], config)()
     np.testing.assert_array_equal(with_keys.keys, np.arange(UPDATES * BATCH))
     np.testing.assert_allclose(with_keys.td_errors, expected, rtol=1e-4, atol=1e-5)
-    without = SynchronousUpdates(made(config), [lambda: sample], config)()
+    without = SynchronousUpdater(made(config), [lambda: sample], config)()
     assert without.keys is None and without.td_errors is None
 
 
 def learner(step: TrainStep, sample: Sample, config: Config) -> tuple[Learner, WeightsBoard]:
     board = WeightsBoard()
     publisher = VariablePublisher(board)
-    return Learner(SynchronousUpdates(step, [in_turn(sample)], config), publisher), board
+    return Learner(SynchronousUpdater(step, [in_turn(sample)], config), publisher), board
 
 
 def with_nan_at(sample: Sample, index: int) -> Sample:
@@ -139,10 +139,10 @@ def test_weights_that_are_not_finite_are_never_published() -> None:
     """Though the metrics are: they may be of other updates, or of one process's part."""
     config = settings()
     sample = random_sample(np.random.default_rng(3), calls=2)
-    updates = SynchronousUpdates(made(config), [in_turn(sample)], config)
+    updates = SynchronousUpdater(made(config), [in_turn(sample)], config)
 
-    class Spoiled(SynchronousUpdates):
-        def __call__(self, most: int = 0) -> Updated:
+    class Spoiled(SynchronousUpdater):
+        def __call__(self, most: int = 0) -> UpdateResult:
             updated = updates(most)
             return updated._replace(weights={**updated.weights, "q/bias": np.array([np.nan])})
 
@@ -158,10 +158,10 @@ def test_weights_that_are_not_finite_are_never_published() -> None:
 
 def test_a_call_whose_gradients_were_all_dropped_tells_of_no_staleness() -> None:
     config = settings()
-    updates = SynchronousUpdates(made(config), [in_turn(random_sample(np.random.default_rng(3)))], config)
+    updates = SynchronousUpdater(made(config), [in_turn(random_sample(np.random.default_rng(3)))], config)
     learn = Learner(updates, VariablePublisher(WeightsBoard()))
     nothing = UpdateMetrics(*np.zeros((len(UpdateMetrics._fields), 0), np.float32))
-    stale = Updated(nothing, {}, staleness=np.zeros(0, np.int64), dropped=5)
+    stale = UpdateResult(nothing, {}, staleness=np.zeros(0, np.int64), dropped=5)
     assert learn._take(stale) == 0
     assert learn.take_staleness() is None
     assert learn.dropped == 5

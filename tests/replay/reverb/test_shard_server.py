@@ -8,7 +8,7 @@ import pytest
 from tests.support.random_episodes import VECTOR
 from tests.support.replay_servers import Actor, Learner, config, free_addresses, opened, served
 from tfdqn.errors import ClusterError, ConfigError
-from tfdqn.replay.reverb.shard_server import ServedShard
+from tfdqn.replay.reverb.shard_server import ShardServer
 from tfdqn.storage.replay_directory import ShardDir
 
 
@@ -50,7 +50,7 @@ def test_another_table_is_refused_whatever_the_configuration_says(saved: Path) -
     (address,) = free_addresses(1)
     folder = opened(saved, config())
     with pytest.raises(ConfigError, match="was made with another replay, in items: samples per insert 4"):
-        ServedShard(config("learner.env_steps_per_update=8"), VECTOR, address, folder)
+        ShardServer(config("learner.env_steps_per_update=8"), VECTOR, address, folder)
     with served(config(), saved.parent, [address]) as (shard,):  # and the address is free again
         assert shard.size() == 160
 
@@ -109,4 +109,4 @@ def test_an_address_is_served_once(tmp_path: Path) -> None:
         served(config(), tmp_path, [address]),
         pytest.raises(ClusterError, match=f"{address} can't be served: Address already in use"),
     ):
-        ServedShard(config(), VECTOR, address, opened(tmp_path / "other", config()))
+        ShardServer(config(), VECTOR, address, opened(tmp_path / "other", config()))

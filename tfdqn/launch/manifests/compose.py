@@ -6,7 +6,7 @@ Beside it, on another: TensorBoard, and on request TensorFlow Serving; both only
 from typing import Any
 
 from tfdqn.cluster.program import NEEDS, Process, Program, make_program, topology_on_hosts
-from tfdqn.cluster.topology import Member, Role
+from tfdqn.cluster.topology import ProcessId, Role
 from tfdqn.exporting.tf_serving_files import BATCHING_FILE, MODELS_FILE, batching_config, models_config
 from tfdqn.launch.manifests.job_spec import (
     CLUSTER_FILE,
@@ -20,7 +20,7 @@ from tfdqn.launch.manifests.job_spec import (
     TENSORBOARD_ARGUMENTS,
     TENSORBOARD_PORT,
     USER,
-    Wanted,
+    JobSpec,
     to_yaml,
 )
 from tfdqn.storage.run_directory import RunDir
@@ -34,7 +34,7 @@ _GRPC_PORT, _REST_PORT = 8500, 8501
 _SERVING_FILES = {name: f"/etc/tfdqn/{name}" for name in (MODELS_FILE, BATCHING_FILE)}
 
 
-def render(wanted: Wanted) -> dict[str, str]:
+def render(wanted: JobSpec) -> dict[str, str]:
     """compose.yaml and the files that it brings into containers. Raises ConfigError.
 
     They stand beside it since Compose can't put content of its own into a container whose root is read-only.
@@ -64,7 +64,7 @@ def render(wanted: Wanted) -> dict[str, str]:
     }
 
 
-def _services(wanted: Wanted, program: Program) -> dict[str, Any]:
+def _services(wanted: JobSpec, program: Program) -> dict[str, Any]:
     services = {_STORAGE_SERVICE: _storage(wanted)}
     gpu = 0
     for process in program.processes:
@@ -84,7 +84,7 @@ def _services(wanted: Wanted, program: Program) -> dict[str, Any]:
     return services
 
 
-def _service(wanted: Wanted, program: Program, process: Process) -> dict[str, Any]:
+def _service(wanted: JobSpec, program: Program, process: Process) -> dict[str, Any]:
     member = process.member
     needed = [other.member for other in program.processes if other.member.role in NEEDS[member.role]]
     depends_on = {_service_name(other): {"condition": "service_healthy"} for other in needed}
@@ -122,7 +122,7 @@ def _service(wanted: Wanted, program: Program, process: Process) -> dict[str, An
     return service
 
 
-def _actors(wanted: Wanted, program: Program) -> dict[str, Any]:
+def _actors(wanted: JobSpec, program: Program) -> dict[str, Any]:
     first, *others = [each for each in program.processes if each.member.role is Role.ACTOR]
     service = _service(wanted, program, first)
     words = list(first.arguments)
@@ -138,7 +138,7 @@ def _actors(wanted: Wanted, program: Program) -> dict[str, Any]:
     }
 
 
-def _hardened(wanted: Wanted) -> dict[str, Any]:
+def _hardened(wanted: JobSpec) -> dict[str, Any]:
     return {
         "image": wanted.image,
         "user": f"{USER}:{USER}",
@@ -149,7 +149,7 @@ def _hardened(wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def _storage(wanted: Wanted) -> dict[str, Any]:
+def _storage(wanted: JobSpec) -> dict[str, Any]:
     """Gives the volumes, which Docker makes as root's, to the user; then it has done."""
     return {
         **_hardened(wanted),
@@ -163,7 +163,7 @@ def _storage(wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def _tensorboard(wanted: Wanted) -> dict[str, Any]:
+def _tensorboard(wanted: JobSpec) -> dict[str, Any]:
     return {
         **_reader(wanted, TENSORBOARD_PORT),
         "entrypoint": ["tensorboard"],
@@ -172,7 +172,7 @@ def _tensorboard(wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def _serving(wanted: Wanted) -> dict[str, Any]:
+def _serving(wanted: JobSpec) -> dict[str, Any]:
     """The newest policy that the run has exported; it waits for the first."""
     return {
         **_reader(wanted, _REST_PORT, _GRPC_PORT),
@@ -190,7 +190,7 @@ def _serving(wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def _reader(wanted: Wanted, *ports: int) -> dict[str, Any]:
+def _reader(wanted: JobSpec, *ports: int) -> dict[str, Any]:
     """Who only looks at the run, for people and programs on this host."""
     return {
         **_hardened(wanted),
@@ -203,5 +203,5 @@ def _reader(wanted: Wanted, *ports: int) -> dict[str, Any]:
     }
 
 
-def _service_name(member: Member) -> str:
+def _service_name(member: ProcessId) -> str:
     return member.file_stem.replace("_", "-")

@@ -1,4 +1,4 @@
-"""`Wanted`: what a manifest is made of, and what every container of a job has in common, whoever runs it."""
+"""`JobSpec`: what a manifest is made of, and what every container of a job has in common, whoever runs it."""
 
 import re
 from hashlib import sha256
@@ -56,7 +56,7 @@ GRACE_SECONDS = {Role.LEARNER: 120, Role.REPLAY_SERVER: 120}
 OTHERS_GRACE_SECONDS = 30
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class JobSpec(Struct, frozen=True, kw_only=True):
     """What is to be run.
 
     Args:

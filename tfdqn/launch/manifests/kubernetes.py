@@ -8,7 +8,7 @@ statuses mean that a pod is to be made anew.
 from typing import Any
 
 from tfdqn.cluster.program import CHIEF_PORT, PORT, make_program, topology_on_hosts
-from tfdqn.cluster.topology import Member, Role
+from tfdqn.cluster.topology import ProcessId, Role
 from tfdqn.launch.manifests import pods
 from tfdqn.launch.manifests.job_spec import (
     CLUSTER_FILE,
@@ -17,7 +17,7 @@ from tfdqn.launch.manifests.job_spec import (
     RUN_DIR,
     TENSORBOARD_ARGUMENTS,
     TENSORBOARD_PORT,
-    Wanted,
+    JobSpec,
     to_yaml,
 )
 
@@ -27,7 +27,7 @@ _TENSORBOARD = "tensorboard"
 _GI_OF_RUN, _GI_OF_REPLAY_SERVER = 20, 10
 
 
-def render(wanted: Wanted) -> dict[str, str]:
+def render(wanted: JobSpec) -> dict[str, str]:
     """kustomization.yaml and what it names. Raises ConfigError."""
     topology = topology_on_hosts(
         wanted.config, lambda member: _host(wanted, member), has_evaluator=wanted.has_evaluator
@@ -64,21 +64,21 @@ def _dashed(role: Role) -> str:
     return role.replace("_", "-")
 
 
-def _name(wanted: Wanted, role: Role) -> str:
+def _name(wanted: JobSpec, role: Role) -> str:
     return f"{wanted.name}-{_dashed(role)}"
 
 
-def _host(wanted: Wanted, member: Member) -> str:
+def _host(wanted: JobSpec, member: ProcessId) -> str:
     """A pod's name and its role's service: both kinds of controller name their pods so."""
     name = _name(wanted, member.role)
     return f"{name}-{member.index}.{name}"
 
 
-def _metadata(wanted: Wanted, name: str) -> dict[str, Any]:
+def _metadata(wanted: JobSpec, name: str) -> dict[str, Any]:
     return {"name": name, "labels": pods.labels(wanted)}
 
 
-def config_map(wanted: Wanted, more: dict[str, str]) -> dict[str, Any]:
+def config_map(wanted: JobSpec, more: dict[str, str]) -> dict[str, Any]:
     """The files that every container finds; `more` than the configuration: names and contents."""
     return {
         "apiVersion": "v1",
@@ -88,7 +88,7 @@ def config_map(wanted: Wanted, more: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def run_claim(wanted: Wanted) -> dict[str, Any]:
+def run_claim(wanted: JobSpec) -> dict[str, Any]:
     """The run's directory, which the learner and the evaluator have in common, be it on two nodes."""
     return {
         "apiVersion": "v1",
@@ -102,7 +102,7 @@ def _claim(mode: str, gi: int) -> dict[str, Any]:
     return {"accessModes": [mode], "resources": {"requests": {"storage": f"{gi}Gi"}}}
 
 
-def _service(wanted: Wanted, role: Role) -> dict[str, Any]:
+def _service(wanted: JobSpec, role: Role) -> dict[str, Any]:
     """Names for a role's pods; before they are ready, since each waits for the others."""
     ports = [{"name": "job", "port": PORT}]
     if role is Role.LEARNER and wanted.has_chief:
@@ -120,7 +120,7 @@ def _service(wanted: Wanted, role: Role) -> dict[str, Any]:
     }
 
 
-def network_policy(wanted: Wanted) -> dict[str, Any]:
+def network_policy(wanted: JobSpec) -> dict[str, Any]:
     """Whoever reaches a port can read what is learned, and spoil it: the job's own pods alone may, and of these not
     those that only show it.
     """
@@ -135,7 +135,7 @@ def network_policy(wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def _budget(wanted: Wanted, role: Role, count: int) -> dict[str, Any]:
+def _budget(wanted: JobSpec, role: Role, count: int) -> dict[str, Any]:
     """How many may be evicted at once: one replay server; of whom the learner needs to go on, nobody.
 
     A Job's pods can be counted in one way only: by how many must stay.
@@ -152,7 +152,7 @@ def _budget(wanted: Wanted, role: Role, count: int) -> dict[str, Any]:
     }
 
 
-def _stateful_set(wanted: Wanted, role: Role, count: int) -> dict[str, Any]:
+def _stateful_set(wanted: JobSpec, role: Role, count: int) -> dict[str, Any]:
     claims = []
     if role is Role.REPLAY_SERVER:
         claims = [
@@ -173,7 +173,7 @@ def _stateful_set(wanted: Wanted, role: Role, count: int) -> dict[str, Any]:
     }
 
 
-def _job(wanted: Wanted, role: Role, count: int) -> dict[str, Any]:
+def _job(wanted: JobSpec, role: Role, count: int) -> dict[str, Any]:
     template = pods.template(wanted, role, pods.JOB_INDEX, "Never")
     if role in _CALLED:
         template["spec"]["subdomain"] = _name(wanted, role)
@@ -192,7 +192,7 @@ def _job(wanted: Wanted, role: Role, count: int) -> dict[str, Any]:
     }
 
 
-def tensorboard(wanted: Wanted) -> dict[str, list[dict[str, Any]]]:
+def tensorboard(wanted: JobSpec) -> dict[str, list[dict[str, Any]]]:
     """A Deployment that shows the run's logs to who forwards its port, where the run has logs for it."""
     if not wanted.config.logging.tensorboard:
         return {}

@@ -1,9 +1,9 @@
-"""`Target`: the platforms that a job's manifest can be written for."""
+"""`Platform`: the platforms that a job's manifest can be written for."""
 
 from enum import StrEnum
 
 
-class Target(StrEnum):
+class Platform(StrEnum):
     """What runs the job."""
 
     COMPOSE = "compose"

@@ -16,7 +16,7 @@ from tfdqn.launch.manifests.job_spec import (
     RUN_DIR,
     STORAGE,
     USER,
-    Wanted,
+    JobSpec,
 )
 
 COMPONENT = "app.kubernetes.io/component"
@@ -27,7 +27,7 @@ CRASHES_OF_ONE = 20  # after which its Job is given up
 _CONTAINER = "tfdqn"
 
 
-def labels(wanted: Wanted, component: str = "") -> dict[str, str]:
+def labels(wanted: JobSpec, component: str = "") -> dict[str, str]:
     """Of everything that belongs to a job, or to a component of it: a role, say."""
     own = {"app.kubernetes.io/name": "tfdqn", "app.kubernetes.io/instance": wanted.name}
     return own | {COMPONENT: component.replace("_", "-")} if component else own
@@ -44,7 +44,7 @@ def failure_policy() -> dict[str, Any]:
     return {"rules": [on_status("FailJob", 2), on_status("Ignore", RESTART_STATUS, STOPPED_STATUS), evicted]}
 
 
-def template(wanted: Wanted, role: Role, index_path: str, restart: str) -> dict[str, Any]:
+def template(wanted: JobSpec, role: Role, index_path: str, restart: str) -> dict[str, Any]:
     """A pod of a role.
 
     Args:
@@ -62,7 +62,7 @@ def template(wanted: Wanted, role: Role, index_path: str, restart: str) -> dict[
 
 
 def specification(
-    wanted: Wanted, container: dict[str, Any], *, grace_seconds: int, storage: dict[str, Any] | None
+    wanted: JobSpec, container: dict[str, Any], *, grace_seconds: int, storage: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Of a pod of one container, which may do nothing but its part.
 
@@ -93,17 +93,17 @@ def specification(
     }
 
 
-def run_claim_name(wanted: Wanted) -> str:
+def run_claim_name(wanted: JobSpec) -> str:
     """Of the claim that holds the run's directory."""
     return f"{wanted.name}-run"
 
 
-def run_volume(wanted: Wanted) -> dict[str, Any]:
+def run_volume(wanted: JobSpec) -> dict[str, Any]:
     """The run's directory, as a pod's volume."""
     return {"persistentVolumeClaim": {"claimName": run_claim_name(wanted)}}
 
 
-def confined(wanted: Wanted, *, has_storage: bool, only_reads: bool = False) -> dict[str, Any]:
+def confined(wanted: JobSpec, *, has_storage: bool, only_reads: bool = False) -> dict[str, Any]:
     """What every container has in common."""
     mounts = [
         {"name": "configuration", "mountPath": CONFIG_FILE.rpartition("/")[0], "readOnly": True},
@@ -138,7 +138,7 @@ def resources(cpus: int, memory_gib: int, gpus: int) -> dict[str, Any]:
     }
 
 
-def _container(wanted: Wanted, role: Role, index_path: str) -> dict[str, Any]:
+def _container(wanted: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
     arguments = run_arguments(
         role, "$(TASK)", config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR
     )
@@ -160,7 +160,7 @@ def _container(wanted: Wanted, role: Role, index_path: str) -> dict[str, Any]:
     return container
 
 
-def _probes(wanted: Wanted, role: Role) -> dict[str, Any]:
+def _probes(wanted: JobSpec, role: Role) -> dict[str, Any]:
     """Whether it lives, by its sign of life. A probe's command knows variables only through a shell."""
     health = " ".join(("tfdqn", *wanted.health_arguments(role, '"$TASK"')))
     asked = {"exec": {"command": ["sh", "-c", f"exec {health}"]}, "timeoutSeconds": 5}

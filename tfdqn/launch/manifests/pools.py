@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from tfdqn.cluster.placement import Machine, Machines, place, topology_on_machines
 from tfdqn.cluster.program import PORT
-from tfdqn.cluster.topology import Member, Role, check_topology, required_counts
+from tfdqn.cluster.topology import ProcessId, Role, check_topology, required_counts
 from tfdqn.launch.manifests.job_spec import (
     CONFIG_FILE,
     GRACE_SECONDS,
@@ -14,7 +14,7 @@ from tfdqn.launch.manifests.job_spec import (
     OTHERS_GRACE_SECONDS,
     RESOURCES,
     RUN_DIR,
-    Wanted,
+    JobSpec,
 )
 
 _MOST_CPUS = 16  # of a machine, if it can be helped
@@ -41,7 +41,7 @@ class Pool(Struct, frozen=True, kw_only=True):
         return sum(GRACE_SECONDS.get(role, OTHERS_GRACE_SECONDS) for role in self.roles)
 
 
-def make_pools(wanted: Wanted, roles: Mapping[str, tuple[Role, ...]], *, is_spread: bool) -> list[Pool]:
+def make_pools(wanted: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_spread: bool) -> list[Pool]:
     """The pools that a job needs, without those in which nobody would be.
 
     Args:
@@ -89,7 +89,7 @@ def host_arguments(
     return ("host", config_file, "--run-dir", run_dir, *(word for each in of_pools for word in each))
 
 
-def _size(wanted: Wanted, counts: Mapping[Role, int], is_spread: bool) -> int:
+def _size(wanted: JobSpec, counts: Mapping[Role, int], is_spread: bool) -> int:
     """As many machines as there are processes that compute on GPUs; else so many that none need be very large."""
     computing = [counts[role] for role in counts if wanted.gpus_of(role)]
     if computing:
@@ -99,5 +99,5 @@ def _size(wanted: Wanted, counts: Mapping[Role, int], is_spread: bool) -> int:
     return min(max(min(counts.values()) if is_spread else 1, fewest), max(counts.values()))
 
 
-def _total(members: tuple[Member, ...], need: Mapping[Role, int]) -> int:
+def _total(members: tuple[ProcessId, ...], need: Mapping[Role, int]) -> int:
     return sum(need[member.role] for member in members)

@@ -3,19 +3,19 @@
 from collections.abc import Callable
 
 from tfdqn.launch.manifests import compose, kubernetes, slurm, tfjob, vertex
-from tfdqn.launch.manifests.job_spec import Wanted
-from tfdqn.launch.manifests.platforms import Target
+from tfdqn.launch.manifests.job_spec import JobSpec
+from tfdqn.launch.manifests.platforms import Platform
 
-_RENDERERS: dict[Target, Callable[[Wanted], dict[str, str]]] = {
-    Target.COMPOSE: compose.render,
-    Target.KUBERNETES: kubernetes.render,
-    Target.SLURM: slurm.render,
-    Target.TFJOB: tfjob.render,
-    Target.VERTEX: vertex.render,
+_RENDERERS: dict[Platform, Callable[[JobSpec], dict[str, str]]] = {
+    Platform.COMPOSE: compose.render,
+    Platform.KUBERNETES: kubernetes.render,
+    Platform.SLURM: slurm.render,
+    Platform.TFJOB: tfjob.render,
+    Platform.VERTEX: vertex.render,
 }
 
 
-def render(target: Target, wanted: Wanted) -> dict[str, str]:
+def render(target: Platform, wanted: JobSpec) -> dict[str, str]:
     """The files by which a platform runs a job: names and contents.
 
     Raises ConfigError where the configuration can't be run by many processes.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tfdqn.cluster.program import Restart, make_program, topology_on_hosts
 from tfdqn.cluster.topology import Role, Topology
-from tfdqn.launch.manifests.job_spec import GRACE_SECONDS, HEADER, RESOURCES, Wanted
+from tfdqn.launch.manifests.job_spec import GRACE_SECONDS, HEADER, RESOURCES, JobSpec
 from tfdqn.system.subprocesses import PORTS
 
 _SERVERS = (Role.REPLAY_SERVER, Role.PARAMETER_SERVER, Role.WORKER)
@@ -16,7 +16,7 @@ _QUICK_FAILURE_SECONDS = 60
 _SAVING_SECONDS = 2 * GRACE_SECONDS[Role.LEARNER]
 
 
-def render(wanted: Wanted) -> dict[str, str]:
+def render(wanted: JobSpec) -> dict[str, str]:
     """job.sbatch. Raises ConfigError."""
     topology = topology_on_hosts(
         wanted.config, lambda member: member.file_stem, has_evaluator=wanted.has_evaluator
@@ -47,7 +47,7 @@ def render(wanted: Wanted) -> dict[str, str]:
     return {"job.sbatch": "\n".join(lines) + "\n"}
 
 
-def _components(wanted: Wanted, roles: list[Role], topology: Topology) -> Iterator[str]:
+def _components(wanted: JobSpec, roles: list[Role], topology: Topology) -> Iterator[str]:
     """What is asked of Slurm; a comment has a line of its own."""
     yield f"#SBATCH --job-name={wanted.name}"
     yield "# Before its time is over it saves."
@@ -60,7 +60,7 @@ def _components(wanted: Wanted, roles: list[Role], topology: Topology) -> Iterat
         yield f"#SBATCH {_tasks(wanted, role, topology)} --mem-per-cpu={gib * 1024 // cpus}M"
 
 
-def _tasks(wanted: Wanted, role: Role, topology: Topology) -> str:
+def _tasks(wanted: JobSpec, role: Role, topology: Topology) -> str:
     """Of a component, and of its steps, for which Slurm must be told again."""
     gpus = f" --gpus-per-task={wanted.gpus_of(role)}" if wanted.gpus_of(role) else ""
     return f"--ntasks={topology.count(role)} --cpus-per-task={RESOURCES[role].cpus}{gpus}"

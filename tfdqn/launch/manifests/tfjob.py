@@ -9,7 +9,7 @@ from typing import Any
 from tfdqn.cluster.program import PORT
 from tfdqn.cluster.topology import Role
 from tfdqn.launch.manifests import pods
-from tfdqn.launch.manifests.job_spec import Wanted
+from tfdqn.launch.manifests.job_spec import JobSpec
 from tfdqn.launch.manifests.kubernetes import config_map, kustomized, network_policy, run_claim, tensorboard
 from tfdqn.launch.manifests.pools import Pool, host_arguments, make_pools
 
@@ -25,7 +25,7 @@ _KINDS = {"chief": "Chief", "ps": "PS", "worker": "Worker", "evaluator": "Evalua
 _CONTAINER, _PORT_NAME = "tensorflow", "tfjob-port"
 
 
-def render(wanted: Wanted) -> dict[str, str]:
+def render(wanted: JobSpec) -> dict[str, str]:
     """kustomization.yaml and what it names. Raises ConfigError."""
     pools = make_pools(wanted, _ROLES, is_spread=True)
     return kustomized(
@@ -39,7 +39,7 @@ def render(wanted: Wanted) -> dict[str, str]:
     )
 
 
-def _job(wanted: Wanted, pools: list[Pool]) -> dict[str, Any]:
+def _job(wanted: JobSpec, pools: list[Pool]) -> dict[str, Any]:
     return {
         "apiVersion": "kubeflow.org/v1",
         "kind": "TFJob",
@@ -51,7 +51,7 @@ def _job(wanted: Wanted, pools: list[Pool]) -> dict[str, Any]:
     }
 
 
-def _replicas(wanted: Wanted, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
+def _replicas(wanted: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
     common = pods.confined(wanted, has_storage=True)
     container = {
         "name": _CONTAINER,

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfdqn.cluster.topology import Role
 from tfdqn.errors import ConfigError
-from tfdqn.launch.manifests.job_spec import ENVIRONMENT, Wanted, to_yaml
+from tfdqn.launch.manifests.job_spec import ENVIRONMENT, JobSpec, to_yaml
 from tfdqn.launch.manifests.pools import Pool, host_arguments, make_pools
 
 # Pools are numbered by their place in the list; one that isn't needed stands there empty.
@@ -34,7 +34,7 @@ _HEADER = """\
 """
 
 
-def render(wanted: Wanted) -> dict[str, str]:
+def render(wanted: JobSpec) -> dict[str, str]:
     """custom-job.yaml: what `gcloud ai custom-jobs create --config` takes. Raises ConfigError."""
     if wanted.gpus not in (0, *_ACCELERATORS):
         allowed = ", ".join(map(str, _ACCELERATORS))
@@ -49,7 +49,7 @@ def render(wanted: Wanted) -> dict[str, str]:
     return {"custom-job.yaml": _HEADER + to_yaml(job)}
 
 
-def _pool(wanted: Wanted, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
+def _pool(wanted: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
     # The service would put variables of its own for what looks like $(NAME).
     configuration = wanted.config_toml.replace("$(", "$$(")
     variables = {**ENVIRONMENT, _VARIABLE: configuration}

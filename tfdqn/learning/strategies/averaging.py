@@ -1,4 +1,4 @@
-"""`AveragingUpdates`: units that each update a copy of everything by themselves, and now and then take the mean.
+"""`AveragingUpdater`: units that each update a copy of everything by themselves, and now and then take the mean.
 
 Every unit makes H updates on its share of the data; then weights and target weights of all units become their
 mean (McMahan et al. 2017, 'federated averaging'; Stich 2019, 'local SGD'), and so do the optimiser's moments if
@@ -17,13 +17,13 @@ from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
 from tfdqn.learning.strategies.synchronous import num_processes, uses_xla
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics
 from tfdqn.learning.update_loop import METRICS, combined_metrics, split_batches, update_in_turn
-from tfdqn.learning.updater import Updated
+from tfdqn.learning.updater import UpdateResult
 from tfdqn.replay.interfaces import Sample
 
 Named = dict[str, tf.Variable]
 
 
-class AveragingUpdates:
+class AveragingUpdater:
     """K updates of every unit, with an averaging after each H of them.
 
     Args:
@@ -63,10 +63,10 @@ class AveragingUpdates:
         self._call = tf.function(self._fetch_and_update, autograph=False)
         self._mean_slots = tf.function(lambda: self._mean(self._slots), autograph=False)
 
-    def __call__(self, most: int = 0) -> Updated:
+    def __call__(self, most: int = 0) -> UpdateResult:
         """Makes K updates of every unit."""
         history, weights, keys, td_errors = self._call()
-        return Updated(
+        return UpdateResult(
             UpdateMetrics(*history.numpy().T),
             {name: value.numpy() for name, value in weights.items()},
             None if keys is None else keys.numpy(),

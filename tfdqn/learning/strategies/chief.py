@@ -1,4 +1,4 @@
-"""`Team`: the devices and processes that a run's updates are divided among, as its chief sees them."""
+"""`Chief`: the devices and processes that a run's updates are divided among, as its chief sees them."""
 
 import sys
 import time
@@ -16,7 +16,7 @@ from tensorflow.python.distribute.coordinator.cluster_coordinator import (
     ClosureInputError,
 )
 
-from tfdqn.cluster.local_workers import LocalCluster
+from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, Cluster
 from tfdqn.cluster.tf_errors import in_one_line
 from tfdqn.config import Config
@@ -31,9 +31,9 @@ from tfdqn.learning.strategies.factory import (
     make_strategy,
     make_updates,
 )
-from tfdqn.learning.strategies.lockstep import Broadcast, Invitation, Led
-from tfdqn.learning.strategies.model_parallel import MeshUpdates
-from tfdqn.learning.updater import Updates
+from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, LockstepUpdater
+from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
+from tfdqn.learning.updater import Updater
 from tfdqn.replay.reverb.remote_sampling import remote_sampler, sample_dataset
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import ended_by_signals
@@ -43,7 +43,7 @@ _POLL_SECONDS = 0.2
 _SECONDS_TO_BE_SEEN_DEAD = 0.5  # a connection breaks before the system has told of the process's end
 
 
-class Sampled(Protocol):
+class SampledReplay(Protocol):
     """Replay as whoever learns sees it, in this process or in others."""
 
     @property
@@ -57,7 +57,7 @@ class Sampled(Protocol):
         """A function to call inside a `tf.function`; it gives `num_transitions` at a time."""
 
 
-class Team:
+class Chief:
     """Made before anything else uses TensorFlow: devices and collectives are fixed at its start.
 
     Args:
@@ -112,12 +112,12 @@ class Team:
         except tf.errors.OpError as error:
             self._raise_in_one_line(error)
 
-    def updates(self, task_spec: TaskSpec, replay: Sampled) -> Updates:
+    def updates(self, task_spec: TaskSpec, replay: SampledReplay) -> Updater:
         """The chief's part in the updates, which the others follow."""
         addresses = [] if self._cluster is None else replay.addresses_at(self._cluster.chief_host)
         broadcast = Broadcast(self._strategy) if self._has_followers else None
         if broadcast is not None:
-            broadcast.content(msgspec.json.encode(Invitation(task_spec, addresses, dump(self._config))))
+            broadcast.content(msgspec.json.encode(Handshake(task_spec, addresses, dump(self._config))))
         updates = make_updates(
             self._config,
             task_spec,
@@ -127,12 +127,12 @@ class Team:
             sampler=self._sampler(task_spec, replay),
             make_dataset=lambda size: sample_dataset(addresses, self._config, task_spec, size),
         )
-        if isinstance(updates, MeshUpdates):
+        if isinstance(updates, ModelParallelUpdater):
             held = (f"{device} {size / 1e6:.1f} MB" for device, size in updates.bytes_by_device().items())
             self._say(f"weights, target and optimiser are on {', '.join(held)}")
-        return updates if broadcast is None else Led(updates, broadcast)
+        return updates if broadcast is None else LockstepUpdater(updates, broadcast)
 
-    def _sampler(self, task_spec: TaskSpec, replay: Sampled) -> Sampling:
+    def _sampler(self, task_spec: TaskSpec, replay: SampledReplay) -> Sampling:
         """Of what this process learns from."""
         is_unit = self._config.ensemble.in_processes
         own = replay.addresses[:1] if is_unit else replay.addresses
@@ -181,18 +181,18 @@ class Team:
         return self._cluster is not None and (follow or self._config.ensemble.in_processes)
 
 
-def _started(config: Config, run_dir: RunDir) -> LocalCluster | None:
+def _started(config: Config, run_dir: RunDir) -> LocalWorkers | None:
     """The processes that the strategy needs besides this one; None where it needs none."""
     settings = config.learner
     command = [sys.executable, "-m", "tfdqn", "train", str(Path(run_dir.config_file).resolve())]
     if config.ensemble.in_processes:
         units = {WORKER: config.ensemble.size}
-        return LocalCluster(units, command, run_dir.process_logs, chief_is_worker=True)
+        return LocalWorkers(units, command, run_dir.process_logs, chief_is_worker=True)
     if settings.strategy == "parameter_server":
         tasks = {WORKER: settings.workers, PARAMETER_SERVER: settings.parameter_servers}
-        return LocalCluster(tasks, command, run_dir.process_logs)
+        return LocalWorkers(tasks, command, run_dir.process_logs)
     if settings.strategy in ("multi_worker", "averaging") and settings.workers > 1:
-        return LocalCluster({WORKER: settings.workers}, command, run_dir.process_logs, chief_is_worker=True)
+        return LocalWorkers({WORKER: settings.workers}, command, run_dir.process_logs, chief_is_worker=True)
     return None
 
 

@@ -1,4 +1,4 @@
-"""`UnitUpdates`: an ensemble whose units learn each in a process of its own, from replay of its own.
+"""`EnsembleProcessUpdater`: an ensemble whose units learn each in a process of its own, from replay of its own.
 
 The units exchange nothing but what they have become: after each call the chief gets every unit's weights, stacked
 on a leading axis K as the batched ensemble has them. So acting, evaluation and checkpoints know no difference.
@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.learning.flat_vector import FlatLayout
-from tfdqn.learning.strategies.synchronous import SynchronousUpdates
+from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import UpdateMetrics
-from tfdqn.learning.updater import Updated
+from tfdqn.learning.updater import UpdateResult
 
 
-class UnitUpdates:
+class EnsembleProcessUpdater:
     """One process's unit; every process must call the same method at the same time.
 
     Args:
@@ -24,13 +24,13 @@ class UnitUpdates:
       strategy: a MultiWorkerMirroredStrategy of K processes, which carries the exchange.
     """
 
-    def __init__(self, updates: SynchronousUpdates, unit: int, strategy: tf.distribute.Strategy):
+    def __init__(self, updates: SynchronousUpdater, unit: int, strategy: tf.distribute.Strategy):
         self._updates = updates
         self._unit = unit
         self._strategy = strategy
         self._gather = tf.function(self._gathered, autograph=False, reduce_retracing=True)
 
-    def __call__(self, most: int = 0) -> Updated:
+    def __call__(self, most: int = 0) -> UpdateResult:
         """Makes K updates of every unit; the metrics are means over the units, but for the maximum of `max_q`."""
         updated = self._updates(most)
         history = np.stack(updated.metrics, axis=1)

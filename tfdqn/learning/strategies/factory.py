@@ -14,13 +14,13 @@ from tfdqn.agents.factory import make_agent, make_unit
 from tfdqn.cluster.tf_config import PARAMETER_SERVER, WORKER, Cluster
 from tfdqn.config import Config
 from tfdqn.learning.devices import replicas
-from tfdqn.learning.strategies.averaging import AveragingUpdates
-from tfdqn.learning.strategies.ensemble_processes import UnitUpdates
-from tfdqn.learning.strategies.model_parallel import MeshUpdates
-from tfdqn.learning.strategies.parameter_server import AsynchronousUpdates
-from tfdqn.learning.strategies.synchronous import SynchronousUpdates, num_processes
+from tfdqn.learning.strategies.averaging import AveragingUpdater
+from tfdqn.learning.strategies.ensemble_processes import EnsembleProcessUpdater
+from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
+from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
+from tfdqn.learning.strategies.synchronous import SynchronousUpdater, num_processes
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.learning.updater import Updates
+from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import Sample
 from tfdqn.task_spec import TaskSpec
 
@@ -116,7 +116,7 @@ def make_updates(
     devices: Sequence[str],
     sampler: Sampling,
     make_dataset: Callable[[int], tf.data.Dataset],
-) -> Updates:
+) -> Updater:
     """This process's part in the updates.
 
     Args:
@@ -133,28 +133,28 @@ def make_updates(
     if config.ensemble.in_processes:
         assert cluster is not None and strategy is not None
         unit = TrainStep(make_unit(config, task_spec, cluster.index), config)
-        updates = SynchronousUpdates(unit, [sampler(_share(config, 1))], config)
-        return UnitUpdates(updates, cluster.index, strategy)
+        updates = SynchronousUpdater(unit, [sampler(_share(config, 1))], config)
+        return EnsembleProcessUpdater(updates, cluster.index, strategy)
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         assert cluster is not None
         size = settings.updates_per_read * settings.batch_size
         workers = len(cluster.addresses(WORKER))
-        return AsynchronousUpdates(config, task_spec, strategy, lambda: make_dataset(size), workers)
+        return AsynchronousUpdater(config, task_spec, strategy, lambda: make_dataset(size), workers)
     if settings.strategy == "averaging":
         local = sampler(_share(config, num_processes(strategy)))
-        return AveragingUpdates(train_step, devices, local, config, strategy)
+        return AveragingUpdater(train_step, devices, local, config, strategy)
     if settings.model_parallel > 1:
         whole = sampler(_share(config, 1))
-        return MeshUpdates(train_step, replicas(config, devices), whole, config)
+        return ModelParallelUpdater(train_step, replicas(config, devices), whole, config)
     ahead = settings.prefetch_to_device
     if strategy is None:
         whole = sampler(_share(config, 1), devices[0] if ahead else None)
-        return SynchronousUpdates(train_step(), [whole], config)
+        return SynchronousUpdater(train_step(), [whole], config)
     with strategy.scope():
         mirrored = train_step()
     share = _share(config, num_processes(strategy))
     parts = [sampler(share // len(devices), device) for device in devices] if ahead else [sampler(share)]
-    return SynchronousUpdates(mirrored, parts, config, strategy)
+    return SynchronousUpdater(mirrored, parts, config, strategy)
 
 
 def _cross_device_ops(config: Config) -> tf.distribute.CrossDeviceOps | None:

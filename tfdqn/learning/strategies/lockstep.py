@@ -1,4 +1,4 @@
-"""`Led` updates: several processes make them together; the chief says what comes next, the others follow.
+"""`LockstepUpdater`: several processes make them together; the chief says what comes next, the others follow.
 
 Collectives only meet when every process issues the same ones in the same order. So before each step of its own
 the chief sends a word, by a collective as well: a follower waits in it for as long as the chief has nothing to do.
@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 from msgspec import Struct
 
-from tfdqn.learning.updater import Updated, Updates
+from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.task_spec import TaskSpec
 
 
-class _Word(IntEnum):
+class _Command(IntEnum):
     """What the chief says."""
 
     UPDATE = 1
@@ -26,7 +26,7 @@ class _Word(IntEnum):
     STOP = 4
 
 
-class Invitation(Struct, frozen=True):
+class Handshake(Struct, frozen=True):
     """What the chief tells those who follow it, once."""
 
     task_spec: TaskSpec
@@ -60,9 +60,9 @@ class Broadcast:
         with np.load(io.BytesIO(self.content(file.getvalue())), allow_pickle=False) as sent:
             return {name: sent[name] for name in sent.files}
 
-    def word(self, word: _Word | None = None) -> _Word:
+    def word(self, word: _Command | None = None) -> _Command:
         """The chief's word."""
-        return _Word(self._integers(np.array([word or 0], np.int32))[0])
+        return _Command(self._integers(np.array([word or 0], np.int32))[0])
 
     def _integers(self, values: np.ndarray) -> np.ndarray:
         return self._sum(tf.constant(values)).numpy()
@@ -78,7 +78,7 @@ class Broadcast:
         return self._strategy.experimental_local_results(self._strategy.run(in_replica))[0]
 
 
-class Led:
+class LockstepUpdater:
     """The chief's side: updates that the followers make, too.
 
     Args:
@@ -86,24 +86,24 @@ class Led:
       broadcast: reaches the followers.
     """
 
-    def __init__(self, updates: Updates, broadcast: Broadcast):
+    def __init__(self, updates: Updater, broadcast: Broadcast):
         self._updates = updates
         self._broadcast = broadcast
         self._closed = False
 
-    def __call__(self, most: int) -> Updated:
-        self._broadcast.word(_Word.UPDATE)
+    def __call__(self, most: int) -> UpdateResult:
+        self._broadcast.word(_Command.UPDATE)
         return self._updates(most)
 
-    def settle(self) -> Updated | None:
+    def settle(self) -> UpdateResult | None:
         return self._updates.settle()
 
     def state(self) -> dict[str, np.ndarray]:
-        self._broadcast.word(_Word.STATE)
+        self._broadcast.word(_Command.STATE)
         return self._updates.state()
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._broadcast.word(_Word.LOAD)
+        self._broadcast.word(_Command.LOAD)
         self._broadcast.arrays(arrays)
         self._updates.load_state(arrays)
 
@@ -112,17 +112,17 @@ class Led:
         if not self._closed:
             self._closed = True
             with suppress(tf.errors.OpError):  # who has gone already is as good
-                self._broadcast.word(_Word.STOP)
+                self._broadcast.word(_Command.STOP)
         self._updates.close()
 
 
-def follow(updates: Updates, broadcast: Broadcast) -> None:
+def follow(updates: Updater, broadcast: Broadcast) -> None:
     """A follower's side: does what the chief does until that says stop."""
-    while (word := broadcast.word()) is not _Word.STOP:
-        if word is _Word.UPDATE:
+    while (word := broadcast.word()) is not _Command.STOP:
+        if word is _Command.UPDATE:
             updates(0)
-        elif word is _Word.STATE:
+        elif word is _Command.STATE:
             updates.state()
-        elif word is _Word.LOAD:
+        elif word is _Command.LOAD:
             updates.load_state(broadcast.arrays())
     updates.close()

@@ -1,4 +1,4 @@
-"""`MeshUpdates`: data × model parallelism on the devices of one process, each of which TensorFlow is told by name.
+"""`ModelParallelUpdater`: data × model parallelism on one process's devices, each of which TensorFlow is told by name.
 
 Every row of the mesh is a replica whose layers are split over the row's devices; the rows divide each batch. It
 is one graph without a `tf.distribute` strategy, since MirroredStrategy forgets where a layer's pieces belong.
@@ -13,11 +13,11 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.learning.train_step import TrainStep, Update, UpdateMetrics, update_of
 from tfdqn.learning.update_loop import combined_metrics, split_batches, update_in_turn
-from tfdqn.learning.updater import Updated
+from tfdqn.learning.updater import UpdateResult
 from tfdqn.replay.interfaces import Sample
 
 
-class MeshUpdates:
+class ModelParallelUpdater:
     """K updates, one after another.
 
     Args:
@@ -44,11 +44,11 @@ class MeshUpdates:
                 self._replicas.append(make_train_step(row))
         self._call = tf.function(self._fetch_and_update, autograph=False)
 
-    def __call__(self, most: int = 0) -> Updated:
+    def __call__(self, most: int = 0) -> UpdateResult:
         """Makes K updates."""
         history, keys, td_errors = self._call()
         network = self._replicas[0].agent.network
-        return Updated(
+        return UpdateResult(
             UpdateMetrics(*history.numpy().T),
             # Not results of the call, which TensorFlow would gather on the first device on their way out.
             network.join({name: piece.numpy() for name, piece in network.named_weights().items()}),

@@ -1,4 +1,4 @@
-"""`AsynchronousUpdates`: workers read the shared weights, sample, and push gradients, none waiting for another.
+"""`AsynchronousUpdater`: workers read the shared weights, sample, and push gradients, none waiting for another.
 
 A worker's unit of work (a closure, in `tf.distribute`'s word) is: read everything once, take N gradients at N
 batches, push them together. Each gradient is one update. What it costs in the mathematics is staleness: the
@@ -16,19 +16,19 @@ import tensorflow as tf
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import Config
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
-from tfdqn.learning.strategies.sharded_variables import SharedParameters
+from tfdqn.learning.strategies.sharded_variables import ShardedVariables
 from tfdqn.learning.strategies.synchronous import uses_xla
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics, update_of
 from tfdqn.learning.update_loop import METRICS, split_batches
-from tfdqn.learning.updater import Updated
-from tfdqn.networks.functional_call import computing_with
+from tfdqn.learning.updater import UpdateResult
+from tfdqn.networks.functional_call import with_weights
 from tfdqn.replay.interfaces import Sample
 from tfdqn.task_spec import TaskSpec
 
 _CLOSURES_PER_WORKER = 2  # one under way and one waiting, so that no worker ever does
 
 
-class AsynchronousUpdates:
+class AsynchronousUpdater:
     """Updates by ParameterServerStrategy.
 
     Args:
@@ -55,7 +55,7 @@ class AsynchronousUpdates:
         self._layout = FlatLayout(self._pattern.agent.network.named_weights())
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
         with strategy.scope():
-            self._parameters = SharedParameters(self._layout, config)
+            self._parameters = ShardedVariables(self._layout, config)
         self._parameters.load_state(self._pattern.state())
         self._samples = iter(self._coordinator.create_per_worker_dataset(make_dataset))
         self._gradients = tf.function(self._take_gradients, jit_compile=uses_xla(config), autograph=False)
@@ -67,7 +67,7 @@ class AsynchronousUpdates:
         for _ in range(self._most_under_way):
             Thread(target=self._run_closures, name="closures", daemon=True).start()
 
-    def __call__(self, most: int) -> Updated:
+    def __call__(self, most: int) -> UpdateResult:
         """Keeps every worker busy until enough closures have ended for `learner.updates_per_call` updates.
 
         No more are begun than give `most` updates.
@@ -82,7 +82,7 @@ class AsynchronousUpdates:
             ended.append(self._wait())
         return self._updated(ended)
 
-    def settle(self) -> Updated | None:
+    def settle(self) -> UpdateResult | None:
         """Waits for the closures that are under way."""
         ended: list[np.ndarray] = []
         while self._under_way:
@@ -145,12 +145,12 @@ class AsynchronousUpdates:
             raise ended
         return ended
 
-    def _updated(self, ended: list[np.ndarray]) -> Updated:
+    def _updated(self, ended: list[np.ndarray]) -> UpdateResult:
         """What closures gave, each float64[N, metrics + 2] as `_read_and_update` packs it."""
         rows = np.concatenate(ended) if ended else np.zeros((0, METRICS + 2))
         applied = rows[rows[:, -1] == 1]
         metrics = UpdateMetrics(*applied[:, :METRICS].T.astype(np.float32))
-        return Updated(
+        return UpdateResult(
             metrics,
             self._parameters.weights(),
             staleness=applied[:, METRICS].astype(np.int64),
@@ -200,8 +200,8 @@ class AsynchronousUpdates:
         agent, named = self._pattern.agent, self._layout.named_tensors
         online = named(weights)
         with (
-            computing_with(agent.network, online),
-            computing_with(agent.target_network, named(target_weights)),
+            with_weights(agent.network, online),
+            with_weights(agent.target_network, named(target_weights)),
         ):
             gradients, loss_info = self._pattern.gradients(batch, weights=list(online.values()))
         gradients, norm = self._pattern.clipped(gradients)

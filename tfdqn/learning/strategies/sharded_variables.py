@@ -1,4 +1,4 @@
-"""`SharedParameters`: weights, target and optimiser on parameter servers, read and updated in few, large calls.
+"""`ShardedVariables`: weights, target and optimiser on parameter servers, read and updated in few, large calls.
 
 Each is one vector, cut into one shard per parameter server: reading them is one call to each server, and so is
 applying any number of gradients. The number of applied updates is kept on the first server, where every push of
@@ -77,7 +77,7 @@ class _Shard:
             return tf.constant(True)
 
 
-class SharedParameters:
+class ShardedVariables:
     """Made in the scope of a ParameterServerStrategy whose partitioner cuts every vector into a shard a server.
 
     Args:
@@ -112,7 +112,7 @@ class SharedParameters:
         """In a worker's graph: applies float32[N, P], computed from what was read at `version`."""
         count = gradients.shape[0]
 
-        def take_place() -> tuple[tf.Tensor, tf.Tensor]:
+        def lease_index() -> tuple[tf.Tensor, tf.Tensor]:
             first = self._train_steps.read_value()
             accepted = tf.constant(count, tf.int64)
             if self._max_staleness:
@@ -123,7 +123,7 @@ class SharedParameters:
                 return tf.identity(first), tf.identity(accepted)
 
         with tf.device(self._shards[0].device):
-            first, accepted = self._one_at_a_time.execute(take_place)
+            first, accepted = self._one_at_a_time.execute(lease_index)
         parts = tf.split(gradients, [shard.size for shard in self._shards], axis=1)
         applied = [
             shard.apply(part, first, accepted) for shard, part in zip(self._shards, parts, strict=True)

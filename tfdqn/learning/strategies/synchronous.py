@@ -1,4 +1,4 @@
-"""`SynchronousUpdates`: many updates in one call into TensorFlow, on one device or divided over replicas.
+"""`SynchronousUpdater`: many updates in one call into TensorFlow, on one device or divided over replicas.
 
 A call costs as much as an update of a small network does (docs/performance.md): so one call makes K of them. XLA
 then fuses the whole loop, which on a CPU is faster for dense networks, and slower for convolutions; with several
@@ -14,11 +14,11 @@ import tensorflow as tf
 from tfdqn.config import Config, NatureCNN
 from tfdqn.learning.train_step import TrainStep, Update, UpdateMetrics
 from tfdqn.learning.update_loop import combined_metrics, split_batches, update_in_turn
-from tfdqn.learning.updater import Updated
+from tfdqn.learning.updater import UpdateResult
 from tfdqn.replay.interfaces import Sample
 
 
-class SynchronousUpdates:
+class SynchronousUpdater:
     """K updates, one after another.
 
     Args:
@@ -50,12 +50,12 @@ class SynchronousUpdates:
         self._many = tf.function(self._loop, jit_compile=uses_xla(config) and is_alone, autograph=False)
         self._call = tf.function(self._fetch_and_update, autograph=False)
 
-    def __call__(self, most: int = 0) -> Updated:
+    def __call__(self, most: int = 0) -> UpdateResult:
         """Makes K updates."""
         history, weights, keys, td_errors = self._call()
         # Outputs of the call are plain memory here. Reading the variables afterwards would give up and retake
         # Python's lock once for each, against an actor that wants it too.
-        return Updated(
+        return UpdateResult(
             UpdateMetrics(*history.numpy().T),
             {name: value.numpy() for name, value in weights.items()},
             None if keys is None else keys.numpy(),

@@ -46,10 +46,10 @@ class EnsembleLayerFactory(LayerFactory):
 
     def _initializers(self, fan_in: int) -> dict:
         each = [unit._initializers(fan_in) for unit in self._units]
-        return {name: _Stacked([unit[name] for unit in each]) for name in each[0]}
+        return {name: _EnsembleFunction([unit[name] for unit in each]) for name in each[0]}
 
 
-class _Stacked:
+class _EnsembleFunction:
     """An initialiser of K units' weights: each unit's own, one above another."""
 
     def __init__(self, of_units: Sequence[Initializer]):

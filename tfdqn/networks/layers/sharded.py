@@ -10,7 +10,7 @@ Tensors = list[tf.Tensor]
 _ONE_PIECE = ""
 
 
-class Cut(NamedTuple):
+class Partition(NamedTuple):
     """How a canonical array of `shape` is cut: seen in the shape `view`, along `axis`, into parts of these sizes."""
 
     shape: tuple[int, ...]
@@ -54,16 +54,16 @@ class Initial(NamedTuple):
         return _on_the_host(self.bias, self.kernel_shape[-1:])
 
 
-class _InPieces(tf.keras.layers.Layer):
+class _Sharded(tf.keras.layers.Layer):
     """Keeps its variables by kind ("kernel", "bias") and by piece ("/0"; "" of what is whole)."""
 
     def __init__(self, name: str):
         super().__init__(name=name)
-        self.cuts: dict[str, Cut] = {}
+        self.cuts: dict[str, Partition] = {}
         self.pieces: dict[str, dict[str, tf.Variable]] = {}
 
     def _keep_pieces(
-        self, kind: str, array: np.ndarray, cut: Cut, devices: Sequence[str]
+        self, kind: str, array: np.ndarray, cut: Partition, devices: Sequence[str]
     ) -> list[tf.Variable]:
         self.cuts[kind] = cut
         kept = [self._keep(f"{kind}/{i}", cut.piece(array, i), device) for i, device in enumerate(devices)]
@@ -82,15 +82,19 @@ class _InPieces(tf.keras.layers.Layer):
             )
 
 
-class ByOutputs(_InPieces):
+class ColumnParallel(_Sharded):
     """Each device computes some of the units or channels from the whole input: a tensor → a list of tensors."""
 
-    def __init__(self, name: str, devices: Sequence[str], cut: Cut, function: Function, initial: Initial):
+    def __init__(
+        self, name: str, devices: Sequence[str], cut: Partition, function: Function, initial: Initial
+    ):
         super().__init__(name)
         self._devices, self._function = devices, function
         self._kernels = self._keep_pieces("kernel", initial.whole_kernel(), cut, devices)
         bias = initial.whole_bias()
-        self._biases = self._keep_pieces("bias", bias, Cut(bias.shape, bias.shape, 0, cut.sizes), devices)
+        self._biases = self._keep_pieces(
+            "bias", bias, Partition(bias.shape, bias.shape, 0, cut.sizes), devices
+        )
 
     def call(self, inputs: tf.Tensor) -> Tensors:
         def part(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
@@ -100,10 +104,12 @@ class ByOutputs(_InPieces):
         return [_placed(device, part, inputs, kernel, bias) for device, kernel, bias in pieces]
 
 
-class ByInputs(_InPieces):
+class RowParallel(_Sharded):
     """Each device goes on with its part of the input, and the sums meet on the first: a list → a tensor."""
 
-    def __init__(self, name: str, devices: Sequence[str], cut: Cut, function: Function, initial: Initial):
+    def __init__(
+        self, name: str, devices: Sequence[str], cut: Partition, function: Function, initial: Initial
+    ):
         super().__init__(name)
         self._devices, self._function = devices, function
         self._kernels = self._keep_pieces("kernel", initial.whole_kernel(), cut, devices)
@@ -119,7 +125,7 @@ class ByInputs(_InPieces):
         return _placed(self._devices[0], finish, self._whole_bias, *sums)
 
 
-class Whole(_InPieces):
+class Replicated(_Sharded):
     """A dense layer without activation, all of it on one device."""
 
     def __init__(self, name: str, device: str, initial: Initial):

@@ -12,7 +12,14 @@ import tensorflow as tf
 
 from tfdqn.errors import ConfigError
 from tfdqn.networks.layers.plain import Layer, LayerFactory
-from tfdqn.networks.layers.sharded import ByInputs, ByOutputs, Cut, Function, Initial, Whole
+from tfdqn.networks.layers.sharded import (
+    ColumnParallel,
+    Function,
+    Initial,
+    Partition,
+    Replicated,
+    RowParallel,
+)
 
 
 class SplitLayerFactory(LayerFactory):
@@ -38,7 +45,7 @@ class SplitLayerFactory(LayerFactory):
     def head(self, name: str, units: int, *, fan_in: int) -> Layer:
         if self._sizes is not None:
             return self.dense(name, units, fan_in=fan_in)
-        return self._keep(Whole(name, self._devices[0], self._initial((fan_in, units), fan_in)))
+        return self._keep(Replicated(name, self._devices[0], self._initial((fan_in, units), fan_in)))
 
     def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
         raise ConfigError("learner.model_parallel above 1: a linear network has no layers to split")
@@ -89,7 +96,7 @@ class SplitLayerFactory(LayerFactory):
         array, cut = arrays[whole_name], self._cut_of(whole_name)
         return array if cut is None else cut.piece(np.asarray(array), index)
 
-    def _cut_of(self, name: str) -> Cut | None:
+    def _cut_of(self, name: str) -> Partition | None:
         """How the array of a canonical name, with any prefix, is cut; None: it is whole."""
         for layer in self.layers:
             for kind, cut in layer.cuts.items():
@@ -101,14 +108,14 @@ class SplitLayerFactory(LayerFactory):
         shape = initial.kernel_shape
         if self._sizes is None:
             self._sizes = self._even(name, shape[-1])
-            cut = Cut(shape, shape, len(shape) - 1, self._sizes)
-            return self._keep(ByOutputs(name, self._devices, cut, function, initial))
+            cut = Partition(shape, shape, len(shape) - 1, self._sizes)
+            return self._keep(ColumnParallel(name, self._devices, cut, function, initial))
         sizes, self._sizes = self._sizes, None
         image, self._image = self._image, None
         # A dense layer's rows after an image are its pixels' channels: the pieces of each are a comb of rows.
         view = (*image, shape[-1]) if image is not None else shape
-        cut = Cut(shape, view, len(view) - 2, sizes)
-        return self._keep(ByInputs(name, self._devices, cut, function, initial))
+        cut = Partition(shape, view, len(view) - 2, sizes)
+        return self._keep(RowParallel(name, self._devices, cut, function, initial))
 
     def _initial(self, shape: tuple[int, ...], fan_in: int) -> Initial:
         return Initial(shape, *self._initializers(fan_in).values())

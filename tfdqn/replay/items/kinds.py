@@ -15,7 +15,7 @@ from tfdqn.errors import ConfigError
 from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.items.blocks import BlockItems
 from tfdqn.replay.items.frames import FrameItems
-from tfdqn.replay.items.per_member import RoutedItems
+from tfdqn.replay.items.per_member import PerMemberItems
 from tfdqn.task_spec import TaskSpec
 
 
@@ -49,7 +49,7 @@ class ItemKind(Protocol):
 def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
     """The kind that `replay.item` names. Raises ConfigError where the task can't be stored so."""
     if config.ensemble.in_processes:
-        return RoutedItems(config, task_spec)
+        return PerMemberItems(config, task_spec)
     kinds: dict[str, type[BlockItems] | type[FrameItems]] = {"block": BlockItems, "frames": FrameItems}
     return kinds[config.replay.item](config, task_spec)
 

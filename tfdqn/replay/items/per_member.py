@@ -1,4 +1,4 @@
-"""`RoutedItems`: blocks of which each server gets the transitions that one unit of an ensemble learns from."""
+"""`PerMemberItems`: blocks of which each server gets the transitions that one unit of an ensemble learns from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfdqn.replay.items.blocks import BlockItems
 from tfdqn.task_spec import TaskSpec
 
 
-class RoutedItems(BlockItems):
+class PerMemberItems(BlockItems):
     """As `BlockItems`, but that a transition goes to the servers of all units that it belongs to, or to none.
 
     Which these are is the same function of the transition that weighs it in the batched ensemble's loss.

@@ -11,7 +11,7 @@ from functools import partial
 from tfdqn.config import Config
 from tfdqn.coordination.messages import ReplayStatus
 from tfdqn.errors import CheckpointError, first_line
-from tfdqn.replay.distributed_ratio import Pace
+from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.interfaces import Sample
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.sampling import sampler
@@ -29,7 +29,7 @@ class RemoteReplay:
 
     def __init__(self, config: Config, task_spec: TaskSpec, addresses: Sequence[str]):
         self._kind = make_item_kind(config, task_spec)
-        self._pace = Pace(config, self._kind)
+        self._pace = DistributedReplayRatio(config, self._kind)
         self.capacity, self.min_size = self._pace.capacity, self._pace.min_size
         self._addresses = list(addresses)
         self._shards = Shards(addresses)

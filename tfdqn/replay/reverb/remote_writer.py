@@ -13,7 +13,7 @@ from reverb import structured_writer
 from reverb.errors import DeadlineExceededError
 
 from tfdqn.config import Config
-from tfdqn.replay.distributed_ratio import Pace
+from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.items.kinds import ItemKind, make_item_kind
 from tfdqn.replay.reverb.shard_clients import Shard, Shards
@@ -69,7 +69,7 @@ class RemoteWriter:
         keep_waiting: KeepWaiting,
     ):
         self._kind, self._shards, self._keep_waiting = kind, shards, keep_waiting
-        self._pace = Pace(config, kind)
+        self._pace = DistributedReplayRatio(config, kind)
         self._asks_servers = self._pace.limits() is None
         self._asked_seconds = float("-inf")
         self._flush_until: float | None = None

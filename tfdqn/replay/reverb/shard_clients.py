@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import reverb
 from reverb.errors import ReverbError
 
-from tfdqn.replay.distributed_ratio import Counted
+from tfdqn.replay.distributed_ratio import TableCounts
 from tfdqn.replay.reverb.tables import TABLE
-from tfdqn.system.peer_connections import Line
+from tfdqn.system.peer_connections import PeerConnections
 
 _REPLY_SECONDS = 2  # whole ones
 _POLL_SECONDS = 3.0 * _REPLY_SECONDS  # another thread may be asking already
@@ -23,12 +23,12 @@ class Shard:
     def __init__(self, index: int, address: str):
         self.name = f"replay server {index} at {address}"
         self.client = reverb.Client(address)
-        self.counted = Counted()  # when it last answered
+        self.counted = TableCounts()  # when it last answered
         # As far as this process has seen; never less than before.
         self.inserted = self.sampled = 0
         self.answers = False  # the last question
         self._heard_seconds = time.monotonic()
-        self._line = Line(address)
+        self._line = PeerConnections(address)
         self._asking = threading.Lock()  # an answer that overtook another would be counted twice
 
     @property
@@ -49,7 +49,7 @@ class Shard:
             self._line.check()
             return False
         limiter = info.rate_limiter_info
-        counted = Counted(
+        counted = TableCounts(
             int(limiter.insert_stats.completed), int(limiter.sample_stats.completed), int(info.current_size)
         )
         self.inserted += max(counted.inserted - self.counted.inserted, 0)
@@ -71,7 +71,7 @@ class Shards:
         run_at_once([shard.ask for shard in self.each], _POLL_SECONDS)
         return all(shard.answers for shard in self.each)
 
-    def counted(self) -> list[Counted]:
+    def counted(self) -> list[TableCounts]:
         """What each had counted when it last answered."""
         return [shard.counted for shard in self.each]
 

@@ -1,4 +1,4 @@
-"""`ServedShard`: one replay server's table, at an address that others know, restored when its process starts again."""
+"""`ShardServer`: one replay server's table, at an address that others know, restored when its process starts again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reverb.platform.default import checkpointers
 
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ClusterError, first_line
-from tfdqn.replay.distributed_ratio import Pace
+from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.server import stop
 from tfdqn.replay.reverb.tables import TABLE, check_same_table, paced_table, transitions_table
@@ -24,7 +24,7 @@ _REPLY_SECONDS = 5
 _CHECKPOINT_SECONDS = 60.0
 
 
-class ServedShard:
+class ShardServer:
     """A Reverb server on a port of every interface; whoever has its address writes, samples and asks for checkpoints.
 
     Args:
@@ -39,7 +39,10 @@ class ServedShard:
 
     def __init__(self, config: Config, task_spec: TaskSpec, address: str, folder: ShardDir):
         self._kind = make_item_kind(config, task_spec)
-        self._sizes, self._limits = table_sizes(config, self._kind), Pace(config, self._kind).limits()
+        self._sizes, self._limits = (
+            table_sizes(config, self._kind),
+            DistributedReplayRatio(config, self._kind).limits(),
+        )
         self._port = host_and_port(address)[1]
         self._folder = folder
         self.damage = ""
