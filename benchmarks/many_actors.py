@@ -222,14 +222,14 @@ def _act(
 
 class _SimulatedActor:
     def __init__(self, config: Config, spec: TaskSpec, learner: str, servers: list[str], index: int):
-        self.member, self.env_steps, self.held, self.joined = ProcessId(Role.ACTOR, index), 0, -1, ""
+        self.process_id, self.env_steps, self.held, self.joined = ProcessId(Role.ACTOR, index), 0, -1, ""
         self.caller, self.fingerprint = _OwnConnection(learner), fingerprint(dump(config))
         self.writer = remote_writer(config, spec, servers, _ENVS, index, lambda reason: True)
 
     def beat(self) -> None:
         beat = Heartbeat(
-            member=self.member,
-            life=str(self.member),
+            process_id=self.process_id,
+            life=str(self.process_id),
             pid=1,
             host="simulated",
             joined=self.joined,
@@ -295,7 +295,7 @@ def _write(recorded: list[_Recorded], actors: list[_SimulatedActor], env_steps_p
     for round_ in range(10**9):
         time.sleep(max(began + round_ * period - time.monotonic(), 0))
         for actor in actors:
-            observation, actions, step = recorded[(round_ + actor.member.index) % len(recorded)]
+            observation, actions, step = recorded[(round_ + actor.process_id.index) % len(recorded)]
             actor.writer.write(observation, None, actions, step)
             actor.env_steps += _ENVS
 

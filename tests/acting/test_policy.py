@@ -53,7 +53,7 @@ def test_an_observation_for_which_q_overflows_is_an_error_and_no_warning() -> No
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("aggregation", ["mean", "majority", "minimum"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_one_unit_of_an_ensemble_whose_q_values_are_not_finite_is_an_error(
+def test_one_member_of_an_ensemble_whose_q_values_are_not_finite_is_an_error(
     aggregation: Aggregation, bad: float
 ) -> None:
     spec = vector_spec(4, 2)

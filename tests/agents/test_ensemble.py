@@ -1,4 +1,4 @@
-"""`EnsembleAgent`: each unit's loss is that of the plain agent on its share; shared targets against a slow oracle."""
+"""`EnsembleAgent`: each member's loss is that of the plain agent on its share; shared targets against a slow oracle."""
 
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 from tests.support.batches import random_transitions, random_weights, vector_spec
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.ensemble import EnsembleAgent
-from tfdqn.agents.ensemble_masks import unit_weights
+from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.agents.factory import make_agent
 from tfdqn.agents.losses import td
 from tfdqn.config import MLP, Agent, Config, Ensemble
@@ -34,8 +34,8 @@ def randomised(agent: DqnAgent, rng: np.random.Generator) -> DqnAgent:
     return agent
 
 
-def unit_of(agent: DqnAgent, k: int, config: Config) -> DqnAgent:
-    """The plain agent with the weights of unit k."""
+def member_of(agent: DqnAgent, k: int, config: Config) -> DqnAgent:
+    """The plain agent with the weights of member k."""
     alone = DqnAgent(config, vector_spec(action_masks=agent._has_masks))
     for ours, theirs in ((agent.network, alone.network), (agent.target_network, alone.target_network)):
         theirs.load_named_weights({name: w[k] for name, w in ours.named_weights().items()})
@@ -46,7 +46,7 @@ def unit_of(agent: DqnAgent, k: int, config: Config) -> DqnAgent:
 @pytest.mark.parametrize("masks", [False, True], ids=["", "masks"])
 @pytest.mark.parametrize("kind", ["dqn", "double_dqn"])
 @pytest.mark.parametrize("loss", ["squared", "huber"])
-def test_the_loss_is_the_sum_of_the_units_own_on_their_weighted_examples(
+def test_the_loss_is_the_sum_of_the_members_own_on_their_weighted_examples(
     kind: Kind, loss: str, masks: bool, data: str
 ) -> None:
     rng = np.random.default_rng(1)
@@ -65,19 +65,19 @@ def test_the_loss_is_the_sum_of_the_units_own_on_their_weighted_examples(
     states = (
         each[0] if masks else each for each in (batch.time_step.observation, batch.next_time_step.observation)
     )
-    shares = unit_weights(config, spec)(batch, *states).numpy()
+    shares = member_weights(config, spec)(batch, *states).numpy()
     expected, td_errors, q_values, largest = 0.0, [], [], []
     for k in range(UNITS):
-        alone = unit_of(agent, k, config)
+        alone = member_of(agent, k, config)
         with tf.GradientTape() as tape:
-            unit = alone.loss(batch, weights=tf.constant(importance * shares[k]))
-        expected += unit.loss
+            member = alone.loss(batch, weights=tf.constant(importance * shares[k]))
+        expected += member.loss
         ours = [gradient[k] for gradient in gradients]
-        theirs = tape.gradient(unit.loss, list(alone.network.named_weights().values()))
+        theirs = tape.gradient(member.loss, list(alone.network.named_weights().values()))
         for one, other in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
-        td_errors.append(unit.extra.td_error), q_values.append(unit.extra.q_value)
-        largest.append(unit.extra.max_q_value)
+        td_errors.append(member.extra.td_error), q_values.append(member.extra.q_value)
+        largest.append(member.extra.max_q_value)
     np.testing.assert_allclose(info.loss, expected, rtol=1e-5)
     learns = shares > 0
     mean = (learns * td_errors).sum(axis=0) / np.maximum(learns.sum(axis=0), 1)
@@ -98,7 +98,7 @@ def slow_target(
     if aggregation == "mean":
         action = max(actions, key=lambda a: q_select[:, a].mean())
     else:
-        votes = [max(actions, key=lambda a: unit[a]) for unit in q_select]
+        votes = [max(actions, key=lambda a: member[a]) for member in q_select]
         action = max(actions, key=lambda a: (votes.count(a), q_select[:, a].mean()))
     return q_target[:, action].mean()
 
@@ -106,7 +106,7 @@ def slow_target(
 @pytest.mark.parametrize("masks", [False, True], ids=["", "masks"])
 @pytest.mark.parametrize("kind", ["dqn", "double_dqn"])
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
-def test_a_shared_target_is_all_units_value_of_the_ensembles_action(
+def test_a_shared_target_is_all_members_value_of_the_ensembles_action(
     aggregation: Aggregation, kind: Kind, masks: bool
 ) -> None:
     rng = np.random.default_rng(2)
@@ -131,7 +131,7 @@ def test_a_shared_target_is_all_units_value_of_the_ensembles_action(
 
 
 def test_minimum_targets_are_those_of_maxmin_q_learning() -> None:
-    # Two target networks, two actions: min over units (1, 2), (0, -3) → 1 and 0; the best of these: 0.5 + 0.5 · 1.
+    # Two target networks, two actions: min over members (1, 2), (0, -3) → 1 and 0; the best of these: 0.5 + 0.5 · 1.
     q = tf.constant([[[1.0, 2.0], [9.0, -3.0]], [[4.0, 0.0], [0.0, 7.0]]])
     r, discount = tf.constant([0.5, 2.0]), tf.constant([0.5, 0.5])
     target = td.aggregate_target(r, discount, q, q, None, "minimum")
@@ -172,12 +172,12 @@ def test_an_example_that_nobody_learns_from_has_no_error() -> None:
     agent = randomised(EnsembleAgent(config, vector_spec()), np.random.default_rng(4))
     batch = random_transitions(vector_spec(), BATCH, np.random.default_rng(4))
     states = (batch.time_step.observation, batch.next_time_step.observation)
-    learned = (unit_weights(config, vector_spec())(batch, *states).numpy() > 0).any(axis=0)
+    learned = (member_weights(config, vector_spec())(batch, *states).numpy() > 0).any(axis=0)
     assert 0 < learned.sum() < BATCH
     np.testing.assert_array_equal(agent.loss(batch).extra.td_error.numpy() != 0, learned)
 
 
-def test_units_start_apart_and_the_first_as_the_plain_agent() -> None:
+def test_members_start_apart_and_the_first_as_the_plain_agent() -> None:
     config = settings()
     agent, alone = EnsembleAgent(config, vector_spec()), DqnAgent(config, vector_spec())
     target = agent.target_network.named_weights()
@@ -187,8 +187,8 @@ def test_units_start_apart_and_the_first_as_the_plain_agent() -> None:
         assert not np.isin(weight[1], weight[2]).any()
 
 
-def test_one_unit_is_no_ensemble() -> None:
+def test_one_member_is_no_ensemble() -> None:
     assert type(make_agent(settings(size=1), vector_spec())) is DqnAgent
-    assert make_agent(settings(size=1), vector_spec()).units == 1
+    assert make_agent(settings(size=1), vector_spec()).members == 1
     assert type(make_agent(settings(), vector_spec())) is EnsembleAgent
-    assert make_agent(settings(), vector_spec()).units == UNITS
+    assert make_agent(settings(), vector_spec()).members == UNITS

@@ -1,4 +1,4 @@
-"""What each unit of an ensemble learns from: by hand, by a slow oracle, and as often as it should."""
+"""What each member of an ensemble learns from: by hand, by a slow oracle, and as often as it should."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests.support.batches import random_transitions, transitions, vector_spec
 from tfdqn.agents.ensemble import EnsembleAgent
-from tfdqn.agents.ensemble_masks import by_edges, state_hash, unit_weights
+from tfdqn.agents.ensemble_masks import by_edges, member_weights, state_hash
 from tfdqn.config import MLP, Config, Ensemble
 from tfdqn.errors import ConfigError
 from tfdqn.task_spec import ArraySpec, TaskSpec
@@ -28,7 +28,7 @@ TWO_ARRAYS = TaskSpec(
 
 def weights(spec: TaskSpec, batch: Any, seed: int = 1, compiled: bool = False, **ensemble: Any) -> np.ndarray:
     config = Config(seed=seed, ensemble=Ensemble(**ensemble))
-    call = tf.function(unit_weights(config, spec), autograph=False, jit_compile=compiled)
+    call = tf.function(member_weights(config, spec), autograph=False, jit_compile=compiled)
     return call(batch, batch.time_step.observation, batch.next_time_step.observation).numpy()
 
 
@@ -36,12 +36,12 @@ def random_batch(spec: TaskSpec, count: int, seed: int = 1) -> Any:
     return random_transitions(spec, count, np.random.default_rng(seed))
 
 
-def test_all_units_learn_from_all_examples() -> None:
+def test_all_members_learn_from_all_examples() -> None:
     np.testing.assert_array_equal(weights(SPEC, random_batch(SPEC, 5), size=3, data="all"), np.ones((3, 5)))
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 1.0])
-def test_a_bootstrap_takes_each_example_with_its_probability_and_units_are_independent(
+def test_a_bootstrap_takes_each_example_with_its_probability_and_members_are_independent(
     probability: float,
 ) -> None:
     count, size = 20_000, 4
@@ -59,7 +59,7 @@ def test_a_bootstrap_takes_each_example_with_its_probability_and_units_are_indep
 
 
 @pytest.mark.parametrize("data", ["bootstrap", "hash", "partition"])
-def test_a_transition_keeps_its_units_in_every_batch_and_compiled(data: str) -> None:
+def test_a_transition_keeps_its_members_in_every_batch_and_compiled(data: str) -> None:
     settings: dict[str, Any] = {"size": 3, "data": data, "partition_edges": (-0.5, 0.5)}
     batch = random_batch(SPEC, 64)
     found = weights(SPEC, batch, **settings)
@@ -105,7 +105,7 @@ def test_a_bootstrap_is_of_the_whole_transition_and_a_hash_of_its_state(
     assert 0.3 < same < 0.7 if part in matters else same == 1
 
 
-def test_a_hash_gives_every_state_to_one_unit_and_each_unit_its_share() -> None:
+def test_a_hash_gives_every_state_to_one_member_and_each_member_its_share() -> None:
     found = weights(SPEC, random_batch(SPEC, 20_000), size=5, data="hash")
     np.testing.assert_array_equal(np.sort(found, axis=0), [[0] * 20_000] * 4 + [[5] * 20_000])
     np.testing.assert_allclose(found.mean(axis=1), 1, atol=5 * 5 * 0.4 / 20_000**0.5)
@@ -128,7 +128,7 @@ def test_states_in_one_cell_hash_alike_and_categories_lie_in_none() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8])
-def test_a_partition_gives_unit_k_what_is_below_edge_k(dtype: type) -> None:
+def test_a_partition_gives_member_k_what_is_below_edge_k(dtype: type) -> None:
     array = np.zeros((6, 2, 2), dtype)
     array[:, 1, 0] = [0, 9, 10, 19, 20, 200]
     expected = [[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1]]

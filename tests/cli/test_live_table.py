@@ -15,20 +15,20 @@ from tfdqn.launch.supervisor import JobStatus, Row
 
 def a_row(role: Role = Role.ACTOR, index: int = 0, **changes: Any) -> Row:
     values: dict[str, Any] = {
-        "member": ProcessId(role, index),
+        "process_id": ProcessId(role, index),
         "state": "acting",
         "pid": 4_711,
         "steps_per_second": 1_250.4,
-        "seconds_since_beat": 0.4,
+        "seconds_since_heartbeat": 0.4,
         "restarts": 0,
         "log": Path("nowhere.log"),
     }
     return Row(**values | changes)
 
 
-def a_status(index: int, *, seconds_since_beat: float = 0.5, **changes: Any) -> ProcessStatus:
+def a_status(index: int, *, seconds_since_heartbeat: float = 0.5, **changes: Any) -> ProcessStatus:
     values: dict[str, Any] = {
-        "member": ProcessId(Role.ACTOR, index),
+        "process_id": ProcessId(Role.ACTOR, index),
         "life": "a",
         "pid": 1,
         "host": "here",
@@ -37,10 +37,12 @@ def a_status(index: int, *, seconds_since_beat: float = 0.5, **changes: Any) -> 
         "steps_per_second": 1_000.0,
         "episode_return": 20.0,
     }
-    return ProcessStatus(beat=Heartbeat(**values | changes), seconds_since_beat=seconds_since_beat)
+    return ProcessStatus(
+        heartbeat=Heartbeat(**values | changes), seconds_since_heartbeat=seconds_since_heartbeat
+    )
 
 
-def an_inspection(*members: ProcessStatus) -> Inspection:
+def an_inspection(*process_ids: ProcessStatus) -> Inspection:
     return Inspection(
         phase="training",
         state="learning",
@@ -51,7 +53,7 @@ def an_inspection(*members: ProcessStatus) -> Inspection:
         weights_version=12_450,
         updates_per_second=200.0,
         best_return=475.0,
-        members=members,
+        processes=process_ids,
     )
 
 
@@ -66,7 +68,9 @@ def rendered(rows: list[Row], room: int = 40) -> list[str]:
 
 
 def test_the_table_has_a_line_for_each_process() -> None:
-    lost = a_row(index=1, state="starting again", pid=None, seconds_since_beat=None, steps_per_second=0.0)
+    lost = a_row(
+        index=1, state="starting again", pid=None, seconds_since_heartbeat=None, steps_per_second=0.0
+    )
     _, learner, first, second = rendered([LEARNER_ROW, a_row(), lost._replace(restarts=2)])
     assert learner.split() == ["learner", "0", "learning", "4711", "0", "s"]
     assert first.split() == ["actor", "0", "acting", "4711", "1,250", "steps/s", "0", "s"]
@@ -74,7 +78,7 @@ def test_the_table_has_a_line_for_each_process() -> None:
 
 
 def test_in_a_small_terminal_the_largest_roles_share_a_line_each() -> None:
-    actors = [a_row(index=i, restarts=i % 2, seconds_since_beat=i / 100) for i in range(300)]
+    actors = [a_row(index=i, restarts=i % 2, seconds_since_heartbeat=i / 100) for i in range(300)]
     servers = [a_row(Role.REPLAY_SERVER, i, state="serving", steps_per_second=0.0) for i in range(3)]
     actors[7] = actors[7]._replace(state="starting", steps_per_second=0.0)
     lines = rendered([*servers, LEARNER_ROW, *actors], room=6)
@@ -84,8 +88,8 @@ def test_in_a_small_terminal_the_largest_roles_share_a_line_each() -> None:
 
 
 def test_the_totals_are_of_those_who_are_there() -> None:
-    members = a_status(0), a_status(1, episode_return=40.0), a_status(2, seconds_since_beat=60.0)
-    figures = totals(an_inspection(*members), 500_000, "learning")
+    process_ids = a_status(0), a_status(1, episode_return=40.0), a_status(2, seconds_since_heartbeat=60.0)
+    figures = totals(an_inspection(*process_ids), 500_000, "learning")
     assert (figures.env_steps_per_second, figures.episode_return) == (2_000.0, 30.0)
     assert (figures.env_steps, figures.total_env_steps, figures.best_return) == (125_000, 500_000, 475.0)
     assert totals(an_inspection(), 1, "learning").episode_return is None
@@ -170,7 +174,7 @@ def test_what_processes_print_is_shown_line_by_line_without_the_chatter(
     view = JobView(500_000, tmp_path, console)
     new = tmp_path / "actor-1.log"
     new.write_text("before anybody looked\n")
-    status.rows.append(a_row(state="", log=new, member=ProcessId(Role.ACTOR, 1)))
+    status.rows.append(a_row(state="", log=new, process_id=ProcessId(Role.ACTOR, 1)))
     view.show(status)
     with log.open("a") as file:
         file.write("I0000 00:00:1731.1 2 rpc.cc:11] hi\n2026-01-01 10:00:00.123: W tensorflow/core\n")

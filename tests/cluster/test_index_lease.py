@@ -78,8 +78,8 @@ def test_each_is_another_and_who_dies_leaves_its_place_to_the_next(holders: Hold
 def test_roles_have_places_of_their_own(holders: Holders, tmp_path: Path) -> None:
     assert line(holders.begin()) == "this is actor 0"
     said: list[str] = []
-    member = lease_index(tmp_path / "places", Role.WORKER, 1, said.append, lambda: False)
-    assert (str(member), said) == ("worker 0", ["this is worker 0"])
+    process_id = lease_index(tmp_path / "places", Role.WORKER, 1, said.append, lambda: False)
+    assert (str(process_id), said) == ("worker 0", ["this is worker 0"])
 
 
 def test_who_is_told_to_stop_while_it_waits_takes_no_place(holders: Holders, tmp_path: Path) -> None:

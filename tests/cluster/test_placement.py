@@ -60,7 +60,9 @@ def test_a_pool_s_processes_are_dealt_to_its_machines_role_by_role() -> None:
     assert machines.this == Machine("ps", 1)
     pools = read_pools(POOLS)
     placed = place(config(), pools, machines.sizes(pools))
-    assert {str(machine): [each.file_stem for each in members] for machine, members in placed.items()} == {
+    assert {
+        str(machine): [each.file_stem for each in process_ids] for machine, process_ids in placed.items()
+    } == {
         "chief-0": ["learner-0"],
         "ps-0": ["parameter_server-0", "replay_server-0"],
         "ps-1": ["replay_server-1"],

@@ -29,7 +29,7 @@ def a_program(*overrides: str) -> Program:
 
 
 def names(program: Program) -> list[str]:
-    return [process.member.file_stem for process in program.processes]
+    return [process.id.file_stem for process in program.processes]
 
 
 def test_a_program_has_every_process_that_the_configuration_asks_for() -> None:
@@ -59,19 +59,19 @@ def test_gpus_are_seen_by_those_alone_that_compute_gradients(
 ) -> None:
     program = a_program(*overrides)
     blind = {
-        process.member.file_stem
+        process.id.file_stem
         for process in program.processes
         if process.environment.get("CUDA_VISIBLE_DEVICES") == ""
     }
     assert blind == set(names(program)) - computing
     for process in program.processes:
-        assert "CUDA_VISIBLE_DEVICES" not in process.environment or process.member.file_stem in blind
+        assert "CUDA_VISIBLE_DEVICES" not in process.environment or process.id.file_stem in blind
 
 
 def test_each_process_is_told_its_part_and_nobody_else_s_port() -> None:
     program = a_program(*ASYNCHRONOUS)
     worker = program.processes[5]
-    assert worker.member == ProcessId(Role.WORKER, 1)
+    assert worker.process_id == ProcessId(Role.WORKER, 1)
     assert worker.arguments == (
         *("run", "worker", "c.toml", "--task", "1", "--cluster", "cluster.json", "--run-dir", "run"),
     )
@@ -82,9 +82,7 @@ def test_each_process_is_told_its_part_and_nobody_else_s_port() -> None:
 
 
 def test_whom_somebody_needs_is_stopped_after_them() -> None:
-    order = [
-        [process.member.file_stem for process in group] for group in a_program(*ASYNCHRONOUS).stop_order()
-    ]
+    order = [[process.id.file_stem for process in group] for group in a_program(*ASYNCHRONOUS).stop_order()]
     assert order == [
         ["actor-0", "actor-1", "actor-2", "evaluator-0"],
         ["learner-0"],

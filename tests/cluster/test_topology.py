@@ -38,8 +38,8 @@ def test_a_cluster_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_tf_config_says_who_this_is_by_its_own_names() -> None:
     jobs = {**JOBS, "ps": ["host-b:2223"], "worker": ["host-c:2224"], "chief": ["host-a:2223"]}
-    topology, member = topology_of_environment(tf_config("ps", "0", jobs))
-    assert (member, topology.actor) == (ProcessId(Role.PARAMETER_SERVER), 2)
+    topology, process_id = topology_of_environment(tf_config("ps", "0", jobs))
+    assert (process_id, topology.actor) == (ProcessId(Role.PARAMETER_SERVER), 2)
     assert topology.parameter_server == ("host-b:2223",)
     assert topology_of_environment(tf_config("chief", 0, jobs))[1] == ProcessId(Role.LEARNER)
 
@@ -87,10 +87,10 @@ def test_a_variable_that_names_no_process_is_one_line(text: str, why: str) -> No
 @pytest.fixture
 def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ProcessId]:
     """Who plays, where a role only says who it is."""
-    members: list[ProcessId] = []
+    process_ids: list[ProcessId] = []
 
     def play(job: Job) -> bool:
-        members.append(job.member)
+        process_ids.append(job.process_id)
         return True
 
     def end(status: int) -> None:
@@ -100,7 +100,7 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ProcessId]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(entry, "play", play)
     monkeypatch.setattr("os._exit", end)
-    return members
+    return process_ids
 
 
 def run(*arguments: str) -> int:

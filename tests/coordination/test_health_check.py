@@ -44,8 +44,8 @@ def test_where_nobody_gives_signs_nobody_is_well(folder: Path, capsys: pytest.Ca
 def test_everybody_is_asked_and_one_that_is_silent_is_enough(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for member in (ACTOR, LEARNER):
-        write_sign(folder / f"{member.file_stem}.json", str(member), "at work", 1.0)
+    for process_id in (ACTOR, LEARNER):
+        write_sign(folder / f"{process_id.file_stem}.json", str(process_id), "at work", 1.0)
     mine = f"(process {os.getpid()})"
     assert health(capsys) == (0, [f"actor 1: at work {mine}", f"learner 0: at work {mine}"])
     change_sign(folder / "actor-1.json", seconds=-100, monotonic_seconds=-100)

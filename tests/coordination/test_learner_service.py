@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.threaded_jobs import ACTOR, FAST, Learner, learner, member, until
+from tests.support.threaded_jobs import ACTOR, FAST, Learner, learner, process_id, until
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
 from tfdqn.config import Config
@@ -38,7 +38,7 @@ def there(config: Config) -> Iterator[Learner]:
 
 def test_another_configuration_is_refused_by_its_keys(there: Learner) -> None:
     other = tiny(*FAST, "agent.n_step=3", "task.id=Acrobot-v1")
-    with closing(member(there.address, other)) as one, pytest.raises(ConfigError) as error:
+    with closing(process_id(there.address, other)) as one, pytest.raises(ConfigError) as error:
         one.join()
     assert str(error.value) == (
         "learner 0 refuses actor 1: its configuration is not the learner's: task.id = Acrobot-v1 where the learner "
@@ -48,13 +48,13 @@ def test_another_configuration_is_refused_by_its_keys(there: Learner) -> None:
 
 def test_a_strangers_beats_take_nobodys_place(there: Learner, config: Config) -> None:
     """Whatever it calls itself, and before anybody has refused it."""
-    with closing(member(there.address, config)) as one:
+    with closing(process_id(there.address, config)) as one:
         one.join()
         one.is_doing("acting")
         until(lambda: there.control.roster.present(Role.ACTOR), "a beat")
-        stranger = member(there.address, tiny(*FAST, "agent.n_step=3"))
+        stranger = process_id(there.address, tiny(*FAST, "agent.n_step=3"))
         until(lambda: stranger._is_refused, "a refusal")
-        assert [each.beat.life for each in there.control.roster.status()] == [one.life]
+        assert [each.heartbeat.life for each in there.control.roster.status()] == [one.life]
         stranger.close()
 
 
@@ -74,7 +74,7 @@ def test_who_has_no_part_in_the_learners_job_is_refused(
 
 
 def test_who_has_joined_hears_of_a_learner_with_another_configuration(there: Learner, config: Config) -> None:
-    with closing(member(there.address, config)) as one:
+    with closing(process_id(there.address, config)) as one:
         one.join()
         there.control.close()
         there.config = tiny(*FAST, "agent.n_step=3")
@@ -93,7 +93,7 @@ def test_of_many_keys_that_differ_a_few_are_named(there: Learner) -> None:
         "evaluation.episodes=9",
         "learner.batch_size=4",
     ]
-    with closing(member(there.address, tiny(*FAST, *keys))) as one, pytest.raises(ConfigError) as error:
+    with closing(process_id(there.address, tiny(*FAST, *keys))) as one, pytest.raises(ConfigError) as error:
         one.join()
     assert str(error.value).endswith("; and 1 more")
     assert str(error.value).count("where the learner has") == 5
@@ -102,7 +102,7 @@ def test_of_many_keys_that_differ_a_few_are_named(there: Learner) -> None:
 @pytest.mark.parametrize("text", ["", "[agent]\nn_step = 0", "no TOML", "[" * 10_000, "seed = 1\nother = 2"])
 def test_a_text_that_is_no_configuration_is_refused(there: Learner, text: str) -> None:
     with closing(Caller(there.address)) as caller, pytest.raises(RefusedError):
-        caller("hello", Hello(member=ACTOR, config=text), Welcome, 10)
+        caller("hello", Hello(process_id=ACTOR, config=text), Welcome, 10)
 
 
 def test_the_end_is_heard_by_all_who_live_and_nobody_waits_for_the_dead(
@@ -112,7 +112,7 @@ def test_the_end_is_heard_by_all_who_live_and_nobody_waits_for_the_dead(
     settings = tiny(*FAST, "health.dead_after_seconds=0.5")
     with (
         learner(settings, {}) as mortal,
-        closing(member(mortal.address, settings)) as one,
+        closing(process_id(mortal.address, settings)) as one,
         closing(
             Membership(ProcessId(Role.ACTOR, 0), Topology(learner=mortal.address), settings, print)
         ) as dead,
@@ -126,7 +126,7 @@ def test_the_end_is_heard_by_all_who_live_and_nobody_waits_for_the_dead(
 
 
 def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, config: Config) -> None:
-    with closing(member(there.address, config)) as one:
+    with closing(process_id(there.address, config)) as one:
         with pytest.raises(RefusedError, match="starting"):
             one.call("inspect", Nothing(), Inspection, 10)
         inspection = Inspection(
@@ -139,7 +139,7 @@ def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, 
             weights_version=1,
             updates_per_second=3.0,
             best_return=None,
-            members=there.control.roster.status(),
+            processes=there.control.roster.status(),
         )
         there.control.inspection = lambda: inspection
         assert one.call("inspect", Nothing(), Inspection, 10) == inspection

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.threaded_jobs import ACTOR, FAST, Learner, free_address, learner, member, until
+from tests.support.threaded_jobs import ACTOR, FAST, Learner, free_address, learner, process_id, until
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.topology import Role, Topology
 from tfdqn.config import Config
@@ -51,7 +51,7 @@ class Figures:
 
 def test_who_joins_is_welcomed_and_knows_at_once_how_the_job_stands(there: Learner, config: Config) -> None:
     there.control.roster.start_from(Counts(env_steps=400))
-    with closing(member(there.address, config)) as one:
+    with closing(process_id(there.address, config)) as one:
         welcome = one.join()
         assert welcome is not None
         assert (welcome.life, welcome.task_spec) == (there.control.life, there.task_spec)
@@ -62,13 +62,13 @@ def test_who_joins_is_welcomed_and_knows_at_once_how_the_job_stands(there: Learn
 
 
 def test_beats_tell_figures_and_what_it_does(there: Learner, config: Config) -> None:
-    with closing(member(there.address, config)) as one:
+    with closing(process_id(there.address, config)) as one:
         one.join()
         one.is_doing("acting")
         one.tell(Figures())
         until(lambda: there.control.roster.status()[0].beat.steps_per_second, "figures")
         beat = there.control.roster.status()[0].beat
-        assert (beat.member, beat.state, beat.episode_return, beat.weights_version) == (
+        assert (beat.process_id, beat.state, beat.episode_return, beat.weights_version) == (
             ACTOR,
             "acting",
             3.0,
@@ -79,7 +79,7 @@ def test_beats_tell_figures_and_what_it_does(there: Learner, config: Config) -> 
 
 def test_the_jobs_steps_are_those_heard_and_ones_own_since(there: Learner, config: Config) -> None:
     figures = Figures()
-    with closing(member(there.address, config)) as one:
+    with closing(process_id(there.address, config)) as one:
         one.tell(figures)
         one.join()
         figures.steps = 100
@@ -90,7 +90,7 @@ def test_the_jobs_steps_are_those_heard_and_ones_own_since(there: Learner, confi
 
 
 def test_who_ends_with_the_learner_waits_until_it_is_heard_no_more(there: Learner, config: Config) -> None:
-    with closing(member(there.address, config)) as one:
+    with closing(process_id(there.address, config)) as one:
         one.join()
         waiting = threading.Thread(target=one.wait_while_heard, args=(60.0,), daemon=True)
         waiting.start()
@@ -103,7 +103,7 @@ def test_who_ends_with_the_learner_waits_until_it_is_heard_no_more(there: Learne
 
 def test_the_last_beat_tells_what_was_counted_to_the_end(there: Learner, config: Config) -> None:
     figures = Figures()
-    one = member(there.address, config)
+    one = process_id(there.address, config)
     one.tell(figures)
     one.join()
     figures.steps = 77
@@ -115,7 +115,7 @@ def test_another_life_of_the_learner_is_noticed_and_told_only_what_is_new(
     there: Learner, config: Config
 ) -> None:
     figures = Figures()
-    with closing(member(there.address, config)) as one:
+    with closing(process_id(there.address, config)) as one:
         one.tell(figures)
         one.join()
         figures.steps = 100
@@ -143,7 +143,7 @@ def test_another_life_of_the_learner_is_noticed_and_told_only_what_is_new(
 
 def test_joining_the_same_life_again_loses_no_count(there: Learner, config: Config) -> None:
     figures = Figures()
-    with closing(member(there.address, config)) as one:
+    with closing(process_id(there.address, config)) as one:
         one.tell(figures)
         one.join()
         figures.steps = 100
@@ -154,7 +154,7 @@ def test_joining_the_same_life_again_loses_no_count(there: Learner, config: Conf
 
 
 def test_one_call_joins_whoever_has_taken_the_learners_place(there: Learner, config: Config) -> None:
-    with closing(member(there.address, config)) as one:
+    with closing(process_id(there.address, config)) as one:
         one.join()
         there.control.close()
         life = there.begin().life
@@ -174,7 +174,7 @@ def test_waiting_for_a_learner_ends_with_patience_or_at_the_users_wish(config: C
 
 def test_a_learner_that_falls_silent_is_given_up_in_the_end() -> None:
     config = tiny(*FAST, "health.patience_seconds=0.5")
-    with learner(config, {}) as there, closing(member(there.address, config)) as one:
+    with learner(config, {}) as there, closing(process_id(there.address, config)) as one:
         one.join()
         assert one.phase() == TRAINING
         there.control.close()
@@ -197,7 +197,7 @@ def test_the_sign_of_life_is_there_until_the_end_whether_or_not_anybody_answers(
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        with closing(member(f"127.0.0.1:{silent.getsockname()[1]}", impatient)) as one:
+        with closing(process_id(f"127.0.0.1:{silent.getsockname()[1]}", impatient)) as one:
             one.is_doing("waiting in vain")
             seen: set[float] = set()
 
@@ -234,7 +234,7 @@ def test_who_says_no_more_that_its_work_goes_on_is_ended(
     ends: list[str] = []
     monkeypatch.setattr(stall_detector, "_end", ends.append)
     hasty = tiny(*FAST, "health.stuck_after_seconds=1")
-    with learner(hasty, {}) as there, closing(member(there.address, hasty)) as one:
+    with learner(hasty, {}) as there, closing(process_id(there.address, hasty)) as one:
         one.join()
         one.is_doing("acting")
         one.work.record_progress()
@@ -243,7 +243,7 @@ def test_who_says_no_more_that_its_work_goes_on_is_ended(
 
 
 def test_a_heart_that_fails_is_told_of(there: Learner, config: Config) -> None:
-    with closing(member(there.address, config)) as one:
+    with closing(process_id(there.address, config)) as one:
         one.join()
         one.tell(lambda: {"no_such_field": 1})
 
@@ -266,6 +266,6 @@ def test_where_a_thousand_ask_each_asks_less_often_but_never_so_seldom_as_to_see
 
 
 def test_replies_are_awaited_for_less_than_death() -> None:
-    with closing(member(free_address(), tiny(*FAST, "health.dead_after_seconds=2.0"))) as one:
+    with closing(process_id(free_address(), tiny(*FAST, "health.dead_after_seconds=2.0"))) as one:
         assert one._reply_seconds == 1.0
     assert Config().health.dead_after_seconds >= membership_module._REPLY_SECONDS

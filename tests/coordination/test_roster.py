@@ -37,7 +37,7 @@ def beat(
     index: int = 0, life: str = "a", joined: str = "L", steps: int = 0, role: Role = Role.ACTOR
 ) -> Heartbeat:
     return Heartbeat(
-        member=ProcessId(role, index),
+        process_id=ProcessId(role, index),
         life=life,
         pid=1,
         host="h",
@@ -88,7 +88,7 @@ def test_status_is_in_order_and_says_for_how_long_each_is_silent(clock: Clock) -
     for index in (2, 0, 1):
         roster.add(beat(index))
         clock.now += 1
-    assert [(each.beat.member.index, each.seconds_since_beat) for each in roster.status()] == [
+    assert [(each.heartbeat.process_id.index, each.seconds_since_heartbeat) for each in roster.status()] == [
         (0, 2),
         (1, 1),
         (2, 3),
@@ -102,7 +102,7 @@ def test_present_are_those_of_a_role_that_are_not_silent(clock: Clock) -> None:
     roster.add(beat(1))
     roster.add(beat(0, role=Role.EVALUATOR))
     clock.now += 4
-    assert [each.member for each in roster.present(Role.ACTOR)] == [ProcessId(Role.ACTOR, 1)]
+    assert [each.process_id for each in roster.present(Role.ACTOR)] == [ProcessId(Role.ACTOR, 1)]
 
 
 def test_each_kind_of_death_has_its_words(clock: Clock) -> None:

@@ -153,7 +153,7 @@ def test_what_is_no_message_is_refused_and_harms_nobody(address: str, caller: Ca
 
 def test_counts_that_no_process_can_have_are_refused(address: str, caller: Caller) -> None:
     """Their sum could not be sent to anybody."""
-    beat = Heartbeat(member=ProcessId(Role.ACTOR), life="a", pid=1, host="h", joined="", state="acting")
+    beat = Heartbeat(process_id=ProcessId(Role.ACTOR), life="a", pid=1, host="h", joined="", state="acting")
     for steps in (-1, 2**64 - 1):
         wrong = {**msgspec.to_builtins(beat), "counts": {"env_steps": steps, "episodes": 0}}
         with pytest.raises(grpc.RpcError) as error:
@@ -166,7 +166,7 @@ def test_random_bytes_as_messages_harm_nobody(address: str, caller: Caller) -> N
     draw = random.Random(1)
     whole = msgspec.msgpack.encode(
         Heartbeat(
-            member=ProcessId(Role.ACTOR, 3),
+            process_id=ProcessId(Role.ACTOR, 3),
             life="a",
             pid=1,
             host="h",

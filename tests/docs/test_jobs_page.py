@@ -97,9 +97,9 @@ def test_the_machines_of_a_platform_have_everybody_between_them(
         monkeypatch.setenv("TF_CONFIG", json.dumps(task))
         with pytest.raises(Taken):
             main.main(command)
-    assert [process.member.file_stem for process in shares[2].processes] == ["worker-0", "actor-0", "actor-2"]
-    everybody = [process.member for share in shares for process in share.processes]
-    assert sorted(everybody) == sorted(shares[0].topology.members())
+    assert [process.id.file_stem for process in shares[2].processes] == ["worker-0", "actor-0", "actor-2"]
+    everybody = [process.id for share in shares for process in share.processes]
+    assert sorted(everybody) == sorted(shares[0].topology.process_ids())
     assert len({share.topology.to_json() for share in shares}) == 1
 
 
@@ -111,7 +111,9 @@ def test_the_processes_of_many_hosts_are_those_of_the_cluster_file(tmp_path: Pat
         check_topology(load(ROOT / config, overrides), topology)
         assert Role(role) in Role
     tasks = [(each[1], int(each[each.index("--task") + 1]) if "--task" in each else 0) for each in found]
-    assert sorted(tasks) == sorted((str(member.role), member.index) for member in topology.members())
+    assert sorted(tasks) == sorted(
+        (str(process_id.role), process_id.index) for process_id in topology.process_ids()
+    )
 
 
 @pytest.mark.long

@@ -10,7 +10,7 @@ from tests.agents.test_row_hash import finalizer, slow_hash
 from tests.support.batches import random_transitions, random_weights, vector_spec
 from tests.support.method_page import equation
 from tfdqn.agents.ensemble import EnsembleAgent
-from tfdqn.agents.ensemble_masks import unit_weights
+from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.agents.losses import td
 from tfdqn.config import Config, Ensemble, Linear
 from tfdqn.learning.gradient_clipping import clipped
@@ -60,9 +60,9 @@ def test_equation_21_the_loss_of_an_ensemble() -> None:
     np.testing.assert_allclose(agent.loss(batch, weights=f32(w)).loss, expected, rtol=1e-5)
 
 
-@equation(22, "tfdqn.agents.ensemble_masks.unit_weights")
+@equation(22, "tfdqn.agents.ensemble_masks.member_weights")
 @pytest.mark.parametrize("data", ["all", "bootstrap", "hash", "partition"])
-def test_equation_22_the_examples_of_a_unit(data: str) -> None:
+def test_equation_22_the_examples_of_a_member(data: str) -> None:
     p, edges = 0.3, (-0.5, 0.5)
     ensemble = Ensemble(size=K, data=data, mask_probability=p, partition_edges=edges)  # type: ignore[arg-type]
     config, batch = Config(seed=5, ensemble=ensemble), random_transitions(SPEC, 50, RNG)
@@ -84,7 +84,7 @@ def test_equation_22_the_examples_of_a_unit(data: str) -> None:
                 "partition": (low <= s[b, 0] < high) / (1 / K),
             }[data]
     states = (batch.time_step.observation, batch.next_time_step.observation)
-    np.testing.assert_allclose(unit_weights(config, SPEC)(batch, *states), expected, rtol=1e-6)
+    np.testing.assert_allclose(member_weights(config, SPEC)(batch, *states), expected, rtol=1e-6)
 
 
 def aggregated(q: np.ndarray, aggregation: Aggregation) -> np.ndarray:
@@ -120,7 +120,7 @@ def test_equation_24_the_common_target(aggregation: Aggregation, kind: str) -> N
 
 
 @equation(25, "tfdqn.learning.gradient_clipping.clipped")
-def test_equation_25_clipping_each_unit() -> None:
+def test_equation_25_clipping_each_member() -> None:
     c, g = (
         2.0,
         [
@@ -128,7 +128,7 @@ def test_equation_25_clipping_each_unit() -> None:
             for shape in ((K, 3, 2), (K, 2))
         ],
     )
-    found, _ = clipped([f32(each) for each in g], c, units=K)
+    found, _ = clipped([f32(each) for each in g], c, members=K)
     for k in range(K):
         norm = np.sqrt(sum((each[k] ** 2).sum() for each in g))
         for each, ours in zip(g, found, strict=True):

@@ -27,14 +27,14 @@ UNITS = 5
 def slow_actions(
     settings: Network,
     spec: TaskSpec,
-    units: list[dict],
+    members: list[dict],
     inputs: dict,
     legal: np.ndarray,
     aggregation: Aggregation,
 ) -> np.ndarray:
     """What K plain networks, each asked by itself, agree on."""
     q = []
-    for weights in units:
+    for weights in members:
         network = q_network(settings, spec, seed=0)
         network.create_variables()
         network.load_named_weights(weights)
@@ -54,15 +54,15 @@ def tf_agents_actions(config: Config, spec: TaskSpec, weights: dict, inputs: dic
     return agent.policy.action(ts.restart(observation, batch_size=len(legal))).action.numpy()
 
 
-def random_units(config: Config, spec: TaskSpec, rng: np.random.Generator) -> list[dict]:
+def random_members(config: Config, spec: TaskSpec, rng: np.random.Generator) -> list[dict]:
     """The weights of K plain networks."""
     alone = q_network(config.network, spec, seed=0)
     alone.create_variables()
     return [random_weights(alone.named_weights(), rng) for _ in range(UNITS)]
 
 
-def stacked(units: list[dict]) -> dict[str, np.ndarray]:
-    return {name: np.stack([unit[name] for unit in units]) for name in units[0]}
+def stacked(members: list[dict]) -> dict[str, np.ndarray]:
+    return {name: np.stack([member[name] for member in members]) for name in members[0]}
 
 
 def random_masks(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -95,10 +95,10 @@ def test_everyone_takes_the_ensembles_action(
 ) -> None:
     rng = np.random.default_rng(1)
     config = Config(network=settings, ensemble=Ensemble(size=UNITS, aggregation=aggregation))
-    units = random_units(config, spec, rng)
-    weights, inputs = stacked(units), observations(spec, states)
+    members = random_members(config, spec, rng)
+    weights, inputs = stacked(members), observations(spec, states)
     legal = random_masks((states, 3), rng) if spec.action_masks else np.ones((states, 3), bool)
-    expected = slow_actions(settings, spec, units, inputs, legal, aggregation)
+    expected = slow_actions(settings, spec, members, inputs, legal, aggregation)
     assert len(np.unique(expected)) == 3
 
     mask = legal if spec.action_masks else None
@@ -119,7 +119,7 @@ def test_everyone_takes_the_ensembles_action(
 def test_a_fresh_process_without_tf_agents_takes_it_too(aggregation: Aggregation, tmp_path: Path) -> None:
     rng, spec = np.random.default_rng(2), task(masks=True)
     config = Config(network=MLP(hidden_units=(16,)), ensemble=Ensemble(size=UNITS, aggregation=aggregation))
-    weights, inputs = stacked(random_units(config, spec, rng)), observations(spec, 1000)
+    weights, inputs = stacked(random_members(config, spec, rng)), observations(spec, 1000)
     legal = random_masks((1000, 3), rng)
     acting = Policy(make_q_function(config, spec))(weights, inputs, legal, (), rng)
     version = exported(config, spec, weights, tmp_path / "exports")

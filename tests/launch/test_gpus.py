@@ -41,7 +41,7 @@ def dealt(
 
 
 def told(program: Program) -> dict[str, dict[str, str | None]]:
-    found = {each.member.file_stem: dict(each.environment) for each in program.processes}
+    found = {each.id.file_stem: dict(each.environment) for each in program.processes}
     assert all(environment.pop("TF_CONFIG") is None for environment in found.values())
     return {name: each for name, each in found.items() if each != {"CUDA_VISIBLE_DEVICES": ""}}
 

@@ -45,7 +45,7 @@ def learner(run: RunDir) -> str:
 @pytest.fixture
 def lives(run: RunDir) -> Iterator[Inspection]:
     """Its learner answers."""
-    member = a_status(0, weights_version=12_400, pid=4_711)
+    process_id = a_status(0, weights_version=12_400, pid=4_711)
     replay = ReplayStatus(
         address="10.0.0.3:2222",
         stored=900,
@@ -54,7 +54,7 @@ def lives(run: RunDir) -> Iterator[Inspection]:
         sampled=16_000,
         seconds_since_answer=0.2,
     )
-    inspection = msgspec.structs.replace(an_inspection(member), replay=(replay,))
+    inspection = msgspec.structs.replace(an_inspection(process_id), replay=(replay,))
     server = Server(learner(run), {"inspect": Method(Nothing, lambda _: inspection)})
     yield inspection
     server.close()

@@ -29,7 +29,7 @@ class FarLearner:
         return Inspection(
             **{"phase": self.phase, "state": "learning", "env_steps": 1, "train_steps": 1, "episodes": 1},
             **{"seconds": 1.0, "weights_version": 1, "updates_per_second": 1.0, "best_return": None},
-            **{"members": (), "life": self.life, "resumed": self.resumed},
+            **{"processes": (), "life": self.life, "resumed": self.resumed},
         )
 
     @property

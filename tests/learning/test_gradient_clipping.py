@@ -1,4 +1,4 @@
-"""Clipping by global norm: of one network, and of each unit of an ensemble as if it were alone."""
+"""Clipping by global norm: of one network, and of each member of an ensemble as if it were alone."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ SHAPES = [(4, 3), (3,), (3, 2)]
 
 
 def gradients(scales: list[float]) -> list[np.ndarray]:
-    """Of a unit for each scale."""
+    """Of a member for each scale."""
     rng = np.random.default_rng(1)
     return [
         np.stack([scale * rng.normal(size=shape) for scale in scales]).astype(np.float32) for shape in SHAPES
@@ -26,9 +26,9 @@ def test_a_network_is_clipped_over_all_its_weights() -> None:
 
 
 @pytest.mark.parametrize("max_norm", [0.0, 1.0, 1e6])
-def test_each_unit_is_clipped_by_its_own_norm_alone(max_norm: float) -> None:
+def test_each_member_is_clipped_by_its_own_norm_alone(max_norm: float) -> None:
     together = gradients([0.01, 1.0, 100.0])
-    found, norm = clipped([tf.constant(each) for each in together], max_norm, units=3)
+    found, norm = clipped([tf.constant(each) for each in together], max_norm, members=3)
     norms = []
     for k in range(3):
         alone, alone_norm = clipped([tf.constant(each[k]) for each in together], max_norm)
@@ -40,10 +40,10 @@ def test_each_unit_is_clipped_by_its_own_norm_alone(max_norm: float) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_unit_that_is_not_finite_stays_so_and_its_norm_tells(bad: float) -> None:
+def test_a_member_that_is_not_finite_stays_so_and_its_norm_tells(bad: float) -> None:
     together = gradients([1.0, 1.0])
     together[1][1] = bad
-    found, norm = clipped([tf.constant(each) for each in together], 0.5, units=2)
+    found, norm = clipped([tf.constant(each) for each in together], 0.5, members=2)
     assert not np.isfinite(norm)
     assert np.isfinite(np.concatenate([each[0].numpy().ravel() for each in found])).all()
     assert np.isnan(found[1][1]).all()

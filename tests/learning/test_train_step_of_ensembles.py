@@ -1,4 +1,4 @@
-"""An ensemble trained as one network is its units trained apart, each on its own weighting of the same batches."""
+"""An ensemble trained as one network is its members trained apart, each on its own weighting of the same batches."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 from tests.support.batches import random_transitions, random_weights, vector_spec
 from tests.support.parity import OPTIMIZERS
 from tfdqn.agents.dqn import DqnAgent
-from tfdqn.agents.ensemble_masks import unit_weights
+from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import MLP, Agent, Config, Ensemble
 from tfdqn.coordination.weights import VariablePublisher, WeightsBoard
@@ -55,7 +55,7 @@ def random_start(step: TrainStep) -> dict[str, np.ndarray]:
         *[(optimizer, "bootstrap", compiled) for optimizer in OPTIMIZERS for compiled in (False, True)],
     ],
 )
-def test_units_trained_as_one_are_units_trained_apart(optimizer: str, data: str, compiled: bool) -> None:
+def test_members_trained_as_one_are_members_trained_apart(optimizer: str, data: str, compiled: bool) -> None:
     config = settings(optimizer, data=data)
     together = TrainStep(make_agent(config, SPEC), config)
     start = random_start(together)
@@ -64,7 +64,7 @@ def test_units_trained_as_one_are_units_trained_apart(optimizer: str, data: str,
     for k, step in enumerate(apart):
         step.load_state({name: array[k] if array.ndim else array for name, array in start.items()})
     calls = [tf.function(step, autograph=False, jit_compile=compiled) for step in (together, *apart)]
-    shares_of = unit_weights(config, SPEC)
+    shares_of = member_weights(config, SPEC)
     rng, norms = np.random.default_rng(3), []
     for _ in range(STEPS):
         sample = random_sample(rng)
@@ -78,14 +78,14 @@ def test_units_trained_as_one_are_units_trained_apart(optimizer: str, data: str,
     for k, step in enumerate(apart):
         for name, array in step.state().items():
             ours = reached[name][k] if array.ndim else reached[name]
-            np.testing.assert_allclose(ours, array, atol=1e-5, err_msg=f"unit {k}: {name}")
+            np.testing.assert_allclose(ours, array, atol=1e-5, err_msg=f"member {k}: {name}")
             assert not name.startswith("online/") or not np.allclose(array, start[name][k], atol=1e-2), name
 
 
 @pytest.mark.parametrize("target", ["own", "aggregate"])
 @pytest.mark.parametrize("data", ["all", "bootstrap", "hash", "partition"])
 def test_the_gradients_of_a_batchs_parts_add_up_to_its_own(data: str, target: str) -> None:
-    """As replicas share a batch: a unit may have many examples in one part and none in another."""
+    """As replicas share a batch: a member may have many examples in one part and none in another."""
     config = settings(data=data, target=target)
     step = TrainStep(make_agent(config, SPEC), config)
     step.load_state(random_start(step))
@@ -100,7 +100,7 @@ def test_the_gradients_of_a_batchs_parts_add_up_to_its_own(data: str, target: st
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_every_array_of_a_checkpoint_leads_with_the_units() -> None:
+def test_every_array_of_a_checkpoint_leads_with_the_members() -> None:
     config = settings()
     ensemble, alone = TrainStep(make_agent(config, SPEC), config), TrainStep(DqnAgent(config, SPEC), config)
     ours, theirs = ensemble.state(), alone.state()
@@ -110,7 +110,7 @@ def test_every_array_of_a_checkpoint_leads_with_the_units() -> None:
         assert ours[name].shape == (array.shape if counts else (UNITS, *array.shape)), name
 
 
-def test_disagreement_is_the_mean_deviation_of_the_units_values() -> None:
+def test_disagreement_is_the_mean_deviation_of_the_members_values() -> None:
     config = settings(data="bootstrap")
     step = TrainStep(make_agent(config, SPEC), config)
     step.load_state(random_start(step))

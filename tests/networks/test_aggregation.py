@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfdqn.networks.aggregation import Aggregation, aggregate, aggregate_numpy
 
 AGGREGATIONS: tuple[Aggregation, ...] = ("mean", "majority", "minimum")
-# Three units, two states, three actions.
+# Three members, two states, three actions.
 Q = np.array(
     [
         [[1, 2, 3], [5, 0, 4]],
@@ -60,18 +60,18 @@ def action_of(q: np.ndarray, legal: np.ndarray, aggregation: Aggregation) -> int
         return max(actions, key=lambda a: (q[:, a].mean(), -a))
     if aggregation == "minimum":
         return max(actions, key=lambda a: (q[:, a].min(), -a))
-    best = [max(actions, key=lambda a: (unit[a], -a)) for unit in q]
+    best = [max(actions, key=lambda a: (member[a], -a)) for member in q]
     return max(actions, key=lambda a: (best.count(a), q[:, a].mean(), -a))
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
-@pytest.mark.parametrize("units", [1, 2, 5])
+@pytest.mark.parametrize("members", [1, 2, 5])
 def test_numpy_and_tensorflow_choose_the_action_of_the_slow_way(
-    units: int, aggregation: Aggregation, compiled: bool
+    members: int, aggregation: Aggregation, compiled: bool
 ) -> None:
-    rng = np.random.default_rng(units)
-    q = rng.normal(size=(units, 500, 4)).astype(np.float32)
+    rng = np.random.default_rng(members)
+    q = rng.normal(size=(members, 500, 4)).astype(np.float32)
     q[:, 250:] = q[:, 250:].round()  # equal values among them
     legal = rng.random((500, 4)) < 0.6
     legal[np.arange(500), rng.integers(4, size=500)] = True

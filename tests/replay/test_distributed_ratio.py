@@ -79,11 +79,11 @@ def test_servers_that_fill_unequally_hold_nobody_back_by_themselves() -> None:
 
 
 @pytest.mark.parametrize(("data", "copies"), [("all", 4.0), ("bootstrap", 2.0), ("hash", 1.0)])
-def test_units_count_a_transition_once_however_many_have_it(data: str, copies: float) -> None:
+def test_members_count_a_transition_once_however_many_have_it(data: str, copies: float) -> None:
     ensemble = ("ensemble.size=4", 'ensemble.execution="processes"', f'ensemble.data="{data}"')
-    units = pace(config(*ensemble))
+    members = pace(config(*ensemble))
     blocks = int(100 * copies / 4)  # on each server, of 400 transitions
-    assert units.transitions(4 * blocks) == 400
-    # the minimum is 7 blocks of 4 on each of four: 112; (400 - 112) / 4; each unit takes 16 an update
-    assert units.updates_due([TableCounts(blocks, 0, blocks)] * 4) == 72
-    assert units.updates_due([TableCounts(blocks, 4 * 30, blocks)] * 4) == 42
+    assert members.transitions(4 * blocks) == 400
+    # the minimum is 7 blocks of 4 on each of four: 112; (400 - 112) / 4; each member takes 16 an update
+    assert members.updates_due([TableCounts(blocks, 0, blocks)] * 4) == 72
+    assert members.updates_due([TableCounts(blocks, 4 * 30, blocks)] * 4) == 42

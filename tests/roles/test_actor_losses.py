@@ -86,7 +86,7 @@ def test_it_waits_for_a_replay_server_by_name(tmp_path: Path) -> None:
         topology = Topology(learner=there.address, replay_server=(address,), actor=2)
         with role(run, FREE, topology, ProcessId(Roles.ACTOR), tmp_path) as actor:
             words = f"waiting for replay server 0 at {address}"
-            until(lambda: words in [each.beat.state for each in there.control.roster.status()], words)
+            until(lambda: words in [each.heartbeat.state for each in there.control.roster.status()], words)
             with replay_server(FREE, there.task_spec, address) as client:
                 until(lambda: stored(client) > 10 or actor.error, "blocks")
                 assert actor.ends_well()

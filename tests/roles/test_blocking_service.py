@@ -130,7 +130,7 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
         raise KeyError("a mistake of ours")
 
     control = SimpleNamespace(roster=SimpleNamespace(quiet=quiet))
-    with LearnerWatchdog(job._replace(member=LEARNER), control):  # type: ignore[arg-type]
+    with LearnerWatchdog(job._replace(process_id=LEARNER), control):  # type: ignore[arg-type]
         until(lambda: ends, "end")
     assert ends == ["the learner can't watch the others any longer"]
 
@@ -139,7 +139,7 @@ def test_a_learner_whose_updates_hang_is_started_again(job: Job, monkeypatch: py
     ends: list[str] = []
     monkeypatch.setattr(stall_detector, "_end", ends.append)
     control = SimpleNamespace(roster=SimpleNamespace(quiet=lambda _: []))
-    hasty = job._replace(member=LEARNER, config=tiny("health.stuck_after_seconds=1"))
+    hasty = job._replace(process_id=LEARNER, config=tiny("health.stuck_after_seconds=1"))
     with LearnerWatchdog(hasty, control) as watched:  # type: ignore[arg-type]
         watched.state = "learning"
         watched.work.record_progress("updates")
@@ -153,7 +153,7 @@ def test_a_learner_without_any_worker_waits(job: Job, monkeypatch: pytest.Monkey
     looks: list[bool] = []
     config = tiny("learner.strategy=parameter_server", "learner.workers=1", "health.stuck_after_seconds=1")
     control = SimpleNamespace(roster=SimpleNamespace(quiet=lambda lines: list(lines)))
-    with LearnerWatchdog(job._replace(member=LEARNER, config=config), control) as watched:  # type: ignore[arg-type]
+    with LearnerWatchdog(job._replace(process_id=LEARNER, config=config), control) as watched:  # type: ignore[arg-type]
         monkeypatch.setattr(watched.work, "look", lambda is_excused: looks.append(is_excused))
         until(lambda: len(looks) > 1, "looks")
     assert all(looks)

@@ -9,7 +9,7 @@ from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
 from tfdqn.roles.context import Job, say_if_open
 
 
-def said(member: ProcessId, host: str) -> list[str]:
+def said(process_id: ProcessId, host: str) -> list[str]:
     lines: list[str] = []
     topology = Topology(
         learner=f"{host}:1",
@@ -20,12 +20,12 @@ def said(member: ProcessId, host: str) -> list[str]:
         actor=1,
         evaluator=1,
     )
-    say_if_open(Job(tiny(), topology, member, Path("run"), lines.append, lambda: False))
+    say_if_open(Job(tiny(), topology, process_id, Path("run"), lines.append, lambda: False))
     return lines
 
 
 @pytest.mark.parametrize(
-    ("member", "where", "meaning"),
+    ("process_id", "where", "meaning"),
     [
         (LEARNER, "host-a:1 and host-a:2", "read the weights and the configuration"),
         (ProcessId(Role.REPLAY_SERVER), "host-a:3", "read and change what is learned from"),
@@ -34,9 +34,11 @@ def said(member: ProcessId, host: str) -> list[str]:
     ],
     ids=str,
 )
-def test_who_serves_other_hosts_says_what_that_means(member: ProcessId, where: str, meaning: str) -> None:
-    (line,) = said(member, "host-a")
-    assert line.startswith(f"warning: {member} serves other hosts at {where}, and asks nobody who they are: ")
+def test_who_serves_other_hosts_says_what_that_means(process_id: ProcessId, where: str, meaning: str) -> None:
+    (line,) = said(process_id, "host-a")
+    assert line.startswith(
+        f"warning: {process_id} serves other hosts at {where}, and asks nobody who they are: "
+    )
     assert meaning in line and line.endswith("leave that to a private network or a firewall")
 
 

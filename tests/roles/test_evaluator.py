@@ -56,7 +56,7 @@ def started(there: Learner, run_dir: RunDir, config: Config = CONFIG):  # type: 
 
 
 def states(there: Learner) -> list[str]:
-    return [each.beat.state for each in there.control.roster.status()]
+    return [each.heartbeat.state for each in there.control.roster.status()]
 
 
 def at(there: Learner, env_steps: int) -> None:
@@ -168,7 +168,7 @@ def test_the_time_of_training_is_the_learners(there: Learner, run_dir: RunDir) -
         weights_version=0,
         updates_per_second=0.0,
         best_return=None,
-        members=(),
+        processes=(),
     )
     at(there, 100)
     with started(there, run_dir) as evaluator:
@@ -281,7 +281,7 @@ def test_the_end_of_the_job_ends_an_evaluation(run_dir: RunDir) -> None:
         at(there, 100)
         with started(there, run_dir, endless) as evaluator:
             until(
-                lambda: [s for s in there.control.roster.status() if s.beat.state == "evaluating"],
+                lambda: [s for s in there.control.roster.status() if s.heartbeat.state == "evaluating"],
                 "evaluation",
             )
             there.control.phase = OVER

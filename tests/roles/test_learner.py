@@ -84,9 +84,9 @@ class End:
         return learner._train(self.job, self.run, control, None, None, watchdog)  # type: ignore[arg-type]
 
     def beat(self) -> None:
-        member = ProcessId(Role.EVALUATOR)
+        process_id = ProcessId(Role.EVALUATOR)
         self.roster.add(
-            Heartbeat(member=member, life="its", pid=1, host="here", joined="now", state="evaluating")
+            Heartbeat(process_id=process_id, life="its", pid=1, host="here", joined="now", state="evaluating")
         )
 
 

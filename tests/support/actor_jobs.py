@@ -34,12 +34,12 @@ class Job:
         self._topology = Topology(learner=there.address, replay_server=(address,), actor=2)
 
     def actor(self, index: int = 0, config: Config | None = None):  # type: ignore[no-untyped-def]
-        member = ProcessId(Roles.ACTOR, index)
-        return role(run, config or self.learner.config, self._topology, member, self._folder)
+        process_id = ProcessId(Roles.ACTOR, index)
+        return role(run, config or self.learner.config, self._topology, process_id, self._folder)
 
     def beat(self, index: int = 0) -> Heartbeat | None:
-        found = [each.beat for each in self.learner.control.roster.status()]
-        return next((beat for beat in found if beat.member.index == index), None)
+        found = [each.heartbeat for each in self.learner.control.roster.status()]
+        return next((beat for beat in found if beat.process_id.index == index), None)
 
     def state(self, index: int = 0) -> str:
         beat = self.beat(index)

@@ -42,7 +42,7 @@ class Death(NamedTuple):
     """What was done to whom."""
 
     env_steps: int
-    member: ProcessId
+    process_id: ProcessId
     how: signal.Signals
 
 
@@ -129,15 +129,15 @@ class Chaos:
             time.sleep(_LOOK_SECONDS)
 
     def _kill_one(self, env_steps: int) -> None:
-        member = self._random.choice(self._job.topology.members())
+        process_id = self._random.choice(self._job.topology.process_ids())
         how = self._random.choice([signal.SIGKILL, signal.SIGSTOP])
-        while (pid := self._pids().get(member)) is None:  # it is being started again
+        while (pid := self._pids().get(process_id)) is None:  # it is being started again
             self._look()
             time.sleep(_LOOK_SECONDS)
         with suppress(ProcessLookupError):  # it has just died by itself
             os.kill(pid, how)
-        self.deaths.append(Death(env_steps, member, how))
-        print(f"{len(self.deaths)}: {member} {how.name} at {env_steps:,} steps", flush=True)
+        self.deaths.append(Death(env_steps, process_id, how))
+        print(f"{len(self.deaths)}: {process_id} {how.name} at {env_steps:,} steps", flush=True)
 
     def _look(self) -> None:
         assert self._job.process.is_running, f"the job has ended: {self._job.process.out}"
@@ -145,8 +145,8 @@ class Chaos:
             return
         self._sampled_seconds = time.monotonic()
         self.open_files.sample("supervisor", self._job.process.pid)
-        for member, pid in self._pids().items():
-            self.open_files.sample(str(member), pid)
+        for process_id, pid in self._pids().items():
+            self.open_files.sample(str(process_id), pid)
 
     def watch_until_the_end(self) -> int:
         """Of the job; its exit status."""
@@ -161,10 +161,14 @@ class Chaos:
         """Of those who live and have given a sign of life."""
         alive = set(self._job.process.relatives())
         signs = {
-            member: read_heartbeat(heartbeat_file(member, self._job.run.heartbeat_of_command))
-            for member in self._job.topology.members()
+            process_id: read_heartbeat(heartbeat_file(process_id, self._job.run.heartbeat_of_command))
+            for process_id in self._job.topology.process_ids()
         }
-        return {member: sign.pid for member, sign in signs.items() if sign is not None and sign.pid in alive}
+        return {
+            process_id: sign.pid
+            for process_id, sign in signs.items()
+            if sign is not None and sign.pid in alive
+        }
 
 
 def chaos(folder: Path, config: Path, seed: int, kills: int, *arguments: str) -> Outcome:
@@ -189,7 +193,9 @@ def chaos(folder: Path, config: Path, seed: int, kills: int, *arguments: str) ->
         serving += [*topology.worker, *topology.parameter_server]
         left = [address for address in serving if address and not is_free(address)]
         assert not left, f"still served: {left}"
-        crashed = [member for member in topology.members() if "Traceback" in running.log(member)]
+        crashed = [
+            process_id for process_id in topology.process_ids() if "Traceback" in running.log(process_id)
+        ]
         assert not crashed, f"a death of others is no crash: {', '.join(map(str, crashed))}"
         open_files = made.open_files.of_those_that_lasted()
         growing = {life: counts for life, counts in open_files.items() if is_growing(counts)}

@@ -22,10 +22,10 @@ def note(name: str, line: str) -> None:
 
 
 def main() -> None:
-    member = ProcessId(Role(sys.argv[2]), int(sys.argv[sys.argv.index("--task") + 1]))
-    lives = FOLDER / f"{member.file_stem}.lives"
+    process_id = ProcessId(Role(sys.argv[2]), int(sys.argv[sys.argv.index("--task") + 1]))
+    lives = FOLDER / f"{process_id.file_stem}.lives"
     note(lives.name, str(os.getpid()))
-    told = FOLDER / f"{member.file_stem}.do"
+    told = FOLDER / f"{process_id.file_stem}.do"
     lines = told.read_text().splitlines() if told.exists() else []
     life = len(lives.read_text().splitlines())
     words = lines[min(life, len(lines)) - 1].split() if lines else []
@@ -36,11 +36,11 @@ def main() -> None:
     if "refuse" in words:
         print("tfdqn: task.id = 3: no such thing", file=sys.stderr)
         sys.exit(2)
-    file = heartbeat_file(member)
+    file = heartbeat_file(process_id)
     is_working = "unready" not in words
     while "signless" in words:
         time.sleep(60)
-    write_sign(file, str(member), "at work" if is_working else "starting", 10.0)
+    write_sign(file, str(process_id), "at work" if is_working else "starting", 10.0)
     if "child" in words and os.fork() == 0:
         while True:
             time.sleep(60)
@@ -50,9 +50,9 @@ def main() -> None:
             sys.exit(int(word))
     while not asked and not (FOLDER / "over").exists():
         if "mute" not in words:
-            write_sign(file, str(member), "at work" if is_working else "starting", 10.0)
+            write_sign(file, str(process_id), "at work" if is_working else "starting", 10.0)
         time.sleep(0.05)
-    note("order", member.file_stem)
+    note("order", process_id.file_stem)
     file.unlink(missing_ok=True)
 
 

@@ -87,7 +87,7 @@ class Job:
         return lambda: len(self.pids(name)) == count and self.row(name).state == "at work"
 
     def row(self, name: str):  # type: ignore[no-untyped-def]
-        return next(row for row in self.status.rows if row.member.file_stem == name)
+        return next(row for row in self.status.rows if row.process_id.file_stem == name)
 
     def everybody_works(self) -> bool:
         return bool(self.status.rows) and all(row.state == "at work" for row in self.status.rows)

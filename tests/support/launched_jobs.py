@@ -32,17 +32,17 @@ class Job:
     def topology(self) -> Topology:
         return read_topology(self.run.cluster_file)
 
-    def pid(self, member: ProcessId) -> int:
+    def pid(self, process_id: ProcessId) -> int:
         """Of a living process."""
         found: list[int] = []
 
         def is_there() -> bool:
-            sign = read_heartbeat(heartbeat_file(member, self.run.heartbeat_of_command))
+            sign = read_heartbeat(heartbeat_file(process_id, self.run.heartbeat_of_command))
             if sign is not None and sign.pid in self.process.relatives():
                 found.append(sign.pid)
             return bool(found)
 
-        self.until(is_there, f"sign of life of {member}")
+        self.until(is_there, f"sign of life of {process_id}")
         return found[0]
 
     def inspection(self) -> Inspection | None:
@@ -56,11 +56,15 @@ class Job:
         except (UnreachableError, RefusedError):
             return None
 
-    def lives(self, member: ProcessId) -> set[str]:
-        """Of a member that the learner knows and hears."""
+    def lives(self, process_id: ProcessId) -> set[str]:
+        """Of a process that the learner knows and hears."""
         seen = self.inspection()
-        statuses = [] if seen is None else [each for each in seen.members if each.beat.member == member]
-        return {each.beat.life for each in statuses if each.seconds_since_beat < 3}
+        statuses = (
+            []
+            if seen is None
+            else [each for each in seen.processes if each.heartbeat.process_id == process_id]
+        )
+        return {each.heartbeat.life for each in statuses if each.seconds_since_heartbeat < 3}
 
     def until(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
         self.process.until(condition, what, seconds)
@@ -85,15 +89,15 @@ class Job:
         self.until(lambda: newest(self.run.path) not in (before, None), "another checkpoint")
         return counters(self.run.path)
 
-    def send(self, member: ProcessId, number: signal.Signals) -> int:
+    def send(self, process_id: ProcessId, number: signal.Signals) -> int:
         """Signals a process; its id."""
-        pid = self.pid(member)
+        pid = self.pid(process_id)
         os.kill(pid, number)
         return pid
 
-    def until_replaced(self, member: ProcessId, pid: int) -> None:
-        """Waits until another process plays the member's part."""
-        self.until(lambda: self.pid(member) != pid, f"another process for {member} than {pid}")
+    def until_replaced(self, process_id: ProcessId, pid: int) -> None:
+        """Waits until another process plays the process's part."""
+        self.until(lambda: self.pid(process_id) != pid, f"another process for {process_id} than {pid}")
 
     @contextmanager
     def supervisor_held(self) -> Iterator[None]:
@@ -104,8 +108,8 @@ class Job:
         finally:
             self.process.send(signal.SIGCONT)
 
-    def log(self, member: ProcessId) -> str:
-        return (self.run.process_logs / f"{member.file_stem}.log").read_text(errors="replace")
+    def log(self, process_id: ProcessId) -> str:
+        return (self.run.process_logs / f"{process_id.file_stem}.log").read_text(errors="replace")
 
     def stop(self) -> None:
         """Ctrl-C: everybody ends, nothing is left."""

@@ -60,8 +60,8 @@ class FarJob:
             cluster_file=str(folder / "cluster.json"),
             run_dir=str(self.run.path),
         )
-        self._all = {each.member: self._supervised(each) for each in program.processes}
-        self._statuses: dict[ProcessId, list[int]] = {member: [] for member in self._all}
+        self._all = {each.id: self._supervised(each) for each in program.processes}
+        self._statuses: dict[ProcessId, list[int]] = {process_id: [] for process_id in self._all}
         self._away: set[ProcessId] = set()
         self._failure = ""
         self._ended = threading.Event()
@@ -79,31 +79,31 @@ class FarJob:
             self._inspector.kill()
             self._inspector.wait(30)
 
-    def host_is_lost(self, member: ProcessId) -> None:
+    def host_is_lost(self, process_id: ProcessId) -> None:
         """With the process on it, and every connection: nobody is told. `host_is_back` starts both anew."""
-        self._away.add(member)
-        self.network.cut(self.hosts[member])
-        self._all[member].kill()
-        self.until(lambda: not self._all[member].is_alive, f"end of {member}")
-        self.network.lose(self.hosts[member])
+        self._away.add(process_id)
+        self.network.cut(self.hosts[process_id])
+        self._all[process_id].kill()
+        self.until(lambda: not self._all[process_id].is_alive, f"end of {process_id}")
+        self.network.lose(self.hosts[process_id])
 
-    def host_is_back(self, member: ProcessId) -> None:
-        self.network.begin(self.hosts[member])
-        self._away.remove(member)
+    def host_is_back(self, process_id: ProcessId) -> None:
+        self.network.begin(self.hosts[process_id])
+        self._away.remove(process_id)
 
-    def pid(self, member: ProcessId) -> int | None:
-        return self._all[member].pid
+    def pid(self, process_id: ProcessId) -> int | None:
+        return self._all[process_id].pid
 
-    def statuses(self, member: ProcessId) -> list[int]:
+    def statuses(self, process_id: ProcessId) -> list[int]:
         """By which its lives have ended."""
-        return list(self._statuses[member])
+        return list(self._statuses[process_id])
 
-    def address(self, member: ProcessId) -> str:
-        return self._topology.address(member)
+    def address(self, process_id: ProcessId) -> str:
+        return self._topology.address(process_id)
 
-    def log(self, member: ProcessId) -> str:
+    def log(self, process_id: ProcessId) -> str:
         """What its lives have printed."""
-        return self._all[member].log.read_text(errors="replace")
+        return self._all[process_id].log.read_text(errors="replace")
 
     def inspection(self) -> Inspection | None:
         """As the learner said in the last seconds."""
@@ -122,29 +122,29 @@ class FarJob:
         whole = output.read_bytes().rpartition(b"\n")[0]
         return msgspec.json.decode(whole.splitlines()[-1], type=Report).inspection if whole else None
 
-    def status(self, member: ProcessId) -> ProcessStatus | None:
-        """As the learner knows a member."""
+    def status(self, process_id: ProcessId) -> ProcessStatus | None:
+        """As the learner knows a process."""
         seen = self.inspection()
-        found = [each for each in seen.members if each.beat.member == member] if seen else []
+        found = [each for each in seen.processes if each.heartbeat.process_id == process_id] if seen else []
         return found[0] if found else None
 
-    def is_heard(self, member: ProcessId) -> bool:
+    def is_heard(self, process_id: ProcessId) -> bool:
         """By the learner, which it has joined."""
-        status = self.status(member)
-        return status is not None and status.seconds_since_beat < 3 and status.beat.joined != ""
+        status = self.status(process_id)
+        return status is not None and status.seconds_since_heartbeat < 3 and status.heartbeat.joined != ""
 
-    def until_at_work(self, member: ProcessId) -> None:
+    def until_at_work(self, process_id: ProcessId) -> None:
         """Waits for what only a process that takes part again does: an actor's steps, an evaluation."""
-        if member.role is Role.ACTOR:
-            first = self._env_steps(member)
-            self.until(lambda: self._env_steps(member) > first, f"environment steps of {member}")
-        if member.role is Role.EVALUATOR:
-            length = len(self.log(member))
-            self.until(lambda: len(self.log(member)) > length, f"an evaluation of {member}")
+        if process_id.role is Role.ACTOR:
+            first = self._env_steps(process_id)
+            self.until(lambda: self._env_steps(process_id) > first, f"environment steps of {process_id}")
+        if process_id.role is Role.EVALUATOR:
+            length = len(self.log(process_id))
+            self.until(lambda: len(self.log(process_id)) > length, f"an evaluation of {process_id}")
 
-    def state(self, member: ProcessId) -> str:
+    def state(self, process_id: ProcessId) -> str:
         """What it does, as it tells its own host."""
-        sign = self._all[member].sign
+        sign = self._all[process_id].sign
         return "" if sign is None else sign.state
 
     def silent_replay_seconds(self, index: int) -> float:
@@ -188,18 +188,18 @@ class FarJob:
             assert getattr(seen[-1], name) >= getattr(saved, name), name
 
     def last_lines(self) -> str:
-        return "; ".join(f"{member}: {each.last_line()}" for member, each in self._all.items())
+        return "; ".join(f"{process_id}: {each.last_line()}" for process_id, each in self._all.items())
 
-    def _env_steps(self, member: ProcessId) -> int:
-        status = self.status(member)
-        return -1 if status is None else status.beat.counts.env_steps
+    def _env_steps(self, process_id: ProcessId) -> int:
+        status = self.status(process_id)
+        return -1 if status is None else status.heartbeat.counts.env_steps
 
-    def _env_steps(self, member: ProcessId) -> int:
-        status = self.status(member)
-        return -1 if status is None else status.beat.counts.env_steps
+    def _env_steps(self, process_id: ProcessId) -> int:
+        status = self.status(process_id)
+        return -1 if status is None else status.heartbeat.counts.env_steps
 
     def _supervised(self, process: Process) -> SupervisedProcess:
-        command = (*self.network.command(self.hosts[process.member]), *TFDQN)
+        command = (*self.network.command(self.hosts[process.id]), *TFDQN)
         logs, signs = self._folder / "logs", self._folder / "signs"
         return SupervisedProcess(process, command, logs, signs, self._config.health)
 
@@ -208,16 +208,18 @@ class FarJob:
         for each in self._all.values():
             each.start()
         while not self._ended.wait(_LOOK_SECONDS):
-            for member, each in self._all.items():
+            for process_id, each in self._all.items():
                 if each.look():
                     assert each.status is not None
-                    self._statuses[member].append(each.status)
+                    self._statuses[process_id].append(each.status)
                     if each.status == 2 or each.is_given_up:
-                        self._failure = f"{member} has ended for good: {each.last_line()}"
+                        self._failure = f"{process_id} has ended for good: {each.last_line()}"
                     each.plan_restart()
                 elif each.is_silent:
                     each.kill()
-                elif member not in self._away and not each.is_alive and (each.starts_in_seconds or 0) <= 0:
+                elif (
+                    process_id not in self._away and not each.is_alive and (each.starts_in_seconds or 0) <= 0
+                ):
                     each.start()
         for each in self._all.values():
             each.send(signal.SIGCONT)

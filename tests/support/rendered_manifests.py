@@ -67,11 +67,11 @@ def member_of(
     assert not given["overrides"]
     files = (given["config"], given["cluster"], given["run_dir"])
     assert [str(file) for file in files] == list(names)
-    member = ProcessId(Role(given["role"]), given["task"])
+    process_id = ProcessId(Role(given["role"]), given["task"])
     topology = topology_in(folder)
-    topology.require(member)
+    topology.require(process_id)
     check_topology(load(folder / "config.toml"), topology)
-    return member
+    return process_id
 
 
 def share_of(

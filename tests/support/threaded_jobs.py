@@ -90,7 +90,7 @@ def learner(config: Config, given: Mapping[str, np.ndarray] | None = None) -> It
         made.control.close()
 
 
-def member(address: str, config: Config) -> Membership:
+def process_id(address: str, config: Config) -> Membership:
     """Of an actor, with the learner at an address."""
     return Membership(ACTOR, Topology(learner=address, actor=2), config, lambda line: None)
 
@@ -104,13 +104,18 @@ class Role:
     """
 
     def __init__(
-        self, run: Callable[[Job], bool], config: Config, topology: Topology, member: ProcessId, run_dir: Path
+        self,
+        run: Callable[[Job], bool],
+        config: Config,
+        topology: Topology,
+        process_id: ProcessId,
+        run_dir: Path,
     ):
         self.said: list[str] = []
         self.interrupted = threading.Event()
         self.error: BaseException | None = None
         self.is_over: bool | None = None  # as it said at its end
-        self._job = Job(config, topology, member, run_dir, self.said.append, self.interrupted.is_set)
+        self._job = Job(config, topology, process_id, run_dir, self.said.append, self.interrupted.is_set)
         self._run = run
         self._thread = threading.Thread(target=self._play, daemon=True)
         self._thread.start()
@@ -118,7 +123,7 @@ class Role:
     def ended(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Waits for its end; raises what ended it."""
         self._thread.join(seconds)
-        assert not self._thread.is_alive(), f"{self._job.member} goes on: {self.said}"
+        assert not self._thread.is_alive(), f"{self._job.process_id} goes on: {self.said}"
         if self.error is not None:
             raise self.error
 
@@ -137,10 +142,10 @@ class Role:
 
 @contextmanager
 def role(
-    run: Callable[[Job], bool], config: Config, topology: Topology, member: ProcessId, run_dir: Path
+    run: Callable[[Job], bool], config: Config, topology: Topology, process_id: ProcessId, run_dir: Path
 ) -> Iterator[Role]:
     """A role that has been asked to stop, and has ended, when the block has."""
-    made = Role(run, config, topology, member, run_dir)
+    made = Role(run, config, topology, process_id, run_dir)
     try:
         yield made
     finally:

@@ -27,7 +27,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_weights_and_slots_lead_with_the_units(finished: Path) -> None:
+def test_weights_and_slots_lead_with_the_members(finished: Path) -> None:
     learner = latest(finished).arrays("learner")
     assert learner["online/hidden_0/kernel"].shape == (3, 4, 16)
     assert learner["optimizer/m/q/bias"].shape == (3, 2)

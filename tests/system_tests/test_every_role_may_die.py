@@ -34,14 +34,16 @@ def test_of_an_asynchronous_job_whoever_dies_comes_back_and_the_rest_goes_on(
     write_config(tmp_path, "learner.strategy=parameter_server", *ENDLESS, *QUICK_HEALTH, OFTEN)
     with job(tmp_path, "tiny.toml", "--actors", "2", "--workers", "2", "--replay-servers", "2") as running:
         running.until_learning()
-        for member in ALONE:
+        for process_id in ALONE:
             learner = running.pid(LEARNER)
             saved = running.until_saved()
-            dead = running.send(member, death)
-            running.until_replaced(member, dead)
-            running.until(lambda member=member: running.lives(member), f"{member} at the learner")
+            dead = running.send(process_id, death)
+            running.until_replaced(process_id, dead)
+            running.until(
+                lambda process_id=process_id: running.lives(process_id), f"{process_id} at the learner"
+            )
             running.record_progress()
-            assert running.pid(LEARNER) == learner, f"the learner did not outlive {member}"
+            assert running.pid(LEARNER) == learner, f"the learner did not outlive {process_id}"
             assert_no_counter_goes_back(running, saved)
         assert "restored" in running.log(ProcessId(Role.REPLAY_SERVER, 1))
         running.stop()
@@ -51,15 +53,15 @@ def test_of_an_asynchronous_job_whoever_dies_comes_back_and_the_rest_goes_on(
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("death", DEATHS, ids=["killed", "stopped"])
 @pytest.mark.parametrize(
-    ("strategy", "member"),
+    ("strategy", "process_id"),
     [
         ("parameter_server", ProcessId(Role.PARAMETER_SERVER)),
         ("multi_worker", ProcessId(Role.WORKER)),
     ],
-    ids=["parameter server", "multi_worker member"],
+    ids=["parameter server", "multi_worker worker"],
 )
 def test_whom_the_learner_cannot_do_without_takes_it_along_and_both_resume_from_the_manifest(
-    tmp_path: Path, strategy: str, member: ProcessId, death: signal.Signals
+    tmp_path: Path, strategy: str, process_id: ProcessId, death: signal.Signals
 ) -> None:
     write_config(tmp_path, f"learner.strategy={strategy}", *ENDLESS, *QUICK_HEALTH, OFTEN)
     with job(tmp_path, "tiny.toml", "--workers", "2") as running:
@@ -69,10 +71,10 @@ def test_whom_the_learner_cannot_do_without_takes_it_along_and_both_resume_from_
         with (
             running.supervisor_held()
         ):  # it would kill a stopped process, which the learner must see by itself
-            dead = running.send(member, death)
+            dead = running.send(process_id, death)
             # Ten seconds from a death to the learner's end, and the machine may be busy.
             running.until(lambda: learner not in running.process.relatives(), "the learner's end", 60)
-        running.until_replaced(member, dead)
+        running.until_replaced(process_id, dead)
         running.until_replaced(LEARNER, learner)
         running.until_learning(beyond=saved.train_steps)
         assert "resumed at" in running.log(LEARNER)
@@ -95,12 +97,12 @@ def test_a_learner_that_dies_resumes_while_the_actors_stay(tmp_path: Path, death
             ProcessId(Role.EVALUATOR),
             ProcessId(Role.REPLAY_SERVER),
         ]
-        before = [running.pid(member) for member in others]
+        before = [running.pid(process_id) for process_id in others]
         dead = running.send(LEARNER, death)
         running.until_replaced(LEARNER, dead)
         running.until_learning(beyond=saved.train_steps)
         running.record_progress()
-        assert [running.pid(member) for member in others] == before
+        assert [running.pid(process_id) for process_id in others] == before
         assert_no_counter_goes_back(running, saved)
         running.stop()
 

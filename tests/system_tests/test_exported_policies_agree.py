@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.exporting.test_saved_model import BOX, DISCRETE, IMAGE, observations, task
-from tests.exporting.test_saved_model_of_ensembles import exported, random_masks, random_units, stacked
+from tests.exporting.test_saved_model_of_ensembles import exported, random_masks, random_members, stacked
 from tests.support.elsewhere import ONNX, SAVED_MODEL, TFLITE, Arrays, ask, ask_saved_model_cli
 from tests.support.tiny_runs import policy_weights, tiny
 from tfdqn.acting.policy import Policy, make_q_function
@@ -134,8 +134,8 @@ def test_every_kind_of_policy_answers_alike_in_every_format(
     config: Config, spec: TaskSpec, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(5)
-    units = random_units(config, spec, rng)
-    weights = units[0] if config.ensemble.size == 1 else stacked(units)
+    members = random_members(config, spec, rng)
+    weights = members[0] if config.ensemble.size == 1 else stacked(members)
     inputs = observations(spec, OBSERVATIONS)
     if spec.action_masks:
         inputs["legal_actions"] = random_masks((OBSERVATIONS, *spec.mask_shape), rng)

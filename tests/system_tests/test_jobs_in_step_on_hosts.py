@@ -34,8 +34,8 @@ def everybody(config: Config) -> list[ProcessId]:
 def topology(config: Config, hosts: Network, version: int) -> Topology:
     """By IPv4 or IPv6."""
 
-    def address(member: ProcessId, port: int) -> str:
-        name = member.file_stem
+    def address(process_id: ProcessId, port: int) -> str:
+        name = process_id.file_stem
         return with_host(port, hosts.address(name) if version == 4 else hosts.address_v6(name))
 
     def at(role: Role) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ def test_a_worker_in_step_that_is_cut_off_takes_the_learner_along_and_both_come_
 ) -> None:
     often = ("stop.env_steps=1_000_000_000", "checkpoint.interval_seconds=2")
     config = tiny(*WAYS[way], *often, *QUICK_HEALTH)
-    hosts_of = {member: member.file_stem for member in everybody(config)}
+    hosts_of = {process_id: process_id.file_stem for process_id in everybody(config)}
     with (
         network(list(hosts_of.values())) as hosts,
         far_job(tmp_path, config, topology(config, hosts, version), hosts, hosts_of) as job,

@@ -64,36 +64,38 @@ def job(tmp_path: Path) -> Iterator[FarJob]:
         far_job(tmp_path, tiny(*SETTINGS), topology(hosts), hosts, HOSTS) as running,
     ):
         running.until_learning()
-        for member in HOSTS.keys() - {LEARNER}:
-            running.until(lambda member=member: running.is_heard(member), f"{member} at the learner")
+        for process_id in HOSTS.keys() - {LEARNER}:
+            running.until(
+                lambda process_id=process_id: running.is_heard(process_id), f"{process_id} at the learner"
+            )
         running.until_saved()
         yield running
 
 
 def test_who_serves_other_hosts_says_what_that_means(job: FarJob) -> None:
-    for member in (LEARNER, WORKER, PARAMETER_SERVER, REPLAY_SERVER):
-        assert f"warning: {member} serves other hosts at {job.address(member)}" in job.log(member)
+    for process_id in (LEARNER, WORKER, PARAMETER_SERVER, REPLAY_SERVER):
+        assert f"warning: {process_id} serves other hosts at {job.address(process_id)}" in job.log(process_id)
     assert "serves other hosts" not in job.log(ACTOR)
 
 
 def test_while_an_actor_a_worker_or_the_evaluator_is_cut_off_the_rest_goes_on(job: FarJob) -> None:
-    for member in (ACTOR, WORKER, EVALUATOR):
-        learner, before = job.pid(LEARNER), job.pid(member)
+    for process_id in (ACTOR, WORKER, EVALUATOR):
+        learner, before = job.pid(LEARNER), job.pid(process_id)
         saved = counters(job.run.path)
-        job.network.cut(HOSTS[member])
-        job.until(lambda member=member: not job.is_heard(member), f"silence of {member}")
+        job.network.cut(HOSTS[process_id])
+        job.until(lambda process_id=process_id: not job.is_heard(process_id), f"silence of {process_id}")
         job.record_progress()
         job.until_saved()
-        job.network.mend(HOSTS[member])
-        job.until(lambda member=member: job.is_heard(member), f"{member} at the learner")
-        job.until_at_work(member)
+        job.network.mend(HOSTS[process_id])
+        job.until(lambda process_id=process_id: job.is_heard(process_id), f"{process_id} at the learner")
+        job.until_at_work(process_id)
         job.record_progress()
-        assert (job.pid(LEARNER), job.pid(member)) == (learner, before), "a cut is no death"
+        assert (job.pid(LEARNER), job.pid(process_id)) == (learner, before), "a cut is no death"
         job.assert_not_behind(saved)
 
 
 def test_while_a_replay_server_is_cut_off_all_wait_for_it_and_say_so(job: FarJob) -> None:
-    everybody = {member: job.pid(member) for member in HOSTS}
+    everybody = {process_id: job.pid(process_id) for process_id in HOSTS}
     saved = counters(job.run.path)
     job.network.cut(HOSTS[REPLAY_SERVER])
     named = f"replay server 1 at {job.address(REPLAY_SERVER)}"
@@ -106,19 +108,19 @@ def test_while_a_replay_server_is_cut_off_all_wait_for_it_and_say_so(job: FarJob
     job.until(lambda: job.silent_replay_seconds(1) < 3, "answer of the replay server")
     job.until(lambda: "all replay servers answer again" in job.log(LEARNER), "the learner's word for it")
     job.record_progress(200)
-    assert {member: job.pid(member) for member in HOSTS} == everybody, "a cut is no death"
+    assert {process_id: job.pid(process_id) for process_id in HOSTS} == everybody, "a cut is no death"
     job.assert_not_behind(saved)
 
 
 def test_a_replay_server_whose_host_loses_power_comes_back_with_what_it_had(job: FarJob) -> None:
-    others = {member: job.pid(member) for member in HOSTS if member != REPLAY_SERVER}
+    others = {process_id: job.pid(process_id) for process_id in HOSTS if process_id != REPLAY_SERVER}
     saved = counters(job.run.path)
     job.host_is_lost(REPLAY_SERVER)
     job.until(lambda: job.silent_replay_seconds(1) > 5, "silence of the replay server")
     job.host_is_back(REPLAY_SERVER)
     job.until(lambda: "replay server 1: restored" in job.log(REPLAY_SERVER), "restored transitions")
     job.record_progress(200)
-    assert {member: job.pid(member) for member in others} == others
+    assert {process_id: job.pid(process_id) for process_id in others} == others
     job.assert_not_behind(saved)
 
 

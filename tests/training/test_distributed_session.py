@@ -72,7 +72,7 @@ def beat(
     index: int, env_steps: int, version: int, episode_return: float | None, joined: str = "now"
 ) -> Heartbeat:
     return Heartbeat(
-        member=ProcessId(Role.ACTOR, index),
+        process_id=ProcessId(Role.ACTOR, index),
         life=f"life of {index}",
         pid=1,
         host="here",

@@ -123,7 +123,7 @@ def _check_finite(q_values: np.ndarray) -> None:
 def make_q_function(config: Config, task_spec: TaskSpec) -> ActionValues:
     """What `[network]` and `[ensemble]` describe, as a function of weights and NumPy arrays.
 
-    Of several units, whose weights lead with K, it gives what `ensemble.aggregation` makes of them: for "majority"
+    Of several members, whose weights lead with K, it gives what `ensemble.aggregation` makes of them: for "majority"
     these are votes (`networks.ensemble_aggregation`).
     """
     q_function = numpy_q_function(config.network, task_spec) or tensorflow_q_function(config, task_spec)
@@ -138,7 +138,7 @@ def make_q_function(config: Config, task_spec: TaskSpec) -> ActionValues:
         values = aggregate_numpy(q_values, legal_actions, aggregation)
         if is_finite(q_values):
             return values
-        # Votes are finite, and so may a minimum be, where a unit's Q-values are not.
+        # Votes are finite, and so may a minimum be, where a member's Q-values are not.
         return np.where(np.isfinite(q_values).all(axis=0), values, np.float32(np.nan))
 
     return aggregated

@@ -28,10 +28,10 @@ class LossExtra(NamedTuple):
 
     td_error: (
         tf.Tensor
-    )  # target minus prediction; the mean over those units of an ensemble that learn from it
-    q_value: tf.Tensor  # Q(s, a) of the action taken; the mean over an ensemble's units
-    max_q_value: tf.Tensor  # max_a Q(s, a) over all actions, and all units
-    disagreement: tf.Tensor | None = None  # standard deviation of Q(s, a) over an ensemble's units
+    )  # target minus prediction; the mean over those members of an ensemble that learn from it
+    q_value: tf.Tensor  # Q(s, a) of the action taken; the mean over an ensemble's members
+    max_q_value: tf.Tensor  # max_a Q(s, a) over all actions, and all members
+    disagreement: tf.Tensor | None = None  # standard deviation of Q(s, a) over an ensemble's members
 
 
 class DqnAgent(dqn_agent.DqnAgent):
@@ -43,7 +43,7 @@ class DqnAgent(dqn_agent.DqnAgent):
       devices: over which both networks' layers are split; none: they are whole.
     """
 
-    units = 1  # Q-functions: above 1, every weight leads with them
+    members = 1  # Q-functions: above 1, every weight leads with them
 
     def __init__(self, config: Config, task_spec: TaskSpec, devices: Sequence[str] = ()):
         self._devices = devices

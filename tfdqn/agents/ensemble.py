@@ -13,7 +13,7 @@ from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
 from tfdqn.agents.dqn import DqnAgent, LossExtra
-from tfdqn.agents.ensemble_masks import unit_weights
+from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.agents.losses import td
 from tfdqn.config import Config
 from tfdqn.networks.aggregation import Aggregation, aggregate
@@ -24,9 +24,9 @@ from tfdqn.task_spec import TaskSpec
 
 
 class EnsembleAgent(DqnAgent):
-    """K units that learn independently, but for what `ensemble.target` may share; they act as one.
+    """K members that learn independently, but for what `ensemble.target` may share; they act as one.
 
-    Unit k starts from a seed of its own; unit 0 starts as the plain agent of the same configuration does.
+    Member k starts from a seed of its own; member 0 starts as the plain agent of the same configuration does.
 
     Args:
       config: `ensemble`, and what `DqnAgent` takes.
@@ -36,10 +36,10 @@ class EnsembleAgent(DqnAgent):
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec, devices: Sequence[str] = ()):
-        self.units = config.ensemble.size
+        self.members = config.ensemble.size
         self._aggregation: Aggregation = config.ensemble.aggregation
         self._shares_target = config.ensemble.target == "aggregate"
-        self._unit_weights = unit_weights(config, task_spec)
+        self._member_weights = member_weights(config, task_spec)
         super().__init__(config, task_spec, devices)
 
     def _loss(
@@ -48,7 +48,7 @@ class EnsembleAgent(DqnAgent):
         weights: tf.Tensor | None = None,
         training: bool = False,
     ) -> tf_agent.LossInfo:
-        """The sum over units of each one's mean loss: so each unit's gradient is what it would be alone.
+        """The sum over members of each one's mean loss: so each member's gradient is what it would be alone.
 
         Args:
           experience: as `DqnAgent`'s.
@@ -56,18 +56,18 @@ class EnsembleAgent(DqnAgent):
           training: passed on to the network.
 
         Returns:
-          `LossInfo` with the scalar Σ_k mean over B of weight × unit weight × loss, and `LossExtra`.
+          `LossInfo` with the scalar Σ_k mean over B of weight × member weight × loss, and `LossExtra`.
         """
         td_error, q_tm1, q_value = self._td_error(experience, training)
         state_tm1, _ = self._split(experience.time_step.observation)
         state_t, _ = self._split(experience.next_time_step.observation)
-        unit_weights = self._unit_weights(experience, state_tm1, state_t)
-        loss = unit_weights * self._loss_of(td_error)
+        member_weights = self._member_weights(experience, state_tm1, state_t)
+        loss = member_weights * self._loss_of(td_error)
         if weights is not None:
             loss *= weights
-        learners = tf.reduce_sum(unit_weights, axis=0)
+        learners = tf.reduce_sum(member_weights, axis=0)
         extra = LossExtra(
-            td_error=tf.math.divide_no_nan(tf.reduce_sum(unit_weights * td_error, axis=0), learners),
+            td_error=tf.math.divide_no_nan(tf.reduce_sum(member_weights * td_error, axis=0), learners),
             q_value=tf.reduce_mean(q_value, axis=0),
             max_q_value=tf.reduce_max(q_tm1, axis=(0, 2)),
             disagreement=tf.math.reduce_std(q_value, axis=0),
@@ -88,11 +88,11 @@ class EnsembleAgent(DqnAgent):
         return td.aggregate_target(r_t, discount_t, q_target_t, q_select_t, legal_t, self._aggregation)
 
     def _make_network(self, config: Config, task_spec: TaskSpec) -> QNetwork:
-        seeds = [derived_seed(config.seed, "initial weights", k) for k in range(self.units)]
+        seeds = [derived_seed(config.seed, "initial weights", k) for k in range(self.members)]
         return ensemble_network(config.network, task_spec, seeds=seeds)
 
     def _check_network_output(self, net: networks.Network, label: str) -> None:
-        """Nothing: the base class would take the units' axis for the batch's."""
+        """Nothing: the base class would take the members' axis for the batch's."""
 
     def _setup_policy(
         self,

@@ -1,7 +1,7 @@
-"""Which unit of an ensemble learns from which transition: pure, deterministic functions of the transition.
+"""Which member of an ensemble learns from which transition: pure, deterministic functions of the transition.
 
-So a transition belongs to the same units for as long as it is in replay, in every process and after every restart,
-and nothing of that is stored. The functions give 1 where a unit learns from an example and 0 elsewhere,
+So a transition belongs to the same members for as long as it is in replay, in every process and after every restart,
+and nothing of that is stored. The functions give 1 where a member learns from an example and 0 elsewhere,
 float32[K, B].
 """
 
@@ -19,16 +19,16 @@ from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 
 # (transition, the observations at its two ends) → float32[K, B]
-UnitWeights = Callable[[trajectory.Transition, Observation, Observation], tf.Tensor]
+MemberWeights = Callable[[trajectory.Transition, Observation, Observation], tf.Tensor]
 
 
-def unit_weights(config: Config, task_spec: TaskSpec) -> UnitWeights:
-    """The weight of each example in each unit's loss, as `[ensemble]` says.
+def member_weights(config: Config, task_spec: TaskSpec) -> MemberWeights:
+    """The weight of each example in each member's loss, as `[ensemble]` says.
 
-    It is 1 / p where the unit learns from the example and 0 elsewhere, p being the share of all data that a unit is
-    to have: 1, `mask_probability`, or 1 / K. So a unit's mean over the whole batch is on average its mean over its
+    It is 1 / p where the member learns from the example and 0 elsewhere, p being the share of all data that a member is
+    to have: 1, `mask_probability`, or 1 / K. So a member's mean over the whole batch is on average its mean over its
     own examples, and a sum over batches or replicas stays one, which it would not if each divided by its own count.
-    Where parts of a partition are not visited evenly, a unit's loss is scaled by K times its part's share.
+    Where parts of a partition are not visited evenly, a member's loss is scaled by K times its part's share.
 
     Raises ConfigError where the observation has no such element.
     """
@@ -59,7 +59,7 @@ def transition_hash(
 ) -> tf.Tensor:
     """uint32[B] of all that a transition is: both states, action, reward and discount.
 
-    Transitions that are equal hash alike: in a task of few states and outcomes, all units or none may see one.
+    Transitions that are equal hash alike: in a task of few states and outcomes, all members or none may see one.
     """
     after = transition.next_time_step
     numbers = [transition.action_step.action, after.reward, after.discount]
@@ -81,21 +81,21 @@ def state_hash(state: Observation, task_spec: TaskSpec, cell_size: float, salt: 
 
 
 def bootstrap(hashes: tf.Tensor, size: int, probability: float) -> tf.Tensor:
-    """Each unit's own random part of the transitions uint32[B]: Bernoulli masks, as in Osband et al. 2016."""
+    """Each member's own random part of the transitions uint32[B]: Bernoulli masks, as in Osband et al. 2016."""
     own = row_hash.mix(tf.bitwise.bitwise_xor(hashes, row_hash.scattered(np.arange(size), 0)[:, tf.newaxis]))
     return tf.cast(row_hash.uniform(own) < probability, tf.float32)
 
 
 def by_hash(hashes: tf.Tensor, size: int) -> tf.Tensor:
-    """One unit for each of uint32[B]: the hash modulo K."""
+    """One member for each of uint32[B]: the hash modulo K."""
     half = tf.cast(tf.bitwise.right_shift(hashes, tf.constant(1, tf.uint32)), tf.int32)
     return tf.one_hot(half % size, size, axis=0)
 
 
 def by_edges(array: tf.Tensor, index: int, edges: Sequence[float]) -> tf.Tensor:
-    """One unit for each row: unit k has those whose element `index`, counted flat, is below edge k and no other.
+    """One member for each row: member k has those whose element `index`, counted flat, is below edge k and no other.
 
-    Compared in float32; len(edges) is K - 1, and the last unit has the rest.
+    Compared in float32; len(edges) is K - 1, and the last member has the rest.
     """
     elements = int(np.prod(array.shape[1:], dtype=np.int64))
     element = tf.cast(tf.reshape(array, [-1, elements])[:, index], tf.float32)

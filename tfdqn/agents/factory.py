@@ -11,21 +11,21 @@ from tfdqn.networks.factory import q_network
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 
-__all__ = ["DqnAgent", "EnsembleAgent", "LossExtra", "make_agent", "make_unit"]
+__all__ = ["DqnAgent", "EnsembleAgent", "LossExtra", "make_agent", "make_member"]
 
 
 def make_agent(config: Config, task_spec: TaskSpec, devices: Sequence[str] = ()) -> DqnAgent:
-    """The agent that the configuration describes, of one unit or of several. Raises ConfigError as they do.
+    """The agent that the configuration describes, of one member or of several. Raises ConfigError as they do.
 
     `devices` are those that a network is split over, which an ensemble's can't be; none: it is whole.
     """
     return (EnsembleAgent if config.ensemble.size > 1 else DqnAgent)(config, task_spec, devices)
 
 
-def make_unit(config: Config, task_spec: TaskSpec, unit: int) -> DqnAgent:
-    """One unit of the configuration's ensemble by itself: a plain agent that starts as that unit does."""
+def make_member(config: Config, task_spec: TaskSpec, member: int) -> DqnAgent:
+    """One member of the configuration's ensemble by itself: a plain agent that starts as that member does."""
     alone = DqnAgent(msgspec.structs.replace(config, ensemble=Ensemble()), task_spec)
-    seed = derived_seed(config.seed, "initial weights", unit)
+    seed = derived_seed(config.seed, "initial weights", member)
     start = q_network(config.network, task_spec, seed=seed)
     start.create_variables()
     for network in (alone.network, alone.target_network):

@@ -38,7 +38,7 @@ def rendered(report: Report) -> RenderableType:
     """The whole report."""
     parts: list[RenderableType] = [_pairs(report)]
     if report.inspection is not None:
-        parts += [Text(), _members(report, report.inspection)]
+        parts += [Text(), _process_ids(report, report.inspection)]
         if report.inspection.replay:
             parts += [Text(), _replay(report.inspection)]
     elif report.run is not None and report.run.signs:
@@ -85,31 +85,31 @@ def _of_run(run: RunReport | None) -> Iterable[tuple[str, str]]:
     yield "checkpoint", f"{saved.path}: {counts}, {ago(saved.seconds_ago)}"
 
 
-def _members(report: Report, inspection: Inspection) -> RenderableType:
+def _process_ids(report: Report, inspection: Inspection) -> RenderableType:
     table = make_table("process", "state", "pid", "host", "speed", "staleness", "last beat")
     for column in table.columns[4:]:
         column.justify = "right"
-    known = {each.beat.member: each for each in inspection.members}
-    expected = report.topology.members() if report.topology is not None else sorted(known)
-    for member in expected:
-        if member != LEARNER:
-            table.add_row(*map(escape, _cells(member, known.get(member), inspection.train_steps)))
+    known = {each.heartbeat.process_id: each for each in inspection.processes}
+    expected = report.topology.process_ids() if report.topology is not None else sorted(known)
+    for process_id in expected:
+        if process_id != LEARNER:
+            table.add_row(*map(escape, _cells(process_id, known.get(process_id), inspection.train_steps)))
     return table
 
 
-def _cells(member: ProcessId, status: ProcessStatus | None, train_steps: int) -> list[str]:
+def _cells(process_id: ProcessId, status: ProcessStatus | None, train_steps: int) -> list[str]:
     if status is None:
-        return [str(member), "never heard of", "", "", "", "", ""]
-    beat = status.beat
+        return [str(process_id), "never heard of", "", "", "", "", ""]
+    beat = status.heartbeat
     behind = train_steps - beat.weights_version
     return [
-        str(member),
+        str(process_id),
         beat.state,
         str(beat.pid),
         beat.host,
-        speed(member.role, beat.steps_per_second),
+        speed(process_id.role, beat.steps_per_second),
         f"{max(behind, 0):,} updates" if beat.weights_version >= 0 else "",
-        f"{status.seconds_since_beat:.0f} s",
+        f"{status.seconds_since_heartbeat:.0f} s",
     ]
 
 

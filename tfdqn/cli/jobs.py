@@ -152,7 +152,7 @@ def run_role(
     from tfdqn.system.signals import end_at_once, interruptions
 
     resolved = toml.load(config, overrides or ())
-    topology, member = _place_in_job(resolved, cluster, role, task)
+    topology, process_id = _place_in_job(resolved, cluster, role, task)
     if places is not None and task is not None:
         raise ConfigError(f"--task {task} says which process this is, and --places finds it out: give one")
     path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
@@ -163,12 +163,12 @@ def run_role(
             found = lease_index(places, role, topology.count(role), typer.echo, interrupted)
             if found is None:
                 raise typer.Exit(stopped_status)
-            member = found
+            process_id = found
 
         from tfdqn.roles import entry
         from tfdqn.roles.context import Job
 
-        job = Job(resolved, topology, member, path, typer.echo, interrupted, stopped_status)
+        job = Job(resolved, topology, process_id, path, typer.echo, interrupted, stopped_status)
         if not entry.play(job):
             raise typer.Exit(stopped_status)
 
@@ -178,14 +178,14 @@ def _place_in_job(
 ) -> tuple[Topology, ProcessId]:
     """By the cluster file, or else by TF_CONFIG, which must agree with what was asked for. Raises ConfigError."""
     if cluster is not None:
-        topology, member, origin = read_topology(cluster), ProcessId(role, task or 0), str(cluster)
+        topology, process_id, origin = read_topology(cluster), ProcessId(role, task or 0), str(cluster)
     else:
-        (topology, member), origin = topology_of_environment(), "TF_CONFIG"
-        if member.role is not role or task not in (None, member.index):
-            raise ConfigError(f"TF_CONFIG makes this process {member}, not {ProcessId(role, task or 0)}")
-    topology.require(member, origin)
+        (topology, process_id), origin = topology_of_environment(), "TF_CONFIG"
+        if process_id.role is not role or task not in (None, process_id.index):
+            raise ConfigError(f"TF_CONFIG makes this process {process_id}, not {ProcessId(role, task or 0)}")
+    topology.require(process_id, origin)
     check_topology(config, topology, origin)
-    return topology, member
+    return topology, process_id
 
 
 @jobs.command()

@@ -36,7 +36,9 @@ _CHATTER = re.compile(
 
 def totals(inspection: Inspection, total_env_steps: int, phase: str) -> Progress:
     """The figures of all processes together."""
-    present = [each.beat for each in inspection.members if each.seconds_since_beat < _PRESENT_SECONDS]
+    present = [
+        each.heartbeat for each in inspection.processes if each.seconds_since_heartbeat < _PRESENT_SECONDS
+    ]
     returns = [beat.episode_return for beat in present if beat.episode_return is not None]
     return Progress(
         env_steps=inspection.env_steps,
@@ -121,18 +123,18 @@ class JobView:
     def _totals(self, status: JobStatus) -> Progress | None:
         if status.inspection is None:
             return None
-        states = (row.state for row in status.rows if row.member == LEARNER)
+        states = (row.state for row in status.rows if row.process_id == LEARNER)
         phase = next(states, status.inspection.state)  # the learner's own word where it is elsewhere
         return totals(status.inspection, self._total_env_steps, phase)
 
     def _say_what_changed(self, status: JobStatus, figures: Progress | None) -> None:
         new: dict[tuple[Role, str], list[int]] = defaultdict(list)
         for row in status.rows:
-            said = self._said[row.member, row.restarts]
+            said = self._said[row.process_id, row.restarts]
             kind = _FIGURES.sub("", row.state)  # a state that counts is one state
             if kind and kind not in said and not _PASSING.match(kind):
                 said.add(kind)
-                new[row.member.role, row.state].append(row.member.index)
+                new[row.process_id.role, row.state].append(row.process_id.index)
         for (role, state), indices in new.items():
             self.say(f"{_name(role, len(indices))} {_ranges(indices)}: {state}")
         if figures is not None and time.monotonic() >= self._totals_due_seconds:
@@ -148,23 +150,25 @@ def process_table(rows: Sequence[Row], room: int) -> Table:
         column.no_wrap = True
     by_role: dict[Role, list[Row]] = defaultdict(list)
     for row in rows:
-        by_role[row.member.role].append(row)
-    lines = {role: len(members) for role, members in by_role.items()}
+        by_role[row.process_id.role].append(row)
+    lines = {role: len(process_ids) for role, process_ids in by_role.items()}
     while sum(lines.values()) > room and max(lines.values()) > 1:
         lines[max(lines, key=lambda role: lines[role])] = 1
-    for role, members in by_role.items():
-        for cells in _cells_of_many(members) if lines[role] < len(members) else map(_cells, members):
+    for role, process_ids in by_role.items():
+        for cells in (
+            _cells_of_many(process_ids) if lines[role] < len(process_ids) else map(_cells, process_ids)
+        ):
             table.add_row(*map(escape, cells))
     return table
 
 
 def _cells(row: Row) -> list[str]:
     return [
-        str(row.member),
+        str(row.process_id),
         row.state,
         "" if row.pid is None else str(row.pid),
-        speed(row.member.role, row.steps_per_second),
-        "" if row.seconds_since_beat is None else f"{row.seconds_since_beat:.0f} s",
+        speed(row.process_id.role, row.steps_per_second),
+        "" if row.seconds_since_heartbeat is None else f"{row.seconds_since_heartbeat:.0f} s",
         str(row.restarts) if row.restarts else "",
     ]
 
@@ -178,17 +182,17 @@ def speed(role: Role, steps_per_second: float) -> str:
 def _cells_of_many(rows: list[Row]) -> list[list[str]]:
     """Of all processes of a role: how many are in each state, the rates and restarts together, the oldest beat."""
     states = Counter(row.state for row in rows).most_common()
-    beats = [row.seconds_since_beat for row in rows if row.seconds_since_beat is not None]
+    beats = [row.seconds_since_heartbeat for row in rows if row.seconds_since_heartbeat is not None]
     whole = Row(
-        member=rows[0].member,
+        process_id=rows[0].process_id,
         state=", ".join(f"{count} {state}" for state, count in states),
         pid=None,
         steps_per_second=sum(row.steps_per_second for row in rows),
-        seconds_since_beat=max(beats, default=None),
+        seconds_since_heartbeat=max(beats, default=None),
         restarts=sum(row.restarts for row in rows),
         log=rows[0].log,
     )
-    return [[f"{len(rows)} {_name(rows[0].member.role, len(rows))}", *_cells(whole)[1:]]]
+    return [[f"{len(rows)} {_name(rows[0].process_id.role, len(rows))}", *_cells(whole)[1:]]]
 
 
 class _LogTail:
@@ -206,7 +210,7 @@ class _LogTail:
                 self._read_bytes[row.log] += len(whole) or len(content) // _MOST_BYTES_AT_ONCE * len(content)
                 for line in whole.decode(errors="replace").splitlines():
                     if line.strip() and not _CHATTER.match(line):
-                        yield f"{row.member} | {line.removeprefix(f'{row.member}: ')}"
+                        yield f"{row.process_id} | {line.removeprefix(f'{row.process_id}: ')}"
 
 
 def _name(role: Role, count: int) -> str:

@@ -26,14 +26,14 @@ def lease_index(
     Raises ClusterError where the folder can't be written.
     """
     is_said = False
-    members = [ProcessId(role, index) for index in range(count)]
-    locks = {member: FileLock(folder / f"{member.file_stem}.lock") for member in members}
+    process_ids = [ProcessId(role, index) for index in range(count)]
+    locks = {process_id: FileLock(folder / f"{process_id.file_stem}.lock") for process_id in process_ids}
     while not interrupted():
-        for member, lock in locks.items():
+        for process_id, lock in locks.items():
             if _take(lock):
-                _give_back(locks, but=member)
-                say(f"this is {member}")
-                return member
+                _give_back(locks, but=process_id)
+                say(f"this is {process_id}")
+                return process_id
         if not is_said:
             say(f"waiting: each of the {count} {role}s is there already")
             is_said = True
@@ -56,6 +56,6 @@ def _take(lock: FileLock) -> bool:
 
 def _give_back(locks: dict[ProcessId, FileLock], but: ProcessId | None = None) -> None:
     """Those that were tried, too."""
-    for member, lock in locks.items():
-        if member != but:
+    for process_id, lock in locks.items():
+        if process_id != but:
             lock.give_back()

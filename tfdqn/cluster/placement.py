@@ -115,9 +115,9 @@ def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machin
         Machine(pool, i): [] for pool, size in sizes.items() for i in range(size)
     }
     for pool, roles in pools.items():
-        for member in (ProcessId(role, i) for role in roles for i in range(counts[role])):
-            dealt[Machine(pool, member.index % sizes[pool])].append(member)
-    return {machine: tuple(members) for machine, members in dealt.items()}
+        for process_id in (ProcessId(role, i) for role in roles for i in range(counts[role])):
+            dealt[Machine(pool, process_id.index % sizes[pool])].append(process_id)
+    return {machine: tuple(process_ids) for machine, process_ids in dealt.items()}
 
 
 def topology_on_machines(
@@ -128,22 +128,24 @@ def topology_on_machines(
     Raises ConfigError where there are no such ports, or where some machines could not reach the others.
     """
     found: dict[ProcessId, tuple[str, int]] = {}
-    for machine, members in placed.items():
-        serving = [member for member in members if member.role not in WITHOUT_ADDRESS]
+    for machine, process_ids in placed.items():
+        serving = [process_id for process_id in process_ids if process_id.role not in WITHOUT_ADDRESS]
         if serving:
             host, first = host_and_port(machines.addresses[machine.pool][machine.index])
             port = first
-            for member in serving:
-                found[member] = (host, port)
-                port += 2 if member == LEARNER else 1
+            for process_id in serving:
+                found[process_id] = (host, port)
+                port += 2 if process_id == LEARNER else 1
             if port - 1 > _LAST_PORT:
                 raise ConfigError(f"{machines.origin}: {machine} has no {port - first} ports from {first} on")
     host, port = found[LEARNER]
-    everybody = [member.role for members in placed.values() for member in members]
+    everybody = [process_id.role for process_ids in placed.values() for process_id in process_ids]
 
     def addresses(role: Role) -> tuple[str, ...]:
         return tuple(
-            with_host(port, host) for member, (host, port) in sorted(found.items()) if member.role is role
+            with_host(port, host)
+            for process_id, (host, port) in sorted(found.items())
+            if process_id.role is role
         )
 
     topology = Topology(

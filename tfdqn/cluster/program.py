@@ -39,7 +39,7 @@ class Restart(Struct, frozen=True, kw_only=True):
 class Process(Struct, frozen=True, kw_only=True):
     """One process of a job."""
 
-    member: ProcessId
+    id: ProcessId
     arguments: tuple[str, ...]  # after `tfdqn`
     ports: tuple[int, ...] = ()  # that it serves
     environment: dict[str, str | None] = {}  # to set; None: to leave out
@@ -53,9 +53,9 @@ class Program(Struct, frozen=True, kw_only=True):
     topology: Topology
     processes: tuple[Process, ...]
 
-    def share(self, members: Collection[ProcessId]) -> "Program":
+    def share(self, process_ids: Collection[ProcessId]) -> "Program":
         """What one of several supervisors runs of it."""
-        processes = tuple(process for process in self.processes if process.member in members)
+        processes = tuple(process for process in self.processes if process.id in process_ids)
         return Program(topology=self.topology, processes=processes)
 
     def stop_order(self) -> list[list[Process]]:
@@ -63,8 +63,8 @@ class Program(Struct, frozen=True, kw_only=True):
         left, order = list(self.processes), []
         while left:
             needed = {role for process in left for role in process.needs}
-            group = [process for process in left if process.member.role not in needed]
-            left = [process for process in left if process.member.role in needed]
+            group = [process for process in left if process.id.role not in needed]
+            left = [process for process in left if process.id.role in needed]
             order.append(group)
         return order
 
@@ -92,22 +92,26 @@ def make_program(
     """
     check_topology(config, topology)
 
-    def arguments(member: ProcessId) -> tuple[str, ...]:
+    def arguments(process_id: ProcessId) -> tuple[str, ...]:
         return run_arguments(
-            member.role, member.index, config_file=config_file, cluster_file=cluster_file, run_dir=run_dir
+            process_id.role,
+            process_id.index,
+            config_file=config_file,
+            cluster_file=cluster_file,
+            run_dir=run_dir,
         )
 
     return Program(
         topology=topology,
         processes=tuple(
             Process(
-                member=member,
-                arguments=arguments(member),
-                ports=_ports(topology, member),
-                environment=_environment(config, member.role),
-                needs=NEEDS[member.role],
+                id=process_id,
+                arguments=arguments(process_id),
+                ports=_ports(topology, process_id),
+                environment=_environment(config, process_id.role),
+                needs=NEEDS[process_id.role],
             )
-            for member in topology.members()
+            for process_id in topology.process_ids()
         ),
     )
 
@@ -174,10 +178,10 @@ def topology_on_hosts(
 _SERVERS = (Role.REPLAY_SERVER, Role.PARAMETER_SERVER, Role.WORKER)
 
 
-def _ports(topology: Topology, member: ProcessId) -> tuple[int, ...]:
-    if member.role in (Role.ACTOR, Role.EVALUATOR):
+def _ports(topology: Topology, process_id: ProcessId) -> tuple[int, ...]:
+    if process_id.role in (Role.ACTOR, Role.EVALUATOR):
         return ()
-    addresses = [topology.address(member)]
-    if member.role is Role.LEARNER and topology.chief:
+    addresses = [topology.address(process_id)]
+    if process_id.role is Role.LEARNER and topology.chief:
         addresses.append(topology.chief)
     return tuple(host_and_port(address)[1] for address in addresses)

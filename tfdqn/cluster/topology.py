@@ -74,41 +74,49 @@ class Topology(Struct, frozen=True, kw_only=True):
         found = getattr(self, role)
         return found if isinstance(found, int) else len(found)
 
-    def members(self, *roles: Role) -> list[ProcessId]:
+    def process_ids(self, *roles: Role) -> list[ProcessId]:
         """Every process, or those of some roles."""
         return [ProcessId(role, i) for role in roles or Role for i in range(self.count(role))]
 
-    def address(self, member: ProcessId) -> str:
+    def address(self, process_id: ProcessId) -> str:
         """Where a process that serves is reached, "host:port"."""
-        return self.learner if member.role is Role.LEARNER else str(getattr(self, member.role)[member.index])
+        return (
+            self.learner
+            if process_id.role is Role.LEARNER
+            else str(getattr(self, process_id.role)[process_id.index])
+        )
 
     def check_addresses(self, origin: str) -> None:
         """Raises ConfigError where two have one address, or some could not reach the others; `origin` names them."""
-        serving = [member for member in self.members() if member.role not in WITHOUT_ADDRESS]
-        named = {str(member): self.address(member) for member in serving}
+        serving = [process_id for process_id in self.process_ids() if process_id.role not in WITHOUT_ADDRESS]
+        named = {str(process_id): self.address(process_id) for process_id in serving}
         named |= {"the chief": self.chief} if self.chief else {}
         if len(set(named.values())) < len(named):
             raise ConfigError(f"{origin}: two processes have one address: {', '.join(named.values())}")
         check_reachable(named, origin)
 
-    def require(self, member: ProcessId, origin: str = "the cluster") -> None:
+    def require(self, process_id: ProcessId, origin: str = "the cluster") -> None:
         """Raises ConfigError where there is no such process; `origin` is what says so."""
-        count = self.count(member.role)
-        if not 0 <= member.index < count:
+        count = self.count(process_id.role)
+        if not 0 <= process_id.index < count:
             counted_from = ", counted from 0" if count else ""
-            raise ConfigError(f"{member}: {origin} has {counted(count, member.role)}{counted_from}")
+            raise ConfigError(f"{process_id}: {origin} has {counted(count, process_id.role)}{counted_from}")
 
-    def sub_cluster(self, config: Config, member: ProcessId) -> Cluster | None:
+    def sub_cluster(self, config: Config, process_id: ProcessId) -> Cluster | None:
         """What `tf.distribute` is told, as seen from the learner, a worker or a parameter server; None: nothing."""
         if not self.worker and not self.parameter_server:
             return None
-        names = {self.address(each): str(each) for each in self.members(Role.WORKER, Role.PARAMETER_SERVER)}
+        names = {
+            self.address(each): str(each) for each in self.process_ids(Role.WORKER, Role.PARAMETER_SERVER)
+        }
         names[self.chief] = str(LEARNER)
         if config.learner.strategy == "parameter_server":
             jobs = {CHIEF: (self.chief,), WORKER: self.worker, PARAMETER_SERVER: self.parameter_server}
             kinds = {Role.LEARNER: CHIEF, Role.WORKER: WORKER, Role.PARAMETER_SERVER: PARAMETER_SERVER}
-            return Cluster(jobs=jobs, job=kinds[member.role], index=member.index, names=names)
-        index = 0 if member.role is Role.LEARNER else member.index + 1  # the learner is one of the workers
+            return Cluster(jobs=jobs, job=kinds[process_id.role], index=process_id.index, names=names)
+        index = (
+            0 if process_id.role is Role.LEARNER else process_id.index + 1
+        )  # the learner is one of the workers
         return Cluster(jobs={WORKER: (self.chief, *self.worker)}, job=WORKER, index=index, names=names)
 
     def to_json(self) -> bytes:

@@ -163,13 +163,13 @@ class Ensemble(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = "mean"
     data: Annotated[
         Literal["all", "bootstrap", "hash", "partition"],
-        doc("what a unit learns from: everything, a random part, or the states that are its own"),
+        doc("what a member learns from: everything, a random part, or the states that are its own"),
     ] = "bootstrap"
     mask_probability: Annotated[
-        PositiveFraction, doc("chance of a transition to be in a unit's bootstrap")
+        PositiveFraction, doc("chance of a transition to be in a member's bootstrap")
     ] = 0.5
     hash_cell_size: Annotated[
-        NonNegative, doc("edge of the cells of states that hash to one unit; 0: every state by itself")
+        NonNegative, doc("edge of the cells of states that hash to one member; 0: every state by itself")
     ] = 0.0
     partition_key: Annotated[
         str, doc("the observation's array that partitions the states; empty: its only one")
@@ -178,18 +178,18 @@ class Ensemble(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         CountOrZero, doc("the array's element, counted flat, that partitions them")
     ] = 0
     partition_edges: Annotated[
-        tuple[float, ...], doc("size - 1 rising values of that element: unit k has the states below edge k")
+        tuple[float, ...], doc("size - 1 rising values of that element: member k has the states below edge k")
     ] = ()
     target: Annotated[
         Literal["own", "aggregate"],
-        doc("whose value of the next state a unit learns from: its own, or all units'"),
+        doc("whose value of the next state a member learns from: its own, or all members'"),
     ] = "own"
     execution: Annotated[
         Literal["batched", "processes"],
-        doc("batched: all units in one network; processes: each a process with its own replay"),
+        doc("batched: all members in one network; processes: each a process with its own replay"),
     ] = "batched"
 
     @property
     def in_processes(self) -> bool:
-        """Whether each unit learns in a process of its own."""
+        """Whether each member learns in a process of its own."""
         return self.size > 1 and self.execution == "processes"

@@ -120,10 +120,10 @@ class Learner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         ),
     ] = "auto"
     averaging_period_train_steps: Annotated[
-        Count, doc("H: updates that each unit makes by itself between two averagings")
+        Count, doc("H: updates that each replica makes by itself between two averagings")
     ] = 10
     average_optimizer: Annotated[
-        bool, doc("average the optimiser's moments, too; else each unit keeps its own")
+        bool, doc("average the optimiser's moments, too; else each replica keeps its own")
     ] = True
     batch_size: Annotated[int, Meta(ge=1, le=2**20), doc("transitions per update, over all replicas")] = 128
     env_steps_per_update: Annotated[

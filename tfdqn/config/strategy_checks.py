@@ -13,7 +13,7 @@ from tfdqn.config.schema import Config
 _WHOLE_NETWORKS = {
     "multi_worker": "whose processes each keep every weight on one device",
     "parameter_server": "whose servers share out the weights already",
-    "averaging": "whose units each keep every weight on one device",
+    "averaging": "whose replicas each keep every weight on one device",
 }
 
 
@@ -49,7 +49,7 @@ def only_one_network_is_split(config: Config) -> str | None:
     if size > 1 and parts > 1:
         return (
             f"ensemble.size = {size} with learner.model_parallel = {parts}: the layers of an ensemble are stacks "
-            f"of its units' layers, which can't be split"
+            f"of its members' layers, which can't be split"
         )
     return None
 
@@ -106,7 +106,7 @@ def units_are_several(config: Config) -> str | None:
     if learner.strategy == "averaging" and learner.workers == learner.logical_devices == 1:
         return (
             'learner.strategy = "averaging" with learner.workers = 1 and learner.logical_devices = 1: '
-            "one unit is its own mean"
+            "one replica is its own mean"
         )
     return None
 
@@ -193,7 +193,7 @@ def units_learn_by_themselves(config: Config) -> str | None:
     if config.replay.shards > 1:
         return (
             f'ensemble.execution = "processes" with replay.shards = {config.replay.shards}: each of ensemble.size = '
-            f"{config.ensemble.size} units has a shard of its own already"
+            f"{config.ensemble.size} members has a shard of its own already"
         )
     return None
 

@@ -21,17 +21,17 @@ class Finding(NamedTuple):
     is_well: bool
 
 
-def health_of(member: ProcessId, folder: Path | None, within_seconds: float) -> Finding:
+def health_of(process_id: ProcessId, folder: Path | None, within_seconds: float) -> Finding:
     """Of one process of a job.
 
     Args:
       folder: where the signs of life are; None: where processes leave them that nobody has told.
       within_seconds: an older sign is none.
     """
-    file = heartbeat_file(member, folder)
+    file = heartbeat_file(process_id, folder)
     sign = read_heartbeat(file)
     if sign is None:
-        return Finding(f"{member}: no sign of life in {file}: it has not started, or has ended", False)
+        return Finding(f"{process_id}: no sign of life in {file}: it has not started, or has ended", False)
     return _judged(sign, within_seconds)
 
 

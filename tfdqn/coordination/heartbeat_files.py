@@ -57,9 +57,9 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
         return age if age < -_MOST_AHEAD_SECONDS else max(age, 0.0)
 
 
-def heartbeat_file(member: ProcessId, folder: Path | None = None) -> Path:
+def heartbeat_file(process_id: ProcessId, folder: Path | None = None) -> Path:
     """Where a process's sign of life is. Raises ClusterError where the folder that all share may be another user's."""
-    return (folder or beat_folder()) / f"{member.file_stem}.json"
+    return (folder or beat_folder()) / f"{process_id.file_stem}.json"
 
 
 def beat_folder() -> Path:

@@ -61,7 +61,7 @@ class LearnerService:
         self.q_values: Callable[[QValuesRequest], QValues] = _no_inference
         self._topology, self._config, self.task_spec = topology, checked(config), task_spec
         self._config_text = dump(self._config)
-        self._members = frozenset(topology.members()) - {LEARNER}
+        self._process_ids = frozenset(topology.process_ids()) - {LEARNER}
         self._fingerprint = fingerprint(self._config_text)
         self._settings = config.health
         self._server = Server(
@@ -86,7 +86,9 @@ class LearnerService:
         while time.monotonic() < deadline:
             since = time.monotonic() - began
             silent = [
-                each.seconds_since_beat for each in self.roster.status() if each.seconds_since_beat >= since
+                each.seconds_since_heartbeat
+                for each in self.roster.status()
+                if each.seconds_since_heartbeat >= since
             ]
             # Whoever has beaten since then has heard it; the dead won't, and nobody waits for them.
             if all(seconds >= self._settings.dead_after_seconds for seconds in silent):
@@ -98,7 +100,7 @@ class LearnerService:
         self._server.close()
 
     def _hello(self, hello: Hello) -> Welcome:
-        self._require(hello.member)
+        self._require(hello.process_id)
         if hello.config != self._config_text:
             raise RefusedError(f"its configuration is not the learner's: {self._difference(hello.config)}")
         return Welcome(life=self.life, task_spec=self.task_spec)
@@ -111,14 +113,14 @@ class LearnerService:
             return str(error)
         return listed(deviations(theirs, self._config, "the learner"))
 
-    def _require(self, member: ProcessId) -> None:
+    def _require(self, process_id: ProcessId) -> None:
         """Raises RefusedError where no such process has a part in this job."""
-        if member not in self._members:
-            there = counted(self._topology.count(member.role), member.role)
+        if process_id not in self._process_ids:
+            there = counted(self._topology.count(process_id.role), process_id.role)
             raise RefusedError(f"its cluster is not the learner's, which has {there}")
 
     def _beat(self, beat: Heartbeat) -> Answer:
-        self._require(beat.member)
+        self._require(beat.process_id)
         if beat.config != self._fingerprint:
             raise RefusedError("its configuration is not the learner's")  # hello says how they differ
         self.roster.add(beat)

@@ -48,14 +48,14 @@ class Membership:
     """Made at a process's very start; beats from then on, until it is closed.
 
     Args:
-      member: which process this is.
+      process_id: which process this is.
       topology: where the learner is.
       config: `health` gives the intervals; the learner refuses another configuration than its own.
       say: shows one line to the user.
     """
 
-    def __init__(self, member: ProcessId, topology: Topology, config: Config, say: Callable[[str], None]):
-        self.member = member
+    def __init__(self, process_id: ProcessId, topology: Topology, config: Config, say: Callable[[str], None]):
+        self.process_id = process_id
         self.work = StallDetector()  # whoever has a loop of its own says there that it goes on
         self._caller = Caller(topology.learner)
         self._config_text, self._settings, self._say = dump(config), config.health, say
@@ -77,7 +77,7 @@ class Membership:
         self._beat_seconds = seconds_between_calls(self._settings.beat_seconds, config)
         self._closed, self._beat_now = threading.Event(), threading.Event()
         self._failure: Exception | None = None
-        self._sign = HeartbeatFile(heartbeat_file(member), str(member), say)
+        self._sign = HeartbeatFile(heartbeat_file(process_id), str(process_id), say)
         self._thread = threading.Thread(target=self._beat_until_closed, name="heartbeat", daemon=True)
         self._thread.start()
 
@@ -103,19 +103,21 @@ class Membership:
             return welcome
 
     def _welcome(self, interrupted: Callable[[], bool]) -> Welcome | None:
-        hello = Hello(member=self.member, config=self._config_text)
+        hello = Hello(process_id=self.process_id, config=self._config_text)
         began, said = time.monotonic(), float("-inf")
         while not interrupted():
             try:
                 return self._caller("hello", hello, Welcome, _REPLY_SECONDS)
             except RefusedError as error:
-                raise ConfigError(f"{LEARNER} refuses {self.member}: {error}") from None
+                raise ConfigError(f"{LEARNER} refuses {self.process_id}: {error}") from None
             except UnreachableError as error:
                 waited = time.monotonic() - began
                 if waited > self._settings.patience_seconds:
-                    raise PeerLostError(f"{error}, for {waited:.0f} s now: {self.member} gives up") from None
+                    raise PeerLostError(
+                        f"{error}, for {waited:.0f} s now: {self.process_id} gives up"
+                    ) from None
                 if time.monotonic() - said > _SAY_AGAIN_SECONDS:
-                    self._say(f"{self.member}: waiting for {LEARNER} at {self._caller.address}")
+                    self._say(f"{self.process_id}: waiting for {LEARNER} at {self._caller.address}")
                     said = time.monotonic()
                 self._closed.wait(_RETRY_SECONDS)
         return None
@@ -188,11 +190,11 @@ class Membership:
             raise RuntimeError("the heartbeat has failed") from self._failure
         answer = self._answer
         if (answer is not None and answer.life != self._joined) or (self._joined and self._is_refused):
-            raise LearnerRestartedError(f"{self.member}: {LEARNER} has started again")
+            raise LearnerRestartedError(f"{self.process_id}: {LEARNER} has started again")
         if self.silent_seconds > self._settings.patience_seconds:
             raise PeerLostError(
                 f"{LEARNER} at {self._caller.address} has been silent for {self.silent_seconds:.0f} s: "
-                f"{self.member} gives up"
+                f"{self.process_id} gives up"
             )
         return TRAINING if answer is None else answer.phase
 
@@ -231,7 +233,7 @@ class Membership:
             self._beat_now.clear()
             began = time.monotonic()
             self.work.look()
-            self.work.end_if_stuck(str(self.member), self._state, self._settings.stuck_after_seconds)
+            self.work.end_if_stuck(str(self.process_id), self._state, self._settings.stuck_after_seconds)
             try:
                 self._beat(_LAST_REPLY_SECONDS if is_last else self._reply_seconds)
             except Exception as error:  # whoever asks how the job stands is told
@@ -252,7 +254,7 @@ class Membership:
             environment_restarts=counts.environment_restarts - base.environment_restarts,
         )
         beat = Heartbeat(
-            member=self.member,
+            process_id=self.process_id,
             life=self._life,
             pid=os.getpid(),
             host=socket.gethostname(),

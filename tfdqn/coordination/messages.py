@@ -26,10 +26,10 @@ def fingerprint(config: str) -> str:
     return hashlib.sha256(config.encode()).hexdigest()[:16]
 
 
-class Heartbeat(Struct, frozen=True, kw_only=True):
+class Heartbeat(Struct, frozen=True, kw_only=True, rename={"process_id": "member"}):
     """What every process but the learner tells it, once a second: that it lives, and how it stands."""
 
-    member: ProcessId
+    process_id: ProcessId
     life: str  # of the process: another with each start
     pid: int
     host: str
@@ -44,7 +44,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What the learner answers to a beat."""
+    """What the learner answers to a heartbeat."""
 
     life: str  # of the learner: who joined another must start again, or join this one
     phase: str  # "training", "finishing" (no more acting; the evaluator has its last say) or "over"
@@ -56,7 +56,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 class Hello(Struct, frozen=True, kw_only=True):
     """What a process asks the learner when it starts."""
 
-    member: ProcessId
+    process_id: ProcessId
     config: str  # as TOML, whole: the learner refuses another than its own
 
 
@@ -117,11 +117,16 @@ class Nothing(Struct, frozen=True):
     """An empty message."""
 
 
-class ProcessStatus(Struct, frozen=True, kw_only=True):
+class ProcessStatus(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    rename={"heartbeat": "beat", "seconds_since_heartbeat": "seconds_since_beat"},
+):
     """How a process stands, as the learner knows it."""
 
-    beat: Heartbeat
-    seconds_since_beat: float
+    heartbeat: Heartbeat
+    seconds_since_heartbeat: float
 
 
 class ReplayStatus(Struct, frozen=True, kw_only=True):
@@ -135,7 +140,7 @@ class ReplayStatus(Struct, frozen=True, kw_only=True):
     seconds_since_answer: float
 
 
-class Inspection(Struct, frozen=True, kw_only=True):
+class Inspection(Struct, frozen=True, kw_only=True, rename={"processes": "members"}):
     """How a job stands, as the learner knows it."""
 
     phase: str
@@ -147,7 +152,7 @@ class Inspection(Struct, frozen=True, kw_only=True):
     weights_version: int
     updates_per_second: float
     best_return: float | None
-    members: tuple[ProcessStatus, ...]
+    processes: tuple[ProcessStatus, ...]
     replay: tuple[ReplayStatus, ...] = ()
     life: str = ""  # of the learner
     resumed: str = ""  # where that life took the run up again, in words; empty: it began it

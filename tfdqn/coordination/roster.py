@@ -33,19 +33,21 @@ class Roster:
         self._total = Counts()  # of all of these: a job of a thousand asks for it a thousand times a second
         self._held: dict[ProcessId, str] = {}
 
-    def add(self, beat: Heartbeat) -> None:
-        """Takes a beat that has come now. Of two that overtook one another the larger counts stand."""
+    def add(self, heartbeat: Heartbeat) -> None:
+        """Takes a heartbeat that has come now. Of two that overtook one another the larger counts stand."""
         with self._lock:
-            self._newest[beat.member] = (beat, time.monotonic())
-            if beat.joined != self._life:
+            self._newest[heartbeat.process_id] = (heartbeat, time.monotonic())
+            if heartbeat.joined != self._life:
                 return
-            before = self._counted.get(beat.life, Counts())
+            before = self._counted.get(heartbeat.life, Counts())
             added = Counts(
-                env_steps=max(beat.counts.env_steps - before.env_steps, 0),
-                episodes=max(beat.counts.episodes - before.episodes, 0),
-                environment_restarts=max(beat.counts.environment_restarts - before.environment_restarts, 0),
+                env_steps=max(heartbeat.counts.env_steps - before.env_steps, 0),
+                episodes=max(heartbeat.counts.episodes - before.episodes, 0),
+                environment_restarts=max(
+                    heartbeat.counts.environment_restarts - before.environment_restarts, 0
+                ),
             )
-            self._counted[beat.life] = _sum(before, added)
+            self._counted[heartbeat.life] = _sum(before, added)
             self._total = _sum(self._total, added)
 
     def start_from(self, counts: Counts) -> None:
@@ -63,62 +65,69 @@ class Roster:
         with self._lock:
             newest = sorted(self._newest.items())
         now = time.monotonic()
-        return tuple(ProcessStatus(beat=beat, seconds_since_beat=now - heard) for _, (beat, heard) in newest)
+        return tuple(
+            ProcessStatus(heartbeat=heartbeat, seconds_since_heartbeat=now - heard)
+            for _, (heartbeat, heard) in newest
+        )
 
     def present(self, role: Role) -> list[Heartbeat]:
         """The newest beats of those of a role that have joined and are not silent."""
         return [
-            status.beat
+            status.heartbeat
             for status in self.status()
-            if status.beat.member.role is role
-            and status.beat.joined == self._life
-            and status.seconds_since_beat < self._dead_after_seconds
+            if status.heartbeat.process_id.role is role
+            and status.heartbeat.joined == self._life
+            and status.seconds_since_heartbeat < self._dead_after_seconds
         ]
 
-    def hold(self, members: Iterable[ProcessId]) -> None:
-        """From now on these members must be the very processes that they are now."""
+    def hold(self, process_ids: Iterable[ProcessId]) -> None:
+        """From now on these processes must be the very processes that they are now."""
         with self._lock:
-            self._held = {member: self._newest[member][0].life for member in members}
+            self._held = {process_id: self._newest[process_id][0].life for process_id in process_ids}
 
-    def silent(self, members: Iterable[ProcessId]) -> list[str]:
-        """Why each of these members counts as dead, in words, for those that do."""
-        return list(self._silent(members).values())
+    def silent(self, process_ids: Iterable[ProcessId]) -> list[str]:
+        """Why each of these processes counts as dead, in words, for those that do."""
+        return list(self._silent(process_ids).values())
 
-    def _silent(self, members: Iterable[ProcessId]) -> dict[ProcessId, str]:
-        found = {status.beat.member: status for status in self.status()}
+    def _silent(self, process_ids: Iterable[ProcessId]) -> dict[ProcessId, str]:
+        found = {status.heartbeat.process_id: status for status in self.status()}
         reasons = {}
-        for member in members:
-            status = found.get(member)
+        for process_id in process_ids:
+            status = found.get(process_id)
             if status is None:
-                reasons[member] = f"{member} has not joined"
-            elif self._held.get(member, status.beat.life) != status.beat.life:
-                reasons[member] = f"{member} has started again"
-            elif status.seconds_since_beat >= may_be_silent_seconds(
-                status.beat.state, self._dead_after_seconds
+                reasons[process_id] = f"{process_id} has not joined"
+            elif self._held.get(process_id, status.heartbeat.life) != status.heartbeat.life:
+                reasons[process_id] = f"{process_id} has started again"
+            elif status.seconds_since_heartbeat >= may_be_silent_seconds(
+                status.heartbeat.state, self._dead_after_seconds
             ):
-                reasons[member] = f"{member} has been silent for {status.seconds_since_beat:.0f} s"
-            elif status.beat.joined != self._life:
-                reasons[member] = f"{member} has started again"
+                reasons[process_id] = (
+                    f"{process_id} has been silent for {status.seconds_since_heartbeat:.0f} s"
+                )
+            elif status.heartbeat.joined != self._life:
+                reasons[process_id] = f"{process_id} has started again"
         return reasons
 
-    def quiet(self, members: Iterable[ProcessId]) -> list[ProcessId]:
+    def quiet(self, process_ids: Iterable[ProcessId]) -> list[ProcessId]:
         """Those of them that have taken part, but count as dead by their silence alone."""
-        found = {status.beat.member: status.seconds_since_beat for status in self.status()}
-        return [member for member in members if found.get(member, 0.0) >= self._dead_after_seconds]
+        found = {status.heartbeat.process_id: status.seconds_since_heartbeat for status in self.status()}
+        return [
+            process_id for process_id in process_ids if found.get(process_id, 0.0) >= self._dead_after_seconds
+        ]
 
     def wait_for(
         self,
-        members: Sequence[ProcessId],
+        process_ids: Sequence[ProcessId],
         patience_seconds: float,
         say: Callable[[str], None],
         interrupted: Callable[[], bool],
     ) -> bool:
-        """Waits until all of them have joined and beat; False where the user has asked to stop meanwhile.
+        """Waits until all of them have joined and heartbeat; False where the user has asked to stop meanwhile.
 
         Raises PeerLostError at the end of patience.
         """
         began, said = time.monotonic(), ""
-        while missing := self._silent(members):
+        while missing := self._silent(process_ids):
             if interrupted():
                 return False
             if time.monotonic() - began > patience_seconds:

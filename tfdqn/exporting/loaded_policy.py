@@ -86,8 +86,8 @@ class LoadedPolicy:
     def q_values(self, observation: Any) -> np.ndarray:
         """Q(s, ·), illegal actions included: float32[A] for one observation, [B, A] for a batch.
 
-        Of an ensemble, the mean or the minimum of its units'. Where they decide by majority, the votes: how many
-        units' best action it is, all taken for legal, and half a vote more for the winner.
+        Of an ensemble, the mean or the minimum of its members'. Where they decide by majority, the votes: how many
+        members' best action it is, all taken for legal, and half a vote more for the winner.
         """
         return self._run(observation, None)["q_values"]
 

@@ -55,8 +55,8 @@ Aggregate = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]
 class GreedyPolicy(tf.Module):
     """The network's weights and the function `serving_default`; nothing of TF-Agents or Keras.
 
-    An ensemble's served `q_values` are what `aggregate` makes of its units': the mean or the minimum of their Q, or,
-    for the majority, votes: how many units' best legal action it is, and half a vote more for the winner.
+    An ensemble's served `q_values` are what `aggregate` makes of its members': the mean or the minimum of their Q, or,
+    for the majority, votes: how many members' best legal action it is, and half a vote more for the winner.
     """
 
     def __init__(self, task_spec: TaskSpec, network: Network, aggregate: Aggregate | None = None):

@@ -48,7 +48,7 @@ def deal_gpus(config: Config, program: Program, gpus: tuple[str, ...], say: Call
       gpus: of this host.
       say: shows one line to the user, where some share or some are left over.
     """
-    computing = [each for each in program.processes if computes_gradients(config, each.member.role)]
+    computing = [each for each in program.processes if computes_gradients(config, each.id.role)]
     if not gpus or len(computing) < 2:
         return program
     share, left = divmod(len(gpus), len(computing))
@@ -61,9 +61,8 @@ def deal_gpus(config: Config, program: Program, gpus: tuple[str, ...], say: Call
     for index, process in enumerate(computing):
         own = gpus[index * share : (index + 1) * share] if share else (gpus[index % len(gpus)],)
         more = {_VISIBLE: ",".join(own), **({} if share else _GROWING)}
-        environments[process.member] = {**process.environment, **more}
+        environments[process.id] = {**process.environment, **more}
     processes = (
-        replace(each, environment=environments.get(each.member, each.environment))
-        for each in program.processes
+        replace(each, environment=environments.get(each.id, each.environment)) for each in program.processes
     )
     return replace(program, processes=tuple(processes))

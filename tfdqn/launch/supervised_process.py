@@ -42,8 +42,8 @@ class SupervisedProcess:
     """
 
     def __init__(self, process: Process, command: tuple[str, ...], logs: Path, signs: Path, health: Health):
-        self.process, self.member = process, process.member
-        self.log = logs / f"{process.member.file_stem}.log"
+        self.process, self.process_id = process, process.id
+        self.log = logs / f"{process.id.file_stem}.log"
         self.restarts = -1
         self.sign: HeartbeatRecord | None = None  # of this life
         self.silent_seconds = 0.0
@@ -53,7 +53,7 @@ class SupervisedProcess:
         self._start_due_seconds: float | None = None
         self._command, self._health = command, health
         self._signs = signs.resolve()
-        self._sign_file = heartbeat_file(process.member, self._signs)
+        self._sign_file = heartbeat_file(process.id, self._signs)
         self._popen: subprocess.Popen | None = None
         self._has_worked = False
         self._started_seconds = self._looked_seconds = 0.0
@@ -100,11 +100,11 @@ class SupervisedProcess:
             self._start()
         except OSError as error:
             where = error.filename or self.log
-            raise ClusterError(f"{self.member} can't be started: {error.strerror} ({where})") from error
+            raise ClusterError(f"{self.process_id} can't be started: {error.strerror} ({where})") from error
 
     def _start(self) -> None:
         with self.log.open("a", encoding="utf-8") as log:
-            log.write(f"== {self.member} starts: {datetime.now():%Y-%m-%d %H:%M:%S}\n")
+            log.write(f"== {self.process_id} starts: {datetime.now():%Y-%m-%d %H:%M:%S}\n")
             self._log_start_bytes = log.tell()
         self._sign_file.unlink(missing_ok=True)
         environment = {**self.process.environment, BEATS: str(self._signs)}

@@ -33,11 +33,11 @@ _SHOWN_CHARACTERS = 300
 class Row(NamedTuple):
     """How one process stands."""
 
-    member: ProcessId
+    process_id: ProcessId
     state: str
     pid: int | None
     steps_per_second: float
-    seconds_since_beat: float | None  # None: there is none yet, or it doesn't live
+    seconds_since_heartbeat: float | None  # None: there is none yet, or it doesn't live
     restarts: int
     log: Path
 
@@ -80,7 +80,7 @@ class Supervisor:
     ):
         self._program, self._health, self._view = program, health, view
         self._all = {
-            process.member: SupervisedProcess(process, tuple(command), logs, signs, health)
+            process.id: SupervisedProcess(process, tuple(command), logs, signs, health)
             for process in program.processes
         }
         self._watch = LearnerPoller(program.topology.learner)
@@ -153,7 +153,7 @@ class Supervisor:
                 each.start()
             elif each.status == 0 and seconds is None and self._is_missed(each):
                 each.plan_restart()
-                self._view.say(f"{each.member} has ended, but the job goes on: it is started again")
+                self._view.say(f"{each.process_id} has ended, but the job goes on: it is started again")
 
     def _has_ended(self, each: SupervisedProcess) -> None:
         status, restart = each.status, each.process.restart
@@ -162,21 +162,21 @@ class Supervisor:
             return
         own_line = each.last_line("tfdqn: ").removeprefix("tfdqn: ")
         if status in restart.never:
-            raise ClusterError(f"{each.member}: {own_line or f'{how_it_ended(status)}; see {each.log}'}")
+            raise ClusterError(f"{each.process_id}: {own_line or f'{how_it_ended(status)}; see {each.log}'}")
         each.plan_restart()
         last_line = (own_line or each.last_line())[:_SHOWN_CHARACTERS] if status > 0 else ""
         how = how_it_ended(status) + (f" ({last_line})" if last_line else "")
         if each.is_given_up:
             raise ClusterError(
-                f"{each.member} {how}, {each.failures} times in a row within a minute of its start: given up; "
+                f"{each.process_id} {how}, {each.failures} times in a row within a minute of its start: given up; "
                 f"see {each.log}"
             )
         seconds = each.starts_in_seconds or 0.0
         when = f" in {seconds:.0f} s" if seconds >= 0.5 else ""
-        self._view.say(f"{each.member} {how}: it is started again{when}; its log is {each.log}")
+        self._view.say(f"{each.process_id} {how}: it is started again{when}; its log is {each.log}")
 
     def _kill_the_silent(self, each: SupervisedProcess) -> None:
-        self._view.say(f"{each.member} has given no sign of life for {each.silent_seconds:.0f} s: killed")
+        self._view.say(f"{each.process_id} has given no sign of life for {each.silent_seconds:.0f} s: killed")
         each.silent_seconds = 0.0
         each.kill()
 
@@ -191,23 +191,23 @@ class Supervisor:
         for each in self._all.values():
             each.stay_ended()
         for group in self._program.stop_order():
-            members = [self._all[process.member] for process in group]
-            for each in members:
+            process_ids = [self._all[process.id] for process in group]
+            for each in process_ids:
                 if each.is_alive:
-                    self._stopping.add(each.member)
+                    self._stopping.add(each.process_id)
                     each.send(signal.SIGTERM)
-            self._wait_while_alive(members, max(map(_grace_seconds, group)))
-            for each in members:
+            self._wait_while_alive(process_ids, max(map(_grace_seconds, group)))
+            for each in process_ids:
                 if each.is_alive:
-                    self._view.say(f"{each.member} does not end: killed; its log is {each.log}")
+                    self._view.say(f"{each.process_id} does not end: killed; its log is {each.log}")
                     each.kill()
 
-    def _wait_while_alive(self, members: Iterable[SupervisedProcess], seconds: float) -> None:
-        members, deadline = list(members), time.monotonic() + seconds
-        while any(each.is_alive for each in members) and time.monotonic() < deadline:
+    def _wait_while_alive(self, process_ids: Iterable[SupervisedProcess], seconds: float) -> None:
+        process_ids, deadline = list(process_ids), time.monotonic() + seconds
+        while any(each.is_alive for each in process_ids) and time.monotonic() < deadline:
             for each in self._all.values():
                 each.look()
-            for each in members:
+            for each in process_ids:
                 if each.is_silent:
                     self._kill_the_silent(each)
             self._show()
@@ -223,21 +223,21 @@ class Supervisor:
 
     def _row(self, each: SupervisedProcess) -> Row:
         state = each.state
-        if each.is_alive and each.member in self._stopping:
+        if each.is_alive and each.process_id in self._stopping:
             state = "stopping"
         elif each.is_alive and each.silent_seconds > self._health.dead_after_seconds / 2 and each.sign:
             state = f"silent for {each.silent_seconds:.0f} s"
         lives = each.is_alive and each.sign is not None
         return Row(
-            member=each.member,
+            process_id=each.process_id,
             state=state,
             pid=each.pid,
             steps_per_second=each.sign.steps_per_second if lives and each.sign else 0.0,
-            seconds_since_beat=each.silent_seconds if lives else None,
+            seconds_since_heartbeat=each.silent_seconds if lives else None,
             restarts=max(each.restarts, 0),
             log=each.log,
         )
 
 
 def _grace_seconds(process: Process) -> float:
-    return _GRACE_SECONDS.get(process.member.role, _OTHERS_GRACE_SECONDS)
+    return _GRACE_SECONDS.get(process.id.role, _OTHERS_GRACE_SECONDS)

@@ -67,7 +67,7 @@ def _checked(config: Config, devices: list[str]) -> list[str]:
     here = len(replicas(config, devices))
     if learner.strategy == "averaging" and processes * here == 1:
         raise ConfigError(
-            'learner.strategy = "averaging" needs two units at least, and this is one process with one device: '
+            'learner.strategy = "averaging" needs two replicas at least, and this is one process with one device: '
             "set learner.workers or learner.logical_devices above 1"
         )
     if learner.batch_size % (processes * here):

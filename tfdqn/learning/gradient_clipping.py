@@ -1,15 +1,17 @@
-"""Clipping a gradient by its global norm: over all weights of one network, and of each unit of an ensemble apart."""
+"""Clipping a gradient by its global norm: over all weights of one network, and of each member of an ensemble apart."""
 
 import tensorflow as tf
 
 
-def clipped(gradients: list[tf.Tensor], max_norm: float, units: int = 1) -> tuple[list[tf.Tensor], tf.Tensor]:
+def clipped(
+    gradients: list[tf.Tensor], max_norm: float, members: int = 1
+) -> tuple[list[tf.Tensor], tf.Tensor]:
     """(g · min(1, max_norm / ‖g‖), ‖g‖ float32): ‖g‖ runs over all weights together. max_norm 0: nothing is clipped.
 
-    With several units every gradient leads with them: each unit's is clipped by its own norm, as if it were alone,
+    With several members every gradient leads with them: each member's is clipped by its own norm, as if it were alone,
     and the norm given is their mean.
     """
-    if units > 1:
+    if members > 1:
         return _clipped_apart(gradients, max_norm)
     norm = tf.linalg.global_norm(gradients)
     if max_norm:

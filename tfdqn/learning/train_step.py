@@ -25,10 +25,10 @@ class UpdateMetrics(NamedTuple):
     mean_q: tf.Tensor  # mean over the batch of Q(s, a)
     max_q: tf.Tensor  # maximum over the batch of max_a Q(s, a)
     mean_abs_td_error: tf.Tensor
-    gradient_norm: tf.Tensor  # global, before clipping; of an ensemble, the mean of its units'
+    gradient_norm: tf.Tensor  # global, before clipping; of an ensemble, the mean of its members'
     disagreement: (
         tf.Tensor
-    )  # of an ensemble: mean over the batch of the units' deviation of Q(s, a); else NaN
+    )  # of an ensemble: mean over the batch of the members' deviation of Q(s, a); else NaN
 
 
 class Update(NamedTuple):
@@ -103,7 +103,7 @@ class TrainStep:
 
     def clipped(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
         """(gradients clipped as `agent.gradient_clip_norm` says; their global norm float32 before that)."""
-        return clipped(gradients, self._settings.gradient_clip_norm, self.agent.units)
+        return clipped(gradients, self._settings.gradient_clip_norm, self.agent.members)
 
     def apply(self, gradients: list[tf.Tensor]) -> None:
         """Steps the optimiser, counts, and updates the target where that is due."""

@@ -33,6 +33,6 @@ def split_batches(sample: Sample, *shape: int) -> Sample:
 
 
 def combined_metrics(metrics: list[tf.Tensor]) -> tf.Tensor:
-    """Metrics float32[…, METRICS] of several replicas or units as one: means, but for the maximum of `max_q`."""
+    """Metrics float32[…, METRICS] of several replicas or members as one: means, but for the maximum of `max_q`."""
     is_maximum = [name == "max_q" for name in UpdateMetrics._fields]
     return tf.where(is_maximum, tf.reduce_max(metrics, axis=0), tf.reduce_mean(metrics, axis=0))

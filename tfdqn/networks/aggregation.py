@@ -5,7 +5,7 @@ TensorFlow, once in NumPy. To aggregate networks that were trained apart, stack 
 an ensemble's weights.
 
 - mean, minimum: of the K Q-values. The minimum is that of Maxmin Q-learning (Lan et al. 2020).
-- majority: how many units' best legal action it is, 0 to K, and half a vote more for the winner, which is the one of
+- majority: how many members' best legal action it is, 0 to K, and half a vote more for the winner, which is the one of
   the highest mean Q among those with the most votes. So an illegal action has no vote.
 """
 

@@ -48,7 +48,7 @@ def ensemble_network(
 ) -> QNetwork:
     """K = len(seeds) such networks in one: every weight and Q, float32[K, B, A], lead with K.
 
-    Unit k starts as `q_network` does with seed `seeds[k]`. Raises as that does.
+    Member k starts as `q_network` does with seed `seeds[k]`. Raises as that does.
     """
     return _network(settings, task_spec, lambda: EnsembleLayerFactory(seeds), name)
 
@@ -61,7 +61,7 @@ def split_network(
 
 
 def network_to_load(config: config.Config, task_spec: TaskSpec, name: str = "q_network") -> QNetwork:
-    """The network that a run acts with, all units of its ensemble, its variables made: to load weights into."""
+    """The network that a run acts with, all members of its ensemble, its variables made: to load weights into."""
     if config.ensemble.size == 1:
         network = q_network(config.network, task_spec, seed=0, name=name)
     else:
@@ -76,8 +76,8 @@ def weight_specs(config: config.Config, task_spec: TaskSpec) -> dict[str, tf.Ten
 
     Raises ConfigError where the task does not fit the network.
     """
-    units = config.ensemble.size
-    record = RecordingFactory((units,) if units > 1 else ())
+    members = config.ensemble.size
+    record = RecordingFactory((members,) if members > 1 else ())
     _torso(config.network, task_spec, record)
     return record.specs
 

@@ -34,7 +34,7 @@ class DistributedReplayRatio:
         self._is_even = sizes.servers == 1 or kind.fills_servers_evenly
         self.min_size = sizes.servers * sizes.min_items * self._item
         self.capacity = sizes.servers * sizes.max_items * self._item
-        # An ensemble's units take a whole batch each, every one from its own server.
+        # An ensemble's members take a whole batch each, every one from its own server.
         readers = sizes.servers if config.ensemble.in_processes else 1
         self._sampled_per_update = config.learner.batch_size * readers
 

@@ -11,7 +11,7 @@ def run(job: Job) -> bool:
 
     Raises UserError for what a user can mend, PeerLostError where it must be started again.
     """
-    with closing(Membership(job.member, job.topology, job.config, job.say)) as membership:
+    with closing(Membership(job.process_id, job.topology, job.config, job.say)) as membership:
         from tfdqn.roles.actor_loop import (
             act,  # TensorFlow and Reverb: the heart beats while they are imported
         )

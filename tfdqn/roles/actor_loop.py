@@ -41,7 +41,7 @@ def act(job: Job, membership: Membership) -> None:
         welcome = membership.join(job.interrupted)
         if welcome is None:
             return
-        check_same_task(job.member, welcome.task_spec, task.spec)
+        check_same_task(job.process_id, welcome.task_spec, task.spec)
         task.spec = welcome.task_spec
         with ExitStack() as parts:
             _ActorLoop(job, membership, task, restarts, parts).until_over()
@@ -61,13 +61,13 @@ class _ActorLoop:
         self._membership.is_doing("done acting")
         while (phase := self._phase()) not in (OVER, None):
             if phase == TRAINING:
-                raise PeerLostError(f"the learner trains again: {self._job.member} starts again with it")
+                raise PeerLostError(f"the learner trains again: {self._job.process_id} starts again with it")
             time.sleep(_POLL_SECONDS)
 
     def _act_while_it_trains(self) -> None:
         job, config = self._job, self._job.config
         weights, values = self._central() if config.acting.inference == "central" else self._fetched()
-        addresses, index = job.topology.replay_server, job.member.index
+        addresses, index = job.topology.replay_server, job.process_id.index
         writer = remote_writer(
             config, self._task.spec, addresses, self._task.num_envs, index, self._keep_waiting
         )

@@ -29,12 +29,12 @@ def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> bool:
       load: gives the service, whose libraries it may import for seconds, in which the process beats already; the
         service may return: then the process waits for what the learner says.
     """
-    membership = Membership(job.member, job.topology, job.config, job.say)
+    membership = Membership(job.process_id, job.topology, job.config, job.say)
     service = load()
     if membership.join(job.interrupted) is None:
         membership.close()
         return False
-    job.say(f"{job.member}: joined")
+    job.say(f"{job.process_id}: joined")
     threading.Thread(target=_watch, args=(job, membership), name="watch", daemon=True).start()
     try:
         service(membership)
@@ -47,10 +47,12 @@ def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> bool:
 
 
 def _in_one_line(job: Job, error: Exception) -> str:
-    cluster = job.topology.sub_cluster(job.config, job.member)
+    cluster = job.topology.sub_cluster(job.config, job.process_id)
     is_of_tensorflow = type(error).__module__.startswith("tensorflow.")  # asked without importing it
-    said = in_one_line(error, cluster, str(job.member)) if cluster is not None and is_of_tensorflow else None
-    return said or f"{job.member}: {first_line(error)}"
+    said = (
+        in_one_line(error, cluster, str(job.process_id)) if cluster is not None and is_of_tensorflow else None
+    )
+    return said or f"{job.process_id}: {first_line(error)}"
 
 
 def _watch(job: Job, membership: Membership) -> None:

@@ -18,7 +18,7 @@ class Job(NamedTuple):
 
     config: Config
     topology: Topology
-    member: ProcessId  # which process this is
+    process_id: ProcessId  # which process this is
     run_dir: Path  # the run's, of roles that keep something
     say: Callable[[str], None]  # shows one line to the user
     interrupted: Callable[[], bool]  # whether the user has asked to stop
@@ -38,17 +38,17 @@ _OPEN = {
 
 def say_if_open(job: Job) -> None:
     """Says what it means that this process is to be reached from other hosts, where it is."""
-    member, topology = job.member, job.topology
-    if member.role not in _OPEN or is_loopback(host_and_port(topology.address(member))[0]):
+    process_id, topology = job.process_id, job.topology
+    if process_id.role not in _OPEN or is_loopback(host_and_port(topology.address(process_id))[0]):
         return
-    addresses = [topology.address(member)]
-    meaning = _OPEN[member.role]
-    if member.role is Role.LEARNER and topology.chief:
+    addresses = [topology.address(process_id)]
+    meaning = _OPEN[process_id.role]
+    if process_id.role is Role.LEARNER and topology.chief:
         addresses.append(topology.chief)
         meaning += f"; {_TENSORFLOW}"
     job.say(
-        f"warning: {member} serves other hosts at {' and '.join(addresses)}, and asks nobody who they are: {meaning}; "
-        "leave that to a private network or a firewall"
+        f"warning: {process_id} serves other hosts at {' and '.join(addresses)}, and asks nobody who they are: "
+        f"{meaning}; leave that to a private network or a firewall"
     )
 
 
@@ -62,7 +62,7 @@ def failures_are_the_process_s() -> Iterator[None]:
         raise ProcessFailedError(str(error)) from error
 
 
-def check_same_task(member: ProcessId, learners: TaskSpec, own: TaskSpec) -> None:
+def check_same_task(process_id: ProcessId, learners: TaskSpec, own: TaskSpec) -> None:
     """Raises TaskError where a task is not what the learner has: another version of its package, say."""
     if changed := differences(learners, own):
-        raise TaskError(f"{member}: the task is not what the learner has: {listed(changed)}")
+        raise TaskError(f"{process_id}: the task is not what the learner has: {listed(changed)}")

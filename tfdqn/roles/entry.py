@@ -20,10 +20,10 @@ def play(job: Job) -> bool:
     was told to stop before.
     """
     say_if_open(job)
-    if job.member == LEARNER:
+    if job.process_id == LEARNER:
         require_free(job.topology.learner)  # its own server says so too, but when TensorFlow has been loaded
     # Each needs its own part of TensorFlow alone.
-    is_over: bool = import_module(f"tfdqn.roles.{job.member.role}").run(job)
+    is_over: bool = import_module(f"tfdqn.roles.{job.process_id.role}").run(job)
     return is_over
 
 

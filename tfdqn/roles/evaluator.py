@@ -13,7 +13,7 @@ def run(job: Job) -> bool:
     Raises UserError for what a user can mend, PeerLostError where it must be started again.
     """
     RunDir(job.run_dir).require_writable()
-    with closing(Membership(job.member, job.topology, job.config, job.say)) as membership:
+    with closing(Membership(job.process_id, job.topology, job.config, job.say)) as membership:
         from tfdqn.roles.evaluator_loop import evaluate  # TensorFlow: the heart beats while it is imported
 
         evaluate(job, membership)

@@ -48,7 +48,7 @@ def evaluate(job: Job, membership: Membership) -> None:
         welcome = membership.join(job.interrupted)
         if welcome is None:
             return
-        check_same_task(job.member, welcome.task_spec, spec)
+        check_same_task(job.process_id, welcome.task_spec, spec)
         task.spec = welcome.task_spec
         fetched_seconds = config.acting.fetch_interval_seconds
         wanted = weight_specs(config, spec)

@@ -76,7 +76,7 @@ def _train(
     config = job.config
     watchdog.state = "building"
     with _losses_are_restarts():
-        cluster = job.topology.sub_cluster(config, job.member)
+        cluster = job.topology.sub_cluster(config, job.process_id)
         devices = learning_devices(config)
         if config.learner.strategy != "parameter_server":
             _meet(job, control, watchdog)
@@ -188,7 +188,7 @@ def _task_spec(job: Job, run_dir: RunDir) -> TaskSpec:
 
 def _others_are_there(job: Job, control: LearnerService) -> bool:
     """Waits for those that learn with this process; False where the user has asked to stop meanwhile."""
-    learning = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
+    learning = job.topology.process_ids(Role.PARAMETER_SERVER, Role.WORKER)
     return control.roster.wait_for(learning, job.config.health.patience_seconds, job.say, job.interrupted)
 
 
@@ -214,7 +214,7 @@ def _replay(job: Job, task_spec: TaskSpec) -> RemoteReplay | None:
 def _meet(job: Job, control: LearnerService, watchdog: LearnerWatchdog) -> None:
     """Calls those who learn in step with this process, and goes when they have said that they do."""
     control.may_meet = True
-    workers = job.topology.members(Role.WORKER)
+    workers = job.topology.process_ids(Role.WORKER)
     deadline = time.monotonic() + job.config.health.dead_after_seconds
     while len([beat for beat in control.roster.present(Role.WORKER) if beat.state == MEETING]) < len(workers):
         if time.monotonic() > deadline:

@@ -22,13 +22,19 @@ class LearnerWatchdog(Watchdog):
     def __init__(self, job: Job, control: LearnerService):
         super().__init__("the learner", job.config.health, job.say, job.interrupted, job.stopped_status)
         self._job, self._control = job, control
-        self._sign = HeartbeatFile(heartbeat_file(job.member), str(job.member), job.say)
+        self._sign = HeartbeatFile(heartbeat_file(job.process_id), str(job.process_id), job.say)
         self._beat_due = 0.0
-        self._watched = job.topology.members(Role.PARAMETER_SERVER, Role.WORKER)
+        self._watched = job.topology.process_ids(Role.PARAMETER_SERVER, Role.WORKER)
         if job.config.learner.strategy == "parameter_server":
-            self._watched = job.topology.members(Role.PARAMETER_SERVER)  # a worker may come and go
-        helpers = [member for member in job.topology.members(Role.WORKER) if member not in self._watched]
-        self._lines = {member: PeerConnections(job.topology.address(member)) for member in helpers}
+            self._watched = job.topology.process_ids(Role.PARAMETER_SERVER)  # a worker may come and go
+        helpers = [
+            process_id
+            for process_id in job.topology.process_ids(Role.WORKER)
+            if process_id not in self._watched
+        ]
+        self._lines = {
+            process_id: PeerConnections(job.topology.address(process_id)) for process_id in helpers
+        }
         self._quiet = 0  # how many helpers are
         self._were_there = False
         self.updates_per_second = 0.0

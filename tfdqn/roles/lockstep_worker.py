@@ -40,7 +40,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
     _require_same(config, invitation.config, cluster.name)
     addresses = invitation.replay_addresses
     if config.ensemble.in_processes:
-        addresses = [addresses[cluster.index]]  # of the replay that is this unit's own
+        addresses = [addresses[cluster.index]]  # of the replay that is this member's own
     _require_reachable(addresses, cluster.name)
     where = (addresses, config, invitation.task_spec)
     updates = make_updates(

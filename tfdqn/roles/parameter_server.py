@@ -9,7 +9,7 @@ from tfdqn.roles.context import Job
 
 def run(job: Job) -> bool:
     """Serves until the job is over, and ends the process; False where the user stops it before that begins."""
-    cluster = job.topology.sub_cluster(job.config, job.member)
+    cluster = job.topology.sub_cluster(job.config, job.process_id)
     assert cluster is not None
 
     def load() -> Callable[[Membership], None]:

@@ -25,12 +25,12 @@ def run(job: Job) -> bool:
 
     It needs the learner only where it has never heard of the task. Raises UserError for what a user can mend.
     """
-    address = job.topology.address(job.member)
+    address = job.topology.address(job.process_id)
     refuse_port_in_use(address)  # before it waits for the learner, which may be long
-    folder = ShardDir(RunDir(job.run_dir).replay / str(job.member.index))
-    with closing(Membership(job.member, job.topology, job.config, job.say)) as membership, folder.claim():
+    folder = ShardDir(RunDir(job.run_dir).replay / str(job.process_id.index))
+    with closing(Membership(job.process_id, job.topology, job.config, job.say)) as membership, folder.claim():
         for damage in folder.open(job.config):
-            job.say(f"warning: {job.member}: {damage}")
+            job.say(f"warning: {job.process_id}: {damage}")
         with native_output_to(folder.native_log):
             # It takes seconds, in which the process beats already, and before the learner answers.
             from tfdqn.replay.reverb.shard_server import ShardServer
@@ -73,17 +73,17 @@ def _save(job: Job, membership: Membership, shard: ShardServer) -> None:
     try:
         with membership.work.waits():
             shard.checkpoint()
-        job.say(f"{job.member}: saved {shard.size():,} transitions")
+        job.say(f"{job.process_id}: saved {shard.size():,} transitions")
     except CheckpointError as error:
-        job.say(f"warning: {job.member}: {error}")
+        job.say(f"warning: {job.process_id}: {error}")
 
 
 def _say_how_it_starts(job: Job, address: str, shard: ShardServer) -> None:
     if shard.damage:
-        job.say(f"warning: {job.member}: {shard.damage}")
+        job.say(f"warning: {job.process_id}: {shard.damage}")
     size = shard.size()
     job.say(
-        f"{job.member}: restored {size:,} transitions, serving them at {address}"
+        f"{job.process_id}: restored {size:,} transitions, serving them at {address}"
         if size
-        else f"{job.member}: starts empty, serving at {address}"
+        else f"{job.process_id}: starts empty, serving at {address}"
     )

@@ -10,7 +10,7 @@ from tfdqn.system.peer_connections import look_after
 
 def run(job: Job) -> bool:
     """Takes part until the job is over, and ends the process; False where the user stops it before that begins."""
-    cluster = job.topology.sub_cluster(job.config, job.member)
+    cluster = job.topology.sub_cluster(job.config, job.process_id)
     assert cluster is not None
 
     def asynchronous() -> Callable[[Membership], None]:

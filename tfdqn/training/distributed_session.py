@@ -207,7 +207,7 @@ class JobSession:
             weights_version=self.learner.train_steps,
             updates_per_second=updates_per_second,
             best_return=self.evaluator.best_return,
-            members=self._control.roster.status(),
+            processes=self._control.roster.status(),
             replay=self.replay.status(),
             life=self._control.life,
             resumed=self._resumed,

@@ -59,16 +59,16 @@ def test_every_process_has_a_service_whose_name_is_its_address(tmp_path: Path) -
     at = actor.index("--places")
     for index in range(services["actor"]["scale"]):  # each of them finds out which it is
         commands[f"actor-{index}"] = [*actor[:at], "--task", str(index), *actor[at + 2 :]]
-    members = {
+    process_ids = {
         name: member_of(command, made["config.toml"], made["cluster.json"], tmp_path)
         for name, command in commands.items()
     }
-    assert len(members) == len(EVERYBODY)
-    assert set(members.values()) == EVERYBODY
+    assert len(process_ids) == len(EVERYBODY)
+    assert set(process_ids.values()) == EVERYBODY
     topology = topology_in(tmp_path)
-    for name, member in members.items():
-        if member.role not in (Role.ACTOR, Role.EVALUATOR):
-            assert topology.address(member) == f"{name}:2222"
+    for name, process_id in process_ids.items():
+        if process_id.role not in (Role.ACTOR, Role.EVALUATOR):
+            assert topology.address(process_id) == f"{name}:2222"
     assert topology.chief == "learner-0:2223"
 
 

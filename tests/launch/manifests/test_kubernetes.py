@@ -74,18 +74,18 @@ def test_kubectl_builds_the_kustomization(tmp_path: Path) -> None:
 def test_every_process_has_a_pod_whose_name_is_its_address(tmp_path: Path) -> None:
     every = objects()
     (data,) = [each["data"] for each in every if each["kind"] == "ConfigMap"]
-    members: dict[ProcessId, str] = {}
+    process_ids: dict[ProcessId, str] = {}
     for host, index, pod in pods(every):
         (container,) = pod["containers"]
         # Kubernetes puts variables of the container into its command.
         command = [part.replace("$(TASK)", str(index)) for part in container["command"]]
-        members[member_of(command, data["config.toml"], data["cluster.json"], tmp_path)] = host
-    assert set(members) == EVERYBODY
+        process_ids[member_of(command, data["config.toml"], data["cluster.json"], tmp_path)] = host
+    assert set(process_ids) == EVERYBODY
     topology = topology_in(tmp_path)
-    for member, host in members.items():
-        if member.role not in (Role.ACTOR, Role.EVALUATOR):
-            assert topology.address(member) == f"{host}:2222"
-    assert topology.chief == f"{members[ProcessId(Role.LEARNER)]}:2223"
+    for process_id, host in process_ids.items():
+        if process_id.role not in (Role.ACTOR, Role.EVALUATOR):
+            assert topology.address(process_id) == f"{host}:2222"
+    assert topology.chief == f"{process_ids[ProcessId(Role.LEARNER)]}:2223"
 
 
 def test_who_ends_by_itself_is_a_job_that_knows_the_exit_statuses() -> None:
@@ -184,8 +184,8 @@ def test_probes_ask_for_the_sign_of_life_of_the_pod_s_own_process() -> None:
             command = re.fullmatch(r"exec tfdqn health (.*)", line.replace('"$TASK"', str(index)))
             assert command is not None
             given = verb.make_context("tfdqn health", command[1].split()).params
-            member = ProcessId(Role(given["role"]), given["task"])
-            assert host.split(".")[0].endswith(member.file_stem.replace("_", "-"))
+            process_id = ProcessId(Role(given["role"]), given["task"])
+            assert host.split(".")[0].endswith(process_id.file_stem.replace("_", "-"))
 
 
 def test_tensorboard_sees_the_run_s_logs_behind_the_job_s_own_policy() -> None:

@@ -114,15 +114,15 @@ def test_each_role_has_a_component_and_each_process_a_task_and_an_address_of_its
     config, cluster = batch.job_dir / "config.toml", batch.job_dir / "cluster.json"
     read = tmp_path / "read"
     read.mkdir()
-    members = [
+    process_ids = [
         member_of(
             *(command, config.read_text(), cluster.read_text(), read),
             [str(config), str(cluster), str(batch.run_dir)],
         )
         for command in batch.commands()
     ]
-    assert len(members) == len(EVERYBODY)
-    assert set(members) == EVERYBODY
+    assert len(process_ids) == len(EVERYBODY)
+    assert set(process_ids) == EVERYBODY
     steps = [line for line in (batch.stand_ins / "srun").read_text().splitlines() if "play" in line]
     roles = {int(line.split()[0]): line.split()[-1] for line in steps}
     assert list(roles) and set(roles.values()) == set(Role)
@@ -177,4 +177,4 @@ def test_before_its_time_is_over_all_are_told_once_and_waited_for(tmp_path: Path
     batch.process.send_signal(signal.Signals[f"SIG{number}"])
     assert batch.ended() == 0
     assert (batch.stand_ins / "scancel").read_text() == "--signal=TERM 4711\n"
-    assert all(batch.lives(member.file_stem) == 1 for member in EVERYBODY)
+    assert all(batch.lives(process_id.file_stem) == 1 for process_id in EVERYBODY)

@@ -91,14 +91,12 @@ def test_every_pod_runs_its_share_and_all_are_there_once(tmp_path: Path) -> None
                 {"TF_CONFIG": tf_config(every, kind, index, "cartpole-parameter-server")},
                 tmp_path,
             )
-            everybody += [process.member for process in share.processes]
+            everybody += [process.id for process in share.processes]
             host = f"cartpole-parameter-server-{kind.lower()}-{index}.team.svc:"
             serving = [
-                each.member
-                for each in share.processes
-                if each.member.role not in (Role.ACTOR, Role.EVALUATOR)
+                each.id for each in share.processes if each.id.role not in (Role.ACTOR, Role.EVALUATOR)
             ]
-            assert all(share.topology.address(member).startswith(host) for member in serving)
+            assert all(share.topology.address(process_id).startswith(host) for process_id in serving)
     assert len(everybody) == len(EVERYBODY)
     assert set(everybody) == EVERYBODY
     assert share.topology.address(LEARNER) == "cartpole-parameter-server-chief-0.team.svc:2222"

@@ -112,7 +112,11 @@ def cluster_spec(made: dict[str, Any], pool: str, index: int) -> str:
         ((), EVERYBODY),
         (
             ("learner.strategy=local",),
-            {member for member in EVERYBODY if member.role not in (Role.WORKER, Role.PARAMETER_SERVER)},
+            {
+                process_id
+                for process_id in EVERYBODY
+                if process_id.role not in (Role.WORKER, Role.PARAMETER_SERVER)
+            },
         ),
     ],
 )
@@ -129,7 +133,7 @@ def test_every_machine_runs_its_share_and_all_are_there_once(
                 "TF_CONFIG": json.dumps({"cluster": {}, "task": {"type": "chief", "index": 0}}),
             }
             share = share_of(command, configuration, environment, tmp_path, NAMES)
-            found += [process.member for process in share.processes]
+            found += [process.id for process in share.processes]
     assert len(found) == len(everybody)
     assert set(found) == everybody
     assert share.topology.address(LEARNER) == "cmle-training-workerpool0-ab-0:2222"

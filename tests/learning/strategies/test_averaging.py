@@ -1,4 +1,4 @@
-"""Averaging against NumPy: units that update by themselves, with clipping on, and take the mean every H updates."""
+"""Averaging against NumPy: replicas that update by themselves, with clipping on, and take the mean every H updates."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,8 +21,8 @@ UNITS, UPDATES, SHARE, CLIP_NORM, TARGET_PERIOD = 3, 6, 8, 0.5, 4
 MOMENTUM, ADAM = SGD(learning_rate=0.1, momentum=0.9), Adam(learning_rate=0.05, epsilon=0.1)
 
 
-class Unit:
-    """One unit in float64: weights, target and the optimiser's moments."""
+class Replica:
+    """One replica in float64: weights, target and the optimiser's moments."""
 
     def __init__(self, theta: np.ndarray, target: np.ndarray, settings: config.SGD | config.Adam):
         self.theta, self.target, self._settings = theta.astype(float), target.astype(float), settings
@@ -49,13 +49,15 @@ class Unit:
         return float(np.linalg.norm(gradient))
 
 
-def averaged(units: list[Unit], with_moments: bool) -> None:
-    theta, target = (np.mean([getattr(unit, name) for unit in units], axis=0) for name in ("theta", "target"))
-    moments = [np.mean(each, axis=0) for each in zip(*(unit.moments for unit in units), strict=True)]
-    for unit in units:
-        unit.theta, unit.target = theta, target
+def averaged(replicas: list[Replica], with_moments: bool) -> None:
+    theta, target = (
+        np.mean([getattr(replica, name) for replica in replicas], axis=0) for name in ("theta", "target")
+    )
+    moments = [np.mean(each, axis=0) for each in zip(*(replica.moments for replica in replicas), strict=True)]
+    for replica in replicas:
+        replica.theta, replica.target = theta, target
         if with_moments:
-            unit.moments = moments
+            replica.moments = moments
 
 
 def made(settings: Config, next_sample: Callable[[], Sample]) -> AveragingUpdater:
@@ -71,7 +73,7 @@ def joined(batches: list[update_oracle.Batch]) -> update_oracle.Batch:
 @pytest.mark.parametrize("average_optimizer", [True, False], ids=["moments averaged", "moments kept"])
 @pytest.mark.parametrize("period", [1, 3])
 @pytest.mark.parametrize("optimizer", [MOMENTUM, ADAM], ids=["momentum", "adam"])
-def test_units_do_what_numpy_does(optimizer: Any, period: int, average_optimizer: bool) -> None:
+def test_replicas_do_what_numpy_does(optimizer: Any, period: int, average_optimizer: bool) -> None:
     rng = np.random.default_rng(1)
     settings = Config(
         network=Linear(),
@@ -84,7 +86,7 @@ def test_units_do_what_numpy_does(optimizer: Any, period: int, average_optimizer
             average_optimizer=average_optimizer,
         ),
     )
-    scales = [0.3, 3.0, 10.0]  # so that some gradients are clipped, and units' moments differ
+    scales = [0.3, 3.0, 10.0]  # so that some gradients are clipped, and replicas' moments differ
     batches = [[random_batch(rng, SHARE, scale) for scale in scales] for _ in range(2 * UPDATES)]
     calls = [sample(joined([b for step in batches[i : i + UPDATES] for b in step])) for i in (0, UPDATES)]
     call = tf.Variable(-1)
@@ -99,28 +101,30 @@ def test_units_do_what_numpy_does(optimizer: Any, period: int, average_optimizer
     state = updates.state()
     state |= random_weights({k: v for k, v in state.items() if k.startswith(("online", "target"))}, rng)
     updates.load_state(state)
-    units = [
-        Unit(state["online/theta/kernel"], state["target/theta/kernel"], optimizer) for _ in range(UNITS)
+    replicas = [
+        Replica(state["online/theta/kernel"], state["target/theta/kernel"], optimizer) for _ in range(UNITS)
     ]
     norms = []
     for call_batches in (batches[:UPDATES], batches[UPDATES:]):
         updated = updates(UPDATES)
         expected_norms = []
         for step, parts in enumerate(call_batches, start=1):
-            expected_norms.append([unit.update(part) for unit, part in zip(units, parts, strict=True)])
+            expected_norms.append(
+                [replica.update(part) for replica, part in zip(replicas, parts, strict=True)]
+            )
             if step % period == 0:
-                averaged(units, average_optimizer)
+                averaged(replicas, average_optimizer)
         norms += [norm for step in expected_norms for norm in step]
         np.testing.assert_allclose(updated.metrics.gradient_norm, np.mean(expected_norms, axis=1), rtol=1e-4)
-        np.testing.assert_allclose(updated.weights["theta/kernel"], units[0].theta, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(updated.weights["theta/kernel"], replicas[0].theta, rtol=1e-4, atol=1e-5)
     assert min(norms) < CLIP_NORM < max(norms)
     reached = updates.state()
     assert reached["train_steps"] == reached["optimizer/iterations"] == 2 * UPDATES
-    np.testing.assert_allclose(reached["online/theta/kernel"], units[0].theta, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(reached["target/theta/kernel"], units[0].target, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(reached["online/theta/kernel"], replicas[0].theta, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(reached["target/theta/kernel"], replicas[0].target, rtol=1e-4, atol=1e-5)
     slots = ["momentum"] if isinstance(optimizer, SGD) else ["m", "v"]
     for i, slot in enumerate(slots):
-        expected = np.mean([unit.moments[i] for unit in units], axis=0)
+        expected = np.mean([replica.moments[i] for replica in replicas], axis=0)
         np.testing.assert_allclose(
             reached[f"optimizer/{slot}/theta/kernel"], expected, rtol=1e-3, atol=1e-5, err_msg=slot
         )

@@ -1,4 +1,4 @@
-"""Units in processes: whichever process it is, a unit samples the server of its own and no other."""
+"""Members in processes: whichever process it is, a member samples the server of its own and no other."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +27,7 @@ def remember(servers: list[str], *_: object) -> list[str]:
 
 
 @pytest.mark.parametrize("index", [1, 2])
-@pytest.mark.parametrize("config", [UNITS, TOGETHER], ids=["units", "one learner"])
+@pytest.mark.parametrize("config", [UNITS, TOGETHER], ids=["members", "one learner"])
 def test_a_follower_samples_what_is_its_own(
     monkeypatch: pytest.MonkeyPatch, config: Config, index: int
 ) -> None:
@@ -49,7 +49,7 @@ def test_a_follower_samples_what_is_its_own(
     assert sampled == [[SERVERS[index]] if config is UNITS else SERVERS]
 
 
-def test_the_chief_samples_what_is_the_first_units(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_chief_samples_what_is_the_first_members(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chief, "remote_sampler", remember)
     replay = SimpleNamespace(addresses=SERVERS, sampler=lambda size: "all of them")
     chosen = [

@@ -1,4 +1,4 @@
-"""Ensembles of networks: each unit is the plain network that it would be alone, in TensorFlow and in NumPy."""
+"""Ensembles of networks: each member is the plain network that it would be alone, in TensorFlow and in NumPy."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,9 @@ def ensemble_of(settings: config.Network, spec: TaskSpec) -> QNetwork:
 
 
 @pytest.mark.parametrize(("settings", "spec"), CASES.values(), ids=CASES.keys())
-def test_every_unit_starts_as_the_plain_network_of_its_seed(settings: config.Network, spec: TaskSpec) -> None:
+def test_every_member_starts_as_the_plain_network_of_its_seed(
+    settings: config.Network, spec: TaskSpec
+) -> None:
     together = arrays(ensemble_of(settings, spec))
     for k, seed in enumerate(SEEDS):
         alone = q_network(settings, spec, seed=seed)
@@ -67,21 +69,21 @@ def test_every_unit_starts_as_the_plain_network_of_its_seed(settings: config.Net
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize(("settings", "spec"), CASES.values(), ids=CASES.keys())
-def test_every_unit_computes_what_the_plain_network_does(
+def test_every_member_computes_what_the_plain_network_does(
     settings: config.Network, spec: TaskSpec, compiled: bool
 ) -> None:
     rng = np.random.default_rng(1)
     ensemble, alone = ensemble_of(settings, spec), q_network(settings, spec, seed=0)
     alone.create_variables()
-    units = [random_weights(alone.named_weights(), rng) for _ in SEEDS]
-    stacked = {name: np.stack([unit[name] for unit in units]) for name in units[0]}
+    members = [random_weights(alone.named_weights(), rng) for _ in SEEDS]
+    stacked = {name: np.stack([member[name] for member in members]) for name in members[0]}
     ensemble.load_named_weights(stacked)
     call = tf.function(lambda observation: ensemble(observation)[0], autograph=False, jit_compile=compiled)
     observation = observations(spec, 6, rng)
     q_values = call(tensors(observation))
     assert q_values.shape == (len(SEEDS), 6, 3)
-    for k, unit in enumerate(units):
-        alone.load_named_weights(unit)
+    for k, member in enumerate(members):
+        alone.load_named_weights(member)
         expected, _ = alone(tensors(observation))
         np.testing.assert_allclose(q_values[k], expected, rtol=1e-3, atol=1e-4)
 

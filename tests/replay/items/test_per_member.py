@@ -1,4 +1,4 @@
-"""An ensemble's units in processes: each one's server holds what that unit learns from, and nothing else."""
+"""An ensemble's members in processes: each one's server holds what that member learns from, and nothing else."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.random_episodes import VECTOR, multiset, random_steps
 from tests.support.replay_contents import DISCOUNT, n_step_rows, stored, write
-from tfdqn.agents.ensemble_masks import unit_weights
+from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.config import Agent, Config, Ensemble, Replay
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.reverb.in_process import ReverbReplay
@@ -42,7 +42,7 @@ def replays(tmp_path: Path) -> Iterator[list[ReverbReplay]]:
 
 
 @pytest.mark.parametrize("data", WAYS)
-def test_every_unit_gets_what_the_batched_ensemble_would_have_it_learn(
+def test_every_member_gets_what_the_batched_ensemble_would_have_it_learn(
     replays: list[ReverbReplay], data: str
 ) -> None:
     settings = config(data)
@@ -60,16 +60,16 @@ def test_every_unit_gets_what_the_batched_ensemble_would_have_it_learn(
             structured[name][i] = value
     transition = codec.decode(codec.to_bytes(structured))
     states = transition.time_step.observation, transition.next_time_step.observation
-    belongs = unit_weights(settings, VECTOR)(transition, *states).numpy() > 0
-    for unit in range(UNITS):
-        mine = [row for row, is_mine in zip(rows, belongs[unit], strict=True) if is_mine]
-        assert multiset(stored(replay, unit)) == multiset(mine)
+    belongs = member_weights(settings, VECTOR)(transition, *states).numpy() > 0
+    for member in range(UNITS):
+        mine = [row for row, is_mine in zip(rows, belongs[member], strict=True) if is_mine]
+        assert multiset(stored(replay, member)) == multiset(mine)
         assert mine and (len(mine) < len(rows) or data == "all")
     if data in ("hash", "partition"):
         assert (belongs.sum(axis=0) == 1).all()
 
 
-def test_blocks_that_are_being_filled_are_kept_for_each_unit(replays: list[ReverbReplay]) -> None:
+def test_blocks_that_are_being_filled_are_kept_for_each_member(replays: list[ReverbReplay]) -> None:
     settings = config("bootstrap")
     settings = Config(
         agent=settings.agent, ensemble=settings.ensemble, replay=Replay(block_size=8, min_size=3)
@@ -83,6 +83,6 @@ def test_blocks_that_are_being_filled_are_kept_for_each_unit(replays: list[Rever
     assert sum(len(array) for array in state.values()) > 0
     two.load_state(state)
     again = two.state()
-    assert state.keys() == again.keys() == {f"partial_block/{unit}" for unit in range(UNITS)}
+    assert state.keys() == again.keys() == {f"partial_block/{member}" for member in range(UNITS)}
     for name, array in state.items():
         np.testing.assert_array_equal(array, again[name])

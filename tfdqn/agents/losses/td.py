@@ -2,7 +2,7 @@
 
 Time convention: `_tm1` is the state acted in, `_t` the state k <= n steps later. Rewards r_t are n-step
 returns and discounts γ^k · (0 where the episode terminated), finished when they were written to replay. Q-values may
-lead with the K units of an ensemble, [K, B, A]; what is computed of them then does, too: [K, B].
+lead with the K members of an ensemble, [K, B, A]; what is computed of them then does, too: [K, B].
 """
 
 import tensorflow as tf
@@ -55,7 +55,7 @@ def aggregate_target(
     legal_t: tf.Tensor | None,
     aggregation: Aggregation,
 ) -> tf.Tensor:
-    """r + γ V⁻(s', a*), float32[B], for all units of an ensemble: both Qs are float32[K, B, A].
+    """r + γ V⁻(s', a*), float32[B], for all members of an ensemble: both Qs are float32[K, B, A].
 
     a* is the ensemble's action by `q_select_t`: the target networks' for DQN, the online networks' for double DQN.
     V⁻ is the minimum over the target networks (Lan et al. 2020, Maxmin Q-learning), or else their mean (Anschel et

@@ -68,15 +68,15 @@ def _services(wanted: JobSpec, program: Program) -> dict[str, Any]:
     services = {_STORAGE_SERVICE: _storage(wanted)}
     gpu = 0
     for process in program.processes:
-        if process.member.role is Role.ACTOR:
+        if process.id.role is Role.ACTOR:
             continue
         service = _service(wanted, program, process)
-        if count := wanted.gpus_of(process.member.role):
+        if count := wanted.gpus_of(process.id.role):
             devices = [str(gpu + i) for i in range(count)]  # no two processes have one in common
             reserved = {"driver": "nvidia", "device_ids": devices, "capabilities": ["gpu"]}
             service["deploy"] = {"resources": {"reservations": {"devices": [reserved]}}}
             gpu += count
-        services[_service_name(process.member)] = service
+        services[_service_name(process.id)] = service
     services[_ACTOR_SERVICE] = _actors(wanted, program)
     if wanted.config.logging.tensorboard:
         services["tensorboard"] = _tensorboard(wanted)
@@ -85,8 +85,8 @@ def _services(wanted: JobSpec, program: Program) -> dict[str, Any]:
 
 
 def _service(wanted: JobSpec, program: Program, process: Process) -> dict[str, Any]:
-    member = process.member
-    needed = [other.member for other in program.processes if other.member.role in NEEDS[member.role]]
+    process_id = process.id
+    needed = [other.id for other in program.processes if other.id.role in NEEDS[process_id.role]]
     depends_on = {_service_name(other): {"condition": "service_healthy"} for other in needed}
     service = {
         **_hardened(wanted),
@@ -100,7 +100,7 @@ def _service(wanted: JobSpec, program: Program, process: Process) -> dict[str, A
             {"source": "cluster", "target": CLUSTER_FILE},
         ],
         "healthcheck": {
-            "test": ["CMD", "tfdqn", *wanted.health_arguments(member.role, member.index)],
+            "test": ["CMD", "tfdqn", *wanted.health_arguments(process_id.role, process_id.index)],
             "interval": "10s",
             "timeout": "5s",
             "retries": 3,
@@ -108,10 +108,10 @@ def _service(wanted: JobSpec, program: Program, process: Process) -> dict[str, A
             "start_interval": "1s",
         },
         "restart": "on-failure",
-        "stop_grace_period": f"{GRACE_SECONDS.get(member.role, OTHERS_GRACE_SECONDS)}s",
+        "stop_grace_period": f"{GRACE_SECONDS.get(process_id.role, OTHERS_GRACE_SECONDS)}s",
         "shm_size": "1gb",  # environments in processes of their own hand observations over in it
     }
-    if member.role in KEEPERS:
+    if process_id.role in KEEPERS:
         service["depends_on"] = {
             _STORAGE_SERVICE: {"condition": "service_completed_successfully"},
             **depends_on,
@@ -123,7 +123,7 @@ def _service(wanted: JobSpec, program: Program, process: Process) -> dict[str, A
 
 
 def _actors(wanted: JobSpec, program: Program) -> dict[str, Any]:
-    first, *others = [each for each in program.processes if each.member.role is Role.ACTOR]
+    first, *others = [each for each in program.processes if each.id.role is Role.ACTOR]
     service = _service(wanted, program, first)
     words = list(first.arguments)
     at = words.index("--task")
@@ -203,5 +203,5 @@ def _reader(wanted: JobSpec, *ports: int) -> dict[str, Any]:
     }
 
 
-def _service_name(member: ProcessId) -> str:
-    return member.file_stem.replace("_", "-")
+def _service_name(process_id: ProcessId) -> str:
+    return process_id.file_stem.replace("_", "-")

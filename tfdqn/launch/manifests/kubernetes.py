@@ -30,7 +30,7 @@ _GI_OF_RUN, _GI_OF_REPLAY_SERVER = 20, 10
 def render(wanted: JobSpec) -> dict[str, str]:
     """kustomization.yaml and what it names. Raises ConfigError."""
     topology = topology_on_hosts(
-        wanted.config, lambda member: _host(wanted, member), has_evaluator=wanted.has_evaluator
+        wanted.config, lambda process_id: _host(wanted, process_id), has_evaluator=wanted.has_evaluator
     )
     make_program(wanted.config, topology, config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR)
     roles = [role for role in Role if topology.count(role)]
@@ -68,10 +68,10 @@ def _name(wanted: JobSpec, role: Role) -> str:
     return f"{wanted.name}-{_dashed(role)}"
 
 
-def _host(wanted: JobSpec, member: ProcessId) -> str:
+def _host(wanted: JobSpec, process_id: ProcessId) -> str:
     """A pod's name and its role's service: both kinds of controller name their pods so."""
-    name = _name(wanted, member.role)
-    return f"{name}-{member.index}.{name}"
+    name = _name(wanted, process_id.role)
+    return f"{name}-{process_id.index}.{name}"
 
 
 def _metadata(wanted: JobSpec, name: str) -> dict[str, Any]:

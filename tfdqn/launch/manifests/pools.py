@@ -66,7 +66,9 @@ def make_pools(wanted: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_spr
     check_topology(wanted.config, topology_on_machines(wanted.config, placed, machines))
 
     def fullest(pool: str, need: Mapping[Role, int]) -> int:
-        return max(_total(members, need) for machine, members in placed.items() if machine.pool == pool)
+        return max(
+            _total(process_ids, need) for machine, process_ids in placed.items() if machine.pool == pool
+        )
 
     return [
         Pool(
@@ -99,5 +101,5 @@ def _size(wanted: JobSpec, counts: Mapping[Role, int], is_spread: bool) -> int:
     return min(max(min(counts.values()) if is_spread else 1, fewest), max(counts.values()))
 
 
-def _total(members: tuple[ProcessId, ...], need: Mapping[Role, int]) -> int:
-    return sum(need[member.role] for member in members)
+def _total(process_ids: tuple[ProcessId, ...], need: Mapping[Role, int]) -> int:
+    return sum(need[process_id.role] for process_id in process_ids)

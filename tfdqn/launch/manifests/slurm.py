@@ -19,7 +19,7 @@ _SAVING_SECONDS = 2 * GRACE_SECONDS[Role.LEARNER]
 def render(wanted: JobSpec) -> dict[str, str]:
     """job.sbatch. Raises ConfigError."""
     topology = topology_on_hosts(
-        wanted.config, lambda member: member.file_stem, has_evaluator=wanted.has_evaluator
+        wanted.config, lambda process_id: process_id.file_stem, has_evaluator=wanted.has_evaluator
     )
     make_program(wanted.config, topology, config_file="", cluster_file="", run_dir="")
     roles = [role for role in Role if topology.count(role)]

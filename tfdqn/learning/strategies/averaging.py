@@ -1,9 +1,9 @@
-"""`AveragingUpdater`: units that each update a copy of everything by themselves, and now and then take the mean.
+"""`AveragingUpdater`: replicas that each update a copy of everything by themselves, and now and then take the mean.
 
-Every unit makes H updates on its share of the data; then weights and target weights of all units become their
+Every replica makes H updates on its share of the data; then weights and target weights of all replicas become their
 mean (McMahan et al. 2017, 'federated averaging'; Stich 2019, 'local SGD'), and so do the optimiser's moments if
 that is chosen. H = 1 with plain SGD is synchronous training; a larger H communicates H times less, and lets
-the units drift apart in between.
+the replicas drift apart in between.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,11 +24,11 @@ Named = dict[str, tf.Variable]
 
 
 class AveragingUpdater:
-    """K updates of every unit, with an averaging after each H of them.
+    """K updates of every replica, with an averaging after each H of them.
 
     Args:
-      make_train_step: makes a unit's; called once on each device.
-      devices: of this process's units.
+      make_train_step: makes a replica's; called once on each device.
+      devices: of this process's replicas.
       sampler: called in the graph; gives a sample with leading axis K × B, B being this process's share of the
         global batch.
       config: `learner` gives H, K, the global batch and XLA.
@@ -52,19 +52,19 @@ class AveragingUpdater:
         self._periods = settings.updates_per_call // self._period
         self._batch_size = settings.batch_size // processes // len(devices)
         self._averages_optimizer = settings.average_optimizer
-        self._units: list[TrainStep] = []
+        self._replicas: list[TrainStep] = []
         for device in devices:
             with tf.device(device):
-                self._units.append(make_train_step())
+                self._replicas.append(make_train_step())
         self._many = [
-            tf.function(partial(update_in_turn, unit), jit_compile=uses_xla(config), autograph=False)
-            for unit in self._units
+            tf.function(partial(update_in_turn, replica), jit_compile=uses_xla(config), autograph=False)
+            for replica in self._replicas
         ]
         self._call = tf.function(self._fetch_and_update, autograph=False)
         self._mean_slots = tf.function(lambda: self._mean(self._slots), autograph=False)
 
     def __call__(self, most: int = 0) -> UpdateResult:
-        """Makes K updates of every unit."""
+        """Makes K updates of every replica."""
         history, weights, keys, td_errors = self._call()
         return UpdateResult(
             UpdateMetrics(*history.numpy().T),
@@ -77,17 +77,17 @@ class AveragingUpdater:
         """Nothing is ever under way between two calls."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """The units' mean, which is any unit's state where everything is averaged."""
-        state = self._units[0].state()
-        slots = self._slots(self._units[0])
+        """The replicas' mean, which is any replica's state where everything is averaged."""
+        state = self._replicas[0].state()
+        slots = self._slots(self._replicas[0])
         if self._averages_optimizer or not slots:
             return state
         layout = FlatLayout(slots)
         return state | layout.named(self._mean_slots().numpy())
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        for unit in self._units:
-            unit.load_state(arrays)
+        for replica in self._replicas:
+            replica.load_state(arrays)
 
     def close(self) -> None:
         """Nobody else takes part."""
@@ -95,13 +95,13 @@ class AveragingUpdater:
     def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor | None]:
         """(metrics float32[K, metrics], the mean weights, keys and TD errors [K × B])."""
         sample = self._sampler()
-        shape = [self._periods, self._period, len(self._units), self._batch_size]
+        shape = [self._periods, self._period, len(self._replicas), self._batch_size]
         batches = split_batches(sample, *shape)
         history = tf.TensorArray(tf.float32, self._periods, element_shape=[self._period, METRICS])
         td_errors = tf.TensorArray(tf.float32, self._periods, element_shape=shape[1:])
 
         def one_period(i: tf.Tensor, history: tf.TensorArray, td_errors: tf.TensorArray) -> tuple:
-            metrics, errors = self._update_units(batches.map(lambda x: x[i]))
+            metrics, errors = self._update_replicas(batches.map(lambda x: x[i]))
             with tf.control_dependencies([metrics]):
                 self._average()
             return i + 1, history.write(i, metrics), td_errors.write(i, errors)
@@ -113,16 +113,16 @@ class AveragingUpdater:
             maximum_iterations=self._periods,
         )
         metrics = tf.reshape(history.stack(), [-1, METRICS])
-        weights = self._units[0].agent.network.named_weights()
+        weights = self._replicas[0].agent.network.named_weights()
         named = {name: tf.identity(weight) for name, weight in weights.items()}
         if sample.keys is None:
             return metrics, named, None, None
         return metrics, named, sample.keys, tf.reshape(td_errors.stack(), [-1])
 
-    def _update_units(self, batches: Sample) -> tuple[tf.Tensor, tf.Tensor]:
-        """H updates of every unit, side by side: (mean metrics [H, metrics], TD errors [H, units, B])."""
+    def _update_replicas(self, batches: Sample) -> tuple[tf.Tensor, tf.Tensor]:
+        """H updates of every replica, side by side: (mean metrics [H, metrics], TD errors [H, replicas, B])."""
         histories, td_errors = [], []
-        shares = (batches.map(partial(_share_of, index)) for index in range(len(self._units)))
+        shares = (batches.map(partial(_share_of, index)) for index in range(len(self._replicas)))
         for many, device, share in zip(self._many, self._devices, shares, strict=True):
             with tf.device(device):
                 history, errors = many(share)
@@ -131,18 +131,19 @@ class AveragingUpdater:
         return combined_metrics(histories), tf.stack(td_errors, axis=1)
 
     def _average(self) -> None:
-        """Gives every unit the mean of all units."""
+        """Gives every replica the mean of all replicas."""
         mean = self._mean(self._averaged)
-        for unit, device in zip(self._units, self._devices, strict=True):
+        for replica, device in zip(self._replicas, self._devices, strict=True):
             with tf.device(device):
-                variables = self._averaged(unit)
+                variables = self._averaged(replica)
                 for name, value in FlatLayout(variables).named_tensors(mean).items():
                     variables[name].assign(value)
 
     def _mean(self, which: Callable[[TrainStep], Named]) -> tf.Tensor:
-        """Of these variables over the units of all processes, as one vector: one exchange."""
+        """Of these variables over the replicas of all processes, as one vector: one exchange."""
         flat = [
-            flat_tensor([variable.read_value() for variable in which(unit).values()]) for unit in self._units
+            flat_tensor([variable.read_value() for variable in which(replica).values()])
+            for replica in self._replicas
         ]
         mean = tf.add_n(flat) / len(flat)
         if self._strategy is None:
@@ -155,13 +156,13 @@ class AveragingUpdater:
 
         return self._strategy.experimental_local_results(self._strategy.run(over_processes))[0]
 
-    def _averaged(self, unit: TrainStep) -> Named:
-        variables = unit.named_variables()
+    def _averaged(self, replica: TrainStep) -> Named:
+        variables = replica.named_variables()
         kept = ("online/", "target/", *(["optimizer/"] if self._averages_optimizer else []))
         return {name: v for name, v in variables.items() if name.startswith(kept) and v.dtype == tf.float32}
 
-    def _slots(self, unit: TrainStep) -> Named:
-        variables = unit.named_variables()
+    def _slots(self, replica: TrainStep) -> Named:
+        variables = replica.named_variables()
         return {
             name: v
             for name, v in variables.items()
@@ -169,6 +170,6 @@ class AveragingUpdater:
         }
 
 
-def _share_of(unit: int, batches: tf.Tensor) -> tf.Tensor:
-    """[H, units, …] → [H, …]."""
-    return batches[:, unit]
+def _share_of(replica: int, batches: tf.Tensor) -> tf.Tensor:
+    """[H, replicas, …] → [H, …]."""
+    return batches[:, replica]

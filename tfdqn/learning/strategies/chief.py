@@ -134,11 +134,11 @@ class Chief:
 
     def _sampler(self, task_spec: TaskSpec, replay: SampledReplay) -> Sampling:
         """Of what this process learns from."""
-        is_unit = self._config.ensemble.in_processes
-        own = replay.addresses[:1] if is_unit else replay.addresses
+        is_member = self._config.ensemble.in_processes
+        own = replay.addresses[:1] if is_member else replay.addresses
 
         def sampler(num_transitions: int, device: str | None = None) -> Sampler:
-            if device is None and not is_unit:
+            if device is None and not is_member:
                 return replay.sampler(num_transitions)
             return remote_sampler(own, self._config, task_spec, num_transitions, device)
 
@@ -186,8 +186,8 @@ def _started(config: Config, run_dir: RunDir) -> LocalWorkers | None:
     settings = config.learner
     command = [sys.executable, "-m", "tfdqn", "train", str(Path(run_dir.config_file).resolve())]
     if config.ensemble.in_processes:
-        units = {WORKER: config.ensemble.size}
-        return LocalWorkers(units, command, run_dir.process_logs, chief_is_worker=True)
+        members = {WORKER: config.ensemble.size}
+        return LocalWorkers(members, command, run_dir.process_logs, chief_is_worker=True)
     if settings.strategy == "parameter_server":
         tasks = {WORKER: settings.workers, PARAMETER_SERVER: settings.parameter_servers}
         return LocalWorkers(tasks, command, run_dir.process_logs)

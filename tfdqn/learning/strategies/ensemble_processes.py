@@ -1,6 +1,6 @@
-"""`EnsembleProcessUpdater`: an ensemble whose units learn each in a process of its own, from replay of its own.
+"""`EnsembleProcessUpdater`: an ensemble whose members learn each in a process of its own, from replay of its own.
 
-The units exchange nothing but what they have become: after each call the chief gets every unit's weights, stacked
+The members exchange nothing but what they have become: after each call the chief gets every member's weights, stacked
 on a leading axis K as the batched ensemble has them. So acting, evaluation and checkpoints know no difference.
 """
 
@@ -16,22 +16,22 @@ from tfdqn.learning.updater import UpdateResult
 
 
 class EnsembleProcessUpdater:
-    """One process's unit; every process must call the same method at the same time.
+    """One process's member; every process must call the same method at the same time.
 
     Args:
-      updates: of this unit alone.
-      unit: which of the K it is.
+      updates: of this member alone.
+      member: which of the K it is.
       strategy: a MultiWorkerMirroredStrategy of K processes, which carries the exchange.
     """
 
-    def __init__(self, updates: SynchronousUpdater, unit: int, strategy: tf.distribute.Strategy):
+    def __init__(self, updates: SynchronousUpdater, member: int, strategy: tf.distribute.Strategy):
         self._updates = updates
-        self._unit = unit
+        self._member = member
         self._strategy = strategy
         self._gather = tf.function(self._gathered, autograph=False, reduce_retracing=True)
 
     def __call__(self, most: int = 0) -> UpdateResult:
-        """Makes K updates of every unit; the metrics are means over the units, but for the maximum of `max_q`."""
+        """Makes K updates of every member; the metrics are means over the members, but for the maximum of `max_q`."""
         updated = self._updates(most)
         history = np.stack(updated.metrics, axis=1)
         layout = FlatLayout(updated.weights)
@@ -48,17 +48,17 @@ class EnsembleProcessUpdater:
         """Nothing is ever under way between two calls."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """All units' states, stacked; their counters are the same."""
+        """All members' states, stacked; their counters are the same."""
         state = self._updates.state()
         own = {name: array for name, array in state.items() if array.dtype == np.float32}
         layout = FlatLayout(own)
         return state | _stacked([layout.named(flat) for flat in self._of_all(layout.flat(own))])
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """This unit's part of what `state` gave."""
+        """This member's part of what `state` gave."""
         self._updates.load_state(
             {
-                name: array[self._unit] if array.dtype == np.float32 else array
+                name: array[self._member] if array.dtype == np.float32 else array
                 for name, array in arrays.items()
             }
         )
@@ -67,7 +67,7 @@ class EnsembleProcessUpdater:
         self._updates.close()
 
     def _of_all(self, flat: np.ndarray) -> np.ndarray:
-        """float32[N] of this unit → float32[K, N] of all."""
+        """float32[N] of this member → float32[K, N] of all."""
         rows = self._gather(tf.constant(flat[np.newaxis])).numpy()
         return rows[:: len(self._strategy.extended.worker_devices)]  # each of a process's replicas gave it
 
@@ -78,5 +78,5 @@ class EnsembleProcessUpdater:
         return self._strategy.experimental_local_results(self._strategy.run(in_replica))[0]
 
 
-def _stacked(units: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.stack([unit[name] for unit in units]) for name in units[0]}
+def _stacked(members: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.stack([member[name] for member in members]) for name in members[0]}

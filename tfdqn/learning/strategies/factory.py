@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 from tensorflow.python.eager import context
 
-from tfdqn.agents.factory import make_agent, make_unit
+from tfdqn.agents.factory import make_agent, make_member
 from tfdqn.cluster.tf_config import PARAMETER_SERVER, WORKER, Cluster
 from tfdqn.config import Config
 from tfdqn.learning.devices import replicas
@@ -40,7 +40,7 @@ def make_strategy(
     """What `learner.strategy` divides the updates with; waits for the cluster's other processes.
 
     None where TensorFlow's own has no part in it: one process that trains alone, splits its networks over devices,
-    or averages its own units.
+    or averages its own members.
     """
     name = config.learner.strategy
     if config.ensemble.in_processes:
@@ -132,8 +132,8 @@ def make_updates(
 
     if config.ensemble.in_processes:
         assert cluster is not None and strategy is not None
-        unit = TrainStep(make_unit(config, task_spec, cluster.index), config)
-        updates = SynchronousUpdater(unit, [sampler(_share(config, 1))], config)
+        member = TrainStep(make_member(config, task_spec, cluster.index), config)
+        updates = SynchronousUpdater(member, [sampler(_share(config, 1))], config)
         return EnsembleProcessUpdater(updates, cluster.index, strategy)
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         assert cluster is not None

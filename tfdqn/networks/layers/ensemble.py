@@ -1,7 +1,7 @@
-"""`EnsembleLayerFactory`: the same named layers as `LayerFactory`, K units in each: every weight leads with K.
+"""`EnsembleLayerFactory`: the same named layers as `LayerFactory`, K members in each: every weight leads with K.
 
-A layer takes float32[B, …], which all units see, or [K, B, …], and gives [K, B, …]. Dense layers are one batched
-matrix product; convolutions go unit by unit, since TensorFlow has no grouped ones on CPU.
+A layer takes float32[B, …], which all members see, or [K, B, …], and gives [K, B, …]. Dense layers are one batched
+matrix product; convolutions go member by member, since TensorFlow has no grouped ones on CPU.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,43 +14,43 @@ Initializer = Callable[..., tf.Tensor]
 
 
 class EnsembleLayerFactory(LayerFactory):
-    """Makes layers of K units; unit k starts with the weights that `LayerFactory(seeds[k])` would give it.
+    """Makes layers of K members; member k starts with the weights that `LayerFactory(seeds[k])` would give it.
 
     Args:
-      seeds: of the initial weights, one for each unit.
+      seeds: of the initial weights, one for each member.
     """
 
     def __init__(self, seeds: Sequence[int]):
         self.layers: list[tf.keras.layers.Layer] = []
-        self._units = [LayerFactory(seed) for seed in seeds]
+        self._members = [LayerFactory(seed) for seed in seeds]
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
         initializers = self._initializers(fan_in)
-        return self._keep(_EnsembleDense(len(self._units), units, activation, name=name, **initializers))
+        return self._keep(_EnsembleDense(len(self._members), units, activation, name=name, **initializers))
 
     def head(self, name: str, units: int, *, fan_in: int) -> Layer:
         return self.dense(name, units, fan_in=fan_in)
 
     def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
         return self._keep(
-            _EnsembleDense(len(self._units), units, None, "zeros", bias_initializer=None, name=name)
+            _EnsembleDense(len(self._members), units, None, "zeros", bias_initializer=None, name=name)
         )
 
     def conv(self, name: str, filters: int, size: int, stride: int, *, channels_in: int) -> Layer:
         initializers = self._initializers(channels_in * size * size)
-        return self._keep(_EnsembleConv(len(self._units), filters, size, stride, name=name, **initializers))
+        return self._keep(_EnsembleConv(len(self._members), filters, size, stride, name=name, **initializers))
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
         """Images float32[K, B, H, W, C] → float32[K, B, H · W · C]."""
-        return lambda images: tf.reshape(images, [len(self._units), -1, height * width * channels])
+        return lambda images: tf.reshape(images, [len(self._members), -1, height * width * channels])
 
     def _initializers(self, fan_in: int) -> dict:
-        each = [unit._initializers(fan_in) for unit in self._units]
-        return {name: _EnsembleFunction([unit[name] for unit in each]) for name in each[0]}
+        each = [member._initializers(fan_in) for member in self._members]
+        return {name: _EnsembleFunction([member[name] for member in each]) for name in each[0]}
 
 
 class _EnsembleFunction:
-    """An initialiser of K units' weights: each unit's own, one above another."""
+    """An initialiser of K members' weights: each member's own, one above another."""
 
     def __init__(self, of_units: Sequence[Initializer]):
         self._of_units = of_units

@@ -55,7 +55,7 @@ def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
 
 
 def num_servers(config: Config) -> int:
-    """How many servers share the transitions: `replay.shards`, or one for each unit that learns by itself."""
+    """How many servers share the transitions: `replay.shards`, or one for each member that learns by itself."""
     return config.ensemble.size if config.ensemble.in_processes else config.replay.shards
 
 

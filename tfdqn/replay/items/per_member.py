@@ -1,4 +1,4 @@
-"""`PerMemberItems`: blocks of which each server gets the transitions that one unit of an ensemble learns from."""
+"""`PerMemberItems`: blocks of which each server gets the transitions that one member of an ensemble learns from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.agents.ensemble_masks import unit_weights
+from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.config import Config, Ensemble
 from tfdqn.replay.items.block_packer import BlockPacker
 from tfdqn.replay.items.blocks import BlockItems
@@ -16,7 +16,7 @@ from tfdqn.task_spec import TaskSpec
 
 
 class PerMemberItems(BlockItems):
-    """As `BlockItems`, but that a transition goes to the servers of all units that it belongs to, or to none.
+    """As `BlockItems`, but that a transition goes to the servers of all members that it belongs to, or to none.
 
     Which these are is the same function of the transition that weighs it in the batched ensemble's loss.
     """
@@ -25,12 +25,12 @@ class PerMemberItems(BlockItems):
 
     def __init__(self, config: Config, task_spec: TaskSpec):
         super().__init__(config, task_spec)
-        self._unit_weights = unit_weights(config, task_spec)
-        self.copies = _units_of_a_transition(config.ensemble)
+        self._member_weights = member_weights(config, task_spec)
+        self.copies = _members_of_a_transition(config.ensemble)
         self._has_masks = task_spec.action_masks
         self._packers = [
-            BlockPacker(self.transitions_per_item, self._codec.row_bytes, partial(self._append, unit))
-            for unit in range(config.ensemble.size)
+            BlockPacker(self.transitions_per_item, self._codec.row_bytes, partial(self._append, member))
+            for member in range(config.ensemble.size)
         ]
         signature = [tf.TensorSpec([None, self._codec.row_bytes], tf.uint8)]
         self._belongs = tf.function(self._belonging, input_signature=signature, autograph=False)
@@ -38,15 +38,15 @@ class PerMemberItems(BlockItems):
     def state(self) -> dict[str, np.ndarray]:
         """The blocks that are being filled."""
         return {
-            f"{name}/{unit}": array
-            for unit, packer in enumerate(self._packers)
+            f"{name}/{member}": array
+            for member, packer in enumerate(self._packers)
             for name, array in packer.state().items()
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Puts back what `state` gave."""
-        for unit, packer in enumerate(self._packers):
-            packer.load_state({"partial_block": arrays[f"partial_block/{unit}"]})
+        for member, packer in enumerate(self._packers):
+            packer.load_state({"partial_block": arrays[f"partial_block/{member}"]})
 
     def _pack(self, rows: np.ndarray) -> None:
         belongs = self._belongs(rows).numpy()
@@ -55,14 +55,14 @@ class PerMemberItems(BlockItems):
                 packer(rows[mine])
 
     def _belonging(self, rows: tf.Tensor) -> tf.Tensor:
-        """uint8[N, row_bytes] → bool[K, N]: whether a unit learns from it."""
+        """uint8[N, row_bytes] → bool[K, N]: whether a member learns from it."""
         transition = self._codec.decode(rows)
         states = [transition.time_step.observation, transition.next_time_step.observation]
         state_tm1, state_t = (state[0] if self._has_masks else state for state in states)
-        return self._unit_weights(transition, state_tm1, state_t) > 0
+        return self._member_weights(transition, state_tm1, state_t) > 0
 
 
-def _units_of_a_transition(ensemble: Ensemble) -> float:
+def _members_of_a_transition(ensemble: Ensemble) -> float:
     """On average."""
     match ensemble.data:
         case "all":
