@@ -13,11 +13,11 @@ from tfdqn.cli import main
 from tfdqn.cluster.topology import read_topology
 from tfdqn.system.subprocesses import free_addresses
 
-STAND_IN = str(PROJECT / "tests" / "stand_in.py")
+STAND_IN = str(PROJECT / "tests" / "support" / "fake_role.py")
 WITH_STAND_INS = f"""
 import functools, sys
-from tfdqn import launch
-launch.Supervisor = functools.partial(launch.Supervisor, command=(sys.executable, {STAND_IN!r}))
+from tfdqn.launch import local_job
+local_job.Supervisor = functools.partial(local_job.Supervisor, command=(sys.executable, {STAND_IN!r}))
 from tfdqn.cli.main import main
 sys.exit(main())
 """

@@ -46,14 +46,14 @@ class Recorder:
 
 @pytest.fixture
 def behind(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorder]:
-    """behind("experiment", "train", result): tfdqn.training.train.train, replaced without importing it."""
+    """behind("training.train", "train", result): tfdqn.training.train.train, replaced without importing it."""
 
     def replace(module: str, function: str, result: Any = None) -> Recorder:
         recorder = Recorder(result)
         stand_in = types.ModuleType(f"tfdqn.{module}")
         setattr(stand_in, function, recorder)
         monkeypatch.setitem(sys.modules, f"tfdqn.{module}", stand_in)
-        # `from tfdqn import experiment` looks at the package first.
+        # `from tfdqn import exporting` looks at the package first.
         if "." not in module:
             monkeypatch.setattr(f"tfdqn.{module}", stand_in, raising=False)
         return recorder
@@ -80,7 +80,7 @@ def summary(status: str) -> types.SimpleNamespace:
 def test_train_gets_the_resolved_configuration_and_a_directory_of_its_own(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train = behind("experiment", "train", summary("finished"))
+    train = behind("training.train", "train", summary("finished"))
     assert main.main(["train", "small.toml", "seed=3", "agent.n_step=2"]) == 0
     (((config, path), options),) = train.calls
     assert config == load(config_file, ["seed=3", "agent.n_step=2"])
@@ -102,7 +102,7 @@ def test_train_gets_the_resolved_configuration_and_a_directory_of_its_own(
 def test_overrides_may_stand_before_and_after_options(
     behind: Callable[..., Recorder], config_file: Path, arguments: list[str]
 ) -> None:
-    train = behind("experiment", "train", summary("finished"))
+    train = behind("training.train", "train", summary("finished"))
     assert main.main(["train", *arguments]) == 0
     (((config, path), options),) = train.calls
     assert (config.seed, path, options["profile"]) == (3, Path("here"), True)
@@ -111,7 +111,7 @@ def test_overrides_may_stand_before_and_after_options(
 def test_an_interrupted_run_says_how_to_resume_it_and_exits_0(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("experiment", "train", summary("interrupted"))
+    behind("training.train", "train", summary("interrupted"))
     assert main.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "Saved. To resume: tfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'"
@@ -122,7 +122,7 @@ def test_the_command_to_resume_can_be_pasted_whatever_the_names_are(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     config_file.rename(config_file.with_name(f"{name}.toml"))
-    train = behind("experiment", "train", summary("interrupted"))
+    train = behind("training.train", "train", summary("interrupted"))
     assert main.main(["train", f"--run-dir={name}", "--", f"{name}.toml", "seed=7"]) == 0
     _, _, again = capsys.readouterr().out.partition("Saved. To resume: ")
     assert main.main(shlex.split(again)[1:]) == 0
@@ -133,7 +133,7 @@ def test_the_command_to_resume_can_be_pasted_whatever_the_names_are(
 def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("experiment", "train", TaskError("CartPol-v1: unknown task;\n did you mean CartPole-v1?"))
+    behind("training.train", "train", TaskError("CartPol-v1: unknown task;\n did you mean CartPole-v1?"))
     assert main.main(["train", "small.toml"]) == 2
     written = capsys.readouterr()
     assert written.err == "tfdqn: CartPol-v1: unknown task; did you mean CartPole-v1?\n"
@@ -146,7 +146,7 @@ def test_a_lost_process_is_one_line_and_how_to_resume(
     config_file: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    behind("experiment", "train", kind("worker 1 was killed by signal 9"))
+    behind("training.train", "train", kind("worker 1 was killed by signal 9"))
     assert main.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 2
     written = capsys.readouterr()
     assert written.err == "tfdqn: worker 1 was killed by signal 9\n"
@@ -156,7 +156,7 @@ def test_a_lost_process_is_one_line_and_how_to_resume(
 def test_a_process_whose_part_failed_is_to_be_started_again(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("experiment", "train", ProcessFailedError("Fails-v0, step 5: the simulator is gone"))
+    behind("training.train", "train", ProcessFailedError("Fails-v0, step 5: the simulator is gone"))
     status = main.main(["train", "small.toml"])
     assert status == FAILED_STATUS and capsys.readouterr().err.startswith("tfdqn: Fails-v0, step 5: ")
     # A supervisor starts it again after a pause that grows, and gives up where it fails again and again.
@@ -164,7 +164,7 @@ def test_a_process_whose_part_failed_is_to_be_started_again(
 
 
 def test_a_bug_is_not_hidden(behind: Callable[..., Recorder], config_file: Path) -> None:
-    behind("experiment", "train", ZeroDivisionError())
+    behind("training.train", "train", ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         main.main(["train", "small.toml"])
 
@@ -172,7 +172,7 @@ def test_a_bug_is_not_hidden(behind: Callable[..., Recorder], config_file: Path)
 def test_ctrl_c_where_nothing_is_to_be_saved_exits_130(
     behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("evaluation_command", "evaluate", KeyboardInterrupt())
+    behind("evaluation.evaluate", "evaluate", KeyboardInterrupt())
     assert main.main(["evaluate", "runs/x"]) == 130
     assert "Traceback" not in capsys.readouterr().err
 
@@ -255,7 +255,7 @@ def an_evaluation() -> types.SimpleNamespace:
 def test_evaluate_passes_on_what_it_was_told(
     behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate = behind("evaluation_command", "evaluate", an_evaluation())
+    evaluate = behind("evaluation.evaluate", "evaluate", an_evaluation())
     arguments = ["runs/x", "--episodes", "7", "--seed", "5", "--video", "--checkpoint", "latest"]
     assert main.main(["evaluate", *arguments, "--set", "task.kwargs.a=1", "--set", "task.kwargs.b=2"]) == 0
     (((path,), options),) = evaluate.calls
@@ -270,7 +270,7 @@ def test_evaluate_passes_on_what_it_was_told(
 def test_evaluate_prints_json_and_nothing_else_for_machines(
     behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate = behind("evaluation_command", "evaluate", an_evaluation())
+    evaluate = behind("evaluation.evaluate", "evaluate", an_evaluation())
     assert main.main(["evaluate", "runs/x", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["mean_return"] == 480.25
     assert evaluate.calls[0][1]["checkpoint"] == "best"
@@ -279,7 +279,7 @@ def test_evaluate_prints_json_and_nothing_else_for_machines(
 def test_the_figures_are_shown_where_only_the_film_failed(
     behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("evaluation_command", "evaluate", FilmError("x/videos/1.mp4: no room", an_evaluation()))
+    behind("evaluation.evaluate", "evaluate", FilmError("x/videos/1.mp4: no room", an_evaluation()))
     assert main.main(["evaluate", "runs/x", "--video", "--json"]) == 2
     written = capsys.readouterr()
     assert json.loads(written.out)["mean_return"] == 480.25
@@ -297,7 +297,7 @@ def test_the_figures_are_shown_where_only_the_film_failed(
 def test_plot_prints_where_the_picture_is(
     behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str], arguments: list[str], output: str
 ) -> None:
-    plot = behind("report", "plot", Path(output))
+    plot = behind("reports.learning_curves", "plot", Path(output))
     assert main.main(["plot", *arguments]) == 0
     runs = [Path(each) for each in arguments if each.startswith("runs")]
     assert plot.calls == [((runs, Path(output)), {})]

@@ -26,10 +26,10 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 
 # `python -c` of these is `tfdqn` whose processes are stand-ins.
-STAND_IN = str(PROJECT / "tests" / "stand_in.py")
+STAND_IN = str(PROJECT / "tests" / "support" / "fake_role.py")
 WITH_STAND_INS = f"""
 import functools, sys
-from tfdqn import launch
+from tfdqn.launch import local_job
 local_job.Supervisor = functools.partial(local_job.Supervisor, command=(sys.executable, {STAND_IN!r}))
 {PROGRAM}
 """

@@ -115,7 +115,7 @@ def test_a_picture_that_fails_leaves_the_one_before_and_nothing_else(tmp_path, m
 
 def test_where_no_cache_can_be_kept_matplotlib_says_nothing(tmp_path):
     run = make_run(tmp_path / "run")
-    code = f"from tfdqn import report; learning_curves.plot([{str(run)!r}])"
+    code = f"from tfdqn.reports import learning_curves; learning_curves.plot([{str(run)!r}])"
     home = {"HOME": "/proc", "MPLCONFIGDIR": ""}
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | home, capture_output=True, text=True, timeout=60

@@ -14,7 +14,7 @@ from tfdqn.cluster.topology import ProcessId
 from tfdqn.config import Health
 from tfdqn.launch.supervisor import JobStatus, Supervisor
 
-STAND_IN = (sys.executable, str(PROJECT / "tests" / "stand_in.py"))
+STAND_IN = (sys.executable, str(PROJECT / "tests" / "support" / "fake_role.py"))
 PATIENCE_SECONDS = 60.0
 EVERY = ("learner.strategy=parameter_server", "acting.actors=2")
 

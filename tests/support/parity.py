@@ -167,8 +167,8 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
     config = settings(optimizer, xla=xla, updates_per_read=1)
     config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
     with TemporaryDirectory() as logs:
-        serve = "from tfdqn.cluster.tf_config import cluster_from; from tfdqn.roles import task_server; "
-        command = [sys.executable, "-c", serve + "task_server.run(cluster_from())"]
+        serve = "from tfdqn.cluster.tf_config import cluster_from; from tfdqn.roles import tf_server; "
+        command = [sys.executable, "-c", serve + "tf_server.run(cluster_from())"]
         with closing(LocalWorkers({"worker": 1, "ps": servers}, command, Path(logs))) as processes:
             strategy = factory.parameter_server(processes.cluster)
             start = initial_state(config)

@@ -242,7 +242,7 @@ def test_an_error_of_ours_still_shows(tmp_path: Path) -> None:
     (tmp_path / "broken_task.py").write_text(
         "import gymnasium\n"
         "from gymnasium.envs.classic_control import CartPoleEnv\n"
-        "from tfdqn import loops\n"
+        "from tfdqn.training import loops\n"
         "def loop(session, watch):\n"
         "    raise RuntimeError('a mistake of ours')\n"
         "loops.alternate = loops.overlap = loop\n"

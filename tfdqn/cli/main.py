@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,6 +30,9 @@ from tfdqn.errors import ClusterError, EnvironmentFailedError, FilmError, UserEr
 from tfdqn.exporting.formats import ModelFormat, convertible
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.utf8 import show_any_text
+
+if TYPE_CHECKING:
+    from tfdqn.evaluation.evaluate import EvaluationReport
 
 app = typer.Typer(
     name="tfdqn",
@@ -85,10 +88,10 @@ def train(
     again = command_to_resume("train", config, overrides or (), path)
     with interruptions(end_at_once) as interrupted, terminal.TrainingProgress() as progress:
         # Its import is most of the start: the bar is there before it, and a signal waits for it.
-        from tfdqn.training import train
+        from tfdqn.training.train import train as run_training
 
         try:
-            summary = train.train(
+            summary = run_training(
                 resolved,
                 path,
                 on_progress=progress.show,
@@ -160,16 +163,16 @@ def evaluate(
     """Play greedy episodes with a run's policy, on fresh environments."""
     require_supported_platform()
     from tfdqn.cli import terminal
-    from tfdqn.evaluation import evaluate as evaluation
+    from tfdqn.evaluation.evaluate import evaluate as run_evaluation
 
-    def show(report: "evaluation.EvaluationReport") -> None:
+    def show(report: "EvaluationReport") -> None:
         if as_json:
             typer.echo(report.to_json().encode())  # JSON is UTF-8, whatever the terminal
         else:
             terminal.print_evaluation(report)
 
     try:
-        report = evaluation.evaluate(
+        report = run_evaluation(
             run,
             episodes=episodes,
             seed=seed,
@@ -192,11 +195,11 @@ def plot(
     ] = None,
 ) -> None:
     """Draw learning curves; several runs that differ in the seed alone become one curve with a band."""
-    from tfdqn.reports import learning_curves
+    from tfdqn.reports.learning_curves import plot as plot_curves
 
     if output is None:
         output = RunDir(runs[0]).learning_curve if len(runs) == 1 else Path("learning_curves.png")
-    typer.echo(learning_curves.plot(runs, output))
+    typer.echo(plot_curves(runs, output))
 
 
 @app.command()

@@ -158,8 +158,8 @@ def test_a_folder_that_can_t_be_written_is_one_line(
 
 def test_it_needs_no_tensorflow(tmp_path: Path) -> None:
     code = (
-        "import sys; from tfdqn import cli; "
-        f"cli.main(['manifest', 'compose', {str(CONFIG)!r}, '-o', {str(tmp_path)!r}]); "
+        "import sys; from tfdqn.cli.main import main; "
+        f"main(['manifest', 'compose', {str(CONFIG)!r}, '-o', {str(tmp_path)!r}]); "
         "print({'tensorflow', 'reverb', 'grpc', 'numpy'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
