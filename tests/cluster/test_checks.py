@@ -208,7 +208,7 @@ def test_a_batch_that_the_gpus_cannot_share_is_refused(monkeypatch: pytest.Monke
     ):
         learning_devices(tiny("learner.strategy=mirrored", "learner.model_parallel=2"))
     monkeypatch.setattr("tfdqn.learning.devices.tf.config.list_physical_devices", lambda kind: [])
-    with pytest.raises(ConfigError, match='"averaging" needs two units at least'):
+    with pytest.raises(ConfigError, match='"averaging" needs two replicas at least'):
         learning_devices(
             tiny("learner.strategy=averaging", "learner.workers=1", "learner.averaging_period_train_steps=5")
         )

@@ -71,7 +71,7 @@ def test_gpus_are_seen_by_those_alone_that_compute_gradients(
 def test_each_process_is_told_its_part_and_nobody_else_s_port() -> None:
     program = a_program(*ASYNCHRONOUS)
     worker = program.processes[5]
-    assert worker.process_id == ProcessId(Role.WORKER, 1)
+    assert worker.id == ProcessId(Role.WORKER, 1)
     assert worker.arguments == (
         *("run", "worker", "c.toml", "--task", "1", "--cluster", "cluster.json", "--run-dir", "run"),
     )

@@ -66,8 +66,8 @@ def test_beats_tell_figures_and_what_it_does(there: Learner, config: Config) -> 
         one.join()
         one.is_doing("acting")
         one.tell(Figures())
-        until(lambda: there.control.roster.status()[0].beat.steps_per_second, "figures")
-        beat = there.control.roster.status()[0].beat
+        until(lambda: there.control.roster.status()[0].heartbeat.steps_per_second, "figures")
+        beat = there.control.roster.status()[0].heartbeat
         assert (beat.process_id, beat.state, beat.episode_return, beat.weights_version) == (
             ACTOR,
             "acting",
