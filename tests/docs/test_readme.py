@@ -44,7 +44,7 @@ def test_every_file_that_a_page_links_to_exists(page):
 
 def test_every_test_that_the_table_of_deaths_names_is_there():
     page = (ROOT / "docs" / "deaths.md").read_text(encoding="utf-8")
-    files = re.findall(r"`(tests/test_\w+\.py)`", page)
+    files = re.findall(r"`(tests/system_tests/test_\w+\.py)`", page)
     tests = re.findall(r"^def test_(\w+)", "".join((ROOT / file).read_text() for file in files), re.MULTILINE)
     rows = re.findall(r"^\|.*\| ([^|]+) \|$", page.split("## ")[0], re.MULTILINE)
     named = [words for row in rows for words in re.findall(r"`([a-z ]+)`", row)]
