@@ -5,35 +5,24 @@ The next section is a struct in a file of its own and a field of `schema.Config`
 other keys goes to `checks.py`; whether a key may change on resume stands at the key.
 """
 
-from tfdqn.config.agent import (
-    MLP,
-    SGD,
-    Adam,
-    Agent,
-    Boltzmann,
-    Ensemble,
-    EpsilonGreedy,
-    Linear,
-    NatureCNN,
-    RMSprop,
-    Task,
-)
+from tfdqn.config.agent import Agent, Ensemble
+from tfdqn.config.exploration import Boltzmann, EpsilonGreedy, Exploration
+from tfdqn.config.learner import Learner
+from tfdqn.config.network import MLP, Linear, NatureCNN, Network
+from tfdqn.config.optimizer import SGD, Adam, Optimizer, RMSprop
 from tfdqn.config.schema import (
     TASK_KEYS_THAT_MAY_CHANGE,
     Acting,
     Checkpoint,
     Config,
     Evaluation,
-    Exploration,
     Export,
     Health,
-    Learner,
     Logging,
-    Network,
-    Optimizer,
     Replay,
     Stop,
 )
+from tfdqn.config.task import Task
 
 __all__ = [
     "MLP",

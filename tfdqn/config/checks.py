@@ -7,7 +7,8 @@ and their values, or None. It refuses what can't work or can't be meant, never w
 from collections.abc import Callable
 from itertools import pairwise
 
-from tfdqn.config.agent import Ensemble, EpsilonGreedy
+from tfdqn.config.agent import Ensemble
+from tfdqn.config.exploration import EpsilonGreedy
 from tfdqn.config.schema import Config
 from tfdqn.config.strategy_checks import STRATEGY_CHECKS, learning_processes
 

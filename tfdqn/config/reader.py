@@ -198,7 +198,7 @@ def _described(allowed: inspect.Type, value: Any = None) -> str:
         case inspect.UnionType():
             present = [each for each in allowed.types if not isinstance(each, inspect.NoneType)]
             return " or ".join(map(_described, present)) + ", or be left out"
-    raise NotImplementedError(f"the configuration uses {allowed}, which config_reader.py can't describe")
+    raise NotImplementedError(f"the configuration uses {allowed}, which reader.py can't describe")
 
 
 def _bounds(number: inspect.IntType | inspect.FloatType, is_too_large: bool = False) -> str:

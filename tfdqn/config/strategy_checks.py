@@ -1,12 +1,12 @@
 """What must hold between the keys that divide the updates among devices and processes.
 
-Each check is like those of `config_checks.py`: a configuration → one line that names keys and values, or None. How
+Each check is like those of `checks.py`: a configuration → one line that names keys and values, or None. How
 many GPUs there are, and which processes `TF_CONFIG` names, isn't known here.
 """
 
 from collections.abc import Callable
 
-from tfdqn.config.agent import MLP, NatureCNN
+from tfdqn.config.network import MLP, NatureCNN
 from tfdqn.config.schema import Config
 
 # Why a network that is split over devices can't be trained so; the strategies that are missing here train it.

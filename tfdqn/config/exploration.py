@@ -1,0 +1,35 @@
+"""The section `exploration`: one struct per kind."""
+
+from typing import Annotated, Literal
+
+from msgspec import Struct
+
+from tfdqn.config.fields import Count, Fraction, NonNegative, Positive, doc
+
+
+class EpsilonGreedy(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="epsilon_greedy"
+):
+    """A uniformly random legal action with probability epsilon, else the greedy one."""
+
+    start: Annotated[Fraction, doc("epsilon at the first step")] = 1.0
+    end: Annotated[Fraction, doc("epsilon when the decay has ended")] = 0.05
+    decay: Annotated[Literal["linear", "exponential"], doc("shape of the decay")] = "linear"
+    decay_env_steps: Annotated[Count, doc("environment steps over which it decays")] = 250_000
+    ladder_alpha: Annotated[
+        NonNegative, doc("environment i of N acts with epsilon^(1 + alpha i / (N - 1)); 0: all alike")
+    ] = 0.0
+
+
+class Boltzmann(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="boltzmann"
+):
+    """An action drawn from softmax(Q / temperature) over the legal ones."""
+
+    start: Annotated[Positive, doc("temperature at the first step")] = 1.0
+    end: Annotated[Positive, doc("temperature when the decay has ended")] = 0.05
+    decay: Annotated[Literal["linear", "exponential"], doc("shape of the decay")] = "linear"
+    decay_env_steps: Annotated[Count, doc("environment steps over which it decays")] = 250_000
+
+
+Exploration = EpsilonGreedy | Boltzmann

@@ -1,0 +1,34 @@
+"""The section `network`: one struct per kind."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from tfdqn.config.fields import doc
+
+
+class MLP(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mlp"):
+    """Dense layers over the flattened observation."""
+
+    hidden_units: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=65536)], ...], doc("width of each hidden layer")
+    ] = (120, 84)
+    activation: Annotated[Literal["relu", "tanh", "elu"], doc("after each hidden layer")] = "relu"
+
+
+class NatureCNN(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="nature_cnn"
+):
+    """Mnih et al. 2015, Methods, 'Model architecture': three convolutions and a dense layer; from 36 x 36 pixels on."""
+
+    dense_units: Annotated[int, Meta(ge=1, le=65536), doc("width of the dense layer")] = 512
+
+
+class Linear(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="linear"):
+    """Q(s, a) = theta_a . phi(s)."""
+
+    features: Annotated[Literal["identity", "polynomial"], doc("the feature map phi")] = "identity"
+    degree: Annotated[int, Meta(ge=1, le=6), doc("highest total degree of the polynomial features")] = 2
+
+
+Network = MLP | NatureCNN | Linear

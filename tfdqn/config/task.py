@@ -1,0 +1,36 @@
+"""The section `task`: what is learned."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from tfdqn.config.fields import CountOrZero, doc
+
+
+class Task(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is learned: a gymnasium task, batched."""
+
+    id: Annotated[str, Meta(min_length=1), doc("gymnasium id, or my_package.my_envs:Name-v0")] = "CartPole-v1"
+    kwargs: Annotated[dict[str, Any], doc("keyword arguments of the task itself")] = field(
+        default_factory=dict
+    )
+    num_envs: Annotated[int, Meta(ge=1, le=4096), doc("environments stepped as one batch, by each actor")] = (
+        16
+    )
+    vectorization: Annotated[
+        Literal["auto", "own", "sync", "async"],
+        doc("own: the task's own vector version; sync: in turn; async: a process each; auto: own, else sync"),
+    ] = "auto"
+    max_episode_steps: Annotated[CountOrZero, doc("truncate episodes here; 0: the task's own limit")] = 0
+    restarts: Annotated[
+        CountOrZero,
+        doc(
+            "environments that fail are made anew, so often in each process; the next failure ends the process"
+        ),
+    ] = 0
+    frame_stack: Annotated[int, Meta(ge=1, le=16), doc("consecutive observations stacked into one")] = 1
+    action_masks: Annotated[bool, doc('legal actions come in info["action_mask"]')] = False
+    action_names: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        doc("what the actions mean, for an export's model card; []: the task's own names, if it has any"),
+    ] = ()
