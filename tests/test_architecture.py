@@ -215,3 +215,44 @@ def test_no_file_is_a_grab_bag() -> None:
 def test_every_file_opens_with_what_it_is() -> None:
     silent = [name for name, file in FILES.items() if not ast.get_docstring(ast.parse(file.read_text()))]
     assert silent == []
+
+
+def test_the_root_holds_only_what_every_storey_speaks_of() -> None:
+    assert len([name for name in FILES if "." not in name and FILES[name].parent == PACKAGE]) <= 8
+
+
+def test_an_init_is_a_docstring_or_hands_out_names() -> None:
+    """Code has a file whose name says what it is."""
+    hands_out = {"__init__", "config", "exporting"}
+    for name, file in FILES.items():
+        if file.name == "__init__.py" and name not in hands_out:
+            assert len(ast.parse(file.read_text(encoding="utf-8")).body) == 1, name
+
+
+def test_files_and_functions_stay_short() -> None:
+    long_files = {
+        name for name, file in FILES.items() if len(file.read_text(encoding="utf-8").splitlines()) > 300
+    }
+    assert long_files == set()
+    functions = {
+        f"{name}.{node.name}"
+        for name, file in FILES.items()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno + 1 > 50
+    }
+    assert len(functions) <= 3, sorted(functions)
+
+
+# Tests that cross the package, those of documents, and what tests share.
+APART = {"container", "docs", "support", "system_tests"}
+
+
+def test_the_tree_of_tests_is_the_tree_of_the_package() -> None:
+    tests = Path(__file__).parent
+    for file in sorted(tests.rglob("test_*.py")):
+        folder, name = file.relative_to(tests).parent, file.stem.removeprefix("test_")
+        if folder == Path(".") or folder.parts[0] in APART:
+            continue
+        modules = [module.stem for module in (PACKAGE / folder).glob("*.py")]
+        assert any(name == module or name.startswith(f"{module}_") for module in modules), file
