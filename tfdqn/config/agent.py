@@ -2,12 +2,21 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from tfdqn.config.fields import Count, CountOrZero, Fraction, NonNegative, Positive, PositiveFraction, doc
+from tfdqn.config.fields import (
+    Count,
+    CountOrZero,
+    Fraction,
+    NonNegative,
+    Positive,
+    PositiveFraction,
+    Section,
+    doc,
+)
 
 
-class Agent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Agent(Section, frozen=True, kw_only=True):
     """The temporal-difference objective."""
 
     kind: Annotated[Literal["dqn", "double_dqn"], doc("how the next state's value is estimated")] = "dqn"
@@ -23,7 +32,7 @@ class Agent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     gradient_clip_norm: Annotated[NonNegative, doc("global norm of the combined gradient; 0: off")] = 0.0
 
 
-class Ensemble(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Ensemble(Section, frozen=True, kw_only=True):
     """K Q-functions, each with its own weights and its own part of the data; whoever acts aggregates them."""
 
     size: Annotated[int, Meta(ge=1, le=256), doc("K; 1: no ensemble")] = 1

@@ -2,14 +2,10 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Struct
-
-from tfdqn.config.fields import Count, Fraction, NonNegative, Positive, doc
+from tfdqn.config.fields import Count, Fraction, NonNegative, Positive, Section, doc
 
 
-class EpsilonGreedy(
-    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="epsilon_greedy"
-):
+class EpsilonGreedy(Section, frozen=True, kw_only=True, tag_field="kind", tag="epsilon_greedy"):
     """A uniformly random legal action with probability epsilon, else the greedy one."""
 
     start: Annotated[Fraction, doc("epsilon at the first step")] = 1.0
@@ -21,9 +17,7 @@ class EpsilonGreedy(
     ] = 0.0
 
 
-class Boltzmann(
-    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="boltzmann"
-):
+class Boltzmann(Section, frozen=True, kw_only=True, tag_field="kind", tag="boltzmann"):
     """An action drawn from softmax(Q / temperature) over the legal ones."""
 
     start: Annotated[Positive, doc("temperature at the first step")] = 1.0

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from tfdqn.config.fields import Count, CountOrZero, Positive, doc
+from tfdqn.config.fields import Count, CountOrZero, Positive, Section, doc
 
 
-class Learner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Learner(Section, frozen=True, kw_only=True):
     """How updates are made."""
 
     strategy: Annotated[

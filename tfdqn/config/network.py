@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from tfdqn.config.fields import doc
+from tfdqn.config.fields import Section, doc
 
 
-class MLP(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="mlp"):
+class MLP(Section, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
     """Dense layers over the flattened observation."""
 
     hidden_units: Annotated[
@@ -16,15 +16,13 @@ class MLP(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_fie
     activation: Annotated[Literal["relu", "tanh", "elu"], doc("after each hidden layer")] = "relu"
 
 
-class NatureCNN(
-    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="nature_cnn"
-):
+class NatureCNN(Section, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
     """Mnih et al. 2015, Methods, 'Model architecture': three convolutions and a dense layer; from 36 x 36 pixels on."""
 
     dense_units: Annotated[int, Meta(ge=1, le=65536), doc("width of the dense layer")] = 512
 
 
-class Linear(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="linear"):
+class Linear(Section, frozen=True, kw_only=True, tag_field="kind", tag="linear"):
     """Q(s, a) = theta_a . phi(s)."""
 
     features: Annotated[Literal["identity", "polynomial"], doc("the feature map phi")] = "identity"

@@ -2,12 +2,10 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Struct
-
-from tfdqn.config.fields import Count, DecayRate, Positive, doc
+from tfdqn.config.fields import Count, DecayRate, Positive, Section, doc
 
 
-class ScheduledRate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ScheduledRate(Section, frozen=True, kw_only=True):
     """The learning rate, which every optimiser has."""
 
     learning_rate: Annotated[Positive, doc("step size at the start")] = 2.5e-4
@@ -18,9 +16,7 @@ class ScheduledRate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     decay_train_steps: Annotated[Count, doc("updates over which the schedule runs")] = 100_000
 
 
-class Adam(
-    ScheduledRate, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="adam"
-):
+class Adam(ScheduledRate, frozen=True, kw_only=True, tag_field="kind", tag="adam"):
     """Kingma and Ba 2015."""
 
     beta_1: Annotated[DecayRate, doc("decay of the first moment")] = 0.9
@@ -28,9 +24,7 @@ class Adam(
     epsilon: Annotated[Positive, doc("added to the denominator")] = 1e-8
 
 
-class RMSprop(
-    ScheduledRate, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="rmsprop"
-):
+class RMSprop(ScheduledRate, frozen=True, kw_only=True, tag_field="kind", tag="rmsprop"):
     """Centred RMSprop with the settings of Mnih et al. 2015, Extended Data Table 1, for the mean over a batch."""
 
     decay: Annotated[DecayRate, doc("decay of both moments")] = 0.95
@@ -40,7 +34,7 @@ class RMSprop(
     centered: Annotated[bool, doc("subtract the squared mean gradient")] = True
 
 
-class SGD(ScheduledRate, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="sgd"):
+class SGD(ScheduledRate, frozen=True, kw_only=True, tag_field="kind", tag="sgd"):
     """Stochastic gradient descent."""
 
     learning_rate: Annotated[Positive, doc("step size at the start")] = 0.01

@@ -8,11 +8,11 @@ Units are in the names: `_env_steps` are transitions taken in the task (all envi
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
 from tfdqn.config.agent import Agent, Ensemble
 from tfdqn.config.exploration import EpsilonGreedy, Exploration
-from tfdqn.config.fields import Count, CountOrZero, Positive, doc
+from tfdqn.config.fields import Count, CountOrZero, Positive, Section, doc
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, Network
 from tfdqn.config.optimizer import Adam, Optimizer
@@ -22,7 +22,7 @@ from tfdqn.config.task import Task
 TASK_KEYS_THAT_MAY_CHANGE = ("task.action_names", "task.restarts")
 
 
-class Acting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Acting(Section, frozen=True, kw_only=True):
     """Who gathers experience."""
 
     actors: Annotated[
@@ -46,7 +46,7 @@ class Acting(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 1024
 
 
-class Replay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Replay(Section, frozen=True, kw_only=True):
     """Where transitions wait to be sampled, uniformly."""
 
     backend: Annotated[
@@ -72,7 +72,7 @@ class Replay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     min_size: Annotated[Count, doc("transitions stored before learning starts")] = 10_000
 
 
-class Stop(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Stop(Section, frozen=True, kw_only=True):
     """When training ends: whichever comes first."""
 
     env_steps: Annotated[Count, doc("after this many environment steps")] = 500_000
@@ -84,7 +84,7 @@ class Stop(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 0
 
 
-class Evaluation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Evaluation(Section, frozen=True, kw_only=True):
     """Greedy episodes on environments of their own; the best policy is kept."""
 
     interval_env_steps: Annotated[Count, doc("environment steps between evaluations")] = 10_000
@@ -100,14 +100,14 @@ class Evaluation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     )
 
 
-class Checkpoint(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Checkpoint(Section, frozen=True, kw_only=True):
     """What a run can be resumed from."""
 
     interval_seconds: Annotated[Positive, doc("between checkpoints")] = 30.0
     keep: Annotated[int, Meta(ge=1, le=1000), doc("newest checkpoints kept")] = 2
 
 
-class Export(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Export(Section, frozen=True, kw_only=True):
     """Versions of the policy for serving, made while training goes on; one is made at the end in any case."""
 
     on_best: Annotated[bool, doc("make a version each time an evaluation sets a new best")] = False
@@ -117,14 +117,14 @@ class Export(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = ""
 
 
-class Logging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Logging(Section, frozen=True, kw_only=True):
     """What can be watched."""
 
     interval_seconds: Annotated[Positive, doc("between points of the curves")] = 1.0
     tensorboard: Annotated[bool, doc("write TensorBoard event files")] = True
 
 
-class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Health(Section, frozen=True, kw_only=True):
     """When a process counts as lost or as stuck, and for how long another waits for it."""
 
     beat_seconds: Annotated[float, Meta(ge=0.05, le=60), doc("between two heartbeats of a process")] = 1.0
@@ -141,7 +141,7 @@ class Health(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 300.0
 
 
-class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Config(Section, frozen=True, kw_only=True):
     """One run, whole. `tfdqn config FILE` prints it with a comment per key."""
 
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1), doc("of every random stream of the run")] = 1

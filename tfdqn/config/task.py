@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
-from tfdqn.config.fields import CountOrZero, doc
+from tfdqn.config.fields import CountOrZero, Section, doc
 
 
-class Task(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Task(Section, frozen=True, kw_only=True):
     """What is learned: a gymnasium task, batched."""
 
     id: Annotated[str, Meta(min_length=1), doc("gymnasium id, or my_package.my_envs:Name-v0")] = "CartPole-v1"
