@@ -20,6 +20,10 @@ Overrides = Annotated[
     ),
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run's directory")]
+RunDirectory = Annotated[
+    Path | None,
+    typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
+]
 Actors = Annotated[int | None, typer.Option(min=1, metavar="N", help="as acting.actors=N")]
 ReplayServers = Annotated[int | None, typer.Option(min=1, metavar="N", help="as replay.shards=N")]
 Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="as learner.workers=N")]
@@ -29,6 +33,10 @@ ParameterServers = Annotated[
         min=1, metavar="N", help="as learner.parameter_servers=N, learner.strategy=parameter_server"
     ),
 ]
+
+
+def default_run_dir(config_file: Path, config: Config) -> Path:
+    return Path("runs") / f"{config_file.stem}-seed{config.seed}"
 
 
 def command_to_resume(verb: str, config: Path, arguments: Sequence[str], run_dir: Path) -> str:

@@ -13,8 +13,10 @@ from tfdqn.cli.arguments import (
     Overrides,
     ParameterServers,
     ReplayServers,
+    RunDirectory,
     Workers,
     command_to_resume,
+    default_run_dir,
     load_job,
 )
 from tfdqn.cli.platform_check import require_supported_platform
@@ -41,10 +43,7 @@ def launch(
     workers: Workers = None,
     parameter_servers: ParameterServers = None,
     evaluator: Annotated[bool, typer.Option(help="whether a process evaluates")] = True,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
-    ] = None,
+    run_dir: RunDirectory = None,
     prefix: Annotated[bool, typer.Option("--prefix", help="show what the processes print, too")] = False,
 ) -> None:
     """Learn a task with many processes on this host; on an existing run, resume it."""
@@ -52,7 +51,7 @@ def launch(
     from tfdqn.storage.run_directory import RunDir
 
     resolved, given = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
-    path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
+    path = run_dir or default_run_dir(config, resolved)
 
     from tfdqn.cli import terminal
     from tfdqn.cli.live_table import JobView
@@ -86,10 +85,7 @@ def host(
             show_default=False,
         ),
     ] = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
-    ] = None,
+    run_dir: RunDirectory = None,
 ) -> None:
     """Be one machine of a job on many, as TF_CONFIG or CLUSTER_SPEC names them: run all of its processes."""
     require_supported_platform()
@@ -99,7 +95,7 @@ def host(
 
     resolved = toml.load(config, overrides or ())
     pools, machines = read_pools(pool or ()), machines_of_environment()
-    run = RunDir(run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}")
+    run = RunDir(run_dir or default_run_dir(config, resolved))
 
     from tfdqn.cli.live_table import JobView
     from tfdqn.launch.local_job import launch_share
@@ -135,10 +131,7 @@ def run_role(
             help="be the first of the role's processes that none on this host is; they hold their places in DIR",
         ),
     ] = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
-    ] = None,
+    run_dir: RunDirectory = None,
     stopped_status: Annotated[
         int,
         typer.Option(
@@ -155,7 +148,7 @@ def run_role(
     topology, process_id = _place_in_job(resolved, cluster, role, task)
     if places is not None and task is not None:
         raise ConfigError(f"--task {task} says which process this is, and --places finds it out: give one")
-    path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
+    path = run_dir or default_run_dir(config, resolved)
     with interruptions(end_at_once) as interrupted:
         if places is not None:
             from tfdqn.cluster.index_lease import lease_index

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfdqn.cli.arguments import ConfigFile, Overrides, Run, command_to_resume
+from tfdqn.cli.arguments import ConfigFile, Overrides, Run, RunDirectory, command_to_resume, default_run_dir
 from tfdqn.cli.errors import status_of
 from tfdqn.cli.jobs import jobs
 from tfdqn.cli.manifest import manifests
@@ -61,10 +61,7 @@ Checkpoint = Annotated[Which, typer.Option("--checkpoint", help="which of the ru
 def train(
     config: ConfigFile,
     overrides: Overrides = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
-    ] = None,
+    run_dir: RunDirectory = None,
     profile: Annotated[bool, typer.Option("--profile", help="write a TensorFlow profiler trace")] = False,
 ) -> None:
     """Learn a task; on an existing run, resume it."""
@@ -83,7 +80,7 @@ def train(
     if cluster is not None and not cluster.is_chief:
         _take_part(resolved, cluster)
         return
-    path = run_dir or Path("runs") / f"{config.stem}-seed{resolved.seed}"
+    path = run_dir or default_run_dir(config, resolved)
     RunDir(path).refuse_early(resolved)
     again = command_to_resume("train", config, overrides or (), path)
     with interruptions(end_at_once) as interrupted, terminal.TrainingProgress() as progress:
