@@ -33,6 +33,7 @@ from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.remote_writer import remote_writer
 from tfdqn.replay.reverb.tables import TABLE, transitions_table
+from tfdqn.system.addresses import host_and_port
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import make_task, resolve_spec
 from tfdqn.types import Step
@@ -188,7 +189,7 @@ def _learn(pipe: Connection, config: Config, address: str) -> None:
 def _serve_replay(pipe: Connection, config: Config, address: str) -> None:
     kind = make_item_kind(config, resolve_spec(config.task))
     table = transitions_table(kind.signature, table_sizes(config, kind).max_items, 1)
-    server = reverb.Server([table], port=int(address.rpartition(":")[2]))
+    server = reverb.Server([table], port=host_and_port(address)[1])
     client = reverb.Client(address)
     pipe.send("ready")
     while pipe.recv():

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import socket
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from tfdqn.config import Config
 from tfdqn.networks.factory import q_network
+from tfdqn.system.addresses import free_addresses
 from tfdqn.task_spec import TaskSpec
 
 
@@ -51,9 +51,7 @@ def use_one_thread() -> None:
 
 def free_address() -> str:
     """On loopback, with a port that nobody has just now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{one.getsockname()[1]}"
+    return free_addresses(1)[0]
 
 
 def new_weights(config: Config, task_spec: TaskSpec) -> dict[str, np.ndarray]:

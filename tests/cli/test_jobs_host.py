@@ -11,7 +11,7 @@ from tests.support.commands import PROJECT, Tfdqn, tfdqn, write_config
 from tests.support.tiny_runs import latest
 from tfdqn.cli import main
 from tfdqn.cluster.topology import read_topology
-from tfdqn.system.subprocesses import free_addresses
+from tfdqn.system.addresses import free_addresses, host_and_port
 
 STAND_IN = str(PROJECT / "tests" / "support" / "fake_role.py")
 WITH_STAND_INS = f"""
@@ -131,7 +131,7 @@ def test_what_cannot_be_is_one_line_and_nothing_is_written(
 @pytest.mark.timeout(900)
 def test_four_machines_that_know_one_address_each_learn_together_and_all_end_with_0(tmp_path: Path) -> None:
     """All machines are this one; each serves at ports of its own."""
-    first = int(free_addresses(1)[0].rpartition(":")[2])
+    first = host_and_port(free_addresses(1)[0])[1]
     machines = {pool: [f"127.0.0.1:{first + 10 * i}"] for i, pool in enumerate(MACHINES)}
     config = write_config(tmp_path, *JOB, "health.patience_seconds=300", "learner.updates_per_call=10")
     with ExitStack() as stack:

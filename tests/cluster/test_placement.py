@@ -17,6 +17,7 @@ from tfdqn.cluster.placement import (
 from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology, check_topology
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
+from tfdqn.system.addresses import host_and_port
 
 POOLS = (
     *("chief=learner", "ps=parameter_server,replay_server"),
@@ -112,7 +113,7 @@ def test_on_vertex_ai_its_own_variable_counts_and_the_roles_are_where_the_job_sa
     assert (found.learner, found.chief) == tuple(
         f"{VERTEX['workerpool0'][0][:-4]}{port}" for port in (2222, 2223)
     )
-    host = VERTEX["workerpool2"][0].partition(":")[0]
+    host = host_and_port(VERTEX["workerpool2"][0])[0]
     assert found.replay_server == (f"{host}:2222", f"{host}:2223")
     assert found.parameter_server == (f"{host}:2224",)
     assert found.worker[1] == f"{VERTEX['workerpool1'][0][:-4]}2223"

@@ -11,7 +11,7 @@ from tfdqn.cluster.topology import ProcessId, Role, read_topology
 from tfdqn.errors import ConfigError
 from tfdqn.launch.local_job import program_for
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.subprocesses import free_addresses, is_free
+from tfdqn.system.addresses import host_and_port, is_free
 
 ASYNCHRONOUS = (
     "learner.strategy=parameter_server",
@@ -105,8 +105,7 @@ def test_ports_are_kept_for_the_run_while_they_are_free(tmp_path: Path) -> None:
     assert (more.learner, more.chief, more.worker[:2]) == (first.learner, first.chief, first.worker)
     assert (len(more.worker), more.evaluator) == (3, 0)
     with socket.socket() as other:
-        host, _, port = more.learner.rpartition(":")
-        other.bind((host, int(port)))
+        other.bind(host_and_port(more.learner))
         other.listen()
         assert not is_free(more.learner)
         moved = program_for(tiny(*ASYNCHRONOUS), run, True).topology
@@ -119,9 +118,3 @@ def test_a_damaged_cluster_file_costs_the_ports_alone(tmp_path: Path) -> None:
     run.cluster_file.write_text("{")
     topology = program_for(tiny(), run, True).topology
     assert read_topology(run.cluster_file) == topology
-
-
-def test_addresses_differ_and_avoid_those_that_are_held() -> None:
-    held = free_addresses(50)
-    assert len(set(held)) == 50
-    assert not set(free_addresses(200, avoid=held)) & set(held)

@@ -205,12 +205,11 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     ],
 )
 def test_random_bytes_on_the_socket_harm_nobody(address: str, caller: Caller, sent) -> None:  # type: ignore[no-untyped-def]
-    host, _, port = address.rpartition(":")
     draw = random.Random(2)
     opened = []
     try:
         for _ in range(20):
-            one = socket.create_connection((host, int(port)), timeout=10)
+            one = socket.create_connection(host_and_port(address), timeout=10)
             opened.append(one)
             with suppress(OSError):  # it has hung up already
                 one.sendall(sent(draw))

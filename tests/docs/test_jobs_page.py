@@ -20,7 +20,7 @@ from tfdqn.cluster.topology import Role, check_topology, read_topology
 from tfdqn.config import Config
 from tfdqn.config.toml import flat, load
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.subprocesses import free_addresses
+from tfdqn.system.addresses import free_addresses
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ from tfdqn.launch.local_job import program_for
 from tfdqn.records import Counters
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.subprocesses import free_addresses
+from tfdqn.system.addresses import free_addresses
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tfdqn.coordination.heartbeat_files import heartbeat_file, read_heartbeat
 from tfdqn.coordination.messages import Inspection
 from tfdqn.records import EpisodeScores
 from tfdqn.storage.run_records import read_summary
-from tfdqn.system.subprocesses import is_free
+from tfdqn.system.addresses import is_free
 
 PATIENCE_SECONDS = 600.0  # without any progress
 END_SECONDS = 300.0

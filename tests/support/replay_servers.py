@@ -1,6 +1,5 @@
 """Replay servers for tests: as `ShardServer`s in this process, or as processes of their own."""
 
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.remote_writer import RemoteWriter, remote_writer
 from tfdqn.replay.reverb.shard_server import ShardServer
 from tfdqn.storage.replay_directory import ShardDir
+from tfdqn.system.addresses import free_addresses
 from tfdqn.task_spec import TaskSpec
 
 ENVS = 4
@@ -31,15 +31,6 @@ PATIENCE_SECONDS = 150.0  # after a death gRPC tries again in steps, up to 0.6 t
 def config(*overrides: str) -> Config:
     """Blocks of four; four samples an insert, in blocks as in transitions; a call is five updates of sixteen."""
     return from_mapping(TINY, overrides)
-
-
-def free_addresses(count: int) -> list[str]:
-    """On loopback, with ports that nobody has just now."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{probe.getsockname()[1]}" for probe in probes]
 
 
 def until(condition: Callable[[], object], what: str) -> None:

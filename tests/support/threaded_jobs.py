@@ -1,6 +1,5 @@
 """Jobs for tests: a learner's `LearnerService` in this process, and roles that run in threads beside it."""
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.tables import TABLE, paced_table
 from tfdqn.roles.context import Job
+from tfdqn.system.addresses import free_addresses, host_and_port
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import resolve_spec
 
@@ -33,9 +33,7 @@ FAST = ("health.beat_seconds=0.05", "health.dead_after_seconds=5.0", "acting.act
 
 def free_address() -> str:
     """On loopback, with a port that nobody has just now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{one.getsockname()[1]}"
+    return free_addresses(1)[0]
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
@@ -160,7 +158,7 @@ def replay_server(config: Config, task_spec: TaskSpec, address: str) -> Iterator
     limits = DistributedReplayRatio(config, kind).limits()
     assert limits is not None
     table = paced_table(kind.signature, table_sizes(config, kind).max_items, *limits)
-    server = reverb.Server([table], port=int(address.rpartition(":")[2]))
+    server = reverb.Server([table], port=host_and_port(address)[1])
     client = reverb.Client(address)
     try:
         yield client

@@ -1,15 +1,21 @@
-"""Addresses: taken apart, and never one handed to another host that leads that host to itself."""
+"""Addresses: taken apart, free or not, and never one handed to another host that leads that host to itself."""
+
+import socket
 
 import pytest
 
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.system.addresses import (
     check_reachable,
+    free_addresses,
     host_and_port,
     is_address,
+    is_free,
     is_loopback,
     is_of_this_host,
     is_reached_from_its_host_alone,
+    require_free,
+    require_free_port,
     with_host,
 )
 
@@ -75,3 +81,27 @@ def test_all_on_one_host_or_all_on_hosts_of_their_own_may_be() -> None:
     check_reachable({"a": "127.0.0.1:1", "b": "localhost:2", "c": "0.0.0.0:3"}, "TF_CONFIG")
     check_reachable({"a": "host-a:1", "b": "10.0.0.1:2", "c": "[fd00::1]:3"}, "TF_CONFIG")
     check_reachable({}, "TF_CONFIG")
+
+
+def test_free_addresses_differ_and_avoid_those_that_are_held() -> None:
+    held = free_addresses(50)
+    assert len(set(held)) == 50
+    assert not set(free_addresses(200, avoid=held)) & set(held)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_address_in_use_is_refused_by_its_owner_and_on_every_interface(host: str) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as other:
+        other.bind((host, 0))
+        address = with_host(other.getsockname()[1], host)
+        assert is_free(address) is False
+        other.listen()
+        assert not is_free(address)
+        for name in (address, f"host-a:{other.getsockname()[1]}"):
+            with pytest.raises(ClusterError, match="can't be served: is it in use, or another host's"):
+                require_free(name)
+            with pytest.raises(ClusterError, match="can't be served: Address already in use"):
+                require_free_port(name)
+    assert is_free(address)
+    require_free(address)
+    require_free_port(address)

@@ -10,6 +10,7 @@ import pytest
 from tests.support.threaded_jobs import until
 from tfdqn.replay.reverb.shard_clients import Shard
 from tfdqn.system import peer_connections
+from tfdqn.system.addresses import host_and_port
 from tfdqn.system.peer_connections import PeerConnections, hang_up, is_reachable, is_stuck, look_after
 
 
@@ -51,7 +52,7 @@ def test_a_hang_up_breaks_every_connection_with_one_address_and_no_other(parts: 
 def test_a_hang_up_finds_names_and_ipv6(parts: ExitStack) -> None:
     peer, named = Peer(parts, "::1"), Peer(parts)
     assert hang_up(peer.address) == 1 and peer.is_broken
-    assert hang_up(f"localhost:{named.address.rpartition(':')[2]}") == 1 and named.is_broken
+    assert hang_up(f"localhost:{host_and_port(named.address)[1]}") == 1 and named.is_broken
 
 
 def test_a_hang_up_ends_an_attempt_to_connect(parts: ExitStack) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tfdqn.cluster.tf_config import CHIEF, VARIABLE, WORKER, Cluster
 from tfdqn.errors import ClusterError
-from tfdqn.system.subprocesses import free_addresses, how_it_ended, start_process
+from tfdqn.system.addresses import free_addresses
+from tfdqn.system.subprocesses import how_it_ended, start_process
 
 _GRACE_SECONDS = 5.0
 

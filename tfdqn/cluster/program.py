@@ -11,8 +11,7 @@ from msgspec import Struct
 from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology, check_topology, required_counts
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS
-from tfdqn.system.addresses import LOOPBACK, host_and_port
-from tfdqn.system.subprocesses import free_addresses, is_free
+from tfdqn.system.addresses import LOOPBACK, free_addresses, host_and_port, is_free
 
 # Whose service a role uses while it works. They start in any order; whom somebody needs is stopped after them.
 NEEDS: dict[Role, tuple[Role, ...]] = {

@@ -3,7 +3,6 @@
 A message that is not what it should be is answered by an error, and harms nobody: nothing is ever unpickled.
 """
 
-import socket
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from tfdqn.errors import ClusterError
-from tfdqn.system.addresses import host_and_port, is_loopback
+from tfdqn.system.addresses import CANT_SERVE, host_and_port, is_loopback
 
 _SERVICE = "tfdqn"
 _MAX_REQUEST_BYTES = 64 * 2**20
 _STOP_SECONDS = 1.0
-_CANT_SERVE = "{} can't be served: is it in use, or another host's?"
 _OPTIONS = [("grpc.enable_http_proxy", 0)]
 Reply = TypeVar("Reply")
 
@@ -66,7 +64,7 @@ class Server:
             if not self._server.add_insecure_port(_bound(address)):
                 raise RuntimeError
         except RuntimeError:
-            raise ClusterError(_CANT_SERVE.format(address)) from None
+            raise ClusterError(CANT_SERVE.format(address)) from None
         self._server.start()
 
     def close(self) -> None:
@@ -108,20 +106,6 @@ class Caller:
     def close(self) -> None:
         """Ends calls that are under way."""
         self._channel.close()
-
-
-def require_free(address: str) -> None:
-    """Raises ClusterError where a `Server` could not have the address; asked before what takes long."""
-    host, port = host_and_port(address)
-    host = host if is_loopback(host) else ""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # connections that have just ended don't count
-        try:
-            probe.bind((host, port))
-        except OSError:
-            raise ClusterError(_CANT_SERVE.format(address)) from None
 
 
 def _bound(address: str) -> str:

@@ -9,10 +9,10 @@ from tfdqn.cluster.tf_errors import in_one_line
 from tfdqn.cluster.topology import LEARNER
 from tfdqn.config import Config
 from tfdqn.coordination.peers import Peers
-from tfdqn.coordination.rpc import require_free
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ClusterError
 from tfdqn.roles.context import Job, say_if_open
+from tfdqn.system.addresses import require_free
 
 
 def play(job: Job) -> bool:

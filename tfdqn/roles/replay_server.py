@@ -11,8 +11,8 @@ from tfdqn.errors import CheckpointError
 from tfdqn.roles.context import Job
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.addresses import require_free_port
 from tfdqn.system.native_stderr import native_output_to
-from tfdqn.system.ports import refuse_port_in_use
 
 if TYPE_CHECKING:
     from tfdqn.replay.reverb.shard_server import ShardServer
@@ -26,7 +26,7 @@ def run(job: Job) -> bool:
     It needs the learner only where it has never heard of the task. Raises UserError for what a user can mend.
     """
     address = job.topology.address(job.process_id)
-    refuse_port_in_use(address)  # before it waits for the learner, which may be long
+    require_free_port(address)  # before it waits for the learner, which may be long
     folder = ShardDir(RunDir(job.run_dir).replay / str(job.process_id.index))
     with closing(Membership(job.process_id, job.topology, job.config, job.say)) as membership, folder.claim():
         for damage in folder.open(job.config):

@@ -1,13 +1,17 @@
-"""Addresses, "host:port": taken apart in one place, and asked whether another host can reach them."""
+"""Addresses, "host:port": taken apart, asked whether another host can reach them, and whether they are free here."""
 
 import ipaddress
+import random
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ClusterError, ConfigError
 
 LOOPBACK = "127.0.0.1"  # by number, as not every container knows the name `localhost`
+# Below those that systems give to outgoing connections: a process that comes back finds its own port free.
+PORTS = range(20_000, 32_000)
+CANT_SERVE = "{} can't be served: is it in use, or another host's?"
 # Those of Debian's and Red Hat's /etc/hosts; RFC 6761 adds every name that ends in ".localhost".
 _LOOPBACK_NAMES = (
     "localhost",
@@ -86,6 +90,55 @@ def check_reachable(named: Mapping[str, str], origin: str) -> None:
             f"{origin}: {alone[0]} is at {named[alone[0]]}, which no other host can reach, and {others[0]} is at "
             f"{named[others[0]]}: each must have the name or address by which the others reach its host"
         )
+
+
+def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
+    """Addresses on loopback that nobody serves now, none of `avoid`. Raises ClusterError where there are too few."""
+    first = random.randrange(len(PORTS))
+    found: list[str] = []
+    for port in [*PORTS[first:], *PORTS[:first]]:
+        if len(found) == count:
+            return found
+        address = with_host(port, LOOPBACK)
+        if address not in avoid and is_free(address):
+            found.append(address)
+    raise ClusterError(f"of the ports {PORTS.start} to {PORTS.stop} only {len(found)} are free, not {count}")
+
+
+def is_free(address: str) -> bool:
+    """Whether "host:port" can be served from here now."""
+    return _bind_error(*host_and_port(address)) is None
+
+
+def require_free(address: str) -> None:
+    """Raises ClusterError where it can't be served now: on loopback, or for every other host on every interface."""
+    host, port = host_and_port(address)
+    if _bind_error(host if is_loopback(host) else "", port) is not None:
+        raise ClusterError(CANT_SERVE.format(address))
+
+
+def require_free_port(address: str) -> None:
+    """Raises ClusterError where another server has the port of "host:port", on whatever interface.
+
+    Reverb would share it with that one, and each would get a part of the calls.
+    """
+    if (error := _bind_error("", host_and_port(address)[1])) is not None:
+        raise ClusterError(f"{address} can't be served: {error.strerror}")
+
+
+def _bind_error(host: str, port: int) -> OSError | None:
+    """Why no server can listen there now, on every interface where `host` is empty; None: one can."""
+    is_v6 = ":" in host or (not host and socket.has_dualstack_ipv6())
+    with socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET) as probe:
+        # Connections that have just ended don't count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            if is_v6 and not host:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            probe.bind((host, port))
+        except OSError as error:
+            return error
+    return None
 
 
 def _number(host: str) -> _IpAddress | None:

@@ -1,20 +1,13 @@
-"""Processes that this one starts on its own host: none outlives it, and each is reached on loopback."""
+"""Processes that this one starts on its own host: none outlives it."""
 
 import ctypes
 import os
-import random
 import signal
-import socket
 import subprocess
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tfdqn.errors import ClusterError
-from tfdqn.system.addresses import LOOPBACK, host_and_port, with_host
-
-# Below those that systems give to outgoing connections: a process that comes back finds its own port free.
-PORTS = range(20_000, 32_000)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -59,32 +52,6 @@ def how_it_ended(status: int) -> str:
         return f"has ended with status {status}"
     known = {number.value: f" ({number.name})" for number in signal.Signals}
     return f"was killed by signal {-status}{known.get(-status, '')}"
-
-
-def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
-    """Addresses on loopback that nobody serves now, none of `avoid`. Raises ClusterError where there are too few."""
-    first = random.randrange(len(PORTS))
-    found: list[str] = []
-    for port in [*PORTS[first:], *PORTS[:first]]:
-        if len(found) == count:
-            return found
-        address = with_host(port, LOOPBACK)
-        if address not in avoid and is_free(address):
-            found.append(address)
-    raise ClusterError(f"of the ports {PORTS.start} to {PORTS.stop} only {len(found)} are free, not {count}")
-
-
-def is_free(address: str) -> bool:
-    """Whether "host:port" can be served from here now."""
-    with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # connections that have just ended don't count
-        try:
-            probe.bind(host_and_port(address))
-        except OSError:
-            return False
-    return True
 
 
 def _dies_with(parent: int) -> Callable[[], None]:

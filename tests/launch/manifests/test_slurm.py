@@ -13,6 +13,7 @@ import pytest
 from tests.support.rendered_manifests import EVERYBODY, member_of, rendered, topology_in
 from tfdqn.cluster.topology import Role
 from tfdqn.launch.manifests.platforms import Platform
+from tfdqn.system.addresses import host_and_port
 
 # Plays each task of a component here; says of each that it has a node to itself, the last one first.
 SRUN = """#!/bin/bash
@@ -128,7 +129,7 @@ def test_each_role_has_a_component_and_each_process_a_task_and_an_address_of_its
     assert list(roles) and set(roles.values()) == set(Role)
     topology = topology_in(read)
     group = {role: number for number, role in roles.items()}
-    first = int(topology.learner.rpartition(":")[2])
+    first = host_and_port(topology.learner)[1]
     assert topology.learner.startswith(f"node-{group['learner']}-0:")
     assert topology.chief == f"node-{group['learner']}-0:{first + 1}"
     assert topology.worker == tuple(f"node-{group['worker']}-{i - 5}:{first + i}" for i in (5, 6))

@@ -19,6 +19,7 @@ from tfdqn.replay.items.blocks import spread
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.remote_sampling import remote_sampler, sample_dataset
 from tfdqn.replay.reverb.server import ReplayServer
+from tfdqn.system.addresses import host_and_port
 
 ENVS = 4
 
@@ -271,7 +272,7 @@ def test_who_reaches_this_host_by_a_name_is_told_of_every_server_there(
     make: MakeReplay, host: str, written: str
 ) -> None:
     replay = make(shards=2)
-    ports = [address.rpartition(":")[2] for address in replay.addresses]
+    ports = [host_and_port(address)[1] for address in replay.addresses]
     assert len(set(ports)) == 2
     assert replay.addresses_at(host) == [f"{written}:{port}" for port in ports]
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.random_episodes import VECTOR, stacked
-from tests.support.replay_servers import Actor, Learner, config, free_addresses, served, until
+from tests.support.replay_servers import Actor, Learner, config, served, until
 from tfdqn.errors import CheckpointError
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.remote_writer import HELD_BACK, GivenUpError, remote_writer
+from tfdqn.system.addresses import free_addresses
 
 TWO = config("replay.shards=2")
 MIN_SIZE, CALL = 104, 5  # of two servers: 13 blocks of 4 on each

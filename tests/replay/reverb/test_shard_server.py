@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.random_episodes import VECTOR
-from tests.support.replay_servers import Actor, Learner, config, free_addresses, opened, served
+from tests.support.replay_servers import Actor, Learner, config, opened, served
 from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.replay.reverb.shard_server import ShardServer
 from tfdqn.storage.replay_directory import ShardDir
+from tfdqn.system.addresses import free_addresses
 
 
 @pytest.fixture

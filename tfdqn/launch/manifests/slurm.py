@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from tfdqn.cluster.program import Restart, make_program, topology_on_hosts
 from tfdqn.cluster.topology import Role, Topology
 from tfdqn.launch.manifests.job_spec import GRACE_SECONDS, HEADER, RESOURCES, JobSpec
-from tfdqn.system.subprocesses import PORTS
+from tfdqn.system.addresses import PORTS
 
 _SERVERS = (Role.REPLAY_SERVER, Role.PARAMETER_SERVER, Role.WORKER)
 _QUICK_FAILURE_SECONDS = 60

@@ -16,8 +16,7 @@ from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.server import stop
 from tfdqn.replay.reverb.tables import TABLE, check_same_table, paced_table, transitions_table
 from tfdqn.storage.replay_directory import ShardDir
-from tfdqn.system.addresses import LOOPBACK, host_and_port, with_host
-from tfdqn.system.ports import refuse_port_in_use
+from tfdqn.system.addresses import LOOPBACK, host_and_port, require_free_port, with_host
 from tfdqn.task_spec import TaskSpec
 
 _REPLY_SECONDS = 5
@@ -47,7 +46,7 @@ class ShardServer:
         self._folder = folder
         self.damage = ""
         self._num_items = 0
-        refuse_port_in_use(address)
+        require_free_port(address)
         checkpoint = folder.checkpoint()
         try:
             self._server = self._serve()
