@@ -28,8 +28,9 @@ from tfdqn.cluster.tf_config import Cluster, cluster_from
 from tfdqn.config import MLP, Config, Learner, Replay
 from tfdqn.learning.strategies.factory import parameter_server
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
+from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.in_process import ReverbReplay
-from tfdqn.replay.reverb.remote_sampling import sample_dataset
+from tfdqn.replay.reverb.sampling import sample_dataset
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.roles import tf_server
 
@@ -102,7 +103,7 @@ def plain(
         )
         agent.initialize()
     per_worker = coordinator.create_per_worker_dataset(
-        lambda: sample_dataset(replay.addresses, config, SPEC, config.learner.batch_size)
+        lambda: sample_dataset(replay.addresses, make_item_kind(config, SPEC), config.learner.batch_size)
     )
     samples = iter(per_worker)
 
@@ -131,7 +132,7 @@ def ours(
         config,
         SPEC,
         strategy,
-        lambda: sample_dataset(replay.addresses, config, SPEC, size),
+        lambda: sample_dataset(replay.addresses, make_item_kind(config, SPEC), size),
         len(cluster.addresses("worker")),
     )
     return lambda: len(updates(1_000_000).metrics.loss)

@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 import numpy as np
 import reverb
+from reverb.rate_limiters import MinSize
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import free_address, new_weights, report
@@ -32,7 +33,7 @@ from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.remote_writer import remote_writer
-from tfdqn.replay.reverb.tables import TABLE, transitions_table
+from tfdqn.replay.reverb.server import TABLE, transitions_table
 from tfdqn.system.addresses import host_and_port
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import make_task, resolve_spec
@@ -188,7 +189,7 @@ def _learn(pipe: Connection, config: Config, address: str) -> None:
 
 def _serve_replay(pipe: Connection, config: Config, address: str) -> None:
     kind = make_item_kind(config, resolve_spec(config.task))
-    table = transitions_table(kind.signature, table_sizes(config, kind).max_items, 1)
+    table = transitions_table(kind.signature, table_sizes(config, kind).max_items, MinSize(1))
     server = reverb.Server([table], port=host_and_port(address)[1])
     client = reverb.Client(address)
     pipe.send("ready")

@@ -18,8 +18,9 @@ from tfdqn.coordination import stall_detector
 from tfdqn.coordination.membership import FINISHING
 from tfdqn.coordination.messages import Counts
 from tfdqn.errors import PeerLostError, ProcessFailedError
-from tfdqn.replay.reverb.remote_sampling import remote_sampler
+from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.remote_writer import HELD_BACK
+from tfdqn.replay.reverb.sampling import make_sampler
 from tfdqn.roles.actor import run
 
 
@@ -145,7 +146,8 @@ def take_samples(job: Job, calls: int) -> None:
     """As a learner does that makes so many calls of five updates."""
     config = job.learner.config
     size = 5 * config.learner.batch_size
-    sample = remote_sampler([job.client.server_address], config, job.learner.task_spec, size)
+    kind = make_item_kind(config, job.learner.task_spec)
+    sample = make_sampler([job.client.server_address], kind, size)
     for _ in range(calls):
         sample()
 

@@ -19,7 +19,7 @@ from tfdqn.errors import UserError
 from tfdqn.networks.factory import q_network
 from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
-from tfdqn.replay.reverb.tables import TABLE, paced_table
+from tfdqn.replay.reverb.server import TABLE, pace_limiter, transitions_table
 from tfdqn.roles.context import Job
 from tfdqn.system.addresses import free_addresses, host_and_port
 from tfdqn.task_spec import TaskSpec
@@ -157,7 +157,7 @@ def replay_server(config: Config, task_spec: TaskSpec, address: str) -> Iterator
     kind = make_item_kind(config, task_spec)
     limits = DistributedReplayRatio(config, kind).limits()
     assert limits is not None
-    table = paced_table(kind.signature, table_sizes(config, kind).max_items, *limits)
+    table = transitions_table(kind.signature, table_sizes(config, kind).max_items, pace_limiter(*limits))
     server = reverb.Server([table], port=host_and_port(address)[1])
     client = reverb.Client(address)
     try:

@@ -23,7 +23,7 @@ from tfdqn.replay.far_ratio import FarRatio
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.replay_ratio import Balance, ReplayRatio
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
-from tfdqn.replay.reverb.tables import TABLE
+from tfdqn.replay.reverb.server import TABLE
 
 CALL, STEPS_PER_UPDATE = 5, 4.0  # of `tests.support.tiny_runs.TINY`
 LEG = 800  # transitions of a leg

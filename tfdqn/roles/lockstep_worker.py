@@ -16,7 +16,8 @@ from tfdqn.errors import ClusterError, ConfigError, listed
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import make_strategy, make_updates
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, follow
-from tfdqn.replay.reverb.remote_sampling import remote_sampler, sample_dataset
+from tfdqn.replay.items.kinds import make_item_kind
+from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
 from tfdqn.system.peer_connections import is_reachable
 
 # How many learn; a chief that has started the others itself knows it by other keys.
@@ -42,15 +43,15 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
     if config.ensemble.in_processes:
         addresses = [addresses[cluster.index]]  # of the replay that is this member's own
     _require_reachable(addresses, cluster.name)
-    where = (addresses, config, invitation.task_spec)
+    kind = make_item_kind(config, invitation.task_spec)
     updates = make_updates(
         config,
         invitation.task_spec,
         strategy,
         cluster,
         devices,
-        sampler=lambda size, device=None: remote_sampler(*where, size, device),
-        make_dataset=lambda size: sample_dataset(*where, size),
+        sampler=lambda size, device=None: make_sampler(addresses, kind, size, device),
+        make_dataset=lambda size: sample_dataset(addresses, kind, size),
     )
     follow(updates, broadcast)
 

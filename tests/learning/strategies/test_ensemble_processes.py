@@ -44,13 +44,13 @@ def test_a_follower_samples_what_is_its_own(
     )
     monkeypatch.setattr(lockstep_worker, "make_updates", make_updates)
     monkeypatch.setattr(lockstep_worker, "follow", lambda *_: None)
-    monkeypatch.setattr(lockstep_worker, "remote_sampler", remember)
+    monkeypatch.setattr(lockstep_worker, "make_sampler", remember)
     lockstep_worker.run(config, Cluster(jobs={"worker": ("b:1", "b:2", "b:3")}, job="worker", index=index))
     assert sampled == [[SERVERS[index]] if config is UNITS else SERVERS]
 
 
 def test_the_chief_samples_what_is_the_first_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chief, "remote_sampler", remember)
+    monkeypatch.setattr(chief, "make_sampler", remember)
     replay = SimpleNamespace(addresses=SERVERS, sampler=lambda size: "all of them")
     chosen = [
         chief.Chief._sampler(SimpleNamespace(_config=config), SPEC, replay)(60)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfdqn.replay.items.block_packer import BlockPacker
+from tfdqn.replay.items.blocks import BlockPacker
 
 
 def numbered(first: int, count: int) -> np.ndarray:

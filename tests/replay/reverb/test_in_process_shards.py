@@ -16,8 +16,9 @@ from tests.support.replay_contents import DISCOUNT, MakeReplay, n_step_rows, sto
 from tfdqn.config import Agent, Config, Replay
 from tfdqn.errors import ConfigError
 from tfdqn.replay.items.blocks import spread
+from tfdqn.replay.items.kinds import ItemKind, make_item_kind
 from tfdqn.replay.reverb.in_process import ReverbReplay
-from tfdqn.replay.reverb.remote_sampling import remote_sampler, sample_dataset
+from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
 from tfdqn.replay.reverb.server import ReplayServer
 from tfdqn.system.addresses import host_and_port
 
@@ -246,23 +247,21 @@ def test_several_threads_fill_the_same_blocks_without_losing_anything(make: Make
 ELSEWHERE = """
 import json, sys
 import numpy as np, tensorflow as tf
-from tests.replay.reverb.test_in_process_shards import config, drawn
+from tests.replay.reverb.test_in_process_shards import drawn, kind
 from tests.support.random_episodes import VECTOR
-from tfdqn.replay.reverb.remote_sampling import remote_sampler, sample_dataset
+from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
 
 addresses = sys.argv[1:]
-sample = tf.function(remote_sampler(addresses, config(), VECTOR, 16), autograph=False)
+sample = tf.function(make_sampler(addresses, kind(), 16), autograph=False)
 calls = [drawn(sample()) for _ in range(2)]
-calls += [drawn(each) for each in sample_dataset(addresses, config(), VECTOR, 16).take(2)]
+calls += [drawn(each) for each in sample_dataset(addresses, kind(), 16).take(2)]
 print(json.dumps(np.stack(calls).tolist()))
 """
 
 
-def config(block_size: int = 4) -> Config:
-    return Config(
-        agent=Agent(discount=DISCOUNT),
-        replay=Replay(block_size=block_size, capacity=10_000, min_size=1, shards=2),
-    )
+def kind(block_size: int = 4) -> ItemKind:
+    replay = Replay(block_size=block_size, capacity=10_000, min_size=1, shards=2)
+    return make_item_kind(Config(agent=Agent(discount=DISCOUNT), replay=replay), VECTOR)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +299,7 @@ def test_another_process_samples_by_the_addresses_alone(make: MakeReplay) -> Non
 def test_a_dataset_of_samples_has_static_shapes_and_can_be_made_in_a_graph(make: MakeReplay) -> None:
     replay = make(shards=2)
     write(replay, numbered(40))
-    samples = sample_dataset(replay.addresses, config(), VECTOR, 16)
+    samples = sample_dataset(replay.addresses, kind(), 16)
     transition = samples.element_spec.transition
     assert transition.time_step.observation["observation"].shape == (16, 4)
     assert transition.action_step.action.shape == (16,)
@@ -309,14 +308,12 @@ def test_a_dataset_of_samples_has_static_shapes_and_can_be_made_in_a_graph(make:
 
     @tf.function
     def made_inside() -> tf.Tensor:
-        return next(
-            iter(sample_dataset(replay.addresses, config(), VECTOR, 16))
-        ).transition.action_step.action
+        return next(iter(sample_dataset(replay.addresses, kind(), 16))).transition.action_step.action
 
     assert made_inside().shape == (16,)
 
 
 def test_a_sample_that_blocks_do_not_divide_is_refused_elsewhere_too() -> None:
-    for make_source in (remote_sampler, sample_dataset):
+    for make_source in (make_sampler, sample_dataset):
         with pytest.raises(ConfigError, match=r"block_size 5 doesn't divide a batch of 16"):
-            make_source(["localhost:1"], config(5), VECTOR, 16)
+            make_source(["localhost:1"], kind(5), 16)

@@ -34,7 +34,8 @@ from tfdqn.learning.strategies.factory import (
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, LockstepUpdater
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.updater import Updater
-from tfdqn.replay.reverb.remote_sampling import remote_sampler, sample_dataset
+from tfdqn.replay.items.kinds import make_item_kind
+from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import ended_by_signals
 from tfdqn.task_spec import TaskSpec
@@ -125,7 +126,9 @@ class Chief:
             self._cluster,
             self._devices,
             sampler=self._sampler(task_spec, replay),
-            make_dataset=lambda size: sample_dataset(addresses, self._config, task_spec, size),
+            make_dataset=lambda size: sample_dataset(
+                addresses, make_item_kind(self._config, task_spec), size
+            ),
         )
         if isinstance(updates, ModelParallelUpdater):
             held = (f"{device} {size / 1e6:.1f} MB" for device, size in updates.bytes_by_device().items())
@@ -140,7 +143,7 @@ class Chief:
         def sampler(num_transitions: int, device: str | None = None) -> Sampler:
             if device is None and not is_member:
                 return replay.sampler(num_transitions)
-            return remote_sampler(own, self._config, task_spec, num_transitions, device)
+            return make_sampler(own, make_item_kind(self._config, task_spec), num_transitions, device)
 
         return sampler
 

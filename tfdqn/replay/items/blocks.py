@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import reverb
@@ -14,9 +14,8 @@ from tf_agents.trajectories import trajectory
 
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
-from tfdqn.replay.items.block_packer import BlockPacker
 from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.replay.reverb.tables import TABLE
+from tfdqn.replay.reverb.server import TABLE
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
 
@@ -98,6 +97,41 @@ class BlockItems:
         self._appended[server] += 1
         if self._appended[server] % _BLOCKS_BETWEEN_CHECKS == 0:
             writer.flush(_MAX_BLOCKS_PENDING)
+
+
+class BlockPacker:
+    """Passes uint8[M, row_bytes] on to `insert_block`, which must copy it, whenever M rows have come."""
+
+    def __init__(self, block_size: int, row_bytes: int, insert_block: Callable[[np.ndarray], None]):
+        self._block = np.zeros((block_size, row_bytes), np.uint8)
+        self._filled = 0
+        self._insert_block = insert_block
+
+    def __call__(self, rows: np.ndarray) -> None:
+        """Takes uint8[N, row_bytes], any N; the rows are copied."""
+        size = len(self._block)
+        while len(rows):
+            if not self._filled and len(rows) >= size:
+                self._insert_block(rows[:size])
+                rows = rows[size:]
+                continue
+            taken = rows[: size - self._filled]
+            self._block[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            rows = rows[len(taken) :]
+            if self._filled == size:
+                self._filled = 0  # before: one that is inserted and then not waited for must not be again
+                self._insert_block(self._block)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The block that is being filled."""
+        return {"partial_block": self._block[: self._filled].copy()}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave. Raises ValueError where it doesn't fit a block."""
+        partial = arrays["partial_block"]
+        self._block[: len(partial)] = partial
+        self._filled = len(partial)
 
 
 def _refuse_too_large(block_size: int, row_bytes: int) -> None:

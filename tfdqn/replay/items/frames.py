@@ -15,7 +15,7 @@ from tf_agents.trajectories import trajectory
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.replay.reverb.tables import TABLE
+from tfdqn.replay.reverb.server import TABLE
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import ArraySpec, TaskSpec
 

@@ -10,8 +10,7 @@ import tensorflow as tf
 
 from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.config import Config, Ensemble
-from tfdqn.replay.items.block_packer import BlockPacker
-from tfdqn.replay.items.blocks import BlockItems
+from tfdqn.replay.items.blocks import BlockItems, BlockPacker
 from tfdqn.task_spec import TaskSpec
 
 

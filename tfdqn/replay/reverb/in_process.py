@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import reverb
 
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.replay.interfaces import Sample, Writer
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
-from tfdqn.replay.reverb.sampling import sampler
-from tfdqn.replay.reverb.server import ReplayServer
-from tfdqn.replay.reverb.tables import transitions_table
+from tfdqn.replay.reverb.sampling import make_sampler
+from tfdqn.replay.reverb.server import ReplayServer, transitions_table
+from tfdqn.replay.reverb.shard_clients import run_at_once
 from tfdqn.task_spec import TaskSpec
 
 _SHARD = "shard-{}"  # a server's folder in a checkpoint of several
-
 _CLOSE_SECONDS = 10.0  # beyond a server's own limit
 
 
@@ -43,13 +42,18 @@ class ReverbReplay:
         needed_there = min_items if shards == 1 or self._kind.fills_servers_evenly else 1
         self._sampled = False
         self._servers = [
-            ReplayServer(lambda: transitions_table(self._kind.signature, max_items, needed_there), workspace)
+            ReplayServer(
+                lambda: transitions_table(
+                    self._kind.signature, max_items, reverb.rate_limiters.MinSize(needed_there)
+                ),
+                workspace,
+            )
             for _ in range(shards)
         ]
 
     @property
     def addresses(self) -> list[str]:
-        """ "host:port" of every server, for `remote_sampler` in this process."""
+        """ "host:port" of every server, for `make_sampler`."""
         return [server.address for server in self._servers]
 
     def addresses_at(self, host: str) -> list[str]:
@@ -66,7 +70,7 @@ class ReverbReplay:
         Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
         """
         self._sampled = True
-        return sampler(self.addresses, self._kind, num_transitions)
+        return make_sampler(self.addresses, self._kind, num_transitions)
 
     def size(self) -> int:
         """Transitions stored now, in whole items."""
@@ -109,14 +113,8 @@ class ReverbReplay:
     def close(self) -> None:
         """Stops all servers at once, within seconds; what is on its way to them is stored first."""
         # A writer waits for what is on its way without a limit when Python destroys it, with no server at the end.
-        delivering = threading.Thread(target=self._deliver, daemon=True)
-        delivering.start()
-        delivering.join(_CLOSE_SECONDS)
-        closing = [threading.Thread(target=server.close, daemon=True) for server in self._servers]
-        for each in closing:
-            each.start()
-        for each in closing:
-            each.join(_CLOSE_SECONDS)
+        run_at_once([self._deliver], _CLOSE_SECONDS)
+        run_at_once([server.close for server in self._servers], _CLOSE_SECONDS)
 
     def _deliver(self) -> None:
         with suppress(Exception):  # of a server that has failed

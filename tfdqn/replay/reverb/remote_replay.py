@@ -14,7 +14,7 @@ from tfdqn.errors import CheckpointError, first_line
 from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.interfaces import Sample
 from tfdqn.replay.items.kinds import make_item_kind
-from tfdqn.replay.reverb.sampling import sampler
+from tfdqn.replay.reverb.sampling import make_sampler
 from tfdqn.replay.reverb.shard_clients import Shard, Shards, run_at_once
 from tfdqn.task_spec import TaskSpec
 
@@ -104,7 +104,7 @@ class RemoteReplay:
 
         Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
         """
-        return sampler(self._addresses, self._kind, num_transitions)
+        return make_sampler(self._addresses, self._kind, num_transitions)
 
     def save(self) -> None:
         """Has every server write its own checkpoint, all at once; returns when they have.

@@ -1,4 +1,4 @@
-"""Reverb tables → tensors: the cheapest way to fetch many items at a time."""
+"""Reverb tables → samples, by the servers' addresses alone: as a function, and as a dataset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfdqn.replay.interfaces import Sample
 from tfdqn.replay.items.kinds import ItemKind, items_in
-from tfdqn.replay.reverb.tables import TABLE
+from tfdqn.replay.reverb.server import TABLE
 
 # One worker hands out an item in about 10 µs. Two workers, more in flight, a private thread pool: none
 # differed from this by more than the noise; only few in flight (8) was clearly slower.
@@ -17,7 +17,39 @@ _WORKERS = 1
 _MAX_IN_FLIGHT = 256
 
 
-def item_dataset(
+def make_sampler(
+    addresses: Sequence[str], kind: ItemKind, num_transitions: int, device: str | None = None
+) -> Callable[[], Sample]:
+    """A function to call inside a `tf.function`; each call gives `num_transitions`, from all servers evenly.
+
+    With a device, the next call's items are copied there in the background, and decoded there.
+
+    Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
+    """
+    items = _item_dataset(addresses, kind.signature, items_in(kind, num_transitions))
+    if device is not None:
+        items = items.apply(tf.data.experimental.copy_to_device(f"/{device}"))
+    with tf.device(device):
+        iterator = iter(_fetched_ahead(items))
+
+    def sample() -> Sample:
+        with tf.device(device):
+            return Sample(kind.decode(next(iterator).data, len(addresses)), None, None)
+
+    return sample
+
+
+def sample_dataset(addresses: Sequence[str], kind: ItemKind, num_transitions: int) -> tf.data.Dataset:
+    """The same as a dataset whose elements are samples of `num_transitions`, decoded in the background.
+
+    It may be made in a graph that runs in another process, which then connects to the servers; that process
+    must have imported `reverb`. Raises ConfigError as `make_sampler`.
+    """
+    items = _item_dataset(addresses, kind.signature, items_in(kind, num_transitions))
+    return _fetched_ahead(items.map(lambda item: Sample(kind.decode(item.data, len(addresses)), None, None)))
+
+
+def _item_dataset(
     addresses: Sequence[str], signature: dict[str, tf.TensorSpec], num_items: int
 ) -> tf.data.Dataset:
     """Batches of `num_items` items drawn from the servers in turn: `ReplaySample`s of [num_items, …], for ever.
@@ -37,33 +69,10 @@ def item_dataset(
     return items.batch(num_items, drop_remainder=True)
 
 
-def fetched_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The same, its next element made in the background."""
+def _fetched_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(1).with_options(options)
-
-
-def sampler(
-    addresses: Sequence[str], kind: ItemKind, num_transitions: int, device: str | None = None
-) -> Callable[[], Sample]:
-    """A function to call inside a `tf.function`; each call gives `num_transitions`, from all servers evenly.
-
-    With a device, the next call's items are copied there in the background, and decoded there.
-
-    Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
-    """
-    items = item_dataset(addresses, kind.signature, items_in(kind, num_transitions))
-    if device is not None:
-        items = items.apply(tf.data.experimental.copy_to_device(f"/{device}"))
-    with tf.device(device):
-        iterator = iter(fetched_ahead(items))
-
-    def sample() -> Sample:
-        with tf.device(device):
-            return Sample(kind.decode(next(iterator).data, len(addresses)), None, None)
-
-    return sample
 
 
 def _items(

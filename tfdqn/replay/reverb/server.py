@@ -1,4 +1,4 @@
-"""`ReplayServer`: a Reverb server in this process, whose checkpoints survive the next one."""
+"""The Reverb table of transitions, and `ReplayServer`: one in this process, whose checkpoints survive the next."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from pathlib import Path
 
 import msgspec
 import reverb
+import tensorflow as tf
 from reverb.errors import ReverbError
 from reverb.platform.default import checkpointers
 
-from tfdqn.errors import CheckpointError, ClusterError, first_line
-from tfdqn.replay.reverb.tables import TABLE, check_same_table
+from tfdqn.errors import CheckpointError, ClusterError, ConfigError, first_line
 from tfdqn.system.addresses import LOOPBACK, with_host
 
+TABLE = "transitions"
+_NEVER_HOLDS_SAMPLERS = -1e15
 CONTENT_FOLDER = "reverb"
 _SIZES_FILE = "sizes.json"  # Reverb takes a checkpoint that lacks a file for an empty one
 _STOP_SECONDS = 5.0
@@ -127,6 +129,52 @@ class ReplayServer:
         stop(self._server)
 
 
+def transitions_table(
+    signature: dict[str, tf.TensorSpec], max_items: int, limiter: reverb.rate_limiters.RateLimiter
+) -> reverb.Table:
+    """A table of `max_items` items, sampled uniformly, the oldest removed first.
+
+    Inside one process the replay ratio is kept outside Reverb; between processes `pace_limiter` keeps it.
+    """
+    return reverb.Table(
+        name=TABLE,
+        sampler=reverb.selectors.Uniform(),
+        remover=reverb.selectors.Fifo(),
+        max_size=max_items,
+        rate_limiter=limiter,
+        signature=signature,
+    )
+
+
+def pace_limiter(samples_per_insert: float, most_ahead: float) -> reverb.rate_limiters.RateLimiter:
+    """Holds inserting back while inserts · `samples_per_insert` - samples > `most_ahead`.
+
+    Sampling is never held back but by an empty table: the learner knows by itself how many updates are due, and a
+    table that came back with fewer items than before can't stop both sides.
+    """
+    return reverb.rate_limiters.SampleToInsertRatio(
+        samples_per_insert, 1, (_NEVER_HOLDS_SAMPLERS, most_ahead)
+    )
+
+
+def check_same_table(stored: reverb.TableInfo, wanted: reverb.TableInfo, origin: object) -> None:
+    """A restored checkpoint overrides the table's configuration: raises ConfigError where it differs."""
+    before, now = stored.rate_limiter_info, wanted.rate_limiter_info
+    differences = [
+        f"{name} {before}, now {now}"
+        for name, before, now in (
+            ("capacity", stored.max_size, wanted.max_size),
+            ("minimum size", int(before.min_size_to_sample), int(now.min_size_to_sample)),
+            ("samples per insert", before.samples_per_insert, now.samples_per_insert),
+            ("samples that inserting may be ahead", before.max_diff, now.max_diff),
+            ("layout", _layout(stored), _layout(wanted)),
+        )
+        if before != now
+    ]
+    if differences:
+        raise ConfigError(f"{origin} was made with another replay, in items: {'; '.join(differences)}")
+
+
 def stop(server: reverb.Server) -> None:
     """Stops it, or leaves it to the end of the process where it doesn't within seconds."""
     stopping = threading.Thread(target=server.stop, daemon=True)
@@ -155,3 +203,8 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
         return
     shutil.copyfile(source, target)
+
+
+def _layout(info: reverb.TableInfo) -> str:
+    columns = (info.signature or {}).items()
+    return ", ".join(f"{name} {spec.dtype.name}{list(spec.shape)}" for name, spec in sorted(columns))

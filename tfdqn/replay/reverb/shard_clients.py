@@ -10,7 +10,7 @@ import reverb
 from reverb.errors import ReverbError
 
 from tfdqn.replay.distributed_ratio import TableCounts
-from tfdqn.replay.reverb.tables import TABLE
+from tfdqn.replay.reverb.server import TABLE
 from tfdqn.system.peer_connections import PeerConnections
 
 _REPLY_SECONDS = 2  # whole ones

@@ -13,8 +13,7 @@ from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ClusterError, first_line
 from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
-from tfdqn.replay.reverb.server import stop
-from tfdqn.replay.reverb.tables import TABLE, check_same_table, paced_table, transitions_table
+from tfdqn.replay.reverb.server import TABLE, check_same_table, pace_limiter, stop, transitions_table
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.system.addresses import LOOPBACK, host_and_port, require_free_port, with_host
 from tfdqn.task_spec import TaskSpec
@@ -38,10 +37,8 @@ class ShardServer:
 
     def __init__(self, config: Config, task_spec: TaskSpec, address: str, folder: ShardDir):
         self._kind = make_item_kind(config, task_spec)
-        self._sizes, self._limits = (
-            table_sizes(config, self._kind),
-            DistributedReplayRatio(config, self._kind).limits(),
-        )
+        self._max_items = table_sizes(config, self._kind).max_items
+        self._limits = DistributedReplayRatio(config, self._kind).limits()
         self._port = host_and_port(address)[1]
         self._folder = folder
         self.damage = ""
@@ -96,9 +93,8 @@ class ShardServer:
         return reverb.Server([self._table()], port=self._port, checkpointer=checkpointer)
 
     def _table(self) -> reverb.Table:
-        if self._limits is None:
-            return transitions_table(self._kind.signature, self._sizes.max_items, min_items=1)
-        return paced_table(self._kind.signature, self._sizes.max_items, *self._limits)
+        limiter = reverb.rate_limiters.MinSize(1) if self._limits is None else pace_limiter(*self._limits)
+        return transitions_table(self._kind.signature, self._max_items, limiter)
 
     def _info(self) -> reverb.TableInfo:
         return self._client.server_info(timeout=_REPLY_SECONDS)[TABLE]
