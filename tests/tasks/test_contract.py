@@ -13,10 +13,10 @@ from tfdqn.config import Task
 from tfdqn.errors import NotFiniteError, TaskError, UserError
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import contract
+from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.observations import observation_specs
 from tfdqn.tasks.registry import make_task
-from tfdqn.tasks.restarts import Restarts
 
 FLOATS = spaces.Box(-10, 10, (4,))
 FOUR = np.full(4, 0.25, np.float32)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import ArraySpec, TaskSpec, flat_name
+from tfdqn.tasks.adapters.actions import discrete_actions
 from tfdqn.tasks.contract import Contract
-from tfdqn.tasks.observations import discrete_actions, observation_specs
+from tfdqn.tasks.observations import observation_specs
 
 SHAPES = st.lists(st.integers(1, 3), max_size=3).map(tuple)
 LEAVES = st.one_of(

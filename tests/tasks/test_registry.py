@@ -1,18 +1,12 @@
-"""Every way in which a task can't be had is one line that says what to do."""
+"""A task's id leads to its suite: gymnasium's, or one that a module of the user's registers."""
 
 import sys
-import threading
-import warnings
 
-import gymnasium
 import pytest
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.tasks import registry
-from tfdqn.tasks.registry import installed_tasks, make_task, resolve_spec
-from tfdqn.tasks.suites import packages
-from tfdqn.tasks.suites.gymnasium import quiet_gymnasium
+from tfdqn.tasks.registry import resolve_spec
 
 BROKEN_MODULES = {
     "syntax": ("def (:", "importing {module} failed: SyntaxError"),
@@ -27,29 +21,6 @@ def error_of(call, *args, **kwargs):
     message = str(caught.value)
     assert "\n" not in message
     return message
-
-
-def test_the_spec_says_what_the_task_registers():
-    spec = resolve_spec(Task(id="CartPole-v1"))
-    assert (spec.id, spec.max_episode_steps) == ("CartPole-v1", 500)
-    assert make_task(Task(id="CartPole-v1", num_envs=1)).spec == spec
-    assert resolve_spec(Task(id="CartPole-v1", max_episode_steps=7)).max_episode_steps == 7
-
-
-def test_an_id_without_a_version_is_the_latest():
-    assert resolve_spec(Task(id="CartPole")).max_episode_steps == 500
-
-
-@pytest.mark.parametrize(
-    ("wrong", "right"), [("Cartpole-v1", "CartPole-v1"), ("LunarLander-v2", "LunarLander-v3")]
-)
-def test_an_unknown_id_is_answered_with_the_nearest(wrong, right):
-    message = error_of(resolve_spec, Task(id=wrong))
-    assert f'unknown task "{wrong}"; the nearest are' in message and right in message
-
-
-def test_an_id_like_no_other_is_sent_to_the_list():
-    assert "`tfdqn tasks`" in error_of(resolve_spec, Task(id="???"))
 
 
 def test_a_users_module_in_the_current_directory_is_found(tmp_path, monkeypatch):
@@ -79,140 +50,3 @@ def test_a_users_module_that_cannot_be_imported_is_one_line(kind, tmp_path, monk
 def test_a_users_module_that_does_not_exist_is_named():
     message = error_of(resolve_spec, Task(id="no_such_folder.envs:Mine-v0"))
     assert 'there is no module "no_such_folder" in ' in message
-
-
-@pytest.mark.parametrize(
-    ("task_id", "install"),
-    [
-        ("Hopper-v5", 'pip install "gymnasium[mujoco]"'),
-        ("phys2d/CartPole-v1", 'pip install "gymnasium[jax]"'),
-        ("ALE/Breakout-v5", 'pip install "ale-py==0.12.1"'),
-        ("BreakoutNoFrameskip-v4", 'pip install "ale-py==0.12.1"'),
-        ("MinAtar/Breakout-v0", 'pip install "minatar==1.0.15"'),
-        ("highway-fast-v0", 'pip install "highway-env==1.11"'),
-        ("FetchReach-v4", 'pip install "gymnasium-robotics==1.4.2"'),
-    ],
-)
-def test_a_task_whose_package_is_missing_says_what_to_install(task_id, install, monkeypatch):
-    # As if none were installed, whatever is installed where the tests run.
-    for missing in ("mujoco", "jax", *(package.module for package in packages.PACKAGES)):
-        monkeypatch.setitem(sys.modules, missing, None)
-    for loaded in [name for name in sys.modules if name.startswith(("gymnasium.envs.mujoco.", "jax."))]:
-        monkeypatch.delitem(sys.modules, loaded)
-    monkeypatch.setattr(packages, "is_installed", lambda package: False)
-    assert error_of(resolve_spec, Task(id=task_id)) == f"{task_id} needs a package: {install}"
-
-
-def test_box2d_tasks_name_their_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "Box2D", None)
-    for loaded in [name for name in sys.modules if name.startswith("gymnasium.envs.box2d")]:
-        monkeypatch.delitem(sys.modules, loaded)
-    message = error_of(resolve_spec, Task(id="LunarLander-v3"))
-    assert message == 'LunarLander-v3 needs a package: pip install "gymnasium[box2d]"'
-
-
-def test_an_installed_package_registers_its_tasks_when_one_is_asked_for(tmp_path, monkeypatch):
-    (tmp_path / "minatar_like.py").write_text(
-        "import gymnasium\n"
-        "def register_envs():\n"
-        "    gymnasium.register('Like/Chain-v0', 'tests.support.toy_environments:Chain')\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    like = packages.Package("minatar_like", "minatar-like", "Like/", register="minatar_like:register_envs")
-    monkeypatch.setattr(packages, "PACKAGES", (like,))
-    assert resolve_spec(Task(id="Like/Chain-v0")).num_actions == (2,)
-    del gymnasium.registry["Like/Chain-v0"]
-
-
-def test_a_wrong_keyword_is_named_with_those_that_are_right():
-    message = error_of(make_task, Task(id="CartPole-v1", kwargs={"gravty": 9.8}))
-    assert message == "task.kwargs: CartPole-v1 takes no gravty; it takes sutton_barto_reward, render_mode"
-
-
-def test_a_wrong_value_shows_the_keywords():
-    message = error_of(make_task, Task(id="FrozenLake-v1", kwargs={"map_name": "9x9"}))
-    assert "FrozenLake-v1 could not be made with task.kwargs {'map_name': '9x9'}: KeyError" in message
-
-
-def test_the_limit_of_steps_has_a_key_of_its_own():
-    message = error_of(make_task, Task(kwargs={"max_episode_steps": 3}))
-    assert message == "task.kwargs.max_episode_steps: set task.max_episode_steps instead"
-
-
-def test_keywords_change_the_task():
-    assert (
-        resolve_spec(Task(id="FrozenLake-v1", kwargs={"map_name": "8x8"}))
-        .observation["observation"]
-        .categories
-        == 64
-    )
-    heavy = make_task(Task(id="LunarLander-v3", num_envs=1, kwargs={"gravity": -5.0}))
-    assert heavy._envs.envs[0].unwrapped.gravity == -5.0
-
-
-def test_a_constructor_that_raises_is_one_line():
-    message = error_of(make_task, Task(id="tests.support.toy_environments:Broken-v0"))
-    assert message == "Broken-v0 could not be made: RuntimeError: the simulator did not start"
-
-
-def test_a_task_with_other_actions_is_refused():
-    message = error_of(make_task, Task(id="Pendulum-v1"))
-    assert message.startswith("Pendulum-v1: actions are Box(") and "only Discrete actions" in message
-
-
-def test_a_task_that_cannot_draw_says_what_it_can():
-    message = error_of(make_task, Task(id="tests.support.toy_environments:Chain-v0"), render_mode="rgb_array")
-    assert message == "Chain-v0 can't be rendered as rgb_array; it offers none"
-
-
-def test_an_old_version_is_one_helpful_line_and_nothing_of_gymnasiums(recwarn, capfd, caplog):
-    registry._warn_if_out_of_date.cache_clear()
-    for num_envs in (1, 2):  # to act in, and to evaluate in
-        old = make_task(Task(id="CartPole-v0", num_envs=num_envs))
-        old.reset(seed=0)
-        assert old.spec.max_episode_steps == 200
-    assert [record.getMessage() for record in caplog.records] == [
-        "CartPole-v0 is out of date; its maintainers recommend CartPole-v1"
-    ]
-    assert not recwarn.list
-    assert capfd.readouterr() == ("", "")
-
-
-def test_gymnasiums_notices_are_kept_back_and_the_users_own_warnings_are_not(recwarn):
-    with quiet_gymnasium():
-        gymnasium.logger.warn("of no use to a user")
-        warnings.warn("from the user's environment", stacklevel=1)
-    gymnasium.logger.warn("after")
-    assert len(recwarn) == 2
-    assert str(recwarn[0].message).startswith("from") and "after" in str(recwarn[1].message)
-
-
-def test_threads_that_are_quiet_at_the_same_time_leave_the_level_as_it_was() -> None:
-    before, first_is_in, second_is_in = gymnasium.logger.min_level, threading.Event(), threading.Event()
-
-    def first() -> None:
-        with quiet_gymnasium():
-            first_is_in.set()
-            second_is_in.wait(0.5)  # it comes only when this one has gone
-
-    def second() -> None:
-        first_is_in.wait(10)
-        with quiet_gymnasium():
-            second_is_in.set()
-            threads[0].join(0.5)
-
-    threads = [threading.Thread(target=each) for each in (first, second)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join(10)
-    assert gymnasium.logger.min_level == before
-
-
-def test_the_list_says_which_tasks_are_usable_and_why_others_are_not():
-    entries = {entry.id: entry for entry in installed_tasks()}
-    assert entries["CartPole-v1"].usable and entries["CartPole-v1"].own_vector_version
-    assert entries["Taxi-v3"].usable and not entries["Taxi-v3"].own_vector_version
-    assert not entries["Pendulum-v1"].usable and "only Discrete" in entries["Pendulum-v1"].reason
-    assert "CartPole-v0" not in entries
-    assert list(entries) == sorted(entries)

@@ -17,7 +17,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from tfdqn.evaluation.evaluate import EvaluationReport
     from tfdqn.records import Progress, Summary
-    from tfdqn.tasks.registry import TaskEntry
+    from tfdqn.tasks.suites.suite import TaskEntry
 
 PLAIN_LINE_INTERVAL_SECONDS = 10.0
 _LEAST_COLUMNS = 20  # below, tables would lose what they show

@@ -17,9 +17,9 @@ from tfdqn.storage.arrays import Shaped
 from tfdqn.storage.best_policy import load_best, save_best
 from tfdqn.system.signals import Interrupted
 from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
-from tfdqn.tasks.restarts import Restarts
 from tfdqn.types import Weights
 
 _MOST_ENVS = 256

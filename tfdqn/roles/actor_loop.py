@@ -20,9 +20,9 @@ from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
 from tfdqn.replay.reverb.remote_writer import GivenUpError, remote_writer
 from tfdqn.roles.context import Job, check_same_task, failures_are_the_process_s
+from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
-from tfdqn.tasks.restarts import Restarts
 
 _POLL_SECONDS = 0.05
 _FLUSH_SECONDS = 3.0

@@ -24,9 +24,9 @@ from tfdqn.roles.context import Job, check_same_task, failures_are_the_process_s
 from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir, full_disk_is_one_line
 from tfdqn.storage.run_records import read_standing
 from tfdqn.system.signals import Interrupted
+from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
-from tfdqn.tasks.restarts import Restarts
 from tfdqn.tracking.evaluation_log import EvaluationLog
 
 _POLL_SECONDS = 0.05

@@ -12,11 +12,13 @@ from tfdqn.errors import EnvironmentFailedError, TaskError, UserError, one_line
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import state_capture
+from tfdqn.tasks.adapters.actions import to_environment
+from tfdqn.tasks.adapters.legal_actions import batched_masks
+from tfdqn.tasks.adapters.restarts import FAILURE, TRACEBACK, Restarts
 from tfdqn.tasks.contract import Contract
-from tfdqn.tasks.guarded_env import FAILURE, TRACEBACK
 from tfdqn.tasks.pictures import as_picture
-from tfdqn.tasks.restarts import Restarts
-from tfdqn.tasks.suites.gymnasium import Processes, quiet_gymnasium
+from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
+from tfdqn.tasks.suites.processes import Processes
 from tfdqn.types import Observation, Step
 
 
@@ -41,7 +43,7 @@ class BatchedTask:
         self.legal_actions: np.ndarray | None = None
         self._envs = envs
         self._contract = Contract(envs.single_observation_space, spec, envs.num_envs)
-        self._action_start = spec.action_start[0]
+        self._to_environment = to_environment(spec)
         self._done = np.zeros(self.num_envs, np.bool_)
         self._steps = 0  # since the last reset
         self._seed, self._batches = 0, 0
@@ -63,8 +65,8 @@ class BatchedTask:
 
     def step(self, actions: np.ndarray) -> Step:
         """`actions`: int32[E], counted from 0. Raises as `reset`."""
-        if self._action_start:
-            actions = actions + self._action_start
+        if self._to_environment is not None:
+            actions = self._to_environment(actions)
         self._steps += 1
         try:
             answer = self._envs.step(actions)
@@ -202,8 +204,4 @@ class BatchedTask:
         return [int(word) >> 1 for word in words]  # 31 bits: some environments keep a signed seed
 
     def _legal(self, info: Mapping[str, Any]) -> np.ndarray:
-        """bool[E, A] from what `CheckedEnv` let pass. What follows a termination is never asked: all True there."""
-        shape = (self.num_envs, self.spec.num_actions[0])
-        legal = np.array(info.get("action_mask", np.zeros(shape)), np.bool_)
-        legal[~legal.any(axis=1)] = True  # gymnasium leaves False where an environment gave no mask
-        return legal
+        return batched_masks(info, self.num_envs, self.spec.num_actions[0])

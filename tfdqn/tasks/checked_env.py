@@ -1,16 +1,17 @@
 """`CheckedEnv`: one environment, held to what gymnasium says an environment gives, before it is stacked or batched."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
 from gymnasium import Space, spaces
 
+from tfdqn.tasks.adapters.legal_actions import checked_mask
 from tfdqn.tasks.contract import STEP, Breach, Promise, called, shown, unpacked
 from tfdqn.tasks.observations import flat_name
 
-_MASK = 'info["action_mask"]'
 _FLOATS, _TRUTHS = (float, np.float64, np.float32), (bool, np.bool_)
 
 
@@ -31,7 +32,9 @@ class CheckedEnv(gymnasium.Wrapper):
         super().__init__(env)
         self._task_id, self._index = task_id, index
         self._read = _reader(env.observation_space)
-        self._num_actions = int(env.action_space.n) if action_masks else 0  # type: ignore[attr-defined]
+        self._mask: Callable[..., dict[str, Any]] | None = None
+        if action_masks:
+            self._mask = partial(checked_mask, int(env.action_space.n), task_id)  # type: ignore[attr-defined]
         self._steps = 0  # since all environments were reset; a reset at an episode's end is one too
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -39,7 +42,7 @@ class CheckedEnv(gymnasium.Wrapper):
         answer = self.env.reset(seed=seed, options=options)
         try:
             observation, info = unpacked("reset", answer, ("observation", "info"))
-            return self._read(observation), self._mask(info, False) if self._num_actions else {}
+            return self._read(observation), self._mask(info, False) if self._mask else {}
         except Breach as breach:
             raise breach.error(self._task_id, self._steps, self._index) from None
 
@@ -56,26 +59,10 @@ class CheckedEnv(gymnasium.Wrapper):
                 reward if type(reward) in _FLOATS else _number(reward),
                 is_over,
                 truncated if type(truncated) in _TRUTHS else _flag("truncated", truncated),
-                self._mask(info, is_over) if self._num_actions else {},
+                self._mask(info, is_over) if self._mask else {},
             )
         except Breach as breach:
             raise breach.error(self._task_id, self._steps, self._index) from None
-
-    def _mask(self, info: Mapping[str, Any], is_over: bool) -> dict[str, Any]:
-        """What follows a termination is never asked: no mask is needed there."""
-        if info.get("action_mask") is None:
-            if is_over:
-                return {}
-            raise Breach("task.action_masks", f"is true, but {self._task_id} gives no {_MASK}")
-        given = np.array(info["action_mask"])
-        if given.shape != (self._num_actions,):
-            raise Breach(_MASK, f"has shape {given.shape}, not ({self._num_actions},)")
-        if given.dtype.kind not in "biuf" or (given.dtype.kind == "f" and np.isnan(given).any()):
-            raise Breach(_MASK, f"is {shown(given)}, not a truth for each action")
-        legal = given.astype(np.bool_)
-        if not (legal.any() or is_over):
-            raise Breach(_MASK, "has no legal action")
-        return {"action_mask": legal}
 
 
 def _reader(space: Space[Any], name: str = "") -> Callable[[Any], Any]:

@@ -5,10 +5,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 from gymnasium import Space, spaces
-from msgspec import structs
 
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import ArraySpec, flat_name
+from tfdqn.tasks.adapters.frames import stacked_spec
 
 ALLOWED_OBSERVATIONS = "allowed are Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of them"
 MAX_CATEGORIES = 1_000_000  # one-hot rows beyond this do not fit any machine's memory as a batch
@@ -30,7 +30,7 @@ def observation_specs(space: Space[Any], frame_stack: int = 1) -> dict[str, Arra
     for name, _, leaf in leaves(space):
         if name in specs:
             _refuse(name, leaf, "another part of the observation has the same flat name; rename one")
-        specs[name] = _stacked(_array_spec(name, leaf), frame_stack)
+        specs[name] = stacked_spec(_array_spec(name, leaf), frame_stack)
     return specs
 
 
@@ -53,15 +53,6 @@ def observation_bytes(space: Space[Any]) -> int:
         int(np.prod(leaf.shape or (), dtype=int)) * np.dtype(leaf.dtype).itemsize
         for _, _, leaf in leaves(space)
     )
-
-
-def discrete_actions(space: Space[Any]) -> tuple[int, int]:
-    """(number of actions, first action) of a Discrete space; raises `TaskError` for any other."""
-    if not isinstance(space, spaces.Discrete):
-        raise TaskError(f"actions are {show(space)}, but only Discrete actions can be learned")
-    count: Any = space.n
-    start: Any = space.start
-    return int(count), int(start)
 
 
 def show(space: Space[Any]) -> str:
@@ -139,12 +130,6 @@ def _shape(name: str, space: Space[Any]) -> tuple[int, ...]:
     if shape is None or 0 in shape:
         _refuse(name, space, f"its shape {shape} holds no number; every axis must be at least 1 long")
     return tuple(int(length) for length in shape)
-
-
-def _stacked(spec: ArraySpec, frame_stack: int) -> ArraySpec:
-    if frame_stack == 1:
-        return spec
-    return structs.replace(spec, shape=(frame_stack, *spec.shape), frame_stack=frame_stack)
 
 
 def _refuse(name: str, space: Space[Any], why: str) -> NoReturn:

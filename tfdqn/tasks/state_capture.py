@@ -10,8 +10,9 @@ from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
 from tfdqn.randomness import generator_state, load_generator_state
+from tfdqn.tasks.adapters.frames import is_restorable, restore_frames
+from tfdqn.tasks.adapters.restarts import GuardedEnv
 from tfdqn.tasks.checked_env import CheckedEnv
-from tfdqn.tasks.guarded_env import GuardedEnv
 
 # All that decides the future of these classes besides their generator; a subclass may hold more.
 _ATTRIBUTES = {
@@ -66,15 +67,14 @@ def write(envs: VectorEnv, state: Mapping[str, np.ndarray], frames: Callable[[in
             if isinstance(wrapper, TimeLimit):
                 wrapper._elapsed_steps = int(own["elapsed_steps"])  # type: ignore[assignment]
             elif isinstance(wrapper, FrameStackObservation):
-                wrapper.obs_queue.extend(frames(index))
+                restore_frames(wrapper, frames(index))
 
 
 def _single_gives_state(env: gymnasium.Env) -> bool:
     for wrapper in _wrappers(env):
         if type(wrapper) not in _WRAPPERS:
             return False
-        # Stacked frames are read back from the observation, which only a plain array allows.
-        if isinstance(wrapper, FrameStackObservation) and wrapper.observation_space.shape is None:
+        if isinstance(wrapper, FrameStackObservation) and not is_restorable(wrapper):
             return False
     return _class_name(env.unwrapped) in _ATTRIBUTES or _has_methods(env.unwrapped)
 

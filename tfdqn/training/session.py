@@ -30,9 +30,9 @@ from tfdqn.replay.replay_ratio import Balance, ReplayRatio
 from tfdqn.storage.arrays import SavedArrays, check_arrays
 from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
-from tfdqn.tasks.restarts import Restarts
 from tfdqn.training.stopping import reason_to_stop
 
 Closeable = TypeVar("Closeable", BatchedTask, BestExports, Replay, Updater)

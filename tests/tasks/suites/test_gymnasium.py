@@ -1,144 +1,149 @@
-"""Environments in processes of their own: the same steps, and no process outlives the one that wants it."""
+"""gymnasium's tasks: every way in which one can't be had is one line that says what to do."""
 
-import os
-import signal
-import subprocess
 import sys
-import tempfile
-import time
 
-import numpy as np
+import gymnasium
 import pytest
-from gymnasium import spaces
-from gymnasium.vector import AsyncVectorEnv
 
-from tests.support.disks import fill, small_disk
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.tasks import registry
-from tfdqn.tasks.registry import make_task
-from tfdqn.tasks.suites import shared_memory
-
-MASKED = "tests.support.toy_environments:Masked-v0"
+from tfdqn.tasks.registry import installed_tasks, make_task, resolve_spec
+from tfdqn.tasks.suites import gymnasium as gymnasium_suite
+from tfdqn.tasks.suites import packages
 
 
-def test_environments_in_processes_of_their_own_do_the_same_as_in_turn():
-    settings = {"num_envs": 2, "frame_stack": 2, "action_masks": True}
-    in_turn = make_task(Task(id=MASKED, **settings))
-    in_processes = make_task(Task(id=MASKED, vectorization="async", **settings))
-    assert isinstance(in_processes._envs, AsyncVectorEnv)
-    try:
-        first, second = in_turn.reset(seed=3), in_processes.reset(seed=3)
-        np.testing.assert_array_equal(first[0]["observation"], second[0]["observation"])
-        for _ in range(9):
-            actions = np.argmax(in_turn.legal_actions, axis=1).astype(np.int32)
-            for mine, theirs in zip(in_turn.step(actions), in_processes.step(actions), strict=True):
-                np.testing.assert_equal(mine, theirs)
-        assert in_processes.state() is None
-        for number in (
-            signal.SIGINT,
-            signal.SIGTERM,
-            signal.SIGHUP,
-        ):  # sent to the whole group, they are the run's
-            for worker in in_processes._envs.processes:
-                os.kill(worker.pid, number)
-        in_processes.step(np.argmax(in_processes.legal_actions, axis=1).astype(np.int32))
-        in_processes._envs.processes[0].kill()
-        in_processes._envs.processes[0].join()
-        with pytest.raises(TaskError, match=r"environment 0.s process has ended \(signal 9\)"):
-            in_processes.step(actions)
-    finally:
-        workers = in_processes._envs.processes
-        in_processes.close()
-    assert not any(worker.is_alive() for worker in workers)
+def error_of(call, *args, **kwargs):
+    with pytest.raises(TaskError) as caught:
+        call(*args, **kwargs)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
 
 
-def test_environments_in_processes_of_their_own_end_with_a_parent_that_is_killed():
-    script = (
-        "from tfdqn.config import Task\n"
-        "from tfdqn.tasks.registry import make_task\n"
-        "import time\n"
-        "if __name__ == '__main__':\n"
-        "    task = make_task(Task(id='Acrobot-v1', num_envs=2, vectorization='async'))\n"
-        "    print(*(worker.pid for worker in task._envs.processes), flush=True)\n"
-        "    time.sleep(100)\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-    )
-    assert parent.stdout is not None
-    workers = [int(pid) for pid in parent.stdout.readline().split()]
-    assert len(workers) == 2 and all(map(is_running, workers))
-    parent.kill()
-    parent.wait()
-    deadline = time.monotonic() + 30
-    while any(map(is_running, workers)):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def test_the_spec_says_what_the_task_registers():
+    spec = resolve_spec(Task(id="CartPole-v1"))
+    assert (spec.id, spec.max_episode_steps) == ("CartPole-v1", 500)
+    assert make_task(Task(id="CartPole-v1", num_envs=1)).spec == spec
+    assert resolve_spec(Task(id="CartPole-v1", max_episode_steps=7)).max_episode_steps == 7
+
+
+def test_an_id_without_a_version_is_the_latest():
+    assert resolve_spec(Task(id="CartPole")).max_episode_steps == 500
 
 
 @pytest.mark.parametrize(
-    ("shared", "temporary", "is_enough"), [(8, 8, True), (0.2, 8, True), (0.2, 0.2, False), (0, 8, False)]
+    ("wrong", "right"), [("Cartpole-v1", "CartPole-v1"), ("LunarLander-v2", "LunarLander-v3")]
 )
-def test_where_observations_find_no_room_that_is_one_line(
-    tmp_path, monkeypatch, shared, temporary, is_enough
-):
-    """2 environments of 36 x 36 bytes in stacks of 200: 0.5 MB, and 0.07 MB of semaphores."""
-    room = ("Test-v0", 200 * 36 * 36, 2)
-    with small_disk(tmp_path) as memory:
-        (tmp_path / "other").mkdir()
-        with small_disk(tmp_path / "other") as folder:
-            monkeypatch.setattr(shared_memory, "SHARED_MEMORY", memory)
-            monkeypatch.setattr(tempfile, "tempdir", str(folder))
-            for disk, megabytes in ((memory, shared), (folder, temporary)):
-                fill(disk, but_bytes=int(megabytes * 1e6))
-            if is_enough:
-                shared_memory.require_room(*room)
-                return
-            with pytest.raises(TaskError) as caught:
-                shared_memory.require_room(*room)
-    said = str(caught.value)
-    assert said.startswith(
-        'Test-v0: task.vectorization = "async" needs 0.6 MB of shared memory for task.num_envs = 2'
+def test_an_unknown_id_is_answered_with_the_nearest(wrong, right):
+    message = error_of(resolve_spec, Task(id=wrong))
+    assert f'unknown task "{wrong}"; the nearest are' in message and right in message
+
+
+def test_an_id_like_no_other_is_sent_to_the_list():
+    assert "`tfdqn tasks`" in error_of(resolve_spec, Task(id="???"))
+
+
+@pytest.mark.parametrize(
+    ("task_id", "install"),
+    [
+        ("Hopper-v5", 'pip install "gymnasium[mujoco]"'),
+        ("phys2d/CartPole-v1", 'pip install "gymnasium[jax]"'),
+        ("ALE/Breakout-v5", 'pip install "ale-py==0.12.1"'),
+        ("BreakoutNoFrameskip-v4", 'pip install "ale-py==0.12.1"'),
+        ("MinAtar/Breakout-v0", 'pip install "minatar==1.0.15"'),
+        ("highway-fast-v0", 'pip install "highway-env==1.11"'),
+        ("FetchReach-v4", 'pip install "gymnasium-robotics==1.4.2"'),
+    ],
+)
+def test_a_task_whose_package_is_missing_says_what_to_install(task_id, install, monkeypatch):
+    # As if none were installed, whatever is installed where the tests run.
+    for missing in ("mujoco", "jax", *(package.module for package in packages.PACKAGES)):
+        monkeypatch.setitem(sys.modules, missing, None)
+    for loaded in [name for name in sys.modules if name.startswith(("gymnasium.envs.mujoco.", "jax."))]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setattr(packages, "is_installed", lambda package: False)
+    assert error_of(resolve_spec, Task(id=task_id)) == f"{task_id} needs a package: {install}"
+
+
+def test_box2d_tasks_name_their_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "Box2D", None)
+    for loaded in [name for name in sys.modules if name.startswith("gymnasium.envs.box2d")]:
+        monkeypatch.delitem(sys.modules, loaded)
+    message = error_of(resolve_spec, Task(id="LunarLander-v3"))
+    assert message == 'LunarLander-v3 needs a package: pip install "gymnasium[box2d]"'
+
+
+def test_an_installed_package_registers_its_tasks_when_one_is_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "minatar_like.py").write_text(
+        "import gymnasium\n"
+        "def register_envs():\n"
+        "    gymnasium.register('Like/Chain-v0', 'tests.support.toy_environments:Chain')\n"
     )
-    assert f"{memory} has 0.{int(shared * 10)} MB" in said and "--shm-size" in said
+    monkeypatch.syspath_prepend(tmp_path)
+    like = packages.Package("minatar_like", "minatar-like", "Like/", register="minatar_like:register_envs")
+    monkeypatch.setattr(packages, "PACKAGES", (like,))
+    assert resolve_spec(Task(id="Like/Chain-v0")).num_actions == (2,)
+    del gymnasium.registry["Like/Chain-v0"]
 
 
-def test_the_room_is_asked_for_before_any_process_is_started(monkeypatch, tmp_path):
-    monkeypatch.setattr(shared_memory, "SHARED_MEMORY", tmp_path / "nowhere")
-    with pytest.raises(TaskError, match=r"^Acrobot-v1: task.vectorization"):
-        make_task(Task(id="Acrobot-v1", num_envs=2, vectorization="async"))
-    make_task(Task(id="Acrobot-v1", num_envs=2, vectorization="sync")).close()
+def test_a_wrong_keyword_is_named_with_those_that_are_right():
+    message = error_of(make_task, Task(id="CartPole-v1", kwargs={"gravty": 9.8}))
+    assert message == "task.kwargs: CartPole-v1 takes no gravty; it takes sutton_barto_reward, render_mode"
 
 
-def test_the_room_is_that_of_the_spaces_own_types(monkeypatch):
-    """Which gymnasium shares: int64 and float64 are wider there than in what networks see."""
-    asked = []
-    monkeypatch.setattr(registry, "require_room", lambda *room: asked.append(room))
-    space = spaces.Dict({"a": spaces.Discrete(5), "b": spaces.Box(-1, 1, (2, 3), np.float64)})
-    value = {"a": 0, "b": np.zeros((2, 3))}
-    kwargs = {"space": space, "observation": value}
-    task = make_task(
-        Task(
-            id="tests.support.toy_environments:Odd-v0",
-            num_envs=3,
-            frame_stack=2,
-            vectorization="async",
-            kwargs=kwargs,
-        )
+def test_a_wrong_value_shows_the_keywords():
+    message = error_of(make_task, Task(id="FrozenLake-v1", kwargs={"map_name": "9x9"}))
+    assert "FrozenLake-v1 could not be made with task.kwargs {'map_name': '9x9'}: KeyError" in message
+
+
+def test_the_limit_of_steps_has_a_key_of_its_own():
+    message = error_of(make_task, Task(kwargs={"max_episode_steps": 3}))
+    assert message == "task.kwargs.max_episode_steps: set task.max_episode_steps instead"
+
+
+def test_keywords_change_the_task():
+    assert (
+        resolve_spec(Task(id="FrozenLake-v1", kwargs={"map_name": "8x8"}))
+        .observation["observation"]
+        .categories
+        == 64
     )
-    shared = task._envs.observations
-    task.close()
-    assert asked == [
-        ("tests.support.toy_environments:Odd-v0", sum(array.nbytes for array in shared.values()) // 3, 3)
+    heavy = make_task(Task(id="LunarLander-v3", num_envs=1, kwargs={"gravity": -5.0}))
+    assert heavy._envs.envs[0].unwrapped.gravity == -5.0
+
+
+def test_a_constructor_that_raises_is_one_line():
+    message = error_of(make_task, Task(id="tests.support.toy_environments:Broken-v0"))
+    assert message == "Broken-v0 could not be made: RuntimeError: the simulator did not start"
+
+
+def test_a_task_with_other_actions_is_refused():
+    message = error_of(make_task, Task(id="Pendulum-v1"))
+    assert message.startswith("Pendulum-v1: actions are Box(") and "only Discrete actions" in message
+
+
+def test_a_task_that_cannot_draw_says_what_it_can():
+    message = error_of(make_task, Task(id="tests.support.toy_environments:Chain-v0"), render_mode="rgb_array")
+    assert message == "Chain-v0 can't be rendered as rgb_array; it offers none"
+
+
+def test_an_old_version_is_one_helpful_line_and_nothing_of_gymnasiums(recwarn, capfd, caplog):
+    gymnasium_suite._warn_if_out_of_date.cache_clear()
+    for num_envs in (1, 2):  # to act in, and to evaluate in
+        old = make_task(Task(id="CartPole-v0", num_envs=num_envs))
+        old.reset(seed=0)
+        assert old.spec.max_episode_steps == 200
+    assert [record.getMessage() for record in caplog.records] == [
+        "CartPole-v0 is out of date; its maintainers recommend CartPole-v1"
     ]
-    assert sum(array.nbytes for array in shared.values()) == 3 * 2 * (8 + 6 * 8)
+    assert not recwarn.list
+    assert capfd.readouterr() == ("", "")
 
 
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # the second: it went between opening and reading
-        return False
+def test_the_list_says_which_tasks_are_usable_and_why_others_are_not():
+    entries = {entry.id: entry for entry in installed_tasks()}
+    assert entries["CartPole-v1"].usable and entries["CartPole-v1"].own_vector_version
+    assert entries["Taxi-v3"].usable and not entries["Taxi-v3"].own_vector_version
+    assert not entries["Pendulum-v1"].usable and "only Discrete" in entries["Pendulum-v1"].reason
+    assert "CartPole-v0" not in entries
+    assert list(entries) == sorted(entries)

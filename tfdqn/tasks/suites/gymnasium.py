@@ -1,233 +1,216 @@
-"""Which vector environment steps a task: the task's own, one by one in this process, or a process each."""
+"""gymnasium's tasks: found by id, described, made; every way in which that can fail is one line."""
 
-import contextlib
+import difflib
 import functools
-import inspect
-import multiprocessing
-import os
-import signal
-import threading
-import time
-import warnings
-from collections.abc import Callable, Iterator
-from multiprocessing import forkserver
-from typing import Any, NamedTuple
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any
 
 import gymnasium
-from gymnasium.envs.registration import EnvSpec, load_env_creator
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
-from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
+from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, parse_env_id
+from gymnasium.error import DependencyNotInstalled
+from gymnasium.vector import VectorEnv
 
-from tfdqn.errors import TaskError
-from tfdqn.tasks.checked_env import CheckedEnv
-from tfdqn.tasks.guarded_env import GuardedEnv
+from tfdqn import config as configuration
+from tfdqn.errors import EnvironmentFailedError, TaskError, one_line
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.adapters.actions import action_names, check_action_names, discrete_actions
+from tfdqn.tasks.observations import observation_bytes, observation_specs
+from tfdqn.tasks.suites import gymnasium_envs, packages
+from tfdqn.tasks.suites.gymnasium_envs import Recipe
+from tfdqn.tasks.suites.processes import require_room
+from tfdqn.tasks.suites.suite import TaskEntry
 
-_ENDS_SECONDS = 2.0  # in which an environment's process ends by itself
-# What a terminal or a scheduler may send to a whole process group: the run alone answers, and ends its environments.
-_FOR_THE_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+log = logging.getLogger(__name__)
 
-
-class Recipe(NamedTuple):
-    """All that is needed to make one environment, here or in another process."""
-
-    env_spec: EnvSpec
-    kwargs: dict[str, Any]
-    max_episode_steps: int | None  # None: the task's own limit
-    frame_stack: int
-    action_masks: bool
-    render_mode: str | None
+_SET_ELSEWHERE = {"max_episode_steps": "task.max_episode_steps", "num_envs": "task.num_envs"}
 
 
-_being_quiet = threading.RLock()
+class GymnasiumSuite:
+    """What gymnasium has registered, or a known package registers with it."""
+
+    def check(self, task: configuration.Task) -> None:
+        """As `Suite`."""
+        _recipe(task, None)
+
+    def describe(self, task: configuration.Task) -> TaskSpec:
+        """As `Suite`."""
+        return _looked_at(task, _recipe(task, None))[0]
+
+    def environments(
+        self, task: configuration.Task, render_mode: str | None
+    ) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
+        """As `Suite`."""
+        recipe = _recipe(task, render_mode)
+        _warn_if_out_of_date(recipe.env_spec.id)
+        spec, frame_bytes = _looked_at(task, recipe)
+        if task.vectorization == "async":
+            require_room(spec.id, recipe.frame_stack * frame_bytes, task.num_envs)
+        return spec, functools.partial(_make_vector, task, recipe)
+
+    def installed(self) -> list[TaskEntry]:
+        """The latest version of every task that is registered here or by a known package."""
+        for package in packages.PACKAGES:
+            if packages.is_installed(package):
+                try:
+                    packages.register(package)
+                except Exception as error:
+                    log.warning("%s is installed but can't be imported: %s", package.module, one_line(error))
+        entries = []
+        for env_spec in list(gymnasium.registry.values()):
+            if env_spec.version != find_highest_version(env_spec.namespace, env_spec.name):
+                continue
+            reason = ""
+            try:
+                self.describe(configuration.Task(id=env_spec.id))
+            except TaskError as error:
+                reason = str(error).removeprefix(f"{env_spec.id}: ").removeprefix(f"{env_spec.id} ")
+            entries.append(TaskEntry(env_spec.id, reason, env_spec.vector_entry_point is not None))
+        return entries
 
 
-def _forget_other_threads() -> None:
-    global _being_quiet
-    _being_quiet = threading.RLock()
+def _make_vector(task: configuration.Task, recipe: Recipe) -> VectorEnv:
+    try:
+        return gymnasium_envs.make_vector(recipe, task.num_envs, task.vectorization)
+    except TaskError as error:
+        raise TaskError(f"{task.id}: {error}") from None
+    except (Exception, SystemExit) as error:
+        raise _cannot_be_made(recipe, error) from error
 
 
-# A forked environment has none of the threads that may have held it.
-os.register_at_fork(after_in_child=_forget_other_threads)
-
-
-@contextlib.contextmanager
-def quiet_gymnasium() -> Iterator[None]:
-    """Keeps gymnasium's and pygame's notices off the user's terminal, and other warnings on it.
-
-    One thread at a time: what is changed is the process's, and two that overlap would each put back the other's.
-    """
-    with _being_quiet:
-        level = gymnasium.logger.min_level
-        gymnasium.logger.min_level = gymnasium.logger.ERROR + 1
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", category=DeprecationWarning)
-                warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-                yield
-        finally:
-            gymnasium.logger.min_level = level
-
-
-def make_guarded(recipe: Recipe, index: int) -> gymnasium.Env:
-    """As `make_single`, and its later errors are told of instead of raised."""
-    return GuardedEnv(functools.partial(make_single, recipe, index))
-
-
-def make_single(recipe: Recipe, index: int = 0) -> gymnasium.Env:
-    """Environment `index` of the task, its answers checked, frames stacked; its own errors pass through."""
-    if multiprocessing.parent_process() is not None:
-        _leave_signals_to_the_run()
-    kwargs = dict(recipe.kwargs)
-    if recipe.render_mode is not None:
-        kwargs["render_mode"] = recipe.render_mode
-    with quiet_gymnasium():
-        env = gymnasium.make(
-            recipe.env_spec,
-            max_episode_steps=recipe.max_episode_steps,
-            disable_env_checker=True,  # it warns on the terminal, of one step; `CheckedEnv` looks at each
-            **kwargs,
-        )
-    checked = _checked(env, recipe, index)
-    return checked if recipe.frame_stack == 1 else FrameStackObservation(checked, recipe.frame_stack)
-
-
-def _checked(env: gymnasium.Env, recipe: Recipe, index: int) -> gymnasium.Env:
-    """Checked inside gymnasium's own wrappers, which change no observation but take an answer's form for granted."""
-    if isinstance(env, OrderEnforcing | TimeLimit):
-        env.env = _checked(env.env, recipe, index)
-        return env
-    return CheckedEnv(env, recipe.env_spec.id, index, recipe.action_masks)
-
-
-class Processes(AsyncVectorEnv):
-    """An environment in each process; an error of one is raised here, and its traceback printed nowhere."""
-
-    def ended(self) -> list[str]:
-        """Which processes have ended, and how, in words: what stands behind a pipe that breaks."""
-        deadline = time.monotonic() + _ENDS_SECONDS  # the pipe breaks a moment earlier
-        while not any(process.exitcode is not None for process in self.processes):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.01)
-        return [
-            f"environment {index}'s process has ended ({_how(process.exitcode)})"
-            for index, process in enumerate(self.processes)
-            if process.exitcode is not None
-        ]
-
-    def close_extras(self, timeout: float | None = None, terminate: bool = False, **_: Any) -> None:
-        """Asks every process to end, and ends those that do not: one may hang, another be in the midst of a step.
-
-        With `terminate`, as gymnasium has it where nobody closed it, waits for none.
-        """
-        pipes = [pipe for pipe in self.parent_pipes if pipe is not None and not pipe.closed]
-        for pipe in pipes:
-            with contextlib.suppress(OSError):  # of one that has ended
-                pipe.send(("close", None))
-        deadline = time.monotonic() + (0.0 if terminate else _ENDS_SECONDS)
-        for process in self.processes:
-            process.join(max(deadline - time.monotonic(), 0.0))
-            if process.exitcode is None:
-                process.kill()
-                process.join(_ENDS_SECONDS)
-        for pipe in pipes:
-            pipe.close()
-
-    def _raise_if_errors(self, successes: Any) -> None:
-        with quiet_gymnasium():
-            super()._raise_if_errors(successes)
-
-
-def _how(exit_code: int | None) -> str:
-    return (
-        f"exit status {exit_code}"
-        if exit_code is not None and exit_code >= 0
-        else f"signal {-(exit_code or 0)}"
+def _recipe(config: configuration.Task, render_mode: str | None) -> Recipe:
+    env_spec = _find(config.id)
+    for name, key in _SET_ELSEWHERE.items():
+        if name in config.kwargs:
+            raise TaskError(f"task.kwargs.{name}: set {key} instead")
+    return Recipe(
+        env_spec=env_spec,
+        kwargs=config.kwargs,
+        max_episode_steps=config.max_episode_steps or None,
+        frame_stack=config.frame_stack,
+        action_masks=config.action_masks,
+        render_mode=render_mode,
     )
 
 
-def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
-    """`vectorization`: auto, own, sync or async. Every kind resets on the step after an episode's end."""
-    if vectorization in ("auto", "own"):
-        reason = why_not_own(recipe)
-        if reason is None:
-            own = _make_own(recipe, num_envs)
-            if own.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:
-                return own
-            own.close()
-            reason = "it does not reset on the step after an episode's end"
-        if vectorization == "own":
-            raise TaskError(f'{reason}; set task.vectorization to "sync" or "async"')
-    makers: list[Callable[[], gymnasium.Env]] = [
-        functools.partial(make_guarded, recipe, index) for index in range(num_envs)
-    ]
-    # BatchedTask copies observations once, so gymnasium need not.
-    if vectorization == "async":
-        # A fork server's children inherit neither this process's signal handlers nor the locks that
-        # TensorFlow's threads may hold; when this process is killed, they read the end of a pipe and go.
-        _start_fork_server()
-        return Processes(makers, copy=False, context="forkserver")
-    return SyncVectorEnv(makers, copy=False)
+def _find(task_id: str) -> EnvSpec:
+    """The registered task; a known package is imported first. A module before a colon has been."""
+    name = task_id.rpartition(":")[2]
+    found = _registered(name)
+    package = packages.package_of(name)
+    if found is None and package is not None:
+        if not packages.is_installed(package):
+            raise TaskError(f'{task_id} needs a package: pip install "{package.requirement}"')
+        try:
+            packages.register(package)
+        except Exception as error:
+            raise TaskError(f"{task_id}: importing {package.module} failed: {one_line(error)}") from error
+        found = _registered(name)
+    if found is None:
+        raise TaskError(f'unknown task "{task_id}"; {_nearest(name)}')
+    return found
 
 
-def _start_fork_server() -> None:
-    """With the group's signals blocked, as they are then in its children until they can handle them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_RUN)
+@functools.cache
+def _warn_if_out_of_date(registered_id: str) -> None:
+    """Once in a process, however often the task is made."""
+    namespace, name, version = parse_env_id(registered_id)
+    latest = find_highest_version(namespace, name)
+    if version is not None and latest is not None and latest > version:
+        newer = get_env_id(namespace, name, latest)
+        log.warning("%s is out of date; its maintainers recommend %s", registered_id, newer)
+
+
+def _registered(name: str) -> EnvSpec | None:
+    """The task of that id, or its latest version where the id has none."""
+    if name in gymnasium.registry:
+        return gymnasium.registry[name]
     try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _leave_signals_to_the_run() -> None:
-    """In an environment's process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # Not ignored: a simulator that the environment starts would inherit that, and could not be ended.
-        signal.signal(number, lambda *_: None)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_RUN)
-
-
-def why_not_own(recipe: Recipe) -> str | None:
-    """Why the task's own vector version can't serve `recipe`; None if it can."""
-    env_spec = recipe.env_spec
-    if env_spec.vector_entry_point is None:
-        return "it registers no vector version of its own"
-    if recipe.frame_stack > 1:
-        return "its own vector version can't stack frames"
-    if recipe.action_masks:
-        return "its own vector version gives no action masks"
-    if recipe.render_mode is not None:
-        return "its own vector version does not render one environment"
-    if env_spec.additional_wrappers:
-        return "its own vector version leaves out the wrappers that it registers"
-    needed = {**env_spec.kwargs, **recipe.kwargs}
-    if (recipe.max_episode_steps or env_spec.max_episode_steps) is not None:
-        needed["max_episode_steps"] = recipe.max_episode_steps
-    unknown = unknown_kwargs(env_spec.vector_entry_point, needed)
-    return f"its own vector version takes no {', '.join(sorted(unknown))}" if unknown else None
-
-
-def unknown_kwargs(entry_point: Any, kwargs: dict[str, Any]) -> set[str]:
-    """The names in `kwargs` that the constructor does not take."""
-    parameters = constructor_parameters(entry_point)
-    return set() if parameters is None else set(kwargs) - set(parameters)
-
-
-def constructor_parameters(entry_point: Any) -> list[str] | None:
-    """The keyword arguments that the constructor takes; None if it takes any."""
-    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    parameters = inspect.signature(creator).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        namespace, bare, version = parse_env_id(name)
+    except gymnasium.error.Error:
         return None
-    return [parameter.name for parameter in parameters]
+    latest = find_highest_version(namespace, bare) if version is None else None
+    return None if latest is None else gymnasium.registry[get_env_id(namespace, bare, latest)]
 
 
-def _make_own(recipe: Recipe, num_envs: int) -> VectorEnv:
-    kwargs = dict(recipe.kwargs)
-    if recipe.max_episode_steps is not None:
-        kwargs["max_episode_steps"] = recipe.max_episode_steps
-    with quiet_gymnasium():
-        return gymnasium.make_vec(
-            recipe.env_spec, num_envs, vectorization_mode="vector_entry_point", **kwargs
+def _nearest(name: str) -> str:
+    by_lower_case = {known.lower(): known for known in gymnasium.registry}
+    near = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.6)
+    if not near:
+        return "`tfdqn tasks` lists those that are installed"
+    return f"the nearest are {', '.join(by_lower_case[known] for known in near)}"
+
+
+def _looked_at(config: configuration.Task, recipe: Recipe) -> tuple[TaskSpec, int]:
+    """Read off one environment before its frames are stacked; and the bytes of a frame."""
+    env_spec = recipe.env_spec
+    env = _probe(recipe._replace(frame_stack=1))
+    try:
+        num_actions, action_start = discrete_actions(env.action_space)
+        check_action_names(config.action_names, num_actions)
+        names = action_names(env)
+        observation = observation_specs(env.observation_space, recipe.frame_stack)
+        frame_bytes = observation_bytes(env.observation_space)
+    except TaskError as error:
+        raise TaskError(f"{config.id}: {error}") from None
+    finally:
+        env.close()
+    spec = TaskSpec(
+        id=config.id,
+        observation=observation,
+        num_actions=(num_actions,),
+        action_start=(action_start,),
+        action_names=(names,) if len(names) == num_actions else (),
+        action_masks=config.action_masks,
+        max_episode_steps=recipe.max_episode_steps or env_spec.max_episode_steps,
+    )
+    return spec, frame_bytes
+
+
+def _probe(recipe: Recipe) -> Any:
+    """One environment, every failure to make it turned into one line."""
+    env_spec = recipe.env_spec
+    if env_spec.entry_point is None:
+        raise TaskError(f"{env_spec.id} registers no single environment, only a vector version")
+    try:
+        _check_kwargs(recipe)
+        env = gymnasium_envs.make_single(recipe)
+    except TaskError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _cannot_be_made(recipe, error) from error
+    modes = env.metadata.get("render_modes") or ()
+    if recipe.render_mode is not None and recipe.render_mode not in modes:
+        env.close()
+        raise _cannot_be_rendered(recipe, ", ".join(modes))
+    return env
+
+
+def _check_kwargs(recipe: Recipe) -> None:
+    """Before the constructor is called, whose own complaint would not say what it does take."""
+    entry_point = recipe.env_spec.entry_point
+    unknown = gymnasium_envs.unknown_kwargs(entry_point, recipe.kwargs)
+    if unknown:
+        taken = gymnasium_envs.constructor_parameters(entry_point) or ["none"]
+        raise TaskError(
+            f"task.kwargs: {recipe.env_spec.id} takes no {', '.join(sorted(unknown))}; "
+            f"it takes {', '.join(taken)}"
         )
+    if recipe.render_mode and gymnasium_envs.unknown_kwargs(entry_point, {"render_mode": recipe.render_mode}):
+        raise _cannot_be_rendered(recipe, "")
+
+
+def _cannot_be_rendered(recipe: Recipe, modes: str) -> TaskError:
+    return TaskError(
+        f"{recipe.env_spec.id} can't be rendered as {recipe.render_mode}; it offers {modes or 'none'}"
+    )
+
+
+def _cannot_be_made(recipe: Recipe, error: BaseException) -> TaskError:
+    task_id = recipe.env_spec.id
+    if isinstance(error, ImportError | DependencyNotInstalled):
+        return TaskError(f"{task_id} needs a package: {packages.install_hint(recipe.env_spec, error)}")
+    given = f" with task.kwargs {recipe.kwargs}" if recipe.kwargs else ""
+    details = "".join(traceback.format_exception(error))
+    return EnvironmentFailedError(f"{task_id} could not be made{given}: {one_line(error)}", details)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gymnasium.envs.registration import EnvSpec
 
 from tfdqn.errors import first_line
-from tfdqn.tasks.suites.gymnasium import quiet_gymnasium
+from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 
 
 class Package(NamedTuple):

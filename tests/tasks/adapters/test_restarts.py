@@ -14,10 +14,10 @@ from tfdqn.errors import EnvironmentFailedError
 from tfdqn.evaluation.evaluator import play_episodes
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
-from tfdqn.tasks.restarts import Restarts
-from tfdqn.tasks.suites.gymnasium import Processes
+from tfdqn.tasks.suites.processes import Processes
 from tfdqn.types import Step
 
 FAILS = "tests.support.toy_environments:Fails-v0"

@@ -1,19 +1,53 @@
-"""`GuardedEnv`: one environment that tells of its failure instead of raising, and is made anew if it is used again."""
+"""Environments that fail are made anew: `GuardedEnv` tells of a failure, `Restarts` counts how many are allowed."""
 
 import contextlib
+import logging
 import multiprocessing
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium
 
-from tfdqn.errors import UserError, one_line
+from tfdqn.errors import EnvironmentFailedError, UserError, one_line
 from tfdqn.randomness import derived_seed
+
+log = logging.getLogger(__name__)
 
 # In `info`, where an environment has failed: what it said, on one line, and the traceback. CheckedEnv lets nothing of
 # an environment's own through under these names.
 FAILURE, TRACEBACK = "tfdqn.failure", "tfdqn.traceback"
+
+
+class Restarts:
+    """Shared by all tasks of a process, whose threads may fail at the same time.
+
+    Args:
+      most: `task.restarts`.
+      say: shows one line to the user.
+      keep: takes a failure's traceback.
+    """
+
+    def __init__(
+        self,
+        most: int = 0,
+        say: Callable[[str], None] = log.warning,
+        keep: Callable[[str], None] = lambda traceback: None,
+    ):
+        self.count = 0
+        self._most, self._say, self._keep = most, say, keep
+        self._lock = threading.Lock()
+
+    def use(self, failure: EnvironmentFailedError) -> None:
+        """Counts one more, and says so; raises the failure where there are none left."""
+        with self._lock:
+            if self.count >= self._most:
+                raise failure
+            self.count += 1
+            count = self.count
+        self._say(f"warning: {failure}: it is made anew ({count} of task.restarts = {self._most})")
+        self._keep(failure.traceback)
 
 
 class GuardedEnv(gymnasium.Wrapper):

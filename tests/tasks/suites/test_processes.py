@@ -1,0 +1,143 @@
+"""Environments in processes of their own: the same steps, and no process outlives the one that wants it."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector import AsyncVectorEnv
+
+from tests.support.disks import fill, small_disk
+from tfdqn.config import Task
+from tfdqn.errors import TaskError
+from tfdqn.tasks.registry import make_task
+from tfdqn.tasks.suites import gymnasium, processes
+
+MASKED = "tests.support.toy_environments:Masked-v0"
+
+
+def test_environments_in_processes_of_their_own_do_the_same_as_in_turn():
+    settings = {"num_envs": 2, "frame_stack": 2, "action_masks": True}
+    in_turn = make_task(Task(id=MASKED, **settings))
+    in_processes = make_task(Task(id=MASKED, vectorization="async", **settings))
+    assert isinstance(in_processes._envs, AsyncVectorEnv)
+    try:
+        first, second = in_turn.reset(seed=3), in_processes.reset(seed=3)
+        np.testing.assert_array_equal(first[0]["observation"], second[0]["observation"])
+        for _ in range(9):
+            actions = np.argmax(in_turn.legal_actions, axis=1).astype(np.int32)
+            for mine, theirs in zip(in_turn.step(actions), in_processes.step(actions), strict=True):
+                np.testing.assert_equal(mine, theirs)
+        assert in_processes.state() is None
+        for number in (
+            signal.SIGINT,
+            signal.SIGTERM,
+            signal.SIGHUP,
+        ):  # sent to the whole group, they are the run's
+            for worker in in_processes._envs.processes:
+                os.kill(worker.pid, number)
+        in_processes.step(np.argmax(in_processes.legal_actions, axis=1).astype(np.int32))
+        in_processes._envs.processes[0].kill()
+        in_processes._envs.processes[0].join()
+        with pytest.raises(TaskError, match=r"environment 0.s process has ended \(signal 9\)"):
+            in_processes.step(actions)
+    finally:
+        workers = in_processes._envs.processes
+        in_processes.close()
+    assert not any(worker.is_alive() for worker in workers)
+
+
+def test_environments_in_processes_of_their_own_end_with_a_parent_that_is_killed():
+    script = (
+        "from tfdqn.config import Task\n"
+        "from tfdqn.tasks.registry import make_task\n"
+        "import time\n"
+        "if __name__ == '__main__':\n"
+        "    task = make_task(Task(id='Acrobot-v1', num_envs=2, vectorization='async'))\n"
+        "    print(*(worker.pid for worker in task._envs.processes), flush=True)\n"
+        "    time.sleep(100)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    )
+    assert parent.stdout is not None
+    workers = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(workers) == 2 and all(map(is_running, workers))
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 30
+    while any(map(is_running, workers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("shared", "temporary", "is_enough"), [(8, 8, True), (0.2, 8, True), (0.2, 0.2, False), (0, 8, False)]
+)
+def test_where_observations_find_no_room_that_is_one_line(
+    tmp_path, monkeypatch, shared, temporary, is_enough
+):
+    """2 environments of 36 x 36 bytes in stacks of 200: 0.5 MB, and 0.07 MB of semaphores."""
+    room = ("Test-v0", 200 * 36 * 36, 2)
+    with small_disk(tmp_path) as memory:
+        (tmp_path / "other").mkdir()
+        with small_disk(tmp_path / "other") as folder:
+            monkeypatch.setattr(processes, "SHARED_MEMORY", memory)
+            monkeypatch.setattr(tempfile, "tempdir", str(folder))
+            for disk, megabytes in ((memory, shared), (folder, temporary)):
+                fill(disk, but_bytes=int(megabytes * 1e6))
+            if is_enough:
+                processes.require_room(*room)
+                return
+            with pytest.raises(TaskError) as caught:
+                processes.require_room(*room)
+    said = str(caught.value)
+    assert said.startswith(
+        'Test-v0: task.vectorization = "async" needs 0.6 MB of shared memory for task.num_envs = 2'
+    )
+    assert f"{memory} has 0.{int(shared * 10)} MB" in said and "--shm-size" in said
+
+
+def test_the_room_is_asked_for_before_any_process_is_started(monkeypatch, tmp_path):
+    monkeypatch.setattr(processes, "SHARED_MEMORY", tmp_path / "nowhere")
+    with pytest.raises(TaskError, match=r"^Acrobot-v1: task.vectorization"):
+        make_task(Task(id="Acrobot-v1", num_envs=2, vectorization="async"))
+    make_task(Task(id="Acrobot-v1", num_envs=2, vectorization="sync")).close()
+
+
+def test_the_room_is_that_of_the_spaces_own_types(monkeypatch):
+    """Which gymnasium shares: int64 and float64 are wider there than in what networks see."""
+    asked = []
+    monkeypatch.setattr(gymnasium, "require_room", lambda *room: asked.append(room))
+    space = spaces.Dict({"a": spaces.Discrete(5), "b": spaces.Box(-1, 1, (2, 3), np.float64)})
+    value = {"a": 0, "b": np.zeros((2, 3))}
+    kwargs = {"space": space, "observation": value}
+    task = make_task(
+        Task(
+            id="tests.support.toy_environments:Odd-v0",
+            num_envs=3,
+            frame_stack=2,
+            vectorization="async",
+            kwargs=kwargs,
+        )
+    )
+    shared = task._envs.observations
+    task.close()
+    assert asked == [
+        ("tests.support.toy_environments:Odd-v0", sum(array.nbytes for array in shared.values()) // 3, 3)
+    ]
+    assert sum(array.nbytes for array in shared.values()) == 3 * 2 * (8 + 6 * 8)
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # the second: it went between opening and reading
+        return False

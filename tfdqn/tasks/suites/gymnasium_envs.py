@@ -1,0 +1,129 @@
+"""gymnasium's environments: one, checked and adapted; many, in a vector version, in turn, or a process each."""
+
+import functools
+import inspect
+import multiprocessing
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.wrappers import OrderEnforcing, TimeLimit
+
+from tfdqn.errors import TaskError
+from tfdqn.tasks.adapters.frames import stack_frames
+from tfdqn.tasks.adapters.restarts import GuardedEnv
+from tfdqn.tasks.checked_env import CheckedEnv
+from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
+from tfdqn.tasks.suites.processes import Processes, leave_signals_to_the_run, start_fork_server
+
+
+class Recipe(NamedTuple):
+    """All that is needed to make one environment, here or in another process."""
+
+    env_spec: EnvSpec
+    kwargs: dict[str, Any]
+    max_episode_steps: int | None  # None: the task's own limit
+    frame_stack: int
+    action_masks: bool
+    render_mode: str | None
+
+
+def make_guarded(recipe: Recipe, index: int) -> gymnasium.Env:
+    """As `make_single`, and its later errors are told of instead of raised."""
+    return GuardedEnv(functools.partial(make_single, recipe, index))
+
+
+def make_single(recipe: Recipe, index: int = 0) -> gymnasium.Env:
+    """Environment `index` of the task, its answers checked, frames stacked; its own errors pass through."""
+    if multiprocessing.parent_process() is not None:
+        leave_signals_to_the_run()
+    kwargs = dict(recipe.kwargs)
+    if recipe.render_mode is not None:
+        kwargs["render_mode"] = recipe.render_mode
+    with quiet_gymnasium():
+        env = gymnasium.make(
+            recipe.env_spec,
+            max_episode_steps=recipe.max_episode_steps,
+            disable_env_checker=True,  # it warns on the terminal, of one step; `CheckedEnv` looks at each
+            **kwargs,
+        )
+    return stack_frames(_checked(env, recipe, index), recipe.frame_stack)
+
+
+def _checked(env: gymnasium.Env, recipe: Recipe, index: int) -> gymnasium.Env:
+    """Checked inside gymnasium's own wrappers, which change no observation but take an answer's form for granted."""
+    if isinstance(env, OrderEnforcing | TimeLimit):
+        env.env = _checked(env.env, recipe, index)
+        return env
+    return CheckedEnv(env, recipe.env_spec.id, index, recipe.action_masks)
+
+
+def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
+    """`vectorization`: auto, own, sync or async. Every kind resets on the step after an episode's end."""
+    if vectorization in ("auto", "own"):
+        reason = why_not_own(recipe)
+        if reason is None:
+            own = _make_own(recipe, num_envs)
+            if own.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:
+                return own
+            own.close()
+            reason = "it does not reset on the step after an episode's end"
+        if vectorization == "own":
+            raise TaskError(f'{reason}; set task.vectorization to "sync" or "async"')
+    makers: list[Callable[[], gymnasium.Env]] = [
+        functools.partial(make_guarded, recipe, index) for index in range(num_envs)
+    ]
+    # BatchedTask copies observations once, so gymnasium need not.
+    if vectorization == "async":
+        # A fork server's children inherit neither this process's signal handlers nor the locks that
+        # TensorFlow's threads may hold; when this process is killed, they read the end of a pipe and go.
+        start_fork_server()
+        return Processes(makers, copy=False, context="forkserver")
+    return SyncVectorEnv(makers, copy=False)
+
+
+def why_not_own(recipe: Recipe) -> str | None:
+    """Why the task's own vector version can't serve `recipe`; None if it can."""
+    env_spec = recipe.env_spec
+    if env_spec.vector_entry_point is None:
+        return "it registers no vector version of its own"
+    if recipe.frame_stack > 1:
+        return "its own vector version can't stack frames"
+    if recipe.action_masks:
+        return "its own vector version gives no action masks"
+    if recipe.render_mode is not None:
+        return "its own vector version does not render one environment"
+    if env_spec.additional_wrappers:
+        return "its own vector version leaves out the wrappers that it registers"
+    needed = {**env_spec.kwargs, **recipe.kwargs}
+    if (recipe.max_episode_steps or env_spec.max_episode_steps) is not None:
+        needed["max_episode_steps"] = recipe.max_episode_steps
+    unknown = unknown_kwargs(env_spec.vector_entry_point, needed)
+    return f"its own vector version takes no {', '.join(sorted(unknown))}" if unknown else None
+
+
+def unknown_kwargs(entry_point: Any, kwargs: dict[str, Any]) -> set[str]:
+    """The names in `kwargs` that the constructor does not take."""
+    parameters = constructor_parameters(entry_point)
+    return set() if parameters is None else set(kwargs) - set(parameters)
+
+
+def constructor_parameters(entry_point: Any) -> list[str] | None:
+    """The keyword arguments that the constructor takes; None if it takes any."""
+    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    parameters = inspect.signature(creator).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [parameter.name for parameter in parameters]
+
+
+def _make_own(recipe: Recipe, num_envs: int) -> VectorEnv:
+    kwargs = dict(recipe.kwargs)
+    if recipe.max_episode_steps is not None:
+        kwargs["max_episode_steps"] = recipe.max_episode_steps
+    with quiet_gymnasium():
+        return gymnasium.make_vec(
+            recipe.env_spec, num_envs, vectorization_mode="vector_entry_point", **kwargs
+        )
