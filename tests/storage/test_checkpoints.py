@@ -19,25 +19,25 @@ Damage = Callable[[Path], None]
 
 
 def flip_a_byte(file: str) -> Damage:
-    def damage(generation: Path) -> None:
-        content = bytearray((generation / file).read_bytes())
+    def damage(checkpoint: Path) -> None:
+        content = bytearray((checkpoint / file).read_bytes())
         content[len(content) // 2] ^= 1
-        (generation / file).write_bytes(content)
+        (checkpoint / file).write_bytes(content)
 
     return damage
 
 
 def truncate(file: str) -> Damage:
-    return lambda generation: os.truncate(generation / file, (generation / file).stat().st_size // 2)
+    return lambda checkpoint: os.truncate(checkpoint / file, (checkpoint / file).stat().st_size // 2)
 
 
 def remove(file: str) -> Damage:
-    return lambda generation: (generation / file).unlink()
+    return lambda checkpoint: (checkpoint / file).unlink()
 
 
-def empty(generation: Path) -> None:
-    shutil.rmtree(generation)
-    generation.mkdir()
+def empty(checkpoint: Path) -> None:
+    shutil.rmtree(checkpoint)
+    checkpoint.mkdir()
 
 
 DAMAGES: dict[str, Damage] = {
@@ -64,10 +64,10 @@ def test_the_latest_is_what_was_saved_last(tmp_path: Path) -> None:
 
 
 def test_arrays_that_were_not_saved_are_a_checkpoint_error_in_one_line(tmp_path: Path) -> None:
-    generation = Checkpoint(save(CheckpointManager(tmp_path), 1))
-    learner, actor = generation.arrays("learner"), below("deeper", generation.arrays("actor"))
+    checkpoint = Checkpoint(save(CheckpointManager(tmp_path), 1))
+    learner, actor = checkpoint.arrays("learner"), below("deeper", checkpoint.arrays("actor"))
     with pytest.raises(CheckpointError, match=r"000001/writer\.npz: there is no such file$"):
-        generation.arrays("writer")
+        checkpoint.arrays("writer")
     with pytest.raises(
         CheckpointError, match=r"000001/learner\.npz: there is no array 'online/q/bias' in it$"
     ):
@@ -85,12 +85,12 @@ def test_arrays_below_a_name_lose_it() -> None:
 def test_where_one_name_is_read_only_its_file_must_be_whole(tmp_path: Path) -> None:
     saved = CheckpointManager(tmp_path)
     save(saved, 1)
-    generation = save(saved, 2)
-    flip_a_byte("replay/table.npz")(generation)
+    checkpoint = save(saved, 2)
+    flip_a_byte("replay/table.npz")(checkpoint)
     said: list[str] = []
     latest = saved.latest(said.append, only="learner")
-    assert latest is not None and latest.directory == generation and said == []
-    flip_a_byte("learner.npz")(generation)
+    assert latest is not None and latest.directory == checkpoint and said == []
+    flip_a_byte("learner.npz")(checkpoint)
     assert holds(saved.latest(said.append, only="learner"), 1)
     assert len(said) == 1 and "000002: learner.npz is damaged" in said[0]
 
@@ -116,7 +116,7 @@ def test_numbers_of_more_digits_are_newer(tmp_path: Path) -> None:
     assert not (tmp_path / "999999").exists()
 
 
-def test_a_generation_that_can_not_be_removed_does_not_fail_the_save(
+def test_a_checkpoint_that_can_not_be_removed_does_not_fail_the_save(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved, rename = CheckpointManager(tmp_path, keep=1), Path.rename
@@ -170,14 +170,14 @@ def test_when_every_checkpoint_is_damaged_that_is_an_error(tmp_path: Path) -> No
 
 
 def test_a_flipped_byte_of_a_manifest_is_noticed_wherever_it_is(tmp_path: Path) -> None:
-    generation = save(CheckpointManager(tmp_path), 1)
-    manifest = generation / "manifest.json"
+    checkpoint = save(CheckpointManager(tmp_path), 1)
+    manifest = checkpoint / "manifest.json"
     whole = manifest.read_bytes()
     for i in range(len(whole)):
         for mask in (1, 0x80):
             manifest.write_bytes(whole[:i] + bytes([whole[i] ^ mask]) + whole[i + 1 :])
             with pytest.raises(CheckpointError):
-                Checkpoint(generation)
+                Checkpoint(checkpoint)
 
 
 def test_a_manifest_of_a_version_that_did_not_keep_what_owes_no_updates_is_whole(tmp_path: Path) -> None:

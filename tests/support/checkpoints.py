@@ -27,13 +27,13 @@ def save(saved: CheckpointManager, value: int) -> Path:
     )
 
 
-def holds(generation: Checkpoint | None, value: int) -> bool:
-    assert generation is not None
+def holds(checkpoint: Checkpoint | None, value: int) -> bool:
+    assert checkpoint is not None
     for name, expected in arrays(value).items():
-        found = generation.arrays(name)
+        found = checkpoint.arrays(name)
         assert found.keys() == expected.keys()
         for key, array in expected.items():
             np.testing.assert_array_equal(found[key], array)
             assert found[key].dtype == array.dtype
-    np.testing.assert_array_equal(load_arrays(generation.replay / "table.npz")["rows"], np.full(100, value))
-    return generation.counters == Counters(env_steps=value, train_steps=2 * value, seconds=0.5)
+    np.testing.assert_array_equal(load_arrays(checkpoint.replay / "table.npz")["rows"], np.full(100, value))
+    return checkpoint.counters == Counters(env_steps=value, train_steps=2 * value, seconds=0.5)

@@ -166,12 +166,12 @@ def readable(run: Path) -> Checkpoint:
     """The newest checkpoint, nothing of which is damaged, nor of those before it."""
     damage: list[str] = []
     with _MSGSPEC:
-        generation = CheckpointManager(run / "checkpoints").latest(on_damage=damage.append)
-    assert generation is not None
+        checkpoint = CheckpointManager(run / "checkpoints").latest(on_damage=damage.append)
+    assert checkpoint is not None
     assert not damage
     for name in ("learner", "actor", "writer", "replay"):
-        generation.arrays(name)
-    return generation
+        checkpoint.arrays(name)
+    return checkpoint
 
 
 def counters(run: Path) -> Counters:

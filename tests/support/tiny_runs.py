@@ -32,9 +32,9 @@ def tiny(*overrides: str) -> Config:
 
 def latest(run: Path) -> Checkpoint:
     """The newest checkpoint of a run."""
-    generation = CheckpointManager(run / "checkpoints").latest()
-    assert generation is not None
-    return generation
+    checkpoint = CheckpointManager(run / "checkpoints").latest()
+    assert checkpoint is not None
+    return checkpoint
 
 
 def policy_weights(run: Path, which: Literal["best", "latest"]) -> dict[str, np.ndarray]:
@@ -45,11 +45,11 @@ def policy_weights(run: Path, which: Literal["best", "latest"]) -> dict[str, np.
 
 def everything(run: Path) -> dict[str, np.ndarray]:
     """All that decides a run's future, by name."""
-    generation = latest(run)
+    checkpoint = latest(run)
     return {
         f"{file}/{name}": array
         for file in ("learner", "actor", "writer", "replay")
-        for name, array in generation.arrays(file).items()
+        for name, array in checkpoint.arrays(file).items()
     }
 
 

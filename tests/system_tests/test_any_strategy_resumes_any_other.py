@@ -65,13 +65,13 @@ class Walk:
         if before is None:
             return
         assert after.counters.train_steps > before.counters.train_steps
-        restored = Checkpoint(min(path for path in self._generations() if path > before.directory))
+        restored = Checkpoint(min(path for path in self._checkpoints() if path > before.directory))
         assert restored.counters.train_steps == before.counters.train_steps
         assert restored.counters.env_steps > before.counters.env_steps
         assert_same_arrays(restored.arrays("learner"), before.arrays("learner"))
         assert_moved(after.arrays("learner"), before.arrays("learner"))
 
-    def _generations(self) -> list[Path]:
+    def _checkpoints(self) -> list[Path]:
         return [path for path in (self._run / "checkpoints").iterdir() if path.name.isdecimal()]
 
 

@@ -262,9 +262,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step_and_never_enters_
         train(tiny(f"learner.schedule={schedule}", *overflows, *often), run)
     saved = [Checkpoint(path) for path in (run / "checkpoints").iterdir() if path.name.isdecimal()]
     assert saved
-    for generation in saved:
-        for name, array in generation.arrays("learner").items():
-            assert np.isfinite(array).all(), (generation.directory, name)
+    for checkpoint in saved:
+        for name, array in checkpoint.arrays("learner").items():
+            assert np.isfinite(array).all(), (checkpoint.directory, name)
 
 
 def test_wrong_arguments_in_python_are_one_line(tmp_path):

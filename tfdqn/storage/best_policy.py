@@ -66,10 +66,10 @@ def load_policy_weights(
             "train_steps": evaluation.train_steps,
             "evaluation": msgspec.to_builtins(evaluation.scores),
         }
-    generation = CheckpointManager(run.checkpoints).latest(on_damage, only="learner")
-    if generation is None:
+    checkpoint = CheckpointManager(run.checkpoints).latest(on_damage, only="learner")
+    if checkpoint is None:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
-    counters, arrays = generation.counters, generation.arrays("learner")
+    counters, arrays = checkpoint.counters, checkpoint.arrays("learner")
     weights = below("online", arrays)
     check_arrays(weights, wanted, arrays.file)
     return weights, {

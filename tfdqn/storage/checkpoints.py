@@ -1,6 +1,6 @@
 """Checkpoints: one manifest binds weights, optimiser, counters, generators and the replay's content.
 
-A generation is a directory (`checkpoints/000007/`) that is written under another name, synced to disk and then
+A checkpoint is a directory (`checkpoints/000007/`) that is written under another name, synced to disk and then
 renamed: it is either whole or not there. The manifest lists every file with its size and checksum, and ends with
 its own. What trained the weights leaves no trace in them: plain arrays by name, whatever the strategy.
 """
@@ -49,7 +49,7 @@ class Checkpoint:
     """One whole checkpoint. Raises CheckpointError on opening a damaged one.
 
     Args:
-      directory: of this generation.
+      directory: of this checkpoint.
       only: the one name whose arrays will be read; the other files are then not checked. None: all are.
     """
 
@@ -97,10 +97,10 @@ class Checkpoint:
 
 
 class CheckpointManager:
-    """The generations of one run.
+    """The checkpoints of one run.
 
     Args:
-      directory: holds one directory per generation.
+      directory: holds one directory per checkpoint.
       keep: how many of the newest are kept.
     """
 
@@ -111,14 +111,14 @@ class CheckpointManager:
     def save(
         self, counters: Counters, arrays: Mapping[str, Arrays], save_replay: Callable[[Path], None]
     ) -> Path:
-        """Writes a new generation, then removes the oldest beyond `keep`.
+        """Writes a new checkpoint, then removes the oldest beyond `keep`.
 
         Args:
           counters: how far the run has come.
           arrays: file name (without suffix) → arrays by name.
           save_replay: writes the replay's content into the directory that it is given.
 
-        Raises CheckpointError if it can't be written (a full disk, say); earlier generations stay as they are.
+        Raises CheckpointError if it can't be written (a full disk, say); earlier ones stay as they are.
         """
         saved = self._saved()
         name = f"{int(saved[-1].name if saved else 0) + 1:06d}"
@@ -148,10 +148,10 @@ class CheckpointManager:
     def latest(
         self, on_damage: Callable[[str], None] = lambda message: None, only: str | None = None
     ) -> Checkpoint | None:
-        """The newest whole generation; None if the run has none yet.
+        """The newest whole checkpoint; None if the run has none yet.
 
         A damaged one is reported through `on_damage` and the one before it is taken; with `only`, the one name
-        whose arrays will be read, no other file is checked. Raises CheckpointError if there are generations and
+        whose arrays will be read, no other file is checked. Raises CheckpointError if there are checkpoints and
         every one is damaged.
         """
         saved = self._saved()
@@ -168,14 +168,14 @@ class CheckpointManager:
         return None
 
     def _saved(self) -> list[Path]:
-        """The generations' directories, oldest first; what else lies there is not ours."""
+        """The checkpoints' directories, oldest first; what else lies there is not ours."""
         if not self._directory.is_dir():
             return []
         ours = [path for path in self._directory.iterdir() if re.fullmatch("[0-9]{6,}", path.name)]
         return sorted(ours, key=lambda path: int(path.name))
 
     def _prune(self) -> None:
-        """Removes the oldest generations: renamed first, so that none is ever half there under its own name.
+        """Removes the oldest checkpoints: renamed first, so that none is ever half there under its own name.
 
         One that can't be removed stays until the next time: the save itself has succeeded.
         """
