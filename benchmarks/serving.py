@@ -23,10 +23,10 @@ import numpy as np
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import rate, report
 from tfdqn.config import MLP
-from tfdqn.exporting import export_policy
+from tfdqn.exporting.saved_model import export_policy
+from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.networks.factory import q_network
 from tfdqn.serving.model import Model
-from tfdqn.serving.payload import DEFAULT_SIGNATURE
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 _SPEC = TaskSpec(

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from tfdqn.config import Config as Config
     from tfdqn.config.toml import load as load_config
     from tfdqn.evaluation.evaluate import evaluate as evaluate
-    from tfdqn.exporting import export_run as export
-    from tfdqn.exporting import load_policy as load_policy
+    from tfdqn.exporting.from_run import export_run as export
+    from tfdqn.exporting.loaded_policy import load_policy as load_policy
     from tfdqn.training.train import train as train
 
 _PUBLIC = {
     "Config": ("tfdqn.config", "Config"),
     "evaluate": ("tfdqn.evaluation.evaluate", "evaluate"),
-    "export": ("tfdqn.exporting", "export_run"),
+    "export": ("tfdqn.exporting.from_run", "export_run"),
     "load_config": ("tfdqn.config.toml", "load"),
-    "load_policy": ("tfdqn.exporting", "load_policy"),
+    "load_policy": ("tfdqn.exporting.loaded_policy", "load_policy"),
     "train": ("tfdqn.training.train", "train"),
 }
 __all__ = ["Config", "evaluate", "export", "load_config", "load_policy", "train"]

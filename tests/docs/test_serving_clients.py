@@ -15,7 +15,8 @@ from tests.exporting.test_saved_model import BOX, DISCRETE, network_of, observat
 from tests.support.commands import PROJECT
 from tests.support.prediction_service import prediction_service
 from tests.support.serving_client import server
-from tfdqn.exporting import LoadedPolicy, export_policy, load_policy
+from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
+from tfdqn.exporting.saved_model import export_policy
 
 CLIENTS = ("rest_client", "grpc_client")
 Ask = Callable[..., int]

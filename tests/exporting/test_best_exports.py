@@ -16,9 +16,11 @@ from tests.exporting.test_saved_model import network_of, task
 from tests.support.tiny_runs import assert_same_arrays, everything, tiny
 from tfdqn.errors import ConfigError
 from tfdqn.evaluation.bootstrap import scores
-from tfdqn.exporting import destinations, export_run, load_policy
+from tfdqn.exporting import destinations
 from tfdqn.exporting.best_exports import BestExports
-from tfdqn.exporting.saved_model import versions
+from tfdqn.exporting.from_run import export_run
+from tfdqn.exporting.loaded_policy import load_policy
+from tfdqn.exporting.versions import versions
 from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Evaluation
 from tfdqn.serving.model_versions import Versions

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tests.exporting.test_saved_model import task
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import UserError
-from tfdqn.exporting import export_run
+from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.model_card import git_revision, write_model_card
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import ArraySpec

@@ -9,7 +9,8 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 
 from tfdqn import config
 from tfdqn.errors import UserError
-from tfdqn.exporting import export_policy, load_policy
+from tfdqn.exporting.loaded_policy import load_policy
+from tfdqn.exporting.saved_model import export_policy
 from tfdqn.networks.factory import q_network
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.contract import Contract

@@ -3,10 +3,8 @@
 import errno
 import json
 import os
-import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import msgspec
@@ -17,11 +15,9 @@ import tensorflow as tf
 from tests.support.elsewhere import SAVED_MODEL, ask
 from tfdqn import config
 from tfdqn.errors import RunDirError, TaskError
-from tfdqn.exporting import export_policy
-from tfdqn.exporting.saved_model import _unfinished_export, input_signature, versions
+from tfdqn.exporting.saved_model import export_policy, input_signature
 from tfdqn.networks.factory import q_network
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.storage.owners import this_process
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 BOX = ArraySpec(shape=(4,), dtype="float32")
@@ -122,64 +118,12 @@ def test_masks_of_branching_actions_are_as_wide_as_the_widest():
     assert input_signature(spec)["legal_actions"].shape == (None, 3, 5)
 
 
-def test_versions_count_up_and_never_replace_one_another(tmp_path):
-    spec, network = task(), network_of(task())
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "9").mkdir()
-    paths = [export_policy(spec, network, tmp_path, {"checkpoint": "best"}) for _ in range(2)]
-    assert [path.name for path in paths] == ["10", "11"]
-    assert versions(tmp_path) == [9, 10, 11]
-    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
-
-
 def test_the_version_says_where_it_comes_from(tmp_path):
     version = export_policy(task(), network_of(task()), tmp_path, {"checkpoint": "best", "env_steps": 12})
     extra = version / "assets.extra"
     assert TaskSpec.from_json((extra / "task_spec.json").read_bytes()) == task()
     card = json.loads((extra / "export.json").read_text())
     assert card["task"] == "Test-v0" and card["checkpoint"] == "best" and card["env_steps"] == 12
-
-
-def test_what_a_killed_export_leaves_has_no_final_name_and_goes_with_the_next(tmp_path):
-    script = f"""
-        import os, pathlib
-        import tfdqn.exporting.saved_model as saved_model
-        from tests.exporting.test_saved_model import network_of, task
-        def stop(path):
-            os.kill(os.getpid(), {int(signal.SIGKILL)})
-        saved_model.sync_tree = stop
-        saved_model.export_policy(task(), network_of(task()), pathlib.Path({str(tmp_path)!r}), {{}})
-    """
-    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=120, cwd=Path.cwd())
-    assert killed.returncode == -signal.SIGKILL
-    left = [entry.name for entry in tmp_path.iterdir()]
-    assert left and all(name.startswith(".") for name in left)
-    assert versions(tmp_path) == []
-    export_policy(task(), network_of(task()), tmp_path, {})
-    assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
-
-
-def test_an_export_that_is_under_way_is_left_alone(tmp_path):
-    with _unfinished_export(tmp_path) as unfinished:
-        unfinished.mkdir()
-        export_policy(task(), network_of(task()), tmp_path, {})
-        assert unfinished.exists()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
-
-
-def test_what_another_host_may_still_write_is_left_alone_until_it_is_old(tmp_path):
-    elsewhere = msgspec.structs.replace(this_process(), kernel="another").mark
-    lefts = [tmp_path / f".export-{mark}-0badcafe" for mark in (elsewhere, "4711")]
-    for left in lefts:
-        (left / "variables").mkdir(parents=True)
-    export_policy(task(), network_of(task()), tmp_path, {})
-    assert all(left.exists() for left in lefts)
-    for left in lefts:
-        for each in (left / "variables", left):
-            os.utime(each, (0, each.stat().st_mtime - 4000))
-    (lefts[1] / "variables" / "shard").touch()  # one that is still written
-    export_policy(task(), network_of(task()), tmp_path, {})
-    assert [left.exists() for left in lefts] == [False, True]
 
 
 def test_a_failed_export_leaves_nothing_at_all(tmp_path):

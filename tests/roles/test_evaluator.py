@@ -20,8 +20,8 @@ from tfdqn.coordination import stall_detector
 from tfdqn.coordination.membership import FINISHING, OVER
 from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection
 from tfdqn.errors import RunDirError, TaskError
-from tfdqn.exporting import load_policy
-from tfdqn.exporting.saved_model import versions
+from tfdqn.exporting.loaded_policy import load_policy
+from tfdqn.exporting.versions import versions
 from tfdqn.roles.evaluator import run
 from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.run_directory import RunDir

@@ -9,8 +9,9 @@ import pytest
 
 from tests.exporting.test_saved_model import BOX, network_of, task
 from tfdqn.errors import UserError
-from tfdqn.exporting import LoadedPolicy, export_policy, load_policy
+from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
 from tfdqn.exporting.policy_inputs import PolicyInputs
+from tfdqn.exporting.saved_model import export_policy
 from tfdqn.serving.model import Model
 from tfdqn.serving.model_versions import Versions
 from tfdqn.serving.payload import RequestError, parse

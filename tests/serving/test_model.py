@@ -9,7 +9,8 @@ import pytest
 
 from tests.exporting.test_saved_model import network_of, task
 from tests.support.serving_in_process import PREDICT, InProcess, serving
-from tfdqn.exporting import LoadedPolicy, export_policy, load_policy
+from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
+from tfdqn.exporting.saved_model import export_policy
 from tfdqn.serving.model_versions import Versions
 
 MODEL = PREDICT.removesuffix(":predict")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.exporting.test_saved_model import network_of, task
 from tfdqn.errors import UserError
-from tfdqn.exporting import export_policy
+from tfdqn.exporting.saved_model import export_policy
 from tfdqn.serving.model_versions import Versions
 
 

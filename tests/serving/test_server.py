@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tests.exporting.test_saved_model import network_of, task
 from tests.support.serving_client import Client, server
-from tfdqn.exporting import export_policy
+from tfdqn.exporting.saved_model import export_policy
 
 
 def test_versions_change_under_load_and_sigterm_ends_in_order(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.support.tiny_runs import assert_same_arrays, everything, latest, line
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.evaluation.evaluator import play_episodes
-from tfdqn.exporting import load_policy
+from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.randomness import derived_seed
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tasks.registry import make_task

@@ -14,9 +14,8 @@ from tests.support.elsewhere import ONNX, SAVED_MODEL, TFLITE, Arrays, ask, ask_
 from tests.support.tiny_runs import policy_weights, tiny
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import MLP, Config, Ensemble, Linear, NatureCNN
-from tfdqn.exporting import export_run
-from tfdqn.exporting.conversion import convert
-from tfdqn.exporting.formats import ModelFormat
+from tfdqn.exporting.formats import ModelFormat, convert
+from tfdqn.exporting.from_run import export_run
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec

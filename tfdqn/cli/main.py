@@ -219,7 +219,7 @@ def export(
     """Write a run's policy as a SavedModel with a model card, in further formats on request, and print where."""
     require_supported_platform()
     wanted = convertible(formats or [ModelFormat.savedmodel])
-    from tfdqn.exporting import export_run
+    from tfdqn.exporting.from_run import export_run
 
     version = export_run(run, checkpoint.value, min_return, wanted)
     for each in wanted:

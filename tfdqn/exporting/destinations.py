@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from tfdqn.errors import ConfigError
-from tfdqn.exporting.saved_model import CARD_FILE, EXTRA, remove_version, versions
 from tfdqn.exporting.tf_serving_files import (
     BATCHING_FILE,
     MODELS_FILE,
@@ -21,10 +20,10 @@ from tfdqn.exporting.tf_serving_files import (
     models_config,
     write_serving_files,
 )
+from tfdqn.exporting.versions import CARD_FILE, EXTRA, MODEL_FILE, remove_version, versions
 from tfdqn.system.utf8 import require_libraries_can_take
 
 COMPLETE_FILE = "COMPLETE"
-_MODEL_FILE = "saved_model.pb"
 Card = dict[str, Any]
 # Writes the next version to a folder, and returns its path.
 Export = Callable[[Path], Path]
@@ -103,7 +102,7 @@ class Url:
             number = self.next_version()
             target = f"{self._url}/{number}"
             files = sorted(file for file in version.rglob("*") if file.is_file())
-            for file in sorted(files, key=lambda file: file == version / _MODEL_FILE):
+            for file in sorted(files, key=lambda file: file == version / MODEL_FILE):
                 _copy(file, f"{target}/{file.relative_to(version).as_posix()}")
         _write(f"{target}/{COMPLETE_FILE}", "")
         if not tf.io.gfile.exists(f"{self._url}/{BATCHING_FILE}"):
@@ -119,7 +118,7 @@ class Url:
         }
 
     def remove(self, version: int) -> None:
-        for file in (COMPLETE_FILE, _MODEL_FILE):
+        for file in (COMPLETE_FILE, MODEL_FILE):
             tf.io.gfile.remove(f"{self._url}/{version}/{file}")
         tf.io.gfile.rmtree(f"{self._url}/{version}")
 

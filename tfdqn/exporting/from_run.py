@@ -10,8 +10,7 @@ import numpy as np
 
 from tfdqn.config import Config
 from tfdqn.errors import UserError
-from tfdqn.exporting.conversion import convert
-from tfdqn.exporting.formats import ModelFormat, convertible
+from tfdqn.exporting.formats import ModelFormat, convert, convertible
 from tfdqn.exporting.model_card import write_model_card
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.tf_serving_files import write_serving_files
@@ -66,7 +65,7 @@ def export_weights(
       formats: as `export_run`.
     """
     # Here, so that `load_policy` works where TF-Agents is not installed, nor TensorFlow Serving's messages.
-    from tfdqn.exporting.warm_up import write_warm_up_requests
+    from tfdqn.exporting.tf_serving_files import write_warm_up_requests
     from tfdqn.networks.aggregation import aggregate
     from tfdqn.networks.factory import network_to_load
 

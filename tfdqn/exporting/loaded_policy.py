@@ -14,15 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.errors import UserError, first_line
-from tfdqn.exporting.policy_inputs import PolicyInputs
-from tfdqn.exporting.saved_model import (
-    CARD_FILE,
-    EXTRA,
-    LEGAL_ACTIONS,
-    TASK_SPEC_FILE,
-    input_signature,
-    versions,
-)
+from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS, PolicyInputs
+from tfdqn.exporting.saved_model import input_signature
+from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, has_model, versions
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.system.utf8 import require_libraries_can_take
@@ -53,11 +47,11 @@ class LoadedPolicy:
         try:
             # Kept: the signature holds its variables weakly.
             self._module = tf.saved_model.load(str(path))
-            self._serve = self._module.signatures["serving_default"]
+            self._serve = self._module.signatures[DEFAULT_SIGNATURE]
         except Exception as error:  # TensorFlow has many names for files that do not belong together
             raise UserError(f"{path}: can't be loaded: {first_line(error)}") from error
         takes = self._serve.structured_input_signature[1]
-        check_arrays(takes, input_signature(self.task_spec), f"{path}: serving_default")
+        check_arrays(takes, input_signature(self.task_spec), f"{path}: {DEFAULT_SIGNATURE}")
 
     def __call__(self, observation: Any, legal_actions: Any = None) -> int | np.ndarray:
         """The best legal action, as the environment takes it.
@@ -129,7 +123,7 @@ class LoadedPolicy:
 def load_policy(path: str | Path) -> LoadedPolicy:
     """The policy at `path`: a run directory, its `exports/` (either: the newest version), or one version."""
     path = Path(path)
-    if (path / "saved_model.pb").is_file():
+    if has_model(path):
         return LoadedPolicy(path)
     for directory in (path, path / "exports"):
         if found := versions(directory):

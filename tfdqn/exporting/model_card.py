@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
-from tfdqn.exporting.conversion import formats_in
+from tfdqn.exporting.formats import formats_in
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 JSON_FILE = "model_card.json"

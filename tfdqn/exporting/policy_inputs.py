@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from tfdqn.errors import UserError
-from tfdqn.exporting.saved_model import LEGAL_ACTIONS
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
+LEGAL_ACTIONS = "legal_actions"  # the masks' name among a policy's inputs
 Range = tuple[np.ndarray, np.ndarray]  # lowest and highest, each [] or of the observation's shape
 
 

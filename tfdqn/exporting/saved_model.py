@@ -1,14 +1,7 @@
-"""Q-network → versioned SavedModel: observation → greedy action and Q-values.
-
-A version appears as `directory/N` only when it is complete: it is written beside, synced and renamed.
-"""
+"""Q-network → SavedModel, the next version of a folder: observation → greedy action and Q-values."""
 
 import contextlib
 import json
-import os
-import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,17 +9,18 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from tfdqn.errors import RunDirError, TaskError, first_line
-from tfdqn.storage.atomic_files import sync, sync_tree
-from tfdqn.storage.owners import owner_of_mark, this_process
+from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS
+from tfdqn.exporting.versions import (
+    CARD_FILE,
+    DEFAULT_SIGNATURE,
+    EXTRA,
+    TASK_SPEC_FILE,
+    publish,
+    unfinished_version,
+)
 from tfdqn.storage.run_directory import is_full_disk
 from tfdqn.task_spec import TaskSpec
 
-LEGAL_ACTIONS = "legal_actions"
-EXTRA = "assets.extra"
-TASK_SPEC_FILE = "task_spec.json"
-CARD_FILE = "export.json"
-_UNFINISHED = ".export-"
-_ABANDONED_SECONDS = 3600.0  # without a change, where its writer can't be seen from here
 # What TensorFlow makes of a file system's errors, each a class of its own.
 _FILE_ERRORS = (
     OSError,
@@ -124,9 +118,9 @@ def export_policy(
 
     Raises RunDirError where the directory can't be written, or the disk is full; then no part of it is left.
     """
-    with _file_errors_are_one_line(directory), _unfinished_export(directory) as unfinished:
+    with _file_errors_are_one_line(directory), unfinished_version(directory) as unfinished:
         policy = GreedyPolicy(task_spec, network, aggregate)
-        tf.saved_model.save(policy, str(unfinished), signatures={"serving_default": policy.serve})
+        tf.saved_model.save(policy, str(unfinished), signatures={DEFAULT_SIGNATURE: policy.serve})
         extra = unfinished / EXTRA
         extra.mkdir()
         (extra / TASK_SPEC_FILE).write_bytes(task_spec.to_json())
@@ -135,8 +129,7 @@ def export_policy(
         )
         if add is not None:
             add(unfinished)
-        sync_tree(unfinished)
-        return _publish(unfinished, directory)
+        return publish(unfinished)
 
 
 @contextlib.contextmanager
@@ -149,68 +142,3 @@ def _file_errors_are_one_line(directory: Path) -> Iterator[None]:
         if is_full_disk(error):
             why = "the disk is full"
         raise RunDirError(f"{directory}: no version can be written: {why}") from error
-
-
-@contextlib.contextmanager
-def _unfinished_export(directory: Path) -> Iterator[Path]:
-    """A name to write under, gone when the block ends; clears first what killed processes left.
-
-    Its name says which process writes there: no lock is needed, which not every disk has.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    for left in directory.glob(f"{_UNFINISHED}*"):
-        with contextlib.suppress(OSError):
-            if _is_abandoned(left):
-                shutil.rmtree(left, ignore_errors=True)
-    unfinished = _unfinished_name(directory)
-    try:
-        yield unfinished
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _unfinished_name(directory: Path) -> Path:
-    return directory / f"{_UNFINISHED}{this_process().mark}-{secrets.token_hex(4)}"
-
-
-def _is_abandoned(unfinished: Path) -> bool:
-    """Whether nobody writes there any more: its writer has ended, or has written nothing for long."""
-    writer = owner_of_mark(unfinished.name.removeprefix(_UNFINISHED).rpartition("-")[0])
-    is_running = None if writer is None else writer.is_running()
-    if is_running is not None:
-        return not is_running
-    with tempfile.TemporaryFile(
-        dir=unfinished.parent
-    ) as now:  # by the disk's clock, which may not be this host's
-        seconds = os.fstat(now.fileno()).st_mtime
-    return all(
-        seconds - each.stat().st_mtime > _ABANDONED_SECONDS for each in [unfinished, *unfinished.rglob("*")]
-    )
-
-
-def versions(directory: Path) -> list[int]:
-    """The versions under an exports directory, oldest first."""
-    if not directory.is_dir():
-        return []
-    return sorted(int(entry.name) for entry in directory.iterdir() if entry.name.isdecimal())
-
-
-def remove_version(directory: Path, version: int) -> None:
-    """Deletes a version, which nobody sees in part: it loses its number first."""
-    removed = _unfinished_name(directory)
-    (directory / str(version)).rename(removed)
-    shutil.rmtree(removed, ignore_errors=True)
-
-
-def _publish(unfinished: Path, directory: Path) -> Path:
-    """Renames to the next free number; another process may take one first."""
-    while True:
-        final = directory / str(max(versions(directory), default=0) + 1)
-        try:
-            unfinished.rename(final)
-        except OSError:
-            if not final.exists():
-                raise
-            continue
-        sync(directory)
-        return final

@@ -1,12 +1,25 @@
-"""TensorFlow Serving's own files beside a folder of versions: which model it serves, and how it batches requests."""
+"""TensorFlow Serving's own files: which model of a folder it serves, how it batches, how it warms a version up.
+
+Source of the warm-up: tensorflow.org/tfx/serving/saved_model_warmup, which names its file, format and place.
+"""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tfdqn.exporting.policy_inputs import PolicyInputs
+from tfdqn.exporting.versions import DEFAULT_SIGNATURE, EXTRA
 from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.task_spec import TaskSpec
+
+if TYPE_CHECKING:
+    from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
 MODELS_FILE = "models.config"
 BATCHING_FILE = "batching.config"
+WARM_UP_FILE = "tf_serving_warmup_requests"
+_WARM_UP_ROWS = (1, 32)  # one observation, and some that are answered together
 _MODELS_PATH = "/models"  # where TensorFlow Serving's own image looks for models
 _MODELS = """\
 # For --model_config_file: {comment}
@@ -62,3 +75,27 @@ def write_serving_files(exports: Path) -> None:
     for name, text in contents.items():
         if not (exports / name).exists():
             write_atomically(exports / name, text.encode())
+
+
+def write_warm_up_requests(version: Path, task_spec: TaskSpec) -> None:
+    """Writes a TFRecord of `PredictionLog`s to a version's folder, where its SavedModel is."""
+    import tensorflow as tf
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
+
+    with tf.io.TFRecordWriter(str(version / EXTRA / WARM_UP_FILE)) as file:
+        for request in warm_up_requests(task_spec):
+            file.write(PredictionLog(predict_log=PredictLog(request=request)).SerializeToString())
+
+
+def warm_up_requests(task_spec: TaskSpec) -> "Iterator[PredictRequest]":
+    """Zeros or what the task can give that is nearest, every action legal; in no model's name: the server gives it."""
+    import tensorflow as tf
+    from tensorflow_serving.apis.predict_pb2 import PredictRequest
+
+    inputs = PolicyInputs(task_spec)
+    for rows in _WARM_UP_ROWS:
+        request = PredictRequest()
+        request.model_spec.signature_name = DEFAULT_SIGNATURE
+        for name, values in inputs.example(rows).items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
+        yield request

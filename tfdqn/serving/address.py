@@ -7,16 +7,17 @@ from pathlib import Path
 
 from tfdqn.errors import UserError
 from tfdqn.exporting import tf_serving_files
+from tfdqn.exporting.versions import MODEL_FILE, has_model
 from tfdqn.system.utf8 import require_libraries_can_take
 
 
 def exports_folder(path: Path) -> Path:
     """The folder of versions at `path`, or in the run that lies there. Raises UserError where there is none."""
     require_libraries_can_take(path)
-    if (path / "saved_model.pb").is_file():
+    if has_model(path):
         raise UserError(f"{path} is one version; give the folder of versions, {path.parent}")
     folder = path / "exports" if (path / "exports").is_dir() else path
-    if not any(folder.glob("*/saved_model.pb")):
+    if not any(folder.glob(f"*/{MODEL_FILE}")):
         raise UserError(f"{folder}: no exported version here; `tfdqn export RUN` writes one")
     return folder
 

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tfdqn.exporting.policy_inputs import PolicyInputs, check_finite
-from tfdqn.exporting.saved_model import EXTRA, TASK_SPEC_FILE
+from tfdqn.exporting.versions import EXTRA, MODEL_FILE, TASK_SPEC_FILE
 from tfdqn.serving.inputs import Input, Reader
 from tfdqn.task_spec import TaskSpec
 
@@ -110,7 +110,7 @@ def _signature(module: Any, function: Any, policy_inputs: PolicyInputs | None) -
 
 
 def _signature_defs(path: Path) -> dict[str, Any]:
-    saved = SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    saved = SavedModel.FromString((path / MODEL_FILE).read_bytes())
     (served,) = [graph for graph in saved.meta_graphs if "serve" in graph.meta_info_def.tags]
     return {
         name: json_format.MessageToDict(

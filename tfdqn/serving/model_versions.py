@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfdqn.errors import UserError, first_line
-from tfdqn.exporting.saved_model import versions
+from tfdqn.exporting.versions import has_model, versions
 from tfdqn.serving.model import Model
 
 _LONGEST_PROBLEM = 300  # characters
@@ -88,7 +88,7 @@ def _in_short(error: Exception) -> str:
 def _complete(directory: Path) -> list[int]:
     """The versions whose graph is there, oldest first."""
     try:
-        return [each for each in versions(directory) if (directory / str(each) / "saved_model.pb").is_file()]
+        return [each for each in versions(directory) if has_model(directory / str(each))]
     except OSError:  # gone meanwhile
         return []
 

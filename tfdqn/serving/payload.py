@@ -13,9 +13,9 @@ import numpy as np
 from msgspec import Raw
 
 from tfdqn.errors import UserError
+from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.model import Arrays, Model, Signature
 
-DEFAULT_SIGNATURE = "serving_default"
 MOST_ROWS = 16_384  # of one request
 _AT_ONCE_ROWS = 1024  # that are written in one go, with every other thread kept waiting
 _UNCOUNTED_BYTES = 2**15  # hold so few rows that their numbers need no count

@@ -13,13 +13,13 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.address import address_of, is_loopback
 from tfdqn.serving.app import make_app
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.connections import Connection, end_waiting, most_connections, watch
 from tfdqn.serving.model import Model
 from tfdqn.serving.model_versions import Versions
-from tfdqn.serving.payload import DEFAULT_SIGNATURE
 
 _LOOK_SECONDS = 1.0
 _FINISH_SECONDS = 10

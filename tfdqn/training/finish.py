@@ -2,8 +2,8 @@
 
 import msgspec
 
-from tfdqn import exporting
 from tfdqn.config import Config
+from tfdqn.exporting.from_run import export_run
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports import learning_curves
 from tfdqn.storage.run_directory import RunDir
@@ -15,7 +15,7 @@ def write_results(run: RunDir, config: Config, summary: Summary, final: EpisodeS
     has_best = run.best_weights.exists()
     paths = {
         "learning curve": str(learning_curves.plot([run.path], run.learning_curve)),
-        "exported policy": str(exporting.export_run(run.path, "best" if has_best else "latest")),
+        "exported policy": str(export_run(run.path, "best" if has_best else "latest")),
         "checkpoints": str(run.checkpoints),
     }
     if has_best:

@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from tests.exporting.test_saved_model import BOX, DISCRETE, network_of, observations, task
 from tfdqn.errors import UserError
-from tfdqn.exporting import conversion, export_policy, export_run
-from tfdqn.exporting.conversion import convert
-from tfdqn.exporting.formats import ModelFormat, convertible
+from tfdqn.exporting import formats
+from tfdqn.exporting.formats import ModelFormat, convert, convertible
+from tfdqn.exporting.from_run import export_run
+from tfdqn.exporting.saved_model import export_policy
 from tfdqn.storage.run_directory import RunDir
 
 BOTH = [ModelFormat.onnx, ModelFormat.tflite]
@@ -62,19 +63,19 @@ def test_where_a_policy_cannot_be_converted_there_is_no_version(
     with pytest.raises(UserError, match=r"onnx: an input and an output can't both be called action$"):
         export()
     spec = task()
-    monkeypatch.setattr(conversion, "_ONNX_OPSET", "no number")
+    monkeypatch.setattr(formats, "_ONNX_OPSET", "no number")
     with pytest.raises(UserError, match=r"onnx: this policy can't be converted \(.*invalid int.*\)$"):
         export()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_with_other_names_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversion, "_run_converter", lambda format, arguments: None)
+    monkeypatch.setattr(formats, "_run_converter", lambda format, arguments: None)
     version = export_policy(task(), network_of(task()), tmp_path, {})
     with pytest.raises(UserError, match="tflite: the converter has not kept"):
         convert(version, [ModelFormat.tflite])
     (version / "policy.tflite").write_bytes(b"")
-    monkeypatch.setattr(conversion, "_converted_names", lambda file, format: (["x"], ["action", "q_values"]))
+    monkeypatch.setattr(formats, "_converted_names", lambda file, format: (["x"], ["action", "q_values"]))
     with pytest.raises(UserError, match="tflite: the converter has not kept"):
         convert(version, [ModelFormat.tflite])
 

@@ -9,8 +9,9 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from tests.exporting.test_saved_model import BOX, DISCRETE, IMAGE, network_of, task
-from tfdqn.exporting import export_policy, export_run
-from tfdqn.exporting.warm_up import warm_up_requests, write_warm_up_requests
+from tfdqn.exporting.from_run import export_run
+from tfdqn.exporting.saved_model import export_policy
+from tfdqn.exporting.tf_serving_files import warm_up_requests, write_warm_up_requests
 from tfdqn.storage.run_directory import RunDir
 
 
