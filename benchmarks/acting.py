@@ -13,7 +13,7 @@ from benchmarks.measure import rates_in_turn, report, use_one_thread
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.policy import Policy, tensorflow_q_function
 from tfdqn.config import Config, Task
-from tfdqn.coordination.weights import VariablePublisher, WeightsBoard, WeightsClient
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
 from tfdqn.networks.factory import q_network
 from tfdqn.networks.numpy_inference import numpy_q_function
 from tfdqn.randomness import stream
@@ -57,7 +57,7 @@ def _actor(config: Config, q_function) -> Actor:
     network = q_network(config.network, task.spec, seed=0)
     network.create_variables()
     weights = {name: weight.numpy() for name, weight in network.named_weights().items()}
-    VariablePublisher(board).publish(0, weights)
+    board.put(VersionedWeights(0, weights))
     codec = TransitionCodec(task.spec)
     writer = NStepWriter(codec, task.num_envs, 1, config.agent.discount, insert=lambda rows: None)
     policy = Policy(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfdqn.coordination.weights import VariablePublisher, VersionedWeights, WeightsBoard, WeightsClient
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
 
 
 class CountingBoard(WeightsBoard):
@@ -18,14 +18,14 @@ class CountingBoard(WeightsBoard):
 
 def test_a_client_fetches_only_when_the_version_has_moved() -> None:
     board = CountingBoard()
-    publisher, client = VariablePublisher(board), WeightsClient(board)
-    publisher.publish(5, {"w": np.array([1.0, 2.0])})
+    client = WeightsClient(board)
+    board.put(VersionedWeights(5, {"w": np.array([1.0, 2.0])}))
     for _ in range(2):
         client.refresh()
     assert (client.version, board.fetches) == (5, 1)
     np.testing.assert_array_equal(client.weights["w"], [1, 2])
 
-    publisher.publish(6, {"w": np.array([3.0, 4.0])})
+    board.put(VersionedWeights(6, {"w": np.array([3.0, 4.0])}))
     assert board.version() == 6
     np.testing.assert_array_equal(client.weights["w"], [1, 2])
     client.refresh()
@@ -35,9 +35,9 @@ def test_a_client_fetches_only_when_the_version_has_moved() -> None:
 
 def test_a_resumed_learner_may_publish_an_older_version() -> None:
     board = WeightsBoard()
-    publisher, client = VariablePublisher(board), WeightsClient(board)
+    client = WeightsClient(board)
     for version in (100, 60):
-        publisher.publish(version, {"w": np.zeros(1)})
+        board.put(VersionedWeights(version, {"w": np.zeros(1)}))
         client.refresh()
         assert client.version == version
 

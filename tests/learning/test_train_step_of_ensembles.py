@@ -12,7 +12,7 @@ from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import MLP, Agent, Config, Ensemble
-from tfdqn.coordination.weights import VariablePublisher, WeightsBoard
+from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.learning.learner import Learner
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics
 from tfdqn.learning.updater import UpdateResult
@@ -138,6 +138,6 @@ def test_the_learner_tells_of_a_disagreement_of_zero_and_of_none_where_there_is_
         def state(self) -> dict[str, np.ndarray]:
             return {"train_steps": np.array(0)}
 
-    learner = Learner(TwoUpdates(), VariablePublisher(WeightsBoard()))  # type: ignore[arg-type]
+    learner = Learner(TwoUpdates(), WeightsBoard())  # type: ignore[arg-type]
     assert learner.run(2) == 2
     assert learner.metrics is not None and learner.metrics.disagreement == told

@@ -1,7 +1,7 @@
-"""Weights on their way from the learner to whoever acts: versioned, so that nothing is fetched twice.
+"""Weights on their way from the learner to the actors: versioned, so that nothing is fetched twice.
 
-A version is the train step that made the weights. `WeightsBoard` is the transport inside one process; the
-publisher and the client do not know which transport they use.
+A version is the train step that made the weights. The learner publishes on a `WeightsBoard`; a client does not know
+whether it asks that, or another process.
 """
 
 from typing import NamedTuple, Protocol
@@ -26,15 +26,8 @@ class WeightsSource(Protocol):
         """What is kept. Raises LookupError before the first."""
 
 
-class Transport(WeightsSource, Protocol):
-    """Where the newest weights are put, too."""
-
-    def put(self, versioned: VersionedWeights) -> None:
-        """Replaces what is kept."""
-
-
 class WeightsBoard:
-    """The transport between threads of one process: one reference, replaced whole."""
+    """Where the learner publishes, for threads of its process: one reference, replaced whole."""
 
     def __init__(self) -> None:
         self._kept: VersionedWeights | None = None
@@ -43,6 +36,7 @@ class WeightsBoard:
         return -1 if self._kept is None else self._kept.version
 
     def put(self, versioned: VersionedWeights) -> None:
+        """Replaces what is kept; the arrays must not change afterwards."""
         self._kept = versioned
 
     def get(self) -> VersionedWeights:
@@ -51,28 +45,17 @@ class WeightsBoard:
         return self._kept
 
 
-class VariablePublisher:
-    """Puts the online network's weights where actors look."""
-
-    def __init__(self, transport: Transport):
-        self._transport = transport
-
-    def publish(self, version: int, weights: Weights) -> None:
-        """Publishes the weights of train step `version`; the arrays must not change afterwards."""
-        self._transport.put(VersionedWeights(version, weights))
-
-
 class WeightsClient:
     """An actor's or evaluator's copy of the weights, refreshed when the version has moved."""
 
-    def __init__(self, transport: WeightsSource):
-        self._transport = transport
+    def __init__(self, source: WeightsSource):
+        self._source = source
         self._held: VersionedWeights | None = None
 
     def refresh(self) -> None:
         """Fetches the weights if the version has moved."""
-        if self._held is None or self._transport.version() != self._held.version:
-            self._held = self._transport.get()
+        if self._held is None or self._source.version() != self._held.version:
+            self._held = self._source.get()
 
     @property
     def version(self) -> int:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfdqn.coordination.weights import VariablePublisher
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.train_step import UpdateMetrics
 from tfdqn.learning.updater import Updater, UpdateResult
@@ -32,12 +32,12 @@ class Learner:
 
     Args:
       updates: makes them, by whichever strategy.
-      publisher: where the new weights go.
+      board: where the new weights go.
     """
 
-    def __init__(self, updates: Updater, publisher: VariablePublisher):
+    def __init__(self, updates: Updater, board: WeightsBoard):
         self._updates = updates
-        self._publisher = publisher
+        self._board = board
         self.train_steps = int(updates.state()["train_steps"])
         self.metrics: LearnerMetrics | None = None
         self._staleness: list[np.ndarray] = []
@@ -45,7 +45,7 @@ class Learner:
 
     def publish(self) -> None:
         """Publishes the weights as they are, so that actors can begin."""
-        self._publisher.publish(self.train_steps, below("online", self._updates.state()))
+        self._board.put(VersionedWeights(self.train_steps, below("online", self._updates.state())))
 
     def run(self, most: int) -> int:
         """One call: updates, at most so many. Returns how many were made.
@@ -87,7 +87,7 @@ class Learner:
             gradient_norm=float(history.gradient_norm.mean()),
             disagreement=None if np.isnan(history.disagreement).all() else float(history.disagreement.mean()),
         )
-        self._publisher.publish(self.train_steps, updated.weights)
+        self._board.put(VersionedWeights(self.train_steps, updated.weights))
         return made
 
     def _check_weights(self, updated: UpdateResult) -> None:

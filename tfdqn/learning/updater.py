@@ -1,7 +1,8 @@
-"""`Updater`: whatever makes gradient updates, by whichever strategy; and what a call of it gives."""
+"""`Updater`: what makes gradient updates, by one strategy or another; and what a call of it gives."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,26 +21,33 @@ class UpdateResult(NamedTuple):
     dropped: int = 0  # gradients not applied, for being too stale
 
 
-class Updater(Protocol):
-    """A way to make updates."""
+class Updater(ABC):
+    """A way to make updates, K = `learner.updates_per_call` in a call."""
 
-    def __call__(self, most: int) -> UpdateResult:
-        """Makes updates, at most so many; `most` is at least `learner.updates_per_call`."""
+    @abstractmethod
+    def __call__(self, owed: int | None = None) -> UpdateResult:
+        """Makes a call's updates, less what is dropped for being stale.
+
+        Args:
+          owed: no more may be begun, for this call or ahead of the next one; K at least. None: K.
+        """
 
     def settle(self) -> UpdateResult | None:
-        """Waits for the updates that are still under way, and gives them; None where there are none."""
+        """Waits for the updates that were begun ahead, and gives them; None where there are none."""
+        return None
 
+    @abstractmethod
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint holds, as `TrainStep.state`; nothing may be under way."""
+        """What a checkpoint holds, as `TrainStep.state`; no update may be under way."""
 
+    @abstractmethod
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Puts back what `state` gave, of this strategy or of another."""
 
-    def close(self) -> None:
-        """Lets go of whoever takes part."""
+    def restore(self, saved: SavedArrays) -> None:
+        """Puts back what a checkpoint holds. Raises CheckpointError, before anything is, for another network's."""
+        check_arrays(saved, self.state(), saved.file)
+        self.load_state(saved)
 
-
-def restore(updates: Updater, saved: SavedArrays) -> None:
-    """Puts back what a checkpoint holds. Raises CheckpointError, before anything is, where it is another network's."""
-    check_arrays(saved, updates.state(), saved.file)
-    updates.load_state(saved)
+    def close(self) -> None:  # noqa: B027 (most have nothing to let go of)
+        """Lets go of the processes that take part."""

@@ -16,11 +16,10 @@ from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import StallDetector
-from tfdqn.coordination.weights import VariablePublisher, WeightsBoard
+from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import CheckpointError
 from tfdqn.learning.learner import Learner
 from tfdqn.learning.strategies.chief import Chief
-from tfdqn.learning.updater import restore
 from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Counters
 from tfdqn.replay.far_ratio import FarRatio
@@ -124,7 +123,7 @@ class JobSession:
         counters = Counters() if saved is None else saved.counters
         self._updates = team.updates(control.task_spec, replay)
         if saved is not None:
-            restore(self._updates, saved.arrays("learner"))
+            self._updates.restore(saved.arrays("learner"))
         self._resumed = _resumed(run_dir, saved, replay)
         if self._resumed:
             say(self._resumed)
@@ -142,7 +141,7 @@ class JobSession:
         self.ratio = FarRatio(replay, balance, config.learner)
         self.seconds_before = counters.seconds
         self.env_steps_before = -1 if saved is None else counters.env_steps
-        self.learner = Learner(self._updates, VariablePublisher(board))
+        self.learner = Learner(self._updates, board)
         self.learner.publish()
 
     def learn(self) -> None:

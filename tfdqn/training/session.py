@@ -15,12 +15,12 @@ from tfdqn.acting.actors import Actors, lasting, make_actor, saved_actors
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import Config
 from tfdqn.coordination.stall_detector import StallDetector
-from tfdqn.coordination.weights import VariablePublisher, WeightsBoard, WeightsClient
+from tfdqn.coordination.weights import WeightsBoard, WeightsClient
 from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.learning.learner import Learner
 from tfdqn.learning.strategies.chief import Chief
-from tfdqn.learning.updater import Updater, restore
+from tfdqn.learning.updater import Updater
 from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
 from tfdqn.records import Counters, Evaluation
@@ -113,7 +113,7 @@ class Session:
         self.env_steps_before = -1 if saved is None else counters.env_steps
         self._next_evaluation_env_steps = counters.next_evaluation_env_steps
 
-        self.learner = Learner(self._updates, VariablePublisher(board))
+        self.learner = Learner(self._updates, board)
         self.learner.publish()
         self.actors.refresh_weights()
         self.ratio = self._ratio(counters)
@@ -267,7 +267,7 @@ class Session:
             check_arrays(writing, self.actors.writers_state(), writing.file)
         if not self._is_filled_anew:
             check_arrays(replay, self.replay.state(), replay.file, ("partial_block",))
-        restore(self._updates, saved.arrays("learner"))
+        self._updates.restore(saved.arrays("learner"))
         self.evaluator.load_best(self.run_dir.best_weights, self.weight_specs)
         self.evaluator.evaluations_without_best = counters.evaluations_without_best
         if not before:

@@ -10,7 +10,7 @@ from tests.support.batches import random_transitions, random_weights, vector_spe
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import MLP, Adam, Agent, Config, Ensemble, NatureCNN
 from tfdqn.config import Learner as LearnerSettings
-from tfdqn.coordination.weights import VariablePublisher, WeightsBoard
+from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.learner import Learner
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater, uses_xla
@@ -107,8 +107,7 @@ def test_td_errors_come_back_beside_the_keys_of_their_items() -> None:
 
 def learner(step: TrainStep, sample: Sample, config: Config) -> tuple[Learner, WeightsBoard]:
     board = WeightsBoard()
-    publisher = VariablePublisher(board)
-    return Learner(SynchronousUpdater(step, [in_turn(sample)], config), publisher), board
+    return Learner(SynchronousUpdater(step, [in_turn(sample)], config), board), board
 
 
 def with_nan_at(sample: Sample, index: int) -> Sample:
@@ -142,12 +141,12 @@ def test_weights_that_are_not_finite_are_never_published() -> None:
     updates = SynchronousUpdater(made(config), [in_turn(sample)], config)
 
     class Spoiled(SynchronousUpdater):
-        def __call__(self, most: int = 0) -> UpdateResult:
-            updated = updates(most)
+        def __call__(self, owed: int | None = None) -> UpdateResult:
+            updated = updates(owed)
             return updated._replace(weights={**updated.weights, "q/bias": np.array([np.nan])})
 
     board = WeightsBoard()
-    learn = Learner(updates, VariablePublisher(board))
+    learn = Learner(updates, board)
     learn.run(UPDATES)
     published = board.get()
     learn._updates = Spoiled(made(config), [in_turn(sample)], config)
@@ -159,7 +158,7 @@ def test_weights_that_are_not_finite_are_never_published() -> None:
 def test_a_call_whose_gradients_were_all_dropped_tells_of_no_staleness() -> None:
     config = settings()
     updates = SynchronousUpdater(made(config), [in_turn(random_sample(np.random.default_rng(3)))], config)
-    learn = Learner(updates, VariablePublisher(WeightsBoard()))
+    learn = Learner(updates, WeightsBoard())
     nothing = UpdateMetrics(*np.zeros((len(UpdateMetrics._fields), 0), np.float32))
     stale = UpdateResult(nothing, {}, staleness=np.zeros(0, np.int64), dropped=5)
     assert learn._take(stale) == 0

@@ -17,13 +17,13 @@ from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
 from tfdqn.learning.strategies.synchronous import num_processes, uses_xla
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics
 from tfdqn.learning.update_loop import METRICS, combined_metrics, split_batches, update_in_turn
-from tfdqn.learning.updater import UpdateResult
+from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 
 Named = dict[str, tf.Variable]
 
 
-class AveragingUpdater:
+class AveragingUpdater(Updater):
     """K updates of every replica, with an averaging after each H of them.
 
     Args:
@@ -63,7 +63,7 @@ class AveragingUpdater:
         self._call = tf.function(self._fetch_and_update, autograph=False)
         self._mean_slots = tf.function(lambda: self._mean(self._slots), autograph=False)
 
-    def __call__(self, most: int = 0) -> UpdateResult:
+    def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates of every replica."""
         history, weights, keys, td_errors = self._call()
         return UpdateResult(
@@ -72,9 +72,6 @@ class AveragingUpdater:
             None if keys is None else keys.numpy(),
             None if td_errors is None else td_errors.numpy(),
         )
-
-    def settle(self) -> None:
-        """Nothing is ever under way between two calls."""
 
     def state(self) -> dict[str, np.ndarray]:
         """The replicas' mean, which is any replica's state where everything is averaged."""
@@ -88,9 +85,6 @@ class AveragingUpdater:
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         for replica in self._replicas:
             replica.load_state(arrays)
-
-    def close(self) -> None:
-        """Nobody else takes part."""
 
     def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor | None]:
         """(metrics float32[K, metrics], the mean weights, keys and TD errors [K × B])."""

@@ -12,10 +12,10 @@ import tensorflow as tf
 from tfdqn.learning.flat_vector import FlatLayout
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import UpdateMetrics
-from tfdqn.learning.updater import UpdateResult
+from tfdqn.learning.updater import Updater, UpdateResult
 
 
-class EnsembleProcessUpdater:
+class EnsembleProcessUpdater(Updater):
     """One process's member; every process must call the same method at the same time.
 
     Args:
@@ -30,9 +30,9 @@ class EnsembleProcessUpdater:
         self._strategy = strategy
         self._gather = tf.function(self._gathered, autograph=False, reduce_retracing=True)
 
-    def __call__(self, most: int = 0) -> UpdateResult:
+    def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates of every member; the metrics are means over the members, but for the maximum of `max_q`."""
-        updated = self._updates(most)
+        updated = self._updates(owed)
         history = np.stack(updated.metrics, axis=1)
         layout = FlatLayout(updated.weights)
         gathered = self._of_all(np.concatenate([history.ravel(), layout.flat(updated.weights)]))
@@ -43,9 +43,6 @@ class EnsembleProcessUpdater:
             metrics=metrics._replace(max_q=UpdateMetrics(*histories.max(axis=0).T).max_q),
             weights=_stacked(weights),
         )
-
-    def settle(self) -> None:
-        """Nothing is ever under way between two calls."""
 
     def state(self) -> dict[str, np.ndarray]:
         """All members' states, stacked; their counters are the same."""

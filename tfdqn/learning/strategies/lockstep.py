@@ -78,7 +78,7 @@ class Broadcast:
         return self._strategy.experimental_local_results(self._strategy.run(in_replica))[0]
 
 
-class LockstepUpdater:
+class LockstepUpdater(Updater):
     """The chief's side: updates that the followers make, too.
 
     Args:
@@ -91,9 +91,9 @@ class LockstepUpdater:
         self._broadcast = broadcast
         self._closed = False
 
-    def __call__(self, most: int) -> UpdateResult:
+    def __call__(self, owed: int | None = None) -> UpdateResult:
         self._broadcast.word(_Command.UPDATE)
-        return self._updates(most)
+        return self._updates(owed)
 
     def settle(self) -> UpdateResult | None:
         return self._updates.settle()
@@ -120,7 +120,7 @@ def follow(updates: Updater, broadcast: Broadcast) -> None:
     """A follower's side: does what the chief does until that says stop."""
     while (word := broadcast.word()) is not _Command.STOP:
         if word is _Command.UPDATE:
-            updates(0)
+            updates()
         elif word is _Command.STATE:
             updates.state()
         elif word is _Command.LOAD:

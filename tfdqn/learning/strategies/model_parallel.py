@@ -13,11 +13,11 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.learning.train_step import TrainStep, Update, UpdateMetrics, update_of
 from tfdqn.learning.update_loop import combined_metrics, split_batches, update_in_turn
-from tfdqn.learning.updater import UpdateResult
+from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 
 
-class ModelParallelUpdater:
+class ModelParallelUpdater(Updater):
     """K updates, one after another.
 
     Args:
@@ -44,7 +44,7 @@ class ModelParallelUpdater:
                 self._replicas.append(make_train_step(row))
         self._call = tf.function(self._fetch_and_update, autograph=False)
 
-    def __call__(self, most: int = 0) -> UpdateResult:
+    def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates."""
         history, keys, td_errors = self._call()
         network = self._replicas[0].agent.network
@@ -56,18 +56,12 @@ class ModelParallelUpdater:
             None if td_errors is None else td_errors.numpy(),
         )
 
-    def settle(self) -> None:
-        """Nothing is ever under way between two calls."""
-
     def state(self) -> dict[str, np.ndarray]:
         return self._replicas[0].state()
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         for replica in self._replicas:
             replica.load_state(arrays)
-
-    def close(self) -> None:
-        """Nobody else takes part."""
 
     def bytes_by_device(self) -> dict[str, int]:
         """Bytes of weights, target and optimiser on each device ("CPU:1")."""

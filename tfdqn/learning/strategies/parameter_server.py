@@ -20,7 +20,7 @@ from tfdqn.learning.strategies.sharded_variables import ShardedVariables
 from tfdqn.learning.strategies.synchronous import uses_xla
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics, update_of
 from tfdqn.learning.update_loop import METRICS, split_batches
-from tfdqn.learning.updater import UpdateResult
+from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.networks.functional_call import with_weights
 from tfdqn.replay.interfaces import Sample
 from tfdqn.task_spec import TaskSpec
@@ -28,7 +28,7 @@ from tfdqn.task_spec import TaskSpec
 _CLOSURES_PER_WORKER = 2  # one under way and one waiting, so that no worker ever does
 
 
-class AsynchronousUpdater:
+class AsynchronousUpdater(Updater):
     """Updates by ParameterServerStrategy.
 
     Args:
@@ -67,15 +67,16 @@ class AsynchronousUpdater:
         for _ in range(self._most_under_way):
             Thread(target=self._run_closures, name="closures", daemon=True).start()
 
-    def __call__(self, most: int) -> UpdateResult:
+    def __call__(self, owed: int | None = None) -> UpdateResult:
         """Keeps every worker busy until enough closures have ended for `learner.updates_per_call` updates.
 
-        No more are begun than give `most` updates.
+        No more are begun than give `owed` updates.
         """
+        owed = self._updates_per_call if owed is None else owed
         ended: list[np.ndarray] = []
         wanted = -(-self._updates_per_call // self._updates_per_read)
         while len(ended) < wanted:
-            while self._has_room() and (self._under_way + len(ended) + 1) * self._updates_per_read <= most:
+            while self._has_room() and (self._under_way + len(ended) + 1) * self._updates_per_read <= owed:
                 self._begin()
             if not self._under_way:
                 break

@@ -14,11 +14,11 @@ import tensorflow as tf
 from tfdqn.config import Config, NatureCNN
 from tfdqn.learning.train_step import TrainStep, Update, UpdateMetrics
 from tfdqn.learning.update_loop import combined_metrics, split_batches, update_in_turn
-from tfdqn.learning.updater import UpdateResult
+from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 
 
-class SynchronousUpdater:
+class SynchronousUpdater(Updater):
     """K updates, one after another.
 
     Args:
@@ -50,7 +50,7 @@ class SynchronousUpdater:
         self._many = tf.function(self._loop, jit_compile=uses_xla(config) and is_alone, autograph=False)
         self._call = tf.function(self._fetch_and_update, autograph=False)
 
-    def __call__(self, most: int = 0) -> UpdateResult:
+    def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates."""
         history, weights, keys, td_errors = self._call()
         # Outputs of the call are plain memory here. Reading the variables afterwards would give up and retake
@@ -62,17 +62,11 @@ class SynchronousUpdater:
             None if td_errors is None else td_errors.numpy(),
         )
 
-    def settle(self) -> None:
-        """Nothing is ever under way between two calls."""
-
     def state(self) -> dict[str, np.ndarray]:
         return self._train_step.state()
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._train_step.load_state(arrays)
-
-    def close(self) -> None:
-        """Nobody else takes part."""
 
     def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor | None]:
         samples = [sampler() for sampler in self._samplers]
