@@ -20,7 +20,7 @@ from tfdqn.cli import main
 from tfdqn.cli.live_table import JobView
 from tfdqn.config.toml import dump
 from tfdqn.launch import local_job
-from tfdqn.records import Counters, Summary
+from tfdqn.records import Counters, EpisodeScores, Summary
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
@@ -242,6 +242,11 @@ def test_a_run_of_another_configuration_is_refused_before_anything_starts(
     )
 
 
+SCORES = EpisodeScores(
+    episodes=4, mean_return=1, std_return=0, median_return=1, ci_low=1, ci_high=1, mean_length=1
+)
+
+
 @pytest.mark.parametrize(
     ("given", "train_steps", "is_told"),
     [((), 250, True), (("stop.env_steps=2_000",), 250, False), ((), 240, False)],
@@ -269,6 +274,7 @@ def test_a_finished_run_is_told_again_and_nobody_is_started(
         episodes=9,
         seconds=3.0,
         best_return=20.0,
+        final=SCORES,
     )
     write_summary(run.summary_file, summary)
     if not is_told:

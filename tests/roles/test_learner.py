@@ -12,12 +12,15 @@ from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
 from tfdqn.coordination.messages import EvaluatorReport, Heartbeat
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import StallDetector
-from tfdqn.records import Summary
+from tfdqn.records import Counters, EpisodeScores, Summary
 from tfdqn.roles import learner
 from tfdqn.roles.context import Job
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 
+SCORES = EpisodeScores(
+    episodes=4, mean_return=1, std_return=0, median_return=1, ci_low=1, ci_high=1, mean_length=1
+)
 DONE = EvaluatorReport(best_return=20.0, is_done=True)
 
 
@@ -56,6 +59,7 @@ class End:
         return SimpleNamespace(
             actors=SimpleNamespace(env_steps=1_000, episodes=10),
             environment_restarts=0,
+            counters=Counters(env_steps=1_200, train_steps=250),
             learner=SimpleNamespace(train_steps=250),
             evaluator=self.evaluator,
             reason_to_stop=lambda: "all was taken",
@@ -149,6 +153,7 @@ def test_only_a_summary_of_what_was_learned_last_is_left_alone(
         episodes=1,
         seconds=1,
         best_return=1,
+        final=SCORES,
     )
     write_summary(end.run.summary_file, summary)
     end.report = DONE

@@ -20,7 +20,7 @@ from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.signals import end_at_once, interruptions
-from tfdqn.training.stopping import reason_to_stop
+from tfdqn.training.stopping import still_stands
 
 
 class Outcome(NamedTuple):
@@ -42,7 +42,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
     Raises UserError: RunDirError where the directory is in use or another's, ClusterError where a process can't go on.
     """
     with run.supervise(config):
-        if (finished := _finished(config, run)) is not None:
+        if (finished := _finished(config, run, has_evaluator)) is not None:
             return Outcome(finished, is_saved=True)
         program = deal_gpus(config, program_for(config, run, has_evaluator), visible_gpus(), view.say)
         before = _written(run)
@@ -123,19 +123,14 @@ def _run(supervisor: Supervisor) -> bool:
         return supervisor.run(interrupted)
 
 
-def _finished(config: Config, run: RunDir) -> Summary | None:
-    """What a finished run came to, where it stands as it ended and under today's conditions to stop."""
+def _finished(config: Config, run: RunDir, has_evaluator: bool) -> Summary | None:
+    """What a finished run came to, where that still stands."""
     summary, newest = read_summary(run.summary_file), CheckpointManager(run.checkpoints).latest(only="")
-    if summary is None or newest is None or summary.train_steps != newest.counters.train_steps:
+    if summary is None or newest is None:
         return None
-    reason = reason_to_stop(
-        config.stop,
-        best_return=summary.best_return,
-        evaluations_without_best=newest.counters.evaluations_without_best,
-        env_steps=newest.counters.env_steps,
-        is_done=newest.counters.env_steps >= config.stop.env_steps,
-    )
-    return None if reason is None else msgspec.structs.replace(summary, status="already finished")
+    if not still_stands(summary, config, newest.counters, has_evaluator=has_evaluator):
+        return None
+    return msgspec.structs.replace(summary, status="already finished")
 
 
 def _kept(run: RunDir) -> Topology | None:

@@ -30,6 +30,7 @@ from tfdqn.training import loops
 from tfdqn.training.distributed_session import JobSession
 from tfdqn.training.finish import write_results
 from tfdqn.training.monitor import TrainingMonitor, begin_curves, tensorboard
+from tfdqn.training.stopping import still_stands
 
 _POLL_SECONDS = 0.1
 _SAY_AGAIN_SECONDS = 30.0
@@ -91,7 +92,10 @@ def _train(
     control.inspection = lambda: _inspection(session, watch, watchdog)
     with closing(watch), _inference(job, control, board):  # its network comes after the team's devices
         earlier = read_summary(run_dir.summary_file)
-        if earlier is not None and _still_holds(earlier, session):
+        has_evaluator = bool(job.topology.evaluator)
+        if earlier is not None and still_stands(
+            earlier, config, session.counters, has_evaluator=has_evaluator
+        ):
             job.say(f"{run_dir.path} has finished already: {earlier.reason}")
         else:
             with _losses_are_restarts(), team.losses_are_one_line():
@@ -156,11 +160,6 @@ def _evaluator_is_done(job: Job, control: LearnerService, session: JobSession) -
             break
         time.sleep(_POLL_SECONDS)
     return True
-
-
-def _still_holds(summary: Summary, session: JobSession) -> bool:
-    """Whether a finished run's summary is of the run as it stands, under today's conditions to stop."""
-    return summary.train_steps == session.learner.train_steps and session.reason_to_stop() is not None
 
 
 @contextmanager

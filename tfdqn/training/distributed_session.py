@@ -139,6 +139,7 @@ class JobSession:
         if saved is not None:
             balance = Balance.saved(counters, replay.min_size, replay.size(), config.learner)
         self.ratio = FarRatio(replay, balance, config.learner)
+        self.counters = counters  # of the checkpoint that it goes on from
         self.seconds_before = counters.seconds
         self.env_steps_before = -1 if saved is None else counters.env_steps
         self.learner = Learner(self._updates, board)

@@ -109,6 +109,7 @@ class Session:
         self._exports = self._closed_at_the_end(BestExports(config, run_dir, self.task_spec, self._say))
         self._updates = self._closed_at_the_end(self._team.updates(self.task_spec, self.replay))
         counters = self._begin() if saved is None else self._resume(saved)
+        self.counters = counters  # of the checkpoint that it goes on from
         self.seconds_before = counters.seconds
         self.env_steps_before = -1 if saved is None else counters.env_steps
         self._next_evaluation_env_steps = counters.next_evaluation_env_steps

@@ -1,6 +1,7 @@
-"""When training ends: what `[stop]` says of how a run stands."""
+"""When training ends, and whether a run that has finished still stands."""
 
-from tfdqn.config import Stop
+from tfdqn.config import Config, Stop
+from tfdqn.records import Counters, Summary
 
 
 def reason_to_stop(
@@ -19,3 +20,30 @@ def reason_to_stop(
     if 0 < stop.patience_evaluations <= evaluations_without_best:
         return f"{evaluations_without_best} evaluations brought no new best"
     return f"{env_steps:,} environment steps were taken" if is_done else None
+
+
+def still_stands(summary: Summary | None, config: Config, counters: Counters, *, has_evaluator: bool) -> bool:
+    """Whether a finished run's summary is of the run as it stands, under today's conditions to stop.
+
+    Not where it was trained further since, where today's conditions let it go on, or where other episodes than those
+    that were played are asked for in the end.
+
+    Args:
+      summary: what the run has left; None: it has not finished.
+      counters: of its newest checkpoint. Its environment steps may be fewer than the summary's: actors in other
+        processes are heard after it, too.
+      has_evaluator: whether the best policy is scored in the end.
+    """
+    if summary is None or summary.train_steps != counters.train_steps:
+        return False
+    played = 0 if summary.final is None else summary.final.episodes
+    if has_evaluator and played != config.evaluation.final_episodes:
+        return False
+    reason = reason_to_stop(
+        config.stop,
+        best_return=summary.best_return,
+        evaluations_without_best=counters.evaluations_without_best,
+        env_steps=counters.env_steps,
+        is_done=counters.env_steps >= config.stop.env_steps,
+    )
+    return reason is not None

@@ -28,6 +28,7 @@ from tfdqn.training import loops
 from tfdqn.training.finish import write_results
 from tfdqn.training.monitor import TrainingMonitor, begin_curves, tensorboard
 from tfdqn.training.session import Session
+from tfdqn.training.stopping import still_stands
 
 
 def train(
@@ -98,7 +99,7 @@ def _train(
         closing(Session(config, run, team, tell, interrupted, watchdog.work)) as session,
     ):
         earlier = read_summary(run.summary_file)
-        if earlier is not None and _still_holds(earlier, session):
+        if earlier is not None and still_stands(earlier, config, session.counters, has_evaluator=True):
             return msgspec.structs.replace(earlier, status="already finished")
         if session.resumed is not None:
             tell(session.resumed)
@@ -194,17 +195,6 @@ def _finish(
     final = session.evaluator.final(weights)
     show(watch.progress("drawing and exporting"))
     return write_results(session.run_dir, session.config, summary, final)
-
-
-def _still_holds(summary: Summary, session: Session) -> bool:
-    """Whether a finished run's summary is of the run as it stands, under today's conditions to stop."""
-    stands_where_it_ended = (summary.env_steps, summary.train_steps) == (
-        session.actors.env_steps,
-        session.learner.train_steps,
-    )
-    episodes = session.config.evaluation.final_episodes
-    asked_for = summary.final is not None and summary.final.episodes == episodes
-    return stands_where_it_ended and asked_for and session.reason_to_stop() is not None
 
 
 def _keyboard_interrupt() -> None:
