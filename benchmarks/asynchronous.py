@@ -23,8 +23,9 @@ from tf_agents.utils import common
 from benchmarks.measure import report
 from benchmarks.ways import SPEC
 from tfdqn.agents.dqn import DqnAgent
+from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
-from tfdqn.cluster.tf_config import Cluster, cluster_from
+from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import MLP, Config, Learner, Replay
 from tfdqn.learning.strategies.factory import parameter_server
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     options = parser.parse_args()
-    if (cluster := cluster_from()) is not None:
+    if (cluster := cluster_of_environment()) is not None:
         tf_server.run(cluster)
     tf.config.threading.set_inter_op_parallelism_threads(4)
     tf.config.threading.set_intra_op_parallelism_threads(1)

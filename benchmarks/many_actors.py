@@ -23,7 +23,8 @@ from reverb.rate_limiters import MinSize
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import free_address, new_weights, report
-from tfdqn.cluster.topology import ProcessId, Role, Topology
+from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Acting, Config, Replay, Stop, Task
 from tfdqn.config.toml import dump
 from tfdqn.coordination.learner_service import LearnerService

@@ -20,8 +20,8 @@ from tensorflow.python.data.experimental.ops import testing
 
 from benchmarks.measure import report
 from benchmarks.ways import SPEC, transitions
+from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
-from tfdqn.cluster.tf_config import cluster_from
 from tfdqn.config import MLP, Config, Learner
 from tfdqn.learning.strategies.factory import parameter_server
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--case", nargs=2, metavar=("WORKERS", "SLOW"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if (cluster := cluster_from()) is not None:
+    if (cluster := cluster_of_environment()) is not None:
         tf_server.run(cluster)
     if options.case:
         workers, slow = map(int, options.case)

@@ -19,8 +19,9 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.measure import rate, report
+from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
-from tfdqn.cluster.tf_config import Cluster, cluster_from
+from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import MLP, Agent, Config, Learner
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import make_strategy, make_updates
@@ -131,7 +132,7 @@ def measured(options: argparse.Namespace, way: str, units: str, batch: str) -> f
             averaging_period_train_steps=PERIOD,
         ),
     )
-    cluster = cluster_from()
+    cluster = cluster_of_environment()
     if cluster is not None and config.learner.strategy == "parameter_server" and not cluster.is_chief:
         tf_server.run(cluster)
     alone = config.learner.strategy == "local" and config.learner.model_parallel == 1

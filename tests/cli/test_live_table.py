@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tfdqn.cli.live_table import JobView, process_table, totals
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.messages import Heartbeat, Inspection, ProcessStatus
 from tfdqn.launch.supervisor import JobStatus, Row
 

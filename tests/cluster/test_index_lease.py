@@ -12,14 +12,14 @@ import pytest
 
 from tests.support.commands import PATIENCE_SECONDS, PROJECT, tfdqn, write_config
 from tfdqn.cluster.index_lease import lease_index
-from tfdqn.cluster.topology import Role
+from tfdqn.cluster.roles import Role
 from tfdqn.errors import ClusterError
 
 HOLDER = """
 import os, sys, time
 from pathlib import Path
 from tfdqn.cluster.index_lease import lease_index
-from tfdqn.cluster.topology import Role
+from tfdqn.cluster.roles import Role
 say = lambda line: print(line, flush=True)
 lease_index(Path(sys.argv[1]), Role.ACTOR, int(sys.argv[2]), say, lambda: False)
 if os.fork() == 0:

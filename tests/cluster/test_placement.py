@@ -6,15 +6,11 @@ from typing import Any
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.placement import (
-    Machine,
-    Machines,
-    machines_of_environment,
-    place,
-    read_pools,
-    topology_on_machines,
-)
-from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology, check_topology
+from tfdqn.cluster.checks import check_topology
+from tfdqn.cluster.environment import machines_of_environment
+from tfdqn.cluster.placement import Machine, Machines, place, read_pools, topology_on_machines
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.system.addresses import host_and_port

@@ -7,7 +7,8 @@ import pytest
 
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.program import Program, local_topology, make_program
-from tfdqn.cluster.topology import ProcessId, Role, read_topology
+from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.topology import read_topology
 from tfdqn.errors import ConfigError
 from tfdqn.launch.local_job import program_for
 from tfdqn.storage.run_directory import RunDir

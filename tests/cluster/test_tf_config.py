@@ -5,20 +5,22 @@ import json
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.tf_config import Cluster, cluster_from
-from tfdqn.cluster.topology import ProcessId, Role, Topology
+from tfdqn.cluster.environment import cluster_of_environment
+from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.tf_config import Cluster
+from tfdqn.cluster.topology import Topology
 from tfdqn.errors import ConfigError
 
 JOBS = {"chief": ["a:1"], "worker": ["b:2", "c:3"], "ps": ["d:4"]}
 
 
 def read(cluster: object, task: object) -> Cluster | None:
-    return cluster_from({"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})})
+    return cluster_of_environment({"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})})
 
 
 def test_without_the_variable_or_a_cluster_there_is_none() -> None:
-    assert cluster_from({}) is None
-    assert cluster_from({"TF_CONFIG": " "}) is None
+    assert cluster_of_environment({}) is None
+    assert cluster_of_environment({"TF_CONFIG": " "}) is None
     assert read({}, {"type": "worker", "index": 0}) is None
 
 
@@ -28,7 +30,7 @@ def test_a_cluster_is_read_and_written_again() -> None:
     assert (cluster.name, cluster.chief_host) == ("worker 1", "a")
     assert cluster.addresses("worker") == ("b:2", "c:3")
     assert cluster.addresses("evaluator") == ()
-    assert cluster_from({"TF_CONFIG": cluster.tf_config()}) == cluster
+    assert cluster_of_environment({"TF_CONFIG": cluster.tf_config()}) == cluster
     assert cluster.seen_from("ps", 0).name == "parameter server 0"
 
 
@@ -112,6 +114,6 @@ def test_jobs_that_do_not_learn_are_left_out() -> None:
 )
 def test_what_cannot_be_used_is_said_in_one_line(text: str, why: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        cluster_from({"TF_CONFIG": text})
+        cluster_of_environment({"TF_CONFIG": text})
     assert str(caught.value).startswith(f"environment variable TF_CONFIG: {why}")
     assert "\n" not in str(caught.value)

@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 
 from tests.support.tiny_runs import tiny
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.cluster.tf_errors import in_one_line
-from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
+from tfdqn.cluster.topology import Topology
 
 TEXTS = Path(__file__).with_name("tensorflow_errors")
 WORKERS = {"worker": ("host-a:2222", "host-b:2222", "host-c:2222")}

@@ -9,7 +9,9 @@ import pytest
 
 from tests.support.commands import write_config
 from tfdqn.cli import main
-from tfdqn.cluster.topology import ProcessId, Role, Topology, read_topology, topology_of_environment
+from tfdqn.cluster.environment import topology_of_environment
+from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.errors import ConfigError
 from tfdqn.roles import entry
 from tfdqn.roles.context import Job

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.commands import tfdqn, write_config
 from tfdqn.cli import main
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination import command_heartbeat
 from tfdqn.coordination.command_heartbeat import heartbeat_of_command
 from tfdqn.coordination.heartbeat_files import VARIABLE, read_heartbeat, write_sign

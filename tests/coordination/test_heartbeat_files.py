@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tfdqn.cli import main
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_file, read_heartbeat, write_sign
 from tfdqn.errors import ClusterError
 

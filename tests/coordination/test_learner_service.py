@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.threaded_jobs import ACTOR, FAST, Learner, learner, process_id, until
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.coordination import learner_service as control_module
 from tfdqn.coordination.heartbeat_files import VARIABLE

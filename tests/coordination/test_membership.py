@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.threaded_jobs import ACTOR, FAST, Learner, free_address, learner, process_id, until
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import Role, Topology
+from tfdqn.cluster.roles import Role
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.coordination import membership as membership_module
 from tfdqn.coordination import stall_detector

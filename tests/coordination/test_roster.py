@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination import roster as roster_module
 from tfdqn.coordination.messages import Counts, Heartbeat
 from tfdqn.coordination.roster import Roster

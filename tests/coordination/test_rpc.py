@@ -12,7 +12,7 @@ import pytest
 from msgspec import Struct
 
 from tests.support.threaded_jobs import free_address
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.messages import Counts, Heartbeat, Weights
 from tfdqn.coordination.rpc import Caller, Method, RefusedError, Server, UnreachableError
 from tfdqn.errors import ClusterError

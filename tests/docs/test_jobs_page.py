@@ -15,8 +15,10 @@ import pytest
 from tests.support.commands import Tfdqn, tfdqn
 from tests.support.tiny_runs import latest
 from tfdqn.cli import main
+from tfdqn.cluster.checks import check_topology
 from tfdqn.cluster.program import Program
-from tfdqn.cluster.topology import Role, check_topology, read_topology
+from tfdqn.cluster.roles import Role
+from tfdqn.cluster.topology import read_topology
 from tfdqn.config import Config
 from tfdqn.config.toml import flat, load
 from tfdqn.storage.run_directory import RunDir

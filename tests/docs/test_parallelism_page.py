@@ -11,7 +11,7 @@ from tests.support.commands import tfdqn
 from tests.support.parallelism_page import PAGE, TINY, Command, commands
 from tests.support.tiny_runs import latest
 from tfdqn.cli import main
-from tfdqn.cluster.tf_config import cluster_from
+from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config import Config, toml
 from tfdqn.config.toml import flat, from_mapping
 from tfdqn.records import Summary
@@ -63,7 +63,7 @@ def test_every_command_is_one_that_the_program_takes(tmp_path: Path, monkeypatch
     }
     for command, config in zip(found, configs, strict=True):
         if command.tf_config is not None:
-            cluster = cluster_from({"TF_CONFIG": command.tf_config})
+            cluster = cluster_of_environment({"TF_CONFIG": command.tf_config})
             assert cluster is not None and cluster.is_chief
             is_served = config.learner.strategy == "parameter_server"
             assert set(cluster.jobs) == ({"chief", "worker", "ps"} if is_served else {"worker"})

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.placement import machines_of_environment, read_pools
+from tfdqn.cluster.environment import machines_of_environment
+from tfdqn.cluster.placement import read_pools
 from tfdqn.cluster.program import Program
 from tfdqn.config import Config
 from tfdqn.launch import gpus, local_job

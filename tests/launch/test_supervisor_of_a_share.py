@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_role_job import EVERY, Job, exists, kill, stop
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.config import Health
 from tfdqn.coordination.membership import FINISHING, TRAINING
 from tfdqn.coordination.messages import Inspection

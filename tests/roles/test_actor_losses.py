@@ -12,8 +12,9 @@ from tests.support.actor_jobs import FREE, KEYS, Job, job_of
 from tests.support.threaded_jobs import free_address, learner, replay_server, role, stored, until
 from tests.support.tiny_runs import tiny
 from tfdqn.acting.actor import Actor
-from tfdqn.cluster.topology import ProcessId, Topology
-from tfdqn.cluster.topology import Role as Roles
+from tfdqn.cluster.roles import ProcessId
+from tfdqn.cluster.roles import Role as Roles
+from tfdqn.cluster.topology import Topology
 from tfdqn.coordination import stall_detector
 from tfdqn.coordination.membership import FINISHING
 from tfdqn.coordination.messages import Counts

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tests.support.threaded_jobs import free_address, until
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role
+from tfdqn.cluster.topology import Topology
 from tfdqn.coordination import stall_detector, watchdog
 from tfdqn.coordination.heartbeat_files import VARIABLE
 from tfdqn.errors import RESTART_STATUS

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role
+from tfdqn.cluster.topology import Topology
 from tfdqn.roles.context import Job, say_if_open
 
 

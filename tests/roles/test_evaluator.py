@@ -13,8 +13,9 @@ import pytest
 from tests.support.threaded_jobs import Learner, Role, free_address, learner, role, until, weights
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.acting.policy import Policy
-from tfdqn.cluster.topology import ProcessId, Topology
-from tfdqn.cluster.topology import Role as Roles
+from tfdqn.cluster.roles import ProcessId
+from tfdqn.cluster.roles import Role as Roles
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config, Health
 from tfdqn.coordination import stall_detector
 from tfdqn.coordination.membership import FINISHING, OVER

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role
+from tfdqn.cluster.topology import Topology
 from tfdqn.coordination.messages import EvaluatorReport, Heartbeat
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import StallDetector

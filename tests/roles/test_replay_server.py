@@ -7,7 +7,8 @@ import pytest
 
 from tests.support.threaded_jobs import free_address
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import ProcessId, Role, Topology
+from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.topology import Topology
 from tfdqn.errors import ClusterError
 from tfdqn.roles import replay_server
 from tfdqn.roles.context import Job

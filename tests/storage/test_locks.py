@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tfdqn.cluster.index_lease import lease_index
-from tfdqn.cluster.topology import Role
+from tfdqn.cluster.roles import Role
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError, RunDirError
 from tfdqn.storage import locks

@@ -8,8 +8,9 @@ import reverb
 
 from tests.support.threaded_jobs import Learner, Role, free_address, learner, replay_server, role, until
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import ProcessId, Topology
-from tfdqn.cluster.topology import Role as Roles
+from tfdqn.cluster.roles import ProcessId
+from tfdqn.cluster.roles import Role as Roles
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.coordination.messages import Counts, Heartbeat
 from tfdqn.roles.actor import run

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from tests.support.commands import PROJECT
 from tests.support.launched_jobs import Job, job
-from tfdqn.cluster.topology import ProcessId
+from tfdqn.cluster.roles import ProcessId
 from tfdqn.config.toml import load
 from tfdqn.coordination.heartbeat_files import heartbeat_file, read_heartbeat
 from tfdqn.coordination.messages import Inspection

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.heartbeat_files import heartbeat_file, write_sign
 
 FOLDER = Path(os.environ["STAND_INS"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.commands import PROJECT
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.program import local_topology, make_program
-from tfdqn.cluster.topology import ProcessId
+from tfdqn.cluster.roles import ProcessId
 from tfdqn.config import Health
 from tfdqn.launch.supervisor import JobStatus, Supervisor
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.commands import Tfdqn, counters, newest, tfdqn
-from tfdqn.cluster.topology import LEARNER, ProcessId, Topology, read_topology
+from tfdqn.cluster.roles import LEARNER, ProcessId
+from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.coordination.heartbeat_files import heartbeat_file, read_heartbeat
 from tfdqn.coordination.messages import Inspection, Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError

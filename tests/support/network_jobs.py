@@ -14,7 +14,8 @@ import msgspec
 from tests.support.commands import PROJECT, counters, newest
 from tests.support.network_namespaces import Network
 from tfdqn.cluster.program import Process, make_program
-from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.coordination.messages import Inspection, ProcessStatus

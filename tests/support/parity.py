@@ -17,8 +17,8 @@ import tensorflow as tf
 from tests.support.batches import random_transitions, random_weights, vector_spec
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.factory import make_agent
+from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
-from tfdqn.cluster.tf_config import cluster_from
 from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, RMSprop
 from tfdqn.learning.strategies import factory
 from tfdqn.learning.strategies.averaging import AveragingUpdater
@@ -167,8 +167,8 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
     config = settings(optimizer, xla=xla, updates_per_read=1)
     config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
     with TemporaryDirectory() as logs:
-        serve = "from tfdqn.cluster.tf_config import cluster_from; from tfdqn.roles import tf_server; "
-        command = [sys.executable, "-c", serve + "tf_server.run(cluster_from())"]
+        serve = "from tfdqn.cluster.environment import cluster_of_environment; from tfdqn.roles import tf_server; "
+        command = [sys.executable, "-c", serve + "tf_server.run(cluster_of_environment())"]
         with closing(LocalWorkers({"worker": 1, "ps": servers}, command, Path(logs))) as processes:
             strategy = factory.parameter_server(processes.cluster)
             start = initial_state(config)
@@ -186,7 +186,7 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
 def multi_worker(workers: int, optimizer: str, xla: str) -> float:
     """Chief and followers run this same function, which cluster they are in tells `TF_CONFIG`."""
     config = settings(optimizer, xla=xla)
-    cluster = cluster_from()
+    cluster = cluster_of_environment()
     with ExitStack() as stack:
         if cluster is None:
             logs = stack.enter_context(TemporaryDirectory())
@@ -257,7 +257,7 @@ def units(size: int, optimizer: str, xla: str) -> float:
     """Each of an ensemble's units in its own process, on the batches that all units in one network see."""
     config = settings(optimizer, xla=xla)
     config = msgspec.structs.replace(config, ensemble=Ensemble(size=size, data="all", execution="processes"))
-    cluster = cluster_from()
+    cluster = cluster_of_environment()
     with ExitStack() as stack:
         if cluster is None:
             logs = stack.enter_context(TemporaryDirectory())

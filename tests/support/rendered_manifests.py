@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tfdqn.cluster.checks import check_topology
 from tfdqn.cluster.program import Program
-from tfdqn.cluster.topology import ProcessId, Role, Topology, check_topology, read_topology
+from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.config.toml import load
 from tfdqn.launch.manifests.job_spec import CLUSTER_FILE, CONFIG_FILE, RUN_DIR, JobSpec
 from tfdqn.launch.manifests.platforms import Platform

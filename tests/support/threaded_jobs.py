@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import reverb
 
-from tfdqn.cluster.topology import ProcessId, Topology
-from tfdqn.cluster.topology import Role as Roles
+from tfdqn.cluster.roles import ProcessId
+from tfdqn.cluster.roles import Role as Roles
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.membership import Membership

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.commands import counters, write_config
 from tests.support.launched_jobs import LEARNER, QUICK_HEALTH, Job, job
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 
 ENDLESS = ("stop.env_steps=1_000_000_000", "evaluation.interval_env_steps=20_000", "evaluation.episodes=2")
 OFTEN = "checkpoint.interval_seconds=2"

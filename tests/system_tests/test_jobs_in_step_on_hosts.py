@@ -12,7 +12,8 @@ from tests.support.launched_jobs import QUICK_HEALTH
 from tests.support.network_jobs import far_job
 from tests.support.network_namespaces import Network, network
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology, required_counts
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role, required_counts
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.system.addresses import with_host
 

@@ -13,7 +13,8 @@ from tests.support.launched_jobs import QUICK_HEALTH
 from tests.support.network_jobs import FarJob, far_job
 from tests.support.network_namespaces import Network, network
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role
+from tfdqn.cluster.topology import Topology
 
 ACTOR, EVALUATOR = ProcessId(Role.ACTOR, 1), ProcessId(Role.EVALUATOR)
 REPLAY_SERVER, WORKER = ProcessId(Role.REPLAY_SERVER, 1), ProcessId(Role.WORKER, 1)

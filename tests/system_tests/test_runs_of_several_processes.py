@@ -18,14 +18,15 @@ from tests.support.tiny_runs import lines
 ASKED_BEFORE = """
 import signal
 from pathlib import Path
-from tfdqn.cluster.tf_config import cluster_from
+from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config.toml import load
 from tfdqn.system.signals import interruptions
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.learning.strategies.chief import Chief
 with interruptions(lambda: None) as interrupted:
     signal.raise_signal(signal.SIGINT)
-    Chief(load(Path("tiny.toml")), RunDir("run"), cluster_from(), [], lambda line: print(line, flush=True), interrupted)
+    cluster = cluster_of_environment()
+    Chief(load(Path("tiny.toml")), RunDir("run"), cluster, [], lambda line: print(line, flush=True), interrupted)
 """
 LONG, PERIOD = "stop.env_steps=1_000_000", "learner.averaging_period_train_steps=5"
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.tiny_runs import latest, tiny
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.messages import Counts, Heartbeat
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import StallDetector

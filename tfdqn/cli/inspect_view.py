@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tfdqn.cli.live_table import speed
 from tfdqn.cli.terminal import ago, duration, make_console, make_table
-from tfdqn.cluster.topology import LEARNER, ProcessId
+from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.coordination.messages import Inspection, ProcessStatus
 from tfdqn.launch.inspector import Inspector, Report, RunReport
 

@@ -20,14 +20,10 @@ from tfdqn.cli.arguments import (
     load_job,
 )
 from tfdqn.cli.platform_check import require_supported_platform
-from tfdqn.cluster.topology import (
-    ProcessId,
-    Role,
-    Topology,
-    check_topology,
-    read_topology,
-    topology_of_environment,
-)
+from tfdqn.cluster.checks import check_topology
+from tfdqn.cluster.environment import topology_of_environment
+from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.config import Config, Health
 from tfdqn.errors import STOPPED_STATUS, ConfigError
 
@@ -89,7 +85,8 @@ def host(
 ) -> None:
     """Be one machine of a job on many, as TF_CONFIG or CLUSTER_SPEC names them: run all of its processes."""
     require_supported_platform()
-    from tfdqn.cluster.placement import machines_of_environment, read_pools
+    from tfdqn.cluster.environment import machines_of_environment
+    from tfdqn.cluster.placement import read_pools
     from tfdqn.config import toml
     from tfdqn.storage.run_directory import RunDir
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console, make_table, progress_figures
-from tfdqn.cluster.topology import LEARNER, Role
+from tfdqn.cluster.roles import LEARNER, Role
 from tfdqn.coordination.messages import Inspection
 from tfdqn.launch.supervisor import JobStatus, Row
 from tfdqn.records import Progress

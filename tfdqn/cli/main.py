@@ -68,11 +68,11 @@ def train(
     require_supported_platform()
     from tfdqn.cli import terminal
     from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt
-    from tfdqn.cluster.tf_config import cluster_from
+    from tfdqn.cluster.environment import cluster_of_environment
     from tfdqn.config import toml
     from tfdqn.system.signals import end_at_once, interruptions
 
-    named = cluster_from()
+    named = cluster_of_environment()
     resolved = toml.load(config, [*(overrides or ()), *cluster_keys(named)])
     cluster = cluster_for(resolved, named)
     if cluster is not None and (line := doubt(cluster)):

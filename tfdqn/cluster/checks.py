@@ -1,6 +1,8 @@
 """What must hold between the configuration and the cluster that `TF_CONFIG` names; known before anything is begun."""
 
+from tfdqn.cluster.roles import Role, counted, required_counts
 from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.system.addresses import host_and_port, is_of_this_host
@@ -70,6 +72,32 @@ def require_chief(cluster: Cluster | None) -> None:
         raise ConfigError(
             f"{VARIABLE} makes this process {cluster.name}, which takes part by `tfdqn train`; the chief alone "
             f"trains by this call"
+        )
+
+
+def check_topology(config: Config, topology: Topology, origin: str = "the cluster") -> None:
+    """Raises ConfigError where the configuration can't be run by these processes; `origin` is what names them."""
+    strategy = config.learner.strategy
+    if config.replay.backend != "reverb":
+        raise ConfigError(
+            f'replay.backend = "{config.replay.backend}" is within one process: a job of several needs '
+            'replay.backend = "reverb"'
+        )
+    needed = {Role.REPLAY_SERVER: "a replay server", Role.ACTOR: "an actor"}
+    for role, words in needed.items():
+        if not topology.count(role):
+            raise ConfigError(f"{origin} has {counted(0, role)}: {words} at least is needed")
+    expected = required_counts(config)
+    for role, (count, keys) in expected.items():
+        if topology.count(role) != count:
+            there = counted(topology.count(role), role)
+            raise ConfigError(f"{origin} has {there}, where {keys} make it {count or 'none'}")
+    if topology.evaluator > 1:
+        raise ConfigError(f"{origin} has {topology.evaluator} evaluators: one, or none")
+    if topology.worker and not topology.chief:
+        raise ConfigError(
+            f'{origin} has no chief: learner.strategy = "{strategy}" needs one, the learner\'s own address for '
+            "tf.distribute"
         )
 
 

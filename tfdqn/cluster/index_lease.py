@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.errors import ClusterError
 from tfdqn.storage.locks import Attempt, FileLock, NoLocksError
 

@@ -5,20 +5,16 @@ The platform says which machines there are, and which one this is: by `TF_CONFIG
 topology.
 """
 
-import json
-import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from msgspec import Struct
 
-from tfdqn.cluster.tf_config import VARIABLE
-from tfdqn.cluster.topology import LEARNER, WITHOUT_ADDRESS, ProcessId, Role, Topology, required_counts
+from tfdqn.cluster.roles import LEARNER, WITHOUT_ADDRESS, ProcessId, Role, required_counts
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
-from tfdqn.system.addresses import host_and_port, is_address, with_host
+from tfdqn.system.addresses import host_and_port, with_host
 
-CLUSTER_SPEC = "CLUSTER_SPEC"
 _LAST_PORT = 65535
 
 Pools = Mapping[str, tuple[Role, ...]]  # a pool's name → the roles that its machines play
@@ -72,28 +68,6 @@ def read_pools(texts: Sequence[str]) -> dict[str, tuple[Role, ...]]:
             raise ConfigError(f"--pool {text}: {unknown[0]!r} is no role: {', '.join(Role)}")
         pools[pool] = tuple(map(Role, names.split(",")))
     return pools
-
-
-def machines_of_environment(environment: Mapping[str, str] = os.environ) -> Machines:
-    """What `CLUSTER_SPEC` says, or where there is none `TF_CONFIG`. Raises ConfigError."""
-    variable = CLUSTER_SPEC if environment.get(CLUSTER_SPEC, "").strip() else VARIABLE
-    origin = f"environment variable {variable}"
-    if not environment.get(variable, "").strip():
-        raise ConfigError(f"where the job's machines are: {VARIABLE} or {CLUSTER_SPEC} must be set")
-    try:
-        content = json.loads(environment[variable])
-        addresses, task = content["cluster"], content["task"]
-        this = Machine(str(task["type"]), int(str(task.get("index", 0))))
-        pools = {pool: tuple(each) for pool, each in addresses.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ConfigError(
-            f'{origin} must be JSON like {{"cluster": {{"worker": ["host:port"]}}, '
-            '"task": {"type": "worker", "index": 0}}'
-        ) from None
-    wrong: list[Any] = [each for pool in pools.values() for each in pool if not is_address(each)]
-    if wrong:
-        raise ConfigError(f'{origin}: a machine must be "host:port", not {wrong[0]!r}')
-    return Machines(addresses=pools, this=this, origin=origin)
 
 
 def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machine, tuple[ProcessId, ...]]:

@@ -8,7 +8,9 @@ from itertools import islice
 
 from msgspec import Struct
 
-from tfdqn.cluster.topology import LEARNER, ProcessId, Role, Topology, check_topology, required_counts
+from tfdqn.cluster.checks import check_topology
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role, required_counts
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.system.addresses import LOOPBACK, free_addresses, host_and_port, is_free

@@ -5,51 +5,19 @@ clouds set it. `tf.distribute` knows only some of these jobs: `sub_cluster` is w
 """
 
 import json
-import os
-from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
+from tfdqn.cluster.roles import LEARNER, WITHOUT_ADDRESS, ProcessId, Role, counted
+from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, Cluster
 from tfdqn.config import Config
-from tfdqn.config.strategy_checks import learning_processes
 from tfdqn.errors import ConfigError
 from tfdqn.system.addresses import check_reachable, is_address
 
-
-class Role(StrEnum):
-    """What a process of a job does."""
-
-    REPLAY_SERVER = "replay_server"
-    LEARNER = "learner"
-    PARAMETER_SERVER = "parameter_server"
-    WORKER = "worker"
-    ACTOR = "actor"
-    EVALUATOR = "evaluator"
-
-
-class ProcessId(Struct, frozen=True, order=True):
-    """One process of a job: the index-th of its role."""
-
-    role: Role
-    index: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.role.replace('_', ' ')} {self.index}"
-
-    @property
-    def file_stem(self) -> str:
-        """For the names of its own files: "actor-0"."""
-        return f"{self.role}-{self.index}"
-
-
-LEARNER = ProcessId(Role.LEARNER)
 # Names that `TF_CONFIG` has for the same.
 _OTHER_NAMES = {"ps": Role.PARAMETER_SERVER}
-WITHOUT_ADDRESS = (Role.ACTOR, Role.EVALUATOR)
 
 
 class Topology(Struct, frozen=True, kw_only=True):
@@ -139,80 +107,11 @@ def read_topology(file: Path) -> Topology:
         raise ConfigError(f"{file} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file} is not JSON: {error}") from None
-    return _topology(jobs, str(file))
+    return topology_of_jobs(jobs, str(file))
 
 
-def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[Topology, ProcessId]:
-    """What `TF_CONFIG` says, and which process it makes this one, if there is such a one. Raises ConfigError."""
-    origin = f"environment variable {VARIABLE}"
-    if not environment.get(VARIABLE, "").strip():
-        raise ConfigError(f"where the job's processes are: give --cluster FILE, or set {VARIABLE}")
-    try:
-        content = json.loads(environment[VARIABLE])
-        jobs, task = content["cluster"], content["task"]
-        name, index = str(task["type"]), int(str(task.get("index", 0)))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ConfigError(
-            f'{origin} must be JSON like {{"cluster": {{…}}, "task": {{"type": "actor", "index": 0}}}}'
-        ) from None
-    topology = _topology(jobs, origin)
-    role = Role.LEARNER if name == CHIEF else _role(name, origin)
-    return topology, ProcessId(role, index)
-
-
-def required_counts(config: Config) -> dict[Role, tuple[int, str]]:
-    """How many processes of a role a configuration makes there be, and by which keys."""
-    learner, ensemble = config.learner, config.ensemble
-    is_asynchronous = learner.strategy == "parameter_server"
-    workers = learner.workers if is_asynchronous else learning_processes(config) - 1
-    strategy = f'learner.strategy = "{learner.strategy}"'
-    required = {
-        Role.REPLAY_SERVER: (config.replay.shards, "replay.shards"),
-        Role.PARAMETER_SERVER: (
-            learner.parameter_servers if is_asynchronous else 0,
-            f"learner.parameter_servers and {strategy}",
-        ),
-        Role.WORKER: (workers, f"learner.workers and {strategy}"),
-        Role.ACTOR: (config.acting.actors, "acting.actors"),
-    }
-    if ensemble.in_processes:
-        required[Role.REPLAY_SERVER] = (ensemble.size, "ensemble.size")
-        required[Role.WORKER] = (ensemble.size - 1, 'ensemble.size and ensemble.execution = "processes"')
-    return required
-
-
-def check_topology(config: Config, topology: Topology, origin: str = "the cluster") -> None:
-    """Raises ConfigError where the configuration can't be run by these processes; `origin` is what names them."""
-    strategy = config.learner.strategy
-    if config.replay.backend != "reverb":
-        raise ConfigError(
-            f'replay.backend = "{config.replay.backend}" is within one process: a job of several needs '
-            'replay.backend = "reverb"'
-        )
-    needed = {Role.REPLAY_SERVER: "a replay server", Role.ACTOR: "an actor"}
-    for role, words in needed.items():
-        if not topology.count(role):
-            raise ConfigError(f"{origin} has {counted(0, role)}: {words} at least is needed")
-    expected = required_counts(config)
-    for role, (count, keys) in expected.items():
-        if topology.count(role) != count:
-            there = counted(topology.count(role), role)
-            raise ConfigError(f"{origin} has {there}, where {keys} make it {count or 'none'}")
-    if topology.evaluator > 1:
-        raise ConfigError(f"{origin} has {topology.evaluator} evaluators: one, or none")
-    if topology.worker and not topology.chief:
-        raise ConfigError(
-            f'{origin} has no chief: learner.strategy = "{strategy}" needs one, the learner\'s own address for '
-            "tf.distribute"
-        )
-
-
-def counted(count: int, role: Role) -> str:
-    """So many of a role, in words: "no actor", "1 actor", "2 actors"."""
-    return f"{count or 'no'} {role.replace('_', ' ')}{'s' if count > 1 else ''}"
-
-
-def _topology(jobs: Any, origin: str) -> Topology:
+def topology_of_jobs(jobs: Any, origin: str) -> Topology:
+    """A cluster file's content, or `TF_CONFIG`'s "cluster"; `origin` names it. Raises ConfigError."""
     if not isinstance(jobs, dict):
         raise ConfigError(f"{origin}: the cluster must map each job to its addresses")
     values: dict[str, Any] = {}
@@ -220,7 +119,7 @@ def _topology(jobs: Any, origin: str) -> Topology:
         if name == CHIEF:
             (values[name],) = _addresses(value, name, origin, only_one=True)
             continue
-        role = _role(name, origin)
+        role = role_of_job(name, origin)
         if role in WITHOUT_ADDRESS:
             values[role.value] = _number(value, name, origin)
         elif role is Role.LEARNER:
@@ -234,7 +133,8 @@ def _topology(jobs: Any, origin: str) -> Topology:
     return topology
 
 
-def _role(name: str, origin: str) -> Role:
+def role_of_job(name: str, origin: str) -> Role:
+    """By the name that a cluster has for it. Raises ConfigError."""
     try:
         return Role(_OTHER_NAMES.get(name, name))
     except ValueError:

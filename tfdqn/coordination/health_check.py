@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from tfdqn.cluster.topology import ProcessId
+from tfdqn.cluster.roles import ProcessId
 from tfdqn.coordination.heartbeat_files import (
     HeartbeatRecord,
     beat_folder,

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from tfdqn.cluster.topology import ProcessId
+from tfdqn.cluster.roles import ProcessId
 from tfdqn.errors import ClusterError
 from tfdqn.storage.owners import this_kernel
 

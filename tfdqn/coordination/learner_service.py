@@ -5,7 +5,8 @@ import tomllib
 import uuid
 from collections.abc import Callable
 
-from tfdqn.cluster.topology import LEARNER, ProcessId, Topology, counted
+from tfdqn.cluster.roles import LEARNER, ProcessId, counted
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.config.toml import checked, deviations, dump, from_mapping
 from tfdqn.coordination.membership import OVER, TRAINING

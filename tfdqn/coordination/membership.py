@@ -11,7 +11,8 @@ import time
 import uuid
 from collections.abc import Callable
 
-from tfdqn.cluster.topology import LEARNER, ProcessId, Topology
+from tfdqn.cluster.roles import LEARNER, ProcessId
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.coordination.heartbeat_files import MEETING, HeartbeatFile, heartbeat_file

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from tfdqn.cluster.topology import ProcessId
+from tfdqn.cluster.roles import ProcessId
 from tfdqn.records import EpisodeScores, Evaluation
 from tfdqn.task_spec import TaskSpec
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.heartbeat_files import may_be_silent_seconds
 from tfdqn.coordination.messages import Counts, Heartbeat, ProcessStatus
 from tfdqn.errors import PeerLostError

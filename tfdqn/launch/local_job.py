@@ -8,7 +8,8 @@ import msgspec
 
 from tfdqn.cluster.placement import Machines, Pools, place, topology_on_machines
 from tfdqn.cluster.program import Program, local_topology, make_program
-from tfdqn.cluster.topology import LEARNER, Topology, read_topology
+from tfdqn.cluster.roles import LEARNER
+from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError

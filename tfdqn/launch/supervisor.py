@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from tfdqn.cluster.program import Process, Program
-from tfdqn.cluster.topology import LEARNER, ProcessId, Role
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.config import Health
 from tfdqn.coordination.membership import TRAINING
 from tfdqn.coordination.messages import Inspection

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tfdqn.cluster.topology import ProcessId, Role, Topology
+from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.errors import EnvironmentFailedError, ProcessFailedError, TaskError, listed
 from tfdqn.system.addresses import host_and_port, is_loopback

@@ -4,9 +4,9 @@ import signal
 from collections.abc import Callable
 from importlib import import_module
 
+from tfdqn.cluster.roles import LEARNER
 from tfdqn.cluster.tf_config import CHIEF, WORKER, Cluster
 from tfdqn.cluster.tf_errors import in_one_line
-from tfdqn.cluster.topology import LEARNER
 from tfdqn.config import Config
 from tfdqn.coordination.peers import Peers
 from tfdqn.coordination.watchdog import Watchdog

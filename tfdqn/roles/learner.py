@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import make_q_function
-from tfdqn.cluster.topology import Role
+from tfdqn.cluster.roles import Role
 from tfdqn.coordination.heartbeat_files import MEETING
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.membership import FINISHING

@@ -2,7 +2,7 @@
 
 import time
 
-from tfdqn.cluster.topology import Role
+from tfdqn.cluster.roles import Role
 from tfdqn.coordination.heartbeat_files import MEETING, HeartbeatFile, heartbeat_file
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.watchdog import Watchdog, end_now

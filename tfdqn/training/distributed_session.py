@@ -10,7 +10,7 @@ from statistics import fmean
 
 import numpy as np
 
-from tfdqn.cluster.topology import Role
+from tfdqn.cluster.roles import Role
 from tfdqn.config import Config
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection

@@ -11,7 +11,8 @@ import msgspec
 from threadpoolctl import threadpool_limits
 
 from tfdqn.cluster.checks import cluster_for, cluster_keys, require_chief
-from tfdqn.cluster.tf_config import Cluster, cluster_from
+from tfdqn.cluster.environment import cluster_of_environment
+from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config, toml
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ConfigError, EnvironmentFailedError, UserError
@@ -115,7 +116,7 @@ def _train(
 
 def _as_can_be_run(config: Config) -> tuple[Config, Cluster | None]:
     """With what the environment's cluster decides, and that cluster; refuses before a run's directory is touched."""
-    named = cluster_from()
+    named = cluster_of_environment()
     config = toml.checked(config, cluster_keys(named))
     if config.acting.inference == "central":
         raise ConfigError(

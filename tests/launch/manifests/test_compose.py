@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.support.rendered_manifests import EVERYBODY, member_of, rendered, topology_in
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.launch.manifests.platforms import Platform
 
 # Compose's, as check-jsonschema brings it.

@@ -17,7 +17,7 @@ from tests.support.kustomize import (
     objects_in,
 )
 from tests.support.rendered_manifests import EVERYBODY, member_of, rendered, topology_in
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 from tfdqn.launch.manifests.platforms import Platform
 

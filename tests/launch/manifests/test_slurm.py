@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.rendered_manifests import EVERYBODY, member_of, rendered, topology_in
-from tfdqn.cluster.topology import Role
+from tfdqn.cluster.roles import Role
 from tfdqn.launch.manifests.platforms import Platform
 from tfdqn.system.addresses import host_and_port
 

@@ -19,7 +19,7 @@ from tests.support.kustomize import (
     objects_in,
 )
 from tests.support.rendered_manifests import EVERYBODY, rendered, share_of, tf_config
-from tfdqn.cluster.topology import LEARNER, Role
+from tfdqn.cluster.roles import LEARNER, Role
 from tfdqn.launch.manifests.platforms import Platform
 
 VERSION = kubernetes_validate.latest_version()

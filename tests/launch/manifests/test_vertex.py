@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.support.rendered_manifests import EVERYBODY, rendered, share_of
-from tfdqn.cluster.topology import LEARNER, ProcessId, Role
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.launch.manifests.platforms import Platform
 
 STRATEGIES = [(), ("learner.strategy=multi_worker",), ("learner.strategy=local",)]

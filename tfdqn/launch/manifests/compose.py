@@ -6,7 +6,7 @@ Beside it, on another: TensorBoard, and on request TensorFlow Serving; both only
 from typing import Any
 
 from tfdqn.cluster.program import NEEDS, Process, Program, make_program, topology_on_hosts
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.exporting.tf_serving_files import BATCHING_FILE, MODELS_FILE, batching_config, models_config
 from tfdqn.launch.manifests.job_spec import (
     CLUSTER_FILE,

@@ -8,7 +8,7 @@ import yaml
 from msgspec import Struct
 
 from tfdqn.cluster.program import computes_gradients
-from tfdqn.cluster.topology import Role, required_counts
+from tfdqn.cluster.roles import Role, required_counts
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError

@@ -8,7 +8,7 @@ statuses mean that a pod is to be made anew.
 from typing import Any
 
 from tfdqn.cluster.program import CHIEF_PORT, PORT, make_program, topology_on_hosts
-from tfdqn.cluster.topology import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.launch.manifests import pods
 from tfdqn.launch.manifests.job_spec import (
     CLUSTER_FILE,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tfdqn.cluster.program import CHIEF_PORT, PORT, run_arguments
-from tfdqn.cluster.topology import Role
+from tfdqn.cluster.roles import Role
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 from tfdqn.launch.manifests.job_spec import (
     CLUSTER_FILE,

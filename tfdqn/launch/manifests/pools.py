@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from tfdqn.cluster.checks import check_topology
 from tfdqn.cluster.placement import Machine, Machines, place, topology_on_machines
 from tfdqn.cluster.program import PORT
-from tfdqn.cluster.topology import ProcessId, Role, check_topology, required_counts
+from tfdqn.cluster.roles import ProcessId, Role, required_counts
 from tfdqn.launch.manifests.job_spec import (
     CONFIG_FILE,
     GRACE_SECONDS,

@@ -7,7 +7,8 @@ cluster file then. Several may share a node, so everybody has a port of its own.
 from collections.abc import Iterator
 
 from tfdqn.cluster.program import Restart, make_program, topology_on_hosts
-from tfdqn.cluster.topology import Role, Topology
+from tfdqn.cluster.roles import Role
+from tfdqn.cluster.topology import Topology
 from tfdqn.launch.manifests.job_spec import GRACE_SECONDS, HEADER, RESOURCES, JobSpec
 from tfdqn.system.addresses import PORTS
 

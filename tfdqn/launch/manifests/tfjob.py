@@ -7,7 +7,7 @@ a status beyond 127 is made anew; with any other but 0 the job has failed.
 from typing import Any
 
 from tfdqn.cluster.program import PORT
-from tfdqn.cluster.topology import Role
+from tfdqn.cluster.roles import Role
 from tfdqn.launch.manifests import pods
 from tfdqn.launch.manifests.job_spec import JobSpec
 from tfdqn.launch.manifests.kubernetes import config_map, kustomized, network_policy, run_claim, tensorboard

@@ -6,7 +6,7 @@ job's.
 
 from typing import Any
 
-from tfdqn.cluster.topology import Role
+from tfdqn.cluster.roles import Role
 from tfdqn.errors import ConfigError
 from tfdqn.launch.manifests.job_spec import ENVIRONMENT, JobSpec, to_yaml
 from tfdqn.launch.manifests.pools import Pool, host_arguments, make_pools
