@@ -14,7 +14,7 @@ FILES = sorted(
 DATED = {
     "tfdqn/coordination/heartbeat_files.py",
     "tfdqn/storage/checkpoints.py",
-    "tfdqn/acting/episode_statistics.py",
+    "tfdqn/tracking/tensorboard.py",
     "tfdqn/launch/supervised_process.py",
 }
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"}

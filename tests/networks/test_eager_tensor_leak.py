@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.acting.episode_statistics import TensorBoard
+from tfdqn.tracking.tensorboard import TensorBoard
+from tfdqn.tracking.tracker import Point
 
 _TIMES = 2_000
 _TRIPLE = tf.constant([1.0, 2.0, 3.0])
@@ -73,8 +74,8 @@ def test_points_of_curves_leave_no_memory_behind(tmp_path: Path) -> None:
 
     def points(first: int, count: int) -> None:
         for step in range(first, first + count):
-            board.scalars({f"a/{i}": step + i / 16 for i in range(16)}, step)
-            board.histogram("b", np.arange(20) + step, step)
+            board.scalars({f"a/{i}": step + i / 16 for i in range(16)}, Point(step, 0, 0.0))
+            board.histogram("b", np.arange(20) + step, Point(step, 0, 0.0))
 
     points(0, 100)
     before = anonymous_bytes()

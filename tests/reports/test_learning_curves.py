@@ -23,20 +23,15 @@ def make_run(path, seed=1, returns=(10.0, 20.0), overrides=()):
     return path
 
 
-def test_a_torn_last_line_is_left_out(tmp_path):
-    run = make_run(tmp_path / "run")
-    with (run / "evaluations.jsonl").open("a") as file:
-        file.write('{"env_steps": 300, "mean_re')
-    curve = learning_curves.curve(learning_curves.read_lines(run / "evaluations.jsonl"), "mean_return")
-    np.testing.assert_array_equal(curve.env_steps, [100, 200])
-    np.testing.assert_array_equal(curve.values, [10, 20])
-
-
-def test_a_resumed_runs_records_replace_those_that_it_went_back_behind():
-    records = [{"env_steps": steps, "loss": float(i)} for i, steps in enumerate([100, 200, 300, 150, 250])]
-    curve = learning_curves.curve(iter(records), "loss")
+def test_a_resumed_runs_points_replace_those_that_it_went_back_behind():
+    curve = learning_curves.curve((steps, float(i)) for i, steps in enumerate([100, 200, 300, 150, 250]))
     np.testing.assert_array_equal(curve.env_steps, [100, 150, 250])
     np.testing.assert_array_equal(curve.values, [0, 3, 4])
+
+
+def test_a_point_without_a_number_is_left_out():
+    curve = learning_curves.curve([(100, 1.0), (200, None), (None, 2.0)])
+    np.testing.assert_array_equal(curve.env_steps, [100])
 
 
 def test_runs_that_differ_in_the_seed_alone_are_drawn_as_one_with_its_range(tmp_path, monkeypatch):

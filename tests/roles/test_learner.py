@@ -41,10 +41,10 @@ class End:
         for name, stand_in in {
             "Chief": lambda *_: SimpleNamespace(close=self.note("team"), losses_are_one_line=nullcontext),
             "JobSession": lambda *_: self.session(),
-            "begin_curves": lambda *_, **__: "",
+            "rewind": lambda *_: "",
             "TrainingMonitor": lambda *_, **__: SimpleNamespace(seconds=1.0, close=self.note("watch")),
             "learning_devices": lambda _: ["CPU:0"],
-            "tensorboard": lambda *_: None,
+            "make_trackers": lambda *_: None,
             "_meet": lambda *_: None,
             "write_results": lambda *_: self.events.append("results"),
         }.items():
@@ -63,6 +63,7 @@ class End:
             counters=Counters(env_steps=1_200, train_steps=250),
             learner=SimpleNamespace(train_steps=250),
             evaluator=self.evaluator,
+            env_steps_before=-1,
             reason_to_stop=lambda: "all was taken",
             save=self.note("saved"),
             close=self.note("session"),

@@ -1,10 +1,17 @@
-"""A run's summary is of the run where it lies now."""
+"""What a run keeps of itself is read as it was written, wherever the run lies now and whatever a kill tore."""
 
 from pathlib import Path
 
-from tfdqn.records import Summary
+from tfdqn.records import EpisodeScores, Evaluation, Standing, Summary
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_summary, write_summary
+from tfdqn.storage.run_records import (
+    EvaluationLine,
+    append_evaluation,
+    read_evaluations,
+    read_standing,
+    read_summary,
+    write_summary,
+)
 
 
 def test_a_run_that_was_moved_says_where_its_files_are_now(tmp_path: Path) -> None:
@@ -22,3 +29,36 @@ def test_a_run_that_was_moved_says_where_its_files_are_now(tmp_path: Path) -> No
         "exported policy": str(moved.exports / "1"),
         "learning curve": str(moved.learning_curve),
     }
+
+
+def evaluation(env_steps: int, mean_return: float, is_best: bool) -> Evaluation:
+    scores = EpisodeScores(
+        episodes=4,
+        mean_return=mean_return,
+        std_return=0.5,
+        median_return=1.0,
+        ci_low=0.0,
+        ci_high=2.0,
+        mean_length=7.0,
+    )
+    return Evaluation(env_steps=env_steps, train_steps=env_steps // 4, scores=scores, is_best=is_best)
+
+
+def test_evaluations_are_read_as_they_were_written_but_for_what_is_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "evaluations.jsonl"
+    assert (read_evaluations(file), read_standing(file)) == ([], Standing(0, 0))
+    append_evaluation(file, evaluation(100, 2.0, True), 1.23456)
+    assert file.read_text() == (
+        '{"env_steps": 100, "train_steps": 25, "seconds": 1.235, "mean_return": 2.0, "std_return": 0.5, '
+        '"mean_length": 7.0, "episodes": 4, "is_best": true}\n'
+    )
+    with file.open("a") as lines:
+        lines.write('{"env_steps": "200"}\n{"env_steps": 250, "is_be')
+    append_evaluation(file, evaluation(300, float("nan"), False), 2.0)
+    append_evaluation(file, evaluation(400, 1.0, False), 3.0)
+    assert read_evaluations(file) == [
+        EvaluationLine(100, 2.0, True),
+        EvaluationLine(300, None, False),
+        EvaluationLine(400, 1.0, False),
+    ]
+    assert read_standing(file) == Standing(env_steps=400, without_best=2)

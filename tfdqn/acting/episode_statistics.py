@@ -1,18 +1,10 @@
-"""What can be watched: statistics of finished episodes, and the sinks that numbers go to."""
+"""Statistics of the episodes that finish while acting."""
 
-import json
-import math
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from tfdqn.storage.atomic_files import ends_torn
 from tfdqn.types import Step
 
 
@@ -105,86 +97,3 @@ class CombinedStatistics:
     def recent_length(self) -> float | None:
         """Mean length of the recent episodes in environment steps; None before the first has finished."""
         return self._parts[0].recent_length
-
-
-class Rate:
-    """Events per second since the last reading."""
-
-    def __init__(self) -> None:
-        self._last: tuple[float, int] | None = None
-
-    def read(self, seconds: float, count: int) -> float:
-        """The rate between the previous call and this one; 0 at the first."""
-        previous, self._last = self._last, (seconds, count)
-        if previous is None or seconds <= previous[0]:
-            return 0.0
-        return (count - previous[1]) / (seconds - previous[0])
-
-
-class JsonLines:
-    """A file of one JSON object a line, appended to and flushed line by line; null for what is not finite."""
-
-    def __init__(self, path: Path):
-        self._file = path.open("a", encoding="utf-8")
-        if ends_torn(path):
-            self._file.write("\n")  # a killed writer left half a line: begin a new one
-
-    def write(self, record: Mapping[str, object]) -> None:
-        finite = {name: value if _is_json(value) else None for name, value in record.items()}
-        self._file.write(json.dumps(finite, allow_nan=False) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _is_json(value: object) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
-
-
-def purge_curves(directory: Path, env_steps: int) -> None:
-    """Has TensorBoard forget what its files in a directory, if there are any, say of later than so many steps."""
-    if not any(directory.glob("events.out.tfevents.*")):
-        return
-    started = SessionLog(status=SessionLog.START)
-    writer = EventFileWriter(str(directory))
-    for _ in range(2):  # TensorBoard takes the first of a run's for no restart
-        writer.add_event(Event(wall_time=time.time(), step=env_steps + 1, session_log=started))
-    writer.close()
-
-
-class TensorBoard:
-    """TensorBoard event files: scalars, the configuration as text, hyper-parameters.
-
-    TensorFlow keeps every Python number that an eager call has ever met as a tensor, for ever: 15 kB for each point
-    of a run's curves. It is given NumPy's numbers, which it forgets.
-    """
-
-    def __init__(self, directory: Path):
-        self._writer = tf.summary.create_file_writer(str(directory))
-
-    def scalars(self, values: Mapping[str, float], env_steps: int) -> None:
-        """Curves over environment steps."""
-        with self._writer.as_default(step=np.int64(env_steps)):
-            for name, value in values.items():
-                tf.summary.scalar(name, np.float32(value))
-        self._writer.flush()
-
-    def histogram(self, name: str, values: np.ndarray, env_steps: int) -> None:
-        """The distribution of values [N]."""
-        with self._writer.as_default(step=np.int64(env_steps)):
-            tf.summary.histogram(name, values)
-
-    def text(self, name: str, markdown: str) -> None:
-        with self._writer.as_default(step=0):
-            tf.summary.text(name, markdown)
-
-    def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
-        """The run's entry in the HParams view."""
-        from tensorboard.plugins.hparams import api as hparams
-
-        with self._writer.as_default():
-            hparams.hparams(dict(values))
-
-    def close(self) -> None:
-        self._writer.close()

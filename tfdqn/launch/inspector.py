@@ -1,10 +1,8 @@
 """`Inspector`: how a job stands, asked of its learner; and what its run directory says, whether it lives or not."""
 
 import socket
-from contextlib import suppress
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from tfdqn.cluster.topology import Topology, read_topology
@@ -14,7 +12,7 @@ from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import CheckpointError, ClusterError, RunDirError
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_summary
+from tfdqn.storage.run_records import read_evaluations, read_summary
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
 
 _REPLY_SECONDS = 2.0
@@ -164,23 +162,14 @@ def _checkpoint(run: RunDir) -> CheckpointReport | None:
     )
 
 
-class _EvaluationLine(Struct):
-    env_steps: int
-    mean_return: float
-
-
 def _evaluations(run: RunDir) -> EvaluationsReport | None:
-    if not run.evaluations_file.exists():
-        return None
-    found: list[_EvaluationLine] = []
-    for line in run.evaluations_file.read_bytes().splitlines():
-        with suppress(msgspec.DecodeError):  # half a line: its writer was killed, or is at it
-            found.append(msgspec.json.decode(line, type=_EvaluationLine))
-    if not found:
+    lines = read_evaluations(run.evaluations_file)
+    finite = [(line.env_steps, line.mean_return) for line in lines if line.mean_return is not None]
+    if not finite:
         return None
     return EvaluationsReport(
-        count=len(found),
-        last_return=found[-1].mean_return,
-        last_env_steps=found[-1].env_steps,
-        best_return=max(each.mean_return for each in found),
+        count=len(finite),
+        last_return=finite[-1][1],
+        last_env_steps=finite[-1][0],
+        best_return=max(mean_return for _, mean_return in finite),
     )

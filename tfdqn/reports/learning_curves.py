@@ -1,7 +1,7 @@
 """Learning curves as pictures: what runs left in `evaluations.jsonl` and `metrics.jsonl`, drawn to PNG."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,9 @@ import numpy as np
 from tfdqn.config import toml
 from tfdqn.errors import RunDirError, UserError
 from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.json_lines import read_lines
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import read_evaluations
 
 # Okabe and Ito's palette, told apart by colour-blind readers too (jfly.uni-koeln.de/color).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -67,37 +69,28 @@ def plot(run_dirs: Sequence[Path | str], output: Path | str | None = None) -> Pa
     return path
 
 
-def read_lines(path: Path) -> Iterator[dict]:
-    """The records of a file of JSON lines; a line that a killed writer tore is left out."""
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
+def curve(points: Iterable[tuple[int | None, float | None]]) -> Curve:
+    """A quantity over environment steps; a resumed run's points replace those that it went back behind."""
+    kept: list[tuple[int, float]] = []
+    for env_steps, value in points:
+        if env_steps is None or value is None:
             continue
-        if isinstance(record, dict):
-            yield record
-
-
-def curve(records: Iterator[dict], name: str) -> Curve:
-    """One quantity over environment steps; a resumed run's records replace those that it went back behind."""
-    points: list[tuple[int, float]] = []
-    for record in records:
-        if "env_steps" not in record or not isinstance(record.get(name), int | float):
-            continue
-        while points and points[-1][0] >= record["env_steps"]:
-            points.pop()
-        points.append((record["env_steps"], record[name]))
-    return Curve(np.array([x for x, _ in points], np.int64), np.array([y for _, y in points], np.float64))
+        while kept and kept[-1][0] >= env_steps:
+            kept.pop()
+        kept.append((env_steps, value))
+    return Curve(np.array([x for x, _ in kept], np.int64), np.array([y for _, y in kept], np.float64))
 
 
 def _read(run: RunDir) -> RunCurves:
     without_seed = msgspec.to_builtins(msgspec.structs.replace(run.config(), seed=0))
     curves = RunCurves(
         configuration=json.dumps(without_seed, sort_keys=True),
-        evaluation=curve(read_lines(run.evaluations_file), "mean_return"),
-        acting=curve(read_lines(run.metrics_file), "episode_return"),
+        evaluation=curve(
+            (each.env_steps, each.mean_return) for each in read_evaluations(run.evaluations_file)
+        ),
+        acting=curve(
+            (each.get("env_steps"), each.get("episode_return")) for each in read_lines(run.metrics_file)
+        ),
     )
     if not curves.evaluation.values.size and not curves.acting.values.size:
         raise RunDirError(f"{run.path} has nothing to draw yet: no evaluation and no finished episode")

@@ -9,7 +9,6 @@ from threadpoolctl import threadpool_limits
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import make_actor
 from tfdqn.acting.central_inference import CentralValues
-from tfdqn.acting.episode_statistics import Rate
 from tfdqn.acting.policy import ActionValues
 from tfdqn.coordination.membership import OVER, TRAINING, Membership, seconds_between_calls
 from tfdqn.coordination.messages import Counts
@@ -20,6 +19,7 @@ from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
 from tfdqn.replay.reverb.remote_writer import GivenUpError, remote_writer
 from tfdqn.roles.context import Job, check_same_task, failures_are_the_process_s
+from tfdqn.system.interval import Rate
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task

@@ -9,7 +9,6 @@ from contextlib import ExitStack, closing, suppress
 from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
-from tfdqn.acting.episode_statistics import TensorBoard
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.coordination.membership import FINISHING, OVER, TRAINING, Membership
 from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Nothing
@@ -21,13 +20,14 @@ from tfdqn.exporting.best_exports import BestExports
 from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Evaluation
 from tfdqn.roles.context import Job, check_same_task, failures_are_the_process_s
-from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir, full_disk_is_one_line
+from tfdqn.storage.run_directory import RunDir, full_disk_is_one_line
 from tfdqn.storage.run_records import read_standing
 from tfdqn.system.signals import Interrupted
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
-from tfdqn.tracking.evaluation_log import EvaluationLog
+from tfdqn.tracking.factory import make_trackers
+from tfdqn.tracking.tracker import Tracker
 
 _POLL_SECONDS = 0.05
 _REPLY_SECONDS = 5.0
@@ -53,13 +53,10 @@ def evaluate(job: Job, membership: Membership) -> None:
         fetched_seconds = config.acting.fetch_interval_seconds
         wanted = weight_specs(config, spec)
         weights = parts.enter_context(closing(RemoteWeights(membership.call, fetched_seconds, wanted)))
-        tensorboard = None
-        if config.logging.tensorboard:
-            tensorboard = parts.enter_context(closing(TensorBoard(run.logs / EVALUATOR_LOGS)))
-        log = parts.enter_context(closing(EvaluationLog(run.evaluations_file, tensorboard)))
+        tracker = parts.enter_context(closing(make_trackers(config, run, "evaluator")))
         exports = parts.enter_context(closing(BestExports(config, run, task.spec, job.say)))
         try:
-            _EvaluatorLoop(job, membership, task, weights, log, exports, restarts).until_over()
+            _EvaluatorLoop(job, membership, task, weights, tracker, exports, restarts).until_over()
         except Interrupted:
             pass  # the job is over, or the user has asked to stop
         finally:
@@ -73,11 +70,11 @@ class _EvaluatorLoop:
         membership: Membership,
         task: BatchedTask,
         weights: RemoteWeights,
-        log: EvaluationLog,
+        tracker: Tracker,
         exports: BestExports,
         restarts: Restarts,
     ):
-        self._job, self._membership, self._weights, self._log = job, membership, weights, log
+        self._job, self._membership, self._weights, self._tracker = job, membership, weights, tracker
         self._exports = exports
         self._best_weights = RunDir(job.run_dir).best_weights
         policy = Policy(make_q_function(job.config, task.spec))
@@ -130,7 +127,7 @@ class _EvaluatorLoop:
             self._evaluator.save_best(self._best_weights, evaluation)
             assert self._evaluator.best_weights is not None
             self._exports.new_best(self._evaluator.best_weights, evaluation)
-        self._log.write(evaluation, seconds)
+        self._tracker.evaluation(evaluation, seconds)
         self._next_env_steps = self._due_after(env_steps)
         self._will_tell(evaluation)
         best = ", the best so far" if evaluation.is_best else ""

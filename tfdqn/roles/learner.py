@@ -26,10 +26,11 @@ from tfdqn.storage.run_records import read_summary
 from tfdqn.system.native_stderr import native_output_to
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import check_task, make_task
+from tfdqn.tracking.factory import make_trackers, rewind
 from tfdqn.training import loops
 from tfdqn.training.distributed_session import JobSession
 from tfdqn.training.finish import write_results
-from tfdqn.training.monitor import TrainingMonitor, begin_curves, tensorboard
+from tfdqn.training.monitor import TrainingMonitor
 from tfdqn.training.stopping import still_stands
 
 _POLL_SECONDS = 0.1
@@ -86,9 +87,10 @@ def _train(
         with team.losses_are_one_line():
             session = JobSession(config, run_dir, control, team, replay, board, job.say, watchdog.work)
     show = _Lines(job.say, watchdog)
-    if moved := begin_curves(session, None):
+    if moved := rewind(run_dir, session.env_steps_before, None):
         job.say(moved)
-    watch = TrainingMonitor(session, tensorboard(config, run_dir), show, job.interrupted, profile=False)
+    trackers = make_trackers(config, run_dir, "learner")
+    watch = TrainingMonitor(session, trackers, show, job.interrupted, profile=False)
     control.inspection = lambda: _inspection(session, watch, watchdog)
     with closing(watch), _inference(job, control, board):  # its network comes after the team's devices
         earlier = read_summary(run_dir.summary_file)

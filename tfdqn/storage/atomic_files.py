@@ -79,15 +79,6 @@ def _remove_abandoned(path: Path) -> None:
                 left.unlink()
 
 
-def ends_torn(path: Path) -> bool:
-    """Whether the last line of a file has no end: its writer was killed."""
-    if not path.stat().st_size:
-        return False
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) != b"\n"
-
-
 def sync_tree(directory: Path) -> None:
     """Brings a directory and all below it to the disk."""
     for path in [*directory.rglob("*"), directory]:

@@ -1,12 +1,21 @@
-"""`Summary`: what a run came to, as `summary.json` keeps it."""
+"""What a run keeps of itself: its summary in `summary.json`, its evaluations in `evaluations.jsonl`."""
 
-import json
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from tfdqn.records import Standing, Summary
+from tfdqn.records import Evaluation, Standing, Summary
 from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.json_lines import append_line, read_lines
+
+
+class EvaluationLine(msgspec.Struct, frozen=True):
+    """What is read back of an evaluation."""
+
+    env_steps: int
+    mean_return: float | None = None  # None: it was not finite
+    is_best: bool = False
 
 
 def write_summary(file: Path, summary: Summary) -> None:
@@ -26,14 +35,36 @@ def read_summary(file: Path) -> Summary | None:
     return msgspec.structs.replace(summary, paths=paths)
 
 
-def read_standing(path: Path) -> Standing:
-    """What the lines of an `EvaluationLog` say; a damaged one counts for nothing."""
+def append_evaluation(file: Path, evaluation: Evaluation, seconds: float) -> None:
+    """Adds a line for one, made when the run had trained for so many seconds."""
+    scores = evaluation.scores
+    append_line(
+        file,
+        {
+            "env_steps": evaluation.env_steps,
+            "train_steps": evaluation.train_steps,
+            "seconds": round(seconds, 3),
+            "mean_return": scores.mean_return,
+            "std_return": scores.std_return,
+            "mean_length": scores.mean_length,
+            "episodes": scores.episodes,
+            "is_best": evaluation.is_best,
+        },
+    )
+
+
+def read_evaluations(file: Path) -> list[EvaluationLine]:
+    """The lines of an `evaluations.jsonl`, none where there is no file; a damaged one counts for nothing."""
+    found = []
+    for record in read_lines(file):
+        with suppress(msgspec.ValidationError):
+            found.append(msgspec.convert(record, EvaluationLine))
+    return found
+
+
+def read_standing(file: Path) -> Standing:
+    """How far the evaluations of an `evaluations.jsonl` have come."""
     env_steps = without_best = 0
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
-        try:
-            record = json.loads(line)
-            env_steps, is_best = int(record["env_steps"]), bool(record["is_best"])
-        except (ValueError, KeyError, TypeError):
-            continue  # half a line: its writer was killed
-        without_best = 0 if is_best else without_best + 1
+    for line in read_evaluations(file):
+        env_steps, without_best = line.env_steps, 0 if line.is_best else without_best + 1
     return Standing(env_steps, without_best)

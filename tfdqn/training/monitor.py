@@ -9,13 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.acting import exploration
-from tfdqn.acting.episode_statistics import JsonLines, Rate, TensorBoard, purge_curves
-from tfdqn.config import Config, EpsilonGreedy, toml
+from tfdqn.config import Config, EpsilonGreedy
 from tfdqn.learning.learner import Learner
 from tfdqn.records import Evaluation, Progress
-from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
-from tfdqn.storage.superseded import put_aside
-from tfdqn.tracking.evaluation_log import EvaluationLog
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.interval import IntervalTrigger, Rate
+from tfdqn.tracking.tracker import Point, Tracker
 
 _PROGRESS_SECONDS = 0.1
 _PROFILE_SECONDS = 2.0
@@ -83,27 +82,12 @@ class Watched(Protocol):
         """Why training has ended, or None while it goes on."""
 
 
-class IntervalTrigger:
-    """Says when so many seconds have passed since it began, or since what was due was done."""
-
-    def __init__(self, seconds: float):
-        self._seconds = seconds
-        self._next = time.monotonic() + seconds
-
-    def is_due(self) -> bool:
-        return time.monotonic() >= self._next
-
-    def done(self) -> None:
-        """Counts from now on, however long it took to do what was due."""
-        self._next = time.monotonic() + self._seconds
-
-
 class TrainingMonitor:
     """Logs, saves, reports and decides when to stop.
 
     Args:
       session: what is watched.
-      tensorboard: where curves go besides `metrics.jsonl`; None: nowhere.
+      tracker: where curves go.
       on_progress: shown at most ten times a second.
       interrupted: whether the user has asked to stop.
       profile: whether to record a profiler trace of the first seconds of learning.
@@ -112,18 +96,16 @@ class TrainingMonitor:
     def __init__(
         self,
         session: Watched,
-        tensorboard: TensorBoard | None,
+        tracker: Tracker,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
         profile: bool,
     ):
         self._session = session
-        self._tensorboard = tensorboard
+        self._tracker = tracker
         self._on_progress = on_progress
         self._interrupted = interrupted
         self._profile = _Profile(str(session.run_dir.logs)) if profile else None
-        self._metrics = JsonLines(session.run_dir.metrics_file)
-        self._evaluations = EvaluationLog(session.run_dir.evaluations_file, tensorboard)
         self._save_due = IntervalTrigger(session.config.checkpoint.interval_seconds)
         self._log_due = IntervalTrigger(session.config.logging.interval_seconds)
         self._show_due = IntervalTrigger(_PROGRESS_SECONDS)
@@ -155,8 +137,8 @@ class TrainingMonitor:
             self._save_due.done()
 
     def evaluated(self, evaluation: Evaluation) -> None:
-        """Writes an evaluation where curves are drawn from."""
-        self._evaluations.write(evaluation, self.seconds)
+        """Takes note of an evaluation."""
+        self._tracker.evaluation(evaluation, self.seconds)
 
     def reason_to_stop(self) -> str | None:
         """The user's wish, or what the configuration says."""
@@ -182,13 +164,10 @@ class TrainingMonitor:
         )
 
     def close(self) -> None:
-        """Flushes and closes the sinks."""
+        """Ends the profile and the tracker."""
         if self._profile is not None:
             self._profile.end()
-        self._metrics.close()
-        self._evaluations.close()
-        if self._tensorboard is not None:
-            self._tensorboard.close()
+        self._tracker.close()
 
     def _log(self) -> None:
         session = self._session
@@ -198,17 +177,13 @@ class TrainingMonitor:
             self._learning_rate.read(self.seconds, train_steps),
         )
         staleness = session.learner.take_staleness()
-        values = self._curves(env_steps, train_steps, staleness)
-        counters = {"env_steps": env_steps, "train_steps": train_steps, "seconds": round(self.seconds, 3)}
-        named = {name.split("/")[-1]: value for name, value in values.items()}
-        self._metrics.write({**counters, **named})
-        if self._tensorboard is not None:
-            self._tensorboard.scalars(values, env_steps)
-            if staleness is not None:
-                self._tensorboard.histogram("learning/staleness", staleness, env_steps)
+        at = Point(env_steps, train_steps, self.seconds)
+        self._tracker.scalars(self._curves(env_steps, train_steps, staleness), at)
+        if staleness is not None:
+            self._tracker.histogram("learning/staleness", staleness, at)
 
     def _curves(self, env_steps: int, train_steps: int, staleness: np.ndarray | None) -> dict[str, float]:
-        """Every scalar that there is to draw now, by its TensorBoard name."""
+        """Every scalar that there is to draw now, by "group/name"."""
         session, config = self._session, self._session.config
         transitions = session.ratio.transitions
         sampled = train_steps * config.learner.batch_size
@@ -258,38 +233,3 @@ class _Profile:
         if self._ends is not None and not self._done:
             tf.profiler.experimental.stop()
             self._done = True
-
-
-def begin_curves(session: Watched, evaluated_env_steps: int | None) -> str:
-    """Puts aside what was written after the checkpoint that the session goes on from, as it is soon written again.
-
-    Args:
-      session: built, and not yet run.
-      evaluated_env_steps: up to which the session will not evaluate again; None: an evaluator of its own, which does
-        not go back with the learner, does. What that has evaluated stands.
-
-    Returns what was moved, in words.
-    """
-    run, env_steps = session.run_dir, session.env_steps_before
-    files = {run.metrics_file: env_steps}
-    purge_curves(run.logs, env_steps)
-    if evaluated_env_steps is not None:
-        purge_curves(run.logs / EVALUATOR_LOGS, evaluated_env_steps)
-        files[run.evaluations_file] = evaluated_env_steps
-    return put_aside(files)
-
-
-def tensorboard(config: Config, run: RunDir) -> TensorBoard | None:
-    """Where a run's curves go, with its configuration beside them; None where none are wanted.
-
-    After `begin_curves`.
-    """
-    if not config.logging.tensorboard:
-        return None
-    board = TensorBoard(run.logs)
-    board.text("configuration", "```toml\n" + toml.dump(config) + "```")
-    flat = {key: value for key, value in toml.flat(config).items() if value is not None}
-    board.hyperparameters(
-        {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat.items()}
-    )
-    return board

@@ -25,9 +25,10 @@ from tfdqn.storage.run_records import read_summary
 from tfdqn.system.native_stderr import native_output_to
 from tfdqn.system.signals import Interrupted, interruptions
 from tfdqn.tasks.registry import check_task
+from tfdqn.tracking.factory import make_trackers, rewind
 from tfdqn.training import loops
 from tfdqn.training.finish import write_results
-from tfdqn.training.monitor import TrainingMonitor, begin_curves, tensorboard
+from tfdqn.training.monitor import TrainingMonitor
 from tfdqn.training.session import Session
 from tfdqn.training.stopping import still_stands
 
@@ -104,9 +105,11 @@ def _train(
             return msgspec.structs.replace(earlier, status="already finished")
         if session.resumed is not None:
             tell(session.resumed)
-        if moved := begin_curves(session, session.env_steps_before - session.evaluation_is_due()):
+        before = session.env_steps_before
+        if moved := rewind(run, before, before - session.evaluation_is_due()):
             tell(moved)
-        with closing(TrainingMonitor(session, tensorboard(config, run), show, interrupted, profile)) as watch:
+        trackers = make_trackers(config, run, "learner")
+        with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as watch:
             try:
                 return _run(session, watch, show)
             except EnvironmentFailedError as error:

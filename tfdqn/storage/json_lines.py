@@ -1,0 +1,86 @@
+"""Files of JSON lines: appended to, read, and cut back to the checkpoint from which a run is resumed."""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfdqn.storage.atomic_files import write_atomically
+
+
+def append_line(file: Path, record: Mapping[str, object]) -> None:
+    """Adds a line, after any half line that a killed writer left; null for a number that is not finite."""
+    finite = {name: value if _is_json(value) else None for name, value in record.items()}
+    line = json.dumps(finite, allow_nan=False) + "\n"
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write("\n" + line if _ends_torn(file) else line)
+
+
+def read_lines(file: Path) -> Iterator[dict[str, Any]]:
+    """The records of a file, none where there is no file; half a line, which a killed writer left, is skipped."""
+    for line in file.read_bytes().splitlines() if file.exists() else ():
+        if (record := _record(line)) is not None:
+            yield record
+
+
+def put_aside(files: Mapping[Path, int]) -> str:
+    """Moves the lines of each file that were written after so many environment steps to a file beside it.
+
+    The run takes those steps again: so its curves never go back, and no line is lost. Returns in words what was
+    moved, nothing where nothing was. Raises RunDirError where it can't be written.
+    """
+    moved = {file: count for file, env_steps in files.items() if (count := _move(file, env_steps))}
+    if not moved:
+        return ""
+    which = ", ".join(f"{count:,} of {file.name} to {_aside(file).name}" for file, count in moved.items())
+    return f"lines from after the checkpoint were put aside: {which}"
+
+
+def _is_json(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _ends_torn(file: Path) -> bool:
+    """Whether the last line has no end: its writer was killed."""
+    if not file.stat().st_size:
+        return False
+    with file.open("rb") as content:
+        content.seek(-1, os.SEEK_END)
+        return content.read(1) != b"\n"
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:  # UnicodeDecodeError is one too
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _aside(file: Path) -> Path:
+    return file.with_name(f"{file.stem}.superseded{file.suffix}")
+
+
+def _move(file: Path, env_steps: int) -> int:
+    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    beyond = [_is_beyond(line, env_steps) for line in lines]
+    if not any(beyond):
+        return 0
+    superseded = [line.rstrip() + b"\n" for line, is_beyond in zip(lines, beyond, strict=True) if is_beyond]
+    with _aside(file).open("ab") as aside:
+        if _ends_torn(_aside(file)):
+            aside.write(b"\n")
+        aside.writelines(superseded)
+        aside.flush()
+        os.fsync(aside.fileno())  # before they leave the other: killed in between, they are in both
+    kept = [line for line, is_beyond in zip(lines, beyond, strict=True) if not is_beyond]
+    write_atomically(file, b"".join(kept))
+    return len(superseded)
+
+
+def _is_beyond(line: bytes, env_steps: int) -> bool:
+    record = _record(line)
+    at = None if record is None else record.get("env_steps")
+    return isinstance(at, int | float) and at > env_steps

@@ -1,0 +1,31 @@
+"""`JsonLines`: a run's figures as lines of `metrics.jsonl`, its evaluations as lines of `evaluations.jsonl`."""
+
+from collections.abc import Mapping
+
+from tfdqn.config import Config
+from tfdqn.records import Evaluation
+from tfdqn.storage.json_lines import append_line
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import append_evaluation
+from tfdqn.tracking.tracker import Part, Point, Tracker
+
+
+class JsonLines(Tracker):
+    """Each line is on the disk when the call returns; a resumed run goes on from its last evaluation's."""
+
+    def __init__(self, run: RunDir):
+        self._run = run
+
+    def scalars(self, values: Mapping[str, float], at: Point) -> None:
+        named = {name.split("/")[-1]: value for name, value in values.items()}
+        append_line(self._run.metrics_file, at._replace(seconds=round(at.seconds, 3))._asdict() | named)
+
+    def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
+        append_evaluation(self._run.evaluations_file, evaluation, seconds)
+
+
+def make(config: Config, run: RunDir, part: Part) -> JsonLines:
+    if part == "learner":
+        run.metrics_file.touch()  # it tells that the run has come to training
+        run.evaluations_file.touch()
+    return JsonLines(run)

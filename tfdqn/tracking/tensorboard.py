@@ -1,0 +1,65 @@
+"""`TensorBoard`: a run's curves, configuration and hyperparameters as TensorBoard's event files."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.plugins.hparams import api as hparams
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from tfdqn.config import Config
+from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
+from tfdqn.tracking.tracker import Part, Point, Tracker
+
+
+class TensorBoard(Tracker):
+    """Event files in a directory.
+
+    TensorFlow keeps every Python number that an eager call has ever met as a tensor, for ever: 15 kB for each point
+    of a run's curves. It is given NumPy's numbers, which it forgets.
+    """
+
+    def __init__(self, directory: Path):
+        self._writer = tf.summary.create_file_writer(str(directory))
+
+    def scalars(self, values: Mapping[str, float], at: Point) -> None:
+        with self._writer.as_default(step=np.int64(at.env_steps)):
+            for name, value in values.items():
+                tf.summary.scalar(name, np.float32(value))
+        self._writer.flush()
+
+    def histogram(self, name: str, values: np.ndarray, at: Point) -> None:
+        with self._writer.as_default(step=np.int64(at.env_steps)):
+            tf.summary.histogram(name, values)
+
+    def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
+        with self._writer.as_default():
+            hparams.hparams(dict(values))
+
+    def text(self, name: str, markdown: str) -> None:
+        with self._writer.as_default(step=0):
+            tf.summary.text(name, markdown)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def make(config: Config, run: RunDir, part: Part) -> TensorBoard | None:
+    """One where the configuration asks for it; TensorBoard follows one file in each directory."""
+    if not config.logging.tensorboard:
+        return None
+    return TensorBoard(run.logs if part == "learner" else run.logs / EVALUATOR_LOGS)
+
+
+def purge(directory: Path, env_steps: int) -> None:
+    """Has TensorBoard forget what its files in a directory, if there are any, say of later than so many steps."""
+    if not any(directory.glob("events.out.tfevents.*")):
+        return
+    started = SessionLog(status=SessionLog.START)
+    writer = EventFileWriter(str(directory))
+    for _ in range(2):  # TensorBoard takes the first of a run's for no restart
+        writer.add_event(Event(wall_time=time.time(), step=env_steps + 1, session_log=started))
+    writer.close()
