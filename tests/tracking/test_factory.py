@@ -1,14 +1,109 @@
-"""A run's trackers: which it has, and that curves never go back where it is resumed."""
+"""A run's trackers: its own and those from outside the package; curves never go back where it is resumed."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 
 from tests.support.event_files import made_earlier, points
 from tests.support.tiny_runs import latest, lines, tiny
+from tfdqn.config import Config
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.tracking.factory import TRACKERS, Part, register_tracker
+from tfdqn.tracking.tracker import Point, Tracker
 from tfdqn.training.train import train
+
+ALTERNATE = ("replay.backend=in_graph", "learner.schedule=alternate", "evaluation.interval_env_steps=100")
+OFTEN = ("logging.interval_seconds=0.01",)
+
+
+class Notebook(Tracker):
+    """A tracker as a user of the package writes one: it keeps what it is told, in lists."""
+
+    def __init__(self) -> None:
+        self.curves: dict[str, list[tuple[int, float]]] = {}
+        self.configuration: dict[str, object] = {}
+        self.texts: dict[str, str] = {}
+        self.is_closed = False
+
+    def scalars(self, values: Mapping[str, float], at: Point) -> None:
+        for name, value in values.items():
+            self.curves.setdefault(name, []).append((at.env_steps, value))
+
+    def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
+        self.configuration.update(values)
+
+    def text(self, name: str, markdown: str) -> None:
+        self.texts[name] = markdown
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_registered() -> Iterator[None]:
+    before = dict(TRACKERS)
+    yield
+    TRACKERS.clear()
+    TRACKERS.update(before)
+
+
+def test_a_tracker_from_outside_the_package_is_told_what_the_runs_own_files_say(tmp_path: Path) -> None:
+    run, notebook = tmp_path / "run", Notebook()
+
+    def make(config: Config, run: RunDir, part: Part) -> Tracker | None:
+        assert (config.task.id, run.path.name, part) == ("CartPole-v1", "run", "learner")
+        return notebook
+
+    register_tracker("notebook", make)
+    register_tracker("one that this configuration does not ask for", lambda *_: None)
+    said: list[str] = []
+    summary = train(tiny(*ALTERNATE, *OFTEN), run, say=said.append)
+    assert (summary.status, notebook.is_closed) == ("finished", True)
+    assert not [line for line in said if "tracker" in line]
+    metrics, evaluations = lines(run / "metrics.jsonl"), lines(run / "evaluations.jsonl")
+    for name in ("epsilon", "weights_age_train_steps"):
+        assert notebook.curves[f"acting/{name}"] == [(each["env_steps"], each[name]) for each in metrics]
+    returns = [(each["env_steps"], each["mean_return"]) for each in evaluations]
+    assert notebook.curves["evaluation/return"] == returns
+    assert notebook.configuration["learner.batch_size"] == 16
+    assert "[learner]" in notebook.texts["configuration"]
+
+
+class Raising(Notebook):
+    def scalars(self, values: Mapping[str, float], at: Point) -> None:
+        raise ConnectionError("no route\nto host")
+
+
+def no_such_module(*_: object) -> Tracker:
+    raise ModuleNotFoundError("No module named 'wandb'")
+
+
+def test_a_tracker_that_fails_is_one_line_and_ends_nothing(tmp_path: Path) -> None:
+    said: list[str] = []
+    register_tracker("raising", lambda *_: Raising())
+    register_tracker("absent", no_such_module)
+    summary = train(tiny(*ALTERNATE, *OFTEN), tmp_path / "run", say=said.append)
+    assert summary.status == "finished"
+    assert len(lines(tmp_path / "run" / "metrics.jsonl")) > 2
+    assert sorted(line for line in said if "tracker" in line) == [
+        "warning: the tracker absent failed: ModuleNotFoundError: No module named 'wandb'; it is told nothing more",
+        "warning: the tracker raising failed: ConnectionError: no route to host; it is told nothing more",
+    ]
+
+
+def test_a_tracker_that_hangs_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, said = Event(), list[str]()
+    monkeypatch.setattr("tfdqn.tracking.background._CLOSE_SECONDS", 0.1)
+    register_tracker("hanging", lambda *_: Notebook() if answers.wait() else None)
+    assert train(tiny(*ALTERNATE, *OFTEN), tmp_path / "run", say=said.append).status == "finished"
+    answers.set()
+    assert [line for line in said if "tracker" in line] == [
+        "warning: the tracker hanging has not come to an end within 0.1 s; it is told nothing more"
+    ]
 
 
 class Killed(BaseException):
@@ -17,8 +112,7 @@ class Killed(BaseException):
 
 def test_a_killed_runs_curves_never_go_back_and_its_best_stands(tmp_path: Path) -> None:
     """It is killed long after its only checkpoint, with evaluations and points of curves in between."""
-    keys = ("replay.backend=in_graph", "learner.schedule=alternate", "evaluation.interval_env_steps=100")
-    keys = (*keys, "logging.tensorboard=true", "logging.interval_seconds=0.01")
+    keys = (*ALTERNATE, *OFTEN, "logging.tensorboard=true")
     run, metrics = tmp_path / "run", tmp_path / "run" / "metrics.jsonl"
     config = tiny(*keys, "checkpoint.interval_seconds=1000")
     train(config, run, interrupted=lambda: metrics.exists() and len(metrics.read_text().splitlines()) > 3)

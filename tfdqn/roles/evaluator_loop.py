@@ -53,7 +53,7 @@ def evaluate(job: Job, membership: Membership) -> None:
         fetched_seconds = config.acting.fetch_interval_seconds
         wanted = weight_specs(config, spec)
         weights = parts.enter_context(closing(RemoteWeights(membership.call, fetched_seconds, wanted)))
-        tracker = parts.enter_context(closing(make_trackers(config, run, "evaluator")))
+        tracker = parts.enter_context(closing(make_trackers(config, run, "evaluator", job.say)))
         exports = parts.enter_context(closing(BestExports(config, run, task.spec, job.say)))
         try:
             _EvaluatorLoop(job, membership, task, weights, tracker, exports, restarts).until_over()

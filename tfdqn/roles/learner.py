@@ -89,7 +89,7 @@ def _train(
     show = _Lines(job.say, watchdog)
     if moved := rewind(run_dir, session.env_steps_before, None):
         job.say(moved)
-    trackers = make_trackers(config, run_dir, "learner")
+    trackers = make_trackers(config, run_dir, "learner", job.say)
     watch = TrainingMonitor(session, trackers, show, job.interrupted, profile=False)
     control.inspection = lambda: _inspection(session, watch, watchdog)
     with closing(watch), _inference(job, control, board):  # its network comes after the team's devices

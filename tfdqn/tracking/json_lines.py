@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-from tfdqn.config import Config
 from tfdqn.records import Evaluation
 from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import append_evaluation
-from tfdqn.tracking.tracker import Part, Point, Tracker
+from tfdqn.tracking.tracker import Point, Tracker
 
 
 class JsonLines(Tracker):
@@ -22,10 +21,3 @@ class JsonLines(Tracker):
 
     def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
         append_evaluation(self._run.evaluations_file, evaluation, seconds)
-
-
-def make(config: Config, run: RunDir, part: Part) -> JsonLines:
-    if part == "learner":
-        run.metrics_file.touch()  # it tells that the run has come to training
-        run.evaluations_file.touch()
-    return JsonLines(run)

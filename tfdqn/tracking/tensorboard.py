@@ -10,9 +10,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from tfdqn.config import Config
-from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
-from tfdqn.tracking.tracker import Part, Point, Tracker
+from tfdqn.tracking.tracker import Point, Tracker
 
 
 class TensorBoard(Tracker):
@@ -45,13 +43,6 @@ class TensorBoard(Tracker):
 
     def close(self) -> None:
         self._writer.close()
-
-
-def make(config: Config, run: RunDir, part: Part) -> TensorBoard | None:
-    """One where the configuration asks for it; TensorBoard follows one file in each directory."""
-    if not config.logging.tensorboard:
-        return None
-    return TensorBoard(run.logs if part == "learner" else run.logs / EVALUATOR_LOGS)
 
 
 def purge(directory: Path, env_steps: int) -> None:

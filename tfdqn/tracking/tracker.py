@@ -1,16 +1,13 @@
-"""`Tracker`: where a run's figures go while it lasts; `Trackers`: all of a process's trackers as one."""
+"""`Tracker`: takes a run's figures while it lasts; `ForwardingTracker`: has others take them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from tfdqn.config import Config
 from tfdqn.records import Evaluation
-from tfdqn.storage.run_directory import RunDir
-
-Part = Literal["learner", "evaluator"]  # the processes that track; a run in one process is a learner
 
 
 class Point(NamedTuple):
@@ -22,12 +19,12 @@ class Point(NamedTuple):
 
 
 class Tracker:
-    """Takes what a run says of itself. Each method does nothing until a subclass needs it.
+    """Takes what a run says of itself, every second or so. A method that a subclass has no use for does nothing."""
 
-    Calls may come from several threads, and follow one another by seconds.
-    """
-
-    takes_videos = False  # whether films are made for it
+    @property
+    def takes_videos(self) -> bool:
+        """Whether films are made for it."""
+        return False
 
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
         """Points of curves, by "group/name"."""
@@ -54,33 +51,30 @@ class Tracker:
         """Writes what it still holds."""
 
 
-MakeTracker = Callable[[Config, RunDir, Part], Tracker | None]
+class ForwardingTracker(Tracker):
+    """Hands each call on."""
 
-
-class Trackers(Tracker):
-    """Several as one."""
-
-    def __init__(self, trackers: Sequence[Tracker]):
-        self._trackers = trackers
+    @abstractmethod
+    def tell(self, call: Callable[[Tracker], None]) -> None:
+        """Calls those behind it."""
 
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
-        self._each(lambda tracker: tracker.scalars(values, at))
+        self.tell(lambda tracker: tracker.scalars(values, at))
 
     def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
-        self._each(lambda tracker: tracker.evaluation(evaluation, seconds))
+        self.tell(lambda tracker: tracker.evaluation(evaluation, seconds))
 
     def histogram(self, name: str, values: np.ndarray, at: Point) -> None:
-        self._each(lambda tracker: tracker.histogram(name, values, at))
+        self.tell(lambda tracker: tracker.histogram(name, values, at))
 
     def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
-        self._each(lambda tracker: tracker.hyperparameters(values))
+        self.tell(lambda tracker: tracker.hyperparameters(values))
 
     def text(self, name: str, markdown: str) -> None:
-        self._each(lambda tracker: tracker.text(name, markdown))
+        self.tell(lambda tracker: tracker.text(name, markdown))
+
+    def video(self, name: str, film: Path, at: Point) -> None:
+        self.tell(lambda tracker: tracker.video(name, film, at))
 
     def close(self) -> None:
-        self._each(lambda tracker: tracker.close())
-
-    def _each(self, call: Callable[[Tracker], None]) -> None:
-        for tracker in self._trackers:
-            call(tracker)
+        self.tell(lambda tracker: tracker.close())

@@ -108,7 +108,7 @@ def _train(
         before = session.env_steps_before
         if moved := rewind(run, before, before - session.evaluation_is_due()):
             tell(moved)
-        trackers = make_trackers(config, run, "learner")
+        trackers = make_trackers(config, run, "learner", tell)
         with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as watch:
             try:
                 return _run(session, watch, show)

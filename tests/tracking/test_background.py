@@ -1,0 +1,39 @@
+"""A tracker in a thread of its own is called in order, and dropped once it falls behind."""
+
+from collections.abc import Mapping
+from threading import Event
+
+from tfdqn.tracking.background import BackgroundTracker
+from tfdqn.tracking.tracker import Point, Tracker
+
+
+class Slow(Tracker):
+    """Takes its first call when it may."""
+
+    def __init__(self) -> None:
+        self.may_go_on, self.taken = Event(), list[int]()
+
+    def scalars(self, values: Mapping[str, float], at: Point) -> None:
+        self.may_go_on.wait()
+        self.taken.append(at.env_steps)
+
+
+def test_what_waits_for_a_slow_tracker_is_bounded_and_taken_in_order() -> None:
+    slow, said = Slow(), list[str]()
+    tracker = BackgroundTracker("slow", lambda: slow, said.append)
+    for env_steps in range(1_200):
+        tracker.scalars({}, Point(env_steps, 0, 0.0))
+    assert said == ["warning: the tracker slow is 1,000 calls behind; it is told nothing more"]
+    slow.may_go_on.set()
+    tracker.close()
+    assert len(said) == 1
+
+
+def test_all_is_taken_before_it_closes() -> None:
+    slow, said = Slow(), list[str]()
+    tracker = BackgroundTracker("slow", lambda: slow, said.append)
+    slow.may_go_on.set()
+    for env_steps in range(100):
+        tracker.scalars({}, Point(env_steps, 0, 0.0))
+    tracker.close()
+    assert (slow.taken, said) == (list(range(100)), [])
