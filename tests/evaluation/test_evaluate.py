@@ -14,8 +14,9 @@ from tests.support.disks import fill, small_disk
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import FilmError, RunDirError, TaskError
 from tfdqn.evaluation import evaluate as evaluate_module
+from tfdqn.evaluation import video
 from tfdqn.evaluation.bootstrap import scores
-from tfdqn.evaluation.evaluate import _check_same_shape, _written_film, evaluate
+from tfdqn.evaluation.evaluate import _check_same_shape, evaluate
 from tfdqn.networks.factory import q_network
 from tfdqn.records import Evaluation
 from tfdqn.storage.best_policy import save_best
@@ -126,7 +127,7 @@ def test_a_writer_that_fails_takes_no_figures_with_it(run: RunDir, monkeypatch: 
     def fail(*_: object, **__: object) -> None:
         raise ValueError("ffmpeg can't be found")
 
-    monkeypatch.setattr(evaluate_module.imageio, "get_writer", fail)
+    monkeypatch.setattr(video.imageio, "get_writer", fail)
     with pytest.raises(FilmError) as caught:
         evaluate(run.path, episodes=2, video="mp4")
     assert str(caught.value) == "the film of CartPole-v1 failed: ValueError: ffmpeg can't be found"
@@ -162,16 +163,6 @@ def test_a_film_on_a_full_disk_is_one_line_and_the_figures_are_there(
     assert str(caught.value) == f"{run.videos / f'1.{suffix}'} couldn't be written: is the disk full?"
     assert caught.value.report == msgspec.structs.replace(whole, video=None)
     assert "No space" not in capfd.readouterr().err
-
-
-def test_a_film_of_which_only_a_part_found_room_is_no_film(tmp_path: Path) -> None:
-    """ffmpeg takes every frame, and says nothing of it at the end."""
-    frames = np.random.default_rng(1).integers(0, 256, (10, 200, 300, 3), np.uint8)
-    with small_disk(tmp_path) as disk:
-        fill(disk, but_bytes=8_192)
-        with pytest.raises(OSError), _written_film(disk / "1.mp4") as film:
-            for frame in frames:
-                film.append_data(frame)
 
 
 def test_where_no_film_can_be_kept_nothing_is_played(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.tasks.pictures import as_picture, with_even_sides
+from tfdqn.tasks.pictures import as_picture
 from tfdqn.tasks.registry import make_task
 
 RGB = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 14
@@ -53,13 +53,6 @@ def test_what_is_no_picture_is_said(drawn: Any, said: str) -> None:
     with pytest.raises(ValueError) as caught:
         as_picture(drawn)
     assert said in str(caught.value)
-
-
-def test_odd_sides_are_filled_up_with_the_edge() -> None:
-    even = with_even_sides(RGB)
-    assert even.shape == (2, 4, 3)
-    np.testing.assert_array_equal(even[:, 3], RGB[:, 2])
-    assert with_even_sides(even) is not None and with_even_sides(even).shape == (2, 4, 3)
 
 
 @pytest.mark.parametrize(

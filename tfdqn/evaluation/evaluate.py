@@ -2,36 +2,29 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from io import BytesIO
-from itertools import count
+from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any, Literal
+from typing import Literal
 
-import imageio
 import msgspec
 from threadpoolctl import threadpool_limits
 
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import Task, toml
-from tfdqn.errors import ConfigError, FilmError, RunDirError, TaskError, UserError, one_line
+from tfdqn.errors import ConfigError, FilmError, TaskError, UserError, one_line
 from tfdqn.evaluation.bootstrap import scores
 from tfdqn.evaluation.evaluator import limited, play_episodes
+from tfdqn.evaluation.video import Format, film_episode
 from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
 from tfdqn.records import EpisodeScores
+from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.best_policy import load_policy_weights
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.tasks.pictures import with_even_sides
 from tfdqn.tasks.registry import make_task, resolve_spec
-from tfdqn.types import Weights
 
 log = logging.getLogger(__name__)
-
-_FRAMES_PER_SECOND = 50
-_GIF_EVERY = 4  # frames
 
 
 class EvaluationReport(EpisodeScores, frozen=True, kw_only=True):
@@ -54,7 +47,7 @@ def evaluate(
     seed: int = 0,
     overrides: Sequence[str] = (),
     checkpoint: Literal["best", "latest"] = "best",
-    video: Literal["mp4", "gif"] | None = None,
+    video: Format | None = None,
 ) -> EvaluationReport:
     """Plays greedy episodes on fresh environments.
 
@@ -75,17 +68,14 @@ def evaluate(
     config, run_spec = run.config(), run.task_spec()
     task_config = _changed_task(run, overrides)
     if video is not None:
-        _require_writable(run.videos)
+        require_writable(run.videos)
     weights, origin = load_policy_weights(run, checkpoint, weight_specs(config, run_spec))
     policy = Policy(make_q_function(config, run_spec))
     episode_seed = derived_seed(seed, "evaluate")
     with threadpool_limits(1, "blas"):
-        task = make_task(task_config, num_envs=min(episodes, task_config.num_envs))
-        try:
+        with closing(make_task(task_config, num_envs=min(episodes, task_config.num_envs))) as task:
             _check_same_shape(run_spec, task.spec)
             found = scores(*play_episodes(task, policy, weights, episodes, episode_seed))
-        finally:
-            task.close()
         report = EvaluationReport(
             **msgspec.structs.asdict(found),
             run=str(run.path),
@@ -95,13 +85,20 @@ def evaluate(
         )
         if video is None:
             return report
-        try:
-            film = _film(run, task_config, policy, weights, episode_seed, video)
-        except UserError as error:
-            raise FilmError(str(error), report) from error
-        except Exception as error:  # of the film's writer: the figures have nothing to do with it
-            raise FilmError(f"the film of {task_config.id} failed: {one_line(error)}", report) from error
+        with _failures_keep(report, task_config.id):
+            film = film_episode(run.videos, task_config, policy, weights, episode_seed, video)
     return msgspec.structs.replace(report, video=str(film))
+
+
+@contextmanager
+def _failures_keep(report: EvaluationReport, task_id: str) -> Iterator[None]:
+    """Raises FilmError, which has the figures, for a film that fails: they have nothing to do with it."""
+    try:
+        yield
+    except UserError as error:
+        raise FilmError(str(error), report) from error
+    except Exception as error:  # of the film's writer
+        raise FilmError(f"the film of {task_id} failed: {one_line(error)}", report) from error
 
 
 def _changed_task(run: RunDir, overrides: Sequence[str]) -> Task:
@@ -139,73 +136,3 @@ def _words(array: ArraySpec) -> str:
     kind = f"{array.dtype}{list(array.shape)}"
     last = array.start + array.categories - 1
     return f"{kind} of {array.start} to {last}" if array.categories else kind
-
-
-def _require_writable(folder: Path) -> None:
-    """Makes it, if need be. Raises RunDirError where no file can be made in it."""
-    try:
-        folder.mkdir(exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise RunDirError(f"{folder} can't be made or written: {error.strerror}") from None
-
-
-def _film(
-    run: RunDir, task_config: Task, policy: Policy, weights: Weights, seed: int, suffix: Literal["mp4", "gif"]
-) -> Path:
-    """One episode, under the next free number: an MP4 of every frame, or a small GIF of every fourth."""
-    task = make_task(task_config, render_mode="rgb_array")
-    number = 1 + max((int(p.stem) for p in run.videos.iterdir() if p.stem.isdecimal()), default=0)
-    path = run.videos / f"{number}.{suffix}"
-    unfinished = run.videos / f"{number}.part.{suffix}"
-    frame_numbers = count()
-    size: tuple[int, ...] = ()
-    try:
-        with _written_film(unfinished) as film:
-
-            def keep_frame() -> None:
-                nonlocal size
-                number = next(frame_numbers)
-                if number % (1 if suffix == "mp4" else _GIF_EVERY):
-                    return
-                frame = task.render()
-                if frame is None:
-                    raise TaskError(f"{task.spec.id} can't be filmed: it has no render mode 'rgb_array'")
-                size = size or frame.shape
-                if frame.shape != size:
-                    raise TaskError(
-                        f"{task.spec.id} can't be filmed: frame {number} is {_size(frame.shape)}, "
-                        f"and those before are {_size(size)}"
-                    )
-                film.append_data(with_even_sides(frame) if suffix == "mp4" else frame[::2, ::2])
-
-            play_episodes(task, policy, weights, 1, seed, on_frame=keep_frame)
-        unfinished.rename(path)
-    except OSError as error:
-        raise RunDirError(f"{path} couldn't be written: is the disk full?") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-        task.close()
-    return path
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]} × {shape[0]} pixels"
-
-
-@contextmanager
-def _written_film(path: Path) -> Iterator[Any]:
-    """Takes frames; raises OSError where the film is not whole when the block ends."""
-    if path.suffix == ".gif":
-        content = BytesIO()  # a file that fails is written once more, and complains, at its writer's deletion
-        duration = 1000 * _GIF_EVERY / _FRAMES_PER_SECOND
-        with imageio.get_writer(content, format="gif", duration=duration, loop=0) as film:
-            yield film
-        path.write_bytes(content.getvalue())
-        return
-    with imageio.get_writer(
-        path, fps=_FRAMES_PER_SECOND, macro_block_size=2, ffmpeg_log_level="quiet"
-    ) as film:
-        yield film
-    imageio.get_reader(path).close()  # nobody asks ffmpeg how it ended

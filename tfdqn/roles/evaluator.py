@@ -4,6 +4,7 @@ from contextlib import closing
 
 from tfdqn.coordination.membership import Membership
 from tfdqn.roles.context import Job
+from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.run_directory import RunDir
 
 
@@ -12,7 +13,7 @@ def run(job: Job) -> bool:
 
     Raises UserError for what a user can mend, PeerLostError where it must be started again.
     """
-    RunDir(job.run_dir).require_writable()
+    require_writable(RunDir(job.run_dir).path)
     with closing(Membership(job.process_id, job.topology, job.config, job.say)) as membership:
         from tfdqn.roles.evaluator_loop import evaluate  # TensorFlow: the heart beats while it is imported
 

@@ -82,7 +82,7 @@ class _EvaluatorLoop:
         self._evaluator.load_best(self._best_weights, weight_specs(job.config, task.spec))
         standing = read_standing(RunDir(job.run_dir).evaluations_file)
         self._evaluator.evaluations_without_best = standing.without_best
-        self._next_env_steps = self._due_after(standing.env_steps)
+        self._next_env_steps = self._evaluator.due_after(standing.env_steps)
         self._seconds, self._asked_seconds = 0.0, time.monotonic()  # of training, and when that was heard
         self._report, self._is_heard, self._reports_to = EvaluatorReport(), True, ""
         membership.tell(
@@ -128,7 +128,7 @@ class _EvaluatorLoop:
             assert self._evaluator.best_weights is not None
             self._exports.new_best(self._evaluator.best_weights, evaluation)
         self._tracker.evaluation(evaluation, seconds)
-        self._next_env_steps = self._due_after(env_steps)
+        self._next_env_steps = self._evaluator.due_after(env_steps)
         self._will_tell(evaluation)
         best = ", the best so far" if evaluation.is_best else ""
         self._job.say(f"return {evaluation.scores.mean_return:g} at {env_steps:,} environment steps{best}")
@@ -165,10 +165,6 @@ class _EvaluatorLoop:
             found: Inspection = self._membership.call("inspect", Nothing(), Inspection, _REPLY_SECONDS)
             self._seconds, self._asked_seconds = found.seconds, time.monotonic()
         return self._seconds + time.monotonic() - self._asked_seconds
-
-    def _due_after(self, env_steps: int) -> int:
-        interval = self._job.config.evaluation.interval_env_steps
-        return (env_steps // interval + 1) * interval
 
     def _is_over(self) -> bool:
         self._membership.work.record_progress()

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from tfdqn.errors import RunDirError
@@ -45,6 +46,16 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
     except OSError as error:
         raise RunDirError(f"{path} couldn't be written: {error.strerror}") from None
+
+
+def require_writable(directory: Path) -> None:
+    """Makes it, if need be. Raises RunDirError where this process can keep nothing in it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise RunDirError(f"{directory} can't be made or written: {error.strerror}") from None
 
 
 def is_partial(path: Path, of: Path) -> bool:

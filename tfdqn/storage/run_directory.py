@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import msgspec
 
@@ -199,15 +198,6 @@ class RunDir:
         checkpoints = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
         has_curves = self.metrics_file.exists() and self.metrics_file.stat().st_size > 0
         return has_curves or self.best.exists() or any(each.name.isdecimal() for each in checkpoints)
-
-    def require_writable(self) -> None:
-        """Makes it, if need be. Raises RunDirError where this process can keep nothing in it."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=self.path):
-                pass
-        except OSError as error:
-            raise RunDirError(f"{self.path} can't be made or written: {error.strerror}") from None
 
     def begun(self) -> "RunDir":
         """Itself. Raises RunDirError where it is no run's, or not yet."""

@@ -29,12 +29,6 @@ def as_picture(drawn: Any) -> np.ndarray:
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
 
 
-def with_even_sides(picture: np.ndarray) -> np.ndarray:
-    """uint8[H, W, 3] with the last row and column once more where their number is odd: H.264 has no odd sizes."""
-    height, width = picture.shape[:2]
-    return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-
-
 def _bytes(picture: np.ndarray) -> np.ndarray:
     if picture.dtype == np.uint8:
         return picture

@@ -176,13 +176,13 @@ class Session:
         `on_step` is called before every step of its environments. Raises Interrupted; the evaluation is then
         due again, as it is after a kill before its end.
         """
-        env_steps, interval = self.ratio.env_steps, self.config.evaluation.interval_env_steps
+        env_steps = self.ratio.env_steps
         evaluation = self.evaluator.evaluate(env_steps, on_step)
         if evaluation.is_best:
             self.evaluator.save_best(self.run_dir.best_weights, evaluation)
             assert self.evaluator.best_weights is not None
             self._exports.new_best(self.evaluator.best_weights, evaluation)
-        self._next_evaluation_env_steps = (env_steps // interval + 1) * interval
+        self._next_evaluation_env_steps = self.evaluator.due_after(env_steps)
         return evaluation
 
     @contextmanager
@@ -248,7 +248,7 @@ class Session:
         """Starts the first episodes of a new run."""
         self.actors.reset(derived_seed(self.config.seed, "task"))
         self.evaluator.load_best(self.run_dir.best_weights, self.weight_specs)
-        return Counters(next_evaluation_env_steps=self.config.evaluation.interval_env_steps)
+        return Counters(next_evaluation_env_steps=self.evaluator.due_after(0))
 
     def _check_network(self, saved: SavedArrays) -> None:
         """Raises CheckpointError for another network's weights, before their replay is looked at, which says less."""

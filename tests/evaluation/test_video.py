@@ -1,0 +1,27 @@
+"""A film is whole or none, and of a size that its format has."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.disks import fill, small_disk
+from tfdqn.evaluation.video import with_even_sides, written_film
+
+
+def test_a_film_of_which_only_a_part_found_room_is_no_film(tmp_path: Path) -> None:
+    """ffmpeg takes every frame, and says nothing of it at the end."""
+    frames = np.random.default_rng(1).integers(0, 256, (10, 200, 300, 3), np.uint8)
+    with small_disk(tmp_path) as disk:
+        fill(disk, but_bytes=8_192)
+        with pytest.raises(OSError), written_film(disk / "1.mp4") as film:
+            for frame in frames:
+                film.append_data(frame)
+
+
+def test_odd_sides_are_filled_up_with_the_edge() -> None:
+    picture = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 14
+    even = with_even_sides(picture)
+    assert even.shape == (2, 4, 3)
+    np.testing.assert_array_equal(even[:, 3], picture[:, 2])
+    assert with_even_sides(even) is not None and with_even_sides(even).shape == (2, 4, 3)
