@@ -10,6 +10,7 @@ from rich.console import Console
 
 from tfdqn.cli import terminal
 from tfdqn.records import Summary
+from tfdqn.system import interval
 
 # Stand-ins for Progress and TaskEntry, which come with TensorFlow and gymnasium. mypy sees to it
 # that terminal.py asks the real ones for nothing that they lack.
@@ -115,11 +116,11 @@ def test_a_log_gets_a_line_every_ten_seconds_and_at_a_new_phase(monkeypatch: pyt
         (115.0, "learning"),
         (121.0, "learning"),
     ]
-    times = iter([seconds for seconds, _ in told])
-    monkeypatch.setattr(terminal, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    now = [told[0][0]]
+    monkeypatch.setattr(interval, "time", SimpleNamespace(monotonic=lambda: now[0]))
     console, written = a_console()
     with terminal.TrainingProgress(console) as progress:
-        for _, phase in told:
+        for now[0], phase in told:
             progress.show(a_progress(phase=phase))
     lines = written.getvalue().splitlines()
     assert [line.split(":")[0] for line in lines] == ["filling replay", "learning", "learning"]

@@ -1,7 +1,6 @@
 """`JobView`: what a person sees of a job of many processes: a live table on a terminal, elsewhere a line per change."""
 
 import re
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from tfdqn.cluster.roles import LEARNER, Role
 from tfdqn.coordination.messages import Inspection
 from tfdqn.launch.supervisor import JobStatus, Row
 from tfdqn.records import Progress
+from tfdqn.system.interval import IntervalTrigger
 
 _REFRESH_SECONDS = 0.25
 _LINES_BELOW = 8  # of the figures and of what is said meanwhile
@@ -68,8 +68,8 @@ class JobView:
         self._live: Live | None = None
         self._tail = None if logs is None else _LogTail(logs)
         self._said: dict[tuple, set[str]] = defaultdict(set)  # states, by process and life
-        self._totals_due_seconds = time.monotonic() + PLAIN_LINE_INTERVAL_SECONDS
-        self._refresh_due_seconds = 0.0
+        self._totals_line = IntervalTrigger(PLAIN_LINE_INTERVAL_SECONDS)
+        self._refresh = IntervalTrigger(_REFRESH_SECONDS, is_due=True)
         self.last_figures = ""  # of the whole job
 
     def __enter__(self) -> "JobView":
@@ -93,7 +93,7 @@ class JobView:
         if self._tail is not None:
             for line in self._tail.new_lines(status.rows):
                 self.say(line)
-        if time.monotonic() < self._refresh_due_seconds:
+        if not self._refresh.is_due():
             return
         figures = self._totals(status)
         if figures is not None:
@@ -102,7 +102,7 @@ class JobView:
             self._say_what_changed(status, figures)
         else:
             self._shielded(partial(self._live.update, self._rendered(status, figures), refresh=True))
-        self._refresh_due_seconds = time.monotonic() + _REFRESH_SECONDS
+        self._refresh.done()
 
     def _shielded(self, write: Callable[[], object]) -> None:
         """A terminal that has gone away takes no job with it: nothing more is shown."""
@@ -137,8 +137,8 @@ class JobView:
                 new[row.process_id.role, row.state].append(row.process_id.index)
         for (role, state), indices in new.items():
             self.say(f"{_name(role, len(indices))} {_ranges(indices)}: {state}")
-        if figures is not None and time.monotonic() >= self._totals_due_seconds:
-            self._totals_due_seconds = time.monotonic() + PLAIN_LINE_INTERVAL_SECONDS
+        if figures is not None and self._totals_line.is_due():
+            self._totals_line.done()
             self.say(f"{figures.phase}: {progress_figures(figures)}")
 
 

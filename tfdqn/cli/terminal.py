@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,9 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-# Types alone: what this file shows is imported by whoever makes it.
+from tfdqn.system.interval import IntervalTrigger
+
+# Types alone: what this file shows is imported by its makers.
 if TYPE_CHECKING:
     from tfdqn.evaluation.evaluate import EvaluationReport
     from tfdqn.records import Progress, Summary
@@ -36,7 +37,7 @@ class TrainingProgress:
         self._bar: Bars | None = None
         self._row: TaskID | None = None
         self._phase = ""
-        self._line_due_seconds = 0.0
+        self._line = IntervalTrigger(PLAIN_LINE_INTERVAL_SECONDS, is_due=True)
 
     def __enter__(self) -> "TrainingProgress":
         if self._console.is_terminal:
@@ -65,9 +66,9 @@ class TrainingProgress:
                 figures=progress_figures(progress),
             )
             return
-        now = time.monotonic()
-        if progress.phase != self._phase or now >= self._line_due_seconds:
-            self._phase, self._line_due_seconds = progress.phase, now + PLAIN_LINE_INTERVAL_SECONDS
+        if progress.phase != self._phase or self._line.is_due():
+            self._phase = progress.phase
+            self._line.done()
             self.say(f"{progress.phase}: {progress_figures(progress)}")
 
 

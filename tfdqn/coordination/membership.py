@@ -20,6 +20,7 @@ from tfdqn.coordination.messages import Answer, Counts, Heartbeat, Hello, Welcom
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import ConfigError, PeerLostError
+from tfdqn.system.interval import IntervalTrigger
 
 TRAINING, FINISHING, OVER = "training", "finishing", "over"
 _REPLY_SECONDS = 5.0
@@ -105,7 +106,7 @@ class Membership:
 
     def _welcome(self, interrupted: Callable[[], bool]) -> Welcome | None:
         hello = Hello(process_id=self.process_id, config=self._config_text)
-        began, said = time.monotonic(), float("-inf")
+        began, line = time.monotonic(), IntervalTrigger(_SAY_AGAIN_SECONDS, is_due=True)
         while not interrupted():
             try:
                 return self._caller("hello", hello, Welcome, _REPLY_SECONDS)
@@ -117,9 +118,9 @@ class Membership:
                     raise PeerLostError(
                         f"{error}, for {waited:.0f} s now: {self.process_id} gives up"
                     ) from None
-                if time.monotonic() - said > _SAY_AGAIN_SECONDS:
+                if line.is_due():
                     self._say(f"{self.process_id}: waiting for {LEARNER} at {self._caller.address}")
-                    said = time.monotonic()
+                    line.done()
                 self._closed.wait(_RETRY_SECONDS)
         return None
 

@@ -15,6 +15,7 @@ from typing import Protocol, Self
 from tfdqn.config import Health
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
+from tfdqn.system.interval import IntervalTrigger
 
 _LOOK_SECONDS = 0.25
 _ASK_SECONDS = 2.0
@@ -44,16 +45,16 @@ class PeerWait:
     ):
         self._answer, self._said_after_seconds = answer, said_after_seconds
         self._others, self._health, self._say = others, health, say
-        self._due_seconds = 0.0
+        self._question = IntervalTrigger(_ASK_SECONDS, is_due=True)
         self._heard_seconds = time.monotonic()  # all of them
         self.waits_for = ""  # whom, in words
 
     def ask(self) -> str:
         """Asks, where that is due; in words who has been silent beyond patience: nobody in most cases."""
-        now = time.monotonic()
-        if now < self._due_seconds:
+        if not self._question.is_due():
             return ""
-        self._due_seconds = now + _ASK_SECONDS
+        self._question.done()
+        now = time.monotonic()
         if self._others.poll():
             self._heard_seconds = now
             if self.waits_for:

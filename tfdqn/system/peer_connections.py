@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from tfdqn.system.addresses import host_and_port
+from tfdqn.system.interval import IntervalTrigger
 
 _CONNECT_SECONDS = 2.0
 _MOST_OFTEN_SECONDS = 1.0
@@ -36,7 +37,7 @@ class PeerConnections:
     def __init__(self, address: str):
         self.address = address
         self._lock = threading.Lock()
-        self._checked_seconds = float("-inf")
+        self._trigger = IntervalTrigger(_MOST_OFTEN_SECONDS, is_due=True)
 
     def check(self) -> None:
         """Breaks the connections if nobody can be reached at the address; in the background, and now and then."""
@@ -46,10 +47,10 @@ class PeerConnections:
         if not self._lock.acquire(blocking=False):
             return
         try:  # else another thread is at it
-            if time.monotonic() - self._checked_seconds > _MOST_OFTEN_SECONDS:
+            if self._trigger.is_due():
                 if not is_reachable(self.address):
                     hang_up(self.address)
-                self._checked_seconds = time.monotonic()
+                self._trigger.done()
         finally:
             self._lock.release()
 

@@ -17,6 +17,7 @@ from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.items.kinds import ItemKind, make_item_kind
 from tfdqn.replay.reverb.shard_clients import Shard, Shards
+from tfdqn.system.interval import IntervalTrigger
 from tfdqn.task_spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class RemoteWriter:
         self._kind, self._shards, self._keep_waiting = kind, shards, keep_waiting
         self._pace = DistributedReplayRatio(config, kind)
         self._asks_servers = self._pace.limits() is None
-        self._asked_seconds = float("-inf")
+        self._question = IntervalTrigger(_SECONDS_BETWEEN_QUESTIONS, is_due=True)
         self._flush_until: float | None = None
         first = 0 if config.ensemble.in_processes else actor_index % len(shards.each)
         in_turn = [*shards.each[first:], *shards.each[:first]]
@@ -112,9 +113,9 @@ class RemoteWriter:
 
     def _hold_back(self) -> None:
         """Where the tables don't: asks the servers now and then, and waits while acting is ahead."""
-        while time.monotonic() - self._asked_seconds > _SECONDS_BETWEEN_QUESTIONS:
+        while self._question.is_due():
             answered = self._shards.poll()
-            self._asked_seconds = time.monotonic()
+            self._question.done()
             if answered and not self._pace.is_ahead(self._shards.counted()):
                 return
             self._waits(HELD_BACK if answered else f"waiting for {'; '.join(self._shards.silent())}")
