@@ -104,7 +104,7 @@ def _sampler(options: argparse.Namespace, num_transitions: int):
 
     def sample() -> Sample:
         indices = tf.random.uniform([num_transitions], 0, TABLE_SIZE, tf.int32)
-        return Sample(codec.decode(tf.gather(table, indices)), None, None)
+        return Sample(codec.decode(tf.gather(table, indices)), None)
 
     return sample
 

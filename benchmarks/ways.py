@@ -194,7 +194,7 @@ def transitions(count: int) -> Sample:
         rows[name] = rng.normal(size=rows[name].shape)
     rows["action"] = rng.integers(SPEC.num_actions[0], size=count)
     rows["reward"], rows["discount"] = 1.0, 0.99
-    return Sample(codec.decode(tf.constant(codec.to_bytes(rows))), None, None)
+    return Sample(codec.decode(tf.constant(codec.to_bytes(rows))), None)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def batch(rng: np.random.Generator) -> tuple[Sample, dict[str, np.ndarray]]:
         D,
         {"observation": arrays["phi_t"]},
     )
-    return Sample(transition, f32(arrays["w"]), None), arrays
+    return Sample(transition, f32(arrays["w"])), arrays
 
 
 def linear(**agent: object) -> tuple[TrainStep, tf.Variable, tf.Variable]:
@@ -216,7 +216,7 @@ def test_equation_15_q_learning_with_linear_functions() -> None:
         a, r = int(rng.integers(A)), float(rng.normal())
         now, after = {"observation": phi[None]}, {"observation": phi_next[None]}
         taken = transitions(SPEC, now, np.array([a]), np.array([r]), np.array([gamma]), after)
-        step(Sample(taken, None, None))
+        step(Sample(taken, None))
         error = r + gamma * (phi_next @ expected).max() - phi @ expected[:, a]
         expected[:, a] += alpha * error * phi
         np.testing.assert_allclose(theta, expected, atol=1e-5)

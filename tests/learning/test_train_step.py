@@ -45,7 +45,7 @@ def sample(batch: update_oracle.Batch, weighted: bool = True) -> Sample:
         batch.discount,
         {"observation": batch.phi_t.astype(np.float32)},
     )
-    return Sample(transition, tf.constant(batch.weights, tf.float32) if weighted else None, None)
+    return Sample(transition, tf.constant(batch.weights, tf.float32) if weighted else None)
 
 
 def linear_train_step(
@@ -75,7 +75,7 @@ def test_updates_equal_those_of_numpy(settings: config.Optimizer, clip_norm: flo
         batch = random_batch(rng)
         gradient = update_oracle.gradient(expected, target.numpy(), batch)
         assert np.linalg.norm(gradient) > 0.2  # so that clipping has something to do
-        metrics = call(sample(batch)).metrics
+        metrics = call(sample(batch))
         np.testing.assert_allclose(metrics.gradient_norm, np.linalg.norm(gradient), rtol=1e-4)
         expected = apply(expected, update_oracle.clipped(gradient, clip_norm))
         np.testing.assert_allclose(theta, expected, rtol=1e-4, atol=2e-6)
@@ -142,7 +142,7 @@ def test_metrics_are_of_the_batch_before_the_update() -> None:
     q = batch.phi_tm1 @ theta.numpy()
     q_value = q[np.arange(8), batch.action]
     td_error = batch.reward + batch.discount * (batch.phi_t @ target.numpy()).max(axis=1) - q_value
-    metrics = step(sample(batch)).metrics
+    metrics = step(sample(batch))
     np.testing.assert_allclose(metrics.loss, np.mean(batch.weights * td_error**2 / 2), rtol=1e-5)
     np.testing.assert_allclose(metrics.mean_q, q_value.mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics.max_q, q.max(), rtol=1e-5)
@@ -211,7 +211,7 @@ def test_what_named_variables_hold_is_all_that_an_update_depends_on(settings: co
     )
     first, second = (TrainStep(DqnAgent(whole, SPEC), whole) for _ in range(2))
     for _ in range(3):
-        first(Sample(random_transitions(SPEC, 8, rng), None, None))
+        first(Sample(random_transitions(SPEC, 8, rng), None))
     saved = {name: variable.numpy() for name, variable in first.named_variables().items()}
     assert saved["train_steps"] == 3
     variables = second.named_variables()
@@ -219,7 +219,7 @@ def test_what_named_variables_hold_is_all_that_an_update_depends_on(settings: co
     for name, variable in variables.items():
         variable.assign(saved[name])
     for _ in range(2):
-        batch = Sample(random_transitions(SPEC, 8, rng), None, None)
+        batch = Sample(random_transitions(SPEC, 8, rng), None)
         first(batch)
         second(batch)
     for name, variable in first.named_variables().items():

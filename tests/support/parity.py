@@ -66,7 +66,7 @@ def all_batches(spec: TaskSpec = SPEC, batch: int = BATCH) -> Sample:
     """Every global batch one after another, float32[UPDATES × BATCH, …]."""
     rng = np.random.default_rng(1)
     transition = random_transitions(spec, UPDATES * batch, rng)
-    return Sample(transition, tf.constant(rng.random(UPDATES * batch) ** 3, tf.float32), None)
+    return Sample(transition, tf.constant(rng.random(UPDATES * batch) ** 3, tf.float32))
 
 
 def shares(sample: Sample, part: int = 0, parts: int = 1, batch: int = BATCH) -> Sample:

@@ -31,17 +31,10 @@ class UpdateMetrics(NamedTuple):
     )  # of an ensemble: mean over the batch of the members' deviation of Q(s, a); else NaN
 
 
-class Update(NamedTuple):
-    """What one update gives."""
-
-    metrics: UpdateMetrics
-    td_error: tf.Tensor  # float32[B], of each example: what priorities are made of
-
-
-def update_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> Update:
+def metrics_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> UpdateMetrics:
     """What an update tells of itself."""
     extra = loss_info.extra
-    metrics = UpdateMetrics(
+    return UpdateMetrics(
         loss=loss_info.loss,
         mean_q=tf.reduce_mean(extra.q_value),
         max_q=tf.reduce_max(extra.max_q_value),
@@ -51,7 +44,6 @@ def update_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> Update:
         if extra.disagreement is None
         else tf.reduce_mean(extra.disagreement),
     )
-    return Update(metrics, extra.td_error)
 
 
 class TrainStep:
@@ -72,7 +64,7 @@ class TrainStep:
         self._target_weights = list(agent.target_network.named_weights().values())
         create_slots(self.optimizer, self._weights)
 
-    def __call__(self, sample: Sample) -> Update:
+    def __call__(self, sample: Sample) -> UpdateMetrics:
         """One update from a batch with leading axis B (this replica's share of the global batch)."""
         context = tf.distribute.get_replica_context()
         replicas = 1 if context is None else context.num_replicas_in_sync
@@ -81,7 +73,7 @@ class TrainStep:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         gradients, norm = self.clipped(gradients)
         self.apply(gradients)
-        return update_of(loss_info, norm)
+        return metrics_of(loss_info, norm)
 
     def gradients(
         self, sample: Sample, share: float = 1.0, weights: list[tf.Tensor] | None = None

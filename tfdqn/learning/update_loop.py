@@ -4,27 +4,23 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfdqn.learning.train_step import Update, UpdateMetrics
+from tfdqn.learning.train_step import UpdateMetrics
 from tfdqn.replay.interfaces import Sample
 
 METRICS = len(UpdateMetrics._fields)
 
 
-def update_in_turn(update: Callable[..., Update], *batches: Sample) -> tuple[tf.Tensor, tf.Tensor]:
-    """K updates from batches [K, B, …], or parts of them: (metrics float32[K, METRICS], TD errors float32[K, B])."""
-    shapes = [part.transition.next_time_step.reward.shape for part in batches]
-    count, batch_size = shapes[0][0], sum(shape[1] for shape in shapes)
+def update_in_turn(update: Callable[..., UpdateMetrics], *batches: Sample) -> tf.Tensor:
+    """K updates from batches [K, B, …], or parts of them; gives their metrics float32[K, METRICS]."""
+    count = batches[0].transition.next_time_step.reward.shape[0]
     history = tf.TensorArray(tf.float32, count, element_shape=[METRICS])
-    td_errors = tf.TensorArray(tf.float32, count, element_shape=[batch_size])
 
-    def one(i: tf.Tensor, history: tf.TensorArray, td_errors: tf.TensorArray) -> tuple:
-        metrics, td_error = update(*(part.map(lambda x: x[i]) for part in batches))
-        return i + 1, history.write(i, tf.stack(metrics)), td_errors.write(i, td_error)
+    def one(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        metrics = update(*(part.map(lambda x: x[i]) for part in batches))
+        return i + 1, history.write(i, tf.stack(metrics))
 
-    _, history, td_errors = tf.while_loop(
-        lambda i, *_: i < count, one, [0, history, td_errors], maximum_iterations=count
-    )
-    return history.stack(), td_errors.stack()
+    _, history = tf.while_loop(lambda i, _: i < count, one, [0, history], maximum_iterations=count)
+    return history.stack()
 
 
 def split_batches(sample: Sample, *shape: int) -> Sample:

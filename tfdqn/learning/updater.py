@@ -15,8 +15,6 @@ class UpdateResult(NamedTuple):
 
     metrics: UpdateMetrics  # NumPy float32[N] each, of N updates
     weights: dict[str, np.ndarray]  # the online network's, by canonical name, after the last update
-    keys: np.ndarray | None = None  # of the items sampled, uint64[N × B]; None where there are none
-    td_errors: np.ndarray | None = None  # float32[N × B], beside the keys
     staleness: np.ndarray | None = None  # int64[N]: updates between reading weights and applying the gradient
     dropped: int = 0  # gradients not applied, for being too stale
 

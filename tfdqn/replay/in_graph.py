@@ -73,7 +73,7 @@ class InGraphReplay:
                 dtype=tf.int64,
                 alg="philox",
             )
-            return Sample(self._codec.decode(self._rows.sparse_read(indices)), None, None)
+            return Sample(self._codec.decode(self._rows.sparse_read(indices)), None)
 
         return sample
 

@@ -19,7 +19,6 @@ class Sample(NamedTuple):
 
     transition: trajectory.Transition
     weights: tf.Tensor | None  # importance weights, float32[N]; None where sampling is uniform
-    keys: tf.Tensor | None  # the items' keys, uint64[N], to update priorities by; None where there are none
 
     def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Sample:
         """`function` of every tensor; what the sample has none of stays None."""

@@ -41,7 +41,7 @@ def made(config: Config, masks: bool = False) -> TrainStep:
 def random_sample(rng: np.random.Generator, calls: int = 1, masks: bool = False) -> Sample:
     count = calls * UPDATES * BATCH
     transition = random_transitions(vector_spec(action_masks=masks), count, rng)
-    return Sample(transition, tf.constant(rng.random(count), tf.float32), None)
+    return Sample(transition, tf.constant(rng.random(count), tf.float32))
 
 
 def part(sample: Sample, index: int, size: int) -> Sample:
@@ -75,7 +75,7 @@ def test_k_updates_in_one_call_equal_k_single_ones(xla: str) -> None:
     sample = random_sample(np.random.default_rng(2), calls=2, masks=masks)
     one_by_one, at_once = made(config, masks), made(config, masks)
     single = tf.function(one_by_one, autograph=False)
-    expected = [single(part(sample, i, BATCH)).metrics for i in range(2 * UPDATES)]
+    expected = [single(part(sample, i, BATCH)) for i in range(2 * UPDATES)]
     updates = SynchronousUpdater(at_once, [in_turn(sample)], config)
     histories = [updates().metrics, updates().metrics]
     for name in expected[0]._fields:
@@ -90,19 +90,6 @@ def test_k_updates_in_one_call_equal_k_single_ones(xla: str) -> None:
     assert variables["train_steps"] == 2 * UPDATES
     for name, variable in one_by_one.named_variables().items():
         np.testing.assert_allclose(variable, variables[name], atol=1e-6, err_msg=name)
-
-
-def test_td_errors_come_back_beside_the_keys_of_their_items() -> None:
-    config = settings()
-    sample = random_sample(np.random.default_rng(8))
-    keys = tf.cast(tf.range(UPDATES * BATCH), tf.uint64)
-    single = tf.function(made(config), autograph=False)
-    expected = np.concatenate([single(part(sample, i, BATCH)).td_error for i in range(UPDATES)])
-    with_keys = SynchronousUpdater(made(config), [lambda: sample._replace(keys=keys)], config)()
-    np.testing.assert_array_equal(with_keys.keys, np.arange(UPDATES * BATCH))
-    np.testing.assert_allclose(with_keys.td_errors, expected, rtol=1e-4, atol=1e-5)
-    without = SynchronousUpdater(made(config), [lambda: sample], config)()
-    assert without.keys is None and without.td_errors is None
 
 
 def learner(step: TrainStep, sample: Sample, config: Config) -> tuple[Learner, WeightsBoard]:
@@ -207,7 +194,7 @@ def test_metrics_are_means_over_the_call_but_for_the_largest_q() -> None:
     config = settings()
     sample = random_sample(np.random.default_rng(7))
     other = tf.function(made(config), autograph=False)
-    expected = [other(part(sample, i, BATCH)).metrics for i in range(UPDATES)]
+    expected = [other(part(sample, i, BATCH)) for i in range(UPDATES)]
     learn, _ = learner(made(config), sample, config)
     learn.run(UPDATES)
     assert learn.metrics is not None

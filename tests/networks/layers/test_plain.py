@@ -28,7 +28,7 @@ def made(precision: str, images: bool = False) -> TrainStep:
 @pytest.mark.parametrize("images", [False, True], ids=["dense", "convolutions"])
 def test_bfloat16_is_float32_to_its_three_digits(images: bool) -> None:
     transition = random_transitions(image_spec() if images else SPEC, 16, np.random.default_rng(1))
-    sample = Sample(transition, None, None)
+    sample = Sample(transition, None)
     exact, mixed = made("float32", images), made("mixed_bfloat16", images)
     before = mixed.state()
     assert {array.dtype.name for array in before.values()} == {"float32", "int64"}

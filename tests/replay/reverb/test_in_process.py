@@ -79,7 +79,7 @@ def test_a_sampler_gives_stored_transitions_inside_a_graph(
     expected = set(multiset(naive_without_reward(taken)))
     for _ in range(3):
         got = sample()
-        assert got.weights is None and got.keys is None
+        assert got.weights is None
         found = [without_reward(row) for row in as_dicts(got.transition)]
         assert len(found) == 64
         assert set(multiset(found)) <= expected

@@ -304,7 +304,7 @@ def test_a_dataset_of_samples_has_static_shapes_and_can_be_made_in_a_graph(make:
     assert transition.time_step.observation["observation"].shape == (16, 4)
     assert transition.action_step.action.shape == (16,)
     sample = next(iter(samples))
-    assert sample.weights is None and sample.keys is None
+    assert sample.weights is None
 
     @tf.function
     def made_inside() -> tf.Tensor:

@@ -65,12 +65,9 @@ class AveragingUpdater(Updater):
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates of every replica."""
-        history, weights, keys, td_errors = self._call()
+        history, weights = self._call()
         return UpdateResult(
-            UpdateMetrics(*history.numpy().T),
-            {name: value.numpy() for name, value in weights.items()},
-            None if keys is None else keys.numpy(),
-            None if td_errors is None else td_errors.numpy(),
+            UpdateMetrics(*history.numpy().T), {name: value.numpy() for name, value in weights.items()}
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -86,43 +83,33 @@ class AveragingUpdater(Updater):
         for replica in self._replicas:
             replica.load_state(arrays)
 
-    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor | None]:
-        """(metrics float32[K, metrics], the mean weights, keys and TD errors [K × B])."""
-        sample = self._sampler()
+    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """(metrics float32[K, metrics], the mean weights)."""
         shape = [self._periods, self._period, len(self._replicas), self._batch_size]
-        batches = split_batches(sample, *shape)
+        batches = split_batches(self._sampler(), *shape)
         history = tf.TensorArray(tf.float32, self._periods, element_shape=[self._period, METRICS])
-        td_errors = tf.TensorArray(tf.float32, self._periods, element_shape=shape[1:])
 
-        def one_period(i: tf.Tensor, history: tf.TensorArray, td_errors: tf.TensorArray) -> tuple:
-            metrics, errors = self._update_replicas(batches.map(lambda x: x[i]))
+        def one_period(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            metrics = self._update_replicas(batches.map(lambda x: x[i]))
             with tf.control_dependencies([metrics]):
                 self._average()
-            return i + 1, history.write(i, metrics), td_errors.write(i, errors)
+            return i + 1, history.write(i, metrics)
 
-        _, history, td_errors = tf.while_loop(
-            lambda i, *_: i < self._periods,
-            one_period,
-            [0, history, td_errors],
-            maximum_iterations=self._periods,
+        _, history = tf.while_loop(
+            lambda i, _: i < self._periods, one_period, [0, history], maximum_iterations=self._periods
         )
         metrics = tf.reshape(history.stack(), [-1, METRICS])
         weights = self._replicas[0].agent.network.named_weights()
-        named = {name: tf.identity(weight) for name, weight in weights.items()}
-        if sample.keys is None:
-            return metrics, named, None, None
-        return metrics, named, sample.keys, tf.reshape(td_errors.stack(), [-1])
+        return metrics, {name: tf.identity(weight) for name, weight in weights.items()}
 
-    def _update_replicas(self, batches: Sample) -> tuple[tf.Tensor, tf.Tensor]:
-        """H updates of every replica, side by side: (mean metrics [H, metrics], TD errors [H, replicas, B])."""
-        histories, td_errors = [], []
+    def _update_replicas(self, batches: Sample) -> tf.Tensor:
+        """H updates of every replica, side by side: the mean of their metrics [H, metrics]."""
+        histories = []
         shares = (batches.map(partial(_share_of, index)) for index in range(len(self._replicas)))
         for many, device, share in zip(self._many, self._devices, shares, strict=True):
             with tf.device(device):
-                history, errors = many(share)
-            histories.append(history)
-            td_errors.append(errors)
-        return combined_metrics(histories), tf.stack(td_errors, axis=1)
+                histories.append(many(share))
+        return combined_metrics(histories)
 
     def _average(self) -> None:
         """Gives every replica the mean of all replicas."""

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
-from tfdqn.learning.train_step import TrainStep, Update, UpdateMetrics, update_of
+from tfdqn.learning.train_step import TrainStep, UpdateMetrics, metrics_of
 from tfdqn.learning.update_loop import combined_metrics, split_batches, update_in_turn
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
@@ -46,14 +46,12 @@ class ModelParallelUpdater(Updater):
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates."""
-        history, keys, td_errors = self._call()
+        history = self._call()
         network = self._replicas[0].agent.network
         return UpdateResult(
             UpdateMetrics(*history.numpy().T),
             # Not results of the call, which TensorFlow would gather on the first device on their way out.
             network.join({name: piece.numpy() for name, piece in network.named_weights().items()}),
-            None if keys is None else keys.numpy(),
-            None if td_errors is None else td_errors.numpy(),
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -72,15 +70,10 @@ class ModelParallelUpdater(Updater):
                 held[device] = held.get(device, 0) + variable.shape.num_elements() * variable.dtype.size
         return held
 
-    def _fetch_and_update(self) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
-        sample = self._sampler()
-        batches = split_batches(sample, self._updates, self._batch_size)
-        history, td_errors = update_in_turn(self._update, batches)
-        if sample.keys is None:
-            return history, None, None
-        return history, sample.keys, tf.reshape(td_errors, [-1])
+    def _fetch_and_update(self) -> tf.Tensor:
+        return update_in_turn(self._update, split_batches(self._sampler(), self._updates, self._batch_size))
 
-    def _update(self, batch: Sample) -> Update:
+    def _update(self, batch: Sample) -> UpdateMetrics:
         """One update of all replicas, from a global batch."""
         size = self._batch_size // len(self._rows)
         gradients, losses = [], []
@@ -94,10 +87,8 @@ class ModelParallelUpdater(Updater):
         for replica, row in zip(self._replicas, self._rows, strict=True):
             with tf.device(row[0]):
                 replica.apply(total)
-        updates = [update_of(loss_info, norm) for loss_info in losses]
-        metrics = combined_metrics([tf.stack(update.metrics) for update in updates])
-        td_error = tf.concat([update.td_error for update in updates], axis=0)
-        return Update(UpdateMetrics(*tf.unstack(metrics)), td_error)
+        metrics = combined_metrics([tf.stack(metrics_of(loss_info, norm)) for loss_info in losses])
+        return UpdateMetrics(*tf.unstack(metrics))
 
 
 def _summed(gradients: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:

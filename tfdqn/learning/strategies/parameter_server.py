@@ -18,7 +18,7 @@ from tfdqn.config import Config
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
 from tfdqn.learning.strategies.sharded_variables import ShardedVariables
 from tfdqn.learning.strategies.synchronous import uses_xla
-from tfdqn.learning.train_step import TrainStep, UpdateMetrics, update_of
+from tfdqn.learning.train_step import TrainStep, UpdateMetrics, metrics_of
 from tfdqn.learning.update_loop import METRICS, split_batches
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.networks.functional_call import with_weights
@@ -206,4 +206,4 @@ class AsynchronousUpdater(Updater):
         ):
             gradients, loss_info = self._pattern.gradients(batch, weights=list(online.values()))
         gradients, norm = self._pattern.clipped(gradients)
-        return flat_tensor(gradients), tf.stack(update_of(loss_info, norm).metrics)
+        return flat_tensor(gradients), tf.stack(metrics_of(loss_info, norm))

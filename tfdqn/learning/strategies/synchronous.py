@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config, NatureCNN
-from tfdqn.learning.train_step import TrainStep, Update, UpdateMetrics
+from tfdqn.learning.train_step import TrainStep, UpdateMetrics
 from tfdqn.learning.update_loop import combined_metrics, split_batches, update_in_turn
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
@@ -52,14 +52,11 @@ class SynchronousUpdater(Updater):
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates."""
-        history, weights, keys, td_errors = self._call()
+        history, weights = self._call()
         # Outputs of the call are plain memory here. Reading the variables afterwards would give up and retake
         # Python's lock once for each, against an actor that wants it too.
         return UpdateResult(
-            UpdateMetrics(*history.numpy().T),
-            {name: value.numpy() for name, value in weights.items()},
-            None if keys is None else keys.numpy(),
-            None if td_errors is None else td_errors.numpy(),
+            UpdateMetrics(*history.numpy().T), {name: value.numpy() for name, value in weights.items()}
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -68,24 +65,18 @@ class SynchronousUpdater(Updater):
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._train_step.load_state(arrays)
 
-    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None, tf.Tensor | None]:
-        samples = [sampler() for sampler in self._samplers]
-        history, td_errors = self._many(*samples)
+    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        history = self._many(*(sampler() for sampler in self._samplers))
         weights = self._train_step.agent.network.named_weights()
-        named = {name: tf.identity(weight) for name, weight in weights.items()}
-        if samples[0].keys is None:
-            return history, named, None, None
-        by_batch = [tf.reshape(sample.keys, [self._updates, -1]) for sample in samples]
-        keys = tf.reshape(tf.concat(by_batch, axis=1), [-1])
-        return history, named, keys, tf.reshape(td_errors, [-1])
+        return history, {name: tf.identity(weight) for name, weight in weights.items()}
 
-    def _loop(self, *samples: Sample) -> tuple[tf.Tensor, tf.Tensor]:
-        """(metrics float32[K, METRICS], TD errors float32[K, B])."""
+    def _loop(self, *samples: Sample) -> tf.Tensor:
+        """Metrics float32[K, METRICS]."""
         # The loop is around `strategy.run`: inside it, optimisers can't merge the replicas' calls.
         size = self._batch_size // len(samples)
         return update_in_turn(self._update, *(split_batches(each, self._updates, size) for each in samples))
 
-    def _update(self, *parts: Sample) -> Update:
+    def _update(self, *parts: Sample) -> UpdateMetrics:
         """One update from this process's share of a batch, in parts or whole; its metrics are of that share."""
         if self._strategy is None:
             return self._train_step(*parts)
@@ -98,11 +89,10 @@ class SynchronousUpdater(Updater):
             return parts[0].map(lambda x: x[replica * size : (replica + 1) * size])
 
         shares = self._strategy.experimental_distribute_values_from_function(share)
-        update = self._strategy.run(self._train_step, (shares,))
-        metrics, td_errors = tf.nest.map_structure(self._strategy.experimental_local_results, update)
-        replicas = [tf.stack(each) for each in zip(*metrics, strict=True)]
-        combined = UpdateMetrics(*tf.unstack(combined_metrics(replicas)))
-        return Update(combined, tf.concat(td_errors, axis=0))
+        metrics = self._strategy.run(self._train_step, (shares,))
+        of_each = tf.nest.map_structure(self._strategy.experimental_local_results, metrics)
+        replicas = [tf.stack(each) for each in zip(*of_each, strict=True)]
+        return UpdateMetrics(*tf.unstack(combined_metrics(replicas)))
 
 
 def num_processes(strategy: tf.distribute.Strategy | None) -> int:

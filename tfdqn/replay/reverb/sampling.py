@@ -34,7 +34,7 @@ def make_sampler(
 
     def sample() -> Sample:
         with tf.device(device):
-            return Sample(kind.decode(next(iterator).data, len(addresses)), None, None)
+            return Sample(kind.decode(next(iterator).data, len(addresses)), None)
 
     return sample
 
@@ -46,7 +46,7 @@ def sample_dataset(addresses: Sequence[str], kind: ItemKind, num_transitions: in
     must have imported `reverb`. Raises ConfigError as `make_sampler`.
     """
     items = _item_dataset(addresses, kind.signature, items_in(kind, num_transitions))
-    return _fetched_ahead(items.map(lambda item: Sample(kind.decode(item.data, len(addresses)), None, None)))
+    return _fetched_ahead(items.map(lambda item: Sample(kind.decode(item.data, len(addresses)), None)))
 
 
 def _item_dataset(
