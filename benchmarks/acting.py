@@ -14,8 +14,7 @@ from tfdqn.acting.actor import Actor
 from tfdqn.acting.policy import Policy, tensorflow_q_function
 from tfdqn.config import Config, Task
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
-from tfdqn.networks.factory import q_network
-from tfdqn.networks.numpy_inference import numpy_q_function
+from tfdqn.networks.factory import numpy_q_function, q_network
 from tfdqn.randomness import stream
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
@@ -36,7 +35,7 @@ def main() -> None:
     spec = alone.spec
     q_functions = {
         "acting with TensorFlow": tensorflow_q_function(config, spec),
-        "acting with NumPy": numpy_q_function(config.network, spec),
+        "acting with NumPy": numpy_q_function(config, spec),
     }
     works = {"task alone": (lambda: alone.step(actions), options.num_envs)}
     for name, q_function in q_functions.items():
@@ -54,7 +53,7 @@ def main() -> None:
 def _actor(config: Config, q_function) -> Actor:
     task = make_task(config.task)
     board = WeightsBoard()
-    network = q_network(config.network, task.spec, seed=0)
+    network = q_network(config, task.spec, seed=0)
     network.create_variables()
     weights = {name: weight.numpy() for name, weight in network.named_weights().items()}
     board.put(VersionedWeights(0, weights))

@@ -56,7 +56,7 @@ def free_address() -> str:
 
 def new_weights(config: Config, task_spec: TaskSpec) -> dict[str, np.ndarray]:
     """Of a new network, by name."""
-    network = q_network(config.network, task_spec, seed=0)
+    network = q_network(config, task_spec, seed=0)
     network.create_variables()
     return {name: weight.numpy() for name, weight in network.named_weights().items()}
 

@@ -22,7 +22,7 @@ import numpy as np
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import rate, report
-from tfdqn.config import MLP
+from tfdqn.config import MLP, Config
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.networks.factory import q_network
@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         exports = Path(folder) / "cartpole"
-        network = q_network(MLP(hidden_units=(128, 128)), _SPEC, seed=0)
+        network = q_network(Config(network=MLP(hidden_units=(128, 128))), _SPEC, seed=0)
         network.create_variables()
         call = Model(export_policy(_SPEC, network, exports, {}), 1).signatures[DEFAULT_SIGNATURE].call
         results = {

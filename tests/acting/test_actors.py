@@ -113,7 +113,7 @@ def made_actors(count: int, num_envs: int = 3) -> list[Actor]:
         acting=Acting(actors=count),
     )
     board = WeightsBoard()
-    network = q_network(config.network, vector_spec(3, 2), seed=0)
+    network = q_network(config, vector_spec(3, 2), seed=0)
     network.create_variables()
     board.put(VersionedWeights(0, {name: weight.numpy() for name, weight in network.named_weights().items()}))
     tasks = [FakeTask([[1000]] * num_envs) for _ in range(count)]

@@ -5,6 +5,7 @@ import pytest
 
 from tfdqn.acting import exploration
 from tfdqn.config import Boltzmann, EpsilonGreedy
+from tfdqn.networks.legal_actions import greedy_numpy
 
 DRAWS = 20_000
 CHI_SQUARE_3_DF = 16.27  # exceeded by chance once in a thousand seeds, with three degrees of freedom
@@ -43,15 +44,6 @@ def test_the_ladder_is_that_of_horgan_et_al() -> None:
 def test_a_ladder_without_alpha_or_of_one_rung_is_epsilon_itself() -> None:
     np.testing.assert_array_equal(0.3 ** exploration.ladder_exponents(4, 0.0), [0.3] * 4)
     np.testing.assert_array_equal(0.3 ** exploration.ladder_exponents(1, 7.0), [0.3])
-
-
-def test_greedy_takes_the_first_of_the_best_legal_actions() -> None:
-    q = np.array([[1, 5, 5], [9, -1, -2], [-1, -2, -3]])
-    legal = np.array([[True, True, True], [False, True, True], [False, False, True]])
-    actions = exploration.greedy(q, legal)
-    assert actions.dtype == np.int32
-    np.testing.assert_array_equal(actions, [1, 1, 2])
-    np.testing.assert_array_equal(exploration.greedy(q, None), [1, 0, 0])
 
 
 @pytest.mark.parametrize("epsilon", [0.1, 0.6, 1.0])
@@ -99,7 +91,7 @@ def test_no_policy_ever_takes_an_illegal_action() -> None:
     legal[np.arange(5000), rng.integers(4, size=5000)] = True
     q = np.where(legal, -1e30, 1e30) + rng.normal(size=legal.shape)
     for actions in (
-        exploration.greedy(q, legal),
+        greedy_numpy(q, legal),
         exploration.epsilon_greedy(q, legal, np.full(5000, 0.5), rng),
         exploration.boltzmann(q, legal, 1.0, rng),
         exploration.uniform(q.shape, legal, rng),

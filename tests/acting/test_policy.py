@@ -8,8 +8,7 @@ from tfdqn.acting.policy import Policy, make_q_function, tensorflow_q_function
 from tfdqn.config import MLP, Boltzmann, Config, Ensemble, EpsilonGreedy, Exploration, Linear, NatureCNN
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.aggregation import Aggregation
-from tfdqn.networks.factory import q_network
-from tfdqn.networks.numpy_inference import numpy_q_function
+from tfdqn.networks.factory import numpy_q_function, q_network
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 Q = np.array([[0.0, 2.0, 1.0]] * 4000, np.float32)
@@ -94,10 +93,10 @@ def test_temperature_follows_its_schedule() -> None:
 def test_tensorflow_takes_up_new_weights_and_agrees_with_numpy() -> None:
     rng = np.random.default_rng(2)
     network, spec = MLP(hidden_units=(5,)), vector_spec()
-    in_numpy = numpy_q_function(network, spec)
+    in_numpy = numpy_q_function(Config(network=network), spec)
     in_tensorflow = tensorflow_q_function(Config(network=network), spec)
     assert in_numpy is not None
-    names = q_network(network, spec, seed=0)
+    names = q_network(Config(network=network), spec, seed=0)
     names.create_variables()
     for count in (3, 3, 7):
         weights = random_weights(names.named_weights(), rng)
@@ -117,7 +116,7 @@ def test_convolutions_act_through_tensorflow(dtype: str) -> None:
         action_start=(0,),
     )
     network = NatureCNN(dense_units=4)
-    original = q_network(network, spec, seed=5)
+    original = q_network(Config(network=network), spec, seed=5)
     original.create_variables()
     weights = {name: weight.numpy() for name, weight in original.named_weights().items()}
     observation = observations(spec, 2, rng)

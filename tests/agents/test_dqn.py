@@ -128,7 +128,7 @@ def theirs(agent: DqnAgent, config: Config, spec: TaskSpec, loss_fn: Callable) -
     other = kind(
         ts.time_step_spec(observation),
         tensor_spec.BoundedTensorSpec((), tf.int32, 0, spec.num_actions[0] - 1),
-        q_network=q_network(config.network, spec, seed=0),
+        q_network=q_network(config, spec, seed=0),
         optimizer=None,
         observation_and_action_constraint_splitter=(lambda both: both) if spec.action_masks else None,
         td_errors_loss_fn=loss_fn,

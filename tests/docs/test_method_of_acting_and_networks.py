@@ -7,8 +7,8 @@ import tensorflow as tf
 from tests.support.batches import random_weights, vector_spec
 from tests.support.method_page import equation
 from tfdqn.acting import exploration
-from tfdqn.config import Boltzmann, EpsilonGreedy, Linear
-from tfdqn.networks import feature_maps
+from tfdqn.config import Boltzmann, Config, EpsilonGreedy, Linear
+from tfdqn.networks import torsos
 from tfdqn.networks.factory import q_network
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.replay_ratio import ReplayRatio
@@ -67,7 +67,7 @@ def test_equation_3_finished_transitions(n: int) -> None:
 @pytest.mark.parametrize(("kind", "degree"), [("identity", 1), ("polynomial", 1), ("polynomial", 3)])
 def test_equation_14_the_linear_network(kind: str, degree: int) -> None:
     s = np.random.default_rng(9).normal(size=(B, F)).astype(np.float32)
-    network = q_network(Linear(features=kind, degree=degree), SPEC, seed=0)  # type: ignore[arg-type]
+    network = q_network(Config(network=Linear(features=kind, degree=degree)), SPEC, seed=0)  # type: ignore[arg-type]
     network.create_variables()
     theta = random_weights(network.named_weights(), np.random.default_rng(1))
     network.load_named_weights(theta)
@@ -75,7 +75,7 @@ def test_equation_14_the_linear_network(kind: str, degree: int) -> None:
     if kind == "polynomial":
         exponents = [e for e in np.ndindex(*[degree + 1] * F) if sum(e) <= degree]
         phi = np.stack([np.prod(s ** np.array(e), axis=1) for e in exponents], axis=1)
-        ours = feature_maps.polynomial_numpy(s, feature_maps.monomials(F, degree))
+        ours = torsos.polynomial_numpy(s, torsos.monomials(F, degree))
         order = [int(np.abs(phi - column[:, None]).sum(axis=0).argmin()) for column in ours.T]
         assert sorted(order) == list(range(len(exponents)))  # each monomial once, in an order of its own
         phi = phi[:, order]

@@ -82,7 +82,7 @@ def begun(path: Path, *overrides: str) -> RunDir:
     spec = resolve_spec(config.task)
     with found.claim(config):
         found.write_task_spec(spec)
-    network = q_network(config.network, spec, seed=1)
+    network = q_network(config, spec, seed=1)
     network.create_variables()
     weights = {name: each.numpy() for name, each in network.named_weights().items()}
     of_one = scores(np.array([9.0]), np.array([9]))

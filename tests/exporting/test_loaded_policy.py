@@ -45,7 +45,7 @@ SPACES = {
 @pytest.mark.parametrize("space", SPACES.values(), ids=list(SPACES))
 def test_a_policy_reads_its_own_tasks_observations(space, tmp_path):
     spec = TaskSpec(id="Own-v0", observation=observation_specs(space), num_actions=(3,), action_start=(-1,))
-    network = q_network(config.MLP(hidden_units=(16,)), spec, seed=1)
+    network = q_network(config.Config(network=config.MLP(hidden_units=(16,))), spec, seed=1)
     network.create_variables()
     policy = load_policy(export_policy(spec, network, tmp_path, {}))
     contract = Contract(space, spec, num_envs=1)
@@ -65,7 +65,7 @@ def test_a_part_that_the_task_has_not_is_named(tmp_path):
     spec = TaskSpec(
         id="Own-v0", observation=observation_specs(SPACES["tuple"]), num_actions=(2,), action_start=(0,)
     )
-    network = q_network(config.MLP(hidden_units=(4,)), spec, seed=1)
+    network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
     network.create_variables()
     policy = load_policy(export_policy(spec, network, tmp_path, {}))
     with pytest.raises(UserError, match="observes observation_0, observation_1; got speed"):
@@ -77,7 +77,7 @@ def test_files_of_policies_that_do_not_belong_together_are_refused_in_one_line(t
     for width in (2, 3):
         box = spaces.Box(-1.0, 1.0, (width,))
         spec = TaskSpec(id="Own-v0", observation=observation_specs(box), num_actions=(3,), action_start=(0,))
-        network = q_network(config.MLP(hidden_units=(4,)), spec, seed=1)
+        network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
         network.create_variables()
         exported.append(export_policy(spec, network, tmp_path / str(width), {}))
     two, three = exported

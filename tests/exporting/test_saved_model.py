@@ -36,7 +36,7 @@ def task(*, actions=3, start=0, masks=False, **observation: ArraySpec) -> TaskSp
 
 
 def network_of(spec: TaskSpec, settings=None) -> QNetwork:
-    network = q_network(settings or config.MLP(hidden_units=(16, 8)), spec, seed=1)
+    network = q_network(config.Config(network=settings or config.MLP(hidden_units=(16, 8))), spec, seed=1)
     network.create_variables()
     return network
 

@@ -36,7 +36,7 @@ def slow_actions(
     """What K plain networks, each asked by itself, agree on."""
     q = []
     for weights in members:
-        network = q_network(settings, spec, seed=0)
+        network = q_network(Config(network=settings), spec, seed=0)
         network.create_variables()
         network.load_named_weights(weights)
         q.append(np.where(legal, network(inputs)[0].numpy(), -np.inf))
@@ -57,7 +57,7 @@ def tf_agents_actions(config: Config, spec: TaskSpec, weights: dict, inputs: dic
 
 def random_members(config: Config, spec: TaskSpec, rng: np.random.Generator) -> list[dict]:
     """The weights of K plain networks."""
-    alone = q_network(config.network, spec, seed=0)
+    alone = q_network(config, spec, seed=0)
     alone.create_variables()
     return [random_weights(alone.named_weights(), rng) for _ in range(UNITS)]
 

@@ -7,9 +7,8 @@ import tensorflow as tf
 from tests.support.batches import observations, random_weights, vector_spec
 from tfdqn import config
 from tfdqn.errors import CheckpointError, ConfigError
-from tfdqn.networks import feature_maps
-from tfdqn.networks.factory import q_network
-from tfdqn.networks.numpy_inference import numpy_q_function
+from tfdqn.networks import torsos
+from tfdqn.networks.factory import numpy_q_function, q_network
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
@@ -45,7 +44,7 @@ NETWORKS = {
 
 
 def made(settings: config.Network, task_spec: TaskSpec, seed: int = 0) -> QNetwork:
-    network = q_network(settings, task_spec, seed=seed)
+    network = q_network(config.Config(network=settings), task_spec, seed=seed)
     network.create_variables()
     return network
 
@@ -61,7 +60,7 @@ def test_tensorflow_and_numpy_give_the_same_q_values(settings: config.Network, t
     network = made(settings, task_spec)
     weights = random_weights(network.named_weights(), rng)
     network.load_named_weights(weights)
-    in_numpy = numpy_q_function(settings, task_spec)
+    in_numpy = numpy_q_function(config.Config(network=settings), task_spec)
     assert in_numpy is not None
     for count in (1, 17):
         observation = observations(task_spec, count, rng)
@@ -78,13 +77,11 @@ def test_tensorflow_and_numpy_give_the_same_q_values(settings: config.Network, t
 
 def test_monomials_are_all_products_up_to_the_degree() -> None:
     # 1, x, y, x², xy, y² of (x, y) = (2, 3)
-    factors = feature_maps.monomials(2, 2)
+    factors = torsos.monomials(2, 2)
     expected = [[1, 2, 3, 4, 6, 9]]
-    np.testing.assert_array_equal(
-        feature_maps.polynomial_numpy(np.array([[2, 3]], np.float32), factors), expected
-    )
-    np.testing.assert_array_equal(feature_maps.polynomial(tf.constant([[2.0, 3.0]]), factors), expected)
-    assert len(feature_maps.monomials(4, 3)) == 35  # C(4 + 3, 3)
+    np.testing.assert_array_equal(torsos.polynomial_numpy(np.array([[2, 3]], np.float32), factors), expected)
+    np.testing.assert_array_equal(torsos.polynomial(tf.constant([[2.0, 3.0]]), factors), expected)
+    assert len(torsos.monomials(4, 3)) == 35  # C(4 + 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +110,7 @@ def test_the_nature_cnn_reads_images_of_every_form(
     observation = observations(task_spec, 2, np.random.default_rng(0))
     q_values, _ = network({key: tf.constant(array) for key, array in observation.items()})
     assert q_values.shape == (2, 3)
-    assert numpy_q_function(config.NatureCNN(), task_spec) is None
+    assert numpy_q_function(config.Config(network=config.NatureCNN()), task_spec) is None
 
 
 def test_an_atari_stack_has_the_papers_sizes() -> None:
@@ -127,14 +124,14 @@ def test_an_atari_stack_has_the_papers_sizes() -> None:
 def test_an_image_that_is_too_small_is_refused_in_one_line(shape: tuple[int, int]) -> None:
     task_spec = spec(observation=ArraySpec(shape=shape, dtype="uint8"))
     with pytest.raises(ConfigError, match=r"too small .*36 x 36") as caught:
-        q_network(config.NatureCNN(), task_spec, seed=0)
+        q_network(config.Config(network=config.NatureCNN()), task_spec, seed=0)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["box", "discrete", "dict", "stacked vectors"])
 def test_what_is_no_image_is_refused_by_the_nature_cnn(name: str) -> None:
     with pytest.raises(ConfigError, match="needs one image"):
-        q_network(config.NatureCNN(), SPECS[name], seed=0)
+        q_network(config.Config(network=config.NatureCNN()), SPECS[name], seed=0)
 
 
 @pytest.mark.parametrize("settings", [config.MLP(hidden_units=(7, 5)), config.NatureCNN(dense_units=8)])
@@ -177,10 +174,10 @@ def test_weights_and_biases_start_uniform_within_one_over_the_root_of_fan_in(
 
 
 def test_the_identity_needs_no_monomials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        feature_maps, "monomials", pytest.fail
-    )  # of 200 inputs, many would be beyond any memory
-    q_function = numpy_q_function(config.Linear(features="identity"), vector_spec(200, 3))
+    monkeypatch.setattr(torsos, "monomials", pytest.fail)  # of 200 inputs, many would be beyond any memory
+    q_function = numpy_q_function(
+        config.Config(network=config.Linear(features="identity")), vector_spec(200, 3)
+    )
     assert q_function is not None
     q_values = q_function({"theta/kernel": np.ones((200, 3))}, {"observation": np.ones((2, 200), np.float32)})
     np.testing.assert_array_equal(q_values, np.full((2, 3), 200))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.config import NatureCNN
+from tfdqn.config import Config, NatureCNN
 from tfdqn.networks.factory import ensemble_network, q_network, split_network
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.task_spec import ArraySpec, TaskSpec
@@ -16,15 +16,15 @@ SIZES = range(36, 101)
 
 
 def plain(spec: TaskSpec) -> QNetwork:
-    return q_network(SETTINGS, spec, seed=0)
+    return q_network(Config(network=SETTINGS), spec, seed=0)
 
 
 def ensemble(spec: TaskSpec) -> QNetwork:
-    return ensemble_network(SETTINGS, spec, seeds=[0, 1])
+    return ensemble_network(Config(network=SETTINGS), spec, seeds=[0, 1])
 
 
 def split(spec: TaskSpec) -> QNetwork:
-    return split_network(SETTINGS, spec, seed=0, devices=["CPU:0"] * 2)
+    return split_network(Config(network=SETTINGS), spec, seed=0, devices=["CPU:0"] * 2)
 
 
 def blind_pixels(

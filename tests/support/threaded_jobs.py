@@ -47,7 +47,7 @@ def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_
 
 def weights(config: Config, task_spec: TaskSpec, seed: int = 0) -> dict[str, np.ndarray]:
     """Of a new network, by name."""
-    network = q_network(config.network, task_spec, seed=seed)
+    network = q_network(config, task_spec, seed=seed)
     network.create_variables()
     return {name: weight.numpy() for name, weight in network.named_weights().items()}
 

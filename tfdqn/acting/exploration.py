@@ -6,6 +6,7 @@ Pure functions in NumPy; every random draw comes from the generator that is pass
 import numpy as np
 
 from tfdqn import config
+from tfdqn.networks.legal_actions import greedy_numpy
 
 
 def scheduled(settings: config.Exploration, env_steps: int) -> float:
@@ -28,13 +29,6 @@ def ladder_exponents(num_envs: int, alpha: float) -> np.ndarray:
     return 1 + alpha * positions
 
 
-def greedy(q_values: np.ndarray, legal_actions: np.ndarray | None) -> np.ndarray:
-    """argmax_a Q over the legal actions, int32[B]; the first of equal values."""
-    if legal_actions is not None:
-        q_values = np.where(legal_actions, q_values, -np.inf)
-    return q_values.argmax(axis=1).astype(np.int32)
-
-
 def epsilon_greedy(
     q_values: np.ndarray,
     legal_actions: np.ndarray | None,
@@ -42,7 +36,7 @@ def epsilon_greedy(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """A uniformly random legal action with probability epsilons[b], else the greedy one; int32[B]."""
-    actions = greedy(q_values, legal_actions)
+    actions = greedy_numpy(q_values, legal_actions)
     explores = rng.random(len(actions)) < epsilons
     random_actions = uniform(q_values.shape, legal_actions, rng)
     return np.where(explores, random_actions, actions)
@@ -55,11 +49,11 @@ def boltzmann(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """An action drawn from softmax(Q / temperature) over the legal ones, by the Gumbel trick; int32[B]."""
-    return greedy(q_values / temperature + rng.gumbel(size=q_values.shape), legal_actions)
+    return greedy_numpy(q_values / temperature + rng.gumbel(size=q_values.shape), legal_actions)
 
 
 def uniform(shape: tuple[int, ...], legal_actions: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
     """A uniformly random legal action, int32[B], for Q-values of shape [B, A]."""
     if legal_actions is None:
         return rng.integers(shape[1], size=shape[0], dtype=np.int32)
-    return greedy(rng.random(shape), legal_actions)
+    return greedy_numpy(rng.random(shape), legal_actions)

@@ -15,8 +15,8 @@ from tfdqn.acting import exploration
 from tfdqn.config import Config
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.aggregation import aggregate_numpy
-from tfdqn.networks.factory import network_to_load
-from tfdqn.networks.numpy_inference import QFunction, numpy_q_function
+from tfdqn.networks.factory import QFunction, network_to_load, numpy_q_function
+from tfdqn.networks.legal_actions import greedy_numpy
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.contract import is_finite
 from tfdqn.types import Weights
@@ -103,7 +103,7 @@ class Policy:
         env_steps: int,
     ) -> np.ndarray:
         if self._settings is None:
-            return exploration.greedy(q_values, legal_actions)
+            return greedy_numpy(q_values, legal_actions)
         strength = exploration.scheduled(self._settings, env_steps)
         if isinstance(self._settings, config.Boltzmann):
             return exploration.boltzmann(q_values, legal_actions, strength, rng)
@@ -124,9 +124,9 @@ def make_q_function(config: Config, task_spec: TaskSpec) -> ActionValues:
     """What `[network]` and `[ensemble]` describe, as a function of weights and NumPy arrays.
 
     Of several members, whose weights lead with K, it gives what `ensemble.aggregation` makes of them: for "majority"
-    these are votes (`networks.ensemble_aggregation`).
+    these are votes (`networks.aggregation`).
     """
-    q_function = numpy_q_function(config.network, task_spec) or tensorflow_q_function(config, task_spec)
+    q_function = numpy_q_function(config, task_spec) or tensorflow_q_function(config, task_spec)
     if config.ensemble.size == 1:
         return lambda weights, observation, legal_actions: q_function(weights, observation)
     aggregation = config.ensemble.aggregation

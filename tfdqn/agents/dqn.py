@@ -136,8 +136,8 @@ class DqnAgent(dqn_agent.DqnAgent):
     def _make_network(self, config: Config, task_spec: TaskSpec) -> QNetwork:
         seed = derived_seed(config.seed, "initial weights")
         if self._devices:
-            return split_network(config.network, task_spec, seed=seed, devices=self._devices)
-        return q_network(config.network, task_spec, seed=seed, precision=config.learner.precision)
+            return split_network(config, task_spec, seed=seed, devices=self._devices)
+        return q_network(config, task_spec, seed=seed, precision=config.learner.precision)
 
     def _split(self, observation: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
         return observation if self._has_masks else (observation, None)

@@ -18,6 +18,7 @@ from tfdqn.agents.losses import td
 from tfdqn.config import Config
 from tfdqn.networks.aggregation import Aggregation, aggregate
 from tfdqn.networks.factory import ensemble_network
+from tfdqn.networks.legal_actions import only_legal
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
@@ -89,7 +90,7 @@ class EnsembleAgent(DqnAgent):
 
     def _make_network(self, config: Config, task_spec: TaskSpec) -> QNetwork:
         seeds = [derived_seed(config.seed, "initial weights", k) for k in range(self.members)]
-        return ensemble_network(config.network, task_spec, seeds=seeds)
+        return ensemble_network(config, task_spec, seeds=seeds)
 
     def _check_network_output(self, net: networks.Network, label: str) -> None:
         """Nothing: the base class would take the members' axis for the batch's."""
@@ -126,6 +127,6 @@ class _AggregatePolicy(q_policy.QPolicy):
         if self.observation_and_action_constraint_splitter is not None:
             observation, legal_actions = self.observation_and_action_constraint_splitter(observation)
         q_values, _ = self._q_network(observation)
-        values = td.only_legal(aggregate(q_values, legal_actions, self._aggregation), legal_actions)
+        values = only_legal(aggregate(q_values, legal_actions, self._aggregation), legal_actions)
         actions = tfp.distributions.Categorical(logits=values, dtype=self._flat_action_spec.dtype)
         return policy_step.PolicyStep(actions, policy_state)

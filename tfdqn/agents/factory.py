@@ -26,7 +26,7 @@ def make_member(config: Config, task_spec: TaskSpec, member: int) -> DqnAgent:
     """One member of the configuration's ensemble by itself: a plain agent that starts as that member does."""
     alone = DqnAgent(msgspec.structs.replace(config, ensemble=Ensemble()), task_spec)
     seed = derived_seed(config.seed, "initial weights", member)
-    start = q_network(config.network, task_spec, seed=seed)
+    start = q_network(config, task_spec, seed=seed)
     start.create_variables()
     for network in (alone.network, alone.target_network):
         network.load_named_weights({name: w.numpy() for name, w in start.named_weights().items()})

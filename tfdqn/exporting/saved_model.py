@@ -18,6 +18,7 @@ from tfdqn.exporting.versions import (
     publish,
     unfinished_version,
 )
+from tfdqn.networks.legal_actions import greedy
 from tfdqn.storage.run_directory import is_full_disk
 from tfdqn.task_spec import TaskSpec
 
@@ -68,21 +69,6 @@ class GreedyPolicy(tf.Module):
             return {"action": greedy(q_values, legal_actions), "q_values": q_values}
 
         self.serve = tf.function(serve, input_signature=[signature], autograph=False)
-
-
-def greedy(q_values: tf.Tensor, legal_actions: tf.Tensor | None) -> tf.Tensor:
-    """The best legal action, the first of equals.
-
-    Args:
-      q_values: float32[B, A], or [B, D, A] for branching actions.
-      legal_actions: bool of the same shape, or none where all are legal.
-
-    Returns:
-      int32[B] or [B, D], counted from 0.
-    """
-    if legal_actions is not None:
-        q_values = tf.where(legal_actions, q_values, q_values.dtype.min)
-    return tf.argmax(q_values, axis=-1, output_type=tf.int32)
 
 
 def input_signature(task_spec: TaskSpec) -> dict[str, tf.TensorSpec]:

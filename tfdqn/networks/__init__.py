@@ -1,5 +1,10 @@
-"""Q-networks: configuration and task → TF-Agents network, and the same function in NumPy for acting.
+"""Q-networks: a torso (observation → features) and a head (features → Q), in TensorFlow and, for acting, in NumPy.
 
-The next torso is a short function in `torsos.py`, written once over a layer factory of `layers/`, and a struct in
-`config/network.py`.
+In: the configuration and a task's specification. Out: a `QNetwork`, a TF-Agents network whose arrays have the names
+that checkpoints keep, or a NumPy function of such arrays. Imports the storeys up to `tasks`.
+
+The next torso is one short function in `torsos.py`, written once over a `LayerFactory`, so that ensembles and split
+networks have it too; a struct in `config/network.py`; and a line in `TORSOS`. The next head is a class in `heads.py`
+and a line in `HEADS`, under the settings of the loss that reads it. A package outside puts its own into both tables.
+A layer of another kind is a method of every factory in `layers/`.
 """

@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.networks.legal_actions import greedy, greedy_numpy
+
 Aggregation = Literal["mean", "majority", "minimum"]
 
 
@@ -24,9 +26,10 @@ def aggregate(q: tf.Tensor, legal_actions: tf.Tensor | None, aggregation: Aggreg
     mean = tf.reduce_mean(q, axis=0)
     if aggregation == "mean":
         return mean
-    votes = tf.reduce_sum(_one_hot_best(_only(legal_actions, q)), axis=0)
+    actions = q.shape[-1]
+    votes = tf.reduce_sum(tf.one_hot(greedy(q, legal_actions), actions), axis=0)
     leads = tf.equal(votes, tf.reduce_max(votes, axis=-1, keepdims=True))
-    return votes + 0.5 * _one_hot_best(_only(leads, mean))
+    return votes + 0.5 * tf.one_hot(greedy(mean, leads), actions)
 
 
 def aggregate_numpy(q: np.ndarray, legal_actions: np.ndarray | None, aggregation: Aggregation) -> np.ndarray:
@@ -37,21 +40,8 @@ def aggregate_numpy(q: np.ndarray, legal_actions: np.ndarray | None, aggregation
     if aggregation == "mean":
         return mean
     actions = np.arange(q.shape[-1])
-    best = _only_numpy(legal_actions, q).argmax(axis=-1)
+    best = greedy_numpy(q, legal_actions)
     votes = (best[..., np.newaxis] == actions).sum(axis=0, dtype=np.float32)
     leads = votes == votes.max(axis=-1, keepdims=True)
-    winner = _only_numpy(leads, mean).argmax(axis=-1)
+    winner = greedy_numpy(mean, leads)
     return votes + np.float32(0.5) * (winner[..., np.newaxis] == actions)
-
-
-def _one_hot_best(q: tf.Tensor) -> tf.Tensor:
-    """1 for the first of the best, else 0."""
-    return tf.one_hot(tf.argmax(q, axis=-1, output_type=tf.int32), q.shape[-1])
-
-
-def _only(allowed: tf.Tensor | None, q: tf.Tensor) -> tf.Tensor:
-    return q if allowed is None else tf.where(allowed, q, q.dtype.min)
-
-
-def _only_numpy(allowed: np.ndarray | None, q: np.ndarray) -> np.ndarray:
-    return q if allowed is None else np.where(allowed, q, np.finfo(q.dtype).min)

@@ -1,27 +1,26 @@
-"""`QNetwork`: observation → Q(s, ·), as a TF-Agents network around one paper's torso."""
+"""`QNetwork`: observation → Q(s, ·), a torso and a head as one TF-Agents network."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 
+from tfdqn.networks.heads import Head
 from tfdqn.networks.layers.plain import LayerFactory
+from tfdqn.networks.torsos import Observation, State, Torso
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.task_spec import TaskSpec
 
-Observation = dict[str, tf.Tensor]
-Torso = Callable[[Observation], tf.Tensor]
-TorsoBuilder = Callable[[LayerFactory], Torso]
-
 
 class QNetwork(network.Network):
-    """Observation (a flat dict of arrays [B, …]) → (Q float32[B, A], network state ()); an ensemble's leads with K.
+    """Observation (a flat dict of arrays [B, …]) → (Q float32[B, A], network state); an ensemble's leads with K.
 
     Args:
       task_spec: the task's observations and actions.
-      torso: builds the function from observation to Q-values out of a `LayerFactory`.
+      build: makes the torso and the head out of a `LayerFactory`.
       make_factory: gives a fresh factory, here and for every copy of the network.
       name: of the network.
     """
@@ -29,27 +28,38 @@ class QNetwork(network.Network):
     def __init__(
         self,
         task_spec: TaskSpec,
-        torso: TorsoBuilder,
+        build: Callable[[LayerFactory], tuple[Torso, Head]],
         make_factory: Callable[[], LayerFactory],
         name: str = "QNetwork",
     ):
         super().__init__(observation_spec(task_spec), state_spec=(), name=name)
-        factory = make_factory()
-        self._apply_torso = torso(factory)
-        self._factory = factory
+        self._factory = make_factory()
+        self._torso, self.head = build(self._factory)
         self._specs: dict[str, tf.TensorSpec] | None = None
-        self.torso_layers = (
-            factory.layers
-        )  # an attribute, so that Keras counts their weights as the network's
+        self.made_layers = self._factory.layers  # an attribute, so that Keras counts their weights as its own
 
     def call(
         self,
         observation: Observation,
         step_type: tf.Tensor | None = None,
-        network_state: tuple = (),
+        network_state: State = (),
         training: bool = False,
-    ) -> tuple[tf.Tensor, tuple]:
-        return self._apply_torso(observation), network_state
+    ) -> tuple[tf.Tensor, State]:
+        outputs, network_state = self.outputs(observation, network_state, training)
+        return self.head.q_values(outputs), network_state
+
+    def outputs(
+        self, observation: Observation, network_state: State = (), training: bool = False
+    ) -> tuple[tf.Tensor, State]:
+        """(what the head gives a loss to read, network state), where that is not Q itself."""
+        features, network_state = self.features(observation, network_state, training)
+        return self.head.outputs(features, training), network_state
+
+    def features(
+        self, observation: Observation, network_state: State = (), training: bool = False
+    ) -> tuple[tf.Tensor, State]:
+        """(the torso's features float32[B, F], network state)."""
+        return self._torso.features(observation, network_state, training)
 
     def named_weights(self) -> dict[str, tf.Variable]:
         """The weights by name ("hidden_0/kernel"), from input to output; of a split network, its pieces."""
@@ -69,6 +79,30 @@ class QNetwork(network.Network):
         check_arrays(as_kept, self._canonical_specs(), "weights")
         for name, weight in self.named_weights().items():
             weight.assign(self.piece(as_kept, name))
+
+    @contextmanager
+    def with_weights(self, tensors: Mapping[str, tf.Tensor]) -> Iterator[None]:
+        """While the block runs (a graph is traced), the network computes with `tensors`, by name, for its weights.
+
+        Keras offers no such call: its layers read their weights from attributes, which are exchanged here, below
+        Keras's bookkeeping.
+        """
+        by_id = {id(variable): tensors[name] for name, variable in self.named_weights().items()}
+        exchanged = [
+            (layer, attribute, value)
+            for layer in self.made_layers
+            for attribute, value in vars(layer).items()
+            if id(value) in by_id
+        ]
+        if len(exchanged) != len(by_id):
+            raise RuntimeError(f"{self.name}: {len(by_id)} weights, of which {len(exchanged)} were found")
+        try:
+            for layer, attribute, value in exchanged:
+                vars(layer)[attribute] = tf.cast(by_id[id(value)], layer.compute_dtype)
+            yield
+        finally:
+            for layer, attribute, value in exchanged:
+                vars(layer)[attribute] = value
 
     def _canonical_specs(self) -> dict[str, tf.TensorSpec]:
         """What `join` gives of the weights; asked for at every refresh of an actor's, so made once."""

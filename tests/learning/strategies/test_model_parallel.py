@@ -89,8 +89,8 @@ def test_pieces_are_cut_from_the_same_initial_weights_and_joined_again(
     network: Network, columns: int
 ) -> None:
     spec = image_spec() if isinstance(network, NatureCNN) else SPEC
-    whole = q_network(network, spec, seed=3)
-    split = split_network(network, spec, seed=3, devices=["CPU:0"] * columns)
+    whole = q_network(Config(network=network), spec, seed=3)
+    split = split_network(Config(network=network), spec, seed=3, devices=["CPU:0"] * columns)
     whole.create_variables()
     split.create_variables()
     expected = {name: weight.numpy() for name, weight in whole.named_weights().items()}
@@ -107,8 +107,8 @@ def test_pieces_are_cut_from_the_same_initial_weights_and_joined_again(
 def test_a_split_network_takes_whole_weights_and_gives_the_whole_ones_values() -> None:
     spec = image_spec()
     network = NatureCNN(dense_units=9)
-    whole = q_network(network, spec, seed=1)
-    split = split_network(network, spec, seed=2, devices=["CPU:0"] * 3)
+    whole = q_network(Config(network=network), spec, seed=1)
+    split = split_network(Config(network=network), spec, seed=2, devices=["CPU:0"] * 3)
     whole.create_variables()
     split.create_variables()
     rng = np.random.default_rng(1)
@@ -153,4 +153,4 @@ def test_arrays_that_are_missing_or_of_another_shape_are_refused(devices: tuple[
 )
 def test_what_cannot_be_split_is_said_in_one_line(network: Network, why: str) -> None:
     with pytest.raises(ConfigError, match=why):
-        split_network(network, SPEC, seed=1, devices=["CPU:0"] * 2)
+        split_network(Config(network=network), SPEC, seed=1, devices=["CPU:0"] * 2)

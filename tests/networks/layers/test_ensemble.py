@@ -6,8 +6,7 @@ import tensorflow as tf
 
 from tests.support.batches import observations, random_weights, vector_spec
 from tfdqn import config
-from tfdqn.networks.factory import ensemble_network, q_network
-from tfdqn.networks.numpy_inference import numpy_q_function
+from tfdqn.networks.factory import ensemble_network, numpy_q_function, q_network
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
@@ -47,7 +46,7 @@ def tensors(observation: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
 
 
 def ensemble_of(settings: config.Network, spec: TaskSpec) -> QNetwork:
-    ensemble = ensemble_network(settings, spec, seeds=SEEDS)
+    ensemble = ensemble_network(config.Config(network=settings), spec, seeds=SEEDS)
     ensemble.create_variables()
     return ensemble
 
@@ -58,7 +57,7 @@ def test_every_member_starts_as_the_plain_network_of_its_seed(
 ) -> None:
     together = arrays(ensemble_of(settings, spec))
     for k, seed in enumerate(SEEDS):
-        alone = q_network(settings, spec, seed=seed)
+        alone = q_network(config.Config(network=settings), spec, seed=seed)
         alone.create_variables()
         expected = arrays(alone)
         assert list(together) == list(expected)
@@ -73,7 +72,7 @@ def test_every_member_computes_what_the_plain_network_does(
     settings: config.Network, spec: TaskSpec, compiled: bool
 ) -> None:
     rng = np.random.default_rng(1)
-    ensemble, alone = ensemble_of(settings, spec), q_network(settings, spec, seed=0)
+    ensemble, alone = ensemble_of(settings, spec), q_network(config.Config(network=settings), spec, seed=0)
     alone.create_variables()
     members = [random_weights(alone.named_weights(), rng) for _ in SEEDS]
     stacked = {name: np.stack([member[name] for member in members]) for name in members[0]}
@@ -95,7 +94,7 @@ def test_numpy_gives_the_same_q_values(name: str) -> None:
     ensemble = ensemble_of(settings, spec)
     weights = random_weights(ensemble.named_weights(), rng)
     ensemble.load_named_weights(weights)
-    in_numpy = numpy_q_function(settings, spec)
+    in_numpy = numpy_q_function(config.Config(network=settings), spec)
     assert in_numpy is not None
     observation = observations(spec, 17, rng)
     before = {key: array.copy() for key, array in observation.items()}

@@ -11,7 +11,6 @@ from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import NatureCNN
 from tfdqn.learning.flat_vector import FlatLayout
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.networks.functional_call import with_weights
 from tfdqn.replay.interfaces import Sample
 
 
@@ -49,6 +48,6 @@ def test_weights_that_are_given_are_rounded_as_the_networks_own() -> None:
     layout = FlatLayout(weights)
     flat = tf.constant(layout.flat({name: weight.numpy() for name, weight in weights.items()}))
     states = {"observation": tf.random.stateless_normal([5, 3], [1, 2])}
-    with with_weights(step.agent.network, layout.named_tensors(flat)):
+    with step.agent.network.with_weights(layout.named_tensors(flat)):
         given, _ = step.agent.network(states)
     np.testing.assert_array_equal(given, step.agent.network(states)[0])

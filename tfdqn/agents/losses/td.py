@@ -8,6 +8,7 @@ lead with the K members of an ensemble, [K, B, A]; what is computed of them then
 import tensorflow as tf
 
 from tfdqn.networks.aggregation import Aggregation, aggregate
+from tfdqn.networks.legal_actions import greedy, only_legal
 
 
 def value_of_action(q: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
@@ -18,11 +19,6 @@ def value_of_action(q: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
     q.shape.with_rank_at_least(2)
     action.shape.with_rank_at_least(1)
     return tf.reduce_sum(q * tf.one_hot(action, q.shape[-1]), axis=-1)
-
-
-def only_legal(q: tf.Tensor, legal_actions: tf.Tensor | None) -> tf.Tensor:
-    """q with the lowest float where an action is illegal (legal_actions bool[B, A]), so that no maximum picks it."""
-    return q if legal_actions is None else tf.where(legal_actions, q, q.dtype.min)
 
 
 def q_learning_target(
@@ -43,8 +39,7 @@ def double_q_target(
 
     The argmax falls on the first of equal values, as NumPy's does.
     """
-    action_t = tf.argmax(only_legal(q_online_t, legal_t), axis=-1, output_type=tf.int32)
-    return r_t + discount_t * value_of_action(q_target_t, action_t)
+    return r_t + discount_t * value_of_action(q_target_t, greedy(q_online_t, legal_t))
 
 
 def aggregate_target(
@@ -61,9 +56,7 @@ def aggregate_target(
     V⁻ is the minimum over the target networks (Lan et al. 2020, Maxmin Q-learning), or else their mean (Anschel et
     al. 2017, ensemble DQN): of the voted action's values, where the majority decides.
     """
-    action_t = tf.argmax(
-        only_legal(aggregate(q_select_t, legal_t, aggregation), legal_t), axis=-1, output_type=tf.int32
-    )
+    action_t = greedy(aggregate(q_select_t, legal_t, aggregation), legal_t)
     values_t = aggregate(q_target_t, legal_t, "minimum" if aggregation == "minimum" else "mean")
     return r_t + discount_t * value_of_action(values_t, action_t)
 

@@ -21,7 +21,6 @@ from tfdqn.learning.strategies.synchronous import uses_xla
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics, metrics_of
 from tfdqn.learning.update_loop import METRICS, split_batches
 from tfdqn.learning.updater import Updater, UpdateResult
-from tfdqn.networks.functional_call import with_weights
 from tfdqn.replay.interfaces import Sample
 from tfdqn.task_spec import TaskSpec
 
@@ -201,8 +200,8 @@ class AsynchronousUpdater(Updater):
         agent, named = self._pattern.agent, self._layout.named_tensors
         online = named(weights)
         with (
-            with_weights(agent.network, online),
-            with_weights(agent.target_network, named(target_weights)),
+            agent.network.with_weights(online),
+            agent.target_network.with_weights(named(target_weights)),
         ):
             gradients, loss_info = self._pattern.gradients(batch, weights=list(online.values()))
         gradients, norm = self._pattern.clipped(gradients)

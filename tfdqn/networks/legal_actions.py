@@ -1,0 +1,24 @@
+"""Legal actions: Q-values of which no maximum is an illegal action's, once in TensorFlow, once in NumPy."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def only_legal(q: tf.Tensor, legal_actions: tf.Tensor | None) -> tf.Tensor:
+    """q […, B, A] with the lowest float where an action is illegal (bool[B, A]; none: all are legal)."""
+    return q if legal_actions is None else tf.where(legal_actions, q, q.dtype.min)
+
+
+def only_legal_numpy(q: np.ndarray, legal_actions: np.ndarray | None) -> np.ndarray:
+    """`only_legal` on NumPy arrays."""
+    return q if legal_actions is None else np.where(legal_actions, q, np.finfo(q.dtype).min)
+
+
+def greedy(q: tf.Tensor, legal_actions: tf.Tensor | None) -> tf.Tensor:
+    """The best legal action int32[…, B] by q […, B, A], counted from 0; the first of equals."""
+    return tf.argmax(only_legal(q, legal_actions), axis=-1, output_type=tf.int32)
+
+
+def greedy_numpy(q: np.ndarray, legal_actions: np.ndarray | None) -> np.ndarray:
+    """`greedy` on NumPy arrays."""
+    return only_legal_numpy(q, legal_actions).argmax(axis=-1).astype(np.int32)
