@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import rate, report, use_one_thread
-from tfdqn.config import Agent, Config, Learner
+from tfdqn.config import DQN, Config, Learner
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
 from tfdqn.task_spec import ArraySpec, TaskSpec
@@ -45,7 +45,7 @@ def main() -> None:
 
 def _measure(backend: str, block_size: int, num_transitions: int) -> tuple[float, float]:
     config = Config(
-        agent=Agent(n_step=1),
+        agent=DQN(n_step=1),
         learner=Learner(batch_size=128),
         replay=ReplayConfig(backend=backend, block_size=block_size, capacity=20_000, min_size=10_000),  # type: ignore[arg-type]
     )

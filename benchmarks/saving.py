@@ -12,7 +12,7 @@ import numpy as np
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import report
-from tfdqn.config import Agent, Config, Learner
+from tfdqn.config import DQN, Config, Learner
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
@@ -43,7 +43,7 @@ def main() -> None:
 
 def _seconds(transitions: int, directory: Path | None) -> dict[str, float]:
     config = Config(
-        agent=Agent(n_step=1),
+        agent=DQN(n_step=1),
         learner=Learner(batch_size=128),
         replay=ReplayConfig(backend="reverb", block_size=32, capacity=transitions, min_size=1_000),
     )

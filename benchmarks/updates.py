@@ -15,7 +15,7 @@ import tensorflow as tf
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import Rate, rates_in_turn, report, use_one_thread
 from tfdqn.agents.dqn import DqnAgent
-from tfdqn.config import MLP, Agent, Config, Learner, NatureCNN
+from tfdqn.config import DQN, MLP, Config, DoubleDQN, Learner, NatureCNN
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.interfaces import Sample
@@ -23,13 +23,14 @@ from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 TABLE_SIZE = 2_000
+KINDS = {"dqn": DQN, "double_dqn": DoubleDQN}
 SHAPES = {"mlp": ((4,), "float32", 1, 2), "nature_cnn": ((4, 84, 84), "uint8", 4, 6)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", choices=SHAPES, default="mlp")
-    parser.add_argument("--kind", choices=("dqn", "double_dqn"), default="dqn")
+    parser.add_argument("--kind", choices=KINDS, default="dqn")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--updates-per-call", type=int)
     options = parser.parse_args()
@@ -75,7 +76,7 @@ def _peer(rates: dict[str, Rate], name: str) -> Rate:
 def _config(options: argparse.Namespace, batch_size: int, updates: int, xla: str) -> Config:
     return Config(
         network=NatureCNN() if options.network == "nature_cnn" else MLP(),
-        agent=Agent(kind=options.kind, gradient_clip_norm=0.0),
+        agent=KINDS[options.kind](gradient_clip_norm=0.0),
         learner=Learner(batch_size=batch_size, updates_per_call=updates, xla=xla),  # type: ignore[arg-type]
     )
 

@@ -22,7 +22,7 @@ from benchmarks.measure import rate, report
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.cluster.tf_config import Cluster
-from tfdqn.config import MLP, Agent, Config, Learner
+from tfdqn.config import DQN, MLP, Config, Learner
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import make_strategy, make_updates
 from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
@@ -123,7 +123,7 @@ def measured(options: argparse.Namespace, way: str, units: str, batch: str) -> f
     learner = WAYS[way][1](int(units))
     config = Config(
         network=MLP(hidden_units=NETWORKS[options.network][0]),
-        agent=Agent(),
+        agent=DQN(),
         learner=Learner(
             **learner,  # type: ignore[arg-type]
             batch_size=int(batch),

@@ -14,12 +14,13 @@ from tf_agents.utils import common
 
 from tests.support.batches import random_transitions, random_weights, transitions, vector_spec
 from tfdqn.agents.dqn import DqnAgent
-from tfdqn.config import MLP, Agent, Config, Linear
+from tfdqn.config import DQN, MLP, Config, DoubleDQN, Linear
 from tfdqn.networks.factory import q_network
 from tfdqn.networks.q_network import observation_spec
 from tfdqn.task_spec import TaskSpec
 
 Kind = Literal["dqn", "double_dqn"]
+KINDS = {"dqn": DQN, "double_dqn": DoubleDQN}
 POISON = 1e6
 
 # One-hot states and the linear network make θ a table of Q-values: rows are states, columns actions. States
@@ -52,7 +53,7 @@ BATCH = transitions(SPEC, one_hot([0, 1, 2]), ACTIONS, REWARDS, DISCOUNTS, one_h
 
 
 def tabular_agent(kind: Kind, **settings: object) -> DqnAgent:
-    agent = DqnAgent(Config(network=Linear(), agent=Agent(kind=kind, **settings)), SPEC)  # type: ignore[arg-type]
+    agent = DqnAgent(Config(network=Linear(), agent=KINDS[kind](**settings)), SPEC)  # type: ignore[arg-type]
     agent.network.load_named_weights({"theta/kernel": ONLINE})
     table = DQN_TARGET if kind == "dqn" else DOUBLE_TARGET
     agent.target_network.load_named_weights({"theta/kernel": table})
@@ -146,7 +147,7 @@ def test_the_loss_is_that_of_tf_agents(
 ) -> None:
     rng = np.random.default_rng(3)
     spec = vector_spec(action_masks=action_masks)
-    config = Config(network=MLP(hidden_units=(5,)), agent=Agent(kind=kind, loss=loss, reward_scale=0.5))
+    config = Config(network=MLP(hidden_units=(5,)), agent=KINDS[kind](loss=loss, reward_scale=0.5))
     agent = DqnAgent(config, spec)
     for network in (agent.network, agent.target_network):
         network.load_named_weights(random_weights(network.named_weights(), rng))

@@ -12,10 +12,11 @@ from tfdqn.agents.ensemble import EnsembleAgent
 from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.agents.factory import make_agent
 from tfdqn.agents.losses import td
-from tfdqn.config import MLP, Agent, Config, Ensemble
+from tfdqn.config import DQN, MLP, Config, DoubleDQN, Ensemble
 from tfdqn.networks.aggregation import Aggregation
 
 Kind = Literal["dqn", "double_dqn"]
+KINDS = {"dqn": DQN, "double_dqn": DoubleDQN}
 UNITS, BATCH = 3, 40
 AGGREGATIONS: tuple[Aggregation, ...] = ("mean", "majority", "minimum")
 
@@ -23,7 +24,7 @@ AGGREGATIONS: tuple[Aggregation, ...] = ("mean", "majority", "minimum")
 def settings(kind: Kind = "dqn", loss: str = "squared", size: int = UNITS, **ensemble: Any) -> Config:
     return Config(
         network=MLP(hidden_units=(5,)),
-        agent=Agent(kind=kind, loss=loss, huber_delta=0.7, reward_scale=0.5),  # type: ignore[arg-type]
+        agent=KINDS[kind](loss=loss, huber_delta=0.7, reward_scale=0.5),  # type: ignore[arg-type]
         ensemble=Ensemble(size=size, **ensemble),
     )
 
@@ -134,15 +135,14 @@ def test_minimum_targets_are_those_of_maxmin_q_learning() -> None:
     # Two target networks, two actions: min over members (1, 2), (0, -3) → 1 and 0; the best of these: 0.5 + 0.5 · 1.
     q = tf.constant([[[1.0, 2.0], [9.0, -3.0]], [[4.0, 0.0], [0.0, 7.0]]])
     r, discount = tf.constant([0.5, 2.0]), tf.constant([0.5, 0.5])
-    target = td.aggregate_target(r, discount, q, q, None, "minimum")
+    target = r + discount * td.aggregate_value(q, q, None, "minimum")
     np.testing.assert_array_equal(target, [1.0, 2.0])
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 def test_a_terminal_state_without_legal_actions_is_worth_nothing(aggregation: Aggregation) -> None:
     q, legal = tf.constant([[[1.0, 2.0]], [[3.0, 1.0]]]), tf.constant([[False, False]])
-    target = td.aggregate_target(tf.constant([3.0]), tf.constant([0.0]), q, q, legal, aggregation)
-    np.testing.assert_array_equal(target, [3.0])
+    np.testing.assert_array_equal(3 + 0 * td.aggregate_value(q, q, legal, aggregation), [3.0])
 
 
 @pytest.mark.parametrize("target", ["own", "aggregate"])
@@ -160,9 +160,9 @@ def test_the_gradient_flows_through_the_prediction_alone(kind: Kind, target: str
     gradients, none = tape.gradient(info.loss, [weights, of_target])
     assert none == [None] * len(of_target)
     with tf.GradientTape() as tape:
-        td_error, _, q_value = agent._td_error(batch, False)
-        fixed = (td_error + q_value).numpy()
-        loss = tf.reduce_sum(tf.reduce_mean(0.5 * (fixed - q_value) ** 2, axis=1))
+        output = agent._output(agent._batch(batch), training=False)
+        fixed = (output.td_error + output.q_value).numpy()
+        loss = tf.reduce_sum(tf.reduce_mean(0.5 * (fixed - output.q_value) ** 2, axis=1))
     for one, other in zip(gradients, tape.gradient(loss, weights), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 

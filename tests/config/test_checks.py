@@ -80,6 +80,10 @@ CONTRADICTIONS = {
     ],
     "only_plain_layers_mix_precisions": ["learner.precision=mixed_bfloat16", "ensemble.size=2"],
     "devices_fetch_ahead": ["learner.prefetch_to_device=true", "replay.backend=in_graph"],
+    "a_shared_target_is_of_one_action": [
+        "ensemble.target=aggregate",
+        "agent.kind=tests.support.quantile_loss:quantiles",
+    ],
     "replicas_know_how_to_sum": ["learner.all_reduce=ring", "learner.strategy=mirrored"],
     "units_learn_by_themselves": ["ensemble.size=3", "ensemble.execution=processes", "replay.shards=2"],
     "parts_divide_the_batch": [

@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from hypothesis import given, settings
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from tfdqn.config import MLP, Config, Ensemble, Exploration, Learner, NatureCNN, Network
+from tfdqn.config.reader import is_section, kinds
 from tfdqn.config.strategy_checks import learning_processes
 from tfdqn.config.toml import differences, dump, from_mapping, load
 from tfdqn.errors import ConfigError
@@ -55,8 +56,14 @@ def values_of(allowed: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.UnionType():
             return st.one_of(*map(values_of, allowed.types))
         case inspect.StructType():
-            return st.builds(allowed.cls, **{each.name: values_of(each.type) for each in allowed.fields})
+            return st.one_of(*map(built, kinds(allowed.cls).values() or [allowed.cls]))
     raise NotImplementedError(str(allowed))
+
+
+def built(struct: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    """Random structs of a type."""
+    fields = msgspec.structs.fields(struct)
+    return st.builds(struct, **{each.name: values_of(inspect.type_info(each.type)) for each in fields})
 
 
 def with_ordered(section: Any, high: str, low: str) -> Any:
@@ -167,6 +174,8 @@ def valid_configs(draw: st.DrawFn) -> Config:
     few_workers = replace(config.learner, workers=draw(st.integers(1, 4)))
     learner = dividing_evenly(few_workers, block_size * blocks, draw(st.integers(1, 4)), ensemble.size > 1)
     is_alone = learner.strategy != "parameter_server" and learning_processes(Config(learner=learner)) == 1
+    if not config.agent.has_greedy_target:
+        ensemble = replace(ensemble, target="own")
     agreed: Config = replace(
         config,
         task=replace(config.task, num_envs=max(2, config.task.num_envs)),
@@ -199,8 +208,8 @@ def test_every_valid_configuration_is_read_back_as_it_was_written(config: Config
 ALL_KEYS = [
     f"{field.name}.{key}"
     for field in msgspec.structs.fields(Config)
-    for struct in ([field.type] if isinstance(field.type, type) else get_args(field.type))
-    if isinstance(struct, type) and issubclass(struct, msgspec.Struct)
+    if is_section(field.type)
+    for struct in kinds(field.type).values() or [field.type]
     for key in ("kind", *struct.__struct_fields__)
 ]
 WORDS = st.sampled_from(

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tfdqn.config import MLP, SGD, Agent, Config, NatureCNN, RMSprop, Stop, Task
+from tfdqn.config import DQN, MLP, SGD, Config, NatureCNN, RMSprop, Stop, Task
 from tfdqn.config.toml import checked, differences, dump, flat, from_mapping, load
 from tfdqn.errors import ConfigError
 
@@ -26,7 +26,7 @@ def test_a_file_with_overrides_gives_what_both_say(tmp_path: Path) -> None:
     config = load(file, ["agent.n_step=3", "task.kwargs.map_name=8x8", "network.hidden_units=[64, 32]"])
     assert config == Config(
         task=Task(id="Acrobot-v1", kwargs={"map_name": "8x8"}),
-        agent=Agent(n_step=3),
+        agent=DQN(n_step=3),
         network=MLP(hidden_units=(64, 32)),
     )
 
@@ -68,8 +68,8 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             [],
             'configuration: agent.n_stp is no key (did you mean "n_step"?); the keys of [agent] are: '
             "kind, n_step, "
-            "discount, loss, huber_delta, reward_scale, target_update_period_train_steps, target_update_tau, "
-            "gradient_clip_norm",
+            "discount, reward_scale, target_update_period_train_steps, target_update_tau, gradient_clip_norm, "
+            "loss, huber_delta",
         ),
         (
             {"n_step": 3},
@@ -168,7 +168,7 @@ def test_broken_toml_is_located_by_line_and_column(tmp_path: Path) -> None:
 
 def test_every_key_is_written_with_its_meaning() -> None:
     text = dump(Config())
-    assert "# The temporal-difference objective." in text
+    assert "# Mnih et al. 2015: the next state is worth the target network's highest Q-value." in text
     assert "n_step = 1                             # rewards summed before bootstrapping" in text
     assert 'kind = "mlp"  # one of mlp, nature_cnn, linear' in text
     assert 'decay = "linear"          # shape of the decay: linear, exponential' in text
@@ -180,7 +180,7 @@ def test_a_configuration_made_in_python_is_checked_too() -> None:
     with pytest.raises(
         ConfigError, match=r"^configuration: agent\.n_step = 0: must be a whole number from 1"
     ):
-        checked(Config(agent=Agent(n_step=0)))
+        checked(Config(agent=DQN(n_step=0)))
     with pytest.raises(ConfigError, match=r"task\.kwargs\.f = .*: must be text, a number"):
         checked(Config(task=Task(kwargs={"f": None})))
 
@@ -190,8 +190,8 @@ def test_a_checked_configuration_is_what_a_file_would_give_back() -> None:
 
 
 def test_differences_name_the_key_and_both_values() -> None:
-    run = Config(seed=1, agent=Agent(n_step=1))
-    now = Config(seed=2, agent=Agent(n_step=3), task=Task(kwargs={"gravity": 12.0}))
+    run = Config(seed=1, agent=DQN(n_step=1))
+    now = Config(seed=2, agent=DQN(n_step=3), task=Task(kwargs={"gravity": 12.0}))
     assert differences(run, now) == [
         "seed: 1 in the run, 2 now",
         "task.kwargs: {} in the run, {gravity = 12.0} now",

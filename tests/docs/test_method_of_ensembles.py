@@ -106,7 +106,7 @@ def test_equation_23_the_aggregate(aggregation: Aggregation) -> None:
     np.testing.assert_allclose(found, aggregated(Q, aggregation), rtol=1e-5)
 
 
-@equation(24, "tfdqn.agents.losses.td.aggregate_target")
+@equation(24, "tfdqn.agents.losses.td.aggregate_value")
 @pytest.mark.parametrize("kind", ["dqn", "double_dqn"])
 @pytest.mark.parametrize("aggregation", ["mean", "minimum", "majority"])
 def test_equation_24_the_common_target(aggregation: Aggregation, kind: str) -> None:
@@ -115,7 +115,7 @@ def test_equation_24_the_common_target(aggregation: Aggregation, kind: str) -> N
     a = np.where(LEGAL, aggregated(select, aggregation), -np.inf).argmax(axis=1)
     of_action = Q_TARGET[:, np.arange(B), a]
     value = of_action.min(axis=0) if aggregation == "minimum" else of_action.mean(axis=0)
-    found = td.aggregate_target(f32(R), f32(d), f32(Q_TARGET), f32(select), tf.constant(LEGAL), aggregation)
+    found = f32(R) + f32(d) * td.aggregate_value(f32(Q_TARGET), f32(select), tf.constant(LEGAL), aggregation)
     np.testing.assert_allclose(found, R + d * value, rtol=1e-4, atol=1e-5)
 
 

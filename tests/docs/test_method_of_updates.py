@@ -7,8 +7,10 @@ import tensorflow as tf
 from tests.support.batches import random_weights, transitions, vector_spec
 from tests.support.method_page import equation
 from tfdqn.agents.dqn import DqnAgent
+from tfdqn.agents.loss import Batch, Networks
 from tfdqn.agents.losses import td
-from tfdqn.config import MLP, SGD, Adam, Agent, Config, Linear, RMSprop
+from tfdqn.agents.losses.table import LOSSES
+from tfdqn.config import DQN, MLP, SGD, Adam, Agent, Config, DoubleDQN, Linear, RMSprop
 from tfdqn.config import Optimizer as OptimizerSettings
 from tfdqn.learning.optimizers import learning_rate_schedule, make_optimizer
 from tfdqn.learning.train_step import TrainStep
@@ -19,6 +21,7 @@ SPEC = vector_spec(F, A)
 RNG = np.random.default_rng(1)
 R, D = RNG.normal(size=B), np.array([0.9, 0.9, 0, 0.81, 0, 0.9])
 Q_TARGET, Q_ONLINE = RNG.normal(size=(2, B, A))
+Q_TARGET_TM1, A_TM1 = np.random.default_rng(7).normal(size=(B, A)), np.array([0, 3, 1, 2, 2, 0])
 DELTA = np.array([-3.0, -1.0, -0.2, 0.0, 0.7, 2.5])
 
 
@@ -47,7 +50,7 @@ def batch(rng: np.random.Generator) -> tuple[Sample, dict[str, np.ndarray]]:
 
 def linear(**agent: object) -> tuple[TrainStep, tf.Variable, tf.Variable]:
     """A train step of the linear network by SGD with rate 0.1, θ and θ⁻ random and different."""
-    config = Config(network=Linear(), optimizer=SGD(learning_rate=0.1), agent=Agent(**agent))  # type: ignore[arg-type]
+    config = Config(network=Linear(), optimizer=SGD(learning_rate=0.1), agent=DQN(**agent))  # type: ignore[arg-type]
     step = TrainStep(DqnAgent(config, SPEC), config)
     for network in (step.agent.network, step.agent.target_network):
         network.load_named_weights(random_weights(network.named_weights(), np.random.default_rng(2)))
@@ -86,17 +89,30 @@ def test_equation_2_the_sum_over_sub_spaces_that_share_their_parameters() -> Non
     np.testing.assert_allclose(whole, total, atol=1e-6)
 
 
-@equation(4, "tfdqn.agents.losses.td.q_learning_target")
+def target_of(settings: Agent) -> np.ndarray:
+    """What a loss moves Q(s, a) towards, by tables of Q-values: of s they are 3."""
+    tables = {"s": np.full_like(Q_ONLINE, 3), "s'": Q_ONLINE, "target s": Q_TARGET_TM1, "target s'": Q_TARGET}
+    networks = Networks(
+        lambda state, training=False: (f32(tables[state]), ()),  # type: ignore[arg-type, return-value]
+        lambda state: (f32(tables[f"target {state}"]), ()),  # type: ignore[arg-type, return-value]
+        td.greedy_value,
+        training=True,
+    )
+    batch = Batch("s", None, tf.constant(A_TM1), f32(R), f32(D), "s'", None)  # type: ignore[arg-type]
+    output = LOSSES.of(settings)(settings, networks, batch)
+    np.testing.assert_array_equal(output.q_value, [3] * B)
+    return (output.td_error + output.q_value).numpy()
+
+
+@equation(4, "tfdqn.agents.losses.dqn.dqn")
 def test_equation_4_the_dqn_target() -> None:
-    expected = R + D * Q_TARGET.max(axis=1)
-    np.testing.assert_allclose(td.q_learning_target(f32(R), f32(D), f32(Q_TARGET)), expected, rtol=1e-5)
+    np.testing.assert_allclose(target_of(DQN()), R + D * Q_TARGET.max(axis=1), rtol=1e-5)
 
 
-@equation(5, "tfdqn.agents.losses.td.double_q_target")
+@equation(5, "tfdqn.agents.losses.double_dqn.double_dqn")
 def test_equation_5_the_double_dqn_target() -> None:
     expected = R + D * Q_TARGET[np.arange(B), Q_ONLINE.argmax(axis=1)]
-    target = td.double_q_target(f32(R), f32(D), f32(Q_TARGET), f32(Q_ONLINE))
-    np.testing.assert_allclose(target, expected, rtol=1e-5)
+    np.testing.assert_allclose(target_of(DoubleDQN()), expected, rtol=1e-5)
 
 
 @equation(6, "tfdqn.agents.losses.td.squared_loss")
@@ -132,7 +148,7 @@ def test_equation_8_the_learning_rate(t: int) -> None:
 @pytest.mark.parametrize("c", [0.1, 1e6])
 def test_equation_9_clipping_by_global_norm(c: float) -> None:
     config = Config(
-        network=MLP(hidden_units=(5,)), optimizer=SGD(learning_rate=1.0), agent=Agent(gradient_clip_norm=c)
+        network=MLP(hidden_units=(5,)), optimizer=SGD(learning_rate=1.0), agent=DQN(gradient_clip_norm=c)
     )
     step = TrainStep(DqnAgent(config, SPEC), config)
     sample, _ = batch(np.random.default_rng(7))

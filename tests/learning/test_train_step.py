@@ -9,7 +9,7 @@ from tests.support import update_oracle
 from tests.support.batches import random_transitions, random_weights, transitions, vector_spec
 from tfdqn import config
 from tfdqn.agents.dqn import DqnAgent
-from tfdqn.config import MLP, SGD, Adam, Agent, Config, Linear, RMSprop
+from tfdqn.config import DQN, MLP, SGD, Adam, Agent, Config, DoubleDQN, Linear, RMSprop
 from tfdqn.learning.optimizers import learning_rate_schedule, make_optimizer
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.interfaces import Sample
@@ -67,7 +67,7 @@ def linear_train_step(
 def test_updates_equal_those_of_numpy(settings: config.Optimizer, clip_norm: float, compiled: bool) -> None:
     rng = np.random.default_rng(1)
     never = 1000
-    agent = Agent(gradient_clip_norm=clip_norm, target_update_period_train_steps=never)
+    agent = DQN(gradient_clip_norm=clip_norm, target_update_period_train_steps=never)
     step, theta, target = linear_train_step(settings, agent, rng)
     expected, apply = theta.numpy().astype(float), update_oracle.optimizer(settings)
     call = tf.function(step, autograph=False, jit_compile=compiled)
@@ -85,7 +85,7 @@ def test_updates_equal_those_of_numpy(settings: config.Optimizer, clip_norm: flo
 def test_rmsprop_by_default_is_the_papers_whose_gradient_is_the_sum_over_a_batch_of_32() -> None:
     """Mnih et al. 2015, Extended Data Table 1: learning rate 0.00025, momenta 0.95, min squared gradient 0.01."""
     rng = np.random.default_rng(12)
-    step, theta, target = linear_train_step(RMSprop(), Agent(), rng)
+    step, theta, target = linear_train_step(RMSprop(), DQN(), rng)
     start = theta.numpy().astype(float)
     expected, apply = start, update_oracle.optimizer(RMSprop(learning_rate=2.5e-4, decay=0.95, epsilon=0.01))
     for _ in range(8):
@@ -102,7 +102,7 @@ def test_gradients_are_clipped_by_the_norm_over_all_weights_together() -> None:
     settings = Config(
         network=MLP(hidden_units=(6,), activation="tanh"),
         optimizer=SGD(learning_rate=1.0),
-        agent=Agent(gradient_clip_norm=0.5),
+        agent=DQN(gradient_clip_norm=0.5),
     )
     step = TrainStep(DqnAgent(settings, SPEC), settings)
     batch = sample(random_batch(rng))
@@ -119,7 +119,7 @@ def test_gradients_are_clipped_by_the_norm_over_all_weights_together() -> None:
 
 def test_a_gradient_within_the_norm_is_left_alone() -> None:
     rng = np.random.default_rng(3)
-    step, theta, _ = linear_train_step(SGD(learning_rate=1.0), Agent(gradient_clip_norm=1e6), rng)
+    step, theta, _ = linear_train_step(SGD(learning_rate=1.0), DQN(gradient_clip_norm=1e6), rng)
     batch = sample(random_batch(rng))
     before, (gradient,) = theta.numpy(), step.gradients(batch)[0]
     step(batch)
@@ -128,7 +128,7 @@ def test_a_gradient_within_the_norm_is_left_alone() -> None:
 
 def test_without_importance_weights_all_examples_count_alike() -> None:
     rng = np.random.default_rng(4)
-    step, theta, target = linear_train_step(SGD(), Agent(), rng)
+    step, theta, target = linear_train_step(SGD(), DQN(), rng)
     batch = random_batch(rng)
     (gradient,), _ = step.gradients(sample(batch, weighted=False))
     expected = update_oracle.gradient(theta.numpy(), target.numpy(), batch._replace(weights=np.ones(8)))
@@ -137,7 +137,7 @@ def test_without_importance_weights_all_examples_count_alike() -> None:
 
 def test_metrics_are_of_the_batch_before_the_update() -> None:
     rng = np.random.default_rng(5)
-    step, theta, target = linear_train_step(SGD(learning_rate=1.0), Agent(), rng)
+    step, theta, target = linear_train_step(SGD(learning_rate=1.0), DQN(), rng)
     batch = random_batch(rng)
     q = batch.phi_tm1 @ theta.numpy()
     q_value = q[np.arange(8), batch.action]
@@ -151,7 +151,7 @@ def test_metrics_are_of_the_batch_before_the_update() -> None:
 
 def test_the_target_is_copied_exactly_every_period() -> None:
     rng = np.random.default_rng(6)
-    step, theta, target = linear_train_step(SGD(), Agent(target_update_period_train_steps=3), rng)
+    step, theta, target = linear_train_step(SGD(), DQN(target_update_period_train_steps=3), rng)
     held = target.numpy()
     for train_step in range(1, 8):
         step(sample(random_batch(rng)))
@@ -164,7 +164,7 @@ def test_the_target_is_copied_exactly_every_period() -> None:
 @pytest.mark.parametrize("period", [1, 2])
 def test_a_soft_update_moves_the_target_a_part_of_the_way(period: int) -> None:
     rng = np.random.default_rng(7)
-    agent = Agent(target_update_period_train_steps=period, target_update_tau=0.25)
+    agent = DQN(target_update_period_train_steps=period, target_update_tau=0.25)
     step, theta, target = linear_train_step(SGD(), agent, rng)
     held = target.numpy()
     for train_step in range(1, 5):
@@ -207,7 +207,7 @@ def test_what_named_variables_hold_is_all_that_an_update_depends_on(settings: co
     whole = Config(
         network=MLP(hidden_units=(5,)),
         optimizer=msgspec.structs.replace(settings, schedule="exponential", decay_train_steps=10),
-        agent=Agent(kind="double_dqn", target_update_period_train_steps=4),
+        agent=DoubleDQN(target_update_period_train_steps=4),
     )
     first, second = (TrainStep(DqnAgent(whole, SPEC), whole) for _ in range(2))
     for _ in range(3):
@@ -227,7 +227,7 @@ def test_what_named_variables_hold_is_all_that_an_update_depends_on(settings: co
 
 
 def test_named_variables_have_canonical_names() -> None:
-    names = linear_train_step(Adam(), Agent(), np.random.default_rng(9))[0].named_variables().keys()
+    names = linear_train_step(Adam(), DQN(), np.random.default_rng(9))[0].named_variables().keys()
     assert set(names) == {
         "train_steps",
         "online/theta/kernel",

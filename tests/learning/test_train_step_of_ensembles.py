@@ -11,7 +11,7 @@ from tests.support.parity import OPTIMIZERS
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.agents.factory import make_agent
-from tfdqn.config import MLP, Agent, Config, Ensemble
+from tfdqn.config import MLP, Config, DoubleDQN, Ensemble
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.learning.learner import Learner
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics
@@ -26,8 +26,7 @@ def settings(optimizer: str = "adam", **ensemble: Any) -> Config:
     return Config(
         network=MLP(hidden_units=(16, 8)),
         optimizer=OPTIMIZERS[optimizer],
-        agent=Agent(
-            kind="double_dqn",
+        agent=DoubleDQN(
             gradient_clip_norm=0.5,
             target_update_period_train_steps=3,
             target_update_tau=0.3,

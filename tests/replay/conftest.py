@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.random_episodes import VECTOR
 from tests.support.replay_contents import DISCOUNT, MakeReplay
-from tfdqn.config import Agent, Config, Replay
+from tfdqn.config import DQN, Config, Replay
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.task_spec import TaskSpec
@@ -21,7 +21,7 @@ def make(tmp_path: Path) -> Iterator[MakeReplay]:
 
     def make(spec: TaskSpec = VECTOR, *, n_step: int = 1, **replay: Any) -> ReverbReplay:
         settings = {"backend": "reverb", "block_size": 4, "capacity": 10_000, "min_size": 1} | replay
-        config = Config(agent=Agent(n_step=n_step, discount=DISCOUNT), replay=Replay(**settings))
+        config = Config(agent=DQN(n_step=n_step, discount=DISCOUNT), replay=Replay(**settings))
         built = make_replay(config, spec, tmp_path)
         assert isinstance(built, ReverbReplay)
         made.append(built)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.random_episodes import MIXED, VECTOR, multiset, naive_transitions, random_steps, stacked
-from tfdqn.config import Agent, Config, Replay
+from tfdqn.config import DQN, Config, Replay
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.in_graph import InGraphReplay
@@ -20,7 +20,7 @@ def replay(capacity: int = 64, seed: int = 1, n_step: int = 1, spec: TaskSpec = 
     made = make_replay(
         Config(
             seed=seed,
-            agent=Agent(n_step=n_step, discount=0.5),
+            agent=DQN(n_step=n_step, discount=0.5),
             replay=Replay(backend="in_graph", capacity=capacity, min_size=1),
         ),
         spec,

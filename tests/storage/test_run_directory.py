@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tfdqn.config import Agent, Checkpoint, Config, Evaluation, Learner, Logging, Replay, Stop, Task
+from tfdqn.config import DQN, Checkpoint, Config, Evaluation, Learner, Logging, Replay, Stop, Task
 from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError, RunDirError
 from tfdqn.storage.run_directory import RunDir
@@ -80,7 +80,7 @@ def test_another_configuration_is_refused_with_its_differences_and_changes_nothi
     with run.claim(Config()):
         learn_something(run)
     before = contents(run.path)
-    with pytest.raises(RunDirError) as caught, run.claim(Config(seed=2, agent=Agent(n_step=3))):
+    with pytest.raises(RunDirError) as caught, run.claim(Config(seed=2, agent=DQN(n_step=3))):
         pass
     assert str(caught.value) == (
         f"{run.path} belongs to another configuration: seed: 1 in the run, 2 now; "
@@ -274,7 +274,7 @@ def test_a_run_that_was_killed_at_its_very_start_can_begin_again(tmp_path: Path,
 
 
 def test_a_bad_configuration_leaves_no_directory_behind(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError), RunDir(tmp_path / "run").claim(Config(agent=Agent(n_step=0))):
+    with pytest.raises(ConfigError), RunDir(tmp_path / "run").claim(Config(agent=DQN(n_step=0))):
         pass
     assert not (tmp_path / "run").exists()
 

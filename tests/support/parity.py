@@ -19,7 +19,7 @@ from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.factory import make_agent
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
-from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, RMSprop
+from tfdqn.config import MLP, SGD, Adam, Config, DoubleDQN, Ensemble, Learner, NatureCNN, Optimizer, RMSprop
 from tfdqn.learning.strategies import factory
 from tfdqn.learning.strategies.averaging import AveragingUpdater
 from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
@@ -52,8 +52,7 @@ def settings(optimizer: str, **learner: object) -> Config:
     return Config(
         network=MLP(hidden_units=(16, 8)),
         optimizer=OPTIMIZERS[optimizer],
-        agent=Agent(
-            kind="double_dqn",
+        agent=DoubleDQN(
             gradient_clip_norm=CLIP_NORM,
             target_update_period_train_steps=3,
             target_update_tau=0.3,

@@ -5,7 +5,7 @@ The next section is a struct in a file of its own and a field of `schema.Config`
 other keys goes to `checks.py`; whether a key may change on resume stands at the key.
 """
 
-from tfdqn.config.agent import Agent, Ensemble
+from tfdqn.config.agent import DQN, Agent, DoubleDQN, Ensemble, TDAgent
 from tfdqn.config.exploration import Boltzmann, EpsilonGreedy, Exploration
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, Linear, NatureCNN, Network
@@ -25,6 +25,7 @@ from tfdqn.config.schema import (
 from tfdqn.config.task import Task
 
 __all__ = [
+    "DQN",
     "MLP",
     "SGD",
     "TASK_KEYS_THAT_MAY_CHANGE",
@@ -34,6 +35,7 @@ __all__ = [
     "Boltzmann",
     "Checkpoint",
     "Config",
+    "DoubleDQN",
     "Ensemble",
     "EpsilonGreedy",
     "Evaluation",
@@ -49,5 +51,6 @@ __all__ = [
     "RMSprop",
     "Replay",
     "Stop",
+    "TDAgent",
     "Task",
 ]

@@ -1,6 +1,6 @@
 """The sections `agent` and `ensemble`: the objective, and how many Q-functions pursue it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -17,19 +17,43 @@ from tfdqn.config.fields import (
 
 
 class Agent(Section, frozen=True, kw_only=True):
-    """The temporal-difference objective."""
+    """What every objective has. A subclass with a tag is a kind of its own, wherever it is defined."""
 
-    kind: Annotated[Literal["dqn", "double_dqn"], doc("how the next state's value is estimated")] = "dqn"
+    # Whether the next state is worth what its best action is: then an ensemble's members can share that value.
+    has_greedy_target: ClassVar[bool] = False
+
     n_step: Annotated[int, Meta(ge=1, le=1000), doc("rewards summed before bootstrapping")] = 1
     discount: Annotated[Fraction, doc("gamma, per environment step")] = 0.99
-    loss: Annotated[Literal["squared", "huber"], doc("of the TD error; squared is halved: delta^2 / 2")] = (
-        "squared"
-    )
-    huber_delta: Annotated[Positive, doc("|TD error| beyond which the Huber loss is linear")] = 1.0
     reward_scale: Annotated[Positive, doc("rewards are multiplied by this in the loss alone")] = 1.0
     target_update_period_train_steps: Annotated[Count, doc("updates between target updates")] = 50
     target_update_tau: Annotated[PositiveFraction, doc("1: copy; below: Polyak averaging")] = 1.0
     gradient_clip_norm: Annotated[NonNegative, doc("global norm of the combined gradient; 0: off")] = 0.0
+
+    @property
+    def kind(self) -> str:
+        """Its name in a configuration file."""
+        return str(self.__struct_config__.tag)
+
+
+class TDAgent(Agent, frozen=True, kw_only=True):
+    """What objectives have that are a function of the TD error of one Q-value for each action."""
+
+    loss: Annotated[Literal["squared", "huber"], doc("of the TD error; squared is halved: delta^2 / 2")] = (
+        "squared"
+    )
+    huber_delta: Annotated[Positive, doc("|TD error| beyond which the Huber loss is linear")] = 1.0
+
+
+class DQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="dqn"):
+    """Mnih et al. 2015: the next state is worth the target network's highest Q-value."""
+
+    has_greedy_target = True
+
+
+class DoubleDQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="double_dqn"):
+    """Van Hasselt et al. 2016: worth the target network's Q-value of the online network's best action."""
+
+    has_greedy_target = True
 
 
 class Ensemble(Section, frozen=True, kw_only=True):

@@ -191,6 +191,16 @@ def an_ensemble_has_several_units(config: Config) -> str | None:
     return None
 
 
+def a_shared_target_is_of_one_action(config: Config) -> str | None:
+    ensemble, agent = config.ensemble, config.agent
+    if ensemble.target != "own" and not agent.has_greedy_target:
+        return (
+            f'ensemble.target = "{ensemble.target}" with agent.kind = "{agent.kind}": its target is not the value of '
+            f"one best action, on which the members could agree"
+        )
+    return None
+
+
 def edges_part_the_states(config: Config) -> str | None:
     ensemble, edges = config.ensemble, config.ensemble.partition_edges
     given = f"ensemble.partition_edges = {list(edges)}"
@@ -229,6 +239,7 @@ CHECKS: tuple[Callable[[Config], str | None], ...] = (
     exponential_decay_stays_above_zero,
     ladder_has_rungs,
     an_ensemble_has_several_units,
+    a_shared_target_is_of_one_action,
     edges_part_the_states,
     a_beat_comes_before_death,
     *STRATEGY_CHECKS,

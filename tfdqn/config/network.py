@@ -7,7 +7,11 @@ from msgspec import Meta
 from tfdqn.config.fields import Section, doc
 
 
-class MLP(Section, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
+class Network(Section, frozen=True, kw_only=True):
+    """A function of the observation. A subclass with a tag is a kind of its own, wherever it is defined."""
+
+
+class MLP(Network, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
     """Dense layers over the flattened observation."""
 
     hidden_units: Annotated[
@@ -16,17 +20,14 @@ class MLP(Section, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
     activation: Annotated[Literal["relu", "tanh", "elu"], doc("after each hidden layer")] = "relu"
 
 
-class NatureCNN(Section, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
+class NatureCNN(Network, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
     """Mnih et al. 2015, Methods, 'Model architecture': three convolutions and a dense layer; from 36 x 36 pixels on."""
 
     dense_units: Annotated[int, Meta(ge=1, le=65536), doc("width of the dense layer")] = 512
 
 
-class Linear(Section, frozen=True, kw_only=True, tag_field="kind", tag="linear"):
+class Linear(Network, frozen=True, kw_only=True, tag_field="kind", tag="linear"):
     """Q(s, a) = theta_a . phi(s)."""
 
     features: Annotated[Literal["identity", "polynomial"], doc("the feature map phi")] = "identity"
     degree: Annotated[int, Meta(ge=1, le=6), doc("highest total degree of the polynomial features")] = 2
-
-
-Network = MLP | NatureCNN | Linear

@@ -5,6 +5,7 @@ and what is allowed, and suggest what was meant.
 """
 
 import difflib
+import importlib
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NoReturn, get_args, get_origin
@@ -23,18 +24,24 @@ LARGEST_COUNT = 2**53
 def read(values: Mapping[str, Any], origin: str, overridden: frozenset[str] = frozenset()) -> Config:
     """Raises ConfigError, in one line that begins with `origin`, or with "override" for an overridden key."""
     reader = _Reader(origin, overridden)
-    config: Config = msgspec.convert(reader.section(Config, values, ""), Config)
+    config: Config = reader.section(Config, values, "")
     if problem := contradiction(config):
         reader.fail("", problem)
     return config
 
 
 def kinds(section_type: Any) -> dict[str, type[Struct]]:
-    """The structs of a tagged union by their `kind`; empty for anything else."""
+    """The structs of a tagged union, or below a struct, by their `kind`; empty for anything else."""
     if _is_struct(section_type):
-        return {}
-    structs = [each for each in get_args(section_type) if _is_struct(each)]
-    return {str(each.__struct_config__.tag): each for each in structs}
+        structs = _below(section_type)
+    else:
+        structs = [each for each in get_args(section_type) if _is_struct(each)]
+    return {str(each.__struct_config__.tag): each for each in structs if each.__struct_config__.tag}
+
+
+def listed(by_kind: Iterable[str]) -> list[str]:
+    """The package's own kinds; those from outside come and go with what has been imported."""
+    return [each for each in by_kind if ":" not in each]
 
 
 def is_section(key_type: Any) -> bool:
@@ -74,33 +81,44 @@ class _Reader:
         line = " ".join(f"{'override' if from_override else self._origin}: {problem}".split())
         raise ConfigError("".join(each if each.isprintable() else "?" for each in line))
 
-    def section(self, struct: type[Struct], values: Any, path: str, kind: str = "") -> dict[str, Any]:
-        """The checked keys of one section. `kind`: of a tagged union, already resolved."""
+    def section(self, struct: type[Struct], values: Any, path: str, kind: str = "") -> Any:
+        """One section, of checked keys. `kind`: of a tagged union, already resolved."""
         fields = {field.name: field for field in msgspec.structs.fields(struct)}
-        checked: dict[str, Any] = {"kind": kind} if kind else {}
+        checked: dict[str, Any] = {}
         for key, value in values.items():
             key_path = f"{path}.{key}" if path else str(key)
             if kind and key == "kind":
                 continue
             if key not in fields:
-                self._fail_unknown(key_path, key, [*checked.keys() & {"kind"}, *fields])
+                self._fail_unknown(key_path, key, [*(["kind"] if kind else []), *fields])
             checked[key] = self._value(fields[key], value, key_path)
-        return checked
+        return struct(**checked)
 
     def _value(self, field: msgspec.structs.FieldInfo, value: Any, path: str) -> Any:
         if not is_section(field.type):
             return self._leaf(field.type, value, path)
         if not isinstance(value, Mapping):
             self.fail(path, f"{path} = {shown(value)}: must be a table, [{path}]")
-        by_kind = kinds(field.type)
-        if not by_kind:
+        if not kinds(field.type):
             return self.section(field.type, value, path)
         default = str(field.default_factory.__struct_config__.tag)
         kind = value.get("kind", default)
+        self._import_kind(f"{path}.kind", kind)
+        by_kind = kinds(field.type)
         if not isinstance(kind, str) or kind not in by_kind:
-            self._fail_literal(f"{path}.kind", kind, by_kind)
+            self._fail_literal(f"{path}.kind", kind, listed(by_kind))
         self._refuse_keys_of_another_kind(path, kind, value, by_kind)
         return self.section(by_kind[kind], value, path, kind)
+
+    def _import_kind(self, path: str, kind: Any) -> None:
+        """Imports the module of a kind from outside, "my_package.my_module:name", which defines it."""
+        if not isinstance(kind, str) or ":" not in kind:
+            return
+        module = kind.partition(":")[0]
+        try:
+            importlib.import_module(module)
+        except (ImportError, TypeError, ValueError) as error:
+            self.fail(path, f"{path} = {shown(kind)}: {module} can't be imported: {error}")
 
     def _refuse_keys_of_another_kind(
         self, path: str, kind: str, values: Mapping[str, Any], by_kind: dict[str, type[Struct]]
@@ -165,6 +183,11 @@ def _unwritable(value: Any, name: str) -> str | None:
 def _is_unicode(text: str) -> bool:
     """Not so where a command line holds bytes that aren't UTF-8."""
     return not any("\ud800" <= each <= "\udfff" for each in text)
+
+
+def _below(struct: type[Struct]) -> list[type[Struct]]:
+    """Its subclasses, and theirs."""
+    return [each for direct in struct.__subclasses__() for each in (direct, *_below(direct))]
 
 
 def _is_struct(each: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from tfdqn.config.agent import Agent, Ensemble
+from tfdqn.config.agent import DQN, Agent, Ensemble
 from tfdqn.config.exploration import EpsilonGreedy, Exploration
 from tfdqn.config.fields import Count, CountOrZero, Positive, Section, doc
 from tfdqn.config.learner import Learner
@@ -147,7 +147,7 @@ class Config(Section, frozen=True, kw_only=True):
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1), doc("of every random stream of the run")] = 1
     task: Task = field(default_factory=Task)
     network: Network = field(default_factory=MLP)
-    agent: Agent = field(default_factory=Agent)
+    agent: Agent = field(default_factory=DQN)
     ensemble: Ensemble = field(default_factory=Ensemble)
     optimizer: Optimizer = field(default_factory=Adam)
     exploration: Exploration = field(default_factory=EpsilonGreedy)

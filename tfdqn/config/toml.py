@@ -11,7 +11,7 @@ import tomlkit
 from msgspec import Struct, inspect
 from tomlkit.items import Item
 
-from tfdqn.config.reader import is_section, kinds, literals, read, shown
+from tfdqn.config.reader import is_section, kinds, listed, literals, read, shown
 from tfdqn.config.schema import Config
 from tfdqn.errors import ConfigError
 
@@ -147,7 +147,7 @@ def _section(field: msgspec.structs.FieldInfo, section: Struct) -> list[str]:
     lines = ["", f"[{field.name}]"]
     lines += [f"# {line.strip()}".rstrip() for line in (section.__doc__ or "").splitlines()]
     if choices := kinds(field.type):
-        lines.append(f'kind = "{section.__struct_config__.tag}"  # one of {", ".join(choices)}')
+        lines.append(f'kind = "{section.__struct_config__.tag}"  # one of {", ".join(listed(choices))}')
     return lines + _assignments(section, msgspec.structs.fields(section))
 
 

@@ -25,41 +25,36 @@ def test_the_value_of_an_action_refuses_other_ranks() -> None:
         td.value_of_action(f32([1, 2]), tf.constant(0))
 
 
-def test_the_dqn_target_bootstraps_from_the_best_target_value() -> None:
-    # 1 + 0.5 · max(2, 4) = 3;  -1 + 0 · 7 = -1 (terminated);  0.5 + 0.25 · (-2) = 0
-    target = td.q_learning_target(f32(1, -1, 0.5), f32(0.5, 0, 0.25), f32([2, 4], [7, 1], [-2, -3]))
-    np.testing.assert_array_equal(target, [3, -1, 0])
+def test_the_value_of_the_best_action_is_the_maximum_where_one_network_selects_and_evaluates() -> None:
+    q = f32([2, 4], [7, 1], [-2, -3])
+    np.testing.assert_array_equal(td.greedy_value(q, q, None), [4, 7, -2])
 
 
-def test_double_dqn_takes_its_action_from_the_online_network_and_its_value_from_the_target_network() -> None:
-    # The online argmax is 1, then 0. Any other column of the target network is poisoned, and so is the online
-    # network's own value: 1 + 0.5 · 3 = 2.5;  2 + 0.5 · (-4) = 0.
-    q_target_t = f32([POISON, 3, POISON], [-4, POISON, POISON])
-    q_online_t = f32([0, 5 * POISON, 1], [7 * POISON, 2, 3])
-    target = td.double_q_target(f32(1, 2), f32(0.5, 0.5), q_target_t, q_online_t)
-    np.testing.assert_array_equal(target, [2.5, 0])
+def test_the_action_is_the_selecting_networks_and_its_value_the_other_ones() -> None:
+    # The argmax is 1, then 0. Any other column is poisoned, and so is the selecting network's own value.
+    q_t = f32([POISON, 3, POISON], [-4, POISON, POISON])
+    q_select_t = f32([0, 5 * POISON, 1], [7 * POISON, 2, 3])
+    np.testing.assert_array_equal(td.greedy_value(q_t, q_select_t, None), [3, -4])
 
 
-def test_double_dqn_takes_the_first_of_equal_actions() -> None:
-    target = td.double_q_target(f32(0), f32(1), f32([POISON, 1, 2]), f32([0, 8, 8]))
-    np.testing.assert_array_equal(target, [1])
+def test_the_first_of_equal_actions_is_the_best() -> None:
+    np.testing.assert_array_equal(td.greedy_value(f32([POISON, 1, 2]), f32([0, 8, 8]), None), [1])
 
 
-def test_no_target_bootstraps_from_an_illegal_action() -> None:
+def test_no_value_is_an_illegal_actions() -> None:
     legal = tf.constant([[True, False, True], [False, True, False]])
-    q_target_t = f32([1, POISON, -2], [POISON, -30, POISON])
-    r, discount = f32(0, 0), f32(1, 1)
-    np.testing.assert_array_equal(td.q_learning_target(r, discount, q_target_t, legal), [1, -30])
-    # The online network likes action 1, then 2: both illegal. Of the legal ones it likes 2, then 1.
-    q_online_t = f32([0, POISON, 1], [3, -POISON, POISON])
-    np.testing.assert_array_equal(td.double_q_target(r, discount, q_target_t, q_online_t, legal), [-2, -30])
+    q_t = f32([1, POISON, -2], [POISON, -30, POISON])
+    np.testing.assert_array_equal(td.greedy_value(q_t, q_t, legal), [1, -30])
+    # The selecting network likes action 1, then 2: both illegal. Of the legal ones it likes 2, then 1.
+    q_select_t = f32([0, POISON, 1], [3, -POISON, POISON])
+    np.testing.assert_array_equal(td.greedy_value(q_t, q_select_t, legal), [-2, -30])
 
 
-def test_a_terminal_state_without_legal_actions_is_worth_nothing() -> None:
-    legal = tf.constant([[False, False]])
-    args = (f32(3), f32(0), f32([1, 2]))
-    np.testing.assert_array_equal(td.q_learning_target(*args, legal), [3])
-    np.testing.assert_array_equal(td.double_q_target(*args, f32([1, 2]), legal), [3])
+def test_the_value_of_a_state_without_legal_actions_is_finite() -> None:
+    """It is multiplied by a discount of 0: such a state is terminal."""
+    legal, q = tf.constant([[False, False]]), f32([1, 2])
+    for select in (q, f32([1, 2])):
+        assert np.isfinite(td.greedy_value(q, select, legal)).all()
 
 
 def test_the_squared_loss_is_halved() -> None:

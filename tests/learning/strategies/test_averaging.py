@@ -12,7 +12,7 @@ from tests.support import update_oracle
 from tests.support.batches import random_weights
 from tfdqn import config
 from tfdqn.agents.dqn import DqnAgent
-from tfdqn.config import SGD, Adam, Agent, Config, Learner, Linear
+from tfdqn.config import DQN, SGD, Adam, Config, Learner, Linear
 from tfdqn.learning.strategies.averaging import AveragingUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.interfaces import Sample
@@ -78,7 +78,7 @@ def test_replicas_do_what_numpy_does(optimizer: Any, period: int, average_optimi
     settings = Config(
         network=Linear(),
         optimizer=optimizer,
-        agent=Agent(gradient_clip_norm=CLIP_NORM, target_update_period_train_steps=TARGET_PERIOD),
+        agent=DQN(gradient_clip_norm=CLIP_NORM, target_update_period_train_steps=TARGET_PERIOD),
         learner=Learner(
             batch_size=UNITS * SHARE,
             updates_per_call=UPDATES,

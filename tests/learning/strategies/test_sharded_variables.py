@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.config import SGD, Agent, Config, Learner
+from tfdqn.config import DQN, SGD, Config, Learner
 from tfdqn.learning.flat_vector import FlatLayout
 from tfdqn.learning.strategies.sharded_variables import Place, ShardedVariables
 
@@ -14,7 +14,7 @@ SIZE, RATE = 6, 0.5
 def shared(max_staleness: int = 0, period: int = 1000, tau: float = 1.0) -> ShardedVariables:
     config = Config(
         optimizer=SGD(learning_rate=RATE),
-        agent=Agent(target_update_period_train_steps=period, target_update_tau=tau),
+        agent=DQN(target_update_period_train_steps=period, target_update_tau=tau),
         learner=Learner(strategy="parameter_server", max_staleness_train_steps=max_staleness),
     )
     return ShardedVariables(FlatLayout({"a": tf.zeros([2, 2]), "b": tf.zeros([2])}), config)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.support.batches import random_transitions, random_weights, vector_spec
 from tfdqn.agents.dqn import DqnAgent
-from tfdqn.config import MLP, Adam, Agent, Config, Ensemble, NatureCNN
+from tfdqn.config import MLP, Adam, Config, DoubleDQN, Ensemble, NatureCNN
 from tfdqn.config import Learner as LearnerSettings
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import NotFiniteError
@@ -25,7 +25,7 @@ def settings(xla: str = "off") -> Config:
     return Config(
         network=MLP(hidden_units=(6,)),
         optimizer=Adam(learning_rate=0.01),
-        agent=Agent(kind="double_dqn", gradient_clip_norm=0.5, target_update_period_train_steps=3),
+        agent=DoubleDQN(gradient_clip_norm=0.5, target_update_period_train_steps=3),
         learner=LearnerSettings(batch_size=BATCH, updates_per_call=UPDATES, xla=xla),  # type: ignore[arg-type]
     )
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.random_episodes import VECTOR, multiset, random_steps
 from tests.support.replay_contents import DISCOUNT, n_step_rows, stored, write
 from tfdqn.agents.ensemble_masks import member_weights
-from tfdqn.config import Agent, Config, Ensemble, Replay
+from tfdqn.config import DQN, Config, Ensemble, Replay
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.transition_codec import TransitionCodec
@@ -26,7 +26,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def config(data: str) -> Config:
     return Config(
-        agent=Agent(n_step=2, discount=DISCOUNT),
+        agent=DQN(n_step=2, discount=DISCOUNT),
         ensemble=Ensemble(size=UNITS, data=data, execution="processes", **WAYS[data]),  # type: ignore[arg-type]
         replay=Replay(backend="reverb", block_size=1, capacity=3_000, min_size=3),
     )

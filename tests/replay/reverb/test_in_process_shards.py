@@ -13,7 +13,7 @@ import tensorflow as tf
 from tests.support.commands import PATIENCE_SECONDS, PROJECT
 from tests.support.random_episodes import VECTOR, Taken, multiset, random_steps, stacked
 from tests.support.replay_contents import DISCOUNT, MakeReplay, n_step_rows, stored, write
-from tfdqn.config import Agent, Config, Replay
+from tfdqn.config import DQN, Config, Replay
 from tfdqn.errors import ConfigError
 from tfdqn.replay.items.blocks import spread
 from tfdqn.replay.items.kinds import ItemKind, make_item_kind
@@ -261,7 +261,7 @@ print(json.dumps(np.stack(calls).tolist()))
 
 def kind(block_size: int = 4) -> ItemKind:
     replay = Replay(block_size=block_size, capacity=10_000, min_size=1, shards=2)
-    return make_item_kind(Config(agent=Agent(discount=DISCOUNT), replay=replay), VECTOR)
+    return make_item_kind(Config(agent=DQN(discount=DISCOUNT), replay=replay), VECTOR)
 
 
 @pytest.mark.parametrize(

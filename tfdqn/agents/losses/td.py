@@ -1,4 +1,4 @@
-"""The mathematics of temporal differences: pure functions of tensors, free of configuration.
+"""The mathematics of temporal differences: pure functions of tensors, free of configuration but for `td_output`.
 
 Time convention: `_tm1` is the state acted in, `_t` the state k <= n steps later. Rewards r_t are n-step
 returns and discounts γ^k · (0 where the episode terminated), finished when they were written to replay. Q-values may
@@ -7,6 +7,8 @@ lead with the K members of an ensemble, [K, B, A]; what is computed of them then
 
 import tensorflow as tf
 
+from tfdqn.agents.loss import LossOutput
+from tfdqn.config import TDAgent
 from tfdqn.networks.aggregation import Aggregation, aggregate
 from tfdqn.networks.legal_actions import greedy, only_legal
 
@@ -21,44 +23,28 @@ def value_of_action(q: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(q * tf.one_hot(action, q.shape[-1]), axis=-1)
 
 
-def q_learning_target(
-    r_t: tf.Tensor, discount_t: tf.Tensor, q_target_t: tf.Tensor, legal_t: tf.Tensor | None = None
-) -> tf.Tensor:
-    """r + γ max_a Q⁻(s', a), float32[…, B]. Mnih et al. 2015, equation 2 (the target inside the square)."""
-    return r_t + discount_t * tf.reduce_max(only_legal(q_target_t, legal_t), axis=-1)
-
-
-def double_q_target(
-    r_t: tf.Tensor,
-    discount_t: tf.Tensor,
-    q_target_t: tf.Tensor,
-    q_online_t: tf.Tensor,
-    legal_t: tf.Tensor | None = None,
-) -> tf.Tensor:
-    """r + γ Q⁻(s', argmax_a Q(s', a)), float32[…, B]. Van Hasselt et al. 2016, equation 4.
+def greedy_value(q_t: tf.Tensor, q_select_t: tf.Tensor, legal_t: tf.Tensor | None) -> tf.Tensor:
+    """Q⁻(s', argmax_a Q(s', a)) float32[…, B] of both Qs float32[…, B, A]; where they are one, its maximum.
 
     The argmax falls on the first of equal values, as NumPy's does.
     """
-    return r_t + discount_t * value_of_action(q_target_t, greedy(q_online_t, legal_t))
+    if q_select_t is q_t:
+        return tf.reduce_max(only_legal(q_t, legal_t), axis=-1)
+    return value_of_action(q_t, greedy(q_select_t, legal_t))
 
 
-def aggregate_target(
-    r_t: tf.Tensor,
-    discount_t: tf.Tensor,
-    q_target_t: tf.Tensor,
-    q_select_t: tf.Tensor,
-    legal_t: tf.Tensor | None,
-    aggregation: Aggregation,
+def aggregate_value(
+    q_t: tf.Tensor, q_select_t: tf.Tensor, legal_t: tf.Tensor | None, aggregation: Aggregation
 ) -> tf.Tensor:
-    """r + γ V⁻(s', a*), float32[B], for all members of an ensemble: both Qs are float32[K, B, A].
+    """V⁻(s', a*) float32[B], for all members of an ensemble: both Qs are float32[K, B, A].
 
     a* is the ensemble's action by `q_select_t`: the target networks' for DQN, the online networks' for double DQN.
     V⁻ is the minimum over the target networks (Lan et al. 2020, Maxmin Q-learning), or else their mean (Anschel et
     al. 2017, ensemble DQN): of the voted action's values, where the majority decides.
     """
     action_t = greedy(aggregate(q_select_t, legal_t, aggregation), legal_t)
-    values_t = aggregate(q_target_t, legal_t, "minimum" if aggregation == "minimum" else "mean")
-    return r_t + discount_t * value_of_action(values_t, action_t)
+    values_t = aggregate(q_t, legal_t, "minimum" if aggregation == "minimum" else "mean")
+    return value_of_action(values_t, action_t)
 
 
 def squared_loss(td_error: tf.Tensor) -> tf.Tensor:
@@ -71,3 +57,12 @@ def huber_loss(td_error: tf.Tensor, delta: float) -> tf.Tensor:
     absolute = tf.abs(td_error)
     quadratic = tf.minimum(absolute, delta)
     return 0.5 * tf.square(quadratic) + delta * (absolute - quadratic)
+
+
+def td_output(settings: TDAgent, target: tf.Tensor, q_tm1: tf.Tensor, action_tm1: tf.Tensor) -> LossOutput:
+    """The loss that `agent.loss` names of targets float32[…, B], through which no gradient flows."""
+    q_value = value_of_action(q_tm1, action_tm1)
+    td_error = tf.stop_gradient(target) - q_value
+    is_huber = settings.loss == "huber"
+    loss = huber_loss(td_error, settings.huber_delta) if is_huber else squared_loss(td_error)
+    return LossOutput(loss, td_error, q_tm1, q_value)

@@ -1,0 +1,50 @@
+"""What a loss is: settings, networks and a batch → each example's loss, its TD error, and the Q-values it is told by.
+
+The unit of extension: one file a paper in `losses/`. Time convention: `_tm1` is the state acted in, `_t` the state
+k <= n steps later. Where an ensemble's K members learn, what networks give and what a loss gives leads with K.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tfdqn.networks.q_network import QNetwork
+from tfdqn.networks.torsos import Observation
+
+
+class Batch(NamedTuple):
+    """Finished transitions, leading axis B."""
+
+    observation_tm1: Observation
+    legal_tm1: tf.Tensor | None  # bool[B, A]; None: all actions are legal
+    action_tm1: tf.Tensor  # int32[B]
+    r_t: tf.Tensor  # float32[B], n-step returns times `agent.reward_scale`
+    discount_t: tf.Tensor  # float32[B], γ^k · (0 where the episode terminated)
+    observation_t: Observation
+    legal_t: tf.Tensor | None
+
+
+# (Q⁻(s', ·), the Q(s', ·) that selects, legal actions) → the value of s', float32[…, B]
+GreedyValue = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
+
+
+class Networks(NamedTuple):
+    """What a loss may ask; `training` goes to the online network's call on what is learned from."""
+
+    online: QNetwork
+    target: QNetwork
+    greedy_value: GreedyValue  # of the best action: `td.greedy_value`, or all members' of an ensemble
+    training: bool
+
+
+class LossOutput(NamedTuple):
+    """What a loss gives; the agent takes the mean, weighted by importance."""
+
+    loss: tf.Tensor  # float32[…, B], of each example
+    td_error: tf.Tensor  # float32[…, B], target minus prediction, or what else says how wrong it was
+    q_tm1: tf.Tensor  # Q(s, ·) float32[…, B, A], as it acts
+    q_value: tf.Tensor  # Q(s, a) float32[…, B] of the action taken
+
+
+Loss = Callable[[Any, Networks, Batch], LossOutput]  # the first: its settings, `config.agent`

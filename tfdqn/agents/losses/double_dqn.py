@@ -1,0 +1,17 @@
+"""Double DQN: van Hasselt et al. 2016, 'Deep reinforcement learning with double Q-learning'.
+
+y = r + γ Q⁻(s', argmax_a Q(s', a)), their equation 4.
+"""
+
+from tfdqn.agents.loss import Batch, LossOutput, Networks
+from tfdqn.agents.losses.td import td_output
+from tfdqn.config import DoubleDQN
+
+
+def double_dqn(settings: DoubleDQN, networks: Networks, batch: Batch) -> LossOutput:
+    """The TD error to the target network's value of the action that the online network thinks best."""
+    q_tm1, _ = networks.online(batch.observation_tm1, training=networks.training)
+    q_t, _ = networks.target(batch.observation_t)
+    q_select_t, _ = networks.online(batch.observation_t)
+    target = batch.r_t + batch.discount_t * networks.greedy_value(q_t, q_select_t, batch.legal_t)
+    return td_output(settings, target, q_tm1, batch.action_tm1)

@@ -1,0 +1,9 @@
+"""`LOSSES`: which loss the settings of `[agent]` name."""
+
+from tfdqn.agents.loss import Loss
+from tfdqn.agents.losses.double_dqn import double_dqn
+from tfdqn.agents.losses.dqn import dqn
+from tfdqn.config import DQN, DoubleDQN
+from tfdqn.networks.registry import Registry
+
+LOSSES: Registry[Loss] = Registry({DQN: dqn, DoubleDQN: double_dqn})
