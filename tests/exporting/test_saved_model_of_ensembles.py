@@ -1,19 +1,15 @@
-"""An ensemble acts alike wherever it acts: the actor's policy, TF-Agents' policy, and what is served elsewhere."""
+"""An ensemble acts alike wherever it acts: by the actor's policy, and by what is served elsewhere."""
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from tf_agents.trajectories import time_step as ts
 
 from tests.exporting.test_saved_model import IMAGE, observations, task
 from tests.support.batches import random_weights
 from tests.support.elsewhere import SAVED_MODEL, ask
 from tfdqn.acting.policy import Policy, make_q_function
-from tfdqn.agents.factory import make_agent
 from tfdqn.config import MLP, Config, Ensemble, Linear, NatureCNN, Network
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.saved_model import export_policy
@@ -45,14 +41,6 @@ def slow_actions(
         mean = np.mean(q, axis=0)
         return np.where(votes == votes.max(axis=1, keepdims=True), mean, -np.inf).argmax(axis=1)
     return (np.mean if aggregation == "mean" else np.min)(q, axis=0).argmax(axis=1)
-
-
-def tf_agents_actions(config: Config, spec: TaskSpec, weights: dict, inputs: dict, legal: np.ndarray) -> Any:
-    agent = make_agent(config, spec)
-    agent.network.load_named_weights(weights)
-    observation = {key: tf.constant(array) for key, array in inputs.items()}
-    observation = (observation, tf.constant(legal)) if spec.action_masks else observation
-    return agent.policy.action(ts.restart(observation, batch_size=len(legal))).action.numpy()
 
 
 def random_members(config: Config, spec: TaskSpec, rng: np.random.Generator) -> list[dict]:
@@ -107,7 +95,6 @@ def test_everyone_takes_the_ensembles_action(
     acting = policy(weights, inputs, mask, (), rng)
     np.testing.assert_array_equal(acting.action, expected)
     assert acting.q_values.shape == (states, 3)
-    np.testing.assert_array_equal(tf_agents_actions(config, spec, weights, inputs, legal), expected)
 
     loaded = load_policy(exported(config, spec, weights, tmp_path))
     np.testing.assert_array_equal(loaded(inputs, mask), expected)
