@@ -1,5 +1,7 @@
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE} AS dependencies
+# Process 1 hands signals on at any moment, and reaps orphans.
+RUN apt-get update && apt-get install --yes --no-install-recommends tini && rm -r /var/lib/apt/lists/*
 RUN groupadd --gid 10001 tfdqn \
     && useradd --uid 10001 --gid tfdqn --no-create-home --home-dir /tmp --shell /usr/sbin/nologin tfdqn \
     && install --directory --owner tfdqn --group tfdqn /var/lib/tfdqn/run /workspace/runs
@@ -25,7 +27,7 @@ WORKDIR /workspace
 USER 10001:10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["tfdqn", "health"]
-ENTRYPOINT ["tfdqn"]
+ENTRYPOINT ["tini", "--", "tfdqn"]
 CMD ["--help"]
 COPY configs /workspace/configs
 COPY --from=package /package /opt/tfdqn

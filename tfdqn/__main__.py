@@ -1,16 +1,14 @@
-"""`tfdqn`, and `python -m tfdqn`: the command line, also as a container's process 1."""
+"""`tfdqn`, and `python -m tfdqn`: the command line."""
 
 import signal
 import sys
 
-from tfdqn.system.init_process import work_below_process_1
 from tfdqn.system.utf8 import begin_in_utf8
 
 
 def main() -> int:
     """Runs one command; returns its exit status."""
     begin_in_utf8()
-    work_below_process_1()
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun that a Ctrl-C could spoil

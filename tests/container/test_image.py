@@ -82,7 +82,7 @@ def test_a_whole_job_lives_in_one_container_and_is_healthy() -> None:
 
 
 def test_sigterm_saves_and_ends_with_0() -> None:
-    script = "cd /workspace; exec tfdqn train configs/cartpole.toml --run-dir /tmp/run"
+    script = "cd /workspace; exec tini -- tfdqn train configs/cartpole.toml --run-dir /tmp/run"
     with container("sh", "-euc", script) as process:
         assert process.stdout is not None
         seen = ""

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.rendered_manifests import ROOT
 from tfdqn.cli import main
-from tfdqn.launch.manifests.job_spec import RUN_DIR, USER
+from tfdqn.launch.manifests.job_spec import COMMAND, RUN_DIR, USER
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
 
@@ -37,7 +37,7 @@ def test_all_that_it_copies_is_there_and_let_through() -> None:
 
 
 def test_no_shell_stands_between_the_engine_and_the_program() -> None:
-    assert [json.loads(each) for each in instructions("ENTRYPOINT")] == [["tfdqn"]]
+    assert [json.loads(each) for each in instructions("ENTRYPOINT")] == [list(COMMAND)]
     assert instructions("CMD") == ['["--help"]']
 
 

@@ -12,7 +12,7 @@ from tfdqn.cluster.program import Program
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.config.toml import load
-from tfdqn.launch.manifests.job_spec import CLUSTER_FILE, CONFIG_FILE, RUN_DIR, JobSpec
+from tfdqn.launch.manifests.job_spec import CLUSTER_FILE, COMMAND, CONFIG_FILE, RUN_DIR, JobSpec
 from tfdqn.launch.manifests.platforms import Platform
 from tfdqn.launch.manifests.render import render
 
@@ -40,6 +40,13 @@ def wanted(*overrides: str, **changes: object) -> JobSpec:
 
 def rendered(target: Platform, *overrides: str, **changes: object) -> dict[str, str]:
     return render(target, wanted(*overrides, **changes))
+
+
+def below_init(command: Sequence[str]) -> list[str]:
+    """What process 1 of a container starts."""
+    init, program = COMMAND[:-1], COMMAND[-1:]
+    assert tuple(command[: len(COMMAND)]) == init + program
+    return list(command[len(init) :])
 
 
 def member_of(

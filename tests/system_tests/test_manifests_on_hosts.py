@@ -21,7 +21,7 @@ from tests.support.commands import PROJECT
 from tests.support.containers import Service, composed, hosts_of
 from tests.support.kustomize import objects_in
 from tests.support.network_namespaces import Network, network
-from tests.support.rendered_manifests import tf_config
+from tests.support.rendered_manifests import below_init, tf_config
 from tests.support.tiny_runs import latest, tiny
 from tfdqn.launch.manifests.job_spec import JobSpec
 from tfdqn.launch.manifests.platforms import Platform
@@ -65,11 +65,12 @@ def as_service(name: str, pod: dict[str, Any], configs: Iterable[str], **more: A
       more: of the service: variables besides the pod's own, and how it comes back.
     """
     (container,) = pod["containers"]
+    program = below_init(container["command"])
     variables = {each["name"]: each["value"] for each in container["env"] if "value" in each}
     is_claimed = any("persistentVolumeClaim" in each for each in pod["volumes"])
     return more | {
-        "entrypoint": container["command"][:1],
-        "command": container["command"][1:],
+        "entrypoint": program[:1],
+        "command": program[1:],
         "environment": variables | more.get("environment", {}),
         "configs": [{"source": each, "target": f"/etc/tfdqn/{each}"} for each in configs],
         "volumes": [f"{'run' if is_claimed else name}:/var/lib/tfdqn"],

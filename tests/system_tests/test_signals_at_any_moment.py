@@ -1,7 +1,6 @@
-"""A signal ends every command that learns, at whatever moment of its life it comes, and as process 1 as well."""
+"""A signal ends every command that learns, at whatever moment of its life it comes."""
 
 import json
-import os
 import random
 import signal
 import time
@@ -13,11 +12,11 @@ import pytest
 
 from tests.support.commands import ENDLESS, OFTEN, REVERB, Tfdqn, tfdqn, write_config
 from tests.support.threaded_jobs import free_address
-from tests.system.test_init_process import CONTAINER, WHOLE, container_needed, only_child
 
 LIMIT_SECONDS = 60.0  # 30 of a quiet machine's
 MOST_SECONDS = 12.0  # until the signal: by then it has learned, or waits for the others
 MOMENTS = 50
+WHOLE = "import sys; from tfdqn.__main__ import main; sys.exit(main())"
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
@@ -31,38 +30,21 @@ def environment(kind: str) -> dict[str, str | None]:
 
 
 @contextmanager
-def started(folder: Path, kind: str, is_process_1: bool) -> Iterator[Tfdqn]:
+def started(folder: Path, kind: str) -> Iterator[Tfdqn]:
     folder.mkdir()
     overrides = ["learner.strategy=multi_worker"] if kind in ("chief", "follower") else [*REVERB]
     config = write_config(folder, *overrides, ENDLESS, OFTEN)
     verb = "launch" if kind == "launch" else "train"
-    below = CONTAINER if is_process_1 else ()
-    options = {"environment": environment(kind), "program": WHOLE, "below": below}
+    options = {"environment": environment(kind), "program": WHOLE}
     with tfdqn(folder, verb, config, "--run-dir", "run", **options) as process:  # type: ignore[arg-type]
         yield process
 
 
-def send(process: Tfdqn, number: signal.Signals, is_process_1: bool) -> None:
-    """To a process that can be ended: the kernel keeps from process 1 what Python has not taken care of yet."""
-    if not is_process_1:
-        process.send(number)
-        return
-    process.until(lambda: descendants(process.pid) >= 2, "the child of process 1")
-    os.kill(only_child(process.pid), number)
-
-
-def descendants(pid: int) -> int:
-    count = 0
-    while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        pid, count = int(children[0]), count + 1
-    return count
-
-
-def ends(folder: Path, kind: str, is_process_1: bool, after_seconds: float, number: signal.Signals) -> None:
-    with started(folder, kind, is_process_1) as process:
+def ends(folder: Path, kind: str, after_seconds: float, number: signal.Signals) -> None:
+    with started(folder, kind) as process:
         begun = time.monotonic()
         process.until(lambda: time.monotonic() - begun >= after_seconds, "moment")
-        send(process, number, is_process_1)
+        process.send(number)
         assert process.ended_within(LIMIT_SECONDS), (kind, after_seconds, number, process.out, process.err)
         assert "Traceback" not in process.err, (kind, after_seconds, number)
 
@@ -70,16 +52,15 @@ def ends(folder: Path, kind: str, is_process_1: bool, after_seconds: float, numb
 @pytest.mark.parametrize("after_seconds", [0.0, 0.15])
 def test_before_there_is_anything_to_save(tmp_path: Path, after_seconds: float) -> None:
     for number in SIGNALS:
-        ends(tmp_path / number.name, "follower", False, after_seconds, number)
+        ends(tmp_path / number.name, "follower", after_seconds, number)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("is_process_1", [False, pytest.param(True, marks=container_needed)])
 @pytest.mark.parametrize("kind", ["train", "chief", "follower", "launch"])
-def test_fifty_random_moments(tmp_path: Path, kind: str, is_process_1: bool) -> None:
-    moments = random.Random(f"{kind} {is_process_1}")
+def test_fifty_random_moments(tmp_path: Path, kind: str) -> None:
+    moments = random.Random(kind)
     for i in range(MOMENTS):
         # Most of what can go wrong does while it starts.
         after_seconds = moments.uniform(0, 1) ** 2 * MOST_SECONDS
-        ends(tmp_path / str(i), kind, is_process_1, after_seconds, moments.choice(SIGNALS))
+        ends(tmp_path / str(i), kind, after_seconds, moments.choice(SIGNALS))

@@ -16,7 +16,7 @@ from tests.support.kustomize import (
     needs_kubectl,
     objects_in,
 )
-from tests.support.rendered_manifests import EVERYBODY, member_of, rendered, topology_in
+from tests.support.rendered_manifests import EVERYBODY, below_init, member_of, rendered, topology_in
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 from tfdqn.launch.manifests.platforms import Platform
@@ -78,7 +78,7 @@ def test_every_process_has_a_pod_whose_name_is_its_address(tmp_path: Path) -> No
     for host, index, pod in pods(every):
         (container,) = pod["containers"]
         # Kubernetes puts variables of the container into its command.
-        command = [part.replace("$(TASK)", str(index)) for part in container["command"]]
+        command = [part.replace("$(TASK)", str(index)) for part in below_init(container["command"])]
         process_ids[member_of(command, data["config.toml"], data["cluster.json"], tmp_path)] = host
     assert set(process_ids) == EVERYBODY
     topology = topology_in(tmp_path)

@@ -18,7 +18,7 @@ from tests.support.kustomize import (
     needs_kubectl,
     objects_in,
 )
-from tests.support.rendered_manifests import EVERYBODY, rendered, share_of, tf_config
+from tests.support.rendered_manifests import EVERYBODY, below_init, rendered, share_of, tf_config
 from tfdqn.cluster.roles import LEARNER, Role
 from tfdqn.launch.manifests.platforms import Platform
 
@@ -86,7 +86,7 @@ def test_every_pod_runs_its_share_and_all_are_there_once(tmp_path: Path) -> None
     for kind, replica in replicas(every).items():
         for index in range(replica["replicas"]):
             share = share_of(
-                replica["template"]["spec"]["containers"][0]["command"],
+                below_init(replica["template"]["spec"]["containers"][0]["command"]),
                 every["ConfigMap"]["data"]["config.toml"],
                 {"TF_CONFIG": tf_config(every, kind, index, "cartpole-parameter-server")},
                 tmp_path,

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.support.rendered_manifests import EVERYBODY, rendered, share_of
+from tests.support.rendered_manifests import EVERYBODY, below_init, rendered, share_of
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.launch.manifests.platforms import Platform
 
@@ -141,7 +141,7 @@ def test_every_machine_runs_its_share_and_all_are_there_once(
 
 def as_the_container_runs_it(container: dict[str, Any], folder: Path) -> tuple[list[str], str]:
     """What becomes of the process, with its arguments, and the configuration that it finds."""
-    stand_in = folder / "bin" / "tfdqn"
+    stand_in = folder / "bin" / "tini"
     stand_in.parent.mkdir(exist_ok=True)
     stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     stand_in.chmod(0o755)
@@ -156,7 +156,7 @@ def as_the_container_runs_it(container: dict[str, Any], folder: Path) -> tuple[l
         text=True,
         check=True,
     )
-    return [name, *done.stdout.splitlines()], (folder / "found.toml").read_text()
+    return below_init(["tini", *done.stdout.splitlines()]), (folder / "found.toml").read_text()
 
 
 def test_the_configuration_arrives_as_it_is_whatever_stands_in_it(tmp_path: Path) -> None:

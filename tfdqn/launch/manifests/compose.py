@@ -141,6 +141,7 @@ def _actors(wanted: JobSpec, program: Program) -> dict[str, Any]:
 def _hardened(wanted: JobSpec) -> dict[str, Any]:
     return {
         "image": wanted.image,
+        "init": True,  # process 1 is the engine's, which hands on signals and reaps orphans
         "user": f"{USER}:{USER}",
         "read_only": True,
         "tmpfs": ["/tmp:mode=1777"],
@@ -194,7 +195,6 @@ def _reader(wanted: JobSpec, *ports: int) -> dict[str, Any]:
     """Who only looks at the run, for people and programs on this host."""
     return {
         **_hardened(wanted),
-        "init": True,  # as process 1 it might not hear SIGTERM; tfdqn does
         "depends_on": {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}},
         "networks": [_VIEW_NETWORK],
         "ports": [f"127.0.0.1:{port}:{port}" for port in ports],

@@ -15,6 +15,8 @@ from tfdqn.errors import ConfigError
 from tfdqn.storage.run_directory import RunDir
 
 USER = 10001  # of every process, and its group
+# A container's: as its process 1 tini hands signals on at any moment, and reaps orphans.
+COMMAND = ("tini", "--", "tfdqn")
 CONFIG_FILE = "/etc/tfdqn/config.toml"
 CLUSTER_FILE = "/etc/tfdqn/cluster.json"
 STORAGE = "/var/lib/tfdqn"  # where a volume is mounted

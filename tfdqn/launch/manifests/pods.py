@@ -7,6 +7,7 @@ from tfdqn.cluster.roles import Role
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 from tfdqn.launch.manifests.job_spec import (
     CLUSTER_FILE,
+    COMMAND,
     CONFIG_FILE,
     ENVIRONMENT,
     GRACE_SECONDS,
@@ -147,7 +148,7 @@ def _container(wanted: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": _CONTAINER,
         "image": common.pop("image"),
-        "command": ["tfdqn", *arguments, "--stopped-status", str(STOPPED_STATUS)],
+        "command": [*COMMAND, *arguments, "--stopped-status", str(STOPPED_STATUS)],
         "env": [{"name": "TASK", "valueFrom": {"fieldRef": {"fieldPath": index_path}}}, *variables()],
         **_probes(wanted, role),
         "resources": resources(*RESOURCES[role], wanted.gpus_of(role)),

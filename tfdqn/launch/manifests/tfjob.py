@@ -9,7 +9,7 @@ from typing import Any
 from tfdqn.cluster.program import PORT
 from tfdqn.cluster.roles import Role
 from tfdqn.launch.manifests import pods
-from tfdqn.launch.manifests.job_spec import JobSpec
+from tfdqn.launch.manifests.job_spec import COMMAND, JobSpec
 from tfdqn.launch.manifests.kubernetes import config_map, kustomized, network_policy, run_claim, tensorboard
 from tfdqn.launch.manifests.pools import Pool, host_arguments, make_pools
 
@@ -56,7 +56,7 @@ def _replicas(wanted: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
     container = {
         "name": _CONTAINER,
         "image": common.pop("image"),
-        "command": ["tfdqn", *host_arguments(pools)],
+        "command": [*COMMAND, *host_arguments(pools)],
         "env": pods.variables(),
         "ports": [{"name": _PORT_NAME, "containerPort": PORT}],
         "resources": pods.resources(pool.cpus, pool.memory_gib, pool.gpus),

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfdqn.cluster.roles import Role
 from tfdqn.errors import ConfigError
-from tfdqn.launch.manifests.job_spec import ENVIRONMENT, JobSpec, to_yaml
+from tfdqn.launch.manifests.job_spec import COMMAND, ENVIRONMENT, JobSpec, to_yaml
 from tfdqn.launch.manifests.pools import Pool, host_arguments, make_pools
 
 # Pools are numbered by their place in the list; one that isn't needed stands there empty.
@@ -23,7 +23,7 @@ _RUN_DIR = f"/mnt/nfs/{_MOUNT}/run"  # where the service mounts it
 _CONFIG_FILE = "/tmp/config.toml"
 # A file can be brought by a variable alone.
 _VARIABLE = "CONFIGURATION"
-_BEGINNING = f'printf %s "${_VARIABLE}" >{_CONFIG_FILE} && exec tfdqn "$@"'
+_BEGINNING = f'printf %s "${_VARIABLE}" >{_CONFIG_FILE} && exec {" ".join(COMMAND)} "$@"'
 # n1-standard-N; to no other machines can a T4 be added.
 _CPUS_OF_MACHINES, _GIB_OF_CPU = (4, 8, 16, 32, 64, 96), 3.75
 _ACCELERATOR = "NVIDIA_TESLA_T4"
