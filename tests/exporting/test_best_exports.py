@@ -23,7 +23,7 @@ from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.versions import versions
 from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Evaluation
-from tfdqn.serving.model_versions import Versions
+from tfdqn.serving.model_versions import ModelVersions
 from tfdqn.storage.best_policy import load_best, save_best
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.train import train
@@ -202,13 +202,13 @@ def test_each_new_best_of_a_run_is_exported_and_changes_nothing_that_is_learned(
 def test_tfdqn_serve_takes_up_each_version(run: RunDir) -> None:
     said: list[str] = []
     exports(run, said).close()
-    serving = Versions(run.exports, said.append)
+    serving = ModelVersions(run.exports, said.append)
     with closing(exports(run, said, "export.keep=1")) as made:
         for step in (2, 3):
             made.new_best(weights(step), evaluation(1_270 + step))
-            made._thread.submit(serving.look).result()
+            made._thread.submit(serving.refresh).result()
             answer = serving.current.signatures["serving_default"].call(ZEROS)
             np.testing.assert_array_equal(answer["q_values"], np.full((1, 3), step))
-    serving.look()
+    serving.refresh()
     assert serving.current.version == 3 and versions(run.exports) == [3]
     assert not any("can't be loaded" in line for line in said)

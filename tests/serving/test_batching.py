@@ -11,8 +11,9 @@ import pytest
 
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.inputs import Input
-from tfdqn.serving.model import Arrays, Signature
+from tfdqn.serving.model import Signature
 from tfdqn.serving.payload import Question, RequestError
+from tfdqn.types import Arrays
 
 PATIENCE_SECONDS = 30.0
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,7 +14,7 @@ from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
 from tfdqn.exporting.policy_inputs import PolicyInputs
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.serving.model import Model
-from tfdqn.serving.model_versions import Versions
+from tfdqn.serving.model_versions import ModelVersions
 from tfdqn.serving.payload import RequestError, parse
 from tfdqn.serving.server import _example
 from tfdqn.task_spec import ArraySpec, TaskSpec
@@ -103,6 +104,26 @@ def test_a_float_too_large_for_the_task_is_refused_without_numpys_warning(
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("place", [True] * 4, "bool"),
+        ("grid", [False, True], "bool"),
+        ("cell", 0.5, "float"),
+        ("place", ["0"] * 4, "str"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_by_both(
+    policy_and_model: tuple[LoadedPolicy, Model], name: str, value: Any, kind: str
+) -> None:
+    policy, model = policy_and_model
+    observation = {each: ROW[each] for each in TASK.observation} | {"place": [0, -1, 3, 0.5], name: value}
+    with pytest.raises(UserError, match=f"^{name}: .* does not fit the task's dtype"):
+        policy(observation, ROW["legal_actions"])
+    with pytest.raises(RequestError, match=rf"^instances\[0\]\.{name}.*Expected `.*`, got `{kind}`"):
+        parse(json.dumps({"instances": [ROW | {name: value}]}).encode(), model)
+
+
+@pytest.mark.parametrize(
     ("masks", "problem"),
     [
         ([[True, False, False], [False, False, False]], "[1]: no action is legal"),
@@ -161,5 +182,5 @@ def test_a_version_whose_answer_is_not_finite_is_not_served(tmp_path: Path) -> N
     )
     export_policy(task(), network, tmp_path, {})
     said: list[str] = []
-    assert Versions(tmp_path, said.append).current.version == 1
+    assert ModelVersions(tmp_path, said.append).current.version == 1
     assert said == ["Version 2 can't be loaded: q_values[0][0]: nan is not a finite float32"]

@@ -11,7 +11,7 @@ from tests.exporting.test_saved_model import network_of, task
 from tests.support.serving_in_process import PREDICT, InProcess, serving
 from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
 from tfdqn.exporting.saved_model import export_policy
-from tfdqn.serving.model_versions import Versions
+from tfdqn.serving.model_versions import ModelVersions
 
 MODEL = PREDICT.removesuffix(":predict")
 
@@ -31,7 +31,7 @@ def policy(exports: Path) -> LoadedPolicy:
 
 @pytest.fixture(scope="module")
 def server(exports: Path) -> Iterator[InProcess]:
-    with serving(Versions(exports, print)) as found:
+    with serving(ModelVersions(exports, print)) as found:
         yield found
 
 

@@ -13,9 +13,10 @@ import numpy as np
 from tests.support.serving_client import ask
 from tfdqn.serving.address import listen
 from tfdqn.serving.inputs import Input
-from tfdqn.serving.model import Arrays, Signature
-from tfdqn.serving.model_versions import Versions
+from tfdqn.serving.model import Signature
+from tfdqn.serving.model_versions import ModelVersions
 from tfdqn.serving.server import _run
+from tfdqn.types import Arrays
 
 PATIENCE_SECONDS = 60.0
 PREDICT = "/v1/models/sum:predict"
@@ -53,7 +54,7 @@ class InProcess:
         self.port = listening.getsockname()[1]
         self.model = Summing()
         self.end = threading.Event()
-        only = SimpleNamespace(current=self.model, states={}, look=lambda: None)
+        only = SimpleNamespace(current=self.model, states={}, refresh=lambda: None)
         run = _run(listening, "sum", versions or only, self.end.is_set)
         self.thread = threading.Thread(target=lambda: asyncio.run(run), name="loop", daemon=True)
 
@@ -92,7 +93,7 @@ def received(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def serving(versions: Versions | None = None) -> Iterator[InProcess]:
+def serving(versions: ModelVersions | None = None) -> Iterator[InProcess]:
     """Answers until the block ends, and has ended then; for these versions if given, in place of `Summing`."""
     with listen("127.0.0.1", 0) as listening:
         listening.setsockopt(

@@ -164,6 +164,9 @@ def _checked(key: str, value: Any, spec: ArraySpec) -> np.ndarray:
 
 
 def _fits(array: np.ndarray, wanted: np.dtype) -> bool:
+    """Truths for truths alone, whole numbers for those that hold them, any number for a float: as JSON's are read."""
+    if "b" in (array.dtype.kind, wanted.kind):
+        return array.dtype == wanted
     if wanted.kind not in "iu" or array.dtype.kind not in "iu":
         return np.can_cast(array.dtype, wanted, "same_kind")
     limits = np.iinfo(wanted)

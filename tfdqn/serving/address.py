@@ -1,6 +1,5 @@
 """What is served and where: a folder of versions, a model's name and a listening socket, found without TensorFlow."""
 
-import ipaddress
 import re
 import socket
 from pathlib import Path
@@ -44,13 +43,3 @@ def listen(host: str, port: int) -> socket.socket:
         raise UserError(f"can't serve at {host}, port {port}: {error.strerror or error}") from error
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # which those that it accepts inherit
     return listening
-
-
-def address_of(listening: socket.socket) -> str:
-    """As a URL has it."""
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def is_loopback(listening: socket.socket) -> bool:
-    return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback

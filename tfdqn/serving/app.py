@@ -15,10 +15,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tfdqn.serving.batching import Batcher
+from tfdqn.serving.limits import MemoryBudget, Share
 from tfdqn.serving.model import Model
-from tfdqn.serving.model_versions import Versions
+from tfdqn.serving.model_versions import ModelVersions
 from tfdqn.serving.payload import Question, RequestError, answer, parse
-from tfdqn.serving.room import MemoryBudget, Share
 
 MOST_BODY_BYTES = 16 * 2**20
 _BODY_SECONDS = 30.0
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 class _Paths:
     """One model's answers."""
 
-    def __init__(self, name: str, versions: Versions, batcher: Batcher, reading: Executor):
+    def __init__(self, name: str, versions: ModelVersions, batcher: Batcher, reading: Executor):
         self._name = name
         self._versions = versions
         self._batcher = batcher
@@ -109,14 +109,13 @@ class _Answer(Response):
             await send({"type": "http.response.body", "body": bytes(part), "more_body": not is_last})
 
 
+_RETRY = {"Retry-After": "1"}  # seconds
 _CROWDED = JSONResponse(
-    {"error": "too many connections are open; try again later"},
-    503,
-    {"Retry-After": "1", "Connection": "close"},
+    {"error": "too many connections are open; try again later"}, 503, _RETRY | {"Connection": "close"}
 )
 
 
-def make_app(name: str, versions: Versions, batcher: Batcher, reading: Executor) -> ASGIApp:
+def make_app(name: str, versions: ModelVersions, batcher: Batcher, reading: Executor) -> ASGIApp:
     """The ASGI application.
 
     Args:
@@ -136,14 +135,14 @@ def make_app(name: str, versions: Versions, batcher: Batcher, reading: Executor)
         ClientDisconnect: _gone,
         Exception: _failed,
     }
-    app, room = Starlette(routes=routes, exception_handlers=handlers), MemoryBudget()
+    app, budget = Starlette(routes=routes, exception_handlers=handlers), MemoryBudget()
 
     async def with_share(scope: Scope, receive: Receive, send: Send) -> None:
         """Until the answer has been taken, not only made."""
         if scope["state"]["is_one_too_many"]:
             await _CROWDED(scope, receive, send)
             return
-        with room.share() as scope["state"]["share"]:
+        with budget.share() as scope["state"]["share"]:
             await app(scope, receive, send)
 
     return with_share
@@ -187,8 +186,7 @@ async def _body(request: Request, share: Share) -> bytearray:
 
 
 async def _refused(request: Request, error: RequestError) -> Response:
-    headers = {"Retry-After": "1"} if error.status == 503 else None
-    return JSONResponse({"error": str(error)}, error.status, headers)
+    return JSONResponse({"error": str(error)}, error.status, _RETRY if error.status == 503 else None)
 
 
 async def _malformed(request: Request, error: HTTPException) -> Response:

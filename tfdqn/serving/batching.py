@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdqn.errors import UserError, first_line
-from tfdqn.serving.model import Arrays, Signature
+from tfdqn.serving.model import Signature
 from tfdqn.serving.payload import Question, RequestError
+from tfdqn.types import Arrays
 
 _MOST_ROWS = 1024  # of one call
 _MOST_BYTES = 16 * 2**20  # of one call's inputs, unless one row alone has more

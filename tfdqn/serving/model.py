@@ -15,8 +15,7 @@ from tfdqn.exporting.policy_inputs import PolicyInputs, check_finite
 from tfdqn.exporting.versions import EXTRA, MODEL_FILE, TASK_SPEC_FILE
 from tfdqn.serving.inputs import Input, Reader
 from tfdqn.task_spec import TaskSpec
-
-Arrays = dict[str, np.ndarray]
+from tfdqn.types import Arrays
 
 
 @dataclass(frozen=True, eq=False)

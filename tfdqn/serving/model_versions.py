@@ -1,4 +1,4 @@
-"""`Versions`: the newest version of an exports folder that can be loaded, and what became of the others."""
+"""`ModelVersions`: the newest version of an exports folder that can be loaded, and what became of the others."""
 
 import re
 import textwrap
@@ -13,14 +13,14 @@ from tfdqn.serving.model import Model
 _LONGEST_PROBLEM = 300  # characters
 
 
-class State(NamedTuple):
+class VersionState(NamedTuple):
     """How one version stands, in TensorFlow Serving's words."""
 
     state: str  # LOADING, AVAILABLE or END
     problem: str = ""
 
 
-class Versions:
+class ModelVersions:
     """What is served of `exports/1`, `exports/2`, …
 
     A broken version is said once, and tried again when its files change: one that is still being copied.
@@ -31,12 +31,12 @@ class Versions:
 
     def __init__(self, directory: Path, say: Callable[[str], None]):
         """Loads the newest that can be. Raises UserError where there is none."""
-        self.states: dict[int, State] = {}
+        self.states: dict[int, VersionState] = {}
         self._directory = directory
         self._say = say
         self._broken: dict[int, tuple[object, ...]] = {}
         self._current: Model | None = None
-        self.look()
+        self.refresh()
         if self._current is None:
             raise UserError(f"{directory}: no version can be loaded")
 
@@ -45,7 +45,7 @@ class Versions:
         assert self._current is not None
         return self._current
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Loads the newest version if it is not the one served, which it replaces only then.
 
         Where the newest is gone, that before it is served again; where all are, nothing changes.
@@ -54,27 +54,27 @@ class Versions:
             if self._current is not None and version == self._current.version:
                 return
             path = self._directory / str(version)
-            print_of_it = _fingerprint(path)
-            if self._broken.get(version) == print_of_it:
+            fingerprint = _fingerprint(path)
+            if self._broken.get(version) == fingerprint:
                 continue
             if self._load(version, path):
                 return
-            self._broken[version] = print_of_it
+            self._broken[version] = fingerprint
 
     def _load(self, version: int, path: Path) -> bool:
-        self.states[version] = State("LOADING")
+        self.states[version] = VersionState("LOADING")
         try:
             model = Model(path, version)
         except Exception as error:  # damage has many names
             problem = _in_short(error)
-            self.states[version] = State("END", problem)
+            self.states[version] = VersionState("END", problem)
             stays = f"; version {self._current.version} stays" if self._current else ""
             self._say(f"Version {version} can't be loaded{stays}: {problem}")
             return False
         before, self._current = self._current, model
-        self.states[version] = State("AVAILABLE")
+        self.states[version] = VersionState("AVAILABLE")
         if before is not None:
-            self.states[before.version] = State("END")
+            self.states[before.version] = VersionState("END")
             self._say(f"Version {version} is served in place of {before.version}.")
         return True
 

@@ -14,7 +14,8 @@ from msgspec import Raw
 
 from tfdqn.errors import UserError
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
-from tfdqn.serving.model import Arrays, Model, Signature
+from tfdqn.serving.model import Model, Signature
+from tfdqn.types import Arrays
 
 MOST_ROWS = 16_384  # of one request
 _AT_ONCE_ROWS = 1024  # that are written in one go, with every other thread kept waiting

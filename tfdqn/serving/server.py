@@ -14,14 +14,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
-from tfdqn.serving.address import address_of, is_loopback
 from tfdqn.serving.app import make_app
 from tfdqn.serving.batching import Batcher
-from tfdqn.serving.connections import Connection, end_waiting, most_connections, watch
+from tfdqn.serving.limits import Connection, end_slow, end_waiting, most_connections
 from tfdqn.serving.model import Model
-from tfdqn.serving.model_versions import Versions
+from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.system.addresses import is_loopback, with_host
 
-_LOOK_SECONDS = 1.0
+_REFRESH_SECONDS = 1.0
 _FINISH_SECONDS = 10
 _BACKLOG = 128  # connections that are taken at once; each is a file, before there can be said anything to it
 _SHOWN_NUMBERS = 64  # of an example request
@@ -45,13 +45,13 @@ def serve(
     Raises:
       UserError: where no version can be loaded.
     """
-    versions = Versions(exports, say)
-    address = address_of(listening)
+    versions = ModelVersions(exports, say)
+    host, port = listening.getsockname()[:2]
+    address = with_host(port, host)
     say(f"Serving {exports}, version {versions.current.version}, at http://{address}/v1/models/{name}")
-    if not is_loopback(listening):
+    if not is_loopback(host):
         say(
-            f"{address} is not loopback: whoever reaches it may ask the policy; there is no authentication and no "
-            "encryption."
+            f"{address} is not loopback: anyone who can reach it can query the policy, unauthenticated and unencrypted."
         )
     if example := _example(versions.current):
         say(f"Ask: curl -d {shlex.quote(example)} http://{address}/v1/models/{name}:predict")
@@ -60,21 +60,21 @@ def serve(
 
 
 async def _run(
-    listening: socket.socket, name: str, versions: Versions, interrupted: Callable[[], bool]
+    listening: socket.socket, name: str, versions: ModelVersions, interrupted: Callable[[], bool]
 ) -> None:
-    with _thread("model") as calls, _thread("versions") as looks, _thread("reading") as reading:
+    with _thread("model") as calls, _thread("versions") as refreshing, _thread("reading") as reading:
         batcher = Batcher(calls)
         server = _http_server(make_app(name, versions, batcher, reading))
         connections = server.server_state.connections
 
-        async def look() -> None:
+        async def refresh() -> None:
             served = None
             while True:
                 if served is not versions.current:
                     served = versions.current
-                    await asyncio.get_running_loop().run_in_executor(looks, _settle)
-                await asyncio.sleep(_LOOK_SECONDS)
-                await asyncio.get_running_loop().run_in_executor(looks, versions.look)
+                    await asyncio.get_running_loop().run_in_executor(refreshing, _settle)
+                await asyncio.sleep(_REFRESH_SECONDS)
+                await asyncio.get_running_loop().run_in_executor(refreshing, versions.refresh)
 
         async def end() -> None:
             """Heeds signals that uvicorn does not take, and ends what is unfinished before uvicorn cancels it."""
@@ -86,7 +86,9 @@ async def _run(
             end_waiting(connections)
 
         async with asyncio.TaskGroup() as group:
-            beside = [group.create_task(each) for each in (batcher.run(), look(), watch(connections), end())]
+            beside = [
+                group.create_task(each) for each in (batcher.run(), refresh(), end_slow(connections), end())
+            ]
             await server.serve(sockets=[listening])
             for task in beside:
                 task.cancel()

@@ -12,9 +12,8 @@ import pytest
 
 from tests.support.serving_in_process import PATIENCE_SECONDS, PREDICT, InProcess, received, request, serving
 from tfdqn.serving import app
-from tfdqn.serving.connections import _TAKING, _WORK, Connection, most_connections
+from tfdqn.serving.limits import _TAKING, _WORK, UNCOUNTED_BYTES, Connection, MemoryBudget, most_connections
 from tfdqn.serving.payload import MOST_ROWS, RequestError
-from tfdqn.serving.room import UNCOUNTED_BYTES, MemoryBudget
 
 ONE = {"instances": [[1, 2, 3, 4]]}
 ANSWER = (200, {"predictions": [{"action": 3, "q": 10.0}]})
@@ -33,10 +32,10 @@ def server() -> Iterator[InProcess]:
 def strict_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
     """Its limits are small: six connections, half a second."""
     for name, value in {
-        "connections._MOST_CONNECTIONS": 6,
-        "connections.CLIENT_SECONDS": 0.5,
-        "connections._LOOK_SECONDS": 0.05,
-        "connections._UNTOUCHED_SECONDS": UNTOUCHED_SECONDS,
+        "limits._MOST_CONNECTIONS": 6,
+        "limits.CLIENT_SECONDS": 0.5,
+        "limits._CHECK_SECONDS": 0.05,
+        "limits._UNTOUCHED_SECONDS": UNTOUCHED_SECONDS,
         "app._BODY_SECONDS": 0.5,
         "server._FINISH_SECONDS": 0.5,
     }.items():
@@ -50,6 +49,11 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def assert_asks_to_retry(answer: bytes, why: bytes) -> None:
+    assert answer.startswith(b"HTTP/1.1 503") and why in answer
+    assert b"\r\nretry-after: 1\r\n" in answer.lower()
 
 
 def test_too_many_rows_are_refused_and_many_are_answered_by_several_calls(server: InProcess) -> None:
@@ -79,8 +83,8 @@ def test_between_the_calls_of_a_large_request_the_others_have_their_turn(server:
 
 
 def test_large_requests_share_what_there_is_and_small_ones_always_have_room() -> None:
-    room = MemoryBudget(most_bytes=1000)
-    with room.share() as first, room.share() as second, room.share() as small:
+    budget = MemoryBudget(most_bytes=1000)
+    with budget.share() as first, budget.share() as second, budget.share() as small:
         first.hold(UNCOUNTED_BYTES + 900)
         with pytest.raises(RequestError, match="try again later") as raised:
             second.hold(UNCOUNTED_BYTES + 200)
@@ -88,7 +92,7 @@ def test_large_requests_share_what_there_is_and_small_ones_always_have_room() ->
         small.hold(UNCOUNTED_BYTES)
         first.hold(UNCOUNTED_BYTES + 100)
         second.hold(UNCOUNTED_BYTES + 900)
-    assert room.free_bytes == 1000
+    assert budget.free_bytes == 1000
 
 
 def test_what_has_come_of_a_body_is_held_already(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +101,7 @@ def test_what_has_come_of_a_body_is_held_already(monkeypatch: pytest.MonkeyPatch
         unfinished = [small.connect(request(b" " * 2**20)[: -(2**17)]) for _ in range(2)]
         readable, _, _ = select.select(unfinished, [], [], PATIENCE_SECONDS)
         (refused,) = readable
-        assert refused.recv(2**12).startswith(b"HTTP/1.1 503")
+        assert_asks_to_retry(refused.recv(2**12), b"MiB of requests")
         for each in unfinished:
             each.close()
 
@@ -187,7 +191,7 @@ def test_who_does_not_take_the_answer_is_ended(
 def test_connections_that_ask_nothing_make_room(
     strict_server: InProcess, monkeypatch: pytest.MonkeyPatch, text: bytes
 ) -> None:
-    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.limits.CLIENT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr("tfdqn.serving.app._BODY_SECONDS", PATIENCE_SECONDS)
     idle = [strict_server.connect(text) for _ in range(12)]
     until(lambda: strict_server.predict(ONE) == ANSWER)
@@ -198,7 +202,7 @@ def test_connections_that_ask_nothing_make_room(
 def test_where_all_connections_are_at_work_one_more_is_told(
     strict_server: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.limits.CLIENT_SECONDS", PATIENCE_SECONDS)
     made: list[Connection] = []
     begin = Connection.connection_made
     monkeypatch.setattr(
@@ -210,9 +214,9 @@ def test_where_all_connections_are_at_work_one_more_is_told(
     until(lambda: [each._awaited for each in made] == [_WORK] * 6)
     until(lambda: made[0].loop.time() - max(each._since for each in made) > 2 * UNTOUCHED_SECONDS)
     refused = received(strict_server.connect(whole))
-    assert refused.startswith(b"HTTP/1.1 503") and b"too many connections" in refused
-    monkeypatch.setattr("tfdqn.serving.connections._UNTOUCHED_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr("tfdqn.serving.connections._MOST_REFUSED", 1)
+    assert_asks_to_retry(refused, b"too many connections")
+    monkeypatch.setattr("tfdqn.serving.limits._UNTOUCHED_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.limits._MOST_REFUSED", 1)
     with strict_server.connect():
         assert received(strict_server.connect()) == b""  # one more than can be told
     strict_server.model.go.set()
@@ -250,7 +254,7 @@ def test_the_rows_of_a_client_that_has_gone_are_not_computed(server: InProcess) 
 def test_the_end_is_in_order_whatever_is_unfinished(
     strict_server: InProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.limits.CLIENT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr("tfdqn.serving.app._BODY_SECONDS", PATIENCE_SECONDS)
     unfinished = [strict_server.connect(text) for text in (b"", HALF_A_HEAD, HALF_A_BODY)]
     strict_server.model.hold()

@@ -1,4 +1,4 @@
-"""`Connection`: uvicorn's HTTP connection with limits on time and on number, so that nobody can lock the others out.
+"""The server's limits, so that no client locks the others out: on time, on connections, on the bytes of requests.
 
 uvicorn itself limits only how long a connection that was answered may be idle.
 """
@@ -14,11 +14,15 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from tfdqn.serving.payload import RequestError
+
+MOST_BYTES = 128 * 2**20  # of all requests together
+UNCOUNTED_BYTES = 2**16  # of each request: a small one always has its place, whatever large ones hold
 CLIENT_SECONDS = 30.0
 _MOST_CONNECTIONS = 512
 _MOST_REFUSED = 64  # connections more, which are told so: one that is closed at once reads no answer
-_LOOK_SECONDS = 1.0
-_UNTOUCHED_SECONDS = 2.0  # within which no client has to make room for another; more than between two looks
+_CHECK_SECONDS = 1.0
+_UNTOUCHED_SECONDS = 2.0  # within which no client has to make room for another; more than between two checks
 _REQUEST, _BODY, _WORK, _TAKING = "request", "body", "work", "taking"
 
 
@@ -62,7 +66,7 @@ class Connection(H11Protocol):
         if len(self.connections) > self._most + _MOST_REFUSED:
             transport.abort()
 
-    def look(self, now: float) -> None:
+    def end_if_slow(self, now: float) -> None:
         """Ends it where its client takes too long: to be called about each second."""
         seen = (self.cycle, self._awaited)
         if seen != self._seen:
@@ -125,16 +129,52 @@ class Connection(H11Protocol):
         self.transport.close()
 
 
-async def watch(connections: Iterable[Any]) -> None:
+async def end_slow(connections: Iterable[Any]) -> None:
     """Ends those whose clients take too long, until it is cancelled."""
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_CHECK_SECONDS)
         for each in tuple(connections):
-            each.look(loop.time())
+            each.end_if_slow(loop.time())
 
 
 def end_waiting(connections: Iterable[Any]) -> None:
     """Ends those that wait for their clients."""
     for each in tuple(connections):
         each.end_waiting()
+
+
+class MemoryBudget:
+    """How many bytes the requests of one event loop may hold together, from the first byte to the answer's last."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES):
+        self.most_bytes = self.free_bytes = most_bytes
+
+    def share(self) -> "Share":
+        return Share(self)
+
+
+class Share:
+    """What one request holds, for as long as the block runs."""
+
+    def __init__(self, budget: MemoryBudget):
+        self._budget = budget
+        self._held = 0
+
+    def __enter__(self) -> "Share":
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._budget.free_bytes += self._held
+        self._held = 0
+
+    def hold(self, count: int) -> None:
+        """In place of what it held. Raises RequestError with 503 where there is no room for more."""
+        more = max(0, count - UNCOUNTED_BYTES) - self._held
+        if more > self._budget.free_bytes:
+            most = self._budget.most_bytes // 2**20
+            raise RequestError(
+                f"the server holds {most} MiB of requests, the most it takes; try again later", 503
+            )
+        self._budget.free_bytes -= more
+        self._held += more
