@@ -1,6 +1,9 @@
-"""Arguments that several verbs of the command line take."""
+"""What several verbs of the command line share: their arguments, and what these become."""
 
+import importlib.metadata
+import platform
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tfdqn.config import Config
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, PlatformError
 
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="a TOML file, such as configs/cartpole.toml")
@@ -33,6 +36,19 @@ ParameterServers = Annotated[
         min=1, metavar="N", help="as learner.parameter_servers=N, learner.strategy=parameter_server"
     ),
 ]
+
+
+def require_supported_platform() -> None:
+    """Raises PlatformError where TensorFlow 2.15 or Reverb can't be installed, and would fail in words of their own."""
+    here = f"{platform.system()} {platform.machine()} with Python {platform.python_version()}"
+    if sys.platform != "linux" or platform.machine() != "x86_64" or sys.version_info[:2] != (3, 11):
+        raise PlatformError(
+            f"tfdqn needs Linux on x86-64 and Python 3.11, for which Reverb is built, not {here}"
+        )
+
+
+def installed_version() -> str:
+    return importlib.metadata.version("tfdqn")
 
 
 def default_run_dir(config_file: Path, config: Config) -> Path:

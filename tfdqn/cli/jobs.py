@@ -18,8 +18,8 @@ from tfdqn.cli.arguments import (
     command_to_resume,
     default_run_dir,
     load_job,
+    require_supported_platform,
 )
-from tfdqn.cli.platform_check import require_supported_platform
 from tfdqn.cluster.checks import check_topology
 from tfdqn.cluster.environment import topology_of_environment
 from tfdqn.cluster.roles import ProcessId, Role

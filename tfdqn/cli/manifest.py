@@ -1,6 +1,5 @@
 """The command line's verb that writes the files by which a platform runs a job."""
 
-import importlib.metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from tfdqn.cli.arguments import (
     ParameterServers,
     ReplayServers,
     Workers,
+    installed_version,
     load_job,
 )
 from tfdqn.launch.manifests.platforms import Platform
@@ -62,7 +62,7 @@ def manifest(
     wanted = JobSpec(
         name=dns_label(config.stem),
         config=replace(resolved, learner=replace(resolved.learner, min_gpus=gpus)) if gpus else resolved,
-        image=image or f"tfdqn:{importlib.metadata.version('tfdqn')}{'-cuda' if gpus else ''}",
+        image=image or f"tfdqn:{installed_version()}{'-cuda' if gpus else ''}",
         has_evaluator=evaluator,
         gpus=gpus,
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tfdqn.cli.platform_check import require_supported_platform
+from tfdqn.cli.arguments import require_supported_platform
 from tfdqn.serving.address import exports_folder, listen, model_name
 from tfdqn.system.signals import interruptions
 

@@ -1,0 +1,45 @@
+"""What stands behind the verbs is replaced: which arguments reach it, and what becomes of what it gives."""
+
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Recorder:
+    """Stands in for the function behind a verb."""
+
+    def __init__(self, result: Any = None):
+        self.result = result
+        self.calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls.append((args, kwargs))
+        if isinstance(self.result, BaseException):
+            raise self.result
+        return self.result
+
+
+@pytest.fixture
+def behind(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorder]:
+    """behind("training.train", "train", result): tfdqn.training.train.train, replaced without importing it."""
+
+    def replace(module: str, function: str, result: Any = None) -> Recorder:
+        recorder = Recorder(result)
+        stand_in = types.ModuleType(f"tfdqn.{module}")
+        setattr(stand_in, function, recorder)
+        monkeypatch.setitem(sys.modules, f"tfdqn.{module}", stand_in)
+        return recorder
+
+    return replace
+
+
+@pytest.fixture
+def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "small.toml"
+    file.write_text("[stop]\nenv_steps = 20_000\n")
+    return file

@@ -1,0 +1,236 @@
+"""The verbs for one run: what reaches the functions behind them, and what they print."""
+
+import json
+import re
+import shlex
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Recorder
+from tfdqn.cli import arguments as arguments_of_verbs
+from tfdqn.cli import main
+from tfdqn.config.toml import dump, load
+from tfdqn.errors import (
+    FilmError,
+)
+from tfdqn.exporting import formats
+from tfdqn.tasks.registry import resolve_spec
+
+
+def summary(status: str) -> types.SimpleNamespace:
+    figures = {"env_steps": 20_000, "train_steps": 2_000, "episodes": 10, "seconds": 2.0}
+    figures["environment_restarts"] = 0
+    return types.SimpleNamespace(
+        status=status, reason="", best_return=9.5, final=None, paths={"best policy": "runs/x/best"}, **figures
+    )
+
+
+def test_train_gets_the_resolved_configuration_and_a_directory_of_its_own(
+    behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = behind("training.train", "train", summary("finished"))
+    assert main.main(["train", "small.toml", "seed=3", "agent.n_step=2"]) == 0
+    (((config, path), options),) = train.calls
+    assert config == load(config_file, ["seed=3", "agent.n_step=2"])
+    assert path == Path("runs/small-seed3")
+    assert options["profile"] is False
+    out = capsys.readouterr().out
+    assert "20,000" in out
+    assert "runs/x/best" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["small.toml", "seed=3", "--run-dir", "here", "--profile"],
+        ["--run-dir", "here", "--profile", "small.toml", "seed=3"],
+        ["small.toml", "--run-dir=here", "seed=3", "--profile"],
+    ],
+)
+def test_overrides_may_stand_before_and_after_options(
+    behind: Callable[..., Recorder], config_file: Path, arguments: list[str]
+) -> None:
+    train = behind("training.train", "train", summary("finished"))
+    assert main.main(["train", *arguments]) == 0
+    (((config, path), options),) = train.calls
+    assert (config.seed, path, options["profile"]) == (3, Path("here"), True)
+
+
+def test_an_interrupted_run_says_how_to_resume_it_and_exits_0(
+    behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind("training.train", "train", summary("interrupted"))
+    assert main.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "Saved. To resume: tfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'"
+
+
+@pytest.mark.parametrize("name", ["-x", "--seed", "it's $HOME", "two\nlines", "50% #of", "*"])
+def test_the_command_to_resume_can_be_pasted_whatever_the_names_are(
+    behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    config_file.rename(config_file.with_name(f"{name}.toml"))
+    train = behind("training.train", "train", summary("interrupted"))
+    assert main.main(["train", f"--run-dir={name}", "--", f"{name}.toml", "seed=7"]) == 0
+    _, _, again = capsys.readouterr().out.partition("Saved. To resume: ")
+    assert main.main(shlex.split(again)[1:]) == 0
+    first, second = ((config.seed, path) for (config, path), _ in train.calls)
+    assert first == second == (7, Path(name))
+
+
+def test_config_prints_the_resolved_configuration(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["config", "small.toml", "optimizer.kind=sgd"]) == 0
+    assert capsys.readouterr().out == dump(load(config_file, ["optimizer.kind=sgd"]))
+
+
+def test_tasks_lists_those_that_match(
+    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries = [
+        types.SimpleNamespace(id="CartPole-v1", usable=True, reason="", own_vector_version=True),
+        types.SimpleNamespace(
+            id="Pendulum-v1", usable=False, reason="its actions are a Box", own_vector_version=False
+        ),
+    ]
+    behind("tasks.registry", "installed_tasks", entries)
+    assert main.main(["tasks", "pend"]) == 0
+    out = capsys.readouterr().out
+    assert "Pendulum-v1" in out
+    assert "its actions are a Box" in out
+    assert "CartPole" not in out
+    assert main.main(["tasks", "cart*"]) == 0
+    out = capsys.readouterr().out
+    assert "CartPole-v1" in out and "Pendulum" not in out
+    assert main.main(["tasks", "chess"]) == 2
+    assert capsys.readouterr().err == 'tfdqn: no installed task has "chess" in its id\n'
+
+
+def an_evaluation() -> types.SimpleNamespace:
+    figures = {
+        "mean_return": 480.25,
+        "std_return": 20.5,
+        "median_return": 500.0,
+        "ci_low": 476.0,
+        "ci_high": 484.0,
+    }
+    return types.SimpleNamespace(
+        **figures, mean_length=480.25, episodes=7, video=Path("x.mp4"), to_json=lambda: json.dumps(figures)
+    )
+
+
+def test_evaluate_passes_on_what_it_was_told(
+    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate = behind("evaluation.evaluate", "evaluate", an_evaluation())
+    arguments = ["runs/x", "--episodes", "7", "--seed", "5", "--video", "--checkpoint", "latest"]
+    assert main.main(["evaluate", *arguments, "--set", "task.kwargs.a=1", "--set", "task.kwargs.b=2"]) == 0
+    (((path,), options),) = evaluate.calls
+    assert path == Path("runs/x")
+    assert options.pop("overrides") == ["task.kwargs.a=1", "task.kwargs.b=2"]
+    assert options == {"episodes": 7, "seed": 5, "video": "mp4", "checkpoint": "latest"}
+    out = capsys.readouterr().out
+    for figure in ("480.25 (std 20.50)", "476.00 to 484.00", "500.00", "480.2 steps", "x.mp4"):
+        assert figure in out
+
+
+def test_evaluate_prints_json_and_nothing_else_for_machines(
+    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate = behind("evaluation.evaluate", "evaluate", an_evaluation())
+    assert main.main(["evaluate", "runs/x", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mean_return"] == 480.25
+    assert evaluate.calls[0][1]["checkpoint"] == "best"
+
+
+def test_the_figures_are_shown_where_only_the_film_failed(
+    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind("evaluation.evaluate", "evaluate", FilmError("x/videos/1.mp4: no room", an_evaluation()))
+    assert main.main(["evaluate", "runs/x", "--video", "--json"]) == 2
+    written = capsys.readouterr()
+    assert json.loads(written.out)["mean_return"] == 480.25
+    assert written.err == "tfdqn: x/videos/1.mp4: no room\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (["runs/x"], "runs/x/learning_curve.png"),
+        (["runs/x", "runs/y"], "learning_curves.png"),
+        (["runs/x", "-o", "z.png"], "z.png"),
+    ],
+)
+def test_plot_prints_where_the_picture_is(
+    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str], arguments: list[str], output: str
+) -> None:
+    plot = behind("reports.learning_curves", "plot", Path(output))
+    assert main.main(["plot", *arguments]) == 0
+    runs = [Path(each) for each in arguments if each.startswith("runs")]
+    assert plot.calls == [((runs, Path(output)), {})]
+    assert capsys.readouterr().out == f"{output}\n"
+
+
+def test_export_prints_where_the_model_is(
+    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    export = behind("exporting.from_run", "export_run", Path("runs/x/exports/2"))
+    assert main.main(["export", "runs/x", "--checkpoint", "latest", "--min-return", "-5.5"]) == 0
+    assert export.calls == [((Path("runs/x"), "latest", -5.5, ["savedmodel"]), {})]
+    assert capsys.readouterr().out == "runs/x/exports/2\n"
+    assert main.main(["export", "runs/x", "--format", "tflite", "--format", "savedmodel"]) == 0
+    assert export.calls[1:] == [((Path("runs/x"), "best", None, ["tflite", "savedmodel"]), {})]
+    assert capsys.readouterr().out == "runs/x/exports/2/policy.tflite\nruns/x/exports/2\n"
+
+
+def test_a_missing_converter_is_said_before_any_work(
+    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = behind("exporting.from_run", "export_run")
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    assert main.main(["export", "runs/x", "--format", "onnx"]) == 2
+    assert export.calls == []
+    line = "tfdqn: ONNX needs tf2onnx, which is not installed: pip install tf2onnx==1.17.0 onnx==1.17.0\n"
+    assert capsys.readouterr().err == line
+
+
+def test_the_change_of_a_task_that_help_and_readme_suggest_works_on_the_run_that_the_readme_makes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main.main(["evaluate", "--help"])
+    project = Path(__file__).parents[2]
+    for text in (capsys.readouterr().out, (project / "README.md").read_text()):
+        (override,) = re.findall(r"task\.[a-z_.]+=-?[\d.]*\d", "".join(text.split()))
+        changed = resolve_spec(load(project / "configs" / "cartpole.toml", [override]).task)
+        assert (changed.id, changed.max_episode_steps) == ("CartPole-v1", 1_000)
+
+
+@pytest.mark.parametrize("verb", [["train", "small.toml"], ["evaluate", "x"], ["export", "x"]])
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("platform.machine", "arm64"), ("sys.platform", "darwin"), ("sys.version_info", (3, 12))],
+)
+def test_an_unsupported_machine_gets_one_sentence(
+    config_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    verb: list[str],
+    attribute: str,
+    value: Any,
+) -> None:
+    module, name = attribute.split(".")
+    stand_in = types.SimpleNamespace(**vars(sys.modules[module]))
+    setattr(stand_in, name, value() if callable(value) else value)
+    if name == "machine":
+        stand_in.machine = lambda: value
+    monkeypatch.setattr(arguments_of_verbs, module, stand_in)
+    assert main.main(verb) == 2
+    written = capsys.readouterr()
+    assert len(written.err.splitlines()) == 1
+    assert "needs Linux on x86-64 and Python 3.11" in written.err
