@@ -78,7 +78,7 @@ def test_told_to_stop_before_the_job_is_over_all_have_ended_and_its_status_says_
     assert process.err == ""
     assert process.relatives() == []
     assert sorted((tmp_path / "order").read_text().split()) == ["actor-0", "actor-1", "worker-0"]
-    assert process.out.splitlines()[-1] == "stopped before the job was over; the same command goes on with it"
+    assert process.out.splitlines()[-1] == "stopped before the job was over; the same command resumes it"
     folder = tmp_path / "run" / "processes" / "worker-0"
     assert "num_envs = 2" in (folder / "config.toml").read_text()
     assert not (tmp_path / "run" / "cluster.json").exists()

@@ -103,7 +103,7 @@ def test_on_a_terminal_the_table_stands_above_a_bar_and_the_figures(monkeypatch:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     for text in (
         "actor 1 was killed",
-        "last beat",
+        "heartbeat",
         "1,250",
         "━",
         "learning: 125,000/500,000 steps, 1,000 steps/s",

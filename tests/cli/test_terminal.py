@@ -153,7 +153,7 @@ def test_the_end_says_what_happened_and_where_everything_is() -> None:
         "environment steps 200,000",
         "updates 20,000",
         "episodes 1,234",
-        "time of training 1:20",
+        "training time 1:20",
         "environment steps/s 2,500",
         "best evaluation 500.00",
         "final evaluation 498.50 (std 3.25) over 100 fresh greedy episodes",

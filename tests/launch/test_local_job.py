@@ -165,7 +165,7 @@ def test_a_terminal_that_is_closed_stops_a_job_in_order(tmp_path: Path) -> None:
     process.send_signal(signal.SIGHUP)
     assert process.wait(PATIENCE_SECONDS) == 0
     assert (tmp_path / "err").read_text() == ""
-    assert b"last beat" in shown
+    assert b"heartbeat" in shown
     assert "learner-0" in (tmp_path / "order").read_text()
 
 

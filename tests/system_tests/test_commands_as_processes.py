@@ -204,7 +204,7 @@ def test_a_whole_run_and_a_video_show_nothing_but_what_tfdqn_says(tmp_path: Path
         "environment steps",
         "updates ",
         "episodes ",
-        "time of training ",
+        "training time ",
         "best evaluation ",
         "final evaluation ",
         "best policy ",

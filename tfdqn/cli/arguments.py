@@ -19,21 +19,27 @@ ConfigFile = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...", help="keys to change, such as agent.n_step=3", show_default=False
+        metavar="[KEY=VALUE]...",
+        help="configuration keys to override, such as agent.n_step=3",
+        show_default=False,
     ),
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run's directory")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run directory")]
 RunDirectory = Annotated[
     Path | None,
-    typer.Option(help="where the run lives; runs/<CONFIG>-seed<SEED> if not given", metavar="DIR"),
+    typer.Option(metavar="DIR", help="the run directory", show_default="runs/<CONFIG>-seed<SEED>"),
 ]
-Actors = Annotated[int | None, typer.Option(min=1, metavar="N", help="as acting.actors=N")]
-ReplayServers = Annotated[int | None, typer.Option(min=1, metavar="N", help="as replay.shards=N")]
-Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="as learner.workers=N")]
+Actors = Annotated[int | None, typer.Option(min=1, metavar="N", help="number of actors (acting.actors)")]
+ReplayServers = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="number of replay servers (replay.shards)")
+]
+Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="number of workers (learner.workers)")]
 ParameterServers = Annotated[
     int | None,
     typer.Option(
-        min=1, metavar="N", help="as learner.parameter_servers=N, learner.strategy=parameter_server"
+        min=1,
+        metavar="N",
+        help="number of parameter servers (learner.parameter_servers); selects learner.strategy=parameter_server",
     ),
 ]
 

@@ -42,7 +42,7 @@ def rendered(report: Report) -> RenderableType:
         if report.inspection.replay:
             parts += [Text(), _replay(report.inspection)]
     elif report.run is not None and report.run.signs:
-        parts += [Text(), _signs(report.run)]
+        parts += [Text(), _heartbeats(report.run)]
     return Group(*parts)
 
 
@@ -86,7 +86,7 @@ def _of_run(run: RunReport | None) -> Iterable[tuple[str, str]]:
 
 
 def _process_ids(report: Report, inspection: Inspection) -> RenderableType:
-    table = make_table("process", "state", "pid", "host", "speed", "staleness", "last beat")
+    table = make_table("process", "state", "pid", "host", "speed", "staleness", "heartbeat")
     for column in table.columns[4:]:
         column.justify = "right"
     known = {each.heartbeat.process_id: each for each in inspection.processes}
@@ -99,16 +99,16 @@ def _process_ids(report: Report, inspection: Inspection) -> RenderableType:
 
 def _cells(process_id: ProcessId, status: ProcessStatus | None, train_steps: int) -> list[str]:
     if status is None:
-        return [str(process_id), "never heard of", "", "", "", "", ""]
-    beat = status.heartbeat
-    behind = train_steps - beat.weights_version
+        return [str(process_id), "not seen yet", "", "", "", "", ""]
+    heartbeat = status.heartbeat
+    behind = train_steps - heartbeat.weights_version
     return [
         str(process_id),
-        beat.state,
-        str(beat.pid),
-        beat.host,
-        speed(process_id.role, beat.steps_per_second),
-        f"{max(behind, 0):,} updates" if beat.weights_version >= 0 else "",
+        heartbeat.state,
+        str(heartbeat.pid),
+        heartbeat.host,
+        speed(process_id.role, heartbeat.steps_per_second),
+        f"{max(behind, 0):,} updates" if heartbeat.weights_version >= 0 else "",
         f"{status.seconds_since_heartbeat:.0f} s",
     ]
 
@@ -132,8 +132,8 @@ def _replay(inspection: Inspection) -> RenderableType:
     return table
 
 
-def _signs(run: RunReport) -> RenderableType:
-    table = make_table("process", "last state", "pid", "last sign of life")
-    for sign in run.signs:
-        table.add_row(sign.name, escape(sign.state), str(sign.pid), ago(sign.age_seconds()))
+def _heartbeats(run: RunReport) -> RenderableType:
+    table = make_table("process", "last state", "pid", "last heartbeat")
+    for each in run.signs:
+        table.add_row(each.name, escape(each.state), str(each.pid), ago(each.age_seconds()))
     return table

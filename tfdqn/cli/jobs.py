@@ -1,4 +1,4 @@
-"""The command line's verbs for jobs of many processes."""
+"""The command line's verbs for distributed jobs, and for each of their processes."""
 
 import time
 from contextlib import suppress
@@ -38,11 +38,11 @@ def launch(
     replay_servers: ReplayServers = None,
     workers: Workers = None,
     parameter_servers: ParameterServers = None,
-    evaluator: Annotated[bool, typer.Option(help="whether a process evaluates")] = True,
+    evaluator: Annotated[bool, typer.Option(help="run a process that evaluates the policy")] = True,
     run_dir: RunDirectory = None,
-    prefix: Annotated[bool, typer.Option("--prefix", help="show what the processes print, too")] = False,
+    prefix: Annotated[bool, typer.Option("--prefix", help="also show what each process prints")] = False,
 ) -> None:
-    """Learn a task with many processes on this host; on an existing run, resume it."""
+    """Learn a task with many processes on this host, or resume an existing run."""
     require_supported_platform()
     from tfdqn.storage.run_directory import RunDir
 
@@ -77,13 +77,13 @@ def host(
         list[str] | None,
         typer.Option(
             metavar="POOL=ROLE,...",
-            help="which roles the machines of a pool of the platform's play; once for each pool",
+            help="the roles that the machines of a pool run; repeat for each of the platform's pools",
             show_default=False,
         ),
     ] = None,
     run_dir: RunDirectory = None,
 ) -> None:
-    """Be one machine of a job on many, as TF_CONFIG or CLUSTER_SPEC names them: run all of its processes."""
+    """Run this machine's share of a job on many machines. TF_CONFIG or CLUSTER_SPEC lists the machines."""
     require_supported_platform()
     from tfdqn.cluster.environment import machines_of_environment
     from tfdqn.cluster.placement import read_pools
@@ -100,7 +100,7 @@ def host(
     with JobView(resolved.stop.env_steps, run.machine(str(machines.this)).process_logs) as view:
         if launch_share(resolved, run, view, pools, machines):
             return
-    view.say("stopped before the job was over; the same command goes on with it")
+    view.say("stopped before the job was over; the same command resumes it")
     raise typer.Exit(STOPPED_STATUS)
 
 
@@ -110,33 +110,32 @@ def run_role(
     config: ConfigFile,
     overrides: Overrides = None,
     cluster: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="where every process is; TF_CONFIG if not given")
+        Path | None,
+        typer.Option(metavar="FILE", help="file with the address of every process", show_default="TF_CONFIG"),
     ] = None,
     task: Annotated[
         int | None,
         typer.Option(
             min=0,
             metavar="I",
-            help="which of the role's processes this is; as TF_CONFIG says, or 0, if not given",
-            show_default=False,
+            help="index of this process within its role",
+            show_default="from TF_CONFIG, or 0",
         ),
     ] = None,
     places: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="be the first of the role's processes that none on this host is; they hold their places in DIR",
+            help="take the lowest index that no other process on this host has; DIR holds the leases",
         ),
     ] = None,
     run_dir: RunDirectory = None,
     stopped_status: Annotated[
         int,
-        typer.Option(
-            min=0, max=255, metavar="N", help="with which it ends where it is told to before the job is over"
-        ),
+        typer.Option(min=0, max=255, metavar="N", help="exit status if stopped before the job is over"),
     ] = 0,
 ) -> None:
-    """Be one process of a job of many."""
+    """Run one process of a distributed job."""
     require_supported_platform()
     from tfdqn.config import toml
     from tfdqn.system.signals import end_at_once, interruptions
@@ -182,20 +181,22 @@ def _place_in_job(
 def health(
     role: Annotated[
         Role | None,
-        typer.Argument(metavar="[ROLE]", help=f"{', '.join(Role)}; every process if not given"),
+        typer.Argument(metavar="[ROLE]", help=f"one of {', '.join(Role)}", show_default="every process"),
     ] = None,
-    task: Annotated[int, typer.Option(min=0, metavar="I", help="which of its role")] = 0,
+    task: Annotated[int, typer.Option(min=0, metavar="I", help="index of the process within its role")] = 0,
     run_dir: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="the run that was launched on this host, if not by a `tfdqn run` of its own"
+            metavar="DIR",
+            help="the directory of a run launched on this host",
+            show_default="processes of `tfdqn run`",
         ),
     ] = None,
     within: Annotated[
-        float, typer.Option(min=0.0, metavar="SECONDS", help="an older sign of life is none")
+        float, typer.Option(min=0.0, metavar="SECONDS", help="maximum age of a heartbeat")
     ] = Health().dead_after_seconds,
 ) -> None:
-    """Say whether a process of this host lives, or all that give signs of life: status 0, or 1 and why."""
+    """Check whether processes on this host are alive. The exit status is 0 if all are, else 1."""
     from tfdqn.coordination.health_check import health_of, health_of_all
     from tfdqn.storage.run_directory import RunDir
 
@@ -211,12 +212,12 @@ def health(
 @jobs.command()
 def inspect(
     target: Annotated[
-        str, typer.Argument(metavar="RUN|ADDRESS", help="a run's directory, or host:port of a job's learner")
+        str, typer.Argument(metavar="RUN|ADDRESS", help="a run directory, or host:port of a job's learner")
     ],
-    watch: Annotated[bool, typer.Option("--watch", help="show it anew every second")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON, a line each time")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="refresh every second")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, one line per report")] = False,
 ) -> None:
-    """Show how a job of many processes stands, or how a run was left."""
+    """Show the state of a distributed job, or what a run has left."""
     import msgspec
 
     from tfdqn.launch.inspector import Inspector

@@ -39,13 +39,13 @@ def totals(inspection: Inspection, total_env_steps: int, phase: str) -> Progress
     present = [
         each.heartbeat for each in inspection.processes if each.seconds_since_heartbeat < _PRESENT_SECONDS
     ]
-    returns = [beat.episode_return for beat in present if beat.episode_return is not None]
+    returns = [heartbeat.episode_return for heartbeat in present if heartbeat.episode_return is not None]
     return Progress(
         env_steps=inspection.env_steps,
         total_env_steps=total_env_steps,
         train_steps=inspection.train_steps,
         seconds=inspection.seconds,
-        env_steps_per_second=sum(beat.steps_per_second for beat in present),
+        env_steps_per_second=sum(each.steps_per_second for each in present),
         updates_per_second=inspection.updates_per_second,
         episode_return=sum(returns) / len(returns) if returns else None,
         loss=None,
@@ -144,7 +144,7 @@ class JobView:
 
 def process_table(rows: Sequence[Row], room: int) -> Table:
     """A line for each process, in no more than `room` lines: beyond, those of a role share one."""
-    table = make_table("process", "state", "pid", "speed", "last beat", "restarts")
+    table = make_table("process", "state", "pid", "speed", "heartbeat", "restarts")
     for column in table.columns[2:]:
         column.justify = "right"
         column.no_wrap = True
@@ -180,15 +180,15 @@ def speed(role: Role, steps_per_second: float) -> str:
 
 
 def _cells_of_many(rows: list[Row]) -> list[list[str]]:
-    """Of all processes of a role: how many are in each state, the rates and restarts together, the oldest beat."""
+    """Of all processes of a role: how many are in each state, the rates and restarts together, the oldest heartbeat."""
     states = Counter(row.state for row in rows).most_common()
-    beats = [row.seconds_since_heartbeat for row in rows if row.seconds_since_heartbeat is not None]
+    ages = [row.seconds_since_heartbeat for row in rows if row.seconds_since_heartbeat is not None]
     whole = Row(
         process_id=rows[0].process_id,
         state=", ".join(f"{count} {state}" for state, count in states),
         pid=None,
         steps_per_second=sum(row.steps_per_second for row in rows),
-        seconds_since_heartbeat=max(beats, default=None),
+        seconds_since_heartbeat=max(ages, default=None),
         restarts=sum(row.restarts for row in rows),
         log=rows[0].log,
     )

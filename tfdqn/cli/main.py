@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from tfdqn.cli.arguments import installed_version
 from tfdqn.cli.jobs import jobs
 from tfdqn.cli.manifest import manifests
 from tfdqn.cli.runs import runs
@@ -35,7 +34,7 @@ _OF_PATHS = (
 
 app = typer.Typer(
     name="tfdqn",
-    help="Train deep Q-networks in parallel, with TensorFlow.",
+    help="Train deep Q-networks in parallel with TensorFlow.",
     add_completion=False,
     # Rich help would double the time that --help takes.
     rich_markup_mode=None,
@@ -43,12 +42,6 @@ app = typer.Typer(
 )
 for verbs in (runs, jobs, manifests, serving):
     app.add_typer(verbs)
-
-
-@app.command()
-def version() -> None:
-    """Print the version of tfdqn."""
-    typer.echo(installed_version())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,15 +30,16 @@ def manifest(
     replay_servers: ReplayServers = None,
     workers: Workers = None,
     parameter_servers: ParameterServers = None,
-    evaluator: Annotated[bool, typer.Option(help="whether a process evaluates")] = True,
+    evaluator: Annotated[bool, typer.Option(help="run a process that evaluates the policy")] = True,
     gpus: Annotated[
-        int, typer.Option(min=0, metavar="N", help="GPUs of each process that computes gradients")
+        int, typer.Option(min=0, metavar="N", help="GPUs for each process that computes gradients")
     ] = 0,
     image: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="of the containers; tfdqn:VERSION if not given, with GPUs tfdqn:VERSION-cuda",
+            help="container image",
+            show_default="tfdqn:VERSION, or tfdqn:VERSION-cuda with --gpus",
         ),
     ] = None,
     output: Annotated[
@@ -47,11 +48,12 @@ def manifest(
             "-o",
             "--output",
             metavar="DIR",
-            help="where the files go; launchers/<CONFIG>/<TARGET> if not given",
+            help="output directory",
+            show_default="launchers/<CONFIG>/<TARGET>",
         ),
     ] = None,
 ) -> None:
-    """Write the files by which a platform runs a job of many processes."""
+    """Write the files with which a platform runs a distributed job."""
     from tfdqn.launch.manifests.job_spec import JobSpec, check_image, dns_label
     from tfdqn.launch.manifests.render import render
     from tfdqn.launch.manifests.write import write_files

@@ -1,4 +1,4 @@
-"""The command line's verbs for one run: train, evaluate, plot, export; and what there is to train with."""
+"""The command line's verbs for one run, from `train` to `export`, and those that list what is installed."""
 
 from enum import StrEnum
 from fnmatch import fnmatch
@@ -14,6 +14,7 @@ from tfdqn.cli.arguments import (
     RunDirectory,
     command_to_resume,
     default_run_dir,
+    installed_version,
     require_supported_platform,
 )
 from tfdqn.cluster.tf_config import Cluster
@@ -35,7 +36,7 @@ class Which(StrEnum):
     latest = "latest"
 
 
-Checkpoint = Annotated[Which, typer.Option("--checkpoint", help="which of the run's policies")]
+Checkpoint = Annotated[Which, typer.Option("--checkpoint", help="which of the run's policies to use")]
 
 
 @runs.command()
@@ -45,7 +46,7 @@ def train(
     run_dir: RunDirectory = None,
     profile: Annotated[bool, typer.Option("--profile", help="write a TensorFlow profiler trace")] = False,
 ) -> None:
-    """Learn a task; on an existing run, resume it."""
+    """Learn a task, or resume an existing run."""
     require_supported_platform()
     from tfdqn.cli import terminal
     from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt
@@ -86,16 +87,16 @@ def train(
 
 
 def _take_part(config: Config, cluster: Cluster) -> None:
-    """What a process does that `TF_CONFIG` makes another's than the chief's."""
+    """What `train` does in a process that `TF_CONFIG` gives another task than the chief's."""
     from tfdqn.roles import entry
 
-    typer.echo(f"{cluster.name}: at the service of the chief at {cluster.chief_host}")
+    typer.echo(f"{cluster.name}: working for the chief at {cluster.chief_host}")
     entry.run(config, cluster, typer.echo)
 
 
 @runs.command("config")
 def show_config(config: ConfigFile, overrides: Overrides = None) -> None:
-    """Print the whole configuration, with what each key means."""
+    """Print the full configuration, with an explanation of each key."""
     from tfdqn.config import toml
 
     typer.echo(toml.dump(toml.load(config, overrides or ())), nl=False)
@@ -104,10 +105,15 @@ def show_config(config: ConfigFile, overrides: Overrides = None) -> None:
 @runs.command()
 def tasks(
     pattern: Annotated[
-        str, typer.Argument(help="only ids that contain this, or match it: 'Cart*'", show_default=False)
+        str,
+        typer.Argument(
+            metavar="[PATTERN]",
+            help="show only ids that contain this text or match this pattern, such as 'Cart*'",
+            show_default=False,
+        ),
     ] = "",
 ) -> None:
-    """List the tasks that are installed, and which are usable."""
+    """List the installed tasks, and whether each can be used."""
     from tfdqn.cli import terminal
     from tfdqn.tasks.registry import installed_tasks
 
@@ -123,22 +129,24 @@ def tasks(
 @runs.command()
 def evaluate(
     run: Run,
-    episodes: Annotated[int, typer.Option(min=1, help="episodes to play")] = 100,
-    video: Annotated[bool, typer.Option("--video", help="write an MP4 of one episode")] = False,
-    gif: Annotated[bool, typer.Option("--gif", help="write a small GIF of it instead")] = False,
+    episodes: Annotated[int, typer.Option(min=1, metavar="N", help="number of episodes")] = 100,
+    video: Annotated[bool, typer.Option("--video", help="record one episode as MP4")] = False,
+    gif: Annotated[bool, typer.Option("--gif", help="record one episode as a small GIF instead")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="of the evaluation environments")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, metavar="N", help="seed of the evaluation environments")
+    ] = 0,
     changes: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="a key of the task to change, such as task.max_episode_steps=1000; may be repeated",
+            help="task key to override, such as task.max_episode_steps=1000; may be repeated",
         ),
     ] = None,
     checkpoint: Checkpoint = Which.best,
 ) -> None:
-    """Play greedy episodes with a run's policy, on fresh environments."""
+    """Evaluate a run's greedy policy in fresh environments."""
     require_supported_platform()
     from tfdqn.cli import terminal
     from tfdqn.evaluation.evaluate import evaluate as run_evaluation
@@ -166,13 +174,19 @@ def evaluate(
 
 @runs.command()
 def plot(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="runs' directories")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="run directories")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="a PNG; else in the run, or learning_curves.png"),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="PNG file to write",
+            show_default="learning_curve.png in the run directory; learning_curves.png for several runs",
+        ),
     ] = None,
 ) -> None:
-    """Draw learning curves; several runs that differ in the seed alone become one curve with a band."""
+    """Plot learning curves. Runs that differ only in their seed become one curve with a band."""
     from tfdqn.reports.learning_curves import plot as plot_curves
 
     if output is None:
@@ -186,18 +200,22 @@ def export(
     checkpoint: Checkpoint = Which.best,
     min_return: Annotated[
         float | None,
-        typer.Option(help="export only what was evaluated at least so good", metavar="X", show_default=False),
+        typer.Option(
+            help="export only if the policy was evaluated with at least this mean return",
+            metavar="X",
+            show_default=False,
+        ),
     ] = None,
     formats: Annotated[
         list[ModelFormat] | None,
         typer.Option(
             "--format",
-            help="onnx and tflite come beside the SavedModel; may be repeated",
+            help="onnx and tflite are written in addition to the SavedModel; may be repeated",
             show_default="savedmodel",
         ),
     ] = None,
 ) -> None:
-    """Write a run's policy as a SavedModel with a model card, in further formats on request, and print where."""
+    """Export a run's policy as a SavedModel with a model card, and print its path."""
     require_supported_platform()
     wanted = convertible(formats or [ModelFormat.savedmodel])
     from tfdqn.exporting.from_run import export_run
@@ -205,3 +223,9 @@ def export(
     version = export_run(run, checkpoint.value, min_return, wanted)
     for each in wanted:
         typer.echo(version if each is ModelFormat.savedmodel else version / each.file)
+
+
+@runs.command()
+def version() -> None:
+    """Print the version of tfdqn."""
+    typer.echo(installed_version())

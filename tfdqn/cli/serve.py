@@ -18,16 +18,24 @@ serving = typer.Typer()
 
 @serving.command()
 def serve(
-    exports: Annotated[Path, typer.Argument(metavar="EXPORTS", help="a run, or a folder of versions")],
+    exports: Annotated[
+        Path, typer.Argument(metavar="EXPORTS", help="a run directory, or a directory of exported versions")
+    ],
     host: Annotated[
-        str, typer.Option(help="to listen at; other hosts reach none that is loopback")
+        str,
+        typer.Option(
+            metavar="HOST", help="address to listen on; other hosts cannot reach a loopback address"
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one")] = 8501,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="port to listen on; 0 picks a free one")
+    ] = 8501,
     name: Annotated[
-        str | None, typer.Option(help="the model's; the run's if not given", show_default=False)
+        str | None,
+        typer.Option(metavar="NAME", help="name of the model in URLs", show_default="the run's name"),
     ] = None,
 ) -> None:
-    """Answer HTTP requests with a policy, as TensorFlow Serving does; newer versions are taken up."""
+    """Serve a policy over HTTP, with TensorFlow Serving's REST interface. Newer versions replace older ones."""
     require_supported_platform()
     folder = exports_folder(exports)
     model = model_name(folder, name)

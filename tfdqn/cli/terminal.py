@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tfdqn.system.interval import IntervalTrigger
 
-# Types alone: what this file shows is imported by its makers.
+# Types alone: TensorFlow and gymnasium come with them.
 if TYPE_CHECKING:
     from tfdqn.evaluation.evaluate import EvaluationReport
     from tfdqn.records import Progress, Summary
@@ -121,11 +121,11 @@ def print_summary(summary: "Summary", console: Console | None = None) -> None:
         ("environment steps", f"{summary.env_steps:,}"),
         ("updates", f"{summary.train_steps:,}"),
         ("episodes", f"{summary.episodes:,}"),
-        ("time of training", duration(summary.seconds)),
+        ("training time", duration(summary.seconds)),
         ("environment steps/s", f"{summary.env_steps / max(summary.seconds, 1e-3):,.0f}"),
     ]
     if summary.environment_restarts:
-        rows.append(("environments made anew", f"{summary.environment_restarts:,}"))
+        rows.append(("environments restarted", f"{summary.environment_restarts:,}"))
     if summary.best_return is not None:
         rows.append(("best evaluation", f"{summary.best_return:.2f}"))
     if summary.final is not None:
@@ -138,7 +138,7 @@ def print_summary(summary: "Summary", console: Console | None = None) -> None:
 def print_evaluation(report: "EvaluationReport", console: Console | None = None) -> None:
     rows = [
         ("mean return", f"{report.mean_return:.2f} (std {report.std_return:.2f})"),
-        ("95 % interval of the mean", f"{report.ci_low:.2f} to {report.ci_high:.2f}"),
+        ("95 % confidence interval", f"{report.ci_low:.2f} to {report.ci_high:.2f}"),
         ("median return", f"{report.median_return:.2f}"),
         ("mean length", f"{report.mean_length:.1f} steps"),
         ("episodes", f"{report.episodes:,}"),
