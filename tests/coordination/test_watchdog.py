@@ -64,7 +64,7 @@ def test_it_ends_the_process_where_they_are_silent_beyond_patience(ends: list) -
     with Watchdog("the run", Health(patience_seconds=0.1), lambda line: None) as watched:
         watched.awaits(others, "all workers answer")
         until(lambda: ends, "end")
-    line = "worker 1 at host-b:1 has been silent: the run gives up; the last checkpoint stands"
+    line = "worker 1 at host-b:1 has been silent: the run gives up without saving"
     assert ends[0] == (line, RESTART_STATUS)
 
 
@@ -88,7 +88,7 @@ def test_a_signal_that_is_not_heeded_in_time_ends_the_process(
     with Watchdog("the run", Health(), lambda line: None, interrupted=lambda: True) as watched:
         watched.state = "training"
         until(lambda: ends, "end")
-    line = "the run was asked to end, and is held up (training): the last checkpoint stands"
+    line = "the run was asked to end, and is held up (training): it ends without saving"
     assert ends[0] == (line, STOPPED_STATUS)
 
 

@@ -144,7 +144,7 @@ class Watchdog:
         self._end_if_asked()
         for each in list(self._awaited):
             if gone := each.ask():
-                end_now(f"{gone}: {self._name} gives up; the last checkpoint stands")
+                end_now(f"{gone}: {self._name} gives up without saving")
         self.work.look(is_excused=self._is_excused())
         self._say_if_stuck()
         self.work.end_if_stuck(self._name, self.doing, self._health.stuck_after_seconds)
@@ -170,7 +170,7 @@ class Watchdog:
             self._asked_seconds = time.monotonic()
         elif time.monotonic() - self._asked_seconds > _END_SECONDS:
             end_now(
-                f"{self._name} was asked to end, and is held up ({self.doing}): the last checkpoint stands",
+                f"{self._name} was asked to end, and is held up ({self.doing}): it ends without saving",
                 self._stopped_status,
             )
 

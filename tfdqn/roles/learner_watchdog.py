@@ -86,7 +86,7 @@ class LearnerWatchdog(Watchdog):
 
     def _has_lost(self, lost: list[str]) -> None:
         if self._job.interrupted():
-            line = f"{'; '.join(lost)}: the learner can't save: its last checkpoint stands"
+            line = f"{'; '.join(lost)}: the learner ends without saving"
             end_now(line, self._job.stopped_status)
         end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
 

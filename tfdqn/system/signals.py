@@ -17,7 +17,7 @@ def end_at_once() -> NoReturn:
     """For a second Ctrl-C: waits for nothing, which may be what hangs."""
     # Not by what Python or Rich buffers: the handler may have interrupted just that.
     with suppress(OSError):
-        os.write(1, b"\nended at once, without saving: the last checkpoint stands\n")
+        os.write(1, b"\nended at once, without saving\n")
     os._exit(130)
 
 
