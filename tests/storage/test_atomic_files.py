@@ -62,9 +62,8 @@ def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path) -> None:
         this_process().mark,
     ]
     lefts = [tmp_path / f".best.json.{mark}-0bad.partial" for mark in marks]
-    of_an_earlier_version = tmp_path / ".best.json.partial"
     other = tmp_path / ".best.json.of.mine"
-    for left in (*lefts, of_an_earlier_version, other):
+    for left in (*lefts, other):
         left.touch()
     write_atomically(file, b"new")
     assert {each.name for each in tmp_path.iterdir()} == {file.name, other.name, lefts[1].name, lefts[2].name}

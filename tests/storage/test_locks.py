@@ -23,7 +23,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from tfdqn.storage.locks import FileLock
-print(FileLock(Path(sys.argv[1])).take().name, flush=True)
+print(FileLock(Path(sys.argv[1])).try_acquire().name, flush=True)
 os._exit(0)
 """
 
@@ -38,22 +38,22 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "folder" / "lock"
 
 
-def taken(file: Path) -> FileLock:
+def acquired(file: Path) -> FileLock:
     lock = FileLock(file)
-    assert lock.take() is Attempt.TAKEN
+    assert lock.try_acquire() is Attempt.ACQUIRED
     return lock
 
 
-def record(file: Path) -> dict:
+def lease(file: Path) -> dict:
     return json.loads(file.read_bytes())
 
 
-def leave_record(file: Path, beats: int = 7, **owner: object) -> None:
+def leave_lease(file: Path, renewals: int = 7, **owner: object) -> None:
     """As a process leaves it that is this one, but for what is given."""
-    taken(file).give_back()
+    acquired(file).release()
     this = {name: getattr(this_process(), name) for name in ("pid", "started", "kernel", "namespace", "host")}
     device = file.stat().st_dev
-    content = {"owner": this | owner, "token": "another's", "device": device, "beats": beats}
+    content = {"owner": this | owner, "token": "another's", "device": device, "beats": renewals}
     file.write_text(json.dumps(content))
 
 
@@ -66,7 +66,7 @@ def test_a_disk_without_locks_is_one_line(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(NoLocksError):
-        FileLock(tmp_path / "lock").take()
+        FileLock(tmp_path / "lock").try_acquire()
     why = os.strerror(number)
     with (
         pytest.raises(RunDirError, match=f"run can't be locked: {why}: choose a --run-dir on another"),
@@ -79,24 +79,24 @@ def test_a_disk_without_locks_is_one_line(
         lease_index(tmp_path / "places", Role.ACTOR, 2, pytest.fail, lambda: False)
 
 
-def test_what_is_given_back_is_free_and_leaves_no_record(file: Path) -> None:
+def test_what_is_given_back_is_free_and_leaves_no_lease(file: Path) -> None:
     for _ in range(2):
-        lock = taken(file)
-        assert record(file)["owner"]["pid"] == os.getpid()
-        assert FileLock(file).take() is Attempt.HELD
-        lock.give_back()
+        lock = acquired(file)
+        assert lease(file)["owner"]["pid"] == os.getpid()
+        assert FileLock(file).try_acquire() is Attempt.HELD
+        lock.release()
         assert file.read_bytes() == b""
 
 
 @pytest.mark.usefixtures("grants_every_lock")
 def test_a_running_holder_excludes_where_the_disk_grants_every_lock(file: Path) -> None:
-    holder, second = taken(file), FileLock(file)
-    assert second.take() is Attempt.HELD
+    holder, second = acquired(file), FileLock(file)
+    assert second.try_acquire() is Attempt.HELD
     assert str(second.holder) == f"process {os.getpid()}"
-    second.give_back()
-    assert record(file)["owner"]["pid"] == os.getpid()  # it has given nothing away
-    holder.give_back()
-    taken(file).give_back()
+    second.release()
+    assert lease(file)["owner"]["pid"] == os.getpid()  # it has given nothing away
+    holder.release()
+    acquired(file).release()
 
 
 @pytest.mark.usefixtures("grants_every_lock")
@@ -121,41 +121,44 @@ def test_each_place_is_one_processs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kernels", ["excludes", "grants every lock"])
 def test_a_killed_holder_locks_nobody_out(file: Path, monkeypatch: pytest.MonkeyPatch, kernels: str) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, file], capture_output=True, text=True, timeout=60)
-    assert killed.stdout == "TAKEN\n" and record(file)["owner"]["pid"] != os.getpid()
+    assert killed.stdout == "ACQUIRED\n" and lease(file)["owner"]["pid"] != os.getpid()
     if kernels == "grants every lock":
         monkeypatch.setattr(fcntl, "flock", lambda *_: None)
-    taken(file).give_back()
+    acquired(file).release()
 
 
 @pytest.mark.usefixtures("grants_every_lock")
 def test_another_process_with_the_number_of_a_killed_one_is_not_the_holder(file: Path) -> None:
-    leave_record(file, started=this_process().started - 1)
-    taken(file).give_back()
+    leave_lease(file, started=this_process().started - 1)
+    acquired(file).release()
 
 
 def test_a_container_of_this_host_that_was_killed_locks_nobody_out(file: Path) -> None:
-    leave_record(file, namespace=1)
-    taken(file).give_back()
+    leave_lease(file, namespace=1)
+    acquired(file).release()
 
 
 @pytest.mark.parametrize(
     "where", [{"kernel": "another", "host": "far"}, {"namespace": 1, "host": "container"}]
 )
 @pytest.mark.usefixtures("grants_every_lock")
-def test_a_holder_elsewhere_is_known_by_its_beats(
+def test_a_holder_elsewhere_is_known_by_its_renewals(
     file: Path, monkeypatch: pytest.MonkeyPatch, where: dict[str, object]
 ) -> None:
-    leave_record(file, **where)
+    leave_lease(file, **where)
     lock = FileLock(file)
-    assert lock.take() is Attempt.UNCLEAR
-    assert lock.take() is Attempt.UNCLEAR
-    leave = record(file) | {"beats": 8}
-    file.write_text(json.dumps(leave))
-    assert lock.take() is Attempt.HELD
+    assert lock.try_acquire() is Attempt.UNCLEAR
+    assert lock.try_acquire() is Attempt.UNCLEAR
+    renewed = lease(file) | {"beats": 8}
+    file.write_text(json.dumps(renewed))
+    assert lock.try_acquire() is Attempt.HELD
     assert str(lock.holder) == f"process {os.getpid()} on {where['host']}"
     monkeypatch.setattr(locks, "STALE_SECONDS", 0.0)
-    assert [lock.take(), lock.take()] == [Attempt.UNCLEAR, Attempt.TAKEN]  # it beats no more
-    lock.give_back()
+    assert [lock.try_acquire(), lock.try_acquire()] == [
+        Attempt.UNCLEAR,
+        Attempt.ACQUIRED,
+    ]  # it is renewed no more
+    lock.release()
 
 
 @pytest.mark.usefixtures("grants_every_lock")
@@ -164,20 +167,20 @@ def test_a_run_whose_holder_elsewhere_was_killed_is_taken_after_a_wait_that_is_s
 ) -> None:
     monkeypatch.setattr(locks, "STALE_SECONDS", 0.0)
     run = RunDir(tmp_path / "run")
-    leave_record(run.lock_file, kernel="another", host="far")
+    leave_lease(run.lock_file, kernel="another", host="far")
     with run.claim(Config()):
         pass
     assert f"process {os.getpid()} on far may still use {run.path}: waiting" in capsys.readouterr().err
 
 
 def test_a_holder_shows_that_it_lives(file: Path) -> None:
-    lock = taken(file)
-    before = record(file)
-    lock.beat()
-    assert record(file) == before | {"beats": record(file)["beats"]}
-    assert record(file)["beats"] > before["beats"]
-    lock.give_back()
-    lock.beat()
+    lock = acquired(file)
+    before = lease(file)
+    lock.renew()
+    assert lease(file) == before | {"beats": lease(file)["beats"]}
+    assert lease(file)["beats"] > before["beats"]
+    lock.release()
+    lock.renew()
     assert file.read_bytes() == b""
 
 
@@ -185,14 +188,14 @@ def test_who_was_silent_for_too_long_saves_nothing_more_and_gives_nothing_away(t
     run = RunDir(tmp_path / "run")
     with run.claim(Config()):
         run.confirm_claim()
-        mine = record(run.lock_file)
+        mine = lease(run.lock_file)
         taker = mine | {"token": "another's", "owner": mine["owner"] | {"kernel": "another", "host": "far"}}
         run.lock_file.write_text(json.dumps(taker))
         with pytest.raises(
             RunDirError, match=f"run was taken over by process {os.getpid()} on far, which did"
         ):
             run.confirm_claim()
-    assert record(run.lock_file) == taker
+    assert lease(run.lock_file) == taker
 
 
 def test_who_goes_on_after_another_has_had_the_run_and_ended_saves_nothing_more(tmp_path: Path) -> None:
@@ -205,17 +208,17 @@ def test_who_goes_on_after_another_has_had_the_run_and_ended_saves_nothing_more(
 
 
 def test_who_is_taken_over_while_it_ends_gives_nothing_away(file: Path) -> None:
-    lock = taken(file)
-    taker = json.dumps(record(file) | {"token": "another's"})
+    lock = acquired(file)
+    taker = json.dumps(lease(file) | {"token": "another's"})
     file.write_text(taker)
-    lock.give_back()
+    lock.release()
     assert file.read_text() == taker
 
 
-def test_a_record_that_cannot_be_read_is_nobodys(file: Path) -> None:
+def test_a_lease_that_cannot_be_read_is_nobodys(file: Path) -> None:
     file.parent.mkdir()
     file.write_bytes(b"4711\n")
-    taken(file).give_back()
+    acquired(file).release()
 
 
 def test_a_mark_names_its_process() -> None:

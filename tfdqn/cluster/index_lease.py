@@ -30,22 +30,22 @@ def lease_index(
     locks = {process_id: FileLock(folder / f"{process_id.file_stem}.lock") for process_id in process_ids}
     while not interrupted():
         for process_id, lock in locks.items():
-            if _take(lock):
-                _give_back(locks, but=process_id)
+            if _try_acquire(lock):
+                _release(locks, but=process_id)
                 say(f"this is {process_id}")
                 return process_id
         if not is_said:
             say(f"waiting: each of the {count} {role}s is there already")
             is_said = True
         time.sleep(_RETRY_SECONDS)
-    _give_back(locks)
+    _release(locks)
     return None
 
 
-def _take(lock: FileLock) -> bool:
+def _try_acquire(lock: FileLock) -> bool:
     """Whether the lock was free; it is held from now on."""
     try:
-        return lock.take() is Attempt.TAKEN
+        return lock.try_acquire() is Attempt.ACQUIRED
     except NoLocksError as error:
         raise ClusterError(
             f"no place can be held in {lock.file.parent}: its disk has no locks ({error})"
@@ -54,8 +54,8 @@ def _take(lock: FileLock) -> bool:
         raise ClusterError(f"no place can be held in {lock.file.parent}: {error.strerror}") from None
 
 
-def _give_back(locks: dict[ProcessId, FileLock], but: ProcessId | None = None) -> None:
+def _release(locks: dict[ProcessId, FileLock], but: ProcessId | None = None) -> None:
     """Those that were tried, too."""
     for process_id, lock in locks.items():
         if process_id != but:
-            lock.give_back()
+            lock.release()

@@ -14,7 +14,6 @@ from tfdqn.storage.owners import Owner, owner_of_mark, this_process
 
 _SHOWN_BYTES = 100  # of a name whose partial file must have one that is not too long
 _OWNED = re.compile(r"(.+)-[0-9a-f]+\.partial")
-_NOBODYS = "partial"  # as earlier versions named them
 
 
 @contextmanager
@@ -60,32 +59,25 @@ def require_writable(directory: Path) -> None:
 
 def is_partial(path: Path, of: Path) -> bool:
     """Whether a file is written there, or a killed process has begun to, that then takes the name of another."""
-    end = _end(path, of)
-    return end == _NOBODYS or _writer(end) is not None
+    return _writer(path, of) is not None
 
 
 def _beginning(path: Path) -> str:
     return f".{os.fsencode(path.name)[:_SHOWN_BYTES].decode(errors='ignore')}."
 
 
-def _end(path: Path, of: Path) -> str:
-    """What the name has after that of the other; empty where it does not begin with it."""
-    name, beginning = path.name, _beginning(of)
-    return name.removeprefix(beginning) if name.startswith(beginning) else ""
-
-
-def _writer(end: str) -> Owner | None:
-    """Of a partial file; None: it is none, but may be one of a file with a longer name."""
-    found = _OWNED.fullmatch(end)
+def _writer(path: Path, of: Path) -> Owner | None:
+    """Of a partial file; None: it is none of this file's."""
+    beginning = _beginning(of)
+    found = _OWNED.fullmatch(path.name.removeprefix(beginning)) if path.name.startswith(beginning) else None
     return None if found is None else owner_of_mark(found[1])
 
 
 def _remove_abandoned(path: Path) -> None:
     """What killed processes of this host have left of it."""
     for left in path.parent.iterdir():
-        end = _end(left, path)
-        writer = _writer(end)
-        if end == _NOBODYS or (writer is not None and writer.is_running() is False):
+        writer = _writer(left, path)
+        if writer is not None and writer.is_running() is False:
             with suppress(OSError):
                 left.unlink()
 

@@ -1,9 +1,9 @@
-"""Locks on files: the kernel's, and a record in the file that protects where the kernel's lock excludes nobody.
+"""Locks on files: the kernel's, and a lease in the file that protects where the kernel's lock excludes nobody.
 
 Some network disks refuse locks, some grant every lock, some know only those of one host. So the holder writes into the
-file who it is, and raises a counter there every second. Who is granted the kernel's lock trusts it only where the same
-kernel gave the holder its own, and refuses a second one; else the holder's process must be gone, or its counter stand
-still for `STALE_SECONDS`. No clock of one host is compared with another's.
+file who it is, and renews that each second by a counter. One that is granted the kernel's lock trusts it only where the
+same kernel gave the holder its own, and refuses a second one; else the holder's process must be gone, or its counter
+stand still for `STALE_SECONDS`. No clock of one host is compared with another's.
 """
 
 import fcntl
@@ -24,9 +24,9 @@ from tfdqn.errors import RunDirError
 from tfdqn.storage.owners import Owner, this_process
 
 STALE_SECONDS = 15.0
-_BEAT_SECONDS = 1.0
+_RENEWAL_SECONDS = 1.0
 _RETRY_SECONDS = 0.5
-_RECORD_BYTES = 512
+_LEASE_BYTES = 512
 
 
 class NoLocksError(Exception):
@@ -34,128 +34,123 @@ class NoLocksError(Exception):
 
 
 class Attempt(Enum):
-    """What came of an attempt to take a lock."""
+    """What came of an attempt to acquire a lock."""
 
-    TAKEN = "taken"
+    ACQUIRED = "acquired"
     HELD = "held by another"
-    UNCLEAR = "there is a record of a holder that may be gone: try again in a moment"
+    UNCLEAR = "there is a lease of a holder that may be gone: try again in a moment"
 
 
-class _Record(Struct, frozen=True):
+class _Lease(Struct, frozen=True):
     owner: Owner
-    token: str  # of this taking of the lock
+    token: str  # of this holding of the lock
     device: int  # the file system, as the holder's kernel numbers it
-    beats: int = 0
+    renewals: int = msgspec.field(default=0, name="beats")
 
 
 class FileLock:
-    """A lock that one process holds, until it gives it back or ends.
+    """A lock that one process holds until it releases it or ends.
 
     Args:
-      file: made, with its folder, when the lock is first tried.
+      file: made, with its folder, at the first attempt.
+
+    Attributes:
+      holder: who has it, where another does and has said so.
+      is_lost: whether another has acquired it since, because this process was silent for too long.
     """
 
     def __init__(self, file: Path):
         self.file = file
-        self.holder: Owner | None = None  # who has it, where another does and has said so
-        self.is_lost = False  # another has taken it since: this process was silent for too long
+        self.holder: Owner | None = None
+        self.is_lost = False
         self._descriptor = -1
-        self._writing = threading.Lock()  # no beat comes after the lock is given back
-        self._record: _Record | None = None
-        self._watched: _Record | None = None
+        self._writing = threading.Lock()  # no renewal comes after the release
+        self._lease: _Lease | None = None
+        self._watched: _Lease | None = None
         self._watched_since_seconds = 0.0
 
-    def take(self) -> Attempt:
-        """Tries, and does not wait. Raises NoLocksError, and OSError where the file can't be made or written."""
+    def try_acquire(self) -> Attempt:
+        """Does not wait. Raises NoLocksError, and OSError where the file can't be made or written."""
         try:
             attempt = self._attempt()
+            if attempt is Attempt.ACQUIRED:
+                self._hold()
         except BaseException:
             self._close()
             raise
         if attempt is Attempt.HELD:
             self._close()
-        elif attempt is Attempt.TAKEN:
-            self._hold()
         return attempt
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Ends holding it, or trying to."""
         with self._writing:
-            if self._record is not None:
+            if self._lease is not None:
                 with suppress(OSError):
-                    found = _read(self.file)
-                    if found is not None and found.token == self._record.token:
+                    found = _decoded(self.file.read_bytes())
+                    if found is not None and found.token == self._lease.token:
                         os.ftruncate(self._descriptor, 0)
-            self._record = None
+            self._lease = None
         self._close()
 
-    def beat(self) -> None:
+    def renew(self) -> None:
         """Shows that the holder lives, or finds that another has the lock; a disk that fails is tried again later."""
         with self._writing, suppress(OSError):
-            if self._record is None:
+            if self._lease is None:
                 return
             # Opened anew: that makes a network disk's client look at the server, and closing it write there.
-            descriptor = os.open(self.file, os.O_RDWR)
-            try:
-                found = _decoded(os.pread(descriptor, _RECORD_BYTES, 0))
+            with self.file.open("r+b", buffering=0) as file:
+                found = _decoded(file.read(_LEASE_BYTES))
                 if (
-                    found is None or found.token != self._record.token
+                    found is None or found.token != self._lease.token
                 ):  # None: another has had it, and has ended
                     self.holder = None if found is None else found.owner
-                    self.is_lost, self._record = True, None
+                    self.is_lost, self._lease = True, None
                     return
-                self._record = msgspec.structs.replace(self._record, beats=self._record.beats + 1)
-                os.pwrite(descriptor, _encoded(self._record), 0)
-            finally:
-                os.close(descriptor)
+                self._lease = msgspec.structs.replace(self._lease, renewals=self._lease.renewals + 1)
+                os.pwrite(file.fileno(), _encoded(self._lease), 0)
 
     def _attempt(self) -> Attempt:
-        if self._descriptor < 0:
+        is_new = self._descriptor < 0
+        if is_new:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o644)
             _open.add(self)
-            if not _flock(self._descriptor):
-                record = _read(self.file)
-                self.holder = None if record is None else record.owner
-                return Attempt.HELD
-        record = _read(self.file)
-        if record is None or self._is_gone(record):
-            return Attempt.TAKEN
-        self.holder = record.owner
-        if record.owner.is_running():
+        is_granted = not is_new or _flock(self._descriptor)
+        lease = _decoded(self.file.read_bytes())
+        if is_granted and (lease is None or self._is_gone(lease)):
+            return Attempt.ACQUIRED
+        self.holder = None if lease is None else lease.owner
+        if not is_granted or lease is None or lease.owner.is_running():
             return Attempt.HELD
-        return self._watch(record)
+        return self._watch(lease)
 
-    def _is_gone(self, record: _Record) -> bool:
+    def _is_gone(self, lease: _Lease) -> bool:
         """Whether its process no longer holds the lock, by what this host's kernel knows."""
-        is_same_disk = record.device == os.fstat(self._descriptor).st_dev
-        if record.owner.has_this_kernel and is_same_disk and self._kernel_excludes():
+        is_same_disk = lease.device == os.fstat(self._descriptor).st_dev
+        if lease.owner.has_this_kernel and is_same_disk and self._kernel_excludes():
             return True
-        return record.owner.is_running() is False
+        return lease.owner.is_running() is False
 
     def _kernel_excludes(self) -> bool:
-        second = os.open(self.file, os.O_RDWR)
-        try:
-            return not _flock(second)
-        finally:
-            os.close(second)
+        with self.file.open("r+b") as second:
+            return not _flock(second.fileno())
 
-    def _watch(self, record: _Record) -> Attempt:
+    def _watch(self, lease: _Lease) -> Attempt:
         now = time.monotonic()
         if self._watched is None:
-            self._watched, self._watched_since_seconds = record, now
-        elif record != self._watched:
+            self._watched, self._watched_since_seconds = lease, now
+        elif lease != self._watched:
             self._watched = None
             return Attempt.HELD
-        return Attempt.TAKEN if now - self._watched_since_seconds > STALE_SECONDS else Attempt.UNCLEAR
+        return Attempt.ACQUIRED if now - self._watched_since_seconds > STALE_SECONDS else Attempt.UNCLEAR
 
     def _hold(self) -> None:
-        device = os.fstat(self._descriptor).st_dev
-        self._record = _Record(this_process(), uuid.uuid4().hex, device)
+        self._lease = _Lease(this_process(), uuid.uuid4().hex, os.fstat(self._descriptor).st_dev)
         self.holder = self._watched = None
-        os.pwrite(self._descriptor, _encoded(self._record), 0)  # never empty meanwhile
-        os.ftruncate(self._descriptor, _RECORD_BYTES)
-        _start_beating()
+        os.pwrite(self._descriptor, _encoded(self._lease), 0)  # never empty meanwhile
+        os.ftruncate(self._descriptor, _LEASE_BYTES)
+        _start_renewing()
 
     def _close(self) -> None:
         if self._descriptor >= 0:
@@ -163,9 +158,9 @@ class FileLock:
         self._descriptor = -1
         _open.discard(self)
 
-    def forget(self) -> None:
+    def _forget(self) -> None:
         """In a forked process, which would hold it on after its parent was killed."""
-        self._record = None
+        self._lease = None
         self._close()
 
 
@@ -174,16 +169,16 @@ def locked(file: Path, folder: Path) -> Iterator[FileLock]:
     """Holds a lock while the block runs. Raises RunDirError where that can't be; `folder` is what it names."""
     lock = FileLock(file)
     try:
-        _take(lock, folder)
+        _acquire(lock, folder)
         yield lock
     finally:
-        lock.give_back()
+        lock.release()
 
 
-def _take(lock: FileLock, folder: Path) -> None:
+def _acquire(lock: FileLock, folder: Path) -> None:
     is_said = False
     try:
-        while (attempt := lock.take()) is Attempt.UNCLEAR:
+        while (attempt := lock.try_acquire()) is Attempt.UNCLEAR:
             if not is_said:
                 wait = f"waiting up to {STALE_SECONDS:.0f} s to see whether it does"
                 print(f"{lock.holder} may still use {folder}: {wait}", file=sys.stderr, flush=True)
@@ -199,34 +194,29 @@ def _take(lock: FileLock, folder: Path) -> None:
         )
 
 
-_open: set[FileLock] = set()
-_beating: threading.Thread | None = None
+_open: set[FileLock] = set()  # of this process: those that it holds, or is trying
+_renewing: threading.Thread | None = None
 
 
-def _start_beating() -> None:
-    global _beating
-    if _beating is None or not _beating.is_alive():
-        _beating = threading.Thread(target=_beat_for_ever, name="locks", daemon=True)
-        _beating.start()
+def _start_renewing() -> None:
+    global _renewing
+    if _renewing is None or not _renewing.is_alive():
+        _renewing = threading.Thread(target=_renew_for_ever, name="locks", daemon=True)
+        _renewing.start()
 
 
-def _beat_for_ever() -> None:
+def _renew_for_ever() -> None:
     while True:
-        time.sleep(_BEAT_SECONDS)
-        for lock in open_locks():
-            lock.beat()
-
-
-def open_locks() -> tuple[FileLock, ...]:
-    """Of this process: those that it holds, or is trying."""
-    return tuple(_open)
+        time.sleep(_RENEWAL_SECONDS)
+        for lock in tuple(_open):
+            lock.renew()
 
 
 def _forget_all() -> None:
-    global _beating
-    for lock in open_locks():
-        lock.forget()
-    _beating = None
+    global _renewing
+    for lock in tuple(_open):
+        lock._forget()
+    _renewing = None
 
 
 os.register_at_fork(after_in_child=_forget_all)
@@ -243,19 +233,14 @@ def _flock(descriptor: int) -> bool:
     return True
 
 
-def _read(file: Path) -> _Record | None:
-    with file.open("rb") as opened:
-        return _decoded(opened.read(_RECORD_BYTES))
-
-
-def _decoded(content: bytes) -> _Record | None:
+def _decoded(content: bytes) -> _Lease | None:
     """None: nobody's, or of another version."""
     try:
-        return msgspec.json.decode(content, type=_Record)
+        return msgspec.json.decode(content, type=_Lease)
     except msgspec.MsgspecError:
         return None
 
 
-def _encoded(record: _Record) -> bytes:
-    """Always as long, so that one write replaces all of the record before."""
-    return msgspec.json.encode(record).ljust(_RECORD_BYTES - 1) + b"\n"
+def _encoded(lease: _Lease) -> bytes:
+    """Always as long, so that one write replaces all of the lease before."""
+    return msgspec.json.encode(lease).ljust(_LEASE_BYTES - 1) + b"\n"

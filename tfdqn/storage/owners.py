@@ -1,4 +1,4 @@
-"""`Owner`: a process that something on a disk belongs to, as other hosts and containers can know it."""
+"""`Owner`: the process that a lock or an unfinished file belongs to, as every host and container can tell it."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Owner(Struct, frozen=True):
-    """A process, as every host and container that shares a disk with it can know it."""
+    """A process, told from all others that share a disk with it."""
 
     pid: int
     started: int  # in ticks since the boot: a later process may have the same number
@@ -29,12 +29,12 @@ class Owner(Struct, frozen=True):
 
     @property
     def mark(self) -> str:
-        """For the names of files that are its own."""
+        """Its part of the names of its unfinished files."""
         return f"{self.pid}-{self.started}-{self.kernel or 0}-{self.namespace}"
 
     def is_running(self) -> bool | None:
         """Whether it still is; None: that can't be told from here."""
-        if not self.kernel or (self.kernel, self.namespace) != (this_kernel(), _namespace()):
+        if not self.has_this_kernel or self.namespace != _namespace():
             return None
         started = _started(self.pid)
         return None if started is None else started == self.started
@@ -79,14 +79,12 @@ def _started(pid: int) -> int | None:
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return 0 if state in b"ZX" else int(fields[18])
-    except ValueError:
-        return None
-    except OSError:
+    except (OSError, ValueError):
         pass
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return 0
     except OSError:
-        return None  # another user's, whom /proc hides
+        pass  # another user's, whom /proc hides
     return None

@@ -142,7 +142,7 @@ class RunDir:
     def confirm_claim(self) -> None:
         """As `check_claim`, but looks now, before a save: this process may have been stopped until a moment ago."""
         for lock in self._locks:
-            lock.beat()
+            lock.renew()
         self.check_claim()
 
     def check_claim(self) -> None:
