@@ -1,4 +1,4 @@
-"""The command line's verbs for distributed jobs, and for each of their processes."""
+"""The command line's verbs for distributed jobs: to run one or a part of it, to look after it, to have it run."""
 
 import time
 from contextlib import suppress
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from tfdqn.cli.arguments import (
     Actors,
@@ -17,6 +18,7 @@ from tfdqn.cli.arguments import (
     Workers,
     command_to_resume,
     default_run_dir,
+    installed_version,
     load_job,
     require_supported_platform,
 )
@@ -26,6 +28,51 @@ from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.config import Config, Health
 from tfdqn.errors import STOPPED_STATUS, ConfigError
+from tfdqn.launch.manifests.platforms import Platform
+
+PoolRoles = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="POOL=ROLE,...",
+        help="the roles that the machines of a pool run; repeat for each of the platform's pools",
+        show_default=False,
+    ),
+]
+ClusterFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="file with the address of every process", show_default="TF_CONFIG"),
+]
+Index = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="I", help="index of this process within its role", show_default="from TF_CONFIG, or 0"
+    ),
+]
+Leases = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="take the lowest index that no other process on this host has; DIR holds the leases",
+    ),
+]
+StoppedStatus = Annotated[
+    int, typer.Option(min=0, max=255, metavar="N", help="exit status if stopped before the job is over")
+]
+Evaluator = Annotated[bool, typer.Option(help="run a process that evaluates the policy")]
+Image = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="container image",
+        show_default="tfdqn:VERSION, or tfdqn:VERSION-cuda with --gpus",
+    ),
+]
+ManifestFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", metavar="DIR", help="output directory", show_default="launchers/<CONFIG>/<TARGET>"
+    ),
+]
 
 jobs = typer.Typer()
 
@@ -38,7 +85,7 @@ def launch(
     replay_servers: ReplayServers = None,
     workers: Workers = None,
     parameter_servers: ParameterServers = None,
-    evaluator: Annotated[bool, typer.Option(help="run a process that evaluates the policy")] = True,
+    evaluator: Evaluator = True,
     run_dir: RunDirectory = None,
     prefix: Annotated[bool, typer.Option("--prefix", help="also show what each process prints")] = False,
 ) -> None:
@@ -73,14 +120,7 @@ def launch(
 def host(
     config: ConfigFile,
     overrides: Overrides = None,
-    pool: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="POOL=ROLE,...",
-            help="the roles that the machines of a pool run; repeat for each of the platform's pools",
-            show_default=False,
-        ),
-    ] = None,
+    pool: PoolRoles = None,
     run_dir: RunDirectory = None,
 ) -> None:
     """Run this machine's share of a job on many machines. TF_CONFIG or CLUSTER_SPEC lists the machines."""
@@ -109,31 +149,11 @@ def run_role(
     role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"one of {', '.join(Role)}")],
     config: ConfigFile,
     overrides: Overrides = None,
-    cluster: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="file with the address of every process", show_default="TF_CONFIG"),
-    ] = None,
-    task: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="I",
-            help="index of this process within its role",
-            show_default="from TF_CONFIG, or 0",
-        ),
-    ] = None,
-    places: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="take the lowest index that no other process on this host has; DIR holds the leases",
-        ),
-    ] = None,
+    cluster: ClusterFile = None,
+    task: Index = None,
+    places: Leases = None,
     run_dir: RunDirectory = None,
-    stopped_status: Annotated[
-        int,
-        typer.Option(min=0, max=255, metavar="N", help="exit status if stopped before the job is over"),
-    ] = 0,
+    stopped_status: StoppedStatus = 0,
 ) -> None:
     """Run one process of a distributed job."""
     require_supported_platform()
@@ -235,3 +255,40 @@ def inspect(
         inspect_view.watch(inspector)
     else:
         inspect_view.print_report(inspector.report())
+
+
+@jobs.command()
+def manifest(
+    target: Annotated[Platform, typer.Argument(metavar="TARGET", help=f"one of {', '.join(Platform)}")],
+    config: ConfigFile,
+    overrides: Overrides = None,
+    actors: Actors = None,
+    replay_servers: ReplayServers = None,
+    workers: Workers = None,
+    parameter_servers: ParameterServers = None,
+    evaluator: Evaluator = True,
+    gpus: Annotated[
+        int, typer.Option(min=0, metavar="N", help="GPUs for each process that computes gradients")
+    ] = 0,
+    image: Image = None,
+    output: ManifestFolder = None,
+) -> None:
+    """Write the files with which a platform runs a distributed job."""
+    from tfdqn.launch.manifests.job_spec import JobSpec, check_image, dns_label
+    from tfdqn.launch.manifests.render import render
+    from tfdqn.launch.manifests.write import write_files
+
+    if image:
+        check_image(image)
+    resolved, _ = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
+    wanted = JobSpec(
+        name=dns_label(config.stem),
+        config=replace(resolved, learner=replace(resolved.learner, min_gpus=gpus)) if gpus else resolved,
+        image=image or f"tfdqn:{installed_version()}{'-cuda' if gpus else ''}",
+        has_evaluator=evaluator,
+        gpus=gpus,
+    )
+    files = render(target, wanted)
+    folder = output or Path("launchers") / config.stem / str(target)
+    for path in write_files(folder, files):
+        typer.echo(path)

@@ -1,7 +1,7 @@
 """The command line: its verbs, and what an error becomes: one line on stderr, and an exit status.
 
-A verb is a thin layer over the function that does the work, in `runs`, `jobs`, `manifest` or `serve`. Nothing heavy is
-imported before a verb needs it: `tfdqn --help` knows no TensorFlow.
+A verb is a thin layer over the function that does the work, in `runs` or `jobs`. Nothing heavy is imported before a
+verb needs it: `tfdqn --help` knows no TensorFlow.
 """
 
 import errno
@@ -13,9 +13,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from tfdqn.cli.jobs import jobs
-from tfdqn.cli.manifest import manifests
 from tfdqn.cli.runs import runs
-from tfdqn.cli.serve import serving
 from tfdqn.coordination.command_heartbeat import heartbeat_of_command
 from tfdqn.errors import FAILED_STATUS, RESTART_STATUS, PeerLostError, ProcessFailedError, UserError
 from tfdqn.storage.run_directory import is_full_disk
@@ -40,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for verbs in (runs, jobs, manifests, serving):
+for verbs in (runs, jobs):
     app.add_typer(verbs)
 
 

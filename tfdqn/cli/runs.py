@@ -1,5 +1,8 @@
-"""The command line's verbs for one run, from `train` to `export`, and those that list what is installed."""
+"""The command line's verbs for one run, from `train` to `serve`, and those that list what is installed."""
 
+import os
+import sys
+import threading
 from enum import StrEnum
 from fnmatch import fnmatch
 from pathlib import Path
@@ -21,11 +24,14 @@ from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError, EnvironmentFailedError, FilmError, UserError
 from tfdqn.exporting.formats import ModelFormat, convertible
+from tfdqn.serving.address import exports_folder, listen, model_name
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.signals import end_at_once, interruptions
 
 if TYPE_CHECKING:
     from tfdqn.evaluation.evaluate import EvaluationReport
 
+_JOIN_SECONDS = 1.0
 runs = typer.Typer()
 
 
@@ -52,7 +58,6 @@ def train(
     from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt
     from tfdqn.cluster.environment import cluster_of_environment
     from tfdqn.config import toml
-    from tfdqn.system.signals import end_at_once, interruptions
 
     named = cluster_of_environment()
     resolved = toml.load(config, [*(overrides or ()), *cluster_keys(named)])
@@ -223,6 +228,53 @@ def export(
     version = export_run(run, checkpoint.value, min_return, wanted)
     for each in wanted:
         typer.echo(version if each is ModelFormat.savedmodel else version / each.file)
+
+
+@runs.command()
+def serve(
+    exports: Annotated[
+        Path, typer.Argument(metavar="EXPORTS", help="a run directory, or a directory of exported versions")
+    ],
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST", help="address to listen on; other hosts cannot reach a loopback address"
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="port to listen on; 0 picks a free one")
+    ] = 8501,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="name of the model in URLs", show_default="the run's name"),
+    ] = None,
+) -> None:
+    """Serve a policy over HTTP, with TensorFlow Serving's REST interface. Newer versions replace older ones."""
+    require_supported_platform()
+    folder = exports_folder(exports)
+    model = model_name(folder, name)
+    with listen(host, port) as listening, interruptions(_end) as interrupted:
+        # Its import takes seconds: mistakes are said before it, and a signal waits for it.
+        from tfdqn.serving.server import serve as run
+
+        run(folder, model, listening, typer.echo, interrupted)
+    _end_if_held()
+
+
+def _end() -> None:
+    os._exit(130)
+
+
+def _end_if_held() -> None:
+    """Ends the process where a thread does not end: Python would wait for it, even in a call that never returns."""
+    others = [
+        each for each in threading.enumerate() if not each.daemon and each is not threading.current_thread()
+    ]
+    for each in others:
+        each.join(_JOIN_SECONDS)
+    if any(each.is_alive() for each in others):
+        sys.stdout.flush()
+        os._exit(0)
 
 
 @runs.command()
