@@ -157,16 +157,17 @@ def _checked(key: str, value: Any, spec: ArraySpec) -> np.ndarray:
         raise UserError(
             f"{key}: {_describe(array)}; the task has {wanted}{list(spec.shape)}, or a batch of them"
         )
-    if not _fits(array, wanted):
+    if not _fits(array, spec):
         raise UserError(f"{key}: {_describe(array)} does not fit the task's dtype {wanted}")
     with np.errstate(over="ignore"):  # of a float that is too large: said by the check of the values
         return array.astype(wanted, copy=False)
 
 
-def _fits(array: np.ndarray, wanted: np.dtype) -> bool:
-    """Truths for truths alone, whole numbers for those that hold them, any number for a float: as JSON's are read."""
-    if "b" in (array.dtype.kind, wanted.kind):
-        return array.dtype == wanted
+def _fits(array: np.ndarray, spec: ArraySpec) -> bool:
+    """Truths for bits alone, whole numbers for those that hold them, any number for a float: as JSON's are read."""
+    wanted = np.dtype(spec.dtype)
+    if array.dtype.kind == "b":
+        return wanted.kind == "b" or (wanted == np.uint8 and spec.high == (1.0,))
     if wanted.kind not in "iu" or array.dtype.kind not in "iu":
         return np.can_cast(array.dtype, wanted, "same_kind")
     limits = np.iinfo(wanted)
