@@ -1,4 +1,4 @@
-"""`Actor`: a batch of environments stepped by one policy call at a time, its transitions written to replay."""
+"""`Actor`: steps a batch of environments by one policy call, and writes their transitions to replay."""
 
 from collections.abc import Mapping
 
@@ -18,11 +18,11 @@ class Actor:
     """Policy → task → writer.
 
     Args:
-      task: the environments.
-      policy: chooses all their actions in one call.
+      task: E environments.
+      policy: chooses their actions.
       client: fetches the newest weights.
-      writer: where transitions go.
-      rng: every random draw of exploration.
+      writer: takes transitions to replay.
+      rng: of every random draw of exploration.
     """
 
     def __init__(
@@ -51,20 +51,17 @@ class Actor:
     def step(self, env_steps: int | None = None) -> int:
         """One step of every environment; returns how many finished transitions went to replay.
 
-        `env_steps` are those that all actors together have taken, by which exploration fades; None: it is alone.
-        Raises as `BatchedTask.step` before anything of a broken contract reaches replay, and NotFiniteError.
+        Args:
+          env_steps: taken by all actors together, by which exploration fades; None: this one is alone.
+
+        Raises as `BatchedTask.step`, before anything of a broken contract reaches replay; and NotFiniteError.
         """
         self._client.refresh()
         observation, legal_actions = self._task.observation, self._task.legal_actions
+        taken = self.env_steps if env_steps is None else env_steps
+        weights, state = self._client.weights, self._policy_state
         try:
-            output = self._policy(
-                self._client.weights,
-                observation,
-                legal_actions,
-                self._policy_state,
-                self._rng,
-                self.env_steps if env_steps is None else env_steps,
-            )
+            output = self._policy(weights, observation, legal_actions, state, self._rng, taken)
         except NotFiniteError as error:
             raise self._located(error) from None
         step = self._task.step(output.action)
@@ -81,16 +78,16 @@ class Actor:
         return NotFiniteError(f"{self._task.spec.id}, environment step {self.env_steps}: {error}")
 
     def refresh_weights(self) -> None:
-        """Takes the newest weights, as every step does; curves may be drawn before the first."""
+        """Takes the newest weights, as every step does; curves may be drawn before the first step."""
         self._client.refresh()
 
     @property
     def weights_version(self) -> int:
-        """The train step that made the weights now acted with."""
+        """The train step that made the weights it acts with."""
         return self._client.version
 
     def state(self) -> dict[str, np.ndarray]:
-        """Counters, statistics, generator; and, where the task gives its state, the episodes under way."""
+        """Counters, statistics, generator; and the episodes under way, where the task gives its state."""
         state = {"rng": generator_state(self._rng), "env_steps": np.array(self.env_steps)}
         state |= {f"statistics/{name}": array for name, array in self.statistics.state().items()}
         task_state = self._task.state()
@@ -100,7 +97,7 @@ class Actor:
         return state
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> bool:
-        """Puts `state()` back; False if the task did not give its state, and fresh episodes were kept."""
+        """Puts `state()` back; False where the task gave no state, and fresh episodes are kept."""
         load_generator_state(self._rng, arrays["rng"])
         self.env_steps = int(arrays["env_steps"])
         self.statistics.load_state(below("statistics", arrays))

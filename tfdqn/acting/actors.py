@@ -48,7 +48,7 @@ def make_actor(
 class Actors:
     """All of one process's actors; steps and statistics are those of all of them together.
 
-    Different threads may step different actors. All else is for when nobody steps.
+    Different threads may step different actors; all else is called while none is stepped.
 
     Args:
       actors: one at least, alike but for their index.

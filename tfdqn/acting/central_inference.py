@@ -1,6 +1,6 @@
-"""Central inference: actors send observations, the learner's process answers with Q-values, many actors in one call.
+"""Central inference: actors send observations, and one call in the learner's process answers many with Q-values.
 
-Espeholt et al. 2020, *SEED RL*. Weights stay where they are made; what travels is observations.
+Weights stay with the learner. Espeholt et al. 2020, *SEED RL*.
 """
 
 import threading
@@ -21,14 +21,12 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Observation
 
 _REPLY_SECONDS = 10.0
-_MOST_SECONDS = (
-    60.0  # that a question is kept in the learner's process, though who asked has given up long before
-)
+_MOST_SECONDS = 60.0  # that the learner keeps a question, though the actor has given up long before
 _RETRY_SECONDS = 0.25
 
 
 class _Question:
-    """One actor's, and what came of it."""
+    """An actor's question and its answer."""
 
     def __init__(self, observation: Observation, legal_actions: np.ndarray | None):
         self.observation, self.legal_actions = observation, legal_actions
@@ -39,15 +37,15 @@ class _Question:
 
 
 class Inference:
-    """The learner's side: a thread answers all that waits by one call of the Q-function, again and again.
+    """The learner's side: a thread answers all waiting questions by one call of the Q-function, again and again.
 
-    Nobody is made to wait for company: while one call is computed, the questions of the next one come in.
+    No question is held back for others: the next call's come in while one is computed.
 
     Args:
       action_values: as `make_q_function` gives it.
       task_spec: what observations must look like.
-      weights: the newest are used.
-      most_rows: observations in one call, unless one actor alone sends more.
+      weights: their source; each call takes the newest.
+      most_rows: B of one call at most, unless one actor alone sends more.
     """
 
     def __init__(
@@ -58,12 +56,11 @@ class Inference:
         self._waiting: deque[_Question] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
-        self.calls = self.rows = 0
         self._thread = threading.Thread(target=self._answer_until_closed, name="inference", daemon=True)
         self._thread.start()
 
     def __call__(self, observed: QValuesRequest) -> QValues:
-        """Waits for the answer. Raises RefusedError for what is no observation of the task."""
+        """Q-values [B, A] of observations [B, …]. Raises RefusedError for what is no observation of the task."""
         question = self._question(observed)
         with self._changed:
             if self._is_closed:
@@ -76,7 +73,7 @@ class Inference:
         raise RefusedError(f"no Q-values: {question.answer or 'the call under way takes long'}")
 
     def close(self) -> None:
-        """Answers whoever waits, and refuses whoever still comes."""
+        """Answers the questions that wait, and refuses those that still come."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -116,19 +113,17 @@ class Inference:
                 question.is_answered.set()
 
     def _take(self) -> list[_Question]:
-        """As many as fit into a call, and one at least; but none that nobody waits for any longer."""
+        """The oldest questions that fit into one call, and at least one; those that came too late are dropped."""
         taken: list[_Question] = []
         rows = 0
-        self._drop_the_late()
+        self._drop_late()
         while self._waiting and (not taken or rows + self._waiting[0].rows <= self._most_rows):
             taken.append(self._waiting.popleft())
             rows += taken[-1].rows
-        self.calls += bool(taken)
-        self.rows += rows
         return taken
 
-    def _drop_the_late(self) -> None:
-        """Of those who asked and heard nothing in time: they ask again, and what they asked is in the way."""
+    def _drop_late(self) -> None:
+        """Drops questions whose actors no longer wait for the answer, and ask again."""
         while self._waiting and time.monotonic() - self._waiting[0].asked_seconds > _REPLY_SECONDS:
             late = self._waiting.popleft()
             late.answer = TimeoutError("it comes too late")
@@ -147,11 +142,11 @@ class Inference:
 
 
 class CentralValues:
-    """The actor's side: Q-values by a call, in the place of a Q-function and of its weights.
+    """The actor's side: stands for a Q-function and for the source of its weights.
 
     Args:
       call: asks the learner, as `Membership.call`.
-      keep_waiting: asked while the learner does not answer.
+      keep_waiting: says, while the learner does not answer, whether to go on waiting.
     """
 
     def __init__(self, call: Callable[..., Any], keep_waiting: KeepWaiting):
@@ -159,7 +154,7 @@ class CentralValues:
         self._version = 0
 
     def __call__(self, _: Any, observation: Observation, legal_actions: np.ndarray | None) -> np.ndarray:
-        """Q float32[B, A]. Raises GivenUpError where it is to wait no longer."""
+        """Q float32[B, A]. Raises GivenUpError once `keep_waiting` says so."""
         masks = None if legal_actions is None else named_array("legal", legal_actions)
         observed = QValuesRequest(named_arrays(observation), masks)
         while True:
@@ -174,7 +169,7 @@ class CentralValues:
             return array_of(found.q_values)
 
     def version(self) -> int:
-        """Of the weights that were last acted with."""
+        """Of the weights behind the last answer."""
         return self._version
 
     def get(self) -> VersionedWeights:

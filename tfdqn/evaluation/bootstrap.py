@@ -1,4 +1,4 @@
-"""Statistics of greedy episodes' returns, with a bootstrap interval of their mean."""
+"""Scores of greedy episodes, with a bootstrap interval of their mean return."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ _BOOTSTRAP_ELEMENTS = 1_000_000  # drawn at a time
 
 
 def scores(returns: np.ndarray, lengths: np.ndarray, seed: int = 0) -> EpisodeScores:
-    """Mean, standard deviation, median and a bootstrap interval of episodes' returns."""
+    """Scores of N episodes by their returns float64[N] and lengths int64[N]; the seed draws the bootstrap's samples."""
     low, high = np.percentile(_resampled_means(returns, stream(seed, "bootstrap")), [2.5, 97.5])
     return EpisodeScores(
         episodes=len(returns),
@@ -24,7 +24,7 @@ def scores(returns: np.ndarray, lengths: np.ndarray, seed: int = 0) -> EpisodeSc
 
 
 def _resampled_means(returns: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Means of so many samples of all returns, drawn with replacement; a part at a time, to spare memory."""
+    """Means float64[_BOOTSTRAP_SAMPLES] of samples of N returns, drawn with replacement; in parts, to save memory."""
     rows = max(_BOOTSTRAP_ELEMENTS // len(returns), 1)
     means = [
         rng.choice(returns, (min(rows, _BOOTSTRAP_SAMPLES - done), len(returns))).mean(axis=1)

@@ -1,4 +1,4 @@
-"""Greedy episodes on environments of their own, and the `Evaluator` that owns 'best'."""
+"""Greedy episodes on environments of their own; and `Evaluator`, which decides what the best policy is."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -33,10 +33,17 @@ def play_episodes(
     seed: int,
     on_frame: Callable[[], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Plays exactly `episodes` episodes; returns their returns float64[N] and lengths int64[N].
+    """Plays N = `episodes` greedy episodes; gives their returns float64[N] and lengths int64[N] in steps.
 
-    Each environment plays a quota fixed beforehand: taking whichever finish first would favour short episodes.
-    `on_frame`, if given, is called before every step (to film, or to give up by raising).
+    Each environment plays a quota fixed beforehand: to take those that finish first would favour short episodes.
+
+    Args:
+      task: E environments.
+      policy: greedy.
+      weights: of its network.
+      episodes: N.
+      seed: of the environments and of the policy.
+      on_frame: called before every step, to film, or to give up by raising.
     """
     rng = stream(seed, "evaluation policy")
     quota = np.full(task.num_envs, episodes // task.num_envs)
@@ -76,14 +83,14 @@ def make_evaluation_task(
     say: Callable[[str], None] = lambda line: None,
     restarts: Restarts | None = None,
 ) -> BatchedTask:
-    """Environments for evaluations: for all episodes at once where the task steps many as one (`is_wide`).
+    """Environments for evaluations: one for each episode where the task steps many as one.
 
     Args:
       config: of the run.
-      spec: the task's.
+      spec: of the task.
       is_wide: whether many environments cost little more than one.
-      say: told where episodes are cut that the task would let go on.
-      restarts: as of `make_task`.
+      say: shows one line: that evaluations cut episodes short.
+      restarts: as for `make_task`.
     """
     settings = config.evaluation
     task = limited(config.task, spec.max_episode_steps, settings.max_episode_steps, say)
@@ -96,9 +103,9 @@ def limited(task: Task, own_limit: int | None, most: int, say: Callable[[str], N
 
     Args:
       task: as it is trained on.
-      own_limit: its episodes' limit in steps; None: it has none.
+      own_limit: the task's limit of an episode in steps; None: it has none.
       most: `evaluation.max_episode_steps`.
-      say: told where that is the lower limit of the two.
+      say: shows one line, where `most` is the lower of the two limits.
     """
     if own_limit is not None and own_limit <= most:
         return task
@@ -115,14 +122,14 @@ def limited(task: Task, own_limit: int | None, most: int, say: Callable[[str], N
 class Evaluator:
     """Evaluates the newest weights on its own environments and keeps the best.
 
-    A new best must be borne out by further episodes, so that a lucky few do not crown a poor policy.
+    Further episodes must confirm a new best, so that a lucky few do not make a poor policy the best.
 
     Args:
-      task: environments that nobody else steps.
+      task: environments of its own.
       policy: greedy.
       client: fetches the newest weights.
-      config: `evaluation`, and the seed.
-      interrupted: asked before every step; an evaluation that is given up raises Interrupted.
+      config: gives `evaluation` and the seed.
+      interrupted: asked before every step whether to give up, by raising Interrupted.
     """
 
     def __init__(
@@ -146,7 +153,7 @@ class Evaluator:
         self.evaluations_without_best = 0
 
     def evaluate(self, env_steps: int, on_step: Callable[[], None] = lambda: None) -> Evaluation:
-        """Plays `evaluation.episodes`, and if they promise a new best, `confirm_episodes` more.
+        """Plays `evaluation.episodes`, and where they promise a new best, `confirm_episodes` more.
 
         Args:
           env_steps: taken so far.
@@ -154,7 +161,7 @@ class Evaluator:
         """
         self._client.refresh()
         weights, version = self._client.weights, self._client.version
-        # Where a kill came between a new best and the next checkpoint, the resumed run goes that way once more.
+        # A run that was killed between a new best and the next checkpoint evaluates these weights once more.
         seen_before = version <= self._best_train_steps
         returns, lengths = self._play(weights, self._settings.episodes, "evaluation", version, on_step)
         if (self._beats_best(returns) or seen_before) and self._settings.confirm_episodes:
@@ -186,11 +193,11 @@ class Evaluator:
         save_best(path, self.best_weights, evaluation)
 
     def forget_versions(self) -> None:
-        """From now on versions are another learner's: what they were before says nothing of weights to come."""
+        """To be called where another learner begins to count versions of weights."""
         self.evaluated_train_steps, self._best_train_steps = None, -1
 
     def load_best(self, path: Path, wanted: Mapping[str, Shaped]) -> None:
-        """Takes up the best that an earlier session kept, if there is one. Raises as `saved_policy.load_best`."""
+        """Takes up the best that an earlier session kept, if there is one. Raises as `best_policy.load_best`."""
         if path.exists():
             self.best_weights, evaluation = load_best(path, wanted)
             self.best_return = evaluation.scores.mean_return
