@@ -14,7 +14,7 @@ from tfdqn.cli import main
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination import command_heartbeat
 from tfdqn.coordination.command_heartbeat import heartbeat_of_command
-from tfdqn.coordination.heartbeat_files import VARIABLE, read_heartbeat, write_sign
+from tfdqn.coordination.heartbeat_files import VARIABLE, read_heartbeat, write_heartbeat
 
 ACTOR, LEARNER = ProcessId(Role.ACTOR, 1), ProcessId(Role.LEARNER)
 
@@ -45,7 +45,7 @@ def test_everybody_is_asked_and_one_that_is_silent_is_enough(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for process_id in (ACTOR, LEARNER):
-        write_sign(folder / f"{process_id.file_stem}.json", str(process_id), "at work", 1.0)
+        write_heartbeat(folder / f"{process_id.file_stem}.json", str(process_id), "at work", 1.0)
     mine = f"(process {os.getpid()})"
     assert health(capsys) == (0, [f"actor 1: at work {mine}", f"learner 0: at work {mine}"])
     change_sign(folder / "actor-1.json", seconds=-100, monotonic_seconds=-100)
@@ -61,7 +61,7 @@ def test_everybody_is_asked_and_one_that_is_silent_is_enough(
 def test_a_sign_from_the_future_is_none(
     folder: Path, capsys: pytest.CaptureFixture[str], time: str, clock: str | None, within: str
 ) -> None:
-    write_sign(folder / "actor-1.json", "actor 1", "at work", 1.0)
+    write_heartbeat(folder / "actor-1.json", "actor 1", "at work", 1.0)
     change_sign(folder / "actor-1.json", clock, **{time: 3600.0})
     if time == "monotonic_seconds" and clock is not None:
         assert health(capsys)[0] == 0  # that clock can't be read here
@@ -74,7 +74,7 @@ def test_a_sign_from_the_future_is_none(
 def test_a_clock_that_is_set_makes_no_live_process_ill_and_no_stopped_one_well(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_sign(folder / "actor-1.json", "actor 1", "at work", 1.0)
+    write_heartbeat(folder / "actor-1.json", "actor 1", "at work", 1.0)
     change_sign(folder / "actor-1.json", seconds=-3600)  # set forward since
     assert health(capsys)[0] == 0
     change_sign(
@@ -86,7 +86,7 @@ def test_a_clock_that_is_set_makes_no_live_process_ill_and_no_stopped_one_well(
 
 
 def test_clocks_may_differ_by_a_second(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_sign(folder / "actor-1.json", "actor 1", "at work", 1.0)
+    write_heartbeat(folder / "actor-1.json", "actor 1", "at work", 1.0)
     change_sign(folder / "actor-1.json", "another host's", seconds=0.9)
     assert health(capsys, "--within", "0.5")[0] == 0
 

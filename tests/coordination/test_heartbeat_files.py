@@ -8,7 +8,7 @@ import pytest
 
 from tfdqn.cli import main
 from tfdqn.cluster.roles import ProcessId, Role
-from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_file, read_heartbeat, write_sign
+from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_file, read_heartbeat, write_heartbeat
 from tfdqn.errors import ClusterError
 
 ACTOR = ProcessId(Role.ACTOR, 1)
@@ -25,7 +25,7 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_nobody_else_can_write_where_signs_are(shared: Path) -> None:
     before = os.umask(0)
     try:
-        write_sign(heartbeat_file(ACTOR), "actor 1", "acting", 5.0)
+        write_heartbeat(heartbeat_file(ACTOR), "actor 1", "acting", 5.0)
     finally:
         os.umask(before)
     assert shared.stat().st_mode & 0o777 == 0o700

@@ -51,7 +51,7 @@ def test_a_strangers_beats_take_nobodys_place(there: Learner, config: Config) ->
     """Whatever it calls itself, and before anybody has refused it."""
     with closing(process_id(there.address, config)) as one:
         one.join()
-        one.is_doing("acting")
+        one.set_state("acting")
         until(lambda: there.control.roster.present(Role.ACTOR), "a beat")
         stranger = process_id(there.address, tiny(*FAST, "agent.n_step=3"))
         until(lambda: stranger._is_refused, "a refusal")

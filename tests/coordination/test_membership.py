@@ -65,8 +65,8 @@ def test_who_joins_is_welcomed_and_knows_at_once_how_the_job_stands(there: Learn
 def test_beats_tell_figures_and_what_it_does(there: Learner, config: Config) -> None:
     with closing(process_id(there.address, config)) as one:
         one.join()
-        one.is_doing("acting")
-        one.tell(Figures())
+        one.set_state("acting")
+        one.report_with(Figures())
         until(lambda: there.control.roster.status()[0].heartbeat.steps_per_second, "figures")
         beat = there.control.roster.status()[0].heartbeat
         assert (beat.process_id, beat.state, beat.episode_return, beat.weights_version) == (
@@ -81,7 +81,7 @@ def test_beats_tell_figures_and_what_it_does(there: Learner, config: Config) -> 
 def test_the_jobs_steps_are_those_heard_and_ones_own_since(there: Learner, config: Config) -> None:
     figures = Figures()
     with closing(process_id(there.address, config)) as one:
-        one.tell(figures)
+        one.report_with(figures)
         one.join()
         figures.steps = 100
         there.control.roster.start_from(Counts(env_steps=1000))
@@ -105,7 +105,7 @@ def test_who_ends_with_the_learner_waits_until_it_is_heard_no_more(there: Learne
 def test_the_last_beat_tells_what_was_counted_to_the_end(there: Learner, config: Config) -> None:
     figures = Figures()
     one = process_id(there.address, config)
-    one.tell(figures)
+    one.report_with(figures)
     one.join()
     figures.steps = 77
     one.close()
@@ -117,7 +117,7 @@ def test_another_life_of_the_learner_is_noticed_and_told_only_what_is_new(
 ) -> None:
     figures = Figures()
     with closing(process_id(there.address, config)) as one:
-        one.tell(figures)
+        one.report_with(figures)
         one.join()
         figures.steps = 100
         until(lambda: there.control.roster.counts().env_steps == 100, "counts")
@@ -145,7 +145,7 @@ def test_another_life_of_the_learner_is_noticed_and_told_only_what_is_new(
 def test_joining_the_same_life_again_loses_no_count(there: Learner, config: Config) -> None:
     figures = Figures()
     with closing(process_id(there.address, config)) as one:
-        one.tell(figures)
+        one.report_with(figures)
         one.join()
         figures.steps = 100
         until(lambda: one.env_steps(100) == 100, "an answer")
@@ -199,7 +199,7 @@ def test_the_sign_of_life_is_there_until_the_end_whether_or_not_anybody_answers(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         with closing(process_id(f"127.0.0.1:{silent.getsockname()[1]}", impatient)) as one:
-            one.is_doing("waiting in vain")
+            one.set_state("waiting in vain")
             seen: set[float] = set()
 
             def is_renewed() -> bool:
@@ -237,7 +237,7 @@ def test_who_says_no_more_that_its_work_goes_on_is_ended(
     hasty = tiny(*FAST, "health.stuck_after_seconds=1")
     with learner(hasty, {}) as there, closing(process_id(there.address, hasty)) as one:
         one.join()
-        one.is_doing("acting")
+        one.set_state("acting")
         one.work.record_progress()
         until(lambda: ends, "its end")
     assert ends[0] == "actor 1 has not got on for 1 s (acting): it ends, to be started again"
@@ -246,7 +246,7 @@ def test_who_says_no_more_that_its_work_goes_on_is_ended(
 def test_a_heart_that_fails_is_told_of(there: Learner, config: Config) -> None:
     with closing(process_id(there.address, config)) as one:
         one.join()
-        one.tell(lambda: {"no_such_field": 1})
+        one.report_with(lambda: {"no_such_field": 1})
 
         def has_failed() -> bool:
             try:

@@ -112,7 +112,7 @@ def test_each_kind_of_death_has_its_words(clock: Clock) -> None:
     clock.now += 8
     roster.add(beat(2, role=Role.WORKER, joined=""))
     roster.add(beat(3, role=Role.WORKER))
-    assert roster.silent(workers) == [
+    assert roster.lost(workers) == [
         "worker 0 has not joined",
         "worker 1 has been silent for 8 s",
         "worker 2 has started again",
@@ -149,6 +149,6 @@ def test_quiet_are_those_who_took_part_and_are_silent_whoever_they_were(clock: C
     workers = [ProcessId(Role.WORKER, index) for index in range(3)]
     clock.now += 7
     roster.add(beat(1, "another life", "", role=Role.WORKER))
-    assert roster.quiet(workers) == []
+    assert roster.unheard(workers) == []
     clock.now += 1
-    assert roster.quiet(workers) == [workers[0]]
+    assert roster.unheard(workers) == [workers[0]]

@@ -31,7 +31,7 @@ def passes(clock: Clock, work: StallDetector, seconds: int, **said: bool) -> flo
     """So much time, looked at every second."""
     for _ in range(seconds):
         clock.now += 1
-        work.look(**said)
+        work.check(**said)
     return work.stuck_seconds
 
 
@@ -58,14 +58,14 @@ def test_of_several_parts_the_one_that_stands_still_decides(clock: Clock) -> Non
         work.record_progress("watching")
         passes(clock, work, 1)
     assert work.stuck_seconds == 30
-    work.ends()
+    work.finish()
     assert passes(clock, work, 100) == 0
 
 
 def test_waiting_is_no_hanging_and_nor_is_what_is_excused(clock: Clock) -> None:
     work = StallDetector()
     work.record_progress()
-    with work.waits():
+    with work.suspended():
         assert passes(clock, work, 1000) == 0
     assert passes(clock, work, 5) == 5
     assert passes(clock, work, 1000, is_excused=True) == 0
@@ -75,9 +75,9 @@ def test_waiting_is_no_hanging_and_nor_is_what_is_excused(clock: Clock) -> None:
 def test_a_process_that_was_stopped_as_a_whole_has_its_time_again(clock: Clock) -> None:
     work = StallDetector()
     work.record_progress()
-    work.look()
+    work.check()
     clock.now += 100_000
-    work.look()
+    work.check()
     assert work.stuck_seconds == 60
 
 
@@ -89,7 +89,7 @@ work = StallDetector()
 def watch():
     while True:
         time.sleep(0.01)
-        work.look()
+        work.check()
         work.end_if_stuck("actor 0", "acting", 0.05)
 def steps_for_ever():
     threading.Event().wait()

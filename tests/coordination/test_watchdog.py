@@ -39,7 +39,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 def test_it_says_for_whom_it_waits_once_and_that_they_are_back(ends: list) -> None:
     others, said = Others(), []
     with Watchdog("the run", Health(dead_after_seconds=5), said.append) as watched:
-        watched.awaits(others, "all workers answer")
+        watched.require(others, "all workers answer")
         others.answer = False
         others.silent_seconds = 4.0
         asked = [0]
@@ -62,7 +62,7 @@ def test_it_ends_the_process_where_they_are_silent_beyond_patience(ends: list) -
     others = Others()
     others.answer = False
     with Watchdog("the run", Health(patience_seconds=0.1), lambda line: None) as watched:
-        watched.awaits(others, "all workers answer")
+        watched.require(others, "all workers answer")
         until(lambda: ends, "end")
     line = "worker 1 at host-b:1 has been silent: the run gives up without saving"
     assert ends[0] == (line, RESTART_STATUS)
@@ -74,7 +74,7 @@ def test_who_may_go_in_the_end_ends_nobody(ends: list) -> None:
     with Watchdog("the run", Health(patience_seconds=0.1), lambda line: None) as watched:
         looks: list[int] = []
         watched.work.look = lambda is_excused=False: looks.append(1)  # type: ignore[method-assign]
-        watched.awaits(others, "all workers answer")
+        watched.require(others, "all workers answer")
         watched.release_peers()
         del ends[:]
         until(lambda: len(looks) > 50, "looks")
@@ -103,7 +103,7 @@ def test_a_checkpoint_that_is_being_written_is_finished_first(
         return True
 
     with Watchdog("the run", Health(), lambda line: None, interrupted) as watched:
-        with watched.work.waits():
+        with watched.work.suspended():
             until(lambda: watched._asked_seconds is not None, "the wish")
             before = watched.work._looked_seconds
             until(lambda: watched.work._looked_seconds > before + 0.1, "looks")
@@ -116,7 +116,7 @@ def test_after_a_checkpoint_that_took_long_there_is_time_to_end(
 ) -> None:
     monkeypatch.setattr(watchdog, "_END_SECONDS", 1.0)
     with Watchdog("the run", Health(), lambda line: None, interrupted=lambda: True) as watched:
-        with watched.work.waits():
+        with watched.work.suspended():
             began = time.monotonic()
             until(lambda: watched.work._looked_seconds > began + 1.2, "looks")
         ended = time.monotonic()

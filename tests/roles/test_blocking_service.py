@@ -105,7 +105,7 @@ def test_a_service_that_fails_says_why_in_one_line_and_is_started_again(
     failure: Exception,
     line: str,
 ) -> None:
-    joined = SimpleNamespace(join=lambda _: True, is_doing=lambda _: None, phase=lambda: "training")
+    joined = SimpleNamespace(join=lambda _: True, set_state=lambda _: None, phase=lambda: "training")
     monkeypatch.setattr(blocking_service, "Membership", lambda *_: joined)
     monkeypatch.setattr(blocking_service, "_watch", lambda *_: None)
 

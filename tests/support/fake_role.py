@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tfdqn.cluster.roles import ProcessId, Role
-from tfdqn.coordination.heartbeat_files import heartbeat_file, write_sign
+from tfdqn.coordination.heartbeat_files import heartbeat_file, write_heartbeat
 
 FOLDER = Path(os.environ["STAND_INS"])
 
@@ -40,7 +40,7 @@ def main() -> None:
     is_working = "unready" not in words
     while "signless" in words:
         time.sleep(60)
-    write_sign(file, str(process_id), "at work" if is_working else "starting", 10.0)
+    write_heartbeat(file, str(process_id), "at work" if is_working else "starting", 10.0)
     if "child" in words and os.fork() == 0:
         while True:
             time.sleep(60)
@@ -50,7 +50,7 @@ def main() -> None:
             sys.exit(int(word))
     while not asked and not (FOLDER / "over").exists():
         if "mute" not in words:
-            write_sign(file, str(process_id), "at work" if is_working else "starting", 10.0)
+            write_heartbeat(file, str(process_id), "at work" if is_working else "starting", 10.0)
         time.sleep(0.05)
     note("order", process_id.file_stem)
     file.unlink(missing_ok=True)

@@ -132,5 +132,5 @@ def test_an_actor_that_hangs_is_seen_though_the_learner_goes_on() -> None:
 
 
 def _looked(work: StallDetector) -> float:
-    work.look()
+    work.check()
     return work.stuck_seconds

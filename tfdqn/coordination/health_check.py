@@ -7,9 +7,9 @@ from typing import NamedTuple
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.coordination.heartbeat_files import (
     HeartbeatRecord,
-    beat_folder,
+    heartbeat_folder,
     heartbeat_file,
-    may_be_silent_seconds,
+    silence_limit_seconds,
     read_heartbeat,
 )
 
@@ -37,7 +37,7 @@ def health_of(process_id: ProcessId, folder: Path | None, within_seconds: float)
 
 def health_of_all(folder: Path | None, within_seconds: float) -> list[Finding]:
     """Of each process that has left signs of life there and has not ended, or one that says that there is none."""
-    folder = folder or beat_folder()
+    folder = folder or heartbeat_folder()
     signs = filter(None, map(read_heartbeat, sorted(folder.glob("*.json"))))
     found = [_judged(sign, within_seconds) for sign in signs if _is_there(sign.pid)]
     return found or [Finding(f"nobody gives signs of life in {folder}", False)]
@@ -45,7 +45,7 @@ def health_of_all(folder: Path | None, within_seconds: float) -> list[Finding]:
 
 def _judged(sign: HeartbeatRecord, within_seconds: float) -> Finding:
     silent_seconds = sign.age_seconds()
-    is_well = 0 <= silent_seconds <= may_be_silent_seconds(sign.state, within_seconds)
+    is_well = 0 <= silent_seconds <= silence_limit_seconds(sign.state, within_seconds)
     how = sign.state if is_well else f"silent for {silent_seconds:.0f} s, after {sign.state}"
     if silent_seconds < 0:
         how = f"its sign of life is of {-silent_seconds:,.0f} s in the future: a clock was set, or it is another host's"

@@ -27,7 +27,7 @@ _MEETING_SECONDS = 60.0
 _MOST_AHEAD_SECONDS = 1.0  # what clocks may differ by
 
 
-def may_be_silent_seconds(state: str, dead_after_seconds: float) -> float:
+def silence_limit_seconds(state: str, dead_after_seconds: float) -> float:
     """For how long a process that was doing this last may give no sign of life before it counts as dead."""
     return max(dead_after_seconds, _MEETING_SECONDS) if state == MEETING else dead_after_seconds
 
@@ -59,16 +59,16 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
 
 def heartbeat_file(process_id: ProcessId, folder: Path | None = None) -> Path:
     """Where a process's sign of life is. Raises ClusterError where the folder that all share may be another user's."""
-    return (folder or beat_folder()) / f"{process_id.file_stem}.json"
+    return (folder or heartbeat_folder()) / f"{process_id.file_stem}.json"
 
 
-def beat_folder() -> Path:
+def heartbeat_folder() -> Path:
     """Where the signs of life of this host's processes are. Raises ClusterError, likewise."""
     named = os.environ.get(VARIABLE)
     return Path(named) if named else _default_folder()
 
 
-def write_sign(file: Path, name: str, state: str, steps_per_second: float) -> None:
+def write_heartbeat(file: Path, name: str, state: str, steps_per_second: float) -> None:
     """Writes a sign of now, whole or not at all; it need not outlive the machine."""
     sign = HeartbeatRecord(
         name=name,
@@ -94,7 +94,7 @@ class HeartbeatFile:
 
     def write(self, state: str, steps_per_second: float) -> None:
         try:
-            write_sign(self._file, self._name, state, steps_per_second)
+            write_heartbeat(self._file, self._name, state, steps_per_second)
         except OSError as error:
             if not self._is_said:
                 self._say(

@@ -89,8 +89,8 @@ class Membership:
         Raises PeerLostError where it does not answer within `health.patience_seconds`, ConfigError where it refuses.
         """
         state = self._state
-        self.is_doing(f"waiting for {LEARNER} at {self._caller.address}")
-        with self.work.waits():
+        self.set_state(f"waiting for {LEARNER} at {self._caller.address}")
+        with self.work.suspended():
             self._is_refused = False
             welcome = self._welcome(interrupted)
             if welcome is None:
@@ -99,7 +99,7 @@ class Membership:
                 if welcome.life != self._joined:
                     self._joined, self._base, self._answer = welcome.life, self._sent, None
                 self._heard_seconds = time.monotonic()
-            self.is_doing(state)
+            self.set_state(state)
             self._beat_now.set()
             self._wait_for_an_answer(interrupted)
             return welcome
@@ -124,18 +124,18 @@ class Membership:
                 self._closed.wait(_RETRY_SECONDS)
         return None
 
-    def is_doing(self, state: str) -> None:
+    def set_state(self, state: str) -> None:
         """What the next beats say that this process does."""
         self._state = state
 
-    def meet(self) -> None:
+    def rendezvous(self) -> None:
         """Returns when the learner is ready to meet those who learn in step, and has heard that this process goes.
 
         Whoever watches `phase` ends the process where the learner never is.
         """
         while (answer := self._answer) is None or not answer.may_meet:
             self._closed.wait(_MEETING_POLL_SECONDS)
-        self.is_doing(MEETING)
+        self.set_state(MEETING)
         self._beat_now.set()
         while self._heard_state != MEETING:
             self._closed.wait(_MEETING_POLL_SECONDS)
@@ -147,7 +147,7 @@ class Membership:
             self._beat_now.set()
             self._closed.wait(_LAST_LOOK_SECONDS)
 
-    def tell(self, figures: Callable[[], dict]) -> None:
+    def report_with(self, figures: Callable[[], dict]) -> None:
         """Sets what each beat tells besides: fields of `Heartbeat`, its counts since the process's start."""
         self._figures = figures
 
@@ -234,7 +234,7 @@ class Membership:
             is_last = self._closed.is_set()
             self._beat_now.clear()
             began = time.monotonic()
-            self.work.look()
+            self.work.check()
             self.work.end_if_stuck(str(self.process_id), self._state, self._settings.stuck_after_seconds)
             try:
                 self._beat(_LAST_REPLY_SECONDS if is_last else self._reply_seconds)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from tfdqn.cluster.roles import ProcessId, Role
-from tfdqn.coordination.heartbeat_files import may_be_silent_seconds
+from tfdqn.coordination.heartbeat_files import silence_limit_seconds
 from tfdqn.coordination.messages import Counts, Heartbeat, ProcessStatus
 from tfdqn.errors import PeerLostError
 
@@ -85,11 +85,11 @@ class Roster:
         with self._lock:
             self._held = {process_id: self._newest[process_id][0].life for process_id in process_ids}
 
-    def silent(self, process_ids: Iterable[ProcessId]) -> list[str]:
+    def lost(self, process_ids: Iterable[ProcessId]) -> list[str]:
         """Why each of these processes counts as dead, in words, for those that do."""
-        return list(self._silent(process_ids).values())
+        return list(self._lost(process_ids).values())
 
-    def _silent(self, process_ids: Iterable[ProcessId]) -> dict[ProcessId, str]:
+    def _lost(self, process_ids: Iterable[ProcessId]) -> dict[ProcessId, str]:
         found = {status.heartbeat.process_id: status for status in self.status()}
         reasons = {}
         for process_id in process_ids:
@@ -98,7 +98,7 @@ class Roster:
                 reasons[process_id] = f"{process_id} has not joined"
             elif self._held.get(process_id, status.heartbeat.life) != status.heartbeat.life:
                 reasons[process_id] = f"{process_id} has started again"
-            elif status.seconds_since_heartbeat >= may_be_silent_seconds(
+            elif status.seconds_since_heartbeat >= silence_limit_seconds(
                 status.heartbeat.state, self._dead_after_seconds
             ):
                 reasons[process_id] = (
@@ -108,7 +108,7 @@ class Roster:
                 reasons[process_id] = f"{process_id} has started again"
         return reasons
 
-    def quiet(self, process_ids: Iterable[ProcessId]) -> list[ProcessId]:
+    def unheard(self, process_ids: Iterable[ProcessId]) -> list[ProcessId]:
         """Those of them that have taken part, but count as dead by their silence alone."""
         found = {status.heartbeat.process_id: status.seconds_since_heartbeat for status in self.status()}
         return [
@@ -127,7 +127,7 @@ class Roster:
         Raises PeerLostError at the end of patience.
         """
         began, said = time.monotonic(), ""
-        while missing := self._silent(process_ids):
+        while missing := self._lost(process_ids):
             if interrupted():
                 return False
             if time.monotonic() - began > patience_seconds:

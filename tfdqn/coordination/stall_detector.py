@@ -25,32 +25,32 @@ class StallDetector:
         self.longest_seconds = 0.0  # that a part took before it went on
         self._counts: dict[str, int] = {}
         self._idle: dict[str, tuple[int, float]] = {}  # the count that was seen last, and for how long
-        self._waiting = 0
+        self._suspensions = 0
         self._looked_seconds = time.monotonic()
 
     def record_progress(self, part: str = "work") -> None:
         """Says so of a part of the work; from the first time on it is expected again and again."""
         self._counts[part] = self._counts.get(part, 0) + 1
 
-    def ends(self) -> None:
+    def finish(self) -> None:
         """From now on nothing is expected."""
         self._counts.clear()
 
     @contextmanager
-    def waits(self) -> Iterator[None]:
+    def suspended(self) -> Iterator[None]:
         """Nothing is expected while the block runs: it takes as long as it takes."""
-        self._waiting += 1
+        self._suspensions += 1
         try:
             yield
         finally:
-            self._waiting -= 1
+            self._suspensions -= 1
 
     @property
-    def is_waiting(self) -> bool:
+    def is_suspended(self) -> bool:
         """Whether such a block runs."""
-        return self._waiting > 0
+        return self._suspensions > 0
 
-    def look(self, is_excused: bool = False) -> None:
+    def check(self, is_excused: bool = False) -> None:
         """Takes note of what has gone on since the last look.
 
         Args:
@@ -63,7 +63,7 @@ class StallDetector:
             before, seconds = self._idle.get(part, (-1, 0.0))
             if count != before:
                 self.longest_seconds = max(self.longest_seconds, seconds)
-            is_idle = count == before and not self._waiting and not is_excused
+            is_idle = count == before and not self._suspensions and not is_excused
             idle[part] = (count, seconds + passed if is_idle else 0.0)
         self._idle, self._looked_seconds = idle, now
         self.stuck_seconds = max((seconds for _, seconds in idle.values()), default=0.0)

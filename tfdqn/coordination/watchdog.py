@@ -107,7 +107,7 @@ class Watchdog:
         self._ended.set()
         self._thread.join(2 * _ASK_SECONDS)
 
-    def awaits(self, others: Pollable, answer: str, said_after_seconds: float | None = None) -> None:
+    def require(self, others: Pollable, answer: str, said_after_seconds: float | None = None) -> None:
         """From now on they must not be silent beyond patience.
 
         Args:
@@ -145,7 +145,7 @@ class Watchdog:
         for each in list(self._awaited):
             if gone := each.ask():
                 end_now(f"{gone}: {self._name} gives up without saving")
-        self.work.look(is_excused=self._is_excused())
+        self.work.check(is_excused=self._is_excused())
         self._say_if_stuck()
         self.work.end_if_stuck(self._name, self.doing, self._health.stuck_after_seconds)
 
@@ -165,7 +165,7 @@ class Watchdog:
         if self._asked_seconds is None:
             if self._interrupted():
                 self._asked_seconds = time.monotonic()
-        elif self.work.is_waiting:
+        elif self.work.is_suspended:
             # A checkpoint is written; after it there is an end to come to.
             self._asked_seconds = time.monotonic()
         elif time.monotonic() - self._asked_seconds > _END_SECONDS:

@@ -15,7 +15,7 @@ from tfdqn.coordination.heartbeat_files import VARIABLE as BEATS
 from tfdqn.coordination.heartbeat_files import (
     HeartbeatRecord,
     heartbeat_file,
-    may_be_silent_seconds,
+    silence_limit_seconds,
     read_heartbeat,
 )
 from tfdqn.errors import ClusterError
@@ -73,7 +73,7 @@ class SupervisedProcess:
         health = self._health
         limit = health.patience_seconds
         if self.sign is not None:
-            limit = may_be_silent_seconds(self.sign.state, health.dead_after_seconds)
+            limit = silence_limit_seconds(self.sign.state, health.dead_after_seconds)
         return self.is_alive and self.silent_seconds > limit
 
     @property

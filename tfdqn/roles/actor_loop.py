@@ -31,7 +31,7 @@ _FLUSH_SECONDS = 3.0
 def act(job: Job, membership: Membership) -> None:
     """Takes part until the job is over. Raises as `roles.actor.run`."""
     config = job.config
-    membership.is_doing("making its environments")
+    membership.set_state("making its environments")
     restarts = Restarts(config.task.restarts, job.say, print)
     with (
         failures_are_the_process_s(),
@@ -58,7 +58,7 @@ class _ActorLoop:
     def until_over(self) -> None:
         with suppress(GivenUpError):  # then it must not write any longer; or the servers never came
             self._act_while_it_trains()
-        self._membership.is_doing("done acting")
+        self._membership.set_state("done acting")
         while (phase := self._phase()) not in (OVER, None):
             if phase == TRAINING:
                 raise PeerLostError(f"the learner trains again: {self._job.process_id} starts again with it")
@@ -76,11 +76,11 @@ class _ActorLoop:
         actor = make_actor(config, self._task, writer, weights, index, seed, values)
         actor.refresh_weights()
         actor.reset(derived_seed(seed, "task", index))
-        self._membership.tell(lambda: self._figures(actor))
+        self._membership.report_with(lambda: self._figures(actor))
         while self._phase() == TRAINING:
             # Others have taken about as many since they were last heard of; where it was fewer, all act on.
             if self._membership.env_steps(actor.env_steps, config.acting.actors) < config.stop.env_steps:
-                self._membership.is_doing("acting")
+                self._membership.set_state("acting")
                 actor.step(self._membership.env_steps(actor.env_steps))
             else:
                 self._wait_because("done acting")
@@ -108,7 +108,7 @@ class _ActorLoop:
         time.sleep(_POLL_SECONDS)
 
     def _keep_waiting(self, reason: str) -> bool:
-        self._membership.is_doing(reason)
+        self._membership.set_state(reason)
         return self._phase() == TRAINING
 
     def _phase(self) -> str | None:

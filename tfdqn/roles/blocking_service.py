@@ -42,7 +42,7 @@ def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> bool:
         # Others end abruptly, too: let the learner say why, where it does.
         print(f"tfdqn: {_in_one_line(job, error)}", file=sys.stderr, flush=True)
         _end(membership, RESTART_STATUS)
-    membership.is_doing("done")
+    membership.set_state("done")
     return threading.Event().wait()  # no limit: the thread ends the process
 
 

@@ -45,7 +45,7 @@ def run(config: Config, cluster: Cluster, say: Callable[[str], None]) -> None:
     try:
         with Watchdog(cluster.name, config.health, say) as watchdog:
             watchdog.state = "at the chief's service"
-            watchdog.awaits(_chief(cluster, config), "the chief answers")
+            watchdog.require(_chief(cluster, config), "the chief answers")
             if config.learner.strategy == "parameter_server":
                 tf_server.run(cluster, config.learner.min_gpus)
             else:

@@ -36,7 +36,7 @@ _REPLY_SECONDS = 5.0
 def evaluate(job: Job, membership: Membership) -> None:
     """Takes part until the job is over. Raises as `roles.evaluator.run`."""
     config, run = job.config, RunDir(job.run_dir)
-    membership.is_doing("making its environments")
+    membership.set_state("making its environments")
     with ExitStack() as parts:
         parts.enter_context(threadpool_limits(1, "blas"))
         parts.enter_context(full_disk_is_one_line(run.path))
@@ -60,7 +60,7 @@ def evaluate(job: Job, membership: Membership) -> None:
         except Interrupted:
             pass  # the job is over, or the user has asked to stop
         finally:
-            membership.work.ends()  # exports that are under way may take longer
+            membership.work.finish()  # exports that are under way may take longer
 
 
 class _EvaluatorLoop:
@@ -85,7 +85,7 @@ class _EvaluatorLoop:
         self._next_env_steps = self._evaluator.due_after(standing.env_steps)
         self._seconds, self._asked_seconds = 0.0, time.monotonic()  # of training, and when that was heard
         self._report, self._is_heard, self._reports_to = EvaluatorReport(), True, ""
-        membership.tell(
+        membership.report_with(
             lambda: {
                 "weights_version": _number(self._evaluator.evaluated_train_steps),
                 "counts": Counts(environment_restarts=restarts.count),
@@ -98,13 +98,13 @@ class _EvaluatorLoop:
                 self._begin_with_a_learner()
             phase = self._membership.phase_now(self._job.interrupted)
             if self._weights.version() < 0:
-                self._membership.is_doing("waiting for the first weights")
+                self._membership.set_state("waiting for the first weights")
             elif phase == FINISHING and not self._report.is_done:
                 self._have_the_last_say()
             elif phase == TRAINING and self._is_due():
                 self._evaluate()
             else:
-                self._membership.is_doing("ready for the next evaluation")
+                self._membership.set_state("ready for the next evaluation")
             if not self._is_heard:
                 self._tell()
             time.sleep(_POLL_SECONDS)
@@ -120,7 +120,7 @@ class _EvaluatorLoop:
 
     def _evaluate(self) -> None:
         """Plays and keeps what came of it; a new best is on disk before anybody hears of it."""
-        self._membership.is_doing("evaluating")
+        self._membership.set_state("evaluating")
         env_steps, seconds = self._membership.env_steps(0), self._training_seconds()
         evaluation = self._evaluator.evaluate(env_steps)
         if evaluation.is_best:
@@ -141,7 +141,7 @@ class _EvaluatorLoop:
             return  # again, when the learner answers
         if self._evaluator.evaluated_train_steps != self._weights.version():
             self._evaluate()
-        self._membership.is_doing("evaluating the best")
+        self._membership.set_state("evaluating the best")
         assert self._evaluator.best_weights is not None  # some were evaluated, so some were the best
         final = self._evaluator.final(self._evaluator.best_weights)
         self._report, self._is_heard = replace(self._report, final=final, is_done=True), False

@@ -102,7 +102,7 @@ def _train(
         else:
             with _losses_are_restarts(), team.losses_are_one_line():
                 reason = loops.learn(session, watch, lambda: _put_off(job, replay))
-                watchdog.work.ends()
+                watchdog.work.finish()
                 watchdog.state = "saving"
                 session.save(watch.seconds)
             if reason == "interrupted" or not _finish(

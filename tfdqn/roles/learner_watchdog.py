@@ -47,7 +47,7 @@ class LearnerWatchdog(Watchdog):
         """From now on all who learn must stay, and no replay server be silent beyond patience."""
         self._control.roster.hold(self._watched)
         self._were_there = True
-        self.awaits(replay, "all replay servers answer", _SAID_AFTER_SECONDS)
+        self.require(replay, "all replay servers answer", _SAID_AFTER_SECONDS)
 
     def is_waiting(self, line: str) -> None:
         """Says for whom, and has the sign of life say it, too."""
@@ -72,9 +72,9 @@ class LearnerWatchdog(Watchdog):
         if time.monotonic() >= self._beat_due:
             self._write_sign()
             self._beat_due = time.monotonic() + self._job.config.health.beat_seconds
-        if self._were_there and (lost := self._control.roster.silent(self._watched)):
+        if self._were_there and (lost := self._control.roster.lost(self._watched)):
             self._has_lost(lost)
-        quiet = self._control.roster.quiet(self._lines)
+        quiet = self._control.roster.unheard(self._lines)
         for helper in quiet:
             self._lines[helper].check()
         self._quiet = len(quiet)

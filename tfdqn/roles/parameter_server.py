@@ -16,7 +16,7 @@ def run(job: Job) -> bool:
         from tfdqn.roles import tf_server
 
         def service(membership: Membership) -> None:
-            membership.is_doing("serving")
+            membership.set_state("serving")
             tf_server.run(cluster, job.config.learner.min_gpus)
 
         return service

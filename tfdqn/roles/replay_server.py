@@ -42,7 +42,7 @@ def run(job: Job) -> bool:
                     return False
                 task_spec = welcome.task_spec
                 folder.keep(task_spec)
-            membership.is_doing("restoring")
+            membership.set_state("restoring")
             with closing(ShardServer(job.config, task_spec, address, folder)) as shard:
                 _say_how_it_starts(job, address, shard)
                 return _serve(job, membership, shard)
@@ -56,7 +56,7 @@ def _serve(job: Job, membership: Membership, shard: ShardServer) -> bool:
             if not has_joined:
                 has_joined = membership.join(job.interrupted) is not None
                 continue
-            membership.is_doing(f"serving {shard.size():,} transitions")
+            membership.set_state(f"serving {shard.size():,} transitions")
             try:
                 is_over = membership.phase() == OVER
             except LearnerRestartedError:
@@ -69,9 +69,9 @@ def _serve(job: Job, membership: Membership, shard: ShardServer) -> bool:
 
 
 def _save(job: Job, membership: Membership, shard: ShardServer) -> None:
-    membership.is_doing("writing its checkpoint")
+    membership.set_state("writing its checkpoint")
     try:
-        with membership.work.waits():
+        with membership.work.suspended():
             shard.checkpoint()
         job.say(f"{job.process_id}: saved {shard.size():,} transitions")
     except CheckpointError as error:

@@ -19,7 +19,7 @@ def run(job: Job) -> bool:
         from tfdqn.roles import tf_server
 
         def service(membership: Membership) -> None:
-            membership.is_doing("serving")
+            membership.set_state("serving")
             look_after(job.topology.replay_server, tensorflow=job.topology.parameter_server)
             tf_server.run(cluster, job.config.learner.min_gpus)
 
@@ -29,8 +29,8 @@ def run(job: Job) -> bool:
         from tfdqn.roles import lockstep_worker
 
         def service(membership: Membership) -> None:
-            membership.meet()
-            lockstep_worker.run(job.config, cluster, on_met=lambda: membership.is_doing("serving"))
+            membership.rendezvous()
+            lockstep_worker.run(job.config, cluster, on_met=lambda: membership.set_state("serving"))
 
         return service
 

@@ -166,7 +166,7 @@ class JobSession:
 
     def save(self, seconds: float) -> None:
         """Writes a checkpoint, and has the replay servers write theirs; nothing may learn meanwhile."""
-        with self._work.waits():
+        with self._work.suspended():
             self._save(seconds)
 
     def _save(self, seconds: float) -> None:

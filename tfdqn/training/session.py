@@ -224,7 +224,7 @@ class Session:
             "writer": self.actors.writers_state(),
             "replay": self.replay.state(),
         }
-        with self.work.waits():  # the disk takes as long as it takes
+        with self.work.suspended():  # the disk takes as long as it takes
             self._checkpoints.save(counters, arrays, self.replay.save)
 
     @property

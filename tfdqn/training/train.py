@@ -78,7 +78,7 @@ def train(
         Watchdog("the run", config.health, tell, interrupted) as watchdog,
     ):
         use_threads(config)
-        with closing(Chief(config, run, cluster, devices, tell, interrupted, watchdog.awaits)) as team:
+        with closing(Chief(config, run, cluster, devices, tell, interrupted, watchdog.require)) as team:
             try:
                 watchdog.state = "training"
                 return _train(config, run, team, watchdog, show, tell, interrupted, profile)
@@ -113,7 +113,7 @@ def _train(
             try:
                 return _run(session, watch, show)
             except EnvironmentFailedError as error:
-                session.work.ends()
+                session.work.finish()
                 raise _saved(error, session, watch) from error
 
 
@@ -143,7 +143,7 @@ def _run(session: Session, watch: TrainingMonitor, show: Callable[[Progress], No
             watch.evaluated(session.evaluate())
     except Interrupted:
         reason = "interrupted"
-    session.work.ends()
+    session.work.finish()
     show(watch.progress("saving"))
     session.save(watch.seconds)
     summary = _summary(session, watch, reason)
