@@ -13,8 +13,8 @@ from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.coordination import learner_service as control_module
 from tfdqn.coordination.heartbeat_files import VARIABLE
-from tfdqn.coordination.membership import OVER, TRAINING, Membership
-from tfdqn.coordination.messages import Hello, Inspection, Nothing, Welcome
+from tfdqn.coordination.membership import Membership
+from tfdqn.coordination.messages import Hello, Inspection, Nothing, Phase, Welcome
 from tfdqn.coordination.rpc import Caller, RefusedError
 from tfdqn.errors import ConfigError
 
@@ -122,8 +122,8 @@ def test_the_end_is_heard_by_all_who_live_and_nobody_waits_for_the_dead(
         dead._closed.set()
         until(lambda: len(mortal.control.roster.present(Role.ACTOR)) == 1, "a death")
         mortal.control.end()
-        until(lambda: one.phase() == OVER, "the end")
-        assert dead.phase() == TRAINING
+        until(lambda: one.phase() == Phase.OVER, "the end")
+        assert dead.phase() == Phase.TRAINING
 
 
 def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, config: Config) -> None:
@@ -131,7 +131,7 @@ def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, 
         with pytest.raises(RefusedError, match="starting"):
             one.call("inspect", Nothing(), Inspection, 10)
         inspection = Inspection(
-            phase=TRAINING,
+            phase=Phase.TRAINING,
             state="learning",
             env_steps=5,
             train_steps=1,

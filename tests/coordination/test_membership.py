@@ -16,8 +16,8 @@ from tfdqn.config import Config
 from tfdqn.coordination import membership as membership_module
 from tfdqn.coordination import stall_detector
 from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_file, read_heartbeat
-from tfdqn.coordination.membership import TRAINING, LearnerRestartedError, Membership, seconds_between_calls
-from tfdqn.coordination.messages import Counts
+from tfdqn.coordination.membership import LearnerRestartedError, Membership, seconds_between_calls
+from tfdqn.coordination.messages import Counts, Phase
 from tfdqn.errors import PeerLostError
 
 
@@ -58,7 +58,7 @@ def test_who_joins_is_welcomed_and_knows_at_once_how_the_job_stands(there: Learn
         assert (welcome.life, welcome.task_spec) == (there.control.life, there.task_spec)
         assert one.joined == welcome.life
         assert one.answer is not None and one.answer.env_steps == 400
-        assert one.phase() == TRAINING
+        assert one.phase() == Phase.TRAINING
         assert one.env_steps(0) == 400
 
 
@@ -159,7 +159,7 @@ def test_one_call_joins_whoever_has_taken_the_learners_place(there: Learner, con
         one.join()
         there.control.close()
         life = there.begin().life
-        until(lambda: one.phase_now() == TRAINING and one.joined == life, "the new life")
+        until(lambda: one.phase_now() == Phase.TRAINING and one.joined == life, "the new life")
         assert one.phase_now(lambda: True) is None
 
 
@@ -177,7 +177,7 @@ def test_a_learner_that_falls_silent_is_given_up_in_the_end() -> None:
     config = tiny(*FAST, "health.patience_seconds=0.5")
     with learner(config, {}) as there, closing(process_id(there.address, config)) as one:
         one.join()
-        assert one.phase() == TRAINING
+        assert one.phase() == Phase.TRAINING
         there.control.close()
 
         def is_given_up() -> bool:

@@ -10,15 +10,14 @@ import pytest
 from tests.support.fake_role_job import EVERY, Job, exists, kill, stop
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.config import Health
-from tfdqn.coordination.membership import FINISHING, TRAINING
-from tfdqn.coordination.messages import Inspection
+from tfdqn.coordination.messages import Inspection, Phase
 
 
 class FarLearner:
     """Stands in for the watch on a learner that another supervisor runs: heard at this very moment, or no more."""
 
     def __init__(self, address: str):
-        self.phase, self.is_heard = TRAINING, True
+        self.phase, self.is_heard = Phase.TRAINING, True
         self.life = self.resumed = ""
 
     def close(self) -> None:
@@ -53,7 +52,7 @@ def test_a_share_without_the_learner_is_over_when_all_have_ended_and_the_learner
     job = Job(folder, *EVERY, share=(*ACTORS, ProcessId(Role.REPLAY_SERVER)))
 
     def is_finishing() -> bool:
-        job.supervisor._watch.phase = FINISHING  # type: ignore[misc]
+        job.supervisor._watch.phase = Phase.FINISHING  # type: ignore[misc]
         return True
 
     assert job.run(job.everybody_works, is_finishing)

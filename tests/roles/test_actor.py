@@ -13,8 +13,7 @@ from tests.support.threaded_jobs import stored, until
 from tests.support.tiny_runs import tiny
 from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import Policy, make_q_function
-from tfdqn.coordination.membership import FINISHING, OVER
-from tfdqn.coordination.messages import Counts
+from tfdqn.coordination.messages import Counts, Phase
 from tfdqn.errors import ConfigError, TaskError
 from tfdqn.replay.reverb.remote_writer import HELD_BACK
 from tfdqn.roles import actor_loop
@@ -98,9 +97,9 @@ def test_it_stops_at_the_jobs_last_step_and_ends_with_the_job(tmp_path: Path) ->
             until(lambda: job.state() == "done acting" or actor.error, "its end of acting")
             until(lambda: job.counts().env_steps >= 1000 or actor.error, "its last counts")
             assert job.counts().env_steps < 1000 + 4
-            job.learner.control.phase = FINISHING
+            job.learner.control.phase = Phase.FINISHING
             until(lambda: job.state() == "done acting", "patience")
-            job.learner.control.phase = OVER
+            job.learner.control.phase = Phase.OVER
             actor.ended()
         assert job.counts().env_steps - 4 < 4 * stored(job.client) <= job.counts().env_steps
 
@@ -108,9 +107,9 @@ def test_it_stops_at_the_jobs_last_step_and_ends_with_the_job(tmp_path: Path) ->
 def test_when_the_job_finishes_it_stops_at_once_and_beats_on(held: Job) -> None:
     with held.actor() as actor:
         until(lambda: held.state() == HELD_BACK or actor.error, "being held back")
-        held.learner.control.phase = FINISHING
+        held.learner.control.phase = Phase.FINISHING
         until(lambda: held.state() == "done acting", "its end of acting")
-        held.learner.control.phase = OVER
+        held.learner.control.phase = Phase.OVER
         actor.ended()
         assert actor.is_over is True
 

@@ -16,8 +16,7 @@ from tfdqn.cluster.roles import ProcessId
 from tfdqn.cluster.roles import Role as Roles
 from tfdqn.cluster.topology import Topology
 from tfdqn.coordination import stall_detector
-from tfdqn.coordination.membership import FINISHING
-from tfdqn.coordination.messages import Counts
+from tfdqn.coordination.messages import Counts, Phase
 from tfdqn.errors import PeerLostError, ProcessFailedError
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.remote_writer import HELD_BACK
@@ -67,7 +66,7 @@ def test_it_acts_on_while_the_learner_is_away_and_tells_the_next_what_it_missed(
 def test_when_the_learner_trains_again_a_finished_actor_starts_again_with_it(held: Job) -> None:
     with held.actor() as actor:
         until(lambda: held.state() == HELD_BACK or actor.error, "being held back")
-        held.learner.control.phase = FINISHING
+        held.learner.control.phase = Phase.FINISHING
         until(lambda: held.state() == "done acting", "its end of acting")
         held.learner.control.close()
         held.learner.begin()

@@ -18,8 +18,7 @@ from tfdqn.cluster.roles import Role as Roles
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config, Health
 from tfdqn.coordination import stall_detector
-from tfdqn.coordination.membership import FINISHING, OVER
-from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection
+from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Phase
 from tfdqn.errors import RunDirError, TaskError
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.versions import versions
@@ -249,13 +248,13 @@ def test_its_last_say_is_of_the_newest_weights_and_of_the_best_on_fresh_episodes
     with started(there, run_dir) as evaluator:
         reported(there, 1, evaluator)
         there.publish(9, flattering(there))
-        there.control.phase = FINISHING
+        there.control.phase = Phase.FINISHING
         until(lambda: there.control.evaluated.is_done, "the last say")
         last = there.control.evaluated
         assert last.evaluation is not None and last.final is not None
         assert (last.evaluation.train_steps, last.evaluation.is_best) == (9, True)
         assert (last.final.episodes, last.final.mean_return) == (4, 20)
-        there.control.phase = OVER
+        there.control.phase = Phase.OVER
         evaluator.ended()
         assert evaluator.is_over is True
 
@@ -264,11 +263,11 @@ def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it
     there: Learner, run_dir: RunDir
 ) -> None:
     with started(there, run_dir) as evaluator:
-        there.control.phase = FINISHING
+        there.control.phase = Phase.FINISHING
         until(lambda: there.control.evaluated.is_done, "the last say")
         final = there.control.evaluated.final
         there.control.close()
-        there.begin().phase = FINISHING
+        there.begin().phase = Phase.FINISHING
         until(lambda: there.control.evaluated.is_done, "the last say again")
         assert there.control.evaluated.final == final
         assert evaluator.ends_well() and evaluator.is_over is False
@@ -285,7 +284,7 @@ def test_the_end_of_the_job_ends_an_evaluation(run_dir: RunDir) -> None:
                 lambda: [s for s in there.control.roster.status() if s.heartbeat.state == "evaluating"],
                 "evaluation",
             )
-            there.control.phase = OVER
+            there.control.phase = Phase.OVER
             evaluator.ended()
     assert not run_dir.best_weights.exists()
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.coordination.heartbeat_files import (
     HeartbeatRecord,
-    heartbeat_folder,
     heartbeat_file,
-    silence_limit_seconds,
+    heartbeat_folder,
     read_heartbeat,
+    silence_limit_seconds,
 )
 
 

@@ -9,7 +9,6 @@ from tfdqn.cluster.roles import LEARNER, ProcessId, counted
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.config.toml import checked, deviations, dump, from_mapping
-from tfdqn.coordination.membership import OVER, TRAINING
 from tfdqn.coordination.messages import (
     Answer,
     EvaluatorReport,
@@ -17,6 +16,7 @@ from tfdqn.coordination.messages import (
     Hello,
     Inspection,
     Nothing,
+    Phase,
     QValues,
     QValuesRequest,
     WeightsRequest,
@@ -52,7 +52,7 @@ class LearnerService:
         board: WeightsBoard,
     ):
         self.life = uuid.uuid4().hex
-        self.phase = TRAINING
+        self.phase: Phase = Phase.TRAINING
         self.train_steps = 0
         self.may_meet = False
         self.roster = Roster(self.life, config.health.dead_after_seconds)
@@ -81,7 +81,7 @@ class LearnerService:
 
     def end(self) -> None:
         """Tells everybody that the job is over; returns when all who were there have heard it, or in seconds."""
-        self.phase = OVER
+        self.phase = Phase.OVER
         began = time.monotonic()
         deadline = began + max(_SECONDS_TO_HEAR_IT_IS_OVER, 2 * self._settings.beat_seconds)
         while time.monotonic() < deadline:

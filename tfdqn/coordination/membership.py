@@ -16,13 +16,12 @@ from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.coordination.heartbeat_files import MEETING, HeartbeatFile, heartbeat_file
-from tfdqn.coordination.messages import Answer, Counts, Heartbeat, Hello, Welcome, fingerprint
+from tfdqn.coordination.messages import Answer, Counts, Heartbeat, Hello, Phase, Welcome, fingerprint
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import ConfigError, PeerLostError
 from tfdqn.system.interval import IntervalTrigger
 
-TRAINING, FINISHING, OVER = "training", "finishing", "over"
 _REPLY_SECONDS = 5.0
 _LAST_REPLY_SECONDS = 1.0
 _FIRST_ANSWER_SECONDS = 2.0
@@ -169,7 +168,7 @@ class Membership:
     @property
     def is_over(self) -> bool:
         """Whether the learner has said that the job is."""
-        return self._answer is not None and self._answer.phase == OVER
+        return self._answer is not None and self._answer.phase == Phase.OVER
 
     @property
     def silent_seconds(self) -> float:
@@ -183,8 +182,8 @@ class Membership:
         known, own_among_them = self._known
         return known + alike * (own - own_among_them)
 
-    def phase(self) -> str:
-        """How the job stands: "training", "finishing" or "over".
+    def phase(self) -> Phase:
+        """How the job stands.
 
         Raises LearnerRestartedError, or PeerLostError where the learner has been silent beyond patience.
         """
@@ -198,9 +197,9 @@ class Membership:
                 f"{LEARNER} at {self._caller.address} has been silent for {self.silent_seconds:.0f} s: "
                 f"{self.process_id} gives up"
             )
-        return TRAINING if answer is None else answer.phase
+        return Phase.TRAINING if answer is None else answer.phase
 
-    def phase_now(self, interrupted: Callable[[], bool] = lambda: False) -> str | None:
+    def phase_now(self, interrupted: Callable[[], bool] = lambda: False) -> Phase | None:
         """As `phase`, but that it joins a learner that has started again; None where the user has asked to stop."""
         while not interrupted():
             try:

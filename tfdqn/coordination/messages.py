@@ -1,6 +1,7 @@
 """What a job's processes tell one another: every message to the learner, and its answers."""
 
 import hashlib
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
@@ -11,6 +12,14 @@ from tfdqn.task_spec import TaskSpec
 
 # Bounded, so that no sum of a stranger's numbers is one that can't be sent.
 Number = Annotated[int, Meta(ge=0, le=2**48)]
+
+
+class Phase(StrEnum):
+    """How a job stands."""
+
+    TRAINING = "training"
+    FINISHING = "finishing"  # no more acting; the evaluator has its last say
+    OVER = "over"
 
 
 class Counts(Struct, frozen=True, kw_only=True):
@@ -47,7 +56,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     """What the learner answers to a heartbeat."""
 
     life: str  # of the learner: who joined another must start again, or join this one
-    phase: str  # "training", "finishing" (no more acting; the evaluator has its last say) or "over"
+    phase: Phase
     env_steps: int  # taken in the whole job
     train_steps: int
     may_meet: bool = False  # whether the learner is ready for those who learn in step with it
@@ -143,7 +152,7 @@ class ReplayStatus(Struct, frozen=True, kw_only=True):
 class Inspection(Struct, frozen=True, kw_only=True, rename={"processes": "members"}):
     """How a job stands, as the learner knows it."""
 
-    phase: str
+    phase: Phase
     state: str  # of the learner itself
     env_steps: int
     train_steps: int

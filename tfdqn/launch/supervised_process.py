@@ -15,8 +15,8 @@ from tfdqn.coordination.heartbeat_files import VARIABLE as BEATS
 from tfdqn.coordination.heartbeat_files import (
     HeartbeatRecord,
     heartbeat_file,
-    silence_limit_seconds,
     read_heartbeat,
+    silence_limit_seconds,
 )
 from tfdqn.errors import ClusterError
 from tfdqn.system.subprocesses import start_process, status_when_ended

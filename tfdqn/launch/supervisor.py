@@ -14,8 +14,7 @@ from typing import NamedTuple, Protocol
 from tfdqn.cluster.program import Process, Program
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.config import Health
-from tfdqn.coordination.membership import TRAINING
-from tfdqn.coordination.messages import Inspection
+from tfdqn.coordination.messages import Inspection, Phase
 from tfdqn.errors import ClusterError, UserError
 from tfdqn.launch.learner_poller import LearnerPoller
 from tfdqn.launch.supervised_process import TFDQN, SupervisedProcess
@@ -132,7 +131,7 @@ class Supervisor:
         ended_seconds = max(each.ended_seconds for each in self._all.values())
         newest = self._watch.newest
         if newest is not None and self._watch.heard_seconds > ended_seconds:
-            return newest.phase != TRAINING
+            return newest.phase != Phase.TRAINING
         return time.monotonic() - ended_seconds > self._health.dead_after_seconds  # the learner has gone, too
 
     def _end(self) -> None:
@@ -183,7 +182,7 @@ class Supervisor:
     def _is_missed(self, each: SupervisedProcess) -> bool:
         """Whether the learner goes on training without somebody who has ended well."""
         newest, asked = self._watch.newest, self._watch.heard_seconds
-        is_training = newest is not None and newest.phase == TRAINING
+        is_training = newest is not None and newest.phase == Phase.TRAINING
         return is_training and asked > each.ended_seconds + _BEYOND_DOUBT_SECONDS
 
     def _stop(self) -> None:

@@ -10,8 +10,8 @@ from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import make_actor
 from tfdqn.acting.central_inference import CentralValues
 from tfdqn.acting.policy import ActionValues
-from tfdqn.coordination.membership import OVER, TRAINING, Membership, seconds_between_calls
-from tfdqn.coordination.messages import Counts
+from tfdqn.coordination.membership import Membership, seconds_between_calls
+from tfdqn.coordination.messages import Counts, Phase
 from tfdqn.coordination.remote_weights import RemoteWeights
 from tfdqn.coordination.weights import WeightsSource
 from tfdqn.errors import PeerLostError
@@ -59,8 +59,8 @@ class _ActorLoop:
         with suppress(GivenUpError):  # then it must not write any longer; or the servers never came
             self._act_while_it_trains()
         self._membership.set_state("done acting")
-        while (phase := self._phase()) not in (OVER, None):
-            if phase == TRAINING:
+        while (phase := self._phase()) not in (Phase.OVER, None):
+            if phase == Phase.TRAINING:
                 raise PeerLostError(f"the learner trains again: {self._job.process_id} starts again with it")
             time.sleep(_POLL_SECONDS)
 
@@ -77,7 +77,7 @@ class _ActorLoop:
         actor.refresh_weights()
         actor.reset(derived_seed(seed, "task", index))
         self._membership.report_with(lambda: self._figures(actor))
-        while self._phase() == TRAINING:
+        while self._phase() == Phase.TRAINING:
             # Others have taken about as many since they were last heard of; where it was fewer, all act on.
             if self._membership.env_steps(actor.env_steps, config.acting.actors) < config.stop.env_steps:
                 self._membership.set_state("acting")
@@ -109,9 +109,9 @@ class _ActorLoop:
 
     def _keep_waiting(self, reason: str) -> bool:
         self._membership.set_state(reason)
-        return self._phase() == TRAINING
+        return self._phase() == Phase.TRAINING
 
-    def _phase(self) -> str | None:
+    def _phase(self) -> Phase | None:
         self._membership.work.record_progress()
         return self._membership.phase_now(self._job.interrupted)
 

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 
 from tfdqn.cluster.tf_errors import in_one_line
-from tfdqn.coordination.membership import OVER, Membership
+from tfdqn.coordination.membership import Membership
+from tfdqn.coordination.messages import Phase
 from tfdqn.errors import RESTART_STATUS, first_line
 from tfdqn.roles.context import Job
 
@@ -60,7 +61,7 @@ def _watch(job: Job, membership: Membership) -> None:
     try:
         while not is_over and not job.interrupted():
             time.sleep(_WATCH_SECONDS)
-            is_over = membership.phase() == OVER
+            is_over = membership.phase() == Phase.OVER
         if not is_over:  # where all are asked to end at once, the learner saves with this process's help
             membership.wait_while_heard(_LEARNER_SAVES_SECONDS)
     except Exception as why:  # of any kind: nobody else would end the process

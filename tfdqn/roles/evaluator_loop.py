@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
 from tfdqn.acting.policy import Policy, make_q_function
-from tfdqn.coordination.membership import FINISHING, OVER, TRAINING, Membership
-from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Nothing
+from tfdqn.coordination.membership import Membership
+from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Nothing, Phase
 from tfdqn.coordination.remote_weights import RemoteWeights
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
 from tfdqn.coordination.weights import WeightsClient
@@ -99,9 +99,9 @@ class _EvaluatorLoop:
             phase = self._membership.phase_now(self._job.interrupted)
             if self._weights.version() < 0:
                 self._membership.set_state("waiting for the first weights")
-            elif phase == FINISHING and not self._report.is_done:
+            elif phase == Phase.FINISHING and not self._report.is_done:
                 self._have_the_last_say()
-            elif phase == TRAINING and self._is_due():
+            elif phase == Phase.TRAINING and self._is_due():
                 self._evaluate()
             else:
                 self._membership.set_state("ready for the next evaluation")
@@ -168,7 +168,7 @@ class _EvaluatorLoop:
 
     def _is_over(self) -> bool:
         self._membership.work.record_progress()
-        return self._membership.phase_now(self._job.interrupted) in (OVER, None)
+        return self._membership.phase_now(self._job.interrupted) in (Phase.OVER, None)
 
 
 def _number(train_steps: int | None) -> int:

@@ -11,8 +11,7 @@ from tfdqn.acting.policy import make_q_function
 from tfdqn.cluster.roles import Role
 from tfdqn.coordination.heartbeat_files import MEETING
 from tfdqn.coordination.learner_service import LearnerService
-from tfdqn.coordination.membership import FINISHING
-from tfdqn.coordination.messages import Inspection
+from tfdqn.coordination.messages import Inspection, Phase
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import ClusterError, PeerLostError
 from tfdqn.learning.devices import learning_devices, use_threads
@@ -129,7 +128,7 @@ def _finish(
 ) -> bool:
     """Waits for the evaluator's last say, and leaves the results; False where the user has asked to stop meanwhile."""
     watchdog.state = "waiting for the final evaluation"
-    control.phase = FINISHING
+    control.phase = Phase.FINISHING
     if job.topology.evaluator and not _evaluator_is_done(job, control, session):
         return False
     final = session.evaluator.report.final

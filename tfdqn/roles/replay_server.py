@@ -6,7 +6,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from tfdqn.coordination.membership import OVER, LearnerRestartedError, Membership
+from tfdqn.coordination.membership import LearnerRestartedError, Membership
+from tfdqn.coordination.messages import Phase
 from tfdqn.errors import CheckpointError
 from tfdqn.roles.context import Job
 from tfdqn.storage.replay_directory import ShardDir
@@ -58,7 +59,7 @@ def _serve(job: Job, membership: Membership, shard: ShardServer) -> bool:
                 continue
             membership.set_state(f"serving {shard.size():,} transitions")
             try:
-                is_over = membership.phase() == OVER
+                is_over = membership.phase() == Phase.OVER
             except LearnerRestartedError:
                 has_joined = False
             time.sleep(_WATCH_SECONDS)
