@@ -1,11 +1,5 @@
-"""Run directories: one configuration each, one process at a time, nothing of the user's overwritten."""
+"""Run directories: one configuration each, and the task as it was when the run began."""
 
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,32 +17,10 @@ CART_POLE = TaskSpec(
     num_actions=(2,),
     action_start=(0,),
 )
-# Claims argv[1], says so, and stays: alone, or with a forked child that outlives it.
-HOLDER = """
-import os, sys, time
-from tfdqn.config import Config
-from tfdqn.storage.run_directory import RunDir
-with RunDir(sys.argv[1]).claim(Config()):
-    child = os.fork() if sys.argv[2] == "forks" else 0
-    if not child:
-        print(os.getpid(), flush=True)
-    time.sleep(60)
-"""
 
 
 def contents(path: Path) -> dict[str, bytes]:
     return {str(each.relative_to(path)): each.read_bytes() for each in path.rglob("*") if each.is_file()}
-
-
-@contextmanager
-def held_by_another_process(path: Path, how: str = "alone") -> Iterator[tuple[subprocess.Popen[str], int]]:
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, path, how], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield process, int(process.stdout.readline())
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def learn_something(run: RunDir, left: str = "checkpoint") -> None:
@@ -150,45 +122,6 @@ def test_a_run_that_has_learned_keeps_its_task(tmp_path: Path, left: str) -> Non
         assert run.task_spec() == CART_POLE
 
 
-def test_a_run_in_use_is_refused_with_the_process_that_uses_it(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    with held_by_another_process(run.path) as (holder, _), pytest.raises(RunDirError) as caught:
-        run.claim(Config()).__enter__()
-    assert f"is in use by process {holder.pid}:" in str(caught.value)
-
-
-def test_the_same_process_cannot_claim_twice(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    with run.claim(Config()):
-        with pytest.raises(RunDirError, match="in use"), run.claim(Config()):
-            pass
-        # And the refusal has not given the first claim away.
-        with pytest.raises(RunDirError, match="in use"), run.claim(Config()):
-            pass
-
-
-def test_who_claims_alone_is_told_of_a_jobs_supervisor_and_not_of_its_learner(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    with run.supervise(Config()), held_by_another_process(run.path) as (learner, _):
-        for refused in (run.claim_alone(Config()).__enter__, lambda: run.refuse_early(Config())):
-            with pytest.raises(RunDirError, match=f"in use by process {os.getpid()}:"):
-                refused()
-    with held_by_another_process(run.path) as (learner, _):  # of a job on many hosts
-        for refused in (run.claim_alone(Config()).__enter__, lambda: run.refuse_early(Config())):
-            with pytest.raises(RunDirError, match=f"in use by process {learner.pid}:"):
-                refused()
-
-
-def test_a_job_is_not_begun_where_somebody_trains_alone(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    with (
-        run.claim_alone(Config()),
-        pytest.raises(RunDirError, match=f"in use by process {os.getpid()}:"),
-        run.supervise(Config()),
-    ):
-        pass
-
-
 def test_what_is_refused_early_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     run.refuse_early(Config())
@@ -202,75 +135,6 @@ def test_what_is_refused_early_is_refused_before_anything_is_made(tmp_path: Path
     (tmp_path / "letter.txt").touch()
     with pytest.raises(RunDirError, match="is not a run directory"):
         RunDir(tmp_path).refuse_early(Config())
-
-
-def test_a_machines_part_of_a_run_is_one_processs(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    with run.machine("worker-0").claim():
-        with (
-            pytest.raises(RunDirError, match=f"worker-0 is in use by process {os.getpid()}:"),
-            run.machine("worker-0").claim(),
-        ):
-            pass
-        with run.machine("worker-1").claim(), run.claim(Config()):
-            pass
-
-
-def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    with held_by_another_process(run.path) as (holder, _):
-        holder.kill()
-        holder.wait()
-        with run.claim(Config()):
-            pass
-
-
-def test_a_forked_child_that_outlives_its_killed_parent_holds_no_lock(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    with held_by_another_process(run.path, "forks") as (holder, orphan):
-        holder.kill()
-        holder.wait()
-        try:
-            os.kill(orphan, 0)
-            with run.claim(Config()):
-                pass
-        finally:
-            os.kill(orphan, signal.SIGKILL)
-
-
-def test_a_claim_ends_with_an_error_inside_it(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    with pytest.raises(ZeroDivisionError), run.claim(Config()):
-        raise ZeroDivisionError
-    with run.claim(Config()):
-        pass
-
-
-def test_a_directory_with_something_else_in_it_is_refused_and_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(RunDirError, match=r"it has no config\.toml, but thesis\.tex"):
-        RunDir(tmp_path).claim(Config()).__enter__()
-    assert contents(tmp_path) == {"thesis.tex": b"precious"}
-
-
-def test_a_file_in_the_place_of_the_run_is_refused_and_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "run").write_text("precious")
-    with pytest.raises(RunDirError, match="is not a directory"), RunDir(tmp_path / "run").claim(Config()):
-        pass
-    assert contents(tmp_path) == {"run": b"precious"}
-
-
-def test_a_place_below_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RunDirError, match="can't be made"), RunDir(tmp_path / "file" / "run").claim(Config()):
-        pass
-
-
-@pytest.mark.parametrize("left", ["lock", ".config.toml.12-34-ab-56-0badcafe.partial"])
-def test_a_run_that_was_killed_at_its_very_start_can_begin_again(tmp_path: Path, left: str) -> None:
-    (tmp_path / left).write_text("see")
-    with RunDir(tmp_path).claim(Config()):
-        assert RunDir(tmp_path).config() == Config()
 
 
 def test_a_bad_configuration_leaves_no_directory_behind(tmp_path: Path) -> None:
@@ -318,18 +182,6 @@ def test_a_run_whose_images_were_not_scaled_goes_on_so(tmp_path: Path) -> None:
         for other in (images(), images(10.0)):
             with pytest.raises(RunDirError, match=r"the task has changed: observation"):
                 run.write_task_spec(other)
-
-
-def test_a_task_that_looks_otherwise_than_when_the_run_began_is_refused(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    with run.claim(Config()):
-        run.write_task_spec(CART_POLE)
-        three = TaskSpec(
-            id=CART_POLE.id, observation=CART_POLE.observation, num_actions=(3,), action_start=(0,)
-        )
-        with pytest.raises(RunDirError, match=r"num_actions: \(2,\) in the run, \(3,\) now"):
-            run.write_task_spec(three)
-    assert run.task_spec() == CART_POLE
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"id": 3}', b"\xff"])
