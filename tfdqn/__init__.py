@@ -4,7 +4,6 @@ The public names are imported when first used, so that `import tfdqn` costs no T
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from tfdqn.system import quiet_libraries as quiet_libraries  # before anything imports TensorFlow
@@ -30,6 +29,8 @@ __all__ = ["Config", "evaluate", "export", "load_config", "load_policy", "train"
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version  # which imports much
+
         return version("tfdqn")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tfdqn' has no attribute {name!r}")

@@ -19,7 +19,7 @@ from tfdqn.errors import (
     UserError,
 )
 
-HEAVY = ("tensorflow", "keras", "tf_agents", "reverb", "gymnasium", "gym", "matplotlib", "rich")
+HEAVY = ("tensorflow", "keras", "tf_agents", "reverb", "gymnasium", "gym", "matplotlib", "numpy", "rich")
 
 
 def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(

@@ -1,6 +1,5 @@
 """What several verbs of the command line share: their arguments, and what these become."""
 
-import importlib.metadata
 import platform
 import shlex
 import sys
@@ -54,7 +53,9 @@ def require_supported_platform() -> None:
 
 
 def installed_version() -> str:
-    return importlib.metadata.version("tfdqn")
+    from importlib.metadata import version  # which imports much
+
+    return version("tfdqn")
 
 
 def default_run_dir(config_file: Path, config: Config) -> Path:

@@ -24,7 +24,6 @@ from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError, EnvironmentFailedError, FilmError, UserError
 from tfdqn.exporting.formats import ModelFormat, convertible
-from tfdqn.serving.address import exports_folder, listen, model_name
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, interruptions
 
@@ -251,6 +250,8 @@ def serve(
 ) -> None:
     """Serve a policy over HTTP, with TensorFlow Serving's REST interface. Newer versions replace older ones."""
     require_supported_platform()
+    from tfdqn.serving.address import exports_folder, listen, model_name
+
     folder = exports_folder(exports)
     model = model_name(folder, name)
     with listen(host, port) as listening, interruptions(_end) as interrupted:
