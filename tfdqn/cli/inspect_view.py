@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from tfdqn.cli.live_table import speed
-from tfdqn.cli.terminal import ago, duration, make_console, make_table
+from tfdqn.cli.terminal import ago, duration, make_console, make_table, pairs_table
 from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.coordination.messages import Inspection, ProcessStatus
 from tfdqn.launch.inspector import Inspector, Report, RunReport
@@ -36,7 +36,7 @@ def watch(inspector: Inspector) -> None:
 
 def rendered(report: Report) -> RenderableType:
     """The whole report."""
-    parts: list[RenderableType] = [_pairs(report)]
+    parts: list[RenderableType] = [pairs_table([*_of_job(report), *_of_run(report.run)])]
     if report.inspection is not None:
         parts += [Text(), _process_ids(report, report.inspection)]
         if report.inspection.replay:
@@ -44,14 +44,6 @@ def rendered(report: Report) -> RenderableType:
     elif report.run is not None and report.run.signs:
         parts += [Text(), _heartbeats(report.run)]
     return Group(*parts)
-
-
-def _pairs(report: Report) -> RenderableType:
-    table = make_table("", "")
-    table.show_header = False
-    for name, value in [*_of_job(report), *_of_run(report.run)]:
-        table.add_row(name, escape(value))
-    return table
 
 
 def _of_job(report: Report) -> Iterable[tuple[str, str]]:
@@ -86,9 +78,7 @@ def _of_run(run: RunReport | None) -> Iterable[tuple[str, str]]:
 
 
 def _process_ids(report: Report, inspection: Inspection) -> RenderableType:
-    table = make_table("process", "state", "pid", "host", "speed", "staleness", "heartbeat")
-    for column in table.columns[4:]:
-        column.justify = "right"
+    table = make_table("process", "state", "pid", "host", right=("speed", "staleness", "heartbeat"))
     known = {each.heartbeat.process_id: each for each in inspection.processes}
     expected = report.topology.process_ids() if report.topology is not None else sorted(known)
     for process_id in expected:
@@ -114,11 +104,8 @@ def _cells(process_id: ProcessId, status: ProcessStatus | None, train_steps: int
 
 
 def _replay(inspection: Inspection) -> RenderableType:
-    table = make_table(
-        "replay server", "address", "stored", "inserted", "sampled", "per insert", "last answer"
-    )
-    for column in table.columns[2:]:
-        column.justify = "right"
+    figures = ("stored", "inserted", "sampled", "per insert", "last answer")
+    table = make_table("replay server", "address", right=figures)
     for index, each in enumerate(inspection.replay):
         table.add_row(
             str(index),

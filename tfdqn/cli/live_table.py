@@ -144,10 +144,7 @@ class JobView:
 
 def process_table(rows: Sequence[Row], room: int) -> Table:
     """A line for each process, in no more than `room` lines: beyond, those of a role share one."""
-    table = make_table("process", "state", "pid", "speed", "heartbeat", "restarts")
-    for column in table.columns[2:]:
-        column.justify = "right"
-        column.no_wrap = True
+    table = make_table("process", "state", right=("pid", "speed", "heartbeat", "restarts"))
     by_role: dict[Role, list[Row]] = defaultdict(list)
     for row in rows:
         by_role[row.process_id.role].append(row)

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
@@ -157,18 +157,26 @@ def print_tasks(tasks: Iterable["TaskEntry"], console: Console | None = None) ->
 
 
 def _print_pairs(rows: Iterable[tuple[str, str]], console: Console | None) -> None:
+    (console or make_console()).print(pairs_table(rows))
+
+
+def pairs_table(rows: Iterable[tuple[str, str]]) -> Table:
+    """Names and values, without a head."""
     table = make_table("", "")
     table.show_header = False
     for name, value in rows:
         table.add_row(name, escape(value))
-    (console or make_console()).print(table)
+    return table
 
 
-def make_table(*columns: str) -> Table:
+def make_table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """An empty table: columns of text, then those named in `right`, of numbers."""
     table = Table(box=None, pad_edge=False)
     for column in columns:
         # Paths and ids are to be copied: never cut, and broken only by the terminal.
         table.add_column(column, overflow="fold", no_wrap=False)
+    for column in right:
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
