@@ -29,7 +29,7 @@ from tfdqn.config import Acting, Config, Replay, Stop, Task
 from tfdqn.config.toml import dump
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.membership import seconds_between_calls
-from tfdqn.coordination.messages import Answer, Counts, Heartbeat, Weights, WeightsRequest, fingerprint
+from tfdqn.coordination.messages import Answer, Counts, Heartbeat, WeightsReply, WeightsRequest, fingerprint
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
@@ -243,7 +243,7 @@ class _SimulatedActor:
         self.joined = self.caller("beat", beat, Answer, _REPLY_SECONDS).life
 
     def fetch(self) -> None:
-        self.held = self.caller("weights", WeightsRequest(self.held), Weights, _REPLY_SECONDS).version
+        self.held = self.caller("weights", WeightsRequest(self.held), WeightsReply, _REPLY_SECONDS).version
 
 
 class _OwnConnection(Caller):

@@ -15,9 +15,8 @@ from tfdqn.acting import central_inference
 from tfdqn.acting.central_inference import CentralValues, Inference
 from tfdqn.acting.policy import make_q_function
 from tfdqn.coordination.messages import NamedArray, QValues, QValuesRequest
-from tfdqn.coordination.remote_weights import array_of, named_array, named_arrays
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
-from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, array_of, named_array, named_arrays
 from tfdqn.replay.reverb.remote_writer import GivenUpError
 from tfdqn.tasks.registry import resolve_spec
 

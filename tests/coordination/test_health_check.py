@@ -12,9 +12,8 @@ import pytest
 from tests.support.commands import tfdqn, write_config
 from tfdqn.cli import main
 from tfdqn.cluster.roles import ProcessId, Role
-from tfdqn.coordination import command_heartbeat
-from tfdqn.coordination.command_heartbeat import heartbeat_of_command
-from tfdqn.coordination.heartbeat_files import VARIABLE, read_heartbeat, write_heartbeat
+from tfdqn.coordination import heartbeat_files
+from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_of_command, read_heartbeat, write_heartbeat
 
 ACTOR, LEARNER = ProcessId(Role.ACTOR, 1), ProcessId(Role.LEARNER)
 
@@ -38,7 +37,7 @@ def change_sign(file: Path, clock: str | None = None, **seconds: float) -> None:
 
 
 def test_where_nobody_gives_signs_nobody_is_well(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert health(capsys) == (1, [f"nobody gives signs of life in {folder}"])
+    assert health(capsys) == (1, [f"no process leaves heartbeats in {folder}"])
 
 
 def test_everybody_is_asked_and_one_that_is_silent_is_enough(
@@ -68,7 +67,7 @@ def test_a_sign_from_the_future_is_none(
         return
     status, (line,) = health(capsys, "--within", within)
     assert status == 1
-    assert line.startswith("actor 1: its sign of life is of 3,600 s in the future: ")
+    assert line.startswith("actor 1: its heartbeat is of 3,600 s in the future: ")
 
 
 def test_a_clock_that_is_set_makes_no_live_process_ill_and_no_stopped_one_well(
@@ -92,7 +91,7 @@ def test_clocks_may_differ_by_a_second(folder: Path, capsys: pytest.CaptureFixtu
 
 
 def test_who_has_ended_is_no_longer_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = "from tfdqn.coordination.command_heartbeat import heartbeat_of_command; import os, time\n"
+    code = "from tfdqn.coordination.heartbeat_files import heartbeat_of_command; import os, time\n"
     code += "with heartbeat_of_command('serve', print): time.sleep(0.5); os._exit(0)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     (left,) = folder.glob("*.json")
@@ -116,7 +115,7 @@ def test_signs_go_on_while_a_command_runs_and_go_with_it(
 def test_who_can_t_give_signs_says_so_once_and_gives_them_when_it_can(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command_heartbeat, "_PERIOD_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat_files, "_COMMAND_PERIOD_SECONDS", 0.01)
     folder.write_text("a file")
     said: list[str] = []
     with heartbeat_of_command("train", said.append):
@@ -128,7 +127,7 @@ def test_who_can_t_give_signs_says_so_once_and_gives_them_when_it_can(
         while health(capsys)[0]:
             assert time.monotonic() < deadline
     (line,) = said
-    assert line.startswith("warning: train: no sign of life can be written to ")
+    assert line.startswith("warning: train: no heartbeat can be written to ")
 
 
 def test_training_is_well_from_its_beginning(
@@ -136,5 +135,5 @@ def test_training_is_well_from_its_beginning(
 ) -> None:
     config = write_config(tmp_path)
     with tfdqn(tmp_path, "train", config, environment={VARIABLE: str(folder)}) as process:
-        process.until(lambda: main.main(["health"]) == 0, "sign of life")
+        process.until(lambda: main.main(["health"]) == 0, "heartbeat")
         assert f"train: running (process {process.pid})" in capsys.readouterr().out

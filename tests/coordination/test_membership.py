@@ -223,7 +223,7 @@ def test_a_host_where_no_sign_can_be_written_still_beats(there: Learner, config:
         until(lambda: there.control.roster.present(Role.ACTOR), "a beat")
         one._beat(5.0)
     assert said == [
-        f"warning: actor 1: no sign of life can be written to {beats / 'actor-1.json'} (File exists): "
+        f"warning: actor 1: no heartbeat can be written to {beats / 'actor-1.json'} (File exists): "
         "`tfdqn health` will take it for dead"
     ]
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from tests.support.threaded_jobs import free_address
 from tfdqn.cluster.roles import ProcessId, Role
-from tfdqn.coordination.messages import Counts, Heartbeat, Weights
+from tfdqn.coordination.messages import Counts, Heartbeat, WeightsReply
 from tfdqn.coordination.rpc import Caller, Method, RefusedError, Server, UnreachableError
 from tfdqn.errors import ClusterError
 from tfdqn.system.addresses import host_and_port
@@ -246,7 +246,7 @@ def test_many_callers_at_once_are_all_answered(address: str) -> None:
 
 def test_an_answer_of_another_version_is_an_error_of_that_call(address: str, caller: Caller) -> None:
     with pytest.raises(UnreachableError):
-        caller("double", Question(1), Weights, 10)
+        caller("double", Question(1), WeightsReply, 10)
     assert is_answering(caller)
 
 

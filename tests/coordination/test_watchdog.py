@@ -73,7 +73,7 @@ def test_who_may_go_in_the_end_ends_nobody(ends: list) -> None:
     others.answer = False
     with Watchdog("the run", Health(patience_seconds=0.1), lambda line: None) as watched:
         looks: list[int] = []
-        watched.work.look = lambda is_excused=False: looks.append(1)  # type: ignore[method-assign]
+        watched.work.check = lambda is_excused=False: looks.append(1)  # type: ignore[method-assign]
         watched.require(others, "all workers answer")
         watched.release_peers()
         del ends[:]

@@ -101,9 +101,9 @@ def test_json_has_the_same_for_programs(
 
 
 def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
-    run.heartbeat_of_command.mkdir(parents=True)
+    run.heartbeats.mkdir(parents=True)
     sign = {"name": "actor 1", "pid": 7, "state": "acting", "steps_per_second": 9.0}
-    (run.heartbeat_of_command / "actor-1.json").write_bytes(msgspec.json.encode({**sign, "seconds": 0.0}))
+    (run.heartbeats / "actor-1.json").write_bytes(msgspec.json.encode({**sign, "seconds": 0.0}))
     lines = shown(capsys, str(run.path))
     assert lines[0] == f"no figures no learner answers at {learner(run)}"
     assert lines[1].startswith("evaluations 2: ")
@@ -112,7 +112,7 @@ def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.Capt
 
 
 def test_a_run_that_was_stopped_is_not_running(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever ends well leaves no sign of life."""
+    """Whoever ends well leaves no heartbeat."""
     lines = shown(capsys, str(run.path))
     assert lines[0] == f"no figures the job is not running here: no learner answers at {learner(run)}"
 

@@ -110,7 +110,7 @@ def test_one_ctrl_c_stops_a_job_and_the_line_that_it_prints_goes_on_with_it(
         assert resumed.ended() == 0
     assert json.loads((tmp_path / "run" / "cluster.json").read_text()) == cluster
     assert main.main(asked) == 1
-    assert "actor 1: no sign of life" in capsys.readouterr().out
+    assert "actor 1: no heartbeat" in capsys.readouterr().out
 
 
 def test_a_run_that_is_being_run_is_left_alone(

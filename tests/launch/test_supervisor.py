@@ -108,7 +108,7 @@ def test_who_is_stopped_or_dies_leaves_no_child_behind_and_is_started_again(fold
         lambda: not any(map(exists, job.pids("actor-0")[:2])),
         lambda: not any(descendants_of_session(pid) for pid in job.pids("actor-0")[:2]),
     )
-    assert "actor 0 has given no sign of life for 1 s: killed" in job.lines
+    assert "actor 0 has given no heartbeat for 1 s: killed" in job.lines
 
 
 def descendants_of_session(session: int) -> list[int]:
@@ -175,9 +175,9 @@ def test_silence_is_shown_before_it_is_death_and_a_first_sign_has_longer(folder:
     job.show = watching  # type: ignore[method-assign]
     assert not job.run(job.lives("actor-0", 2), job.lives("evaluator-0", 2), stop)
     assert job.lines[:2] == [
-        "actor 0 has given no sign of life for 3 s: killed",
+        "actor 0 has given no heartbeat for 3 s: killed",
         "actor 0 was killed by signal 9 (SIGKILL): it is started again; its log is "
         f"{folder / 'processes' / 'actor-0.log'}",
     ]
-    assert "evaluator 0 has given no sign of life for 6 s: killed" in job.lines
+    assert "evaluator 0 has given no heartbeat for 6 s: killed" in job.lines
     assert {"starting", "at work", "silent for 2 s", "stopping", "ended"} <= seen

@@ -158,10 +158,10 @@ class Chaos:
         return self._job.process.ended()
 
     def _pids(self) -> dict[ProcessId, int]:
-        """Of those who live and have given a sign of life."""
+        """Of those who live and have given a heartbeat."""
         alive = set(self._job.process.relatives())
         signs = {
-            process_id: read_heartbeat(heartbeat_file(process_id, self._job.run.heartbeat_of_command))
+            process_id: read_heartbeat(heartbeat_file(process_id, self._job.run.heartbeats))
             for process_id in self._job.topology.process_ids()
         }
         return {

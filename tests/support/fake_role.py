@@ -1,4 +1,4 @@
-"""Stands in for a process of a job: `python fake_role.py run ROLE CONFIG --task I …` gives signs of life.
+"""Stands in for a process of a job: `python fake_role.py run ROLE CONFIG --task I …` gives heartbeats.
 
 What it is told stands in files of the folder `STAND_INS`: `<role>-<i>.do` has a line of words for each life (the last
 for all that follow), `over` ends everybody. What it did, it writes there, too.

@@ -38,12 +38,12 @@ class Job:
         found: list[int] = []
 
         def is_there() -> bool:
-            sign = read_heartbeat(heartbeat_file(process_id, self.run.heartbeat_of_command))
+            sign = read_heartbeat(heartbeat_file(process_id, self.run.heartbeats))
             if sign is not None and sign.pid in self.process.relatives():
                 found.append(sign.pid)
             return bool(found)
 
-        self.until(is_there, f"sign of life of {process_id}")
+        self.until(is_there, f"heartbeat of {process_id}")
         return found[0]
 
     def inspection(self) -> Inspection | None:

@@ -13,9 +13,8 @@ import numpy as np
 
 from tfdqn.acting.policy import ActionValues
 from tfdqn.coordination.messages import QValues, QValuesRequest
-from tfdqn.coordination.remote_weights import array_of, named_array, named_arrays
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
-from tfdqn.coordination.weights import VersionedWeights, WeightsSource
+from tfdqn.coordination.weights import VersionedWeights, WeightsSource, array_of, named_array, named_arrays
 from tfdqn.replay.reverb.remote_writer import GivenUpError, KeepWaiting
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Observation

@@ -220,7 +220,7 @@ def health(
     from tfdqn.coordination.health_check import health_of, health_of_all
     from tfdqn.storage.run_directory import RunDir
 
-    folder = None if run_dir is None else RunDir(run_dir).begun().heartbeat_of_command
+    folder = None if run_dir is None else RunDir(run_dir).begun().heartbeats
     found = (
         health_of_all(folder, within) if role is None else [health_of(ProcessId(role, task), folder, within)]
     )

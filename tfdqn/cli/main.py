@@ -14,7 +14,7 @@ import typer
 
 from tfdqn.cli.jobs import jobs
 from tfdqn.cli.runs import runs
-from tfdqn.coordination.command_heartbeat import heartbeat_of_command
+from tfdqn.coordination.heartbeat_files import heartbeat_of_command
 from tfdqn.errors import FAILED_STATUS, RESTART_STATUS, PeerLostError, ProcessFailedError, UserError
 from tfdqn.storage.run_directory import is_full_disk
 from tfdqn.system.utf8 import show_any_text

@@ -1,4 +1,4 @@
-"""A process's sign of life on its own host: a file written anew with every beat, which probes and supervisors read.
+"""A process's heartbeat on its own host: a file written anew every second, which probes and supervisors read.
 
 The files lie in a folder of the host's, `TFDQN_BEATS`, or one in the system's temporary folder.
 """
@@ -7,10 +7,11 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from threading import Event, Thread
 
 import msgspec
 from msgspec import Struct
@@ -20,15 +21,16 @@ from tfdqn.errors import ClusterError
 from tfdqn.storage.owners import this_kernel
 
 VARIABLE = "TFDQN_BEATS"
-# What a process says that it is doing before it meets those who learn in step with it: until all have come, TensorFlow
-# holds up every thread of it, that of the heartbeat, too.
+# The state of a process that enters the rendezvous of all that learn in step: until the last has come, TensorFlow holds
+# up every thread of it, that of the heartbeat, too.
 MEETING = "meeting the others"
 _MEETING_SECONDS = 60.0
+_COMMAND_PERIOD_SECONDS = 1.0
 _MOST_AHEAD_SECONDS = 1.0  # what clocks may differ by
 
 
 def silence_limit_seconds(state: str, dead_after_seconds: float) -> float:
-    """For how long a process that was doing this last may give no sign of life before it counts as dead."""
+    """How long a process that was last in this state may be silent before it counts as dead."""
     return max(dead_after_seconds, _MEETING_SECONDS) if state == MEETING else dead_after_seconds
 
 
@@ -44,10 +46,9 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
     clock: str = ""  # which one that is: of which boot and container; empty: unknown
 
     def age_seconds(self) -> float:
-        """For how long it has been there; below 0 only where its time lies clearly in the future.
+        """How old it is; below 0 where its time lies clearly in the future, so that no age can be told.
 
-        It does then where a clock was set back since, where the sign is of a host with another clock, or is no sign of
-        a process that runs: no age can be told.
+        A clock was set back since then, or it is another host's.
         """
         age = time.time() - self.seconds
         if age < -_MOST_AHEAD_SECONDS:
@@ -58,19 +59,19 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
 
 
 def heartbeat_file(process_id: ProcessId, folder: Path | None = None) -> Path:
-    """Where a process's sign of life is. Raises ClusterError where the folder that all share may be another user's."""
+    """Where a process's heartbeat is. Raises ClusterError where the folder that all share may be another user's."""
     return (folder or heartbeat_folder()) / f"{process_id.file_stem}.json"
 
 
 def heartbeat_folder() -> Path:
-    """Where the signs of life of this host's processes are. Raises ClusterError, likewise."""
+    """Where the heartbeats of this host's processes are. Raises ClusterError, likewise."""
     named = os.environ.get(VARIABLE)
     return Path(named) if named else _default_folder()
 
 
 def write_heartbeat(file: Path, name: str, state: str, steps_per_second: float) -> None:
-    """Writes a sign of now, whole or not at all; it need not outlive the machine."""
-    sign = HeartbeatRecord(
+    """Writes a heartbeat of now, whole or not at all; it need not outlive the machine."""
+    record = HeartbeatRecord(
         name=name,
         pid=os.getpid(),
         state=state,
@@ -81,12 +82,12 @@ def write_heartbeat(file: Path, name: str, state: str, steps_per_second: float) 
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_bytes(msgspec.json.encode(sign))
+    partial.write_bytes(msgspec.json.encode(record))
     partial.replace(file)
 
 
 class HeartbeatFile:
-    """A process's own: written again and again; one that can't be is said, once, and nobody dies of it."""
+    """A process's own, written again and again. One that can't be written is reported once, and does no harm else."""
 
     def __init__(self, file: Path, name: str, say: Callable[[str], None]):
         self._file, self._name, self._say = file, name, say
@@ -98,7 +99,7 @@ class HeartbeatFile:
         except OSError as error:
             if not self._is_said:
                 self._say(
-                    f"warning: {self._name}: no sign of life can be written to {self._file} ({error.strerror}): "
+                    f"warning: {self._name}: no heartbeat can be written to {self._file} ({error.strerror}): "
                     "`tfdqn health` will take it for dead"
                 )
             self._is_said = True
@@ -117,6 +118,35 @@ def read_heartbeat(file: Path) -> HeartbeatRecord | None:
         return None
 
 
+@contextmanager
+def heartbeat_of_command(command: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Writes heartbeats of a process with no role in a job (`train`, `launch`, `serve`, …) while the block runs.
+
+    It does so where `TFDQN_BEATS` names a folder, as the image does for its health check. They tell that the process
+    lives, not that its work goes on. `say` shows a warning where they can't be written.
+    """
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        yield
+        return
+    file = HeartbeatFile(Path(folder) / f"command-{os.getpid()}.json", command, say)
+    is_over = Event()
+
+    def write_until_over() -> None:
+        file.write("running", 0.0)
+        while not is_over.wait(_COMMAND_PERIOD_SECONDS):
+            file.write("running", 0.0)
+
+    thread = Thread(target=write_until_over, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join(_COMMAND_PERIOD_SECONDS)  # a disk that hangs holds nothing up
+        file.remove()
+
+
 @cache
 def _this_clock() -> str:
     """Names what `time.monotonic` counts from: the machine's boot, which a container may see shifted."""
@@ -129,7 +159,7 @@ def _this_clock() -> str:
 def _default_folder() -> Path:
     """This user's alone: in a folder where anyone may write, a link in the file's place would lead to any other."""
     folder = Path(tempfile.gettempdir()) / f"tfdqn-{os.getuid()}"
-    with suppress(OSError):  # it is there; or nothing can be written here, and no sign will be
+    with suppress(OSError):  # it is there; or nothing can be written here, and no heartbeat will be
         folder.mkdir(mode=0o700)
     with suppress(FileNotFoundError):
         found = folder.lstat()

@@ -23,10 +23,9 @@ from tfdqn.coordination.messages import (
     Welcome,
     fingerprint,
 )
-from tfdqn.coordination.remote_weights import EncodedWeights
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.rpc import Method, RefusedError, Server
-from tfdqn.coordination.weights import WeightsBoard
+from tfdqn.coordination.weights import EncodedWeights, WeightsBoard
 from tfdqn.errors import ConfigError, listed
 from tfdqn.task_spec import TaskSpec
 

@@ -73,7 +73,7 @@ class Membership:
         self._answer: Answer | None = None
         self._known = (0, 0)  # environment steps of the job as last heard, and this process's own among them
         self._heard_seconds = time.monotonic()
-        # Silence of the learner must not make this process's own sign of life an old one.
+        # Silence of the learner must not make this process's own heartbeat an old one.
         self._reply_seconds = min(_REPLY_SECONDS, self._settings.dead_after_seconds / 2)
         self._beat_seconds = seconds_between_calls(self._settings.beat_seconds, config)
         self._closed, self._beat_now = threading.Event(), threading.Event()

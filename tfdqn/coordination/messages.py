@@ -91,7 +91,7 @@ class NamedArray(Struct, frozen=True, array_like=True):
     content: bytes
 
 
-class Weights(Struct, frozen=True):
+class WeightsReply(Struct, frozen=True):
     """The newest weights; none where those held are the newest, or there are none yet."""
 
     version: int  # -1: none were published yet

@@ -1,4 +1,4 @@
-"""`StallDetector`: for how long a process's work has not gone on, though a thread of it still gives signs of life."""
+"""`StallDetector`: for how long a process's work has not gone on, though a thread of it still gives heartbeats."""
 
 import faulthandler
 import os

@@ -1,12 +1,25 @@
 """Weights on their way from the learner to the actors: versioned, so that nothing is fetched twice.
 
-A version is the train step that made the weights. The learner publishes on a `WeightsBoard`; a client does not know
-whether it asks that, or another process.
+A version is the train step that made the weights. The learner publishes on a `WeightsBoard`. A `WeightsClient` reads
+that in the same process, or `RemoteWeights`, which fetches from another: one message, encoded once for all.
 """
 
-from typing import NamedTuple, Protocol
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
 
+import msgspec
+import numpy as np
+
+from tfdqn.coordination.messages import NamedArray, WeightsReply, WeightsRequest
+from tfdqn.coordination.rpc import RefusedError, UnreachableError
+from tfdqn.errors import CheckpointError
+from tfdqn.storage.arrays import Shaped, check_arrays
 from tfdqn.types import Weights
+
+_DTYPES = {np.dtype(code).str for code in "?bhiqBHIQefd"}
+_REPLY_SECONDS = 30.0  # of a network of hundreds of megabytes
 
 
 class VersionedWeights(NamedTuple):
@@ -71,3 +84,102 @@ class WeightsClient:
         if self._held is None:
             raise LookupError("no weights were fetched yet: call refresh() first")
         return self._held
+
+
+class RemoteWeights:
+    """The newest weights of a learner in another process, as they were when it was asked last.
+
+    A thread asks at an interval, so that neither `version` nor `get` waits for the network. While the learner is
+    gone its last weights stay; those of its next life are taken even if their version is lower.
+
+    Args:
+      call: asks the learner, as `Membership.call`.
+      interval_seconds: between two questions.
+      wanted: the weights that the network here has; others are never taken.
+    """
+
+    def __init__(self, call: Callable[..., Any], interval_seconds: float, wanted: Mapping[str, Shaped]):
+        self._call, self._interval_seconds, self._wanted = call, interval_seconds, wanted
+        self._refused: CheckpointError | None = None
+        self._board = WeightsBoard()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._fetch_until_closed, name="weights", daemon=True)
+        self._thread.start()
+
+    def version(self) -> int:
+        """Of the weights last fetched; -1 before the first. Raises CheckpointError where others came since."""
+        if self._refused is not None:
+            raise self._refused
+        return self._board.version()
+
+    def get(self) -> VersionedWeights:
+        """The weights last fetched. Raises LookupError before the first."""
+        return self._board.get()
+
+    def fetch(self) -> None:
+        """Asks now. Raises UnreachableError, RefusedError, and CheckpointError where another network's come."""
+        found = self._call("weights", WeightsRequest(self.version()), WeightsReply, _REPLY_SECONDS)
+        if found.arrays:
+            arrays = arrays_of(found)
+            check_arrays(arrays, self._wanted, "the learner's weights")
+            self._board.put(VersionedWeights(found.version, arrays))
+
+    def close(self) -> None:
+        """Asks no more."""
+        self._closed.set()
+
+    def _fetch_until_closed(self) -> None:
+        while not self._closed.is_set():
+            try:
+                with suppress(UnreachableError, RefusedError):  # the heartbeat says for how long
+                    self.fetch()
+            except CheckpointError as error:
+                self._refused = error
+                return
+            self._closed.wait(self._interval_seconds)
+
+
+class EncodedWeights:
+    """A board's weights as a message, made once however many ask for it."""
+
+    def __init__(self, board: WeightsBoard):
+        self._board = board
+        self._lock = threading.Lock()
+        self._made = b""
+        self._of: VersionedWeights | None = None
+
+    def newer_than(self, request: WeightsRequest) -> WeightsReply | bytes:
+        """The newest weights, without arrays where they are those that the asker holds, or there are none yet."""
+        if self._board.version() == request.held:
+            return WeightsReply(request.held)
+        try:
+            kept = self._board.get()
+        except LookupError:
+            return WeightsReply(-1)
+        with self._lock:
+            if self._of is not kept:
+                self._made = msgspec.msgpack.encode(WeightsReply(kept.version, named_arrays(kept.weights)))
+                self._of = kept
+            return self._made
+
+
+def named_arrays(weights: Mapping[str, np.ndarray]) -> tuple[NamedArray, ...]:
+    """Arrays by name, as a message has them."""
+    return tuple(named_array(name, array) for name, array in weights.items())
+
+
+def named_array(name: str, array: np.ndarray) -> NamedArray:
+    """One of them."""
+    return NamedArray(name, array.dtype.str, array.shape, np.ascontiguousarray(array).tobytes())
+
+
+def array_of(message: NamedArray) -> np.ndarray:
+    """The array of a message. Raises ValueError where it is none."""
+    if message.dtype not in _DTYPES:  # NumPy has a language of its own for types, and many ways to refuse one
+        raise ValueError(f"{message.dtype!r} is no type of numbers")
+    return np.frombuffer(message.content, message.dtype).reshape(message.shape)
+
+
+def arrays_of(message: WeightsReply) -> dict[str, np.ndarray]:
+    """The arrays of a message, by name."""
+    return {each.name: array_of(each) for each in message.arrays}

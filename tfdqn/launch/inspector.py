@@ -134,7 +134,7 @@ def _why_nobody_answers(address: str) -> str:
 def run_report(run: RunDir) -> RunReport:
     """What the directory says; raises RunDirError where it is no run's."""
     summary = read_summary(run.summary_file)
-    signs = filter(None, map(read_heartbeat, run.heartbeat_of_command.glob("*.json")))
+    signs = filter(None, map(read_heartbeat, run.heartbeats.glob("*.json")))
     return RunReport(
         path=str(run.path),
         total_env_steps=run.config().stop.env_steps,

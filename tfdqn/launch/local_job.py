@@ -47,7 +47,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
             return Outcome(finished, is_saved=True)
         program = deal_gpus(config, program_for(config, run, has_evaluator), visible_gpus(), view.say)
         before = _written(run)
-        supervisor = Supervisor(program, run.process_logs, run.heartbeat_of_command, config.health, view)
+        supervisor = Supervisor(program, run.process_logs, run.heartbeats, config.health, view)
         view.say(
             f"starting {len(program.processes)} processes; what they say is in {run.process_logs}, "
             f"where they are in {run.cluster_file}"
@@ -94,9 +94,7 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
             f"where everybody is, is in {folder.cluster_file}"
         )
         program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
-        return _run(
-            Supervisor(program, folder.process_logs, folder.heartbeat_of_command, config.health, view)
-        )
+        return _run(Supervisor(program, folder.process_logs, folder.heartbeats, config.health, view))
 
 
 def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:

@@ -37,7 +37,7 @@ class SupervisedProcess:
       process: what is run.
       command: what stands before its arguments.
       logs: a folder for what it prints.
-      signs: a folder for its signs of life.
+      signs: a folder for its heartbeats.
       health: when silence is death.
     """
 
@@ -115,7 +115,7 @@ class SupervisedProcess:
         self._started_seconds = self._looked_seconds = time.monotonic()
 
     def look(self) -> bool:
-        """Takes its newest sign of life; whether it has ended since the last look."""
+        """Takes its newest heartbeat; whether it has ended since the last look."""
         if self._popen is None or not self.is_alive:
             return False
         now = time.monotonic()

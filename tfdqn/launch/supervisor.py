@@ -1,6 +1,6 @@
 """`Supervisor`: runs a program on this host: starts every process, brings back who is lost, ends them all in order.
 
-Who ends is started again by its restart rule; who gives no sign of life is killed first. The learner's good end is the
+Who ends is started again by its restart rule; who gives no heartbeat is killed first. The learner's good end is the
 job's; where it is another supervisor's, everybody's here is, unless the learner goes on without them. Nothing is left
 of the job when `run` returns, or when this process is killed.
 """
@@ -62,7 +62,7 @@ class Supervisor:
     Args:
       program: what is run.
       logs: a folder for what each process prints.
-      signs: a folder for their signs of life.
+      signs: a folder for their heartbeats.
       health: when silence is death.
       view: told what happens, and shown how it stands a few times a second.
       command: what stands before a process's arguments.
@@ -175,7 +175,7 @@ class Supervisor:
         self._view.say(f"{each.process_id} {how}: it is started again{when}; its log is {each.log}")
 
     def _kill_the_silent(self, each: SupervisedProcess) -> None:
-        self._view.say(f"{each.process_id} has given no sign of life for {each.silent_seconds:.0f} s: killed")
+        self._view.say(f"{each.process_id} has given no heartbeat for {each.silent_seconds:.0f} s: killed")
         each.silent_seconds = 0.0
         each.kill()
 

@@ -12,8 +12,7 @@ from tfdqn.acting.central_inference import CentralValues
 from tfdqn.acting.policy import ActionValues
 from tfdqn.coordination.membership import Membership, seconds_between_calls
 from tfdqn.coordination.messages import Counts, Phase
-from tfdqn.coordination.remote_weights import RemoteWeights
-from tfdqn.coordination.weights import WeightsSource
+from tfdqn.coordination.weights import RemoteWeights, WeightsSource
 from tfdqn.errors import PeerLostError
 from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed

@@ -12,9 +12,8 @@ from threadpoolctl import threadpool_limits
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Nothing, Phase
-from tfdqn.coordination.remote_weights import RemoteWeights
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
-from tfdqn.coordination.weights import WeightsClient
+from tfdqn.coordination.weights import RemoteWeights, WeightsClient
 from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.networks.factory import weight_specs

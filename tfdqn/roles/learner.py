@@ -244,7 +244,7 @@ def _inspection(session: JobSession, watch: TrainingMonitor, watchdog: LearnerWa
 
 
 class _Lines:
-    """A line of figures every ten seconds; and what the learner's sign of life says."""
+    """A line of figures every ten seconds; and what the learner's heartbeat says."""
 
     def __init__(self, say: Callable[[str], None], watchdog: LearnerWatchdog):
         self._say, self._watchdog = say, watchdog

@@ -1,4 +1,4 @@
-"""`LearnerWatchdog`: what a job's learner is watched for, and its sign of life."""
+"""`LearnerWatchdog`: what a job's learner is watched for, and its heartbeat."""
 
 import time
 
@@ -50,18 +50,18 @@ class LearnerWatchdog(Watchdog):
         self.require(replay, "all replay servers answer", _SAID_AFTER_SECONDS)
 
     def is_waiting(self, line: str) -> None:
-        """Says for whom, and has the sign of life say it, too."""
+        """Says for whom, and has the heartbeat say it, too."""
         self.state = line
         self._job.say(line)
 
     def enter_rendezvous(self) -> None:
-        """Tells at once that the next moments may pass without a sign of life."""
+        """Tells at once that the next moments may pass without a heartbeat."""
         self.state = MEETING
         self._write_sign()
 
     @property
     def doing(self) -> str:
-        """What the sign of life says."""
+        """What the heartbeat says."""
         return self.state if self.state == MEETING else super().doing
 
     def release_peers(self) -> None:

@@ -55,7 +55,7 @@ class MachineDir:
         self.path = path
         self.lock_file = path / "lock"
         self.process_logs = path
-        self.heartbeat_of_command = path / "beats"
+        self.heartbeats = path / "beats"
         self.config_file = path / "config.toml"  # what its processes are told: the whole job's
         self.cluster_file = path / "cluster.json"
 
@@ -93,7 +93,7 @@ class RunDir:
         self.native_log = self.path / "native.log"  # what C++ libraries print; tracebacks of environments
         self.process_logs = self.path / "processes"  # what the run's other processes print
         self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are
-        self.heartbeat_of_command = self.process_logs / "beats"
+        self.heartbeats = self.process_logs / "beats"
         self.supervisor_lock_file = self.process_logs / "lock"
         self.videos = self.path / "videos"
         self.replay = self.path / "replay"  # what replay servers keep, a folder each

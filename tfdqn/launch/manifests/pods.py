@@ -162,7 +162,7 @@ def _container(wanted: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
 
 
 def _probes(wanted: JobSpec, role: Role) -> dict[str, Any]:
-    """Whether it lives, by its sign of life. A probe's command knows variables only through a shell."""
+    """Whether it lives, by its heartbeat. A probe's command knows variables only through a shell."""
     health = " ".join(("tfdqn", *wanted.health_arguments(role, '"$TASK"')))
     asked = {"exec": {"command": ["sh", "-c", f"exec {health}"]}, "timeoutSeconds": 5}
     return {

@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 
 from tests.support.threaded_jobs import until
-from tfdqn.coordination.messages import Weights, WeightsRequest
-from tfdqn.coordination.remote_weights import EncodedWeights, RemoteWeights, arrays_of, named_arrays
+from tfdqn.coordination.messages import WeightsReply, WeightsRequest
 from tfdqn.coordination.rpc import UnreachableError
-from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
+from tfdqn.coordination.weights import (
+    EncodedWeights,
+    RemoteWeights,
+    VersionedWeights,
+    WeightsBoard,
+    WeightsClient,
+    arrays_of,
+    named_arrays,
+)
 from tfdqn.errors import CheckpointError
 
 ARRAYS = {
@@ -21,13 +28,13 @@ ARRAYS = {
 }
 
 
-def through_a_message(weights: Weights | bytes) -> Weights:
+def through_a_message(weights: WeightsReply | bytes) -> WeightsReply:
     encoded = weights if isinstance(weights, bytes) else msgspec.msgpack.encode(weights)
-    return msgspec.msgpack.decode(encoded, type=Weights)
+    return msgspec.msgpack.decode(encoded, type=WeightsReply)
 
 
 def test_arrays_come_out_as_they_went_in() -> None:
-    back = arrays_of(through_a_message(Weights(1, named_arrays(ARRAYS))))
+    back = arrays_of(through_a_message(WeightsReply(1, named_arrays(ARRAYS))))
     assert back.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(back[name], array)
@@ -37,10 +44,10 @@ def test_arrays_come_out_as_they_went_in() -> None:
 def test_only_weights_that_are_others_are_sent() -> None:
     board = WeightsBoard()
     encoded = EncodedWeights(board)
-    assert through_a_message(encoded.newer_than(WeightsRequest(-1))) == Weights(-1)
-    assert through_a_message(encoded.newer_than(WeightsRequest(7))) == Weights(-1)
+    assert through_a_message(encoded.newer_than(WeightsRequest(-1))) == WeightsReply(-1)
+    assert through_a_message(encoded.newer_than(WeightsRequest(7))) == WeightsReply(-1)
     board.put(VersionedWeights(5, ARRAYS))
-    assert through_a_message(encoded.newer_than(WeightsRequest(5))) == Weights(5)
+    assert through_a_message(encoded.newer_than(WeightsRequest(5))) == WeightsReply(5)
     for held in (-1, 4, 6):  # a learner that has started again may be behind
         found = through_a_message(encoded.newer_than(WeightsRequest(held)))
         assert (found.version, len(found.arrays)) == (5, 3)
@@ -63,7 +70,9 @@ class Far:
         self.board, self.is_away = WeightsBoard(), False
         self._encoded = EncodedWeights(self.board)
 
-    def __call__(self, method: str, request: WeightsRequest, reply: Any, timeout_seconds: float) -> Weights:
+    def __call__(
+        self, method: str, request: WeightsRequest, reply: Any, timeout_seconds: float
+    ) -> WeightsReply:
         assert method == "weights"
         if self.is_away:
             raise UnreachableError("away")
