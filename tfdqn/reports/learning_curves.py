@@ -1,8 +1,9 @@
 """Learning curves as pictures: what runs left in `evaluations.jsonl` and `metrics.jsonl`, drawn to PNG."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ def plot(run_dirs: Sequence[Path | str], output: Path | str | None = None) -> Pa
     groups = _grouped([_read(RunDir(run)) for run in run_dirs])
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    for colour, (label, runs) in zip(_cycle(_COLOURS), groups.items(), strict=False):
+    for colour, (label, runs) in zip(cycle(_COLOURS), groups.items(), strict=False):
         _draw(axes, label, runs, colour)
     axes.set_xlabel("environment steps")
     axes.set_ylabel("return per episode")
@@ -148,11 +149,6 @@ def _on_common_steps(curves: list[Curve]) -> tuple[np.ndarray, np.ndarray]:
     every = np.unique(np.concatenate([c.env_steps for c in curves]))
     steps = every[(every >= first) & (every <= max(last, first))]
     return steps, np.stack([np.interp(steps, c.env_steps, c.values) for c in curves])
-
-
-def _cycle(colours: Sequence[str]) -> Iterator[str]:
-    while True:
-        yield from colours
 
 
 def _thousands(steps: float) -> str:
