@@ -60,9 +60,7 @@ class BackgroundTracker(ForwardingTracker):
             self._is_over = self._is_over or tracker is None
             while tracker is not None and not self._is_over:
                 self._calls.get()(tracker)
-        except (
-            BaseException
-        ) as error:  # whatever a library raises, SystemExit too, ends nothing but the tracker
+        except BaseException as error:  # SystemExit, too, ends only the tracker
             self._drop(f"failed: {one_line(error)}")
         finally:
             self._is_made.set()
