@@ -25,7 +25,7 @@ class Recorder:
 
 @pytest.fixture
 def behind(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorder]:
-    """behind("training.train", "train", result): tfdqn.training.train.train, replaced without importing it."""
+    """behind("training.train", "train_checked", result): tfdqn.training.train.train, replaced without importing it."""
 
     def replace(module: str, function: str, result: Any = None) -> Recorder:
         recorder = Recorder(result)

@@ -25,7 +25,9 @@ HEAVY = ("tensorflow", "keras", "tf_agents", "reverb", "gymnasium", "gym", "matp
 def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("training.train", "train", TaskError("CartPol-v1: unknown task;\n did you mean CartPole-v1?"))
+    behind(
+        "training.train", "train_checked", TaskError("CartPol-v1: unknown task;\n did you mean CartPole-v1?")
+    )
     assert main.main(["train", "small.toml"]) == 2
     written = capsys.readouterr()
     assert written.err == "tfdqn: CartPol-v1: unknown task; did you mean CartPole-v1?\n"
@@ -38,7 +40,7 @@ def test_a_lost_process_is_one_line_and_how_to_resume(
     config_file: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    behind("training.train", "train", kind("worker 1 was killed by signal 9"))
+    behind("training.train", "train_checked", kind("worker 1 was killed by signal 9"))
     assert main.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 2
     written = capsys.readouterr()
     assert written.err == "tfdqn: worker 1 was killed by signal 9\n"
@@ -48,7 +50,7 @@ def test_a_lost_process_is_one_line_and_how_to_resume(
 def test_a_process_whose_part_failed_is_to_be_started_again(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("training.train", "train", ProcessFailedError("Fails-v0, step 5: the simulator is gone"))
+    behind("training.train", "train_checked", ProcessFailedError("Fails-v0, step 5: the simulator is gone"))
     status = main.main(["train", "small.toml"])
     assert status == FAILED_STATUS and capsys.readouterr().err.startswith("tfdqn: Fails-v0, step 5: ")
     # A supervisor starts it again after a pause that grows, and gives up where it fails again and again.
@@ -56,7 +58,7 @@ def test_a_process_whose_part_failed_is_to_be_started_again(
 
 
 def test_a_bug_is_not_hidden(behind: Callable[..., Recorder], config_file: Path) -> None:
-    behind("training.train", "train", ZeroDivisionError())
+    behind("training.train", "train_checked", ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         main.main(["train", "small.toml"])
 

@@ -33,12 +33,12 @@ def summary(status: str) -> types.SimpleNamespace:
 def test_train_gets_the_resolved_configuration_and_a_directory_of_its_own(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train = behind("training.train", "train", summary("finished"))
+    train = behind("training.train", "train_checked", summary("finished"))
     assert main.main(["train", "small.toml", "seed=3", "agent.n_step=2"]) == 0
-    (((config, path), options),) = train.calls
+    (((config, _, run, _, _, profile, _), _),) = train.calls
     assert config == load(config_file, ["seed=3", "agent.n_step=2"])
-    assert path == Path("runs/small-seed3")
-    assert options["profile"] is False
+    assert run.path == Path("runs/small-seed3")
+    assert profile is False
     out = capsys.readouterr().out
     assert "20,000" in out
     assert "runs/x/best" in out
@@ -55,16 +55,16 @@ def test_train_gets_the_resolved_configuration_and_a_directory_of_its_own(
 def test_overrides_may_stand_before_and_after_options(
     behind: Callable[..., Recorder], config_file: Path, arguments: list[str]
 ) -> None:
-    train = behind("training.train", "train", summary("finished"))
+    train = behind("training.train", "train_checked", summary("finished"))
     assert main.main(["train", *arguments]) == 0
-    (((config, path), options),) = train.calls
-    assert (config.seed, path, options["profile"]) == (3, Path("here"), True)
+    (((config, _, run, _, _, profile, _), _),) = train.calls
+    assert (config.seed, run.path, profile) == (3, Path("here"), True)
 
 
 def test_an_interrupted_run_says_how_to_resume_it_and_exits_0(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("training.train", "train", summary("interrupted"))
+    behind("training.train", "train_checked", summary("interrupted"))
     assert main.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "Saved. To resume: tfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'"
@@ -75,11 +75,11 @@ def test_the_command_to_resume_can_be_pasted_whatever_the_names_are(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     config_file.rename(config_file.with_name(f"{name}.toml"))
-    train = behind("training.train", "train", summary("interrupted"))
+    train = behind("training.train", "train_checked", summary("interrupted"))
     assert main.main(["train", f"--run-dir={name}", "--", f"{name}.toml", "seed=7"]) == 0
     _, _, again = capsys.readouterr().out.partition("Saved. To resume: ")
     assert main.main(shlex.split(again)[1:]) == 0
-    first, second = ((config.seed, path) for (config, path), _ in train.calls)
+    first, second = ((config.seed, run.path) for (config, _, run, *_), _ in train.calls)
     assert first == second == (7, Path(name))
 
 

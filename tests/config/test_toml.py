@@ -192,7 +192,7 @@ def test_a_checked_configuration_is_what_a_file_would_give_back() -> None:
 def test_differences_name_the_key_and_both_values() -> None:
     run = Config(seed=1, agent=DQN(n_step=1))
     now = Config(seed=2, agent=DQN(n_step=3), task=Task(kwargs={"gravity": 12.0}))
-    assert differences(run, now) == [
+    assert differences(run, now, "run") == [
         "seed: 1 in the run, 2 now",
         "task.kwargs: {} in the run, {gravity = 12.0} now",
         "agent.n_step: 1 in the run, 3 now",
@@ -208,13 +208,13 @@ def test_flat_names_every_key_and_keeps_values_whole() -> None:
 
 
 def test_another_kind_is_one_difference() -> None:
-    assert differences(Config(), Config(network=NatureCNN())) == [
+    assert differences(Config(), Config(network=NatureCNN()), "run") == [
         'network.kind: "mlp" in the run, "nature_cnn" now'
     ]
 
 
 def test_true_in_place_of_1_is_a_difference() -> None:
-    assert differences(Config(task=Task(kwargs={"x": 1})), Config(task=Task(kwargs={"x": True})))
+    assert differences(Config(task=Task(kwargs={"x": 1})), Config(task=Task(kwargs={"x": True})), "run")
 
 
 def test_a_line_break_in_an_override_adds_no_key() -> None:

@@ -37,7 +37,7 @@ def resolved(command: Command, monkeypatch: pytest.MonkeyPatch) -> Config:
             best_return=None,
         )
 
-    monkeypatch.setattr("tfdqn.training.train.train", train)
+    monkeypatch.setattr("tfdqn.training.train.train_checked", train)
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert main.main(command.arguments) == 0

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.tiny_runs import assert_same_arrays, everything, latest, lines, tiny
+from tfdqn.config import DQN, Config
 from tfdqn.config.toml import from_mapping
 from tfdqn.errors import ConfigError, EnvironmentFailedError, NotFiniteError, RunDirError, TaskError
 from tfdqn.evaluation.evaluate import evaluate
@@ -274,6 +275,12 @@ def test_wrong_arguments_in_python_are_one_line(tmp_path):
         from_mapping({}, "seed=3")
     with pytest.raises(ConfigError, match="episodes = 0"):
         evaluate(tmp_path / "run", episodes=0)
+
+
+def test_a_bad_configuration_made_in_python_leaves_no_directory_behind(tmp_path):
+    with pytest.raises(ConfigError, match=r"agent\.n_step = 0"):
+        train(Config(agent=DQN(n_step=0)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_task_is_told_before_a_directory_is_made_or_compared(tmp_path):

@@ -16,7 +16,7 @@ from tfdqn.cli.jobs import jobs
 from tfdqn.cli.runs import runs
 from tfdqn.coordination.heartbeat_files import heartbeat_of_command
 from tfdqn.errors import FAILED_STATUS, RESTART_STATUS, PeerLostError, ProcessFailedError, UserError
-from tfdqn.storage.run_directory import is_full_disk
+from tfdqn.storage.disk_full import is_full_disk
 from tfdqn.system.utf8 import show_any_text
 
 # What the system says of a path that a user has given.

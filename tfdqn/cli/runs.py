@@ -67,21 +67,15 @@ def train(
         _take_part(resolved, cluster)
         return
     path = run_dir or default_run_dir(config, resolved)
-    RunDir(path).refuse_early(resolved)
+    run = RunDir(path)
+    run.refuse_early(resolved)
     again = command_to_resume("train", config, overrides or (), path)
     with interruptions(end_at_once) as interrupted, terminal.TrainingProgress() as progress:
         # Its import is most of the start: the bar is there before it, and a signal waits for it.
-        from tfdqn.training.train import train as run_training
+        from tfdqn.training.train import train_checked
 
         try:
-            summary = run_training(
-                resolved,
-                path,
-                on_progress=progress.show,
-                say=progress.say,
-                profile=profile,
-                interrupted=interrupted,
-            )
+            summary = train_checked(resolved, cluster, run, progress.show, progress.say, profile, interrupted)
         except (ClusterError, EnvironmentFailedError) as error:
             error.add_note(f"To resume: {again}")
             raise

@@ -11,7 +11,6 @@ from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, Linear, NatureCNN, Network
 from tfdqn.config.optimizer import SGD, Adam, Optimizer, RMSprop
 from tfdqn.config.schema import (
-    TASK_KEYS_THAT_MAY_CHANGE,
     Acting,
     Checkpoint,
     Config,
@@ -28,7 +27,6 @@ __all__ = [
     "DQN",
     "MLP",
     "SGD",
-    "TASK_KEYS_THAT_MAY_CHANGE",
     "Acting",
     "Adam",
     "Agent",

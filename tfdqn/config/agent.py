@@ -2,9 +2,8 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta
-
 from tfdqn.config.fields import (
+    FIXED_IN_BOTH,
     Count,
     CountOrZero,
     Fraction,
@@ -22,8 +21,8 @@ class Agent(Section, frozen=True, kw_only=True):
     # Whether the next state is worth what its best action is: then an ensemble's members can share that value.
     has_greedy_target: ClassVar[bool] = False
 
-    n_step: Annotated[int, Meta(ge=1, le=1000), doc("rewards summed before bootstrapping")] = 1
-    discount: Annotated[Fraction, doc("gamma, per environment step")] = 0.99
+    n_step: Annotated[int, FIXED_IN_BOTH, doc("rewards summed before bootstrapping", ge=1, le=1000)] = 1
+    discount: Annotated[Fraction, FIXED_IN_BOTH, doc("gamma, per environment step")] = 0.99
     reward_scale: Annotated[Positive, doc("rewards are multiplied by this in the loss alone")] = 1.0
     target_update_period_train_steps: Annotated[Count, doc("updates between target updates")] = 50
     target_update_tau: Annotated[PositiveFraction, doc("1: copy; below: Polyak averaging")] = 1.0
@@ -59,7 +58,7 @@ class DoubleDQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="doubl
 class Ensemble(Section, frozen=True, kw_only=True):
     """K Q-functions, each with its own weights and its own part of the data; whoever acts aggregates them."""
 
-    size: Annotated[int, Meta(ge=1, le=256), doc("K; 1: no ensemble")] = 1
+    size: Annotated[int, doc("K; 1: no ensemble", ge=1, le=256)] = 1
     aggregation: Annotated[
         Literal["mean", "majority", "minimum"],
         doc("of the K Q-values, or of the K greedy actions (majority)"),

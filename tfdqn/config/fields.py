@@ -1,6 +1,6 @@
-"""The kinds of numbers that keys of the configuration hold, and how a key says what it means."""
+"""What keys of the configuration are made of: kinds of numbers, what a key means, and what holds it fixed."""
 
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_origin
 
 from msgspec import Meta, Struct
 
@@ -13,10 +13,41 @@ Positive = Annotated[float, Meta(gt=0, le=1e12)]
 NonNegative = Annotated[float, Meta(ge=0, le=1e12)]
 
 
-def doc(text: str) -> Meta:
-    """What a key means; `tfdqn config` prints it beside the value."""
-    return Meta(description=text)
+# What a key's value is fixed in, so that resuming can't change it once something was learned or stored. A key says it
+# itself, or else its section does in `Config`; where neither does, it is fixed in the run and not in replay.
+MAY_CHANGE = Meta(extra={"fixed_in": ()})  # how work is divided, watched and kept
+FIXED_IN_REPLAY = Meta(extra={"fixed_in": ("replay",)})  # what transitions are, and how many there should be
+FIXED_IN_BOTH = Meta(extra={"fixed_in": ("run", "replay")})  # in the run: weights, curves, the best policy
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
     """A section of the configuration. Subclasses repeat `frozen` and `kw_only`: for mypy, and for their own keys."""
+
+
+def doc(text: str, **limits: Any) -> Meta:
+    """What a key means, which `tfdqn config` prints beside the value; `limits` are `Meta`'s, such as ge and le."""
+    return Meta(description=text, **limits)
+
+
+def fixed_in(key_type: Any, otherwise: tuple[str, ...]) -> tuple[str, ...]:
+    """Which of "run" and "replay" a key or a section says that it is fixed in."""
+    marks = (each.extra for each in getattr(key_type, "__metadata__", ()))
+    return next((extra["fixed_in"] for extra in marks if extra), otherwise)
+
+
+def kinds(section_type: Any) -> dict[str, type[Struct]]:
+    """A section's structs by their `kind`, which is "" where it has but one; empty for a key that is no section.
+
+    Kinds are the members of a union, or the subclasses of a struct that have a tag, wherever they are defined.
+    """
+    bare = get_args(section_type)[0] if get_origin(section_type) is Annotated else section_type
+    structs = [
+        each for each in get_args(bare) or (bare,) if isinstance(each, type) and issubclass(each, Struct)
+    ]
+    tagged = [each for struct in structs for each in _with_all_below(struct) if each.__struct_config__.tag]
+    return {str(each.__struct_config__.tag or ""): each for each in tagged or structs}
+
+
+def _with_all_below(struct: type[Struct]) -> list[type[Struct]]:
+    """It, its subclasses, and theirs."""
+    return [struct, *(each for direct in struct.__subclasses__() for each in _with_all_below(direct))]

@@ -2,9 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
-
-from tfdqn.config.fields import Count, CountOrZero, Positive, Section, doc
+from tfdqn.config.fields import FIXED_IN_BOTH, MAY_CHANGE, Count, CountOrZero, Positive, Section, doc
 
 
 class Learner(Section, frozen=True, kw_only=True):
@@ -12,62 +10,78 @@ class Learner(Section, frozen=True, kw_only=True):
 
     strategy: Annotated[
         Literal["local", "mirrored", "multi_worker", "parameter_server", "averaging"],
+        MAY_CHANGE,
         doc("how updates are divided among devices and processes: docs/parallelism.md"),
     ] = "local"
     logical_devices: Annotated[
-        int, Meta(ge=0, le=256), doc("split the CPU into so many devices; 0: every GPU, or the CPU undivided")
+        int,
+        MAY_CHANGE,
+        doc("split the CPU into so many devices; 0: every GPU, or the CPU undivided", ge=0, le=256),
     ] = 0
     min_gpus: Annotated[
         int,
-        Meta(ge=0, le=64),
-        doc("refuse to learn in a process where TensorFlow finds fewer GPUs than this"),
+        MAY_CHANGE,
+        doc("refuse to learn in a process where TensorFlow finds fewer GPUs than this", ge=0, le=64),
     ] = 0
     model_parallel: Annotated[
-        int, Meta(ge=1, le=64), doc("devices over which the layers of one network are split")
+        int, MAY_CHANGE, doc("devices over which the layers of one network are split", ge=1, le=64)
     ] = 1
     workers: Annotated[
         int,
-        Meta(ge=1, le=1024),
-        doc("learning processes started on this host; those of TF_CONFIG where it names others"),
+        MAY_CHANGE,
+        doc(
+            "learning processes started on this host; those of TF_CONFIG where it names others", ge=1, le=1024
+        ),
     ] = 2
     parameter_servers: Annotated[
-        int, Meta(ge=1, le=256), doc("processes that share the weights, for parameter_server")
+        int, MAY_CHANGE, doc("processes that share the weights, for parameter_server", ge=1, le=256)
     ] = 1
     updates_per_read: Annotated[
         int,
-        Meta(ge=1, le=1000),
-        doc("gradients a worker takes from one reading of the weights, for parameter_server"),
+        MAY_CHANGE,
+        doc("gradients a worker takes from one reading of the weights, for parameter_server", ge=1, le=1000),
     ] = 5
     max_staleness_train_steps: Annotated[
-        CountOrZero, doc("gradients older than this are dropped, for parameter_server; 0: none are")
+        CountOrZero,
+        MAY_CHANGE,
+        doc("gradients older than this are dropped, for parameter_server; 0: none are"),
     ] = 0
     all_reduce: Annotated[
         Literal["auto", "nccl", "ring", "hierarchical_copy", "one_device"],
+        MAY_CHANGE,
         doc(
             "how replicas sum gradients: mirrored knows all but ring, multi_worker and averaging auto, nccl and ring"
         ),
     ] = "auto"
     averaging_period_train_steps: Annotated[
-        Count, doc("H: updates that each replica makes by itself between two averagings")
+        Count, MAY_CHANGE, doc("H: updates that each replica makes by itself between two averagings")
     ] = 10
     average_optimizer: Annotated[
-        bool, doc("average the optimiser's moments, too; else each replica keeps its own")
+        bool, MAY_CHANGE, doc("average the optimiser's moments, too; else each replica keeps its own")
     ] = True
-    batch_size: Annotated[int, Meta(ge=1, le=2**20), doc("transitions per update, over all replicas")] = 128
+    batch_size: Annotated[
+        int, FIXED_IN_BOTH, doc("transitions per update, over all replicas", ge=1, le=2**20)
+    ] = 128
     env_steps_per_update: Annotated[
-        Positive, doc("the replay ratio: transitions acted per update (0.5: two updates a transition)")
+        Positive,
+        FIXED_IN_BOTH,
+        doc("the replay ratio: transitions acted per update (0.5: two updates a transition)"),
     ] = 10.0
-    updates_per_call: Annotated[int, Meta(ge=1, le=10_000), doc("updates in one call into TensorFlow")] = 50
+    updates_per_call: Annotated[
+        int, FIXED_IN_BOTH, doc("updates in one call into TensorFlow", ge=1, le=10_000)
+    ] = 50
     schedule: Annotated[
         Literal["overlap", "alternate"],
         doc("overlap: act and learn in two threads; alternate: in turn, reproducibly"),
     ] = "overlap"
     xla: Annotated[
         Literal["auto", "on", "off"],
+        MAY_CHANGE,
         doc("compile updates with XLA; auto: not convolutions and ensembles on CPU"),
     ] = "auto"
     prefetch_to_device: Annotated[
         bool,
+        MAY_CHANGE,
         doc("copy the next call's batches to each device while it computes, for local and mirrored on GPUs"),
     ] = False
     precision: Annotated[
@@ -77,5 +91,5 @@ class Learner(Section, frozen=True, kw_only=True):
         ),
     ] = "float32"
     threads: Annotated[
-        int, Meta(ge=0, le=1024), doc("cores for one operation; 0: one, or all for convolutions")
+        int, MAY_CHANGE, doc("cores for one operation; 0: one, or all for convolutions", ge=0, le=1024)
     ] = 0

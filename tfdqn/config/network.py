@@ -23,11 +23,11 @@ class MLP(Network, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
 class NatureCNN(Network, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
     """Mnih et al. 2015, Methods, 'Model architecture': three convolutions and a dense layer; from 36 x 36 pixels on."""
 
-    dense_units: Annotated[int, Meta(ge=1, le=65536), doc("width of the dense layer")] = 512
+    dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 512
 
 
 class Linear(Network, frozen=True, kw_only=True, tag_field="kind", tag="linear"):
     """Q(s, a) = theta_a . phi(s)."""
 
     features: Annotated[Literal["identity", "polynomial"], doc("the feature map phi")] = "identity"
-    degree: Annotated[int, Meta(ge=1, le=6), doc("highest total degree of the polynomial features")] = 2
+    degree: Annotated[int, doc("highest total degree of the polynomial features", ge=1, le=6)] = 2

@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Struct, inspect
 
 from tfdqn.config.checks import contradiction
-from tfdqn.config.schema import Config
+from tfdqn.config.fields import kinds
+from tfdqn.config.schema import Config, keys
 from tfdqn.errors import ConfigError
 
 # The largest count: exact in a double. Where a bound is this one, it is nobody's business.
@@ -30,22 +31,9 @@ def read(values: Mapping[str, Any], origin: str, overridden: frozenset[str] = fr
     return config
 
 
-def kinds(section_type: Any) -> dict[str, type[Struct]]:
-    """The structs of a tagged union, or below a struct, by their `kind`; empty for anything else."""
-    if _is_struct(section_type):
-        structs = _below(section_type)
-    else:
-        structs = [each for each in get_args(section_type) if _is_struct(each)]
-    return {str(each.__struct_config__.tag): each for each in structs if each.__struct_config__.tag}
-
-
 def listed(by_kind: Iterable[str]) -> list[str]:
     """The package's own kinds; those from outside come and go with what has been imported."""
     return [each for each in by_kind if ":" not in each]
-
-
-def is_section(key_type: Any) -> bool:
-    return _is_struct(key_type) or bool(kinds(key_type))
 
 
 def literals(key_type: Any) -> tuple[str, ...]:
@@ -95,12 +83,13 @@ class _Reader:
         return struct(**checked)
 
     def _value(self, field: msgspec.structs.FieldInfo, value: Any, path: str) -> Any:
-        if not is_section(field.type):
+        by_kind = kinds(field.type)
+        if not by_kind:
             return self._leaf(field.type, value, path)
         if not isinstance(value, Mapping):
             self.fail(path, f"{path} = {shown(value)}: must be a table, [{path}]")
-        if not kinds(field.type):
-            return self.section(field.type, value, path)
+        if "" in by_kind:
+            return self.section(by_kind[""], value, path)
         default = str(field.default_factory.__struct_config__.tag)
         kind = value.get("kind", default)
         self._import_kind(f"{path}.kind", kind)
@@ -142,7 +131,7 @@ class _Reader:
         if isinstance(allowed, inspect.LiteralType) and value not in allowed.values:
             self._fail_literal(path, value, literals(leaf_type))
         try:
-            return msgspec.convert(value, leaf_type)
+            return msgspec.convert(_as_toml(value), leaf_type)
         except msgspec.ValidationError:
             self.fail(path, f"{path} = {shown(value)}: must be {_described(allowed, value)}")
 
@@ -153,7 +142,7 @@ class _Reader:
 
     def _fail_unknown(self, path: str, key: Any, allowed: list[str]) -> NoReturn:
         section = path.rpartition(".")[0]
-        elsewhere = [each for each in _all_paths() if each.endswith(f".{key}")]
+        elsewhere = [each for each in keys() if each.endswith(f".{key}")]
         meant = f' (did you mean "{elsewhere[0]}"?)' if elsewhere else did_you_mean(str(key), allowed)
         where = f"the keys of [{section}] are" if section else "the keys and sections are"
         self.fail(path, f"{path} is no key{meant}; {where}: {', '.join(allowed)}")
@@ -180,26 +169,16 @@ def _unwritable(value: Any, name: str) -> str | None:
     return None
 
 
+def _as_toml(value: Any) -> Any:
+    """As a file gives it back: TOML has no tuples, which a configuration made in Python may hold in task.kwargs."""
+    if isinstance(value, Mapping):
+        return {key: _as_toml(each) for key, each in value.items()}
+    return [_as_toml(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def _is_unicode(text: str) -> bool:
     """Not so where a command line holds bytes that aren't UTF-8."""
     return not any("\ud800" <= each <= "\udfff" for each in text)
-
-
-def _below(struct: type[Struct]) -> list[type[Struct]]:
-    """Its subclasses, and theirs."""
-    return [each for direct in struct.__subclasses__() for each in (direct, *_below(direct))]
-
-
-def _is_struct(each: Any) -> bool:
-    return isinstance(each, type) and issubclass(each, Struct)
-
-
-def _all_paths() -> list[str]:
-    paths = []
-    for field in msgspec.structs.fields(Config):
-        structs = kinds(field.type).values() or ([field.type] if _is_struct(field.type) else [])
-        paths += [f"{field.name}.{key}" for struct in structs for key in struct.__struct_fields__]
-    return paths
 
 
 def _described(allowed: inspect.Type, value: Any = None) -> str:

@@ -8,32 +8,39 @@ Units are in the names: `_env_steps` are transitions taken in the task (all envi
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, field
+from msgspec import Meta, field, structs
 
 from tfdqn.config.agent import DQN, Agent, Ensemble
 from tfdqn.config.exploration import EpsilonGreedy, Exploration
-from tfdqn.config.fields import Count, CountOrZero, Positive, Section, doc
+from tfdqn.config.fields import (
+    FIXED_IN_BOTH,
+    FIXED_IN_REPLAY,
+    MAY_CHANGE,
+    Count,
+    CountOrZero,
+    Positive,
+    Section,
+    doc,
+    fixed_in,
+    kinds,
+)
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, Network
 from tfdqn.config.optimizer import Adam, Optimizer
 from tfdqn.config.task import Task
-
-# Of a task's keys those that may change when a run goes on: what is learned doesn't depend on them.
-TASK_KEYS_THAT_MAY_CHANGE = ("task.action_names", "task.restarts")
 
 
 class Acting(Section, frozen=True, kw_only=True):
     """Who gathers experience."""
 
     actors: Annotated[
-        int,
-        Meta(ge=1, le=1024),
-        doc("actors, each with task.num_envs environments and its part of the ladder"),
+        int, doc("actors, each with task.num_envs environments and its part of the ladder", ge=1, le=1024)
     ] = 1
     fetch_interval_seconds: Annotated[
         float,
-        Meta(ge=0.001, le=3600),
-        doc("between two questions for newer weights, of an actor in a process of its own"),
+        doc(
+            "between two questions for newer weights, of an actor in a process of its own", ge=0.001, le=3600
+        ),
     ] = 0.1
     inference: Annotated[
         Literal["local", "central"],
@@ -42,7 +49,7 @@ class Acting(Section, frozen=True, kw_only=True):
         ),
     ] = "local"
     most_envs_per_inference: Annotated[
-        int, Meta(ge=1, le=2**20), doc("environments that one central call of the Q-function serves")
+        int, doc("environments that one central call of the Q-function serves", ge=1, le=2**20)
     ] = 1024
 
 
@@ -56,13 +63,11 @@ class Replay(Section, frozen=True, kw_only=True):
         Literal["block", "frames"],
         doc("block: finished transitions, packed; frames: each frame of a stack is stored once"),
     ] = "block"
-    block_size: Annotated[
-        int, Meta(ge=1, le=4096), doc("transitions per block in reverb; divides the batch")
-    ] = 16
+    block_size: Annotated[int, doc("transitions per block in reverb; divides the batch", ge=1, le=4096)] = 16
     shards: Annotated[
         int,
-        Meta(ge=1, le=1024),
-        doc("Reverb servers that share the transitions evenly; batches mix all of them"),
+        FIXED_IN_REPLAY,
+        doc("Reverb servers that share the transitions evenly; batches mix all of them", ge=1, le=1024),
     ] = 1
     capacity: Annotated[
         int,
@@ -88,30 +93,30 @@ class Evaluation(Section, frozen=True, kw_only=True):
     """Greedy episodes on environments of their own; the best policy is kept."""
 
     interval_env_steps: Annotated[Count, doc("environment steps between evaluations")] = 10_000
-    episodes: Annotated[int, Meta(ge=1, le=100_000), doc("episodes of each evaluation")] = 20
+    episodes: Annotated[int, doc("episodes of each evaluation", ge=1, le=100_000)] = 20
     confirm_episodes: Annotated[
-        int, Meta(ge=0, le=100_000), doc("further episodes that must bear out a new best; 0: none")
+        int, doc("further episodes that must bear out a new best; 0: none", ge=0, le=100_000)
     ] = 80
     max_episode_steps: Annotated[
         Count, doc("evaluations cut episodes here, even where the task's own limit is higher")
     ] = 10_000
-    final_episodes: Annotated[int, Meta(ge=1, le=100_000), doc("fresh episodes at the end, best policy")] = (
-        100
-    )
+    final_episodes: Annotated[
+        int, MAY_CHANGE, doc("fresh episodes at the end, best policy", ge=1, le=100_000)
+    ] = 100
 
 
 class Checkpoint(Section, frozen=True, kw_only=True):
     """What a run can be resumed from."""
 
     interval_seconds: Annotated[Positive, doc("between checkpoints")] = 30.0
-    keep: Annotated[int, Meta(ge=1, le=1000), doc("newest checkpoints kept")] = 2
+    keep: Annotated[int, doc("newest checkpoints kept", ge=1, le=1000)] = 2
 
 
 class Export(Section, frozen=True, kw_only=True):
     """Versions of the policy for serving, made while training goes on; one is made at the end in any case."""
 
     on_best: Annotated[bool, doc("make a version each time an evaluation sets a new best")] = False
-    keep: Annotated[int, Meta(ge=1, le=10_000), doc("newest versions kept, of those made by on_best")] = 3
+    keep: Annotated[int, doc("newest versions kept, of those made by on_best", ge=1, le=10_000)] = 3
     directory: Annotated[
         str, doc('where on_best makes them: a path or a URL such as gs://…; "": exports/ in the run')
     ] = ""
@@ -127,14 +132,12 @@ class Logging(Section, frozen=True, kw_only=True):
 class Health(Section, frozen=True, kw_only=True):
     """When a process counts as lost or as stuck, and for how long another waits for it."""
 
-    beat_seconds: Annotated[float, Meta(ge=0.05, le=60), doc("between two heartbeats of a process")] = 1.0
+    beat_seconds: Annotated[float, doc("between two heartbeats of a process", ge=0.05, le=60)] = 1.0
     dead_after_seconds: Annotated[
-        float, Meta(ge=0.5, le=3600), doc("of silence, after which a process counts as dead")
+        float, doc("of silence, after which a process counts as dead", ge=0.5, le=3600)
     ] = 8.0
     stuck_after_seconds: Annotated[
-        float,
-        Meta(ge=1, le=86_400),
-        doc("without progress, after which a process that should make some ends"),
+        float, doc("without progress, after which a process that should make some ends", ge=1, le=86_400)
     ] = 600.0
     patience_seconds: Annotated[
         Positive, doc("that a process waits for another to come, or to come back, before it gives up")
@@ -144,19 +147,32 @@ class Health(Section, frozen=True, kw_only=True):
 class Config(Section, frozen=True, kw_only=True):
     """One run, whole. `tfdqn config FILE` prints it with a comment per key."""
 
-    seed: Annotated[int, Meta(ge=0, le=2**31 - 1), doc("of every random stream of the run")] = 1
-    task: Task = field(default_factory=Task)
+    seed: Annotated[int, FIXED_IN_BOTH, doc("of every random stream of the run", ge=0, le=2**31 - 1)] = 1
+    task: Annotated[Task, FIXED_IN_BOTH] = field(default_factory=Task)
     network: Network = field(default_factory=MLP)
     agent: Agent = field(default_factory=DQN)
-    ensemble: Ensemble = field(default_factory=Ensemble)
+    ensemble: Annotated[Ensemble, FIXED_IN_BOTH] = field(default_factory=Ensemble)
     optimizer: Optimizer = field(default_factory=Adam)
     exploration: Exploration = field(default_factory=EpsilonGreedy)
-    acting: Acting = field(default_factory=Acting)
-    replay: Replay = field(default_factory=Replay)
+    acting: Annotated[Acting, MAY_CHANGE] = field(default_factory=Acting)
+    replay: Annotated[Replay, FIXED_IN_BOTH] = field(default_factory=Replay)
     learner: Learner = field(default_factory=Learner)
-    stop: Stop = field(default_factory=Stop)
+    stop: Annotated[Stop, MAY_CHANGE] = field(default_factory=Stop)
     evaluation: Evaluation = field(default_factory=Evaluation)
-    checkpoint: Checkpoint = field(default_factory=Checkpoint)
-    export: Export = field(default_factory=Export)
-    logging: Logging = field(default_factory=Logging)
-    health: Health = field(default_factory=Health)
+    checkpoint: Annotated[Checkpoint, MAY_CHANGE] = field(default_factory=Checkpoint)
+    export: Annotated[Export, MAY_CHANGE] = field(default_factory=Export)
+    logging: Annotated[Logging, MAY_CHANGE] = field(default_factory=Logging)
+    health: Annotated[Health, MAY_CHANGE] = field(default_factory=Health)
+
+
+def keys() -> dict[str, tuple[str, ...]]:
+    """Every key of every kind, and what it is fixed in: {"seed": ("run", "replay"), "task.restarts": (), …}."""
+    found = {}
+    for each in structs.fields(Config):
+        own = fixed_in(each.type, ("run",))
+        by_kind = kinds(each.type)
+        if "" not in by_kind:
+            found[f"{each.name}.kind" if by_kind else each.name] = own
+        for struct in by_kind.values():
+            found |= {f"{each.name}.{key.name}": fixed_in(key.type, own) for key in structs.fields(struct)}
+    return found

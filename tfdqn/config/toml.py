@@ -4,15 +4,16 @@ import copy
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import tomlkit
 from msgspec import Struct, inspect
 from tomlkit.items import Item
 
-from tfdqn.config.reader import is_section, kinds, listed, literals, read, shown
-from tfdqn.config.schema import Config
+from tfdqn.config.fields import kinds
+from tfdqn.config.reader import listed, literals, read, shown
+from tfdqn.config.schema import Config, keys
 from tfdqn.errors import ConfigError
 
 
@@ -22,19 +23,30 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     Raises ConfigError, in one line: a file that can't be read or isn't TOML, an unknown key, a bad value,
     keys that contradict each other.
     """
+    return parse(content(path), overrides, origin=str(path))
+
+
+def content(path: Path | str) -> bytes:
+    """What is in a configuration file. Raises ConfigError where it can't be read."""
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a directory, not a configuration file") from None
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
+
+
+def parse(text: bytes, overrides: Sequence[str] = (), origin: str = "configuration") -> Config:
+    """The configuration in a file's content; `origin` begins the line of a ConfigError."""
+    try:
+        values = tomllib.loads(text.decode())
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: isn't TOML: not UTF-8 text") from None
+        raise ConfigError(f"{origin}: isn't TOML: not UTF-8 text") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: isn't TOML: {error}") from None
-    return from_mapping(values, overrides, origin=str(path))
+        raise ConfigError(f"{origin}: isn't TOML: {error}") from None
+    return from_mapping(values, overrides, origin)
 
 
 def from_mapping(
@@ -57,17 +69,16 @@ def checked(config: Config, overrides: Sequence[str] = ()) -> Config:
         values = msgspec.to_builtins(config)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"configuration: {error}") from None
-    # Through TOML, so that a run directory gives back the very same: a tuple in task.kwargs becomes a list.
-    return from_mapping(tomllib.loads(dump(from_mapping(values, overrides))))
+    return from_mapping(values, overrides)
 
 
 def dump(config: Config) -> str:
     """TOML with each section's and each key's meaning beside it; `load` gives the same configuration back."""
     fields = msgspec.structs.fields(Config)
     lines = [f"# {line}".rstrip() for line in (Config.__doc__ or "").splitlines()]
-    lines += _assignments(config, [field for field in fields if not is_section(field.type)])
+    lines += _assignments(config, [field for field in fields if not kinds(field.type)])
     for field in fields:
-        if is_section(field.type):
+        if kinds(field.type):
             lines += _section(field, getattr(config, field.name))
     return "\n".join(lines) + "\n"
 
@@ -83,16 +94,16 @@ def flat(config: Config | Mapping[str, Any]) -> dict[str, Any]:
     return paths
 
 
-def differences(run: Config, now: Config) -> list[str]:
-    """One line per key that differs, such as "agent.n_step: 1 in the run, 3 now"."""
+def differences(run: Config, now: Config, directory: Literal["run", "replay"]) -> list[str]:
+    """One line per key that differs and is fixed in such a directory: "agent.n_step: 1 in the run, 3 now".
+
+    Another kind has other keys, of which nothing is said: that it is another says it all.
+    """
     before, after = ({key: _shown(value) for key, value in flat(each).items()} for each in (run, now))
-    changed = [key for key in before | after if before.get(key) != after.get(key)]
-    # Another kind has other keys: that it is another says it all.
-    other_kinds = {key.removesuffix("kind") for key in changed if key in _UNION_KINDS}
     return [
         f"{key}: {before[key]} in the run, {after[key]} now"
-        for key in changed
-        if key in _UNION_KINDS or not key.startswith(tuple(other_kinds))
+        for key in before
+        if key in after and before[key] != after[key] and directory in keys()[key]
     ]
 
 
@@ -109,9 +120,6 @@ def deviations(own: Config, theirs: Config, who: str, besides: Collection[str] =
         for key in others | ours
         if key not in besides and ours.get(key) != others.get(key)
     ]
-
-
-_UNION_KINDS = {f"{field.name}.kind" for field in msgspec.structs.fields(Config) if kinds(field.type)}
 
 
 def _apply(values: dict[str, Any], override: str) -> str:
@@ -146,7 +154,7 @@ def _value(text: str) -> Any:
 def _section(field: msgspec.structs.FieldInfo, section: Struct) -> list[str]:
     lines = ["", f"[{field.name}]"]
     lines += [f"# {line.strip()}".rstrip() for line in (section.__doc__ or "").splitlines()]
-    if choices := kinds(field.type):
+    if "" not in (choices := kinds(field.type)):
         lines.append(f'kind = "{section.__struct_config__.tag}"  # one of {", ".join(listed(choices))}')
     return lines + _assignments(section, msgspec.structs.fields(section))
 

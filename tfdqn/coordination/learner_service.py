@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tfdqn.cluster.roles import LEARNER, ProcessId, counted
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
-from tfdqn.config.toml import checked, deviations, dump, from_mapping
+from tfdqn.config.toml import deviations, dump, from_mapping
 from tfdqn.coordination.messages import (
     Answer,
     EvaluatorReport,
@@ -59,7 +59,7 @@ class LearnerService:
         self.inspection: Callable[[], Inspection] = _not_yet
         self.on_evaluated: Callable[[EvaluatorReport], None] = lambda evaluated: None
         self.q_values: Callable[[QValuesRequest], QValues] = _no_inference
-        self._topology, self._config, self.task_spec = topology, checked(config), task_spec
+        self._topology, self._config, self.task_spec = topology, config, task_spec
         self._config_text = dump(self._config)
         self._process_ids = frozenset(topology.process_ids()) - {LEARNER}
         self._fingerprint = fingerprint(self._config_text)

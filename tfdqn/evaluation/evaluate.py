@@ -10,7 +10,7 @@ import msgspec
 from threadpoolctl import threadpool_limits
 
 from tfdqn.acting.policy import Policy, make_q_function
-from tfdqn.config import Task, toml
+from tfdqn.config import Config, Task, toml
 from tfdqn.errors import ConfigError, FilmError, TaskError, UserError, one_line
 from tfdqn.evaluation.bootstrap import scores
 from tfdqn.evaluation.evaluator import limited, play_episodes
@@ -66,7 +66,7 @@ def evaluate(
         raise ConfigError(f"episodes = {episodes!r}: a whole number of at least 1 is needed")
     run = RunDir(run_dir)
     config, run_spec = run.config(), run.task_spec()
-    task_config = _changed_task(run, overrides)
+    task_config = _changed_task(run, config, overrides)
     if video is not None:
         require_writable(run.videos)
     weights, origin = load_policy_weights(run, checkpoint, weight_specs(config, run_spec))
@@ -101,12 +101,12 @@ def _failures_keep(report: EvaluationReport, task_id: str) -> Iterator[None]:
         raise FilmError(f"the film of {task_id} failed: {one_line(error)}", report) from error
 
 
-def _changed_task(run: RunDir, overrides: Sequence[str]) -> Task:
+def _changed_task(run: RunDir, before: Config, overrides: Sequence[str]) -> Task:
     """The run's task with some keys changed; limited as in training's evaluations where no change says otherwise."""
     for override in overrides:
         if not override.startswith("task."):
             raise ConfigError(f"{override}: only keys of [task] can be changed for an evaluation")
-    before, config = run.config(), toml.load(run.config_file, overrides)
+    config = toml.from_mapping(msgspec.to_builtins(before), overrides, origin=str(run.config_file))
     task = config.task
     if task.max_episode_steps and task.max_episode_steps != before.task.max_episode_steps:
         return task

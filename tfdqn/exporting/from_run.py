@@ -19,7 +19,7 @@ from tfdqn.task_spec import TaskSpec
 
 
 def export_run(
-    run_dir: str | Path,
+    run_dir: RunDir | Path | str,
     checkpoint: Literal["best", "latest"] = "best",
     min_return: float | None = None,
     formats: Collection[str] = (),
@@ -39,7 +39,7 @@ def export_run(
     from tfdqn.storage.best_policy import load_policy_weights
 
     wanted = convertible(formats)
-    run = RunDir(run_dir)
+    run = RunDir.at(run_dir)
     config, task_spec = run.config(), run.task_spec()
     weights, card = load_policy_weights(run, checkpoint, weight_specs(config, task_spec))
     if min_return is not None:

@@ -19,7 +19,7 @@ from tfdqn.exporting.versions import (
     unfinished_version,
 )
 from tfdqn.networks.legal_actions import greedy
-from tfdqn.storage.run_directory import is_full_disk
+from tfdqn.storage.disk_full import is_full_disk
 from tfdqn.task_spec import TaskSpec
 
 # What TensorFlow makes of a file system's errors, each a class of its own.

@@ -37,7 +37,7 @@ class RunCurves(NamedTuple):
     acting: Curve  # return while acting, exploration included
 
 
-def plot(run_dirs: Sequence[Path | str], output: Path | str | None = None) -> Path:
+def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = None) -> Path:
     """Draws the runs' learning curves; runs that differ in the seed alone become one mean with a band.
 
     Args:
@@ -47,13 +47,13 @@ def plot(run_dirs: Sequence[Path | str], output: Path | str | None = None) -> Pa
     Raises RunDirError where a run has nothing to draw yet, or the picture can't be written, and UserError where
     `output` can't be a PNG's name.
     """
-    path = RunDir(run_dirs[0]).learning_curve if output is None else Path(output)
+    path = RunDir.at(run_dirs[0]).learning_curve if output is None else Path(output)
     if path.is_dir() or path.suffix.lower() != ".png":
         kind = "a directory" if path.is_dir() else "not a PNG's name"
         raise UserError(f"{path} is {kind}: give a file such as learning_curves.png")
     import matplotlib.figure  # its import costs most of a second
 
-    groups = _grouped([_read(RunDir(run)) for run in run_dirs])
+    groups = _grouped([_read(RunDir.at(run)) for run in run_dirs])
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for colour, (label, runs) in zip(cycle(_COLOURS), groups.items(), strict=False):

@@ -19,7 +19,8 @@ from tfdqn.exporting.best_exports import BestExports
 from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Evaluation
 from tfdqn.roles.context import Job, check_same_task, failures_are_the_process_s
-from tfdqn.storage.run_directory import RunDir, full_disk_is_one_line
+from tfdqn.storage.disk_full import full_disk_is_one_line
+from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_standing
 from tfdqn.system.signals import Interrupted
 from tfdqn.tasks.adapters.restarts import Restarts

@@ -20,7 +20,8 @@ from tfdqn.records import Progress, Summary
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import Job
 from tfdqn.roles.learner_watchdog import LearnerWatchdog
-from tfdqn.storage.run_directory import RunDir, full_disk_is_one_line
+from tfdqn.storage.disk_full import full_disk_is_one_line
+from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.native_stderr import native_output_to
 from tfdqn.task_spec import TaskSpec

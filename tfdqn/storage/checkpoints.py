@@ -20,7 +20,7 @@ from tfdqn.errors import CheckpointError, first_line
 from tfdqn.records import Counters
 from tfdqn.storage.arrays import SavedArrays, load_arrays, save_arrays
 from tfdqn.storage.atomic_files import sync, sync_tree
-from tfdqn.storage.run_directory import is_full_disk
+from tfdqn.storage.disk_full import is_full_disk
 from tfdqn.types import Arrays
 
 BEGINS_ANEW = "no checkpoint yet: begins anew"  # what is said of a run that was begun before

@@ -8,17 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from tfdqn.config import TASK_KEYS_THAT_MAY_CHANGE, Config, toml
+from tfdqn.config import Config, toml
 from tfdqn.errors import ConfigError, RunDirError, listed
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.locks import locked
 from tfdqn.task_spec import TaskSpec
 
-# What its transitions are and how many of them there should be depends on these alone.
-_MUST_STAY = (
-    *("seed", "task.", "agent.n_step", "agent.discount", "ensemble.", "replay.", "learner.batch_size"),
-    *("learner.env_steps_per_update", "learner.updates_per_call"),
-)
 _WHOLE = "DONE"  # Reverb's mark of a checkpoint that is written to its end
 _FILES = ("chunks.tfrecord", "items.tfrecord", "tables.tfrecord")
 
@@ -48,13 +43,13 @@ class ShardDir:
         a whole one when it clears away the older ones. Raises ConfigError where transitions of another configuration
         lie there, RunDirError where it can't be written.
         """
-        config = toml.checked(config)
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             damage = self._tidy()
-            if self.config_file.exists():
+            text = toml.dump(config).encode()
+            if self.config_file.exists() and self.config_file.read_bytes() != text:
                 self._refuse_another(config)
-            write_atomically(self.config_file, toml.dump(config).encode())
+            write_atomically(self.config_file, text)
         except OSError as error:
             raise RunDirError(f"{self.path} can't be made or written: {error.strerror}") from None
         return damage
@@ -91,12 +86,7 @@ class ShardDir:
         return damage
 
     def _refuse_another(self, config: Config) -> None:
-        changed = toml.differences(toml.load(self.config_file), config)
-        forbidden = [
-            each
-            for each in changed
-            if each.startswith(_MUST_STAY) and not each.startswith(TASK_KEYS_THAT_MAY_CHANGE)
-        ]
+        forbidden = toml.differences(toml.load(self.config_file), config, "replay")
         if not forbidden:
             return
         if self.checkpoint() is not None:

@@ -5,7 +5,6 @@ long as something trains in it; a killed run leaves no lock behind that another 
 that a user could miss is ever deleted.
 """
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,37 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from tfdqn.config import TASK_KEYS_THAT_MAY_CHANGE, Config, toml
-from tfdqn.errors import RunDirError, UserError, listed
+from tfdqn.config import Config, toml
+from tfdqn.errors import RunDirError, listed
 from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.system.utf8 import require_libraries_can_take
 from tfdqn.task_spec import TaskSpec, differences
-
-# These may change between resumptions: nothing that is learned depends on them.
-# How the work is divided may, too: a checkpoint holds the same whatever strategy made it.
-MAY_CHANGE = (
-    *("stop.", "checkpoint.", "logging.", "export.", "evaluation.final_episodes", "acting."),
-    "health.",
-    *TASK_KEYS_THAT_MAY_CHANGE,
-    *("learner.strategy", "learner.logical_devices", "learner.min_gpus", "learner.model_parallel"),
-    *(
-        "learner.workers",
-        "learner.parameter_servers",
-        "learner.updates_per_read",
-        "learner.max_staleness_train_steps",
-    ),
-    "replay.shards",  # what a replay held itself refuses other shards than its own
-    *(
-        "learner.averaging_period_train_steps",
-        "learner.average_optimizer",
-        "learner.all_reduce",
-        "learner.prefetch_to_device",
-        "learner.xla",
-        "learner.threads",
-    ),
-)
-
 
 EVALUATOR_LOGS = "evaluator"  # below a run's logs: TensorBoard follows one file in each folder
 
@@ -76,6 +50,7 @@ class RunDir:
         self.path = Path(path)
         require_libraries_can_take(self.path)
         self._locks: list[FileLock] = []  # that it holds
+        self._config: tuple[bytes, Config] | None = None  # as its file was last read
         self.config_file = self.path / "config.toml"
         self.task_file = self.path / "task.json"
         self.lock_file = self.path / "lock"
@@ -98,6 +73,11 @@ class RunDir:
         self.videos = self.path / "videos"
         self.replay = self.path / "replay"  # what replay servers keep, a folder each
 
+    @classmethod
+    def at(cls, run: "RunDir | Path | str") -> "RunDir":
+        """The same, where it is one already: what it has read is not read again."""
+        return run if isinstance(run, RunDir) else cls(run)
+
     def machine(self, name: str) -> "MachineDir":
         """What a machine keeps that runs a part of the job's processes."""
         return MachineDir(self.process_logs / name)
@@ -109,8 +89,8 @@ class RunDir:
                 with self._locked(lock_file):
                     pass
         self._refuse_what_is_not_a_run()
-        if self._has_learned() and self.config_file.exists():
-            self._changed(toml.checked(config))
+        if self._has_learned():
+            self._refuse_another(config, toml.dump(config).encode())
 
     @contextmanager
     def claim_alone(self, config: Config) -> Iterator[None]:
@@ -125,7 +105,6 @@ class RunDir:
         Raises RunDirError where it isn't a run directory, where another process trains in it, or where it
         belongs to another configuration; then nothing in it has changed.
         """
-        config = toml.checked(config)
         with self._locked(self.lock_file):
             self._settle(config)
             yield
@@ -133,7 +112,6 @@ class RunDir:
     @contextmanager
     def supervise(self, config: Config) -> Iterator[None]:
         """As `claim`, for the supervisor of a job, whose learner makes the claim itself."""
-        config = toml.checked(config)
         with self._locked(self.supervisor_lock_file):
             with self._locked(self.lock_file):
                 self._settle(config)
@@ -157,9 +135,11 @@ class RunDir:
                 )
 
     def config(self) -> Config:
-        """The configuration that the run was last started with."""
-        self.begun()
-        return toml.load(self.config_file)
+        """The configuration that the run was last started with. Raises ConfigError where its file is damaged."""
+        text = toml.content(self.begun().config_file)
+        if self._config is None or self._config[0] != text:
+            self._config = text, toml.parse(text, origin=str(self.config_file))
+        return self._config[1]
 
     def task_spec(self) -> TaskSpec:
         self.begun()
@@ -240,43 +220,27 @@ class RunDir:
 
     def _settle(self, config: Config) -> None:
         """Writes the configuration, the first time or where only what may change has changed."""
-        if not self._has_learned():
+        text = toml.dump(config).encode()
+        if self._has_learned():
+            self._refuse_another(config, text)
+        else:
             self.task_file.unlink(missing_ok=True)  # of a configuration that may have had a mistake in it
-        elif self.config_file.exists() and not self._changed(config):
-            return
-        write_atomically(self.config_file, toml.dump(config).encode())
+        if not self._holds(text):
+            write_atomically(self.config_file, text)
+        self._config = text, config
 
-    def _changed(self, config: Config) -> list[str]:
-        """What differs from the run's own configuration; raises RunDirError where that is more than may."""
-        changed = toml.differences(self.config(), config)
-        forbidden = [each for each in changed if not each.startswith(MAY_CHANGE)]
-        if forbidden:
+    def _holds(self, text: bytes) -> bool:
+        return self.config_file.exists() and self.config_file.read_bytes() == text
+
+    def _refuse_another(self, config: Config, text: bytes) -> None:
+        """Raises RunDirError where the run's own configuration differs in more than may change."""
+        if not self.config_file.exists() or self._holds(text):
+            return
+        if forbidden := toml.differences(self.config(), config, "run"):
             raise RunDirError(
                 f"{self.path} belongs to another configuration: {listed(forbidden)}; choose another "
                 "--run-dir, or give the run's own values to resume it"
             )
-        return changed
-
-
-def is_full_disk(error: BaseException) -> bool:
-    """Whether an error, Python's or a C++ library's, says that there is no room left."""
-    number = error.errno if isinstance(error, OSError) else None
-    return number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
-
-
-@contextmanager
-def full_disk_is_one_line(path: Path) -> Iterator[None]:
-    """Raises RunDirError for what the block met while it wrote under `path` to a full disk."""
-    try:
-        yield
-    except UserError:
-        raise  # says so itself
-    except Exception as error:
-        if not is_full_disk(error):
-            raise
-        raise RunDirError(
-            f"{path}: the disk is full; what was saved before is intact: make room, then resume the run"
-        ) from error
 
 
 def _one_line(text: str) -> str:

@@ -14,8 +14,8 @@ def write_results(run: RunDir, config: Config, summary: Summary, final: EpisodeS
     """Draws the curve, exports the best policy (the latest, where none was evaluated), and writes the summary."""
     has_best = run.best_weights.exists()
     paths = {
-        "learning curve": str(learning_curves.plot([run.path], run.learning_curve)),
-        "exported policy": str(export_run(run.path, "best" if has_best else "latest")),
+        "learning curve": str(learning_curves.plot([run], run.learning_curve)),
+        "exported policy": str(export_run(run, "best" if has_best else "latest")),
         "checkpoints": str(run.checkpoints),
     }
     if has_best:

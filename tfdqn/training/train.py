@@ -20,7 +20,8 @@ from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Progress, Summary
 from tfdqn.storage.best_policy import load_best
-from tfdqn.storage.run_directory import RunDir, full_disk_is_one_line
+from tfdqn.storage.disk_full import full_disk_is_one_line
+from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.native_stderr import native_output_to
 from tfdqn.system.signals import Interrupted, interruptions
@@ -64,9 +65,24 @@ def train(
     """
     if not isinstance(config, Config):
         raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
-    run = run_dir if isinstance(run_dir, RunDir) else RunDir(run_dir)
+    run = RunDir.at(run_dir)
     show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
-    config, cluster = _as_can_be_run(config)
+    named = cluster_of_environment()
+    config = toml.checked(config, cluster_keys(named))
+    return train_checked(config, cluster_for(config, named), run, show, tell, profile, interrupted)
+
+
+def train_checked(
+    config: Config,
+    cluster: Cluster | None,
+    run: RunDir,
+    show: Callable[[Progress], None],
+    tell: Callable[[str], None],
+    profile: bool,
+    interrupted: Callable[[], bool] | None,
+) -> Summary:
+    """As `train`, of a configuration that has been read already, with the keys that its cluster decides."""
+    _refuse_early(config, cluster)
     devices = learning_devices(config)
     with (
         full_disk_is_one_line(run.path),
@@ -117,18 +133,14 @@ def _train(
                 raise _saved(error, session, watch) from error
 
 
-def _as_can_be_run(config: Config) -> tuple[Config, Cluster | None]:
-    """With what the environment's cluster decides, and that cluster; refuses before a run's directory is touched."""
-    named = cluster_of_environment()
-    config = toml.checked(config, cluster_keys(named))
+def _refuse_early(config: Config, cluster: Cluster | None) -> None:
+    """Before a run's directory is touched."""
     if config.acting.inference == "central":
         raise ConfigError(
             'acting.inference = "central" is for actors in processes of their own: `tfdqn launch` starts them'
         )
-    cluster = cluster_for(config, named)
     require_chief(cluster)
     check_task(config.task)
-    return config, cluster
 
 
 def _run(session: Session, watch: TrainingMonitor, show: Callable[[Progress], None]) -> Summary:
