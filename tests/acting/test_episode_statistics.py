@@ -38,6 +38,16 @@ def test_an_episode_counts_when_it_terminates_or_is_truncated() -> None:
     assert (statistics.episodes, statistics.recent_length) == (3, 2.0)
 
 
+def test_a_step_says_which_episodes_it_finished() -> None:
+    statistics = EpisodeStatistics(3)
+    assert statistics.add(step([1, 2, 3])) is None
+    finished = statistics.add(
+        step([1, 2, 3], terminated=[True, False, False], truncated=[False, False, True])
+    )
+    assert finished is not None
+    assert [each.tolist() for each in finished] == [[0, 2], [2.0, 6.0], [2, 2]]
+
+
 def test_recent_means_are_over_the_last_window() -> None:
     statistics = EpisodeStatistics(1, window=2)
     for reward in (100, 1, 2):

@@ -2,14 +2,23 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from tfdqn.types import Step
 
 
+class FinishedEpisodes(NamedTuple):
+    """The N episodes that one step finished."""
+
+    environments: np.ndarray  # int64[N]
+    returns: np.ndarray  # float64[N]
+    lengths: np.ndarray  # int64[N], environment steps
+
+
 class EpisodeStatistics:
-    """Returns and lengths of the episodes that finish in a batch of environments, exploration included.
+    """Returns and lengths of the episodes that finish in a batch of environments.
 
     Args:
       num_envs: E.
@@ -22,20 +31,22 @@ class EpisodeStatistics:
         self._recent: deque[tuple[float, int]] = deque(maxlen=window)
         self.episodes = 0
 
-    def add(self, step: Step) -> None:
-        """Counts one step of all environments."""
+    def add(self, step: Step) -> FinishedEpisodes | None:
+        """Counts one step of all environments; gives the episodes that it finished, None where it finished none."""
         if step.is_reset.any():  # also of an episode that broke
             self._running_return[step.is_reset] = 0
             self._running_length[step.is_reset] = 0
         self._running_return += step.reward
         self._running_length += ~step.is_reset
         done = step.terminated | step.truncated
-        if done.any():
-            finished = zip(self._running_return[done], self._running_length[done], strict=True)
-            self._recent.extend((float(total), int(length)) for total, length in finished)
-            self.episodes += int(done.sum())
-            self._running_return[done] = 0
-            self._running_length[done] = 0
+        if not done.any():
+            return None
+        finished = FinishedEpisodes(done.nonzero()[0], self._running_return[done], self._running_length[done])
+        self._recent.extend(zip(finished.returns.tolist(), finished.lengths.tolist(), strict=True))
+        self.episodes += len(finished.environments)
+        self._running_return[done] = 0
+        self._running_length[done] = 0
+        return finished
 
     @property
     def recent_return(self) -> float | None:

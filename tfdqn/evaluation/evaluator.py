@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.acting.policy import Policy, PolicyState, forget
 from tfdqn.config import Config, Task
 from tfdqn.coordination.weights import WeightsClient
@@ -48,9 +49,9 @@ def play_episodes(
     rng = stream(seed, "evaluation policy")
     quota = np.full(task.num_envs, episodes // task.num_envs)
     quota[: episodes % task.num_envs] += 1
-    running_return, running_length = np.zeros(task.num_envs), np.zeros(task.num_envs, np.int64)
-    returns: list[float] = []
-    lengths: list[int] = []
+    statistics = EpisodeStatistics(task.num_envs)
+    returns: list[np.ndarray] = []
+    lengths: list[np.ndarray] = []
     observation, legal_actions = task.reset(seed)
     policy_state: PolicyState = ()
     while quota.any():
@@ -61,19 +62,14 @@ def play_episodes(
         except NotFiniteError as error:
             raise NotFiniteError(f"{task.spec.id}, evaluation: {error}") from None
         step = task.step(action)
-        running_return[step.is_reset] = 0  # also of an episode that broke: it is played again
-        running_length[step.is_reset] = 0
-        running_return += step.reward
-        running_length += ~step.is_reset
-        done = step.terminated | step.truncated
-        for i in np.flatnonzero(done & (quota > 0)):
-            returns.append(float(running_return[i]))
-            lengths.append(int(running_length[i]))
-        quota[done] = np.maximum(quota[done] - 1, 0)
-        running_return[done], running_length[done] = 0, 0
+        if (finished := statistics.add(step)) is not None:  # an episode that broke is not: it is played again
+            counts = quota[finished.environments] > 0
+            quota[finished.environments] -= counts
+            returns.append(finished.returns[counts])
+            lengths.append(finished.lengths[counts])
         observation, legal_actions = step.observation, step.legal_actions
         policy_state = forget(policy_state, step.is_reset)
-    return np.array(returns), np.array(lengths)
+    return np.concatenate(returns), np.concatenate(lengths)
 
 
 def make_evaluation_task(
