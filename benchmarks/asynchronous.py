@@ -49,7 +49,7 @@ def main() -> None:
     tf.config.threading.set_inter_op_parallelism_threads(4)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     command = [sys.executable, "-m", "benchmarks.asynchronous"]
-    tasks = {"worker": options.workers, "ps": 1}
+    tasks = {"chief": 1, "worker": options.workers, "ps": 1}
     with closing(LocalWorkers(tasks, command, Path(mkdtemp("asynchronous")))) as processes:
         replay = filled_replay()
         strategy = parameter_server(processes.cluster)

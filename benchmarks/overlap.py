@@ -73,7 +73,9 @@ def measured(workers: int, slow: int, delay: float, seconds: float) -> dict[str,
     )
     config = Config(network=MLP(), learner=learner)
     command = [sys.executable, "-m", "benchmarks.overlap"]
-    with closing(LocalWorkers({"worker": workers, "ps": 1}, command, Path(mkdtemp("overlap")))) as processes:
+    with closing(
+        LocalWorkers({"chief": 1, "worker": workers, "ps": 1}, command, Path(mkdtemp("overlap")))
+    ) as processes:
         strategy = parameter_server(processes.cluster)
         updates = AsynchronousUpdater(config, SPEC, strategy, lambda: delayed(delay, slow), workers)
         for _ in range(3):

@@ -21,7 +21,7 @@ import tensorflow as tf
 from benchmarks.measure import rate, report
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
-from tfdqn.cluster.tf_config import Cluster
+from tfdqn.cluster.tf_config import Cluster, tensorflow_jobs
 from tfdqn.config import DQN, MLP, Config, Learner
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import make_strategy, make_updates
@@ -153,13 +153,8 @@ def measured(options: argparse.Namespace, way: str, units: str, batch: str) -> f
 
 def started(config: Config) -> closing[LocalWorkers]:
     """The case's other processes: this same command, with another `TF_CONFIG`."""
-    learner = config.learner
-    tasks = {"worker": learner.workers}
-    asynchronous = learner.strategy == "parameter_server"
-    if asynchronous:
-        tasks["ps"] = learner.parameter_servers
     command = [sys.executable, "-m", "benchmarks.ways", *sys.argv[1:]]
-    return closing(LocalWorkers(tasks, command, Path(mkdtemp("ways")), chief_is_worker=not asynchronous))
+    return closing(LocalWorkers(tensorflow_jobs(config), command, Path(mkdtemp("ways"))))
 
 
 def made(config: Config, cluster: Cluster | None, devices: list[str]) -> Updater | None:

@@ -131,10 +131,13 @@ def test_where_nobody_learns_with_the_learner_it_has_one_address_and_pools_may_h
     ("environment", "why"),
     [
         ({}, "where the job's machines are: TF_CONFIG or CLUSTER_SPEC must be set"),
-        ({"CLUSTER_SPEC": "{"}, "variable CLUSTER_SPEC must be JSON like"),
-        ({"TF_CONFIG": '{"cluster": {}}'}, "variable TF_CONFIG must be JSON like"),
-        (variable("TF_CONFIG", {"ps": ["host"]}, "ps"), "must be \"host:port\", not 'host'"),
-        (variable("TF_CONFIG", {"ps": [7]}, "ps"), 'must be "host:port", not 7'),
+        ({"CLUSTER_SPEC": "{"}, "variable CLUSTER_SPEC: it is not JSON"),
+        ({"TF_CONFIG": '{"cluster": {}}'}, 'variable TF_CONFIG: "task" must say which process this is'),
+        (
+            variable("TF_CONFIG", {"ps": ["host"]}, "ps"),
+            "cluster.ps must be a list of \"host:port\", not ['host']",
+        ),
+        (variable("TF_CONFIG", {"ps": [7]}, "ps"), 'cluster.ps must be a list of "host:port", not [7]'),
         (
             variable("TF_CONFIG", {"chief": ["a:1"]}, "chief"),
             "names no machine of pool 'ps'; its pools: chief",
@@ -144,8 +147,8 @@ def test_where_nobody_learns_with_the_learner_it_has_one_address_and_pools_may_h
             "makes this machine worker-2: the job's pools are chief",
         ),
         (variable("TF_CONFIG", KUBEFLOW, "worker", -1), "makes this machine worker--1"),
-        (variable("TF_CONFIG", KUBEFLOW, "worker", float("inf")), "variable TF_CONFIG must be JSON like"),
-        ({"CLUSTER_SPEC": "[" * 100_000}, "variable CLUSTER_SPEC must be JSON like"),
+        (variable("TF_CONFIG", KUBEFLOW, "worker", float("inf")), "TF_CONFIG: task.index = inf is no number"),
+        ({"CLUSTER_SPEC": "[" * 100_000}, "variable CLUSTER_SPEC: it is not JSON"),
         (variable("TF_CONFIG", KUBEFLOW, "master"), "makes this machine master-0"),
         (
             variable("TF_CONFIG", {**KUBEFLOW, "chief": ["a:65535"]}, "chief"),

@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.commands import write_config
 from tfdqn.cli import main
-from tfdqn.cluster.environment import topology_of_environment
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.errors import ConfigError
@@ -38,14 +37,6 @@ def test_a_cluster_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_topology(file) == topology
 
 
-def test_tf_config_says_who_this_is_by_its_own_names() -> None:
-    jobs = {**JOBS, "ps": ["host-b:2223"], "worker": ["host-c:2224"], "chief": ["host-a:2223"]}
-    topology, process_id = topology_of_environment(tf_config("ps", "0", jobs))
-    assert (process_id, topology.actor) == (ProcessId(Role.PARAMETER_SERVER), 2)
-    assert topology.parameter_server == ("host-b:2223",)
-    assert topology_of_environment(tf_config("chief", 0, jobs))[1] == ProcessId(Role.LEARNER)
-
-
 @pytest.mark.parametrize(
     ("jobs", "why"),
     [
@@ -70,20 +61,6 @@ def test_what_is_no_cluster_is_one_line(tmp_path: Path, jobs: object, why: str) 
     with pytest.raises(ConfigError) as error:
         read_topology(file)
     assert str(error.value).startswith(f"{file}: {why}")
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("[" * 100_000, "TF_CONFIG must be JSON like"),
-        (tf_config("actor", float("inf"))["TF_CONFIG"], "TF_CONFIG must be JSON like"),
-        (tf_config(["actor"], 0)["TF_CONFIG"], "is no job of a cluster"),
-    ],
-    ids=["nested", "infinity", "list"],
-)
-def test_a_variable_that_names_no_process_is_one_line(text: str, why: str) -> None:
-    with pytest.raises(ConfigError, match=why):
-        topology_of_environment({"TF_CONFIG": text})
 
 
 @pytest.fixture
@@ -212,12 +189,3 @@ def test_a_learner_whose_address_is_in_use_says_so_before_it_begins(
     said = capsys.readouterr().err
     assert said == f"tfdqn: {address} can't be served: is it in use, or another host's?\n"
     assert not Path("new").exists()
-
-
-def test_without_a_cluster_the_line_says_how_to_give_one() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^where the job's processes are: give --cluster FILE, or set TF_CONFIG$"
-    ):
-        topology_of_environment({})
-    with pytest.raises(ConfigError, match="must be JSON like"):
-        topology_of_environment({"TF_CONFIG": "[1]"})

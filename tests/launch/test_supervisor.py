@@ -6,8 +6,10 @@ import signal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.fake_role_job import EVERY, Job, exists, kill, stop
+from tfdqn.cluster.roles import TRAITS, Role
 from tfdqn.config import Health
 from tfdqn.errors import ClusterError
 from tfdqn.launch.supervisor import JobStatus
@@ -139,7 +141,8 @@ def test_who_ends_well_although_the_learner_goes_on_is_missed(
 def test_ctrl_c_stops_all_in_order_and_the_deaf_are_killed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfdqn.launch.supervisor._OTHERS_GRACE_SECONDS", 1.0)
+    impatient = replace(TRAITS[Role.WORKER], grace_seconds=1)
+    monkeypatch.setitem(TRAITS, Role.WORKER, impatient)
     job = Job(folder, *EVERY)
     job.tell("worker-1", "deaf")
     assert not job.run(job.everybody_works, stop)

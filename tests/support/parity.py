@@ -168,7 +168,9 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
     with TemporaryDirectory() as logs:
         serve = "from tfdqn.cluster.environment import cluster_of_environment; from tfdqn.roles import tf_server; "
         command = [sys.executable, "-c", serve + "tf_server.run(cluster_of_environment())"]
-        with closing(LocalWorkers({"worker": 1, "ps": servers}, command, Path(logs))) as processes:
+        with closing(
+            LocalWorkers({"chief": 1, "worker": 1, "ps": servers}, command, Path(logs))
+        ) as processes:
             strategy = factory.parameter_server(processes.cluster)
             start = initial_state(config)
             expected = run(local(config), start)
@@ -190,7 +192,7 @@ def multi_worker(workers: int, optimizer: str, xla: str) -> float:
         if cluster is None:
             logs = stack.enter_context(TemporaryDirectory())
             command = [sys.executable, "-m", "tests.support.parity", *sys.argv[1:]]
-            processes = LocalWorkers({"worker": workers}, command, Path(logs), chief_is_worker=True)
+            processes = LocalWorkers({"worker": workers}, command, Path(logs))
             cluster = stack.enter_context(closing(processes)).cluster
         strategy = factory.multi_worker(cluster)
         with strategy.scope():
@@ -261,7 +263,7 @@ def units(size: int, optimizer: str, xla: str) -> float:
         if cluster is None:
             logs = stack.enter_context(TemporaryDirectory())
             command = [sys.executable, "-m", "tests.support.parity", *sys.argv[1:]]
-            processes = LocalWorkers({"worker": size}, command, Path(logs), chief_is_worker=True)
+            processes = LocalWorkers({"worker": size}, command, Path(logs))
             cluster = stack.enter_context(closing(processes)).cluster
         strategy = factory.make_strategy(config, cluster, ["CPU:0"])
         assert strategy is not None

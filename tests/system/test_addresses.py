@@ -6,7 +6,7 @@ import pytest
 
 from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.system.addresses import (
-    check_reachable,
+    check_addresses,
     free_addresses,
     host_and_port,
     is_address,
@@ -70,7 +70,7 @@ def test_an_address_is_taken_apart_and_put_together() -> None:
 def test_a_process_that_only_its_own_host_reaches_is_refused_among_other_hosts(host: str) -> None:
     named = {"chief 0": "host-a:1", "worker 0": with_host(2, host)}
     with pytest.raises(ConfigError) as caught:
-        check_reachable(named, "TF_CONFIG")
+        check_addresses(named, "TF_CONFIG")
     assert str(caught.value) == (
         f"TF_CONFIG: worker 0 is at {with_host(2, host)}, which no other host can reach, and chief 0 is at host-a:1: "
         "each must have the name or address by which the others reach its host"
@@ -78,9 +78,9 @@ def test_a_process_that_only_its_own_host_reaches_is_refused_among_other_hosts(h
 
 
 def test_all_on_one_host_or_all_on_hosts_of_their_own_may_be() -> None:
-    check_reachable({"a": "127.0.0.1:1", "b": "localhost:2", "c": "0.0.0.0:3"}, "TF_CONFIG")
-    check_reachable({"a": "host-a:1", "b": "10.0.0.1:2", "c": "[fd00::1]:3"}, "TF_CONFIG")
-    check_reachable({}, "TF_CONFIG")
+    check_addresses({"a": "127.0.0.1:1", "b": "localhost:2", "c": "0.0.0.0:3"}, "TF_CONFIG")
+    check_addresses({"a": "host-a:1", "b": "10.0.0.1:2", "c": "[fd00::1]:3"}, "TF_CONFIG")
+    check_addresses({}, "TF_CONFIG")
 
 
 def test_free_addresses_differ_and_avoid_those_that_are_held() -> None:
@@ -102,6 +102,7 @@ def test_an_address_in_use_is_refused_by_its_owner_and_on_every_interface(host: 
                 require_free(name)
             with pytest.raises(ClusterError, match="can't be served: Address already in use"):
                 require_free_port(name)
+    for name in (address, address.replace(with_host(0, host)[:-2], "host-a")):
+        require_free(name)
+        require_free_port(name)
     assert is_free(address)
-    require_free(address)
-    require_free_port(address)

@@ -12,7 +12,7 @@ from tests.support.launched_jobs import QUICK_HEALTH
 from tests.support.network_jobs import far_job
 from tests.support.network_namespaces import Network, network
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.roles import LEARNER, ProcessId, Role, required_counts
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role, process_counts
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.system.addresses import with_host
@@ -28,8 +28,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def everybody(config: Config) -> list[ProcessId]:
-    counts = {role: count for role, (count, _) in required_counts(config).items()}
-    return [LEARNER, *(ProcessId(role, i) for role, count in counts.items() for i in range(count))]
+    counts = process_counts(config, has_evaluator=False)
+    return [ProcessId(role, i) for role, count in counts.items() for i in range(count)]
 
 
 def topology(config: Config, hosts: Network, version: int) -> Topology:

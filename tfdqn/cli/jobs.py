@@ -281,14 +281,14 @@ def manifest(
     if image:
         check_image(image)
     resolved, _ = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
-    wanted = JobSpec(
+    spec = JobSpec(
         name=dns_label(config.stem),
         config=replace(resolved, learner=replace(resolved.learner, min_gpus=gpus)) if gpus else resolved,
         image=image or f"tfdqn:{installed_version()}{'-cuda' if gpus else ''}",
         has_evaluator=evaluator,
         gpus=gpus,
     )
-    files = render(target, wanted)
+    files = render(target, spec)
     folder = output or Path("launchers") / config.stem / str(target)
     for path in write_files(folder, files):
         typer.echo(path)

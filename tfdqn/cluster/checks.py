@@ -1,7 +1,7 @@
 """What must hold between the configuration and the cluster that `TF_CONFIG` names; known before anything is begun."""
 
-from tfdqn.cluster.roles import Role, counted, required_counts
-from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster
+from tfdqn.cluster.roles import TRAITS, Role, counted
+from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster, tensorflow_jobs
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
@@ -18,7 +18,7 @@ def cluster_keys(cluster: Cluster | None) -> list[str]:
             f"learner.workers={len(cluster.addresses(WORKER))}",
             f"learner.parameter_servers={servers}",
         ]
-    return [f"learner.workers={sum(map(len, cluster.jobs.values()))}"]
+    return [f"learner.workers={sum(cluster.counts.values())}"]
 
 
 def cluster_for(config: Config, cluster: Cluster | None) -> Cluster | None:
@@ -26,9 +26,9 @@ def cluster_for(config: Config, cluster: Cluster | None) -> Cluster | None:
     if cluster is None or _is_alone(cluster):
         return None
     strategy = config.learner.strategy
-    named = f"{VARIABLE} names {', '.join(f'{len(each)} {job}' for job, each in cluster.jobs.items())}"
+    named = f"{VARIABLE} names {', '.join(f'{count} {job}' for job, count in cluster.counts.items())}"
     if config.ensemble.in_processes:
-        if {job: len(each) for job, each in cluster.jobs.items()} != {WORKER: config.ensemble.size}:
+        if cluster.counts != tensorflow_jobs(config):
             raise ConfigError(
                 f'ensemble.execution = "processes" needs a worker for each of ensemble.size = '
                 f"{config.ensemble.size}, and no other; {named}"
@@ -87,11 +87,11 @@ def check_topology(config: Config, topology: Topology, origin: str = "the cluste
     for role, words in needed.items():
         if not topology.count(role):
             raise ConfigError(f"{origin} has {counted(0, role)}: {words} at least is needed")
-    expected = required_counts(config)
-    for role, (count, keys) in expected.items():
-        if topology.count(role) != count:
+    for role, traits in TRAITS.items():
+        number, keys = traits.count(config)
+        if keys and topology.count(role) != number:
             there = counted(topology.count(role), role)
-            raise ConfigError(f"{origin} has {there}, where {keys} make it {count or 'none'}")
+            raise ConfigError(f"{origin} has {there}, where {keys} make it {number or 'none'}")
     if topology.evaluator > 1:
         raise ConfigError(f"{origin} has {topology.evaluator} evaluators: one, or none")
     if topology.worker and not topology.chief:
@@ -102,4 +102,4 @@ def check_topology(config: Config, topology: Topology, origin: str = "the cluste
 
 
 def _is_alone(cluster: Cluster) -> bool:
-    return PARAMETER_SERVER not in cluster.jobs and sum(map(len, cluster.jobs.values())) == 1
+    return PARAMETER_SERVER not in cluster.jobs and sum(cluster.counts.values()) == 1

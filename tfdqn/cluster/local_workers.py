@@ -19,22 +19,18 @@ _GRACE_SECONDS = 5.0
 
 
 class LocalWorkers:
-    """The processes of every task but the chief's.
+    """The processes of every task but the chief's, which is this process.
 
     Args:
-      tasks: job → how many; the chief is this process, as job "chief", or as worker 0 where `chief_is_worker`.
+      counts: of each job's tasks, as `tensorflow_jobs` gives them; without a chief worker 0 is it.
       command: what each process runs.
       logs: a folder for what they print, one file each.
-      chief_is_worker: where a strategy knows no chief apart.
     """
 
-    def __init__(
-        self, tasks: Mapping[str, int], command: Sequence[str], logs: Path, *, chief_is_worker: bool = False
-    ):
-        counts = dict(tasks) if chief_is_worker else {CHIEF: 1, **tasks}
+    def __init__(self, counts: Mapping[str, int], command: Sequence[str], logs: Path):
         addresses = iter(free_addresses(sum(counts.values())))
         jobs = {job: tuple(islice(addresses, count)) for job, count in counts.items()}
-        self.cluster = Cluster(jobs=jobs, job=WORKER if chief_is_worker else CHIEF, index=0)
+        self.cluster = Cluster(jobs=jobs, job=CHIEF if CHIEF in jobs else WORKER, index=0)
         self._processes: dict[str, tuple[subprocess.Popen, Path]] = {}
         logs.mkdir(parents=True, exist_ok=True)
         try:

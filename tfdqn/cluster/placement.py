@@ -5,15 +5,22 @@ The platform says which machines there are, and which one this is: by `TF_CONFIG
 topology.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from tfdqn.cluster.roles import LEARNER, WITHOUT_ADDRESS, ProcessId, Role, required_counts
-from tfdqn.cluster.topology import Topology
+from tfdqn.cluster.roles import (
+    LEARNER,
+    TRAITS,
+    ProcessId,
+    Role,
+    process_counts,
+)
+from tfdqn.cluster.topology import Topology, make_topology
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
-from tfdqn.system.addresses import host_and_port, with_host
+from tfdqn.system.addresses import check_addresses, host_and_port, with_host
 
 _LAST_PORT = 65535
 
@@ -44,7 +51,7 @@ class Machines(Struct, frozen=True, kw_only=True):
         """
         sizes = {}
         for pool, roles in pools.items():
-            if pool not in self.addresses and not set(roles) <= set(WITHOUT_ADDRESS):
+            if pool not in self.addresses and any(TRAITS[role].serves for role in roles):
                 named = ", ".join(self.addresses) or "none"
                 raise ConfigError(f"{self.origin} names no machine of pool {pool!r}; its pools: {named}")
             sizes[pool] = len(self.addresses.get(pool, (pool,)))
@@ -78,8 +85,7 @@ def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machin
 
     Raises ConfigError where a role that the configuration needs is in no pool, or one is in two.
     """
-    counts = {role: number for role, (number, _) in required_counts(config).items()}
-    counts |= {Role.LEARNER: 1, Role.EVALUATOR: 1}
+    counts = process_counts(config)
     placed = [role for roles in pools.values() for role in roles]
     for role, number in counts.items():
         if placed.count(role) > 1 or (number and role not in placed and role is not Role.EVALUATOR):
@@ -101,35 +107,23 @@ def topology_on_machines(
 
     Raises ConfigError where there are no such ports, or where some machines could not reach the others.
     """
-    found: dict[ProcessId, tuple[str, int]] = {}
+    found: dict[ProcessId, str] = {}
+    chief = ""
     for machine, process_ids in placed.items():
-        serving = [process_id for process_id in process_ids if process_id.role not in WITHOUT_ADDRESS]
-        if serving:
-            host, first = host_and_port(machines.addresses[machine.pool][machine.index])
-            port = first
-            for process_id in serving:
-                found[process_id] = (host, port)
-                port += 2 if process_id == LEARNER else 1
-            if port - 1 > _LAST_PORT:
-                raise ConfigError(f"{machines.origin}: {machine} has no {port - first} ports from {first} on")
-    host, port = found[LEARNER]
-    everybody = [process_id.role for process_ids in placed.values() for process_id in process_ids]
-
-    def addresses(role: Role) -> tuple[str, ...]:
-        return tuple(
-            with_host(port, host)
-            for process_id, (host, port) in sorted(found.items())
-            if process_id.role is role
-        )
-
-    topology = Topology(
-        learner=with_host(port, host),
-        chief=with_host(port + 1, host) if Role.WORKER in everybody else "",
-        replay_server=addresses(Role.REPLAY_SERVER),
-        parameter_server=addresses(Role.PARAMETER_SERVER),
-        worker=addresses(Role.WORKER),
-        actor=everybody.count(Role.ACTOR),
-        evaluator=everybody.count(Role.EVALUATOR),
-    )
-    topology.check_addresses(machines.origin)
+        serving = [each for each in process_ids if TRAITS[each.role].serves]
+        if not serving:
+            continue
+        host, first = host_and_port(machines.addresses[machine.pool][machine.index])
+        port = first
+        for process_id in serving:
+            found[process_id] = with_host(port, host)
+            if process_id == LEARNER:
+                port += 1
+                chief = with_host(port, host)
+            port += 1
+        if port - 1 > _LAST_PORT:
+            raise ConfigError(f"{machines.origin}: {machine} has no {port - first} ports from {first} on")
+    counts = Counter(process_id.role for process_ids in placed.values() for process_id in process_ids)
+    topology = make_topology(counts, found.__getitem__, chief)
+    check_addresses(topology.named_addresses(), machines.origin)
     return topology

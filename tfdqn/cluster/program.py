@@ -4,26 +4,15 @@ It is built before anything starts, and holds no path or address but those it is
 """
 
 from collections.abc import Callable, Collection
-from itertools import islice
 
 from msgspec import Struct
 
 from tfdqn.cluster.checks import check_topology
-from tfdqn.cluster.roles import LEARNER, ProcessId, Role, required_counts
-from tfdqn.cluster.topology import Topology
+from tfdqn.cluster.roles import LEARNER, TRAITS, ProcessId, Role, process_counts, serving
+from tfdqn.cluster.topology import THE_CHIEF, Topology, make_topology
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.system.addresses import LOOPBACK, free_addresses, host_and_port, is_free
-
-# Whose service a role uses while it works. They start in any order; whom somebody needs is stopped after them.
-NEEDS: dict[Role, tuple[Role, ...]] = {
-    Role.ACTOR: (Role.LEARNER, Role.REPLAY_SERVER),
-    Role.EVALUATOR: (Role.LEARNER,),
-    Role.LEARNER: (Role.WORKER, Role.PARAMETER_SERVER, Role.REPLAY_SERVER),
-    Role.WORKER: (Role.PARAMETER_SERVER, Role.REPLAY_SERVER),
-    Role.PARAMETER_SERVER: (),
-    Role.REPLAY_SERVER: (),
-}
 
 # On a host of its own, where everybody serves; and where the learner serves `tf.distribute`, besides.
 PORT, CHIEF_PORT = 2222, 2223
@@ -70,11 +59,6 @@ class Program(Struct, frozen=True, kw_only=True):
         return order
 
 
-def computes_gradients(config: Config, role: Role) -> bool:
-    """Whether a role's processes do, and so are those to have a host's GPUs."""
-    return role is Role.WORKER or (role is Role.LEARNER and config.learner.strategy != "parameter_server")
-
-
 def run_arguments(
     role: Role, task: int | str, *, config_file: str, cluster_file: str, run_dir: str
 ) -> tuple[str, ...]:
@@ -93,33 +77,28 @@ def make_program(
     """
     check_topology(config, topology)
 
-    def arguments(process_id: ProcessId) -> tuple[str, ...]:
-        return run_arguments(
-            process_id.role,
-            process_id.index,
-            config_file=config_file,
-            cluster_file=cluster_file,
-            run_dir=run_dir,
-        )
-
     return Program(
         topology=topology,
         processes=tuple(
             Process(
-                id=process_id,
-                arguments=arguments(process_id),
-                ports=_ports(topology, process_id),
-                environment=_environment(config, process_id.role),
-                needs=NEEDS[process_id.role],
+                id=each,
+                arguments=run_arguments(
+                    each.role, each.index, config_file=config_file, cluster_file=cluster_file, run_dir=run_dir
+                ),
+                ports=tuple(host_and_port(address)[1] for address in topology.addresses(each)),
+                environment=_environment(config, each.role),
+                needs=TRAITS[each.role].needs,
             )
-            for process_id in topology.process_ids()
+            for each in topology.process_ids()
         ),
     )
 
 
 def _environment(config: Config, role: Role) -> dict[str, str | None]:
-    """A `TF_CONFIG` would be another job's; and TensorFlow takes all of a GPU's memory for whoever sees it first."""
-    return {"TF_CONFIG": None} | ({} if computes_gradients(config, role) else {"CUDA_VISIBLE_DEVICES": ""})
+    """A `TF_CONFIG` would be another job's; and TensorFlow takes all memory of every GPU that it sees."""
+    return {"TF_CONFIG": None} | (
+        {} if TRAITS[role].computes_gradients(config) else {"CUDA_VISIBLE_DEVICES": ""}
+    )
 
 
 def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology | None = None) -> Topology:
@@ -127,62 +106,27 @@ def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology
 
     Raises ClusterError where there aren't enough free ports.
     """
-    counts = {role: count for role, (count, _) in required_counts(config).items()}
-    before: dict[str, tuple[str, ...]] = {}
-    if kept is not None:
-        before = {role: getattr(kept, role) for role in _SERVERS}
-        before |= {"learner": (kept.learner,), "chief": (kept.chief,) if kept.chief else ()}
-    needed = {"learner": 1, "chief": 1 if counts[Role.WORKER] else 0}
-    needed |= {role.value: counts[role] for role in _SERVERS}
+    counts = process_counts(config, has_evaluator=has_evaluator)
+    names = [str(ProcessId(role, index)) for role in serving() for index in range(counts[role])]
+    names += [THE_CHIEF] if counts[Role.WORKER] else []
+    before = {} if kept is None else kept.named_addresses()
     still = {
-        name: tuple(
-            each
-            for each in before.get(name, ())[:count]
-            if host_and_port(each)[0] == LOOPBACK and is_free(each)
-        )
-        for name, count in needed.items()
+        name: before[name]
+        for name in names
+        if name in before and host_and_port(before[name])[0] == LOOPBACK and is_free(before[name])
     }
-    held = {address for addresses in still.values() for address in addresses}
-    missing = sum(needed.values()) - len(held)
-    new = iter(free_addresses(missing, avoid=held))
-    every = {name: (*still[name], *islice(new, count - len(still[name]))) for name, count in needed.items()}
-    return Topology(
-        learner=every["learner"][0],
-        chief=next(iter(every["chief"]), ""),
-        **{role.value: every[role.value] for role in _SERVERS},
-        actor=counts[Role.ACTOR],
-        evaluator=int(has_evaluator),
-    )
+    new = iter(free_addresses(len(names) - len(still), avoid=set(still.values())))
+    every = {name: still[name] if name in still else next(new) for name in names}
+    return make_topology(counts, lambda process_id: every[str(process_id)], every.get(THE_CHIEF, ""))
 
 
 def topology_on_hosts(
     config: Config, host: Callable[[ProcessId], str], *, has_evaluator: bool = True
 ) -> Topology:
-    """A topology for `config` where everybody who serves has a host, and so its ports, to itself.
+    """A topology for `config` where every process that serves has a host, and so its ports, to itself.
 
     Args:
       host: the name by which the others find a process's host.
     """
-    counts = {role: count for role, (count, _) in required_counts(config).items()}
-    return Topology(
-        learner=f"{host(LEARNER)}:{PORT}",
-        chief=f"{host(LEARNER)}:{CHIEF_PORT}" if counts[Role.WORKER] else "",
-        **{
-            role.value: tuple(f"{host(ProcessId(role, index))}:{PORT}" for index in range(counts[role]))
-            for role in _SERVERS
-        },
-        actor=counts[Role.ACTOR],
-        evaluator=int(has_evaluator),
-    )
-
-
-_SERVERS = (Role.REPLAY_SERVER, Role.PARAMETER_SERVER, Role.WORKER)
-
-
-def _ports(topology: Topology, process_id: ProcessId) -> tuple[int, ...]:
-    if process_id.role in (Role.ACTOR, Role.EVALUATOR):
-        return ()
-    addresses = [topology.address(process_id)]
-    if process_id.role is Role.LEARNER and topology.chief:
-        addresses.append(topology.chief)
-    return tuple(host_and_port(address)[1] for address in addresses)
+    counts = process_counts(config, has_evaluator=has_evaluator)
+    return make_topology(counts, lambda each: f"{host(each)}:{PORT}", f"{host(LEARNER)}:{CHIEF_PORT}")

@@ -1,11 +1,17 @@
-"""Roles: what a process of a job can be."""
+"""Roles: what a process of a job can be, and one table of what sets each apart.
 
+Topology, program, supervisor, manifests and probes read it. Another role is a row in `TRAITS` and a file in `roles/`
+that bears its name.
+"""
+
+from collections.abc import Callable
 from enum import StrEnum
+from typing import NamedTuple
 
 from msgspec import Struct
 
+from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, tensorflow_jobs
 from tfdqn.config import Config
-from tfdqn.config.strategy_checks import learning_processes
 
 
 class Role(StrEnum):
@@ -35,30 +41,138 @@ class ProcessId(Struct, frozen=True, order=True):
 
 
 LEARNER = ProcessId(Role.LEARNER)
-WITHOUT_ADDRESS = (Role.ACTOR, Role.EVALUATOR)
+
+
+class Count(NamedTuple):
+    """How many processes of a role a configuration asks for, and by which keys."""
+
+    number: int
+    keys: str = ""
+
+
+class Resources(NamedTuple):
+    """What one process is given where a platform shares out machines."""
+
+    cpus: int
+    memory_gib: int
+
+
+class Traits(Struct, frozen=True, kw_only=True):
+    """What sets a role apart.
+
+    Args:
+      count: of its processes, by the configuration.
+      resources: of each.
+      needs: whose service it uses while it works. They start in any order; who is needed is stopped later.
+      tensorflow_job: what `TF_CONFIG` and `tf.distribute` call it, which know only those who learn.
+      opens: what whoever reaches its address can do there; empty: it has no address.
+      keeps_files: whether it writes to the run's directory.
+      holds_state: whether it holds in memory what the others work on, and so lasts as long as they do.
+      evictable: how many of those that hold state may be away at once, while the job goes on.
+      computes_gradients: whether it gets GPUs.
+      grace_seconds: from being asked to end until being killed, in which it saves.
+    """
+
+    count: Callable[[Config], Count]
+    resources: Resources
+    needs: tuple[Role, ...] = ()
+    tensorflow_job: str = ""
+    opens: str = ""
+    keeps_files: bool = False
+    holds_state: bool = False
+    evictable: int = 0
+    computes_gradients: Callable[[Config], bool] = lambda config: False
+    grace_seconds: int = 10
+
+    @property
+    def serves(self) -> bool:
+        """Whether others reach it, at an address of its own."""
+        return bool(self.opens)
+
+
+def _replay_servers(config: Config) -> Count:
+    if config.ensemble.in_processes:
+        return Count(config.ensemble.size, "ensemble.size")
+    return Count(config.replay.shards, "replay.shards")
+
+
+def _parameter_servers(config: Config) -> Count:
+    keys = f'learner.parameter_servers and learner.strategy = "{config.learner.strategy}"'
+    return Count(tensorflow_jobs(config).get(PARAMETER_SERVER, 0), keys)
+
+
+def _workers(config: Config) -> Count:
+    """Without a chief the learner is the first of TensorFlow's workers."""
+    jobs = tensorflow_jobs(config)
+    number = jobs.get(WORKER, 0) - (1 if jobs and CHIEF not in jobs else 0)
+    if config.ensemble.in_processes:
+        return Count(number, 'ensemble.size and ensemble.execution = "processes"')
+    return Count(number, f'learner.workers and learner.strategy = "{config.learner.strategy}"')
+
+
+TENSORFLOW_OPENS = (
+    "TensorFlow's server runs whatever graph it is sent, and so can read and write this process's files"
+)
+TRAITS = {
+    Role.REPLAY_SERVER: Traits(
+        count=_replay_servers,
+        resources=Resources(2, 4),
+        opens="Reverb listens on every interface, and anyone can read and change what is learned from",
+        keeps_files=True,
+        holds_state=True,
+        evictable=1,
+        grace_seconds=100,
+    ),
+    Role.LEARNER: Traits(
+        count=lambda config: Count(1),
+        resources=Resources(4, 4),
+        needs=(Role.WORKER, Role.PARAMETER_SERVER, Role.REPLAY_SERVER),
+        tensorflow_job=CHIEF,
+        opens="anyone can read the weights and the configuration, and say what actors have done",
+        keeps_files=True,
+        computes_gradients=lambda config: config.learner.strategy != "parameter_server",
+        grace_seconds=100,
+    ),
+    Role.PARAMETER_SERVER: Traits(
+        count=_parameter_servers,
+        resources=Resources(1, 2),
+        tensorflow_job=PARAMETER_SERVER,
+        opens=TENSORFLOW_OPENS,
+        holds_state=True,
+    ),
+    Role.WORKER: Traits(
+        count=_workers,
+        resources=Resources(2, 4),
+        needs=(Role.PARAMETER_SERVER, Role.REPLAY_SERVER),
+        tensorflow_job=WORKER,
+        opens=TENSORFLOW_OPENS,
+        computes_gradients=lambda config: True,
+    ),
+    Role.ACTOR: Traits(
+        count=lambda config: Count(config.acting.actors, "acting.actors"),
+        resources=Resources(1, 2),
+        needs=(Role.LEARNER, Role.REPLAY_SERVER),
+    ),
+    Role.EVALUATOR: Traits(
+        count=lambda config: Count(1),
+        resources=Resources(1, 2),
+        needs=(Role.LEARNER,),
+        keeps_files=True,
+    ),
+}
+
+
+def serving(*, but: Role | None = None) -> list[Role]:
+    """The roles whose processes have addresses."""
+    return [role for role in Role if TRAITS[role].serves and role is not but]
+
+
+def process_counts(config: Config, *, has_evaluator: bool = True) -> dict[Role, int]:
+    """How many processes of each role a job of this configuration has."""
+    counts = {role: traits.count(config).number for role, traits in TRAITS.items()}
+    return counts if has_evaluator else {**counts, Role.EVALUATOR: 0}
 
 
 def counted(count: int, role: Role) -> str:
     """So many of a role, in words: "no actor", "1 actor", "2 actors"."""
     return f"{count or 'no'} {role.replace('_', ' ')}{'s' if count > 1 else ''}"
-
-
-def required_counts(config: Config) -> dict[Role, tuple[int, str]]:
-    """How many processes of a role a configuration makes there be, and by which keys."""
-    learner, ensemble = config.learner, config.ensemble
-    is_asynchronous = learner.strategy == "parameter_server"
-    workers = learner.workers if is_asynchronous else learning_processes(config) - 1
-    strategy = f'learner.strategy = "{learner.strategy}"'
-    required = {
-        Role.REPLAY_SERVER: (config.replay.shards, "replay.shards"),
-        Role.PARAMETER_SERVER: (
-            learner.parameter_servers if is_asynchronous else 0,
-            f"learner.parameter_servers and {strategy}",
-        ),
-        Role.WORKER: (workers, f"learner.workers and {strategy}"),
-        Role.ACTOR: (config.acting.actors, "acting.actors"),
-    }
-    if ensemble.in_processes:
-        required[Role.REPLAY_SERVER] = (ensemble.size, "ensemble.size")
-        required[Role.WORKER] = (ensemble.size - 1, 'ensemble.size and ensemble.execution = "processes"')
-    return required

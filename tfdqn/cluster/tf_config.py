@@ -1,9 +1,11 @@
-"""`Cluster`: which process is where, to and from `TF_CONFIG`, as TensorFlow and cloud platforms write it."""
+"""`Cluster`: the processes that learn together, as TensorFlow's `TF_CONFIG` names them."""
 
 import json
 
 from msgspec import Struct
 
+from tfdqn.config import Config
+from tfdqn.config.strategy_checks import learning_processes
 from tfdqn.system.addresses import host_and_port
 
 VARIABLE = "TF_CONFIG"
@@ -42,6 +44,11 @@ class Cluster(Struct, frozen=True, kw_only=True):
         """By which name or number the others reach the chief's host."""
         return host_and_port(self.chief_address)[0]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many processes each job has."""
+        return {job: len(addresses) for job, addresses in self.jobs.items()}
+
     def addresses(self, job: str) -> tuple[str, ...]:
         return self.jobs.get(job, ())
 
@@ -53,6 +60,20 @@ class Cluster(Struct, frozen=True, kw_only=True):
         """The value of `TF_CONFIG` that says the same."""
         jobs = {job: list(addresses) for job, addresses in self.jobs.items()}
         return json.dumps({"cluster": jobs, "task": {"type": self.job, "index": self.index}})
+
+
+def tensorflow_jobs(config: Config) -> dict[str, int]:
+    """How many processes of each job learn together; empty where one learns alone.
+
+    Without a chief the first worker is it.
+    """
+    learner = config.learner
+    if config.ensemble.in_processes:
+        return {WORKER: config.ensemble.size}
+    if learner.strategy == "parameter_server":
+        return {CHIEF: 1, WORKER: learner.workers, PARAMETER_SERVER: learner.parameter_servers}
+    processes = learning_processes(config)
+    return {WORKER: processes} if processes > 1 else {}
 
 
 def process_name(job: str, index: int) -> str:

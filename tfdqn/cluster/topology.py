@@ -5,19 +5,19 @@ clouds set it. `tf.distribute` knows only some of these jobs: `sub_cluster` is w
 """
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from tfdqn.cluster.roles import LEARNER, WITHOUT_ADDRESS, ProcessId, Role, counted
-from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, Cluster
+from tfdqn.cluster.roles import LEARNER, TRAITS, ProcessId, Role, counted, serving
+from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, Cluster, tensorflow_jobs
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
-from tfdqn.system.addresses import check_reachable, is_address
+from tfdqn.system.addresses import check_addresses, is_address
 
-# Names that `TF_CONFIG` has for the same.
-_OTHER_NAMES = {"ps": Role.PARAMETER_SERVER}
+THE_CHIEF = "the chief"  # the learner at its second address
 
 
 class Topology(Struct, frozen=True, kw_only=True):
@@ -48,20 +48,21 @@ class Topology(Struct, frozen=True, kw_only=True):
 
     def address(self, process_id: ProcessId) -> str:
         """Where a process that serves is reached, "host:port"."""
-        return (
-            self.learner
-            if process_id.role is Role.LEARNER
-            else str(getattr(self, process_id.role)[process_id.index])
-        )
+        if process_id == LEARNER:
+            return self.learner
+        return str(getattr(self, process_id.role)[process_id.index])
 
-    def check_addresses(self, origin: str) -> None:
-        """Raises ConfigError where two have one address, or some could not reach the others; `origin` names them."""
-        serving = [process_id for process_id in self.process_ids() if process_id.role not in WITHOUT_ADDRESS]
-        named = {str(process_id): self.address(process_id) for process_id in serving}
-        named |= {"the chief": self.chief} if self.chief else {}
-        if len(set(named.values())) < len(named):
-            raise ConfigError(f"{origin}: two processes have one address: {', '.join(named.values())}")
-        check_reachable(named, origin)
+    def addresses(self, process_id: ProcessId) -> tuple[str, ...]:
+        """All that a process serves at: none, one, or the learner's two."""
+        if not TRAITS[process_id.role].serves:
+            return ()
+        own = self.address(process_id)
+        return (own, self.chief) if process_id == LEARNER and self.chief else (own,)
+
+    def named_addresses(self) -> dict[str, str]:
+        """Every address, by the process in words, and `THE_CHIEF`."""
+        named = {str(each): self.address(each) for each in self.process_ids(*serving())}
+        return named | ({THE_CHIEF: self.chief} if self.chief else {})
 
     def require(self, process_id: ProcessId, origin: str = "the cluster") -> None:
         """Raises ConfigError where there is no such process; `origin` is what says so."""
@@ -74,29 +75,39 @@ class Topology(Struct, frozen=True, kw_only=True):
         """What `tf.distribute` is told, as seen from the learner, a worker or a parameter server; None: nothing."""
         if not self.worker and not self.parameter_server:
             return None
-        names = {
-            self.address(each): str(each) for each in self.process_ids(Role.WORKER, Role.PARAMETER_SERVER)
-        }
-        names[self.chief] = str(LEARNER)
-        if config.learner.strategy == "parameter_server":
+        learning = self.process_ids(Role.WORKER, Role.PARAMETER_SERVER)
+        names = {self.address(each): str(each) for each in learning} | {self.chief: str(LEARNER)}
+        if CHIEF in tensorflow_jobs(config):
             jobs = {CHIEF: (self.chief,), WORKER: self.worker, PARAMETER_SERVER: self.parameter_server}
-            kinds = {Role.LEARNER: CHIEF, Role.WORKER: WORKER, Role.PARAMETER_SERVER: PARAMETER_SERVER}
-            return Cluster(jobs=jobs, job=kinds[process_id.role], index=process_id.index, names=names)
-        index = (
-            0 if process_id.role is Role.LEARNER else process_id.index + 1
-        )  # the learner is one of the workers
-        return Cluster(jobs={WORKER: (self.chief, *self.worker)}, job=WORKER, index=index, names=names)
+            job, index = TRAITS[process_id.role].tensorflow_job, process_id.index
+        else:  # the learner is the first of the workers
+            jobs = {WORKER: (self.chief, *self.worker)}
+            job, index = WORKER, 0 if process_id == LEARNER else process_id.index + 1
+        return Cluster(jobs=jobs, job=job, index=index, names=names)
 
     def to_json(self) -> bytes:
         """The content of a cluster file."""
-        lists = {
-            role.value: list(getattr(self, role))
-            for role in (Role.REPLAY_SERVER, Role.PARAMETER_SERVER, Role.WORKER)
-            if getattr(self, role)
-        }
-        jobs = {"learner": [self.learner], **({"chief": [self.chief]} if self.chief else {}), **lists}
-        counts = {role.value: self.count(role) for role in WITHOUT_ADDRESS}
-        return json.dumps({**jobs, **counts}, indent=2).encode() + b"\n"
+        jobs: dict[str, Any] = {"learner": [self.learner]} | ({"chief": [self.chief]} if self.chief else {})
+        jobs |= {role: list(found) for role in serving(but=Role.LEARNER) if (found := getattr(self, role))}
+        jobs |= {role: self.count(role) for role in Role if not TRAITS[role].serves}
+        return json.dumps(jobs, indent=2).encode() + b"\n"
+
+
+def make_topology(counts: Mapping[Role, int], address: Callable[[ProcessId], str], chief: str) -> Topology:
+    """A topology of so many processes of each role.
+
+    Args:
+      address: of one that serves.
+      chief: the learner's second address, left out where nobody learns with it.
+    """
+    fields: dict[str, Any] = {
+        role.value: tuple(address(ProcessId(role, i)) for i in range(counts[role]))
+        if TRAITS[role].serves
+        else counts[role]
+        for role in Role
+    }
+    fields |= {"learner": address(LEARNER), "chief": chief if counts[Role.WORKER] else ""}
+    return Topology(**fields)
 
 
 def read_topology(file: Path) -> Topology:
@@ -116,30 +127,30 @@ def topology_of_jobs(jobs: Any, origin: str) -> Topology:
         raise ConfigError(f"{origin}: the cluster must map each job to its addresses")
     values: dict[str, Any] = {}
     for name, value in jobs.items():
-        if name == CHIEF:
+        role = Role.LEARNER if name == CHIEF else role_of_job(name, origin)
+        if role is Role.LEARNER:
             (values[name],) = _addresses(value, name, origin, only_one=True)
-            continue
-        role = role_of_job(name, origin)
-        if role in WITHOUT_ADDRESS:
-            values[role.value] = _number(value, name, origin)
-        elif role is Role.LEARNER:
-            (values[role.value],) = _addresses(value, name, origin, only_one=True)
-        else:
+        elif TRAITS[role].serves:
             values[role.value] = _addresses(value, name, origin)
+        else:
+            values[role.value] = _number(value, name, origin)
     if "learner" not in values:
         raise ConfigError(f'{origin}: the cluster has no "learner", where every other process finds it')
     topology = Topology(**values)
-    topology.check_addresses(origin)
+    check_addresses(topology.named_addresses(), origin)
     return topology
 
 
 def role_of_job(name: str, origin: str) -> Role:
     """By the name that a cluster has for it. Raises ConfigError."""
-    try:
-        return Role(_OTHER_NAMES.get(name, name))
-    except ValueError:
-        allowed = ", ".join([CHIEF, *_OTHER_NAMES, *Role])
-        raise ConfigError(f"{origin}: {name!r} is no job of a cluster: {allowed}") from None
+    names = {role.value: role for role in Role} | {
+        CHIEF: Role.LEARNER,
+        PARAMETER_SERVER: Role.PARAMETER_SERVER,
+    }
+    if name not in names:
+        allowed = ", ".join([CHIEF, PARAMETER_SERVER, *Role])
+        raise ConfigError(f"{origin}: {name!r} is no job of a cluster: {allowed}")
+    return names[name]
 
 
 def _number(value: Any, name: str, origin: str) -> int:

@@ -8,7 +8,8 @@ from itertools import takewhile
 
 from msgspec.structs import replace
 
-from tfdqn.cluster.program import Program, computes_gradients
+from tfdqn.cluster.program import Program
+from tfdqn.cluster.roles import TRAITS
 from tfdqn.config import Config
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -48,7 +49,7 @@ def deal_gpus(config: Config, program: Program, gpus: tuple[str, ...], say: Call
       gpus: of this host.
       say: shows one line to the user, where some share or some are left over.
     """
-    computing = [each for each in program.processes if computes_gradients(config, each.id.role)]
+    computing = [each for each in program.processes if TRAITS[each.id.role].computes_gradients(config)]
     if not gpus or len(computing) < 2:
         return program
     share, left = divmod(len(gpus), len(computing))

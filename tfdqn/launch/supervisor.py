@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from tfdqn.cluster.program import Process, Program
-from tfdqn.cluster.roles import LEARNER, ProcessId, Role
+from tfdqn.cluster.program import Program
+from tfdqn.cluster.roles import LEARNER, TRAITS, ProcessId
 from tfdqn.config import Health
 from tfdqn.coordination.messages import Inspection, Phase
 from tfdqn.errors import ClusterError, UserError
@@ -21,9 +21,7 @@ from tfdqn.launch.supervised_process import TFDQN, SupervisedProcess
 from tfdqn.system.subprocesses import how_it_ended
 
 _LOOK_SECONDS = 0.2
-# From being asked to end until being killed; the learner and replay servers save what they hold.
-_GRACE_SECONDS = {Role.LEARNER: 90.0, Role.REPLAY_SERVER: 60.0}
-_OTHERS_GRACE_SECONDS = 10.0
+_KILLED_SECONDS = 10.0  # in which the system ends what was killed
 _LEAVING_SECONDS = 15.0  # in which the others end by themselves when the learner has
 _BEYOND_DOUBT_SECONDS = 3.0
 _SHOWN_CHARACTERS = 300
@@ -136,7 +134,7 @@ class Supervisor:
 
     def _end(self) -> None:
         self.kill()
-        deadline = time.monotonic() + _OTHERS_GRACE_SECONDS
+        deadline = time.monotonic() + _KILLED_SECONDS
         while any(each.is_alive for each in self._all.values()) and time.monotonic() < deadline:
             for each in self._all.values():
                 each.look()
@@ -195,7 +193,7 @@ class Supervisor:
                 if each.is_alive:
                     self._stopping.add(each.process_id)
                     each.send(signal.SIGTERM)
-            self._wait_while_alive(process_ids, max(map(_grace_seconds, group)))
+            self._wait_while_alive(process_ids, max(TRAITS[each.id.role].grace_seconds for each in group))
             for each in process_ids:
                 if each.is_alive:
                     self._view.say(f"{each.process_id} does not end: killed; its log is {each.log}")
@@ -236,7 +234,3 @@ class Supervisor:
             restarts=max(each.restarts, 0),
             log=each.log,
         )
-
-
-def _grace_seconds(process: Process) -> float:
-    return _GRACE_SECONDS.get(process.id.role, _OTHERS_GRACE_SECONDS)

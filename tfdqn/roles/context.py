@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.roles import TENSORFLOW_OPENS, TRAITS, ProcessId
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.errors import EnvironmentFailedError, ProcessFailedError, TaskError, listed
@@ -26,27 +26,13 @@ class Job(NamedTuple):
     stopped_status: int = 0  # with which the process ends where that was before the job is over
 
 
-_TENSORFLOW = (
-    "TensorFlow's server runs whatever graph it is sent, and so can read and write this process's files"
-)
-_OPEN = {
-    Role.LEARNER: "anyone can read the weights and the configuration, and say what actors have done",
-    Role.REPLAY_SERVER: "Reverb listens on every interface, and anyone can read and change what is learned from",
-    Role.WORKER: _TENSORFLOW,
-    Role.PARAMETER_SERVER: _TENSORFLOW,
-}
-
-
 def say_if_open(job: Job) -> None:
     """Says what it means that this process is to be reached from other hosts, where it is."""
-    process_id, topology = job.process_id, job.topology
-    if process_id.role not in _OPEN or is_loopback(host_and_port(topology.address(process_id))[0]):
+    process_id = job.process_id
+    addresses = job.topology.addresses(process_id)
+    if not addresses or is_loopback(host_and_port(addresses[0])[0]):
         return
-    addresses = [topology.address(process_id)]
-    meaning = _OPEN[process_id.role]
-    if process_id.role is Role.LEARNER and topology.chief:
-        addresses.append(topology.chief)
-        meaning += f"; {_TENSORFLOW}"
+    meaning = TRAITS[process_id.role].opens + (f"; {TENSORFLOW_OPENS}" if len(addresses) > 1 else "")
     job.say(
         f"warning: {process_id} serves other hosts at {' and '.join(addresses)}, and asks nobody who they are: "
         f"{meaning}; leave that to a private network or a firewall"

@@ -76,13 +76,15 @@ def _can_bind(family: int, place: tuple) -> bool:
     return True
 
 
-def check_reachable(named: Mapping[str, str], origin: str) -> None:
-    """Raises ConfigError where some processes of a cluster are on other hosts, and can't reach the rest.
+def check_addresses(named: Mapping[str, str], origin: str) -> None:
+    """Raises ConfigError where two processes of a cluster have one address, or can't reach one another.
 
     Args:
       named: a process, in words → its "host:port".
       origin: where that is said.
     """
+    if len(set(named.values())) < len(named):
+        raise ConfigError(f"{origin}: two processes have one address: {', '.join(named.values())}")
     alone = [name for name, address in named.items() if is_reached_from_its_host_alone(address)]
     others = [name for name in named if name not in alone]
     if alone and others:

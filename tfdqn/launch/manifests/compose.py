@@ -5,22 +5,20 @@ Beside it, on another: TensorBoard, and on request TensorFlow Serving; both only
 
 from typing import Any
 
-from tfdqn.cluster.program import NEEDS, Process, Program, make_program, topology_on_hosts
-from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.program import Process, Program, make_program, topology_on_hosts
+from tfdqn.cluster.roles import TRAITS, ProcessId, Role
 from tfdqn.exporting.tf_serving_files import BATCHING_FILE, MODELS_FILE, batching_config, models_config
 from tfdqn.launch.manifests.job_spec import (
     CLUSTER_FILE,
     CONFIG_FILE,
     ENVIRONMENT,
-    GRACE_SECONDS,
-    KEEPERS,
-    OTHERS_GRACE_SECONDS,
     RUN_DIR,
     STORAGE,
     TENSORBOARD_ARGUMENTS,
     TENSORBOARD_PORT,
     USER,
     JobSpec,
+    grace_seconds,
     to_yaml,
 )
 from tfdqn.storage.run_directory import RunDir
@@ -34,18 +32,18 @@ _GRPC_PORT, _REST_PORT = 8500, 8501
 _SERVING_FILES = {name: f"/etc/tfdqn/{name}" for name in (MODELS_FILE, BATCHING_FILE)}
 
 
-def render(wanted: JobSpec) -> dict[str, str]:
+def render(spec: JobSpec) -> dict[str, str]:
     """compose.yaml and the files that it brings into containers. Raises ConfigError.
 
     They stand beside it since Compose can't put content of its own into a container whose root is read-only.
     """
-    topology = topology_on_hosts(wanted.config, _service_name, has_evaluator=wanted.has_evaluator)
+    topology = topology_on_hosts(spec.config, _service_name, has_evaluator=spec.has_evaluator)
     program = make_program(
-        wanted.config, topology, config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR
+        spec.config, topology, config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR
     )
     compose = {
-        "name": wanted.name,
-        "services": _services(wanted, program),
+        "name": spec.name,
+        "services": _services(spec, program),
         "configs": {
             "config": {"file": "./config.toml"},
             "cluster": {"file": "./cluster.json"},
@@ -57,39 +55,39 @@ def render(wanted: JobSpec) -> dict[str, str]:
     }
     return {
         "compose.yaml": to_yaml(compose),
-        "config.toml": wanted.config_toml,
+        "config.toml": spec.config_toml,
         "cluster.json": topology.to_json().decode(),
-        MODELS_FILE: models_config(wanted.name, str(RunDir(RUN_DIR).exports)),
+        MODELS_FILE: models_config(spec.name, str(RunDir(RUN_DIR).exports)),
         BATCHING_FILE: batching_config(),
     }
 
 
-def _services(wanted: JobSpec, program: Program) -> dict[str, Any]:
-    services = {_STORAGE_SERVICE: _storage(wanted)}
+def _services(spec: JobSpec, program: Program) -> dict[str, Any]:
+    services = {_STORAGE_SERVICE: _storage(spec)}
     gpu = 0
     for process in program.processes:
         if process.id.role is Role.ACTOR:
             continue
-        service = _service(wanted, program, process)
-        if count := wanted.gpus_of(process.id.role):
+        service = _service(spec, program, process)
+        if count := spec.gpus_of(process.id.role):
             devices = [str(gpu + i) for i in range(count)]  # no two processes have one in common
             reserved = {"driver": "nvidia", "device_ids": devices, "capabilities": ["gpu"]}
             service["deploy"] = {"resources": {"reservations": {"devices": [reserved]}}}
             gpu += count
         services[_service_name(process.id)] = service
-    services[_ACTOR_SERVICE] = _actors(wanted, program)
-    if wanted.config.logging.tensorboard:
-        services["tensorboard"] = _tensorboard(wanted)
-    services["serving"] = _serving(wanted)
+    services[_ACTOR_SERVICE] = _actors(spec, program)
+    if spec.config.logging.tensorboard:
+        services["tensorboard"] = _tensorboard(spec)
+    services["serving"] = _serving(spec)
     return services
 
 
-def _service(wanted: JobSpec, program: Program, process: Process) -> dict[str, Any]:
+def _service(spec: JobSpec, program: Program, process: Process) -> dict[str, Any]:
     process_id = process.id
-    needed = [other.id for other in program.processes if other.id.role in NEEDS[process_id.role]]
+    needed = [other.id for other in program.processes if other.id.role in process.needs]
     depends_on = {_service_name(other): {"condition": "service_healthy"} for other in needed}
     service = {
-        **_hardened(wanted),
+        **_hardened(spec),
         "entrypoint": ["tfdqn"],
         "command": list(process.arguments),
         "environment": dict(ENVIRONMENT),
@@ -100,7 +98,7 @@ def _service(wanted: JobSpec, program: Program, process: Process) -> dict[str, A
             {"source": "cluster", "target": CLUSTER_FILE},
         ],
         "healthcheck": {
-            "test": ["CMD", "tfdqn", *wanted.health_arguments(process_id.role, process_id.index)],
+            "test": ["CMD", "tfdqn", *spec.health_arguments(process_id.role, process_id.index)],
             "interval": "10s",
             "timeout": "5s",
             "retries": 3,
@@ -108,10 +106,10 @@ def _service(wanted: JobSpec, program: Program, process: Process) -> dict[str, A
             "start_interval": "1s",
         },
         "restart": "on-failure",
-        "stop_grace_period": f"{GRACE_SECONDS.get(process_id.role, OTHERS_GRACE_SECONDS)}s",
+        "stop_grace_period": f"{grace_seconds(process_id.role)}s",
         "shm_size": "1gb",  # environments in processes of their own hand observations over in it
     }
-    if process_id.role in KEEPERS:
+    if TRAITS[process_id.role].keeps_files:
         service["depends_on"] = {
             _STORAGE_SERVICE: {"condition": "service_completed_successfully"},
             **depends_on,
@@ -122,9 +120,9 @@ def _service(wanted: JobSpec, program: Program, process: Process) -> dict[str, A
     return service
 
 
-def _actors(wanted: JobSpec, program: Program) -> dict[str, Any]:
+def _actors(spec: JobSpec, program: Program) -> dict[str, Any]:
     first, *others = [each for each in program.processes if each.id.role is Role.ACTOR]
-    service = _service(wanted, program, first)
+    service = _service(spec, program, first)
     words = list(first.arguments)
     at = words.index("--task")
     words[at : at + 2] = ["--places", _PLACES]
@@ -133,14 +131,14 @@ def _actors(wanted: JobSpec, program: Program) -> dict[str, Any]:
         "command": words,
         "scale": 1 + len(others),
         "depends_on": completed | service["depends_on"],
-        "healthcheck": service["healthcheck"] | {"test": ["CMD", "tfdqn", *wanted.health_arguments()]},
+        "healthcheck": service["healthcheck"] | {"test": ["CMD", "tfdqn", *spec.health_arguments()]},
         "volumes": [f"{_PLACES_VOLUME}:{_PLACES}"],
     }
 
 
-def _hardened(wanted: JobSpec) -> dict[str, Any]:
+def _hardened(spec: JobSpec) -> dict[str, Any]:
     return {
-        "image": wanted.image,
+        "image": spec.image,
         "init": True,  # process 1 is the engine's, which hands on signals and reaps orphans
         "user": f"{USER}:{USER}",
         "read_only": True,
@@ -150,10 +148,10 @@ def _hardened(wanted: JobSpec) -> dict[str, Any]:
     }
 
 
-def _storage(wanted: JobSpec) -> dict[str, Any]:
+def _storage(spec: JobSpec) -> dict[str, Any]:
     """Gives the volumes, which Docker makes as root's, to the user; then it has done."""
     return {
-        **_hardened(wanted),
+        **_hardened(spec),
         "user": "0:0",
         "cap_add": ["CHOWN"],
         "entrypoint": ["chown"],
@@ -164,19 +162,19 @@ def _storage(wanted: JobSpec) -> dict[str, Any]:
     }
 
 
-def _tensorboard(wanted: JobSpec) -> dict[str, Any]:
+def _tensorboard(spec: JobSpec) -> dict[str, Any]:
     return {
-        **_reader(wanted, TENSORBOARD_PORT),
+        **_reader(spec, TENSORBOARD_PORT),
         "entrypoint": ["tensorboard"],
         "command": list(TENSORBOARD_ARGUMENTS),
         "environment": dict(ENVIRONMENT),
     }
 
 
-def _serving(wanted: JobSpec) -> dict[str, Any]:
+def _serving(spec: JobSpec) -> dict[str, Any]:
     """The newest policy that the run has exported; it waits for the first."""
     return {
-        **_reader(wanted, _REST_PORT, _GRPC_PORT),
+        **_reader(spec, _REST_PORT, _GRPC_PORT),
         "image": _SERVING_IMAGE,
         "profiles": ["serving"],
         "entrypoint": ["tensorflow_model_server"],
@@ -191,10 +189,10 @@ def _serving(wanted: JobSpec) -> dict[str, Any]:
     }
 
 
-def _reader(wanted: JobSpec, *ports: int) -> dict[str, Any]:
+def _reader(spec: JobSpec, *ports: int) -> dict[str, Any]:
     """Who only looks at the run, for people and programs on this host."""
     return {
-        **_hardened(wanted),
+        **_hardened(spec),
         "depends_on": {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}},
         "networks": [_VIEW_NETWORK],
         "ports": [f"127.0.0.1:{port}:{port}" for port in ports],

@@ -2,13 +2,11 @@
 
 import re
 from hashlib import sha256
-from typing import NamedTuple
 
 import yaml
 from msgspec import Struct
 
-from tfdqn.cluster.program import computes_gradients
-from tfdqn.cluster.roles import Role, required_counts
+from tfdqn.cluster.roles import TRAITS, Role, process_counts
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError
@@ -28,6 +26,9 @@ TENSORBOARD_ARGUMENTS = (
     *("--logdir", str(RunDir(RUN_DIR).logs)),
     *("--host", "0.0.0.0", "--port", str(TENSORBOARD_PORT)),
 )
+READER_GRACE_SECONDS = 30  # of what only shows the run
+# A platform counts its own pauses and hooks, too.
+_GRACE_MARGIN_SECONDS = 20
 _LABEL_CHARACTERS = 32
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:))(?::\d+)?"
@@ -35,27 +36,6 @@ _IMAGE = rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@\w+:[0-9
 HEADER = (
     "# Written by `tfdqn manifest`. To change how many there are, or the configuration, write it again.\n"
 )
-
-
-class Resources(NamedTuple):
-    """What one process is given."""
-
-    cpus: int
-    memory_gib: int
-
-
-RESOURCES = {
-    Role.REPLAY_SERVER: Resources(2, 4),
-    Role.LEARNER: Resources(4, 4),
-    Role.PARAMETER_SERVER: Resources(1, 2),
-    Role.WORKER: Resources(2, 4),
-    Role.ACTOR: Resources(1, 2),
-    Role.EVALUATOR: Resources(1, 2),
-}
-KEEPERS = (Role.LEARNER, Role.EVALUATOR, Role.REPLAY_SERVER)  # of something in the run's directory
-# Until whoever saves has saved: the learner and the replay servers write what they hold.
-GRACE_SECONDS = {Role.LEARNER: 120, Role.REPLAY_SERVER: 120}
-OTHERS_GRACE_SECONDS = 30
 
 
 class JobSpec(Struct, frozen=True, kw_only=True):
@@ -82,16 +62,21 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     @property
     def has_chief(self) -> bool:
         """Whether the learner serves `tf.distribute`, too: where there are workers."""
-        return required_counts(self.config)[Role.WORKER][0] > 0
+        return process_counts(self.config)[Role.WORKER] > 0
 
     def gpus_of(self, role: Role) -> int:
         """For each process of a role."""
-        return self.gpus if computes_gradients(self.config, role) else 0
+        return self.gpus if TRAITS[role].computes_gradients(self.config) else 0
 
-    def health_arguments(self, role: Role | None = None, task: int | str = 0) -> tuple[str, ...]:
+    def health_arguments(self, role: Role | None = None, index: int | str = 0) -> tuple[str, ...]:
         """After `tfdqn`: whether a process lives, or the only one of a container."""
-        which = () if role is None else (str(role), "--task", str(task))
+        which = () if role is None else (str(role), "--task", str(index))
         return ("health", *which, "--within", str(self.config.health.dead_after_seconds))
+
+
+def grace_seconds(role: Role) -> int:
+    """From being asked to end until a platform may kill a process."""
+    return TRAITS[role].grace_seconds + _GRACE_MARGIN_SECONDS
 
 
 def check_image(name: str) -> None:

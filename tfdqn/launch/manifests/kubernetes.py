@@ -8,12 +8,12 @@ statuses mean that a pod is to be made anew.
 from typing import Any
 
 from tfdqn.cluster.program import CHIEF_PORT, PORT, make_program, topology_on_hosts
-from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.roles import TRAITS, ProcessId, Role
 from tfdqn.launch.manifests import pods
 from tfdqn.launch.manifests.job_spec import (
     CLUSTER_FILE,
     CONFIG_FILE,
-    OTHERS_GRACE_SECONDS,
+    READER_GRACE_SECONDS,
     RUN_DIR,
     TENSORBOARD_ARGUMENTS,
     TENSORBOARD_PORT,
@@ -21,32 +21,32 @@ from tfdqn.launch.manifests.job_spec import (
     to_yaml,
 )
 
-_STATEFUL = (Role.REPLAY_SERVER, Role.PARAMETER_SERVER)
-_CALLED = (Role.LEARNER, Role.WORKER, *_STATEFUL)
 _TENSORBOARD = "tensorboard"
 _GI_OF_RUN, _GI_OF_REPLAY_SERVER = 20, 10
 
 
-def render(wanted: JobSpec) -> dict[str, str]:
+def render(spec: JobSpec) -> dict[str, str]:
     """kustomization.yaml and what it names. Raises ConfigError."""
     topology = topology_on_hosts(
-        wanted.config, lambda process_id: _host(wanted, process_id), has_evaluator=wanted.has_evaluator
+        spec.config, lambda process_id: _host(spec, process_id), has_evaluator=spec.has_evaluator
     )
-    make_program(wanted.config, topology, config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR)
+    make_program(spec.config, topology, config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR)
     roles = [role for role in Role if topology.count(role)]
     files = {
-        "configuration.yaml": [config_map(wanted, {"cluster.json": topology.to_json().decode()})],
-        "storage.yaml": [run_claim(wanted)],
+        "configuration.yaml": [config_map(spec, {"cluster.json": topology.to_json().decode()})],
+        "storage.yaml": [run_claim(spec)],
         "network.yaml": [
-            *(_service(wanted, role) for role in roles if role in _CALLED),
-            network_policy(wanted),
+            *(_service(spec, role) for role in roles if TRAITS[role].serves),
+            network_policy(spec),
         ],
-        "disruption.yaml": [_budget(wanted, role, topology.count(role)) for role in roles if role in _CALLED],
+        "disruption.yaml": [
+            _budget(spec, role, topology.count(role)) for role in roles if TRAITS[role].serves
+        ],
     }
     for role in roles:
-        make = _stateful_set if role in _STATEFUL else _job
-        files[f"{_dashed(role)}.yaml"] = [make(wanted, role, topology.count(role))]
-    return kustomized(files | tensorboard(wanted))
+        make = _stateful_set if TRAITS[role].holds_state else _job
+        files[f"{_dashed(role)}.yaml"] = [make(spec, role, topology.count(role))]
+    return kustomized(files | tensorboard(spec))
 
 
 def kustomized(files: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
@@ -64,36 +64,36 @@ def _dashed(role: Role) -> str:
     return role.replace("_", "-")
 
 
-def _name(wanted: JobSpec, role: Role) -> str:
-    return f"{wanted.name}-{_dashed(role)}"
+def _name(spec: JobSpec, role: Role) -> str:
+    return f"{spec.name}-{_dashed(role)}"
 
 
-def _host(wanted: JobSpec, process_id: ProcessId) -> str:
+def _host(spec: JobSpec, process_id: ProcessId) -> str:
     """A pod's name and its role's service: both kinds of controller name their pods so."""
-    name = _name(wanted, process_id.role)
+    name = _name(spec, process_id.role)
     return f"{name}-{process_id.index}.{name}"
 
 
-def _metadata(wanted: JobSpec, name: str) -> dict[str, Any]:
-    return {"name": name, "labels": pods.labels(wanted)}
+def _metadata(spec: JobSpec, name: str) -> dict[str, Any]:
+    return {"name": name, "labels": pods.labels(spec)}
 
 
-def config_map(wanted: JobSpec, more: dict[str, str]) -> dict[str, Any]:
+def config_map(spec: JobSpec, more: dict[str, str]) -> dict[str, Any]:
     """The files that every container finds; `more` than the configuration: names and contents."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(wanted, wanted.name),
-        "data": {"config.toml": wanted.config_toml, **more},
+        "metadata": _metadata(spec, spec.name),
+        "data": {"config.toml": spec.config_toml, **more},
     }
 
 
-def run_claim(wanted: JobSpec) -> dict[str, Any]:
+def run_claim(spec: JobSpec) -> dict[str, Any]:
     """The run's directory, which the learner and the evaluator have in common, be it on two nodes."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": _metadata(wanted, pods.run_claim_name(wanted)),
+        "metadata": _metadata(spec, pods.run_claim_name(spec)),
         "spec": _claim("ReadWriteMany", _GI_OF_RUN),
     }
 
@@ -102,85 +102,83 @@ def _claim(mode: str, gi: int) -> dict[str, Any]:
     return {"accessModes": [mode], "resources": {"requests": {"storage": f"{gi}Gi"}}}
 
 
-def _service(wanted: JobSpec, role: Role) -> dict[str, Any]:
+def _service(spec: JobSpec, role: Role) -> dict[str, Any]:
     """Names for a role's pods; before they are ready, since each waits for the others."""
     ports = [{"name": "job", "port": PORT}]
-    if role is Role.LEARNER and wanted.has_chief:
+    if role is Role.LEARNER and spec.has_chief:
         ports.append({"name": "chief", "port": CHIEF_PORT})
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(wanted, _name(wanted, role)),
+        "metadata": _metadata(spec, _name(spec, role)),
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
-            "selector": pods.labels(wanted, role),
+            "selector": pods.labels(spec, role),
             "ports": ports,
         },
     }
 
 
-def network_policy(wanted: JobSpec) -> dict[str, Any]:
+def network_policy(spec: JobSpec) -> dict[str, Any]:
     """Whoever reaches a port can read what is learned, and spoil it: the job's own pods alone may, and of these not
     those that only show it.
     """
-    own = {"matchLabels": pods.labels(wanted)}
+    own = {"matchLabels": pods.labels(spec)}
     taking_part = {"key": pods.COMPONENT, "operator": "NotIn", "values": [_TENSORBOARD]}
     admitted = {"podSelector": {**own, "matchExpressions": [taking_part]}}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": _metadata(wanted, wanted.name),
+        "metadata": _metadata(spec, spec.name),
         "spec": {"podSelector": own, "policyTypes": ["Ingress"], "ingress": [{"from": [admitted]}]},
     }
 
 
-def _budget(wanted: JobSpec, role: Role, count: int) -> dict[str, Any]:
+def _budget(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
     """How many may be evicted at once: one replay server; of whom the learner needs to go on, nobody.
 
     A Job's pods can be counted in one way only: by how many must stay.
     """
-    if role is Role.REPLAY_SERVER:
-        limit = {"maxUnavailable": 1}
-    else:
-        limit = {"maxUnavailable": 0} if role in _STATEFUL else {"minAvailable": count}
+    traits = TRAITS[role]
+    limit = {"maxUnavailable": traits.evictable} if traits.holds_state else {"minAvailable": count}
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": _metadata(wanted, _name(wanted, role)),
-        "spec": {**limit, "selector": {"matchLabels": pods.labels(wanted, role)}},
+        "metadata": _metadata(spec, _name(spec, role)),
+        "spec": {**limit, "selector": {"matchLabels": pods.labels(spec, role)}},
     }
 
 
-def _stateful_set(wanted: JobSpec, role: Role, count: int) -> dict[str, Any]:
+def _stateful_set(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
     claims = []
-    if role is Role.REPLAY_SERVER:
+    if TRAITS[role].keeps_files:
         claims = [
             {"metadata": {"name": pods.STORAGE_VOLUME}, "spec": _claim("ReadWriteOnce", _GI_OF_REPLAY_SERVER)}
         ]
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": _metadata(wanted, _name(wanted, role)),
+        "metadata": _metadata(spec, _name(spec, role)),
         "spec": {
-            "serviceName": _name(wanted, role),
+            "serviceName": _name(spec, role),
             "replicas": count,
             "podManagementPolicy": "Parallel",
-            "selector": {"matchLabels": pods.labels(wanted, role)},
-            "template": pods.template(wanted, role, pods.STATEFUL_SET_INDEX, "Always"),
+            "selector": {"matchLabels": pods.labels(spec, role)},
+            "template": pods.template(spec, role, pods.STATEFUL_SET_INDEX, "Always"),
             **({"volumeClaimTemplates": claims} if claims else {}),
         },
     }
 
 
-def _job(wanted: JobSpec, role: Role, count: int) -> dict[str, Any]:
-    template = pods.template(wanted, role, pods.JOB_INDEX, "Never")
-    if role in _CALLED:
-        template["spec"]["subdomain"] = _name(wanted, role)
+def _job(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
+    template = pods.template(spec, role, pods.JOB_INDEX, "Never")
+    if TRAITS[role].serves:
+        template["spec"]["subdomain"] = _name(spec, role)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": _metadata(wanted, _name(wanted, role)),
+        "metadata": _metadata(spec, _name(spec, role)),
         "spec": {
             "completionMode": "Indexed",
             "completions": count,
@@ -192,12 +190,12 @@ def _job(wanted: JobSpec, role: Role, count: int) -> dict[str, Any]:
     }
 
 
-def tensorboard(wanted: JobSpec) -> dict[str, list[dict[str, Any]]]:
+def tensorboard(spec: JobSpec) -> dict[str, list[dict[str, Any]]]:
     """A Deployment that shows the run's logs to who forwards its port, where the run has logs for it."""
-    if not wanted.config.logging.tensorboard:
+    if not spec.config.logging.tensorboard:
         return {}
-    name = f"{wanted.name}-{_TENSORBOARD}"
-    labels = pods.labels(wanted, _TENSORBOARD)
+    name = f"{spec.name}-{_TENSORBOARD}"
+    labels = pods.labels(spec, _TENSORBOARD)
     container = {
         "name": _TENSORBOARD,
         "command": ["tensorboard", *TENSORBOARD_ARGUMENTS],
@@ -205,15 +203,15 @@ def tensorboard(wanted: JobSpec) -> dict[str, list[dict[str, Any]]]:
         "ports": [{"name": "http", "containerPort": TENSORBOARD_PORT}],
         "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 10},
         "resources": pods.resources(1, 2, 0),
-        **pods.confined(wanted, has_storage=True, only_reads=True),
+        **pods.confined(spec, has_storage=True, only_reads=True),
     }
     pod = pods.specification(
-        wanted, container, grace_seconds=OTHERS_GRACE_SECONDS, storage=pods.run_volume(wanted)
+        spec, container, grace_seconds=READER_GRACE_SECONDS, storage=pods.run_volume(spec)
     )
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(wanted, name),
+        "metadata": _metadata(spec, name),
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": labels},

@@ -3,21 +3,18 @@
 from typing import Any
 
 from tfdqn.cluster.program import CHIEF_PORT, PORT, run_arguments
-from tfdqn.cluster.roles import Role
+from tfdqn.cluster.roles import TRAITS, Role
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 from tfdqn.launch.manifests.job_spec import (
     CLUSTER_FILE,
     COMMAND,
     CONFIG_FILE,
     ENVIRONMENT,
-    GRACE_SECONDS,
-    KEEPERS,
-    OTHERS_GRACE_SECONDS,
-    RESOURCES,
     RUN_DIR,
     STORAGE,
     USER,
     JobSpec,
+    grace_seconds,
 )
 
 COMPONENT = "app.kubernetes.io/component"
@@ -28,9 +25,9 @@ CRASHES_OF_ONE = 20  # after which its Job is given up
 _CONTAINER = "tfdqn"
 
 
-def labels(wanted: JobSpec, component: str = "") -> dict[str, str]:
+def labels(spec: JobSpec, component: str = "") -> dict[str, str]:
     """Of everything that belongs to a job, or to a component of it: a role, say."""
-    own = {"app.kubernetes.io/name": "tfdqn", "app.kubernetes.io/instance": wanted.name}
+    own = {"app.kubernetes.io/name": "tfdqn", "app.kubernetes.io/instance": spec.name}
     return own | {COMPONENT: component.replace("_", "-")} if component else own
 
 
@@ -45,25 +42,26 @@ def failure_policy() -> dict[str, Any]:
     return {"rules": [on_status("FailJob", 2), on_status("Ignore", RESTART_STATUS, STOPPED_STATUS), evicted]}
 
 
-def template(wanted: JobSpec, role: Role, index_path: str, restart: str) -> dict[str, Any]:
+def template(spec: JobSpec, role: Role, index_path: str, restart: str) -> dict[str, Any]:
     """A pod of a role.
 
     Args:
       index_path: the field of the pod that holds its index.
       restart: "Always", or "Never" where the controller makes another pod instead.
     """
-    is_claimed = role in (Role.LEARNER, Role.EVALUATOR)
+    # What a replay server keeps is its own: its volume comes from its StatefulSet.
+    shares_files = TRAITS[role].keeps_files and not TRAITS[role].holds_state
     pod = specification(
-        wanted,
-        _container(wanted, role, index_path),
-        grace_seconds=GRACE_SECONDS.get(role, OTHERS_GRACE_SECONDS),
-        storage=run_volume(wanted) if is_claimed else None,  # a replay server's comes from its StatefulSet
+        spec,
+        _container(spec, role, index_path),
+        grace_seconds=grace_seconds(role),
+        storage=run_volume(spec) if shares_files else None,
     )
-    return {"metadata": {"labels": labels(wanted, role)}, "spec": {"restartPolicy": restart, **pod}}
+    return {"metadata": {"labels": labels(spec, role)}, "spec": {"restartPolicy": restart, **pod}}
 
 
 def specification(
-    wanted: JobSpec, container: dict[str, Any], *, grace_seconds: int, storage: dict[str, Any] | None
+    spec: JobSpec, container: dict[str, Any], *, grace_seconds: int, storage: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Of a pod of one container, which may do nothing but its part.
 
@@ -71,7 +69,7 @@ def specification(
       storage: the volume for the run's directory, if there is one.
     """
     volumes: list[dict[str, Any]] = [
-        {"name": "configuration", "configMap": {"name": wanted.name}},
+        {"name": "configuration", "configMap": {"name": spec.name}},
         {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
     ]
@@ -94,17 +92,17 @@ def specification(
     }
 
 
-def run_claim_name(wanted: JobSpec) -> str:
+def run_claim_name(spec: JobSpec) -> str:
     """Of the claim that holds the run's directory."""
-    return f"{wanted.name}-run"
+    return f"{spec.name}-run"
 
 
-def run_volume(wanted: JobSpec) -> dict[str, Any]:
+def run_volume(spec: JobSpec) -> dict[str, Any]:
     """The run's directory, as a pod's volume."""
-    return {"persistentVolumeClaim": {"claimName": run_claim_name(wanted)}}
+    return {"persistentVolumeClaim": {"claimName": run_claim_name(spec)}}
 
 
-def confined(wanted: JobSpec, *, has_storage: bool, only_reads: bool = False) -> dict[str, Any]:
+def confined(spec: JobSpec, *, has_storage: bool, only_reads: bool = False) -> dict[str, Any]:
     """What every container has in common."""
     mounts = [
         {"name": "configuration", "mountPath": CONFIG_FILE.rpartition("/")[0], "readOnly": True},
@@ -116,7 +114,7 @@ def confined(wanted: JobSpec, *, has_storage: bool, only_reads: bool = False) ->
             {"name": STORAGE_VOLUME, "mountPath": STORAGE} | ({"readOnly": True} if only_reads else {})
         )
     return {
-        "image": wanted.image,
+        "image": spec.image,
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -139,31 +137,31 @@ def resources(cpus: int, memory_gib: int, gpus: int) -> dict[str, Any]:
     }
 
 
-def _container(wanted: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
+def _container(spec: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
     arguments = run_arguments(
         role, "$(TASK)", config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR
     )
-    common = confined(wanted, has_storage=role in KEEPERS)
+    common = confined(spec, has_storage=TRAITS[role].keeps_files)
     # Of what was stopped and ends with 0, a Job would say that it is done; a StatefulSet does not ask.
     container: dict[str, Any] = {
         "name": _CONTAINER,
         "image": common.pop("image"),
         "command": [*COMMAND, *arguments, "--stopped-status", str(STOPPED_STATUS)],
         "env": [{"name": "TASK", "valueFrom": {"fieldRef": {"fieldPath": index_path}}}, *variables()],
-        **_probes(wanted, role),
-        "resources": resources(*RESOURCES[role], wanted.gpus_of(role)),
+        **_probes(spec, role),
+        "resources": resources(*TRAITS[role].resources, spec.gpus_of(role)),
         **common,
     }
-    if role not in (Role.ACTOR, Role.EVALUATOR):
+    if TRAITS[role].serves:
         container["ports"] = [{"name": "job", "containerPort": PORT}]
-        if role is Role.LEARNER and wanted.has_chief:
+        if role is Role.LEARNER and spec.has_chief:
             container["ports"].append({"name": "chief", "containerPort": CHIEF_PORT})
     return container
 
 
-def _probes(wanted: JobSpec, role: Role) -> dict[str, Any]:
+def _probes(spec: JobSpec, role: Role) -> dict[str, Any]:
     """Whether it lives, by its heartbeat. A probe's command knows variables only through a shell."""
-    health = " ".join(("tfdqn", *wanted.health_arguments(role, '"$TASK"')))
+    health = " ".join(("tfdqn", *spec.health_arguments(role, '"$TASK"')))
     asked = {"exec": {"command": ["sh", "-c", f"exec {health}"]}, "timeoutSeconds": 5}
     return {
         "startupProbe": {**asked, "periodSeconds": 2, "failureThreshold": 60},

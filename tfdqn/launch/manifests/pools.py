@@ -7,15 +7,12 @@ from msgspec import Struct
 from tfdqn.cluster.checks import check_topology
 from tfdqn.cluster.placement import Machine, Machines, place, topology_on_machines
 from tfdqn.cluster.program import PORT
-from tfdqn.cluster.roles import ProcessId, Role, required_counts
+from tfdqn.cluster.roles import TRAITS, ProcessId, Role, process_counts
 from tfdqn.launch.manifests.job_spec import (
     CONFIG_FILE,
-    GRACE_SECONDS,
-    KEEPERS,
-    OTHERS_GRACE_SECONDS,
-    RESOURCES,
     RUN_DIR,
     JobSpec,
+    grace_seconds,
 )
 
 _MOST_CPUS = 16  # of a machine, if it can be helped
@@ -34,15 +31,15 @@ class Pool(Struct, frozen=True, kw_only=True):
     @property
     def keeps(self) -> bool:
         """Whether something is kept there that must outlive the machine."""
-        return any(role in KEEPERS for role in self.roles)
+        return any(TRAITS[role].keeps_files for role in self.roles)
 
     @property
     def grace_seconds(self) -> int:
         """Until all of a machine's processes have ended in order."""
-        return sum(GRACE_SECONDS.get(role, OTHERS_GRACE_SECONDS) for role in self.roles)
+        return sum(map(grace_seconds, self.roles))
 
 
-def make_pools(wanted: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_spread: bool) -> list[Pool]:
+def make_pools(spec: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_spread: bool) -> list[Pool]:
     """The pools that a job needs, without those in which nobody would be.
 
     Args:
@@ -51,20 +48,19 @@ def make_pools(wanted: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_spr
 
     Raises ConfigError where the configuration can't be run by many processes.
     """
-    counts = {role: count for role, (count, _) in required_counts(wanted.config).items()}
-    counts |= {Role.LEARNER: 1, Role.EVALUATOR: int(wanted.has_evaluator)}
+    counts = process_counts(spec.config, has_evaluator=spec.has_evaluator)
     there = {
         pool: tuple(role for role in every if counts[role])
         for pool, every in roles.items()
         if any(counts[role] for role in every)
     }
     sizes = {
-        pool: _size(wanted, {role: counts[role] for role in each}, is_spread) for pool, each in there.items()
+        pool: _size(spec, {role: counts[role] for role in each}, is_spread) for pool, each in there.items()
     }
-    placed = place(wanted.config, there, sizes)
+    placed = place(spec.config, there, sizes)
     addresses = {pool: tuple(f"{pool}-{i}:{PORT}" for i in range(size)) for pool, size in sizes.items()}
     machines = Machines(addresses=addresses, this=Machine(next(iter(there)), 0), origin="")
-    check_topology(wanted.config, topology_on_machines(wanted.config, placed, machines))
+    check_topology(spec.config, topology_on_machines(spec.config, placed, machines))
 
     def fullest(pool: str, need: Mapping[Role, int]) -> int:
         return max(
@@ -76,9 +72,9 @@ def make_pools(wanted: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_spr
             name=pool,
             roles=each,
             size=sizes[pool],
-            cpus=fullest(pool, {role: RESOURCES[role].cpus for role in each}),
-            memory_gib=fullest(pool, {role: RESOURCES[role].memory_gib for role in each}),
-            gpus=fullest(pool, {role: wanted.gpus_of(role) for role in each}),
+            cpus=fullest(pool, {role: TRAITS[role].resources.cpus for role in each}),
+            memory_gib=fullest(pool, {role: TRAITS[role].resources.memory_gib for role in each}),
+            gpus=fullest(pool, {role: spec.gpus_of(role) for role in each}),
         )
         for pool, each in there.items()
     ]
@@ -92,12 +88,12 @@ def host_arguments(
     return ("host", config_file, "--run-dir", run_dir, *(word for each in of_pools for word in each))
 
 
-def _size(wanted: JobSpec, counts: Mapping[Role, int], is_spread: bool) -> int:
+def _size(spec: JobSpec, counts: Mapping[Role, int], is_spread: bool) -> int:
     """As many machines as there are processes that compute on GPUs; else so many that none need be very large."""
-    computing = [counts[role] for role in counts if wanted.gpus_of(role)]
+    computing = [counts[role] for role in counts if spec.gpus_of(role)]
     if computing:
         return max(computing)
-    cpus = sum(RESOURCES[role].cpus * count for role, count in counts.items())
+    cpus = sum(TRAITS[role].resources.cpus * count for role, count in counts.items())
     fewest = -(-cpus // _MOST_CPUS)
     return min(max(min(counts.values()) if is_spread else 1, fewest), max(counts.values()))
 

@@ -15,9 +15,9 @@ _RENDERERS: dict[Platform, Callable[[JobSpec], dict[str, str]]] = {
 }
 
 
-def render(target: Platform, wanted: JobSpec) -> dict[str, str]:
+def render(target: Platform, spec: JobSpec) -> dict[str, str]:
     """The files by which a platform runs a job: names and contents.
 
     Raises ConfigError where the configuration can't be run by many processes.
     """
-    return _RENDERERS[target](wanted)
+    return _RENDERERS[target](spec)

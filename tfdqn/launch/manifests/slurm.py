@@ -7,29 +7,28 @@ cluster file then. Several may share a node, so everybody has a port of its own.
 from collections.abc import Iterator
 
 from tfdqn.cluster.program import Restart, make_program, topology_on_hosts
-from tfdqn.cluster.roles import Role
+from tfdqn.cluster.roles import TRAITS, Role, serving
 from tfdqn.cluster.topology import Topology
-from tfdqn.launch.manifests.job_spec import GRACE_SECONDS, HEADER, RESOURCES, JobSpec
+from tfdqn.launch.manifests.job_spec import HEADER, JobSpec, grace_seconds
 from tfdqn.system.addresses import PORTS
 
-_SERVERS = (Role.REPLAY_SERVER, Role.PARAMETER_SERVER, Role.WORKER)
 _QUICK_FAILURE_SECONDS = 60
-_SAVING_SECONDS = 2 * GRACE_SECONDS[Role.LEARNER]
+_SAVING_SECONDS = 2 * grace_seconds(Role.LEARNER)
 
 
-def render(wanted: JobSpec) -> dict[str, str]:
+def render(spec: JobSpec) -> dict[str, str]:
     """job.sbatch. Raises ConfigError."""
     topology = topology_on_hosts(
-        wanted.config, lambda process_id: process_id.file_stem, has_evaluator=wanted.has_evaluator
+        spec.config, lambda process_id: process_id.file_stem, has_evaluator=spec.has_evaluator
     )
-    make_program(wanted.config, topology, config_file="", cluster_file="", run_dir="")
+    make_program(spec.config, topology, config_file="", cluster_file="", run_dir="")
     roles = [role for role in Role if topology.count(role)]
     lines = [
         "#!/bin/bash",
         HEADER.rstrip(),
-        *_components(wanted, roles, topology),
-        *_BEGINNING.format(name=wanted.name, configuration=wanted.config_toml.rstrip()).splitlines(),
-        *(f"tasks[{group}]='{_tasks(wanted, role, topology)}'" for group, role in enumerate(roles)),
+        *_components(spec, roles, topology),
+        *_BEGINNING.format(name=spec.name, configuration=spec.config_toml.rstrip()).splitlines(),
+        *(f"tasks[{group}]='{_tasks(spec, role, topology)}'" for group, role in enumerate(roles)),
         *_STEP.splitlines(),
         *_cluster(roles, topology),
         *_PLAY.format(
@@ -48,28 +47,28 @@ def render(wanted: JobSpec) -> dict[str, str]:
     return {"job.sbatch": "\n".join(lines) + "\n"}
 
 
-def _components(wanted: JobSpec, roles: list[Role], topology: Topology) -> Iterator[str]:
+def _components(spec: JobSpec, roles: list[Role], topology: Topology) -> Iterator[str]:
     """What is asked of Slurm; a comment has a line of its own."""
-    yield f"#SBATCH --job-name={wanted.name}"
+    yield f"#SBATCH --job-name={spec.name}"
     yield "# Before its time is over it saves."
     yield f"#SBATCH --signal=B:USR1@{_SAVING_SECONDS}"
     for group, role in enumerate(roles):
         if group:
             yield "#SBATCH hetjob"
-        cpus, gib = RESOURCES[role]
+        cpus, gib = TRAITS[role].resources
         yield f"# {role}"
-        yield f"#SBATCH {_tasks(wanted, role, topology)} --mem-per-cpu={gib * 1024 // cpus}M"
+        yield f"#SBATCH {_tasks(spec, role, topology)} --mem-per-cpu={gib * 1024 // cpus}M"
 
 
-def _tasks(wanted: JobSpec, role: Role, topology: Topology) -> str:
+def _tasks(spec: JobSpec, role: Role, topology: Topology) -> str:
     """Of a component, and of its steps, for which Slurm must be told again."""
-    gpus = f" --gpus-per-task={wanted.gpus_of(role)}" if wanted.gpus_of(role) else ""
-    return f"--ntasks={topology.count(role)} --cpus-per-task={RESOURCES[role].cpus}{gpus}"
+    gpus = f" --gpus-per-task={spec.gpus_of(role)}" if spec.gpus_of(role) else ""
+    return f"--ntasks={topology.count(role)} --cpus-per-task={TRAITS[role].resources.cpus}{gpus}"
 
 
 def _cluster(roles: list[Role], topology: Topology) -> Iterator[str]:
     """The cluster file, from the components' hosts."""
-    servers = [role for role in _SERVERS if role in roles]
+    servers = [role for role in serving(but=Role.LEARNER) if role in roles]
     used = 2 + sum(topology.count(role) for role in servers)  # the learner's two come first
     slots = len(PORTS) // used
     yield "# No other job's on the same node."

@@ -25,34 +25,34 @@ _KINDS = {"chief": "Chief", "ps": "PS", "worker": "Worker", "evaluator": "Evalua
 _CONTAINER, _PORT_NAME = "tensorflow", "tfjob-port"
 
 
-def render(wanted: JobSpec) -> dict[str, str]:
+def render(spec: JobSpec) -> dict[str, str]:
     """kustomization.yaml and what it names. Raises ConfigError."""
-    pools = make_pools(wanted, _ROLES, is_spread=True)
+    pools = make_pools(spec, _ROLES, is_spread=True)
     return kustomized(
         {
-            "configuration.yaml": [config_map(wanted, {})],
-            "storage.yaml": [run_claim(wanted)],
-            "network.yaml": [network_policy(wanted)],
-            "tfjob.yaml": [_job(wanted, pools)],
-            **tensorboard(wanted),
+            "configuration.yaml": [config_map(spec, {})],
+            "storage.yaml": [run_claim(spec)],
+            "network.yaml": [network_policy(spec)],
+            "tfjob.yaml": [_job(spec, pools)],
+            **tensorboard(spec),
         }
     )
 
 
-def _job(wanted: JobSpec, pools: list[Pool]) -> dict[str, Any]:
+def _job(spec: JobSpec, pools: list[Pool]) -> dict[str, Any]:
     return {
         "apiVersion": "kubeflow.org/v1",
         "kind": "TFJob",
-        "metadata": {"name": wanted.name, "labels": pods.labels(wanted)},
+        "metadata": {"name": spec.name, "labels": pods.labels(spec)},
         "spec": {
             "runPolicy": {"cleanPodPolicy": "Running"},  # who is left when the chief has ended is told to end
-            "tfReplicaSpecs": {_KINDS[pool.name]: _replicas(wanted, pool, pools) for pool in pools},
+            "tfReplicaSpecs": {_KINDS[pool.name]: _replicas(spec, pool, pools) for pool in pools},
         },
     }
 
 
-def _replicas(wanted: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
-    common = pods.confined(wanted, has_storage=True)
+def _replicas(spec: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
+    common = pods.confined(spec, has_storage=True)
     container = {
         "name": _CONTAINER,
         "image": common.pop("image"),
@@ -63,17 +63,17 @@ def _replicas(wanted: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
         **common,
     }
     pod = pods.specification(
-        wanted,
+        spec,
         container,
         grace_seconds=pool.grace_seconds,
-        storage=pods.run_volume(wanted) if pool.keeps else {"emptyDir": {"sizeLimit": "1Gi"}},
+        storage=pods.run_volume(spec) if pool.keeps else {"emptyDir": {"sizeLimit": "1Gi"}},
     )
     return {
         "replicas": pool.size,
         "restartPolicy": "ExitCode",
         "template": {
             "metadata": {
-                "labels": pods.labels(wanted, pool.name),
+                "labels": pods.labels(spec, pool.name),
                 # A sidecar would neither end with the job nor let one pod call another by its address.
                 "annotations": {"sidecar.istio.io/inject": "false"},
             },

@@ -34,13 +34,13 @@ _HEADER = """\
 """
 
 
-def render(wanted: JobSpec) -> dict[str, str]:
+def render(spec: JobSpec) -> dict[str, str]:
     """custom-job.yaml: what `gcloud ai custom-jobs create --config` takes. Raises ConfigError."""
-    if wanted.gpus not in (0, *_ACCELERATORS):
+    if spec.gpus not in (0, *_ACCELERATORS):
         allowed = ", ".join(map(str, _ACCELERATORS))
-        raise ConfigError(f"--gpus {wanted.gpus}: Vertex AI gives a machine {allowed} NVIDIA T4")
-    pools = make_pools(wanted, _ROLES, is_spread=False)  # there are no small machines
-    specifications = {pool.name: _pool(wanted, pool, pools) for pool in pools}
+        raise ConfigError(f"--gpus {spec.gpus}: Vertex AI gives a machine {allowed} NVIDIA T4")
+    pools = make_pools(spec, _ROLES, is_spread=False)  # there are no small machines
+    specifications = {pool.name: _pool(spec, pool, pools) for pool in pools}
     job = {
         "network": "NETWORK",
         "scheduling": {"restartJobOnWorkerRestart": False},  # who is lost comes back alone
@@ -49,16 +49,16 @@ def render(wanted: JobSpec) -> dict[str, str]:
     return {"custom-job.yaml": _HEADER + to_yaml(job)}
 
 
-def _pool(wanted: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
+def _pool(spec: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
     # The service would put variables of its own for what looks like $(NAME).
-    configuration = wanted.config_toml.replace("$(", "$$(")
+    configuration = spec.config_toml.replace("$(", "$$(")
     variables = {**ENVIRONMENT, _VARIABLE: configuration}
     nfs = {"server": "NFS_SERVER_ADDRESS", "path": "/NFS_PATH", "mountPoint": _MOUNT}
     return {
         "replicaCount": pool.size,
         "machineSpec": _machine(pool),
         "containerSpec": {
-            "imageUri": wanted.image,
+            "imageUri": spec.image,
             "command": ["sh", "-c", _BEGINNING, "tfdqn"],
             "args": list(host_arguments(pools, _CONFIG_FILE, _RUN_DIR)),
             "env": [{"name": name, "value": value} for name, value in variables.items()],

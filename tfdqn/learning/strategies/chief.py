@@ -17,7 +17,7 @@ from tensorflow.python.distribute.coordinator.cluster_coordinator import (
 )
 
 from tfdqn.cluster.local_workers import LocalWorkers
-from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, Cluster
+from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, Cluster, tensorflow_jobs
 from tfdqn.cluster.tf_errors import in_one_line
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
@@ -186,17 +186,9 @@ class Chief:
 
 def _started(config: Config, run_dir: RunDir) -> LocalWorkers | None:
     """The processes that the strategy needs besides this one; None where it needs none."""
-    settings = config.learner
     command = [sys.executable, "-m", "tfdqn", "train", str(Path(run_dir.config_file).resolve())]
-    if config.ensemble.in_processes:
-        members = {WORKER: config.ensemble.size}
-        return LocalWorkers(members, command, run_dir.process_logs, chief_is_worker=True)
-    if settings.strategy == "parameter_server":
-        tasks = {WORKER: settings.workers, PARAMETER_SERVER: settings.parameter_servers}
-        return LocalWorkers(tasks, command, run_dir.process_logs)
-    if settings.strategy in ("multi_worker", "averaging") and settings.workers > 1:
-        return LocalWorkers({WORKER: settings.workers}, command, run_dir.process_logs, chief_is_worker=True)
-    return None
+    jobs = tensorflow_jobs(config)
+    return LocalWorkers(jobs, command, run_dir.process_logs) if jobs else None
 
 
 def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
