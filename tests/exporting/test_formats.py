@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests.exporting.test_saved_model import BOX, DISCRETE, network_of, observations, task
 from tfdqn.errors import UserError
 from tfdqn.exporting import formats
-from tfdqn.exporting.formats import ModelFormat, convert, convertible
+from tfdqn.exporting.formats import ModelFormat, convert, parse_formats
 from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.storage.run_directory import RunDir
@@ -82,4 +82,4 @@ def test_a_file_with_other_names_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_format_that_there_is_not_is_refused() -> None:
     with pytest.raises(UserError, match=r'format "keras": allowed are savedmodel, onnx, tflite'):
-        convertible(["onnx", "keras"])
+        parse_formats(["onnx", "keras"])

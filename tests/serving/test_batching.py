@@ -12,7 +12,7 @@ import pytest
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.inputs import Input
 from tfdqn.serving.model import Signature
-from tfdqn.serving.payload import Question, RequestError
+from tfdqn.serving.payload import PredictRequest, RequestError
 from tfdqn.types import Arrays
 
 PATIENCE_SECONDS = 30.0
@@ -40,8 +40,8 @@ class Doubling:
     def sizes(self) -> list[int]:
         return [len(each) for each in self.calls]
 
-    def question(self, numbers: Sequence[int]) -> Question:
-        return Question(self.signature, {"x": np.array(numbers)}, in_rows=True)
+    def request(self, numbers: Sequence[int]) -> PredictRequest:
+        return PredictRequest(self.signature, {"x": np.array(numbers)}, in_rows=True)
 
 
 def with_batcher(work: Callable[[Batcher], Awaitable[Any]]) -> Any:
@@ -61,7 +61,7 @@ async def ask_all(batcher: Batcher, model: Doubling, requests: list[list[int]]) 
     """The first alone; the others while it runs."""
     tasks = []
     for request in requests:
-        tasks.append(asyncio.create_task(batcher(model.question(request))))
+        tasks.append(asyncio.create_task(batcher(model.request(request))))
         if len(tasks) == 1:
             await asyncio.to_thread(model.begun.wait, PATIENCE_SECONDS)
     await asyncio.sleep(0)  # for every task to begin
@@ -121,12 +121,12 @@ def test_what_nobody_waits_for_is_not_computed() -> None:
     model, gone = Doubling(), [False, False, False]
 
     async def work(batcher: Batcher) -> list[Any]:
-        questions = [model.question(numbers) for numbers in ([0], [1] * 3000, [2] * 5, [3])]
-        tasks = [asyncio.create_task(batcher(questions[0]))]
+        requests = [model.request(numbers) for numbers in ([0], [1] * 3000, [2] * 5, [3])]
+        tasks = [asyncio.create_task(batcher(requests[0]))]
         await asyncio.to_thread(model.begun.wait, PATIENCE_SECONDS)
         tasks += [
             asyncio.create_task(batcher(each, lambda index=index: gone[index]))
-            for index, each in enumerate(questions[1:])
+            for index, each in enumerate(requests[1:])
         ]
         await asyncio.sleep(0)  # for every task to begin
         tasks[0].cancel()
@@ -149,12 +149,12 @@ def test_a_call_that_hangs_is_said_and_at_the_end_all_are_told(monkeypatch: pyte
     model = Doubling()
 
     async def work(batcher: Batcher) -> list[Any]:
-        first = asyncio.create_task(batcher(model.question([1])))
+        first = asyncio.create_task(batcher(model.request([1])))
         await asyncio.to_thread(model.begun.wait, PATIENCE_SECONDS)
-        late = asyncio.create_task(batcher(model.question([1])))
+        late = asyncio.create_task(batcher(model.request([1])))
         answers = await asyncio.gather(first, late, return_exceptions=True)
         monkeypatch.setattr("tfdqn.serving.batching._PATIENCE_SECONDS", PATIENCE_SECONDS)
-        others = [asyncio.create_task(batcher(model.question([1]))) for _ in range(2)]
+        others = [asyncio.create_task(batcher(model.request([1]))) for _ in range(2)]
         await asyncio.sleep(0)
         batcher.give_up()
         answers += await asyncio.gather(*others, return_exceptions=True)

@@ -62,8 +62,8 @@ def asked(policy: LoadedPolicy, row: dict) -> int | np.ndarray:
 def test_what_the_task_can_give_is_answered(policy_and_model: tuple[LoadedPolicy, Model]) -> None:
     policy, model = policy_and_model
     asked(policy, ROW | {"place": [0.0] * 4})
-    question = parse(json.dumps({"instances": [ROW, ROW]}).encode(), model)
-    assert question.rows == 2
+    request = parse(json.dumps({"instances": [ROW, ROW]}).encode(), model)
+    assert request.rows == 2
 
 
 @pytest.mark.parametrize(

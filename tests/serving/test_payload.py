@@ -246,10 +246,10 @@ KEYS = ["instances", "inputs", "signature_name", "position", "picture", "legal_a
 def test_whatever_comes_is_refused_or_fits(text: bytes) -> None:
     for each in (ONE, MANY):
         try:
-            question = parse(text, each)
+            request = parse(text, each)
         except RequestError:
             continue
-        for name, expected in question.signature.inputs.items():
-            array = question.inputs[name]
+        for name, expected in request.signature.inputs.items():
+            array = request.inputs[name]
             assert array.dtype == expected.dtype and array.shape[1:] == (expected.shape or ())[1:]
             assert len(array) > 0 and np.isfinite(array).all()

@@ -10,7 +10,7 @@ import pytest
 
 from tfdqn.cli import main
 from tfdqn.errors import RunDirError
-from tfdqn.exporting.destinations import destination
+from tfdqn.exporting.destinations import make_destination
 from tfdqn.serving.address import exports_folder
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system import utf8
@@ -21,7 +21,7 @@ CONFIG = '[task]\nid = "CartPole-v1"\naction_names = ["←", "→ 右"]\n'
 
 @pytest.mark.parametrize(
     "take",
-    [RunDir, exports_folder, lambda path: destination("", path, "name")],
+    [RunDir, exports_folder, lambda path: make_destination("", path, "name")],
     ids=["run", "serve", "export.directory"],
 )
 def test_a_path_that_is_not_utf8_is_refused_before_anything_is_made(

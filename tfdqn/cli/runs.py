@@ -23,7 +23,7 @@ from tfdqn.cli.arguments import (
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError, EnvironmentFailedError, FilmError, UserError
-from tfdqn.exporting.formats import ModelFormat, convertible
+from tfdqn.exporting.formats import ModelFormat, parse_formats
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, interruptions
 
@@ -215,7 +215,7 @@ def export(
 ) -> None:
     """Export a run's policy as a SavedModel with a model card, and print its path."""
     require_supported_platform()
-    wanted = convertible(formats or [ModelFormat.savedmodel])
+    wanted = parse_formats(formats or [ModelFormat.savedmodel])
     from tfdqn.exporting.from_run import export_run
 
     version = export_run(run, checkpoint.value, min_return, wanted)

@@ -15,7 +15,7 @@ import numpy as np
 from tfdqn.coordination.messages import NamedArray, WeightsReply, WeightsRequest
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
 from tfdqn.errors import CheckpointError
-from tfdqn.storage.arrays import Shaped, check_arrays
+from tfdqn.storage.arrays import ArrayInfo, check_arrays
 from tfdqn.types import Weights
 
 _DTYPES = {np.dtype(code).str for code in "?bhiqBHIQefd"}
@@ -98,7 +98,7 @@ class RemoteWeights:
       wanted: the weights that the network here has; others are never taken.
     """
 
-    def __init__(self, call: Callable[..., Any], interval_seconds: float, wanted: Mapping[str, Shaped]):
+    def __init__(self, call: Callable[..., Any], interval_seconds: float, wanted: Mapping[str, ArrayInfo]):
         self._call, self._interval_seconds, self._wanted = call, interval_seconds, wanted
         self._refused: CheckpointError | None = None
         self._board = WeightsBoard()

@@ -14,7 +14,7 @@ from tfdqn.errors import NotFiniteError
 from tfdqn.evaluation.bootstrap import scores
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.records import EpisodeScores, Evaluation
-from tfdqn.storage.arrays import Shaped
+from tfdqn.storage.arrays import ArrayInfo
 from tfdqn.storage.best_policy import load_best, save_best
 from tfdqn.system.signals import Interrupted
 from tfdqn.task_spec import TaskSpec
@@ -192,7 +192,7 @@ class Evaluator:
         """To be called where another learner begins to count versions of weights."""
         self.evaluated_train_steps, self._best_train_steps = None, -1
 
-    def load_best(self, path: Path, wanted: Mapping[str, Shaped]) -> None:
+    def load_best(self, path: Path, wanted: Mapping[str, ArrayInfo]) -> None:
         """Takes up the best that an earlier session kept, if there is one. Raises as `best_policy.load_best`."""
         if path.exists():
             self.best_weights, evaluation = load_best(path, wanted)

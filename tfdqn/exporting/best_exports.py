@@ -11,7 +11,7 @@ import numpy as np
 
 from tfdqn.config import Config
 from tfdqn.errors import first_line
-from tfdqn.exporting.destinations import Card, destination
+from tfdqn.exporting.destinations import Card, make_destination
 from tfdqn.exporting.from_run import export_weights
 from tfdqn.exporting.tf_serving_files import model_name
 from tfdqn.networks.factory import weight_specs
@@ -42,7 +42,7 @@ class BestExports:
 
     def __init__(self, config: Config, run: RunDir, task_spec: TaskSpec, say: Callable[[str], None]):
         self._config, self._run, self._task_spec, self._say = config, run, task_spec, say
-        self._destination = destination(config.export.directory, run.exports, model_name(run.exports))
+        self._destination = make_destination(config.export.directory, run.exports, model_name(run.exports))
         self._thread = ThreadPoolExecutor(1, "exports")
         self._newest: tuple[int, float] | None = None  # of those asked for: its updates and its return
         if config.export.on_best and run.best_weights.exists():

@@ -45,7 +45,7 @@ class Destination(Protocol):
         """Makes a version disappear, at once for whoever looks for versions."""
 
 
-def destination(place: str, default: Path, name: str) -> Destination:
+def make_destination(place: str, default: Path, name: str) -> Destination:
     """`place`, a path or a URL; `default` where it is empty. `name` is the model's, for TensorFlow Serving.
 
     Raises ConfigError for a URL of a kind that TensorFlow can't write.

@@ -32,7 +32,7 @@ class ModelFormat(StrEnum):
         return MODEL_FILE if self is ModelFormat.savedmodel else f"policy.{self}"
 
 
-def convertible(formats: Collection[str]) -> list[ModelFormat]:
+def parse_formats(formats: Collection[str]) -> list[ModelFormat]:
     """Raises UserError for a format that there is not, or whose converter is not installed."""
     for each in formats:
         if each not in list(ModelFormat):

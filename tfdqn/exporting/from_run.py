@@ -10,7 +10,7 @@ import numpy as np
 
 from tfdqn.config import Config
 from tfdqn.errors import UserError
-from tfdqn.exporting.formats import ModelFormat, convert, convertible
+from tfdqn.exporting.formats import ModelFormat, convert, parse_formats
 from tfdqn.exporting.model_card import write_model_card
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.tf_serving_files import write_serving_files
@@ -38,7 +38,7 @@ def export_run(
     from tfdqn.networks.factory import weight_specs
     from tfdqn.storage.best_policy import load_policy_weights
 
-    wanted = convertible(formats)
+    wanted = parse_formats(formats)
     run = RunDir.at(run_dir)
     config, task_spec = run.config(), run.task_spec()
     weights, card = load_policy_weights(run, checkpoint, weight_specs(config, task_spec))

@@ -18,7 +18,7 @@ from tfdqn.serving.batching import Batcher
 from tfdqn.serving.limits import MemoryBudget, Share
 from tfdqn.serving.model import Model
 from tfdqn.serving.model_versions import ModelVersions
-from tfdqn.serving.payload import Question, RequestError, answer, parse
+from tfdqn.serving.payload import PredictRequest, RequestError, answer, parse
 
 MOST_BODY_BYTES = 16 * 2**20
 _BODY_SECONDS = 30.0
@@ -46,15 +46,15 @@ class _Paths:
         share, is_gone = request.scope["state"]["share"], request.scope["state"]["is_gone"]
         body = await _body(request, share)
         if len(body) <= _SHORT_BYTES:
-            question = parse(body, model)
+            asked = parse(body, model)
         else:
-            question = await self._outside(_parse_for, is_gone, body, model)
+            asked = await self._outside(_parse_for, is_gone, body, model)
         del body
-        share.hold(question.rows * (_ROW_BYTES + question.signature.row_bytes))
-        outputs = await self._batcher(question, is_gone)
-        if question.rows <= _SHORT_ROWS:
-            return _Answer(answer(outputs, question.in_rows), media_type="application/json")
-        text = await self._outside(answer, outputs, question.in_rows)
+        share.hold(asked.rows * (_ROW_BYTES + asked.signature.row_bytes))
+        outputs = await self._batcher(asked, is_gone)
+        if asked.rows <= _SHORT_ROWS:
+            return _Answer(answer(outputs, asked.in_rows), media_type="application/json")
+        text = await self._outside(answer, outputs, asked.in_rows)
         return _Answer(text, media_type="application/json")
 
     async def _outside(self, work: Callable[..., _T], *arguments: Any) -> _T:
@@ -158,7 +158,7 @@ def _version(request: Request) -> int | None:
     return int(version)
 
 
-def _parse_for(is_gone: Callable[[], bool], body: bytearray, model: Model) -> Question:
+def _parse_for(is_gone: Callable[[], bool], body: bytearray, model: Model) -> PredictRequest:
     if is_gone():  # while it waited for its turn
         raise RequestError("the client has gone", 499)
     return parse(body, model)

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfdqn.errors import UserError, first_line
 from tfdqn.serving.model import Signature
-from tfdqn.serving.payload import Question, RequestError
+from tfdqn.serving.payload import PredictRequest, RequestError
 from tfdqn.types import Arrays
 
 _MOST_ROWS = 1024  # of one call
@@ -22,13 +22,13 @@ _MOST_BYTES = 16 * 2**20  # of one call's inputs, unless one row alone has more
 _PATIENCE_SECONDS = 60.0
 
 
-class _Job:
-    """A request that waits, or parts of which are answered already."""
+class _Entry:
+    """A request in the queue, parts of which may be answered already."""
 
     __slots__ = ("inputs", "is_gone", "outputs", "parts", "rows", "signature", "taken")
 
-    def __init__(self, question: Question, outputs: asyncio.Future[Arrays], is_gone: Callable[[], bool]):
-        self.signature, self.inputs, self.rows = question.signature, question.inputs, question.rows
+    def __init__(self, request: PredictRequest, outputs: asyncio.Future[Arrays], is_gone: Callable[[], bool]):
+        self.signature, self.inputs, self.rows = request.signature, request.inputs, request.rows
         self.outputs = outputs
         self.is_gone = is_gone
         self.taken = 0  # rows
@@ -36,18 +36,18 @@ class _Job:
 
 
 class _Piece(NamedTuple):
-    """Some rows of a job: what one call answers of it."""
+    """Some rows of an entry: what one call answers of it."""
 
-    job: _Job
+    entry: _Entry
     start: int
     stop: int
 
     @property
     def inputs(self) -> Arrays:
-        job = self.job
-        if self.stop - self.start == job.rows:
-            return job.inputs
-        return {name: array[self.start : self.stop] for name, array in job.inputs.items()}
+        entry = self.entry
+        if self.stop - self.start == entry.rows:
+            return entry.inputs
+        return {name: array[self.start : self.stop] for name, array in entry.inputs.items()}
 
 
 class Batcher:
@@ -55,22 +55,22 @@ class Batcher:
 
     def __init__(self, executor: Executor):
         self._executor = executor
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[_Entry] = deque()
         self._in_call: list[_Piece] = []
         self._some = asyncio.Event()
 
-    async def __call__(self, question: Question, is_gone: Callable[[], bool] = lambda: False) -> Arrays:
+    async def __call__(self, request: PredictRequest, is_gone: Callable[[], bool] = lambda: False) -> Arrays:
         """The signature's outputs. What nobody waits for any more (`is_gone`) is not computed.
 
         Raises:
           RequestError: with 400 where the model refuses the inputs or its answer is not finite, 504 at the deadline.
         """
-        job = _Job(question, asyncio.get_running_loop().create_future(), is_gone)
-        self._waiting.append(job)
+        entry = _Entry(request, asyncio.get_running_loop().create_future(), is_gone)
+        self._waiting.append(entry)
         self._some.set()
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                return await job.outputs
+                return await entry.outputs
         except TimeoutError:
             raise RequestError(f"not answered within {_PATIENCE_SECONDS:.0f} s", 504) from None
 
@@ -79,20 +79,20 @@ class Batcher:
         loop = asyncio.get_running_loop()
         while True:
             await self._some.wait()  # no limit: there may be no requests
-            self._in_call = self._take()
+            self._in_call = self._next_call()
             if not self._in_call:
                 self._some.clear()
                 continue
             answers = await loop.run_in_executor(self._executor, _answer, self._in_call)
             for piece, found in zip(self._in_call, answers, strict=True):
-                _give(piece, found)
+                _deliver(piece, found)
 
     def give_up(self) -> None:
         """Answers all that wait, and all that are being computed, with a 503."""
-        for job in (*self._waiting, *(piece.job for piece in self._in_call)):
-            _refuse(job, RequestError("the server ends", 503))
+        for entry in (*self._waiting, *(piece.entry for piece in self._in_call)):
+            _refuse(entry, RequestError("the server ends", 503))
 
-    def _take(self) -> list[_Piece]:
+    def _next_call(self) -> list[_Piece]:
         """The oldest request, and those after it that can be answered by the same call.
 
         What fits one call is answered by one. What does not gives its next rows, and goes to the queue's end.
@@ -100,25 +100,25 @@ class Batcher:
         pieces: list[_Piece] = []
         most = room = 0
         while self._waiting:
-            job = self._waiting[0]
+            entry = self._waiting[0]
             if not pieces:
-                most = room = _most_rows(job.signature)
-            needed = job.rows if job.rows <= most else 1
+                most = room = _most_rows(entry.signature)
+            needed = entry.rows if entry.rows <= most else 1
             if pieces and not (
-                job.signature is pieces[0].job.signature and job.signature.is_batched and room >= needed
+                entry.signature is pieces[0].entry.signature and entry.signature.is_batched and room >= needed
             ):
                 break
             self._waiting.popleft()
-            if job.is_gone():
-                _refuse(job, RequestError("the client has gone", 499))
-            if job.outputs.done():
+            if entry.is_gone():
+                _refuse(entry, RequestError("the client has gone", 499))
+            if entry.outputs.done():
                 continue
-            stop = min(job.rows, job.taken + room)
-            pieces.append(_Piece(job, job.taken, stop))
-            room -= stop - job.taken
-            job.taken = stop
-            if stop < job.rows:
-                self._waiting.append(job)
+            stop = min(entry.rows, entry.taken + room)
+            pieces.append(_Piece(entry, entry.taken, stop))
+            room -= stop - entry.taken
+            entry.taken = stop
+            if stop < entry.rows:
+                self._waiting.append(entry)
         return pieces
 
 
@@ -127,14 +127,14 @@ def _most_rows(signature: Signature) -> int:
     return max(1, min(_MOST_ROWS, _MOST_BYTES // max(1, signature.row_bytes)))
 
 
-def _give(piece: _Piece, found: Arrays | RequestError) -> None:
-    job = piece.job
+def _deliver(piece: _Piece, found: Arrays | RequestError) -> None:
+    entry = piece.entry
     if isinstance(found, RequestError):
-        _refuse(job, found)
+        _refuse(entry, found)
         return
-    job.parts.append(found)
-    if piece.stop == job.rows and not job.outputs.done():
-        job.outputs.set_result(_joined(job.parts))
+    entry.parts.append(found)
+    if piece.stop == entry.rows and not entry.outputs.done():
+        entry.outputs.set_result(_joined(entry.parts))
 
 
 def _joined(parts: list[Arrays]) -> Arrays:
@@ -143,14 +143,14 @@ def _joined(parts: list[Arrays]) -> Arrays:
     return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
 
 
-def _refuse(job: _Job, error: RequestError) -> None:
-    if not job.outputs.done():  # else its client has gone, or its patience ended
-        job.outputs.set_exception(error)
+def _refuse(entry: _Entry, error: RequestError) -> None:
+    if not entry.outputs.done():  # else its client has gone, or its patience ended
+        entry.outputs.set_exception(error)
 
 
 def _answer(pieces: list[_Piece]) -> list[Arrays | RequestError]:
     try:
-        outputs = pieces[0].job.signature.call(_joined([piece.inputs for piece in pieces]))
+        outputs = pieces[0].entry.signature.call(_joined([piece.inputs for piece in pieces]))
         _check_finite(outputs, pieces[0])
     except Exception as error:  # TensorFlow's errors, of any input that only its kernels refuse
         if len(pieces) > 1:

@@ -30,7 +30,7 @@ class RequestError(Exception):
         self.status = status
 
 
-class Question(NamedTuple):
+class PredictRequest(NamedTuple):
     """A parsed request.
 
     Attributes:
@@ -60,7 +60,7 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 _request = msgspec.json.Decoder(_Request)
 
 
-def parse(body: bytes | bytearray, model: Model) -> Question:
+def parse(body: bytes | bytearray, model: Model) -> PredictRequest:
     """Raises RequestError for anything that is not a request of this model."""
     given = _top(body)
     name = given.signature_name or DEFAULT_SIGNATURE
@@ -70,17 +70,17 @@ def parse(body: bytes | bytearray, model: Model) -> Question:
     _check_size(body, signature)
     try:
         if given.inputs is not _NOTHING:
-            question = Question(signature, signature.reader.columns(given.inputs, "inputs"), False)
+            request = PredictRequest(signature, signature.reader.columns(given.inputs, "inputs"), False)
         elif signature.is_batched:
-            question = Question(signature, signature.reader.rows(given.instances, "instances"), True)
+            request = PredictRequest(signature, signature.reader.rows(given.instances, "instances"), True)
         else:
             raise RequestError(f"\"{name}\" has no batch axis: it takes 'inputs' only")
-        _check_batch(question)
-        _check_keys(body, question)
-        signature.check(question.inputs)
+        _check_batch(request)
+        _check_keys(body, request)
+        signature.check(request.inputs)
     except UserError as error:
         raise RequestError(str(error)) from error
-    return question
+    return request
 
 
 def answer(outputs: Arrays, in_rows: bool) -> bytes:
@@ -116,25 +116,25 @@ def _check_size(body: bytes | bytearray, signature: Signature) -> None:
         raise RequestError(f"more numbers than {MOST_ROWS:,} rows have, the most of one request", 413)
 
 
-def _check_batch(question: Question) -> None:
-    if not question.signature.is_batched:
+def _check_batch(request: PredictRequest) -> None:
+    if not request.signature.is_batched:
         return
-    lengths = {name: len(array) for name, array in question.inputs.items()}
+    lengths = {name: len(array) for name, array in request.inputs.items()}
     if len(set(lengths.values())) > 1:
         raise RequestError(f"one batch size for all inputs is needed; got {lengths}".replace("'", ""))
     if 0 in lengths.values():
         raise RequestError("the batch is empty")
-    if question.rows > MOST_ROWS:
-        raise RequestError(f"{question.rows:,} rows; a request may have {MOST_ROWS:,}", 413)
+    if request.rows > MOST_ROWS:
+        raise RequestError(f"{request.rows:,} rows; a request may have {MOST_ROWS:,}", 413)
 
 
-def _check_keys(body: bytes | bytearray, question: Question) -> None:
+def _check_keys(body: bytes | bytearray, request: PredictRequest) -> None:
     """No key twice, of which msgspec takes the last.
 
     Read again, with care, where a name occurs too often, or may be spelled with escapes.
     """
-    each_row = question.rows if question.in_rows else 1
-    allowed = {"instances": 1, "inputs": 1, "signature_name": 1} | dict.fromkeys(question.inputs, each_row)
+    each_row = request.rows if request.in_rows else 1
+    allowed = {"instances": 1, "inputs": 1, "signature_name": 1} | dict.fromkeys(request.inputs, each_row)
     is_escaped = b"\\" in body  # which numbers never are
     if is_escaped or any(body.count(b'"%b"' % name.encode()) > times for name, times in allowed.items()):
         try:

@@ -25,7 +25,7 @@ class SavedArrays(dict[str, np.ndarray]):
         raise CheckpointError(f"{self.file}: there is no array {name!r} in it")
 
 
-class Shaped(Protocol):
+class ArrayInfo(Protocol):
     """An array, a variable, or what describes one."""
 
     @property
@@ -35,8 +35,8 @@ class Shaped(Protocol):
 
 
 def check_arrays(
-    found: Mapping[str, Shaped],
-    wanted: Mapping[str, Shaped],
+    found: Mapping[str, ArrayInfo],
+    wanted: Mapping[str, ArrayInfo],
     origin: object,
     any_length: tuple[str, ...] = (),
 ) -> None:
@@ -83,7 +83,7 @@ def below(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
     return SavedArrays(found, arrays.file) if isinstance(arrays, SavedArrays) else found
 
 
-def _words(arrays: Mapping[str, Shaped], name: str, any_length: tuple[str, ...]) -> str:
+def _words(arrays: Mapping[str, ArrayInfo], name: str, any_length: tuple[str, ...]) -> str:
     if name not in arrays:
         return _ABSENT
     array = arrays[name]

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfdqn.errors import CheckpointError, first_line
 from tfdqn.records import Evaluation
-from tfdqn.storage.arrays import Shaped, below, check_arrays, load_arrays, save_arrays
+from tfdqn.storage.arrays import ArrayInfo, below, check_arrays, load_arrays, save_arrays
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
@@ -28,7 +28,7 @@ def save_best(path: Path, weights: Weights, evaluation: Evaluation) -> None:
     write_atomically(path.with_name("evaluation.json"), msgspec.json.format(record, indent=2))
 
 
-def load_best(path: Path, wanted: Mapping[str, Shaped]) -> tuple[dict[str, np.ndarray], Evaluation]:
+def load_best(path: Path, wanted: Mapping[str, ArrayInfo]) -> tuple[dict[str, np.ndarray], Evaluation]:
     """The best policy's weights by canonical name, and their scores.
 
     Raises CheckpointError if damaged, or where they are not the weights that are wanted (`networks.weight_specs`).
@@ -47,7 +47,7 @@ def load_best(path: Path, wanted: Mapping[str, Shaped]) -> tuple[dict[str, np.nd
 def load_policy_weights(
     run: RunDir,
     which: Literal["best", "latest"],
-    wanted: Mapping[str, Shaped],
+    wanted: Mapping[str, ArrayInfo],
     on_damage: Callable[[str], None] = _log.warning,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """A run's weights by canonical name, and where they come from (for an export's card).

@@ -25,7 +25,7 @@ from tfdqn.records import Counters
 from tfdqn.replay.far_ratio import FarRatio
 from tfdqn.replay.replay_ratio import Balance
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
-from tfdqn.storage.arrays import Shaped
+from tfdqn.storage.arrays import ArrayInfo
 from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
@@ -73,7 +73,7 @@ class FarActors:
 class FarEvaluator:
     """The job's evaluator, by what it reported last, or else by what it left in the run directory."""
 
-    def __init__(self, run_dir: RunDir, evaluations_without_best: int, wanted: Mapping[str, Shaped]):
+    def __init__(self, run_dir: RunDir, evaluations_without_best: int, wanted: Mapping[str, ArrayInfo]):
         self.report = EvaluatorReport(evaluations_without_best=evaluations_without_best)
         if run_dir.best_weights.exists():
             _, best = load_best(run_dir.best_weights, wanted)
