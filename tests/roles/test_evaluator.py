@@ -22,9 +22,12 @@ from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Pha
 from tfdqn.errors import RunDirError, TaskError
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.versions import versions
+from tfdqn.records import Evaluation
 from tfdqn.roles.evaluator import run
 from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.tracking.factory import TRACKERS
+from tfdqn.tracking.tracker import Tracker
 
 EVALUATOR = ProcessId(Roles.EVALUATOR)
 CHANGES = (
@@ -174,6 +177,25 @@ def test_the_time_of_training_is_the_learners(there: Learner, run_dir: RunDir) -
     with started(there, run_dir) as evaluator:
         reported(there, 1, evaluator)
     assert 1234.5 <= lines(run_dir.evaluations_file)[0]["seconds"] < 1240
+
+
+def test_a_tracker_from_outside_the_package_is_told_of_every_evaluation(
+    there: Learner, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[float, int]] = []
+
+    class Listening(Tracker):
+        def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
+            told.append((evaluation.scores.mean_return, evaluation.env_steps))
+
+    monkeypatch.setitem(TRACKERS, "listening", lambda *_: Listening())
+    heard(there)
+    at(there, 100)
+    with started(there, run_dir) as evaluator:
+        reported(there, 1, evaluator)
+        at(there, 200)
+        reported(there, 2, evaluator)
+    assert told == [(each["mean_return"], each["env_steps"]) for each in lines(run_dir.evaluations_file)]
 
 
 def test_another_evaluator_goes_on_where_the_first_one_was_lost(there: Learner, run_dir: RunDir) -> None:
