@@ -7,7 +7,7 @@ import pytest
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.tasks.pictures import as_picture
+from tfdqn.tasks.batched_task import as_picture
 from tfdqn.tasks.registry import make_task
 
 RGB = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 14
