@@ -33,7 +33,7 @@ from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.sampling import sample_dataset
 from tfdqn.replay.transition_codec import TransitionCodec
-from tfdqn.roles import tf_server
+from tfdqn.roles.parameter_server import serve_device
 
 PER_READ = (1, 5, 10, 20)
 CLOSURES_PER_WORKER = 2
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     options = parser.parse_args()
     if (cluster := cluster_of_environment()) is not None:
-        tf_server.run(cluster)
+        serve_device(cluster)
     tf.config.threading.set_inter_op_parallelism_threads(4)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     command = [sys.executable, "-m", "benchmarks.asynchronous"]

@@ -26,7 +26,7 @@ from tfdqn.config import MLP, Config, Learner
 from tfdqn.learning.strategies.factory import parameter_server
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.replay.interfaces import Sample
-from tfdqn.roles import tf_server
+from tfdqn.roles.parameter_server import serve_device
 
 BATCH, SLOWNESS = 16, 10
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--case", nargs=2, metavar=("WORKERS", "SLOW"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if (cluster := cluster_of_environment()) is not None:
-        tf_server.run(cluster)
+        serve_device(cluster)
     if options.case:
         workers, slow = map(int, options.case)
         print(json.dumps(measured(workers, slow, options.delay, options.seconds)))

@@ -29,7 +29,7 @@ from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follo
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import Sample
 from tfdqn.replay.transition_codec import TransitionCodec
-from tfdqn.roles import tf_server
+from tfdqn.roles.parameter_server import serve_device
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 SPEC = TaskSpec(
@@ -134,7 +134,7 @@ def measured(options: argparse.Namespace, way: str, units: str, batch: str) -> f
     )
     cluster = cluster_of_environment()
     if cluster is not None and config.learner.strategy == "parameter_server" and not cluster.is_chief:
-        tf_server.run(cluster)
+        serve_device(cluster)
     alone = config.learner.strategy == "local" and config.learner.model_parallel == 1
     tf.config.threading.set_inter_op_parallelism_threads(1 if alone else 4)
     tf.config.threading.set_intra_op_parallelism_threads(1)

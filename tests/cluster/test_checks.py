@@ -82,7 +82,7 @@ def of_three_workers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("TF_CONFIG", cluster(index=1, worker=3).tf_config())
     taken: list[str] = []
     monkeypatch.setattr(
-        "tfdqn.roles.entry.run",
+        "tfdqn.roles.entry.serve_chief",
         lambda config, cluster, say: taken.append(f"{cluster.name} of {config.learner.workers}"),
     )
     return taken
@@ -179,7 +179,7 @@ def test_fewer_gpus_than_asked_for_are_refused_where_gradients_are_computed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from tfdqn.learning.devices import learning_devices
-    from tfdqn.roles import tf_server
+    from tfdqn.roles.parameter_server import serve_device
 
     monkeypatch.setattr("tfdqn.learning.devices.tf.config.list_physical_devices", lambda kind: ["a GPU"])
     assert learning_devices(tiny("learner.min_gpus=1")) == ["GPU:0"]
@@ -189,7 +189,7 @@ def test_fewer_gpus_than_asked_for_are_refused_where_gradients_are_computed(
     assert learning_devices(asynchronous) == ["GPU:0"]  # of the learner, which leaves it to the workers
     worker = Cluster(jobs={"chief": ("a:1",), "worker": ("b:1",), "ps": ("c:1",)}, job="worker", index=0)
     with pytest.raises(ConfigError, match=r"learner.min_gpus = 2"):
-        tf_server.run(worker, asynchronous.learner.min_gpus)
+        serve_device(worker, asynchronous.learner.min_gpus)
 
 
 def test_a_batch_that_the_gpus_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

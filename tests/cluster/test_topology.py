@@ -68,7 +68,7 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ProcessId]:
     """Who plays, where a role only says who it is."""
     process_ids: list[ProcessId] = []
 
-    def play(job: Job) -> bool:
+    def run_role(job: Job) -> bool:
         process_ids.append(job.process_id)
         return True
 
@@ -77,7 +77,7 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ProcessId]:
 
     write_config(tmp_path, "acting.actors=2")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(entry, "play", play)
+    monkeypatch.setattr(entry, "run_role", run_role)
     monkeypatch.setattr("os._exit", end)
     return process_ids
 
@@ -115,11 +115,11 @@ def test_who_is_stopped_before_the_job_is_over_ends_as_is_asked_for(
     monkeypatch.setenv("TF_CONFIG", tf_config("actor", 1)["TF_CONFIG"])
     asked: list[int] = []
 
-    def play(job: Job) -> bool:
+    def run_role(job: Job) -> bool:
         asked.append(job.stopped_status)
         return is_over
 
-    monkeypatch.setattr(entry, "play", play)
+    monkeypatch.setattr(entry, "run_role", run_role)
     assert run("actor", "tiny.toml", *options) == status
     assert asked == [143 if options else 0]
 

@@ -16,7 +16,7 @@ from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.coordination.messages import Counts, Phase
 from tfdqn.errors import ConfigError, TaskError
 from tfdqn.replay.reverb.remote_writer import HELD_BACK
-from tfdqn.roles import actor_loop
+from tfdqn.roles import actor as actor_role
 from tfdqn.tasks.batched_task import BatchedTask
 
 
@@ -78,10 +78,10 @@ def test_an_actor_that_starts_again_does_not_repeat_itself(
     free: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds: list[int] = []
-    reset, make_actor = BatchedTask.reset, actor_loop.make_actor
+    reset, make_actor = BatchedTask.reset, actor_role.make_actor
     monkeypatch.setattr(BatchedTask, "reset", lambda self, seed: (seeds.append(seed), reset(self, seed))[1])
     monkeypatch.setattr(
-        actor_loop, "make_actor", lambda *given: (seeds.append(given[5]), make_actor(*given))[1]
+        actor_role, "make_actor", lambda *given: (seeds.append(given[5]), make_actor(*given))[1]
     )
     for _ in range(2):
         with free.actor() as actor:

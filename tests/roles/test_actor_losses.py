@@ -21,7 +21,7 @@ from tfdqn.errors import PeerLostError, ProcessFailedError
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.remote_writer import HELD_BACK
 from tfdqn.replay.reverb.sampling import make_sampler
-from tfdqn.roles.actor import run
+from tfdqn.roles.entry import run_role
 
 
 def test_it_is_held_back_while_nobody_learns_and_goes_on_when_somebody_does(held: Job) -> None:
@@ -85,7 +85,7 @@ def test_it_waits_for_a_replay_server_by_name(tmp_path: Path) -> None:
     with learner(FREE) as there:
         address = free_address()
         topology = Topology(learner=there.address, replay_server=(address,), actor=2)
-        with role(run, FREE, topology, ProcessId(Roles.ACTOR), tmp_path) as actor:
+        with role(run_role, FREE, topology, ProcessId(Roles.ACTOR), tmp_path) as actor:
             words = f"waiting for replay server 0 at {address}"
             until(lambda: words in [each.heartbeat.state for each in there.control.roster.status()], words)
             with replay_server(FREE, there.task_spec, address) as client:

@@ -1,6 +1,5 @@
 """Who serves below Python, and whoever watches: nobody of them is left to itself when something unforeseen happens."""
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -76,7 +75,7 @@ def test_a_learner_that_was_asked_to_end_is_not_started_again_for_whom_it_lost(
     found: list[int] = []
     monkeypatch.setattr("os._exit", found.append)
     asked = job._replace(interrupted=lambda: is_asked, stopped_status=143)
-    LearnerWatchdog(asked, SimpleNamespace())._has_lost(["parameter server 0 has been silent for 9 s"])  # type: ignore[arg-type]
+    LearnerWatchdog(asked, SimpleNamespace())._end_for(["parameter server 0 has been silent for 9 s"])  # type: ignore[arg-type]
     assert found[0] == status
 
 
@@ -106,17 +105,13 @@ def test_a_service_that_fails_says_why_in_one_line_and_is_started_again(
     line: str,
 ) -> None:
     joined = SimpleNamespace(join=lambda _: True, set_state=lambda _: None, phase=lambda: "training")
-    monkeypatch.setattr(blocking_service, "Membership", lambda *_: joined)
     monkeypatch.setattr(blocking_service, "_watch", lambda *_: None)
 
-    def fails(_: Any) -> None:
+    def fails() -> None:
         raise failure
 
-    def load() -> Callable[[Any], None]:
-        return fails
-
     with pytest.raises(Ended):
-        blocking_service.serve(job, load)
+        blocking_service.serve(job, joined, fails)  # type: ignore[arg-type]
     assert statuses == [RESTART_STATUS]
     assert capsys.readouterr().err == f"tfdqn: {line}\n"
 
@@ -127,10 +122,10 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
     ends: list[str] = []
     monkeypatch.setattr(watchdog, "end_now", ends.append)
 
-    def quiet(_: Any) -> list[ProcessId]:
+    def unheard(_: Any) -> list[ProcessId]:
         raise KeyError("a mistake of ours")
 
-    control = SimpleNamespace(roster=SimpleNamespace(quiet=quiet))
+    control = SimpleNamespace(roster=SimpleNamespace(unheard=unheard))
     with LearnerWatchdog(job._replace(process_id=LEARNER), control):  # type: ignore[arg-type]
         until(lambda: ends, "end")
     assert ends == ["the learner can't watch the others any longer"]
@@ -139,7 +134,7 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
 def test_a_learner_whose_updates_hang_is_started_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     ends: list[str] = []
     monkeypatch.setattr(stall_detector, "_end", ends.append)
-    control = SimpleNamespace(roster=SimpleNamespace(quiet=lambda _: []))
+    control = SimpleNamespace(roster=SimpleNamespace(unheard=lambda _: []))
     hasty = job._replace(process_id=LEARNER, config=tiny("health.stuck_after_seconds=1"))
     with LearnerWatchdog(hasty, control) as watched:  # type: ignore[arg-type]
         watched.state = "learning"
@@ -153,8 +148,8 @@ def test_a_learner_without_any_worker_waits(job: Job, monkeypatch: pytest.Monkey
     monkeypatch.setattr(stall_detector, "_end", lambda line: pytest.fail(line))
     looks: list[bool] = []
     config = tiny("learner.strategy=parameter_server", "learner.workers=1", "health.stuck_after_seconds=1")
-    control = SimpleNamespace(roster=SimpleNamespace(quiet=lambda lines: list(lines)))
+    control = SimpleNamespace(roster=SimpleNamespace(unheard=lambda lines: list(lines)))
     with LearnerWatchdog(job._replace(process_id=LEARNER, config=config), control) as watched:  # type: ignore[arg-type]
-        monkeypatch.setattr(watched.work, "look", lambda is_excused: looks.append(is_excused))
+        monkeypatch.setattr(watched.work, "check", lambda is_excused: looks.append(is_excused))
         until(lambda: len(looks) > 1, "looks")
     assert all(looks)

@@ -23,7 +23,7 @@ from tfdqn.errors import RunDirError, TaskError
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.versions import versions
 from tfdqn.records import Evaluation
-from tfdqn.roles.evaluator import run
+from tfdqn.roles.entry import run_role
 from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.factory import TRACKERS
@@ -55,7 +55,7 @@ def run_dir(tmp_path: Path) -> RunDir:
 
 def started(there: Learner, run_dir: RunDir, config: Config = CONFIG):  # type: ignore[no-untyped-def]
     topology = Topology(learner=there.address, actor=1, evaluator=1)
-    return role(run, config, topology, EVALUATOR, run_dir.path)
+    return role(run_role, config, topology, EVALUATOR, run_dir.path)
 
 
 def states(there: Learner) -> list[str]:
@@ -314,7 +314,7 @@ def test_the_end_of_the_job_ends_an_evaluation(run_dir: RunDir) -> None:
 def test_one_that_can_keep_nothing_says_so_before_it_waits_for_anybody(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     topology = Topology(learner=free_address(), actor=1, evaluator=1)
-    with role(run, CONFIG, topology, EVALUATOR, tmp_path / "file" / "run") as evaluator:
+    with role(run_role, CONFIG, topology, EVALUATOR, tmp_path / "file" / "run") as evaluator:
         with pytest.raises(RunDirError, match=r"file/run can't be made or written: Not a directory"):
             evaluator.ended()
         assert evaluator.said == []

@@ -10,8 +10,8 @@ from tests.support.tiny_runs import tiny
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.cluster.topology import Topology
 from tfdqn.errors import ClusterError
-from tfdqn.roles import replay_server
 from tfdqn.roles.context import Job
+from tfdqn.roles.entry import run_role
 
 
 def test_a_port_that_is_taken_is_told_before_the_learner_is_there(tmp_path: Path) -> None:
@@ -20,5 +20,5 @@ def test_a_port_that_is_taken_is_told_before_the_learner_is_there(tmp_path: Path
         topology = Topology(learner=free_address(), replay_server=(address,), actor=1, evaluator=0)
         job = Job(tiny(), topology, ProcessId(Role.REPLAY_SERVER), tmp_path / "run", print, lambda: True)
         with pytest.raises(ClusterError, match=f"{address} can't be served: Address already in use"):
-            replay_server.run(job)
+            run_role(job)
     assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ from tfdqn.cluster.roles import Role as Roles
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.coordination.messages import Counts, Heartbeat
-from tfdqn.roles.actor import run
+from tfdqn.roles.entry import run_role
 
 KEYS = (
     "health.beat_seconds=0.05",
@@ -36,7 +36,7 @@ class Job:
 
     def actor(self, index: int = 0, config: Config | None = None):  # type: ignore[no-untyped-def]
         process_id = ProcessId(Roles.ACTOR, index)
-        return role(run, config or self.learner.config, self._topology, process_id, self._folder)
+        return role(run_role, config or self.learner.config, self._topology, process_id, self._folder)
 
     def beat(self, index: int = 0) -> Heartbeat | None:
         found = [each.heartbeat for each in self.learner.control.roster.status()]

@@ -166,8 +166,9 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
     config = settings(optimizer, xla=xla, updates_per_read=1)
     config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
     with TemporaryDirectory() as logs:
-        serve = "from tfdqn.cluster.environment import cluster_of_environment; from tfdqn.roles import tf_server; "
-        command = [sys.executable, "-c", serve + "tf_server.run(cluster_of_environment())"]
+        imports = "from tfdqn.cluster.environment import cluster_of_environment as cluster; "
+        imports += "from tfdqn.roles.parameter_server import serve_device; "
+        command = [sys.executable, "-c", imports + "serve_device(cluster())"]
         with closing(
             LocalWorkers({"chief": 1, "worker": 1, "ps": servers}, command, Path(logs))
         ) as processes:

@@ -1,4 +1,4 @@
-"""Lines: connections with whom nobody can reach any more are broken, all others are left alone."""
+"""Connections to a peer that can't be reached any more are broken, all others are left alone."""
 
 import select
 import socket
@@ -11,7 +11,13 @@ from tests.support.threaded_jobs import until
 from tfdqn.replay.reverb.shard_clients import Shard
 from tfdqn.system import peer_connections
 from tfdqn.system.addresses import host_and_port
-from tfdqn.system.peer_connections import PeerConnections, hang_up, is_reachable, is_stuck, look_after
+from tfdqn.system.peer_connections import (
+    ConnectionGuard,
+    break_connections,
+    guard_connections,
+    is_reachable,
+    is_stuck,
+)
 
 
 class Peer:
@@ -42,20 +48,20 @@ def parts() -> Iterator[ExitStack]:
         yield made
 
 
-def test_a_hang_up_breaks_every_connection_with_one_address_and_no_other(parts: ExitStack) -> None:
+def test_breaking_ends_every_connection_with_one_address_and_no_other(parts: ExitStack) -> None:
     peer, other = Peer(parts), Peer(parts)
-    assert hang_up(peer.address) == 1
+    assert break_connections(peer.address) == 1
     assert peer.is_broken and not other.is_broken
     assert peer.theirs.recv(1) == b""
 
 
-def test_a_hang_up_finds_names_and_ipv6(parts: ExitStack) -> None:
+def test_breaking_finds_names_and_ipv6(parts: ExitStack) -> None:
     peer, named = Peer(parts, "::1"), Peer(parts)
-    assert hang_up(peer.address) == 1 and peer.is_broken
-    assert hang_up(f"localhost:{host_and_port(named.address)[1]}") == 1 and named.is_broken
+    assert break_connections(peer.address) == 1 and peer.is_broken
+    assert break_connections(f"localhost:{host_and_port(named.address)[1]}") == 1 and named.is_broken
 
 
-def test_a_hang_up_ends_an_attempt_to_connect(parts: ExitStack) -> None:
+def test_breaking_ends_an_attempt_to_connect(parts: ExitStack) -> None:
     listener = parts.enter_context(closing(socket.socket()))
     listener.bind(("127.0.0.1", 0))
     listener.listen(0)
@@ -67,13 +73,13 @@ def test_a_hang_up_ends_an_attempt_to_connect(parts: ExitStack) -> None:
         attempts[-1].connect_ex(where)
     with pytest.raises(OSError):
         attempts[-1].getpeername()
-    assert hang_up(f"127.0.0.1:{where[1]}") == len(attempts)
+    assert break_connections(f"127.0.0.1:{where[1]}") == len(attempts)
     ended = select.poll()
     ended.register(attempts[-1], select.POLLHUP)
     assert ended.poll(10_000)
 
 
-def test_a_hang_up_on_a_name_that_nobody_knows_breaks_nothing(
+def test_breaking_does_nothing_for_a_name_that_is_not_known(
     parts: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(*arguments: object, **named: object) -> None:
@@ -81,7 +87,7 @@ def test_a_hang_up_on_a_name_that_nobody_knows_breaks_nothing(
 
     peer = Peer(parts)
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    assert hang_up(peer.address) == 0
+    assert break_connections(peer.address) == 0
     assert not peer.is_broken
 
 
@@ -92,21 +98,21 @@ def test_who_listens_is_reachable_though_it_answers_nothing(parts: ExitStack) ->
     assert not is_reachable(peer.address)
 
 
-def test_a_line_is_broken_when_nobody_is_reached_and_not_before(parts: ExitStack) -> None:
+def test_a_guard_breaks_connections_when_the_peer_is_gone_and_not_before(parts: ExitStack) -> None:
     peer, gone = Peer(parts), Peer(parts)
     gone.listener.close()
     for each in (peer, gone):
-        line = PeerConnections(each.address)
-        line.check()
-        line.check()
+        guard = ConnectionGuard(each.address)
+        guard.check()
+        guard.check()
     until(lambda: gone.is_broken, "broken connection")
     assert not peer.is_broken
 
 
-def test_a_process_that_only_waits_has_its_lines_looked_after(parts: ExitStack) -> None:
+def test_a_process_that_only_waits_has_its_connections_guarded(parts: ExitStack) -> None:
     peer, gone = Peer(parts), Peer(parts)
     gone.listener.close()
-    look_after([peer.address, gone.address])
+    guard_connections([peer.address, gone.address])
     until(lambda: gone.is_broken, "broken connection")
     assert not peer.is_broken
 
@@ -118,7 +124,7 @@ def test_a_tensorflow_server_is_asked_only_where_something_is_stuck(
     healthy, stuck, replay = Peer(parts), Peer(parts), Peer(parts)
     monkeypatch.setattr(peer_connections, "is_stuck", lambda address: address == stuck.address)
     monkeypatch.setattr(peer_connections, "is_reachable", lambda address: not asked.append(address))
-    look_after([replay.address], [healthy.address, stuck.address])
+    guard_connections([replay.address], [healthy.address, stuck.address])
     until(lambda: len(asked) >= 2, "questions")
     assert set(asked) == {replay.address, stuck.address}
 
@@ -137,7 +143,7 @@ def test_what_does_not_arrive_is_sent_again_and_counted(parts: ExitStack) -> Non
     until(lambda: is_stuck(f"127.0.0.1:{where[1]}"), "third attempt")
 
 
-def test_a_replay_server_that_does_not_answer_has_its_line_checked(parts: ExitStack) -> None:
+def test_a_replay_server_that_does_not_answer_has_its_connections_checked(parts: ExitStack) -> None:
     gone = Peer(parts)
     gone.listener.close()
     shard = Shard(0, gone.address)

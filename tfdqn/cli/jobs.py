@@ -178,7 +178,7 @@ def run_role(
         from tfdqn.roles.context import Job
 
         job = Job(resolved, topology, process_id, path, typer.echo, interrupted, stopped_status)
-        if not entry.play(job):
+        if not entry.run_role(job):
             raise typer.Exit(stopped_status)
 
 

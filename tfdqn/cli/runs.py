@@ -89,7 +89,7 @@ def _take_part(config: Config, cluster: Cluster) -> None:
     from tfdqn.roles import entry
 
     typer.echo(f"{cluster.name}: working for the chief at {cluster.chief_host}")
-    entry.run(config, cluster, typer.echo)
+    entry.serve_chief(config, cluster, typer.echo)
 
 
 @runs.command("config")

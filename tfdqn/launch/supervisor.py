@@ -143,7 +143,7 @@ class Supervisor:
     def _look_after_all(self) -> None:
         for each in self._all.values():
             if each.look():
-                self._has_ended(each)
+                self._handle_end(each)
             elif each.is_silent:
                 self._kill_the_silent(each)
             elif (seconds := each.starts_in_seconds) is not None and seconds <= 0:
@@ -152,7 +152,7 @@ class Supervisor:
                 each.plan_restart()
                 self._view.say(f"{each.process_id} has ended, but the job goes on: it is started again")
 
-    def _has_ended(self, each: SupervisedProcess) -> None:
+    def _handle_end(self, each: SupervisedProcess) -> None:
         status, restart = each.status, each.process.restart
         assert status is not None
         if status == 0:

@@ -1,20 +1,133 @@
 """An actor: environments of its own, weights from the learner, transitions to the replay servers."""
 
-from contextlib import closing
+import time
+from contextlib import ExitStack, closing, suppress
+from typing import Any
 
-from tfdqn.coordination.membership import Membership
-from tfdqn.roles.context import Job
+from threadpoolctl import threadpool_limits
+
+from tfdqn.acting.actor import Actor
+from tfdqn.acting.actors import make_actor
+from tfdqn.acting.central_inference import CentralValues
+from tfdqn.acting.policy import ActionValues
+from tfdqn.coordination.membership import Membership, seconds_between_calls
+from tfdqn.coordination.messages import Counts, Phase
+from tfdqn.coordination.weights import RemoteWeights, WeightsSource
+from tfdqn.errors import PeerLostError
+from tfdqn.networks.factory import weight_specs
+from tfdqn.randomness import derived_seed
+from tfdqn.replay.reverb.remote_writer import GivenUpError, remote_writer
+from tfdqn.roles.context import Job, check_same_task, failures_are_the_process_s
+from tfdqn.system.interval import Rate
+from tfdqn.tasks.adapters.restarts import Restarts
+from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.registry import make_task
+
+_POLL_SECONDS = 0.05
+_FLUSH_SECONDS = 3.0
 
 
-def run(job: Job) -> bool:
-    """Acts until the job is over, or False: until the user has asked to stop.
+def run(job: Job, membership: Membership) -> bool:
+    """Acts while the job trains, and stays until it is over, or False: until the user has asked to stop.
 
     Raises UserError for what a user can mend, PeerLostError where it must be started again.
     """
-    with closing(Membership(job.process_id, job.topology, job.config, job.say)) as membership:
-        from tfdqn.roles.actor_loop import (
-            act,  # TensorFlow and Reverb: the heart beats while they are imported
-        )
+    config = job.config
+    membership.set_state("making its environments")
+    restarts = Restarts(config.task.restarts, job.say, print)
+    with (
+        failures_are_the_process_s(),
+        threadpool_limits(1, "blas"),
+        closing(make_task(config.task, restarts=restarts)) as task,
+    ):
+        welcome = membership.join(job.interrupted)
+        if welcome is None:
+            return False
+        check_same_task(job.process_id, welcome.task_spec, task.spec)
+        task.spec = welcome.task_spec
+        with ExitStack() as parts:
+            _ActorLoop(job, membership, task, restarts, parts).run_until_over()
+    return membership.is_over
 
-        act(job, membership)
-        return membership.is_over
+
+class _ActorLoop:
+    def __init__(
+        self, job: Job, membership: Membership, task: BatchedTask, restarts: Restarts, parts: ExitStack
+    ):
+        self._job, self._membership, self._task, self._parts = job, membership, task, parts
+        self._restarts = restarts
+        self._rate = Rate()
+
+    def run_until_over(self) -> None:
+        with suppress(GivenUpError):  # it must not write any longer, or the servers never came
+            self._act_while_it_trains()
+        self._membership.set_state("done acting")
+        while (phase := self._phase()) not in (Phase.OVER, None):
+            if phase == Phase.TRAINING:
+                raise PeerLostError(f"the learner trains again: {self._job.process_id} starts again with it")
+            time.sleep(_POLL_SECONDS)
+
+    def _act_while_it_trains(self) -> None:
+        job, config = self._job, self._job.config
+        weights, values = self._central() if config.acting.inference == "central" else self._fetched()
+        addresses, index = job.topology.replay_server, job.process_id.index
+        writer = remote_writer(
+            config, self._task.spec, addresses, self._task.num_envs, index, self._keep_waiting
+        )
+        # A restarted actor must not draw the same again.
+        seed = derived_seed(config.seed, self._membership.life)
+        actor = make_actor(config, self._task, writer, weights, index, seed, values)
+        actor.refresh_weights()
+        actor.reset(derived_seed(seed, "task", index))
+        self._membership.report_with(lambda: self._figures(actor))
+        while self._phase() == Phase.TRAINING:
+            # The others have taken about as many since they were last heard; where it was fewer, all act on.
+            if self._membership.env_steps(actor.env_steps, config.acting.actors) < config.stop.env_steps:
+                self._membership.set_state("acting")
+                actor.step(self._membership.env_steps(actor.env_steps))
+            else:
+                self._wait_because("done acting")
+        writer.flush(_FLUSH_SECONDS)
+
+    def _fetched(self) -> tuple[WeightsSource, None]:
+        """Weights of its own, brought by a thread."""
+        config = self._job.config
+        interval = seconds_between_calls(config.acting.fetch_interval_seconds, config)
+        wanted = weight_specs(config, self._task.spec)
+        weights = self._parts.enter_context(closing(RemoteWeights(self._membership.call, interval, wanted)))
+        while weights.version() < 0:
+            self._wait_because("waiting for the first weights")
+        return weights, None
+
+    def _central(self) -> tuple[WeightsSource, ActionValues]:
+        """No weights: the learner computes."""
+        values = CentralValues(self._membership.call, self._keep_waiting)
+        return values, values
+
+    def _wait_because(self, reason: str) -> None:
+        """Raises GivenUpError where there is nothing to wait for."""
+        if not self._keep_waiting(reason):
+            raise GivenUpError(reason)
+        time.sleep(_POLL_SECONDS)
+
+    def _keep_waiting(self, reason: str) -> bool:
+        self._membership.set_state(reason)
+        return self._phase() == Phase.TRAINING
+
+    def _phase(self) -> Phase | None:
+        self._membership.work.record_progress()
+        return self._membership.phase_now(self._job.interrupted)
+
+    def _figures(self, actor: Actor) -> dict[str, Any]:
+        statistics = actor.statistics
+        return {
+            "counts": Counts(
+                env_steps=actor.env_steps,
+                episodes=statistics.episodes,
+                environment_restarts=self._restarts.count,
+            ),
+            "steps_per_second": self._rate.read(time.monotonic(), actor.env_steps),
+            "episode_return": statistics.recent_return,
+            "episode_length": statistics.recent_length,
+            "weights_version": actor.weights_version,
+        }

@@ -1,7 +1,7 @@
 """What a worker and a parameter server have in common: they serve in calls below Python that never return.
 
-A thread watches instead, and ends the process: with 0 when the job is over, as the job says where the user says stop,
-and so that it is started again where the learner has been.
+A thread watches instead, and ends the process: with 0 when the job is over, with the status for a stop when the user
+has asked for one, and with the status for a restart where the learner has started again.
 """
 
 import os
@@ -21,24 +21,18 @@ _END_SECONDS = 5.0
 _LEARNER_SAVES_SECONDS = 8.0
 
 
-def serve(job: Job, load: Callable[[], Callable[[Membership], None]]) -> bool:
+def serve(job: Job, membership: Membership, service: Callable[[], None]) -> bool:
     """Joins the learner, then runs a service until the job is over, and ends the process.
 
-    Returns False where the user has asked to stop before the learner was there.
-
-    Args:
-      load: gives the service, whose libraries it may import for seconds, in which the process beats already; the
-        service may return: then the process waits for what the learner says.
+    A service that returns leaves the process waiting for what the learner says. Returns False where the user has asked
+    to stop before the learner was there.
     """
-    membership = Membership(job.process_id, job.topology, job.config, job.say)
-    service = load()
     if membership.join(job.interrupted) is None:
-        membership.close()
         return False
     job.say(f"{job.process_id}: joined")
     threading.Thread(target=_watch, args=(job, membership), name="watch", daemon=True).start()
     try:
-        service(membership)
+        service()
     except Exception as error:
         # Others end abruptly, too: let the learner say why, where it does.
         print(f"tfdqn: {_in_one_line(job, error)}", file=sys.stderr, flush=True)
@@ -64,7 +58,7 @@ def _watch(job: Job, membership: Membership) -> None:
             is_over = membership.phase() == Phase.OVER
         if not is_over:  # where all are asked to end at once, the learner saves with this process's help
             membership.wait_while_heard(_LEARNER_SAVES_SECONDS)
-    except Exception as why:  # of any kind: nobody else would end the process
+    except Exception as why:  # of any kind: nothing else would end the process
         print(f"tfdqn: {why}", file=sys.stderr, flush=True)
         _end(membership, RESTART_STATUS)
     _end(membership, 0 if membership.is_over else job.stopped_status)

@@ -1,13 +1,15 @@
-"""Roles: one file is one process's part in a run."""
+"""Where a process begins its part: heartbeats first, then what is heavy, of which each role needs its own alone."""
 
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from importlib import import_module
 
 from tfdqn.cluster.roles import LEARNER
 from tfdqn.cluster.tf_config import CHIEF, WORKER, Cluster
 from tfdqn.cluster.tf_errors import in_one_line
 from tfdqn.config import Config
+from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.peers import Peers
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ClusterError
@@ -15,19 +17,23 @@ from tfdqn.roles.context import Job, say_if_open
 from tfdqn.system.addresses import require_free
 
 
-def play(job: Job) -> bool:
+def run_role(job: Job) -> bool:
     """A role's part in a job. Returns, or ends the process, when it has done: whether the job is over, or False: it
     was told to stop before.
     """
     say_if_open(job)
+    is_over: bool
     if job.process_id == LEARNER:
         require_free(job.topology.learner)  # its own server says so too, but when TensorFlow has been loaded
-    # Each needs its own part of TensorFlow alone.
-    is_over: bool = import_module(f"tfdqn.roles.{job.process_id.role}").run(job)
+        is_over = import_module("tfdqn.roles.learner").run(job)
+        return is_over
+    with closing(Membership(job.process_id, job.topology, job.config, job.say)) as membership:
+        # TensorFlow and Reverb take seconds, in which the process gives heartbeats already.
+        is_over = import_module(f"tfdqn.roles.{job.process_id.role}").run(job, membership)
     return is_over
 
 
-def run(config: Config, cluster: Cluster, say: Callable[[str], None]) -> None:
+def serve_chief(config: Config, cluster: Cluster, say: Callable[[str], None]) -> None:
     """What the cluster's process does that is not the chief. Returns, or ends, when the chief has done.
 
     It has nothing to save: a signal ends it at once, and so does the chief's silence beyond `health.patience_seconds`.
@@ -40,15 +46,17 @@ def run(config: Config, cluster: Cluster, say: Callable[[str], None]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # as SIGTERM
     import tensorflow as tf
 
-    from tfdqn.roles import lockstep_worker, tf_server  # each needs its own part of TensorFlow alone
-
     try:
         with Watchdog(cluster.name, config.health, say) as watchdog:
             watchdog.state = "at the chief's service"
             watchdog.require(_chief(cluster, config), "the chief answers")
             if config.learner.strategy == "parameter_server":
-                tf_server.run(cluster, config.learner.min_gpus)
+                from tfdqn.roles.parameter_server import serve_device
+
+                serve_device(cluster, config.learner.min_gpus)
             else:
+                from tfdqn.roles import lockstep_worker
+
                 lockstep_worker.run(config, cluster)
     except tf.errors.OpError as error:
         if (line := in_one_line(error, cluster, cluster.name)) is None:
@@ -57,7 +65,7 @@ def run(config: Config, cluster: Cluster, say: Callable[[str], None]) -> None:
 
 
 def _chief(cluster: Cluster, config: Config) -> Peers:
-    """Where the chief has ended, and who learns in step waits for it, that waiting ends by an error."""
+    """Where the chief has ended, workers that learn in step and wait for it get an error instead."""
 
     def abort(_: str) -> None:
         if config.learner.strategy != "parameter_server":

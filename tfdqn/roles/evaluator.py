@@ -1,21 +1,17 @@
 """The evaluator: greedy episodes with the newest weights; it owns 'best', and has the last say."""
 
-from contextlib import closing
-
 from tfdqn.coordination.membership import Membership
 from tfdqn.roles.context import Job
+from tfdqn.roles.evaluator_loop import evaluate
 from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.run_directory import RunDir
 
 
-def run(job: Job) -> bool:
+def run(job: Job, membership: Membership) -> bool:
     """Evaluates until the job is over, or False: until the user has asked to stop.
 
     Raises UserError for what a user can mend, PeerLostError where it must be started again.
     """
     require_writable(RunDir(job.run_dir).path)
-    with closing(Membership(job.process_id, job.topology, job.config, job.say)) as membership:
-        from tfdqn.roles.evaluator_loop import evaluate  # TensorFlow: the heart beats while it is imported
-
-        evaluate(job, membership)
-        return membership.is_over
+    evaluate(job, membership)
+    return membership.is_over

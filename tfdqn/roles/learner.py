@@ -57,7 +57,7 @@ def run(job: Job) -> bool:
         board = WeightsBoard()
         control = LearnerService(job.topology, config, task_spec, board)
         with closing(control), LearnerWatchdog(job, control) as watchdog:
-            waiting = job._replace(say=watchdog.is_waiting)
+            waiting = job._replace(say=watchdog.say_waiting)
             if not _others_are_there(waiting, control):
                 return False
             replay = _replay(waiting, task_spec)

@@ -8,22 +8,22 @@ from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.watchdog import Watchdog, end_now
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import Job
-from tfdqn.system.peer_connections import PeerConnections
+from tfdqn.system.peer_connections import ConnectionGuard
 
 _SAID_AFTER_SECONDS = 4.0  # two questions
 
 
 class LearnerWatchdog(Watchdog):
-    """Ends the process where it has lost whom it needs; whom it can do without, it only hangs up on.
+    """Ends the process where it has lost another that it needs; the last checkpoint stands.
 
-    The last checkpoint stands.
+    Of one that it can do without, it only breaks the connections.
     """
 
-    def __init__(self, job: Job, control: LearnerService):
+    def __init__(self, job: Job, service: LearnerService):
         super().__init__("the learner", job.config.health, job.say, job.interrupted, job.stopped_status)
-        self._job, self._control = job, control
-        self._sign = HeartbeatFile(heartbeat_file(job.process_id), str(job.process_id), job.say)
-        self._beat_due = 0.0
+        self._job, self._service = job, service
+        self._heartbeat = HeartbeatFile(heartbeat_file(job.process_id), str(job.process_id), job.say)
+        self._heartbeat_due = 0.0
         self._watched = job.topology.process_ids(Role.PARAMETER_SERVER, Role.WORKER)
         if job.config.learner.strategy == "parameter_server":
             self._watched = job.topology.process_ids(Role.PARAMETER_SERVER)  # a worker may come and go
@@ -32,24 +32,24 @@ class LearnerWatchdog(Watchdog):
             for process_id in job.topology.process_ids(Role.WORKER)
             if process_id not in self._watched
         ]
-        self._lines = {
-            process_id: PeerConnections(job.topology.address(process_id)) for process_id in helpers
+        self._guards = {
+            process_id: ConnectionGuard(job.topology.address(process_id)) for process_id in helpers
         }
-        self._quiet = 0  # how many helpers are
-        self._were_there = False
+        self._unheard = 0  # how many helpers are
+        self._is_learning = False
         self.updates_per_second = 0.0
 
     def __exit__(self, *raised: object) -> None:
         super().__exit__(*raised)
-        self._sign.remove()
+        self._heartbeat.remove()
 
     def begin(self, replay: RemoteReplay) -> None:
-        """From now on all who learn must stay, and no replay server be silent beyond patience."""
-        self._control.roster.hold(self._watched)
-        self._were_there = True
+        """From now on every process that learns must stay, and no replay server be silent beyond patience."""
+        self._service.roster.hold(self._watched)
+        self._is_learning = True
         self.require(replay, "all replay servers answer", _SAID_AFTER_SECONDS)
 
-    def is_waiting(self, line: str) -> None:
+    def say_waiting(self, line: str) -> None:
         """Says for whom, and has the heartbeat say it, too."""
         self.state = line
         self._job.say(line)
@@ -57,7 +57,7 @@ class LearnerWatchdog(Watchdog):
     def enter_rendezvous(self) -> None:
         """Tells at once that the next moments may pass without a heartbeat."""
         self.state = MEETING
-        self._write_sign()
+        self._write_heartbeat()
 
     @property
     def doing(self) -> str:
@@ -66,29 +66,29 @@ class LearnerWatchdog(Watchdog):
 
     def release_peers(self) -> None:
         super().release_peers()
-        self._were_there = False
+        self._is_learning = False
 
     def _look(self) -> None:
-        if time.monotonic() >= self._beat_due:
-            self._write_sign()
-            self._beat_due = time.monotonic() + self._job.config.health.beat_seconds
-        if self._were_there and (lost := self._control.roster.lost(self._watched)):
-            self._has_lost(lost)
-        quiet = self._control.roster.unheard(self._lines)
-        for helper in quiet:
-            self._lines[helper].check()
-        self._quiet = len(quiet)
+        if time.monotonic() >= self._heartbeat_due:
+            self._write_heartbeat()
+            self._heartbeat_due = time.monotonic() + self._job.config.health.beat_seconds
+        if self._is_learning and (lost := self._service.roster.lost(self._watched)):
+            self._end_for(lost)
+        unheard = self._service.roster.unheard(self._guards)
+        for helper in unheard:
+            self._guards[helper].check()
+        self._unheard = len(unheard)
         super()._look()
 
     def _is_excused(self) -> bool:
-        """Without a replay server, or any of those who compute, it can only wait."""
-        return super()._is_excused() or 0 < len(self._lines) == self._quiet
+        """Without a replay server, or without any worker, it can only wait."""
+        return super()._is_excused() or 0 < len(self._guards) == self._unheard
 
-    def _has_lost(self, lost: list[str]) -> None:
+    def _end_for(self, lost: list[str]) -> None:
         if self._job.interrupted():
             line = f"{'; '.join(lost)}: the learner ends without saving"
             end_now(line, self._job.stopped_status)
         end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
 
-    def _write_sign(self) -> None:
-        self._sign.write(self.doing, self.updates_per_second)
+    def _write_heartbeat(self) -> None:
+        self._heartbeat.write(self.doing, self.updates_per_second)

@@ -1,24 +1,44 @@
 """A parameter server: it holds a shard of weights, targets and moments, and applies gradients to it."""
 
-from collections.abc import Callable
+import tensorflow as tf
 
+from tfdqn.cluster.tf_config import WORKER, Cluster
 from tfdqn.coordination.membership import Membership
+from tfdqn.learning.devices import require_gpus
 from tfdqn.roles.blocking_service import serve
 from tfdqn.roles.context import Job
 
+_THREADS_BETWEEN_OPERATIONS = 4  # several calls are served at once
 
-def run(job: Job) -> bool:
+
+def run(job: Job, membership: Membership) -> bool:
     """Serves until the job is over, and ends the process; False where the user stops it before that begins."""
     cluster = job.topology.sub_cluster(job.config, job.process_id)
     assert cluster is not None
 
-    def load() -> Callable[[Membership], None]:
-        from tfdqn.roles import tf_server
+    def service() -> None:
+        membership.set_state("serving")
+        serve_device(cluster, job.config.learner.min_gpus)
 
-        def service(membership: Membership) -> None:
-            membership.set_state("serving")
-            tf_server.run(cluster, job.config.learner.min_gpus)
+    return serve(job, membership, service)
 
-        return service
 
-    return serve(job, load)
+def serve_device(cluster: Cluster, min_gpus: int = 0) -> None:
+    """Serves this process's device to the chief, which says what runs there, until the process is ended.
+
+    An asynchronous worker does so, too. Raises ConfigError where a worker has fewer GPUs than `min_gpus`.
+    """
+    if cluster.job == WORKER:
+        require_gpus(min_gpus)
+        import reverb  # noqa: F401  (registers the operations that sample; without them a closure is refused)
+    settings = tf.compat.v1.ConfigProto(
+        inter_op_parallelism_threads=_THREADS_BETWEEN_OPERATIONS, intra_op_parallelism_threads=1
+    )
+    server = tf.distribute.Server(
+        tf.train.ClusterSpec({job: list(addresses) for job, addresses in cluster.jobs.items()}),
+        job_name=cluster.job,
+        task_index=cluster.index,
+        protocol="grpc",
+        config=settings,
+    )
+    server.join()  # no limit: a thread ends the process when the chief has ended, or is silent beyond patience

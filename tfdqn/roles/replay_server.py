@@ -1,27 +1,22 @@
 """A replay server: keeps a part of the transitions for all others, and comes back with them when it was killed."""
 
-from __future__ import annotations
-
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 from tfdqn.coordination.membership import LearnerRestartedError, Membership
 from tfdqn.coordination.messages import Phase
 from tfdqn.errors import CheckpointError
+from tfdqn.replay.reverb.shard_server import ShardServer
 from tfdqn.roles.context import Job
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.addresses import require_free_port
 from tfdqn.system.native_stderr import native_output_to
 
-if TYPE_CHECKING:
-    from tfdqn.replay.reverb.shard_server import ShardServer
-
 _WATCH_SECONDS = 0.25
 
 
-def run(job: Job) -> bool:
+def run(job: Job, membership: Membership) -> bool:
     """Serves until the job is over, or False: until the user has said stop; then with a checkpoint.
 
     It needs the learner only where it has never heard of the task. Raises UserError for what a user can mend.
@@ -29,13 +24,10 @@ def run(job: Job) -> bool:
     address = job.topology.address(job.process_id)
     require_free_port(address)  # before it waits for the learner, which may be long
     folder = ShardDir(RunDir(job.run_dir).replay / str(job.process_id.index))
-    with closing(Membership(job.process_id, job.topology, job.config, job.say)) as membership, folder.claim():
+    with folder.claim():
         for damage in folder.open(job.config):
             job.say(f"warning: {job.process_id}: {damage}")
         with native_output_to(folder.native_log):
-            # It takes seconds, in which the process beats already, and before the learner answers.
-            from tfdqn.replay.reverb.shard_server import ShardServer
-
             task_spec = folder.task_spec()
             if task_spec is None:
                 welcome = membership.join(job.interrupted)

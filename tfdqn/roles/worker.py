@@ -2,36 +2,40 @@
 
 from collections.abc import Callable
 
+from tfdqn.cluster.tf_config import Cluster
 from tfdqn.coordination.membership import Membership
 from tfdqn.roles.blocking_service import serve
 from tfdqn.roles.context import Job
-from tfdqn.system.peer_connections import look_after
+from tfdqn.system.peer_connections import guard_connections
 
 
-def run(job: Job) -> bool:
+def run(job: Job, membership: Membership) -> bool:
     """Takes part until the job is over, and ends the process; False where the user stops it before that begins."""
     cluster = job.topology.sub_cluster(job.config, job.process_id)
     assert cluster is not None
+    is_asynchronous = job.config.learner.strategy == "parameter_server"
+    make_service = _asynchronous if is_asynchronous else _lockstep
+    return serve(job, membership, make_service(job, membership, cluster))
 
-    def asynchronous() -> Callable[[Membership], None]:
-        import reverb  # noqa: F401  (that it does so later would take seconds then)
 
-        from tfdqn.roles import tf_server
+def _asynchronous(job: Job, membership: Membership, cluster: Cluster) -> Callable[[], None]:
+    import reverb  # noqa: F401  (while it serves, the import would hold calls up for seconds)
 
-        def service(membership: Membership) -> None:
-            membership.set_state("serving")
-            look_after(job.topology.replay_server, tensorflow=job.topology.parameter_server)
-            tf_server.run(cluster, job.config.learner.min_gpus)
+    from tfdqn.roles.parameter_server import serve_device
 
-        return service
+    def service() -> None:
+        membership.set_state("serving")
+        guard_connections(job.topology.replay_server, tensorflow=job.topology.parameter_server)
+        serve_device(cluster, job.config.learner.min_gpus)
 
-    def in_step() -> Callable[[Membership], None]:
-        from tfdqn.roles import lockstep_worker
+    return service
 
-        def service(membership: Membership) -> None:
-            membership.rendezvous()
-            lockstep_worker.run(job.config, cluster, on_met=lambda: membership.set_state("serving"))
 
-        return service
+def _lockstep(job: Job, membership: Membership, cluster: Cluster) -> Callable[[], None]:
+    from tfdqn.roles import lockstep_worker  # with TF-Agents, which an asynchronous worker does without
 
-    return serve(job, asynchronous if job.config.learner.strategy == "parameter_server" else in_step)
+    def service() -> None:
+        membership.rendezvous()
+        lockstep_worker.run(job.config, cluster, on_met=lambda: membership.set_state("serving"))
+
+    return service

@@ -1,4 +1,4 @@
-"""`PeerConnections`: connections of TensorFlow or Reverb to a peer, broken when it can't be reached any more.
+"""`ConnectionGuard`: breaks the connections of TensorFlow or Reverb to a peer that can't be reached any more.
 
 A cut network, or a host without power, breaks none: the system would tell the libraries after a quarter of an hour,
 and their calls wait as long; even after a short cut its pauses between two attempts are as long as the cut was. Once
@@ -27,8 +27,8 @@ _PEER, _ATTEMPTS, _INODE = 2, 6, 9  # columns of /proc/net/tcp
 _IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class PeerConnections:
-    """Looked after by `check`, for as long as there is reason to think that the peer is gone.
+class ConnectionGuard:
+    """Of this process's connections to one peer. `check` is called for as long as the peer may be gone.
 
     Args:
       address: "host:port".
@@ -40,8 +40,8 @@ class PeerConnections:
         self._trigger = IntervalTrigger(_MOST_OFTEN_SECONDS, is_due=True)
 
     def check(self) -> None:
-        """Breaks the connections if nobody can be reached at the address; in the background, and now and then."""
-        threading.Thread(target=self._check, name="line", daemon=True).start()
+        """Breaks them if no process listens at the address: in the background, and once a second at most."""
+        threading.Thread(target=self._check, name="connections", daemon=True).start()
 
     def _check(self) -> None:
         if not self._lock.acquire(blocking=False):
@@ -49,36 +49,34 @@ class PeerConnections:
         try:  # else another thread is at it
             if self._trigger.is_due():
                 if not is_reachable(self.address):
-                    hang_up(self.address)
+                    break_connections(self.address)
                 self._trigger.done()
         finally:
             self._lock.release()
 
 
-def look_after(replay_servers: Iterable[str], tensorflow: Iterable[str] = ()) -> None:
-    """From now on, in a thread: for a process that can't know whether it waits for somebody who is gone.
+def guard_connections(replay_servers: Iterable[str], tensorflow: Iterable[str] = ()) -> None:
+    """Does so from now on, in a thread, for a process that can't know whether it waits for a peer that is gone.
 
     Args:
       replay_servers: asked every few seconds.
       tensorflow: its servers hold every connection that says nothing for two minutes, two files open for each: so they
         are only asked where something that was sent to them has not arrived.
     """
-    lines, others = (
-        [PeerConnections(each) for each in replay_servers],
-        [PeerConnections(each) for each in tensorflow],
-    )
+    always = [ConnectionGuard(each) for each in replay_servers]
+    where_stuck = [ConnectionGuard(each) for each in tensorflow]
 
-    def look() -> None:
+    def check_forever() -> None:
         while True:
-            for line in [*lines, *(line for line in others if is_stuck(line.address))]:
-                line.check()
+            for guard in [*always, *(each for each in where_stuck if is_stuck(each.address))]:
+                guard.check()
             time.sleep(_PROBE_SECONDS)
 
-    threading.Thread(target=look, name="lines", daemon=True).start()
+    threading.Thread(target=check_forever, name="connections", daemon=True).start()
 
 
 def is_reachable(address: str) -> bool:
-    """Whether somebody listens at "host:port": the system answers, even for a process that is stopped or busy."""
+    """Whether a process listens at "host:port": the system answers, even for one that is stopped or busy."""
     try:
         socket.create_connection(host_and_port(address), _CONNECT_SECONDS).close()
     except OSError:
@@ -92,23 +90,23 @@ def is_stuck(address: str) -> bool:
     return any(each.peer in peers and each.attempts >= _STUCK_ATTEMPTS for each in _connections())
 
 
-def hang_up(address: str) -> int:
+def break_connections(address: str) -> int:
     """Breaks every connection of this process to "host:port", those that are being made included; how many."""
     peers = _peers(address)
     inodes = {each.inode for each in _connections() if each.peer in peers}
-    return sum(_is_broken_off(int(entry), inodes) for entry in os.listdir("/proc/self/fd"))
+    return sum(_break_if_among(int(entry), inodes) for entry in os.listdir("/proc/self/fd"))
 
 
 def _peers(address: str) -> set[tuple[_IpAddress, int]]:
     try:
         found = socket.getaddrinfo(*host_and_port(address), type=socket.SOCK_STREAM)
     except OSError:
-        return set()  # a name that nobody knows any longer
+        return set()  # the name is no longer known
     return {(ipaddress.ip_address(peer[0]), int(peer[1])) for *_, peer in found}
 
 
-def _is_broken_off(number: int, inodes: Collection[int]) -> bool:
-    """Whether this file descriptor was one of these connections."""
+def _break_if_among(number: int, inodes: Collection[int]) -> bool:
+    """Breaks a file descriptor's connection if it is one of these; whether it was."""
     with suppress(OSError):  # it has been closed meanwhile
         copy = os.dup(number)  # another file may get the number, but not the copy's
         try:

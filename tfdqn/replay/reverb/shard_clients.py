@@ -11,7 +11,7 @@ from reverb.errors import ReverbError
 
 from tfdqn.replay.distributed_ratio import TableCounts
 from tfdqn.replay.reverb.server import TABLE
-from tfdqn.system.peer_connections import PeerConnections
+from tfdqn.system.peer_connections import ConnectionGuard
 
 _REPLY_SECONDS = 2  # whole ones
 _POLL_SECONDS = 3.0 * _REPLY_SECONDS  # another thread may be asking already
@@ -28,7 +28,7 @@ class Shard:
         self.inserted = self.sampled = 0
         self.answers = False  # the last question
         self._heard_seconds = time.monotonic()
-        self._line = PeerConnections(address)
+        self._guard = ConnectionGuard(address)
         self._asking = threading.Lock()  # an answer that overtook another would be counted twice
 
     @property
@@ -46,7 +46,7 @@ class Shard:
             info = self.client.server_info(timeout=_REPLY_SECONDS)[TABLE]
         except (RuntimeError, ReverbError):
             self.answers = False
-            self._line.check()
+            self._guard.check()
             return False
         limiter = info.rate_limiter_info
         counted = TableCounts(
