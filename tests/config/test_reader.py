@@ -11,7 +11,6 @@ from msgspec import inspect
 
 from tfdqn.config import MLP, Config, Ensemble, Exploration, Learner, NatureCNN, Network
 from tfdqn.config.fields import kinds
-from tfdqn.config.strategy_checks import learning_processes
 from tfdqn.config.toml import differences, dump, from_mapping, load
 from tfdqn.errors import ConfigError
 
@@ -88,7 +87,7 @@ def of_several(ensemble: Ensemble) -> Ensemble:
 
 def dividing_evenly(learner: Learner, share: int, networks: int, is_ensemble: bool) -> Learner:
     """One that its strategy can drive, with `share` transitions of a batch for each part."""
-    processes = learning_processes(Config(learner=learner))
+    processes = learner.processes
     is_split = learner.strategy in ("local", "mirrored") and not is_ensemble
     has_devices = learner.strategy not in ("multi_worker", "parameter_server")
     parts = learner.model_parallel if is_split else 1
@@ -173,7 +172,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
     ensemble = draw(st.sampled_from([Ensemble(), of_several(config.ensemble)]))
     few_workers = replace(config.learner, workers=draw(st.integers(1, 4)))
     learner = dividing_evenly(few_workers, block_size * blocks, draw(st.integers(1, 4)), ensemble.size > 1)
-    is_alone = learner.strategy != "parameter_server" and learning_processes(Config(learner=learner)) == 1
+    is_alone = learner.strategy != "parameter_server" and learner.processes == 1
     if not config.agent.has_greedy_target:
         ensemble = replace(ensemble, target="own")
     agreed: Config = replace(

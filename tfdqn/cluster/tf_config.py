@@ -5,7 +5,6 @@ import json
 from msgspec import Struct
 
 from tfdqn.config import Config
-from tfdqn.config.strategy_checks import learning_processes
 from tfdqn.system.addresses import host_and_port
 
 VARIABLE = "TF_CONFIG"
@@ -72,7 +71,7 @@ def tensorflow_jobs(config: Config) -> dict[str, int]:
         return {WORKER: config.ensemble.size}
     if learner.strategy == "parameter_server":
         return {CHIEF: 1, WORKER: learner.workers, PARAMETER_SERVER: learner.parameter_servers}
-    processes = learning_processes(config)
+    processes = config.learner.processes
     return {WORKER: processes} if processes > 1 else {}
 
 

@@ -93,3 +93,8 @@ class Learner(Section, frozen=True, kw_only=True):
     threads: Annotated[
         int, MAY_CHANGE, doc("cores for one operation; 0: one, or all for convolutions", ge=0, le=1024)
     ] = 0
+
+    @property
+    def processes(self) -> int:
+        """How many processes compute gradients from a part of each batch, or of their own, as the keys say."""
+        return self.workers if self.strategy in ("multi_worker", "averaging") else 1

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfdqn.config import Config, NatureCNN
-from tfdqn.config.strategy_checks import learning_processes
 from tfdqn.errors import ConfigError
 
 
@@ -61,7 +60,7 @@ def replicas(config: Config, devices: Sequence[str]) -> list[Sequence[str]]:
 
 def _checked(config: Config, devices: list[str]) -> list[str]:
     """`devices`. Raises ConfigError where they can't do what the configuration asks of them."""
-    learner, processes = config.learner, learning_processes(config)
+    learner, processes = config.learner, config.learner.processes
     if learner.all_reduce == "nccl" and not tf.config.list_physical_devices("GPU"):
         raise ConfigError('learner.all_reduce = "nccl" needs GPUs, and this machine shows none')
     here = len(replicas(config, devices))
