@@ -82,7 +82,7 @@ CONTRADICTIONS = {
     "devices_fetch_ahead": ["learner.prefetch_to_device=true", "replay.backend=in_graph"],
     "a_shared_target_is_of_one_action": [
         "ensemble.target=aggregate",
-        "agent.kind=tests.support.quantile_loss:quantiles",
+        "agent.kind=munchausen",
     ],
     "replicas_know_how_to_sum": ["learner.all_reduce=ring", "learner.strategy=mirrored"],
     "members_learn_by_themselves": ["ensemble.size=3", "ensemble.execution=processes", "replay.shards=2"],

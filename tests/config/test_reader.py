@@ -33,7 +33,8 @@ def values_of(allowed: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.IntType():
             return st.integers(allowed.ge, allowed.le)
         case inspect.FloatType():
-            low, high = allowed.ge if allowed.gt is None else allowed.gt, allowed.le or allowed.lt
+            low = allowed.ge if allowed.gt is None else allowed.gt
+            high = allowed.lt if allowed.le is None else allowed.le
             return st.floats(
                 low,
                 high,

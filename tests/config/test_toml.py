@@ -89,8 +89,8 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
         (
             {"agent": {"kind": "double"}},
             [],
-            'configuration: agent.kind = "double": must be one of "dqn", "double_dqn" (did you mean '
-            '"double_dqn"?)',
+            'configuration: agent.kind = "double": must be one of "dqn", "double_dqn", "munchausen" (did '
+            'you mean "double_dqn"?)',
         ),
         (
             {"optimizer": {"kind": "adma"}},

@@ -9,8 +9,9 @@ from tests.support.method_page import equation
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.loss import Batch, Networks
 from tfdqn.agents.losses import td
+from tfdqn.agents.losses.munchausen import log_policy_of_action
 from tfdqn.agents.losses.table import LOSSES
-from tfdqn.config import DQN, MLP, SGD, Adam, Agent, Config, DoubleDQN, Linear, RMSprop
+from tfdqn.config import DQN, MLP, SGD, Adam, Agent, Config, DoubleDQN, Linear, Munchausen, RMSprop
 from tfdqn.config import Optimizer as OptimizerSettings
 from tfdqn.learning.optimizers import learning_rate_schedule, make_optimizer
 from tfdqn.learning.train_step import TrainStep
@@ -113,6 +114,26 @@ def test_equation_4_the_dqn_target() -> None:
 def test_equation_5_the_double_dqn_target() -> None:
     expected = R + D * Q_TARGET[np.arange(B), Q_ONLINE.argmax(axis=1)]
     np.testing.assert_allclose(target_of(DoubleDQN()), expected, rtol=1e-5)
+
+
+@equation(26, "tfdqn.agents.losses.munchausen.log_policy_of_action")
+def test_equation_26_the_scaled_log_policy() -> None:
+    policy = np.exp(Q_TARGET_TM1 / 0.3) / np.exp(Q_TARGET_TM1 / 0.3).sum(axis=1, keepdims=True)
+    found = log_policy_of_action(f32(Q_TARGET_TM1), tf.constant(A_TM1), None, 0.3)
+    np.testing.assert_allclose(found, 0.3 * np.log(policy)[np.arange(B), A_TM1], rtol=1e-4)
+
+
+@equation(27, "tfdqn.agents.losses.munchausen.munchausen")
+def test_equation_27_the_munchausen_target() -> None:
+    def log_policy(q: np.ndarray) -> np.ndarray:
+        return np.log(np.exp(q / 0.3) / np.exp(q / 0.3).sum(axis=1, keepdims=True))
+
+    bonus = np.clip(0.3 * log_policy(Q_TARGET_TM1)[np.arange(B), A_TM1], -0.5, 0)
+    assert {-0.5} < set(bonus.tolist())  # some are clipped, not all
+    after = log_policy(Q_TARGET)
+    value = (np.exp(after) * (Q_TARGET - 0.3 * after)).sum(axis=1)
+    settings = Munchausen(temperature=0.3, log_policy_floor=-0.5, log_policy_scale=0.8)
+    np.testing.assert_allclose(target_of(settings), R + 0.8 * bonus + D * value, rtol=1e-4, atol=1e-5)
 
 
 @equation(6, "tfdqn.agents.losses.td.squared_loss")

@@ -1,9 +1,10 @@
 """Run by tests in a process of its own: a strategy against plain local training on the same global batches.
 
 Twenty updates with clipping on, unequal importance weights and target updates on the way. Prints the largest
-difference of any weight, target weight or slot.
+difference of any weight, target weight or slot. `PARITY_AGENT` is the loss's kind, Double DQN by default.
 """
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -19,7 +20,8 @@ from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.factory import make_agent
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
-from tfdqn.config import MLP, SGD, Adam, Config, DoubleDQN, Ensemble, Learner, NatureCNN, Optimizer, RMSprop
+from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, RMSprop
+from tfdqn.config.reader import kinds
 from tfdqn.learning.strategies import factory
 from tfdqn.learning.strategies.averaging import AveragingUpdater
 from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
@@ -39,6 +41,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
 BATCH, UPDATES_PER_CALL, CALLS = 24, 5, 4
 UPDATES = UPDATES_PER_CALL * CALLS
 CLIP_NORM = 0.5
+AGENT = kinds(Agent)[os.environ.get("PARITY_AGENT", "double_dqn")]
 SPEC = vector_spec()
 
 
@@ -52,7 +55,7 @@ def settings(optimizer: str, **learner: object) -> Config:
     return Config(
         network=MLP(hidden_units=(16, 8)),
         optimizer=OPTIMIZERS[optimizer],
-        agent=DoubleDQN(
+        agent=AGENT(
             gradient_clip_norm=CLIP_NORM,
             target_update_period_train_steps=3,
             target_update_tau=0.3,

@@ -59,14 +59,22 @@ def test_the_chains_values_are_those_of_value_iteration(n_step, kind, tmp_path):
         np.testing.assert_array_equal(learned.argmax(axis=1), optimal.argmax(axis=1))
 
 
-@pytest.mark.parametrize(("optimizer", "seed"), [("adam", 1), ("adam", 2), ("rmsprop", 3)])
-def test_catch_is_learned_by_an_mlp(optimizer, seed, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "optimizer", "seed"),
+    [
+        ("double_dqn", "adam", 1),
+        ("double_dqn", "adam", 2),
+        ("double_dqn", "rmsprop", 3),
+        ("munchausen", "adam", 1),
+    ],
+)
+def test_catch_is_learned_by_an_mlp(kind, optimizer, seed, tmp_path):
     config = from_mapping(
         {
             "seed": seed,
             "task": {"id": "tests.support.toy_environments:Catch-v0", "num_envs": 16},
             "network": {"kind": "mlp", "hidden_units": [64]},
-            "agent": {"kind": "double_dqn", "n_step": 3},
+            "agent": {"kind": kind, "n_step": 3},
             "optimizer": {"kind": optimizer, "learning_rate": 2e-3},
             "exploration": {"kind": "epsilon_greedy", "decay_env_steps": 10_000},
             "replay": {"capacity": 10_000, "min_size": 1_000},
@@ -145,9 +153,13 @@ def test_taxi_with_masked_actions_is_learned_by_a_linear_table(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
-def test_cartpole_is_solved_by_the_first_command(seed, tmp_path):
-    summary = train(load("configs/cartpole.toml", [f"seed={seed}"]), tmp_path / "run")
+@pytest.mark.parametrize(
+    ("config", "seed"),
+    [*(("cartpole", seed) for seed in range(1, 6)), *(("cartpole-munchausen", seed) for seed in range(1, 4))],
+)
+def test_cartpole_is_solved(config, seed, tmp_path):
+    """The first: by the README's first command."""
+    summary = train(load(f"configs/{config}.toml", [f"seed={seed}"]), tmp_path / "run")
     assert summary.final is not None and summary.final.episodes == 100
     assert summary.final.mean_return >= 475
 

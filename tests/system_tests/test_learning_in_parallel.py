@@ -7,7 +7,10 @@ import pytest
 
 from tests.support.commands import PROJECT, tfdqn
 
-FILES = sorted(path.name for path in (PROJECT / "configs").glob("cartpole-*.toml"))
+# All but that of a loss, which tests/system_tests/test_learning.py trains.
+FILES = sorted(
+    {path.name for path in (PROJECT / "configs").glob("cartpole-*.toml")} - {"cartpole-munchausen.toml"}
+)
 
 
 def test_every_way_has_its_file() -> None:

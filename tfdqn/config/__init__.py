@@ -5,7 +5,7 @@ The next section is a struct in a file of its own and a field of `schema.Config`
 other keys goes to `checks.py`; whether a key may change on resume stands at the key.
 """
 
-from tfdqn.config.agent import DQN, Agent, DoubleDQN, Ensemble, TDAgent
+from tfdqn.config.agent import DQN, Agent, DoubleDQN, Ensemble, Munchausen, TDAgent
 from tfdqn.config.exploration import Boltzmann, EpsilonGreedy, Exploration
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, Linear, NatureCNN, Network
@@ -43,6 +43,7 @@ __all__ = [
     "Learner",
     "Linear",
     "Logging",
+    "Munchausen",
     "NatureCNN",
     "Network",
     "Optimizer",

@@ -55,6 +55,17 @@ class DoubleDQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="doubl
     has_greedy_target = True
 
 
+class Munchausen(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="munchausen"):
+    """Vieillard, Pietquin and Geist 2020: DQN with a soft policy, whose log-probabilities are added to the rewards."""
+
+    # Their numbers, in all experiments: appendix B.1.
+    log_policy_scale: Annotated[
+        Fraction, doc("alpha, of temperature * log policy; 0: soft DQN without it")
+    ] = 0.9
+    temperature: Annotated[Positive, doc("tau of the policy softmax(Q / tau), in units of Q")] = 0.03
+    log_policy_floor: Annotated[float, doc("l0: temperature * log policy is no lower", ge=-1e12, le=0)] = -1.0
+
+
 class Ensemble(Section, frozen=True, kw_only=True):
     """K Q-functions, each with its own weights and its own part of the data; whoever acts aggregates them."""
 

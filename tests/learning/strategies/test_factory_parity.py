@@ -12,14 +12,14 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 
-def largest_difference(*arguments: str) -> float:
+def largest_difference(*arguments: str, agent: str = "double_dqn") -> float:
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.parity", *arguments],
         capture_output=True,
         text=True,
         timeout=200,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "PARITY_AGENT": agent},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return float(done.stdout.splitlines()[-1])
@@ -70,3 +70,25 @@ def test_units_in_processes_of_their_own_equal_the_batched_ensemble(optimizer: s
 @pytest.mark.parametrize("way", ["mirrored", "parameter_server"])
 def test_an_ensemble_by_a_strategy_equals_an_ensemble_alone(way: str) -> None:
     assert largest_difference(way, "2", "adam", "off", "auto", "3") < 1e-5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["mirrored", "2", "adam", "off"],
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in (
+                ["mirrored", "2", "adam", "off", "auto", "3"],  # an ensemble
+                ["multi_worker", "2", "sgd", "on"],
+                ["parameter_server", "1", "adam", "on"],
+                ["averaging", "2", "sgd", "off"],
+                ["units", "3", "adam", "off"],
+                ["mesh", "2", "adam"],
+            )
+        ),
+    ],
+    ids=" ".join,
+)
+def test_munchausen_dqn_by_a_strategy_equals_it_alone(arguments: list[str]) -> None:
+    assert largest_difference(*arguments, agent="munchausen") < 1e-5

@@ -3,7 +3,8 @@
 from tfdqn.agents.loss import Loss
 from tfdqn.agents.losses.double_dqn import double_dqn
 from tfdqn.agents.losses.dqn import dqn
-from tfdqn.config import DQN, DoubleDQN
+from tfdqn.agents.losses.munchausen import munchausen
+from tfdqn.config import DQN, DoubleDQN, Munchausen
 from tfdqn.networks.registry import Registry
 
-LOSSES: Registry[Loss] = Registry({DQN: dqn, DoubleDQN: double_dqn})
+LOSSES: Registry[Loss] = Registry({DQN: dqn, DoubleDQN: double_dqn, Munchausen: munchausen})

@@ -1,0 +1,56 @@
+"""Munchausen DQN: Vieillard, Pietquin and Geist 2020, 'Munchausen reinforcement learning', equations 1 to 3.
+
+With π = softmax(Q⁻ / τ), the policy of the target network, and [·] clipped to l0 and 0:
+
+y = r + α [τ log π(a|s)] + γ Σ_a' π(a'|s') (Q⁻(s', a') − τ log π(a'|s'))
+
+Where n > 1 the bonus is the first action's, as in the authors' code; r is the n-step return then, and γ its γ^k.
+"""
+
+import tensorflow as tf
+
+from tfdqn.agents.loss import Batch, LossOutput, Networks
+from tfdqn.agents.losses.td import td_output, value_of_action
+from tfdqn.config import Munchausen
+from tfdqn.networks.legal_actions import only_legal
+
+
+def soft_value(q: tf.Tensor, legal_actions: tf.Tensor | None, temperature: float) -> tf.Tensor:
+    """Σ_a π(a|s) (Q(s, a) − τ log π(a|s)), which is τ log Σ_a exp(Q(s, a) / τ), over legal actions: float32[…, B].
+
+    q is float32[…, B, A], legal_actions bool[B, A] or none where all are legal, the temperature τ.
+    """
+    below_largest, largest = _from_largest(q, legal_actions)
+    return largest[..., 0] + _scaled_log_sum(below_largest, temperature)
+
+
+def log_policy_of_action(
+    q: tf.Tensor, action: tf.Tensor, legal_actions: tf.Tensor | None, temperature: float
+) -> tf.Tensor:
+    """τ log π(a|s) float32[…, B] <= 0 of legal actions int32[B]; the rest as `soft_value`'s."""
+    below_largest, _ = _from_largest(q, legal_actions)
+    return value_of_action(below_largest, action) - _scaled_log_sum(below_largest, temperature)
+
+
+def munchausen(settings: Munchausen, networks: Networks, batch: Batch) -> LossOutput:
+    """The TD error to the return, the target network's scaled log-policy, and its soft value of the next state."""
+    tau = settings.temperature
+    q_tm1, _ = networks.online(batch.observation_tm1, training=networks.training)
+    policy_q_tm1, _ = networks.target(batch.observation_tm1)
+    q_t, _ = networks.target(batch.observation_t)
+    log_policy = log_policy_of_action(policy_q_tm1, batch.action_tm1, batch.legal_tm1, tau)
+    bonus = settings.log_policy_scale * tf.clip_by_value(log_policy, settings.log_policy_floor, 0.0)
+    target = batch.r_t + bonus + batch.discount_t * soft_value(q_t, batch.legal_t, tau)
+    return td_output(settings, target, q_tm1, batch.action_tm1)
+
+
+def _from_largest(q: tf.Tensor, legal_actions: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """(q minus the largest legal one, float32[…, B, A]; that one, float32[…, B, 1]): exact where they are near."""
+    legal_q = only_legal(q, legal_actions)
+    largest = tf.reduce_max(legal_q, axis=-1, keepdims=True)
+    return legal_q - largest, largest
+
+
+def _scaled_log_sum(q: tf.Tensor, temperature: float) -> tf.Tensor:
+    """τ log Σ_a exp(q / τ) of values of which the largest is 0."""
+    return temperature * tf.math.log(tf.reduce_sum(tf.exp(q / temperature), axis=-1))
