@@ -16,4 +16,4 @@ class Registry(dict[type[Section], T]):
         for kind in type(settings).__mro__:
             if kind in self:
                 return self[kind]
-        raise ConfigError(f"nothing is registered for {type(settings).__name__}, of which this kind is made")
+        raise ConfigError(f"nothing is registered for settings of the type {type(settings).__name__}")
