@@ -22,7 +22,7 @@ def print_report(report: Report) -> None:
 
 
 def watch(inspector: Inspector) -> None:
-    """Shows it anew every second until it is interrupted; where that can't be in one place, one below the other."""
+    """Refreshes the report every second until interrupted: in place on a terminal, else one below the other."""
     console = make_console()
     while not console.is_terminal:
         console.print(rendered(inspector.report()))

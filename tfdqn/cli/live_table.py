@@ -23,7 +23,7 @@ from tfdqn.records import Progress
 from tfdqn.system.interval import IntervalTrigger
 
 _REFRESH_SECONDS = 0.25
-_LINES_BELOW = 8  # of the figures and of what is said meanwhile
+_LINES_BELOW = 8  # of the figures and of messages
 _PRESENT_SECONDS = 10.0
 _MOST_BYTES_AT_ONCE = 200_000
 _PASSING = re.compile(r"silent for|starting")

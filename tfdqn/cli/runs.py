@@ -71,7 +71,7 @@ def train(
     run.refuse_early(resolved)
     again = command_to_resume("train", config, overrides or (), path)
     with interruptions(end_at_once) as interrupted, terminal.TrainingProgress() as progress:
-        # Its import is most of the start: the bar is there before it, and a signal waits for it.
+        # Imported late, for that is most of the start: the bar is there already, and signals are taken.
         from tfdqn.training.train import train_checked
 
         try:
@@ -249,7 +249,7 @@ def serve(
     folder = exports_folder(exports)
     model = model_name(folder, name)
     with listen(host, port) as listening, interruptions(_end) as interrupted:
-        # Its import takes seconds: mistakes are said before it, and a signal waits for it.
+        # Imported late, for that takes seconds: mistakes are reported before, and signals taken already.
         from tfdqn.serving.server import serve as run
 
         run(folder, model, listening, typer.echo, interrupted)

@@ -110,7 +110,7 @@ def duration(seconds: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """0:07 ago; what a clock that was set dates after now is said to be so."""
+    """0:07 ago; "dated 0:07 in the future" where a clock was set since."""
     return f"{duration(seconds)} ago" if seconds >= 0 else f"dated {duration(-seconds)} in the future"
 
 

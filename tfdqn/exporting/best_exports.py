@@ -28,8 +28,8 @@ _RUN, _VERSION = "run", "version"
 class BestExports:
     """What `[export]` asks for, done in a thread of its own: an evaluation waits for no export.
 
-    An export that fails is said, and the next one is tried: training goes on. Only versions that this run made are
-    ever removed, and never one that a user asked for.
+    A failed export is reported, and training goes on to the next. Only versions that this run made by itself are ever
+    removed.
 
     Args:
       config: `export`, and what the versions' cards say.

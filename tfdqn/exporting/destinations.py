@@ -33,7 +33,7 @@ class Destination(Protocol):
     """A place of numbered versions."""
 
     def next_version(self) -> int:
-        """The number that the next version will have, if nobody else writes one before."""
+        """The number that the next version will have, unless another process takes it first."""
 
     def publish(self, export: Export) -> str:
         """Has a version written and makes it appear, whole; returns where."""
@@ -42,7 +42,7 @@ class Destination(Protocol):
         """What each complete version says of itself, by number, oldest first."""
 
     def remove(self, version: int) -> None:
-        """Makes a version disappear, at once for whoever looks for versions."""
+        """Makes a version disappear, at once for those that list versions."""
 
 
 def make_destination(place: str, default: Path, name: str) -> Destination:
@@ -149,7 +149,7 @@ def _read(source: str) -> str:
 
 
 def _read_card(text: str) -> Card:
-    """Empty where somebody else wrote the version."""
+    """Empty where another program wrote the version."""
     try:
         card = json.loads(text)
     except ValueError:

@@ -71,7 +71,7 @@ def git_revision(source: Path) -> str | None:
         ).stdout.strip()
 
     try:
-        # A virtual environment may lie in somebody else's repository.
+        # A virtual environment may lie in another repository.
         git("ls-files", "--error-unmatch", "__init__.py")
         changed = "+changes" if git("status", "--porcelain", "--untracked-files=no") else ""
         return git("rev-parse", "HEAD") + changed
@@ -89,7 +89,7 @@ def _described(spec: ArraySpec) -> dict[str, Any]:
 
 
 def _action_names(task_spec: TaskSpec, config: Config) -> list[list[str]]:
-    """For each dimension of the actions, what the user calls them, else the task; [] where nobody says."""
+    """For each dimension of the actions, what the user calls them, else the task; [] where neither does."""
     named = (config.task.action_names,) if config.task.action_names else task_spec.action_names
     return [list(names) for names in named]
 

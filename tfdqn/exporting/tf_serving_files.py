@@ -58,7 +58,7 @@ def models_config(name: str, base_path: str | None = None, version: int | None =
     if version is None:
         comment, policy = "the newest version in the folder is served.", "latest { num_versions: 1 }"
     else:
-        comment = "the newest version that is complete is served. Written anew with each."
+        comment = "the newest version that is complete is served. Rewritten with each."
         policy = f"specific {{ versions: {version} }}"
     path = base_path or f"{_MODELS_PATH}/{name}"
     return _MODELS.format(name=name, base_path=path, comment=comment, policy=policy)
@@ -70,7 +70,7 @@ def batching_config() -> str:
 
 
 def write_serving_files(exports: Path) -> None:
-    """Writes both to a folder of versions, unless they are there: somebody may have changed them."""
+    """Writes both to a folder of versions, unless they are there: a user may have changed them."""
     contents = {MODELS_FILE: models_config(model_name(exports)), BATCHING_FILE: batching_config()}
     for name, text in contents.items():
         if not (exports / name).exists():

@@ -68,7 +68,7 @@ def publish(unfinished: Path) -> Path:
 
 
 def remove_version(directory: Path, version: int) -> None:
-    """Deletes a version, which nobody sees in part: it loses its number first."""
+    """Deletes a version. It loses its number first, so that it is never seen in part."""
     removed = _unfinished_name(directory)
     (directory / str(version)).rename(removed)
     shutil.rmtree(removed, ignore_errors=True)
@@ -79,7 +79,7 @@ def _unfinished_name(directory: Path) -> Path:
 
 
 def _is_abandoned(unfinished: Path) -> bool:
-    """Whether nobody writes there any more: its writer has ended, or has written nothing for long."""
+    """Whether its writer has ended, or has written nothing for long."""
     writer = owner_of_mark(unfinished.name.removeprefix(_UNFINISHED).rpartition("-")[0])
     is_running = None if writer is None else writer.is_running()
     if is_running is not None:

@@ -197,7 +197,7 @@ async def _malformed(request: Request, error: HTTPException) -> Response:
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:
-    return Response(status_code=400)  # which nobody reads
+    return Response(status_code=400)  # which no one reads
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -60,7 +60,7 @@ class Batcher:
         self._some = asyncio.Event()
 
     async def __call__(self, request: PredictRequest, is_gone: Callable[[], bool] = lambda: False) -> Arrays:
-        """The signature's outputs. What nobody waits for any more (`is_gone`) is not computed.
+        """The signature's outputs. A request whose client `is_gone` is not computed.
 
         Raises:
           RequestError: with 400 where the model refuses the inputs or its answer is not finite, 504 at the deadline.

@@ -23,7 +23,7 @@ class VersionState(NamedTuple):
 class ModelVersions:
     """What is served of `exports/1`, `exports/2`, …
 
-    A broken version is said once, and tried again when its files change: one that is still being copied.
+    A broken version is reported once, and tried again when its files change: it may still be being copied.
 
     Attributes:
       states: of every version met so far.

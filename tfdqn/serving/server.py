@@ -96,7 +96,7 @@ async def _run(
 
 @contextmanager
 def _thread(name: str) -> Iterator[Executor]:
-    """One thread; what it has not done when the block ends is waited for by nobody, for it may never be."""
+    """One thread. Its work is not awaited when the block ends, for it may never be done."""
     executor = ThreadPoolExecutor(1, name)
     try:
         yield executor

@@ -1,4 +1,4 @@
-"""Locks on files: the kernel's, and a lease in the file that protects where the kernel's lock excludes nobody.
+"""Locks on files: the kernel's, and a lease in the file that protects where the kernel's lock excludes no one.
 
 Some network disks refuse locks, some grant every lock, some know only those of one host. So the holder writes into the
 file who it is, and renews that each second by a counter. One that is granted the kernel's lock trusts it only where the
@@ -98,7 +98,7 @@ class FileLock:
         with self._writing, suppress(OSError):
             if self._lease is None:
                 return
-            # Opened anew: that makes a network disk's client look at the server, and closing it write there.
+            # Reopened: that makes a network disk's client ask the server, and closing the file write to it.
             with self.file.open("r+b", buffering=0) as file:
                 found = _decoded(file.read(_LEASE_BYTES))
                 if (
@@ -234,7 +234,7 @@ def _flock(descriptor: int) -> bool:
 
 
 def _decoded(content: bytes) -> _Lease | None:
-    """None: nobody's, or of another version."""
+    """None: there is no lease, or one of another version."""
     try:
         return msgspec.json.decode(content, type=_Lease)
     except msgspec.MsgspecError:
