@@ -26,6 +26,8 @@ PLAIN = st.recursive(
 def values_of(allowed: inspect.Type) -> st.SearchStrategy[Any]:
     """Random values that a type of config.py allows."""
     match allowed:
+        case inspect.Metadata(extra={"names": names}):
+            return st.sampled_from([*names, "my_package.my_module:name"])
         case inspect.Metadata():
             return values_of(allowed.type)
         case inspect.BoolType():

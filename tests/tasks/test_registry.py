@@ -1,13 +1,18 @@
 """A task's id leads to its suite: gymnasium's, or one that a module of the user's registers."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests.support.tiny_runs import tiny
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.tasks.registry import resolve_spec
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.tasks.registry import installed_tasks, resolve_spec
+from tfdqn.training.train import train
 
+CORRIDOR = "tests.support.own_suite:corridor/3"
 BROKEN_MODULES = {
     "syntax": ("def (:", "importing {module} failed: SyntaxError"),
     "missing": ("import no_such_package_at_all", '{module} needs "no_such_package_at_all"'),
@@ -50,3 +55,19 @@ def test_a_users_module_that_cannot_be_imported_is_one_line(kind, tmp_path, monk
 def test_a_users_module_that_does_not_exist_is_named():
     message = error_of(resolve_spec, Task(id="no_such_folder.envs:Mine-v0"))
     assert 'there is no module "no_such_folder" in ' in message
+
+
+def test_a_suite_of_ones_own_is_registered_listed_and_trained_with(tmp_path: Path) -> None:
+    config = tiny(
+        f"task.id={CORRIDOR}",
+        "replay.backend=in_graph",
+        "optimizer.learning_rate=0.01",
+        "learner.schedule=alternate",
+    )
+    summary = train(config, tmp_path / "run")
+    assert summary.env_steps >= 1_200 and summary.train_steps > 250
+    assert RunDir(tmp_path / "run").task_spec().id == CORRIDOR
+    assert summary.best_return == 1.0  # it walks to the end
+    assert "corridor/3" in [entry.id for entry in installed_tasks()]
+    message = error_of(resolve_spec, Task(id=f"{CORRIDOR}a"))
+    assert message == f'unknown task "{CORRIDOR}a"; corridor/3 is one of three steps'

@@ -29,10 +29,16 @@ def doc(text: str, **limits: Any) -> Meta:
     return Meta(description=text, **limits)
 
 
+def named(*names: str) -> Meta:
+    """A text that is one of them, or what a module of the user's registers: "my_package.my_module:name"."""
+    own = r"[A-Za-z_][\w.]*:\w+"
+    return Meta(pattern=f"^({'|'.join(names)}|{own})$", extra={"names": names})
+
+
 def fixed_in(key_type: Any, otherwise: tuple[str, ...]) -> tuple[str, ...]:
     """Which of "run" and "replay" a key or a section says that it is fixed in."""
     marks = (each.extra for each in getattr(key_type, "__metadata__", ()))
-    return next((extra["fixed_in"] for extra in marks if extra), otherwise)
+    return next((extra["fixed_in"] for extra in marks if "fixed_in" in (extra or ())), otherwise)
 
 
 def kinds(section_type: Any) -> dict[str, type[Struct]]:

@@ -123,9 +123,10 @@ class _Reader:
                 )
 
     def _leaf(self, leaf_type: Any, value: Any, path: str) -> Any:
-        allowed = inspect.type_info(leaf_type)
+        allowed: Any = inspect.type_info(leaf_type)
+        names: tuple[str, ...] = ()
         if isinstance(allowed, inspect.Metadata):
-            allowed = allowed.type
+            allowed, names = allowed.type, (allowed.extra or {}).get("names", ())
         if problem := _unwritable(value, path):
             self.fail(path, problem)
         if isinstance(allowed, inspect.LiteralType) and value not in allowed.values:
@@ -133,12 +134,14 @@ class _Reader:
         try:
             return msgspec.convert(_as_toml(value), leaf_type)
         except msgspec.ValidationError:
+            if names:
+                self._fail_literal(path, value, names, ', or one of your own, "my_package.my_module:name"')
             self.fail(path, f"{path} = {shown(value)}: must be {_described(allowed, value)}")
 
-    def _fail_literal(self, path: str, value: Any, allowed: Iterable[str]) -> NoReturn:
+    def _fail_literal(self, path: str, value: Any, allowed: Iterable[str], or_else: str = "") -> NoReturn:
         choices = ", ".join(f'"{each}"' for each in allowed)
         meant = did_you_mean(str(value), allowed)
-        self.fail(path, f"{path} = {shown(value)}: must be one of {choices}{meant}")
+        self.fail(path, f"{path} = {shown(value)}: must be one of {choices}{or_else}{meant}")
 
     def _fail_unknown(self, path: str, key: Any, allowed: list[str]) -> NoReturn:
         section = path.rpartition(".")[0]

@@ -23,6 +23,7 @@ from tfdqn.config.fields import (
     doc,
     fixed_in,
     kinds,
+    named,
 )
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, Network
@@ -60,7 +61,8 @@ class Replay(Section, frozen=True, kw_only=True):
         Literal["reverb", "in_graph"], doc("in_graph: seeded sampling, for runs that repeat bit for bit")
     ] = "reverb"
     item: Annotated[
-        Literal["block", "frames"],
+        str,
+        named("block", "frames"),
         doc("block: finished transitions, packed; frames: each frame of a stack is stored once"),
     ] = "block"
     block_size: Annotated[int, doc("transitions per block in reverb; divides the batch", ge=1, le=4096)] = 16

@@ -1,12 +1,11 @@
-"""Replay: finished transitions in, samples out."""
+"""The backends of replay, by `replay.backend`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tfdqn.config import Config
-from tfdqn.replay.interfaces import Replay, Sample, Writer
+from tfdqn.replay.interfaces import Replay
 from tfdqn.task_spec import TaskSpec
-
-__all__ = ["Replay", "Sample", "Writer", "make_replay"]
 
 
 def make_replay(config: Config, task_spec: TaskSpec, workspace: Path | None = None) -> Replay:
@@ -15,10 +14,22 @@ def make_replay(config: Config, task_spec: TaskSpec, workspace: Path | None = No
     `workspace` is an existing folder for a backend's own files while it lives; on the file system of the
     checkpoints, saving links files instead of copying them. None: the system's temporary folder.
     """
-    if config.replay.backend == "in_graph":
-        from tfdqn.replay.in_graph import InGraphReplay
+    return _BACKENDS[config.replay.backend](config, task_spec, workspace)
 
-        return InGraphReplay(config, task_spec)
+
+def _in_graph(config: Config, task_spec: TaskSpec, _: Path | None) -> Replay:
+    from tfdqn.replay.in_graph import InGraphReplay
+
+    return InGraphReplay(config, task_spec)
+
+
+def _reverb(config: Config, task_spec: TaskSpec, workspace: Path | None) -> Replay:
     from tfdqn.replay.reverb.in_process import ReverbReplay  # the other backend needs no Reverb
 
     return ReverbReplay(config, task_spec, workspace)
+
+
+_BACKENDS: dict[str, Callable[[Config, TaskSpec, Path | None], Replay]] = {
+    "in_graph": _in_graph,
+    "reverb": _reverb,
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.items.blocks import BlockItems
 from tfdqn.replay.items.frames import FrameItems
 from tfdqn.replay.items.per_member import PerMemberItems
+from tfdqn.system.user_modules import import_user_module
 from tfdqn.task_spec import TaskSpec
 
 
@@ -46,12 +47,28 @@ class ItemKind(Protocol):
         """Puts back what `state` gave."""
 
 
+Maker = Callable[[Config, TaskSpec], ItemKind]  # raises ConfigError where the task can't be stored so
+_KINDS: dict[str, Maker] = {"block": BlockItems, "frames": FrameItems}
+
+
+def register_item_kind(name: str, make: Maker) -> None:
+    """`replay.item` may be "module:name" from now on, by the module that registers it."""
+    _KINDS[name] = make
+
+
 def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
-    """The kind that `replay.item` names. Raises ConfigError where the task can't be stored so."""
+    """The kind that `replay.item` names; a module before its colon is imported first. Raises ConfigError."""
     if config.ensemble.in_processes:
         return PerMemberItems(config, task_spec)
-    kinds: dict[str, type[BlockItems] | type[FrameItems]] = {"block": BlockItems, "frames": FrameItems}
-    return kinds[config.replay.item](config, task_spec)
+    item = config.replay.item
+    module, _, name = item.rpartition(":")
+    if module:
+        import_user_module(module, f'replay.item = "{item}"', ConfigError)
+    if name not in _KINDS:
+        raise ConfigError(
+            f'replay.item = "{item}": {module} registers no "{name}"; there are {", ".join(_KINDS)}'
+        )
+    return _KINDS[name](config, task_spec)
 
 
 def num_servers(config: Config) -> int:

@@ -1,0 +1,40 @@
+"""A kind of item is named in the configuration: the package's, or one that a module of the user's registers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.random_episodes import VECTOR
+from tests.support.tiny_runs import tiny
+from tfdqn.errors import ConfigError
+from tfdqn.replay.items.kinds import make_item_kind
+from tfdqn.training.train import train
+
+HALVES = "tests.support.half_items:halves"
+
+
+def test_a_kind_of_ones_own_is_registered_stored_and_trained_with(tmp_path: Path) -> None:
+    settings = (f"replay.item={HALVES}", "replay.shards=2", "agent.n_step=2")
+    summary = train(tiny(*settings), tmp_path / "run")
+    assert summary.env_steps >= 1_200
+    resumed = train(tiny(*settings, "stop.env_steps=1600"), tmp_path / "run")
+    assert resumed.env_steps >= 1_600 and resumed.train_steps > summary.train_steps > 250
+    signature = make_item_kind(tiny(*settings), VECTOR).signature
+    assert signature["observation/observation"].dtype == np.float16
+
+
+@pytest.mark.parametrize(
+    ("item", "problem"),
+    [
+        (
+            "tests.support.half_items:thirds",
+            'tests.support.half_items registers no "thirds"; there are block, ',
+        ),
+        ("no_such_package.items:halves", 'there is no module "no_such_package" in '),
+    ],
+)
+def test_a_kind_that_nobody_registers_is_one_line(item: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_item_kind(tiny(f"replay.item={item}"), VECTOR)
+    assert str(caught.value).startswith(f'replay.item = "{item}": ') and problem in str(caught.value)
