@@ -256,3 +256,37 @@ def test_the_tree_of_tests_is_the_tree_of_the_package() -> None:
             continue
         modules = [module.stem for module in (PACKAGE / folder).glob("*.py")]
         assert any(name == module or name.startswith(f"{module}_") for module in modules), file
+
+
+def asks(name: str) -> bool:
+    return name.lstrip("_").startswith(("is_", "has_", "may_"))
+
+
+def test_a_function_whose_name_asks_answers() -> None:
+    """`is_`, `has_` and `may_` stand only before what returns a truth."""
+    silent = {
+        f"{name}.{node.name}"
+        for name, file in FILES.items()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and asks(node.name)
+        and (node.returns is None or "bool" not in ast.unparse(node.returns))
+    }
+    assert silent == set()
+
+
+# They end like participles, but name sections of the configuration, or are nouns.
+NOUNS = {"Acting", "Logging", "Finding", "Nothing"}
+
+
+def test_classes_are_nouns() -> None:
+    """Of a hundred times as many, four may be named by a participle."""
+    participles = {
+        f"{name}.{node.name}"
+        for name, file in FILES.items()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        and node.name.endswith(("ed", "ing"))
+        and node.name.lstrip("_") not in NOUNS
+    }
+    assert len(participles) <= 4, sorted(participles)
