@@ -221,7 +221,7 @@ def test_a_host_where_no_sign_can_be_written_still_beats(there: Learner, config:
     with closing(Membership(ACTOR, topology, config, said.append)) as one:
         assert one.join() is not None
         until(lambda: there.control.roster.present(Role.ACTOR), "a beat")
-        one._beat(5.0)
+        one._send(5.0)
     assert said == [
         f"warning: actor 1: no heartbeat can be written to {beats / 'actor-1.json'} (File exists): "
         "`tfdqn health` will take it for dead"
@@ -240,7 +240,7 @@ def test_who_says_no_more_that_its_work_goes_on_is_ended(
         one.set_state("acting")
         one.work.record_progress()
         until(lambda: ends, "its end")
-    assert ends[0] == "actor 1 has not got on for 1 s (acting): it ends, to be started again"
+    assert ends[0] == "actor 1 has made no progress for 1 s (acting): it ends, to be started again"
 
 
 def test_a_heart_that_fails_is_told_of(there: Learner, config: Config) -> None:

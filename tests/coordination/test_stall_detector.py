@@ -102,6 +102,6 @@ steps_for_ever()
     )
     assert done.returncode == RESTART_STATUS
     assert done.stderr.startswith(
-        "tfdqn: actor 0 has not got on for 0 s (acting): it ends, to be started again\n"
+        "tfdqn: actor 0 has made no progress for 0 s (acting): it ends, to be started again\n"
     )
     assert "in steps_for_ever" in done.stderr

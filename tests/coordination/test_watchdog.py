@@ -31,7 +31,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     monkeypatch.setattr(watchdog, "end_now", lambda line, status=RESTART_STATUS: found.append((line, status)))
     monkeypatch.setattr(stall_detector, "_end", lambda line: found.append((line, RESTART_STATUS)))
-    monkeypatch.setattr(watchdog, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(watchdog, "_CHECK_SECONDS", 0.01)
     monkeypatch.setattr(watchdog, "_ASK_SECONDS", 0.02)
     return found
 
@@ -131,5 +131,5 @@ def test_it_says_that_updates_do_not_go_on_though_nobody_is_silent(ends: list) -
         watched.work.record_progress("updates")
         until(lambda: said, "word of it")
         watched.work.record_progress("updates")
-    assert said == ["waiting: training: nothing has gone on for 1 s, and nobody is silent"]
+    assert said == ["waiting: training: no progress for 1 s, and no process is silent"]
     assert ends == []

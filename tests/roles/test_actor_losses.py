@@ -139,7 +139,7 @@ def test_an_actor_that_hangs_ends_by_itself_but_not_one_that_is_held_back(
         with job.actor(1) as other:
             until(lambda: ends or other.error, "its end")
             released.set()
-    assert ends[0].startswith("actor 1 has not got on for 1 s (acting)")
+    assert ends[0].startswith("actor 1 has made no progress for 1 s (acting)")
 
 
 def take_samples(job: Job, calls: int) -> None:

@@ -37,9 +37,7 @@ def said(process_id: ProcessId, host: str) -> list[str]:
 )
 def test_who_serves_other_hosts_says_what_that_means(process_id: ProcessId, where: str, meaning: str) -> None:
     (line,) = said(process_id, "host-a")
-    assert line.startswith(
-        f"warning: {process_id} serves other hosts at {where}, and asks nobody who they are: "
-    )
+    assert line.startswith(f"warning: {process_id} serves other hosts at {where} without authentication: ")
     assert meaning in line and line.endswith("leave that to a private network or a firewall")
 
 

@@ -339,7 +339,7 @@ def test_an_evaluator_that_hangs_ends_by_itself_so_that_nobody_waits_for_it(
         with started(there, run_dir, hasty) as evaluator:
             until(lambda: ends or evaluator.error, "its end")
             released.set()
-    assert ends[0].startswith("evaluator 0 has not got on for 1 s (evaluating)")
+    assert ends[0].startswith("evaluator 0 has made no progress for 1 s (evaluating)")
 
 
 def test_a_task_that_is_another_here_is_refused(there: Learner, run_dir: RunDir) -> None:

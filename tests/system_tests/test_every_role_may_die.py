@@ -122,7 +122,7 @@ def test_an_actor_that_hangs_while_its_heart_beats_is_started_again(tmp_path: Pa
         hangs = running.pid(actor)
         running.until_replaced(actor, hangs)
         running.record_progress()
-        assert "actor 0 has not got on for" in running.log(actor)
+        assert "actor 0 has made no progress for" in running.log(actor)
         assert "it is started again" in running.process.out
         running.stop()
 

@@ -42,7 +42,7 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
     state: str
     steps_per_second: float
     seconds: float  # since the epoch, when it was written
-    monotonic_seconds: float = 0.0  # the same by `time.monotonic`, which nobody sets
+    monotonic_seconds: float = 0.0  # the same by `time.monotonic`, which no one sets
     clock: str = ""  # which one that is: of which boot and container; empty: unknown
 
     def age_seconds(self) -> float:

@@ -37,9 +37,9 @@ class LearnerService:
     """Answers from threads of its own until it is closed; the learner reads and writes what they share.
 
     Args:
-      topology: where it is reached, and who may take part.
+      topology: where it is reached, and which processes may take part.
       config: what every process must have, too.
-      task_spec: told to whoever joins.
+      task_spec: told to every process that joins.
       board: the newest weights.
     """
 
@@ -68,7 +68,7 @@ class LearnerService:
             topology.learner,
             {
                 "hello": Method(Hello, self._hello),
-                "beat": Method(Heartbeat, self._beat),
+                "beat": Method(Heartbeat, self._take_heartbeat),
                 "weights": Method(WeightsRequest, EncodedWeights(board).newer_than),
                 "evaluated": Method(EvaluatorReport, self._take_evaluated),
                 "inspect": Method(Nothing, lambda _: self.inspection()),
@@ -79,7 +79,7 @@ class LearnerService:
         )
 
     def end(self) -> None:
-        """Tells everybody that the job is over; returns when all who were there have heard it, or in seconds."""
+        """Tells every process that the job is over; returns when all have heard it, or after some seconds."""
         self.phase = Phase.OVER
         began = time.monotonic()
         deadline = began + max(_SECONDS_TO_HEAR_IT_IS_OVER, 2 * self._settings.beat_seconds)
@@ -90,7 +90,7 @@ class LearnerService:
                 for each in self.roster.status()
                 if each.seconds_since_heartbeat >= since
             ]
-            # Whoever has beaten since then has heard it; the dead won't, and nobody waits for them.
+            # A heartbeat since then was answered so; those that count as dead send none.
             if all(seconds >= self._settings.dead_after_seconds for seconds in silent):
                 return
             time.sleep(0.05)
@@ -119,11 +119,11 @@ class LearnerService:
             there = counted(self._topology.count(process_id.role), process_id.role)
             raise RefusedError(f"its cluster is not the learner's, which has {there}")
 
-    def _beat(self, beat: Heartbeat) -> Answer:
-        self._require(beat.process_id)
-        if beat.config != self._fingerprint:
+    def _take_heartbeat(self, heartbeat: Heartbeat) -> Answer:
+        self._require(heartbeat.process_id)
+        if heartbeat.config != self._fingerprint:
             raise RefusedError("its configuration is not the learner's")  # hello says how they differ
-        self.roster.add(beat)
+        self.roster.add(heartbeat)
         env_steps = self.roster.counts().env_steps
         return Answer(
             life=self.life,

@@ -1,7 +1,7 @@
-"""`Membership`: a process's tie to the learner. It says hello, beats once a second, and hears how the job stands.
+"""`Membership`: a process's part in its job. It joins the learner, sends heartbeats, and hears how the job stands.
 
-A heartbeat of its own thread goes on while the process waits or computes. What it hears decides what the process does:
-act, finish, end, or start again because the learner has.
+A thread of its own sends them while the process waits or computes. What it hears decides what the process does: act,
+finish, end, or start again because the learner has.
 """
 
 import os
@@ -46,7 +46,7 @@ class LearnerRestartedError(Exception):
 
 
 class Membership:
-    """Made at a process's very start; beats from then on, until it is closed.
+    """Made at a process's very start; sends heartbeats from then on, until it is closed.
 
     Args:
       process_id: which process this is.
@@ -57,7 +57,7 @@ class Membership:
 
     def __init__(self, process_id: ProcessId, topology: Topology, config: Config, say: Callable[[str], None]):
         self.process_id = process_id
-        self.work = StallDetector()  # whoever has a loop of its own says there that it goes on
+        self.work = StallDetector()  # a loop of the process's own records its progress there
         self._caller = Caller(topology.learner)
         self._config_text, self._settings, self._say = dump(config), config.health, say
         self._fingerprint = fingerprint(self._config_text)
@@ -66,8 +66,8 @@ class Membership:
         self._lock = threading.Lock()
         self._state = "starting"
         self._heard_state = ""  # as the learner last heard it
-        self._is_heard = False  # whether the last beat was answered, by the learner that was joined
-        self._is_refused = False  # whether a beat was since it joined: that learner has another's place
+        self._is_heard = False  # whether the last heartbeat was answered, by the learner that was joined
+        self._is_refused = False  # whether one was refused since it joined: another learner has its place
         self._figures: Callable[[], dict] = dict
         self._base = self._sent = Counts()  # of the learner's life before; as last sent and heard
         self._answer: Answer | None = None
@@ -75,11 +75,11 @@ class Membership:
         self._heard_seconds = time.monotonic()
         # Silence of the learner must not make this process's own heartbeat an old one.
         self._reply_seconds = min(_REPLY_SECONDS, self._settings.dead_after_seconds / 2)
-        self._beat_seconds = seconds_between_calls(self._settings.beat_seconds, config)
-        self._closed, self._beat_now = threading.Event(), threading.Event()
+        self._interval_seconds = seconds_between_calls(self._settings.beat_seconds, config)
+        self._closed, self._send_now = threading.Event(), threading.Event()
         self._failure: Exception | None = None
-        self._sign = HeartbeatFile(heartbeat_file(process_id), str(process_id), say)
-        self._thread = threading.Thread(target=self._beat_until_closed, name="heartbeat", daemon=True)
+        self._file = HeartbeatFile(heartbeat_file(process_id), str(process_id), say)
+        self._thread = threading.Thread(target=self._send_until_closed, name="heartbeat", daemon=True)
         self._thread.start()
 
     def join(self, interrupted: Callable[[], bool] = lambda: False) -> Welcome | None:
@@ -99,7 +99,7 @@ class Membership:
                     self._joined, self._base, self._answer = welcome.life, self._sent, None
                 self._heard_seconds = time.monotonic()
             self.set_state(state)
-            self._beat_now.set()
+            self._send_now.set()
             self._wait_for_an_answer(interrupted)
             return welcome
 
@@ -124,18 +124,18 @@ class Membership:
         return None
 
     def set_state(self, state: str) -> None:
-        """What the next beats say that this process does."""
+        """Sets what the next heartbeats say that this process is doing."""
         self._state = state
 
     def rendezvous(self) -> None:
-        """Returns when the learner is ready to meet those who learn in step, and has heard that this process goes.
+        """Returns when the learner is ready for the rendezvous of all that learn in step, and knows that this one is.
 
-        Whoever watches `phase` ends the process where the learner never is.
+        Where it never is, a thread that watches `phase` ends the process.
         """
         while (answer := self._answer) is None or not answer.may_meet:
             self._closed.wait(_MEETING_POLL_SECONDS)
         self.set_state(MEETING)
-        self._beat_now.set()
+        self._send_now.set()
         while self._heard_state != MEETING:
             self._closed.wait(_MEETING_POLL_SECONDS)
 
@@ -143,11 +143,11 @@ class Membership:
         """Returns when the learner that this process has joined answers no more, or after so long."""
         deadline = time.monotonic() + seconds
         while self._is_heard and time.monotonic() < deadline:
-            self._beat_now.set()
+            self._send_now.set()
             self._closed.wait(_LAST_LOOK_SECONDS)
 
     def report_with(self, figures: Callable[[], dict]) -> None:
-        """Sets what each beat tells besides: fields of `Heartbeat`, its counts since the process's start."""
+        """Sets what each heartbeat reports besides: fields of `Heartbeat`, its counts since the process's start."""
         self._figures = figures
 
     @property
@@ -214,39 +214,39 @@ class Membership:
         return self._caller(*arguments, **named)
 
     def close(self) -> None:
-        """Tells once more how it stands, and beats no more."""
+        """Sends a last heartbeat."""
         self._closed.set()
-        self._beat_now.set()
+        self._send_now.set()
         self._thread.join(_REPLY_SECONDS)
         self._caller.close()
-        self._sign.remove()
+        self._file.remove()
 
     def _wait_for_an_answer(self, interrupted: Callable[[], bool]) -> None:
-        """So that who has joined knows how the job stands; but not for long: it may do without."""
+        """So that a process that has joined knows how the job stands; not for long, as it can do without."""
         deadline = time.monotonic() + _FIRST_ANSWER_SECONDS
         while self._answer is None and time.monotonic() < deadline and not interrupted():
             self._closed.wait(0.01)
 
-    def _beat_until_closed(self) -> None:
+    def _send_until_closed(self) -> None:
         is_last = False
         while not is_last:
             is_last = self._closed.is_set()
-            self._beat_now.clear()
+            self._send_now.clear()
             began = time.monotonic()
             self.work.check()
             self.work.end_if_stuck(str(self.process_id), self._state, self._settings.stuck_after_seconds)
             try:
-                self._beat(_LAST_REPLY_SECONDS if is_last else self._reply_seconds)
-            except Exception as error:  # whoever asks how the job stands is told
+                self._send(_LAST_REPLY_SECONDS if is_last else self._reply_seconds)
+            except Exception as error:  # `phase` raises it
                 self._failure = error
                 return
             if not self._closed.is_set():
-                self._beat_now.wait(max(began + self._beat_seconds - time.monotonic(), 0.05))
+                self._send_now.wait(max(began + self._interval_seconds - time.monotonic(), 0.05))
 
-    def _beat(self, timeout_seconds: float) -> None:
+    def _send(self, timeout_seconds: float) -> None:
         figures, state = dict(self._figures()), self.work.described(self._state)
         counts: Counts = figures.pop("counts", Counts())
-        self._sign.write(state, figures.get("steps_per_second", 0.0))
+        self._file.write(state, figures.get("steps_per_second", 0.0))
         with self._lock:
             joined, base = self._joined, self._base
         since_joined = Counts(
@@ -254,7 +254,7 @@ class Membership:
             episodes=counts.episodes - base.episodes,
             environment_restarts=counts.environment_restarts - base.environment_restarts,
         )
-        beat = Heartbeat(
+        heartbeat = Heartbeat(
             process_id=self.process_id,
             life=self._life,
             pid=os.getpid(),
@@ -266,7 +266,7 @@ class Membership:
             **figures,
         )
         try:
-            answer = self._caller("beat", beat, Answer, timeout_seconds)
+            answer = self._caller("beat", heartbeat, Answer, timeout_seconds)
         except UnreachableError:
             self._is_heard = False
             return

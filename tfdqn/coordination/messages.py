@@ -55,11 +55,13 @@ class Heartbeat(Struct, frozen=True, kw_only=True, rename={"process_id": "member
 class Answer(Struct, frozen=True, kw_only=True):
     """What the learner answers to a heartbeat."""
 
-    life: str  # of the learner: who joined another must start again, or join this one
+    life: str  # of the learner: a process that joined another must start again, or join this one
     phase: Phase
     env_steps: int  # taken in the whole job
     train_steps: int
-    may_meet: bool = False  # whether the learner is ready for those who learn in step with it
+    may_meet: bool = (
+        False  # whether the learner is ready for the rendezvous of all that learn in step with it
+    )
 
 
 class Hello(Struct, frozen=True, kw_only=True):

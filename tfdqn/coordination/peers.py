@@ -89,7 +89,7 @@ class Peers:
 
 
 def _is_refused(address: str) -> bool:
-    """Whether the host at "host:port" says that nobody is there."""
+    """Whether the host at "host:port" says that no process is there."""
     try:
         socket.create_connection(host_and_port(address), _REPLY_SECONDS).close()
     except ConnectionRefusedError:

@@ -1,4 +1,4 @@
-"""`Roster`: who takes part in a job, by their heartbeats, as the learner knows it.
+"""`Roster`: the processes that take part in a job, as the learner knows them by their heartbeats.
 
 Silence beyond a deadline is death, whatever connections say: a stopped process breaks none. What an actor has counted
 is kept when it dies.
@@ -18,7 +18,7 @@ class Roster:
     """Written by the server's threads, read by the learner's.
 
     Args:
-      life: of the learner; only who joined it counts.
+      life: of the learner; only processes that joined it count.
       dead_after_seconds: of silence.
       counts: before this life of the learner.
     """
@@ -29,7 +29,7 @@ class Roster:
         self._lock = threading.Lock()
         self._newest: dict[ProcessId, tuple[Heartbeat, float]] = {}
         self._before = counts
-        self._counted: dict[str, Counts] = {}  # by the life of who counted, the dead included
+        self._counted: dict[str, Counts] = {}  # by the life of the process that counted, the dead included
         self._total = Counts()  # of all of these: a job of a thousand asks for it a thousand times a second
         self._held: dict[ProcessId, str] = {}
 
@@ -56,12 +56,12 @@ class Roster:
             self._before = counts
 
     def counts(self) -> Counts:
-        """Of everybody together, the dead included."""
+        """Of all processes together, the dead included."""
         with self._lock:
             return _sum(self._before, self._total)
 
     def status(self) -> tuple[ProcessStatus, ...]:
-        """Of everybody who was ever heard of, in order."""
+        """Of every process that was ever heard, in order."""
         with self._lock:
             newest = sorted(self._newest.items())
         now = time.monotonic()
@@ -71,7 +71,7 @@ class Roster:
         )
 
     def present(self, role: Role) -> list[Heartbeat]:
-        """The newest beats of those of a role that have joined and are not silent."""
+        """The newest heartbeats of the processes of a role that have joined and are not silent."""
         return [
             status.heartbeat
             for status in self.status()
@@ -81,7 +81,7 @@ class Roster:
         ]
 
     def hold(self, process_ids: Iterable[ProcessId]) -> None:
-        """From now on these processes must be the very processes that they are now."""
+        """From now on a later life of one of these processes counts as its loss."""
         with self._lock:
             self._held = {process_id: self._newest[process_id][0].life for process_id in process_ids}
 
@@ -122,7 +122,7 @@ class Roster:
         say: Callable[[str], None],
         interrupted: Callable[[], bool],
     ) -> bool:
-        """Waits until all of them have joined and heartbeat; False where the user has asked to stop meanwhile.
+        """Waits until all of them have joined and are heard; False where the user has asked to stop meanwhile.
 
         Raises PeerLostError at the end of patience.
         """

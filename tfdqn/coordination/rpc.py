@@ -1,6 +1,6 @@
 """Calls between a job's processes: gRPC carries them, MessagePack the messages, each a typed struct.
 
-A message that is not what it should be is answered by an error, and harms nobody: nothing is ever unpickled.
+A message that is not what it should be is answered by an error, and does no harm: nothing is ever unpickled.
 """
 
 import threading

@@ -11,22 +11,22 @@ from typing import NoReturn
 from tfdqn.errors import RESTART_STATUS
 
 _SAID_AFTER_SECONDS = 60.0
-_MOST_SECONDS_BETWEEN_LOOKS = 60.0  # counted: whoever looks may have been stopped itself
+_MOST_SECONDS_BETWEEN_CHECKS = 60.0  # counted: the process may have been stopped as a whole
 
 
 class StallDetector:
-    """Whoever works counts, another thread looks.
+    """The thread that works records its progress, another checks.
 
-    Work that nobody counts can't be stuck: a process that serves below Python has no loop that would.
+    Work of which none is recorded can't be stuck: a process that serves below Python has no loop that would.
     """
 
     def __init__(self) -> None:
-        self.stuck_seconds = 0.0  # of the part that has been so for longest, as of the last look
+        self.stuck_seconds = 0.0  # of the part that has been so for longest, as of the last check
         self.longest_seconds = 0.0  # that a part took before it went on
         self._counts: dict[str, int] = {}
         self._idle: dict[str, tuple[int, float]] = {}  # the count that was seen last, and for how long
         self._suspensions = 0
-        self._looked_seconds = time.monotonic()
+        self._checked_seconds = time.monotonic()
 
     def record_progress(self, part: str = "work") -> None:
         """Says so of a part of the work; from the first time on it is expected again and again."""
@@ -51,13 +51,13 @@ class StallDetector:
         return self._suspensions > 0
 
     def check(self, is_excused: bool = False) -> None:
-        """Takes note of what has gone on since the last look.
+        """Takes note of what has gone on since the last check.
 
         Args:
           is_excused: whether it was no wonder where nothing has.
         """
         now = time.monotonic()
-        passed = min(now - self._looked_seconds, _MOST_SECONDS_BETWEEN_LOOKS)
+        passed = min(now - self._checked_seconds, _MOST_SECONDS_BETWEEN_CHECKS)
         idle = {}
         for part, count in list(self._counts.items()):
             before, seconds = self._idle.get(part, (-1, 0.0))
@@ -65,11 +65,11 @@ class StallDetector:
                 self.longest_seconds = max(self.longest_seconds, seconds)
             is_idle = count == before and not self._suspensions and not is_excused
             idle[part] = (count, seconds + passed if is_idle else 0.0)
-        self._idle, self._looked_seconds = idle, now
+        self._idle, self._checked_seconds = idle, now
         self.stuck_seconds = max((seconds for _, seconds in idle.values()), default=0.0)
 
     def described(self, state: str) -> str:
-        """What the process is doing, and that it doesn't get on with it."""
+        """What the process is doing, and for how long it has made no progress where that is long."""
         if self.stuck_seconds < _SAID_AFTER_SECONDS:
             return state
         return f"{state}, stuck for {self.stuck_seconds:.0f} s"
@@ -78,7 +78,7 @@ class StallDetector:
         """Ends the process where its work is stuck, so that it is started again; says where each thread of it is."""
         if self.stuck_seconds > after_seconds:
             _end(
-                f"{name} has not got on for {self.stuck_seconds:.0f} s ({state}): it ends, to be started again"
+                f"{name} has made no progress for {self.stuck_seconds:.0f} s ({state}): it ends, to be started again"
             )
 
 

@@ -1,7 +1,7 @@
-"""`Watchdog`: a thread that says whom its process waits for, and ends the process where that never comes.
+"""`Watchdog`: a thread that says which peers its process waits for, and ends the process where they never come.
 
-It does not ask the main thread, which may be stuck in a call that never returns: silence of others decides, and that
-work does not go on, or a signal that is not heeded.
+It does not ask the main thread, which may be stuck in a call that never returns: the silence of peers decides, work
+that makes no progress, or a signal that is not heeded.
 """
 
 import os
@@ -17,7 +17,7 @@ from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 from tfdqn.system.interval import IntervalTrigger
 
-_LOOK_SECONDS = 0.25
+_CHECK_SECONDS = 0.25
 _ASK_SECONDS = 2.0
 _END_SECONDS = 20.0  # from a signal on, or from the end of the checkpoint that was being written
 
@@ -33,7 +33,7 @@ class Pollable(Protocol):
 
 
 class PeerWait:
-    """Others that a process can't do without: it waits for them, but not beyond patience."""
+    """Peers that a process can't do without: it waits for them, but not beyond patience."""
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class PeerWait:
         self._others, self._health, self._say = others, health, say
         self._question = IntervalTrigger(_ASK_SECONDS, is_due=True)
         self._heard_seconds = time.monotonic()  # all of them
-        self.waits_for = ""  # whom, in words
+        self.waits_for = ""  # in words
 
     def ask(self) -> str:
-        """Asks, where that is due; in words who has been silent beyond patience: nobody in most cases."""
+        """Asks, where that is due; in words, which have been silent beyond patience: empty in most cases."""
         if not self._question.is_due():
             return ""
         self._question.done()
@@ -118,28 +118,28 @@ class Watchdog:
         self._awaited.append(PeerWait(others, answer, self._health, self._say, said_after_seconds))
 
     def release_peers(self) -> None:
-        """From now on everybody may go."""
+        """From now on every peer may go."""
         self._awaited.clear()
 
     @property
     def doing(self) -> str:
-        """The state, or for whom it waits."""
+        """The state, or which peers it waits for."""
         return self.waits_for or self.work.described(self.state)
 
     @property
     def waits_for(self) -> str:
-        """Who is silent that it can't do without, in words; empty: nobody."""
+        """Which peers it waits for, in words; empty: none."""
         return next((each.waits_for for each in list(self._awaited) if each.waits_for), "")
 
     def _watch(self) -> None:
         try:
-            while not self._ended.wait(_LOOK_SECONDS):
-                self._look()
-        except Exception:  # a process that nobody watches might wait for ever
+            while not self._ended.wait(_CHECK_SECONDS):
+                self._check()
+        except Exception:  # an unwatched process might wait for ever
             traceback.print_exc()
             end_now(f"{self._name} can't watch the others any longer")
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         """What is done a few times a second."""
         self._end_if_asked()
         for each in list(self._awaited):
@@ -157,7 +157,7 @@ class Watchdog:
         is_stuck = self.work.stuck_seconds > self._health.dead_after_seconds + 2 * self.work.longest_seconds
         if is_stuck and not self._said_stuck:
             self._say(
-                f"waiting: {self.state}: nothing has gone on for {self.work.stuck_seconds:.0f} s, and nobody is silent"
+                f"waiting: {self.state}: no progress for {self.work.stuck_seconds:.0f} s, and no process is silent"
             )
         self._said_stuck = is_stuck
 

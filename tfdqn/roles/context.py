@@ -34,7 +34,7 @@ def say_if_open(job: Job) -> None:
         return
     meaning = TRAITS[process_id.role].opens + (f"; {TENSORFLOW_OPENS}" if len(addresses) > 1 else "")
     job.say(
-        f"warning: {process_id} serves other hosts at {' and '.join(addresses)}, and asks nobody who they are: "
+        f"warning: {process_id} serves other hosts at {' and '.join(addresses)} without authentication: "
         f"{meaning}; leave that to a private network or a firewall"
     )
 

@@ -50,7 +50,7 @@ class LearnerWatchdog(Watchdog):
         self.require(replay, "all replay servers answer", _SAID_AFTER_SECONDS)
 
     def say_waiting(self, line: str) -> None:
-        """Says for whom, and has the heartbeat say it, too."""
+        """Shows what it waits for, in the heartbeat, too."""
         self.state = line
         self._job.say(line)
 
@@ -68,7 +68,7 @@ class LearnerWatchdog(Watchdog):
         super().release_peers()
         self._is_learning = False
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if time.monotonic() >= self._heartbeat_due:
             self._write_heartbeat()
             self._heartbeat_due = time.monotonic() + self._job.config.health.beat_seconds
@@ -78,7 +78,7 @@ class LearnerWatchdog(Watchdog):
         for helper in unheard:
             self._guards[helper].check()
         self._unheard = len(unheard)
-        super()._look()
+        super()._check()
 
     def _is_excused(self) -> bool:
         """Without a replay server, or without any worker, it can only wait."""

@@ -57,7 +57,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
 
 
 def _require_same(config: Config, chiefs: str, name: str) -> None:
-    """Else each would make another update, and nobody would notice."""
+    """Else each would make another update, unnoticed."""
     found = deviations(
         config, from_mapping(tomllib.loads(chiefs)), "the chief", besides=_DECIDED_BY_THE_CLUSTER
     )

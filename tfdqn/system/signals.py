@@ -26,7 +26,7 @@ def interruptions(at_once: Callable[[], None]) -> Iterator[Callable[[], bool]]:
     """Yields a function that says whether the user has asked to stop.
 
     Any thread may ask it, and hears of a signal even while the main thread is in a call below Python, where no handler
-    runs. Off the main thread, where Python takes no signals, nobody ever asks.
+    runs. Off the main thread, where Python takes no signals, none is ever heard.
 
     Args:
       at_once: what a Ctrl-C does when the user has asked before.

@@ -33,7 +33,7 @@ def show_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if not isinstance(stream, io.TextIOWrapper):
             continue  # a caller of the function has put it there
-        with suppress(ValueError, LookupError):  # it is closed, or nobody knows the encoding
+        with suppress(ValueError, LookupError):  # it is closed, or the encoding is unknown
             is_shown = stream.isatty() and not os.environ.get("PYTHONIOENCODING")
             stream.reconfigure(encoding=_of_terminal() if is_shown else None, errors="backslashreplace")
 
