@@ -154,8 +154,15 @@ def take_samples(job: Job, calls: int) -> None:
 
 def environments() -> list[int]:
     """Processes of asynchronous environments that this one's fork server has made."""
-    import multiprocessing.forkserver
+    servers = [
+        pid
+        for pid in children(os.getpid())
+        if b"multiprocessing.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    return [pid for server in servers for pid in children(server)]
 
-    server = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
-    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-    return [int(child) for child in children]
+
+def children(pid: int) -> list[int]:
+    """Of all its threads."""
+    found = (thread.read_text().split() for thread in Path(f"/proc/{pid}/task").glob("*/children"))
+    return [int(child) for each in found for child in each]
