@@ -147,10 +147,10 @@ def _figures(
         "calls due, not begun": sum(each["late"] for each in last[acting]),
         "ms a call takes, median": 1e3 * float(np.median(delays)),
         "ms a call takes, 99 %": 1e3 * float(np.quantile(delays, 0.99)),
-        "CPU: learner's control": rate("cpu", learner),
+        "CPU: learner's service": rate("cpu", learner),
         "CPU: replay servers": rate("cpu", servers),
         "CPU: simulated actors": rate("cpu", acting),
-        "MB of memory: control": last[0]["megabytes"],
+        "MB of memory: service": last[0]["megabytes"],
         "MB of memory: replay servers": sum(each["megabytes"] for each in last[servers]),
     }
 
@@ -175,7 +175,7 @@ def _learn(pipe: Connection, config: Config, address: str) -> None:
     spec, board = resolve_spec(config.task), WeightsBoard()
     arrays = new_weights(config, spec)
     board.put(VersionedWeights(0, arrays))
-    control = LearnerService(Topology(learner=address, actor=config.acting.actors), config, spec, board)
+    service = LearnerService(Topology(learner=address, actor=config.acting.actors), config, spec, board)
 
     def publish() -> None:
         for version in range(1, 10**9):
@@ -185,7 +185,7 @@ def _learn(pipe: Connection, config: Config, address: str) -> None:
     threading.Thread(target=publish, daemon=True).start()
     pipe.send("ready")
     while pipe.recv():
-        pipe.send({**_usage(), "env_steps": control.roster.counts().env_steps})
+        pipe.send({**_usage(), "env_steps": service.roster.counts().env_steps})
 
 
 def _serve_replay(pipe: Connection, config: Config, address: str) -> None:

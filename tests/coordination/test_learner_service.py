@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.threaded_jobs import ACTOR, FAST, Learner, learner, process_id, until
+from tests.support.threaded_jobs import ACTOR, FAST, Learner, learner, membership, until
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.cluster.topology import Topology
@@ -39,7 +39,7 @@ def there(config: Config) -> Iterator[Learner]:
 
 def test_another_configuration_is_refused_by_its_keys(there: Learner) -> None:
     other = tiny(*FAST, "agent.n_step=3", "task.id=Acrobot-v1")
-    with closing(process_id(there.address, other)) as one, pytest.raises(ConfigError) as error:
+    with closing(membership(there.address, other)) as one, pytest.raises(ConfigError) as error:
         one.join()
     assert str(error.value) == (
         "learner 0 refuses actor 1: its configuration is not the learner's: task.id = Acrobot-v1 where the learner "
@@ -49,13 +49,13 @@ def test_another_configuration_is_refused_by_its_keys(there: Learner) -> None:
 
 def test_a_strangers_beats_take_nobodys_place(there: Learner, config: Config) -> None:
     """Whatever it calls itself, and before anybody has refused it."""
-    with closing(process_id(there.address, config)) as one:
+    with closing(membership(there.address, config)) as one:
         one.join()
         one.set_state("acting")
-        until(lambda: there.control.roster.present(Role.ACTOR), "a beat")
-        stranger = process_id(there.address, tiny(*FAST, "agent.n_step=3"))
+        until(lambda: there.service.roster.present(Role.ACTOR), "a heartbeat")
+        stranger = membership(there.address, tiny(*FAST, "agent.n_step=3"))
         until(lambda: stranger._is_refused, "a refusal")
-        assert [each.heartbeat.life for each in there.control.roster.status()] == [one.life]
+        assert [each.heartbeat.life for each in there.service.roster.status()] == [one.life]
         stranger.close()
 
 
@@ -71,13 +71,13 @@ def test_who_has_no_part_in_the_learners_job_is_refused(
     assert str(error.value) == (
         f"learner 0 refuses {name}: its cluster is not the learner's, which has {has[name.role]}"
     )
-    assert there.control.roster.status() == ()
+    assert there.service.roster.status() == ()
 
 
 def test_who_has_joined_hears_of_a_learner_with_another_configuration(there: Learner, config: Config) -> None:
-    with closing(process_id(there.address, config)) as one:
+    with closing(membership(there.address, config)) as one:
         one.join()
-        there.control.close()
+        there.service.close()
         there.config = tiny(*FAST, "agent.n_step=3")
         there.begin()
         until(lambda: one._is_refused, "a refusal")
@@ -94,7 +94,7 @@ def test_of_many_keys_that_differ_a_few_are_named(there: Learner) -> None:
         "evaluation.episodes=9",
         "learner.batch_size=4",
     ]
-    with closing(process_id(there.address, tiny(*FAST, *keys))) as one, pytest.raises(ConfigError) as error:
+    with closing(membership(there.address, tiny(*FAST, *keys))) as one, pytest.raises(ConfigError) as error:
         one.join()
     assert str(error.value).endswith("; and 1 more")
     assert str(error.value).count("where the learner has") == 5
@@ -113,21 +113,21 @@ def test_the_end_is_heard_by_all_who_live_and_nobody_waits_for_the_dead(
     settings = tiny(*FAST, "health.dead_after_seconds=0.5")
     with (
         learner(settings, {}) as mortal,
-        closing(process_id(mortal.address, settings)) as one,
+        closing(membership(mortal.address, settings)) as one,
         closing(
             Membership(ProcessId(Role.ACTOR, 0), Topology(learner=mortal.address), settings, print)
         ) as dead,
     ):
         one.join(), dead.join()
         dead._closed.set()
-        until(lambda: len(mortal.control.roster.present(Role.ACTOR)) == 1, "a death")
-        mortal.control.end()
+        until(lambda: len(mortal.service.roster.present(Role.ACTOR)) == 1, "a death")
+        mortal.service.end()
         until(lambda: one.phase() == Phase.OVER, "the end")
         assert dead.phase() == Phase.TRAINING
 
 
 def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, config: Config) -> None:
-    with closing(process_id(there.address, config)) as one:
+    with closing(membership(there.address, config)) as one:
         with pytest.raises(RefusedError, match="starting"):
             one.call("inspect", Nothing(), Inspection, 10)
         inspection = Inspection(
@@ -140,7 +140,7 @@ def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, 
             weights_version=1,
             updates_per_second=3.0,
             best_return=None,
-            processes=there.control.roster.status(),
+            processes=there.service.roster.status(),
         )
-        there.control.inspection = lambda: inspection
+        there.service.inspection = lambda: inspection
         assert one.call("inspect", Nothing(), Inspection, 10) == inspection

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.threaded_jobs import ACTOR, FAST, Learner, free_address, learner, process_id, until
+from tests.support.threaded_jobs import ACTOR, FAST, Learner, free_address, learner, membership, until
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.roles import Role
 from tfdqn.cluster.topology import Topology
@@ -51,11 +51,11 @@ class Figures:
 
 
 def test_who_joins_is_welcomed_and_knows_at_once_how_the_job_stands(there: Learner, config: Config) -> None:
-    there.control.roster.start_from(Counts(env_steps=400))
-    with closing(process_id(there.address, config)) as one:
+    there.service.roster.start_from(Counts(env_steps=400))
+    with closing(membership(there.address, config)) as one:
         welcome = one.join()
         assert welcome is not None
-        assert (welcome.life, welcome.task_spec) == (there.control.life, there.task_spec)
+        assert (welcome.life, welcome.task_spec) == (there.service.life, there.task_spec)
         assert one.joined == welcome.life
         assert one.answer is not None and one.answer.env_steps == 400
         assert one.phase() == Phase.TRAINING
@@ -63,66 +63,71 @@ def test_who_joins_is_welcomed_and_knows_at_once_how_the_job_stands(there: Learn
 
 
 def test_beats_tell_figures_and_what_it_does(there: Learner, config: Config) -> None:
-    with closing(process_id(there.address, config)) as one:
+    with closing(membership(there.address, config)) as one:
         one.join()
         one.set_state("acting")
         one.report_with(Figures())
-        until(lambda: there.control.roster.status()[0].heartbeat.steps_per_second, "figures")
-        beat = there.control.roster.status()[0].heartbeat
-        assert (beat.process_id, beat.state, beat.episode_return, beat.weights_version) == (
+        until(lambda: there.service.roster.status()[0].heartbeat.steps_per_second, "figures")
+        heartbeat = there.service.roster.status()[0].heartbeat
+        assert (
+            heartbeat.process_id,
+            heartbeat.state,
+            heartbeat.episode_return,
+            heartbeat.weights_version,
+        ) == (
             ACTOR,
             "acting",
             3.0,
             12,
         )
-        assert beat.life == one.life
+        assert heartbeat.life == one.life
 
 
 def test_the_jobs_steps_are_those_heard_and_ones_own_since(there: Learner, config: Config) -> None:
     figures = Figures()
-    with closing(process_id(there.address, config)) as one:
+    with closing(membership(there.address, config)) as one:
         one.report_with(figures)
         one.join()
         figures.steps = 100
-        there.control.roster.start_from(Counts(env_steps=1000))
+        there.service.roster.start_from(Counts(env_steps=1000))
         until(lambda: one.env_steps(100) == 1100, "the others' steps")
         assert one.env_steps(130) == 1130
         assert one.env_steps(130, alike=4) == 1220
 
 
 def test_who_ends_with_the_learner_waits_until_it_is_heard_no_more(there: Learner, config: Config) -> None:
-    with closing(process_id(there.address, config)) as one:
+    with closing(membership(there.address, config)) as one:
         one.join()
         waiting = threading.Thread(target=one.wait_while_heard, args=(60.0,), daemon=True)
         waiting.start()
         waiting.join(1.0)
         assert waiting.is_alive()
-        there.control.close()
+        there.service.close()
         waiting.join(30.0)
         assert not waiting.is_alive()
 
 
 def test_the_last_beat_tells_what_was_counted_to_the_end(there: Learner, config: Config) -> None:
     figures = Figures()
-    one = process_id(there.address, config)
+    one = membership(there.address, config)
     one.report_with(figures)
     one.join()
     figures.steps = 77
     one.close()
-    assert there.control.roster.counts() == Counts(env_steps=77, episodes=7)
+    assert there.service.roster.counts() == Counts(env_steps=77, episodes=7)
 
 
 def test_another_life_of_the_learner_is_noticed_and_told_only_what_is_new(
     there: Learner, config: Config
 ) -> None:
     figures = Figures()
-    with closing(process_id(there.address, config)) as one:
+    with closing(membership(there.address, config)) as one:
         one.report_with(figures)
         one.join()
         figures.steps = 100
-        until(lambda: there.control.roster.counts().env_steps == 100, "counts")
+        until(lambda: there.service.roster.counts().env_steps == 100, "counts")
         until(lambda: one.env_steps(100) == 100, "an answer")
-        there.control.close()
+        there.service.close()
         figures.steps = 130  # while nobody listens
         there.begin().roster.start_from(Counts(env_steps=90))  # the checkpoint missed ten of them
 
@@ -134,30 +139,30 @@ def test_another_life_of_the_learner_is_noticed_and_told_only_what_is_new(
             return False
 
         until(is_noticed, "another life")
-        assert there.control.roster.counts().env_steps == 90  # it has not joined yet
+        assert there.service.roster.counts().env_steps == 90  # it has not joined yet
         one.join()
-        until(lambda: there.control.roster.counts().env_steps == 90 + 30, "counts of what is new")
+        until(lambda: there.service.roster.counts().env_steps == 90 + 30, "counts of what is new")
         figures.steps = 150
-        until(lambda: there.control.roster.counts().env_steps == 90 + 50, "further counts")
+        until(lambda: there.service.roster.counts().env_steps == 90 + 50, "further counts")
         assert one.env_steps(150) == 140
 
 
 def test_joining_the_same_life_again_loses_no_count(there: Learner, config: Config) -> None:
     figures = Figures()
-    with closing(process_id(there.address, config)) as one:
+    with closing(membership(there.address, config)) as one:
         one.report_with(figures)
         one.join()
         figures.steps = 100
         until(lambda: one.env_steps(100) == 100, "an answer")
         one.join()
         figures.steps = 120
-        until(lambda: there.control.roster.counts().env_steps == 120, "all counts")
+        until(lambda: there.service.roster.counts().env_steps == 120, "all counts")
 
 
 def test_one_call_joins_whoever_has_taken_the_learners_place(there: Learner, config: Config) -> None:
-    with closing(process_id(there.address, config)) as one:
+    with closing(membership(there.address, config)) as one:
         one.join()
-        there.control.close()
+        there.service.close()
         life = there.begin().life
         until(lambda: one.phase_now() == Phase.TRAINING and one.joined == life, "the new life")
         assert one.phase_now(lambda: True) is None
@@ -175,10 +180,10 @@ def test_waiting_for_a_learner_ends_with_patience_or_at_the_users_wish(config: C
 
 def test_a_learner_that_falls_silent_is_given_up_in_the_end() -> None:
     config = tiny(*FAST, "health.patience_seconds=0.5")
-    with learner(config, {}) as there, closing(process_id(there.address, config)) as one:
+    with learner(config, {}) as there, closing(membership(there.address, config)) as one:
         one.join()
         assert one.phase() == Phase.TRAINING
-        there.control.close()
+        there.service.close()
 
         def is_given_up() -> bool:
             try:
@@ -198,7 +203,7 @@ def test_the_sign_of_life_is_there_until_the_end_whether_or_not_anybody_answers(
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        with closing(process_id(f"127.0.0.1:{silent.getsockname()[1]}", impatient)) as one:
+        with closing(membership(f"127.0.0.1:{silent.getsockname()[1]}", impatient)) as one:
             one.set_state("waiting in vain")
             seen: set[float] = set()
 
@@ -220,7 +225,7 @@ def test_a_host_where_no_sign_can_be_written_still_beats(there: Learner, config:
     topology = Topology(learner=there.address)
     with closing(Membership(ACTOR, topology, config, said.append)) as one:
         assert one.join() is not None
-        until(lambda: there.control.roster.present(Role.ACTOR), "a beat")
+        until(lambda: there.service.roster.present(Role.ACTOR), "a heartbeat")
         one._send(5.0)
     assert said == [
         f"warning: actor 1: no heartbeat can be written to {beats / 'actor-1.json'} (File exists): "
@@ -235,7 +240,7 @@ def test_who_says_no_more_that_its_work_goes_on_is_ended(
     ends: list[str] = []
     monkeypatch.setattr(stall_detector, "_end", ends.append)
     hasty = tiny(*FAST, "health.stuck_after_seconds=1")
-    with learner(hasty, {}) as there, closing(process_id(there.address, hasty)) as one:
+    with learner(hasty, {}) as there, closing(membership(there.address, hasty)) as one:
         one.join()
         one.set_state("acting")
         one.work.record_progress()
@@ -244,7 +249,7 @@ def test_who_says_no_more_that_its_work_goes_on_is_ended(
 
 
 def test_a_heart_that_fails_is_told_of(there: Learner, config: Config) -> None:
-    with closing(process_id(there.address, config)) as one:
+    with closing(membership(there.address, config)) as one:
         one.join()
         one.report_with(lambda: {"no_such_field": 1})
 
@@ -267,6 +272,6 @@ def test_where_a_thousand_ask_each_asks_less_often_but_never_so_seldom_as_to_see
 
 
 def test_replies_are_awaited_for_less_than_death() -> None:
-    with closing(process_id(free_address(), tiny(*FAST, "health.dead_after_seconds=2.0"))) as one:
+    with closing(membership(free_address(), tiny(*FAST, "health.dead_after_seconds=2.0"))) as one:
         assert one._reply_seconds == 1.0
     assert Config().health.dead_after_seconds >= membership_module._REPLY_SECONDS

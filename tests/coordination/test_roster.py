@@ -33,7 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def beat(
+def heartbeat(
     index: int = 0, life: str = "a", joined: str = "L", steps: int = 0, role: Role = Role.ACTOR
 ) -> Heartbeat:
     return Heartbeat(
@@ -49,9 +49,9 @@ def beat(
 
 def test_counts_are_everybodys_together_and_those_of_before() -> None:
     roster = Roster("L", 8, Counts(env_steps=1000, episodes=3))
-    roster.add(beat(0, "a", steps=10))
-    roster.add(beat(1, "b", steps=20))
-    roster.add(beat(0, "a", steps=50))
+    roster.add(heartbeat(0, "a", steps=10))
+    roster.add(heartbeat(1, "b", steps=20))
+    roster.add(heartbeat(0, "a", steps=50))
     assert roster.counts() == Counts(env_steps=1070, episodes=3 + 7)
     roster.start_from(Counts(env_steps=5))
     assert roster.counts() == Counts(env_steps=75, episodes=7)
@@ -59,9 +59,9 @@ def test_counts_are_everybodys_together_and_those_of_before() -> None:
 
 def test_what_a_process_counted_stays_when_another_takes_its_place() -> None:
     roster = Roster("L", 8)
-    roster.add(beat(0, "a", steps=50))
-    roster.add(beat(0, "a again", steps=5))
-    roster.add(beat(0, "a again", steps=8))
+    roster.add(heartbeat(0, "a", steps=50))
+    roster.add(heartbeat(0, "a again", steps=5))
+    roster.add(heartbeat(0, "a again", steps=8))
     assert roster.counts().env_steps == 58
 
 
@@ -69,15 +69,15 @@ def test_a_beat_that_was_overtaken_takes_nothing_away() -> None:
     roster = Roster("L", 8)
     counted = []
     for steps in (50, 40, 60):
-        roster.add(beat(steps=steps))
+        roster.add(heartbeat(steps=steps))
         counted.append(roster.counts().env_steps)
     assert counted == [50, 50, 60]
 
 
 def test_who_has_not_joined_this_life_is_seen_and_counts_nothing() -> None:
     roster = Roster("L", 8)
-    roster.add(beat(0, joined="", steps=5))
-    roster.add(beat(1, joined="another", steps=5))
+    roster.add(heartbeat(0, joined="", steps=5))
+    roster.add(heartbeat(1, joined="another", steps=5))
     assert roster.counts() == Counts()
     assert len(roster.status()) == 2
     assert roster.present(Role.ACTOR) == []
@@ -86,7 +86,7 @@ def test_who_has_not_joined_this_life_is_seen_and_counts_nothing() -> None:
 def test_status_is_in_order_and_says_for_how_long_each_is_silent(clock: Clock) -> None:
     roster = Roster("L", 8)
     for index in (2, 0, 1):
-        roster.add(beat(index))
+        roster.add(heartbeat(index))
         clock.now += 1
     assert [(each.heartbeat.process_id.index, each.seconds_since_heartbeat) for each in roster.status()] == [
         (0, 2),
@@ -97,10 +97,10 @@ def test_status_is_in_order_and_says_for_how_long_each_is_silent(clock: Clock) -
 
 def test_present_are_those_of_a_role_that_are_not_silent(clock: Clock) -> None:
     roster = Roster("L", 8)
-    roster.add(beat(0))
+    roster.add(heartbeat(0))
     clock.now += 5
-    roster.add(beat(1))
-    roster.add(beat(0, role=Role.EVALUATOR))
+    roster.add(heartbeat(1))
+    roster.add(heartbeat(0, role=Role.EVALUATOR))
     clock.now += 4
     assert [each.process_id for each in roster.present(Role.ACTOR)] == [ProcessId(Role.ACTOR, 1)]
 
@@ -108,10 +108,10 @@ def test_present_are_those_of_a_role_that_are_not_silent(clock: Clock) -> None:
 def test_each_kind_of_death_has_its_words(clock: Clock) -> None:
     roster = Roster("L", 8)
     workers = [ProcessId(Role.WORKER, index) for index in range(4)]
-    roster.add(beat(1, role=Role.WORKER))
+    roster.add(heartbeat(1, role=Role.WORKER))
     clock.now += 8
-    roster.add(beat(2, role=Role.WORKER, joined=""))
-    roster.add(beat(3, role=Role.WORKER))
+    roster.add(heartbeat(2, role=Role.WORKER, joined=""))
+    roster.add(heartbeat(3, role=Role.WORKER))
     assert roster.lost(workers) == [
         "worker 0 has not joined",
         "worker 1 has been silent for 8 s",
@@ -122,7 +122,7 @@ def test_each_kind_of_death_has_its_words(clock: Clock) -> None:
 def test_it_waits_for_the_missing_and_names_them_whenever_they_are_others(clock: Clock) -> None:
     roster, said = Roster("L", 8), []
     workers = [ProcessId(Role.WORKER, index) for index in range(2)]
-    coming = iter([beat(1, role=Role.WORKER), beat(0, role=Role.WORKER)])
+    coming = iter([heartbeat(1, role=Role.WORKER), heartbeat(0, role=Role.WORKER)])
 
     def one_more() -> None:
         if clock.now > 1000.95 and (each := next(coming, None)) is not None:
@@ -144,11 +144,11 @@ def test_the_user_need_not_wait() -> None:
 
 def test_quiet_are_those_who_took_part_and_are_silent_whoever_they_were(clock: Clock) -> None:
     roster = Roster("L", 8)
-    roster.add(beat(0, role=Role.WORKER))
-    roster.add(beat(1, role=Role.WORKER))
+    roster.add(heartbeat(0, role=Role.WORKER))
+    roster.add(heartbeat(1, role=Role.WORKER))
     workers = [ProcessId(Role.WORKER, index) for index in range(3)]
     clock.now += 7
-    roster.add(beat(1, "another life", "", role=Role.WORKER))
+    roster.add(heartbeat(1, "another life", "", role=Role.WORKER))
     assert roster.unheard(workers) == []
     clock.now += 1
     assert roster.unheard(workers) == [workers[0]]

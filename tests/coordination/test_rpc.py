@@ -38,7 +38,7 @@ def doubled(question: Question) -> Reply:
 
 METHODS = {
     "double": Method(Question, doubled),
-    "beat": Method(Heartbeat, lambda beat: Reply(beat.counts.env_steps)),
+    "beat": Method(Heartbeat, lambda heartbeat: Reply(heartbeat.counts.env_steps)),
 }
 
 
@@ -153,13 +153,15 @@ def test_what_is_no_message_is_refused_and_harms_nobody(address: str, caller: Ca
 
 def test_counts_that_no_process_can_have_are_refused(address: str, caller: Caller) -> None:
     """Their sum could not be sent to anybody."""
-    beat = Heartbeat(process_id=ProcessId(Role.ACTOR), life="a", pid=1, host="h", joined="", state="acting")
+    heartbeat = Heartbeat(
+        process_id=ProcessId(Role.ACTOR), life="a", pid=1, host="h", joined="", state="acting"
+    )
     for steps in (-1, 2**64 - 1):
-        wrong = {**msgspec.to_builtins(beat), "counts": {"env_steps": steps, "episodes": 0}}
+        wrong = {**msgspec.to_builtins(heartbeat), "counts": {"env_steps": steps, "episodes": 0}}
         with pytest.raises(grpc.RpcError) as error:
             raw(address, "beat", msgspec.msgpack.encode(wrong))
         assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert caller("beat", beat, Reply, 10).number == 0
+    assert caller("beat", heartbeat, Reply, 10).number == 0
 
 
 def test_random_bytes_as_messages_harm_nobody(address: str, caller: Caller) -> None:

@@ -23,11 +23,14 @@ from tfdqn.tasks.batched_task import BatchedTask
 def test_it_writes_what_it_counts_and_tells_how_it_stands(free: Job) -> None:
     with free.actor() as actor:
         free.has_acted(actor, 500)
-        until(lambda: (beat := free.beat()) is not None and beat.episode_return is not None, "episodes")
-        beat = free.beat()
-        assert beat is not None
-        assert (beat.state, beat.weights_version) == ("acting", 0)
-        assert beat.episode_return == beat.episode_length > 5  # CartPole's reward is 1 a step
+        until(
+            lambda: (heartbeat := free.heartbeat()) is not None and heartbeat.episode_return is not None,
+            "episodes",
+        )
+        heartbeat = free.heartbeat()
+        assert heartbeat is not None
+        assert (heartbeat.state, heartbeat.weights_version) == ("acting", 0)
+        assert heartbeat.episode_return == heartbeat.episode_length > 5  # CartPole's reward is 1 a step
         assert actor.ends_well() and actor.is_over is False
     counts, blocks = free.counts(), stored(free.client)
     assert counts.episodes > 10
@@ -39,7 +42,7 @@ def test_weights_are_taken_as_they_come(free: Job) -> None:
     with free.actor() as actor:
         free.has_acted(actor, 100)
         free.learner.publish(50, free.learner.board.get().weights)
-        until(lambda: (beat := free.beat()) is not None and beat.weights_version == 50, "new weights")
+        until(lambda: acts_with(free, 50), "new weights")
 
 
 def test_two_actors_have_rungs_and_draws_of_their_own(free: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +70,7 @@ def test_exploration_fades_by_the_steps_of_all(free: Job, monkeypatch: pytest.Mo
         "_choose",
         lambda self, q, legal, rng, steps: (seen.append(steps), choose(self, q, legal, rng, steps))[1],
     )
-    free.learner.control.roster.start_from(Counts(env_steps=5000))
+    free.learner.service.roster.start_from(Counts(env_steps=5000))
     with free.actor() as actor:
         free.has_acted(actor, 5100)
     assert seen[0] == 5000
@@ -97,9 +100,9 @@ def test_it_stops_at_the_jobs_last_step_and_ends_with_the_job(tmp_path: Path) ->
             until(lambda: job.state() == "done acting" or actor.error, "its end of acting")
             until(lambda: job.counts().env_steps >= 1000 or actor.error, "its last counts")
             assert job.counts().env_steps < 1000 + 4
-            job.learner.control.phase = Phase.FINISHING
+            job.learner.service.phase = Phase.FINISHING
             until(lambda: job.state() == "done acting", "patience")
-            job.learner.control.phase = Phase.OVER
+            job.learner.service.phase = Phase.OVER
             actor.ended()
         assert job.counts().env_steps - 4 < 4 * stored(job.client) <= job.counts().env_steps
 
@@ -107,9 +110,9 @@ def test_it_stops_at_the_jobs_last_step_and_ends_with_the_job(tmp_path: Path) ->
 def test_when_the_job_finishes_it_stops_at_once_and_beats_on(held: Job) -> None:
     with held.actor() as actor:
         until(lambda: held.state() == HELD_BACK or actor.error, "being held back")
-        held.learner.control.phase = Phase.FINISHING
+        held.learner.service.phase = Phase.FINISHING
         until(lambda: held.state() == "done acting", "its end of acting")
-        held.learner.control.phase = Phase.OVER
+        held.learner.service.phase = Phase.OVER
         actor.ended()
         assert actor.is_over is True
 
@@ -121,7 +124,7 @@ def test_another_configuration_or_another_task_is_refused(free: Job) -> None:
     ):
         actor.ended()
     there = free.learner
-    there.control.task_spec = msgspec.structs.replace(there.task_spec, num_actions=(3,))
+    there.service.task_spec = msgspec.structs.replace(there.task_spec, num_actions=(3,))
     with free.actor() as actor, pytest.raises(TaskError, match="num_actions"):
         actor.ended()
 
@@ -134,15 +137,20 @@ def test_where_the_learner_computes_its_values_it_acts_as_ever_and_waits_while_t
         there = job.learner
         q_function = make_q_function(config, there.task_spec)
         with closing(Inference(q_function, there.task_spec, there.board, 64)) as inference:
-            there.control.q_values = inference
+            there.service.q_values = inference
             with job.actor(0) as actor, job.actor(1) as other:
                 until(lambda: job.state(0) == job.state(1) == "acting" or actor.error or other.error, "both")
                 job.has_acted(actor, 500)
                 there.publish(50, there.board.get().weights)
-                until(lambda: (beat := job.beat()) is not None and beat.weights_version == 50, "new weights")
-                there.control.close()
-                control = there.begin()  # which computes nothing yet
+                until(lambda: acts_with(job, 50), "new weights")
+                there.service.close()
+                service = there.begin()  # which computes nothing yet
                 until(lambda: job.state(0).startswith("waiting for Q-values"), "waiting")
-                control.q_values = inference
+                service.q_values = inference
                 job.has_acted(actor, job.counts().env_steps + 200)
                 assert actor.ends_well() and other.ends_well()
+
+
+def acts_with(job: Job, version: int) -> bool:
+    heartbeat = job.heartbeat()
+    return heartbeat is not None and heartbeat.weights_version == version

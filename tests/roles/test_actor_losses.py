@@ -41,10 +41,10 @@ def test_one_that_is_held_back_joins_the_learners_next_life(held: Job) -> None:
         until(lambda: held.state() == HELD_BACK or actor.error, "being held back")
         until(lambda: held.counts().env_steps > 0, "counts")
         before = held.counts()
-        held.learner.control.close()
-        control = held.learner.begin()
-        control.roster.start_from(before)
-        until(lambda: control.roster.present(Roles.ACTOR), "joining again")
+        held.learner.service.close()
+        service = held.learner.begin()
+        service.roster.start_from(before)
+        until(lambda: service.roster.present(Roles.ACTOR), "joining again")
         assert held.counts() == before  # told once
         assert actor.ends_well()
 
@@ -52,7 +52,7 @@ def test_one_that_is_held_back_joins_the_learners_next_life(held: Job) -> None:
 def test_it_acts_on_while_the_learner_is_away_and_tells_the_next_what_it_missed(free: Job) -> None:
     with free.actor() as actor:
         free.has_acted(actor, 100)
-        free.learner.control.close()
+        free.learner.service.close()
         before, blocks = free.counts().env_steps, stored(free.client)
         until(lambda: stored(free.client) > blocks + 100, "blocks while nobody listens")
         free.learner.begin().roster.start_from(Counts(env_steps=before))
@@ -66,9 +66,9 @@ def test_it_acts_on_while_the_learner_is_away_and_tells_the_next_what_it_missed(
 def test_when_the_learner_trains_again_a_finished_actor_starts_again_with_it(held: Job) -> None:
     with held.actor() as actor:
         until(lambda: held.state() == HELD_BACK or actor.error, "being held back")
-        held.learner.control.phase = Phase.FINISHING
+        held.learner.service.phase = Phase.FINISHING
         until(lambda: held.state() == "done acting", "its end of acting")
-        held.learner.control.close()
+        held.learner.service.close()
         held.learner.begin()
         with pytest.raises(PeerLostError):
             actor.ended()
@@ -87,7 +87,7 @@ def test_it_waits_for_a_replay_server_by_name(tmp_path: Path) -> None:
         topology = Topology(learner=there.address, replay_server=(address,), actor=2)
         with role(run_role, FREE, topology, ProcessId(Roles.ACTOR), tmp_path) as actor:
             words = f"waiting for replay server 0 at {address}"
-            until(lambda: words in [each.heartbeat.state for each in there.control.roster.status()], words)
+            until(lambda: words in [each.heartbeat.state for each in there.service.roster.status()], words)
             with replay_server(FREE, there.task_spec, address) as client:
                 until(lambda: stored(client) > 10 or actor.error, "blocks")
                 assert actor.ends_well()

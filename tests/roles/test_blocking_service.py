@@ -125,8 +125,8 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
     def unheard(_: Any) -> list[ProcessId]:
         raise KeyError("a mistake of ours")
 
-    control = SimpleNamespace(roster=SimpleNamespace(unheard=unheard))
-    with LearnerWatchdog(job._replace(process_id=LEARNER), control):  # type: ignore[arg-type]
+    service = SimpleNamespace(roster=SimpleNamespace(unheard=unheard))
+    with LearnerWatchdog(job._replace(process_id=LEARNER), service):  # type: ignore[arg-type]
         until(lambda: ends, "end")
     assert ends == ["the learner can't watch the others any longer"]
 
@@ -134,9 +134,9 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
 def test_a_learner_whose_updates_hang_is_started_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     ends: list[str] = []
     monkeypatch.setattr(stall_detector, "_end", ends.append)
-    control = SimpleNamespace(roster=SimpleNamespace(unheard=lambda _: []))
+    service = SimpleNamespace(roster=SimpleNamespace(unheard=lambda _: []))
     hasty = job._replace(process_id=LEARNER, config=tiny("health.stuck_after_seconds=1"))
-    with LearnerWatchdog(hasty, control) as watched:  # type: ignore[arg-type]
+    with LearnerWatchdog(hasty, service) as watched:  # type: ignore[arg-type]
         watched.state = "learning"
         watched.work.record_progress("updates")
         until(lambda: ends, "end")
@@ -148,8 +148,8 @@ def test_a_learner_without_any_worker_waits(job: Job, monkeypatch: pytest.Monkey
     monkeypatch.setattr(stall_detector, "_end", lambda line: pytest.fail(line))
     looks: list[bool] = []
     config = tiny("learner.strategy=parameter_server", "learner.workers=1", "health.stuck_after_seconds=1")
-    control = SimpleNamespace(roster=SimpleNamespace(unheard=lambda lines: list(lines)))
-    with LearnerWatchdog(job._replace(process_id=LEARNER, config=config), control) as watched:  # type: ignore[arg-type]
+    service = SimpleNamespace(roster=SimpleNamespace(unheard=lambda lines: list(lines)))
+    with LearnerWatchdog(job._replace(process_id=LEARNER, config=config), service) as watched:  # type: ignore[arg-type]
         monkeypatch.setattr(watched.work, "check", lambda is_excused: looks.append(is_excused))
         until(lambda: len(looks) > 1, "looks")
     assert all(looks)

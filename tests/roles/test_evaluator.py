@@ -59,29 +59,29 @@ def started(there: Learner, run_dir: RunDir, config: Config = CONFIG):  # type: 
 
 
 def states(there: Learner) -> list[str]:
-    return [each.heartbeat.state for each in there.control.roster.status()]
+    return [each.heartbeat.state for each in there.service.roster.status()]
 
 
 def at(there: Learner, env_steps: int) -> None:
     """Makes the job's environment steps so many."""
-    there.control.roster.start_from(Counts(env_steps=env_steps))
+    there.service.roster.start_from(Counts(env_steps=env_steps))
 
 
 def reported(there: Learner, evaluations: int, evaluator: Role) -> EvaluatorReport:
     """The newest report, when so many evaluations have been heard of since the learner's life began."""
     until(lambda: len(heard(there)) >= evaluations or evaluator.error, f"{evaluations} evaluations")
     assert evaluator.error is None, evaluator.error
-    return there.control.evaluated
+    return there.service.evaluated
 
 
 def heard(there: Learner) -> list[EvaluatorReport]:
     """Notes every report with an evaluation from the first call on."""
-    if not hasattr(there.control, "heard"):
-        there.control.heard = []  # type: ignore[attr-defined]
-        there.control.on_evaluated = lambda report: (
-            there.control.heard.append(report) if report.evaluation else None  # type: ignore[attr-defined]
+    if not hasattr(there.service, "heard"):
+        there.service.heard = []  # type: ignore[attr-defined]
+        there.service.on_evaluated = lambda report: (
+            there.service.heard.append(report) if report.evaluation else None  # type: ignore[attr-defined]
         )
-    return there.control.heard  # type: ignore[attr-defined]
+    return there.service.heard  # type: ignore[attr-defined]
 
 
 def first_of(there: Learner, train_steps: int, env_steps: Iterator[int], evaluator: Role) -> EvaluatorReport:
@@ -150,7 +150,7 @@ def test_each_new_best_is_exported_where_that_is_asked_for(run_dir: RunDir) -> N
 
             def is_better() -> bool:
                 at(there, next(due))
-                return there.control.evaluated.best_return == 20
+                return there.service.evaluated.best_return == 20
 
             until(is_better, "better weights")
             until(lambda: versions(run_dir.exports) == [2], "the second version")
@@ -161,7 +161,7 @@ def test_each_new_best_is_exported_where_that_is_asked_for(run_dir: RunDir) -> N
 
 def test_the_time_of_training_is_the_learners(there: Learner, run_dir: RunDir) -> None:
     heard(there)
-    there.control.inspection = lambda: Inspection(
+    there.service.inspection = lambda: Inspection(
         phase="training",
         state="learning",
         env_steps=0,
@@ -212,8 +212,8 @@ def test_another_evaluator_goes_on_where_the_first_one_was_lost(there: Learner, 
     at(there, 250)
     with started(there, run_dir) as again:
         until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
-        until(lambda: there.control.evaluated.best_return == 20, "what it found on disk")
-        assert (heard(there), there.control.evaluated.evaluations_without_best) == ([], 1)
+        until(lambda: there.service.evaluated.best_return == 20, "what it found on disk")
+        assert (heard(there), there.service.evaluated.evaluations_without_best) == ([], 1)
         at(there, 300)
         report = reported(there, 1, again)
         assert report.evaluation is not None
@@ -237,12 +237,12 @@ def test_a_learner_that_starts_again_is_told_the_best_and_its_versions_are_new_o
     at(there, 100)
     with started(there, run_dir) as evaluator:
         reported(there, 1, evaluator)
-        there.control.close()
+        there.service.close()
         there.publish(5, weights(there.config, there.task_spec))  # the same number, other weights
         there.begin()
         at(there, 90)
         heard(there)
-        until(lambda: there.control.evaluated.best_return == 20, "the best of before")
+        until(lambda: there.service.evaluated.best_return == 20, "the best of before")
         at(there, 200)
         report = reported(there, 1, evaluator)
         assert report.evaluation is not None
@@ -257,9 +257,9 @@ def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Lear
         until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
         at(there, 100)
         reported(there, 1, evaluator)
-        there.control.close()
+        there.service.close()
         there.begin()
-        until(lambda: there.control.evaluated.best_return == 20, "the report")
+        until(lambda: there.service.evaluated.best_return == 20, "the report")
 
 
 def test_its_last_say_is_of_the_newest_weights_and_of_the_best_on_fresh_episodes(
@@ -270,13 +270,13 @@ def test_its_last_say_is_of_the_newest_weights_and_of_the_best_on_fresh_episodes
     with started(there, run_dir) as evaluator:
         reported(there, 1, evaluator)
         there.publish(9, flattering(there))
-        there.control.phase = Phase.FINISHING
-        until(lambda: there.control.evaluated.is_done, "the last say")
-        last = there.control.evaluated
+        there.service.phase = Phase.FINISHING
+        until(lambda: there.service.evaluated.is_done, "the last say")
+        last = there.service.evaluated
         assert last.evaluation is not None and last.final is not None
         assert (last.evaluation.train_steps, last.evaluation.is_best) == (9, True)
         assert (last.final.episodes, last.final.mean_return) == (4, 20)
-        there.control.phase = Phase.OVER
+        there.service.phase = Phase.OVER
         evaluator.ended()
         assert evaluator.is_over is True
 
@@ -285,13 +285,13 @@ def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it
     there: Learner, run_dir: RunDir
 ) -> None:
     with started(there, run_dir) as evaluator:
-        there.control.phase = Phase.FINISHING
-        until(lambda: there.control.evaluated.is_done, "the last say")
-        final = there.control.evaluated.final
-        there.control.close()
+        there.service.phase = Phase.FINISHING
+        until(lambda: there.service.evaluated.is_done, "the last say")
+        final = there.service.evaluated.final
+        there.service.close()
         there.begin().phase = Phase.FINISHING
-        until(lambda: there.control.evaluated.is_done, "the last say again")
-        assert there.control.evaluated.final == final
+        until(lambda: there.service.evaluated.is_done, "the last say again")
+        assert there.service.evaluated.final == final
         assert evaluator.ends_well() and evaluator.is_over is False
 
 
@@ -303,10 +303,10 @@ def test_the_end_of_the_job_ends_an_evaluation(run_dir: RunDir) -> None:
         at(there, 100)
         with started(there, run_dir, endless) as evaluator:
             until(
-                lambda: [s for s in there.control.roster.status() if s.heartbeat.state == "evaluating"],
+                lambda: [s for s in there.service.roster.status() if s.heartbeat.state == "evaluating"],
                 "evaluation",
             )
-            there.control.phase = Phase.OVER
+            there.service.phase = Phase.OVER
             evaluator.ended()
     assert not run_dir.best_weights.exists()
 
@@ -343,6 +343,6 @@ def test_an_evaluator_that_hangs_ends_by_itself_so_that_nobody_waits_for_it(
 
 
 def test_a_task_that_is_another_here_is_refused(there: Learner, run_dir: RunDir) -> None:
-    there.control.task_spec = msgspec.structs.replace(there.task_spec, num_actions=(3,))
+    there.service.task_spec = msgspec.structs.replace(there.task_spec, num_actions=(3,))
     with started(there, run_dir) as evaluator, pytest.raises(TaskError, match="num_actions: "):
         evaluator.ended()

@@ -38,16 +38,16 @@ class Job:
         process_id = ProcessId(Roles.ACTOR, index)
         return role(run_role, config or self.learner.config, self._topology, process_id, self._folder)
 
-    def beat(self, index: int = 0) -> Heartbeat | None:
-        found = [each.heartbeat for each in self.learner.control.roster.status()]
-        return next((beat for beat in found if beat.process_id.index == index), None)
+    def heartbeat(self, index: int = 0) -> Heartbeat | None:
+        found = [each.heartbeat for each in self.learner.service.roster.status()]
+        return next((heartbeat for heartbeat in found if heartbeat.process_id.index == index), None)
 
     def state(self, index: int = 0) -> str:
-        beat = self.beat(index)
-        return "" if beat is None else beat.state
+        heartbeat = self.heartbeat(index)
+        return "" if heartbeat is None else heartbeat.state
 
     def counts(self) -> Counts:
-        return self.learner.control.roster.counts()
+        return self.learner.service.roster.counts()
 
     def has_acted(self, actor: Role, env_steps: int) -> None:
         until(lambda: self.counts().env_steps > env_steps or actor.error, f"{env_steps} steps")

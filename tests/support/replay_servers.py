@@ -141,8 +141,8 @@ class Job:
         self._topology = Topology(learner=learner, replay_server=tuple(self.addresses), actor=1)
         (folder / "cluster.json").write_bytes(self._topology.to_json())
         (folder / "job.toml").write_text(dump(settings))
-        self.control = LearnerService(self._topology, settings, task_spec, WeightsBoard())
-        processes.callback(self.control.close)
+        self.service = LearnerService(self._topology, settings, task_spec, WeightsBoard())
+        processes.callback(self.service.close)
         self._processes = processes
         self.servers = [self.start(i) for i in range(settings.replay.shards)]
 

@@ -72,8 +72,8 @@ class Learner:
         topology = Topology(
             learner=self.address, worker=_ELSEWHERE, parameter_server=_ELSEWHERE, actor=8, evaluator=1
         )
-        self.control = LearnerService(topology, self.config, self.task_spec, self.board)
-        return self.control
+        self.service = LearnerService(topology, self.config, self.task_spec, self.board)
+        return self.service
 
     def publish(self, version: int, given: Mapping[str, np.ndarray]) -> None:
         self.board.put(VersionedWeights(version, dict(given)))
@@ -86,10 +86,10 @@ def learner(config: Config, given: Mapping[str, np.ndarray] | None = None) -> It
     try:
         yield made
     finally:
-        made.control.close()
+        made.service.close()
 
 
-def process_id(address: str, config: Config) -> Membership:
+def membership(address: str, config: Config) -> Membership:
     """Of an actor, with the learner at an address."""
     return Membership(ACTOR, Topology(learner=address, actor=2), config, lambda line: None)
 

@@ -49,7 +49,7 @@ def test_a_killed_server_comes_back_with_its_checkpoint_and_the_others_go_on(
         (saved,) = learner.replay._shards.counted()
         calls = learner.calls
         server.kill()
-        job.control.close()  # it comes back without the learner
+        job.service.close()  # it comes back without the learner
         assert not learner.replay.poll()
         until(lambda: any("waiting for replay server 0" in reason for reason in actor.reasons), "waiting")
         job.start(0)
