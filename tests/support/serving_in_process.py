@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from tests.support.serving_client import ask
-from tfdqn.serving.address import listen
 from tfdqn.serving.inputs import Input
 from tfdqn.serving.model import Signature
 from tfdqn.serving.model_versions import ModelVersions
 from tfdqn.serving.server import _run
+from tfdqn.system.addresses import listen
 from tfdqn.types import Arrays
 
 PATIENCE_SECONDS = 60.0

@@ -11,7 +11,7 @@ import pytest
 from tfdqn.cli import main
 from tfdqn.errors import RunDirError
 from tfdqn.exporting.destinations import make_destination
-from tfdqn.serving.address import exports_folder
+from tfdqn.exporting.versions import exports_folder
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system import utf8
 

@@ -244,7 +244,9 @@ def serve(
 ) -> None:
     """Serve a policy over HTTP, with TensorFlow Serving's REST interface. Newer versions replace older ones."""
     require_supported_platform()
-    from tfdqn.serving.address import exports_folder, listen, model_name
+    from tfdqn.exporting.tf_serving_files import model_name
+    from tfdqn.exporting.versions import exports_folder
+    from tfdqn.system.addresses import listen
 
     folder = exports_folder(exports)
     model = model_name(folder, name)

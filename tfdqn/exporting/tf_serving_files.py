@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfdqn.exporting.policy_inputs import PolicyInputs
+from tfdqn.errors import UserError
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE, EXTRA
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.task_spec import TaskSpec
@@ -41,8 +41,15 @@ max_enqueued_batches { value: 64 }
 """
 
 
-def model_name(exports: Path) -> str:
-    """What a folder of versions is served as: the run's name, where it is a run's `exports`, else its own."""
+def model_name(exports: Path, name: str | None = None) -> str:
+    """What a folder of versions is served as: `name`, else the run's, where it is a run's `exports`, else its own.
+
+    Raises UserError for a name that has no place in a URL's path.
+    """
+    if name is not None:
+        if not re.fullmatch(r"[\w.-]+", name, flags=re.ASCII):
+            raise UserError(f'--name "{name}": only letters, digits, ".", "_" and "-"')
+        return name
     path = exports.resolve()
     found = path.parent.name if path.name == "exports" else path.name
     return re.sub(r"[^\w.-]", "-", found, flags=re.ASCII) or "policy"
@@ -91,6 +98,8 @@ def warm_up_requests(task_spec: TaskSpec) -> "Iterator[PredictRequest]":
     """Zeros or what the task can give that is nearest, every action legal; in no model's name: the server gives it."""
     import tensorflow as tf
     from tensorflow_serving.apis.predict_pb2 import PredictRequest
+
+    from tfdqn.exporting.policy_inputs import PolicyInputs
 
     inputs = PolicyInputs(task_spec)
     for rows in _WARM_UP_ROWS:

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tfdqn.errors import UserError
 from tfdqn.storage.atomic_files import sync, sync_tree
 from tfdqn.storage.owners import owner_of_mark, this_process
+from tfdqn.system.utf8 import require_libraries_can_take
 
 MODEL_FILE = "saved_model.pb"
 DEFAULT_SIGNATURE = "serving_default"  # the SavedModel's function by which a policy is served
@@ -29,6 +31,17 @@ def versions(directory: Path) -> list[int]:
     if not directory.is_dir():
         return []
     return sorted(int(entry.name) for entry in directory.iterdir() if entry.name.isdecimal())
+
+
+def exports_folder(path: Path) -> Path:
+    """The folder of versions at `path`, or in the run that lies there. Raises UserError where there is none."""
+    require_libraries_can_take(path)
+    if has_model(path):
+        raise UserError(f"{path} is one version; give the folder of versions, {path.parent}")
+    folder = path / "exports" if (path / "exports").is_dir() else path
+    if not any(folder.glob(f"*/{MODEL_FILE}")):
+        raise UserError(f"{folder}: no exported version here; `tfdqn export RUN` writes one")
+    return folder
 
 
 def has_model(version: Path) -> bool:

@@ -6,7 +6,7 @@ import re
 import socket
 from collections.abc import Collection, Mapping
 
-from tfdqn.errors import ClusterError, ConfigError
+from tfdqn.errors import ClusterError, ConfigError, UserError
 
 LOOPBACK = "127.0.0.1"  # by number, as not every container knows the name `localhost`
 # Below those that systems give to outgoing connections: a process that comes back finds its own port free.
@@ -126,6 +126,21 @@ def require_free_port(address: str) -> None:
     """
     if (error := _bind_error("", host_and_port(address)[1])) is not None:
         raise ClusterError(f"{address} can't be served: {error.strerror}")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises UserError where the address can't be had.
+
+    Connections send at once what they have (asyncio asks for that only where it made the socket itself): else the
+    second half of an answer waits 40 ms for the client's delayed acknowledgement of the first.
+    """
+    try:
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.create_server(place[:2], family=family)
+    except OSError as error:
+        raise UserError(f"can't serve at {host}, port {port}: {error.strerror or error}") from error
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # which those that it accepts inherit
+    return listening
 
 
 def _bind_error(host: str, port: int) -> OSError | None:

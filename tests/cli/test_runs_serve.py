@@ -10,8 +10,9 @@ import pytest
 from tfdqn.cli import main
 from tfdqn.cli.runs import _end_if_held, serve
 from tfdqn.errors import UserError
-from tfdqn.serving.address import exports_folder, listen, model_name
-from tfdqn.system.addresses import LOOPBACK, is_loopback
+from tfdqn.exporting.tf_serving_files import model_name
+from tfdqn.exporting.versions import exports_folder
+from tfdqn.system.addresses import LOOPBACK, is_loopback, listen
 
 
 @pytest.fixture
