@@ -105,8 +105,8 @@ def test_a_checkpoint_that_is_being_written_is_finished_first(
     with Watchdog("the run", Health(), lambda line: None, interrupted) as watched:
         with watched.work.suspended():
             until(lambda: watched._asked_seconds is not None, "the wish")
-            before = watched.work._looked_seconds
-            until(lambda: watched.work._looked_seconds > before + 0.1, "looks")
+            before = watched.work._checked_seconds
+            until(lambda: watched.work._checked_seconds > before + 0.1, "looks")
             assert ends == []
         until(lambda: ends, "end")
 
@@ -118,9 +118,9 @@ def test_after_a_checkpoint_that_took_long_there_is_time_to_end(
     with Watchdog("the run", Health(), lambda line: None, interrupted=lambda: True) as watched:
         with watched.work.suspended():
             began = time.monotonic()
-            until(lambda: watched.work._looked_seconds > began + 1.2, "looks")
+            until(lambda: watched.work._checked_seconds > began + 1.2, "looks")
         ended = time.monotonic()
-        until(lambda: watched.work._looked_seconds > ended + 0.1 or ends, "looks")
+        until(lambda: watched.work._checked_seconds > ended + 0.1 or ends, "looks")
         assert ends == []
 
 
