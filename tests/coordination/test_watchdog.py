@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.threaded_jobs import until
 from tfdqn.config import Health
-from tfdqn.coordination import stall_detector, watchdog
+from tfdqn.coordination import peers, stall_detector, watchdog
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 
@@ -32,7 +32,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     monkeypatch.setattr(watchdog, "end_now", lambda line, status=RESTART_STATUS: found.append((line, status)))
     monkeypatch.setattr(stall_detector, "_end", lambda line: found.append((line, RESTART_STATUS)))
     monkeypatch.setattr(watchdog, "_CHECK_SECONDS", 0.01)
-    monkeypatch.setattr(watchdog, "_ASK_SECONDS", 0.02)
+    monkeypatch.setattr(peers, "_ASK_SECONDS", 0.02)
     return found
 
 

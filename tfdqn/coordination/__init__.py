@@ -1,4 +1,9 @@
-"""Processes that talk: calls, messages, membership, heartbeats, the learner's service, weights.
+"""How a job's processes talk, and notice that another has died.
 
-Imports no TensorFlow.
+In flow states, counts and weights of one process, out flow the same in another: `rpc` carries the structs of `messages`
+between a `Membership` (of every process but the learner) and the learner's `LearnerService`, whose `Roster` decides
+which are dead. Heartbeats also go to files, for supervisors and probes. A `Watchdog` ends a process that waits in vain.
+Imports no TensorFlow, and nothing above `agents`.
+
+Another message: its struct in `messages.py`, a `Method` in `LearnerService`, asked by `Membership.call`.
 """

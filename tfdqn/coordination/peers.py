@@ -1,4 +1,4 @@
-"""`Peers`: processes of a cluster that this one can't do without, asked all at once whether they live.
+"""`Peers`: processes of a cluster, asked all at once whether they live; `PeerWait`: how long one waits for them.
 
 A process that is stopped, or cut off, breaks no connection; one that has ended refuses the next.
 """
@@ -7,12 +7,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
+from tfdqn.config import Health
 from tfdqn.coordination.messages import Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.system.addresses import host_and_port
+from tfdqn.system.interval import IntervalTrigger
 
 _REPLY_SECONDS = 2.0
+_ASK_SECONDS = 2.0
 
 
 class _Peer:
@@ -86,6 +90,53 @@ class Peers:
     def _missed(self) -> list[_Peer]:
         does_without = self._may_end and any(peer.answers for peer in self._each)
         return [peer for peer in self._each if not peer.answers and not (does_without and peer.has_ended)]
+
+
+class Pollable(Protocol):
+    """Other processes, which may be silent."""
+
+    def poll(self) -> bool:
+        """Asks all; False where one does not answer within seconds."""
+
+    def silent(self, seconds: float = 0.0) -> list[str]:
+        """In words, which have left the last question unanswered and been silent for so long."""
+
+
+class PeerWait:
+    """Peers that a process can't do without: it waits for them, but not beyond patience."""
+
+    def __init__(
+        self,
+        others: Pollable,
+        answer: str,
+        health: Health,
+        say: Callable[[str], None],
+        said_after_seconds: float,
+    ):
+        self._answer, self._said_after_seconds = answer, said_after_seconds
+        self._others, self._health, self._say = others, health, say
+        self._question = IntervalTrigger(_ASK_SECONDS, is_due=True)
+        self._heard_seconds = time.monotonic()  # all of them
+        self.waits_for = ""  # in words
+
+    def ask(self) -> str:
+        """Asks, where that is due; in words, which have been silent beyond patience: empty in most cases."""
+        if not self._question.is_due():
+            return ""
+        self._question.done()
+        now = time.monotonic()
+        if self._others.poll():
+            self._heard_seconds = now
+            if self.waits_for:
+                self._say(f"{self._answer} again")
+            self.waits_for = ""
+        elif now - self._heard_seconds > self._health.patience_seconds:
+            return "; ".join(self._others.silent())
+        elif silent := self._others.silent(self._said_after_seconds):
+            if not self.waits_for:
+                self._say(f"waiting: {'; '.join(silent)}")
+            self.waits_for = f"waiting: {'; '.join(silent)}"
+        return ""
 
 
 def _is_refused(address: str) -> bool:

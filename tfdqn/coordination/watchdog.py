@@ -10,63 +10,16 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Protocol, Self
+from typing import Self
 
 from tfdqn.config import Health
+from tfdqn.coordination.peers import PeerWait, Pollable
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
-from tfdqn.system.interval import IntervalTrigger
 
 _CHECK_SECONDS = 0.25
-_ASK_SECONDS = 2.0
+_LAST_CHECK_SECONDS = 4.0
 _END_SECONDS = 20.0  # from a signal on, or from the end of the checkpoint that was being written
-
-
-class Pollable(Protocol):
-    """Other processes, which may be silent."""
-
-    def poll(self) -> bool:
-        """Asks all; False where one does not answer within seconds."""
-
-    def silent(self, seconds: float = 0.0) -> list[str]:
-        """In words, which have left the last question unanswered and been silent for so long."""
-
-
-class PeerWait:
-    """Peers that a process can't do without: it waits for them, but not beyond patience."""
-
-    def __init__(
-        self,
-        others: Pollable,
-        answer: str,
-        health: Health,
-        say: Callable[[str], None],
-        said_after_seconds: float,
-    ):
-        self._answer, self._said_after_seconds = answer, said_after_seconds
-        self._others, self._health, self._say = others, health, say
-        self._question = IntervalTrigger(_ASK_SECONDS, is_due=True)
-        self._heard_seconds = time.monotonic()  # all of them
-        self.waits_for = ""  # in words
-
-    def ask(self) -> str:
-        """Asks, where that is due; in words, which have been silent beyond patience: empty in most cases."""
-        if not self._question.is_due():
-            return ""
-        self._question.done()
-        now = time.monotonic()
-        if self._others.poll():
-            self._heard_seconds = now
-            if self.waits_for:
-                self._say(f"{self._answer} again")
-            self.waits_for = ""
-        elif now - self._heard_seconds > self._health.patience_seconds:
-            return "; ".join(self._others.silent())
-        elif silent := self._others.silent(self._said_after_seconds):
-            if not self.waits_for:
-                self._say(f"waiting: {'; '.join(silent)}")
-            self.waits_for = f"waiting: {'; '.join(silent)}"
-        return ""
 
 
 class Watchdog:
@@ -105,7 +58,7 @@ class Watchdog:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join(2 * _ASK_SECONDS)
+        self._thread.join(_LAST_CHECK_SECONDS)
 
     def require(self, others: Pollable, answer: str, said_after_seconds: float | None = None) -> None:
         """From now on they must not be silent beyond patience.
