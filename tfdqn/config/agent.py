@@ -23,10 +23,16 @@ class Agent(Section, frozen=True, kw_only=True):
 
     n_step: Annotated[int, FIXED_IN_BOTH, doc("rewards summed before bootstrapping", ge=1, le=1000)] = 1
     discount: Annotated[Fraction, FIXED_IN_BOTH, doc("gamma, per environment step")] = 0.99
-    reward_scale: Annotated[Positive, doc("rewards are multiplied by this in the loss alone")] = 1.0
-    target_update_period_train_steps: Annotated[Count, doc("updates between target updates")] = 50
-    target_update_tau: Annotated[PositiveFraction, doc("1: copy; below: Polyak averaging")] = 1.0
-    gradient_clip_norm: Annotated[NonNegative, doc("global norm of the combined gradient; 0: off")] = 0.0
+    reward_scale: Annotated[Positive, doc("factor that multiplies rewards, in the loss only")] = 1.0
+    target_update_period_train_steps: Annotated[
+        Count, doc("train steps between updates of the target network")
+    ] = 50
+    target_update_tau: Annotated[PositiveFraction, doc("1: copy the weights; below 1: Polyak averaging")] = (
+        1.0
+    )
+    gradient_clip_norm: Annotated[
+        NonNegative, doc("largest global norm of the combined gradient; 0: no clipping")
+    ] = 0.0
 
     @property
     def kind(self) -> str:
@@ -37,7 +43,7 @@ class Agent(Section, frozen=True, kw_only=True):
 class TDAgent(Agent, frozen=True, kw_only=True):
     """What objectives have that are a function of the TD error of one Q-value for each action."""
 
-    loss: Annotated[Literal["squared", "huber"], doc("of the TD error; squared is halved: delta^2 / 2")] = (
+    loss: Annotated[Literal["squared", "huber"], doc("of the TD error: squared (delta^2 / 2) or huber")] = (
         "squared"
     )
     huber_delta: Annotated[Positive, doc("|TD error| beyond which the Huber loss is linear")] = 1.0
@@ -50,7 +56,7 @@ class DQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="dqn"):
 
 
 class DoubleDQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="double_dqn"):
-    """Van Hasselt et al. 2016: worth the target network's Q-value of the online network's best action."""
+    """Van Hasselt et al. 2016: the online network chooses the next state's action, the target network values it."""
 
     has_greedy_target = True
 
@@ -67,39 +73,42 @@ class Munchausen(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="munc
 
 
 class Ensemble(Section, frozen=True, kw_only=True):
-    """K Q-functions, each with its own weights and its own part of the data; whoever acts aggregates them."""
+    """K Q-functions, each with its own weights and its own part of the data; actions follow from their aggregate."""
 
-    size: Annotated[int, doc("K; 1: no ensemble", ge=1, le=256)] = 1
+    size: Annotated[int, doc("K, the number of members; 1: no ensemble", ge=1, le=256)] = 1
     aggregation: Annotated[
         Literal["mean", "majority", "minimum"],
-        doc("of the K Q-values, or of the K greedy actions (majority)"),
+        doc("mean or minimum of the K Q-values, or majority of the K greedy actions"),
     ] = "mean"
     data: Annotated[
         Literal["all", "bootstrap", "hash", "partition"],
-        doc("what a member learns from: everything, a random part, or the states that are its own"),
+        doc(
+            "what each member learns from: all transitions, a random bootstrap, or its own states (hash, partition)"
+        ),
     ] = "bootstrap"
     mask_probability: Annotated[
-        PositiveFraction, doc("chance of a transition to be in a member's bootstrap")
+        PositiveFraction, doc("probability that a transition is in a member's bootstrap")
     ] = 0.5
     hash_cell_size: Annotated[
-        NonNegative, doc("edge of the cells of states that hash to one member; 0: every state by itself")
+        NonNegative, doc("edge of the cells whose states hash to the same member; 0: each state is a cell")
     ] = 0.0
     partition_key: Annotated[
-        str, doc("the observation's array that partitions the states; empty: its only one")
+        str, doc("the observation's array that partitions the states; empty: the only one")
     ] = ""
     partition_index: Annotated[
-        CountOrZero, doc("the array's element, counted flat, that partitions them")
+        CountOrZero, doc("which element of that array, flattened, partitions the states")
     ] = 0
     partition_edges: Annotated[
-        tuple[float, ...], doc("size - 1 rising values of that element: member k has the states below edge k")
+        tuple[float, ...],
+        doc("size - 1 increasing values of that element: member k has the states below edge k"),
     ] = ()
     target: Annotated[
         Literal["own", "aggregate"],
-        doc("whose value of the next state a member learns from: its own, or all members'"),
+        doc("value of the next state that a member learns from: its own, or the members' aggregate"),
     ] = "own"
     execution: Annotated[
         Literal["batched", "processes"],
-        doc("batched: all members in one network; processes: each a process with its own replay"),
+        doc("batched: all members in one network; processes: each in a process with its own replay"),
     ] = "batched"
 
     @property

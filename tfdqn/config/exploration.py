@@ -6,22 +6,22 @@ from tfdqn.config.fields import Count, Fraction, NonNegative, Positive, Section,
 
 
 class EpsilonGreedy(Section, frozen=True, kw_only=True, tag_field="kind", tag="epsilon_greedy"):
-    """A uniformly random legal action with probability epsilon, else the greedy one."""
+    """A uniformly random legal action with probability epsilon, otherwise the greedy one."""
 
-    start: Annotated[Fraction, doc("epsilon at the first step")] = 1.0
-    end: Annotated[Fraction, doc("epsilon when the decay has ended")] = 0.05
+    start: Annotated[Fraction, doc("initial epsilon")] = 1.0
+    end: Annotated[Fraction, doc("final epsilon")] = 0.05
     decay: Annotated[Literal["linear", "exponential"], doc("shape of the decay")] = "linear"
     decay_env_steps: Annotated[Count, doc("environment steps over which it decays")] = 250_000
     ladder_alpha: Annotated[
-        NonNegative, doc("environment i of N acts with epsilon^(1 + alpha i / (N - 1)); 0: all alike")
+        NonNegative, doc("environment i of N acts with epsilon^(1 + alpha i / (N - 1)); 0: the same for all")
     ] = 0.0
 
 
 class Boltzmann(Section, frozen=True, kw_only=True, tag_field="kind", tag="boltzmann"):
-    """An action drawn from softmax(Q / temperature) over the legal ones."""
+    """An action sampled from softmax(Q / temperature) over the legal actions."""
 
-    start: Annotated[Positive, doc("temperature at the first step")] = 1.0
-    end: Annotated[Positive, doc("temperature when the decay has ended")] = 0.05
+    start: Annotated[Positive, doc("initial temperature")] = 1.0
+    end: Annotated[Positive, doc("final temperature")] = 0.05
     decay: Annotated[Literal["linear", "exponential"], doc("shape of the decay")] = "linear"
     decay_env_steps: Annotated[Count, doc("environment steps over which it decays")] = 250_000
 

@@ -11,17 +11,17 @@ class Learner(Section, frozen=True, kw_only=True):
     strategy: Annotated[
         Literal["local", "mirrored", "multi_worker", "parameter_server", "averaging"],
         MAY_CHANGE,
-        doc("how updates are divided among devices and processes: docs/parallelism.md"),
+        doc("how updates are divided among devices and processes (docs/parallelism.md)"),
     ] = "local"
     logical_devices: Annotated[
         int,
         MAY_CHANGE,
-        doc("split the CPU into so many devices; 0: every GPU, or the CPU undivided", ge=0, le=256),
+        doc("devices that the CPU is split into; 0: use every GPU, or the CPU undivided", ge=0, le=256),
     ] = 0
     min_gpus: Annotated[
         int,
         MAY_CHANGE,
-        doc("refuse to learn in a process where TensorFlow finds fewer GPUs than this", ge=0, le=64),
+        doc("refuse to learn in a process where TensorFlow finds fewer GPUs", ge=0, le=64),
     ] = 0
     model_parallel: Annotated[
         int, MAY_CHANGE, doc("devices over which the layers of one network are split", ge=1, le=64)
@@ -30,34 +30,38 @@ class Learner(Section, frozen=True, kw_only=True):
         int,
         MAY_CHANGE,
         doc(
-            "learning processes started on this host; those of TF_CONFIG where it names others", ge=1, le=1024
+            "learning processes to start on this host; TF_CONFIG overrides it where it names others",
+            ge=1,
+            le=1024,
         ),
     ] = 2
     parameter_servers: Annotated[
-        int, MAY_CHANGE, doc("processes that share the weights, for parameter_server", ge=1, le=256)
+        int, MAY_CHANGE, doc("processes that share the weights; for parameter_server", ge=1, le=256)
     ] = 1
     updates_per_read: Annotated[
         int,
         MAY_CHANGE,
-        doc("gradients a worker takes from one reading of the weights, for parameter_server", ge=1, le=1000),
+        doc(
+            "gradients that a worker computes for each read of the weights; for parameter_server",
+            ge=1,
+            le=1000,
+        ),
     ] = 5
     max_staleness_train_steps: Annotated[
         CountOrZero,
         MAY_CHANGE,
-        doc("gradients older than this are dropped, for parameter_server; 0: none are"),
+        doc("drop gradients older than this; 0: drop none; for parameter_server"),
     ] = 0
     all_reduce: Annotated[
         Literal["auto", "nccl", "ring", "hierarchical_copy", "one_device"],
         MAY_CHANGE,
-        doc(
-            "how replicas sum gradients: mirrored knows all but ring, multi_worker and averaging auto, nccl and ring"
-        ),
+        doc("how replicas sum gradients (mirrored: not ring; others: not hierarchical_copy, one_device)"),
     ] = "auto"
     averaging_period_train_steps: Annotated[
-        Count, MAY_CHANGE, doc("H: updates that each replica makes by itself between two averagings")
+        Count, MAY_CHANGE, doc("H: updates that each replica makes on its own between averagings")
     ] = 10
     average_optimizer: Annotated[
-        bool, MAY_CHANGE, doc("average the optimiser's moments, too; else each replica keeps its own")
+        bool, MAY_CHANGE, doc("average the optimiser's moments too; false: each replica keeps its own")
     ] = True
     batch_size: Annotated[
         int, FIXED_IN_BOTH, doc("transitions per update, over all replicas", ge=1, le=2**20)
@@ -65,10 +69,10 @@ class Learner(Section, frozen=True, kw_only=True):
     env_steps_per_update: Annotated[
         Positive,
         FIXED_IN_BOTH,
-        doc("the replay ratio: transitions acted per update (0.5: two updates a transition)"),
+        doc("the replay ratio: environment steps per update (0.5: two updates for each step)"),
     ] = 10.0
     updates_per_call: Annotated[
-        int, FIXED_IN_BOTH, doc("updates in one call into TensorFlow", ge=1, le=10_000)
+        int, FIXED_IN_BOTH, doc("updates made by one call into TensorFlow", ge=1, le=10_000)
     ] = 50
     schedule: Annotated[
         Literal["overlap", "alternate"],
@@ -77,21 +81,23 @@ class Learner(Section, frozen=True, kw_only=True):
     xla: Annotated[
         Literal["auto", "on", "off"],
         MAY_CHANGE,
-        doc("compile updates with XLA; auto: not convolutions and ensembles on CPU"),
+        doc("compile updates with XLA: on, off, or auto (all but convolutions and ensembles on a CPU)"),
     ] = "auto"
     prefetch_to_device: Annotated[
         bool,
         MAY_CHANGE,
-        doc("copy the next call's batches to each device while it computes, for local and mirrored on GPUs"),
+        doc("copy the next call's batches to each device while it computes; for local and mirrored on GPUs"),
     ] = False
     precision: Annotated[
         Literal["float32", "mixed_bfloat16"],
         doc(
-            "mixed_bfloat16: layers compute in bfloat16, for devices that are fast at it; weights stay float32"
+            "float32, or mixed_bfloat16: bfloat16 in layers, for devices that are fast at it; float32 weights"
         ),
     ] = "float32"
     threads: Annotated[
-        int, MAY_CHANGE, doc("cores for one operation; 0: one, or all for convolutions", ge=0, le=1024)
+        int,
+        MAY_CHANGE,
+        doc("cores that one operation may use; 0: one, or all for convolutions", ge=0, le=1024),
     ] = 0
 
     @property

@@ -17,11 +17,11 @@ class MLP(Network, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
     hidden_units: Annotated[
         tuple[Annotated[int, Meta(ge=1, le=65536)], ...], doc("width of each hidden layer")
     ] = (120, 84)
-    activation: Annotated[Literal["relu", "tanh", "elu"], doc("after each hidden layer")] = "relu"
+    activation: Annotated[Literal["relu", "tanh", "elu"], doc("of each hidden layer")] = "relu"
 
 
 class NatureCNN(Network, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
-    """Mnih et al. 2015, Methods, 'Model architecture': three convolutions and a dense layer; from 36 x 36 pixels on."""
+    """Mnih et al. 2015, Methods: three convolutions and a dense layer, for images of at least 36 x 36 pixels."""
 
     dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 512
 

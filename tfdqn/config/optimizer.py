@@ -8,37 +8,37 @@ from tfdqn.config.fields import Count, DecayRate, Positive, Section, doc
 class ScheduledRate(Section, frozen=True, kw_only=True):
     """The learning rate, which every optimiser has."""
 
-    learning_rate: Annotated[Positive, doc("step size at the start")] = 2.5e-4
+    learning_rate: Annotated[Positive, doc("initial learning rate")] = 2.5e-4
     schedule: Annotated[Literal["constant", "linear", "exponential"], doc("of the learning rate")] = (
         "constant"
     )
-    end_learning_rate: Annotated[Positive, doc("learning rate when the schedule has ended")] = 1e-5
-    decay_train_steps: Annotated[Count, doc("updates over which the schedule runs")] = 100_000
+    end_learning_rate: Annotated[Positive, doc("learning rate at the end of the schedule")] = 1e-5
+    decay_train_steps: Annotated[Count, doc("train steps over which the schedule runs")] = 100_000
 
 
 class Adam(ScheduledRate, frozen=True, kw_only=True, tag_field="kind", tag="adam"):
     """Kingma and Ba 2015."""
 
-    beta_1: Annotated[DecayRate, doc("decay of the first moment")] = 0.9
-    beta_2: Annotated[DecayRate, doc("decay of the second moment")] = 0.999
+    beta_1: Annotated[DecayRate, doc("decay rate of the first moment")] = 0.9
+    beta_2: Annotated[DecayRate, doc("decay rate of the second moment")] = 0.999
     epsilon: Annotated[Positive, doc("added to the denominator")] = 1e-8
 
 
 class RMSprop(ScheduledRate, frozen=True, kw_only=True, tag_field="kind", tag="rmsprop"):
-    """Centred RMSprop with the settings of Mnih et al. 2015, Extended Data Table 1, for the mean over a batch."""
+    """Centred RMSprop with the settings of Mnih et al. 2015, Extended Data Table 1, adapted to a batch's mean loss."""
 
-    decay: Annotated[DecayRate, doc("decay of both moments")] = 0.95
-    momentum: Annotated[DecayRate, doc("of the update itself")] = 0.0
+    decay: Annotated[DecayRate, doc("decay rate of both moments")] = 0.95
+    momentum: Annotated[DecayRate, doc("momentum of the updates; 0: none")] = 0.0
     # Theirs is 0.01, of a gradient that is the sum over a batch of 32.
-    epsilon: Annotated[Positive, doc("added to the squared gradient of the batch's mean loss")] = 0.01 / 32**2
-    centered: Annotated[bool, doc("subtract the squared mean gradient")] = True
+    epsilon: Annotated[Positive, doc("added to the mean of the squared gradient")] = 0.01 / 32**2
+    centered: Annotated[bool, doc("subtract the square of the mean gradient")] = True
 
 
 class SGD(ScheduledRate, frozen=True, kw_only=True, tag_field="kind", tag="sgd"):
     """Stochastic gradient descent."""
 
-    learning_rate: Annotated[Positive, doc("step size at the start")] = 0.01
-    momentum: Annotated[DecayRate, doc("0: plain")] = 0.0
+    learning_rate: Annotated[Positive, doc("initial learning rate")] = 0.01
+    momentum: Annotated[DecayRate, doc("momentum of the updates; 0: none")] = 0.0
 
 
 Optimizer = Adam | RMSprop | SGD

@@ -32,124 +32,126 @@ from tfdqn.config.task import Task
 
 
 class Acting(Section, frozen=True, kw_only=True):
-    """Who gathers experience."""
+    """How experience is gathered."""
 
     actors: Annotated[
-        int, doc("actors, each with task.num_envs environments and its part of the ladder", ge=1, le=1024)
+        int,
+        doc("actors, each with task.num_envs environments and its part of the epsilon ladder", ge=1, le=1024),
     ] = 1
     fetch_interval_seconds: Annotated[
         float,
-        doc(
-            "between two questions for newer weights, of an actor in a process of its own", ge=0.001, le=3600
-        ),
+        doc("how often an actor in a process of its own asks for newer weights", ge=0.001, le=3600),
     ] = 0.1
     inference: Annotated[
         Literal["local", "central"],
         doc(
-            "of actors in processes of their own: local: each has the weights; central: the learner computes Q"
+            "for actors in processes of their own; local: each has the weights; central: the learner computes Q"
         ),
     ] = "local"
     most_envs_per_inference: Annotated[
-        int, doc("environments that one central call of the Q-function serves", ge=1, le=2**20)
+        int, doc("most environments that one central call of the Q-function serves", ge=1, le=2**20)
     ] = 1024
 
 
 class Replay(Section, frozen=True, kw_only=True):
-    """Where transitions wait to be sampled, uniformly."""
+    """The transitions that updates sample, uniformly."""
 
     backend: Annotated[
-        Literal["reverb", "in_graph"], doc("in_graph: seeded sampling, for runs that repeat bit for bit")
+        Literal["reverb", "in_graph"],
+        doc("reverb, or in_graph: seeded sampling, for runs that repeat bit for bit"),
     ] = "reverb"
     item: Annotated[
         str,
         named("block", "frames"),
-        doc("block: finished transitions, packed; frames: each frame of a stack is stored once"),
+        doc("block: finished transitions, packed; frames: each frame of a stack stored once"),
     ] = "block"
-    block_size: Annotated[int, doc("transitions per block in reverb; divides the batch", ge=1, le=4096)] = 16
+    block_size: Annotated[
+        int, doc("transitions per block in Reverb; must divide learner.batch_size", ge=1, le=4096)
+    ] = 16
     shards: Annotated[
         int,
         FIXED_IN_REPLAY,
-        doc("Reverb servers that share the transitions evenly; batches mix all of them", ge=1, le=1024),
+        doc("Reverb servers that share the transitions evenly; each batch mixes all of them", ge=1, le=1024),
     ] = 1
     capacity: Annotated[
         int,
         Meta(ge=1, le=2**31 - 1),  # Reverb counts a table's items in 32 bits
-        doc("transitions kept, over all shards; the oldest go first"),
+        doc("transitions kept, over all shards; the oldest are removed first"),
     ] = 10_000
     min_size: Annotated[Count, doc("transitions stored before learning starts")] = 10_000
 
 
 class Stop(Section, frozen=True, kw_only=True):
-    """When training ends: whichever comes first."""
+    """When training ends: at the first of these."""
 
-    env_steps: Annotated[Count, doc("after this many environment steps")] = 500_000
+    env_steps: Annotated[Count, doc("after so many environment steps")] = 500_000
     return_at_least: Annotated[
-        float | None, doc("when a confirmed evaluation's mean return is this high; omit: never")
+        float | None, doc("when the mean return of a confirmed evaluation reaches this; omit: never")
     ] = None
     patience_evaluations: Annotated[
-        CountOrZero, doc("after this many evaluations without a new best; 0: never")
+        CountOrZero, doc("after so many evaluations in a row without a new best; 0: never")
     ] = 0
 
 
 class Evaluation(Section, frozen=True, kw_only=True):
-    """Greedy episodes on environments of their own; the best policy is kept."""
+    """Greedy episodes in environments of their own; the best policy is kept."""
 
     interval_env_steps: Annotated[Count, doc("environment steps between evaluations")] = 10_000
     episodes: Annotated[int, doc("episodes of each evaluation", ge=1, le=100_000)] = 20
     confirm_episodes: Annotated[
-        int, doc("further episodes that must bear out a new best; 0: none", ge=0, le=100_000)
+        int, doc("further episodes that must confirm a new best; 0: none", ge=0, le=100_000)
     ] = 80
     max_episode_steps: Annotated[
-        Count, doc("evaluations cut episodes here, even where the task's own limit is higher")
+        Count, doc("truncate evaluation episodes here, even where the task's own limit is higher")
     ] = 10_000
     final_episodes: Annotated[
-        int, MAY_CHANGE, doc("fresh episodes at the end, best policy", ge=1, le=100_000)
+        int, MAY_CHANGE, doc("fresh episodes of the best policy at the end", ge=1, le=100_000)
     ] = 100
 
 
 class Checkpoint(Section, frozen=True, kw_only=True):
-    """What a run can be resumed from."""
+    """Saved states from which a run can be resumed."""
 
-    interval_seconds: Annotated[Positive, doc("between checkpoints")] = 30.0
-    keep: Annotated[int, doc("newest checkpoints kept", ge=1, le=1000)] = 2
+    interval_seconds: Annotated[Positive, doc("seconds between checkpoints")] = 30.0
+    keep: Annotated[int, doc("how many of the newest checkpoints to keep", ge=1, le=1000)] = 2
 
 
 class Export(Section, frozen=True, kw_only=True):
-    """Versions of the policy for serving, made while training goes on; one is made at the end in any case."""
+    """Versions of the policy exported for serving during training; one is always exported at the end."""
 
-    on_best: Annotated[bool, doc("make a version each time an evaluation sets a new best")] = False
-    keep: Annotated[int, doc("newest versions kept, of those made by on_best", ge=1, le=10_000)] = 3
+    on_best: Annotated[bool, doc("export a version whenever an evaluation sets a new best")] = False
+    keep: Annotated[int, doc("how many of the newest versions made by on_best to keep", ge=1, le=10_000)] = 3
     directory: Annotated[
-        str, doc('where on_best makes them: a path or a URL such as gs://…; "": exports/ in the run')
+        str, doc('where on_best exports to: a path or a URL such as gs://…; "": exports/ in the run')
     ] = ""
 
 
 class Logging(Section, frozen=True, kw_only=True):
-    """What can be watched."""
+    """What is logged."""
 
-    interval_seconds: Annotated[Positive, doc("between points of the curves")] = 1.0
+    interval_seconds: Annotated[Positive, doc("seconds between points of the curves")] = 1.0
     tensorboard: Annotated[bool, doc("write TensorBoard event files")] = True
 
 
 class Health(Section, frozen=True, kw_only=True):
-    """When a process counts as lost or as stuck, and for how long another waits for it."""
+    """When a process counts as dead or stuck, and how long others wait for it."""
 
-    beat_seconds: Annotated[float, doc("between two heartbeats of a process", ge=0.05, le=60)] = 1.0
+    beat_seconds: Annotated[float, doc("seconds between a process's heartbeats", ge=0.05, le=60)] = 1.0
     dead_after_seconds: Annotated[
-        float, doc("of silence, after which a process counts as dead", ge=0.5, le=3600)
+        float, doc("seconds of silence after which a process counts as dead", ge=0.5, le=3600)
     ] = 8.0
     stuck_after_seconds: Annotated[
-        float, doc("without progress, after which a process that should make some ends", ge=1, le=86_400)
+        float, doc("seconds without progress after which a process ends itself", ge=1, le=86_400)
     ] = 600.0
     patience_seconds: Annotated[
-        Positive, doc("that a process waits for another to come, or to come back, before it gives up")
+        Positive, doc("seconds that a process waits for another to appear, or to return, before it gives up")
     ] = 300.0
 
 
 class Config(Section, frozen=True, kw_only=True):
-    """One run, whole. `tfdqn config FILE` prints it with a comment per key."""
+    """The configuration of a run. `tfdqn config FILE` prints it in full, with a comment for each key."""
 
-    seed: Annotated[int, FIXED_IN_BOTH, doc("of every random stream of the run", ge=0, le=2**31 - 1)] = 1
+    seed: Annotated[int, FIXED_IN_BOTH, doc("seeds every random stream of the run", ge=0, le=2**31 - 1)] = 1
     task: Annotated[Task, FIXED_IN_BOTH] = field(default_factory=Task)
     network: Network = field(default_factory=MLP)
     agent: Agent = field(default_factory=DQN)

@@ -8,29 +8,29 @@ from tfdqn.config.fields import MAY_CHANGE, CountOrZero, Section, doc
 
 
 class Task(Section, frozen=True, kw_only=True):
-    """What is learned: a gymnasium task, batched."""
+    """The task to be learned: a gymnasium environment, stepped in batches."""
 
     id: Annotated[str, doc("gymnasium id, or my_package.my_envs:Name-v0", min_length=1)] = "CartPole-v1"
-    kwargs: Annotated[dict[str, Any], doc("keyword arguments of the task itself")] = field(
-        default_factory=dict
-    )
-    num_envs: Annotated[int, doc("environments stepped as one batch, by each actor", ge=1, le=4096)] = 16
+    kwargs: Annotated[dict[str, Any], doc("keyword arguments of the task")] = field(default_factory=dict)
+    num_envs: Annotated[int, doc("environments that each actor steps as one batch", ge=1, le=4096)] = 16
     vectorization: Annotated[
         Literal["auto", "own", "sync", "async"],
-        doc("own: the task's own vector version; sync: in turn; async: a process each; auto: own, else sync"),
+        doc(
+            "own: the task's vectorised version; sync: in turn; async: a process each; auto: own if any, else sync"
+        ),
     ] = "auto"
-    max_episode_steps: Annotated[CountOrZero, doc("truncate episodes here; 0: the task's own limit")] = 0
+    max_episode_steps: Annotated[
+        CountOrZero, doc("truncate episodes after so many steps; 0: the task's own limit")
+    ] = 0
     restarts: Annotated[
         CountOrZero,
         MAY_CHANGE,
-        doc(
-            "environments that fail are made anew, so often in each process; the next failure ends the process"
-        ),
+        doc("failed environments that each process may replace; the next failure ends it"),
     ] = 0
     frame_stack: Annotated[int, doc("consecutive observations stacked into one", ge=1, le=16)] = 1
-    action_masks: Annotated[bool, doc('legal actions come in info["action_mask"]')] = False
+    action_masks: Annotated[bool, doc('legal actions are given in info["action_mask"]')] = False
     action_names: Annotated[
         tuple[Annotated[str, Meta(min_length=1)], ...],
         MAY_CHANGE,
-        doc("what the actions mean, for an export's model card; []: the task's own names, if it has any"),
+        doc("names of the actions, for an export's model card; []: the task's own, if any"),
     ] = ()
