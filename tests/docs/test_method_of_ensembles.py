@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.agents.test_row_hash import finalizer, slow_hash
+from tests.agents.test_ensemble_masks_row_hash import finalizer, slow_hash
 from tests.support.batches import random_transitions, random_weights, vector_spec
 from tests.support.method_page import equation
 from tfdqn.agents.ensemble import EnsembleAgent

@@ -11,13 +11,13 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
-from tfdqn.agents import row_hash
 from tfdqn.config import Config, Ensemble
 from tfdqn.errors import ConfigError
 from tfdqn.networks.torsos import Observation
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 
+_GOLDEN = 0x9E3779B9  # 2³² / the golden ratio: multiples of it spread evenly
 # (transition, the observations at its two ends) → float32[K, B]
 MemberWeights = Callable[[trajectory.Transition, Observation, Observation], tf.Tensor]
 
@@ -63,7 +63,7 @@ def transition_hash(
     """
     after = transition.next_time_step
     numbers = [transition.action_step.action, after.reward, after.discount]
-    return row_hash.row_hash([*_values(state_tm1), *numbers, *_values(state_t)], salt)
+    return row_hash([*_values(state_tm1), *numbers, *_values(state_t)], salt)
 
 
 def state_hash(state: Observation, task_spec: TaskSpec, cell_size: float, salt: int) -> tf.Tensor:
@@ -77,13 +77,13 @@ def state_hash(state: Observation, task_spec: TaskSpec, cell_size: float, salt: 
             return state[key]
         return tf.floor(tf.cast(state[key], tf.float32) * (1 / cell_size))
 
-    return row_hash.row_hash([cell(key) for key in sorted(state)], salt)
+    return row_hash([cell(key) for key in sorted(state)], salt)
 
 
 def bootstrap(hashes: tf.Tensor, size: int, probability: float) -> tf.Tensor:
     """Each member's own random part of the transitions uint32[B]: Bernoulli masks, as in Osband et al. 2016."""
-    own = row_hash.mix(tf.bitwise.bitwise_xor(hashes, row_hash.scattered(np.arange(size), 0)[:, tf.newaxis]))
-    return tf.cast(row_hash.uniform(own) < probability, tf.float32)
+    own = mix(tf.bitwise.bitwise_xor(hashes, scattered(np.arange(size), 0)[:, tf.newaxis]))
+    return tf.cast(uniform(own) < probability, tf.float32)
 
 
 def by_hash(hashes: tf.Tensor, size: int) -> tf.Tensor:
@@ -101,6 +101,33 @@ def by_edges(array: tf.Tensor, index: int, edges: Sequence[float]) -> tf.Tensor:
     element = tf.cast(tf.reshape(array, [-1, elements])[:, index], tf.float32)
     edges_passed = tf.cast(element[:, tf.newaxis] >= tf.constant(edges, tf.float32), tf.int32)
     return tf.one_hot(tf.reduce_sum(edges_passed, axis=1), len(edges) + 1, axis=0)
+
+
+def row_hash(arrays: Sequence[tf.Tensor], salt: int) -> tf.Tensor:
+    """uint32[B] of arrays [B, …], of any numeric dtype: one hash for each row, whatever device or batch it is in.
+
+    Equal rows have equal hashes (−0 is 0), others differ but for a chance of 2⁻³². `salt` chooses the function.
+    """
+    words = tf.concat([_words(array) for array in arrays], axis=1)
+    places = scattered(np.arange(words.shape[1]), salt)
+    return mix(tf.reduce_sum(mix(tf.bitwise.bitwise_xor(words, places)), axis=1))
+
+
+def mix(words: tf.Tensor) -> tf.Tensor:
+    """uint32 → uint32, one to one, each bit of the one on half the other's: MurmurHash3's finalizer (Appleby 2011)."""
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        words = _shifted_in(words, shift) * tf.constant(factor, tf.uint32)
+    return _shifted_in(words, 16)
+
+
+def scattered(indices: np.ndarray, salt: int) -> tf.Tensor:
+    """A constant uint32 for each small index, unlike that of any other."""
+    return mix(tf.constant(((indices + 1) * _GOLDEN + salt) % 2**32, tf.uint32))
+
+
+def uniform(words: tf.Tensor) -> tf.Tensor:
+    """uint32 → float32 in [0, 1), from its upper 24 bits, which float32 holds exactly."""
+    return tf.cast(tf.bitwise.right_shift(words, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
 
 
 def _values(state: Observation) -> list[tf.Tensor]:
@@ -126,3 +153,21 @@ def _partition_key(ensemble: Ensemble, task_spec: TaskSpec) -> str:
             f'"{key}", which {task_spec.id} observes'
         )
     return key
+
+
+def _shifted_in(words: tf.Tensor, shift: int) -> tf.Tensor:
+    shifted = tf.bitwise.right_shift(words, tf.constant(shift, tf.uint32))
+    return tf.bitwise.bitwise_xor(words, shifted)
+
+
+def _words(array: tf.Tensor) -> tf.Tensor:
+    """[B, …] → uint32[B, N]: floats as float32's bits, integers as 32-bit ones, bytes by fours."""
+    size = int(np.prod(array.shape[1:], dtype=np.int64))
+    rows = tf.reshape(array, [-1, size])
+    if array.dtype.is_floating:
+        numbers = tf.cast(rows, tf.float32)
+        return tf.bitcast(tf.where(numbers == 0, tf.zeros_like(numbers), numbers), tf.uint32)
+    if array.dtype in (tf.uint8, tf.int8, tf.bool):
+        octets = tf.pad(tf.cast(rows, tf.uint8), [[0, 0], [0, -size % 4]])
+        return tf.bitcast(tf.reshape(octets, [-1, -(-size // 4), 4]), tf.uint32)
+    return tf.cast(rows, tf.uint32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.agents import row_hash
+from tfdqn.agents import ensemble_masks
 
 
 def finalizer(word: int) -> int:
@@ -37,38 +37,38 @@ ARRAYS = {
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize(("array", "as_words"), ARRAYS.values(), ids=ARRAYS.keys())
 def test_a_rows_hash_is_that_of_plain_integers(array, as_words, compiled):
-    call = tf.function(lambda x: row_hash.row_hash([x], 7), autograph=False, jit_compile=compiled)
+    call = tf.function(lambda x: ensemble_masks.row_hash([x], 7), autograph=False, jit_compile=compiled)
     expected = [slow_hash(words, 7) for words in as_words(array).reshape(64, -1)]
     np.testing.assert_array_equal(call(tf.constant(array)), np.array(expected, np.uint32))
 
 
 def test_several_arrays_are_one_row():
     first, second = tf.constant([[1.0, 2.0]]), tf.constant([[3.0]])
-    together = row_hash.row_hash([first, second], 0)
-    np.testing.assert_array_equal(together, row_hash.row_hash([tf.constant([[1.0, 2.0, 3.0]])], 0))
-    assert together != row_hash.row_hash([second, first], 0)  # where a value stands matters
+    together = ensemble_masks.row_hash([first, second], 0)
+    np.testing.assert_array_equal(together, ensemble_masks.row_hash([tf.constant([[1.0, 2.0, 3.0]])], 0))
+    assert together != ensemble_masks.row_hash([second, first], 0)  # where a value stands matters
 
 
 def test_minus_zero_is_zero_and_the_salt_chooses_the_function():
     zero, minus = tf.constant([[0.0, 1.0]]), tf.constant([[-0.0, 1.0]])
-    np.testing.assert_array_equal(row_hash.row_hash([zero], 1), row_hash.row_hash([minus], 1))
-    assert row_hash.row_hash([zero], 1) != row_hash.row_hash([zero], 2)
+    np.testing.assert_array_equal(ensemble_masks.row_hash([zero], 1), ensemble_masks.row_hash([minus], 1))
+    assert ensemble_masks.row_hash([zero], 1) != ensemble_masks.row_hash([zero], 2)
 
 
 def test_a_row_hashes_alike_in_every_batch():
     rows = tf.constant(RNG.normal(size=(12, 3)), tf.float32)
-    whole = row_hash.row_hash([rows], 3)
-    parts = [row_hash.row_hash([part], 3) for part in tf.split(rows, [5, 1, 6])]
+    whole = ensemble_masks.row_hash([rows], 3)
+    parts = [ensemble_masks.row_hash([part], 3) for part in tf.split(rows, [5, 1, 6])]
     np.testing.assert_array_equal(whole, tf.concat(parts, axis=0))
 
 
 def test_neighbours_hash_like_random_numbers():
     """States on a grid, which differ in a few bits: uniform, and each bit as often one as zero."""
     grid = np.stack(np.meshgrid(*[np.arange(32)] * 3), axis=-1).reshape(-1, 3).astype(np.float32)
-    hashes = row_hash.row_hash([tf.constant(grid)], 5).numpy()
+    hashes = ensemble_masks.row_hash([tf.constant(grid)], 5).numpy()
     assert len(np.unique(hashes)) >= len(grid) - 2  # two of 32,768 coincide with a chance of one in eight
     share_of_ones = (hashes[:, np.newaxis] >> np.arange(32) & 1).mean(axis=0)
     np.testing.assert_allclose(share_of_ones, 0.5, atol=5 * 0.5 / len(grid) ** 0.5)
-    uniform = np.sort(row_hash.uniform(tf.constant(hashes)).numpy())
+    uniform = np.sort(ensemble_masks.uniform(tf.constant(hashes)).numpy())
     assert uniform[0] >= 0 and uniform[-1] < 1
     assert np.abs(uniform - np.linspace(0, 1, len(grid))).max() < 1.95 / len(grid) ** 0.5  # Kolmogorov, 0.1 %
