@@ -88,15 +88,15 @@ def test_the_loss_is_that_of_a_slow_oracle(temperature: float, masks: bool, memb
     for network in (agent.network, agent.target_network):
         network.load_named_weights(random_weights(network.named_weights(), rng))
     batch = random_transitions(spec, size, rng)
-    before, after, everything = (
-        batch.time_step.observation,
-        batch.next_time_step.observation,
-        np.ones((size, 4)),
-    )
-    legal_tm1, legal_t = (before[1].numpy(), after[1].numpy()) if masks else (everything, everything)
-    before, after = (before[0], after[0]) if masks else (before, after)
     taken, rows = batch.action_step.action.numpy(), np.arange(size)
-    assert legal_tm1[rows, taken].all()
+    before, after = batch.time_step.observation, batch.next_time_step.observation
+    legal_tm1, legal_t = np.ones((2, size, actions), bool)
+    if masks:
+        (before, _), (after, legal) = before, after
+        legal_tm1, legal_t = rng.random((size, actions)) < 0.4, legal.numpy()
+        legal_tm1[rows, taken] = True
+        masked = batch.time_step._replace(observation=(before, tf.constant(legal_tm1)))
+        batch = batch._replace(time_step=masked)
 
     def table(network: Any, observation: Any) -> np.ndarray:
         return network(observation)[0].numpy().astype(np.float64).reshape(members, size, actions)
