@@ -75,7 +75,10 @@ def test_its_keys_are_written_and_read_back(tmp_path: Path) -> None:
             "agent.kind=dqn",
             'agent.quantiles = 5 is a key of agent.kind = "tests.support.quantile_loss:quantiles"',
         ),
-        ("agent.kind=tests.support.nowhere:x", "tests.support.nowhere can't be imported: No module named"),
+        (
+            "agent.kind=tests.support.nowhere:x",
+            'agent.kind = "tests.support.nowhere:x": there is no module "tests.support.nowhere" in',
+        ),
     ):
         with pytest.raises(ConfigError) as caught:
             load(tmp_path / "some.toml", [override])

@@ -5,7 +5,6 @@ and what is allowed, and suggest what was meant.
 """
 
 import difflib
-import importlib
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NoReturn, get_args, get_origin
@@ -16,6 +15,7 @@ from msgspec import Struct, inspect
 from tfdqn.config.checks import contradiction
 from tfdqn.config.fields import kinds
 from tfdqn.config.schema import Config, keys
+from tfdqn.config.user_modules import import_user_module
 from tfdqn.errors import ConfigError
 
 # The largest count: exact in a double. Where a bound is this one, it is nobody's business.
@@ -101,13 +101,12 @@ class _Reader:
 
     def _import_kind(self, path: str, kind: Any) -> None:
         """Imports the module of a kind from outside, "my_package.my_module:name", which defines it."""
-        if not isinstance(kind, str) or ":" not in kind:
-            return
-        module = kind.partition(":")[0]
+        module = kind.rpartition(":")[0] if isinstance(kind, str) else ""
         try:
-            importlib.import_module(module)
-        except (ImportError, TypeError, ValueError) as error:
-            self.fail(path, f"{path} = {shown(kind)}: {module} can't be imported: {error}")
+            if module:
+                import_user_module(module, f"{path} = {shown(kind)}", ConfigError)
+        except ConfigError as error:
+            self.fail(path, str(error))
 
     def _refuse_keys_of_another_kind(
         self, path: str, kind: str, values: Mapping[str, Any], by_kind: dict[str, type[Struct]]

@@ -3,8 +3,8 @@
 from msgspec import structs
 
 from tfdqn import config as configuration
+from tfdqn.config.user_modules import import_user_module
 from tfdqn.errors import TaskError
-from tfdqn.system.user_modules import import_user_module
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask

@@ -11,12 +11,12 @@ import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
 from tfdqn.config import Config
+from tfdqn.config.user_modules import import_user_module
 from tfdqn.errors import ConfigError
 from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.items.blocks import BlockItems
 from tfdqn.replay.items.frames import FrameItems
 from tfdqn.replay.items.per_member import PerMemberItems
-from tfdqn.system.user_modules import import_user_module
 from tfdqn.task_spec import TaskSpec
 
 
