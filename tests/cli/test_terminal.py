@@ -9,14 +9,11 @@ import pytest
 from rich.console import Console
 
 from tfdqn.cli import terminal
-from tfdqn.records import Summary
+from tfdqn.records import Progress, Summary
 from tfdqn.system import interval
 
-# Stand-ins for Progress and TaskEntry, which come with TensorFlow and gymnasium. mypy sees to it
-# that terminal.py asks the real ones for nothing that they lack.
 
-
-def a_progress(**changes: Any) -> Any:
+def a_progress(**changes: Any) -> Progress:
     values: dict[str, Any] = {
         "env_steps": 125_000,
         "total_env_steps": 500_000,
@@ -29,7 +26,7 @@ def a_progress(**changes: Any) -> Any:
         "best_return": 475.25,
         "phase": "learning",
     }
-    return SimpleNamespace(**values | changes)
+    return Progress(**values | changes)
 
 
 def a_summary(**changes: Any) -> Summary:
@@ -47,6 +44,7 @@ def a_summary(**changes: Any) -> Summary:
     return Summary(**values | changes)
 
 
+# A stand-in for TaskEntry, which comes with gymnasium.
 def a_task(id: str, reason: str = "", own_vector_version: bool = False) -> Any:
     return SimpleNamespace(id=id, usable=not reason, reason=reason, own_vector_version=own_vector_version)
 

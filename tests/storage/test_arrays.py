@@ -1,10 +1,14 @@
-"""Arrays by name: what is not what is wanted is refused before anything is taken of it."""
+"""Arrays by name: back exactly or not at all, never unpickled; others than those wanted are refused as a whole."""
+
+import errno
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tfdqn.errors import CheckpointError
-from tfdqn.storage.arrays import check_arrays
+from tfdqn.storage.arrays import check_arrays, load_arrays, save_arrays
 
 WANTED = {"a": np.zeros((2, 3), np.float32), "b": np.zeros((), np.int64)}
 
@@ -41,3 +45,41 @@ def test_where_any_length_is_right_the_other_axes_still_count() -> None:
     check_arrays(longer, WANTED, "file", any_length=("a",))
     with pytest.raises(CheckpointError, match=r"a is float32\[any, 4\], not float32\[any, 3\]"):
         check_arrays(WANTED | {"a": np.zeros((9, 4), np.float32)}, WANTED, "file", any_length=("a",))
+
+
+def no_space(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_arrays_come_back_exactly(tmp_path: Path) -> None:
+    content = {
+        "a/b": np.array([np.nan, np.inf, -0.0, 1e-45], np.float32),
+        "scalar": np.array(7),
+        "empty": np.zeros((0, 3), np.uint8),
+        "flags": np.array([True, False]),
+    }
+    save_arrays(tmp_path / "some.npz", content)
+    found = load_arrays(tmp_path / "some.npz")
+    assert found.keys() == content.keys()
+    for name, array in content.items():
+        assert found[name].tobytes() == array.tobytes()
+        assert found[name].shape == array.shape
+        assert found[name].dtype == array.dtype
+    assert [path.name for path in tmp_path.iterdir()] == ["some.npz"]
+
+
+def test_nothing_that_was_pickled_is_loaded(tmp_path: Path) -> None:
+    np.savez(tmp_path / "evil.npz", a=np.array([object()], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        load_arrays(tmp_path / "evil.npz")
+
+
+def test_arrays_that_could_not_be_written_leave_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_arrays(tmp_path / "some.npz", {"a": np.ones(1)})
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space"):
+        save_arrays(tmp_path / "some.npz", {"a": np.zeros(1)})
+    assert load_arrays(tmp_path / "some.npz")["a"] == [1]
+    assert [path.name for path in tmp_path.iterdir()] == ["some.npz"]

@@ -12,12 +12,12 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from tfdqn.records import Progress, Summary
 from tfdqn.system.interval import IntervalTrigger
 
 # Types alone: TensorFlow and gymnasium come with them.
 if TYPE_CHECKING:
     from tfdqn.evaluation.evaluate import EvaluationReport
-    from tfdqn.records import Progress, Summary
     from tfdqn.tasks.suites.suite import TaskEntry
 
 PLAIN_LINE_INTERVAL_SECONDS = 10.0
@@ -56,7 +56,7 @@ class TrainingProgress:
         """One line, above the bar where there is one."""
         self._console.print(line, markup=False, soft_wrap=True)
 
-    def show(self, progress: "Progress") -> None:
+    def show(self, progress: Progress) -> None:
         if self._bar and self._row is not None:
             self._bar.update(
                 self._row,
@@ -81,7 +81,7 @@ class _BarAboveFigures(Bars):
             yield Text(task.fields["figures"])
 
 
-def progress_figures(progress: "Progress") -> str:
+def progress_figures(progress: Progress) -> str:
     """Steps, rates, return, loss, best and time left, in one short line."""
     figures = [
         f"{progress.env_steps:,}/{progress.total_env_steps:,} steps",
@@ -114,7 +114,7 @@ def ago(seconds: float) -> str:
     return f"{duration(seconds)} ago" if seconds >= 0 else f"dated {duration(-seconds)} in the future"
 
 
-def print_summary(summary: "Summary", console: Console | None = None) -> None:
+def print_summary(summary: Summary, console: Console | None = None) -> None:
     """What happened, and the paths of what it left."""
     rows = [
         (summary.status, summary.reason),
