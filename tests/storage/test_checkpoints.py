@@ -88,10 +88,10 @@ def test_where_one_name_is_read_only_its_file_must_be_whole(tmp_path: Path) -> N
     checkpoint = save(saved, 2)
     flip_a_byte("replay/table.npz")(checkpoint)
     said: list[str] = []
-    latest = saved.latest(said.append, only="learner")
+    latest = saved.latest(said.append, names=["learner"])
     assert latest is not None and latest.directory == checkpoint and said == []
     flip_a_byte("learner.npz")(checkpoint)
-    assert holds(saved.latest(said.append, only="learner"), 1)
+    assert holds(saved.latest(said.append, names=["learner"]), 1)
     assert len(said) == 1 and "000002: learner.npz is damaged" in said[0]
 
 

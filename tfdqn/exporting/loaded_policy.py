@@ -71,10 +71,8 @@ class LoadedPolicy:
         if self.task_spec.action_masks and legal_actions is None:
             raise UserError(f"{self.task_spec.id} has action masks: legal_actions is required")
         action = self._run(observation, legal_actions)["action"]
-        branches = len(self.task_spec.action_start) > 1
-        action = action + np.asarray(
-            self.task_spec.action_start if branches else self.task_spec.action_start[0], np.int32
-        )
+        start = np.array(self.task_spec.action_start, np.int32)
+        action = action + (start if len(start) > 1 else start[0])
         return int(action) if action.ndim == 0 else action
 
     def q_values(self, observation: Any) -> np.ndarray:
@@ -86,8 +84,7 @@ class LoadedPolicy:
         return self._run(observation, None)["q_values"]
 
     def _run(self, observation: Any, legal_actions: Any) -> dict[str, np.ndarray]:
-        arrays, is_batch = _batched(self._arrays(observation), self.task_spec)
-        inputs = dict(arrays)
+        inputs, is_batch = _batched(self._arrays(observation), self.task_spec)
         if self.task_spec.action_masks:
             inputs[LEGAL_ACTIONS] = self._legal(legal_actions, inputs, is_batch)
         elif legal_actions is not None:
@@ -182,7 +179,7 @@ def _batched(arrays: dict[str, np.ndarray], task_spec: TaskSpec) -> tuple[dict[s
     if len(is_batch) > 1 or len({len(array) for array in arrays.values()}) > 1:
         shapes = ", ".join(f"{key} {list(array.shape)}" for key, array in arrays.items())
         raise UserError(f"{task_spec.id}: one batch size for all is needed; got {shapes}")
-    return dict(arrays), True
+    return arrays, True
 
 
 def _describe(array: np.ndarray) -> str:

@@ -147,7 +147,7 @@ def run_report(run: RunDir) -> RunReport:
 
 def _checkpoint(run: RunDir) -> CheckpointReport | None:
     try:
-        newest = CheckpointManager(run.checkpoints).latest(only="")  # the files' contents are not checked
+        newest = CheckpointManager(run.checkpoints).latest(names=())  # the files' contents are not checked
     except CheckpointError:
         return None
     if newest is None:

@@ -124,7 +124,7 @@ def _run(supervisor: Supervisor) -> bool:
 
 def _finished(config: Config, run: RunDir, has_evaluator: bool) -> Summary | None:
     """What a finished run came to, where that still stands."""
-    summary, newest = read_summary(run.summary_file), CheckpointManager(run.checkpoints).latest(only="")
+    summary, newest = read_summary(run.summary_file), CheckpointManager(run.checkpoints).latest(names=())
     if summary is None or newest is None:
         return None
     if not still_stands(summary, config, newest.counters, has_evaluator=has_evaluator):

@@ -66,7 +66,7 @@ def load_policy_weights(
             "train_steps": evaluation.train_steps,
             "evaluation": msgspec.to_builtins(evaluation.scores),
         }
-    checkpoint = CheckpointManager(run.checkpoints).latest(on_damage, only="learner")
+    checkpoint = CheckpointManager(run.checkpoints).latest(on_damage, names=["learner"])
     if checkpoint is None:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
     counters, arrays = checkpoint.counters, checkpoint.arrays("learner")

@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,18 +50,19 @@ class Checkpoint:
 
     Args:
       directory: of this checkpoint.
-      only: the one name whose arrays will be read; the other files are then not checked. None: all are.
+      names: of the arrays that will be read: other files are not checked. None: all are.
     """
 
-    def __init__(self, directory: Path, only: str | None = None):
+    def __init__(self, directory: Path, names: Collection[str] | None = None):
         self.directory = directory
         try:
             manifest = msgspec.json.decode((directory / _MANIFEST).read_bytes(), type=_Manifest)
             if manifest != manifest.signed():
                 raise CheckpointError(f"{directory}: {_MANIFEST} is damaged")
-            for name, expected in manifest.files.items():
-                if only in (None, name.removesuffix(".npz")) and _fingerprint(directory / name) != expected:
-                    raise CheckpointError(f"{directory}: {name} is damaged")
+            for file, expected in manifest.files.items():
+                is_read = names is None or file.removesuffix(".npz") in names
+                if is_read and _fingerprint(directory / file) != expected:
+                    raise CheckpointError(f"{directory}: {file} is damaged")
         except (OSError, ValueError, msgspec.MsgspecError) as error:  # ValueError: no UTF-8, or no path
             raise CheckpointError(f"{directory}: unreadable ({error})") from error
         self.counters = manifest.counters
@@ -146,18 +147,17 @@ class CheckpointManager:
         return self._directory / name
 
     def latest(
-        self, on_damage: Callable[[str], None] = lambda message: None, only: str | None = None
+        self, on_damage: Callable[[str], None] = lambda message: None, names: Collection[str] | None = None
     ) -> Checkpoint | None:
         """The newest whole checkpoint; None if the run has none yet.
 
-        A damaged one is reported through `on_damage` and the one before it is taken; with `only`, the one name
-        whose arrays will be read, no other file is checked. Raises CheckpointError if there are checkpoints and
-        every one is damaged.
+        A damaged one is reported through `on_damage` and the one before it is taken. `names` as in `Checkpoint`. Raises
+        CheckpointError if there are checkpoints and every one is damaged.
         """
         saved = self._saved()
         for path in reversed(saved):
             try:
-                return Checkpoint(path, only)
+                return Checkpoint(path, names)
             except CheckpointError as error:
                 on_damage(str(error))
         if saved:
