@@ -57,7 +57,7 @@ def test_who_joins_is_welcomed_and_knows_at_once_how_the_job_stands(there: Learn
         assert welcome is not None
         assert (welcome.life, welcome.task_spec) == (there.service.life, there.task_spec)
         assert one.joined == welcome.life
-        assert one.answer is not None and one.answer.env_steps == 400
+        assert one.env_steps(0) == 400
         assert one.phase() == Phase.TRAINING
         assert one.env_steps(0) == 400
 

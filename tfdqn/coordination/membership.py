@@ -58,11 +58,11 @@ class Membership:
     def __init__(self, process_id: ProcessId, topology: Topology, config: Config, say: Callable[[str], None]):
         self.process_id = process_id
         self.work = StallDetector()  # a loop of the process's own records its progress there
-        self._caller = Caller(topology.learner)
+        self.call = Caller(topology.learner)  # to the learner
         self._config_text, self._settings, self._say = dump(config), config.health, say
         self._fingerprint = fingerprint(self._config_text)
-        self._life = uuid.uuid4().hex
-        self._joined = ""
+        self.life = uuid.uuid4().hex  # of this process: no two have the same
+        self.joined = ""  # the learner's life that this process takes part in; empty: none yet
         self._lock = threading.Lock()
         self._state = "starting"
         self._heard_state = ""  # as the learner last heard it
@@ -88,15 +88,15 @@ class Membership:
         Raises PeerLostError where it does not answer within `health.patience_seconds`, ConfigError where it refuses.
         """
         state = self._state
-        self.set_state(f"waiting for {LEARNER} at {self._caller.address}")
+        self.set_state(f"waiting for {LEARNER} at {self.call.address}")
         with self.work.suspended():
             self._is_refused = False
             welcome = self._welcome(interrupted)
             if welcome is None:
                 return None
             with self._lock:
-                if welcome.life != self._joined:
-                    self._joined, self._base, self._answer = welcome.life, self._sent, None
+                if welcome.life != self.joined:
+                    self.joined, self._base, self._answer = welcome.life, self._sent, None
                 self._heard_seconds = time.monotonic()
             self.set_state(state)
             self._send_now.set()
@@ -108,7 +108,7 @@ class Membership:
         began, line = time.monotonic(), IntervalTrigger(_SAY_AGAIN_SECONDS, is_due=True)
         while not interrupted():
             try:
-                return self._caller("hello", hello, Welcome, _REPLY_SECONDS)
+                return self.call("hello", hello, Welcome, _REPLY_SECONDS)
             except RefusedError as error:
                 raise ConfigError(f"{LEARNER} refuses {self.process_id}: {error}") from None
             except UnreachableError as error:
@@ -118,7 +118,7 @@ class Membership:
                         f"{error}, for {waited:.0f} s now: {self.process_id} gives up"
                     ) from None
                 if line.is_due():
-                    self._say(f"{self.process_id}: waiting for {LEARNER} at {self._caller.address}")
+                    self._say(f"{self.process_id}: waiting for {LEARNER} at {self.call.address}")
                     line.done()
                 self._closed.wait(_RETRY_SECONDS)
         return None
@@ -151,21 +151,6 @@ class Membership:
         self._figures = figures
 
     @property
-    def joined(self) -> str:
-        """The learner's life that this process takes part in; empty: none yet."""
-        return self._joined
-
-    @property
-    def life(self) -> str:
-        """Of this process: no two have the same."""
-        return self._life
-
-    @property
-    def answer(self) -> Answer | None:
-        """What the learner that this process has joined answered last; None where it has not yet."""
-        return self._answer
-
-    @property
     def is_over(self) -> bool:
         """Whether the learner has said that the job is."""
         return self._answer is not None and self._answer.phase == Phase.OVER
@@ -190,11 +175,11 @@ class Membership:
         if self._failure is not None:
             raise RuntimeError("the heartbeat has failed") from self._failure
         answer = self._answer
-        if (answer is not None and answer.life != self._joined) or (self._joined and self._is_refused):
+        if (answer is not None and answer.life != self.joined) or (self.joined and self._is_refused):
             raise LearnerRestartedError(f"{self.process_id}: {LEARNER} has started again")
         if self.silent_seconds > self._settings.patience_seconds:
             raise PeerLostError(
-                f"{LEARNER} at {self._caller.address} has been silent for {self.silent_seconds:.0f} s: "
+                f"{LEARNER} at {self.call.address} has been silent for {self.silent_seconds:.0f} s: "
                 f"{self.process_id} gives up"
             )
         return Phase.TRAINING if answer is None else answer.phase
@@ -209,16 +194,12 @@ class Membership:
                 self.join(interrupted)
         return None
 
-    def call(self, *arguments, **named):  # type: ignore[no-untyped-def]
-        """As `Caller.__call__`, to the learner."""
-        return self._caller(*arguments, **named)
-
     def close(self) -> None:
         """Sends a last heartbeat."""
         self._closed.set()
         self._send_now.set()
         self._thread.join(_REPLY_SECONDS)
-        self._caller.close()
+        self.call.close()
         self._file.remove()
 
     def _wait_for_an_answer(self, interrupted: Callable[[], bool]) -> None:
@@ -248,25 +229,20 @@ class Membership:
         counts: Counts = figures.pop("counts", Counts())
         self._file.write(state, figures.get("steps_per_second", 0.0))
         with self._lock:
-            joined, base = self._joined, self._base
-        since_joined = Counts(
-            env_steps=counts.env_steps - base.env_steps,
-            episodes=counts.episodes - base.episodes,
-            environment_restarts=counts.environment_restarts - base.environment_restarts,
-        )
+            joined, base = self.joined, self._base
         heartbeat = Heartbeat(
             process_id=self.process_id,
-            life=self._life,
+            life=self.life,
             pid=os.getpid(),
             host=socket.gethostname(),
             joined=joined,
             state=state,
-            counts=since_joined,
+            counts=counts - base,
             config=self._fingerprint,
             **figures,
         )
         try:
-            answer = self._caller("beat", heartbeat, Answer, timeout_seconds)
+            answer = self.call("beat", heartbeat, Answer, timeout_seconds)
         except UnreachableError:
             self._is_heard = False
             return
@@ -275,7 +251,7 @@ class Membership:
             return
         self._is_heard = answer.life == joined
         with self._lock:
-            if joined == self._joined:
+            if joined == self.joined:
                 self._answer, self._heard_state, self._heard_seconds = answer, state, time.monotonic()
                 if answer.life == joined:
                     self._sent = counts

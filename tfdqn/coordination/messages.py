@@ -29,6 +29,28 @@ class Counts(Struct, frozen=True, kw_only=True):
     episodes: Number = 0
     environment_restarts: Number = 0  # environments that failed and were made anew
 
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            env_steps=self.env_steps + other.env_steps,
+            episodes=self.episodes + other.episodes,
+            environment_restarts=self.environment_restarts + other.environment_restarts,
+        )
+
+    def __sub__(self, other: "Counts") -> "Counts":
+        return Counts(
+            env_steps=self.env_steps - other.env_steps,
+            episodes=self.episodes - other.episodes,
+            environment_restarts=self.environment_restarts - other.environment_restarts,
+        )
+
+    def at_least(self, other: "Counts") -> "Counts":
+        """The larger of each."""
+        return Counts(
+            env_steps=max(self.env_steps, other.env_steps),
+            episodes=max(self.episodes, other.episodes),
+            environment_restarts=max(self.environment_restarts, other.environment_restarts),
+        )
+
 
 def fingerprint(config: str) -> str:
     """Of a configuration as TOML: where it is another, so is the configuration."""

@@ -40,15 +40,9 @@ class Roster:
             if heartbeat.joined != self._life:
                 return
             before = self._counted.get(heartbeat.life, Counts())
-            added = Counts(
-                env_steps=max(heartbeat.counts.env_steps - before.env_steps, 0),
-                episodes=max(heartbeat.counts.episodes - before.episodes, 0),
-                environment_restarts=max(
-                    heartbeat.counts.environment_restarts - before.environment_restarts, 0
-                ),
-            )
-            self._counted[heartbeat.life] = _sum(before, added)
-            self._total = _sum(self._total, added)
+            newest = heartbeat.counts.at_least(before)
+            self._counted[heartbeat.life] = newest
+            self._total += newest - before
 
     def start_from(self, counts: Counts) -> None:
         """Sets what was counted before this life of the learner."""
@@ -58,7 +52,7 @@ class Roster:
     def counts(self) -> Counts:
         """Of all processes together, the dead included."""
         with self._lock:
-            return _sum(self._before, self._total)
+            return self._before + self._total
 
     def status(self) -> tuple[ProcessStatus, ...]:
         """Of every process that was ever heard, in order."""
@@ -140,11 +134,3 @@ class Roster:
                 said = names
             time.sleep(0.1)
         return True
-
-
-def _sum(one: Counts, other: Counts) -> Counts:
-    return Counts(
-        env_steps=one.env_steps + other.env_steps,
-        episodes=one.episodes + other.episodes,
-        environment_restarts=one.environment_restarts + other.environment_restarts,
-    )
