@@ -13,7 +13,7 @@ from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.errors import ConfigError
 from tfdqn.roles import entry
-from tfdqn.roles.context import Job
+from tfdqn.roles.context import RoleContext
 
 JOBS = {"learner": ["host-a:2222"], "replay_server": ["host-b:2222"], "actor": ["host-c:1", "host-d:1"]}
 
@@ -68,8 +68,8 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ProcessId]:
     """Who plays, where a role only says who it is."""
     process_ids: list[ProcessId] = []
 
-    def run_role(job: Job) -> bool:
-        process_ids.append(job.process_id)
+    def run_role(context: RoleContext) -> bool:
+        process_ids.append(context.process_id)
         return True
 
     def end(status: int) -> None:
@@ -115,8 +115,8 @@ def test_who_is_stopped_before_the_job_is_over_ends_as_is_asked_for(
     monkeypatch.setenv("TF_CONFIG", tf_config("actor", 1)["TF_CONFIG"])
     asked: list[int] = []
 
-    def run_role(job: Job) -> bool:
-        asked.append(job.stopped_status)
+    def run_role(context: RoleContext) -> bool:
+        asked.append(context.stopped_status)
         return is_over
 
     monkeypatch.setattr(entry, "run_role", run_role)

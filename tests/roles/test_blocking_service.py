@@ -15,7 +15,7 @@ from tfdqn.coordination import stall_detector, watchdog
 from tfdqn.coordination.heartbeat_files import VARIABLE
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.roles import blocking_service
-from tfdqn.roles.context import Job
+from tfdqn.roles.context import RoleContext
 from tfdqn.roles.learner_watchdog import LearnerWatchdog
 
 
@@ -24,10 +24,10 @@ class Ended(Exception):
 
 
 @pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RoleContext:
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     topology = Topology(learner=free_address(), chief="localhost:1", worker=("localhost:2",), actor=1)
-    return Job(tiny(), topology, ProcessId(Role.WORKER), tmp_path, lambda line: None, lambda: False)
+    return RoleContext(tiny(), topology, ProcessId(Role.WORKER), tmp_path, lambda line: None, lambda: False)
 
 
 @pytest.fixture
@@ -42,18 +42,20 @@ def statuses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_a_service_whose_heart_has_failed_is_started_again(job: Job, statuses: list[int]) -> None:
+def test_a_service_whose_heartbeat_has_failed_is_started_again(
+    context: RoleContext, statuses: list[int]
+) -> None:
     def phase() -> str:
         raise RuntimeError("the heartbeat has failed")
 
     with pytest.raises(Ended):
-        blocking_service._watch(job, SimpleNamespace(phase=phase))  # type: ignore[arg-type]
+        blocking_service._watch(context, SimpleNamespace(phase=phase))  # type: ignore[arg-type]
     assert statuses == [RESTART_STATUS]
 
 
 @pytest.mark.parametrize(("is_over", "status"), [(False, 143), (True, 0)])
 def test_a_service_that_is_asked_to_end_helps_the_learner_to_save_first(
-    job: Job, statuses: list[int], is_over: bool, status: int
+    context: RoleContext, statuses: list[int], is_over: bool, status: int
 ) -> None:
     waited: list[float] = []
     membership = SimpleNamespace(
@@ -61,7 +63,7 @@ def test_a_service_that_is_asked_to_end_helps_the_learner_to_save_first(
         wait_while_heard=waited.append,
         is_over=is_over,
     )
-    asked = job._replace(stopped_status=143, interrupted=lambda: True)
+    asked = context._replace(stopped_status=143, interrupted=lambda: True)
     with pytest.raises(Ended):
         blocking_service._watch(asked, membership)  # type: ignore[arg-type]
     assert statuses == [status]
@@ -70,11 +72,11 @@ def test_a_service_that_is_asked_to_end_helps_the_learner_to_save_first(
 
 @pytest.mark.parametrize(("is_asked", "status"), [(False, RESTART_STATUS), (True, 143)])
 def test_a_learner_that_was_asked_to_end_is_not_started_again_for_whom_it_lost(
-    job: Job, is_asked: bool, status: int, monkeypatch: pytest.MonkeyPatch
+    context: RoleContext, is_asked: bool, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[int] = []
     monkeypatch.setattr("os._exit", found.append)
-    asked = job._replace(interrupted=lambda: is_asked, stopped_status=143)
+    asked = context._replace(interrupted=lambda: is_asked, stopped_status=143)
     LearnerWatchdog(asked, SimpleNamespace())._end_for(["parameter server 0 has been silent for 9 s"])  # type: ignore[arg-type]
     assert found[0] == status
 
@@ -97,7 +99,7 @@ LOST = (
     ids=["without a word", "lost", "its own fault"],
 )
 def test_a_service_that_fails_says_why_in_one_line_and_is_started_again(
-    job: Job,
+    context: RoleContext,
     statuses: list[int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -111,13 +113,13 @@ def test_a_service_that_fails_says_why_in_one_line_and_is_started_again(
         raise failure
 
     with pytest.raises(Ended):
-        blocking_service.serve(job, joined, fails)  # type: ignore[arg-type]
+        blocking_service.serve(context, joined, fails)  # type: ignore[arg-type]
     assert statuses == [RESTART_STATUS]
     assert capsys.readouterr().err == f"tfdqn: {line}\n"
 
 
 def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+    context: RoleContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends: list[str] = []
     monkeypatch.setattr(watchdog, "end_now", ends.append)
@@ -126,16 +128,18 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
         raise KeyError("a mistake of ours")
 
     service = SimpleNamespace(roster=SimpleNamespace(unheard=unheard))
-    with LearnerWatchdog(job._replace(process_id=LEARNER), service):  # type: ignore[arg-type]
+    with LearnerWatchdog(context._replace(process_id=LEARNER), service):  # type: ignore[arg-type]
         until(lambda: ends, "end")
     assert ends == ["the learner can't watch the others any longer"]
 
 
-def test_a_learner_whose_updates_hang_is_started_again(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_learner_whose_updates_hang_is_started_again(
+    context: RoleContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ends: list[str] = []
     monkeypatch.setattr(stall_detector, "_end", ends.append)
     service = SimpleNamespace(roster=SimpleNamespace(unheard=lambda _: []))
-    hasty = job._replace(process_id=LEARNER, config=tiny("health.stuck_after_seconds=1"))
+    hasty = context._replace(process_id=LEARNER, config=tiny("health.stuck_after_seconds=1"))
     with LearnerWatchdog(hasty, service) as watched:  # type: ignore[arg-type]
         watched.state = "learning"
         watched.work.record_progress("updates")
@@ -143,13 +147,13 @@ def test_a_learner_whose_updates_hang_is_started_again(job: Job, monkeypatch: py
     assert ends[0] == "the learner has made no progress for 1 s (learning): it ends, to be started again"
 
 
-def test_a_learner_without_any_worker_waits(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_learner_without_any_worker_waits(context: RoleContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long: they may come back."""
     monkeypatch.setattr(stall_detector, "_end", lambda line: pytest.fail(line))
     looks: list[bool] = []
     config = tiny("learner.strategy=parameter_server", "learner.workers=1", "health.stuck_after_seconds=1")
     service = SimpleNamespace(roster=SimpleNamespace(unheard=lambda lines: list(lines)))
-    with LearnerWatchdog(job._replace(process_id=LEARNER, config=config), service) as watched:  # type: ignore[arg-type]
+    with LearnerWatchdog(context._replace(process_id=LEARNER, config=config), service) as watched:  # type: ignore[arg-type]
         monkeypatch.setattr(watched.work, "check", lambda is_excused: looks.append(is_excused))
         until(lambda: len(looks) > 1, "looks")
     assert all(looks)

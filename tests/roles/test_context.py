@@ -7,7 +7,7 @@ import pytest
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.cluster.topology import Topology
-from tfdqn.roles.context import Job, say_if_open
+from tfdqn.roles.context import RoleContext, say_if_open
 
 
 def said(process_id: ProcessId, host: str) -> list[str]:
@@ -21,7 +21,7 @@ def said(process_id: ProcessId, host: str) -> list[str]:
         actor=1,
         evaluator=1,
     )
-    say_if_open(Job(tiny(), topology, process_id, Path("run"), lines.append, lambda: False))
+    say_if_open(RoleContext(tiny(), topology, process_id, Path("run"), lines.append, lambda: False))
     return lines
 
 

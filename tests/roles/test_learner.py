@@ -15,7 +15,7 @@ from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.records import Counters, EpisodeScores, Summary
 from tfdqn.roles import learner
-from tfdqn.roles.context import Job
+from tfdqn.roles.context import RoleContext
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 
@@ -37,7 +37,7 @@ class End:
         self.polls = 0
         config = tiny(f"health.patience_seconds={patience_seconds}")
         topology = Topology(learner="localhost:1", replay_server=("localhost:2",), actor=1, evaluator=1)
-        self.job = Job(config, topology, LEARNER, folder, self.said.append, self.interrupted)
+        self.job = RoleContext(config, topology, LEARNER, folder, self.said.append, self.interrupted)
         for name, stand_in in {
             "Chief": lambda *_: SimpleNamespace(close=self.note("team"), losses_are_one_line=nullcontext),
             "JobSession": lambda *_: self.session(),

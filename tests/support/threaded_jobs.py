@@ -21,7 +21,7 @@ from tfdqn.networks.factory import q_network
 from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.server import TABLE, pace_limiter, transitions_table
-from tfdqn.roles.context import Job
+from tfdqn.roles.context import RoleContext
 from tfdqn.system.addresses import free_addresses, host_and_port
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import resolve_spec
@@ -104,7 +104,7 @@ class Role:
 
     def __init__(
         self,
-        run: Callable[[Job], bool],
+        run: Callable[[RoleContext], bool],
         config: Config,
         topology: Topology,
         process_id: ProcessId,
@@ -114,7 +114,9 @@ class Role:
         self.interrupted = threading.Event()
         self.error: BaseException | None = None
         self.is_over: bool | None = None  # as it said at its end
-        self._job = Job(config, topology, process_id, run_dir, self.said.append, self.interrupted.is_set)
+        self._context = RoleContext(
+            config, topology, process_id, run_dir, self.said.append, self.interrupted.is_set
+        )
         self._run = run
         self._thread = threading.Thread(target=self._play, daemon=True)
         self._thread.start()
@@ -122,7 +124,7 @@ class Role:
     def ended(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Waits for its end; raises what ended it."""
         self._thread.join(seconds)
-        assert not self._thread.is_alive(), f"{self._job.process_id} goes on: {self.said}"
+        assert not self._thread.is_alive(), f"{self._context.process_id} goes on: {self.said}"
         if self.error is not None:
             raise self.error
 
@@ -134,14 +136,18 @@ class Role:
 
     def _play(self) -> None:
         try:
-            self.is_over = self._run(self._job)
+            self.is_over = self._run(self._context)
         except (UserError, Exception) as error:
             self.error = error
 
 
 @contextmanager
 def role(
-    run: Callable[[Job], bool], config: Config, topology: Topology, process_id: ProcessId, run_dir: Path
+    run: Callable[[RoleContext], bool],
+    config: Config,
+    topology: Topology,
+    process_id: ProcessId,
+    run_dir: Path,
 ) -> Iterator[Role]:
     """A role that has been asked to stop, and has ended, when the block has."""
     made = Role(run, config, topology, process_id, run_dir)

@@ -175,10 +175,10 @@ def run_role(
             process_id = found
 
         from tfdqn.roles import entry
-        from tfdqn.roles.context import Job
+        from tfdqn.roles.context import RoleContext
 
-        job = Job(resolved, topology, process_id, path, typer.echo, interrupted, stopped_status)
-        if not entry.run_role(job):
+        context = RoleContext(resolved, topology, process_id, path, typer.echo, interrupted, stopped_status)
+        if not entry.run_role(context):
             raise typer.Exit(stopped_status)
 
 

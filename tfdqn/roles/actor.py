@@ -17,7 +17,7 @@ from tfdqn.errors import PeerLostError
 from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
 from tfdqn.replay.reverb.remote_writer import GivenUpError, remote_writer
-from tfdqn.roles.context import Job, check_same_task, failures_are_the_process_s
+from tfdqn.roles.context import RoleContext, check_same_task, failures_are_the_process_s
 from tfdqn.system.interval import Rate
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
@@ -27,34 +27,39 @@ _POLL_SECONDS = 0.05
 _FLUSH_SECONDS = 3.0
 
 
-def run(job: Job, membership: Membership) -> bool:
+def run(context: RoleContext, membership: Membership) -> bool:
     """Acts while the job trains, and stays until it is over, or False: until the user has asked to stop.
 
     Raises UserError for what a user can mend, PeerLostError where it must be started again.
     """
-    config = job.config
+    config = context.config
     membership.set_state("making its environments")
-    restarts = Restarts(config.task.restarts, job.say, print)
+    restarts = Restarts(config.task.restarts, context.say, print)
     with (
         failures_are_the_process_s(),
         threadpool_limits(1, "blas"),
         closing(make_task(config.task, restarts=restarts)) as task,
     ):
-        welcome = membership.join(job.interrupted)
+        welcome = membership.join(context.interrupted)
         if welcome is None:
             return False
-        check_same_task(job.process_id, welcome.task_spec, task.spec)
+        check_same_task(context.process_id, welcome.task_spec, task.spec)
         task.spec = welcome.task_spec
         with ExitStack() as parts:
-            _ActorLoop(job, membership, task, restarts, parts).run_until_over()
+            _ActorLoop(context, membership, task, restarts, parts).run_until_over()
     return membership.is_over
 
 
 class _ActorLoop:
     def __init__(
-        self, job: Job, membership: Membership, task: BatchedTask, restarts: Restarts, parts: ExitStack
+        self,
+        context: RoleContext,
+        membership: Membership,
+        task: BatchedTask,
+        restarts: Restarts,
+        parts: ExitStack,
     ):
-        self._job, self._membership, self._task, self._parts = job, membership, task, parts
+        self._context, self._membership, self._task, self._parts = context, membership, task, parts
         self._restarts = restarts
         self._rate = Rate()
 
@@ -64,13 +69,15 @@ class _ActorLoop:
         self._membership.set_state("done acting")
         while (phase := self._phase()) not in (Phase.OVER, None):
             if phase == Phase.TRAINING:
-                raise PeerLostError(f"the learner trains again: {self._job.process_id} starts again with it")
+                raise PeerLostError(
+                    f"the learner trains again: {self._context.process_id} starts again with it"
+                )
             time.sleep(_POLL_SECONDS)
 
     def _act_while_it_trains(self) -> None:
-        job, config = self._job, self._job.config
+        context, config = self._context, self._context.config
         weights, values = self._central() if config.acting.inference == "central" else self._fetched()
-        addresses, index = job.topology.replay_server, job.process_id.index
+        addresses, index = context.topology.replay_server, context.process_id.index
         writer = remote_writer(
             config, self._task.spec, addresses, self._task.num_envs, index, self._keep_waiting
         )
@@ -91,7 +98,7 @@ class _ActorLoop:
 
     def _fetched(self) -> tuple[WeightsSource, None]:
         """Weights of its own, brought by a thread."""
-        config = self._job.config
+        config = self._context.config
         interval = seconds_between_calls(config.acting.fetch_interval_seconds, config)
         wanted = weight_specs(config, self._task.spec)
         weights = self._parts.enter_context(closing(RemoteWeights(self._membership.call, interval, wanted)))
@@ -116,7 +123,7 @@ class _ActorLoop:
 
     def _phase(self) -> Phase | None:
         self._membership.work.record_progress()
-        return self._membership.phase_now(self._job.interrupted)
+        return self._membership.phase_now(self._context.interrupted)
 
     def _figures(self, actor: Actor) -> dict[str, Any]:
         statistics = actor.statistics

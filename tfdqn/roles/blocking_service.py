@@ -14,46 +14,48 @@ from tfdqn.cluster.tf_errors import in_one_line
 from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.messages import Phase
 from tfdqn.errors import RESTART_STATUS, first_line
-from tfdqn.roles.context import Job
+from tfdqn.roles.context import RoleContext
 
 _WATCH_SECONDS = 0.25
 _END_SECONDS = 5.0
 _LEARNER_SAVES_SECONDS = 8.0
 
 
-def serve(job: Job, membership: Membership, service: Callable[[], None]) -> bool:
+def serve(context: RoleContext, membership: Membership, service: Callable[[], None]) -> bool:
     """Joins the learner, then runs a service until the job is over, and ends the process.
 
     A service that returns leaves the process waiting for what the learner says. Returns False where the user has asked
     to stop before the learner was there.
     """
-    if membership.join(job.interrupted) is None:
+    if membership.join(context.interrupted) is None:
         return False
-    job.say(f"{job.process_id}: joined")
-    threading.Thread(target=_watch, args=(job, membership), name="watch", daemon=True).start()
+    context.say(f"{context.process_id}: joined")
+    threading.Thread(target=_watch, args=(context, membership), name="watch", daemon=True).start()
     try:
         service()
     except Exception as error:
         # Others end abruptly, too: let the learner say why, where it does.
-        print(f"tfdqn: {_in_one_line(job, error)}", file=sys.stderr, flush=True)
+        print(f"tfdqn: {_in_one_line(context, error)}", file=sys.stderr, flush=True)
         _end(membership, RESTART_STATUS)
     membership.set_state("done")
     return threading.Event().wait()  # no limit: the thread ends the process
 
 
-def _in_one_line(job: Job, error: Exception) -> str:
-    cluster = job.topology.sub_cluster(job.config, job.process_id)
+def _in_one_line(context: RoleContext, error: Exception) -> str:
+    cluster = context.topology.sub_cluster(context.config, context.process_id)
     is_of_tensorflow = type(error).__module__.startswith("tensorflow.")  # asked without importing it
     said = (
-        in_one_line(error, cluster, str(job.process_id)) if cluster is not None and is_of_tensorflow else None
+        in_one_line(error, cluster, str(context.process_id))
+        if cluster is not None and is_of_tensorflow
+        else None
     )
-    return said or f"{job.process_id}: {first_line(error)}"
+    return said or f"{context.process_id}: {first_line(error)}"
 
 
-def _watch(job: Job, membership: Membership) -> None:
+def _watch(context: RoleContext, membership: Membership) -> None:
     is_over = False
     try:
-        while not is_over and not job.interrupted():
+        while not is_over and not context.interrupted():
             time.sleep(_WATCH_SECONDS)
             is_over = membership.phase() == Phase.OVER
         if not is_over:  # where all are asked to end at once, the learner saves with this process's help
@@ -61,7 +63,7 @@ def _watch(job: Job, membership: Membership) -> None:
     except Exception as why:  # of any kind: nothing else would end the process
         print(f"tfdqn: {why}", file=sys.stderr, flush=True)
         _end(membership, RESTART_STATUS)
-    _end(membership, 0 if membership.is_over else job.stopped_status)
+    _end(membership, 0 if membership.is_over else context.stopped_status)
 
 
 def _end(membership: Membership, status: int) -> None:

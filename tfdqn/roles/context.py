@@ -1,4 +1,4 @@
-"""`Job`: what every role is given to play its part."""
+"""`RoleContext`: what every role is given for its part in a job."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -14,8 +14,8 @@ from tfdqn.system.addresses import host_and_port, is_loopback
 from tfdqn.task_spec import TaskSpec, differences
 
 
-class Job(NamedTuple):
-    """One process's part in a job."""
+class RoleContext(NamedTuple):
+    """Of one process."""
 
     config: Config
     topology: Topology
@@ -26,14 +26,14 @@ class Job(NamedTuple):
     stopped_status: int = 0  # with which the process ends where that was before the job is over
 
 
-def say_if_open(job: Job) -> None:
+def say_if_open(context: RoleContext) -> None:
     """Says what it means that this process is to be reached from other hosts, where it is."""
-    process_id = job.process_id
-    addresses = job.topology.addresses(process_id)
+    process_id = context.process_id
+    addresses = context.topology.addresses(process_id)
     if not addresses or is_loopback(host_and_port(addresses[0])[0]):
         return
     meaning = TRAITS[process_id.role].opens + (f"; {TENSORFLOW_OPENS}" if len(addresses) > 1 else "")
-    job.say(
+    context.say(
         f"warning: {process_id} serves other hosts at {' and '.join(addresses)} without authentication: "
         f"{meaning}; leave that to a private network or a firewall"
     )

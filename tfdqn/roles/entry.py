@@ -13,23 +13,25 @@ from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.peers import Peers
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ClusterError
-from tfdqn.roles.context import Job, say_if_open
+from tfdqn.roles.context import RoleContext, say_if_open
 from tfdqn.system.addresses import require_free
 
 
-def run_role(job: Job) -> bool:
+def run_role(context: RoleContext) -> bool:
     """A role's part in a job. Returns, or ends the process, when it has done: whether the job is over, or False: it
     was told to stop before.
     """
-    say_if_open(job)
+    say_if_open(context)
     is_over: bool
-    if job.process_id == LEARNER:
-        require_free(job.topology.learner)  # its own server says so too, but when TensorFlow has been loaded
-        is_over = import_module("tfdqn.roles.learner").run(job)
+    if context.process_id == LEARNER:
+        require_free(
+            context.topology.learner
+        )  # its own server says so too, but when TensorFlow has been loaded
+        is_over = import_module("tfdqn.roles.learner").run(context)
         return is_over
-    with closing(Membership(job.process_id, job.topology, job.config, job.say)) as membership:
+    with closing(Membership(context.process_id, context.topology, context.config, context.say)) as membership:
         # TensorFlow and Reverb take seconds, in which the process gives heartbeats already.
-        is_over = import_module(f"tfdqn.roles.{job.process_id.role}").run(job, membership)
+        is_over = import_module(f"tfdqn.roles.{context.process_id.role}").run(context, membership)
     return is_over
 
 

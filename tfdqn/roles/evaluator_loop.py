@@ -18,7 +18,7 @@ from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Evaluation
-from tfdqn.roles.context import Job, check_same_task, failures_are_the_process_s
+from tfdqn.roles.context import RoleContext, check_same_task, failures_are_the_process_s
 from tfdqn.storage.disk_full import full_disk_is_one_line
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_standing
@@ -33,7 +33,7 @@ _POLL_SECONDS = 0.05
 _REPLY_SECONDS = 5.0
 
 
-def evaluate(job: Job, membership: Membership) -> None:
+def evaluate(job: RoleContext, membership: Membership) -> None:
     """Takes part until the job is over. Raises as `roles.evaluator.run`."""
     config, run = job.config, RunDir(job.run_dir)
     membership.set_state("making its environments")
@@ -66,7 +66,7 @@ def evaluate(job: Job, membership: Membership) -> None:
 class _EvaluatorLoop:
     def __init__(
         self,
-        job: Job,
+        job: RoleContext,
         membership: Membership,
         task: BatchedTask,
         weights: RemoteWeights,

@@ -18,7 +18,7 @@ from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Progress, Summary
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
-from tfdqn.roles.context import Job
+from tfdqn.roles.context import RoleContext
 from tfdqn.roles.learner_watchdog import LearnerWatchdog
 from tfdqn.storage.disk_full import full_disk_is_one_line
 from tfdqn.storage.run_directory import RunDir
@@ -38,7 +38,7 @@ _SAY_AGAIN_SECONDS = 30.0
 _LINE_SECONDS = 10.0
 
 
-def run(job: Job) -> bool:
+def run(job: RoleContext) -> bool:
     """Trains what the configuration describes with the processes of the topology, until it says stop, or False: until
     the user has, and what was learned is saved.
 
@@ -68,7 +68,7 @@ def run(job: Job) -> bool:
 
 
 def _train(
-    job: Job,
+    job: RoleContext,
     run_dir: RunDir,
     control: LearnerService,
     replay: RemoteReplay,
@@ -119,7 +119,7 @@ def _train(
 
 
 def _finish(
-    job: Job,
+    job: RoleContext,
     run_dir: RunDir,
     control: LearnerService,
     session: JobSession,
@@ -149,7 +149,7 @@ def _finish(
     return True
 
 
-def _evaluator_is_done(job: Job, control: LearnerService, session: JobSession) -> bool:
+def _evaluator_is_done(job: RoleContext, control: LearnerService, session: JobSession) -> bool:
     """Waits until it is, or has been away for longer than patience; False where the user has asked to stop."""
     there_seconds = time.monotonic()
     while not session.evaluator.report.is_done:
@@ -165,7 +165,7 @@ def _evaluator_is_done(job: Job, control: LearnerService, session: JobSession) -
 
 
 @contextmanager
-def _inference(job: Job, control: LearnerService, board: WeightsBoard) -> Iterator[None]:
+def _inference(job: RoleContext, control: LearnerService, board: WeightsBoard) -> Iterator[None]:
     """Computes the actors' Q-values while the block runs, where they ask for it."""
     acting = job.config.acting
     if acting.inference == "local":
@@ -179,7 +179,7 @@ def _inference(job: Job, control: LearnerService, board: WeightsBoard) -> Iterat
         yield
 
 
-def _task_spec(job: Job, run_dir: RunDir) -> TaskSpec:
+def _task_spec(job: RoleContext, run_dir: RunDir) -> TaskSpec:
     """As the run has it, or else as the task is."""
     if run_dir.task_file.exists():
         return run_dir.task_spec()
@@ -187,13 +187,13 @@ def _task_spec(job: Job, run_dir: RunDir) -> TaskSpec:
         return run_dir.write_task_spec(task.spec)
 
 
-def _others_are_there(job: Job, control: LearnerService) -> bool:
+def _others_are_there(job: RoleContext, control: LearnerService) -> bool:
     """Waits for those that learn with this process; False where the user has asked to stop meanwhile."""
     learning = job.topology.process_ids(Role.PARAMETER_SERVER, Role.WORKER)
     return control.roster.wait_for(learning, job.config.health.patience_seconds, job.say, job.interrupted)
 
 
-def _replay(job: Job, task_spec: TaskSpec) -> RemoteReplay | None:
+def _replay(job: RoleContext, task_spec: TaskSpec) -> RemoteReplay | None:
     """Waits for every replay server, likewise. Raises PeerLostError at the end of patience."""
     replay = RemoteReplay(job.config, task_spec, job.topology.replay_server)
     began = said = time.monotonic()
@@ -212,7 +212,7 @@ def _replay(job: Job, task_spec: TaskSpec) -> RemoteReplay | None:
     return replay
 
 
-def _meet(job: Job, control: LearnerService, watchdog: LearnerWatchdog) -> None:
+def _meet(job: RoleContext, control: LearnerService, watchdog: LearnerWatchdog) -> None:
     """Calls those who learn in step with this process, and goes when they have said that they do."""
     control.may_meet = True
     workers = job.topology.process_ids(Role.WORKER)
@@ -225,7 +225,7 @@ def _meet(job: Job, control: LearnerService, watchdog: LearnerWatchdog) -> None:
         watchdog.enter_rendezvous()
 
 
-def _put_off(job: Job, replay: RemoteReplay) -> None:
+def _put_off(job: RoleContext, replay: RemoteReplay) -> None:
     why = "; ".join(replay.silent()) or "the updates under way take long"
     job.say(f"warning: a checkpoint is put off: {why}")
 

@@ -7,7 +7,7 @@ from tfdqn.coordination.heartbeat_files import MEETING, HeartbeatFile, heartbeat
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.watchdog import Watchdog, end_now
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
-from tfdqn.roles.context import Job
+from tfdqn.roles.context import RoleContext
 from tfdqn.system.peer_connections import ConnectionGuard
 
 _SAID_AFTER_SECONDS = 4.0  # two questions
@@ -19,21 +19,25 @@ class LearnerWatchdog(Watchdog):
     Of one that it can do without, it only breaks the connections.
     """
 
-    def __init__(self, job: Job, service: LearnerService):
-        super().__init__("the learner", job.config.health, job.say, job.interrupted, job.stopped_status)
-        self._job, self._service = job, service
-        self._heartbeat = HeartbeatFile(heartbeat_file(job.process_id), str(job.process_id), job.say)
+    def __init__(self, context: RoleContext, service: LearnerService):
+        super().__init__(
+            "the learner", context.config.health, context.say, context.interrupted, context.stopped_status
+        )
+        self._context, self._service = context, service
+        self._heartbeat = HeartbeatFile(
+            heartbeat_file(context.process_id), str(context.process_id), context.say
+        )
         self._heartbeat_due = 0.0
-        self._watched = job.topology.process_ids(Role.PARAMETER_SERVER, Role.WORKER)
-        if job.config.learner.strategy == "parameter_server":
-            self._watched = job.topology.process_ids(Role.PARAMETER_SERVER)  # a worker may come and go
+        self._watched = context.topology.process_ids(Role.PARAMETER_SERVER, Role.WORKER)
+        if context.config.learner.strategy == "parameter_server":
+            self._watched = context.topology.process_ids(Role.PARAMETER_SERVER)  # a worker may come and go
         helpers = [
             process_id
-            for process_id in job.topology.process_ids(Role.WORKER)
+            for process_id in context.topology.process_ids(Role.WORKER)
             if process_id not in self._watched
         ]
         self._guards = {
-            process_id: ConnectionGuard(job.topology.address(process_id)) for process_id in helpers
+            process_id: ConnectionGuard(context.topology.address(process_id)) for process_id in helpers
         }
         self._unheard = 0  # how many helpers are
         self._is_learning = False
@@ -52,7 +56,7 @@ class LearnerWatchdog(Watchdog):
     def say_waiting(self, line: str) -> None:
         """Shows what it waits for, in the heartbeat, too."""
         self.state = line
-        self._job.say(line)
+        self._context.say(line)
 
     def enter_rendezvous(self) -> None:
         """Tells at once that the next moments may pass without a heartbeat."""
@@ -71,7 +75,7 @@ class LearnerWatchdog(Watchdog):
     def _check(self) -> None:
         if time.monotonic() >= self._heartbeat_due:
             self._write_heartbeat()
-            self._heartbeat_due = time.monotonic() + self._job.config.health.beat_seconds
+            self._heartbeat_due = time.monotonic() + self._context.config.health.beat_seconds
         if self._is_learning and (lost := self._service.roster.lost(self._watched)):
             self._end_for(lost)
         unheard = self._service.roster.unheard(self._guards)
@@ -85,9 +89,9 @@ class LearnerWatchdog(Watchdog):
         return super()._is_excused() or 0 < len(self._guards) == self._unheard
 
     def _end_for(self, lost: list[str]) -> None:
-        if self._job.interrupted():
+        if self._context.interrupted():
             line = f"{'; '.join(lost)}: the learner ends without saving"
-            end_now(line, self._job.stopped_status)
+            end_now(line, self._context.stopped_status)
         end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
 
     def _write_heartbeat(self) -> None:

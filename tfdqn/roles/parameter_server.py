@@ -6,21 +6,21 @@ from tfdqn.cluster.tf_config import WORKER, Cluster
 from tfdqn.coordination.membership import Membership
 from tfdqn.learning.devices import require_gpus
 from tfdqn.roles.blocking_service import serve
-from tfdqn.roles.context import Job
+from tfdqn.roles.context import RoleContext
 
 _THREADS_BETWEEN_OPERATIONS = 4  # several calls are served at once
 
 
-def run(job: Job, membership: Membership) -> bool:
+def run(context: RoleContext, membership: Membership) -> bool:
     """Serves until the job is over, and ends the process; False where the user stops it before that begins."""
-    cluster = job.topology.sub_cluster(job.config, job.process_id)
+    cluster = context.topology.sub_cluster(context.config, context.process_id)
     assert cluster is not None
 
     def service() -> None:
         membership.set_state("serving")
-        serve_device(cluster, job.config.learner.min_gpus)
+        serve_device(cluster, context.config.learner.min_gpus)
 
-    return serve(job, membership, service)
+    return serve(context, membership, service)
 
 
 def serve_device(cluster: Cluster, min_gpus: int = 0) -> None:

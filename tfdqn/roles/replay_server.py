@@ -7,7 +7,7 @@ from tfdqn.coordination.membership import LearnerRestartedError, Membership
 from tfdqn.coordination.messages import Phase
 from tfdqn.errors import CheckpointError
 from tfdqn.replay.reverb.shard_server import ShardServer
-from tfdqn.roles.context import Job
+from tfdqn.roles.context import RoleContext
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.addresses import require_free_port
@@ -16,38 +16,38 @@ from tfdqn.system.native_stderr import native_output_to
 _WATCH_SECONDS = 0.25
 
 
-def run(job: Job, membership: Membership) -> bool:
+def run(context: RoleContext, membership: Membership) -> bool:
     """Serves until the job is over, or False: until the user has said stop; then with a checkpoint.
 
     It needs the learner only where it has never heard of the task. Raises UserError for what a user can mend.
     """
-    address = job.topology.address(job.process_id)
+    address = context.topology.address(context.process_id)
     require_free_port(address)  # before it waits for the learner, which may be long
-    folder = ShardDir(RunDir(job.run_dir).replay / str(job.process_id.index))
+    folder = ShardDir(RunDir(context.run_dir).replay / str(context.process_id.index))
     with folder.claim():
-        for damage in folder.open(job.config):
-            job.say(f"warning: {job.process_id}: {damage}")
+        for damage in folder.open(context.config):
+            context.say(f"warning: {context.process_id}: {damage}")
         with native_output_to(folder.native_log):
             task_spec = folder.task_spec()
             if task_spec is None:
-                welcome = membership.join(job.interrupted)
+                welcome = membership.join(context.interrupted)
                 if welcome is None:
                     return False
                 task_spec = welcome.task_spec
                 folder.keep(task_spec)
             membership.set_state("restoring")
-            with closing(ShardServer(job.config, task_spec, address, folder)) as shard:
-                _say_how_it_starts(job, address, shard)
-                return _serve(job, membership, shard)
+            with closing(ShardServer(context.config, task_spec, address, folder)) as shard:
+                _say_how_it_starts(context, address, shard)
+                return _serve(context, membership, shard)
 
 
-def _serve(job: Job, membership: Membership, shard: ShardServer) -> bool:
+def _serve(context: RoleContext, membership: Membership, shard: ShardServer) -> bool:
     has_joined = is_over = False
     try:
-        while not job.interrupted() and not is_over:
+        while not context.interrupted() and not is_over:
             membership.work.record_progress()
             if not has_joined:
-                has_joined = membership.join(job.interrupted) is not None
+                has_joined = membership.join(context.interrupted) is not None
                 continue
             membership.set_state(f"serving {shard.size():,} transitions")
             try:
@@ -57,26 +57,26 @@ def _serve(job: Job, membership: Membership, shard: ShardServer) -> bool:
             time.sleep(_WATCH_SECONDS)
     finally:
         if not is_over:
-            _save(job, membership, shard)
+            _save(context, membership, shard)
     return is_over
 
 
-def _save(job: Job, membership: Membership, shard: ShardServer) -> None:
+def _save(context: RoleContext, membership: Membership, shard: ShardServer) -> None:
     membership.set_state("writing its checkpoint")
     try:
         with membership.work.suspended():
             shard.checkpoint()
-        job.say(f"{job.process_id}: saved {shard.size():,} transitions")
+        context.say(f"{context.process_id}: saved {shard.size():,} transitions")
     except CheckpointError as error:
-        job.say(f"warning: {job.process_id}: {error}")
+        context.say(f"warning: {context.process_id}: {error}")
 
 
-def _say_how_it_starts(job: Job, address: str, shard: ShardServer) -> None:
+def _say_how_it_starts(context: RoleContext, address: str, shard: ShardServer) -> None:
     if shard.damage:
-        job.say(f"warning: {job.process_id}: {shard.damage}")
+        context.say(f"warning: {context.process_id}: {shard.damage}")
     size = shard.size()
-    job.say(
-        f"{job.process_id}: restored {size:,} transitions, serving them at {address}"
+    context.say(
+        f"{context.process_id}: restored {size:,} transitions, serving them at {address}"
         if size
-        else f"{job.process_id}: starts empty, serving at {address}"
+        else f"{context.process_id}: starts empty, serving at {address}"
     )

@@ -5,37 +5,37 @@ from collections.abc import Callable
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.coordination.membership import Membership
 from tfdqn.roles.blocking_service import serve
-from tfdqn.roles.context import Job
+from tfdqn.roles.context import RoleContext
 from tfdqn.system.peer_connections import guard_connections
 
 
-def run(job: Job, membership: Membership) -> bool:
+def run(context: RoleContext, membership: Membership) -> bool:
     """Takes part until the job is over, and ends the process; False where the user stops it before that begins."""
-    cluster = job.topology.sub_cluster(job.config, job.process_id)
+    cluster = context.topology.sub_cluster(context.config, context.process_id)
     assert cluster is not None
-    is_asynchronous = job.config.learner.strategy == "parameter_server"
+    is_asynchronous = context.config.learner.strategy == "parameter_server"
     make_service = _asynchronous if is_asynchronous else _lockstep
-    return serve(job, membership, make_service(job, membership, cluster))
+    return serve(context, membership, make_service(context, membership, cluster))
 
 
-def _asynchronous(job: Job, membership: Membership, cluster: Cluster) -> Callable[[], None]:
+def _asynchronous(context: RoleContext, membership: Membership, cluster: Cluster) -> Callable[[], None]:
     import reverb  # noqa: F401  (while it serves, the import would hold calls up for seconds)
 
     from tfdqn.roles.parameter_server import serve_device
 
     def service() -> None:
         membership.set_state("serving")
-        guard_connections(job.topology.replay_server, tensorflow=job.topology.parameter_server)
-        serve_device(cluster, job.config.learner.min_gpus)
+        guard_connections(context.topology.replay_server, tensorflow=context.topology.parameter_server)
+        serve_device(cluster, context.config.learner.min_gpus)
 
     return service
 
 
-def _lockstep(job: Job, membership: Membership, cluster: Cluster) -> Callable[[], None]:
+def _lockstep(context: RoleContext, membership: Membership, cluster: Cluster) -> Callable[[], None]:
     from tfdqn.roles import lockstep_worker  # with TF-Agents, which an asynchronous worker does without
 
     def service() -> None:
         membership.rendezvous()
-        lockstep_worker.run(job.config, cluster, on_met=lambda: membership.set_state("serving"))
+        lockstep_worker.run(context.config, cluster, on_met=lambda: membership.set_state("serving"))
 
     return service
