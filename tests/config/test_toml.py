@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tfdqn.config import DQN, MLP, SGD, Config, NatureCNN, RMSprop, Stop, Task
+from tfdqn.config import DQN, MLP, SGD, Config, DoubleDQN, NatureCNN, RMSprop, Stop, Task
 from tfdqn.config.toml import checked, differences, dump, flat, from_mapping, load
 from tfdqn.errors import ConfigError
 
@@ -211,6 +211,13 @@ def test_another_kind_is_one_difference() -> None:
     assert differences(Config(), Config(network=NatureCNN()), "run") == [
         'network.kind: "mlp" in the run, "nature_cnn" now'
     ]
+
+
+def test_a_key_that_both_kinds_have_is_compared_wherever_it_is_fixed() -> None:
+    run, now = Config(agent=DQN(n_step=1)), Config(agent=DoubleDQN(n_step=3), stop=Stop(env_steps=9_000))
+    n_step = "agent.n_step: 1 in the run, 3 now"
+    assert differences(run, now, "run") == ['agent.kind: "dqn" in the run, "double_dqn" now', n_step]
+    assert differences(run, now, "replay") == [n_step]
 
 
 def test_true_in_place_of_1_is_a_difference() -> None:

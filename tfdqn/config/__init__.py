@@ -1,8 +1,14 @@
 """The configuration of a run: one file per section, its reading, checking and writing.
 
-In: TOML and KEY=VALUE arguments. Out: a frozen `Config` that holds together. Imports `errors` alone.
-The next section is a struct in a file of its own and a field of `schema.Config`; what it must not be together with
-other keys goes to `checks.py`; whether a key may change on resume stands at the key.
+In: a TOML file and KEY=VALUE arguments (`toml.load`), or a `Config` made in Python (`toml.checked`). Out: a frozen
+`Config` whose keys are each valid and agree with one another: below the command line and `tfdqn.train` nobody checks it
+again. Imports `errors` alone.
+
+- A key is a field of its section: type and limits, default, `doc("what it means")`, and a mark of `fields.py` such as
+  `MAY_CHANGE` where a run may be resumed with another value. `tfdqn config`, messages and resuming know it from there.
+- A section is a struct below `Section`, a field of `schema.Config` and a name in this file.
+- A kind of agent or network is a subclass of `Agent` or `Network` with a tag, here or in a package of yours.
+- Keys that can't go together are refused by a function in `checks.py`, or `strategy_checks.py`.
 """
 
 from tfdqn.config.agent import DQN, Agent, DoubleDQN, Ensemble, Munchausen, TDAgent

@@ -18,7 +18,7 @@ from tfdqn.config.schema import Config, keys
 from tfdqn.config.user_modules import import_user_module
 from tfdqn.errors import ConfigError
 
-# The largest count: exact in a double. Where a bound is this one, it is nobody's business.
+# The largest count that is exact in a double. As a bound it is said only of what exceeds it.
 LARGEST_COUNT = 2**53
 
 
@@ -206,7 +206,7 @@ def _described(allowed: inspect.Type, value: Any = None) -> str:
 
 
 def _bounds(number: inspect.IntType | inspect.FloatType, is_too_large: bool = False) -> str:
-    """The largest count is said only of what is larger."""
+    """ " from 1 to 16", " at least 1"; `is_too_large`: of a value above the largest count."""
     if number.ge is not None and number.le is not None and (number.le != LARGEST_COUNT or is_too_large):
         return f" from {_figure(number.ge)} to {_figure(number.le)}"
     bounds = {"at least": number.ge, "above": number.gt, "below": number.lt, "at most": number.le}

@@ -1,14 +1,13 @@
 """`LearnerService`: where the learner's process answers all others: calls, heartbeats, weights, evaluations."""
 
 import time
-import tomllib
 import uuid
 from collections.abc import Callable
 
 from tfdqn.cluster.roles import LEARNER, ProcessId, counted
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
-from tfdqn.config.toml import deviations, dump, from_mapping
+from tfdqn.config.toml import deviations, dump, parse
 from tfdqn.coordination.messages import (
     Answer,
     EvaluatorReport,
@@ -108,8 +107,8 @@ class LearnerService:
     def _difference(self, text: str) -> str:
         """How a configuration that is no copy of the learner's differs from it, in one line."""
         try:
-            theirs = from_mapping(tomllib.loads(text))
-        except (ConfigError, tomllib.TOMLDecodeError, RecursionError) as error:
+            theirs = parse(text.encode())
+        except ConfigError as error:
             return str(error)
         return listed(deviations(theirs, self._config, "the learner"))
 

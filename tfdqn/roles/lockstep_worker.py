@@ -4,14 +4,13 @@ It needs no environment: the chief sends the task's specification, and where rep
 """
 
 import time
-import tomllib
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
-from tfdqn.config.toml import deviations, from_mapping
+from tfdqn.config.toml import deviations, parse
 from tfdqn.errors import ClusterError, ConfigError, listed
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import make_strategy, make_updates
@@ -58,9 +57,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
 
 def _require_same(config: Config, chiefs: str, name: str) -> None:
     """Else each would make another update, unnoticed."""
-    found = deviations(
-        config, from_mapping(tomllib.loads(chiefs)), "the chief", besides=_DECIDED_BY_THE_CLUSTER
-    )
+    found = deviations(config, parse(chiefs.encode()), "the chief", besides=_DECIDED_BY_THE_CLUSTER)
     if found:
         raise ConfigError(f"{name}'s configuration is not the chief's: {listed(found)}")
 
