@@ -56,7 +56,7 @@ def test_the_learner_s_machine_runs_its_share_and_ends_with_it(tmp_path: Path) -
     first = process.out.splitlines()[0]
     assert first == (
         "chief-0, a machine of the job's, starts learner 0; "
-        "where everybody is, is in run/processes/chief-0/cluster.json"
+        "the addresses of all processes are in run/processes/chief-0/cluster.json"
     )
     assert "learner 0 | == learner 0 starts" in process.out
     # Whoever looks at the run finds the learner there.

@@ -69,7 +69,7 @@ def test_each_is_another_and_who_dies_leaves_its_place_to_the_next(holders: Hold
     second = holders.begin()
     assert line(second) == "this is actor 1"
     third = holders.begin()
-    assert line(third) == "waiting: each of the 2 actors is there already"
+    assert line(third) == "waiting: all 2 actors are running already"
     first.kill()  # its child lives on, and holds nothing
     first.wait(PATIENCE_SECONDS)
     assert line(third) == "this is actor 0"

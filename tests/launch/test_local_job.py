@@ -96,7 +96,7 @@ def test_one_ctrl_c_stops_a_job_and_the_line_that_it_prints_goes_on_with_it(
     assert len(lives(tmp_path)) == 8
     assert nobody_is_left(process)
     first, *_, last = process.out.splitlines()
-    assert first.startswith("starting 8 processes; what they say is in run/processes")
+    assert first.startswith("starting 8 processes; their output is in run/processes")
     cluster = json.loads((tmp_path / "run" / "cluster.json").read_text())
     assert (cluster["actor"], cluster["evaluator"], len(cluster["worker"])) == (2, 0, 2)
     assert last == (

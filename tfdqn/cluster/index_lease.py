@@ -35,7 +35,7 @@ def lease_index(
                 say(f"this is {process_id}")
                 return process_id
         if not is_said:
-            say(f"waiting: each of the {count} {role}s is there already")
+            say(f"waiting: all {count} {role}s are running already")
             is_said = True
         time.sleep(_RETRY_SECONDS)
     _release(locks)

@@ -86,7 +86,7 @@ class BestExports:
             return export_weights(self._config, self._task_spec, weights, directory, origin)
 
         where = self._destination.publish(export)
-        self._say(f"return {evaluation.scores.mean_return:g}, the best so far, is exported: {where}")
+        self._say(f"exported the best policy so far, with return {evaluation.scores.mean_return:g}: {where}")
 
     def _own_cards(self) -> dict[int, Card]:
         return {

@@ -49,8 +49,8 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
         before = _written(run)
         supervisor = Supervisor(program, run.process_logs, run.heartbeats, config.health, view)
         view.say(
-            f"starting {len(program.processes)} processes; what they say is in {run.process_logs}, "
-            f"where they are in {run.cluster_file}"
+            f"starting {len(program.processes)} processes; their output is in {run.process_logs}, "
+            f"their addresses in {run.cluster_file}"
         )
         is_over = _run(supervisor)
         is_finished = is_over or _written(run) != before
@@ -91,7 +91,7 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
             write_atomically(file, topology.to_json())
         view.say(
             f"{machines.this}, a machine of the job's, starts {', '.join(map(str, here))}; "
-            f"where everybody is, is in {folder.cluster_file}"
+            f"the addresses of all processes are in {folder.cluster_file}"
         )
         program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
         return _run(Supervisor(program, folder.process_logs, folder.heartbeats, config.health, view))

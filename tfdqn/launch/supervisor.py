@@ -95,7 +95,7 @@ class Supervisor:
                 each.start()
             while not self._is_over():
                 if interrupted():
-                    self._view.say("stopping; again Ctrl-C ends everything at once, without saving")
+                    self._view.say("stopping; a second Ctrl-C ends everything at once, without saving")
                     self._stop()
                     return False
                 self._look_after_all()

@@ -46,7 +46,7 @@ class Restarts:
                 raise failure
             self.count += 1
             count = self.count
-        self._say(f"warning: {failure}: it is made anew ({count} of task.restarts = {self._most})")
+        self._say(f"warning: {failure}: it is restarted ({count} of task.restarts = {self._most})")
         self._keep(failure.traceback)
 
 
