@@ -67,18 +67,18 @@ def test_exploration_fades_with_the_steps_of_all_actors() -> None:
 
 def test_statistics_are_of_all_and_the_recent_episodes_the_last_of_any() -> None:
     several, _, _ = actors([FakeTask([[2]]), FakeTask([[5]])])
-    assert (several.statistics.recent_return, several.statistics.recent_length) == (None, None)
+    assert (several.recent_return, several.recent_length) == (None, None)
     for _ in range(12):
         several.step_next()
     # Six steps each: 2, a reset, 2, a reset; and 5.
-    assert several.statistics.episodes == 3
-    assert several.statistics.recent_return == several.statistics.recent_length == pytest.approx(3.0)
+    assert several.episodes == 3
+    assert several.recent_return == several.recent_length == pytest.approx(3.0)
     for _ in range(100):
         several.step(0)
         several.step(0)
         several.step(0)
-    assert several.statistics.episodes == 103
-    assert several.statistics.recent_return == 2.0  # the other's episode is none of the last hundred
+    assert several.episodes == 103
+    assert several.recent_return == 2.0  # the other's episode is none of the last hundred
 
 
 def test_the_age_of_the_weights_is_that_of_the_oldest() -> None:
@@ -143,7 +143,7 @@ def test_actors_go_on_where_their_state_was_taken(count: int, tmp_path: Path) ->
     assert saved_actors(arrays[0]) == count
     assert second.load_state(*arrays)
     assert second.env_steps == first.env_steps
-    assert second.statistics.episodes == first.statistics.episodes == 2 * count
+    assert second.episodes == first.episodes == 2 * count
     before = [len(writer.written) for writer in first_writers]
     for _ in range(9):
         assert first.step_next() == second.step_next()
@@ -151,7 +151,7 @@ def test_actors_go_on_where_their_state_was_taken(count: int, tmp_path: Path) ->
         for ours, theirs in zip(one.written[done:], two.written, strict=True):
             np.testing.assert_array_equal(ours[0]["observation"], theirs[0]["observation"])
             np.testing.assert_array_equal(ours[2], theirs[2])
-    assert first.statistics.recent_return == second.statistics.recent_return
+    assert first.recent_return == second.recent_return
 
 
 def test_one_actor_is_saved_under_the_names_of_its_own() -> None:
@@ -171,11 +171,11 @@ def test_another_number_of_actors_takes_over_the_counts_and_starts_fresh_episode
     second, _, _ = actors(tasks, FADING, seed=99)
     assert not second.load_state(*saved(first, tmp_path))
     assert second.env_steps == first.env_steps
-    assert second.statistics.episodes == first.statistics.episodes == 2 * before
-    assert second.statistics.recent_return == first.statistics.recent_return
+    assert second.episodes == first.episodes == 2 * before
+    assert second.recent_return == first.recent_return
     assert all((task.observation["observation"][:, 1] == 0).all() for task in tasks)
     for one, two in zip(first._actors, second._actors, strict=False):
         assert one._rng.bit_generator.state == two._rng.bit_generator.state
     steps = [second.step_next() for _ in range(5 * now)]
     assert second.env_steps == first.env_steps + sum(step.env_steps for step in steps)
-    assert second.statistics.recent_return == 4.0  # nothing of the half-played episodes was kept
+    assert second.recent_return == 4.0  # nothing of the half-played episodes was kept

@@ -113,25 +113,29 @@ def test_a_side_that_waits_is_told_in_time_that_it_may_not() -> None:
 
 def test_all_actors_are_woken_for_whom_there_is_room() -> None:
     """Nobody ends a step meanwhile, which would wake the next."""
-    ratio, begun = ReplayRatio(1, 1, 1), []
+    ratio, asking, begun = ReplayRatio(1, 1, 1), threading.Barrier(4), []
     act(ratio, 3)
-    waiting = [
-        threading.Thread(target=lambda: begun.append(ratio.begin_to_act(1, DEADLINE_SECONDS)), daemon=True)
-        for _ in range(3)
-    ]
+
+    def begin() -> None:
+        asking.wait(DEADLINE_SECONDS)
+        begun.append(ratio.begin_to_act(1, DEADLINE_SECONDS))
+
+    waiting = [threading.Thread(target=begin, daemon=True) for _ in range(3)]
     for thread in waiting:
         thread.start()
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while len(ratio._actors_may._waiters) < 3 and time.monotonic() < deadline:  # type: ignore[attr-defined]
-        time.sleep(0.001)
+    asking.wait(DEADLINE_SECONDS)
+    time.sleep(0.1)  # until they wait; one that comes later need not be woken
+    assert begun == []
     ratio.learned(2)  # room for two: each will owe an update, and a third would be beyond two calls
     while len(begun) < 2 and time.monotonic() < deadline:
         time.sleep(0.001)
     assert begun == [True, True]
     assert time.monotonic() < deadline
     ratio.learned(1)
-    waiting[-1].join(DEADLINE_SECONDS)
-    assert not any(thread.is_alive() for thread in waiting) or begun == [True] * 3
+    for thread in waiting:
+        thread.join(DEADLINE_SECONDS)
+    assert begun == [True] * 3
 
 
 @pytest.mark.parametrize("actors", [1, 3])

@@ -18,6 +18,7 @@ from tfdqn.roles import learner
 from tfdqn.roles.context import RoleContext
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
+from tfdqn.training import finish
 
 SCORES = EpisodeScores(
     episodes=4, mean_return=1, std_return=0, median_return=1, ci_low=1, ci_high=1, mean_length=1
@@ -39,16 +40,15 @@ class End:
         topology = Topology(learner="localhost:1", replay_server=("localhost:2",), actor=1, evaluator=1)
         self.job = RoleContext(config, topology, LEARNER, folder, self.said.append, self.interrupted)
         for name, stand_in in {
-            "Chief": lambda *_: SimpleNamespace(close=self.note("team"), losses_are_one_line=nullcontext),
-            "JobSession": lambda *_: self.session(),
-            "rewind": lambda *_: "",
+            "Chief": lambda *_: SimpleNamespace(close=self.note("chief"), losses_are_one_line=nullcontext),
+            "distributed_session": lambda *_: self.session(),
+            "begin_figures": lambda *_, **__: None,
             "TrainingMonitor": lambda *_, **__: SimpleNamespace(seconds=1.0, close=self.note("watch")),
             "learning_devices": lambda _: ["CPU:0"],
-            "make_trackers": lambda *_: None,
             "_meet": lambda *_: None,
-            "write_results": lambda *_: self.events.append("results"),
         }.items():
             monkeypatch.setattr(learner, name, stand_in)
+        monkeypatch.setattr(finish, "_write_results", self.results)
         monkeypatch.setattr(
             learner.loops, "learn", lambda *_: self.events.append("learned") or "all was taken"
         )
@@ -56,22 +56,24 @@ class End:
     def note(self, event: str) -> Any:
         return lambda *_: self.events.append(event)
 
+    def results(self, session: Any, summary: Summary) -> Summary:
+        self.events.append("results")
+        return summary
+
     def session(self) -> Any:
         return SimpleNamespace(
-            actors=SimpleNamespace(env_steps=1_000, episodes=10),
+            run_dir=self.run,
+            env_steps=1_000,
+            actors=SimpleNamespace(episodes=10),
             environment_restarts=0,
             counters=Counters(env_steps=1_200, train_steps=250),
             learner=SimpleNamespace(train_steps=250),
-            evaluator=self.evaluator,
-            env_steps_before=-1,
-            reason_to_stop=lambda: "all was taken",
+            evaluations=self,
+            parts=SimpleNamespace(evaluations=self, board=None),
+            work=StallDetector(),
             save=self.note("saved"),
             close=self.note("session"),
         )
-
-    @property
-    def evaluator(self) -> Any:
-        return self
 
     best_return = 20.0
 
@@ -86,8 +88,8 @@ class End:
     def comes(self) -> bool:
         """The end; whether the job is over."""
         watchdog = SimpleNamespace(state="", work=StallDetector(), release_peers=self.note("expects nobody"))
-        control = SimpleNamespace(roster=self.roster, end=self.note("over"), phase="training")
-        return learner._train(self.job, self.run, control, None, None, watchdog)  # type: ignore[arg-type]
+        service = SimpleNamespace(roster=self.roster, end=self.note("over"), phase="training")
+        return learner._learn(self.job, self.run, service, None, None, watchdog)  # type: ignore[arg-type]
 
     def beat(self) -> None:
         process_id = ProcessId(Role.EVALUATOR)
@@ -104,13 +106,22 @@ def end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> End:
 def test_who_learns_in_step_is_watched_until_it_has_been_sent_home(end: End) -> None:
     end.report = DONE
     assert end.comes()
-    assert end.events == ["learned", "saved", "results", "session", "expects nobody", "team", "watch", "over"]
+    assert end.events == [
+        "learned",
+        "saved",
+        "results",
+        "watch",
+        "session",
+        "expects nobody",
+        "chief",
+        "over",
+    ]
 
 
 def test_a_run_that_is_stopped_before_its_last_evaluation_has_not_finished(end: End) -> None:
     end.meanwhile = lambda: end.polls >= 3  # type: ignore[method-assign]
     assert not end.comes()
-    assert end.events == ["learned", "saved", "session", "watch"]
+    assert end.events == ["learned", "saved", "watch", "session"]
     assert end.said == ["interrupted and saved at 1,000 environment steps"]
 
 

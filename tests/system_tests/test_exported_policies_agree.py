@@ -19,7 +19,7 @@ from tfdqn.exporting.from_run import export_run
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
-from tfdqn.training.session import Session
+from tfdqn.training.local_parts import local_session
 
 OBSERVATIONS = 1_000
 # Of the largest |Q|. Measured: at most 1.0e-6, where convolutions sum in another order.
@@ -68,15 +68,14 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
     run, config = RunDir(tmp_path_factory.mktemp("parity") / "run"), tiny()
     with (
         run.claim(config),
-        closing(Chief(config, run, None, ["CPU:0"], print)) as team,
-        closing(Session(config, run, team, print)) as session,
+        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
+        closing(local_session(config, run, chief, print)) as session,
     ):
         while session.learner.train_steps < 50:
-            session.learn() if session.ratio.may_learn() else session.act()
-        session.evaluate()
+            session.learn() if session.ratio.may_learn() else session.parts.act()
+        session.parts.evaluate()
         session.save(1.0)
-        spec, weights = session.task_spec, session.evaluator.best_weights
-        assert weights is not None
+        spec, weights = session.parts.task_spec, session.parts.board.get().weights
         inputs = observations(spec, OBSERVATIONS)
         version = export_run(run.path, formats=["onnx", "tflite"])
         yield Exported(run, config, spec, version, inputs, answers(config, spec, dict(weights), inputs))

@@ -17,11 +17,9 @@ from tests.support.random_episodes import VECTOR
 from tests.support.replay_servers import config
 from tfdqn.config import Config
 from tfdqn.records import Counters
-from tfdqn.replay import far_ratio
 from tfdqn.replay.distributed_ratio import DistributedReplayRatio
-from tfdqn.replay.far_ratio import FarRatio
 from tfdqn.replay.items.kinds import make_item_kind
-from tfdqn.replay.replay_ratio import Balance, ReplayRatio
+from tfdqn.replay.replay_ratio import Balance, RemoteReplayRatio, ReplayRatio
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.server import TABLE
 
@@ -64,10 +62,11 @@ class Run:
         self.filled += is_empty
         balance = Balance.taken_up(self.counters, self.min_size, self._stored, is_empty, self._learner)
         ratio = ReplayRatio(
-            self.min_size + balance.exempt,
+            self.min_size,
             self._learner.env_steps_per_update,
             self._learner.updates_per_call,
             transitions=balance.transitions,
+            exempt=balance.exempt,
             train_steps=balance.train_steps,
         )
         end = balance.transitions + LEG
@@ -79,7 +78,7 @@ class Run:
                 assert ratio.begin_to_act(4)
                 ratio.acted(4, 4, 4)
                 self._stored += 4
-        self._keep(Balance(ratio.transitions, balance.exempt, ratio.train_steps))
+        self._keep(ratio.balance())
 
     def job(self) -> None:
         """A leg of many processes: actors insert as the servers let them, a learner samples ahead."""
@@ -90,15 +89,14 @@ class Run:
             shard.client = server  # type: ignore[assignment]
         assert replay.poll()
         saved = Balance.saved(self.counters, self.min_size, replay.size(), self._learner)
-        ratio, train_steps = FarRatio(replay, saved, self._learner), self.counters.train_steps
+        ratio = RemoteReplayRatio(replay, saved, self._learner)
         end, sample = ratio.transitions + LEG, self._sampler()
-        while self._insert(ratio.transitions < end) or ratio.wait_to_learn(CALL):
-            while ratio.wait_to_learn(CALL):
+        while self._insert(ratio.transitions < end) or ratio.wait_to_learn(0.0):
+            while ratio.wait_to_learn(0.0):
                 assert sum(server.stored for server in self.servers) * 4 >= self.min_size
                 sample()
                 ratio.learned(CALL)
-                train_steps += CALL
-        self._keep(ratio.balance(train_steps))
+        self._keep(ratio.balance())
 
     def made_too_many(self) -> float:
         """Updates made beyond those that were due; below zero: too few."""
@@ -135,11 +133,6 @@ class Run:
             exempt_transitions=balance.exempt,
             train_steps=balance.train_steps,
         )
-
-
-@pytest.fixture(autouse=True)
-def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(far_ratio, "_POLL_SECONDS", 0.0)
 
 
 LEGS = [

@@ -14,25 +14,22 @@ from tfdqn.training import loops
 from tfdqn.training.loops import overlap
 
 
-class Ratio:
-    """Updates are always owed."""
-
-    def wait_to_learn(self, timeout_seconds: float) -> bool:
-        return True
-
-
 class Parts:
     """A session whose actors, one for each function, do what they are told; nothing is evaluated."""
 
     def __init__(self, actors: Sequence[Callable[[], None]], learn: Callable[[], None]) -> None:
-        self.actors, self.learn = actors, learn
-        self.ratio, self.work = Ratio(), StallDetector()
+        self.parts, self.actors, self._learn = self, actors, learn
+        self.work = StallDetector()
         self.times_put_off = 0
 
     def act(self, actor: int, timeout_seconds: float) -> None:
         self.actors[actor]()
 
-    def record_progress(self, part: str = "updates") -> None:
+    def learn(self, timeout_seconds: float) -> None:
+        self._learn()
+        self.record_progress("updates")
+
+    def record_progress(self, part: str) -> None:
         self.work.record_progress(part)
 
     def put_off(self) -> None:

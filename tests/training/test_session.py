@@ -1,6 +1,7 @@
 """A session's parts, wired."""
 
 import shutil
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.support.tiny_runs import latest, tiny
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import Actors, make_actor
 from tfdqn.config import Config
+from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import CheckpointError
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.learning.train_step import TrainStep
@@ -21,17 +23,43 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.training import train
-from tfdqn.training.session import Session
+from tfdqn.training.local_parts import local_session
 
 
 def test_the_age_of_the_weights_can_be_logged_before_the_first_step(tmp_path: Path) -> None:
     run, config = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph")
     with (
         run.claim(config),
-        closing(Chief(config, run, None, ["CPU:0"], print)) as team,
-        closing(Session(config, run, team, print)) as session,
+        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
+        closing(local_session(config, run, chief, print)) as session,
     ):
         assert session.actors.weights_version == 0
+
+
+def test_updates_are_expected_from_the_first_call_on_that_was_made(tmp_path: Path) -> None:
+    """It compiles, for as long as it takes; later, to be asked for none is to go on, too."""
+    run, config, work = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph"), StallDetector()
+
+    def is_expected() -> bool:
+        work.check()
+        time.sleep(0.01)
+        work.check()
+        return work.stuck_seconds > 0
+
+    with (
+        run.claim(config),
+        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
+        closing(local_session(config, run, chief, print, work=work)) as session,
+    ):
+        session.learn()
+        assert session.learner.train_steps == 0 and not is_expected()
+        while not session.ratio.may_learn():
+            session.parts.act()
+        session.learn()
+        assert session.learner.train_steps == 5 and is_expected()
+        session.learn()
+        work.check()
+        assert session.learner.train_steps == 5 and work.stuck_seconds == 0
 
 
 def test_a_checkpoint_that_is_not_this_runs_is_refused_before_any_of_it_is_taken(
@@ -88,10 +116,10 @@ def test_who_comes_back_before_the_first_checkpoint_begins_anew_and_says_so(
         if has_been_trained:
             run.metrics_file.touch()
         with (
-            closing(Chief(config, run, None, ["CPU:0"], print)) as team,
-            closing(Session(config, run, team, print)) as session,
+            closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
+            closing(local_session(config, run, chief, print)) as session,
         ):
-            assert session.resumed == (BEGINS_ANEW if has_been_trained else None)
+            assert session.resumed == (BEGINS_ANEW if has_been_trained else "")
 
 
 def test_a_run_that_was_begun_with_images_as_they_are_goes_on_so(
@@ -104,7 +132,7 @@ def test_a_run_that_was_begun_with_images_as_they_are_goes_on_so(
         acts_on.append(task.spec)
         return make_actor(config, task, *parts)
 
-    monkeypatch.setattr("tfdqn.training.session.make_actor", recorded)
+    monkeypatch.setattr("tfdqn.training.local_parts.make_actor", recorded)
     run = RunDir(tmp_path / "run")
     config = tiny(
         "replay.backend=in_graph",
@@ -115,11 +143,11 @@ def test_a_run_that_was_begun_with_images_as_they_are_goes_on_so(
     def sees(high: tuple[float, ...]) -> None:
         with (
             run.claim(config),
-            closing(Chief(config, run, None, ["CPU:0"], print)) as team,
-            closing(Session(config, run, team, print)) as session,
+            closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
+            closing(local_session(config, run, chief, print)) as session,
         ):
-            assert session.task_spec.observation["observation"].high == high
-            assert acts_on[-1] == session.task_spec
+            assert session.parts.task_spec.observation["observation"].high == high
+            assert acts_on[-1] == session.parts.task_spec
 
     sees((255.0,))
     run.metrics_file.write_text("{}\n")  # it has learned something

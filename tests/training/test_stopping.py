@@ -37,14 +37,12 @@ def test_a_run_that_stands_as_it_ended_still_stands() -> None:
 @pytest.mark.parametrize(
     ("found", "overrides", "counters"),
     [
-        (None, (), ENDED),
         (summary(train_steps=240), (), ENDED),
         (summary(), ("stop.env_steps=1_600",), ENDED),
         (summary(), ("evaluation.final_episodes=6",), ENDED),
         (summary(episodes=None), (), ENDED),
     ],
     ids=[
-        "it has not finished",
         "it went on",
         "it may go on",
         "other episodes are asked for",
@@ -52,7 +50,7 @@ def test_a_run_that_stands_as_it_ended_still_stands() -> None:
     ],
 )
 def test_a_run_that_has_more_to_do_does_not(
-    found: Summary | None, overrides: tuple[str, ...], counters: Counters
+    found: Summary, overrides: tuple[str, ...], counters: Counters
 ) -> None:
     assert not still_stands(found, tiny(*overrides), counters, has_evaluator=True)
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdqn.acting.actor import Actor
-from tfdqn.acting.episode_statistics import CombinedStatistics
 from tfdqn.acting.policy import ActionValues, Policy, make_q_function
 from tfdqn.config import Config
 from tfdqn.coordination.weights import WeightsClient, WeightsSource
@@ -58,7 +57,8 @@ class Actors:
     def __init__(self, actors: Sequence[Actor], num_envs: int):
         self._actors = actors
         self.num_envs = num_envs
-        self.statistics = CombinedStatistics([actor.statistics for actor in actors])
+        for actor in actors[1:]:
+            actor.statistics.share_recent(actors[0].statistics)
         self._turn = 0
 
     def __len__(self) -> int:
@@ -91,6 +91,21 @@ class Actors:
     def env_steps(self) -> int:
         """Taken by all actors, environments that were only reset not counted."""
         return sum(actor.env_steps for actor in self._actors)
+
+    @property
+    def episodes(self) -> int:
+        """Finished by all actors."""
+        return sum(actor.statistics.episodes for actor in self._actors)
+
+    @property
+    def recent_return(self) -> float | None:
+        """Mean return of the recent episodes, the last of any actor; None before the first has finished."""
+        return self._actors[0].statistics.recent_return
+
+    @property
+    def recent_length(self) -> float | None:
+        """Mean length of the recent episodes in environment steps; None before the first has finished."""
+        return self._actors[0].statistics.recent_length
 
     @property
     def weights_version(self) -> int:

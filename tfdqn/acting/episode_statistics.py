@@ -1,7 +1,7 @@
 """Statistics of the episodes that finish while acting."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -84,27 +84,3 @@ class EpisodeStatistics:
         self._recent.clear()
         self._recent.extend((float(total), int(length)) for total, length in arrays["recent"])
         self.episodes = int(arrays["episodes"])
-
-
-class CombinedStatistics:
-    """The statistics of several actors as one: all their episodes; the recent ones are the last of any of them."""
-
-    def __init__(self, parts: Sequence[EpisodeStatistics]):
-        self._parts = parts
-        for part in parts[1:]:
-            part.share_recent(parts[0])
-
-    @property
-    def episodes(self) -> int:
-        """How many have finished."""
-        return sum(part.episodes for part in self._parts)
-
-    @property
-    def recent_return(self) -> float | None:
-        """Mean return of the recent episodes; None before the first has finished."""
-        return self._parts[0].recent_return
-
-    @property
-    def recent_length(self) -> float | None:
-        """Mean length of the recent episodes in environment steps; None before the first has finished."""
-        return self._parts[0].recent_length

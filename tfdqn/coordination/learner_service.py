@@ -51,7 +51,6 @@ class LearnerService:
     ):
         self.life = uuid.uuid4().hex
         self.phase: Phase = Phase.TRAINING
-        self.train_steps = 0
         self.may_meet = False
         self.roster = Roster(self.life, config.health.dead_after_seconds)
         self.evaluated = EvaluatorReport()  # the evaluator's newest report
@@ -62,7 +61,7 @@ class LearnerService:
         self._config_text = dump(self._config)
         self._process_ids = frozenset(topology.process_ids()) - {LEARNER}
         self._fingerprint = fingerprint(self._config_text)
-        self._settings = config.health
+        self._settings, self._board = config.health, board
         self._server = Server(
             topology.learner,
             {
@@ -128,7 +127,7 @@ class LearnerService:
             life=self.life,
             phase=self.phase,
             env_steps=env_steps,
-            train_steps=self.train_steps,
+            train_steps=max(self._board.version(), 0),
             may_meet=self.may_meet,
         )
 

@@ -4,8 +4,6 @@ on many machines is this one's.
 
 from typing import NamedTuple
 
-import msgspec
-
 from tfdqn.cluster.placement import Machines, Pools, place, topology_on_machines
 from tfdqn.cluster.program import Program, local_topology, make_program
 from tfdqn.cluster.roles import LEARNER
@@ -21,7 +19,7 @@ from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.signals import end_at_once, interruptions
-from tfdqn.training.stopping import still_stands
+from tfdqn.training.stopping import finished_before
 
 
 class Outcome(NamedTuple):
@@ -124,12 +122,10 @@ def _run(supervisor: Supervisor) -> bool:
 
 def _finished(config: Config, run: RunDir, has_evaluator: bool) -> Summary | None:
     """What a finished run came to, where that still stands."""
-    summary, newest = read_summary(run.summary_file), CheckpointManager(run.checkpoints).latest(names=())
-    if summary is None or newest is None:
+    newest = CheckpointManager(run.checkpoints).latest(names=())
+    if newest is None:
         return None
-    if not still_stands(summary, config, newest.counters, has_evaluator=has_evaluator):
-        return None
-    return msgspec.structs.replace(summary, status="already finished")
+    return finished_before(run, config, newest.counters, has_evaluator=has_evaluator)
 
 
 def _kept(run: RunDir) -> Topology | None:

@@ -1,20 +1,24 @@
-"""`ReplayRatio`: holds acting and learning in one process to so many environment steps per update.
+"""How many updates are owed for what was written to replay: one per `env_steps_per_update` transitions beyond the first
+`min_size`, made K at a time.
 
-The learner owes one update per `env_steps_per_update` transitions beyond the first `min_size`, and makes them
-K at a time. Acting may run ahead by at most one further call's worth, so neither side drifts from the ratio,
-and one of the two can always go on. Of several actors none begins a step that, with the steps that the others are
-taking, would go further. (Between processes the same is held by Reverb's rate limiter.)
-
+`ReplayRatio` holds acting and learning in one process to that. `RemoteReplayRatio` is the learner's side of it where
+replay and actors are in other processes; there the servers hold the actors back (`replay.distributed_ratio`).
 `Balance` is what a run owes where it stops, in one process or many, and where it is taken up again in either.
 """
 
+from __future__ import annotations
+
 import threading
-from typing import NamedTuple
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import UNSET
 
 from tfdqn.config import Learner
 from tfdqn.records import Counters
+
+if TYPE_CHECKING:
+    from tfdqn.replay.reverb.remote_replay import RemoteReplay
 
 
 class Balance(NamedTuple):
@@ -31,7 +35,7 @@ class Balance(NamedTuple):
     train_steps: int
 
     @classmethod
-    def saved(cls, counters: Counters, min_size: int, stored: int, settings: Learner) -> "Balance":
+    def saved(cls, counters: Counters, min_size: int, stored: int, settings: Learner) -> Balance:
         """What a checkpoint's counters say, of a run whose replay now stores so many transitions.
 
         Versions that did not keep `exempt_transitions` may have left more owed, or less, than a run can owe, where it
@@ -47,7 +51,7 @@ class Balance(NamedTuple):
     @classmethod
     def taken_up(
         cls, counters: Counters, min_size: int, stored: int, is_filled_anew: bool, settings: Learner
-    ) -> "Balance":
+    ) -> Balance:
         """What a run owes that goes on in one process, with the replay that was saved or with an empty one."""
         balance = cls.saved(counters, min_size, stored, settings)
         return balance.filled_anew(min_size, settings) if is_filled_anew else balance
@@ -55,7 +59,7 @@ class Balance(NamedTuple):
     @classmethod
     def owing(
         cls, updates: float, transitions: int, train_steps: int, min_size: int, settings: Learner
-    ) -> "Balance":
+    ) -> Balance:
         """One that owes so many updates."""
         earned = settings.env_steps_per_update * (train_steps + updates)
         return cls(transitions, round(transitions - min_size - earned), train_steps)
@@ -65,7 +69,7 @@ class Balance(NamedTuple):
         counted = self.transitions - self.exempt - min_size
         return counted / settings.env_steps_per_update - self.train_steps
 
-    def filled_anew(self, min_size: int, settings: Learner) -> "Balance":
+    def filled_anew(self, min_size: int, settings: Learner) -> Balance:
         """Of a replay that begins empty: its first `min_size` transitions owe nothing.
 
         What is owed already is made after them, but for what is beyond a call: a call must not be due before.
@@ -83,12 +87,17 @@ def after_refill(owed: float, settings: Learner) -> float:
 class ReplayRatio:
     """A governor between actors and a learner, in one thread or in many.
 
+    Acting may run ahead by at most one further call's worth, so neither side drifts from the ratio, and one of the two
+    can always go on. Of several actors none begins a step that, with the steps that the others are taking, would go
+    further.
+
     Args:
       min_size: transitions in replay before learning starts.
       env_steps_per_update: transitions acted per update.
       updates_per_call: K, the updates that the learner makes at once.
       most_env_steps: where acting ends; None: nowhere.
       transitions: written to replay so far (a resumed run's count).
+      exempt: of these, beyond the first `min_size`, what owes no updates.
       env_steps: taken so far.
       train_steps: updates made so far.
     """
@@ -101,10 +110,11 @@ class ReplayRatio:
         most_env_steps: int | None = None,
         *,
         transitions: int = 0,
+        exempt: int = 0,
         env_steps: int = 0,
         train_steps: int = 0,
     ):
-        self._min_size = min_size
+        self._owes_nothing, self._exempt = min_size + exempt, exempt
         self._env_steps_per_update = env_steps_per_update
         self._updates_per_call = updates_per_call
         self._most_env_steps = float("inf") if most_env_steps is None else most_env_steps
@@ -129,6 +139,10 @@ class ReplayRatio:
     def acting_is_done(self) -> bool:
         """Whether all environment steps have been taken, and what they owe is known."""
         return self.env_steps >= self._most_env_steps
+
+    def balance(self) -> Balance:
+        """What a checkpoint keeps of it."""
+        return Balance(self.transitions, self._exempt, self.train_steps)
 
     def begin_to_act(self, num_envs: int, timeout_seconds: float = 0.0) -> bool:
         """Waits until so many environments may be stepped, and counts that as under way until `acted`.
@@ -166,10 +180,76 @@ class ReplayRatio:
             return self._learner_may.wait_for(self.may_learn, timeout_seconds)
 
     def _owed_after(self, transitions: int) -> int:
-        due = int((transitions - self._min_size) / self._env_steps_per_update)
+        due = int((transitions - self._owes_nothing) / self._env_steps_per_update)
         return max(due, 0) - self.train_steps
 
     def _wake_an_actor(self) -> None:
         """One only: it wakes the next where there is room for two, and none is woken for nothing."""
         if self.may_act():
             self._actors_may.notify()
+
+
+class RemoteReplayRatio:
+    """How many updates a learner owes for what the replay servers took in; the actors' side is their rate limiters'.
+
+    What the servers count is theirs: of another job before this one, say, or of samples that a learner had fetched
+    ahead when it ended. So it is taken from where this learner begins, and what was owed there is the run's to say.
+
+    Args:
+      replay: its servers have answered.
+      saved: what the run owed at its checkpoint; None: nothing is known of it.
+      settings: `env_steps_per_update`, `updates_per_call`.
+    """
+
+    def __init__(self, replay: RemoteReplay, saved: Balance | None, settings: Learner):
+        self._replay, self._settings = replay, settings
+        owed = 0.0 if saved is None else max(saved.updates_owed(replay.min_size, settings), 0.0)
+        filling = min(replay.updates_due_unsampled(), 0)
+        if filling < 0:
+            owed = after_refill(owed, settings) + filling
+        self._sampled_ahead = owed - replay.updates_due() - replay.updates_sampled()
+        self._transitions_before = (0 if saved is None else saved.transitions) - replay.transitions()
+        self._train_steps = 0 if saved is None else saved.train_steps
+        self._made_since_poll = 0
+
+    @property
+    def transitions(self) -> int:
+        """Written to replay since the run began."""
+        return self._transitions_before + self._replay.transitions()
+
+    def balance(self) -> Balance:
+        """What a checkpoint keeps of it."""
+        return Balance.owing(
+            self._owed(), self.transitions, self._train_steps, self._replay.min_size, self._settings
+        )
+
+    def updates_owed(self) -> int:
+        """As far as is known without asking; none while a server has nothing to sample."""
+        return int(self._owed()) if self._replay.can_be_sampled() else 0
+
+    def may_learn(self) -> bool:
+        """Whether a whole call's updates are owed."""
+        return self.updates_owed() >= self._settings.updates_per_call
+
+    def wait_to_learn(self, timeout_seconds: float) -> bool:
+        """Whether a call's updates are owed; asks the servers where they seem not to be, and waits a little."""
+        if self.may_learn():
+            return True
+        if self._replay.poll():
+            self._sampled_ahead -= self._made_since_poll
+            self._made_since_poll = 0
+            if self.may_learn():
+                return True
+        time.sleep(timeout_seconds)
+        return False
+
+    def learned(self, train_steps: int) -> None:
+        """Counts updates made."""
+        self._made_since_poll += train_steps
+        self._train_steps += train_steps
+
+    def _owed(self) -> float:
+        # Of updates, those whose samples have been taken and that were not made when the servers were last asked.
+        # Never taken for less than none: the servers hold actors back by their own counts.
+        ahead = self._sampled_ahead + self._replay.updates_sampled()
+        return self._replay.updates_due() + max(ahead, 0.0) - self._made_since_poll

@@ -28,6 +28,7 @@ from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.tracking.factory import make_trackers
 from tfdqn.tracking.tracker import Tracker
+from tfdqn.training.evaluations import Evaluations
 
 _POLL_SECONDS = 0.05
 _REPLY_SECONDS = 5.0
@@ -75,14 +76,14 @@ class _EvaluatorLoop:
         restarts: Restarts,
     ):
         self._job, self._membership, self._weights, self._tracker = job, membership, weights, tracker
-        self._exports = exports
-        self._best_weights = RunDir(job.run_dir).best_weights
+        run = RunDir(job.run_dir)
         policy = Policy(make_q_function(job.config, task.spec))
         self._evaluator = Evaluator(task, policy, WeightsClient(weights), job.config, self._is_over)
-        self._evaluator.load_best(self._best_weights, weight_specs(job.config, task.spec))
-        standing = read_standing(RunDir(job.run_dir).evaluations_file)
+        self._evaluator.load_best(run.best_weights, weight_specs(job.config, task.spec))
+        standing = read_standing(run.evaluations_file)
         self._evaluator.evaluations_without_best = standing.without_best
-        self._next_env_steps = self._evaluator.due_after(standing.env_steps)
+        next_env_steps = self._evaluator.due_after(standing.env_steps)
+        self._evaluations = Evaluations(self._evaluator, exports, run, next_env_steps)
         self._seconds, self._asked_seconds = 0.0, time.monotonic()  # of training, and when that was heard
         self._report, self._is_heard, self._reports_to = EvaluatorReport(), True, ""
         membership.report_with(
@@ -101,7 +102,7 @@ class _EvaluatorLoop:
                 self._membership.set_state("waiting for the first weights")
             elif phase == Phase.FINISHING and not self._report.is_done:
                 self._have_the_last_say()
-            elif phase == Phase.TRAINING and self._is_due():
+            elif phase == Phase.TRAINING and self._evaluations.is_due(self._membership.env_steps(0)):
                 self._evaluate()
             else:
                 self._membership.set_state("ready for the next evaluation")
@@ -115,20 +116,12 @@ class _EvaluatorLoop:
         self._evaluator.forget_versions()
         self._will_tell(None)
 
-    def _is_due(self) -> bool:
-        return self._membership.env_steps(0) >= self._next_env_steps
-
     def _evaluate(self) -> None:
         """Plays and keeps what came of it; a new best is on disk before anybody hears of it."""
         self._membership.set_state("evaluating")
         env_steps, seconds = self._membership.env_steps(0), self._training_seconds()
-        evaluation = self._evaluator.evaluate(env_steps)
-        if evaluation.is_best:
-            self._evaluator.save_best(self._best_weights, evaluation)
-            assert self._evaluator.best_weights is not None
-            self._exports.new_best(self._evaluator.best_weights, evaluation)
+        evaluation = self._evaluations.evaluate(env_steps)
         self._tracker.evaluation(evaluation, seconds)
-        self._next_env_steps = self._evaluator.due_after(env_steps)
         self._will_tell(evaluation)
         best = ", the best so far" if evaluation.is_best else ""
         self._job.say(f"return {evaluation.scores.mean_return:g} at {env_steps:,} environment steps{best}")
@@ -142,8 +135,7 @@ class _EvaluatorLoop:
         if self._evaluator.evaluated_train_steps != self._weights.version():
             self._evaluate()
         self._membership.set_state("evaluating the best")
-        assert self._evaluator.best_weights is not None  # some were evaluated, so some were the best
-        final = self._evaluator.final(self._evaluator.best_weights)
+        final = self._evaluations.final_scores()
         self._report, self._is_heard = replace(self._report, final=final, is_done=True), False
 
     def _will_tell(self, evaluation: Evaluation | None) -> None:

@@ -1,17 +1,74 @@
-"""The results that a run leaves when it has finished: curve, exported policy, summary."""
+"""From a session's first step to what it leaves: checkpoint, curve, exported policy, summary."""
+
+from collections.abc import Callable
 
 import msgspec
 
-from tfdqn.config import Config
 from tfdqn.exporting.from_run import export_run
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports import learning_curves
-from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
+from tfdqn.system.signals import Interrupted
+from tfdqn.training.monitor import TrainingMonitor
+from tfdqn.training.session import AnySession
 
 
-def write_results(run: RunDir, config: Config, summary: Summary, final: EpisodeScores | None) -> Summary:
+def run_to_end(
+    session: AnySession,
+    monitor: TrainingMonitor,
+    loop: Callable[[], str],
+    enter: Callable[[str], None],
+    final_scores: Callable[[], EpisodeScores | None],
+) -> Summary:
+    """Trains until something says stop, and saves; where that was not the user, leaves the results, too.
+
+    Args:
+      session: built, and not yet run.
+      monitor: watches it.
+      loop: one of `training.loops`; returns why it ended. It may raise Interrupted.
+      enter: told of every phase after it.
+      final_scores: of the best policy on fresh episodes; None where there is no evaluator. It may raise Interrupted.
+    """
+    try:
+        reason = loop()
+    except Interrupted:
+        reason = "interrupted"
+    session.work.finish()
+    enter("saving")
+    seconds = monitor.seconds
+    session.save(seconds)
+    if reason == "interrupted":
+        return _interrupted(session, seconds)
+    try:
+        final = final_scores()
+    except Interrupted:
+        return _interrupted(session, seconds)
+    enter("drawing and exporting")
+    return _write_results(session, _summary(session, seconds, reason, final))
+
+
+def _interrupted(session: AnySession, seconds: float) -> Summary:
+    summary = _summary(session, seconds, "the user asked to stop", None)
+    return msgspec.structs.replace(summary, status="interrupted")
+
+
+def _summary(session: AnySession, seconds: float, reason: str, final: EpisodeScores | None) -> Summary:
+    return Summary(
+        status="finished",
+        reason=reason,
+        env_steps=session.env_steps,
+        train_steps=session.learner.train_steps,
+        episodes=session.actors.episodes,
+        seconds=round(seconds, 3),
+        best_return=session.evaluations.best_return,
+        environment_restarts=session.environment_restarts,
+        final=final,
+    )
+
+
+def _write_results(session: AnySession, summary: Summary) -> Summary:
     """Draws the curve, exports the best policy (the latest, where none was evaluated), and writes the summary."""
+    run = session.run_dir
     has_best = run.best_weights.exists()
     paths = {
         "learning curve": str(learning_curves.plot([run], run.learning_curve)),
@@ -20,8 +77,8 @@ def write_results(run: RunDir, config: Config, summary: Summary, final: EpisodeS
     }
     if has_best:
         paths["best policy"] = str(run.best)
-    if config.logging.tensorboard:
+    if session.config.logging.tensorboard:
         paths["TensorBoard logs"] = str(run.logs)
-    summary = msgspec.structs.replace(summary, final=final, paths=paths)
+    summary = msgspec.structs.replace(summary, paths=paths)
     write_summary(run.summary_file, summary)
     return summary

@@ -1,97 +1,75 @@
 """The ways to run a session: act and learn in turn, or at the same time, or learn while other processes act.
 
-`alternate` takes every decision in one thread of control: with the graph's table, the same seed gives the same
-weights bit for bit. `overlap` keeps two cores busy, and only the replay ratio orders its threads. Each calls
-`Watch` (logging, checkpoints, progress) outside the inner loop, and returns why it ended.
+`alternate` takes every decision in one thread of control: with the graph's table, the same seed gives the same weights
+bit for bit. `overlap` and `learn` keep every core busy, and only the replay ratio orders their threads. Each calls the
+monitor (logging, checkpoints, progress) outside the inner loop, and returns why it ended.
 """
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Protocol, Self
+from typing import Self
 
-from tfdqn.records import Evaluation
-from tfdqn.training.session import Session
-from tfdqn.training.threads import Gate, StillBusyError, Worker, raise_first_error, running
+from tfdqn.system.signals import Interrupted
+from tfdqn.training.local_parts import LocalParts
+from tfdqn.training.monitor import TrainingMonitor
+from tfdqn.training.session import AnySession, Session
 
 _POLL_SECONDS = 0.02
 _PAUSE_SECONDS = 0.1  # for all workers to pause; else the loop looks at the run in between, and tries again
 _PUT_OFF_SECONDS = 20.0  # after which they go on where one has not paused; each time twice as long
+_JOIN_SECONDS = 900.0  # a unit of work may be thousands of slow updates
 # A thread that comes back from TensorFlow waits this long for Python's lock; by default 5 ms, which is a
 # third of the learner's whole call.
 _GIL_SWITCH_SECONDS = 0.0005
 
 
-class LearningSession(Protocol):
-    """A session that learns from what others gather."""
-
-    def learn(self) -> None:
-        """Updates, where they are owed; returns within a fraction of a second where none are."""
-
-
-class Watch(Protocol):
-    """What looks at a session from outside while it runs."""
-
-    def tick(self, paused: AbstractContextManager[None]) -> None:
-        """Does what is due; inside `paused` nobody acts or learns."""
-
-    def evaluated(self, evaluation: Evaluation) -> None:
-        """Takes note of an evaluation."""
-
-    def reason_to_stop(self) -> str | None:
-        """Why the loop should end, or None."""
-
-
-def alternate(session: Session, watch: Watch) -> str:
+def alternate(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
     """Learns whenever a call's updates are owed, else acts; evaluates between the two."""
+    parts = session.parts
 
     def tick() -> None:
-        watch.tick(nullcontext())
-        session.record_progress()
+        monitor.tick(nullcontext())
+        session.record_progress("updates")
 
-    while (reason := watch.reason_to_stop()) is None:
+    while (reason := monitor.reason_to_stop()) is None:
         if session.ratio.may_learn():
             session.learn()
         else:
-            session.act()
-        if session.evaluation_is_due():
-            watch.evaluated(session.evaluate(on_step=tick))
+            parts.act()
+        if parts.evaluation_is_due():
+            monitor.evaluated(parts.evaluate(on_step=tick))
         tick()
     return reason
 
 
-def overlap(session: Session, watch: Watch) -> str:
+def overlap(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
     """Each actor acts, the learner learns and the evaluator evaluates in a thread of its own; this one watches."""
+    parts = session.parts
 
     def act(actor: int) -> None:
-        session.act(actor, _POLL_SECONDS)
+        parts.act(actor, _POLL_SECONDS)
         session.record_progress(f"actor {actor}")
 
-    def learn() -> None:
-        if session.ratio.wait_to_learn(_POLL_SECONDS):
-            session.learn()
-        session.record_progress()
-
     def evaluate() -> None:
-        if session.evaluation_is_due():
-            watch.evaluated(session.evaluate(on_step=partial(session.record_progress, "evaluation")))
+        if parts.evaluation_is_due():
+            monitor.evaluated(parts.evaluate(on_step=partial(session.record_progress, "evaluation")))
         else:
             time.sleep(_POLL_SECONDS)
         session.record_progress("evaluation")
 
-    if (reason := watch.reason_to_stop()) is not None:
+    if (reason := monitor.reason_to_stop()) is not None:
         return reason  # before threads begin what must then be waited for
     gate = Gate()
     evaluator = Worker("evaluator", evaluate)
-    actors = [Worker(f"actor {i}", partial(act, i), gate) for i in range(len(session.actors))]
-    workers = [*actors, Worker("learner", learn, gate), evaluator]
-
-    pausing = _Pausing(gate, workers, watch, session.put_off)
-
-    with _eager_threads(), running(workers), session.evaluation_given_up_on_error(), pausing:
-        while (reason := watch.reason_to_stop()) is None:
+    actors = [Worker(f"actor {i}", partial(act, i), gate) for i in range(len(parts.actors))]
+    workers = [*actors, _learner(session, gate), evaluator]
+    pausing = _Pausing(gate, workers, monitor, session.put_off)
+    with _eager_threads(), running(workers), parts.evaluation_given_up_on_error(), pausing:
+        while (reason := monitor.reason_to_stop()) is None:
             pausing.tick()
         evaluator.request_stop()
         while evaluator.is_alive():  # an evaluation may take minutes
@@ -99,21 +77,117 @@ def overlap(session: Session, watch: Watch) -> str:
     return reason
 
 
-def learn(session: LearningSession, watch: Watch, put_off: Callable[[], None]) -> str:
-    """Others act and evaluate: the learner learns in a thread of its own, and this one watches.
-
-    `put_off` is called where a checkpoint is due and the learner is held up, by a replay server that is away, say.
-    """
-    if (reason := watch.reason_to_stop()) is not None:
+def learn(session: AnySession, monitor: TrainingMonitor) -> str:
+    """Others act and evaluate: the learner learns in a thread of its own, and this one watches."""
+    if (reason := monitor.reason_to_stop()) is not None:
         return reason
     gate = Gate()
-    learner = Worker("learner", session.learn, gate)
-
-    pausing = _Pausing(gate, [learner], watch, put_off)
+    learner = _learner(session, gate)
+    pausing = _Pausing(gate, [learner], monitor, session.put_off)
     with running([learner]), pausing:
-        while (reason := watch.reason_to_stop()) is None:
+        while (reason := monitor.reason_to_stop()) is None:
             pausing.tick()
     return reason
+
+
+class StillBusyError(RuntimeError):
+    """A worker's unit of work takes longer than it is waited for."""
+
+
+class Gate:
+    """Workers pass it between units of work; while it is closed they wait there."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._closed = False
+        self._at_work = 0
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        """A worker's unit of work, which begins as soon as the gate is open."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closed)  # no limit: what has closed it opens it again
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._at_work -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def closed(self, timeout_seconds: float) -> Iterator[None]:
+        """No worker is at work while the block runs; then the gate opens.
+
+        Raises StillBusyError where one does not come in time. The gate stays closed then, until `open`: were those
+        that have come let go before the next try, workers with long units might never all be there at once.
+        """
+        with self._changed:
+            self._closed = True
+            if not self._changed.wait_for(lambda: self._at_work == 0, timeout_seconds):
+                raise StillBusyError
+        try:
+            yield
+        finally:
+            self.open()
+
+    def open(self) -> None:
+        """Lets the workers that wait go on."""
+        with self._changed:
+            self._closed = False
+            self._changed.notify_all()
+
+
+class Worker(threading.Thread):
+    """Repeats a unit of work until it is told to stop, or fails.
+
+    Args:
+      name: of the thread.
+      work: one unit; returns within a fraction of a second where there is nothing to do.
+      gate: passed before every unit; None: the worker is never paused.
+    """
+
+    def __init__(self, name: str, work: Callable[[], None], gate: Gate | None = None):
+        super().__init__(name=name, daemon=True)
+        self._work = work
+        self._gate = gate
+        self._stop_requested = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        while not self._stop_requested.is_set() and self.error is None:
+            with self._gate.passed() if self._gate is not None else nullcontext():
+                try:
+                    self._work()
+                except BaseException as error:
+                    self.error = error
+
+    def request_stop(self) -> None:
+        """Makes the unit of work under way the last one."""
+        self._stop_requested.set()
+
+
+@contextmanager
+def running(workers: Sequence[Worker]) -> Iterator[None]:
+    """Runs the workers while the block does, then stops them; also where the block ends by an exception.
+
+    Raises what ended a worker, or StillBusyError if one does not end: its unit of work hangs.
+    """
+    for worker in workers:
+        worker.start()
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.request_stop()
+        for worker in workers:
+            worker.join(_JOIN_SECONDS)
+        _raise_first_error(workers)
+    stuck = [worker.name for worker in workers if worker.is_alive()]
+    if stuck:
+        raise StillBusyError(
+            f"{', '.join(stuck)}: still at work {_JOIN_SECONDS:g} s after being told to stop"
+        )
 
 
 class _Pausing:
@@ -127,8 +201,10 @@ class _Pausing:
       put_off: called where it is.
     """
 
-    def __init__(self, gate: Gate, workers: Sequence[Worker], watch: Watch, put_off: Callable[[], None]):
-        self._gate, self._workers, self._watch, self._put_off = gate, workers, watch, put_off
+    def __init__(
+        self, gate: Gate, workers: Sequence[Worker], monitor: TrainingMonitor, put_off: Callable[[], None]
+    ):
+        self._gate, self._workers, self._monitor, self._put_off = gate, workers, monitor, put_off
         self._since: float | None = None  # that the gate has been closed
         self._put_off_seconds = _PUT_OFF_SECONDS
 
@@ -139,9 +215,9 @@ class _Pausing:
         self._gate.open()
 
     def tick(self) -> None:
-        raise_first_error(self._workers)
+        _raise_first_error(self._workers)
         try:
-            self._watch.tick(self._paused())
+            self._monitor.tick(self._paused())
         except StillBusyError:
             if self._since is not None and time.monotonic() - self._since > self._put_off_seconds:
                 self._put_off()
@@ -155,8 +231,19 @@ class _Pausing:
         self._since = self._since or time.monotonic()
         with self._gate.closed(_PAUSE_SECONDS):
             self._since, self._put_off_seconds = None, _PUT_OFF_SECONDS
-            raise_first_error(self._workers)  # what a failed worker leaves must not be saved
+            _raise_first_error(self._workers)  # what a failed worker leaves must not be saved
             yield
+
+
+def _learner(session: AnySession, gate: Gate) -> Worker:
+    return Worker("learner", lambda: session.learn(_POLL_SECONDS), gate)
+
+
+def _raise_first_error(workers: Sequence[Worker]) -> None:
+    """Raises in the caller's thread what ended a worker; a failure before the user's wish to stop."""
+    errors = [worker.error for worker in workers if worker.error is not None]
+    for error in sorted(errors, key=lambda error: isinstance(error, Interrupted)):
+        raise error
 
 
 @contextmanager

@@ -3,83 +3,20 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from tfdqn.acting import exploration
-from tfdqn.config import Config, EpsilonGreedy
-from tfdqn.learning.learner import Learner
+from tfdqn.config import EpsilonGreedy
 from tfdqn.records import Evaluation, Progress
-from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.interval import IntervalTrigger, Rate
+from tfdqn.tracking.factory import make_trackers, rewind
 from tfdqn.tracking.tracker import Point, Tracker
+from tfdqn.training.session import AnySession
 
 _PROGRESS_SECONDS = 0.1
 _PROFILE_SECONDS = 2.0
-
-
-class _Statistics(Protocol):
-    @property
-    def recent_return(self) -> float | None: ...
-    @property
-    def recent_length(self) -> float | None: ...
-
-
-class _Acting(Protocol):
-    @property
-    def statistics(self) -> _Statistics: ...
-    @property
-    def env_steps(self) -> int: ...
-    @property
-    def weights_version(self) -> int: ...
-
-
-class _Ratio(Protocol):
-    @property
-    def transitions(self) -> int: ...
-    def updates_owed(self) -> int: ...
-
-
-class _Replay(Protocol):
-    def size(self) -> int: ...
-
-
-class _Evaluating(Protocol):
-    @property
-    def best_return(self) -> float | None: ...
-
-
-class Watched(Protocol):
-    """A session as it looks from outside; a part of it may be in other processes."""
-
-    config: Config
-    run_dir: RunDir
-    learner: Learner
-    seconds_before: float  # of training, before this session
-    env_steps_before: int  # of the checkpoint that it goes on from; -1: it begins anew
-
-    @property
-    def actors(self) -> _Acting: ...
-    @property
-    def ratio(self) -> _Ratio: ...
-    @property
-    def replay(self) -> _Replay: ...
-    @property
-    def evaluator(self) -> _Evaluating: ...
-    @property
-    def environment_restarts(self) -> int:
-        """How often environments were made anew since the run began."""
-
-    def check(self) -> None:
-        """Raises UserError where the session can't go on."""
-
-    def save(self, seconds: float) -> None:
-        """Writes a checkpoint; nothing else may act or learn meanwhile."""
-
-    def reason_to_stop(self) -> str | None:
-        """Why training has ended, or None while it goes on."""
 
 
 class TrainingMonitor:
@@ -95,7 +32,7 @@ class TrainingMonitor:
 
     def __init__(
         self,
-        session: Watched,
+        session: AnySession,
         tracker: Tracker,
         on_progress: Callable[[Progress], None],
         interrupted: Callable[[], bool],
@@ -111,7 +48,7 @@ class TrainingMonitor:
         self._show_due = IntervalTrigger(_PROGRESS_SECONDS)
         self._acting_rate, self._learning_rate = Rate(), Rate()
         self._shown_rates = (0.0, 0.0)
-        self._seconds_before = session.seconds_before
+        self._seconds_before = session.counters.seconds
         self._started = time.monotonic()
 
     @property
@@ -151,15 +88,15 @@ class TrainingMonitor:
         if phase is None:
             phase = "filling replay" if session.ratio.updates_owed() <= 0 and learner is None else "learning"
         return Progress(
-            env_steps=session.actors.env_steps,
+            env_steps=session.env_steps,
             total_env_steps=session.config.stop.env_steps,
             train_steps=session.learner.train_steps,
             seconds=self.seconds,
             env_steps_per_second=self._shown_rates[0],
             updates_per_second=self._shown_rates[1],
-            episode_return=session.actors.statistics.recent_return,
+            episode_return=session.actors.recent_return,
             loss=None if learner is None else learner.loss,
-            best_return=session.evaluator.best_return,
+            best_return=session.evaluations.best_return,
             phase=phase,
         )
 
@@ -171,7 +108,7 @@ class TrainingMonitor:
 
     def _log(self) -> None:
         session = self._session
-        env_steps, train_steps = session.actors.env_steps, session.learner.train_steps
+        env_steps, train_steps = session.env_steps, session.learner.train_steps
         self._shown_rates = (
             self._acting_rate.read(self.seconds, env_steps),
             self._learning_rate.read(self.seconds, train_steps),
@@ -189,8 +126,8 @@ class TrainingMonitor:
         sampled = train_steps * config.learner.batch_size
         kind = "epsilon" if isinstance(config.exploration, EpsilonGreedy) else "temperature"
         values: dict[str, float | None] = {
-            "acting/episode_return": session.actors.statistics.recent_return,
-            "acting/episode_length": session.actors.statistics.recent_length,
+            "acting/episode_return": session.actors.recent_return,
+            "acting/episode_length": session.actors.recent_length,
             f"acting/{kind}": exploration.scheduled(config.exploration, env_steps),
             "acting/env_steps_per_second": self._shown_rates[0],
             "acting/weights_age_train_steps": train_steps - session.actors.weights_version,
@@ -233,3 +170,20 @@ class _Profile:
         if self._ends is not None and not self._done:
             tf.profiler.experimental.stop()
             self._done = True
+
+
+def begin_figures(
+    session: AnySession, say: Callable[[str], None], evaluated_env_steps: int | None
+) -> Tracker:
+    """Where a session's figures go. Those of after the checkpoint that it goes on from are put aside, and this is said.
+
+    Args:
+      session: built, and not yet run.
+      say: shows one line to the user.
+      evaluated_env_steps: as of `tracking.factory.rewind`.
+    """
+    moved = rewind(session.run_dir, session.env_steps_before, evaluated_env_steps)
+    for line in (session.resumed, moved):
+        if line:
+            say(line)
+    return make_trackers(session.config, session.run_dir, "learner", say)

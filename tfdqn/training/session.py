@@ -1,285 +1,250 @@
-"""`Session`: one process's parts, built and wired; saved and restored together.
+"""`Session`: a run as the process that learns has it; learned, saved and resumed alike wherever its parts are.
 
-The whole system on one screen: task → actor → writer → replay → sampler → updates → learner → publisher →
-weights board → actor and evaluator.
+task → actor → writer → replay → sampler → updater → learner → weights board → actors and evaluator
+
+What stands left of the sampler, and the evaluator, is in this process (`training.local_parts`) or in others
+(`training.remote_parts`): a session knows no more of them than the protocols below say.
 """
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from tfdqn.acting.actors import Actors, lasting, make_actor, saved_actors
-from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import Config
 from tfdqn.coordination.stall_detector import StallDetector
-from tfdqn.coordination.weights import WeightsBoard, WeightsClient
-from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
-from tfdqn.exporting.best_exports import BestExports
+from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.learning.learner import Learner
-from tfdqn.learning.strategies.chief import Chief
-from tfdqn.learning.updater import Updater
-from tfdqn.networks.factory import weight_specs
-from tfdqn.randomness import derived_seed
-from tfdqn.records import Counters, Evaluation
-from tfdqn.replay.factory import make_replay
-from tfdqn.replay.interfaces import Replay
-from tfdqn.replay.replay_ratio import Balance, ReplayRatio
-from tfdqn.storage.arrays import SavedArrays, check_arrays
+from tfdqn.learning.strategies.chief import Chief, SampledReplay
+from tfdqn.records import Counters
+from tfdqn.replay.replay_ratio import Balance
 from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.tasks.adapters.restarts import Restarts
-from tfdqn.tasks.batched_task import BatchedTask
-from tfdqn.tasks.registry import make_task
+from tfdqn.task_spec import TaskSpec
 from tfdqn.training.stopping import reason_to_stop
 
-Closeable = TypeVar("Closeable", BatchedTask, BestExports, Replay, Updater)
+
+class Actors(Protocol):
+    """All actors of a run."""
+
+    @property
+    def episodes(self) -> int:
+        """How many have finished since the run began."""
+
+    @property
+    def recent_return(self) -> float | None:
+        """Mean return of the recent episodes, exploration included; None before the first has finished."""
+
+    @property
+    def recent_length(self) -> float | None:
+        """Mean length of the recent episodes in environment steps, likewise."""
+
+    @property
+    def weights_version(self) -> int:
+        """The train step that made the oldest weights that one of them acts with."""
 
 
-class Session:
-    """Everything that one process needs to train, and what it must save to go on later.
+class Evaluations(Protocol):
+    """What evaluations have found since the run began."""
+
+    @property
+    def best_return(self) -> float | None:
+        """Mean greedy return of the best; None before the first."""
+
+    @property
+    def evaluations_without_best(self) -> int:
+        """How many there were since the best."""
+
+    @property
+    def next_env_steps(self) -> int:
+        """When the next is due, where the learner's process decides that; else 0."""
+
+
+class Replay(SampledReplay, Protocol):
+    """What is learned from."""
+
+    def size(self) -> int:
+        """Transitions stored now, as far as is known here."""
+
+
+class Ratio(Protocol):
+    """How many updates are owed for what was written to replay."""
+
+    @property
+    def transitions(self) -> int:
+        """Written to replay since the run began."""
+
+    def updates_owed(self) -> int:
+        """Due by now, as far as is known here, and not made."""
+
+    def may_learn(self) -> bool:
+        """Whether a call's updates are owed."""
+
+    def wait_to_learn(self, timeout_seconds: float) -> bool:
+        """Waits until they are; False if they still are not."""
+
+    def learned(self, train_steps: int) -> None:
+        """Counts updates made."""
+
+    def balance(self) -> Balance:
+        """What a checkpoint keeps of it."""
+
+
+class Parts(Protocol):
+    """A session's parts, all but what learns; made with the checkpoint that the run goes on from."""
+
+    @property
+    def task_spec(self) -> TaskSpec: ...
+    @property
+    def board(self) -> WeightsBoard: ...
+    @property
+    def actors(self) -> Actors: ...
+    @property
+    def evaluations(self) -> Evaluations: ...
+    @property
+    def replay(self) -> Replay: ...
+    @property
+    def ratio(self) -> Ratio: ...
+
+    @property
+    def env_steps(self) -> int:
+        """Taken by all actors since the run began; what they have written to replay is counted before."""
+
+    @property
+    def environment_restarts(self) -> int:
+        """How often environments were made anew since the run began, those of evaluations among them."""
+
+    def resume(self, saved: Checkpoint | None) -> str:
+        """Called once weights are published: puts back what actors and replay had; says in words what they had not."""
+
+    def state(self) -> dict[str, Mapping[str, np.ndarray]]:
+        """What a checkpoint holds of "actor", "writer" and "replay": of those that are in this process."""
+
+    def save_replay(self, directory: Path) -> None:
+        """Writes what replay stores. Raises CheckpointError."""
+
+    def held_up_by(self) -> str:
+        """What may hold up a checkpoint, in words."""
+
+    def close(self) -> None:
+        """Ends servers and environments, each even if another's end fails."""
+
+
+P = TypeVar("P", bound=Parts)
+
+
+class Session(Generic[P]):
+    """Everything that the learner's process needs to train, and what it must save to go on later.
 
     Args:
       config: the run's configuration.
       run_dir: already claimed.
-      team: makes the updates.
+      chief: makes the updates.
+      make_parts: from the checkpoint that the run goes on from; None: it begins.
       say: shows one line to the user.
-      interrupted: whether the user has asked to stop.
-      work: told when the updates go on; None: nobody looks.
+      work: told when the work goes on; None: nobody looks.
     """
 
     def __init__(
         self,
         config: Config,
         run_dir: RunDir,
-        team: Chief,
+        chief: Chief,
+        make_parts: Callable[[Checkpoint | None], P],
         say: Callable[[str], None],
-        interrupted: Callable[[], bool] = lambda: False,
         work: StallDetector | None = None,
     ):
-        self.work = work or StallDetector()
-        self.config, self.run_dir, self._team, self._say = config, run_dir, team, say
-        self._parts = ExitStack()
-        try:
-            self._build(interrupted)
-        except BaseException:
-            self.close()
-            raise
-
-    def _build(self, interrupted: Callable[[], bool]) -> None:
-        config, run_dir = self.config, self.run_dir
-        self.restarts = Restarts(config.task.restarts, self._say, run_dir.keep_traceback)
-        tasks = [
-            self._closed_at_the_end(make_task(config.task, restarts=self.restarts))
-            for _ in range(config.acting.actors)
-        ]
-        self._task = tasks[0]
-        self.task_spec = run_dir.write_task_spec(self._task.spec)
-        for task in tasks:
-            task.spec = self.task_spec
-
+        self.config, self.run_dir, self.work = config, run_dir, work or StallDetector()
+        self._chief, self._say = chief, say
         self._checkpoints = CheckpointManager(run_dir.checkpoints, config.checkpoint.keep)
-        saved = self._checkpoints.latest(on_damage=lambda damage: self._say(f"warning: {damage}"))
-        self.weight_specs = weight_specs(config, self.task_spec)
+        saved = self._checkpoints.latest(on_damage=lambda damage: say(f"warning: {damage}"))
+        self.counters = Counters() if saved is None else saved.counters  # where it begins
+        self.env_steps_before = -1 if saved is None else self.counters.env_steps  # -1: it begins anew
+        was_trained = run_dir.has_been_trained
+        with ExitStack() as stack:
+            self.parts = make_parts(saved)
+            stack.callback(self.parts.close)
+            updater = chief.updates(self.parts.task_spec, self.parts.replay)
+            stack.callback(updater.close)
+            if saved is not None:
+                updater.restore(saved.arrays("learner"))
+            self.learner = Learner(updater, self.parts.board)
+            self.learner.publish()
+            lost = self.parts.resume(saved)
+            self._open = stack.pop_all()
+        self.actors, self.evaluations = self.parts.actors, self.parts.evaluations
+        self.replay, self.ratio = self.parts.replay, self.parts.ratio
+        self.resumed = BEGINS_ANEW if was_trained else ""  # where it was taken up again, in words
         if saved is not None:
-            self._check_network(saved.arrays("learner"))
-        shutil.rmtree(run_dir.scratch, ignore_errors=True)
-        run_dir.scratch.mkdir()
-        self.replay = self._closed_at_the_end(make_replay(config, self.task_spec, run_dir.scratch))
-        # Where replay servers hold what the run had gathered, there is nothing to restore.
-        self._is_filled_anew = saved is not None and not any(saved.replay.iterdir())
-        if saved is not None and not self._is_filled_anew:
-            self.replay.restore(saved.replay)  # a writer or a sampler would hold on to the empty table
+            stored = f"{self.replay.size():,} transitions in replay"
+            self.resumed = f"{saved.where_it_resumes()}, {stored}{'; ' if lost else ''}{lost}"
 
-        board = WeightsBoard()
-        self.actors = Actors(
-            [
-                make_actor(config, task, self.replay.writer(task.num_envs), board, i)
-                for i, task in enumerate(tasks)
-            ],
-            self._task.num_envs,
-        )
-        self._evaluation_given_up = False
-        self._restarts_before = 0  # in earlier sessions of the run
-        # Where it was taken up again, in words.
-        self.resumed: str | None = BEGINS_ANEW if run_dir.has_been_trained else None
-        self.evaluator = self._make_evaluator(board, interrupted)
-        self._exports = self._closed_at_the_end(BestExports(config, run_dir, self.task_spec, self._say))
-        self._updates = self._closed_at_the_end(self._team.updates(self.task_spec, self.replay))
-        counters = self._begin() if saved is None else self._resume(saved)
-        self.counters = counters  # of the checkpoint that it goes on from
-        self.seconds_before = counters.seconds
-        self.env_steps_before = -1 if saved is None else counters.env_steps
-        self._next_evaluation_env_steps = counters.next_evaluation_env_steps
-
-        self.learner = Learner(self._updates, board)
-        self.learner.publish()
-        self.actors.refresh_weights()
-        self.ratio = self._ratio(counters)
-
-    def _make_evaluator(self, board: WeightsBoard, interrupted: Callable[[], bool]) -> Evaluator:
-        is_wide = self._task.is_own_vector_version
-        task = make_evaluation_task(self.config, self.task_spec, is_wide, self._say, self.restarts)
-        return Evaluator(
-            self._closed_at_the_end(task),
-            Policy(make_q_function(self.config, self.task_spec)),
-            WeightsClient(board),
-            self.config,
-            lambda: interrupted() or self._evaluation_given_up,
-        )
-
-    def _ratio(self, counters: Counters) -> ReplayRatio:
-        """What is owed, from where the counters stand."""
-        settings, min_size = self.config.learner, self.replay.min_size
-        balance = Balance.taken_up(counters, min_size, self.replay.size(), self._is_filled_anew, settings)
-        self._exempt_transitions = balance.exempt
-        return ReplayRatio(
-            min_size + balance.exempt,
-            settings.env_steps_per_update,
-            settings.updates_per_call,
-            self.config.stop.env_steps,
-            transitions=counters.transitions,
-            env_steps=counters.env_steps,
-            train_steps=self.learner.train_steps,
-        )
-
-    def act(self, actor: int | None = None, timeout_seconds: float = 0.0) -> None:
-        """One step of every environment of an actor; None: of the one whose turn it is.
-
-        Waits until it may be taken; where that is not in time, there is none.
-        """
-        if self.ratio.begin_to_act(self.actors.num_envs, timeout_seconds):
-            acted = self.actors.step_next() if actor is None else self.actors.step(actor)
-            self.ratio.acted(self.actors.num_envs, *acted)
-
-    def learn(self) -> None:
-        """One call's updates."""
-        self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
-
-    def record_progress(self, part: str = "updates") -> None:
-        """Tells the watchdog that a part of the work does."""
-        if self.learner.metrics is not None:  # the first call compiles, for as long as it takes
-            self.work.record_progress(part)
-
-    def put_off(self) -> None:
-        """Says that a checkpoint is."""
-        self._say("warning: a checkpoint is put off: the steps or updates under way take long")
-
-    def evaluation_is_due(self) -> bool:
-        return self.ratio.env_steps >= self._next_evaluation_env_steps
-
-    def evaluate(self, on_step: Callable[[], None] = lambda: None) -> Evaluation:
-        """Evaluates the newest weights; a new best is on disk when this returns.
-
-        `on_step` is called before every step of its environments. Raises Interrupted; the evaluation is then
-        due again, as it is after a kill before its end.
-        """
-        env_steps = self.ratio.env_steps
-        evaluation = self.evaluator.evaluate(env_steps, on_step)
-        if evaluation.is_best:
-            self.evaluator.save_best(self.run_dir.best_weights, evaluation)
-            assert self.evaluator.best_weights is not None
-            self._exports.new_best(self.evaluator.best_weights, evaluation)
-        self._next_evaluation_env_steps = self.evaluator.due_after(env_steps)
-        return evaluation
-
-    @contextmanager
-    def evaluation_given_up_on_error(self) -> Iterator[None]:
-        """Ends an evaluation that is under way in another thread when the block raises."""
-        try:
-            yield
-        except BaseException:
-            self._evaluation_given_up = True
-            raise
-
-    def reason_to_stop(self) -> str | None:
-        """Why training has ended, or None while it goes on."""
-        return reason_to_stop(
-            self.config.stop,
-            best_return=self.evaluator.best_return,
-            evaluations_without_best=self.evaluator.evaluations_without_best,
-            env_steps=self.ratio.env_steps,
-            is_done=self.ratio.acting_is_done() and not self.ratio.may_learn(),
-        )
-
-    def save(self, seconds: float) -> None:
-        """Writes a checkpoint; nothing else may act or learn meanwhile."""
-        self.run_dir.confirm_claim()
-        self.ratio.learned(self.learner.settle())
-        counters = Counters(
-            env_steps=self.ratio.env_steps,
-            transitions=self.ratio.transitions,
-            exempt_transitions=self._exempt_transitions,
-            train_steps=self.learner.train_steps,
-            episodes=self.actors.statistics.episodes,
-            seconds=seconds,
-            evaluations_without_best=self.evaluator.evaluations_without_best,
-            next_evaluation_env_steps=self._next_evaluation_env_steps,
-        )
-        arrays: dict[str, Mapping[str, np.ndarray]] = {
-            "learner": self.learner.state(),
-            "actor": {**self.actors.state(), "environment_restarts": np.array(self.environment_restarts)},
-            "writer": self.actors.writers_state(),
-            "replay": self.replay.state(),
-        }
-        with self.work.suspended():  # the disk takes as long as it takes
-            self._checkpoints.save(counters, arrays, self.replay.save)
+    @property
+    def env_steps(self) -> int:
+        """Taken since the run began."""
+        return self.parts.env_steps
 
     @property
     def environment_restarts(self) -> int:
         """How often environments were made anew since the run began, those of evaluations among them."""
-        return self._restarts_before + self.restarts.count
+        return self.parts.environment_restarts
+
+    def learn(self, timeout_seconds: float = 0.0) -> None:
+        """A call's updates, as soon as they are owed; none where they are not in time."""
+        if self.ratio.wait_to_learn(timeout_seconds):
+            self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
+        self.record_progress("updates")
+
+    def record_progress(self, part: str) -> None:
+        """Tells the watchdog that a part of the work goes on."""
+        if self.learner.metrics is not None:  # the first call compiles, for as long as it takes
+            self.work.record_progress(part)
+
+    def reason_to_stop(self) -> str | None:
+        """Why training has ended, or None while it goes on."""
+        env_steps = self.env_steps
+        return reason_to_stop(
+            self.config.stop,
+            best_return=self.evaluations.best_return,
+            evaluations_without_best=self.evaluations.evaluations_without_best,
+            env_steps=env_steps,
+            is_done=env_steps >= self.config.stop.env_steps and not self.ratio.may_learn(),
+        )
+
+    def save(self, seconds: float) -> None:
+        """Writes a checkpoint, after so many seconds of training; nothing else may act or learn meanwhile."""
+        self.run_dir.confirm_claim()
+        self.ratio.learned(self.learner.settle())
+        balance = self.ratio.balance()
+        counters = Counters(
+            env_steps=self.env_steps,
+            transitions=balance.transitions,
+            exempt_transitions=balance.exempt,
+            train_steps=self.learner.train_steps,
+            episodes=self.actors.episodes,
+            seconds=seconds,
+            evaluations_without_best=self.evaluations.evaluations_without_best,
+            next_evaluation_env_steps=self.evaluations.next_env_steps,
+        )
+        arrays = {"learner": self.learner.state(), **self.parts.state()}
+        restarts = {"environment_restarts": np.array(self.environment_restarts)}
+        arrays["actor"] = {**arrays["actor"], **restarts}
+        with self.work.suspended():  # the disk takes as long as it takes
+            self._checkpoints.save(counters, arrays, self.parts.save_replay)
+
+    def put_off(self) -> None:
+        """Says that a checkpoint is, and why."""
+        self._say(f"warning: a checkpoint is put off: {self.parts.held_up_by()}")
 
     def check(self) -> None:
-        """Raises ClusterError where a process that learns with this one has ended."""
-        self._team.check()
+        """Raises ClusterError where a process on this host that learns with this one has ended."""
+        self._chief.check()
 
     def close(self) -> None:
-        """Ends servers and environments, each even if another's end fails."""
-        self._parts.close()
+        """Lets go of the processes that learn with this one, then of the parts; each even if another's end fails."""
+        self._open.close()
 
-    def _closed_at_the_end(self, part: Closeable) -> Closeable:
-        self._parts.callback(part.close)
-        return part
 
-    def _begin(self) -> Counters:
-        """Starts the first episodes of a new run."""
-        self.actors.reset(derived_seed(self.config.seed, "task"))
-        self.evaluator.load_best(self.run_dir.best_weights, self.weight_specs)
-        return Counters(next_evaluation_env_steps=self.evaluator.due_after(0))
-
-    def _check_network(self, saved: SavedArrays) -> None:
-        """Raises CheckpointError for another network's weights, before their replay is looked at, which says less."""
-        for part in ("online", "target"):
-            found = {name: array for name, array in saved.items() if name.startswith(f"{part}/")}
-            wanted = {f"{part}/{name}": spec for name, spec in self.weight_specs.items()}
-            check_arrays(found, wanted, saved.file)
-
-    def _resume(self, saved: Checkpoint) -> Counters:
-        """Puts a checkpoint back, all but the replay's table; the episodes under way where the task can."""
-        acting, writing, replay = (saved.arrays(name) for name in ("actor", "writer", "replay"))
-        counters, before, now = saved.counters, saved_actors(acting), len(self.actors)
-        self.actors.reset(derived_seed(self.config.seed, "task", counters.env_steps))
-        self._restarts_before = int(acting.pop("environment_restarts", 0))
-        if before == now:
-            check_arrays(lasting(acting), lasting(self.actors.state()), acting.file, ("rng", "recent"))
-            check_arrays(writing, self.actors.writers_state(), writing.file)
-        if not self._is_filled_anew:
-            check_arrays(replay, self.replay.state(), replay.file, ("partial_block",))
-        self._updates.restore(saved.arrays("learner"))
-        self.evaluator.load_best(self.run_dir.best_weights, self.weight_specs)
-        self.evaluator.evaluations_without_best = counters.evaluations_without_best
-        if not before:
-            self.actors.go_on_from(counters.env_steps, counters.episodes)
-            how = "its actors and its replay were processes of their own: both start afresh"
-        elif self.actors.load_state(acting, writing):
-            how = "the episodes under way go on"
-        else:
-            changed = f": acting.actors was {before}, is {now}" if before != now else ""
-            how = f"fresh episodes are started{changed}"
-        if not self._is_filled_anew:
-            self.replay.load_state(replay)
-        self.resumed = f"{saved.where_it_resumes()}, {self.replay.size():,} transitions in replay; {how}"
-        return counters
+AnySession = Session[Any]

@@ -1,7 +1,11 @@
 """When training ends, and whether a run that has finished still stands."""
 
+import msgspec
+
 from tfdqn.config import Config, Stop
 from tfdqn.records import Counters, Summary
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import read_summary
 
 
 def reason_to_stop(
@@ -22,19 +26,29 @@ def reason_to_stop(
     return f"{env_steps:,} environment steps were taken" if is_done else None
 
 
-def still_stands(summary: Summary | None, config: Config, counters: Counters, *, has_evaluator: bool) -> bool:
+def finished_before(
+    run: RunDir, config: Config, counters: Counters, *, has_evaluator: bool
+) -> Summary | None:
+    """What a finished run came to, where that still stands; None where there is more to do. As `still_stands`."""
+    summary = read_summary(run.summary_file)
+    if summary is None or not still_stands(summary, config, counters, has_evaluator=has_evaluator):
+        return None
+    return msgspec.structs.replace(summary, status="already finished")
+
+
+def still_stands(summary: Summary, config: Config, counters: Counters, *, has_evaluator: bool) -> bool:
     """Whether a finished run's summary is of the run as it stands, under today's conditions to stop.
 
     Not where it was trained further since, where today's conditions let it go on, or where other episodes than those
     that were played are asked for in the end.
 
     Args:
-      summary: what the run has left; None: it has not finished.
+      summary: what the run has left.
       counters: of its newest checkpoint. Its environment steps may be fewer than the summary's: actors in other
         processes are heard after it, too.
       has_evaluator: whether the best policy is scored in the end.
     """
-    if summary is None or summary.train_steps != counters.train_steps:
+    if summary.train_steps != counters.train_steps:
         return False
     played = 0 if summary.final is None else summary.final.episodes
     if has_evaluator and played != config.evaluation.final_episodes:

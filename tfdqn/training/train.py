@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
-import msgspec
 from threadpoolctl import threadpool_limits
 
 from tfdqn.cluster.checks import cluster_for, cluster_keys, require_chief
@@ -18,20 +17,18 @@ from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ConfigError, EnvironmentFailedError, UserError
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
-from tfdqn.records import Progress, Summary
-from tfdqn.storage.best_policy import load_best
+from tfdqn.records import EpisodeScores, Progress, Summary
 from tfdqn.storage.disk_full import full_disk_is_one_line
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_summary
 from tfdqn.system.native_stderr import native_output_to
-from tfdqn.system.signals import Interrupted, interruptions
+from tfdqn.system.signals import interruptions
 from tfdqn.tasks.registry import check_task
-from tfdqn.tracking.factory import make_trackers, rewind
 from tfdqn.training import loops
-from tfdqn.training.finish import write_results
-from tfdqn.training.monitor import TrainingMonitor
+from tfdqn.training.finish import run_to_end
+from tfdqn.training.local_parts import LocalParts, local_session
+from tfdqn.training.monitor import TrainingMonitor, begin_figures
 from tfdqn.training.session import Session
-from tfdqn.training.stopping import still_stands
+from tfdqn.training.stopping import finished_before
 
 
 def train(
@@ -94,43 +91,58 @@ def train_checked(
         Watchdog("the run", config.health, tell, interrupted) as watchdog,
     ):
         use_threads(config)
-        with closing(Chief(config, run, cluster, devices, tell, interrupted, watchdog.require)) as team:
+        chief = Chief(config, run, cluster, devices, tell, interrupted, watchdog.require)
+        with closing(chief), chief.losses_are_one_line():
             try:
                 watchdog.state = "training"
-                return _train(config, run, team, watchdog, show, tell, interrupted, profile)
+                work = watchdog.work
+                with closing(local_session(config, run, chief, tell, interrupted, work)) as session:
+                    return _finished(session, tell, show, interrupted, profile)
             finally:
                 watchdog.release_peers()
 
 
-def _train(
-    config: Config,
-    run: RunDir,
-    team: Chief,
-    watchdog: Watchdog,
+def _finished(
+    session: Session[LocalParts],
+    say: Callable[[str], None],
     show: Callable[[Progress], None],
-    tell: Callable[[str], None],
     interrupted: Callable[[], bool],
     profile: bool,
 ) -> Summary:
-    with (
-        team.losses_are_one_line(),
-        closing(Session(config, run, team, tell, interrupted, watchdog.work)) as session,
+    """What the run comes to, or has come to before."""
+    earlier = finished_before(session.run_dir, session.config, session.counters, has_evaluator=True)
+    if earlier is not None:
+        return earlier
+    # A due evaluation's lines are written again.
+    evaluated_env_steps = session.env_steps_before - session.parts.evaluation_is_due()
+    trackers = begin_figures(session, say, evaluated_env_steps)
+    with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as monitor:
+
+        def enter(phase: str) -> None:
+            show(monitor.progress(phase))
+
+        def final_scores() -> EpisodeScores:
+            enter("final evaluation")
+            return session.parts.evaluations.final_scores()
+
+        try:
+            return run_to_end(session, monitor, lambda: _train(session, monitor), enter, final_scores)
+        except EnvironmentFailedError as error:
+            session.work.finish()
+            raise _saved(error, session, monitor) from error
+
+
+def _train(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
+    """Until something says stop; why. What was learned last is evaluated, too, where all steps were taken."""
+    overlaps = session.config.learner.schedule == "overlap"
+    reason = (loops.overlap if overlaps else loops.alternate)(session, monitor)
+    parts = session.parts
+    if (
+        parts.ratio.acting_is_done()
+        and parts.evaluations.evaluated_train_steps != session.learner.train_steps
     ):
-        earlier = read_summary(run.summary_file)
-        if earlier is not None and still_stands(earlier, config, session.counters, has_evaluator=True):
-            return msgspec.structs.replace(earlier, status="already finished")
-        if session.resumed is not None:
-            tell(session.resumed)
-        before = session.env_steps_before
-        if moved := rewind(run, before, before - session.evaluation_is_due()):
-            tell(moved)
-        trackers = make_trackers(config, run, "learner", tell)
-        with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as watch:
-            try:
-                return _run(session, watch, show)
-            except EnvironmentFailedError as error:
-                session.work.finish()
-                raise _saved(error, session, watch) from error
+        monitor.evaluated(parts.evaluate())
+    return reason
 
 
 def _refuse_early(config: Config, cluster: Cluster | None) -> None:
@@ -141,31 +153,6 @@ def _refuse_early(config: Config, cluster: Cluster | None) -> None:
         )
     require_chief(cluster)
     check_task(config.task)
-
-
-def _run(session: Session, watch: TrainingMonitor, show: Callable[[Progress], None]) -> Summary:
-    """Trains until something says stop; if that was not the user, finishes."""
-    overlaps = session.config.learner.schedule == "overlap"
-    try:
-        reason = (loops.overlap if overlaps else loops.alternate)(session, watch)
-        if (
-            session.ratio.acting_is_done()
-            and session.evaluator.evaluated_train_steps != session.learner.train_steps
-        ):
-            watch.evaluated(session.evaluate())
-    except Interrupted:
-        reason = "interrupted"
-    session.work.finish()
-    show(watch.progress("saving"))
-    session.save(watch.seconds)
-    summary = _summary(session, watch, reason)
-    if reason == "interrupted":
-        return summary
-    show(watch.progress("final evaluation"))
-    try:
-        return _finish(session, summary, show, watch)
-    except Interrupted:
-        return _summary(session, watch, "interrupted")
 
 
 @contextmanager
@@ -180,37 +167,16 @@ def _tracebacks_are_kept(run: RunDir) -> Iterator[None]:
         raise EnvironmentFailedError(f"{error}; its traceback is in {run.native_log}") from error
 
 
-def _saved(error: EnvironmentFailedError, session: Session, watch: TrainingMonitor) -> EnvironmentFailedError:
+def _saved(
+    error: EnvironmentFailedError, session: Session[LocalParts], monitor: TrainingMonitor
+) -> EnvironmentFailedError:
     """The same, said with what is saved: what came before the failure is sound."""
     try:
-        session.save(watch.seconds)
-        how = f"saved at {session.actors.env_steps:,} environment steps"
+        session.save(monitor.seconds)
+        how = f"saved at {session.env_steps:,} environment steps"
     except UserError as why:
         how = f"not saved: {why}"
     return EnvironmentFailedError(f"{error}; {how}", error.traceback)
-
-
-def _summary(session: Session, watch: TrainingMonitor, reason: str) -> Summary:
-    return Summary(
-        status="interrupted" if reason == "interrupted" else "finished",
-        reason="the user asked to stop" if reason == "interrupted" else reason,
-        env_steps=session.actors.env_steps,
-        train_steps=session.learner.train_steps,
-        episodes=session.actors.statistics.episodes,
-        seconds=round(watch.seconds, 3),
-        best_return=session.evaluator.best_return,
-        environment_restarts=session.environment_restarts,
-    )
-
-
-def _finish(
-    session: Session, summary: Summary, show: Callable[[Progress], None], watch: TrainingMonitor
-) -> Summary:
-    """Scores the best policy on fresh episodes, draws the curve, exports, and writes the summary."""
-    weights, _ = load_best(session.run_dir.best_weights, session.weight_specs)
-    final = session.evaluator.final(weights)
-    show(watch.progress("drawing and exporting"))
-    return write_results(session.run_dir, session.config, summary, final)
 
 
 def _keyboard_interrupt() -> None:

@@ -9,7 +9,7 @@ from tests.support.random_episodes import VECTOR
 from tests.support.threaded_jobs import until
 from tests.support.tiny_runs import tiny
 from tfdqn.replay.distributed_ratio import TableCounts
-from tfdqn.replay.far_ratio import FarRatio
+from tfdqn.replay.replay_ratio import RemoteReplayRatio
 from tfdqn.replay.reverb import shard_clients
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.shard_clients import Shard
@@ -56,7 +56,7 @@ def test_no_update_is_due_while_a_server_has_come_back_with_nothing() -> None:
     replay = RemoteReplay(tiny("replay.shards=2"), VECTOR, ["localhost:1", "localhost:2"])
     one, other = replay._shards.each
     one.counted = other.counted = TableCounts(inserted=1_000, sampled=100, stored=500)
-    ratio = FarRatio(replay, None, tiny().learner)
+    ratio = RemoteReplayRatio(replay, None, tiny().learner)
     assert ratio.updates_owed() > 0
     other.counted = TableCounts()
     assert ratio.updates_owed() == 0

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tfdqn.training import threads
-from tfdqn.training.threads import Gate, Worker, raise_first_error, running
+from tfdqn.training import loops
+from tfdqn.training.loops import Gate, StillBusyError, Worker, running
 
 DEADLINE_SECONDS = 30.0
 
@@ -58,10 +58,9 @@ def test_the_gate_opens_again_when_what_it_guards_fails() -> None:
     gate = Gate()
     with pytest.raises(ZeroDivisionError), gate.closed(DEADLINE_SECONDS):
         raise ZeroDivisionError
-    entered = threading.Thread(target=gate.enter, daemon=True)
-    entered.start()
-    entered.join(DEADLINE_SECONDS)
-    assert not entered.is_alive()
+    passed = threading.Event()
+    with running([Worker("actor", passed.set, gate)]):
+        assert passed.wait(DEADLINE_SECONDS)
 
 
 def test_a_worker_that_fails_leaves_the_gate() -> None:
@@ -70,13 +69,10 @@ def test_a_worker_that_fails_leaves_the_gate() -> None:
     def fail() -> None:
         raise ValueError("out of order")
 
-    worker = Worker("learner", fail, gate)
-    worker.start()
-    worker.join(DEADLINE_SECONDS)
-    with gate.closed(DEADLINE_SECONDS):
-        pass
-    with pytest.raises(ValueError, match="out of order"):
-        raise_first_error([worker])
+    with pytest.raises(ValueError, match="out of order"), running([worker := Worker("learner", fail, gate)]):
+        wait_until(lambda: worker.error is not None)
+        with gate.closed(DEADLINE_SECONDS):
+            pass
 
 
 def test_a_workers_error_reaches_the_caller_at_the_end_of_the_block() -> None:
@@ -111,7 +107,7 @@ def test_the_unit_under_way_is_finished() -> None:
 
 
 def test_a_worker_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_JOIN_SECONDS", 0.05)
+    monkeypatch.setattr(loops, "_JOIN_SECONDS", 0.05)
     release, begun = threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -119,7 +115,7 @@ def test_a_worker_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         release.wait(DEADLINE_SECONDS)
 
     worker = Worker("learner", hang)
-    with pytest.raises(RuntimeError, match="learner: still at work"), running([worker]):
+    with pytest.raises(StillBusyError, match="learner: still at work"), running([worker]):
         begun.wait(DEADLINE_SECONDS)
     release.set()
     worker.join(DEADLINE_SECONDS)

@@ -1,0 +1,54 @@
+"""What a learner owes whose replay is elsewhere: asked for seldom, and nothing while that is silent."""
+
+from tests.support.tiny_runs import tiny
+from tfdqn.replay.replay_ratio import RemoteReplayRatio
+
+
+class Replay:
+    """Replay servers that say what they are told to, and that were filled long ago."""
+
+    min_size = 100
+
+    def __init__(self, *due: int):
+        self.due = list(due)
+        self.known = 0
+        self.polls = 0
+
+    def poll(self) -> bool:
+        self.polls += 1
+        self.known = self.due.pop(0)
+        return self.known >= 0
+
+    def updates_due(self) -> int:
+        return max(self.known, 0)
+
+    def updates_due_unsampled(self) -> int:
+        return 1_000
+
+    def updates_sampled(self) -> float:
+        return 0.0
+
+    def can_be_sampled(self) -> bool:
+        return True
+
+    def transitions(self) -> int:
+        return 7
+
+
+def test_servers_are_asked_only_when_what_they_owed_is_used_up() -> None:
+    replay = Replay(12, 3, 8)
+    ratio = RemoteReplayRatio(replay, None, tiny().learner)  # type: ignore[arg-type]
+    assert ratio.wait_to_learn(0.0)
+    ratio.learned(5)
+    assert ratio.wait_to_learn(0.0)
+    ratio.learned(5)
+    assert (ratio.updates_owed(), replay.polls) == (2, 1)
+    assert not ratio.wait_to_learn(0.0)
+    assert ratio.wait_to_learn(0.0)
+    assert (ratio.updates_owed(), replay.polls) == (8, 3)
+
+
+def test_while_a_server_is_silent_nothing_is_owed() -> None:
+    replay = Replay(-1, -1, 6)
+    ratio = RemoteReplayRatio(replay, None, tiny().learner)  # type: ignore[arg-type]
+    assert [ratio.wait_to_learn(0.0) for _ in range(3)] == [False, False, True]

@@ -1,0 +1,115 @@
+"""A job as its learner knows it: who counts, what it saves, and how its run goes on in one process."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.support.parity import local
+from tests.support.random_episodes import VECTOR
+from tests.support.tiny_runs import latest, tiny
+from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.coordination.messages import Counts, Heartbeat
+from tfdqn.coordination.roster import Roster
+from tfdqn.coordination.stall_detector import StallDetector
+from tfdqn.coordination.weights import WeightsBoard
+from tfdqn.errors import CheckpointError
+from tfdqn.storage.checkpoints import CheckpointManager
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.training import train
+from tfdqn.training.remote_parts import RemoteActors, RemoteParts, distributed_session
+from tfdqn.training.session import Session
+
+
+def beat(
+    index: int, env_steps: int, version: int, episode_return: float | None, joined: str = "now"
+) -> Heartbeat:
+    return Heartbeat(
+        process_id=ProcessId(Role.ACTOR, index),
+        life=f"life of {index}",
+        pid=1,
+        host="here",
+        joined=joined,
+        state="acting",
+        counts=Counts(env_steps=env_steps, episodes=env_steps // 10),
+        episode_return=episode_return,
+        weights_version=version,
+    )
+
+
+def test_actors_elsewhere_are_counted_together_the_dead_included() -> None:
+    roster = Roster("now", dead_after_seconds=100)
+    roster.start_from(Counts(env_steps=1_000, episodes=5))
+    actors = RemoteActors(roster)
+    assert (roster.counts().env_steps, actors.recent_return, actors.weights_version) == (1_000, None, 0)
+    roster.add(beat(0, 100, 40, 20.0))
+    roster.add(beat(1, 50, 30, None))
+    roster.add(beat(2, 70, 10, 900.0, joined="a learner before"))
+    assert (roster.counts().env_steps, actors.episodes) == (1_150, 20)
+    assert (actors.recent_return, actors.weights_version) == (20.0, 30)
+    silent = RemoteActors(Roster("now", dead_after_seconds=0, counts=roster.counts()))
+    assert (silent.episodes, silent.weights_version) == (20, 0)
+
+
+@pytest.mark.parametrize("backend", ["reverb", "in_graph"])
+def test_what_a_job_saved_goes_on_in_one_process(tmp_path: Path, backend: str) -> None:
+    """Its actors' episodes and its replay were elsewhere: both begin anew, everything else goes on."""
+    run, keys = tmp_path / "run", f"replay.backend={backend}"
+    train.train(tiny(keys, "stop.env_steps=600"), run)
+    saved = latest(run)
+    of_a_job = {"learner": saved.arrays("learner"), "actor": {}, "writer": {}, "replay": {}}
+    CheckpointManager(run / "checkpoints").save(saved.counters, of_a_job, lambda folder: None)
+    said: list[str] = []
+    summary = train.train(tiny(keys, "stop.env_steps=1_200"), run, say=said.append)
+    assert f"resumed at {saved.counters.env_steps:,} environment steps" in said[0]
+    assert said[0].endswith(
+        "0 transitions in replay; its actors and its replay were processes of their own: both start afresh"
+    )
+    assert summary.env_steps >= 1_200
+    assert summary.episodes > saved.counters.episodes
+    # Nothing is owed for the hundred transitions that fill the table anew.
+    owed = (summary.env_steps - saved.counters.env_steps - 100) / 4
+    assert owed - 15 <= summary.train_steps - saved.counters.train_steps <= owed + 1
+
+
+class Elsewhere:
+    """A job's replay and other processes; servers that can't write what they hold."""
+
+    def __init__(self) -> None:
+        self.roster, self.task_spec = Roster("now", dead_after_seconds=100), VECTOR
+        self.min_size = 100
+
+    def save(self) -> None:
+        raise CheckpointError("replay server 0 does not answer")
+
+    def number(self) -> int:
+        return 700
+
+    size = transitions = updates_due = updates_due_unsampled = updates_sampled = number
+
+
+def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Path) -> None:
+    """What the others hold is theirs, and theirs to report."""
+    run, config, said = RunDir(tmp_path / "run"), tiny(), list[str]()
+
+    def session() -> Session[RemoteParts]:
+        chief = SimpleNamespace(updates=lambda *_: local(config, VECTOR))
+        there = Elsewhere()
+        return distributed_session(  # type: ignore[arg-type]
+            config, run, chief, there, there, WeightsBoard(), said.append, StallDetector()
+        )
+
+    with run.claim(config):
+        first = session()
+        assert (first.resumed, first.env_steps_before, first.env_steps) == ("", -1, 0)
+        first.parts._roster.add(beat(0, 1_200, 0, 20.0))
+        first.save(3.0)
+        assert said == ["warning: replay server 0 does not answer"]
+        saved = latest(run.path)
+        assert set(saved.arrays("actor")) == {"environment_restarts"}
+        assert not saved.arrays("writer") and not saved.arrays("replay")
+        run.metrics_file.touch()
+        second = session()
+    assert second.resumed.startswith("resumed at 1,200 environment steps and 0 updates (checkpoint ")
+    assert second.resumed.endswith(" old), 700 transitions in replay")
+    assert (second.env_steps_before, second.env_steps, second.actors.episodes) == (1_200, 1_200, 120)

@@ -1,0 +1,62 @@
+"""`Evaluations`: one after so many environment steps; a new best is on disk before anybody hears of it."""
+
+from collections.abc import Callable
+
+from tfdqn.evaluation.evaluator import Evaluator
+from tfdqn.exporting.best_exports import BestExports
+from tfdqn.records import EpisodeScores, Evaluation
+from tfdqn.storage.run_directory import RunDir
+
+
+class Evaluations:
+    """What an evaluator's owner does with it, in the learner's process or in one of its own.
+
+    Args:
+      evaluator: has what the run has kept.
+      exports: told of every new best.
+      run_dir: where the best policy is kept.
+      next_env_steps: when the first is due.
+    """
+
+    def __init__(self, evaluator: Evaluator, exports: BestExports, run_dir: RunDir, next_env_steps: int):
+        self._evaluator, self._exports = evaluator, exports
+        self._best_weights = run_dir.best_weights
+        self.next_env_steps = next_env_steps
+
+    @property
+    def best_return(self) -> float | None:
+        """Mean greedy return of the best evaluation."""
+        return self._evaluator.best_return
+
+    @property
+    def evaluations_without_best(self) -> int:
+        """How many there were since."""
+        return self._evaluator.evaluations_without_best
+
+    @property
+    def evaluated_train_steps(self) -> int | None:
+        """Of the weights evaluated last; None: none were since the learner began."""
+        return self._evaluator.evaluated_train_steps
+
+    def is_due(self, env_steps: int) -> bool:
+        """Whether one is, after so many."""
+        return env_steps >= self.next_env_steps
+
+    def evaluate(self, env_steps: int, on_step: Callable[[], None] = lambda: None) -> Evaluation:
+        """Evaluates the newest weights, after so many environment steps.
+
+        `on_step` is called before every step of the evaluation's environments. Raises Interrupted; the evaluation is
+        then due again, as it is after a kill before its end.
+        """
+        evaluation = self._evaluator.evaluate(env_steps, on_step)
+        if evaluation.is_best:
+            self._evaluator.save_best(self._best_weights, evaluation)
+            assert self._evaluator.best_weights is not None
+            self._exports.new_best(self._evaluator.best_weights, evaluation)
+        self.next_env_steps = self._evaluator.due_after(env_steps)
+        return evaluation
+
+    def final_scores(self) -> EpisodeScores:
+        """Of the best policy, on fresh episodes; after the first evaluation."""
+        assert self._evaluator.best_weights is not None
+        return self._evaluator.final(self._evaluator.best_weights)

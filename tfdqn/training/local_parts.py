@@ -1,0 +1,254 @@
+"""`LocalParts`: tasks, actors, evaluator and replay in the process that learns; `local_session` of these."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from tfdqn.acting.actors import Actors, lasting, make_actor, saved_actors
+from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.config import Config
+from tfdqn.coordination.stall_detector import StallDetector
+from tfdqn.coordination.weights import WeightsBoard, WeightsClient
+from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
+from tfdqn.exporting.best_exports import BestExports
+from tfdqn.learning.strategies.chief import Chief
+from tfdqn.networks.factory import weight_specs
+from tfdqn.randomness import derived_seed
+from tfdqn.records import Counters, Evaluation
+from tfdqn.replay.factory import make_replay
+from tfdqn.replay.interfaces import Replay
+from tfdqn.replay.replay_ratio import Balance, ReplayRatio
+from tfdqn.storage.arrays import check_arrays
+from tfdqn.storage.checkpoints import Checkpoint
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.tasks.adapters.restarts import Restarts
+from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.registry import make_task
+from tfdqn.training.evaluations import Evaluations
+from tfdqn.training.session import Session
+
+Closeable = TypeVar("Closeable", BatchedTask, BestExports, Replay)
+
+
+def local_session(
+    config: Config,
+    run_dir: RunDir,
+    chief: Chief,
+    say: Callable[[str], None],
+    interrupted: Callable[[], bool] = lambda: False,
+    work: StallDetector | None = None,
+) -> "Session[LocalParts]":
+    """A session of which only the updates may be divided among processes. Arguments as of `Session`; `interrupted`:
+    whether the user has asked to stop.
+    """
+    make_parts = partial(LocalParts, config, run_dir, say, interrupted)
+    return Session(config, run_dir, chief, make_parts, say, work)
+
+
+class LocalParts:
+    """Actors that a `ReplayRatio` holds to the learner, and an evaluator, which the loops call.
+
+    Args:
+      config: the run's configuration.
+      run_dir: already claimed.
+      say: shows one line to the user.
+      interrupted: whether the user has asked to stop.
+      saved: what the run goes on from. Checked whole here, but for the learner's arrays; taken by `resume`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        run_dir: RunDir,
+        say: Callable[[str], None],
+        interrupted: Callable[[], bool],
+        saved: Checkpoint | None,
+    ):
+        self._config, self._run_dir, self._say, self._interrupted = config, run_dir, say, interrupted
+        self.board = WeightsBoard()
+        counters = Counters() if saved is None else saved.counters
+        with ExitStack() as self._open:
+            tasks = self._make_tasks()
+            self.task_spec = tasks[0].spec
+            self._weight_specs = weight_specs(config, self.task_spec)
+            self.replay = self._make_replay(saved)
+            self.actors = self._make_actors(tasks, saved)
+            self.evaluations = self._make_evaluations(tasks[0], saved)
+            self._restarts_before = 0  # in earlier sessions of the run
+            if saved is not None:
+                self._check(saved)
+                self._restarts_before = int(saved.arrays("actor").get("environment_restarts", 0))
+            self.ratio = self._make_ratio(counters)
+            self._open = self._open.pop_all()
+
+    def act(self, actor: int | None = None, timeout_seconds: float = 0.0) -> None:
+        """One step of every environment of an actor; None: of the one whose turn it is.
+
+        Waits until it may be taken; where that is not in time, there is none.
+        """
+        if self.ratio.begin_to_act(self.actors.num_envs, timeout_seconds):
+            acted = self.actors.step_next() if actor is None else self.actors.step(actor)
+            self.ratio.acted(self.actors.num_envs, *acted)
+
+    def evaluation_is_due(self) -> bool:
+        return self.evaluations.is_due(self.env_steps)
+
+    def evaluate(self, on_step: Callable[[], None] = lambda: None) -> Evaluation:
+        """As `Evaluations.evaluate`, now."""
+        return self.evaluations.evaluate(self.env_steps, on_step)
+
+    @contextmanager
+    def evaluation_given_up_on_error(self) -> Iterator[None]:
+        """Ends an evaluation that is under way in another thread when the block raises."""
+        try:
+            yield
+        except BaseException:
+            self._evaluation_given_up = True
+            raise
+
+    @property
+    def env_steps(self) -> int:
+        return self.ratio.env_steps
+
+    @property
+    def environment_restarts(self) -> int:
+        return self._restarts_before + self._restarts.count
+
+    def resume(self, saved: Checkpoint | None) -> str:
+        """All but the replay's table, which is filled; the episodes under way where the task can."""
+        how = ""
+        if saved is not None:
+            how = self._resume_actors(saved)
+            if not self._is_filled_anew:
+                self.replay.load_state(saved.arrays("replay"))
+        self.actors.refresh_weights()
+        return how
+
+    def state(self) -> dict[str, Mapping[str, np.ndarray]]:
+        return {
+            "actor": self.actors.state(),
+            "writer": self.actors.writers_state(),
+            "replay": self.replay.state(),
+        }
+
+    def save_replay(self, directory: Path) -> None:
+        self.replay.save(directory)
+
+    def held_up_by(self) -> str:
+        return "the steps or updates under way take long"
+
+    def close(self) -> None:
+        self._open.close()
+
+    def _closed_at_the_end(self, part: Closeable) -> Closeable:
+        self._open.callback(part.close)
+        return part
+
+    def _make_tasks(self) -> list[BatchedTask]:
+        """One for every actor, all with the specification that the run has."""
+        settings = self._config.task
+        self._restarts = Restarts(settings.restarts, self._say, self._run_dir.keep_traceback)
+        tasks = [
+            self._closed_at_the_end(make_task(settings, restarts=self._restarts))
+            for _ in range(self._config.acting.actors)
+        ]
+        spec = self._run_dir.write_task_spec(tasks[0].spec)
+        for task in tasks:
+            task.spec = spec
+        return tasks
+
+    def _make_replay(self, saved: Checkpoint | None) -> Replay:
+        """Filled, where the run's replay was in its process before."""
+        if saved is not None:
+            self._check_network(saved)  # before its replay is looked at, which says less
+        scratch = self._run_dir.scratch
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        replay = self._closed_at_the_end(make_replay(self._config, self.task_spec, scratch))
+        # Where replay servers hold what the run had gathered, there is nothing to restore.
+        self._is_filled_anew = saved is not None and not any(saved.replay.iterdir())
+        if saved is not None and not self._is_filled_anew:
+            replay.restore(saved.replay)  # a writer or a sampler would hold on to the empty table
+        return replay
+
+    def _make_actors(self, tasks: list[BatchedTask], saved: Checkpoint | None) -> Actors:
+        """At the start of fresh episodes: other ones after every checkpoint."""
+        actors = [
+            make_actor(self._config, task, self.replay.writer(task.num_envs), self.board, i)
+            for i, task in enumerate(tasks)
+        ]
+        together = Actors(actors, tasks[0].num_envs)
+        place = () if saved is None else (saved.counters.env_steps,)
+        together.reset(derived_seed(self._config.seed, "task", *place))
+        return together
+
+    def _make_evaluations(self, task: BatchedTask, saved: Checkpoint | None) -> Evaluations:
+        """With environments of their own."""
+        config, spec = self._config, self.task_spec
+        its_task = make_evaluation_task(config, spec, task.is_own_vector_version, self._say, self._restarts)
+        self._evaluation_given_up = False
+        evaluator = Evaluator(
+            self._closed_at_the_end(its_task),
+            Policy(make_q_function(config, spec)),
+            WeightsClient(self.board),
+            config,
+            lambda: self._interrupted() or self._evaluation_given_up,
+        )
+        evaluator.load_best(self._run_dir.best_weights, self._weight_specs)
+        next_env_steps = evaluator.due_after(0)
+        if saved is not None:
+            evaluator.evaluations_without_best = saved.counters.evaluations_without_best
+            next_env_steps = saved.counters.next_evaluation_env_steps
+        exports = self._closed_at_the_end(BestExports(config, self._run_dir, spec, self._say))
+        return Evaluations(evaluator, exports, self._run_dir, next_env_steps)
+
+    def _make_ratio(self, counters: Counters) -> ReplayRatio:
+        """What is owed, from where the counters stand."""
+        settings, min_size = self._config.learner, self.replay.min_size
+        balance = Balance.taken_up(counters, min_size, self.replay.size(), self._is_filled_anew, settings)
+        return ReplayRatio(
+            min_size,
+            settings.env_steps_per_update,
+            settings.updates_per_call,
+            self._config.stop.env_steps,
+            transitions=balance.transitions,
+            exempt=balance.exempt,
+            env_steps=counters.env_steps,
+            train_steps=balance.train_steps,
+        )
+
+    def _check_network(self, saved: Checkpoint) -> None:
+        """Raises CheckpointError for another network's weights."""
+        arrays = saved.arrays("learner")
+        for part in ("online", "target"):
+            found = {name: array for name, array in arrays.items() if name.startswith(f"{part}/")}
+            wanted = {f"{part}/{name}": spec for name, spec in self._weight_specs.items()}
+            check_arrays(found, wanted, arrays.file)
+
+    def _check(self, saved: Checkpoint) -> None:
+        """Raises CheckpointError for another run's arrays."""
+        acting, writing, replay = (saved.arrays(name) for name in ("actor", "writer", "replay"))
+        acting.pop("environment_restarts", None)
+        if saved_actors(acting) == len(self.actors):
+            check_arrays(lasting(acting), lasting(self.actors.state()), acting.file, ("rng", "recent"))
+            check_arrays(writing, self.actors.writers_state(), writing.file)
+        if not self._is_filled_anew:
+            check_arrays(replay, self.replay.state(), replay.file, ("partial_block",))
+
+    def _resume_actors(self, saved: Checkpoint) -> str:
+        """Puts back what they had; in words, what became of the episodes."""
+        acting, writing = saved.arrays("actor"), saved.arrays("writer")
+        acting.pop("environment_restarts", None)
+        before, now = saved_actors(acting), len(self.actors)
+        if not before:
+            self.actors.go_on_from(saved.counters.env_steps, saved.counters.episodes)
+            return "its actors and its replay were processes of their own: both start afresh"
+        if self.actors.load_state(acting, writing):
+            return "the episodes under way go on"
+        changed = f": acting.actors was {before}, is {now}" if before != now else ""
+        return f"fresh episodes are started{changed}"

@@ -1,0 +1,173 @@
+"""`RemoteParts`: a job's actors, evaluator and replay, which are in processes of their own; `distributed_session`.
+
+samples ← replay servers; updater → learner → weights board → every process that asks `LearnerService`
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from tfdqn.cluster.roles import Role
+from tfdqn.config import Config
+from tfdqn.coordination.learner_service import LearnerService
+from tfdqn.coordination.messages import Counts, EvaluatorReport
+from tfdqn.coordination.roster import Roster
+from tfdqn.coordination.stall_detector import StallDetector
+from tfdqn.coordination.weights import WeightsBoard
+from tfdqn.errors import CheckpointError
+from tfdqn.learning.strategies.chief import Chief
+from tfdqn.networks.factory import weight_specs
+from tfdqn.records import Counters
+from tfdqn.replay.replay_ratio import Balance, RemoteReplayRatio
+from tfdqn.replay.reverb.remote_replay import RemoteReplay
+from tfdqn.storage.best_policy import load_best
+from tfdqn.storage.checkpoints import Checkpoint
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.training.session import Session
+
+
+def distributed_session(
+    config: Config,
+    run_dir: RunDir,
+    chief: Chief,
+    service: LearnerService,
+    replay: RemoteReplay,
+    board: WeightsBoard,
+    say: Callable[[str], None],
+    work: StallDetector,
+) -> "Session[RemoteParts]":
+    """A session of a job's learner. Arguments as of `Session` and `RemoteParts`."""
+    make_parts = partial(RemoteParts, config, run_dir, service, replay, board, say)
+    return Session(config, run_dir, chief, make_parts, say, work)
+
+
+class RemoteActors:
+    """All actors of a job, by their heartbeats."""
+
+    def __init__(self, roster: Roster):
+        self._roster = roster
+
+    @property
+    def episodes(self) -> int:
+        """Finished by all of them, those that are gone included."""
+        return self._roster.counts().episodes
+
+    @property
+    def recent_return(self) -> float | None:
+        """Mean return of the recent episodes of those that are there."""
+        return _mean([heartbeat.episode_return for heartbeat in self._roster.present(Role.ACTOR)])
+
+    @property
+    def recent_length(self) -> float | None:
+        """Mean length in environment steps, likewise."""
+        return _mean([heartbeat.episode_length for heartbeat in self._roster.present(Role.ACTOR)])
+
+    @property
+    def weights_version(self) -> int:
+        """The train step that made the oldest weights that one of them acts with."""
+        versions = [heartbeat.weights_version for heartbeat in self._roster.present(Role.ACTOR)]
+        return min((version for version in versions if version >= 0), default=0)
+
+
+class RemoteEvaluations:
+    """What the job's evaluator reported last; until then, what it left in the run directory."""
+
+    next_env_steps = 0  # it decides that itself
+
+    def __init__(self, report: EvaluatorReport):
+        self.report = report
+
+    @property
+    def best_return(self) -> float | None:
+        """Mean greedy return of the best evaluation."""
+        return self.report.best_return
+
+    @property
+    def evaluations_without_best(self) -> int:
+        """How many there were since."""
+        return self.report.evaluations_without_best
+
+
+class RemoteParts:
+    """What the learner knows of the other processes of its job. They keep what they hold themselves.
+
+    Args:
+      config: the run's configuration.
+      run_dir: already claimed.
+      service: hears of them.
+      replay: at its servers, which have answered.
+      board: the weights that `service` gives out.
+      say: shows one line to the user.
+      saved: what the run goes on from.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        run_dir: RunDir,
+        service: LearnerService,
+        replay: RemoteReplay,
+        board: WeightsBoard,
+        say: Callable[[str], None],
+        saved: Checkpoint | None,
+    ):
+        self._roster, self._say = service.roster, say
+        self.task_spec, self.board, self.replay = service.task_spec, board, replay
+        counters, restarts, balance = Counters(), 0, None
+        if saved is not None:
+            counters = saved.counters
+            restarts = int(saved.arrays("actor").get("environment_restarts", 0))
+            balance = Balance.saved(counters, replay.min_size, replay.size(), config.learner)
+        self._roster.start_from(
+            Counts(env_steps=counters.env_steps, episodes=counters.episodes, environment_restarts=restarts)
+        )
+        self.actors = RemoteActors(self._roster)
+        self.ratio = RemoteReplayRatio(replay, balance, config.learner)
+        best_return = None
+        if run_dir.best_weights.exists():
+            _, best = load_best(run_dir.best_weights, weight_specs(config, self.task_spec))
+            best_return = best.scores.mean_return
+        self.evaluations = RemoteEvaluations(
+            EvaluatorReport(
+                best_return=best_return, evaluations_without_best=counters.evaluations_without_best
+            )
+        )
+        service.on_evaluated = self._take_report
+
+    @property
+    def env_steps(self) -> int:
+        return self._roster.counts().env_steps
+
+    @property
+    def environment_restarts(self) -> int:
+        return self._roster.counts().environment_restarts
+
+    def resume(self, saved: Checkpoint | None) -> str:
+        return ""
+
+    def state(self) -> dict[str, Mapping[str, np.ndarray]]:
+        return {"actor": {}, "writer": {}, "replay": {}}
+
+    def save_replay(self, directory: Path) -> None:
+        """Has the servers write their own; one that can't keeps its last, and the learner's is written all the same."""
+        try:
+            self.replay.save()
+        except CheckpointError as error:
+            self._say(f"warning: {error}")
+
+    def held_up_by(self) -> str:
+        return "; ".join(self.replay.silent()) or "the updates under way take long"
+
+    def close(self) -> None:
+        """The other processes end by themselves."""
+
+    def _take_report(self, report: EvaluatorReport) -> None:
+        self.evaluations.report = report
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
