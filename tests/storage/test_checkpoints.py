@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from tests.support.checkpoints import holds, save
 from tfdqn.errors import CheckpointError
-from tfdqn.storage.arrays import below
+from tfdqn.storage.arrays import with_prefix
 from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 
 Damage = Callable[[Path], None]
@@ -65,7 +65,7 @@ def test_the_latest_is_what_was_saved_last(tmp_path: Path) -> None:
 
 def test_arrays_that_were_not_saved_are_a_checkpoint_error_in_one_line(tmp_path: Path) -> None:
     checkpoint = Checkpoint(save(CheckpointManager(tmp_path), 1))
-    learner, actor = checkpoint.arrays("learner"), below("deeper", checkpoint.arrays("actor"))
+    learner, actor = checkpoint.arrays("learner"), with_prefix("deeper", checkpoint.arrays("actor"))
     with pytest.raises(CheckpointError, match=r"000001/writer\.npz: there is no such file$"):
         checkpoint.arrays("writer")
     with pytest.raises(
@@ -78,7 +78,7 @@ def test_arrays_that_were_not_saved_are_a_checkpoint_error_in_one_line(tmp_path:
 
 
 def test_arrays_below_a_name_lose_it() -> None:
-    found = below("a", {"a/b": np.ones(1), "a/b/c": np.zeros(1), "ab/c": np.zeros(1), "a": np.zeros(1)})
+    found = with_prefix("a", {"a/b": np.ones(1), "a/b/c": np.zeros(1), "ab/c": np.zeros(1), "a": np.zeros(1)})
     assert found.keys() == {"b", "b/c"}
 
 

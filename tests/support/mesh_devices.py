@@ -15,7 +15,7 @@ from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import MLP
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.storage.arrays import below
+from tfdqn.storage.arrays import with_prefix
 
 SPEC = vector_spec(8, 2)
 
@@ -60,7 +60,7 @@ def main(rows: int, columns: int) -> None:
     )
     numbers_sent = sent(updates)
     weights = updates().weights
-    expected = below("online", updates.state())
+    expected = with_prefix("online", updates.state())
     assert list(weights) == list(expected)
     assert all((weights[name] == array).all() for name, array in expected.items())
     graph = updates._call.get_concrete_function().graph

@@ -10,7 +10,7 @@ from tfdqn.coordination.weights import WeightsClient
 from tfdqn.errors import NotFiniteError
 from tfdqn.randomness import generator_state, load_generator_state
 from tfdqn.replay.interfaces import Writer
-from tfdqn.storage.arrays import below
+from tfdqn.storage.arrays import with_prefix
 from tfdqn.tasks.batched_task import BatchedTask
 
 
@@ -100,12 +100,12 @@ class Actor:
         """Puts `state()` back; False where the task gave no state, and fresh episodes are kept."""
         load_generator_state(self._rng, arrays["rng"])
         self.env_steps = int(arrays["env_steps"])
-        self.statistics.load_state(below("statistics", arrays))
-        task_state = below("task", arrays)
+        self.statistics.load_state(with_prefix("statistics", arrays))
+        task_state = with_prefix("task", arrays)
         if not task_state:
             self.statistics.drop_unfinished()
             return False
         self._task.load_state(task_state)
-        policy_state = below("policy_state", arrays)
+        policy_state = with_prefix("policy_state", arrays)
         self._policy_state = tuple(policy_state[str(i)] for i in range(len(policy_state)))
         return True

@@ -12,7 +12,7 @@ from tfdqn.config import Config
 from tfdqn.coordination.weights import WeightsClient, WeightsSource
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.replay.interfaces import Writer
-from tfdqn.storage.arrays import below
+from tfdqn.storage.arrays import with_prefix
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.types import Arrays
 
@@ -174,4 +174,4 @@ def _below_indices(states: Sequence[Arrays]) -> dict[str, np.ndarray]:
 def _by_index(arrays: Arrays, count: int | None = None) -> list[Arrays]:
     """What `_below_indices` put together, of `count` actors, or of as many as `saved_actors` says."""
     count = saved_actors(arrays) if count is None else count
-    return [arrays] if count == 1 else [below(str(i), arrays) for i in range(count)]
+    return [arrays] if count == 1 else [with_prefix(str(i), arrays) for i in range(count)]

@@ -8,7 +8,7 @@ from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.train_step import UpdateMetrics
 from tfdqn.learning.updater import Updater, UpdateResult
-from tfdqn.storage.arrays import below
+from tfdqn.storage.arrays import with_prefix
 
 _ADVICE = (
     "the last checkpoint is intact. Lower optimizer.learning_rate, or set agent.gradient_clip_norm, or check the "
@@ -45,7 +45,7 @@ class Learner:
 
     def publish(self) -> None:
         """Publishes the weights as they are, so that actors can begin."""
-        self._board.put(VersionedWeights(self.train_steps, below("online", self._updates.state())))
+        self._board.put(VersionedWeights(self.train_steps, with_prefix("online", self._updates.state())))
 
     def run(self, most: int) -> int:
         """One call: updates, at most so many. Returns how many were made.

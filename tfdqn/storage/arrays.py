@@ -76,7 +76,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         return {name: archive[name] for name in archive.files}
 
 
-def below(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
+def with_prefix(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
     """The arrays named "prefix/name", as "name"."""
     start = prefix + "/"
     found = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}

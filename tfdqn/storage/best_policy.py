@@ -10,7 +10,7 @@ import numpy as np
 
 from tfdqn.errors import CheckpointError, first_line
 from tfdqn.records import Evaluation
-from tfdqn.storage.arrays import ArrayInfo, below, check_arrays, load_arrays, save_arrays
+from tfdqn.storage.arrays import ArrayInfo, check_arrays, load_arrays, save_arrays, with_prefix
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
@@ -70,7 +70,7 @@ def load_policy_weights(
     if checkpoint is None:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
     counters, arrays = checkpoint.counters, checkpoint.arrays("learner")
-    weights = below("online", arrays)
+    weights = with_prefix("online", arrays)
     check_arrays(weights, wanted, arrays.file)
     return weights, {
         "train_steps": counters.train_steps,
