@@ -1,4 +1,4 @@
-"""A loss and a head that a package outside adds: named in a configuration file, trained with, evaluated, exported."""
+"""A loss, a head and a torso from a package outside: named in a configuration, trained with, evaluated, exported."""
 
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ from tfdqn.networks.factory import network_to_load, numpy_q_function
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.train import train
 
-KIND = "tests.support.quantile_loss:quantiles"
+KIND = "tests.support.own_algorithm:quantiles"
 
 
 def settings(**ensemble: Any) -> Config:
     return from_mapping(
         {
             "task": {"id": "tests.support.toy_environments:Catch-v0", "num_envs": 16},
-            "network": {"kind": "mlp", "hidden_units": [32]},
+            "network": {"kind": "tests.support.own_algorithm:symlog", "units": 32},
             "agent": {"kind": KIND, "quantiles": 5, "n_step": 3},
             "ensemble": ensemble,
             "optimizer": {"kind": "adam", "learning_rate": 3e-3},
@@ -73,7 +73,7 @@ def test_its_keys_are_written_and_read_back(tmp_path: Path) -> None:
         ("agent.quantiles=0", "agent.quantiles = 0: must be a whole number from 1 to 200"),
         (
             "agent.kind=dqn",
-            'agent.quantiles = 5 is a key of agent.kind = "tests.support.quantile_loss:quantiles"',
+            'agent.quantiles = 5 is a key of agent.kind = "tests.support.own_algorithm:quantiles"',
         ),
         (
             "agent.kind=tests.support.nowhere:x",

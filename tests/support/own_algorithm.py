@@ -1,27 +1,59 @@
-"""A loss with a head of its own, as a package outside tfdqn would add it: quantile regression (Dabney et al. 2018)."""
+"""A loss, its head and a torso, as a package outside tfdqn would add them.
+
+The loss is quantile regression (Dabney et al. 2018); the torso takes observations of any size (symlog, Hafner et al.
+2023).
+"""
 
 from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
-from msgspec import Meta
 
 from tfdqn.agents.loss import Batch, LossOutput, Networks
 from tfdqn.agents.losses.table import LOSSES
 from tfdqn.agents.losses.td import huber_loss, value_of_action
-from tfdqn.config import Agent, Config
+from tfdqn.config import Agent, Config, Network
 from tfdqn.config.fields import doc
+from tfdqn.networks.encoding import encode, encode_numpy, num_features
 from tfdqn.networks.heads import HEADS, Head, HeadKind, NumpyHead, output_layer, output_numpy
 from tfdqn.networks.layers.plain import Layer, LayerFactory
 from tfdqn.networks.legal_actions import greedy
+from tfdqn.networks.torsos import TORSOS, NumpyTorso, Torso, TorsoKind, feed_forward
+from tfdqn.task_spec import TaskSpec
+from tfdqn.types import Weights
 
 
 class Quantiles(
-    Agent, frozen=True, kw_only=True, tag_field="kind", tag="tests.support.quantile_loss:quantiles"
+    Agent, frozen=True, kw_only=True, tag_field="kind", tag="tests.support.own_algorithm:quantiles"
 ):
     """N quantiles of the return of each action."""
 
-    quantiles: Annotated[int, Meta(ge=1, le=200), doc("N")] = 8
+    quantiles: Annotated[int, doc("N", ge=1, le=200)] = 8
+
+
+class Symlog(Network, frozen=True, kw_only=True, tag_field="kind", tag="tests.support.own_algorithm:symlog"):
+    """A dense layer over sign(x) log(1 + |x|)."""
+
+    units: Annotated[int, doc("width of the layer", ge=1)] = 32
+
+
+def symlog(settings: Symlog, task_spec: TaskSpec, make: LayerFactory) -> Torso:
+    layer = make.dense("hidden_0", settings.units, "relu", fan_in=num_features(task_spec))
+
+    def features(observation: dict[str, tf.Tensor]) -> tf.Tensor:
+        x = encode(observation, task_spec)
+        return layer(tf.sign(x) * tf.math.log1p(tf.abs(x)))
+
+    return feed_forward(settings.units, features)
+
+
+def symlog_numpy(settings: Symlog, task_spec: TaskSpec) -> NumpyTorso:
+    def features(weights: Weights, observation: dict[str, np.ndarray]) -> np.ndarray:
+        x = encode_numpy(observation, task_spec)
+        x = np.sign(x) * np.log1p(np.abs(x))
+        return np.maximum(x @ weights["hidden_0/kernel"] + weights["hidden_0/bias"], 0)
+
+    return features
 
 
 class QuantileHead(Head):
@@ -65,5 +97,6 @@ def quantile_regression(settings: Quantiles, networks: Networks, batch: Batch) -
     return LossOutput(loss, tf.reduce_mean(target, axis=1) - q_value, q_tm1, q_value)
 
 
+TORSOS[Symlog] = TorsoKind(symlog, symlog_numpy)
 HEADS[Quantiles] = HeadKind(head, head_numpy)
 LOSSES[Quantiles] = quantile_regression
