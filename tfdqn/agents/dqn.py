@@ -41,13 +41,14 @@ class DqnAgent(dqn_agent.DqnAgent):
       config: `agent` gives the objective, `network` both networks.
       task_spec: the task's observations and actions.
       devices: over which both networks' layers are split; none: they are whole.
+      member: of an ensemble; each starts from a seed of its own.
     """
 
     members = 1  # Q-functions: above 1, every weight leads with them
     _greedy_value: GreedyValue = staticmethod(td.greedy_value)
 
-    def __init__(self, config: Config, task_spec: TaskSpec, devices: Sequence[str] = ()):
-        self._devices = devices
+    def __init__(self, config: Config, task_spec: TaskSpec, devices: Sequence[str] = (), member: int = 0):
+        self._devices, self._member = devices, member
         self._settings = config.agent
         self._compute_loss = LOSSES.of(config.agent)
         observation: Any = observation_spec(task_spec)
@@ -114,7 +115,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         )
 
     def _make_network(self, config: Config, task_spec: TaskSpec) -> QNetwork:
-        seed = derived_seed(config.seed, "initial weights")
+        seed = derived_seed(config.seed, "initial weights", self._member)
         if self._devices:
             return split_network(config, task_spec, seed=seed, devices=self._devices)
         return q_network(config, task_spec, seed=seed, precision=config.learner.precision)
