@@ -14,7 +14,7 @@ from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsCl
 from tfdqn.errors import CheckpointError, NotFiniteError
 from tfdqn.evaluation import evaluator as evaluator_module
 from tfdqn.evaluation.evaluator import Evaluator, limited, make_evaluation_task, play_episodes
-from tfdqn.system.signals import Interrupted
+from tfdqn.system.signals import Interruption
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task, resolve_spec
 
@@ -242,7 +242,7 @@ def test_an_evaluation_that_is_interrupted_is_given_up_and_changes_nothing() -> 
         Config(),
         interrupted=lambda: next(seen),
     )
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         evaluator.evaluate(0)
     assert evaluator.best_return is None
     assert evaluator.evaluations_without_best == 0

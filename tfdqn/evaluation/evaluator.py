@@ -16,7 +16,7 @@ from tfdqn.randomness import derived_seed, stream
 from tfdqn.records import EpisodeScores, Evaluation
 from tfdqn.storage.arrays import ArrayInfo
 from tfdqn.storage.best_policy import load_best, save_best
-from tfdqn.system.signals import Interrupted
+from tfdqn.system.signals import Interruption
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
@@ -125,7 +125,7 @@ class Evaluator:
       policy: greedy.
       client: fetches the newest weights.
       config: gives `evaluation` and the seed.
-      interrupted: asked before every step whether to give up, by raising Interrupted.
+      interrupted: asked before every step whether to give up, by raising Interruption.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class Evaluator:
     ) -> tuple[np.ndarray, np.ndarray]:
         def before_step() -> None:
             if self._interrupted():
-                raise Interrupted
+                raise Interruption
             on_step()
 
         seed = derived_seed(self._seed, name, index)

@@ -17,7 +17,7 @@ from tfdqn.errors import PeerLostError
 from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
 from tfdqn.replay.reverb.remote_writer import GivenUpError, remote_writer
-from tfdqn.roles.context import RoleContext, check_same_task, failures_are_the_process_s
+from tfdqn.roles.context import RoleContext, check_same_task, convert_environment_failures
 from tfdqn.system.interval import Rate
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
@@ -36,7 +36,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
     membership.set_state("making its environments")
     restarts = Restarts(config.task.restarts, context.say, print)
     with (
-        failures_are_the_process_s(),
+        convert_environment_failures(),
         threadpool_limits(1, "blas"),
         closing(make_task(config.task, restarts=restarts)) as task,
     ):

@@ -40,7 +40,7 @@ def say_if_open(context: RoleContext) -> None:
 
 
 @contextmanager
-def failures_are_the_process_s() -> Iterator[None]:
+def convert_environment_failures() -> Iterator[None]:
     """Raises ProcessFailedError for an environment that has failed: one in another process may do better."""
     try:
         yield

@@ -1,10 +1,39 @@
-"""The evaluator: greedy episodes with the newest weights; it owns 'best', and has the last say."""
+"""The evaluator: greedy episodes with the newest weights as the job goes on; it keeps the best on disk.
 
+The learner, to which it reports, may be gone for a while or start again: what it has not heard, or has forgotten, is
+reported then.
+"""
+
+import time
+from contextlib import ExitStack, closing, suppress
+
+from msgspec.structs import replace
+from threadpoolctl import threadpool_limits
+
+from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.coordination.membership import Membership
-from tfdqn.roles.context import RoleContext
-from tfdqn.roles.evaluator_loop import evaluate
+from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Nothing, Phase
+from tfdqn.coordination.rpc import RefusedError, UnreachableError
+from tfdqn.coordination.weights import RemoteWeights, WeightsClient
+from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
+from tfdqn.exporting.best_exports import BestExports
+from tfdqn.networks.factory import weight_specs
+from tfdqn.records import Evaluation
+from tfdqn.roles.context import RoleContext, check_same_task, convert_environment_failures
 from tfdqn.storage.atomic_files import require_writable
+from tfdqn.storage.disk_full import full_disk_is_one_line
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import read_standing
+from tfdqn.system.signals import Interruption
+from tfdqn.tasks.adapters.restarts import Restarts
+from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.registry import make_task
+from tfdqn.tracking.factory import make_trackers
+from tfdqn.tracking.tracker import Tracker
+from tfdqn.training.evaluations import Evaluations
+
+_POLL_SECONDS = 0.05
+_REPLY_SECONDS = 5.0
 
 
 def run(context: RoleContext, membership: Membership) -> bool:
@@ -12,6 +41,136 @@ def run(context: RoleContext, membership: Membership) -> bool:
 
     Raises UserError for what a user can mend, PeerLostError where it must be started again.
     """
-    require_writable(RunDir(context.run_dir).path)
-    evaluate(context, membership)
+    config, run = context.config, RunDir(context.run_dir)
+    require_writable(run.path)
+    membership.set_state("making its environments")
+    with ExitStack() as parts:
+        parts.enter_context(threadpool_limits(1, "blas"))
+        parts.enter_context(full_disk_is_one_line(run.path))
+        parts.enter_context(convert_environment_failures())
+        restarts = Restarts(config.task.restarts, context.say, print)
+        with closing(make_task(config.task, num_envs=1)) as one:
+            spec, is_wide = one.spec, one.is_own_vector_version
+        task = parts.enter_context(
+            closing(make_evaluation_task(config, spec, is_wide, context.say, restarts))
+        )
+        welcome = membership.join(context.interrupted)
+        if welcome is None:
+            return False
+        check_same_task(context.process_id, welcome.task_spec, spec)
+        task.spec = welcome.task_spec
+        fetched_seconds = config.acting.fetch_interval_seconds
+        wanted = weight_specs(config, spec)
+        weights = parts.enter_context(closing(RemoteWeights(membership.call, fetched_seconds, wanted)))
+        tracker = parts.enter_context(closing(make_trackers(config, run, "evaluator", context.say)))
+        exports = parts.enter_context(closing(BestExports(config, run, task.spec, context.say)))
+        try:
+            _EvaluatorLoop(context, membership, task, weights, tracker, exports, restarts).run_until_over()
+        except Interruption:
+            pass  # the job is over, or the user has asked to stop
+        finally:
+            membership.work.finish()  # exports that are under way may take longer
     return membership.is_over
+
+
+class _EvaluatorLoop:
+    def __init__(
+        self,
+        context: RoleContext,
+        membership: Membership,
+        task: BatchedTask,
+        weights: RemoteWeights,
+        tracker: Tracker,
+        exports: BestExports,
+        restarts: Restarts,
+    ):
+        self._context, self._membership, self._weights, self._tracker = context, membership, weights, tracker
+        run = RunDir(context.run_dir)
+        policy = Policy(make_q_function(context.config, task.spec))
+        self._evaluator = Evaluator(task, policy, WeightsClient(weights), context.config, self._is_over)
+        self._evaluator.load_best(run.best_weights, weight_specs(context.config, task.spec))
+        standing = read_standing(run.evaluations_file)
+        self._evaluator.evaluations_without_best = standing.without_best
+        next_env_steps = self._evaluator.due_after(standing.env_steps)
+        self._evaluations = Evaluations(self._evaluator, exports, run, next_env_steps)
+        self._seconds, self._asked_seconds = 0.0, time.monotonic()  # of training, and when that was heard
+        self._report, self._is_heard, self._reports_to = EvaluatorReport(), True, ""
+        membership.report_with(
+            lambda: {
+                "weights_version": -1
+                if (version := self._evaluator.evaluated_train_steps) is None
+                else version,
+                "counts": Counts(environment_restarts=restarts.count),
+            }
+        )
+
+    def run_until_over(self) -> None:
+        while not self._is_over():
+            if self._membership.joined != self._reports_to:
+                self._begin_with_learner()
+            phase = self._membership.phase_now(self._context.interrupted)
+            if self._weights.version() < 0:
+                self._membership.set_state("waiting for the first weights")
+            elif phase == Phase.FINISHING and not self._report.is_done:
+                self._finish()
+            elif phase == Phase.TRAINING and self._evaluations.is_due(self._membership.env_steps(0)):
+                self._evaluate()
+            else:
+                self._membership.set_state("ready for the next evaluation")
+            if not self._is_heard:
+                self._send_report()
+            time.sleep(_POLL_SECONDS)
+
+    def _begin_with_learner(self) -> None:
+        """It may have gone back to an earlier checkpoint, and knows nothing of what others were told."""
+        self._reports_to = self._membership.joined
+        self._evaluator.forget_versions()
+        self._set_report(None)
+
+    def _evaluate(self) -> None:
+        """Plays, and keeps the result; a new best is on disk before it is reported."""
+        self._membership.set_state("evaluating")
+        env_steps, seconds = self._membership.env_steps(0), self._training_seconds()
+        evaluation = self._evaluations.evaluate(env_steps)
+        self._tracker.evaluation(evaluation, seconds)
+        self._set_report(evaluation)
+        best = ", the best so far" if evaluation.is_best else ""
+        self._context.say(
+            f"return {evaluation.scores.mean_return:g} at {env_steps:,} environment steps{best}"
+        )
+
+    def _finish(self) -> None:
+        """Evaluates what was learned last, and the best on fresh episodes."""
+        try:
+            self._weights.fetch()
+        except (UnreachableError, RefusedError):
+            return  # again, when the learner answers
+        if self._evaluator.evaluated_train_steps != self._weights.version():
+            self._evaluate()
+        self._membership.set_state("evaluating the best")
+        final = self._evaluations.final_scores()
+        self._report, self._is_heard = replace(self._report, final=final, is_done=True), False
+
+    def _set_report(self, evaluation: Evaluation | None) -> None:
+        self._report = EvaluatorReport(
+            evaluation=evaluation,
+            best_return=self._evaluator.best_return,
+            evaluations_without_best=self._evaluator.evaluations_without_best,
+        )
+        self._is_heard = False
+
+    def _send_report(self) -> None:
+        with suppress(UnreachableError):
+            self._membership.call("evaluated", self._report, Nothing, _REPLY_SECONDS)
+            self._is_heard = True
+
+    def _training_seconds(self) -> float:
+        """Wall time of the whole training; counted on from the last answer where the learner gives none."""
+        with suppress(UnreachableError, RefusedError):
+            found: Inspection = self._membership.call("inspect", Nothing(), Inspection, _REPLY_SECONDS)
+            self._seconds, self._asked_seconds = found.seconds, time.monotonic()
+        return self._seconds + time.monotonic() - self._asked_seconds
+
+    def _is_over(self) -> bool:
+        self._membership.work.record_progress()
+        return self._membership.phase_now(self._context.interrupted) in (Phase.OVER, None)

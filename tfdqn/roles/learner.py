@@ -23,7 +23,7 @@ from tfdqn.roles.learner_watchdog import LearnerWatchdog
 from tfdqn.storage.disk_full import full_disk_is_one_line
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.native_stderr import native_output_to
-from tfdqn.system.signals import Interrupted
+from tfdqn.system.signals import Interruption
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import check_task, make_task
 from tfdqn.training import loops
@@ -89,7 +89,7 @@ def _learn(
             session = distributed_session(
                 config, run_dir, chief, service, replay, board, context.say, watchdog.work
             )
-            is_over = _has_finished(context, service, session, watchdog)
+            is_over = _train_to_end(context, service, session, watchdog)
     session.close()  # watched: it waits for the processes that learn in step
     if is_over:
         watchdog.release_peers()
@@ -98,7 +98,7 @@ def _learn(
     return is_over
 
 
-def _has_finished(
+def _train_to_end(
     context: RoleContext, service: LearnerService, session: Session[RemoteParts], watchdog: LearnerWatchdog
 ) -> bool:
     """Trains to the end; False where the user has stopped it."""
@@ -135,11 +135,11 @@ def _in_words(summary: Summary) -> str:
 def _final_scores(
     context: RoleContext, service: LearnerService, session: Session[RemoteParts]
 ) -> EpisodeScores | None:
-    """The evaluator's last say; None where it has been away for longer than patience. Raises Interrupted."""
+    """The evaluator's last say; None where it has been away for longer than patience. Raises Interruption."""
     there_seconds = time.monotonic()
     while not session.parts.evaluations.report.is_done:
         if context.interrupted():
-            raise Interrupted
+            raise Interruption
         if service.roster.present(Role.EVALUATOR):
             there_seconds = time.monotonic()
         elif time.monotonic() - there_seconds > context.config.health.patience_seconds:

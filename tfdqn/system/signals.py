@@ -9,7 +9,7 @@ from types import FrameType
 from typing import NoReturn
 
 
-class Interrupted(Exception):
+class Interruption(Exception):
     """Work was given up half-way because the user wants to stop; nothing is wrong."""
 
 

@@ -45,7 +45,7 @@ class Evaluations:
     def evaluate(self, env_steps: int, on_step: Callable[[], None] = lambda: None) -> Evaluation:
         """Evaluates the newest weights, after so many environment steps.
 
-        `on_step` is called before every step of the evaluation's environments. Raises Interrupted; the evaluation is
+        `on_step` is called before every step of the evaluation's environments. Raises Interruption; the evaluation is
         then due again, as it is after a kill before its end.
         """
         evaluation = self._evaluator.evaluate(env_steps, on_step)

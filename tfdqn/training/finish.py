@@ -8,7 +8,7 @@ from tfdqn.exporting.from_run import export_run
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports import learning_curves
 from tfdqn.storage.run_records import write_summary
-from tfdqn.system.signals import Interrupted
+from tfdqn.system.signals import Interruption
 from tfdqn.training.monitor import TrainingMonitor
 from tfdqn.training.session import AnySession
 
@@ -25,13 +25,13 @@ def run_to_end(
     Args:
       session: built, and not yet run.
       monitor: watches it.
-      loop: one of `training.loops`; returns why it ended. It may raise Interrupted.
+      loop: one of `training.loops`; returns why it ended. It may raise Interruption.
       enter: told of every phase after it.
-      final_scores: of the best policy on fresh episodes; None where there is no evaluator. It may raise Interrupted.
+      final_scores: of the best policy on fresh episodes; None where there is no evaluator. It may raise Interruption.
     """
     try:
         reason = loop()
-    except Interrupted:
+    except Interruption:
         reason = "interrupted"
     session.work.finish()
     enter("saving")
@@ -41,7 +41,7 @@ def run_to_end(
         return _interrupted(session, seconds)
     try:
         final = final_scores()
-    except Interrupted:
+    except Interruption:
         return _interrupted(session, seconds)
     enter("drawing and exporting")
     return _write_results(session, _summary(session, seconds, reason, final))

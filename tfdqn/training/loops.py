@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Self
 
-from tfdqn.system.signals import Interrupted
+from tfdqn.system.signals import Interruption
 from tfdqn.training.local_parts import LocalParts
 from tfdqn.training.monitor import TrainingMonitor
 from tfdqn.training.session import AnySession, Session
@@ -67,13 +67,13 @@ def overlap(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
     evaluator = Worker("evaluator", evaluate)
     actors = [Worker(f"actor {i}", partial(act, i), gate) for i in range(len(parts.actors))]
     workers = [*actors, _learner(session, gate), evaluator]
-    pausing = _Pausing(gate, workers, monitor, session.put_off)
-    with _eager_threads(), running(workers), parts.evaluation_given_up_on_error(), pausing:
+    pauses = _Pauses(gate, workers, monitor, session.put_off)
+    with _eager_threads(), running(workers), parts.evaluation_given_up_on_error(), pauses:
         while (reason := monitor.reason_to_stop()) is None:
-            pausing.tick()
+            pauses.tick()
         evaluator.request_stop()
         while evaluator.is_alive():  # an evaluation may take minutes
-            pausing.tick()
+            pauses.tick()
     return reason
 
 
@@ -83,10 +83,10 @@ def learn(session: AnySession, monitor: TrainingMonitor) -> str:
         return reason
     gate = Gate()
     learner = _learner(session, gate)
-    pausing = _Pausing(gate, [learner], monitor, session.put_off)
-    with running([learner]), pausing:
+    pauses = _Pauses(gate, [learner], monitor, session.put_off)
+    with running([learner]), pauses:
         while (reason := monitor.reason_to_stop()) is None:
-            pausing.tick()
+            pauses.tick()
     return reason
 
 
@@ -190,7 +190,7 @@ def running(workers: Sequence[Worker]) -> Iterator[None]:
         )
 
 
-class _Pausing:
+class _Pauses:
     """A turn of the watching thread again and again, in which the workers pause for what needs it.
 
     The others wait for one that is in the midst of a long unit of work, the loop does not. One that is held up, by a
@@ -242,7 +242,7 @@ def _learner(session: AnySession, gate: Gate) -> Worker:
 def _raise_first_error(workers: Sequence[Worker]) -> None:
     """Raises in the caller's thread what ended a worker; a failure before the user's wish to stop."""
     errors = [worker.error for worker in workers if worker.error is not None]
-    for error in sorted(errors, key=lambda error: isinstance(error, Interrupted)):
+    for error in sorted(errors, key=lambda error: isinstance(error, Interruption)):
         raise error
 
 

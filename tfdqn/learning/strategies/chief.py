@@ -25,7 +25,7 @@ from tfdqn.coordination.peers import Peers
 from tfdqn.errors import ClusterError
 from tfdqn.learning.strategies.factory import (
     Sampler,
-    Sampling,
+    SamplerFactory,
     abort_collectives,
     dismiss,
     make_strategy,
@@ -135,7 +135,7 @@ class Chief:
             self._say(f"weights, target and optimiser are on {', '.join(held)}")
         return updates if broadcast is None else LockstepUpdater(updates, broadcast)
 
-    def _sampler(self, task_spec: TaskSpec, replay: SampledReplay) -> Sampling:
+    def _sampler(self, task_spec: TaskSpec, replay: SampledReplay) -> SamplerFactory:
         """Of what this process learns from."""
         is_member = self._config.ensemble.in_processes
         own = replay.addresses[:1] if is_member else replay.addresses

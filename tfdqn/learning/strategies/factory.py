@@ -27,7 +27,7 @@ from tfdqn.task_spec import TaskSpec
 Sampler = Callable[[], Sample]
 
 
-class Sampling(Protocol):
+class SamplerFactory(Protocol):
     """Where this process's samples come from."""
 
     def __call__(self, num_transitions: int, device: str | None = None) -> Sampler:
@@ -114,7 +114,7 @@ def make_updates(
     strategy: tf.distribute.Strategy | None,
     cluster: Cluster | None,
     devices: Sequence[str],
-    sampler: Sampling,
+    sampler: SamplerFactory,
     make_dataset: Callable[[int], tf.data.Dataset],
 ) -> Updater:
     """This process's part in the updates.
