@@ -22,6 +22,7 @@ from tfdqn.roles.context import RoleContext
 from tfdqn.roles.learner_watchdog import LearnerWatchdog
 from tfdqn.storage.disk_full import full_disk_is_one_line
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.native_stderr import native_output_to
 from tfdqn.system.signals import Interruption
 from tfdqn.task_spec import TaskSpec
@@ -182,18 +183,17 @@ def _others_are_there(context: RoleContext, service: LearnerService) -> bool:
 def _replay(context: RoleContext, task_spec: TaskSpec) -> RemoteReplay | None:
     """Waits for every replay server, likewise. Raises PeerLostError at the end of patience."""
     replay = RemoteReplay(context.config, task_spec, context.topology.replay_server)
-    began = said = time.monotonic()
-    said -= _SAY_AGAIN_SECONDS
+    began, line = time.monotonic(), IntervalTrigger(_SAY_AGAIN_SECONDS, is_due=True)
     while not replay.poll():
         if context.interrupted():
             return None
         if time.monotonic() - began > context.config.health.patience_seconds:
             raise PeerLostError(f"{'; '.join(replay.silent())}: the learner gives up")
-        if time.monotonic() - said > _SAY_AGAIN_SECONDS:
+        if line.is_due():
             addresses = context.topology.replay_server
             servers = f"replay server{'' if len(addresses) == 1 else 's'} at {', '.join(addresses)}"
             context.say(f"waiting for {servers}")
-            said = time.monotonic()
+            line.done()
         time.sleep(_POLL_SECONDS)
     return replay
 
@@ -250,14 +250,14 @@ class _Lines:
 
     def __init__(self, say: Callable[[str], None], watchdog: LearnerWatchdog):
         self._say, self._watchdog = say, watchdog
-        self._due = 0.0
+        self._line = IntervalTrigger(_LINE_SECONDS, is_due=True)
 
     def __call__(self, progress: Progress) -> None:
         self._watchdog.state = progress.phase
         self._watchdog.work.record_progress("watching the updates")
         self._watchdog.updates_per_second = progress.updates_per_second
-        if time.monotonic() >= self._due:
-            self._due = time.monotonic() + _LINE_SECONDS
+        if self._line.is_due():
+            self._line.done()
             self._say(
                 f"{progress.phase}: {progress.env_steps:,}/{progress.total_env_steps:,} steps, "
                 f"{progress.train_steps:,} updates, {progress.updates_per_second:,.0f} updates/s"

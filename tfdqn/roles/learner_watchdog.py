@@ -1,13 +1,12 @@
 """`LearnerWatchdog`: what a job's learner is watched for, and its heartbeat."""
 
-import time
-
 from tfdqn.cluster.roles import Role
 from tfdqn.coordination.heartbeat_files import MEETING, HeartbeatFile, heartbeat_file
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.watchdog import Watchdog, end_now
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import RoleContext
+from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.peer_connections import ConnectionGuard
 
 _SAID_AFTER_SECONDS = 4.0  # two questions
@@ -27,7 +26,7 @@ class LearnerWatchdog(Watchdog):
         self._heartbeat = HeartbeatFile(
             heartbeat_file(context.process_id), str(context.process_id), context.say
         )
-        self._heartbeat_due = 0.0
+        self._next_heartbeat = IntervalTrigger(context.config.health.beat_seconds, is_due=True)
         self._watched = context.topology.process_ids(Role.PARAMETER_SERVER, Role.WORKER)
         if context.config.learner.strategy == "parameter_server":
             self._watched = context.topology.process_ids(Role.PARAMETER_SERVER)  # a worker may come and go
@@ -73,9 +72,9 @@ class LearnerWatchdog(Watchdog):
         self._is_learning = False
 
     def _check(self) -> None:
-        if time.monotonic() >= self._heartbeat_due:
+        if self._next_heartbeat.is_due():
             self._write_heartbeat()
-            self._heartbeat_due = time.monotonic() + self._context.config.health.beat_seconds
+            self._next_heartbeat.done()
         if self._is_learning and (lost := self._service.roster.lost(self._watched)):
             self._end_for(lost)
         unheard = self._service.roster.unheard(self._guards)
