@@ -64,6 +64,7 @@ def test_a_tracker_from_outside_the_package_is_told_what_the_runs_own_files_say(
     summary = train(tiny(*ALTERNATE, *OFTEN), run, say=said.append)
     assert (summary.status, notebook.is_closed) == ("finished", True)
     assert not [line for line in said if "tracker" in line]
+    assert not (run / "videos").exists()
     metrics, evaluations = lines(run / "metrics.jsonl"), lines(run / "evaluations.jsonl")
     for name in ("epsilon", "weights_age_train_steps"):
         assert notebook.curves[f"acting/{name}"] == [(each["env_steps"], each[name]) for each in metrics]
@@ -71,6 +72,35 @@ def test_a_tracker_from_outside_the_package_is_told_what_the_runs_own_files_say(
     assert notebook.curves["evaluation/return"] == returns
     assert notebook.configuration["learner.batch_size"] == 16
     assert "[learner]" in notebook.texts["configuration"]
+
+
+class Cinema(Tracker):
+    takes_videos = True
+
+    def __init__(self) -> None:
+        self.films: list[tuple[str, Path, int]] = []
+
+    def video(self, name: str, film: Path, at: Point) -> None:
+        self.films.append((name, film, at.env_steps))
+
+
+def test_the_best_policy_is_filmed_for_a_tracker_that_takes_films(tmp_path: Path) -> None:
+    run, cinema = tmp_path / "run", Cinema()
+    register_tracker("cinema", lambda *_: cinema)
+    summary = train(tiny(*ALTERNATE), run)
+    assert cinema.films == [("evaluation/best", run / "videos" / "1.mp4", summary.env_steps)]
+    assert (run / "videos" / "1.mp4").stat().st_size > 1_000
+
+
+def test_a_task_that_cant_be_filmed_is_said_and_the_run_has_finished(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cinema, draws_nothing = Cinema(), "task.id=tests.support.toy_environments:Draws-v0"
+    register_tracker("cinema", lambda *_: cinema)
+    keys = ("task.kwargs={how='none'}", "task.num_envs=1", "stop.env_steps=400")
+    summary = train(tiny(*ALTERNATE, draws_nothing, *keys), tmp_path / "run")
+    assert (summary.status, cinema.films) == ("finished", [])
+    assert "Draws-v0 could not be rendered: its render() gave None" in caplog.text
 
 
 class Raising(Notebook):

@@ -44,7 +44,9 @@ def run_to_end(
     except Interruption:
         return _interrupted(session, seconds)
     enter("drawing and exporting")
-    return _write_results(session, _summary(session, seconds, reason, final))
+    summary = _write_results(session, _summary(session, seconds, reason, final))
+    monitor.film("best" if session.run_dir.best_weights.exists() else "latest")
+    return summary
 
 
 def _interrupted(session: AnySession, seconds: float) -> Summary:

@@ -1,19 +1,26 @@
 """`TrainingMonitor`: what happens at intervals beside a run: curves, checkpoints, progress, profile, stopping."""
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
 from tfdqn.acting import exploration
 from tfdqn.config import EpsilonGreedy
+from tfdqn.errors import UserError
+from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.records import Evaluation, Progress
 from tfdqn.system.interval import IntervalTrigger, Rate
 from tfdqn.tracking.factory import make_trackers, rewind
 from tfdqn.tracking.tracker import Point, Tracker
 from tfdqn.training.session import AnySession
+
+log = logging.getLogger(__name__)
 
 _PROGRESS_SECONDS = 0.1
 _PROFILE_SECONDS = 2.0
@@ -76,6 +83,18 @@ class TrainingMonitor:
     def evaluated(self, evaluation: Evaluation) -> None:
         """Takes note of an evaluation."""
         self._tracker.evaluation(evaluation, self.seconds)
+
+    def film(self, policy: Literal["best", "latest"]) -> None:
+        """Hands the tracker a film of a policy that the run has kept, where it takes films."""
+        if not self._tracker.takes_videos:
+            return
+        at = Point(self._session.env_steps, self._session.learner.train_steps, self.seconds)
+        try:
+            film = evaluate(self._session.run_dir.path, episodes=1, checkpoint=policy, video="mp4").video
+        except UserError as error:  # the run has come to its end all the same
+            log.warning("the %s policy was not filmed: %s", policy, error)
+        else:
+            self._tracker.video(f"evaluation/{policy}", Path(str(film)), at)
 
     def reason_to_stop(self) -> str | None:
         """The user's wish, or what the configuration says."""
