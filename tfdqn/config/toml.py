@@ -100,10 +100,11 @@ def differences(run: Config, now: Config, directory: Literal["run", "replay"]) -
     Another kind has other keys, of which nothing is said: that it is another says it all.
     """
     before, after = ({key: _shown(value) for key, value in flat(each).items()} for each in (run, now))
+    fixed = [key for key, directories in keys().items() if directory in directories]
     return [
         f"{key}: {before[key]} in the run, {after[key]} now"
         for key in before
-        if key in after and before[key] != after[key] and directory in keys()[key]
+        if key in after and key in fixed and before[key] != after[key]
     ]
 
 
