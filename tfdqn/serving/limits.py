@@ -7,7 +7,8 @@ import asyncio
 import http
 import json
 import resource
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from uvicorn.config import Config
@@ -150,22 +151,21 @@ class MemoryBudget:
     def __init__(self, most_bytes: int = MOST_BYTES):
         self.most_bytes = self.free_bytes = most_bytes
 
-    def share(self) -> "Share":
-        return Share(self)
+    @contextmanager
+    def share(self) -> Iterator["Share"]:
+        """One request's, for as long as the block runs."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            share.hold(0)
 
 
 class Share:
-    """What one request holds, for as long as the block runs."""
+    """What one request holds."""
 
     def __init__(self, budget: MemoryBudget):
         self._budget = budget
-        self._held = 0
-
-    def __enter__(self) -> "Share":
-        return self
-
-    def __exit__(self, *reason: object) -> None:
-        self._budget.free_bytes += self._held
         self._held = 0
 
     def hold(self, count: int) -> None:
