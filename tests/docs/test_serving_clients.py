@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.exporting.test_saved_model import BOX, DISCRETE, network_of, observations, task
 from tests.support.commands import PROJECT
+from tests.support.policies import BOX, DISCRETE, network_of, observations, task
 from tests.support.prediction_service import prediction_service
 from tests.support.serving_client import server
 from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy

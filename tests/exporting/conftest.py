@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.exporting.test_saved_model import network_of, task
+from tests.support.policies import network_of, task
 from tests.support.tiny_runs import tiny
 from tfdqn.evaluation.bootstrap import scores
 from tfdqn.records import Evaluation

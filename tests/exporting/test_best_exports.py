@@ -12,7 +12,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from tests.exporting.test_saved_model import network_of, task
+from tests.support.policies import network_of, task
 from tests.support.tiny_runs import assert_same_arrays, everything, tiny
 from tfdqn.errors import ConfigError
 from tfdqn.evaluation.bootstrap import scores

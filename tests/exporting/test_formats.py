@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from tests.exporting.test_saved_model import BOX, DISCRETE, network_of, observations, task
+from tests.support.policies import BOX, DISCRETE, network_of, observations, task
 from tfdqn.errors import UserError
 from tfdqn.exporting import formats
 from tfdqn.exporting.formats import ModelFormat, convert, parse_formats

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import tensorflow as tf
 
-from tests.exporting.test_saved_model import task
+from tests.support.policies import task
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import UserError
 from tfdqn.exporting.from_run import export_run

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.exporting.test_saved_model import IMAGE, observations, task
 from tests.support.batches import random_weights
 from tests.support.elsewhere import SAVED_MODEL, ask
+from tests.support.policies import IMAGE, observations, task
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import MLP, Config, Ensemble, Linear, NatureCNN, Network
 from tfdqn.exporting.loaded_policy import load_policy

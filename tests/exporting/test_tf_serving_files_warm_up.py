@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-from tests.exporting.test_saved_model import BOX, DISCRETE, IMAGE, network_of, task
+from tests.support.policies import BOX, DISCRETE, IMAGE, network_of, task
 from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.tf_serving_files import warm_up_requests, write_warm_up_requests

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.exporting.test_saved_model import network_of, task
+from tests.support.policies import network_of, task
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.versions import unfinished_version, versions
 from tfdqn.storage.owners import this_process
@@ -29,7 +29,7 @@ def test_what_a_killed_export_leaves_has_no_final_name_and_goes_with_the_next(tm
     script = f"""
         import os, pathlib
         from tfdqn.exporting import saved_model, versions
-        from tests.exporting.test_saved_model import network_of, task
+        from tests.support.policies import network_of, task
         def stop(path):
             os.kill(os.getpid(), {int(signal.SIGKILL)})
         versions.sync_tree = stop

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.exporting.test_saved_model import BOX, network_of, task
+from tests.support.policies import BOX, network_of, task
 from tfdqn.errors import UserError
 from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
 from tfdqn.exporting.policy_inputs import PolicyInputs

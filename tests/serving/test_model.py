@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.exporting.test_saved_model import network_of, task
+from tests.support.policies import network_of, task
 from tests.support.serving_in_process import PREDICT, InProcess, serving
 from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
 from tfdqn.exporting.saved_model import export_policy

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.exporting.test_saved_model import network_of, task
+from tests.support.policies import network_of, task
 from tfdqn.errors import UserError
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.serving.model_versions import ModelVersions

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tests.exporting.test_saved_model import network_of, task
+from tests.support.policies import network_of, task
 from tests.support.serving_client import Client, server
 from tfdqn.exporting.saved_model import export_policy
 

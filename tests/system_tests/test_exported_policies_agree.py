@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from tests.exporting.test_saved_model import BOX, DISCRETE, IMAGE, observations, task
 from tests.exporting.test_saved_model_of_ensembles import exported, random_masks, random_members, stacked
 from tests.support.elsewhere import ONNX, SAVED_MODEL, TFLITE, Arrays, ask, ask_saved_model_cli
+from tests.support.policies import BOX, DISCRETE, IMAGE, observations, task
 from tests.support.tiny_runs import policy_weights, tiny
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import MLP, Config, Ensemble, Linear, NatureCNN
