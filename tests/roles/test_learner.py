@@ -43,7 +43,9 @@ class End:
             "Chief": lambda *_: SimpleNamespace(close=self.note("chief"), losses_are_one_line=nullcontext),
             "distributed_session": lambda *_: self.session(),
             "begin_figures": lambda *_, **__: None,
-            "TrainingMonitor": lambda *_, **__: SimpleNamespace(seconds=1.0, close=self.note("watch")),
+            "TrainingMonitor": lambda *_, **__: SimpleNamespace(
+                seconds=1.0, film=lambda _: None, close=self.note("watch")
+            ),
             "learning_devices": lambda _: ["CPU:0"],
             "_meet": lambda *_: None,
         }.items():
