@@ -118,24 +118,10 @@ class AsynchronousUpdater(Updater):
 
     def _run_closure(self) -> None:
         try:
-            self._ended.put(self._result(self._coordinator.schedule(self._closure, args=(self._samples,))))
+            scheduled = self._coordinator.schedule(self._closure, args=(self._samples,))
+            self._ended.put(fetch_result(self._coordinator, scheduled))
         except BaseException as error:
             self._ended.put(error)
-
-    def _result(self, scheduled: tf.distribute.experimental.coordinator.RemoteValue) -> np.ndarray:
-        """What a closure gives, when it has ended; raises what it failed by.
-
-        The coordinator has another worker do what one that is lost had not done. But the result of what it had done
-        lies with it, and is lost with it: its updates are applied, and count when a checkpoint is made.
-        """
-        try:
-            return self._coordinator.fetch(scheduled)
-        except tf.errors.OpError:
-            if (
-                scheduled._get_error() is not None
-            ):  # the closure's own, which only the coordinator tells from this
-                raise
-            return np.zeros((0, METRICS + 2))
 
     def _wait(self) -> np.ndarray:
         """What the next closure that ends gives. Raises what one failed by."""
@@ -206,3 +192,20 @@ class AsynchronousUpdater(Updater):
             gradients, loss_info = self._pattern.gradients(batch, weights=list(online.values()))
         gradients, norm = self._pattern.clipped(gradients)
         return flat_tensor(gradients), tf.stack(metrics_of(loss_info, norm))
+
+
+def fetch_result(
+    coordinator: tf.distribute.coordinator.ClusterCoordinator,
+    scheduled: tf.distribute.experimental.coordinator.RemoteValue,
+) -> np.ndarray:
+    """What a closure gives, when it has ended: float64[N, metrics + 2]; raises what it failed by.
+
+    The coordinator has another worker do what one that is lost had not done. But the result of what it had done lies
+    with it, and is lost with it, [0, metrics + 2]: its updates are applied, and count when a checkpoint is made.
+    """
+    try:
+        return coordinator.fetch(scheduled)
+    except tf.errors.OpError:
+        if scheduled._get_error() is not None:  # the closure's own; only the coordinator tells the two apart
+            raise
+        return np.zeros((0, METRICS + 2))
