@@ -139,4 +139,4 @@ def test_the_learner_tells_of_a_disagreement_of_zero_and_of_none_where_there_is_
 
     learner = Learner(TwoUpdates(), WeightsBoard())  # type: ignore[arg-type]
     assert learner.run(2) == 2
-    assert learner.metrics is not None and learner.metrics.disagreement == told
+    assert learner.metrics is not None and learner.metrics.get("disagreement") == told

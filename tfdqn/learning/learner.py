@@ -1,7 +1,5 @@
 """`Learner`: a call's worth of updates, checked and published."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
@@ -16,17 +14,6 @@ _ADVICE = (
 )
 
 
-class LearnerMetrics(NamedTuple):
-    """The last call's updates in numbers: means over its updates, but for `max_q`, their maximum."""
-
-    loss: float
-    mean_q: float
-    max_q: float
-    mean_abs_td_error: float
-    gradient_norm: float
-    disagreement: float | None  # None where there is none, as without an ensemble
-
-
 class Learner:
     """Runs updates → checks them → publishes the weights.
 
@@ -39,7 +26,7 @@ class Learner:
         self._updates = updates
         self._board = board
         self.train_steps = int(updates.state()["train_steps"])
-        self.metrics: LearnerMetrics | None = None
+        self.metrics: dict[str, float] | None = None  # of the last call, as `UpdateMetrics.mean`
         self._staleness: list[np.ndarray] = []
         self.dropped = 0  # gradients dropped for being too stale, all calls together
 
@@ -79,14 +66,7 @@ class Learner:
         if updated.staleness is not None:
             self._staleness.append(updated.staleness)
         self.train_steps += made
-        self.metrics = LearnerMetrics(
-            loss=float(history.loss.mean()),
-            mean_q=float(history.mean_q.mean()),
-            max_q=float(history.max_q.max()),
-            mean_abs_td_error=float(history.mean_abs_td_error.mean()),
-            gradient_norm=float(history.gradient_norm.mean()),
-            disagreement=None if np.isnan(history.disagreement).all() else float(history.disagreement.mean()),
-        )
+        self.metrics = history.mean()
         self._board.put(VersionedWeights(self.train_steps, updated.weights))
         return made
 

@@ -28,7 +28,15 @@ class UpdateMetrics(NamedTuple):
     gradient_norm: tf.Tensor  # global, before clipping; of an ensemble, the mean of its members'
     disagreement: (
         tf.Tensor
-    )  # of an ensemble: mean over the batch of the members' deviation of Q(s, a); else NaN
+    )  # an ensemble's: mean over the batch of its members' deviation of Q(s, a); else NaN
+
+    def mean(self) -> dict[str, float]:
+        """Of K updates, by name: means, but for the maximum of `max_q`; what there is none of is left out."""
+        numbers = {
+            name: float(np.max(values) if name == "max_q" else np.mean(values))
+            for name, values in self._asdict().items()
+        }
+        return {name: number for name, number in numbers.items() if not np.isnan(number)}
 
 
 def metrics_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> UpdateMetrics:

@@ -114,7 +114,7 @@ class TrainingMonitor:
             env_steps_per_second=self._shown_rates[0],
             updates_per_second=self._shown_rates[1],
             episode_return=session.actors.recent_return,
-            loss=None if learner is None else learner.loss,
+            loss=None if learner is None else learner["loss"],
             best_return=session.evaluations.best_return,
             phase=phase,
         )
@@ -158,7 +158,7 @@ class TrainingMonitor:
         if config.task.restarts:
             values["acting/environment_restarts"] = session.environment_restarts
         if session.learner.metrics is not None:
-            values |= {f"learning/{k}": v for k, v in session.learner.metrics._asdict().items()}
+            values |= {f"learning/{k}": v for k, v in session.learner.metrics.items()}
         if staleness is not None:
             values |= {
                 "learning/staleness_train_steps": float(np.mean(staleness)),
