@@ -44,7 +44,7 @@ def test_a_run_that_another_process_takes_over_ends_and_saves_nothing_more(tmp_p
             run.lock_file.write_text(json.dumps(taken))
 
     endless = tiny(*EXACT, "stop.env_steps=1_000_000_000")
-    with pytest.raises(RunDirError, match="run was taken over by process"):
+    with pytest.raises(RunDirError, match="run was taken over by"):
         train(endless, run, on_progress=take_over)
     assert not run.checkpoints.exists()
 
