@@ -24,7 +24,7 @@ from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.cluster.tf_config import Cluster, tensorflow_jobs
 from tfdqn.config import DQN, MLP, Config, Learner
 from tfdqn.learning.devices import learning_devices
-from tfdqn.learning.strategies.factory import make_strategy, make_updates
+from tfdqn.learning.strategies.factory import make_strategy, make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import Sample
@@ -160,7 +160,7 @@ def started(config: Config) -> closing[LocalWorkers]:
 def made(config: Config, cluster: Cluster | None, devices: list[str]) -> Updater | None:
     """The chief's updates; None in a follower, when the chief has done."""
     strategy = make_strategy(config, cluster, devices)
-    updates = make_updates(config, SPEC, strategy, cluster, devices, sampler, dataset)
+    updates = make_updater(config, SPEC, strategy, cluster, devices, sampler, dataset)
     if cluster is None or config.learner.strategy == "parameter_server":
         return updates
     assert strategy is not None

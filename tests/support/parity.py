@@ -279,7 +279,7 @@ def units(size: int, optimizer: str, xla: str) -> float:
             raise AssertionError(size)
 
         where = (strategy, cluster, ["CPU:0"])
-        updates = factory.make_updates(config, SPEC, *where, sampler, no_dataset)
+        updates = factory.make_updater(config, SPEC, *where, sampler, no_dataset)
         broadcast = Broadcast(strategy)
         if cluster.index > 0:
             follow(updates, broadcast)

@@ -93,7 +93,7 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
     run, config, said = RunDir(tmp_path / "run"), tiny(), list[str]()
 
     def session() -> Session[RemoteParts]:
-        chief = SimpleNamespace(updates=lambda *_: local(config, VECTOR))
+        chief = SimpleNamespace(make_updater=lambda *_: local(config, VECTOR))
         there = Elsewhere()
         return distributed_session(  # type: ignore[arg-type]
             config, run, chief, there, there, WeightsBoard(), said.append, StallDetector()

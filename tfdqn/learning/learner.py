@@ -18,32 +18,32 @@ class Learner:
     """Runs updates → checks them → publishes the weights.
 
     Args:
-      updates: makes them, by whichever strategy.
+      updater: makes the updates.
       board: where the new weights go.
     """
 
-    def __init__(self, updates: Updater, board: WeightsBoard):
-        self._updates = updates
+    def __init__(self, updater: Updater, board: WeightsBoard):
+        self._updater = updater
         self._board = board
-        self.train_steps = int(updates.state()["train_steps"])
+        self.train_steps = int(updater.state()["train_steps"])
         self.metrics: dict[str, float] | None = None  # of the last call, as `UpdateMetrics.mean`
         self._staleness: list[np.ndarray] = []
         self.dropped = 0  # gradients dropped for being too stale, all calls together
 
     def publish(self) -> None:
         """Publishes the weights as they are, so that actors can begin."""
-        self._board.put(VersionedWeights(self.train_steps, with_prefix("online", self._updates.state())))
+        self._board.put(VersionedWeights(self.train_steps, with_prefix("online", self._updater.state())))
 
     def run(self, most: int) -> int:
         """One call: updates, at most so many. Returns how many were made.
 
         Raises NotFiniteError; the weights published stay finite.
         """
-        return self._take(self._updates(most))
+        return self._take(self._updater(most))
 
     def settle(self) -> int:
         """Waits for updates that are still under way; returns how many came of them."""
-        updated = self._updates.settle()
+        updated = self._updater.settle()
         return 0 if updated is None else self._take(updated)
 
     def take_staleness(self) -> np.ndarray | None:
@@ -53,7 +53,7 @@ class Learner:
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint holds; after `settle`."""
-        return self._updates.state()
+        return self._updater.state()
 
     def _take(self, updated: UpdateResult) -> int:
         history = updated.metrics

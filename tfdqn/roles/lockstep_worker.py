@@ -13,7 +13,7 @@ from tfdqn.config import Config
 from tfdqn.config.toml import deviations, parse
 from tfdqn.errors import ClusterError, ConfigError, listed
 from tfdqn.learning.devices import learning_devices
-from tfdqn.learning.strategies.factory import make_strategy, make_updates
+from tfdqn.learning.strategies.factory import make_strategy, make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, follow
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
@@ -43,7 +43,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
         addresses = [addresses[cluster.index]]  # of the replay that is this member's own
     _require_reachable(addresses, cluster.name)
     kind = make_item_kind(config, invitation.task_spec)
-    updates = make_updates(
+    updater = make_updater(
         config,
         invitation.task_spec,
         strategy,
@@ -52,7 +52,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
         sampler=lambda size, device=None: make_sampler(addresses, kind, size, device),
         make_dataset=lambda size: sample_dataset(addresses, kind, size),
     )
-    follow(updates, broadcast)
+    follow(updater, broadcast)
 
 
 def _require_same(config: Config, chiefs: str, name: str) -> None:

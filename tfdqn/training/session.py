@@ -166,7 +166,7 @@ class Session(Generic[P]):
         with ExitStack() as stack:
             self.parts = make_parts(saved)
             stack.callback(self.parts.close)
-            updater = chief.updates(self.parts.task_spec, self.parts.replay)
+            updater = chief.make_updater(self.parts.task_spec, self.parts.replay)
             stack.callback(updater.close)
             if saved is not None:
                 updater.restore(saved.arrays("learner"))

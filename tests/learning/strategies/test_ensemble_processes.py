@@ -34,7 +34,7 @@ def test_a_follower_samples_what_is_its_own(
     invitation = msgspec.json.encode(Handshake(SPEC, SERVERS, dump(config)))
     sampled: list[Any] = []
 
-    def make_updates(*_: object, sampler: Any, make_dataset: object) -> None:
+    def make_updater(*_: object, sampler: Any, make_dataset: object) -> None:
         sampled.append(sampler(60))
 
     monkeypatch.setattr(lockstep_worker, "is_reachable", lambda address: True)
@@ -42,7 +42,7 @@ def test_a_follower_samples_what_is_its_own(
     monkeypatch.setattr(
         lockstep_worker, "Broadcast", lambda strategy: SimpleNamespace(content=lambda: invitation)
     )
-    monkeypatch.setattr(lockstep_worker, "make_updates", make_updates)
+    monkeypatch.setattr(lockstep_worker, "make_updater", make_updater)
     monkeypatch.setattr(lockstep_worker, "follow", lambda *_: None)
     monkeypatch.setattr(lockstep_worker, "make_sampler", remember)
     lockstep_worker.run(config, Cluster(jobs={"worker": ("b:1", "b:2", "b:3")}, job="worker", index=index))

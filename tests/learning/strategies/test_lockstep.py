@@ -45,7 +45,7 @@ class Told(list[str]):
         self.extend(addresses)
 
 
-def make_updates(*_: Any, make_dataset: Callable[[int], None], **__: Any) -> None:
+def make_updater(*_: Any, make_dataset: Callable[[int], None], **__: Any) -> None:
     make_dataset(10)
 
 
@@ -54,7 +54,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
     made = Told()
     monkeypatch.setattr(chief, "make_strategy", lambda *_: None)
     monkeypatch.setattr(chief, "_wait_for", lambda _: None)  # nobody is at these addresses
-    monkeypatch.setattr(chief, "make_updates", make_updates)
+    monkeypatch.setattr(chief, "make_updater", make_updater)
     monkeypatch.setattr(chief, "Broadcast", made.broadcast)
     monkeypatch.setattr(chief, "sample_dataset", made.dataset)
     yield made
@@ -72,7 +72,7 @@ def test_who_learns_on_another_host_is_told_the_chief_s_host_and_never_loopback(
     config = tiny(*WAYS[way])
     with closing(ReverbReplay(config, VECTOR)) as replay:
         where = cluster(f"{host}:2222", "host-b:2222")
-        chief.Chief(config, RunDir(tmp_path), where, [], lambda line: None).updates(VECTOR, replay)
+        chief.Chief(config, RunDir(tmp_path), where, [], lambda line: None).make_updater(VECTOR, replay)
         ports = [host_and_port(address)[1] for address in replay.addresses]
     assert told and set(told) == {f"{host}:{port}" for port in ports}
     assert not any(map(is_reached_from_its_host_alone, told))
@@ -81,7 +81,7 @@ def test_who_learns_on_another_host_is_told_the_chief_s_host_and_never_loopback(
 def test_replay_servers_of_a_job_are_told_as_the_cluster_file_has_them(told: Told, tmp_path: Path) -> None:
     config, servers = tiny(*WAYS["multi_worker"]), ["host-c:2222", "host-d:2222"]
     made = chief.Chief(config, RunDir(tmp_path), cluster("host-a:1", "host-b:2"), [], lambda line: None)
-    made.updates(VECTOR, RemoteReplay(config, VECTOR, servers))
+    made.make_updater(VECTOR, RemoteReplay(config, VECTOR, servers))
     assert set(told) == set(servers)
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 import msgspec
 import tensorflow as tf
@@ -29,7 +29,7 @@ from tfdqn.learning.strategies.factory import (
     abort_collectives,
     dismiss,
     make_strategy,
-    make_updates,
+    make_updater,
 )
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, LockstepUpdater
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
@@ -82,44 +82,42 @@ class Chief:
         awaits: Callable[[Peers, str], None] = lambda peers, answer: None,
     ):
         self._config, self._devices, self._say = config, devices, say
-        self._processes = None if cluster is not None else _started(config, run_dir)
-        self._cluster = cluster if self._processes is None else self._processes.cluster
-        if self._processes is not None:
-            say(f"started {', '.join(self._processes.pids)}; their logs are in {run_dir.process_logs}")
-        elif self._cluster is not None:
-            say(f"waiting for {_others(self._cluster)}")
-        if self._cluster is not None:
-            # Of a lost process it says in fifty lines what we say in one.
-            tf.get_logger().setLevel("CRITICAL")
+        self._processes, self._cluster = None, cluster
+        if cluster is not None:
+            say(f"waiting for {_others(cluster)}")
+        elif (started := _start_processes(config, run_dir)) is not None:
+            self._processes, self._cluster = started, started.cluster
+            say(f"started {', '.join(started.pids)}; their logs are in {run_dir.process_logs}")
         if self._cluster is None:
-            self._strategy = self._made_strategy()
+            self._strategy = self._make_strategy()
             return
-        others = _peers(config, self._cluster)
-        for each in others:
-            awaits(*each)
+        tf.get_logger().setLevel("CRITICAL")  # of a lost process it says in fifty lines what we say in one
+        for peers, answer in _peers(config, self._cluster):
+            awaits(peers, answer)
+        self._strategy = self._meet(self._cluster, interrupted)
+
+    def _meet(self, cluster: Cluster, interrupted: Callable[[], bool]) -> tf.distribute.Strategy | None:
+        """Waits for the other processes of the cluster; a signal ends this one meanwhile."""
+        nothing_lost = "nothing is learned yet, and what was saved stands"
         if interrupted():
-            say("asked to end before all have met: nothing is learned yet, and what was saved stands")
+            self._say(f"asked to end before all have met: {nothing_lost}")
         with ended_by_signals(interrupted):
-            say(
-                "until all have met, Ctrl-C ends this at once: nothing is learned yet, and what was saved stands"
-            )
-            if config.learner.strategy == "parameter_server":
-                _wait_for(_peers(config, self._cluster))  # TensorFlow would, with Python's lock held
-            self._strategy = self._made_strategy()
+            self._say(f"until all have met, Ctrl-C ends this at once: {nothing_lost}")
+            if self._config.learner.strategy == "parameter_server":
+                _wait_for(_peers(self._config, cluster))  # TensorFlow would, with Python's lock held
+            return self._make_strategy()
 
-    def _made_strategy(self) -> tf.distribute.Strategy | None:
-        try:
+    def _make_strategy(self) -> tf.distribute.Strategy | None:
+        with self.losses_are_one_line():
             return make_strategy(self._config, self._cluster, self._devices)
-        except tf.errors.OpError as error:
-            self._raise_in_one_line(error)
 
-    def updates(self, task_spec: TaskSpec, replay: SampledReplay) -> Updater:
+    def make_updater(self, task_spec: TaskSpec, replay: SampledReplay) -> Updater:
         """The chief's part in the updates, which the others follow."""
         addresses = [] if self._cluster is None else replay.addresses_at(self._cluster.chief_host)
         broadcast = Broadcast(self._strategy) if self._has_followers else None
         if broadcast is not None:
             broadcast.content(msgspec.json.encode(Handshake(task_spec, addresses, dump(self._config))))
-        updates = make_updates(
+        updater = make_updater(
             self._config,
             task_spec,
             self._strategy,
@@ -130,10 +128,10 @@ class Chief:
                 addresses, make_item_kind(self._config, task_spec), size
             ),
         )
-        if isinstance(updates, ModelParallelUpdater):
-            held = (f"{device} {size / 1e6:.1f} MB" for device, size in updates.bytes_by_device().items())
+        if isinstance(updater, ModelParallelUpdater):
+            held = (f"{device} {size / 1e6:.1f} MB" for device, size in updater.bytes_by_device().items())
             self._say(f"weights, target and optimiser are on {', '.join(held)}")
-        return updates if broadcast is None else LockstepUpdater(updates, broadcast)
+        return updater if broadcast is None else LockstepUpdater(updater, broadcast)
 
     def _sampler(self, task_spec: TaskSpec, replay: SampledReplay) -> SamplerFactory:
         """Of what this process learns from."""
@@ -149,24 +147,23 @@ class Chief:
 
     @contextmanager
     def losses_are_one_line(self) -> Iterator[None]:
-        """Raises ClusterError for what TensorFlow says in many when a process of the cluster has gone."""
+        """Raises ClusterError, which says in one line which process has gone, for what TensorFlow says in many.
+
+        An error that has nothing to do with other processes is raised as it is.
+        """
         try:
             yield
         except (tf.errors.OpError, ClosureInputError, ClosureAbortedError) as error:
-            self._raise_in_one_line(error)
-
-    def _raise_in_one_line(self, error: Exception) -> NoReturn:
-        """Raises ClusterError, which says who is gone; an error that has nothing to do with others as it is."""
-        if self._cluster is None:
-            raise error
-        time.sleep(_SECONDS_TO_BE_SEEN_DEAD)
-        self.check()
-        if (line := in_one_line(error, self._cluster, "the cluster")) is None:
-            raise error
-        raise ClusterError(line) from error
+            if self._cluster is None:
+                raise
+            time.sleep(_SECONDS_TO_BE_SEEN_DEAD)
+            self.check()
+            if (line := in_one_line(error, self._cluster, "the cluster")) is None:
+                raise
+            raise ClusterError(line) from error
 
     def check(self) -> None:
-        """Raises ClusterError where a process of the team on this host has ended."""
+        """Raises ClusterError where a process that it has started has ended."""
         if self._processes is not None:
             self._processes.check()
 
@@ -184,7 +181,7 @@ class Chief:
         return self._cluster is not None and (follow or self._config.ensemble.in_processes)
 
 
-def _started(config: Config, run_dir: RunDir) -> LocalWorkers | None:
+def _start_processes(config: Config, run_dir: RunDir) -> LocalWorkers | None:
     """The processes that the strategy needs besides this one; None where it needs none."""
     command = [sys.executable, "-m", "tfdqn", "train", str(Path(run_dir.config_file).resolve())]
     jobs = tensorflow_jobs(config)

@@ -19,20 +19,20 @@ class EnsembleProcessUpdater(Updater):
     """One process's member; every process must call the same method at the same time.
 
     Args:
-      updates: of this member alone.
+      updater: of this member alone.
       member: which of the K it is.
       strategy: a MultiWorkerMirroredStrategy of K processes, which carries the exchange.
     """
 
-    def __init__(self, updates: SynchronousUpdater, member: int, strategy: tf.distribute.Strategy):
-        self._updates = updates
+    def __init__(self, updater: SynchronousUpdater, member: int, strategy: tf.distribute.Strategy):
+        self._updater = updater
         self._member = member
         self._strategy = strategy
         self._gather = tf.function(self._gathered, autograph=False, reduce_retracing=True)
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates of every member; the metrics are means over the members, but for the maximum of `max_q`."""
-        updated = self._updates(owed)
+        updated = self._updater(owed)
         history = np.stack(updated.metrics, axis=1)
         layout = FlatLayout(updated.weights)
         gathered = self._of_all(np.concatenate([history.ravel(), layout.flat(updated.weights)]))
@@ -46,14 +46,14 @@ class EnsembleProcessUpdater(Updater):
 
     def state(self) -> dict[str, np.ndarray]:
         """All members' states, stacked; their counters are the same."""
-        state = self._updates.state()
+        state = self._updater.state()
         own = {name: array for name, array in state.items() if array.dtype == np.float32}
         layout = FlatLayout(own)
         return state | _stacked([layout.named(flat) for flat in self._of_all(layout.flat(own))])
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """This member's part of what `state` gave."""
-        self._updates.load_state(
+        self._updater.load_state(
             {
                 name: array[self._member] if array.dtype == np.float32 else array
                 for name, array in arrays.items()
@@ -61,7 +61,7 @@ class EnsembleProcessUpdater(Updater):
         )
 
     def close(self) -> None:
-        self._updates.close()
+        self._updater.close()
 
     def _of_all(self, flat: np.ndarray) -> np.ndarray:
         """float32[N] of this member → float32[K, N] of all."""

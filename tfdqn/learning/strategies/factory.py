@@ -108,7 +108,7 @@ def _meet(strategy: tf.distribute.Strategy) -> None:
     tf.function(lambda: strategy.run(in_replica), autograph=False)()
 
 
-def make_updates(
+def make_updater(
     config: Config,
     task_spec: TaskSpec,
     strategy: tf.distribute.Strategy | None,
@@ -133,8 +133,8 @@ def make_updates(
     if config.ensemble.in_processes:
         assert cluster is not None and strategy is not None
         member = TrainStep(make_member(config, task_spec, cluster.index), config)
-        updates = SynchronousUpdater(member, [sampler(_share(config, 1))], config)
-        return EnsembleProcessUpdater(updates, cluster.index, strategy)
+        updater = SynchronousUpdater(member, [sampler(_share(config, 1))], config)
+        return EnsembleProcessUpdater(updater, cluster.index, strategy)
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         assert cluster is not None
         size = settings.updates_per_read * settings.batch_size

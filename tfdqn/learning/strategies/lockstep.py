@@ -1,7 +1,7 @@
 """`LockstepUpdater`: several processes make them together; the chief says what comes next, the others follow.
 
 Collectives only meet when every process issues the same ones in the same order. So before each step of its own
-the chief sends a word, by a collective as well: a follower waits in it for as long as the chief has nothing to do.
+the chief sends a command, by a collective as well: a follower waits in it for as long as the chief has nothing to do.
 """
 
 import io
@@ -60,9 +60,9 @@ class Broadcast:
         with np.load(io.BytesIO(self.content(file.getvalue())), allow_pickle=False) as sent:
             return {name: sent[name] for name in sent.files}
 
-    def word(self, word: _Command | None = None) -> _Command:
-        """The chief's word."""
-        return _Command(self._integers(np.array([word or 0], np.int32))[0])
+    def command(self, command: _Command | None = None) -> _Command:
+        """The chief's command."""
+        return _Command(self._integers(np.array([command or 0], np.int32))[0])
 
     def _integers(self, values: np.ndarray) -> np.ndarray:
         return self._sum(tf.constant(values)).numpy()
@@ -82,47 +82,47 @@ class LockstepUpdater(Updater):
     """The chief's side: updates that the followers make, too.
 
     Args:
-      updates: this process's part in them.
+      updater: this process's part in them.
       broadcast: reaches the followers.
     """
 
-    def __init__(self, updates: Updater, broadcast: Broadcast):
-        self._updates = updates
+    def __init__(self, updater: Updater, broadcast: Broadcast):
+        self._updater = updater
         self._broadcast = broadcast
         self._closed = False
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
-        self._broadcast.word(_Command.UPDATE)
-        return self._updates(owed)
+        self._broadcast.command(_Command.UPDATE)
+        return self._updater(owed)
 
     def settle(self) -> UpdateResult | None:
-        return self._updates.settle()
+        return self._updater.settle()
 
     def state(self) -> dict[str, np.ndarray]:
-        self._broadcast.word(_Command.STATE)
-        return self._updates.state()
+        self._broadcast.command(_Command.STATE)
+        return self._updater.state()
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._broadcast.word(_Command.LOAD)
+        self._broadcast.command(_Command.LOAD)
         self._broadcast.arrays(arrays)
-        self._updates.load_state(arrays)
+        self._updater.load_state(arrays)
 
     def close(self) -> None:
-        """Sends the followers home."""
+        """Tells the followers that it is over."""
         if not self._closed:
             self._closed = True
-            with suppress(tf.errors.OpError):  # who has gone already is as good
-                self._broadcast.word(_Command.STOP)
-        self._updates.close()
+            with suppress(tf.errors.OpError):  # one that has gone already is as good
+                self._broadcast.command(_Command.STOP)
+        self._updater.close()
 
 
-def follow(updates: Updater, broadcast: Broadcast) -> None:
+def follow(updater: Updater, broadcast: Broadcast) -> None:
     """A follower's side: does what the chief does until that says stop."""
-    while (word := broadcast.word()) is not _Command.STOP:
-        if word is _Command.UPDATE:
-            updates()
-        elif word is _Command.STATE:
-            updates.state()
-        elif word is _Command.LOAD:
-            updates.load_state(broadcast.arrays())
-    updates.close()
+    while (command := broadcast.command()) is not _Command.STOP:
+        if command is _Command.UPDATE:
+            updater()
+        elif command is _Command.STATE:
+            updater.state()
+        elif command is _Command.LOAD:
+            updater.load_state(broadcast.arrays())
+    updater.close()
