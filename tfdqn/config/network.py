@@ -1,6 +1,6 @@
 """The section `network`: one struct per kind."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -9,6 +9,8 @@ from tfdqn.config.fields import Section, doc
 
 class Network(Section, frozen=True, kw_only=True):
     """A function of the observation. A subclass with a tag is a kind of its own, wherever it is defined."""
+
+    has_convolutions: ClassVar[bool] = False  # on a CPU they take all cores at once, and XLA's are slow
 
 
 class MLP(Network, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
@@ -22,6 +24,8 @@ class MLP(Network, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
 
 class NatureCNN(Network, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
     """Mnih et al. 2015, Methods: three convolutions and a dense layer, for images of at least 36 x 36 pixels."""
+
+    has_convolutions = True
 
     dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 512
 

@@ -6,7 +6,7 @@ here.
 
 from collections.abc import Callable, Iterator
 
-from tfdqn.config.network import MLP, NatureCNN
+from tfdqn.config.network import MLP, Linear
 from tfdqn.config.schema import Config
 
 # Why a network that is split over devices can't be trained so; the strategies that are missing here train it.
@@ -44,9 +44,9 @@ def only_one_network_is_split(config: Config) -> Iterator[str]:
 
 
 def split_layers_have_units(config: Config) -> Iterator[str]:
-    """Of the Nature CNN only the network itself knows."""
+    """Of other networks only their layers know."""
     network, parts = config.network, config.learner.model_parallel
-    if parts == 1 or isinstance(network, NatureCNN):
+    if parts == 1 or not isinstance(network, MLP | Linear):
         return
     units = (
         network.hidden_units[::2] if isinstance(network, MLP) else ()

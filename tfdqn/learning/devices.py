@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfdqn.config import Config, NatureCNN
+from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 
 
@@ -89,7 +89,7 @@ def use_threads(config: Config) -> None:
     settings stand.
     """
     learner = config.learner
-    threads = learner.threads or (0 if isinstance(config.network, NatureCNN) else 1)
+    threads = learner.threads or (0 if config.network.has_convolutions else 1)
     is_alone = learner.strategy == "local" and learner.model_parallel == 1
     try:
         tf.config.threading.set_inter_op_parallelism_threads(

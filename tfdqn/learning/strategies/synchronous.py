@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.config import Config, NatureCNN
+from tfdqn.config import Config
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics
 from tfdqn.learning.update_loop import combined_metrics, split_batches, update_in_turn
 from tfdqn.learning.updater import Updater, UpdateResult
@@ -107,5 +107,5 @@ def uses_xla(config: Config) -> bool:
     """
     if config.learner.xla != "auto":
         return config.learner.xla == "on"
-    is_slow_on_cpu = isinstance(config.network, NatureCNN) or config.ensemble.size > 1
+    is_slow_on_cpu = config.network.has_convolutions or config.ensemble.size > 1
     return not is_slow_on_cpu or bool(tf.config.list_physical_devices("GPU"))
