@@ -100,7 +100,7 @@ def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
     cluster = tmp_path / "cluster.json"
     cluster.write_text('{"learner": ["a:1"], "replay_server": ["a:2"], "actor": 1}')
     arguments = ("run", "actor", write_config(tmp_path), "--cluster", "cluster.json")
-    with tfdqn(tmp_path, *arguments, "--task", "0", "--places", "places") as process:
+    with tfdqn(tmp_path, *arguments, "--index", "0", "--places", "places") as process:
         assert process.ended() == 2
-    assert process.err == "tfdqn: --task 0 says which process this is, and --places finds it out: give one\n"
+    assert process.err == "tfdqn: --index 0 says which process this is, and --places finds it out: give one\n"
     assert not (tmp_path / "places").exists()

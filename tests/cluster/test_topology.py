@@ -93,7 +93,7 @@ def test_a_process_is_the_one_that_tf_config_makes_it(
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", tf_config("actor", 1)["TF_CONFIG"])
     assert run("actor", "tiny.toml") == 0
-    assert run("actor", "tiny.toml", "--task", "1") == 0
+    assert run("actor", "tiny.toml", "--index", "1") == 0
     assert played == [ProcessId(Role.ACTOR, 1)] * 2
 
 
@@ -127,7 +127,7 @@ def test_who_is_stopped_before_the_job_is_over_ends_as_is_asked_for(
 @pytest.mark.parametrize(
     ("index", "arguments", "why"),
     [
-        (1, ("actor", "tiny.toml", "--task", "0"), "TF_CONFIG makes this process actor 1, not actor 0"),
+        (1, ("actor", "tiny.toml", "--index", "0"), "TF_CONFIG makes this process actor 1, not actor 0"),
         (1, ("learner", "tiny.toml"), "TF_CONFIG makes this process actor 1, not learner 0"),
         (2, ("actor", "tiny.toml"), "actor 2: TF_CONFIG has 2 actors, counted from 0"),
         (-1, ("actor", "tiny.toml"), "actor -1: TF_CONFIG has 2 actors, counted from 0"),
@@ -152,8 +152,9 @@ def test_with_a_cluster_file_the_first_of_a_role_needs_no_number(
 ) -> None:
     Path("cluster.json").write_text(json.dumps({**JOBS, "actor": 2}))
     assert run("actor", "tiny.toml", "--cluster", "cluster.json") == 0
-    assert run("actor", "tiny.toml", "--cluster", "cluster.json", "--task", "1") == 0
-    assert played == [ProcessId(Role.ACTOR, 0), ProcessId(Role.ACTOR, 1)]
+    assert run("actor", "tiny.toml", "--cluster", "cluster.json", "--index", "1") == 0
+    assert run("actor", "tiny.toml", "--cluster", "cluster.json", "--task", "1") == 0  # its former name
+    assert played == [ProcessId(Role.ACTOR, 0), *[ProcessId(Role.ACTOR, 1)] * 2]
 
 
 def test_what_is_wrong_with_a_cluster_names_its_file(
@@ -161,7 +162,7 @@ def test_what_is_wrong_with_a_cluster_names_its_file(
 ) -> None:
     Path("three.json").write_text(json.dumps({**JOBS, "actor": 3}))
     assert run("actor", "tiny.toml", "--cluster", "three.json") == 2
-    assert run("actor", "tiny.toml", "--cluster", "three.json", "--task", "3") == 2
+    assert run("actor", "tiny.toml", "--cluster", "three.json", "--index", "3") == 2
     assert capsys.readouterr().err == (
         "tfdqn: three.json has 3 actors, where acting.actors make it 2\n"
         "tfdqn: actor 3: three.json has 3 actors, counted from 0\n"

@@ -73,7 +73,7 @@ def test_a_whole_job_lives_in_one_container_and_is_healthy() -> None:
         cd /workspace
         tfdqn launch configs/cartpole.toml --actors 2 {SHORT} --run-dir /tmp/run &
         until tfdqn health learner --run-dir /tmp/run >/dev/null 2>&1; do sleep 0.5; done
-        tfdqn health actor --task 1 --run-dir /tmp/run
+        tfdqn health actor --index 1 --run-dir /tmp/run
         wait $!
         tfdqn inspect /tmp/run
     """)

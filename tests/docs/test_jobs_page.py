@@ -112,7 +112,7 @@ def test_the_processes_of_many_hosts_are_those_of_the_cluster_file(tmp_path: Pat
         overrides = [each for each in rest if "=" in each]
         check_topology(load(ROOT / config, overrides), topology)
         assert Role(role) in Role
-    tasks = [(each[1], int(each[each.index("--task") + 1]) if "--task" in each else 0) for each in found]
+    tasks = [(each[1], int(each[each.index("--index") + 1]) if "--index" in each else 0) for each in found]
     assert sorted(tasks) == sorted(
         (str(process_id.role), process_id.index) for process_id in topology.process_ids()
     )

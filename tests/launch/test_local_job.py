@@ -292,7 +292,7 @@ def test_health_says_who_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "tiny.toml").rename(tmp_path / "config.toml")
     sign = {"name": "worker 2", "pid": 7, "state": "at work", "steps_per_second": 0.0}
     (signs / "worker-2.json").write_text(json.dumps({**sign, "seconds": time.time() - 100.0}))
-    asked = ["health", "worker", "--task", "2", "--run-dir", str(tmp_path)]
+    asked = ["health", "worker", "--index", "2", "--run-dir", str(tmp_path)]
     assert main.main(asked) == 1
     assert capsys.readouterr().out == "worker 2: silent for 100 s, after at work (process 7)\n"
     assert main.main([*asked, "--within", "1000"]) == 0

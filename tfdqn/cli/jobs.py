@@ -48,6 +48,7 @@ Index = Annotated[
         min=0, metavar="I", help="index of this process within its role", show_default="from TF_CONFIG, or 0"
     ),
 ]
+FormerIndex = Annotated[int | None, typer.Option("--task", min=0, hidden=True)]  # as manifests have it
 Leases = Annotated[
     Path | None,
     typer.Option(
@@ -150,10 +151,11 @@ def run_role(
     config: ConfigFile,
     overrides: Overrides = None,
     cluster: ClusterFile = None,
-    task: Index = None,
+    index: Index = None,
     places: Leases = None,
     run_dir: RunDirectory = None,
     stopped_status: StoppedStatus = 0,
+    task: FormerIndex = None,
 ) -> None:
     """Run one process of a distributed job."""
     require_supported_platform()
@@ -161,9 +163,10 @@ def run_role(
     from tfdqn.system.signals import end_at_once, interruptions
 
     resolved = toml.load(config, overrides or ())
-    topology, process_id = _place_in_job(resolved, cluster, role, task)
-    if places is not None and task is not None:
-        raise ConfigError(f"--task {task} says which process this is, and --places finds it out: give one")
+    index = task if index is None else index
+    topology, process_id = _place_in_job(resolved, cluster, role, index)
+    if places is not None and index is not None:
+        raise ConfigError(f"--index {index} says which process this is, and --places finds it out: give one")
     path = run_dir or default_run_dir(config, resolved)
     with interruptions(end_at_once) as interrupted:
         if places is not None:
@@ -183,15 +186,15 @@ def run_role(
 
 
 def _place_in_job(
-    config: Config, cluster: Path | None, role: Role, task: int | None
+    config: Config, cluster: Path | None, role: Role, index: int | None
 ) -> tuple[Topology, ProcessId]:
     """By the cluster file, or else by TF_CONFIG, which must agree with what was asked for. Raises ConfigError."""
     if cluster is not None:
-        topology, process_id, origin = read_topology(cluster), ProcessId(role, task or 0), str(cluster)
+        topology, process_id, origin = read_topology(cluster), ProcessId(role, index or 0), str(cluster)
     else:
         (topology, process_id), origin = topology_of_environment(), "TF_CONFIG"
-        if process_id.role is not role or task not in (None, process_id.index):
-            raise ConfigError(f"TF_CONFIG makes this process {process_id}, not {ProcessId(role, task or 0)}")
+        if process_id.role is not role or index not in (None, process_id.index):
+            raise ConfigError(f"TF_CONFIG makes this process {process_id}, not {ProcessId(role, index or 0)}")
     topology.require(process_id, origin)
     check_topology(config, topology, origin)
     return topology, process_id
@@ -203,7 +206,10 @@ def health(
         Role | None,
         typer.Argument(metavar="[ROLE]", help=f"one of {', '.join(Role)}", show_default="every process"),
     ] = None,
-    task: Annotated[int, typer.Option(min=0, metavar="I", help="index of the process within its role")] = 0,
+    index: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="I", help="index of the process within its role", show_default="0"),
+    ] = None,
     run_dir: Annotated[
         Path | None,
         typer.Option(
@@ -215,14 +221,16 @@ def health(
     within: Annotated[
         float, typer.Option(min=0.0, metavar="SECONDS", help="maximum age of a heartbeat")
     ] = Health().dead_after_seconds,
+    task: FormerIndex = None,
 ) -> None:
     """Check whether processes on this host are alive. The exit status is 0 if all are, else 1."""
     from tfdqn.coordination.health_check import health_of, health_of_all
     from tfdqn.storage.run_directory import RunDir
 
     folder = None if run_dir is None else RunDir(run_dir).begun().heartbeats
+    index = (task or 0) if index is None else index
     found = (
-        health_of_all(folder, within) if role is None else [health_of(ProcessId(role, task), folder, within)]
+        health_of_all(folder, within) if role is None else [health_of(ProcessId(role, index), folder, within)]
     )
     for each in found:
         typer.echo(each.line)
@@ -275,8 +283,7 @@ def manifest(
 ) -> None:
     """Write the files with which a platform runs a distributed job."""
     from tfdqn.launch.manifests.job_spec import JobSpec, check_image, dns_label
-    from tfdqn.launch.manifests.render import render
-    from tfdqn.launch.manifests.write import write_files
+    from tfdqn.launch.manifests.render import render, write_files
 
     if image:
         check_image(image)
