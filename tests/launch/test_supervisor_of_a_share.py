@@ -52,7 +52,7 @@ def test_a_share_without_the_learner_is_over_when_all_have_ended_and_the_learner
     job = Job(folder, *EVERY, share=(*ACTORS, ProcessId(Role.REPLAY_SERVER)))
 
     def is_finishing() -> bool:
-        job.supervisor._watch.phase = Phase.FINISHING  # type: ignore[misc]
+        job.supervisor._learner.phase = Phase.FINISHING  # type: ignore[misc]
         return True
 
     assert job.run(job.everybody_works, is_finishing)
@@ -66,7 +66,7 @@ def test_who_is_alone_and_ends_well_is_missed_by_a_learner_elsewhere_that_goes_o
     job = Job(folder, share=(ProcessId(Role.EVALUATOR),))
 
     def has_gone() -> bool:
-        job.supervisor._watch.is_heard = False  # type: ignore[attr-defined]
+        job.supervisor._learner.is_heard = False  # type: ignore[attr-defined]
         return True
 
     job.supervisor._health = Health(dead_after_seconds=1.0)
@@ -90,7 +90,7 @@ def test_a_share_that_is_stopped_ends_in_order_and_is_not_over(folder: Path) -> 
 @pytest.mark.usefixtures("far_learner")
 def test_where_each_life_of_the_learner_goes_on_is_said_once(folder: Path) -> None:
     job = Job(folder, *EVERY, share=ACTORS)
-    learner = job.supervisor._watch
+    learner = job.supervisor._learner
 
     def lives(life: str, resumed: str, lines: list[str]) -> Callable[[], bool]:
         def step() -> bool:

@@ -52,7 +52,7 @@ class FarJob:
         self._folder, self._config, self._topology = folder, config, topology
         (folder / "job.toml").write_text(dump(config))
         (folder / "cluster.json").write_bytes(topology.to_json())
-        for name in ("logs", "signs"):
+        for name in ("logs", "heartbeats"):
             (folder / name).mkdir()
         program = make_program(
             config,
@@ -145,8 +145,8 @@ class FarJob:
 
     def state(self, process_id: ProcessId) -> str:
         """What it does, as it tells its own host."""
-        sign = self._all[process_id].sign
-        return "" if sign is None else sign.state
+        heartbeat = self._all[process_id].heartbeat
+        return "" if heartbeat is None else heartbeat.state
 
     def silent_replay_seconds(self, index: int) -> float:
         """For how long the learner has not heard a replay server."""
@@ -201,8 +201,8 @@ class FarJob:
 
     def _supervised(self, process: Process) -> SupervisedProcess:
         command = (*self.network.command(self.hosts[process.id]), *TFDQN)
-        logs, signs = self._folder / "logs", self._folder / "signs"
-        return SupervisedProcess(process, command, logs, signs, self._config.health)
+        logs, heartbeats = self._folder / "logs", self._folder / "heartbeats"
+        return SupervisedProcess(process, command, logs, heartbeats, self._config.health)
 
     def _look_after_all(self) -> None:
         """As a platform: in a thread, with which the processes die."""

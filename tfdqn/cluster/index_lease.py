@@ -1,6 +1,7 @@
-"""Places: which of its role's processes one is where nobody says so: the first that no other on this host is.
+"""`lease_index`: which of its role's processes one is where nobody says so: the first that no other on this host is.
 
-A place is a lock on a file, which is held until the process ends, however that is.
+`docker compose up --scale actor=N` needs it: copies of one service are told apart by nothing that they are given, and a
+service for each actor could not be scaled. A lease is a lock on a file, held until the process ends, however that is.
 """
 
 import time
@@ -17,7 +18,7 @@ _RETRY_SECONDS = 1.0
 def lease_index(
     folder: Path, role: Role, count: int, say: Callable[[str], None], interrupted: Callable[[], bool]
 ) -> ProcessId | None:
-    """Who this process is until it ends; waits while all places are taken. None: the user has asked to stop meanwhile.
+    """Who this process is until it ends; waits while all are there. None: the user has asked to stop meanwhile.
 
     Args:
       folder: of the locks.
@@ -25,25 +26,28 @@ def lease_index(
 
     Raises ClusterError where the folder can't be written.
     """
-    is_said = False
     process_ids = [ProcessId(role, index) for index in range(count)]
-    locks = {process_id: FileLock(folder / f"{process_id.file_stem}.lock") for process_id in process_ids}
-    while not interrupted():
-        for process_id, lock in locks.items():
-            if _try_acquire(lock):
-                _release(locks, but=process_id)
-                say(f"this is {process_id}")
-                return process_id
-        if not is_said:
-            say(f"waiting: all {count} {role}s are running already")
-            is_said = True
+    locks = {each: FileLock(folder / f"{each.file_stem}.lock") for each in process_ids}
+    found = _first_free(locks)
+    if found is None:
+        say(f"waiting: all {count} {role}s are running already")
+    while found is None and not interrupted():
         time.sleep(_RETRY_SECONDS)
-    _release(locks)
-    return None
+        found = _first_free(locks)
+    for process_id, lock in locks.items():
+        if process_id != found:
+            lock.release()  # what was tried in vain, too
+    if found is not None:
+        say(f"this is {found}")
+    return found
+
+
+def _first_free(locks: dict[ProcessId, FileLock]) -> ProcessId | None:
+    """The first whose lock was free; it is held from now on."""
+    return next((process_id for process_id, lock in locks.items() if _try_acquire(lock)), None)
 
 
 def _try_acquire(lock: FileLock) -> bool:
-    """Whether the lock was free; it is held from now on."""
     try:
         return lock.try_acquire() is Attempt.ACQUIRED
     except NoLocksError as error:
@@ -52,10 +56,3 @@ def _try_acquire(lock: FileLock) -> bool:
         ) from None
     except OSError as error:
         raise ClusterError(f"no place can be held in {lock.file.parent}: {error.strerror}") from None
-
-
-def _release(locks: dict[ProcessId, FileLock], but: ProcessId | None = None) -> None:
-    """Those that were tried, too."""
-    for process_id, lock in locks.items():
-        if process_id != but:
-            lock.release()

@@ -1,6 +1,8 @@
-"""`Inspector`: how a job stands, asked of its learner; and what its run directory says, whether it lives or not."""
+"""How a job stands: `LearnerPoller` asks its learner again and again, `Inspector` also reads the run's directory."""
 
 import socket
+import threading
+import time
 from pathlib import Path
 
 from msgspec import Struct
@@ -16,6 +18,35 @@ from tfdqn.storage.run_records import read_evaluations, read_summary
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
 
 _REPLY_SECONDS = 2.0
+_POLL_SECONDS = 1.0
+
+
+class LearnerPoller:
+    """The learner's newest answer, asked for once a second in a thread of its own, until it is closed.
+
+    Args:
+      address: of the learner, which may come and go.
+    """
+
+    def __init__(self, address: str):
+        self.newest: Inspection | None = None
+        self.heard_seconds = float("-inf")  # when the newest was asked for, as `time.monotonic` counts
+        self._caller = Caller(address)
+        self._closed = threading.Event()
+        threading.Thread(target=self._ask_until_closed, name="learner poller", daemon=True).start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._caller.close()
+
+    def _ask_until_closed(self) -> None:
+        while not self._closed.wait(_POLL_SECONDS):
+            asked = time.monotonic()
+            try:
+                self.newest = self._caller("inspect", Nothing(), Inspection, _REPLY_SECONDS)
+                self.heard_seconds = asked
+            except (UnreachableError, RefusedError):
+                continue
 
 
 class CheckpointReport(Struct, frozen=True, kw_only=True):
@@ -59,7 +90,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 class Inspector:
-    """Asks again and again.
+    """How a job stands whenever it is asked.
 
     Args:
       target: a run's directory, or the learner's "host:port".

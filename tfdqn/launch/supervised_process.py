@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tfdqn.cluster.program import Process
 from tfdqn.config import Health
-from tfdqn.coordination.heartbeat_files import VARIABLE as BEATS
 from tfdqn.coordination.heartbeat_files import (
+    VARIABLE,
     HeartbeatRecord,
     heartbeat_file,
     read_heartbeat,
@@ -37,23 +37,25 @@ class SupervisedProcess:
       process: what is run.
       command: what stands before its arguments.
       logs: a folder for what it prints.
-      signs: a folder for its heartbeats.
+      heartbeats: a folder for its heartbeats.
       health: when silence is death.
     """
 
-    def __init__(self, process: Process, command: tuple[str, ...], logs: Path, signs: Path, health: Health):
+    def __init__(
+        self, process: Process, command: tuple[str, ...], logs: Path, heartbeats: Path, health: Health
+    ):
         self.process, self.process_id = process, process.id
         self.log = logs / f"{process.id.file_stem}.log"
         self.restarts = -1
-        self.sign: HeartbeatRecord | None = None  # of this life
+        self.heartbeat: HeartbeatRecord | None = None  # of this life
         self.silent_seconds = 0.0
         self.status: int | None = None  # of the life that has ended; None: it lives
         self.ended_seconds = 0.0  # when it was seen to have ended
         self.failures = 0  # lives in a row that ended within a minute
         self._start_due_seconds: float | None = None
         self._command, self._health = command, health
-        self._signs = signs.resolve()
-        self._sign_file = heartbeat_file(process.id, self._signs)
+        self._heartbeats = heartbeats.resolve()
+        self._heartbeat_file = heartbeat_file(process.id, self._heartbeats)
         self._popen: subprocess.Popen | None = None
         self._has_worked = False
         self._started_seconds = self._looked_seconds = 0.0
@@ -69,11 +71,11 @@ class SupervisedProcess:
 
     @property
     def is_silent(self) -> bool:
-        """Whether it has given no sign for so long that it counts as dead."""
+        """Whether it has been silent for so long that it counts as dead."""
         health = self._health
         limit = health.patience_seconds
-        if self.sign is not None:
-            limit = silence_limit_seconds(self.sign.state, health.dead_after_seconds)
+        if self.heartbeat is not None:
+            limit = silence_limit_seconds(self.heartbeat.state, health.dead_after_seconds)
         return self.is_alive and self.silent_seconds > limit
 
     @property
@@ -89,7 +91,7 @@ class SupervisedProcess:
     def state(self) -> str:
         """What it is doing, in words."""
         if self.is_alive:
-            return STARTING if self.sign is None else self.sign.state
+            return STARTING if self.heartbeat is None else self.heartbeat.state
         if self._start_due_seconds is not None:
             return "starting again"
         return "ended" if self.status is not None else ""
@@ -106,11 +108,11 @@ class SupervisedProcess:
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"== {self.process_id} starts: {datetime.now():%Y-%m-%d %H:%M:%S}\n")
             self._log_start_bytes = log.tell()
-        self._sign_file.unlink(missing_ok=True)
-        environment = {**self.process.environment, BEATS: str(self._signs)}
+        self._heartbeat_file.unlink(missing_ok=True)
+        environment = {**self.process.environment, VARIABLE: str(self._heartbeats)}
         self._popen = start_process((*self._command, *self.process.arguments), self.log, environment)
         self.restarts += 1
-        self.sign, self.status, self._has_worked = None, None, False
+        self.heartbeat, self.status, self._has_worked = None, None, False
         self._start_due_seconds, self.silent_seconds = None, 0.0
         self._started_seconds = self._looked_seconds = time.monotonic()
 
@@ -121,10 +123,10 @@ class SupervisedProcess:
         now = time.monotonic()
         self.silent_seconds += min(now - self._looked_seconds, _MOST_SECONDS_BETWEEN_LOOKS)
         self._looked_seconds = now
-        sign = read_heartbeat(self._sign_file)
-        if sign is not None and sign.pid == self._popen.pid and sign != self.sign:
-            self.sign, self.silent_seconds = sign, 0.0
-            self._has_worked |= sign.state != STARTING and not sign.state.startswith(WAITING)
+        heartbeat = read_heartbeat(self._heartbeat_file)
+        if heartbeat is not None and heartbeat.pid == self._popen.pid and heartbeat != self.heartbeat:
+            self.heartbeat, self.silent_seconds = heartbeat, 0.0
+            self._has_worked |= heartbeat.state != STARTING and not heartbeat.state.startswith(WAITING)
         self.status = status_when_ended(self._popen)
         if self.status is None:
             return False

@@ -16,7 +16,7 @@ from tfdqn.cluster.roles import LEARNER, TRAITS, ProcessId
 from tfdqn.config import Health
 from tfdqn.coordination.messages import Inspection, Phase
 from tfdqn.errors import ClusterError, UserError
-from tfdqn.launch.learner_poller import LearnerPoller
+from tfdqn.launch.inspector import LearnerPoller
 from tfdqn.launch.supervised_process import TFDQN, SupervisedProcess
 from tfdqn.system.subprocesses import how_it_ended
 
@@ -60,7 +60,7 @@ class Supervisor:
     Args:
       program: what is run.
       logs: a folder for what each process prints.
-      signs: a folder for their heartbeats.
+      heartbeats: a folder for their heartbeats.
       health: when silence is death.
       view: told what happens, and shown how it stands a few times a second.
       command: what stands before a process's arguments.
@@ -70,17 +70,17 @@ class Supervisor:
         self,
         program: Program,
         logs: Path,
-        signs: Path,
+        heartbeats: Path,
         health: Health,
         view: View,
         command: Sequence[str] = TFDQN,
     ):
         self._program, self._health, self._view = program, health, view
         self._all = {
-            process.id: SupervisedProcess(process, tuple(command), logs, signs, health)
+            process.id: SupervisedProcess(process, tuple(command), logs, heartbeats, health)
             for process in program.processes
         }
-        self._watch = LearnerPoller(program.topology.learner)
+        self._learner = LearnerPoller(program.topology.learner)
         self._stopping: set[ProcessId] = set()
         self._told_life = ""  # the learner's, whose beginning was said last
 
@@ -109,7 +109,7 @@ class Supervisor:
             raise
         finally:
             self._end()
-            self._watch.close()
+            self._learner.close()
 
     def kill(self) -> None:
         """Kills everybody who lives, with all that they have started; waits for nothing."""
@@ -127,8 +127,8 @@ class Supervisor:
         if any(each.status != 0 for each in self._all.values()):
             return False
         ended_seconds = max(each.ended_seconds for each in self._all.values())
-        newest = self._watch.newest
-        if newest is not None and self._watch.heard_seconds > ended_seconds:
+        newest = self._learner.newest
+        if newest is not None and self._learner.heard_seconds > ended_seconds:
             return newest.phase != Phase.TRAINING
         return time.monotonic() - ended_seconds > self._health.dead_after_seconds  # the learner has gone, too
 
@@ -179,7 +179,7 @@ class Supervisor:
 
     def _is_missed(self, each: SupervisedProcess) -> bool:
         """Whether the learner goes on training without somebody who has ended well."""
-        newest, asked = self._watch.newest, self._watch.heard_seconds
+        newest, asked = self._learner.newest, self._learner.heard_seconds
         is_training = newest is not None and newest.phase == Phase.TRAINING
         return is_training and asked > each.ended_seconds + _BEYOND_DOUBT_SECONDS
 
@@ -211,7 +211,7 @@ class Supervisor:
             time.sleep(_LOOK_SECONDS / 4)
 
     def _show(self) -> None:
-        newest = self._watch.newest
+        newest = self._learner.newest
         if newest is not None and newest.life != self._told_life:
             self._told_life = newest.life
             if newest.resumed:
@@ -222,14 +222,14 @@ class Supervisor:
         state = each.state
         if each.is_alive and each.process_id in self._stopping:
             state = "stopping"
-        elif each.is_alive and each.silent_seconds > self._health.dead_after_seconds / 2 and each.sign:
+        elif each.is_alive and each.silent_seconds > self._health.dead_after_seconds / 2 and each.heartbeat:
             state = f"silent for {each.silent_seconds:.0f} s"
-        lives = each.is_alive and each.sign is not None
+        lives = each.is_alive and each.heartbeat is not None
         return Row(
             process_id=each.process_id,
             state=state,
             pid=each.pid,
-            steps_per_second=each.sign.steps_per_second if lives and each.sign else 0.0,
+            steps_per_second=each.heartbeat.steps_per_second if lives and each.heartbeat else 0.0,
             seconds_since_heartbeat=each.silent_seconds if lives else None,
             restarts=max(each.restarts, 0),
             log=each.log,

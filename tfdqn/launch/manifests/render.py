@@ -1,23 +1,42 @@
-"""Manifests: a job's program as the files by which a platform runs it. One file is one target."""
+"""A job's files for a platform: rendered by the platform's own module, and written where containers can read them."""
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 
-from tfdqn.launch.manifests import compose, kubernetes, slurm, tfjob, vertex
-from tfdqn.launch.manifests.job_spec import JobSpec
+from tfdqn.launch.manifests.job_spec import HEADER, JobSpec
 from tfdqn.launch.manifests.platforms import Platform
+from tfdqn.storage.atomic_files import write_atomically
 
-_RENDERERS: dict[Platform, Callable[[JobSpec], dict[str, str]]] = {
-    Platform.COMPOSE: compose.render,
-    Platform.KUBERNETES: kubernetes.render,
-    Platform.SLURM: slurm.render,
-    Platform.TFJOB: tfjob.render,
-    Platform.VERTEX: vertex.render,
-}
+_MODE = 0o644  # whatever the umask: containers read them as a user of their own
 
 
-def render(target: Platform, spec: JobSpec) -> dict[str, str]:
+def render(platform: Platform, spec: JobSpec) -> dict[str, str]:
     """The files by which a platform runs a job: names and contents.
 
     Raises ConfigError where the configuration can't be run by many processes.
     """
-    return _RENDERERS[target](spec)
+    files: dict[str, str] = import_module(f"tfdqn.launch.manifests.{platform}").render(spec)
+    return files
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> Iterator[Path]:
+    """Writes them, removes what an earlier call wrote besides, and yields the path of each.
+
+    Raises RunDirError where one can't be written.
+    """
+    for name, content in files.items():
+        path = folder / name
+        write_atomically(path, content.encode())
+        path.chmod(_MODE)
+        yield path
+    for path in folder.glob("*.yaml"):
+        if path.name not in files and _is_ours(path):
+            path.unlink()
+
+
+def _is_ours(path: Path) -> bool:
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8").startswith(HEADER)
+    return False
