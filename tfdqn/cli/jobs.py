@@ -22,11 +22,8 @@ from tfdqn.cli.arguments import (
     load_job,
     require_supported_platform,
 )
-from tfdqn.cluster.checks import check_topology
-from tfdqn.cluster.environment import topology_of_environment
 from tfdqn.cluster.roles import ProcessId, Role
-from tfdqn.cluster.topology import Topology, read_topology
-from tfdqn.config import Config, Health
+from tfdqn.config import Health
 from tfdqn.errors import STOPPED_STATUS, ConfigError
 from tfdqn.launch.manifests.platforms import Platform
 
@@ -159,12 +156,13 @@ def run_role(
 ) -> None:
     """Run one process of a distributed job."""
     require_supported_platform()
+    from tfdqn.cluster.environment import process_in_job
     from tfdqn.config import toml
     from tfdqn.system.signals import end_at_once, interruptions
 
     resolved = toml.load(config, overrides or ())
     index = task if index is None else index
-    topology, process_id = _place_in_job(resolved, cluster, role, index)
+    topology, process_id = process_in_job(resolved, cluster, role, index)
     if places is not None and index is not None:
         raise ConfigError(f"--index {index} says which process this is, and --places finds it out: give one")
     path = run_dir or default_run_dir(config, resolved)
@@ -183,21 +181,6 @@ def run_role(
         context = RoleContext(resolved, topology, process_id, path, typer.echo, interrupted, stopped_status)
         if not entry.run_role(context):
             raise typer.Exit(stopped_status)
-
-
-def _place_in_job(
-    config: Config, cluster: Path | None, role: Role, index: int | None
-) -> tuple[Topology, ProcessId]:
-    """By the cluster file, or else by TF_CONFIG, which must agree with what was asked for. Raises ConfigError."""
-    if cluster is not None:
-        topology, process_id, origin = read_topology(cluster), ProcessId(role, index or 0), str(cluster)
-    else:
-        (topology, process_id), origin = topology_of_environment(), "TF_CONFIG"
-        if process_id.role is not role or index not in (None, process_id.index):
-            raise ConfigError(f"TF_CONFIG makes this process {process_id}, not {ProcessId(role, index or 0)}")
-    topology.require(process_id, origin)
-    check_topology(config, topology, origin)
-    return topology, process_id
 
 
 @jobs.command()

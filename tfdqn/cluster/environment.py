@@ -7,12 +7,15 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from tfdqn.cluster.checks import check_topology
 from tfdqn.cluster.placement import Machine, Machines
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster, process_name
-from tfdqn.cluster.topology import Topology, role_of_job, topology_of_jobs
+from tfdqn.cluster.topology import Topology, read_topology, role_of_job, topology_of_jobs
+from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.system.addresses import check_addresses, is_address
 
@@ -87,6 +90,25 @@ def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tupl
     name, index = variable.process()
     topology = topology_of_jobs(variable.jobs, variable.origin)
     return topology, ProcessId(role_of_job(name, variable.origin), index)
+
+
+def process_in_job(
+    config: Config, cluster: Path | None, role: Role, index: int | None
+) -> tuple[Topology, ProcessId]:
+    """Which process this is by the cluster file, or else by `TF_CONFIG`, which must agree with what was asked for.
+
+    Raises ConfigError where there is no such process, or the configuration can't be run by the others.
+    """
+    asked = ProcessId(role, index or 0)
+    if cluster is not None:
+        topology, process_id, origin = read_topology(cluster), asked, str(cluster)
+    else:
+        (topology, process_id), origin = topology_of_environment(), VARIABLE
+        if process_id.role is not role or index not in (None, process_id.index):
+            raise ConfigError(f"{VARIABLE} makes this process {process_id}, not {asked}")
+    topology.require(process_id, origin)
+    check_topology(config, topology, origin)
+    return topology, process_id
 
 
 def machines_of_environment(environment: Mapping[str, str] = os.environ) -> Machines:
