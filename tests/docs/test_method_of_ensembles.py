@@ -13,7 +13,7 @@ from tfdqn.agents.ensemble import EnsembleAgent
 from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.agents.losses import td
 from tfdqn.config import Config, Ensemble, Linear
-from tfdqn.learning.gradient_clipping import clipped
+from tfdqn.learning.optimizers import clipped
 from tfdqn.networks.aggregation import Aggregation, aggregate
 from tfdqn.randomness import derived_seed
 
@@ -119,7 +119,7 @@ def test_equation_24_the_common_target(aggregation: Aggregation, kind: str) -> N
     np.testing.assert_allclose(found, R + d * value, rtol=1e-4, atol=1e-5)
 
 
-@equation(25, "tfdqn.learning.gradient_clipping.clipped")
+@equation(25, "tfdqn.learning.optimizers.clipped")
 def test_equation_25_clipping_each_member() -> None:
     c, g = (
         2.0,

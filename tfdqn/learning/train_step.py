@@ -1,10 +1,11 @@
 """`TrainStep`: one update of one replica, from a sample to new weights; every strategy drives this same function.
+`update_in_turn` makes several, over batches that were fetched together.
 
 Gradients are summed over the replicas, *then* clipped by their global norm, *then* applied, so that the number
 of replicas never changes the algorithm.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +14,7 @@ from tf_agents.agents import tf_agent
 
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import Config
-from tfdqn.learning.gradient_clipping import clipped
-from tfdqn.learning.optimizers import create_slots, make_optimizer, named_slots
+from tfdqn.learning.optimizers import clipped, create_slots, make_optimizer, named_slots
 from tfdqn.replay.interfaces import Sample
 
 
@@ -37,6 +37,9 @@ class UpdateMetrics(NamedTuple):
             for name, values in self._asdict().items()
         }
         return {name: number for name, number in numbers.items() if not np.isnan(number)}
+
+
+METRICS = len(UpdateMetrics._fields)
 
 
 def metrics_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> UpdateMetrics:
@@ -150,3 +153,27 @@ class TrainStep:
         else:
             due = tf.equal(self.train_steps % period, 0)
             tf.cond(due, update, lambda: tf.constant(False))
+
+
+def update_in_turn(update: Callable[..., UpdateMetrics], *batches: Sample) -> tf.Tensor:
+    """K updates from batches [K, B, …], or parts of them; gives their metrics float32[K, METRICS]."""
+    count = batches[0].transition.next_time_step.reward.shape[0]
+    history = tf.TensorArray(tf.float32, count, element_shape=[METRICS])
+
+    def one(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        metrics = update(*(part.map(lambda x: x[i]) for part in batches))
+        return i + 1, history.write(i, tf.stack(metrics))
+
+    _, history = tf.while_loop(lambda i, _: i < count, one, [0, history], maximum_iterations=count)
+    return history.stack()
+
+
+def split_batches(sample: Sample, *shape: int) -> Sample:
+    """Leading axis N → leading axes `shape`, whose product N is."""
+    return sample.map(lambda x: tf.reshape(x, [*shape, *x.shape[1:]]))
+
+
+def combined_metrics(metrics: list[tf.Tensor]) -> tf.Tensor:
+    """Metrics float32[…, METRICS] of several replicas or members as one: means, but for the maximum of `max_q`."""
+    is_maximum = [name == "max_q" for name in UpdateMetrics._fields]
+    return tf.where(is_maximum, tf.reduce_max(metrics, axis=0), tf.reduce_mean(metrics, axis=0))

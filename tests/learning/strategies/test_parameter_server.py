@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfdqn.learning.strategies.parameter_server import fetch_result
-from tfdqn.learning.update_loop import METRICS
+from tfdqn.learning.train_step import METRICS
 
 GONE = tf.errors.UnavailableError(None, None, "failed to connect to all addresses")
 

@@ -15,8 +15,14 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
 from tfdqn.learning.strategies.synchronous import num_processes, uses_xla
-from tfdqn.learning.train_step import TrainStep, UpdateMetrics
-from tfdqn.learning.update_loop import METRICS, combined_metrics, split_batches, update_in_turn
+from tfdqn.learning.train_step import (
+    METRICS,
+    TrainStep,
+    UpdateMetrics,
+    combined_metrics,
+    split_batches,
+    update_in_turn,
+)
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 

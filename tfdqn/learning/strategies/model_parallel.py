@@ -11,8 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
-from tfdqn.learning.train_step import TrainStep, UpdateMetrics, metrics_of
-from tfdqn.learning.update_loop import combined_metrics, split_batches, update_in_turn
+from tfdqn.learning.train_step import (
+    TrainStep,
+    UpdateMetrics,
+    combined_metrics,
+    metrics_of,
+    split_batches,
+    update_in_turn,
+)
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 

@@ -18,8 +18,7 @@ from tfdqn.config import Config
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
 from tfdqn.learning.strategies.sharded_variables import ShardedVariables
 from tfdqn.learning.strategies.synchronous import uses_xla
-from tfdqn.learning.train_step import TrainStep, UpdateMetrics, metrics_of
-from tfdqn.learning.update_loop import METRICS, split_batches
+from tfdqn.learning.train_step import METRICS, TrainStep, UpdateMetrics, metrics_of, split_batches
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 from tfdqn.task_spec import TaskSpec

@@ -12,8 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
-from tfdqn.learning.train_step import TrainStep, UpdateMetrics
-from tfdqn.learning.update_loop import combined_metrics, split_batches, update_in_turn
+from tfdqn.learning.train_step import (
+    TrainStep,
+    UpdateMetrics,
+    combined_metrics,
+    split_batches,
+    update_in_turn,
+)
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.learning.gradient_clipping import clipped
+from tfdqn.learning.optimizers import clipped
 
 SHAPES = [(4, 3), (3,), (3, 2)]
 
