@@ -86,3 +86,12 @@ def test_the_check_finds_what_it_looks_for(line: str) -> None:
 @pytest.mark.parametrize("line", ["open(f, 'rb')", "f.open('ab')", "os.open(f, 0)", "subprocess.run(['a'])"])
 def test_the_check_lets_bytes_pass(line: str) -> None:
     assert without_encoding(line) == []
+
+
+def test_no_test_makes_an_object_without_its_constructor() -> None:
+    found = [
+        file.name
+        for file in sorted((PROJECT / "tests").rglob("*.py"))
+        if "object.__new__" in [name for name, _ in calls(file.read_text(encoding="utf-8"))]
+    ]
+    assert found == []
