@@ -218,3 +218,20 @@ def test_convolutions_and_ensembles_are_not_compiled_on_a_cpu_unless_asked() -> 
     assert xla(NatureCNN(), "on")
     assert xla(MLP(), "on", units=5)
     assert not xla(MLP(), "off")
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (Config(), True),
+        (Config(network=NatureCNN()), False),
+        (Config(ensemble=Ensemble(size=2)), False),
+        (Config(network=NatureCNN(), learner=LearnerSettings(xla="on")), True),
+        (Config(learner=LearnerSettings(xla="off")), False),
+    ],
+)
+def test_xla_compiles_by_itself_what_it_does_not_slow_down_on_a_cpu(
+    config: Config, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    assert uses_xla(config) == expected
