@@ -14,10 +14,10 @@ from tfdqn.cluster.checks import check_topology
 from tfdqn.cluster.placement import Machine, Machines
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster, process_name
-from tfdqn.cluster.topology import Topology, read_topology, role_of_job, topology_of_jobs
+from tfdqn.cluster.topology import Topology, job_addresses, read_topology, role_of_job, topology_of_jobs
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
-from tfdqn.system.addresses import check_addresses, is_address
+from tfdqn.system.addresses import check_addresses
 
 CLUSTER_SPEC = "CLUSTER_SPEC"
 _LEARNING_JOBS = (CHIEF, WORKER, PARAMETER_SERVER)
@@ -41,6 +41,9 @@ class _Variable(NamedTuple):
         if not re.fullmatch(r"-?[0-9]{1,9}", str(index)):
             raise self.error(f"task.index = {repr(index)[:_MOST_SHOWN]} is no number")
         return str(self.task["type"]), int(index)
+
+    def addresses(self, job: str) -> tuple[str, ...]:
+        return job_addresses(self.jobs[job], f"cluster.{job}", self.origin)
 
     def error(self, why: str) -> ConfigError:
         return ConfigError(f"{self.origin}: {why}")
@@ -116,7 +119,7 @@ def machines_of_environment(environment: Mapping[str, str] = os.environ) -> Mach
     variable = _variable(CLUSTER_SPEC, environment) or _variable(VARIABLE, environment)
     if variable is None:
         raise ConfigError(f"where the job's machines are: {VARIABLE} or {CLUSTER_SPEC} must be set")
-    pools = {pool: _addresses(variable, pool) for pool in variable.jobs}
+    pools = {pool: variable.addresses(pool) for pool in variable.jobs}
     return Machines(addresses=pools, this=Machine(*variable.process()), origin=variable.origin)
 
 
@@ -124,16 +127,9 @@ def _learning_jobs(variable: _Variable) -> dict[str, tuple[str, ...]]:
     allowed = (*_LEARNING_JOBS, *_OTHER_JOBS)
     if unknown := [job for job in variable.jobs if job not in allowed]:
         raise variable.error(f"cluster.{unknown[0]}: there is no such job; there are {', '.join(allowed)}")
-    jobs = {job: _addresses(variable, job) for job in _LEARNING_JOBS if variable.jobs.get(job)}
+    jobs = {job: variable.addresses(job) for job in _LEARNING_JOBS if variable.jobs.get(job)}
     named = {process_name(job, i): address for job, each in jobs.items() for i, address in enumerate(each)}
     check_addresses(named, variable.origin)
     if not jobs:
         raise variable.error(f"the cluster has none of {', '.join(_LEARNING_JOBS)}")
     return jobs
-
-
-def _addresses(variable: _Variable, job: str) -> tuple[str, ...]:
-    found = variable.jobs[job]
-    if not isinstance(found, list) or not all(map(is_address, found)):
-        raise variable.error(f'cluster.{job} must be a list of "host:port", not {found!r}')
-    return tuple(found)

@@ -129,9 +129,9 @@ def topology_of_jobs(jobs: Any, origin: str) -> Topology:
     for name, value in jobs.items():
         role = Role.LEARNER if name == CHIEF else role_of_job(name, origin)
         if role is Role.LEARNER:
-            (values[name],) = _addresses(value, name, origin, only_one=True)
+            (values[name],) = job_addresses(value, name, origin, only_one=True)
         elif TRAITS[role].serves:
-            values[role.value] = _addresses(value, name, origin)
+            values[role.value] = job_addresses(value, name, origin)
         else:
             values[role.value] = _number(value, name, origin)
     if "learner" not in values:
@@ -162,7 +162,8 @@ def _number(value: Any, name: str, origin: str) -> int:
     return value
 
 
-def _addresses(value: Any, name: str, origin: str, only_one: bool = False) -> tuple[str, ...]:
+def job_addresses(value: Any, name: str, origin: str, only_one: bool = False) -> tuple[str, ...]:
+    """A list of "host:port", or one alone, as a cluster has it for the job `name`. Raises ConfigError."""
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, list) or not all(is_address(each) for each in value):
         raise ConfigError(f'{origin}: {name} must be a list of "host:port", not {value!r}')

@@ -16,7 +16,7 @@ from tfdqn.launch.supervisor import Supervisor, View
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.checkpoints import CheckpointManager
-from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_directory import MachineDir, RunDir
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.training.stopping import finished_before
@@ -76,13 +76,7 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
             f"{machines.origin}: nobody is left to run on {machines.this}: there are too many machines"
         )
     folder = run.machine(str(machines.this))
-    program = make_program(
-        config,
-        topology,
-        config_file=str(folder.config_file),
-        cluster_file=str(folder.cluster_file),
-        run_dir=str(run.path),
-    )
+    program = _program(config, topology, folder, run)
     with folder.claim():
         write_atomically(folder.config_file, dump(config).encode())
         for file in (folder.cluster_file, *([run.cluster_file] if LEARNER in here else [])):
@@ -98,15 +92,13 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
 def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
     """What is to be run on this host; where everybody is, is kept in the run."""
     topology = local_topology(config, has_evaluator=has_evaluator, kept=_kept(run))
-    program = make_program(
-        config,
-        topology,
-        config_file=str(run.config_file),
-        cluster_file=str(run.cluster_file),
-        run_dir=str(run.path),
-    )
     write_atomically(run.cluster_file, topology.to_json())
-    return program
+    return _program(config, topology, run, run)
+
+
+def _program(config: Config, topology: Topology, folder: RunDir | MachineDir, run: RunDir) -> Program:
+    files = {"config_file": str(folder.config_file), "cluster_file": str(folder.cluster_file)}
+    return make_program(config, topology, **files, run_dir=str(run.path))
 
 
 def _run(supervisor: Supervisor) -> bool:

@@ -5,7 +5,7 @@ Beside it, on another: TensorBoard, and on request TensorFlow Serving; both only
 
 from typing import Any
 
-from tfdqn.cluster.program import Process, Program, make_program, topology_on_hosts
+from tfdqn.cluster.program import Process, Program
 from tfdqn.cluster.roles import TRAITS, ProcessId, Role
 from tfdqn.exporting.tf_serving_files import BATCHING_FILE, MODELS_FILE, batching_config, models_config
 from tfdqn.launch.manifests.job_spec import (
@@ -37,10 +37,7 @@ def render(spec: JobSpec) -> dict[str, str]:
 
     They stand beside it since Compose can't put content of its own into a container whose root is read-only.
     """
-    topology = topology_on_hosts(spec.config, _service_name, has_evaluator=spec.has_evaluator)
-    program = make_program(
-        spec.config, topology, config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR
-    )
+    program = spec.program(_service_name)
     compose = {
         "name": spec.name,
         "services": _services(spec, program),
@@ -56,7 +53,7 @@ def render(spec: JobSpec) -> dict[str, str]:
     return {
         "compose.yaml": to_yaml(compose),
         "config.toml": spec.config_toml,
-        "cluster.json": topology.to_json().decode(),
+        "cluster.json": program.topology.to_json().decode(),
         MODELS_FILE: models_config(spec.name, str(RunDir(RUN_DIR).exports)),
         BATCHING_FILE: batching_config(),
     }

@@ -1,12 +1,14 @@
 """`JobSpec`: what a manifest is made of, and what every container of a job has in common, whoever runs it."""
 
 import re
+from collections.abc import Callable
 from hashlib import sha256
 
 import yaml
 from msgspec import Struct
 
-from tfdqn.cluster.roles import TRAITS, Role, process_counts
+from tfdqn.cluster.program import Program, make_program, topology_on_hosts
+from tfdqn.cluster.roles import TRAITS, ProcessId, Role, process_counts
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError
@@ -58,6 +60,16 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     def config_toml(self) -> str:
         """The configuration, overrides and all: no process needs further ones."""
         return dump(self.config)
+
+    def program(self, host: Callable[[ProcessId], str]) -> Program:
+        """Every process, where each that serves has a host of its own. Raises ConfigError.
+
+        Args:
+          host: the name by which the others find a process's host.
+        """
+        topology = topology_on_hosts(self.config, host, has_evaluator=self.has_evaluator)
+        files = {"config_file": CONFIG_FILE, "cluster_file": CLUSTER_FILE}
+        return make_program(self.config, topology, **files, run_dir=RUN_DIR)
 
     @property
     def has_chief(self) -> bool:

@@ -7,14 +7,11 @@ statuses mean that a pod is to be made anew.
 
 from typing import Any
 
-from tfdqn.cluster.program import CHIEF_PORT, PORT, make_program, topology_on_hosts
+from tfdqn.cluster.program import CHIEF_PORT, PORT
 from tfdqn.cluster.roles import TRAITS, ProcessId, Role
 from tfdqn.launch.manifests import pods
 from tfdqn.launch.manifests.job_spec import (
-    CLUSTER_FILE,
-    CONFIG_FILE,
     READER_GRACE_SECONDS,
-    RUN_DIR,
     TENSORBOARD_ARGUMENTS,
     TENSORBOARD_PORT,
     JobSpec,
@@ -27,10 +24,7 @@ _GI_OF_RUN, _GI_OF_REPLAY_SERVER = 20, 10
 
 def render(spec: JobSpec) -> dict[str, str]:
     """kustomization.yaml and what it names. Raises ConfigError."""
-    topology = topology_on_hosts(
-        spec.config, lambda process_id: _host(spec, process_id), has_evaluator=spec.has_evaluator
-    )
-    make_program(spec.config, topology, config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR)
+    topology = spec.program(lambda process_id: _host(spec, process_id)).topology
     roles = [role for role in Role if topology.count(role)]
     files = {
         "configuration.yaml": [config_map(spec, {"cluster.json": topology.to_json().decode()})],

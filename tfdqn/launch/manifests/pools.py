@@ -1,13 +1,13 @@
 """Pools of like machines, for platforms that know fewer kinds of them than a job has roles: roles share one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
 from tfdqn.cluster.checks import check_topology
 from tfdqn.cluster.placement import Machine, Machines, place, topology_on_machines
 from tfdqn.cluster.program import PORT
-from tfdqn.cluster.roles import TRAITS, ProcessId, Role, process_counts
+from tfdqn.cluster.roles import TRAITS, Role, process_counts
 from tfdqn.launch.manifests.job_spec import (
     CONFIG_FILE,
     RUN_DIR,
@@ -62,9 +62,10 @@ def make_pools(spec: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_sprea
     machines = Machines(addresses=addresses, this=Machine(next(iter(there)), 0), origin="")
     check_topology(spec.config, topology_on_machines(spec.config, placed, machines))
 
-    def fullest(pool: str, need: Mapping[Role, int]) -> int:
+    def fullest(pool: str, need: Callable[[Role], int]) -> int:
+        """What the machine of the pool that needs most of it needs."""
         return max(
-            _total(process_ids, need) for machine, process_ids in placed.items() if machine.pool == pool
+            sum(need(each.role) for each in placed[machine]) for machine in placed if machine.pool == pool
         )
 
     return [
@@ -72,9 +73,9 @@ def make_pools(spec: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_sprea
             name=pool,
             roles=each,
             size=sizes[pool],
-            cpus=fullest(pool, {role: TRAITS[role].resources.cpus for role in each}),
-            memory_gib=fullest(pool, {role: TRAITS[role].resources.memory_gib for role in each}),
-            gpus=fullest(pool, {role: spec.gpus_of(role) for role in each}),
+            cpus=fullest(pool, lambda role: TRAITS[role].resources.cpus),
+            memory_gib=fullest(pool, lambda role: TRAITS[role].resources.memory_gib),
+            gpus=fullest(pool, spec.gpus_of),
         )
         for pool, each in there.items()
     ]
@@ -96,7 +97,3 @@ def _size(spec: JobSpec, counts: Mapping[Role, int], is_spread: bool) -> int:
     cpus = sum(TRAITS[role].resources.cpus * count for role, count in counts.items())
     fewest = -(-cpus // _MOST_CPUS)
     return min(max(min(counts.values()) if is_spread else 1, fewest), max(counts.values()))
-
-
-def _total(process_ids: tuple[ProcessId, ...], need: Mapping[Role, int]) -> int:
-    return sum(need[process_id.role] for process_id in process_ids)

@@ -6,7 +6,7 @@ cluster file then. Several may share a node, so everybody has a port of its own.
 
 from collections.abc import Iterator
 
-from tfdqn.cluster.program import Restart, make_program, topology_on_hosts
+from tfdqn.cluster.program import Restart
 from tfdqn.cluster.roles import TRAITS, Role, serving
 from tfdqn.cluster.topology import Topology
 from tfdqn.launch.manifests.job_spec import HEADER, JobSpec, grace_seconds
@@ -18,10 +18,7 @@ _SAVING_SECONDS = 2 * grace_seconds(Role.LEARNER)
 
 def render(spec: JobSpec) -> dict[str, str]:
     """job.sbatch. Raises ConfigError."""
-    topology = topology_on_hosts(
-        spec.config, lambda process_id: process_id.file_stem, has_evaluator=spec.has_evaluator
-    )
-    make_program(spec.config, topology, config_file="", cluster_file="", run_dir="")
+    topology = spec.program(lambda process_id: process_id.file_stem).topology
     roles = [role for role in Role if topology.count(role)]
     lines = [
         "#!/bin/bash",
