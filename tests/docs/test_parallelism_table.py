@@ -104,7 +104,7 @@ def trained(folder: Path, strategy: str, *features: str) -> Path:
 @pytest.mark.parametrize(
     "strategy",
     [
-        pytest.param(each, marks=[pytest.mark.long] if each in ("multi_worker", "averaging") else [])
+        pytest.param(each, marks=[pytest.mark.long] if each not in ("local", "mirrored") else [])
         for each in STRATEGIES
     ],
 )

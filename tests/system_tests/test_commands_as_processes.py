@@ -54,8 +54,8 @@ def test_sigterm_and_ctrl_c_save_and_the_line_that_they_print_resumes_the_run(tm
         assert finished.env_steps >= 8_000
         assert finished.train_steps > saved.train_steps
 
-    given = [(REVERB, signal.SIGTERM), (IN_GRAPH, signal.SIGINT), (IN_GRAPH, signal.SIGHUP)]
-    side_by_side(case, tmp_path, given)
+    # A terminal that is closed (SIGHUP) asks as Ctrl-C does: tests/system/test_signals.py.
+    side_by_side(case, tmp_path, [(REVERB, signal.SIGTERM), (IN_GRAPH, signal.SIGINT)])
 
 
 def test_a_second_ctrl_c_ends_it_at_once_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
@@ -70,6 +70,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_leaves_the_last_checkpoint(tmp_path
     readable(run)
 
 
+@pytest.mark.long  # a follower that has just started: test_signals_at_any_moment.py
 def test_a_signal_while_it_starts_ends_it_as_one_later_does(tmp_path: Path) -> None:
     def case(folder: Path, number: signal.Signals) -> None:
         config = write_config(folder, ENDLESS)
@@ -83,6 +84,7 @@ def test_a_signal_while_it_starts_ends_it_as_one_later_does(tmp_path: Path) -> N
     side_by_side(case, tmp_path, [signal.SIGTERM, signal.SIGINT])
 
 
+@pytest.mark.long  # in one process: tests/training/test_train_final_evaluation.py
 def test_a_signal_during_the_final_evaluation_ends_it_and_the_next_start_finishes(tmp_path: Path) -> None:
     config, run = write_config(tmp_path), tmp_path / "run"
     arguments = ["train", config, "--run-dir", "run"]
@@ -162,6 +164,7 @@ def test_a_run_that_is_killed_forty_times_loses_little_and_finishes(tmp_path: Pa
     side_by_side(case, tmp_path, [(REVERB, 20), (IN_GRAPH, 20)])
 
 
+@pytest.mark.long  # in one process: tests/storage/test_locks.py
 def test_a_second_process_on_a_run_is_refused_with_the_first_ones_number(tmp_path: Path) -> None:
     arguments = ["train", write_config(tmp_path, ENDLESS, OFTEN), "--run-dir", "run"]
     with tfdqn(tmp_path, *arguments) as first:
@@ -172,6 +175,7 @@ def test_a_second_process_on_a_run_is_refused_with_the_first_ones_number(tmp_pat
         first.until_saved(tmp_path / "run", beyond=newest(tmp_path / "run"))  # unharmed
 
 
+@pytest.mark.long  # of a task by itself: tests/tasks/suites/test_processes.py
 def test_no_environment_process_outlives_the_run(tmp_path: Path) -> None:
     def case(folder: Path, number: signal.Signals) -> None:
         config = write_config(folder, ENDLESS, OFTEN, "task.vectorization=async")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.commands import (
     ENDLESS,
     IN_GRAPH,
@@ -15,8 +17,24 @@ from tests.support.commands import (
 )
 from tests.support.disks import fill, small_disk
 
+NEVER = "evaluation.interval_env_steps=1000000000"
+CURVES = ("logging.interval_seconds=0.05", "logging.tensorboard=true")
 
-def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+
+@pytest.mark.parametrize(
+    "cases",
+    [
+        [
+            (REVERB, NEVER, 28_000),  # room for the weights: Reverb itself finds none
+            (IN_GRAPH, "evaluation.interval_env_steps=100", 0),
+        ],
+        pytest.param([(REVERB, NEVER, 0), ((*IN_GRAPH, *CURVES), NEVER, 0)], marks=pytest.mark.long),
+    ],
+    ids=["replay or best policy", "weights or curves"],
+)
+def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(
+    tmp_path: Path, cases: list[tuple[tuple[str, ...], str, int]]
+) -> None:
     def case(folder: Path, given: tuple[tuple[str, ...], str, int]) -> None:
         kind, first_writer, room_bytes = given
         config = write_config(folder, *kind, ENDLESS, OFTEN, first_writer)
@@ -29,18 +47,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(tmp_path: Path) 
             assert_one_line(process, "disk/run", "the disk is full", "intact")
             readable(disk / "run")
 
-    never = "evaluation.interval_env_steps=1000000000"
-    curves = ("logging.interval_seconds=0.05", "logging.tensorboard=true")
-    side_by_side(
-        case,
-        tmp_path,
-        [
-            (REVERB, never, 0),
-            (REVERB, never, 28_000),  # room for the weights: Reverb itself finds none
-            (IN_GRAPH, "evaluation.interval_env_steps=100", 0),
-            ((*IN_GRAPH, *curves, "checkpoint.interval_seconds=1"), never, 0),
-        ],
-    )
+    side_by_side(case, tmp_path, cases)
 
 
 def test_a_disk_that_is_full_from_the_start_is_one_line(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ def test_growing_is_more_in_the_last_quarter_of_a_life_than_ever_before() -> Non
     assert not is_growing([30, 34, 31] * 10)
 
 
+@pytest.mark.long  # by stand-ins for the roles: tests/launch/test_supervisor.py
 def test_a_short_run_with_two_kills_comes_to_its_end(tmp_path: Path) -> None:
     config = write_config(tmp_path, *QUICK_HEALTH, "stop.env_steps=100_000", "checkpoint.interval_seconds=1")
     outcome = chaos(tmp_path, tmp_path / config, 3, 2)

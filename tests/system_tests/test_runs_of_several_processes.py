@@ -82,9 +82,8 @@ def test_a_process_that_is_killed_ends_the_run_in_one_line(
         assert "Traceback" not in process.err
 
 
-@pytest.mark.parametrize(
-    "strategy", ["parameter_server", pytest.param("multi_worker", marks=pytest.mark.long)]
-)
+@pytest.mark.long  # of what it starts, one by one: tests/system/test_subprocesses.py
+@pytest.mark.parametrize("strategy", ["parameter_server", "multi_worker"])
 def test_a_killed_chief_leaves_nobody_behind(tmp_path: Path, strategy: str) -> None:
     write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG)
     with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run") as process:

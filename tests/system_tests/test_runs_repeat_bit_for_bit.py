@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_compiled_run_bit_for_bit(whole: Replicated
     assert_same_arrays(everything(whole.run), everything(tmp_path / "again"))
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(each, marks=pytest.mark.long) for each in (2, 3))])
 def test_a_run_that_was_cut_short_at_random_moments_ends_like_one_that_was_not(
     whole: Replicated, tmp_path: Path, seed: int
 ) -> None:
