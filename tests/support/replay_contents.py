@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
-from tests.support.random_episodes import Taken
+from tests.support.random_episodes import VECTOR, Taken, random_steps
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.transition_codec import TransitionCodec
@@ -59,3 +59,23 @@ def n_step_rows(spec: TaskSpec, taken: list[Taken], n: int) -> list[dict[str, An
         writer.write(*step)
     structured = codec.from_bytes(np.concatenate(rows))
     return [{name: row[name] for name in row.dtype.names} for row in structured]
+
+
+NUMBERED_ENVS = 4
+
+
+def numbered(length: int, first: int = 0) -> list[Taken]:
+    """Steps of four environments without an end, whose transitions are numbered: o = [number] * 4."""
+    taken = random_steps(VECTOR, NUMBERED_ENVS, length, np.random.default_rng(3), 0.0)
+    numbers = first + np.arange(length * NUMBERED_ENVS, dtype=np.float32).reshape(
+        length, NUMBERED_ENVS, 1
+    ).repeat(4, axis=2)
+    return [
+        step._replace(observation={"observation": number})
+        for step, number in zip(taken, numbers, strict=True)
+    ]
+
+
+def drawn(sample: tf.Tensor) -> np.ndarray:
+    """The numbers of a sample's transitions."""
+    return sample.transition.time_step.observation["observation"].numpy()[:, 0].astype(int)

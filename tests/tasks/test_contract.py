@@ -2,20 +2,13 @@
 
 import logging
 
-import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 
 from tfdqn.config import Task
-from tfdqn.errors import NotFiniteError, TaskError, UserError
-from tfdqn.task_spec import TaskSpec
+from tfdqn.errors import NotFiniteError, TaskError
 from tfdqn.tasks import contract
-from tfdqn.tasks.adapters.restarts import Restarts
-from tfdqn.tasks.batched_task import BatchedTask
-from tfdqn.tasks.observations import observation_specs
 from tfdqn.tasks.registry import make_task
 
 FLOATS = spaces.Box(-10, 10, (4,))
@@ -258,70 +251,6 @@ def test_an_array_that_is_given_again_is_copied_before_it_changes(how, frame_sta
         )
         starts = seen[..., forward].reshape(2, frame_stack) - counts
         assert (starts == starts[:, :1]).all() and starts[0, 0] != starts[1, 0]
-
-
-class Own(gymnasium.vector.VectorEnv):
-    """A vector version of the task's own that gives what it is told."""
-
-    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
-
-    def __init__(self, space, observation, reward=(1.0, 1.0)):
-        self.num_envs = 2
-        self.single_observation_space, self.observation_space = space, batch_space(space, 2)
-        self.single_action_space = spaces.Discrete(2)
-        self.given, self.reward = observation, reward
-
-    def reset(self, *, seed=None, options=None):
-        return self.given, {}
-
-    def step(self, actions):
-        return self.given, np.array(self.reward), np.zeros(2, bool), np.zeros(2, bool), {}
-
-
-@pytest.mark.parametrize(
-    ("space", "right", "wrong", "says"),
-    [
-        (spaces.Discrete(5), [1, 2], [1, 5], "environment 1, step 1: observation is 5;"),
-        (spaces.Discrete(5), [1, 2], [1.0, 2.0], "step 1: observation is float64"),
-        (spaces.Discrete(5), [1, 2], [[1], [2]], r"step 1: observation has shape \(2, 1\)"),
-        (
-            spaces.Box(0, 255, (1,), np.uint8),
-            [[0], [1]],
-            [[0], [256]],
-            "environment 1, step 1: observation.* is 256",
-        ),
-        (FLOATS, [FOUR, FOUR], [FOUR, FOUR * np.nan], r"environment 1, step 1: observation\[0\] is nan"),
-        (spaces.Dict({"a": FLOATS}), {"a": [FOUR, FOUR]}, {}, 'step 1: observation "a" is missing'),
-    ],
-)
-def test_a_tasks_own_vector_version_is_held_to_the_same(space, right, wrong, says):
-    spec = TaskSpec(id="Own-v0", observation=observation_specs(space), num_actions=(2,), action_start=(0,))
-    envs = Own(space, right)
-    task = BatchedTask(lambda: envs, spec, Restarts())
-    task.reset(seed=0)
-    envs.given = wrong
-    with pytest.raises(UserError, match=f"Own-v0, {says}"):
-        task.step(np.zeros(2, np.int32))
-    envs.given, envs.reward = right, (1.0, np.inf)
-    with pytest.raises(NotFiniteError, match="Own-v0, environment 1, step 2: reward is inf"):
-        task.step(np.zeros(2, np.int32))
-    assert task.observation.keys() == spec.observation.keys()
-
-
-@pytest.mark.parametrize(
-    ("answer", "says"),
-    [
-        (np.zeros((3, 4)), "reset gave float64 of shape"),
-        (None, "reset gave None, not"),
-        ((), r"reset gave \(\), not"),
-        (([FOUR, FOUR], None), "reset gave the info None"),
-    ],
-)
-def test_a_vector_versions_first_answer_is_one_of_gymnasiums_form(answer, says, monkeypatch):
-    spec = TaskSpec(id="Own-v0", observation=observation_specs(FLOATS), num_actions=(2,), action_start=(0,))
-    monkeypatch.setattr(Own, "reset", lambda self, **kwargs: answer)
-    with pytest.raises(TaskError, match=f"Own-v0, reset: {says}"):
-        BatchedTask(lambda: Own(FLOATS, [FOUR, FOUR]), spec, Restarts()).reset(seed=0)
 
 
 def test_a_breach_in_a_process_of_its_own_is_the_same_line_and_prints_nothing(capfd):

@@ -1,4 +1,4 @@
-"""What replay holds and hands out: a `Sample`, and the protocols of whoever writes, keeps and samples."""
+"""What replay holds and hands out: a `Sample`, and the protocols of what writes it and keeps it."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class BatchedTask:
             failed = self._failed(info)
             is_reset, self._done = is_reset | failed, self._done | failed
         if self.spec.action_masks:
-            self.legal_actions = self._legal(info)
+            self.legal_actions = batched_masks(info, self.num_envs, self.spec.num_actions[0])
         return Step(
             self.observation,
             reward,
@@ -160,7 +160,8 @@ class BatchedTask:
                 self._failed(info)
                 continue
             self._done = np.zeros(self.num_envs, np.bool_)
-            self.legal_actions = self._legal(info) if self.spec.action_masks else None
+            if self.spec.action_masks:
+                self.legal_actions = batched_masks(info, self.num_envs, self.spec.num_actions[0])
             return self.observation, self.legal_actions
 
     def _failed(self, info: Mapping[str, Any]) -> np.ndarray:
@@ -201,9 +202,6 @@ class BatchedTask:
         # gymnasium would count up from `seed`, so that runs with neighbouring seeds share environments.
         words = np.random.SeedSequence(seed).generate_state(self.num_envs)
         return [int(word) >> 1 for word in words]  # 31 bits: some environments keep a signed seed
-
-    def _legal(self, info: Mapping[str, Any]) -> np.ndarray:
-        return batched_masks(info, self.num_envs, self.spec.num_actions[0])
 
 
 def as_picture(drawn: Any) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfdqn.replay.items.blocks import BlockPacker
+from tfdqn.replay.items.blocks import BlockPacker, spread
 
 
 def numbered(first: int, count: int) -> np.ndarray:
@@ -51,3 +51,16 @@ def test_a_block_whose_insertion_was_not_waited_for_is_not_inserted_again() -> N
         packer(np.array([[3]], np.uint8))
     packer(np.arange(4, 8, dtype=np.uint8)[:, None])
     assert inserted == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+@pytest.mark.parametrize(("blocks", "block_size", "servers"), [(12, 4, 1), (12, 4, 3), (7, 16, 2), (2, 3, 5)])
+def test_spreading_takes_each_row_once_and_servers_at_equal_distances(
+    blocks: int, block_size: int, servers: int
+) -> None:
+    order = spread(blocks, block_size, servers)
+    assert sorted(order) == list(range(blocks * block_size))
+    of_server = order // block_size % servers
+    for server in range(servers):
+        share = (of_server == server).mean()
+        so_far = np.cumsum(of_server == server) - share * np.arange(1, len(order) + 1)
+        assert abs(so_far).max() <= 1

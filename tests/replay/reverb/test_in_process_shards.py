@@ -1,7 +1,5 @@
 """Several Reverb servers as one replay: filled evenly, sampled evenly, saved and closed together."""
 
-import json
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -10,39 +8,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.commands import PATIENCE_SECONDS, PROJECT
+from tests.support.commands import PATIENCE_SECONDS
 from tests.support.random_episodes import VECTOR, Taken, multiset, random_steps, stacked
-from tests.support.replay_contents import DISCOUNT, MakeReplay, n_step_rows, stored, write
-from tfdqn.config import DQN, Config, Replay
+from tests.support.replay_contents import MakeReplay, drawn, n_step_rows, numbered, stored, write
 from tfdqn.errors import ConfigError
-from tfdqn.replay.items.blocks import spread
-from tfdqn.replay.items.kinds import ItemKind, make_item_kind
 from tfdqn.replay.reverb.in_process import ReverbReplay
-from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
 from tfdqn.replay.reverb.server import ReplayServer
 from tfdqn.system.addresses import host_and_port
 
 ENVS = 4
 
 
-def numbered(length: int, first: int = 0) -> list[Taken]:
-    """Steps of four environments without an end, whose transitions are numbered: o = [number] * 4."""
-    taken = random_steps(VECTOR, ENVS, length, np.random.default_rng(3), 0.0)
-    numbers = first + np.arange(length * ENVS, dtype=np.float32).reshape(length, ENVS, 1).repeat(4, axis=2)
-    return [
-        step._replace(observation={"observation": number})
-        for step, number in zip(taken, numbers, strict=True)
-    ]
-
-
 def sizes(replay: ReverbReplay) -> list[int]:
     """Items on each server."""
     return [server.num_items() for server in replay._servers]
-
-
-def drawn(sample: tf.Tensor) -> np.ndarray:
-    """The numbers of a sample's transitions."""
-    return sample.transition.time_step.observation["observation"].numpy()[:, 0].astype(int)
 
 
 @pytest.mark.parametrize("shards", [2, 3])
@@ -119,19 +98,6 @@ def test_every_stored_transition_is_drawn_about_equally_often(make: MakeReplay) 
     assert (counts[:24] == 0).all()  # the oldest have gone
     # 20,000 blocks drawn, of eight: 2,500 ± 47 of each, and five standard deviations
     assert abs(counts[24:] - 2500).max() < 235
-
-
-@pytest.mark.parametrize(("blocks", "block_size", "servers"), [(12, 4, 1), (12, 4, 3), (7, 16, 2), (2, 3, 5)])
-def test_spreading_takes_each_row_once_and_servers_at_equal_distances(
-    blocks: int, block_size: int, servers: int
-) -> None:
-    order = spread(blocks, block_size, servers)
-    assert sorted(order) == list(range(blocks * block_size))
-    of_server = order // block_size % servers
-    for server in range(servers):
-        share = (of_server == server).mean()
-        so_far = np.cumsum(of_server == server) - share * np.arange(1, len(order) + 1)
-        assert abs(so_far).max() <= 1
 
 
 def test_frames_of_an_environment_stay_on_one_server(make: MakeReplay) -> None:
@@ -244,26 +210,6 @@ def test_several_threads_fill_the_same_blocks_without_losing_anything(make: Make
     assert set(found) <= set(expected)
 
 
-ELSEWHERE = """
-import json, sys
-import numpy as np, tensorflow as tf
-from tests.replay.reverb.test_in_process_shards import drawn, kind
-from tests.support.random_episodes import VECTOR
-from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
-
-addresses = sys.argv[1:]
-sample = tf.function(make_sampler(addresses, kind(), 16), autograph=False)
-calls = [drawn(sample()) for _ in range(2)]
-calls += [drawn(each) for each in sample_dataset(addresses, kind(), 16).take(2)]
-print(json.dumps(np.stack(calls).tolist()))
-"""
-
-
-def kind(block_size: int = 4) -> ItemKind:
-    replay = Replay(block_size=block_size, capacity=10_000, min_size=1, shards=2)
-    return make_item_kind(Config(agent=DQN(discount=DISCOUNT), replay=replay), VECTOR)
-
-
 @pytest.mark.parametrize(
     ("host", "written"), [("host-a", "host-a"), ("10.0.0.1", "10.0.0.1"), ("fd00::1", "[fd00::1]")]
 )
@@ -274,46 +220,3 @@ def test_who_reaches_this_host_by_a_name_is_told_of_every_server_there(
     ports = [host_and_port(address)[1] for address in replay.addresses]
     assert len(set(ports)) == 2
     assert replay.addresses_at(host) == [f"{written}:{port}" for port in ports]
-
-
-@pytest.mark.long  # that it learns from what it samples so: test_team.py, test_train_on_hosts.py
-def test_another_process_samples_by_the_addresses_alone(make: MakeReplay) -> None:
-    replay = make(shards=2)
-    write(replay, numbered(40))
-    assert len(replay.addresses) == 2
-    done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, *replay.addresses],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        cwd=PROJECT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    numbers = np.array(json.loads(done.stdout.splitlines()[-1]))
-    assert numbers.shape == (4, 16)
-    assert numbers.min() >= 0 and numbers.max() < 160
-    assert (numbers // 4 % 2).sum(axis=1).tolist() == [8] * 4
-
-
-def test_a_dataset_of_samples_has_static_shapes_and_can_be_made_in_a_graph(make: MakeReplay) -> None:
-    replay = make(shards=2)
-    write(replay, numbered(40))
-    samples = sample_dataset(replay.addresses, kind(), 16)
-    transition = samples.element_spec.transition
-    assert transition.time_step.observation["observation"].shape == (16, 4)
-    assert transition.action_step.action.shape == (16,)
-    sample = next(iter(samples))
-    assert sample.weights is None
-
-    @tf.function
-    def made_inside() -> tf.Tensor:
-        return next(iter(sample_dataset(replay.addresses, kind(), 16))).transition.action_step.action
-
-    assert made_inside().shape == (16,)
-
-
-def test_a_sample_that_blocks_do_not_divide_is_refused_elsewhere_too() -> None:
-    for make_source in (make_sampler, sample_dataset):
-        with pytest.raises(ConfigError, match=r"block_size 5 doesn't divide a batch of 16"):
-            make_source(["localhost:1"], kind(5), 16)

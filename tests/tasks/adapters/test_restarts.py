@@ -61,7 +61,7 @@ def test_a_failure_is_one_line_with_the_step_and_what_the_task_said(
     with pytest.raises(EnvironmentFailedError) as caught:
         steps(task, 1)
     assert str(caught.value) == f"{FAILS}, {said}"
-    assert "tests/support/toy_environments.py" in caught.value.traceback and "_fail" in caught.value.traceback
+    assert "tests/support/odd_environments.py" in caught.value.traceback and "_fail" in caught.value.traceback
     task.close()
     if isinstance(task._envs, Processes):
         assert not any(process.is_alive() for process in task._envs.processes)

@@ -1,10 +1,11 @@
-"""`BlockItems`: an item is exactly M finished transitions from any environments, in one column of bytes."""
+"""`BlockItems`: an item is exactly M finished transitions in one column; `PerMemberItems`: by ensemble member."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import reverb
@@ -12,7 +13,8 @@ import tensorflow as tf
 from reverb import structured_writer
 from tf_agents.trajectories import trajectory
 
-from tfdqn.config import Config
+from tfdqn.agents.ensemble_masks import member_weights
+from tfdqn.config import Config, Ensemble
 from tfdqn.errors import ConfigError
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.reverb.server import TABLE
@@ -28,8 +30,8 @@ _MAX_BLOCKS_PENDING = 16  # Reverb complains aloud from 50
 class BlockItems:
     """Columns cost Reverb time, and so do items; bytes hardly do: hence one column and M rows an item.
 
-    Of several servers each gets the next block in its turn, whoever filled it: so they hold equally many, to one
-    block, however many actors there are and however unlike their speeds.
+    Of several servers each gets the next block in its turn, whichever actor filled it: so they hold equally many, to
+    one block, however many actors there are and however unlike their speeds.
     """
 
     fills_servers_evenly = True
@@ -99,6 +101,53 @@ class BlockItems:
             writer.flush(_MAX_BLOCKS_PENDING)
 
 
+class PerMemberItems(BlockItems):
+    """As `BlockItems`, but that a transition goes to the servers of all members that it belongs to, or to none.
+
+    Which these are is the same function of the transition that weighs it in the batched ensemble's loss.
+    """
+
+    fills_servers_evenly = False
+
+    def __init__(self, config: Config, task_spec: TaskSpec):
+        super().__init__(config, task_spec)
+        self._member_weights = member_weights(config, task_spec)
+        self.copies = _members_of_a_transition(config.ensemble)
+        self._has_masks = task_spec.action_masks
+        self._packers = [
+            BlockPacker(self.transitions_per_item, self._codec.row_bytes, partial(self._append, member))
+            for member in range(config.ensemble.size)
+        ]
+        signature = [tf.TensorSpec([None, self._codec.row_bytes], tf.uint8)]
+        self._belongs = tf.function(self._belonging, input_signature=signature, autograph=False)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The blocks that are being filled."""
+        return {
+            f"{name}/{member}": array
+            for member, packer in enumerate(self._packers)
+            for name, array in packer.state().items()
+        }
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave."""
+        for member, packer in enumerate(self._packers):
+            packer.load_state({"partial_block": arrays[f"partial_block/{member}"]})
+
+    def _pack(self, rows: np.ndarray) -> None:
+        belongs = self._belongs(rows).numpy()
+        with self._lock:
+            for packer, mine in zip(self._packers, belongs, strict=True):
+                packer(rows[mine])
+
+    def _belonging(self, rows: tf.Tensor) -> tf.Tensor:
+        """uint8[N, row_bytes] → bool[K, N]: whether a member learns from it."""
+        transition = self._codec.decode(rows)
+        states = [transition.time_step.observation, transition.next_time_step.observation]
+        state_tm1, state_t = (state[0] if self._has_masks else state for state in states)
+        return self._member_weights(transition, state_tm1, state_t) > 0
+
+
 class BlockPacker:
     """Passes uint8[M, row_bytes] on to `insert_block`, which must copy it, whenever M rows have come."""
 
@@ -163,3 +212,13 @@ def _one_item_a_step() -> structured_writer.Config:
     step = structured_writer.create_reference_step({_COLUMN: None})
     pattern = structured_writer.pattern_from_transform(step, lambda step: {_COLUMN: step[_COLUMN][-1]})
     return structured_writer.create_config(pattern, TABLE)
+
+
+def _members_of_a_transition(ensemble: Ensemble) -> float:
+    """On average."""
+    match ensemble.data:
+        case "all":
+            return float(ensemble.size)
+        case "bootstrap":
+            return ensemble.size * ensemble.mask_probability
+    return 1.0

@@ -14,9 +14,8 @@ from tfdqn.config import Config
 from tfdqn.config.user_modules import import_user_module
 from tfdqn.errors import ConfigError
 from tfdqn.replay.interfaces import Writer
-from tfdqn.replay.items.blocks import BlockItems
+from tfdqn.replay.items.blocks import BlockItems, PerMemberItems
 from tfdqn.replay.items.frames import FrameItems
-from tfdqn.replay.items.per_member import PerMemberItems
 from tfdqn.task_spec import TaskSpec
 
 
@@ -25,7 +24,7 @@ class ItemKind(Protocol):
 
     signature: dict[str, tf.TensorSpec]
     transitions_per_item: int
-    fills_servers_evenly: bool  # to one item, whoever writes
+    fills_servers_evenly: bool  # to one item, however many write
     copies: float  # servers that a transition goes to, on average
 
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> Writer:

@@ -14,8 +14,7 @@ from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.replay.interfaces import Sample, Writer
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.sampling import make_sampler
-from tfdqn.replay.reverb.server import ReplayServer, transitions_table
-from tfdqn.replay.reverb.shard_clients import run_at_once
+from tfdqn.replay.reverb.server import ReplayServer, run_at_once, transitions_table
 from tfdqn.task_spec import TaskSpec
 
 _SHARD = "shard-{}"  # a server's folder in a checkpoint of several
@@ -37,8 +36,7 @@ class ReverbReplay:
         size = self._kind.transitions_per_item
         self.capacity = shards * max_items * size
         self.min_size = shards * min_items * size
-        # Where servers fill unequally, the last one would keep samples back beyond `min_size`, and whoever acts
-        # waits for them.
+        # Where servers fill unequally, the last one would keep samples back beyond `min_size`, and acting waits.
         needed_there = min_items if shards == 1 or self._kind.fills_servers_evenly else 1
         self._sampled = False
         self._servers = [

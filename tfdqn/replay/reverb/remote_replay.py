@@ -15,7 +15,8 @@ from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.interfaces import Sample
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.sampling import make_sampler
-from tfdqn.replay.reverb.shard_clients import Shard, Shards, run_at_once
+from tfdqn.replay.reverb.server import run_at_once
+from tfdqn.replay.reverb.shard_clients import Shard, Shards
 from tfdqn.task_spec import TaskSpec
 
 _CHECKPOINT_SECONDS = 120.0
@@ -29,8 +30,8 @@ class RemoteReplay:
 
     def __init__(self, config: Config, task_spec: TaskSpec, addresses: Sequence[str]):
         self._kind = make_item_kind(config, task_spec)
-        self._pace = DistributedReplayRatio(config, self._kind)
-        self.capacity, self.min_size = self._pace.capacity, self._pace.min_size
+        self._ratio = DistributedReplayRatio(config, self._kind)
+        self.capacity, self.min_size = self._ratio.capacity, self._ratio.min_size
         self._addresses = list(addresses)
         self._shards = Shards(addresses)
 
@@ -52,15 +53,15 @@ class RemoteReplay:
 
         Samples fetched ahead count as taken.
         """
-        return self._pace.updates_due(self._shards.counted())
+        return self._ratio.updates_due(self._shards.counted())
 
     def updates_due_unsampled(self) -> int:
         """The same had nothing been sampled: below zero until `min_size` was reached once."""
-        return self._pace.updates_due_unsampled(self._shards.counted())
+        return self._ratio.updates_due_unsampled(self._shards.counted())
 
     def updates_sampled(self) -> float:
         """For how many updates the servers have given samples, as far as `poll` has heard; it never decreases."""
-        return self._pace.updates_sampled(sum(shard.sampled for shard in self._shards.each))
+        return self._ratio.updates_sampled(sum(shard.sampled for shard in self._shards.each))
 
     def can_be_sampled(self) -> bool:
         """Whether no server had come back with nothing when they were last asked.
@@ -74,7 +75,7 @@ class RemoteReplay:
 
         It never decreases, though a server may come back with fewer than it had.
         """
-        return self._pace.transitions(sum(shard.inserted for shard in self._shards.each))
+        return self._ratio.transitions(sum(shard.inserted for shard in self._shards.each))
 
     def silent(self, seconds: float = 0.0) -> list[str]:
         """In words, each server that did not answer the last `poll`, and has been silent for so long."""

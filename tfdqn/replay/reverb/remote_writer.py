@@ -70,8 +70,8 @@ class RemoteWriter:
         keep_waiting: KeepWaiting,
     ):
         self._kind, self._shards, self._keep_waiting = kind, shards, keep_waiting
-        self._pace = DistributedReplayRatio(config, kind)
-        self._asks_servers = self._pace.limits() is None
+        self._ratio = DistributedReplayRatio(config, kind)
+        self._asks_servers = self._ratio.limits() is None
         self._question = IntervalTrigger(_SECONDS_BETWEEN_QUESTIONS, is_due=True)
         self._flush_until: float | None = None
         first = 0 if config.ensemble.in_processes else actor_index % len(shards.each)
@@ -116,7 +116,7 @@ class RemoteWriter:
         while self._question.is_due():
             answered = self._shards.poll()
             self._question.done()
-            if answered and not self._pace.is_ahead(self._shards.counted()):
+            if answered and not self._ratio.is_ahead(self._shards.counted()):
                 return
             self._waits(HELD_BACK if answered else f"waiting for {'; '.join(self._shards.silent())}")
             time.sleep(_SECONDS_BETWEEN_QUESTIONS)

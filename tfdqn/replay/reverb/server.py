@@ -7,7 +7,8 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -177,9 +178,17 @@ def check_same_table(stored: reverb.TableInfo, wanted: reverb.TableInfo, origin:
 
 def stop(server: reverb.Server) -> None:
     """Stops it, or leaves it to the end of the process where it doesn't within seconds."""
-    stopping = threading.Thread(target=server.stop, daemon=True)
-    stopping.start()
-    stopping.join(_STOP_SECONDS)
+    run_at_once([server.stop], _STOP_SECONDS)
+
+
+def run_at_once(functions: Sequence[Callable[[], object]], timeout_seconds: float) -> None:
+    """Calls all of them at the same time; those that have not returned in time go on in the background."""
+    threads = [threading.Thread(target=function, daemon=True) for function in functions]
+    deadline = time.monotonic() + timeout_seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0))
 
 
 def _check_complete(folder: Path) -> None:

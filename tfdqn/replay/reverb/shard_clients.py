@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import reverb
 from reverb.errors import ReverbError
 
 from tfdqn.replay.distributed_ratio import TableCounts
-from tfdqn.replay.reverb.server import TABLE
+from tfdqn.replay.reverb.server import TABLE, run_at_once
 from tfdqn.system.peer_connections import ConnectionGuard
 
 _REPLY_SECONDS = 2  # whole ones
@@ -82,13 +82,3 @@ class Shards:
             for shard in self.each
             if not shard.answers and shard.silent_seconds >= seconds
         ]
-
-
-def run_at_once(functions: Sequence[Callable[[], object]], timeout_seconds: float) -> None:
-    """Calls all of them at the same time; those that have not returned in time go on in the background."""
-    threads = [threading.Thread(target=function, daemon=True) for function in functions]
-    deadline = time.monotonic() + timeout_seconds
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(deadline - time.monotonic(), 0))

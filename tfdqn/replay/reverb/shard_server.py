@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 
 import reverb
 from reverb.errors import DeadlineExceededError
@@ -13,7 +12,14 @@ from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ClusterError, first_line
 from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
-from tfdqn.replay.reverb.server import TABLE, check_same_table, pace_limiter, stop, transitions_table
+from tfdqn.replay.reverb.server import (
+    TABLE,
+    check_same_table,
+    pace_limiter,
+    run_at_once,
+    stop,
+    transitions_table,
+)
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.system.addresses import LOOPBACK, host_and_port, require_free_port, with_host
 from tfdqn.task_spec import TaskSpec
@@ -23,7 +29,7 @@ _CHECKPOINT_SECONDS = 60.0
 
 
 class ShardServer:
-    """A Reverb server on a port of every interface; whoever has its address writes, samples and asks for checkpoints.
+    """A Reverb server on a port of every interface; all that have its address may write, sample and checkpoint.
 
     Args:
       config: makes the table, and the pace at which it is filled.
@@ -78,9 +84,7 @@ class ShardServer:
             except (RuntimeError, IndexError) as error:  # Reverb's word for a full disk is IndexError
                 outcome[:] = [f"can't be written: {first_line(error)}"]
 
-        writing = threading.Thread(target=write, daemon=True)
-        writing.start()
-        writing.join(_CHECKPOINT_SECONDS)
+        run_at_once([write], _CHECKPOINT_SECONDS)
         if outcome:
             raise CheckpointError(f"the checkpoint in {self._folder.checkpoints} {outcome[0]}")
 
