@@ -59,7 +59,7 @@ class BackgroundTracker(ForwardingTracker):
             self._is_made.set()
             self._is_over = self._is_over or tracker is None
             while tracker is not None and not self._is_over:
-                self._calls.get()(tracker)
+                self._calls.get()(tracker)  # no limit: a thread that ends with the process waits for calls
         except BaseException as error:  # SystemExit, too, ends only the tracker
             self._drop(f"failed: {one_line(error)}")
         finally:
