@@ -2,8 +2,8 @@
 
 task → actor → writer → replay → sampler → updater → learner → weights board → actors and evaluator
 
-What stands left of the sampler, and the evaluator, is in this process (`training.local_parts`) or in others
-(`training.remote_parts`): a session knows no more of them than the protocols below say.
+Actors, replay and evaluator are in this process (`training.local_parts`) or in others (`training.remote_parts`); a
+session knows them by the protocols below.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,8 +26,8 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.training.stopping import reason_to_stop
 
 
-class Actors(Protocol):
-    """All actors of a run."""
+class ActingProgress(Protocol):
+    """How all actors of a run have done."""
 
     @property
     def episodes(self) -> int:
@@ -46,7 +46,7 @@ class Actors(Protocol):
         """The train step that made the oldest weights that one of them acts with."""
 
 
-class Evaluations(Protocol):
+class EvaluationProgress(Protocol):
     """What evaluations have found since the run began."""
 
     @property
@@ -60,13 +60,6 @@ class Evaluations(Protocol):
     @property
     def next_env_steps(self) -> int:
         """When the next is due, where the learner's process decides that; else 0."""
-
-
-class Replay(SampledReplay, Protocol):
-    """What is learned from."""
-
-    def size(self) -> int:
-        """Transitions stored now, as far as is known here."""
 
 
 class Ratio(Protocol):
@@ -100,11 +93,11 @@ class Parts(Protocol):
     @property
     def board(self) -> WeightsBoard: ...
     @property
-    def actors(self) -> Actors: ...
+    def actors(self) -> ActingProgress: ...
     @property
-    def evaluations(self) -> Evaluations: ...
+    def evaluations(self) -> EvaluationProgress: ...
     @property
-    def replay(self) -> Replay: ...
+    def replay(self) -> SampledReplay: ...
     @property
     def ratio(self) -> Ratio: ...
 

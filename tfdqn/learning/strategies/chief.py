@@ -57,6 +57,9 @@ class SampledReplay(Protocol):
     def sampler(self, num_transitions: int) -> Sampler:
         """A function to call inside a `tf.function`; it gives `num_transitions` at a time."""
 
+    def size(self) -> int:
+        """Transitions stored now, as far as is known here."""
+
 
 class Chief:
     """Made before anything else uses TensorFlow: devices and collectives are fixed at its start.
