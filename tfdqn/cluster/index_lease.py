@@ -1,4 +1,4 @@
-"""`lease_index`: which of its role's processes one is where nobody says so: the first that no other on this host is.
+"""`lease_index`: a process's index within its role, where none is given: the lowest that no other on this host has.
 
 `docker compose up --scale actor=N` needs it: copies of one service are told apart by nothing that they are given, and a
 service for each actor could not be scaled. A lease is a lock on a file, held until the process ends, however that is.
@@ -18,11 +18,11 @@ _RETRY_SECONDS = 1.0
 def lease_index(
     folder: Path, role: Role, count: int, say: Callable[[str], None], interrupted: Callable[[], bool]
 ) -> ProcessId | None:
-    """Who this process is until it ends; waits while all are there. None: the user has asked to stop meanwhile.
+    """This process's identity until it ends; waits while all are taken. None: the user has asked to stop meanwhile.
 
     Args:
       folder: of the locks.
-      count: how many of the role there are.
+      count: how many processes of the role there are.
 
     Raises ClusterError where the folder can't be written.
     """

@@ -45,9 +45,9 @@ class Machines(Struct, frozen=True, kw_only=True):
     origin: str  # where it is said, for people
 
     def sizes(self, pools: Pools) -> dict[str, int]:
-        """How many machines each pool has. Raises ConfigError where one in which somebody serves has none.
+        """How many machines each pool has. Raises ConfigError where one with a role that serves has none.
 
-        Kubeflow names no evaluator among the machines: a pool that nobody calls may be missing. It has one machine.
+        Kubeflow names no evaluator among the machines: a pool that serves nothing may be missing, and has one machine.
         """
         sizes = {}
         for pool, roles in pools.items():
@@ -78,7 +78,7 @@ def read_pools(texts: Sequence[str]) -> dict[str, tuple[Role, ...]]:
 
 
 def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machine, tuple[ProcessId, ...]]:
-    """Who is on each machine: in each pool, the processes of a role are dealt out one by one.
+    """The processes on each machine: in each pool, those of a role are dealt out one by one.
 
     Args:
       sizes: how many machines each pool has.
@@ -103,7 +103,7 @@ def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machin
 def topology_on_machines(
     config: Config, placed: Mapping[Machine, tuple[ProcessId, ...]], machines: Machines
 ) -> Topology:
-    """Where everybody is: those who serve have a machine's own port and the following ones, in their order there.
+    """Every process's address: those that serve get the machine's port and the following ones, in their order there.
 
     Raises ConfigError where there are no such ports, or where some machines could not reach the others.
     """

@@ -14,7 +14,7 @@ from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.system.addresses import LOOPBACK, free_addresses, host_and_port, is_free
 
-# On a host of its own, where everybody serves; and where the learner serves `tf.distribute`, besides.
+# Where a process has a host to itself: its port, and the learner's second one, for `tf.distribute`.
 PORT, CHIEF_PORT = 2222, 2223
 
 
@@ -49,7 +49,7 @@ class Program(Struct, frozen=True, kw_only=True):
         return Program(topology=self.topology, processes=processes)
 
     def stop_order(self) -> list[list[Process]]:
-        """Groups that are stopped one after the other: nobody in a group is needed by somebody in a later one."""
+        """Groups that are stopped one after the other: no process is needed by one of a later group."""
         left, order = list(self.processes), []
         while left:
             needed = {role for process in left for role in process.needs}

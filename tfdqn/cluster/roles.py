@@ -63,9 +63,9 @@ class Traits(Struct, frozen=True, kw_only=True):
     Args:
       count: of its processes, by the configuration.
       resources: of each.
-      needs: whose service it uses while it works. They start in any order; who is needed is stopped later.
-      tensorflow_job: what `TF_CONFIG` and `tf.distribute` call it, which know only those who learn.
-      opens: what whoever reaches its address can do there; empty: it has no address.
+      needs: roles whose service it uses while it works. They start in any order, and are stopped after it.
+      tensorflow_job: what `TF_CONFIG` and `tf.distribute` call it, which know only the processes that learn.
+      opens: what anyone who reaches its address can do there; empty: it has no address.
       keeps_files: whether it writes to the run's directory.
       holds_state: whether it holds in memory what the others work on, and so lasts as long as they do.
       evictable: how many of those that hold state may be away at once, while the job goes on.

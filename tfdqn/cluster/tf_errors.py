@@ -43,7 +43,7 @@ def in_one_line(error: Exception, cluster: Cluster, who: str) -> str | None:
     Args:
       error: of TensorFlow's.
       cluster: as this process sees it.
-      who: has lost somebody, in words.
+      who: has lost a process, in words.
     """
     text = str(error)
     if _CANT_SERVE in text:

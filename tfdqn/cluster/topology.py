@@ -21,10 +21,10 @@ THE_CHIEF = "the chief"  # the learner at its second address
 
 
 class Topology(Struct, frozen=True, kw_only=True):
-    """Where everybody is.
+    """Where every process is.
 
     The learner is reached at two addresses: at `learner` by every other process, and at `chief`, where it needs one,
-    by `tf.distribute`'s. Actors and evaluators are reached by nobody: what counts is how many they are.
+    by `tf.distribute`'s. Actors and evaluators serve nothing: only their number counts.
     """
 
     learner: str
@@ -98,7 +98,7 @@ def make_topology(counts: Mapping[Role, int], address: Callable[[ProcessId], str
 
     Args:
       address: of one that serves.
-      chief: the learner's second address, left out where nobody learns with it.
+      chief: the learner's second address, left out where it learns alone.
     """
     fields: dict[str, Any] = {
         role.value: tuple(address(ProcessId(role, i)) for i in range(counts[role]))

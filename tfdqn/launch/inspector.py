@@ -139,7 +139,7 @@ class Inspector:
             self._has_answered = True
             return None, str(error)
         except UnreachableError:
-            return None, _why_nobody_answers(self._caller.address)
+            return None, _why_unanswered(self._caller.address)
 
     def _find_learner(self) -> None:
         """Where the run's directory says that it is, which a new launch may change."""
@@ -152,7 +152,7 @@ class Inspector:
             self._caller = Caller(self._topology.learner)
 
 
-def _why_nobody_answers(address: str) -> str:
+def _why_unanswered(address: str) -> str:
     host, port = host_and_port(address)
     try:
         socket.getaddrinfo(host, port)

@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 
 def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = True) -> Outcome:
     """Runs a job until it is over or the user stops it; whatever ends it, none of its processes is left. A run that has
-    finished already is told again, and nobody is started.
+    finished already is told again, and no process is started.
 
     Args:
       config: the whole configuration; it says how many processes there are.
@@ -63,7 +63,7 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
       config: the whole job's.
       run: what it holds of this machine's processes is in a folder of the machine's own.
       view: what the user sees of it.
-      pools: who is on which machines.
+      pools: the roles of each pool's machines.
       machines: where these are, and which is this one.
 
     Raises UserError: ConfigError where the machines don't suit the configuration, RunDirError where this machine's
@@ -90,7 +90,7 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
 
 
 def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
-    """What is to be run on this host; where everybody is, is kept in the run."""
+    """What is to be run on this host; the addresses are kept in the run."""
     topology = local_topology(config, has_evaluator=has_evaluator, kept=_kept(run))
     write_atomically(run.cluster_file, topology.to_json())
     return _program(config, topology, run, run)

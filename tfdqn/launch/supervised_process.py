@@ -23,7 +23,7 @@ from tfdqn.system.subprocesses import start_process, status_when_ended
 
 TFDQN = (sys.executable, "-m", "tfdqn")
 STARTING, WAITING = "starting", "waiting for"  # as the processes themselves say; any other state is work
-_MOST_SECONDS_BETWEEN_LOOKS = 1.0  # counted as silence: whoever looks may have been stopped itself
+_MOST_SECONDS_BETWEEN_LOOKS = 1.0  # counted as silence: the supervisor may have been stopped itself
 _STEADY_SECONDS = 60.0
 _PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 0.5, 10.0
 _LAST_LINE_BYTES = 20_000

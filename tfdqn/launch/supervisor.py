@@ -1,8 +1,8 @@
-"""`Supervisor`: runs a program on this host: starts every process, brings back who is lost, ends them all in order.
+"""`Supervisor`: runs a program on this host: starts its processes, restarts those that are lost, ends all in order.
 
-Who ends is started again by its restart rule; who gives no heartbeat is killed first. The learner's good end is the
-job's; where it is another supervisor's, everybody's here is, unless the learner goes on without them. Nothing is left
-of the job when `run` returns, or when this process is killed.
+A process that ends is started again by its restart rule; one without heartbeats is killed first. The job is over when
+the learner has ended well; where that is another supervisor's, when all processes here have, unless the learner goes on
+without them. Nothing is left of the job when `run` returns, or when this process is killed.
 """
 
 import signal
@@ -85,10 +85,10 @@ class Supervisor:
         self._told_life = ""  # the learner's, whose beginning was said last
 
     def run(self, interrupted: Callable[[], bool]) -> bool:
-        """Until the job is over, or False: until the user has asked to stop and everybody has.
+        """Until the job is over, or False: until the user has asked to stop and every process has.
 
         Raises ClusterError where a process refuses to go on by what only the user can mend, or is given up; then
-        everybody was stopped.
+        every process was stopped.
         """
         try:
             for each in self._all.values():
@@ -112,7 +112,7 @@ class Supervisor:
             self._learner.close()
 
     def kill(self) -> None:
-        """Kills everybody who lives, with all that they have started; waits for nothing."""
+        """Kills every live process, with all that it has started; waits for nothing."""
         for each in self._all.values():
             each.kill()
 
@@ -178,13 +178,13 @@ class Supervisor:
         each.kill()
 
     def _is_missed(self, each: SupervisedProcess) -> bool:
-        """Whether the learner goes on training without somebody who has ended well."""
+        """Whether the learner goes on training without a process that has ended well."""
         newest, asked = self._learner.newest, self._learner.heard_seconds
         is_training = newest is not None and newest.phase == Phase.TRAINING
         return is_training and asked > each.ended_seconds + _BEYOND_DOUBT_SECONDS
 
     def _stop(self) -> None:
-        """Asks everybody to end: first those whom nobody needs."""
+        """Asks every process to end: first those that no other needs."""
         for each in self._all.values():
             each.stay_ended()
         for group in self._program.stop_order():

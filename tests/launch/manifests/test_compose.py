@@ -155,7 +155,7 @@ def test_tensorflow_serving_reads_what_the_run_exports_on_request() -> None:
     assert "--enable_batching" in options
 
 
-def test_whoever_computes_gradients_has_gpus_of_its_own() -> None:
+def test_processes_that_compute_gradients_have_gpus_of_their_own() -> None:
     def devices(*overrides: str) -> dict[str, list[str]]:
         return {
             name: each["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"]

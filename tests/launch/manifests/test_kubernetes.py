@@ -207,7 +207,7 @@ def test_tensorboard_sees_the_run_s_logs_behind_the_job_s_own_policy() -> None:
     assert of_kind("Deployment", objects("logging.tensorboard=false")) == {}
 
 
-def test_gpus_are_asked_for_by_whoever_computes_gradients() -> None:
+def test_gpus_are_asked_for_by_processes_that_compute_gradients() -> None:
     def asking(*overrides: str) -> set[str]:
         every = controllers(objects(*overrides, gpus=2))
         limits = {

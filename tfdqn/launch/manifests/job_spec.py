@@ -1,4 +1,4 @@
-"""`JobSpec`: what a manifest is made of, and what every container of a job has in common, whoever runs it."""
+"""`JobSpec`: what a manifest is made of, and what every container of a job has in common on all platforms."""
 
 import re
 from collections.abc import Callable

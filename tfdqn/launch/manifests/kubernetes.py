@@ -115,7 +115,7 @@ def _service(spec: JobSpec, role: Role) -> dict[str, Any]:
 
 
 def network_policy(spec: JobSpec) -> dict[str, Any]:
-    """Whoever reaches a port can read what is learned, and spoil it: the job's own pods alone may, and of these not
+    """Anyone who reaches a port can read what is learned, and spoil it: only the job's own pods may, and of these not
     those that only show it.
     """
     own = {"matchLabels": pods.labels(spec)}
@@ -130,7 +130,7 @@ def network_policy(spec: JobSpec) -> dict[str, Any]:
 
 
 def _budget(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
-    """How many may be evicted at once: one replay server; of whom the learner needs to go on, nobody.
+    """How many may be evicted at once: one replay server; of those that the learner needs to go on, none.
 
     A Job's pods can be counted in one way only: by how many must stay.
     """

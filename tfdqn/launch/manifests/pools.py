@@ -40,7 +40,7 @@ class Pool(Struct, frozen=True, kw_only=True):
 
 
 def make_pools(spec: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_spread: bool) -> list[Pool]:
-    """The pools that a job needs, without those in which nobody would be.
+    """The pools that a job needs, without those that would be empty.
 
     Args:
       roles: that share a pool, by its name; the machines' processes are dealt out in this order.

@@ -1,7 +1,7 @@
 """A job under Slurm: one batch script of a heterogeneous job, with a component and a step for each role.
 
-Where everybody is, is known only when the job begins: the script asks each component for its hosts, and writes the
-cluster file then. Several may share a node, so everybody has a port of its own.
+Addresses are known only when the job begins: the script asks each component for its hosts, and writes the
+cluster file then. Several processes may share a node, so each has a port of its own.
 """
 
 from collections.abc import Iterator

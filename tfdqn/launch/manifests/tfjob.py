@@ -45,7 +45,9 @@ def _job(spec: JobSpec, pools: list[Pool]) -> dict[str, Any]:
         "kind": "TFJob",
         "metadata": {"name": spec.name, "labels": pods.labels(spec)},
         "spec": {
-            "runPolicy": {"cleanPodPolicy": "Running"},  # who is left when the chief has ended is told to end
+            "runPolicy": {
+                "cleanPodPolicy": "Running"
+            },  # pods that are left when the chief has ended are told to end
             "tfReplicaSpecs": {_KINDS[pool.name]: _replicas(spec, pool, pools) for pool in pools},
         },
     }

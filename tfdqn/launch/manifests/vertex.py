@@ -43,7 +43,7 @@ def render(spec: JobSpec) -> dict[str, str]:
     specifications = {pool.name: _pool(spec, pool, pools) for pool in pools}
     job = {
         "network": "NETWORK",
-        "scheduling": {"restartJobOnWorkerRestart": False},  # who is lost comes back alone
+        "scheduling": {"restartJobOnWorkerRestart": False},  # a lost machine comes back alone
         "workerPoolSpecs": [specifications.get(name, {}) for name in _ROLES],
     }
     return {"custom-job.yaml": _HEADER + to_yaml(job)}
@@ -63,7 +63,7 @@ def _pool(spec: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
             "args": list(host_arguments(pools, _CONFIG_FILE, _RUN_DIR)),
             "env": [{"name": name, "value": value} for name, value in variables.items()],
         },
-        "nfsMounts": [nfs],  # everybody's: what each machine's processes print is there, too
+        "nfsMounts": [nfs],  # every machine's: its processes' logs are there, too
     }
 
 
