@@ -40,8 +40,8 @@ class Writer(Protocol):
         """Puts back what `state` gave."""
 
 
-class Replay(Protocol):
-    """A table of transitions; `capacity` and `min_size` count transitions, rounded as the items need it."""
+class SampledReplay(Protocol):
+    """Replay as the learner sees it, in its own process or in others; counted in transitions."""
 
     capacity: int
     min_size: int
@@ -53,14 +53,18 @@ class Replay(Protocol):
     def addresses_at(self, host: str) -> list[str]:
         """Where other processes can, which reach this one's host by that name; none where only this one has it."""
 
-    def writer(self, num_envs: int) -> Writer:
-        """A writer for `num_envs` environments."""
-
     def sampler(self, num_transitions: int) -> Callable[[], Sample]:
         """A function to call inside a `tf.function`; it gives `num_transitions` at a time."""
 
     def size(self) -> int:
-        """Transitions stored now. Sampling before `min_size` are there may block."""
+        """Transitions stored now, as far as is known here. Sampling before `min_size` are there may block."""
+
+
+class Replay(SampledReplay, Protocol):
+    """A table of this process; `capacity` and `min_size` are rounded as its items need it."""
+
+    def writer(self, num_envs: int) -> Writer:
+        """A writer for `num_envs` environments."""
 
     def save(self, directory: Path) -> None:
         """Writes the stored transitions into an existing directory. Raises CheckpointError."""

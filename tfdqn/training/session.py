@@ -17,8 +17,9 @@ from tfdqn.config import Config
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.learning.learner import Learner
-from tfdqn.learning.strategies.chief import Chief, SampledReplay
+from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Counters
+from tfdqn.replay.interfaces import SampledReplay
 from tfdqn.replay.replay_ratio import Balance
 from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.run_directory import RunDir

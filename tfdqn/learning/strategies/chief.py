@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 import tensorflow as tf
@@ -34,6 +33,7 @@ from tfdqn.learning.strategies.factory import (
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, LockstepUpdater
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.updater import Updater
+from tfdqn.replay.interfaces import SampledReplay
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
 from tfdqn.storage.run_directory import RunDir
@@ -42,23 +42,6 @@ from tfdqn.task_spec import TaskSpec
 
 _POLL_SECONDS = 0.2
 _SECONDS_TO_BE_SEEN_DEAD = 0.5  # a connection breaks before the system has told of the process's end
-
-
-class SampledReplay(Protocol):
-    """Replay as whoever learns sees it, in this process or in others."""
-
-    @property
-    def addresses(self) -> list[str]:
-        """Where this process can sample it, "host:port" each."""
-
-    def addresses_at(self, host: str) -> list[str]:
-        """Where other processes can, which reach this one's host by that name."""
-
-    def sampler(self, num_transitions: int) -> Sampler:
-        """A function to call inside a `tf.function`; it gives `num_transitions` at a time."""
-
-    def size(self) -> int:
-        """Transitions stored now, as far as is known here."""
 
 
 class Chief:
