@@ -207,7 +207,7 @@ def health(
     task: FormerIndex = None,
 ) -> None:
     """Check whether processes on this host are alive. The exit status is 0 if all are, else 1."""
-    from tfdqn.coordination.health_check import health_of, health_of_all
+    from tfdqn.coordination.heartbeat_files import health_of, health_of_all
     from tfdqn.storage.run_directory import RunDir
 
     folder = None if run_dir is None else RunDir(run_dir).begun().heartbeats
