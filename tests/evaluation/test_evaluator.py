@@ -14,6 +14,7 @@ from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsCl
 from tfdqn.errors import CheckpointError, NotFiniteError
 from tfdqn.evaluation import evaluator as evaluator_module
 from tfdqn.evaluation.evaluator import Evaluator, limited, make_evaluation_task, play_episodes
+from tfdqn.storage.best_policy import save_best
 from tfdqn.system.signals import Interruption
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task, resolve_spec
@@ -25,6 +26,13 @@ def constant_policy() -> Policy:
 
 def play(task: FakeTask, episodes: int) -> tuple[np.ndarray, np.ndarray]:
     return play_episodes(cast(BatchedTask, task), constant_policy(), {}, episodes, seed=1)
+
+
+def keep_best(path: Path, evaluator: Evaluator) -> None:
+    """As the evaluator's owner does with a new best."""
+    evaluation = evaluator.evaluate(0)
+    assert evaluation.is_best and evaluator.best_weights is not None
+    save_best(path, evaluator.best_weights, evaluation)
 
 
 @pytest.mark.parametrize("episodes", [1, 2, 3, 4, 7, 12])
@@ -192,7 +200,7 @@ def test_the_best_survives_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     path = tmp_path / "best" / "weights.npz"
     evaluator, board = made(monkeypatch, Plays([8, 8], [6, 6]), confirm_episodes=0)
     board.put(VersionedWeights(4, weights(4)))
-    evaluator.save_best(path, evaluator.evaluate(0))
+    keep_best(path, evaluator)
 
     again, board = made(monkeypatch, Plays([6, 6]), confirm_episodes=0)
     again.load_best(path, weights(0))
@@ -215,7 +223,7 @@ def test_a_damaged_best_is_a_checkpoint_error_whatever_the_damage(
     path = tmp_path / "weights.npz"
     evaluator, board = made(monkeypatch, Plays([8, 8]), confirm_episodes=0)
     board.put(VersionedWeights(4, weights(4)))
-    evaluator.save_best(path, evaluator.evaluate(0))
+    keep_best(path, evaluator)
     whole = path.read_bytes()
     flipped = [whole[:i] + bytes([whole[i] ^ 0x41]) + whole[i + 1 :] for i in range(len(whole))]
     refused = 0
@@ -261,7 +269,7 @@ def test_a_reward_that_is_not_finite_leaves_the_best_alone(value: float, tmp_pat
     board = WeightsBoard()
     board.put(VersionedWeights(1, {"bias": np.zeros(2, np.float32)}))
     evaluator = Evaluator(task, constant_policy(), WeightsClient(board), Config())
-    evaluator.save_best(tmp_path / "best.npz", evaluator.evaluate(0))
+    keep_best(tmp_path / "best.npz", evaluator)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     board.put(VersionedWeights(2, {"bias": np.ones(2, np.float32)}))
     rewards[0] = value

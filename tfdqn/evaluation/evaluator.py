@@ -15,7 +15,7 @@ from tfdqn.evaluation.bootstrap import scores
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.records import EpisodeScores, Evaluation
 from tfdqn.storage.arrays import ArrayInfo
-from tfdqn.storage.best_policy import load_best, save_best
+from tfdqn.storage.best_policy import load_best
 from tfdqn.system.signals import Interruption
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.restarts import Restarts
@@ -182,11 +182,6 @@ class Evaluator:
     def final(self, weights: Weights) -> EpisodeScores:
         """Scores given weights on `final_episodes` fresh episodes."""
         return scores(*self._play(weights, self._settings.final_episodes, "final evaluation", 0))
-
-    def save_best(self, path: Path, evaluation: Evaluation) -> None:
-        """Writes the best weights and what they scored."""
-        assert self.best_weights is not None
-        save_best(path, self.best_weights, evaluation)
 
     def forget_versions(self) -> None:
         """To be called where another learner begins to count versions of weights."""

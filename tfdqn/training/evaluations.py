@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tfdqn.evaluation.evaluator import Evaluator
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.records import EpisodeScores, Evaluation
+from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.run_directory import RunDir
 
 
@@ -50,9 +51,10 @@ class Evaluations:
         """
         evaluation = self._evaluator.evaluate(env_steps, on_step)
         if evaluation.is_best:
-            self._evaluator.save_best(self._best_weights, evaluation)
-            assert self._evaluator.best_weights is not None
-            self._exports.new_best(self._evaluator.best_weights, evaluation)
+            weights = self._evaluator.best_weights
+            assert weights is not None
+            save_best(self._best_weights, weights, evaluation)
+            self._exports.new_best(weights, evaluation)
         self.next_env_steps = self._evaluator.due_after(env_steps)
         return evaluation
 
