@@ -95,7 +95,7 @@ class AsynchronousUpdater(Updater):
         self._parameters.load_state(arrays)
 
     def close(self) -> None:
-        """What is under way is left to itself; whoever began the cluster's processes ends them."""
+        """Waits for nothing that is under way: the chief ends the cluster's processes."""
         for _ in range(self._most_under_way):
             self._begun.put(False)
 

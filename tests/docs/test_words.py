@@ -1,0 +1,63 @@
+"""docs/glossary.md against the code: the words that it has replaced are gone."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import tfdqn
+
+PROJECT = Path(tfdqn.__file__).parents[1]
+PACKAGE = sorted((PROJECT / "tfdqn").rglob("*.py"))
+PAGES = [
+    PROJECT / "README.md",
+    *sorted((PROJECT / "docs").glob("*.md")),
+    *sorted((PROJECT / "configs").rglob("*.toml")),
+]
+GLOSSARY = PROJECT / "docs" / "glossary.md"
+
+# fmt: off
+RETIRED = {
+    "AsynchronousUpdates", "AveragingUpdates", "Beat", "ByInputs", "ByOutputs", "Checkpoints", "Control",
+    "Cut", "EncodedBoard", "Evaluated", "FarActors", "FarEvaluator", "FarRatio", "Generation", "Invitation",
+    "JobSession", "LearnerWatch", "Led", "LocalCluster", "Member", "MeshUpdates", "Observed", "Pace",
+    "RoutedItems", "RunWatch", "ServedShard", "SharedParameters", "SignOfLife", "Supervised",
+    "SynchronousUpdates", "Target", "Team", "UnitUpdates", "Updated", "Updates",
+    "VariableClient", "VariablePublisher", "Wanted", "WorkClock", "computing_with", "expects_nobody",
+    "goes_on", "is_meeting", "make_unit", "take_place", "unit_weights",
+}
+# fmt: on
+# Prose that a reader has to guess at, or that has an established word.
+PHRASES = re.compile(r"\b(whoever|whomever|signs? of life|the heart beats)\b", re.IGNORECASE)
+
+
+def names(file: Path) -> set[str]:
+    """Every identifier of a file."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.alias(name=name):
+                found.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                found.add(name)
+    return found
+
+
+def test_retired_identifiers_are_gone() -> None:
+    assert {str(file): found for file in PACKAGE if (found := names(file) & RETIRED)} == {}
+
+
+@pytest.mark.parametrize("file", [*PACKAGE, *PAGES], ids=lambda file: str(file.relative_to(PROJECT)))
+def test_no_text_makes_its_reader_guess(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    found = [] if file == GLOSSARY else [match[0] for match in PHRASES.finditer(text)]
+    assert found == []
+
+
+def test_the_checks_find_what_they_look_for(tmp_path: Path) -> None:
+    file = tmp_path / "some.py"
+    file.write_text("from a import Led\nled = Chief()\n")
+    assert names(file) & RETIRED == {"Led"}
+    assert PHRASES.search("it asks whoever is there") and not PHRASES.search("every process")
