@@ -136,7 +136,7 @@ def test_weights_that_are_not_finite_are_never_published() -> None:
     learn = Learner(updates, board)
     learn.run(UPDATES)
     published = board.get()
-    learn._updates = Spoiled(made(config), [in_turn(sample)], config)
+    learn._updater = Spoiled(made(config), [in_turn(sample)], config)
     with pytest.raises(NotFiniteError, match=rf"weight q/bias is not finite after train step {2 * UPDATES};"):
         learn.run(UPDATES)
     assert board.get() is published
