@@ -72,6 +72,20 @@ def test_a_part_that_the_task_has_not_is_named(tmp_path):
         policy({"speed": [0.0, 0.0]})
 
 
+def test_a_bit_is_0_or_1(tmp_path):
+    spec = TaskSpec(
+        id="Own-v0",
+        observation=observation_specs(spaces.MultiBinary(3)),
+        num_actions=(2,),
+        action_start=(0,),
+    )
+    network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
+    network.create_variables()
+    policy = load_policy(export_policy(spec, network, tmp_path, {}))
+    with pytest.raises(UserError, match=r"observation\[2\]: 2; the task has 0 to 1"):
+        policy([0, 1, 2])
+
+
 def test_files_of_policies_that_do_not_belong_together_are_refused_in_one_line(tmp_path):
     exported = []
     for width in (2, 3):

@@ -65,19 +65,20 @@ def test_every_array_of_a_nested_space_has_a_name_of_its_own_and_is_what_its_spe
 
 
 @pytest.mark.parametrize(
-    ("box", "bounds"),
+    ("space", "bounds"),
     [
         (spaces.Box(-1.0, 1.0, (2, 3)), ((-1.0, 1.0),)),
         (spaces.Box(-np.inf, np.inf, (3,)), ((None, None),)),
         (spaces.Box(np.array([0.0, -np.inf]), np.array([0.5, 2.0])), ((0.0, 0.5), (None, 2.0))),
         (spaces.Box(np.arange(65.0), np.arange(65.0) + 1), ((0.0, 65.0),)),
         (spaces.Box(0, 255, (3, 3), np.uint8), ((0.0, 255.0),)),
+        (spaces.MultiBinary(3), ((0.0, 1.0),)),
         (spaces.Box(np.array([-3, 0]), np.array([4, 9]), dtype=np.int64), ((-3.0, 4.0), (0.0, 9.0))),
     ],
 )
-def test_bounds_are_one_pair_for_all_or_a_pair_for_each(box, bounds):
+def test_bounds_are_one_pair_for_all_or_a_pair_for_each(space, bounds):
     for frames in (1, 4):
-        (spec,) = observation_specs(box, frames).values()
+        (spec,) = observation_specs(space, frames).values()
         assert spec.bounds == bounds
         assert msgspec.json.decode(msgspec.json.encode(spec), type=ArraySpec) == spec
 

@@ -67,7 +67,7 @@ def _array_spec(name: str, space: Space[Any]) -> ArraySpec:
     if isinstance(space, spaces.MultiDiscrete):
         return _categorical(name, space, space.start, space.nvec)
     if isinstance(space, spaces.MultiBinary):
-        return ArraySpec(shape=_shape(name, space), dtype="uint8", high=(1.0,))
+        return ArraySpec(shape=_shape(name, space), dtype="uint8", high=(1.0,), bounds=((0.0, 1.0),))
     if isinstance(space, spaces.Box):
         return _box(name, space)
     _refuse(name, space, f"this kind of space has no fixed arrays; {ALLOWED_OBSERVATIONS}")
