@@ -68,12 +68,17 @@ def test_it_learns_and_what_it_has_learned_is_served(tmp_path: Path) -> None:
 
 def test_its_keys_are_written_and_read_back(tmp_path: Path) -> None:
     (tmp_path / "some.toml").write_text(dump(settings()))
+    assert f'kind = "{KIND}"  # your own, or one of dqn, ' in dump(settings())
     assert load(tmp_path / "some.toml") == settings()
     for override, line in (
         ("agent.quantiles=0", "agent.quantiles = 0: must be a whole number from 1 to 200"),
         (
             "agent.kind=dqn",
             'agent.quantiles = 5 is a key of agent.kind = "tests.support.own_algorithm:quantiles"',
+        ),
+        (
+            "agent.kind=tests.support.own_algorithm:quantile",
+            f'"{KIND}" (did you mean "{KIND}"?)',
         ),
         (
             "agent.kind=tests.support.nowhere:x",

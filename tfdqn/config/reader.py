@@ -95,7 +95,8 @@ class _Reader:
         self._import_kind(f"{path}.kind", kind)
         by_kind = kinds(field.type)
         if not isinstance(kind, str) or kind not in by_kind:
-            self._fail_literal(f"{path}.kind", kind, listed(by_kind))
+            # Where it has a module, that has been imported, and what it defines is among them.
+            self._fail_literal(f"{path}.kind", kind, by_kind if ":" in str(kind) else listed(by_kind))
         self._refuse_keys_of_another_kind(path, kind, value, by_kind)
         return self.section(by_kind[kind], value, path, kind)
 

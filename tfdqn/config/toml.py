@@ -156,7 +156,9 @@ def _section(field: msgspec.structs.FieldInfo, section: Struct) -> list[str]:
     lines = ["", f"[{field.name}]"]
     lines += [f"# {line.strip()}".rstrip() for line in (section.__doc__ or "").splitlines()]
     if "" not in (choices := kinds(field.type)):
-        lines.append(f'kind = "{section.__struct_config__.tag}"  # one of {", ".join(listed(choices))}')
+        kind, built_in = section.__struct_config__.tag, listed(choices)
+        or_one_of = "one of" if kind in built_in else "your own, or one of"
+        lines.append(f'kind = "{kind}"  # {or_one_of} {", ".join(built_in)}')
     return lines + _assignments(section, msgspec.structs.fields(section))
 
 
