@@ -1,4 +1,4 @@
-"""Whether units wait for one another, without the hardware to tell: a unit's compute is replaced by a fixed delay.
+"""Whether workers wait for one another, without the hardware to tell: a worker's compute is replaced by a fixed delay.
 
 Asynchronous workers should give W times one worker's updates, and a slow one should cost only its own; in step, the
 slowest sets the pace of all. The delay is on the worker and takes none of this machine's time.

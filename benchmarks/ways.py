@@ -1,7 +1,7 @@
-"""Updates per second of each way to divide the work, at 1, 2 and 4 units, and what of that time is exchange.
+"""Updates per second of each way to divide the work, on 1, 2 and 4 devices or processes, and what of it is exchange.
 
-Every case runs in processes of its own. A second measurement has a batch of one example per unit: what is left of an
-update's time is the exchange between the units and the fixed costs of an update.
+Every case runs in processes of its own. A second measurement has a batch of one example for each of them: what
+is left of an update's time is the exchange between them and the fixed costs of an update.
 """
 
 import argparse
@@ -44,22 +44,22 @@ NETWORKS: dict[str, tuple[tuple[int, ...], int]] = {
 }
 FLOAT_BYTES = 4
 UPDATES_PER_CALL, UPDATES_PER_READ, PERIOD = 20, 5, 10
-# Way → (units it is measured at, learner keys by units).
+# Way → (how many devices or processes it is measured at, learner keys by their number).
 WAYS: dict[str, tuple[tuple[int, ...], Callable[[int], dict[str, object]]]] = {
-    "local": ((1,), lambda units: {}),
-    "mirrored": ((2, 4), lambda units: {"strategy": "mirrored", "logical_devices": units}),
-    "multi_worker": ((2, 4), lambda units: {"strategy": "multi_worker", "workers": units}),
-    "parameter_server": ((1, 2, 4), lambda units: {"strategy": "parameter_server", "workers": units}),
+    "local": ((1,), lambda count: {}),
+    "mirrored": ((2, 4), lambda count: {"strategy": "mirrored", "logical_devices": count}),
+    "multi_worker": ((2, 4), lambda count: {"strategy": "multi_worker", "workers": count}),
+    "parameter_server": ((1, 2, 4), lambda count: {"strategy": "parameter_server", "workers": count}),
     "parameter_server, 2 servers": (
         (2,),
-        lambda units: {"strategy": "parameter_server", "workers": units, "parameter_servers": 2},
+        lambda count: {"strategy": "parameter_server", "workers": count, "parameter_servers": 2},
     ),
     "averaging, devices": (
         (2, 4),
-        lambda units: {"strategy": "averaging", "workers": 1, "logical_devices": units},
+        lambda count: {"strategy": "averaging", "workers": 1, "logical_devices": count},
     ),
-    "averaging, processes": ((2, 4), lambda units: {"strategy": "averaging", "workers": units}),
-    "model parallel": ((2, 4), lambda units: {"model_parallel": units, "logical_devices": units}),
+    "averaging, processes": ((2, 4), lambda count: {"strategy": "averaging", "workers": count}),
+    "model parallel": ((2, 4), lambda count: {"model_parallel": count, "logical_devices": count}),
 }
 
 
@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", choices=NETWORKS, default="120-84")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each of three rounds")
-    parser.add_argument("--case", nargs=3, metavar=("WAY", "UNITS", "BATCH"), help=argparse.SUPPRESS)
+    parser.add_argument("--case", nargs=3, metavar=("WAY", "COUNT", "BATCH"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
         print(json.dumps(measured(options, *options.case)))
@@ -75,34 +75,34 @@ def main() -> None:
     hidden_units, batch = NETWORKS[options.network]
     results = {}
     for way, (counts, _) in WAYS.items():
-        for units in counts:
-            whole, bare = (in_processes(options, way, units, size) for size in (batch, units))
-            results[f"{way}: {units}"] = {
+        for count in counts:
+            whole, bare = (in_processes(options, way, count, size) for size in (batch, count))
+            results[f"{way}: {count}"] = {
                 "updates/s": whole,
                 "ms per update": 1e3 / whole,
                 "ms per update, one example per unit": 1e3 / bare,
-                "bytes exchanged per unit and update": exchanged_bytes(way, units, hidden_units, batch),
+                "bytes that each exchanges per update": exchanged_bytes(way, count, hidden_units, batch),
             }
-            print(f"{way}: {units}: {whole:.0f} updates/s", file=sys.stderr)
+            print(f"{way}: {count}: {whole:.0f} updates/s", file=sys.stderr)
     report("ways", {"network": options.network, "batch": batch}, results)
 
 
-def in_processes(options: argparse.Namespace, way: str, units: int, batch: int) -> float:
+def in_processes(options: argparse.Namespace, way: str, count: int, batch: int) -> float:
     """Updates per second of one case."""
     arguments = ["--network", options.network, "--seconds", str(options.seconds)]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.ways", *arguments, "--case", way, str(units), str(batch)],
+        [sys.executable, "-m", "benchmarks.ways", *arguments, "--case", way, str(count), str(batch)],
         capture_output=True,
         text=True,
         encoding="utf-8",
         timeout=300,
     )
     if done.returncode:
-        raise RuntimeError(f"{way}, {units} units: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{way}: {count}: {done.stderr[-2000:]}")
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
-def exchanged_bytes(way: str, units: int, hidden_units: tuple[int, ...], batch: int) -> float:
+def exchanged_bytes(way: str, count: int, hidden_units: tuple[int, ...], batch: int) -> float:
     """What one unit sends for one update, on average, and as much as it receives; P float32 weights.
 
     A ring's all-reduce sends 2 (U - 1) / U of a vector. Averaging sends weights, target and two moments once a
@@ -110,7 +110,7 @@ def exchanged_bytes(way: str, units: int, hidden_units: tuple[int, ...], batch: 
     """
     widths = [4, *hidden_units, 2]
     weights = sum((a + 1) * b for a, b in pairwise(widths)) * FLOAT_BYTES
-    ring = 2 * (units - 1) / units
+    ring = 2 * (count - 1) / count
     if way == "model parallel":  # activations behind the pair of layers and their gradients, three passes
         return 2 * 3 * batch * hidden_units[-1] * FLOAT_BYTES
     if way.startswith("parameter_server"):
@@ -118,9 +118,9 @@ def exchanged_bytes(way: str, units: int, hidden_units: tuple[int, ...], batch: 
     return ring * weights * (4 / PERIOD if way.startswith("averaging") else 1)
 
 
-def measured(options: argparse.Namespace, way: str, units: str, batch: str) -> float:
+def measured(options: argparse.Namespace, way: str, count: str, batch: str) -> float:
     """In a case's own process: the chief's, or one that it has started."""
-    learner = WAYS[way][1](int(units))
+    learner = WAYS[way][1](int(count))
     config = Config(
         network=MLP(hidden_units=NETWORKS[options.network][0]),
         agent=DQN(),

@@ -17,11 +17,11 @@ from tfdqn.networks.aggregation import Aggregation
 
 Kind = Literal["dqn", "double_dqn"]
 KINDS = {"dqn": DQN, "double_dqn": DoubleDQN}
-UNITS, BATCH = 3, 40
+MEMBERS, BATCH = 3, 40
 AGGREGATIONS: tuple[Aggregation, ...] = ("mean", "majority", "minimum")
 
 
-def settings(kind: Kind = "dqn", loss: str = "squared", size: int = UNITS, **ensemble: Any) -> Config:
+def settings(kind: Kind = "dqn", loss: str = "squared", size: int = MEMBERS, **ensemble: Any) -> Config:
     return Config(
         network=MLP(hidden_units=(5,)),
         agent=KINDS[kind](loss=loss, huber_delta=0.7, reward_scale=0.5),  # type: ignore[arg-type]
@@ -68,7 +68,7 @@ def test_the_loss_is_the_sum_of_the_members_own_on_their_weighted_examples(
     )
     shares = member_weights(config, spec)(batch, *states).numpy()
     expected, td_errors, q_values, largest = 0.0, [], [], []
-    for k in range(UNITS):
+    for k in range(MEMBERS):
         alone = member_of(agent, k, config)
         with tf.GradientTape() as tape:
             member = alone.loss(batch, weights=tf.constant(importance * shares[k]))
@@ -191,4 +191,4 @@ def test_one_member_is_no_ensemble() -> None:
     assert type(make_agent(settings(size=1), vector_spec())) is DqnAgent
     assert make_agent(settings(size=1), vector_spec()).members == 1
     assert type(make_agent(settings(), vector_spec())) is EnsembleAgent
-    assert make_agent(settings(), vector_spec()).members == UNITS
+    assert make_agent(settings(), vector_spec()).members == MEMBERS

@@ -14,7 +14,7 @@ from tfdqn.cluster.tf_config import Cluster
 from tfdqn.errors import ConfigError
 from tfdqn.training.train import train
 
-UNITS = ("ensemble.size=3", "ensemble.execution=processes")
+MEMBERS = ("ensemble.size=3", "ensemble.execution=processes")
 
 
 def cluster(job: str = "worker", index: int = 0, **counts: int) -> Cluster:
@@ -46,7 +46,7 @@ def cluster(job: str = "worker", index: int = 0, **counts: int) -> Cluster:
             'learner.strategy = "multi_worker" has no use for a ps; TF_CONFIG names 1 worker, 1 ps',
         ),
         (
-            UNITS,
+            MEMBERS,
             {"worker": 2},
             'ensemble.execution = "processes" needs a worker for each of ensemble.size = 3, and no other; '
             "TF_CONFIG names 2 worker",

@@ -18,7 +18,7 @@ from tfdqn.networks.factory import network_to_load, q_network
 from tfdqn.task_spec import TaskSpec
 
 AGGREGATIONS: tuple[Aggregation, ...] = ("mean", "majority", "minimum")
-UNITS = 5
+MEMBERS = 5
 
 
 def slow_actions(
@@ -47,7 +47,7 @@ def random_members(config: Config, spec: TaskSpec, rng: np.random.Generator) -> 
     """The weights of K plain networks."""
     alone = q_network(config, spec, seed=0)
     alone.create_variables()
-    return [random_weights(alone.named_weights(), rng) for _ in range(UNITS)]
+    return [random_weights(alone.named_weights(), rng) for _ in range(MEMBERS)]
 
 
 def stacked(members: list[dict]) -> dict[str, np.ndarray]:
@@ -83,7 +83,7 @@ def test_everyone_takes_the_ensembles_action(
     settings: Network, spec: TaskSpec, states: int, aggregation: Aggregation, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(1)
-    config = Config(network=settings, ensemble=Ensemble(size=UNITS, aggregation=aggregation))
+    config = Config(network=settings, ensemble=Ensemble(size=MEMBERS, aggregation=aggregation))
     members = random_members(config, spec, rng)
     weights, inputs = stacked(members), observations(spec, states)
     legal = random_masks((states, 3), rng) if spec.action_masks else np.ones((states, 3), bool)
@@ -106,7 +106,7 @@ def test_everyone_takes_the_ensembles_action(
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 def test_a_fresh_process_without_tf_agents_takes_it_too(aggregation: Aggregation, tmp_path: Path) -> None:
     rng, spec = np.random.default_rng(2), task(masks=True)
-    config = Config(network=MLP(hidden_units=(16,)), ensemble=Ensemble(size=UNITS, aggregation=aggregation))
+    config = Config(network=MLP(hidden_units=(16,)), ensemble=Ensemble(size=MEMBERS, aggregation=aggregation))
     weights, inputs = stacked(random_members(config, spec, rng)), observations(spec, 1000)
     legal = random_masks((1000, 3), rng)
     acting = Policy(make_q_function(config, spec))(weights, inputs, legal, (), rng)

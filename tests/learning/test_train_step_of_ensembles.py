@@ -19,7 +19,7 @@ from tfdqn.learning.updater import UpdateResult
 from tfdqn.replay.interfaces import Sample
 
 SPEC = vector_spec()
-UNITS, BATCH, STEPS = 3, 24, 20
+MEMBERS, BATCH, STEPS = 3, 24, 20
 
 
 def settings(optimizer: str = "adam", **ensemble: Any) -> Config:
@@ -31,7 +31,7 @@ def settings(optimizer: str = "adam", **ensemble: Any) -> Config:
             target_update_period_train_steps=3,
             target_update_tau=0.3,
         ),
-        ensemble=Ensemble(**{"size": UNITS, "partition_edges": (-0.5, 0.5), **ensemble}),
+        ensemble=Ensemble(**{"size": MEMBERS, "partition_edges": (-0.5, 0.5), **ensemble}),
     )
 
 
@@ -59,7 +59,7 @@ def test_members_trained_as_one_are_members_trained_apart(optimizer: str, data: 
     together = TrainStep(make_agent(config, SPEC), config)
     start = random_start(together)
     together.load_state(start)
-    apart = [TrainStep(DqnAgent(config, SPEC), config) for _ in range(UNITS)]
+    apart = [TrainStep(DqnAgent(config, SPEC), config) for _ in range(MEMBERS)]
     for k, step in enumerate(apart):
         step.load_state({name: array[k] if array.ndim else array for name, array in start.items()})
     calls = [tf.function(step, autograph=False, jit_compile=compiled) for step in (together, *apart)]
@@ -106,7 +106,7 @@ def test_every_array_of_a_checkpoint_leads_with_the_members() -> None:
     assert list(ours) == list(theirs)
     for name, array in theirs.items():
         counts = name in ("train_steps", "optimizer/iterations")
-        assert ours[name].shape == (array.shape if counts else (UNITS, *array.shape)), name
+        assert ours[name].shape == (array.shape if counts else (MEMBERS, *array.shape)), name
 
 
 def test_disagreement_is_the_mean_deviation_of_the_members_values() -> None:

@@ -17,7 +17,7 @@ from tfdqn.learning.strategies.averaging import AveragingUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.interfaces import Sample
 
-UNITS, UPDATES, SHARE, CLIP_NORM, TARGET_PERIOD = 3, 6, 8, 0.5, 4
+REPLICAS, UPDATES, SHARE, CLIP_NORM, TARGET_PERIOD = 3, 6, 8, 0.5, 4
 MOMENTUM, ADAM = SGD(learning_rate=0.1, momentum=0.9), Adam(learning_rate=0.05, epsilon=0.1)
 
 
@@ -62,7 +62,7 @@ def averaged(replicas: list[Replica], with_moments: bool) -> None:
 
 def made(settings: Config, next_sample: Callable[[], Sample]) -> AveragingUpdater:
     return AveragingUpdater(
-        lambda: TrainStep(DqnAgent(settings, SPEC), settings), ["CPU:0"] * UNITS, next_sample, settings
+        lambda: TrainStep(DqnAgent(settings, SPEC), settings), ["CPU:0"] * REPLICAS, next_sample, settings
     )
 
 
@@ -80,7 +80,7 @@ def test_replicas_do_what_numpy_does(optimizer: Any, period: int, average_optimi
         optimizer=optimizer,
         agent=DQN(gradient_clip_norm=CLIP_NORM, target_update_period_train_steps=TARGET_PERIOD),
         learner=Learner(
-            batch_size=UNITS * SHARE,
+            batch_size=REPLICAS * SHARE,
             updates_per_call=UPDATES,
             averaging_period_train_steps=period,
             average_optimizer=average_optimizer,
@@ -102,7 +102,8 @@ def test_replicas_do_what_numpy_does(optimizer: Any, period: int, average_optimi
     state |= random_weights({k: v for k, v in state.items() if k.startswith(("online", "target"))}, rng)
     updates.load_state(state)
     replicas = [
-        Replica(state["online/theta/kernel"], state["target/theta/kernel"], optimizer) for _ in range(UNITS)
+        Replica(state["online/theta/kernel"], state["target/theta/kernel"], optimizer)
+        for _ in range(REPLICAS)
     ]
     norms = []
     for call_batches in (batches[:UPDATES], batches[UPDATES:]):
@@ -135,13 +136,13 @@ def test_an_optimiser_without_moments_has_none_to_average() -> None:
         network=Linear(),
         optimizer=SGD(learning_rate=0.1),
         learner=Learner(
-            batch_size=UNITS * SHARE,
+            batch_size=REPLICAS * SHARE,
             updates_per_call=2,
             averaging_period_train_steps=1,
             average_optimizer=False,
         ),
     )
-    batch = sample(random_batch(np.random.default_rng(1), 2 * UNITS * SHARE))
+    batch = sample(random_batch(np.random.default_rng(1), 2 * REPLICAS * SHARE))
     updates = made(settings, lambda: batch)
     updates(2)
     assert updates.state()["train_steps"] == 2

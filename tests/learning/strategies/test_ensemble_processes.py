@@ -17,7 +17,7 @@ from tfdqn.roles import lockstep_worker
 
 SPEC = vector_spec()
 SERVERS = ["a:1", "a:2", "a:3"]
-UNITS = tiny("ensemble.size=3", "ensemble.execution=processes")
+MEMBERS = tiny("ensemble.size=3", "ensemble.execution=processes")
 TOGETHER = tiny("learner.strategy=averaging", "learner.averaging_period_train_steps=5", "learner.workers=4")
 
 
@@ -27,7 +27,7 @@ def remember(servers: list[str], *_: object) -> list[str]:
 
 
 @pytest.mark.parametrize("index", [1, 2])
-@pytest.mark.parametrize("config", [UNITS, TOGETHER], ids=["members", "one learner"])
+@pytest.mark.parametrize("config", [MEMBERS, TOGETHER], ids=["members", "one learner"])
 def test_a_follower_samples_what_is_its_own(
     monkeypatch: pytest.MonkeyPatch, config: Config, index: int
 ) -> None:
@@ -46,7 +46,7 @@ def test_a_follower_samples_what_is_its_own(
     monkeypatch.setattr(lockstep_worker, "follow", lambda *_: None)
     monkeypatch.setattr(lockstep_worker, "make_sampler", remember)
     lockstep_worker.run(config, Cluster(jobs={"worker": ("b:1", "b:2", "b:3")}, job="worker", index=index))
-    assert sampled == [[SERVERS[index]] if config is UNITS else SERVERS]
+    assert sampled == [[SERVERS[index]] if config is MEMBERS else SERVERS]
 
 
 def test_the_chief_samples_what_is_the_first_members(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,6 +54,6 @@ def test_the_chief_samples_what_is_the_first_members(monkeypatch: pytest.MonkeyP
     replay = SimpleNamespace(addresses=SERVERS, sampler=lambda size: "all of them")
     chosen = [
         chief.Chief._sampler(SimpleNamespace(_config=config), SPEC, replay)(60)  # type: ignore[arg-type]
-        for config in (UNITS, TOGETHER)
+        for config in (MEMBERS, TOGETHER)
     ]
     assert chosen == [["a:1"], "all of them"]

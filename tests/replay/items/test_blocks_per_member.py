@@ -15,7 +15,7 @@ from tfdqn.replay.factory import make_replay
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.transition_codec import TransitionCodec
 
-ENVS, UNITS = 4, 3
+ENVS, MEMBERS = 4, 3
 WAYS: dict[str, dict[str, Any]] = {
     "all": {},
     "bootstrap": {"mask_probability": 0.4},
@@ -27,7 +27,7 @@ WAYS: dict[str, dict[str, Any]] = {
 def config(data: str) -> Config:
     return Config(
         agent=DQN(n_step=2, discount=DISCOUNT),
-        ensemble=Ensemble(size=UNITS, data=data, execution="processes", **WAYS[data]),  # type: ignore[arg-type]
+        ensemble=Ensemble(size=MEMBERS, data=data, execution="processes", **WAYS[data]),  # type: ignore[arg-type]
         replay=Replay(backend="reverb", block_size=1, capacity=3_000, min_size=3),
     )
 
@@ -49,7 +49,7 @@ def test_every_member_gets_what_the_batched_ensemble_would_have_it_learn(
     replay = make_replay(settings, VECTOR)
     assert isinstance(replay, ReverbReplay)
     replays.append(replay)
-    assert len(replay.addresses) == UNITS
+    assert len(replay.addresses) == MEMBERS
     taken = random_steps(VECTOR, ENVS, 60, np.random.default_rng(1))
     write(replay, taken)
     rows = n_step_rows(VECTOR, taken, 2)
@@ -61,7 +61,7 @@ def test_every_member_gets_what_the_batched_ensemble_would_have_it_learn(
     transition = codec.decode(codec.to_bytes(structured))
     states = transition.time_step.observation, transition.next_time_step.observation
     belongs = member_weights(settings, VECTOR)(transition, *states).numpy() > 0
-    for member in range(UNITS):
+    for member in range(MEMBERS):
         mine = [row for row, is_mine in zip(rows, belongs[member], strict=True) if is_mine]
         assert multiset(stored(replay, member)) == multiset(mine)
         assert mine and (len(mine) < len(rows) or data == "all")
@@ -83,6 +83,6 @@ def test_blocks_that_are_being_filled_are_kept_for_each_member(replays: list[Rev
     assert sum(len(array) for array in state.values()) > 0
     two.load_state(state)
     again = two.state()
-    assert state.keys() == again.keys() == {f"partial_block/{member}" for member in range(UNITS)}
+    assert state.keys() == again.keys() == {f"partial_block/{member}" for member in range(MEMBERS)}
     for name, array in state.items():
         np.testing.assert_array_equal(array, again[name])

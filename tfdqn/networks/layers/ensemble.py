@@ -5,6 +5,7 @@ matrix product; convolutions go member by member, since TensorFlow has no groupe
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import tensorflow as tf
 
@@ -46,17 +47,12 @@ class EnsembleLayerFactory(LayerFactory):
 
     def _initializers(self, fan_in: int) -> dict:
         each = [member._initializers(fan_in) for member in self._members]
-        return {name: _EnsembleFunction([member[name] for member in each]) for name in each[0]}
+        return {name: partial(_stacked, [member[name] for member in each]) for name in each[0]}
 
 
-class _EnsembleFunction:
-    """An initialiser of K members' weights: each member's own, one above another."""
-
-    def __init__(self, of_units: Sequence[Initializer]):
-        self._of_units = of_units
-
-    def __call__(self, shape: Sequence[int], dtype: tf.DType = tf.float32) -> tf.Tensor:
-        return tf.stack([initializer(shape[1:], dtype) for initializer in self._of_units])
+def _stacked(members: Sequence[Initializer], shape: Sequence[int], dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """What K initialisers give, one for each member, of a weight of this shape, which leads with K."""
+    return tf.stack([initializer(shape[1:], dtype) for initializer in members])
 
 
 class _EnsembleDense(tf.keras.layers.Layer):
