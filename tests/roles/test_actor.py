@@ -14,6 +14,7 @@ from tests.support.tiny_runs import tiny
 from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.coordination.messages import Counts, Phase
+from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import ConfigError, TaskError
 from tfdqn.replay.reverb.remote_writer import HELD_BACK
 from tfdqn.roles import actor as actor_role
@@ -75,6 +76,24 @@ def test_exploration_fades_by_the_steps_of_all(free: Job, monkeypatch: pytest.Mo
         free.has_acted(actor, 5100)
     assert seen[0] == 5000
     assert all(later >= earlier for earlier, later in pairwise(seen))
+
+
+def test_it_waits_until_a_resumed_learner_knows_how_far_the_job_is(tmp_path: Path) -> None:
+    """Else it would explore as at the beginning, and act beyond the end, until its next heartbeat is answered."""
+    config = tiny(*KEYS, "health.beat_seconds=1.0", "learner.updates_per_call=1000", "stop.env_steps=6000")
+    with job_of(config, tmp_path) as job:
+        there = job.learner
+        given, there.board = there.board.get(), WeightsBoard()
+        there.service.close()
+        service = there.begin()
+        with job.actor() as actor:
+            until(lambda: job.state().startswith("waiting for the "), "waiting")
+            service.roster.start_from(Counts(env_steps=5000))
+            there.board.put(given)
+            until(lambda: job.state() == "done acting" or actor.error, "its end of acting")
+            until(lambda: job.counts().env_steps >= 6000 or actor.error, "its last counts")
+            assert job.counts().env_steps < 6000 + 4
+            assert actor.ends_well()
 
 
 def test_an_actor_that_starts_again_does_not_repeat_itself(

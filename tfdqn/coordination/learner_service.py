@@ -122,12 +122,11 @@ class LearnerService:
         if heartbeat.config != self._fingerprint:
             raise RefusedError("its configuration is not the learner's")  # hello says how they differ
         self.roster.add(heartbeat)
-        env_steps = self.roster.counts().env_steps
         return Answer(
             life=self.life,
             phase=self.phase,
-            env_steps=env_steps,
-            train_steps=max(self._board.version(), 0),
+            has_begun=self._board.version() >= 0,  # asked first: the counts come before the weights
+            env_steps=self.roster.counts().env_steps,
             may_meet=self.may_meet,
         )
 

@@ -156,6 +156,11 @@ class Membership:
         return self._answer is not None and self._answer.phase == Phase.OVER
 
     @property
+    def learner_has_begun(self) -> bool:
+        """Whether the learner has said so, so that `env_steps` tells how far the job is."""
+        return self._answer is not None and self._answer.has_begun
+
+    @property
     def silent_seconds(self) -> float:
         """For how long the learner has not been heard."""
         return time.monotonic() - self._heard_seconds
@@ -255,4 +260,5 @@ class Membership:
                 self._answer, self._heard_state, self._heard_seconds = answer, state, time.monotonic()
                 if answer.life == joined:
                     self._sent = counts
-                    self._known = (answer.env_steps, counts.env_steps)
+                    if answer.has_begun:
+                        self._known = (answer.env_steps, counts.env_steps)

@@ -79,8 +79,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     life: str  # of the learner: a process that joined another must start again, or join this one
     phase: Phase
+    has_begun: bool  # whether the learner has its weights, and knows what was counted before its life
     env_steps: int  # taken in the whole job
-    train_steps: int
     may_meet: bool = (
         False  # whether the learner is ready for the rendezvous of all that learn in step with it
     )

@@ -76,6 +76,8 @@ class _ActorLoop:
 
     def _act_while_it_trains(self) -> None:
         context, config = self._context, self._context.config
+        while not self._membership.learner_has_begun:
+            self._wait_because("waiting for the learner to begin")
         weights, values = self._central() if config.acting.inference == "central" else self._fetched()
         addresses, index = context.topology.replay_server, context.process_id.index
         writer = remote_writer(
