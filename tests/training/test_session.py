@@ -2,9 +2,10 @@
 
 import shutil
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.training import train
-from tfdqn.training.local_parts import local_session
+from tfdqn.training.local_parts import LocalParts, local_session
+from tfdqn.training.session import Session
 
 
 def test_the_age_of_the_weights_can_be_logged_before_the_first_step(tmp_path: Path) -> None:
@@ -105,6 +107,35 @@ def test_a_checkpoint_that_is_not_this_runs_is_refused_before_any_of_it_is_taken
         with pytest.raises(CheckpointError, match=rf"checkpoints/0000\d\d/{file}\.npz: .*{line}"):
             train.train(tiny("replay.backend=in_graph", "checkpoint.keep=100"), tmp_path)
     assert taken == []
+
+
+def test_updates_of_which_nothing_was_heard_are_in_the_checkpoint_and_no_longer_owed(tmp_path: Path) -> None:
+    """As of a worker that is lost with the result of what it had done. Earlier versions counted them on resuming."""
+    run, config = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph")
+
+    @contextmanager
+    def begun() -> Iterator[Session[LocalParts]]:
+        with (
+            closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
+            closing(local_session(config, run, chief, print)) as session,
+        ):
+            yield session
+
+    with run.claim(config):
+        with begun() as session:
+            while session.ratio.updates_owed() < 7:
+                session.parts.act()
+            cast(Any, session.learner)._updater._train_step.train_steps.assign(4)
+            session.save(1.0)
+            assert (session.learner.train_steps, session.ratio.updates_owed()) == (4, 3)
+            saved = latest(run.path)
+            assert saved.counters.train_steps == saved.arrays("learner")["train_steps"] == 4
+            arrays = {name: saved.arrays(name) for name in ("learner", "actor", "writer", "replay")}
+            CheckpointManager(run.checkpoints).save(
+                replace(saved.counters, train_steps=1), arrays, session.parts.save_replay
+            )
+        with begun() as session:
+            assert (session.learner.train_steps, session.ratio.updates_owed()) == (4, 3)
 
 
 @pytest.mark.parametrize("has_been_trained", [False, True])

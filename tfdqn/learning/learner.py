@@ -41,19 +41,22 @@ class Learner:
         """
         return self._take(self._updater(most))
 
-    def settle(self) -> int:
-        """Waits for updates that are still under way; returns how many came of them."""
+    def settle(self) -> dict[str, np.ndarray]:
+        """Waits for updates that are still under way; gives what a checkpoint holds then, and counts all that is in it.
+
+        That is more than was heard of where a worker was lost with the result of updates that it had applied.
+        """
         updated = self._updater.settle()
-        return 0 if updated is None else self._take(updated)
+        if updated is not None:
+            self._take(updated)
+        state = self._updater.state()
+        self.train_steps = int(state["train_steps"])
+        return state
 
     def take_staleness(self) -> np.ndarray | None:
         """Of every update since it was last taken, int64[N]; None where there is none to tell of."""
         taken, self._staleness = self._staleness, []
         return np.concatenate(taken) if taken else None
-
-    def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint holds; after `settle`."""
-        return self._updater.state()
 
     def _take(self, updated: UpdateResult) -> int:
         history = updated.metrics

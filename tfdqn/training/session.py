@@ -166,6 +166,8 @@ class Session(Generic[P]):
                 updater.restore(saved.arrays("learner"))
             self.learner = Learner(updater, self.parts.board)
             self.learner.publish()
+            # Earlier versions did not count what was lost with a worker.
+            self.parts.ratio.learned(self.learner.train_steps - self.counters.train_steps)
             lost = self.parts.resume(saved)
             self._open = stack.pop_all()
         self.actors, self.evaluations = self.parts.actors, self.parts.evaluations
@@ -210,7 +212,9 @@ class Session(Generic[P]):
     def save(self, seconds: float) -> None:
         """Writes a checkpoint, after so many seconds of training; nothing else may act or learn meanwhile."""
         self.run_dir.confirm_claim()
-        self.ratio.learned(self.learner.settle())
+        train_steps = self.learner.train_steps
+        learned = self.learner.settle()
+        self.ratio.learned(self.learner.train_steps - train_steps)
         balance = self.ratio.balance()
         counters = Counters(
             env_steps=self.env_steps,
@@ -222,7 +226,7 @@ class Session(Generic[P]):
             evaluations_without_best=self.evaluations.evaluations_without_best,
             next_evaluation_env_steps=self.evaluations.next_env_steps,
         )
-        arrays = {"learner": self.learner.state(), **self.parts.state()}
+        arrays = {"learner": learned, **self.parts.state()}
         restarts = {"environment_restarts": np.array(self.environment_restarts)}
         arrays["actor"] = {**arrays["actor"], **restarts}
         with self.work.suspended():  # the disk takes as long as it takes
