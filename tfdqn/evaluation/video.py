@@ -39,14 +39,13 @@ def film_episode(
     Raises TaskError for a task that can't be filmed, RunDirError where the film can't be written, and whatever the
     film's writer does.
     """
-    task = make_task(task_config, render_mode="rgb_array")
     number = 1 + max((int(p.stem) for p in folder.iterdir() if p.stem.isdecimal()), default=0)
     path = folder / f"{number}.{suffix}"
     unfinished = folder / f"{number}.part.{suffix}"
+    task = make_task(task_config, render_mode="rgb_array")
     try:
         with written_film(unfinished) as film:
-            camera = _Camera(task, film, suffix)
-            play_episodes(task, policy, weights, 1, seed, on_frame=camera.take)
+            play_episodes(task, policy, weights, 1, seed, on_frame=_Camera(task, film, suffix).take)
         unfinished.rename(path)
     except OSError as error:
         raise RunDirError(f"{path} couldn't be written: is the disk full?") from error

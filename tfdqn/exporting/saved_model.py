@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -22,6 +22,9 @@ from tfdqn.networks.legal_actions import greedy
 from tfdqn.storage.disk_full import is_full_disk
 from tfdqn.task_spec import TaskSpec
 
+if TYPE_CHECKING:  # whose import is TF-Agents', too
+    from tfdqn.networks.q_network import QNetwork
+
 # What TensorFlow makes of a file system's errors, each a class of its own.
 _FILE_ERRORS = (
     OSError,
@@ -32,15 +35,6 @@ _FILE_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.UnknownError,
 )
-
-
-class Network(Protocol):
-    """What is exported: `QNetwork` is one."""
-
-    def __call__(self, observation: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Any]:
-        """Observation (each [B, …]) → (Q float32[B, A] or [B, D, A], an ensemble's [K, B, A]; network state)."""
-
-    def named_weights(self) -> dict[str, tf.Variable]: ...
 
 
 # Q-values, legal actions bool[B, A] or none → Q-values [B, A] of which the best legal one's action is taken.
@@ -54,7 +48,7 @@ class GreedyPolicy(tf.Module):
     for the majority, votes: how many members' best legal action it is, and half a vote more for the winner.
     """
 
-    def __init__(self, task_spec: TaskSpec, network: Network, aggregate: Aggregate | None = None):
+    def __init__(self, task_spec: TaskSpec, network: "QNetwork", aggregate: Aggregate | None = None):
         super().__init__(name="greedy_policy")
         self.weights = network.named_weights()
         signature = input_signature(task_spec)
@@ -90,7 +84,7 @@ def input_signature(task_spec: TaskSpec) -> dict[str, tf.TensorSpec]:
 
 def export_policy(
     task_spec: TaskSpec,
-    network: Network,
+    network: "QNetwork",
     directory: Path,
     card: Mapping[str, Any],
     aggregate: Aggregate | None = None,
