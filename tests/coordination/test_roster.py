@@ -48,7 +48,8 @@ def heartbeat(
 
 
 def test_counts_are_everybodys_together_and_those_of_before() -> None:
-    roster = Roster("L", 8, Counts(env_steps=1000, episodes=3))
+    roster = Roster("L", 8)
+    roster.start_from(Counts(env_steps=1000, episodes=3))
     roster.add(heartbeat(0, "a", steps=10))
     roster.add(heartbeat(1, "b", steps=20))
     roster.add(heartbeat(0, "a", steps=50))

@@ -1,6 +1,8 @@
 """What a job's processes tell one another: every message to the learner, and its answers."""
 
 import hashlib
+import operator
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
@@ -30,26 +32,18 @@ class Counts(Struct, frozen=True, kw_only=True):
     environment_restarts: Number = 0  # environments that failed and were made anew
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            env_steps=self.env_steps + other.env_steps,
-            episodes=self.episodes + other.episodes,
-            environment_restarts=self.environment_restarts + other.environment_restarts,
-        )
+        return self._with(operator.add, other)
 
     def __sub__(self, other: "Counts") -> "Counts":
-        return Counts(
-            env_steps=self.env_steps - other.env_steps,
-            episodes=self.episodes - other.episodes,
-            environment_restarts=self.environment_restarts - other.environment_restarts,
-        )
+        return self._with(operator.sub, other)
 
     def at_least(self, other: "Counts") -> "Counts":
         """The larger of each."""
-        return Counts(
-            env_steps=max(self.env_steps, other.env_steps),
-            episodes=max(self.episodes, other.episodes),
-            environment_restarts=max(self.environment_restarts, other.environment_restarts),
-        )
+        return self._with(max, other)
+
+    def _with(self, combine: Callable[[int, int], int], other: "Counts") -> "Counts":
+        each = self.__struct_fields__
+        return Counts(**{name: combine(getattr(self, name), getattr(other, name)) for name in each})
 
 
 def fingerprint(config: str) -> str:
@@ -81,9 +75,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     phase: Phase
     has_begun: bool  # whether the learner has its weights, and knows what was counted before its life
     env_steps: int  # taken in the whole job
-    may_meet: bool = (
-        False  # whether the learner is ready for the rendezvous of all that learn in step with it
-    )
+    may_meet: bool = False  # whether the learner is ready for the rendezvous of all that learn in step
 
 
 class Hello(Struct, frozen=True, kw_only=True):

@@ -20,15 +20,14 @@ class Roster:
     Args:
       life: of the learner; only processes that joined it count.
       dead_after_seconds: of silence.
-      counts: before this life of the learner.
     """
 
-    def __init__(self, life: str, dead_after_seconds: float, counts: Counts = Counts()):  # noqa: B008 (frozen)
+    def __init__(self, life: str, dead_after_seconds: float):
         self._life = life
         self._dead_after_seconds = dead_after_seconds
         self._lock = threading.Lock()
         self._newest: dict[ProcessId, tuple[Heartbeat, float]] = {}
-        self._before = counts
+        self._before = Counts()  # this life of the learner
         self._counted: dict[str, Counts] = {}  # by the life of the process that counted, the dead included
         self._total = Counts()  # of all of these: a job of a thousand asks for it a thousand times a second
         self._held: dict[ProcessId, str] = {}

@@ -26,9 +26,7 @@ class UpdateMetrics(NamedTuple):
     max_q: tf.Tensor  # maximum over the batch of max_a Q(s, a)
     mean_abs_td_error: tf.Tensor
     gradient_norm: tf.Tensor  # global, before clipping; of an ensemble, the mean of its members'
-    disagreement: (
-        tf.Tensor
-    )  # an ensemble's: mean over the batch of its members' deviation of Q(s, a); else NaN
+    disagreement: tf.Tensor  # members' deviation of Q(s, a), mean over the batch; NaN without an ensemble
 
     def mean(self) -> dict[str, float]:
         """Of K updates, by name: means, but for the maximum of `max_q`; what there is none of is left out."""

@@ -22,17 +22,15 @@ def run_role(context: RoleContext) -> bool:
     was told to stop before.
     """
     say_if_open(context)
-    is_over: bool
     if context.process_id == LEARNER:
-        require_free(
-            context.topology.learner
-        )  # its own server says so too, but when TensorFlow has been loaded
-        is_over = import_module("tfdqn.roles.learner").run(context)
-        return is_over
+        require_free(context.topology.learner)  # its own server would say so only after TensorFlow's import
+        from tfdqn.roles import learner
+
+        return learner.run(context)
     with closing(Membership(context.process_id, context.topology, context.config, context.say)) as membership:
         # TensorFlow and Reverb take seconds, in which the process gives heartbeats already.
-        is_over = import_module(f"tfdqn.roles.{context.process_id.role}").run(context, membership)
-    return is_over
+        role = import_module(f"tfdqn.roles.{context.process_id.role}")
+        return bool(role.run(context, membership))
 
 
 def serve_chief(config: Config, cluster: Cluster, say: Callable[[str], None]) -> None:

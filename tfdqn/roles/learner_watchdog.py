@@ -27,17 +27,11 @@ class LearnerWatchdog(Watchdog):
             heartbeat_file(context.process_id), str(context.process_id), context.say
         )
         self._next_heartbeat = IntervalTrigger(context.config.health.beat_seconds, is_due=True)
-        self._watched = context.topology.process_ids(Role.PARAMETER_SERVER, Role.WORKER)
-        if context.config.learner.strategy == "parameter_server":
-            self._watched = context.topology.process_ids(Role.PARAMETER_SERVER)  # a worker may come and go
-        helpers = [
-            process_id
-            for process_id in context.topology.process_ids(Role.WORKER)
-            if process_id not in self._watched
-        ]
-        self._guards = {
-            process_id: ConnectionGuard(context.topology.address(process_id)) for process_id in helpers
-        }
+        topology = context.topology
+        workers = topology.process_ids(Role.WORKER)
+        may_go = workers if context.config.learner.strategy == "parameter_server" else []
+        self._watched = topology.process_ids(Role.PARAMETER_SERVER) + (workers if not may_go else [])
+        self._guards = {worker: ConnectionGuard(topology.address(worker)) for worker in may_go}
         self._unheard = 0  # how many helpers are
         self._is_learning = False
         self.updates_per_second = 0.0

@@ -67,7 +67,7 @@ class AveragingUpdater(Updater):
             for replica in self._replicas
         ]
         self._call = tf.function(self._fetch_and_update, autograph=False)
-        self._mean_slots = tf.function(lambda: self._mean(self._slots), autograph=False)
+        self._mean_slots = tf.function(lambda: self._mean(_slots), autograph=False)
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates of every replica."""
@@ -79,7 +79,7 @@ class AveragingUpdater(Updater):
     def state(self) -> dict[str, np.ndarray]:
         """The replicas' mean, which is any replica's state where everything is averaged."""
         state = self._replicas[0].state()
-        slots = self._slots(self._replicas[0])
+        slots = _slots(self._replicas[0])
         if self._averages_optimizer or not slots:
             return state
         layout = FlatLayout(slots)
@@ -144,17 +144,18 @@ class AveragingUpdater(Updater):
         return self._strategy.experimental_local_results(self._strategy.run(over_processes))[0]
 
     def _averaged(self, replica: TrainStep) -> Named:
-        variables = replica.named_variables()
-        kept = ("online/", "target/", *(["optimizer/"] if self._averages_optimizer else []))
-        return {name: v for name, v in variables.items() if name.startswith(kept) and v.dtype == tf.float32}
+        return _floats_of(
+            replica, "online/", "target/", *(["optimizer/"] if self._averages_optimizer else [])
+        )
 
-    def _slots(self, replica: TrainStep) -> Named:
-        variables = replica.named_variables()
-        return {
-            name: v
-            for name, v in variables.items()
-            if name.startswith("optimizer/") and v.dtype == tf.float32
-        }
+
+def _slots(replica: TrainStep) -> Named:
+    return _floats_of(replica, "optimizer/")
+
+
+def _floats_of(replica: TrainStep, *parts: str) -> Named:
+    variables = replica.named_variables().items()
+    return {name: each for name, each in variables if name.startswith(parts) and each.dtype == tf.float32}
 
 
 def _share_of(replica: int, batches: tf.Tensor) -> tf.Tensor:

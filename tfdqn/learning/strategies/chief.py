@@ -175,8 +175,7 @@ def _start_processes(config: Config, run_dir: RunDir) -> LocalWorkers | None:
 
 
 def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
-    """Whom the chief can't do without. Asynchronous workers may come and go; who learns in step must stay."""
-
+    """Those that the chief needs: all that learn in step; or all parameter servers, and one of their workers."""
     tasks = {
         cluster.name_of(job, index): (job, index)
         for job in cluster.jobs

@@ -71,7 +71,7 @@ def dismiss(cluster: Cluster) -> None:
     """Ends the processes that serve a parameter-server strategy, each with status 0: the run is over."""
     for job in (WORKER, PARAMETER_SERVER):
         for index in range(len(cluster.addresses(job))):
-            # Its connection breaks before it could answer. One that is gone already is as good.
+            # Its connection breaks before it could answer. One may be gone already.
             with tf.device(f"/job:{job}/task:{index}/device:CPU:0"), suppress(tf.errors.OpError):
                 tf.raw_ops.Abort(exit_without_error=True)
 

@@ -111,7 +111,7 @@ class LockstepUpdater(Updater):
         """Tells the followers that it is over."""
         if not self._closed:
             self._closed = True
-            with suppress(tf.errors.OpError):  # one that has gone already is as good
+            with suppress(tf.errors.OpError):  # one may have gone already
                 self._broadcast.command(_Command.STOP)
         self._updater.close()
 

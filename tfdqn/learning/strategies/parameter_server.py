@@ -112,7 +112,7 @@ class AsynchronousUpdater(Updater):
         self._begun.put(True)
 
     def _run_closures(self) -> None:
-        while self._begun.get():  # no limit: `close` sends it home
+        while self._begun.get():  # no limit: `close` ends it
             self._run_closure()
 
     def _run_closure(self) -> None:
