@@ -142,6 +142,7 @@ def test_where_nobody_learns_with_the_learner_it_has_one_address_and_pools_may_h
             variable("TF_CONFIG", {"chief": ["a:1"]}, "chief"),
             "names no machine of pool 'ps'; its pools: chief",
         ),
+        (variable("TF_CONFIG", {**KUBEFLOW, "ps": []}, "chief"), "names no machine of pool 'ps'; its pools"),
         (
             variable("TF_CONFIG", KUBEFLOW, "worker", 2),
             "makes this machine worker-2: the job's pools are chief",

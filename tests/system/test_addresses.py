@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from tfdqn.errors import ClusterError, ConfigError
+from tfdqn.system import addresses
 from tfdqn.system.addresses import (
     check_addresses,
     free_addresses,
@@ -87,6 +88,14 @@ def test_free_addresses_differ_and_avoid_those_that_are_held() -> None:
     held = free_addresses(50)
     assert len(set(held)) == 50
     assert not set(free_addresses(200, avoid=held)) & set(held)
+
+
+def test_every_free_port_may_be_had_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "PORTS", range(20_000, 20_003))
+    monkeypatch.setattr(addresses, "is_free", lambda address: not address.endswith("20001"))
+    assert sorted(free_addresses(2)) == ["127.0.0.1:20000", "127.0.0.1:20002"]
+    with pytest.raises(ClusterError, match="of the ports 20000 to 20002 only 2 are free, not 3"):
+        free_addresses(3)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

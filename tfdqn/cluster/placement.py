@@ -10,13 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from tfdqn.cluster.roles import (
-    LEARNER,
-    TRAITS,
-    ProcessId,
-    Role,
-    process_counts,
-)
+from tfdqn.cluster.roles import LEARNER, TRAITS, ProcessId, Role, process_counts
 from tfdqn.cluster.topology import Topology, make_topology
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
@@ -47,14 +41,14 @@ class Machines(Struct, frozen=True, kw_only=True):
     def sizes(self, pools: Pools) -> dict[str, int]:
         """How many machines each pool has. Raises ConfigError where one with a role that serves has none.
 
-        Kubeflow names no evaluator among the machines: a pool that serves nothing may be missing, and has one machine.
+        Kubeflow names no evaluator among the machines: a pool that serves nothing may be missing or empty, and has one machine.
         """
         sizes = {}
         for pool, roles in pools.items():
-            if pool not in self.addresses and any(TRAITS[role].serves for role in roles):
+            if not self.addresses.get(pool) and any(TRAITS[role].serves for role in roles):
                 named = ", ".join(self.addresses) or "none"
                 raise ConfigError(f"{self.origin} names no machine of pool {pool!r}; its pools: {named}")
-            sizes[pool] = len(self.addresses.get(pool, (pool,)))
+            sizes[pool] = len(self.addresses.get(pool, ())) or 1
         if not 0 <= self.this.index < sizes.get(self.this.pool, 0):
             raise ConfigError(
                 f"{self.origin} makes this machine {self.this}: the job's pools are "

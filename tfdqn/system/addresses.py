@@ -5,6 +5,7 @@ import random
 import re
 import socket
 from collections.abc import Collection, Mapping
+from itertools import islice
 
 from tfdqn.errors import ClusterError, ConfigError, UserError
 
@@ -59,7 +60,7 @@ def is_reached_from_its_host_alone(address: str) -> bool:
 
 
 def is_of_this_host(host: str) -> bool | None:
-    """Whether a name or number leads to an interface of this host; None where nobody knows the name."""
+    """Whether a name or number leads to an interface of this host; None where the name is not known."""
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError):
@@ -97,14 +98,11 @@ def check_addresses(named: Mapping[str, str], origin: str) -> None:
 def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
     """Addresses on loopback that nobody serves now, none of `avoid`. Raises ClusterError where there are too few."""
     first = random.randrange(len(PORTS))
-    found: list[str] = []
-    for port in [*PORTS[first:], *PORTS[:first]]:
-        if len(found) == count:
-            return found
-        address = with_host(port, LOOPBACK)
-        if address not in avoid and is_free(address):
-            found.append(address)
-    raise ClusterError(f"of the ports {PORTS.start} to {PORTS.stop} only {len(found)} are free, not {count}")
+    addresses = (with_host(port, LOOPBACK) for port in (*PORTS[first:], *PORTS[:first]))
+    found = list(islice((each for each in addresses if each not in avoid and is_free(each)), count))
+    if len(found) < count:
+        raise ClusterError(f"of the ports {PORTS.start} to {PORTS[-1]} only {len(found)} are free, not {count}")
+    return found
 
 
 def is_free(address: str) -> bool:
