@@ -186,6 +186,13 @@ def test_a_manifest_of_a_version_that_did_not_keep_what_owes_no_updates_is_whole
     assert Checkpoint(made).counters.exempt_transitions is UNSET
 
 
+def test_a_checkpoint_that_a_later_save_has_removed_is_as_old_as_it_was(tmp_path: Path) -> None:
+    saved = CheckpointManager(tmp_path, keep=1)
+    first = Checkpoint(save(saved, 1))
+    save(saved, 2)
+    assert not first.directory.exists() and first.age_seconds >= 0
+
+
 @pytest.mark.parametrize(
     ("seconds", "age"),
     [

@@ -56,7 +56,6 @@ def test_a_process_killed_at_any_moment_of_saving_leaves_the_earlier_checkpoint(
             for name in ("rename", "replace", "mkdir", "write_bytes"):
                 patch.setattr(Path, name, dying(getattr(Path, name)))
             patch.setattr(os, "fsync", dying(os.fsync))
-            patch.setattr(np, "savez", dying(np.savez))
             patch.setattr(shutil, "rmtree", dying(shutil.rmtree))
             try:
                 save(saved, value + 1)

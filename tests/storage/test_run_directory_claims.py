@@ -143,7 +143,9 @@ def test_a_place_below_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("left", ["lock", ".config.toml.12-34-ab-56-0badcafe.partial"])
+@pytest.mark.parametrize(
+    "left", ["lock", *(f".{file}.12-34-ab-56-0badcafe.partial" for file in ("config.toml", "cluster.json"))]
+)
 def test_a_run_that_was_killed_at_its_very_start_can_begin_again(tmp_path: Path, left: str) -> None:
     (tmp_path / left).write_text("see")
     with RunDir(tmp_path).claim(Config()):

@@ -56,6 +56,7 @@ class Checkpoint:
     def __init__(self, directory: Path, names: Collection[str] | None = None):
         self.directory = directory
         try:
+            self._written_seconds = directory.stat().st_mtime  # now: a later save may remove it
             manifest = msgspec.json.decode((directory / _MANIFEST).read_bytes(), type=_Manifest)
             if manifest != manifest.signed():
                 raise CheckpointError(f"{directory}: {_MANIFEST} is damaged")
@@ -78,7 +79,7 @@ class Checkpoint:
     @property
     def age_seconds(self) -> float:
         """Since it was written; below 0 where a clock has been set since, or a disk's differs from this host's."""
-        age = time.time() - self.directory.stat().st_mtime
+        age = time.time() - self._written_seconds
         return age if age < -1 else max(age, 0.0)
 
     def where_it_resumes(self) -> str:
