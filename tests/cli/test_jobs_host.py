@@ -104,7 +104,7 @@ def test_a_process_that_can_t_go_on_ends_the_machine_with_status_2_and_one_line(
                 "worker", MACHINES | {"worker": ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]}, index=2
             ),
             POOLS,
-            "environment variable TF_CONFIG: nobody is left to run on worker-2: there are too many machines",
+            "environment variable TF_CONFIG: no process is left to run on worker-2: there are too many machines",
         ),
     ],
 )

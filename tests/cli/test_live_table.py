@@ -42,7 +42,7 @@ def a_status(index: int, *, seconds_since_heartbeat: float = 0.5, **changes: Any
     )
 
 
-def an_inspection(*process_ids: ProcessStatus) -> Inspection:
+def an_inspection(*processes: ProcessStatus) -> Inspection:
     return Inspection(
         phase="training",
         state="learning",
@@ -53,7 +53,7 @@ def an_inspection(*process_ids: ProcessStatus) -> Inspection:
         weights_version=12_450,
         updates_per_second=200.0,
         best_return=475.0,
-        processes=process_ids,
+        processes=processes,
     )
 
 
@@ -88,8 +88,8 @@ def test_in_a_small_terminal_the_largest_roles_share_a_line_each() -> None:
 
 
 def test_the_totals_are_of_those_who_are_there() -> None:
-    process_ids = a_status(0), a_status(1, episode_return=40.0), a_status(2, seconds_since_heartbeat=60.0)
-    figures = totals(an_inspection(*process_ids), 500_000, "learning")
+    statuses = a_status(0), a_status(1, episode_return=40.0), a_status(2, seconds_since_heartbeat=60.0)
+    figures = totals(an_inspection(*statuses), 500_000, "learning")
     assert (figures.env_steps_per_second, figures.episode_return) == (2_000.0, 30.0)
     assert (figures.env_steps, figures.total_env_steps, figures.best_return) == (125_000, 500_000, 475.0)
     assert totals(an_inspection(), 1, "learning").episode_return is None

@@ -24,7 +24,7 @@ PLAIN = st.recursive(
 
 
 def values_of(allowed: inspect.Type) -> st.SearchStrategy[Any]:
-    """Random values that a type of config.py allows."""
+    """Random values that a key's type allows."""
     match allowed:
         case inspect.Metadata(extra={"names": names}):
             return st.sampled_from([*names, "my_package.my_module:name"])
@@ -81,7 +81,7 @@ def falling(exploration: Exploration) -> Exploration:
 
 
 def of_several(ensemble: Ensemble) -> Ensemble:
-    """One whose units are several, as many as the partition's edges make."""
+    """One of several members, as many as the partition's edges make."""
     if ensemble.data != "partition":
         return msgspec.structs.replace(ensemble, size=max(2, ensemble.size), partition_edges=())
     edges = tuple(sorted({0.5, *ensemble.partition_edges}))
@@ -141,7 +141,7 @@ def sharded(config: Config) -> Config:
 
 
 def learning_apart(config: Config) -> Config:
-    """With its units' processes as they can be: locally, and each with a server of its own."""
+    """With its members' processes as they can be: locally, and each with a server of its own."""
     replace = msgspec.structs.replace
     if not config.ensemble.in_processes:
         return config

@@ -45,7 +45,7 @@ def learner(run: RunDir) -> str:
 @pytest.fixture
 def lives(run: RunDir) -> Iterator[Inspection]:
     """Its learner answers."""
-    process_id = a_status(0, weights_version=12_400, pid=4_711)
+    actor = a_status(0, weights_version=12_400, pid=4_711)
     replay = ReplayStatus(
         address="10.0.0.3:2222",
         stored=900,
@@ -54,7 +54,7 @@ def lives(run: RunDir) -> Iterator[Inspection]:
         sampled=16_000,
         seconds_since_answer=0.2,
     )
-    inspection = msgspec.structs.replace(an_inspection(process_id), replay=(replay,))
+    inspection = msgspec.structs.replace(an_inspection(actor), replay=(replay,))
     server = Server(learner(run), {"inspect": Method(Nothing, lambda _: inspection)})
     yield inspection
     server.close()
@@ -112,7 +112,7 @@ def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.Capt
 
 
 def test_a_run_that_was_stopped_is_not_running(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever ends well leaves no heartbeat."""
+    """A process that ends well leaves no heartbeat."""
     lines = shown(capsys, str(run.path))
     assert lines[0] == f"no figures the job is not running here: no learner answers at {learner(run)}"
 

@@ -94,7 +94,7 @@ def test_every_free_port_may_be_had_and_no_more(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(addresses, "PORTS", range(20_000, 20_003))
     monkeypatch.setattr(addresses, "is_free", lambda address: not address.endswith("20001"))
     assert sorted(free_addresses(2)) == ["127.0.0.1:20000", "127.0.0.1:20002"]
-    with pytest.raises(ClusterError, match="of the ports 20000 to 20002 only 2 are free, not 3"):
+    with pytest.raises(ClusterError, match="of ports 20000 to 20002 only 2 are free, not 3"):
         free_addresses(3)
 
 

@@ -38,7 +38,7 @@ def rendered(report: Report) -> RenderableType:
     """The whole report."""
     parts: list[RenderableType] = [pairs_table([*_of_job(report), *_of_run(report.run)])]
     if report.inspection is not None:
-        parts += [Text(), _process_ids(report, report.inspection)]
+        parts += [Text(), _processes(report, report.inspection)]
         if report.inspection.replay:
             parts += [Text(), _replay(report.inspection)]
     elif report.run is not None and report.run.signs:
@@ -77,7 +77,7 @@ def _of_run(run: RunReport | None) -> Iterable[tuple[str, str]]:
     yield "checkpoint", f"{saved.path}: {counts}, {ago(saved.seconds_ago)}"
 
 
-def _process_ids(report: Report, inspection: Inspection) -> RenderableType:
+def _processes(report: Report, inspection: Inspection) -> RenderableType:
     table = make_table("process", "state", "pid", "host", right=("speed", "staleness", "heartbeat"))
     known = {each.heartbeat.process_id: each for each in inspection.processes}
     expected = report.topology.process_ids() if report.topology is not None else sorted(known)

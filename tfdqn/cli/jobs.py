@@ -92,26 +92,26 @@ def launch(
     from tfdqn.storage.run_directory import RunDir
 
     resolved, given = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
-    path = run_dir or default_run_dir(config, resolved)
+    run = RunDir(run_dir or default_run_dir(config, resolved))
 
     from tfdqn.cli import terminal
     from tfdqn.cli.live_table import JobView
     from tfdqn.launch.local_job import launch as run_job
 
-    with JobView(resolved.stop.env_steps, RunDir(path).process_logs if prefix else None) as view:
-        outcome = run_job(resolved, RunDir(path), view, has_evaluator=evaluator)
+    with JobView(resolved.stop.env_steps, run.process_logs if prefix else None) as view:
+        outcome = run_job(resolved, run, view, has_evaluator=evaluator)
     if outcome.summary is not None:
         with suppress(OSError):  # a terminal that was closed meanwhile
             terminal.print_summary(outcome.summary)
         return
     if view.last_figures:
         view.say(f"stopped at {view.last_figures}")
-    if not any(path.glob("checkpoints/[0-9]*")):
+    if not any(run.checkpoints.glob("[0-9]*")):
         saved = "Nothing was learned yet."
     else:
         saved = "Saved." if outcome.is_saved else "The learner could not save: its last checkpoint stands."
     options = [] if evaluator else ["--no-evaluator"]
-    view.say(f"{saved} To resume: {command_to_resume('launch', config, [*given, *options], path)}")
+    view.say(f"{saved} To resume: {command_to_resume('launch', config, [*given, *options], run.path)}")
 
 
 @jobs.command()

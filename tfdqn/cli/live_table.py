@@ -148,13 +148,11 @@ def process_table(rows: Sequence[Row], room: int) -> Table:
     by_role: dict[Role, list[Row]] = defaultdict(list)
     for row in rows:
         by_role[row.process_id.role].append(row)
-    lines = {role: len(process_ids) for role, process_ids in by_role.items()}
+    lines = {role: len(each) for role, each in by_role.items()}
     while sum(lines.values()) > room and max(lines.values()) > 1:
         lines[max(lines, key=lambda role: lines[role])] = 1
-    for role, process_ids in by_role.items():
-        for cells in (
-            _cells_of_many(process_ids) if lines[role] < len(process_ids) else map(_cells, process_ids)
-        ):
+    for role, each in by_role.items():
+        for cells in [_cells_of_many(each)] if lines[role] < len(each) else map(_cells, each):
             table.add_row(*map(escape, cells))
     return table
 
@@ -176,7 +174,7 @@ def speed(role: Role, steps_per_second: float) -> str:
     return f"{steps_per_second:,.0f} {unit}/s" if steps_per_second else ""
 
 
-def _cells_of_many(rows: list[Row]) -> list[list[str]]:
+def _cells_of_many(rows: list[Row]) -> list[str]:
     """Of all processes of a role: how many are in each state, the rates and restarts together, the oldest heartbeat."""
     states = Counter(row.state for row in rows).most_common()
     ages = [row.seconds_since_heartbeat for row in rows if row.seconds_since_heartbeat is not None]
@@ -189,7 +187,7 @@ def _cells_of_many(rows: list[Row]) -> list[list[str]]:
         restarts=sum(row.restarts for row in rows),
         log=rows[0].log,
     )
-    return [[f"{len(rows)} {_name(rows[0].process_id.role, len(rows))}", *_cells(whole)[1:]]]
+    return [f"{len(rows)} {_name(rows[0].process_id.role, len(rows))}", *_cells(whole)[1:]]
 
 
 class _LogTail:

@@ -26,7 +26,7 @@ def lease_index(
 
     Raises ClusterError where the folder can't be written.
     """
-    process_ids = [ProcessId(role, index) for index in range(count)]
+    process_ids = (ProcessId(role, index) for index in range(count))
     locks = {each: FileLock(folder / f"{each.file_stem}.lock") for each in process_ids}
     found = _first_free(locks)
     if found is None:

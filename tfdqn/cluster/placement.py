@@ -41,7 +41,8 @@ class Machines(Struct, frozen=True, kw_only=True):
     def sizes(self, pools: Pools) -> dict[str, int]:
         """How many machines each pool has. Raises ConfigError where one with a role that serves has none.
 
-        Kubeflow names no evaluator among the machines: a pool that serves nothing may be missing or empty, and has one machine.
+        Kubeflow names no evaluator among the machines: a pool that serves nothing may be missing or empty, and has one
+        machine.
         """
         sizes = {}
         for pool, roles in pools.items():

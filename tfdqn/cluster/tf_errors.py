@@ -15,7 +15,7 @@ _AROUND_IT = re.compile(
     re.VERBOSE,
 )
 _PROCESS = r"/job:(\w+)(?:/replica:\d+)?/task:(\d+)(?:/device:\w+:\d+)?"
-# Surest first: a heart that has stopped, the first call that has failed, and who has told of another's error.
+# Surest first: a heartbeat that has stopped, the first call that has failed, a process that told of another's error.
 _NAMED = [re.compile(words + _PROCESS) for words in ("Task:? ", "remote target ", "Error reported from ")]
 # What a process can raise with all others there: a tensor that is too large, a mistake in the graph.
 _OWN_FAULTS = (

@@ -15,7 +15,8 @@ from tfdqn.config import Config
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _LIST = ("--query-gpu=uuid", "--format=csv,noheader")
 _LIST_SECONDS = 30.0
-_GROWING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # else TensorFlow takes all memory for who sees a GPU first
+# Else the first process that sees a GPU takes all of its memory.
+_GROWING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:

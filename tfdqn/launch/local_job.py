@@ -56,8 +56,8 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
 
 
 def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines: Machines) -> bool:
-    """Runs this machine's processes until the job is over, or False: until the user has stopped them, and who keeps
-    something has saved.
+    """Runs this machine's processes until the job is over, or False: until the user has stopped them and those that
+    keep something have saved it.
 
     Args:
       config: the whole job's.
@@ -73,7 +73,7 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
     topology, here = topology_on_machines(config, placed, machines), placed[machines.this]
     if not here:
         raise ConfigError(
-            f"{machines.origin}: nobody is left to run on {machines.this}: there are too many machines"
+            f"{machines.origin}: no process is left to run on {machines.this}: there are too many machines"
         )
     folder = run.machine(str(machines.this))
     program = _program(config, topology, folder, run)
@@ -102,7 +102,7 @@ def _program(config: Config, topology: Topology, folder: RunDir | MachineDir, ru
 
 
 def _run(supervisor: Supervisor) -> bool:
-    """As `Supervisor.run`; the user is who sends signals to this process."""
+    """As `Supervisor.run`; a signal to this process asks to stop."""
 
     def at_once() -> None:
         supervisor.kill()

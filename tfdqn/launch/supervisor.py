@@ -7,7 +7,7 @@ without them. Nothing is left of the job when `run` returns, or when this proces
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -188,23 +188,23 @@ class Supervisor:
         for each in self._all.values():
             each.stay_ended()
         for group in self._program.stop_order():
-            process_ids = [self._all[process.id] for process in group]
-            for each in process_ids:
+            ending = [self._all[process.id] for process in group]
+            for each in ending:
                 if each.is_alive:
                     self._stopping.add(each.process_id)
                     each.send(signal.SIGTERM)
-            self._wait_while_alive(process_ids, max(TRAITS[each.id.role].grace_seconds for each in group))
-            for each in process_ids:
+            self._wait_while_alive(ending, max(TRAITS[each.id.role].grace_seconds for each in group))
+            for each in ending:
                 if each.is_alive:
                     self._view.say(f"{each.process_id} does not end: killed; its log is {each.log}")
                     each.kill()
 
-    def _wait_while_alive(self, process_ids: Iterable[SupervisedProcess], seconds: float) -> None:
-        process_ids, deadline = list(process_ids), time.monotonic() + seconds
-        while any(each.is_alive for each in process_ids) and time.monotonic() < deadline:
+    def _wait_while_alive(self, ending: Collection[SupervisedProcess], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while any(each.is_alive for each in ending) and time.monotonic() < deadline:
             for each in self._all.values():
                 each.look()
-            for each in process_ids:
+            for each in ending:
                 if each.is_silent:
                     self._kill_the_silent(each)
             self._show()
@@ -219,18 +219,17 @@ class Supervisor:
         self._view.show(JobStatus([self._row(each) for each in self._all.values()], newest))
 
     def _row(self, each: SupervisedProcess) -> Row:
-        state = each.state
+        state, heartbeat = each.state, each.heartbeat if each.is_alive else None
         if each.is_alive and each.process_id in self._stopping:
             state = "stopping"
-        elif each.is_alive and each.silent_seconds > self._health.dead_after_seconds / 2 and each.heartbeat:
+        elif heartbeat and each.silent_seconds > self._health.dead_after_seconds / 2:
             state = f"silent for {each.silent_seconds:.0f} s"
-        lives = each.is_alive and each.heartbeat is not None
         return Row(
             process_id=each.process_id,
             state=state,
             pid=each.pid,
-            steps_per_second=each.heartbeat.steps_per_second if lives and each.heartbeat else 0.0,
-            seconds_since_heartbeat=each.silent_seconds if lives else None,
+            steps_per_second=heartbeat.steps_per_second if heartbeat else 0.0,
+            seconds_since_heartbeat=each.silent_seconds if heartbeat else None,
             restarts=max(each.restarts, 0),
             log=each.log,
         )

@@ -101,7 +101,7 @@ def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
     addresses = (with_host(port, LOOPBACK) for port in (*PORTS[first:], *PORTS[:first]))
     found = list(islice((each for each in addresses if each not in avoid and is_free(each)), count))
     if len(found) < count:
-        raise ClusterError(f"of the ports {PORTS.start} to {PORTS[-1]} only {len(found)} are free, not {count}")
+        raise ClusterError(f"of ports {PORTS.start} to {PORTS[-1]} only {len(found)} are free, not {count}")
     return found
 
 

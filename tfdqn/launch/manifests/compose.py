@@ -46,7 +46,7 @@ def render(spec: JobSpec) -> dict[str, str]:
             "cluster": {"file": "./cluster.json"},
             **{name: {"file": f"./{name}"} for name in _SERVING_FILES},
         },
-        # No way in or out of the job's network; Who only reads the run is on another.
+        # No way in or out of the job's network; what only reads the run is on another.
         "networks": {_NETWORK: {"internal": True}, _VIEW_NETWORK: {}},
         "volumes": {_VOLUME: {}, _PLACES_VOLUME: {}},
     }
@@ -187,7 +187,7 @@ def _serving(spec: JobSpec) -> dict[str, Any]:
 
 
 def _reader(spec: JobSpec, *ports: int) -> dict[str, Any]:
-    """Who only looks at the run, for people and programs on this host."""
+    """A service that only reads the run, for people and programs on this host."""
     return {
         **_hardened(spec),
         "depends_on": {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}},

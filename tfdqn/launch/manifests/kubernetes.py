@@ -185,7 +185,7 @@ def _job(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
 
 
 def tensorboard(spec: JobSpec) -> dict[str, list[dict[str, Any]]]:
-    """A Deployment that shows the run's logs to who forwards its port, where the run has logs for it."""
+    """A Deployment that shows the run's logs to those who forward its port, where the run has logs for it."""
     if not spec.config.logging.tensorboard:
         return {}
     name = f"{spec.name}-{_TENSORBOARD}"

@@ -8,12 +8,7 @@ from tfdqn.cluster.checks import check_topology
 from tfdqn.cluster.placement import Machine, Machines, place, topology_on_machines
 from tfdqn.cluster.program import PORT
 from tfdqn.cluster.roles import TRAITS, Role, process_counts
-from tfdqn.launch.manifests.job_spec import (
-    CONFIG_FILE,
-    RUN_DIR,
-    JobSpec,
-    grace_seconds,
-)
+from tfdqn.launch.manifests.job_spec import CONFIG_FILE, RUN_DIR, JobSpec, grace_seconds
 
 _MOST_CPUS = 16  # of a machine, if it can be helped
 
