@@ -50,9 +50,11 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
             f"starting {len(program.processes)} processes; their output is in {run.process_logs}, "
             f"their addresses in {run.cluster_file}"
         )
-        is_over = _run(supervisor)
-        is_finished = is_over or _written(run) != before
-        return Outcome(read_summary(run.summary_file) if is_finished else None, supervisor.has_saved)
+        _run(supervisor)
+        # A learner that was told to end by itself leaves an earlier summary, which may stand no longer.
+        is_new = _written(run) != before
+        summary = read_summary(run.summary_file) if is_new else _finished(config, run, has_evaluator)
+        return Outcome(summary, supervisor.has_saved)
 
 
 def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines: Machines) -> bool:
