@@ -18,8 +18,10 @@ def test_the_package_is_found_beside_a_clone_of_its_name(tmp_path: Path) -> None
         "README.md",
         "LICENSE",
         "tfdqn/__init__.py",
+        "tfdqn/system/__init__.py",
         "tfdqn/system/quiet_libraries.py",
     ):
+        (clone / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / file, clone / file)
     build = "from setuptools.build_meta import build_editable; build_editable('..')"
     subprocess.run([sys.executable, "-c", build], cwd=clone, capture_output=True, timeout=60, check=True)
