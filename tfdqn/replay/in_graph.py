@@ -53,7 +53,7 @@ class InGraphReplay:
             ) from error
 
     def addresses_at(self, host: str) -> list[str]:
-        """None: nobody else can sample it."""
+        """None: no other process can sample it."""
         return []
 
     def writer(self, num_envs: int) -> NStepWriter:

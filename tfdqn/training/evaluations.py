@@ -1,4 +1,4 @@
-"""`Evaluations`: one after so many environment steps; a new best is on disk before anybody hears of it."""
+"""`Evaluations`: one after so many environment steps; a new best is on disk before it is reported."""
 
 from collections.abc import Callable
 

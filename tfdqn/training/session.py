@@ -138,7 +138,7 @@ class Session(Generic[P]):
       chief: makes the updates.
       make_parts: from the checkpoint that the run goes on from; None: it begins.
       say: shows one line to the user.
-      work: told when the work goes on; None: nobody looks.
+      work: told when the work goes on; None: unwatched.
     """
 
     def __init__(

@@ -66,7 +66,7 @@ class RemoteReplay:
     def can_be_sampled(self) -> bool:
         """Whether no server had come back with nothing when they were last asked.
 
-        To sample such a one blocks until somebody writes there: for ever, where acting has ended.
+        To sample such a one blocks until it is written to: for ever, where acting has ended.
         """
         return all(each.stored for each in self._shards.counted())
 
@@ -110,8 +110,7 @@ class RemoteReplay:
     def save(self) -> None:
         """Has every server write its own checkpoint, all at once; returns when they have.
 
-        Raises CheckpointError where one does not do it, or not in time; it then
-        goes on writing if it can.
+        Raises CheckpointError where one does not do it, or not in time; it then goes on writing if it can.
         """
         outcomes: dict[Shard, str] = {}
 

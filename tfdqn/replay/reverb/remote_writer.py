@@ -157,7 +157,7 @@ class _PatientWriter:
     ):
         self._writer, self._shard, self._waits = writer, shard, waits
         # Its destructor waits below Python, Python's lock held, until all is in the table: for ever where the server
-        # is gone or nobody samples. With one reference more than there are it is never run, not even at the end.
+        # is gone or never sampled. With one reference more than there are it is never run, not even at the end.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(writer))
 
     def __getattr__(self, name: str) -> Any:

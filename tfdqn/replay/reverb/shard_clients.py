@@ -1,4 +1,4 @@
-"""`Shards`: replay servers in other processes, asked all at once how they stand; one that is dead holds up nobody."""
+"""`Shards`: replay servers in other processes, asked all at once how they stand; a dead one holds up no other."""
 
 from __future__ import annotations
 
