@@ -85,9 +85,7 @@ def filled_replay() -> ReverbReplay:
     return replay
 
 
-def plain(
-    strategy: tf.distribute.ParameterServerStrategy, replay: ReverbReplay, workers: int
-) -> Callable[[], int]:
+def plain(strategy: tf.distribute.ParameterServerStrategy, replay: ReverbReplay, workers: int) -> Callable[[], int]:
     """TF-Agents' train, one update a closure."""
     config = _config(1)
     ours = DqnAgent(config, SPEC)

@@ -25,9 +25,7 @@ LOSSES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--env-steps", type=int, default=400_000)
     options = parser.parse_args()
@@ -48,9 +46,7 @@ def _run(overrides: list[str], env_steps: int) -> dict[str, float | None]:
         evaluations = [
             json.loads(line) for line in (run / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()
         ]
-        metrics = [
-            json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        ]
+        metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     solved = next((e["env_steps"] for e in evaluations if e["mean_return"] >= 475), None)
     mean_q = [each["mean_q"] for each in metrics if "mean_q" in each]
     return {

@@ -43,9 +43,7 @@ def main() -> None:
     address = free_address()
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    learner = context.Process(
-        target=_learn, args=(theirs, options.network, max(options.actors), address), daemon=True
-    )
+    learner = context.Process(target=_learn, args=(theirs, options.network, max(options.actors), address), daemon=True)
     learner.start()
     ours.recv()
     for actors in options.actors:
@@ -54,9 +52,7 @@ def main() -> None:
         after, seconds = _ask(ours), time.monotonic() - began
         results[f"central, {actors} actors: observations/s"] = done * options.num_envs / seconds
         results[f"central, {actors} actors: ms an actor waits"] = 1e3 * float(np.median(delays))
-        results[f"central, {actors} actors: observations in a call"] = (after[1] - before[1]) / (
-            after[0] - before[0]
-        )
+        results[f"central, {actors} actors: observations in a call"] = (after[1] - before[1]) / (after[0] - before[0])
     learner.terminate()
     sent = sum(array.nbytes for array in observation.values()) // options.num_envs
     results["bytes of an observation"] = sent
@@ -79,16 +75,13 @@ def _setting(network: str, actors: int) -> tuple[Config, TaskSpec]:
 
 
 def _spec(array: ArraySpec, actions: int) -> TaskSpec:
-    return TaskSpec(
-        id="benchmark", observation={"observation": array}, num_actions=(actions,), action_start=(0,)
-    )
+    return TaskSpec(id="benchmark", observation={"observation": array}, num_actions=(actions,), action_start=(0,))
 
 
 def _observation(spec: TaskSpec, rows: int) -> dict[str, np.ndarray]:
     draw = np.random.default_rng(0)
     return {
-        name: draw.integers(0, 2, (rows, *array.shape)).astype(array.dtype)
-        for name, array in spec.observation.items()
+        name: draw.integers(0, 2, (rows, *array.shape)).astype(array.dtype) for name, array in spec.observation.items()
     }
 
 

@@ -55,9 +55,7 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=2)
     parser.add_argument("--env-steps-per-second", type=float, default=20.0, help="of each actor")
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument(
-        "--fixed", action="store_true", help="calls as often as configured, however many actors"
-    )
+    parser.add_argument("--fixed", action="store_true", help="calls as often as configured, however many actors")
     options = parser.parse_args()
     results = {f"{actors} actors": _measured(actors, options) for actors in options.actors}
     settings = {
@@ -95,10 +93,7 @@ def _measured(actors: int, options: argparse.Namespace) -> dict[str, Any]:
         pipe.recv()
     intervals = _intervals(config, options.fixed)
     shares = [range(i, actors, _PROCESSES) for i in range(_PROCESSES)]
-    acting = [
-        started(_act, learner, servers, list(share), options.env_steps_per_second, intervals)
-        for share in shares
-    ]
+    acting = [started(_act, learner, servers, list(share), options.env_steps_per_second, intervals) for share in shares]
     every = [*serving, *acting]
     for _, pipe in acting:
         pipe.recv()
@@ -120,18 +115,10 @@ def _ask(pipe: Connection) -> dict[str, Any]:
 
 
 def _figures(
-    first: list[dict],
-    last: list[dict],
-    seconds: float,
-    actors: int,
-    options: argparse.Namespace,
-    intervals: Any,
+    first: list[dict], last: list[dict], seconds: float, actors: int, options: argparse.Namespace, intervals: Any
 ) -> dict[str, Any]:
     def rate(name: str, parts: slice) -> float:
-        return (
-            sum(b.get(name, 0) - a.get(name, 0) for a, b in zip(first[parts], last[parts], strict=True))
-            / seconds
-        )
+        return sum(b.get(name, 0) - a.get(name, 0) for a, b in zip(first[parts], last[parts], strict=True)) / seconds
 
     learner, servers, acting = slice(0, 1), slice(1, 1 + options.servers), slice(1 + options.servers, None)
     delays = np.concatenate([each["delays"] for each in last[acting]])
@@ -164,10 +151,7 @@ def _intervals(config: Config, is_fixed: bool) -> tuple[float, float]:
 
 
 def _usage() -> dict[str, Any]:
-    return {
-        "cpu": time.process_time(),
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
+    return {"cpu": time.process_time(), "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 def _learn(pipe: Connection, config: Config, address: str) -> None:
@@ -214,9 +198,7 @@ def _act(
     calls = _Calls(actors, intervals)
     for _ in range(_CALLING_THREADS):
         threading.Thread(target=calls.go_on, daemon=True).start()
-    threading.Thread(
-        target=_write, args=(_recorded(config), actors, env_steps_per_second), daemon=True
-    ).start()
+    threading.Thread(target=_write, args=(_recorded(config), actors, env_steps_per_second), daemon=True).start()
     pipe.send("ready")
     while pipe.recv():
         steps = sum(actor.env_steps for actor in actors)

@@ -40,9 +40,7 @@ class Sample(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=("train", "launch"))
     parser.add_argument("config", type=Path, help="a TOML file")
     parser.add_argument("--env-steps", type=int, default=1_000_000)
@@ -58,9 +56,7 @@ def main() -> None:
     report("memory", settings, grown)
 
 
-def sampled(
-    verb: str, config: Path, env_steps: int, overrides: Sequence[str], folder: Path
-) -> dict[str, list[Sample]]:
+def sampled(verb: str, config: Path, env_steps: int, overrides: Sequence[str], folder: Path) -> dict[str, list[Sample]]:
     """Runs `tfdqn VERB CONFIG` in `folder` for so many steps.
 
     Returns the samples of each process by its name, from when the run is warm until it trains no more; none of one

@@ -46,20 +46,8 @@ def main() -> None:
 
 def in_a_process(options: argparse.Namespace, rows: int, columns: int) -> dict[str, float]:
     """One mesh in a process of its own: TensorFlow's devices are fixed at its start."""
-    settings = [
-        f"--width={options.width}",
-        f"--batch-size={options.batch_size}",
-        f"--seconds={options.seconds}",
-    ]
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.model_parallel",
-        *settings,
-        "--case",
-        str(rows),
-        str(columns),
-    ]
+    settings = [f"--width={options.width}", f"--batch-size={options.batch_size}", f"--seconds={options.seconds}"]
+    command = [sys.executable, "-m", "benchmarks.model_parallel", *settings, "--case", str(rows), str(columns)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode:
         raise RuntimeError(f"{rows} x {columns}: {done.stderr[-2000:]}")

@@ -57,9 +57,7 @@ def main() -> None:
 def in_a_process(options: argparse.Namespace, workers: int, slow: int) -> dict[str, float]:
     times = ["--delay", str(options.delay), "--seconds", str(options.seconds)]
     command = [sys.executable, "-m", "benchmarks.overlap", *times, "--case", str(workers), str(slow)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, encoding="utf-8", timeout=120 + 2 * options.seconds
-    )
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120 + 2 * options.seconds)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -68,9 +66,7 @@ def in_a_process(options: argparse.Namespace, workers: int, slow: int) -> dict[s
 
 def measured(workers: int, slow: int, delay: float, seconds: float) -> dict[str, float]:
     """Updates per second and staleness with so many workers, the first of them slow or not."""
-    learner = Learner(
-        strategy="parameter_server", batch_size=BATCH, updates_per_call=4, updates_per_read=1, xla="off"
-    )
+    learner = Learner(strategy="parameter_server", batch_size=BATCH, updates_per_call=4, updates_per_read=1, xla="off")
     config = Config(network=MLP(), learner=learner)
     command = [sys.executable, "-m", "benchmarks.overlap"]
     with closing(

@@ -36,11 +36,7 @@ def main() -> None:
         inserted, sampled = _measure(backend, block_size, options.batch_size * options.updates_per_call)
         name = backend if backend == "in_graph" else f"{backend}, blocks of {block_size}"
         results[name] = {"inserted/s": inserted, "sampled/s": sampled}
-    report(
-        "replay",
-        {"batch_size": options.batch_size, "updates_per_call": options.updates_per_call},
-        results,
-    )
+    report("replay", {"batch_size": options.batch_size, "updates_per_call": options.updates_per_call}, results)
 
 
 def _measure(backend: str, block_size: int, num_transitions: int) -> tuple[float, float]:

@@ -72,9 +72,7 @@ def _fill(replay: Replay, transitions: int) -> None:
     actions = np.zeros(NUM_ENVS, np.int32)
     rng = np.random.default_rng(0)
     for _ in range(transitions // NUM_ENVS + 2):
-        observation = {
-            "observation": rng.standard_normal((NUM_ENVS, NUMBERS), np.float32)
-        }  # hardly compresses
+        observation = {"observation": rng.standard_normal((NUM_ENVS, NUMBERS), np.float32)}  # hardly compresses
         step = Step(observation, np.ones(NUM_ENVS, np.float32), nowhere, nowhere, nowhere, None)
         writer.write(observation, None, actions, step)
 

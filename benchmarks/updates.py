@@ -50,18 +50,12 @@ def main() -> None:
     rates = rates_in_turn(ways, seconds=2.0)
     report(
         "updates",
-        {
-            "network": options.network,
-            "kind": options.kind,
-            "batch_size": batch_size,
-            "updates_per_call": updates,
-        },
+        {"network": options.network, "kind": options.kind, "batch_size": batch_size, "updates_per_call": updates},
         {
             name: {
                 "updates/s": rate.per_second,
                 "updates per CPU second": rate.per_cpu_second,
-                "per CPU second, times plain TensorFlow": rate.per_cpu_second
-                / _peer(rates, name).per_cpu_second,
+                "per CPU second, times plain TensorFlow": rate.per_cpu_second / _peer(rates, name).per_cpu_second,
             }
             for name, rate in rates.items()
         },
@@ -84,9 +78,7 @@ def _config(options: argparse.Namespace, batch_size: int, updates: int, xla: str
 def _task_spec(options: argparse.Namespace) -> TaskSpec:
     shape, dtype, frame_stack, num_actions = SHAPES[options.network]
     array = ArraySpec(shape=shape, dtype=dtype, frame_stack=frame_stack)
-    return TaskSpec(
-        id="benchmark", observation={"observation": array}, num_actions=(num_actions,), action_start=(0,)
-    )
+    return TaskSpec(id="benchmark", observation={"observation": array}, num_actions=(num_actions,), action_start=(0,))
 
 
 def _sampler(options: argparse.Namespace, num_transitions: int):

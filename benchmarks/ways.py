@@ -38,10 +38,7 @@ SPEC = TaskSpec(
     num_actions=(2,),
     action_start=(0,),
 )
-NETWORKS: dict[str, tuple[tuple[int, ...], int]] = {
-    "120-84": ((120, 84), 128),
-    "1024-1024": ((1024, 1024), 256),
-}
+NETWORKS: dict[str, tuple[tuple[int, ...], int]] = {"120-84": ((120, 84), 128), "1024-1024": ((1024, 1024), 256)}
 FLOAT_BYTES = 4
 UPDATES_PER_CALL, UPDATES_PER_READ, PERIOD = 20, 5, 10
 # Way → (how many devices or processes it is measured at, learner keys by their number).
@@ -54,10 +51,7 @@ WAYS: dict[str, tuple[tuple[int, ...], Callable[[int], dict[str, object]]]] = {
         (2,),
         lambda count: {"strategy": "parameter_server", "workers": count, "parameter_servers": 2},
     ),
-    "averaging, devices": (
-        (2, 4),
-        lambda count: {"strategy": "averaging", "workers": 1, "logical_devices": count},
-    ),
+    "averaging, devices": ((2, 4), lambda count: {"strategy": "averaging", "workers": 1, "logical_devices": count}),
     "averaging, processes": ((2, 4), lambda count: {"strategy": "averaging", "workers": count}),
     "model parallel": ((2, 4), lambda count: {"model_parallel": count, "logical_devices": count}),
 }
@@ -146,9 +140,7 @@ def measured(options: argparse.Namespace, way: str, count: str, batch: str) -> f
         if updates is None:
             return 0.0  # a follower, whose chief has said stop
         stack.callback(updates.close)
-        return rate(
-            lambda: updates(1_000_000), UPDATES_PER_CALL, seconds=options.seconds, rounds=3
-        ).per_second
+        return rate(lambda: updates(1_000_000), UPDATES_PER_CALL, seconds=options.seconds, rounds=3).per_second
 
 
 def started(config: Config) -> closing[LocalWorkers]:

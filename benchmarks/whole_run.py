@@ -20,9 +20,7 @@ CONFIG = Path(__file__).parent.parent / "configs" / "cartpole.toml"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--backend", choices=("reverb", "in_graph"), default="reverb")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the runs there (tfdqn plot DIR/*)")
@@ -39,9 +37,7 @@ def _run(run: Path, seed: int, options: argparse.Namespace) -> dict[str, float |
     config = tfdqn.load_config(CONFIG, [*whole, *options.overrides])
     summary = tfdqn.train(config, run)
     print(f"seed {seed}: {summary.env_steps / summary.seconds:,.0f} env steps/s", file=sys.stderr)
-    evaluations = [
-        json.loads(line) for line in (run / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    evaluations = [json.loads(line) for line in (run / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()]
     solved = next((e for e in evaluations if e["mean_return"] >= 475), None)
     return {
         "env_steps_per_second": summary.env_steps / summary.seconds,

@@ -192,12 +192,7 @@ def test_importing_a_light_storey_brings_nothing_heavy(storey: str) -> None:
     modules = [f"tfdqn.{name}" for name in FILES if top(name) == storey]
     probe = f"import sys, {', '.join(modules)}; print(sorted({HEAVY} & set(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-c", probe],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        cwd=PACKAGE.parent,
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True, cwd=PACKAGE.parent
     )
     assert done.stdout == "[]\n"
 
@@ -230,16 +225,13 @@ def test_an_init_is_a_docstring_or_hands_out_names() -> None:
 
 
 def test_files_and_functions_stay_short() -> None:
-    long_files = {
-        name for name, file in FILES.items() if len(file.read_text(encoding="utf-8").splitlines()) > 300
-    }
+    long_files = {name for name, file in FILES.items() if len(file.read_text(encoding="utf-8").splitlines()) > 300}
     assert long_files == set()
     functions = {
         f"{name}.{node.name}"
         for name, file in FILES.items()
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (node.end_lineno or 0) - node.lineno + 1 > 50
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno + 1 > 50
     }
     assert len(functions) <= 3, sorted(functions)
 
@@ -285,8 +277,6 @@ def test_classes_are_nouns() -> None:
         f"{name}.{node.name}"
         for name, file in FILES.items()
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
-        and node.name.endswith(("ed", "ing"))
-        and node.name.lstrip("_") not in NOUNS
+        if isinstance(node, ast.ClassDef) and node.name.endswith(("ed", "ing")) and node.name.lstrip("_") not in NOUNS
     }
     assert len(participles) <= 4, sorted(participles)

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-FILES = sorted(
-    file for folder in ("tfdqn", "benchmarks", "examples") for file in (PROJECT / folder).rglob("*.py")
-)
+FILES = sorted(file for folder in ("tfdqn", "benchmarks", "examples") for file in (PROJECT / folder).rglob("*.py"))
 # The wall clock dates what others read. An age by it may be below 0, which these say where they show one.
 DATED = {
     "tfdqn/coordination/heartbeat_files.py",
@@ -52,9 +50,7 @@ def without_encoding(source: str) -> list[int]:
 
 
 def test_every_text_has_its_encoding() -> None:
-    found = {
-        str(file): lines for file in FILES if (lines := without_encoding(file.read_text(encoding="utf-8")))
-    }
+    found = {str(file): lines for file in FILES if (lines := without_encoding(file.read_text(encoding="utf-8")))}
     assert found == {}
 
 

@@ -39,9 +39,7 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     observation: dict[str, ArraySpec]
     num_actions: tuple[int, ...]
     action_start: tuple[int, ...]
-    action_names: tuple[
-        tuple[str, ...], ...
-    ] = ()  # for each dimension those that the task itself gives, if any
+    action_names: tuple[tuple[str, ...], ...] = ()  # for each dimension those that the task itself gives, if any
     action_masks: bool = False
     max_episode_steps: int | None = None
 

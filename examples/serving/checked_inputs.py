@@ -47,9 +47,7 @@ def _checked(name: str, value: Any, info: TensorInfo) -> np.ndarray:
     if array.dtype.kind not in ("b" if wanted.kind == "b" else "iuf" if wanted.kind == "f" else "iu"):
         raise InputError(f"{name}: {_described(info)} is needed, not {array.dtype}")
     shape = [None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim]
-    fits = len(shape) == array.ndim and all(
-        one in (None, two) for one, two in zip(shape, array.shape, strict=True)
-    )
+    fits = len(shape) == array.ndim and all(one in (None, two) for one, two in zip(shape, array.shape, strict=True))
     if not fits:
         raise InputError(f"{name}: {_described(info)} is needed, not a shape of {list(array.shape)}")
     with np.errstate(over="ignore"):

@@ -10,9 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-os.environ.setdefault(
-    "TF_CPP_MIN_LOG_LEVEL", "3"
-)  # before TensorFlow is imported, which says much at its start
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, which says much at its start
 
 import grpc
 import numpy as np
@@ -35,9 +33,7 @@ def signature_of(service: PredictionServiceStub, model: str) -> SignatureDef:
     return found.signature_def[SIGNATURE]
 
 
-def predict(
-    service: PredictionServiceStub, model: str, inputs: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def predict(service: PredictionServiceStub, model: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The model's answer to arrays that its signature takes."""
     request = PredictRequest()
     request.model_spec.name, request.model_spec.signature_name = model, SIGNATURE

@@ -15,9 +15,7 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
-os.environ.setdefault(
-    "TF_CPP_MIN_LOG_LEVEL", "3"
-)  # before TensorFlow is imported, which says much at its start
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, which says much at its start
 
 import numpy as np
 from checked_inputs import SIGNATURE, InputError, checked_inputs, parsed

@@ -25,9 +25,7 @@ class Recorder:
     def __init__(self) -> None:
         self.written: list[tuple[Observation, np.ndarray | None, np.ndarray, Step]] = []
 
-    def write(
-        self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step
-    ) -> int:
+    def write(self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step) -> int:
         self.written.append((observation, legal_actions, actions, step))
         return int((~step.is_reset).sum())
 
@@ -54,10 +52,7 @@ class Remembers(Policy):
 
 
 def made(
-    task: FakeTask | BatchedTask,
-    settings: EpsilonGreedy | None = None,
-    seed: int = 1,
-    kind: type[Policy] = Policy,
+    task: FakeTask | BatchedTask, settings: EpsilonGreedy | None = None, seed: int = 1, kind: type[Policy] = Policy
 ) -> tuple[Actor, Recorder, WeightsBoard]:
     board, writer = WeightsBoard(), Recorder()
     board.put(VersionedWeights(0, {"bias": np.zeros(2, np.float32)}))
@@ -85,9 +80,7 @@ def test_the_writer_gets_what_was_seen_what_was_done_and_what_came_of_it() -> No
     for _ in range(5):
         actor.step()
     assert len(writer.written) == 5
-    for (_, _, _, before), (observation, legal, actions, step) in zip(
-        writer.written, writer.written[1:], strict=False
-    ):
+    for (_, _, _, before), (observation, legal, actions, step) in zip(writer.written, writer.written[1:], strict=False):
         assert observation is before.observation
         assert legal is None
         np.testing.assert_array_equal(actions, observation["observation"][:, 1] % 2)
@@ -137,9 +130,7 @@ def test_what_breaks_the_tasks_contract_never_reaches_replay(where: str) -> None
     spoilt = [np.array([0, np.nan]), 1.0] if where == "observation" else [np.zeros(2), np.nan]
     kwargs = {"space": spaces.Box(0, 1, (2,)), "observation": np.zeros(2, np.float32), "at": 4}
     kwargs["spoil"] = lambda *right: (*spoilt, *right[2:])
-    actor, writer, _ = made(
-        make_task(Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, kwargs=kwargs))
-    )
+    actor, writer, _ = made(make_task(Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, kwargs=kwargs)))
     for _ in range(3):
         actor.step()
     with pytest.raises(NotFiniteError, match=rf"environment 0, step 4: {where}(\[1\])? is nan"):

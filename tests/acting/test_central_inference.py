@@ -98,9 +98,7 @@ def test_what_waits_is_answered_by_one_call_each_by_its_own_rows(
         np.testing.assert_allclose(array_of(answer.q_values), local, rtol=1e-5, atol=1e-6)
 
 
-def test_no_call_is_larger_than_configured_unless_one_actor_alone_is(
-    inference: Inference, held: Held
-) -> None:
+def test_no_call_is_larger_than_configured_unless_one_actor_alone_is(inference: Inference, held: Held) -> None:
     first, _ = in_threads([lambda: inference(asked(observations(1)))])
     assert held.is_computing.wait(60)
     threads, _ = in_threads([lambda: inference(asked(observations(6))) for _ in range(3)])
@@ -175,9 +173,7 @@ def test_the_newest_weights_answer(inference: Inference, held: Held, board: Weig
         asked({"observation": np.array(1.0, np.float32)}),
         QValuesRequest((NamedArray("observation", "O", (1, 4), bytes(32)),), None),
         QValuesRequest((NamedArray("observation", "no type", (1, 4), bytes(16)),), None),
-        QValuesRequest(
-            (NamedArray("observation", "(2,", (1, 4), bytes(16)),), None
-        ),  # which NumPy takes for Python
+        QValuesRequest((NamedArray("observation", "(2,", (1, 4), bytes(16)),), None),  # which NumPy takes for Python
         QValuesRequest((NamedArray("observation", "<f4", (1, 4), bytes(15)),), None),
         QValuesRequest((NamedArray("observation", "<f4", (-1, 4), bytes(16)),), None),
         QValuesRequest((NamedArray("observation", "<f4", (2**40, 4), bytes(16)),), None),
@@ -246,10 +242,7 @@ def test_an_actor_waits_for_a_learner_that_is_away_as_long_as_it_is_to() -> None
 
     values = CentralValues(call, lambda reason: reasons.append(reason) is None)
     np.testing.assert_array_equal(values({}, observations(1), None), [[1, 1]])
-    assert (values.version(), reasons) == (
-        9,
-        ["waiting for Q-values: away", "waiting for Q-values: starting"],
-    )
+    assert (values.version(), reasons) == (9, ["waiting for Q-values: away", "waiting for Q-values: starting"])
     answers = iter([UnreachableError("away")])
     with pytest.raises(GivenUpError):
         CentralValues(call, lambda reason: False)({}, observations(1), None)

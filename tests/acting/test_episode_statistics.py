@@ -32,18 +32,14 @@ def test_an_episode_counts_when_it_terminates_or_is_truncated() -> None:
     assert (statistics.episodes, statistics.recent_return, statistics.recent_length) == (1, 3.0, 2.0)
     statistics.add(step([0, 30], truncated=[False, True], is_reset=[True, False]))  # 1: 60 in three
     assert (statistics.episodes, statistics.recent_return, statistics.recent_length) == (2, 31.5, 2.5)
-    statistics.add(
-        step([5, 0], terminated=[True, False], is_reset=[False, True])
-    )  # 0: 5 in one: resets don't
+    statistics.add(step([5, 0], terminated=[True, False], is_reset=[False, True]))  # 0: 5 in one: resets don't
     assert (statistics.episodes, statistics.recent_length) == (3, 2.0)
 
 
 def test_a_step_says_which_episodes_it_finished() -> None:
     statistics = EpisodeStatistics(3)
     assert statistics.add(step([1, 2, 3])) is None
-    finished = statistics.add(
-        step([1, 2, 3], terminated=[True, False, False], truncated=[False, False, True])
-    )
+    finished = statistics.add(step([1, 2, 3], terminated=[True, False, False], truncated=[False, False, True]))
     assert finished is not None
     assert [each.tolist() for each in finished] == [[0, 2], [2.0, 6.0], [2, 2]]
 

@@ -101,7 +101,5 @@ def test_no_policy_ever_takes_an_illegal_action() -> None:
 
 def test_the_same_generator_gives_the_same_actions() -> None:
     q = np.random.default_rng(0).normal(size=(50, 4))
-    first, second = (
-        exploration.epsilon_greedy(q, None, np.full(50, 0.5), np.random.default_rng(7)) for _ in range(2)
-    )
+    first, second = (exploration.epsilon_greedy(q, None, np.full(50, 0.5), np.random.default_rng(7)) for _ in range(2))
     np.testing.assert_array_equal(first, second)

@@ -62,11 +62,7 @@ def test_one_member_of_an_ensemble_whose_q_values_are_not_finite_is_an_error(
     policy = Policy(make_q_function(config, spec))
     with pytest.raises(NotFiniteError, match=r"environment 0: Q of action 1 is (nan|inf)"):
         policy(
-            {"theta/kernel": theta},
-            {"observation": np.ones((2, 4), np.float32)},
-            None,
-            (),
-            np.random.default_rng(1),
+            {"theta/kernel": theta}, {"observation": np.ones((2, 4), np.float32)}, None, (), np.random.default_rng(1)
         )
 
 

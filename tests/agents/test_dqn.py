@@ -92,9 +92,7 @@ def test_the_reward_scale_multiplies_rewards_and_not_bootstrapped_values() -> No
 
 
 def test_a_truncated_transition_bootstraps_and_a_terminated_one_does_not() -> None:
-    ends = transitions(
-        SPEC, one_hot([0, 0]), np.array([0, 0]), np.array([1, 1]), np.array([0.5, 0]), one_hot([3, 3])
-    )
+    ends = transitions(SPEC, one_hot([0, 0]), np.array([0, 0]), np.array([1, 1]), np.array([0.5, 0]), one_hot([3, 3]))
     # truncated: 1 + 0.5 · 4 - 1 = 2; terminated: 1 + 0 · 4 - 1 = 0
     np.testing.assert_allclose(tabular_agent("dqn").loss(ends).extra.td_error, [2, 0])
 
@@ -142,9 +140,7 @@ def theirs(agent: DqnAgent, config: Config, spec: TaskSpec, loss_fn: Callable) -
 @pytest.mark.parametrize("action_masks", [False, True])
 @pytest.mark.parametrize("kind", ["dqn", "double_dqn"])
 @pytest.mark.parametrize("loss", ["squared", "huber"])
-def test_the_loss_is_that_of_tf_agents(
-    kind: Kind, loss: Literal["squared", "huber"], action_masks: bool
-) -> None:
+def test_the_loss_is_that_of_tf_agents(kind: Kind, loss: Literal["squared", "huber"], action_masks: bool) -> None:
     rng = np.random.default_rng(3)
     spec = vector_spec(action_masks=action_masks)
     config = Config(network=MLP(hidden_units=(5,)), agent=KINDS[kind](loss=loss, reward_scale=0.5))

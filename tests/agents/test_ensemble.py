@@ -51,10 +51,7 @@ def test_the_loss_is_the_sum_of_the_members_own_on_their_weighted_examples(
     kind: Kind, loss: str, masks: bool, data: str
 ) -> None:
     rng = np.random.default_rng(1)
-    config, spec = (
-        settings(kind, loss, data=data, partition_edges=(-0.5, 0.5)),
-        vector_spec(action_masks=masks),
-    )
+    config, spec = (settings(kind, loss, data=data, partition_edges=(-0.5, 0.5)), vector_spec(action_masks=masks))
     agent = randomised(EnsembleAgent(config, spec), rng)
     batch = random_transitions(spec, BATCH, rng)
     importance = rng.random(BATCH).astype(np.float32)
@@ -63,9 +60,7 @@ def test_the_loss_is_the_sum_of_the_members_own_on_their_weighted_examples(
         info = agent.loss(batch, weights=tf.constant(importance))
     gradients = tape.gradient(info.loss, weights)
 
-    states = (
-        each[0] if masks else each for each in (batch.time_step.observation, batch.next_time_step.observation)
-    )
+    states = (each[0] if masks else each for each in (batch.time_step.observation, batch.next_time_step.observation))
     shares = member_weights(config, spec)(batch, *states).numpy()
     expected, td_errors, q_values, largest = 0.0, [], [], []
     for k in range(MEMBERS):
@@ -88,9 +83,7 @@ def test_the_loss_is_the_sum_of_the_members_own_on_their_weighted_examples(
     np.testing.assert_allclose(info.extra.disagreement, np.std(q_values, axis=0), rtol=1e-4, atol=1e-5)
 
 
-def slow_target(
-    q_target: np.ndarray, q_select: np.ndarray, legal: np.ndarray, aggregation: Aggregation
-) -> float:
+def slow_target(q_target: np.ndarray, q_select: np.ndarray, legal: np.ndarray, aggregation: Aggregation) -> float:
     """The value of one next state: all float64[K, A], legal bool[A]."""
     actions = np.flatnonzero(legal).tolist()
     if aggregation == "minimum":

@@ -41,13 +41,9 @@ def test_all_members_learn_from_all_examples() -> None:
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 1.0])
-def test_a_bootstrap_takes_each_example_with_its_probability_and_members_are_independent(
-    probability: float,
-) -> None:
+def test_a_bootstrap_takes_each_example_with_its_probability_and_members_are_independent(probability: float) -> None:
     count, size = 20_000, 4
-    found = weights(
-        SPEC, random_batch(SPEC, count), size=size, data="bootstrap", mask_probability=probability
-    )
+    found = weights(SPEC, random_batch(SPEC, count), size=size, data="bootstrap", mask_probability=probability)
     assert found.shape == (size, count) and found.dtype == np.float32
     np.testing.assert_allclose(np.unique(found[found > 0]), 1 / probability, rtol=1e-6)
     takes = found > 0

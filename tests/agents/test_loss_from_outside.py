@@ -28,12 +28,7 @@ def settings(**ensemble: Any) -> Config:
             "optimizer": {"kind": "adam", "learning_rate": 3e-3},
             "exploration": {"kind": "epsilon_greedy", "decay_env_steps": 4_000},
             "replay": {"backend": "in_graph", "capacity": 10_000, "min_size": 500},
-            "learner": {
-                "batch_size": 64,
-                "updates_per_call": 20,
-                "env_steps_per_update": 8.0,
-                "schedule": "alternate",
-            },
+            "learner": {"batch_size": 64, "updates_per_call": 20, "env_steps_per_update": 8.0, "schedule": "alternate"},
             "stop": {"env_steps": 12_000, "return_at_least": 0.9},
             "evaluation": {"interval_env_steps": 2_000, "episodes": 50, "confirm_episodes": 0},
             "logging": {"tensorboard": False},
@@ -61,9 +56,7 @@ def test_it_learns_and_what_it_has_learned_is_served(tmp_path: Path) -> None:
     np.testing.assert_allclose(q_function(weights, observation), expected, rtol=1e-4, atol=1e-5)
     tfdqn.export(tmp_path / "run")
     (values,) = observation.values()
-    np.testing.assert_allclose(
-        tfdqn.load_policy(tmp_path / "run").q_values(values), expected, rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(tfdqn.load_policy(tmp_path / "run").q_values(values), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_its_keys_are_written_and_read_back(tmp_path: Path) -> None:
@@ -72,14 +65,8 @@ def test_its_keys_are_written_and_read_back(tmp_path: Path) -> None:
     assert load(tmp_path / "some.toml") == settings()
     for override, line in (
         ("agent.quantiles=0", "agent.quantiles = 0: must be a whole number from 1 to 200"),
-        (
-            "agent.kind=dqn",
-            'agent.quantiles = 5 is a key of agent.kind = "tests.support.own_algorithm:quantiles"',
-        ),
-        (
-            "agent.kind=tests.support.own_algorithm:quantile",
-            f'"{KIND}" (did you mean "{KIND}"?)',
-        ),
+        ("agent.kind=dqn", 'agent.quantiles = 5 is a key of agent.kind = "tests.support.own_algorithm:quantiles"'),
+        ("agent.kind=tests.support.own_algorithm:quantile", f'"{KIND}" (did you mean "{KIND}"?)'),
         (
             "agent.kind=tests.support.nowhere:x",
             'agent.kind = "tests.support.nowhere:x": there is no module "tests.support.nowhere" in',

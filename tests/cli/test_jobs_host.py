@@ -63,9 +63,7 @@ def test_the_learner_s_machine_runs_its_share_and_ends_with_it(tmp_path: Path) -
     assert read_topology(tmp_path / "run" / "cluster.json").chief == "127.0.0.1:20101"
 
 
-def test_told_to_stop_before_the_job_is_over_all_have_ended_and_its_status_says_start_it_again(
-    tmp_path: Path,
-) -> None:
+def test_told_to_stop_before_the_job_is_over_all_have_ended_and_its_status_says_start_it_again(tmp_path: Path) -> None:
     with a_host(tmp_path, "worker", "task.num_envs=2") as process:
         until_at_work(process, "worker 0", "actors 0–1")
         with a_host(tmp_path, "worker") as second:
@@ -100,9 +98,7 @@ def test_a_process_that_can_t_go_on_ends_the_machine_with_status_2_and_one_line(
         (tf_config("chief"), POOLS[:2], "replay_server is in no pool"),
         (tf_config("chief"), ("--pool", "chief=cook"), "--pool chief=cook: 'cook' is no role"),
         (
-            tf_config(
-                "worker", MACHINES | {"worker": ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]}, index=2
-            ),
+            tf_config("worker", MACHINES | {"worker": ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]}, index=2),
             POOLS,
             "environment variable TF_CONFIG: no process is left to run on worker-2: there are too many machines",
         ),
@@ -137,11 +133,7 @@ def test_four_machines_that_know_one_address_each_learn_together_and_all_end_wit
     with ExitStack() as stack:
         processes = {
             pool: stack.enter_context(
-                tfdqn(
-                    tmp_path,
-                    *("host", config, *POOLS, "--run-dir", "run"),
-                    environment=tf_config(pool, machines),
-                )
+                tfdqn(tmp_path, *("host", config, *POOLS, "--run-dir", "run"), environment=tf_config(pool, machines))
             )
             for pool in ("worker", "evaluator", "ps", "chief")
         }

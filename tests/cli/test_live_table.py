@@ -37,9 +37,7 @@ def a_status(index: int, *, seconds_since_heartbeat: float = 0.5, **changes: Any
         "steps_per_second": 1_000.0,
         "episode_return": 20.0,
     }
-    return ProcessStatus(
-        heartbeat=Heartbeat(**values | changes), seconds_since_heartbeat=seconds_since_heartbeat
-    )
+    return ProcessStatus(heartbeat=Heartbeat(**values | changes), seconds_since_heartbeat=seconds_since_heartbeat)
 
 
 def an_inspection(*processes: ProcessStatus) -> Inspection:
@@ -68,9 +66,7 @@ def rendered(rows: list[Row], room: int = 40) -> list[str]:
 
 
 def test_the_table_has_a_line_for_each_process() -> None:
-    lost = a_row(
-        index=1, state="starting again", pid=None, seconds_since_heartbeat=None, steps_per_second=0.0
-    )
+    lost = a_row(index=1, state="starting again", pid=None, seconds_since_heartbeat=None, steps_per_second=0.0)
     _, learner, first, second = rendered([LEARNER_ROW, a_row(), lost._replace(restarts=2)])
     assert learner.split() == ["learner", "0", "learning", "4711", "0", "s"]
     assert first.split() == ["actor", "0", "acting", "4711", "1,250", "steps/s", "0", "s"]
@@ -101,13 +97,7 @@ def test_on_a_terminal_the_table_stands_above_a_bar_and_the_figures(monkeypatch:
         view.say("actor 1 was killed: it is started again")
         view.show(JobStatus([LEARNER_ROW, a_row()], an_inspection(a_status(0))))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    for text in (
-        "actor 1 was killed",
-        "heartbeat",
-        "1,250",
-        "━",
-        "learning: 125,000/500,000 steps, 1,000 steps/s",
-    ):
+    for text in ("actor 1 was killed", "heartbeat", "1,250", "━", "learning: 125,000/500,000 steps, 1,000 steps/s"):
         assert text in shown
 
 
@@ -120,15 +110,11 @@ def lines_of(*statuses: JobStatus, monkeypatch: pytest.MonkeyPatch) -> list[str]
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 
-def test_elsewhere_each_state_of_a_life_is_said_once_and_for_all_who_share_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_elsewhere_each_state_of_a_life_is_said_once_and_for_all_who_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
     actors = [a_row(index=i) for i in (0, 1, 2, 4)]
     held = [actor._replace(state="held back by the replay ratio") for actor in actors[:1]]
     counting = [
-        actor._replace(state=f"serving {count:,} transitions")
-        for count in (0, 999, 1_000)
-        for actor in actors[3:]
+        actor._replace(state=f"serving {count:,} transitions") for count in (0, 999, 1_000) for actor in actors[3:]
     ]
     silent = [actor._replace(state="silent for 4 s") for actor in actors]
     again = [actor._replace(restarts=1) for actor in actors[1:2]]

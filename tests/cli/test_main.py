@@ -10,14 +10,7 @@ import pytest
 from tests.cli.conftest import Recorder
 from tfdqn.cli import main
 from tfdqn.cluster.program import Restart
-from tfdqn.errors import (
-    FAILED_STATUS,
-    ClusterError,
-    EnvironmentFailedError,
-    ProcessFailedError,
-    TaskError,
-    UserError,
-)
+from tfdqn.errors import FAILED_STATUS, ClusterError, EnvironmentFailedError, ProcessFailedError, TaskError, UserError
 
 HEAVY = ("tensorflow", "keras", "tf_agents", "reverb", "gymnasium", "gym", "matplotlib", "numpy", "rich")
 
@@ -25,9 +18,7 @@ HEAVY = ("tensorflow", "keras", "tf_agents", "reverb", "gymnasium", "gym", "matp
 def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind(
-        "training.train", "train_checked", TaskError("CartPol-v1: unknown task;\n did you mean CartPole-v1?")
-    )
+    behind("training.train", "train_checked", TaskError("CartPol-v1: unknown task;\n did you mean CartPole-v1?"))
     assert main.main(["train", "small.toml"]) == 2
     written = capsys.readouterr()
     assert written.err == "tfdqn: CartPol-v1: unknown task; did you mean CartPole-v1?\n"
@@ -35,10 +26,7 @@ def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(
 
 @pytest.mark.parametrize("kind", [ClusterError, EnvironmentFailedError])
 def test_a_lost_process_is_one_line_and_how_to_resume(
-    kind: type[UserError],
-    behind: Callable[..., Recorder],
-    config_file: Path,
-    capsys: pytest.CaptureFixture[str],
+    kind: type[UserError], behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     behind("training.train", "train_checked", kind("worker 1 was killed by signal 9"))
     assert main.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 2
@@ -80,16 +68,10 @@ def test_ctrl_c_where_nothing_is_to_be_saved_exits_130(
         (["train", "small.toml", "--run-dir"], "--run-dir"),
         (["evaluate", "x", "--episodes", "0"], "'--episodes': 0 is not in the range x>=1"),
         (["evaluate", "x", "--checkpoint", "newest"], "'newest' is not one of 'best', 'latest'"),
-        (
-            ["evaluate", "x", "task.kwargs.gravity=-11.0"],
-            "unexpected extra argument(s) (task.kwargs.gravity=-11.0)",
-        ),
+        (["evaluate", "x", "task.kwargs.gravity=-11.0"], "unexpected extra argument(s) (task.kwargs.gravity=-11.0)"),
         (["plot"], "Missing argument 'RUN'"),
         (["train", "nowhere.toml"], "nowhere.toml: there is no such file"),
-        (
-            ["train", "small.toml", "agent.nstep=3"],
-            'override: agent.nstep is no key (did you mean "n_step"?)',
-        ),
+        (["train", "small.toml", "agent.nstep=3"], 'override: agent.nstep is no key (did you mean "n_step"?)'),
         (["train", "small.toml", "seed"], 'override "seed": must be key=value'),
     ],
 )
@@ -104,15 +86,11 @@ def test_wrong_use_is_one_line_and_status_2(
     assert said in written.err
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], [], ["version"], ["config", "/dev/null"]]
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], [], ["version"], ["config", "/dev/null"]])
 def test_help_and_configurations_need_nothing_heavy(arguments: list[str]) -> None:
     probe = (
         f"import sys; from tfdqn.cli.main import main; status = main({arguments}); "
         f"print([name for name in {HEAVY} if name in sys.modules], status)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "[] 0"

@@ -66,9 +66,7 @@ def test_a_job_that_resumes_reads_its_configuration_once_in_each_process(
         assert readings == [str(run.config_file)]
 
 
-def test_a_run_directory_reads_its_file_again_where_that_has_changed(
-    tmp_path: Path, readings: list[str]
-) -> None:
+def test_a_run_directory_reads_its_file_again_where_that_has_changed(tmp_path: Path, readings: list[str]) -> None:
     with RunDir(tmp_path).claim(Config()):
         pass
     run = RunDir(tmp_path)

@@ -15,9 +15,7 @@ from tests.cli.conftest import Recorder
 from tfdqn.cli import arguments as arguments_of_verbs
 from tfdqn.cli import main
 from tfdqn.config.toml import dump, load
-from tfdqn.errors import (
-    FilmError,
-)
+from tfdqn.errors import FilmError
 from tfdqn.exporting import formats
 from tfdqn.tasks.registry import resolve_spec
 
@@ -83,21 +81,15 @@ def test_the_command_to_resume_can_be_pasted_whatever_the_names_are(
     assert first == second == (7, Path(name))
 
 
-def test_config_prints_the_resolved_configuration(
-    config_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_config_prints_the_resolved_configuration(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["config", "small.toml", "optimizer.kind=sgd"]) == 0
     assert capsys.readouterr().out == dump(load(config_file, ["optimizer.kind=sgd"]))
 
 
-def test_tasks_lists_those_that_match(
-    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tasks_lists_those_that_match(behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]) -> None:
     entries = [
         types.SimpleNamespace(id="CartPole-v1", usable=True, reason="", own_vector_version=True),
-        types.SimpleNamespace(
-            id="Pendulum-v1", usable=False, reason="its actions are a Box", own_vector_version=False
-        ),
+        types.SimpleNamespace(id="Pendulum-v1", usable=False, reason="its actions are a Box", own_vector_version=False),
     ]
     behind("tasks.registry", "installed_tasks", entries)
     assert main.main(["tasks", "pend"]) == 0
@@ -113,13 +105,7 @@ def test_tasks_lists_those_that_match(
 
 
 def an_evaluation() -> types.SimpleNamespace:
-    figures = {
-        "mean_return": 480.25,
-        "std_return": 20.5,
-        "median_return": 500.0,
-        "ci_low": 476.0,
-        "ci_high": 484.0,
-    }
+    figures = {"mean_return": 480.25, "std_return": 20.5, "median_return": 500.0, "ci_low": 476.0, "ci_high": 484.0}
     return types.SimpleNamespace(
         **figures, mean_length=480.25, episodes=7, video=Path("x.mp4"), to_json=lambda: json.dumps(figures)
     )
@@ -177,9 +163,7 @@ def test_plot_prints_where_the_picture_is(
     assert capsys.readouterr().out == f"{output}\n"
 
 
-def test_export_prints_where_the_model_is(
-    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_export_prints_where_the_model_is(behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]) -> None:
     export = behind("exporting.from_run", "export_run", Path("runs/x/exports/2"))
     assert main.main(["export", "runs/x", "--checkpoint", "latest", "--min-return", "-5.5"]) == 0
     assert export.calls == [((Path("runs/x"), "latest", -5.5, ["savedmodel"]), {})]
@@ -213,8 +197,7 @@ def test_the_change_of_a_task_that_help_and_readme_suggest_works_on_the_run_that
 
 @pytest.mark.parametrize("verb", [["train", "small.toml"], ["evaluate", "x"], ["export", "x"]])
 @pytest.mark.parametrize(
-    ("attribute", "value"),
-    [("platform.machine", "arm64"), ("sys.platform", "darwin"), ("sys.version_info", (3, 12))],
+    ("attribute", "value"), [("platform.machine", "arm64"), ("sys.platform", "darwin"), ("sys.version_info", (3, 12))]
 )
 def test_an_unsupported_machine_gets_one_sentence(
     config_file: Path,

@@ -56,8 +56,7 @@ def a_console(*, is_terminal: bool = False, width: int = 200) -> tuple[Console, 
 
 def test_the_figures_say_all_that_is_known() -> None:
     assert terminal.progress_figures(a_progress()) == (
-        "125,000/500,000 steps, 12,500 steps/s, 1,250 updates/s, return 123.5, loss 0.0123, best 475.2, "
-        "0:30 left"
+        "125,000/500,000 steps, 12,500 steps/s, 1,250 updates/s, return 123.5, loss 0.0123, best 475.2, 0:30 left"
     )
 
 
@@ -92,17 +91,11 @@ def test_a_dumb_or_narrow_terminal_gets_whole_lines(
     assert console.is_terminal is not is_plain
     terminal.print_tasks([a_task("Cart" * 10 + "-v1", "its package is not installed")], console)
     if is_plain:
-        assert (
-            "Cart" * 10 + "-v1" in shown.getvalue() and "no: its package is not installed" in shown.getvalue()
-        )
+        assert "Cart" * 10 + "-v1" in shown.getvalue() and "no: its package is not installed" in shown.getvalue()
 
 
 def test_what_is_dated_in_the_future_is_not_called_new() -> None:
-    assert [terminal.ago(each) for each in (0.0, 754, -61)] == [
-        "0:00 ago",
-        "12:34 ago",
-        "dated 1:01 in the future",
-    ]
+    assert [terminal.ago(each) for each in (0.0, 754, -61)] == ["0:00 ago", "12:34 ago", "dated 1:01 in the future"]
 
 
 def test_a_log_gets_a_line_every_ten_seconds_and_at_a_new_phase(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,14 +124,7 @@ def test_a_terminal_of_any_width_shows_the_bar_and_every_figure(width: int) -> N
         progress.say("resumed at 120,000 steps")
         progress.show(a_progress())
     text = " ".join(written.getvalue().split())
-    for figure in (
-        "resumed at 120,000 steps",
-        "learning",
-        "25%",
-        "1,250 updates/s",
-        "loss 0.0123",
-        "0:30 left",
-    ):
+    for figure in ("resumed at 120,000 steps", "learning", "25%", "1,250 updates/s", "loss 0.0123", "0:30 left"):
         assert figure in text
 
 
@@ -171,11 +157,7 @@ def test_square_brackets_are_text(capsys: pytest.CaptureFixture[str]) -> None:
     reason = "needs its package: pip install 'gymnasium[box2d]'"
     terminal.print_tasks([a_task("LunarLander-v3", reason), a_task("CartPole-v1", own_vector_version=True)])
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert lines == [
-        "task own vector version usable",
-        f"LunarLander-v3 no: {reason}",
-        "CartPole-v1 yes yes",
-    ]
+    assert lines == ["task own vector version usable", f"LunarLander-v3 no: {reason}", "CartPole-v1 yes yes"]
 
 
 def test_a_long_line_is_not_broken_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,10 +70,7 @@ def test_a_process_that_is_alone_is_no_cluster() -> None:
 def test_a_cluster_says_how_many_processes_learn() -> None:
     assert cluster_keys(cluster(worker=3)) == ["learner.workers=3"]
     assert cluster_keys(cluster(chief=1, worker=3)) == ["learner.workers=4"]
-    assert cluster_keys(cluster(chief=1, worker=3, ps=2)) == [
-        "learner.workers=3",
-        "learner.parameter_servers=2",
-    ]
+    assert cluster_keys(cluster(chief=1, worker=3, ps=2)) == ["learner.workers=3", "learner.parameter_servers=2"]
 
 
 @pytest.fixture
@@ -148,11 +145,7 @@ def test_the_command_refuses_before_tensorflow_and_any_directory(
             ("learner.strategy=multi_worker",),
             "TF_CONFIG makes this process worker 1, which takes part by `tfdqn train`",
         ),
-        (
-            "",
-            ("learner.strategy=mirrored", "learner.all_reduce=nccl"),
-            'learner.all_reduce = "nccl" needs GPUs',
-        ),
+        ("", ("learner.strategy=mirrored", "learner.all_reduce=nccl"), 'learner.all_reduce = "nccl" needs GPUs'),
         (
             "",
             ("learner.model_parallel=2",),
@@ -175,9 +168,7 @@ def test_the_call_refuses_before_any_directory(
     assert not list(tmp_path.iterdir())
 
 
-def test_fewer_gpus_than_asked_for_are_refused_where_gradients_are_computed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_fewer_gpus_than_asked_for_are_refused_where_gradients_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     from tfdqn.learning.devices import learning_devices
     from tfdqn.roles.parameter_server import serve_device
 
@@ -203,9 +194,7 @@ def test_a_batch_that_the_gpus_cannot_share_is_refused(monkeypatch: pytest.Monke
     )
     with pytest.raises(ConfigError, match=r"= 16 can't be .* learner.workers = 2 with 3 replicas each"):
         learning_devices(tiny("learner.strategy=multi_worker"))
-    with pytest.raises(
-        ConfigError, match=r"learner.model_parallel = 2 needs .* there are 3: GPU:0, GPU:1, GPU:2"
-    ):
+    with pytest.raises(ConfigError, match=r"learner.model_parallel = 2 needs .* there are 3: GPU:0, GPU:1, GPU:2"):
         learning_devices(tiny("learner.strategy=mirrored", "learner.model_parallel=2"))
     monkeypatch.setattr("tfdqn.learning.devices.tf.config.list_physical_devices", lambda kind: [])
     with pytest.raises(ConfigError, match='"averaging" needs two replicas at least'):
@@ -214,14 +203,10 @@ def test_a_batch_that_the_gpus_cannot_share_is_refused(monkeypatch: pytest.Monke
         )
 
 
-@pytest.mark.parametrize(
-    ("own", "is_doubted"), [("127.0.0.1", False), ("192.0.2.1", True), ("a.invalid", False)]
-)
+@pytest.mark.parametrize(("own", "is_doubted"), [("127.0.0.1", False), ("192.0.2.1", True), ("a.invalid", False)])
 def test_a_task_that_was_copied_from_another_host_is_doubted_in_one_line(own: str, is_doubted: bool) -> None:
     cluster = Cluster(jobs={"worker": ("192.0.2.7:1", f"{own}:2")}, job="worker", index=1)
     line = doubt(cluster)
     assert (line is not None) == is_doubted
     if line is not None:
-        assert line.startswith(
-            "TF_CONFIG makes this process worker 1, at 192.0.2.1:2, but this host has no such"
-        )
+        assert line.startswith("TF_CONFIG makes this process worker 1, at 192.0.2.1:2, but this host has no such")

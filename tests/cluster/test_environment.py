@@ -78,10 +78,7 @@ def test_jobs_that_do_not_learn_are_left_out() -> None:
             '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "%s"}}' % ("1" * 5000),
             "task.index = '1111",
         ),
-        (
-            '{"cluster": {"worker": ["a:1"]}, "task": {"type": ["worker"]}}',
-            """task.type = "['worker']" is none of""",
-        ),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": ["worker"]}}', """task.type = "['worker']" is none of"""),
         ("[" * 100_000, "it is not JSON"),
         ('{"cluster": {"worker": ["a:%s"]}}' % ("1" * 5000), "cluster.worker must be a list"),
     ],
@@ -116,9 +113,7 @@ def test_a_variable_that_names_no_process_of_a_job_is_one_line(text: str, why: s
 
 
 def test_without_a_cluster_the_line_says_how_to_give_one() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^where the job's processes are: give --cluster FILE, or set TF_CONFIG$"
-    ):
+    with pytest.raises(ConfigError, match=r"^where the job's processes are: give --cluster FILE, or set TF_CONFIG$"):
         topology_of_environment({})
     with pytest.raises(ConfigError, match="TF_CONFIG: it is not a JSON object"):
         topology_of_environment({"TF_CONFIG": "[1]"})

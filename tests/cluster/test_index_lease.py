@@ -37,9 +37,7 @@ class Holders:
     def begin(self, count: int = 2) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", HOLDER, str(self.folder), str(count)]
         environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
         self.processes.append(process)
         return process
 
@@ -86,10 +84,7 @@ def test_who_is_told_to_stop_while_it_waits_takes_no_place(holders: Holders, tmp
     assert line(holders.begin(1)) == "this is actor 0"
     began = time.monotonic()
     assert (
-        lease_index(
-            tmp_path / "places", Role.ACTOR, 1, lambda _: None, lambda: time.monotonic() > began + 0.1
-        )
-        is None
+        lease_index(tmp_path / "places", Role.ACTOR, 1, lambda _: None, lambda: time.monotonic() > began + 0.1) is None
     )
 
 

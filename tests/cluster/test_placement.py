@@ -15,10 +15,7 @@ from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.system.addresses import host_and_port
 
-POOLS = (
-    *("chief=learner", "ps=parameter_server,replay_server"),
-    *("worker=worker,actor", "evaluator=evaluator"),
-)
+POOLS = (*("chief=learner", "ps=parameter_server,replay_server"), *("worker=worker,actor", "evaluator=evaluator"))
 # As Kubeflow's operator sets it: the evaluator is not among the machines.
 KUBEFLOW = {
     "chief": ["job-chief-0.team.svc:2222"],
@@ -40,8 +37,7 @@ def variable(name: str, cluster: object, pool: str, index: object = 0) -> dict[s
 
 def config(*overrides: str) -> Config:
     return tiny(
-        *("learner.strategy=parameter_server", "learner.workers=2", "acting.actors=3", "replay.shards=2"),
-        *overrides,
+        *("learner.strategy=parameter_server", "learner.workers=2", "acting.actors=3", "replay.shards=2"), *overrides
     )
 
 
@@ -57,9 +53,7 @@ def test_a_pool_s_processes_are_dealt_to_its_machines_role_by_role() -> None:
     assert machines.this == Machine("ps", 1)
     pools = read_pools(POOLS)
     placed = place(config(), pools, machines.sizes(pools))
-    assert {
-        str(machine): [each.file_stem for each in process_ids] for machine, process_ids in placed.items()
-    } == {
+    assert {str(machine): [each.file_stem for each in process_ids] for machine, process_ids in placed.items()} == {
         "chief-0": ["learner-0"],
         "ps-0": ["parameter_server-0", "replay_server-0"],
         "ps-1": ["replay_server-1"],
@@ -85,9 +79,7 @@ def test_who_serves_has_the_machine_s_port_and_the_following_ones_and_every_mach
 
 
 def test_an_ipv6_address_keeps_its_brackets() -> None:
-    machines = machines_of_environment(
-        variable("TF_CONFIG", {**KUBEFLOW, "chief": ["[fd00::1]:2222"]}, "chief")
-    )
+    machines = machines_of_environment(variable("TF_CONFIG", {**KUBEFLOW, "chief": ["[fd00::1]:2222"]}, "chief"))
     found = topology(config(), machines, POOLS)
     assert (found.learner, found.chief) == ("[fd00::1]:2222", "[fd00::1]:2223")
 
@@ -106,9 +98,7 @@ def test_on_vertex_ai_its_own_variable_counts_and_the_roles_are_where_the_job_sa
         "workerpool3=actor",
     )
     found = topology(config(), machines, pools)
-    assert (found.learner, found.chief) == tuple(
-        f"{VERTEX['workerpool0'][0][:-4]}{port}" for port in (2222, 2223)
-    )
+    assert (found.learner, found.chief) == tuple(f"{VERTEX['workerpool0'][0][:-4]}{port}" for port in (2222, 2223))
     host = host_and_port(VERTEX["workerpool2"][0])[0]
     assert found.replay_server == (f"{host}:2222", f"{host}:2223")
     assert found.parameter_server == (f"{host}:2224",)
@@ -133,28 +123,16 @@ def test_where_nobody_learns_with_the_learner_it_has_one_address_and_pools_may_h
         ({}, "where the job's machines are: TF_CONFIG or CLUSTER_SPEC must be set"),
         ({"CLUSTER_SPEC": "{"}, "variable CLUSTER_SPEC: it is not JSON"),
         ({"TF_CONFIG": '{"cluster": {}}'}, 'variable TF_CONFIG: "task" must say which process this is'),
-        (
-            variable("TF_CONFIG", {"ps": ["host"]}, "ps"),
-            "cluster.ps must be a list of \"host:port\", not ['host']",
-        ),
+        (variable("TF_CONFIG", {"ps": ["host"]}, "ps"), "cluster.ps must be a list of \"host:port\", not ['host']"),
         (variable("TF_CONFIG", {"ps": [7]}, "ps"), 'cluster.ps must be a list of "host:port", not [7]'),
-        (
-            variable("TF_CONFIG", {"chief": ["a:1"]}, "chief"),
-            "names no machine of pool 'ps'; its pools: chief",
-        ),
+        (variable("TF_CONFIG", {"chief": ["a:1"]}, "chief"), "names no machine of pool 'ps'; its pools: chief"),
         (variable("TF_CONFIG", {**KUBEFLOW, "ps": []}, "chief"), "names no machine of pool 'ps'; its pools"),
-        (
-            variable("TF_CONFIG", KUBEFLOW, "worker", 2),
-            "makes this machine worker-2: the job's pools are chief",
-        ),
+        (variable("TF_CONFIG", KUBEFLOW, "worker", 2), "makes this machine worker-2: the job's pools are chief"),
         (variable("TF_CONFIG", KUBEFLOW, "worker", -1), "makes this machine worker--1"),
         (variable("TF_CONFIG", KUBEFLOW, "worker", float("inf")), "TF_CONFIG: task.index = inf is no number"),
         ({"CLUSTER_SPEC": "[" * 100_000}, "variable CLUSTER_SPEC: it is not JSON"),
         (variable("TF_CONFIG", KUBEFLOW, "master"), "makes this machine master-0"),
-        (
-            variable("TF_CONFIG", {**KUBEFLOW, "chief": ["a:65535"]}, "chief"),
-            "chief-0 has no 2 ports from 65535 on",
-        ),
+        (variable("TF_CONFIG", {**KUBEFLOW, "chief": ["a:65535"]}, "chief"), "chief-0 has no 2 ports from 65535 on"),
         (
             variable("TF_CONFIG", {**KUBEFLOW, "chief": ["127.0.0.1:2222"]}, "chief"),
             "learner 0 is at 127.0.0.1:2222, which no other host can reach",

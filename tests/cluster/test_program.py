@@ -14,12 +14,7 @@ from tfdqn.launch.local_job import program_for
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.addresses import host_and_port, is_free
 
-ASYNCHRONOUS = (
-    "learner.strategy=parameter_server",
-    "learner.workers=2",
-    "acting.actors=3",
-    "replay.shards=2",
-)
+ASYNCHRONOUS = ("learner.strategy=parameter_server", "learner.workers=2", "acting.actors=3", "replay.shards=2")
 
 
 def a_program(*overrides: str) -> Program:
@@ -55,14 +50,10 @@ def test_a_program_has_every_process_that_the_configuration_asks_for() -> None:
         (("learner.strategy=multi_worker", "learner.workers=2"), {"learner-0", "worker-0"}),
     ],
 )
-def test_gpus_are_seen_by_those_alone_that_compute_gradients(
-    overrides: tuple[str, ...], computing: set[str]
-) -> None:
+def test_gpus_are_seen_by_those_alone_that_compute_gradients(overrides: tuple[str, ...], computing: set[str]) -> None:
     program = a_program(*overrides)
     blind = {
-        process.id.file_stem
-        for process in program.processes
-        if process.environment.get("CUDA_VISIBLE_DEVICES") == ""
+        process.id.file_stem for process in program.processes if process.environment.get("CUDA_VISIBLE_DEVICES") == ""
     }
     assert blind == set(names(program)) - computing
     for process in program.processes:

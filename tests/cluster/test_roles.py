@@ -69,12 +69,5 @@ def test_a_strategy_asks_for_the_same_processes_wherever_it_is_asked(
 def test_the_roles_that_serve_have_addresses_and_the_learner_a_second_one() -> None:
     topology = local_topology(tiny(*ASYNCHRONOUS))
     assert serving() == [RS, L, PS, W]
-    assert {role: len(topology.addresses(ProcessId(role))) for role in Role} == {
-        RS: 1,
-        L: 2,
-        PS: 1,
-        W: 1,
-        A: 0,
-        E: 0,
-    }
+    assert {role: len(topology.addresses(ProcessId(role))) for role in Role} == {RS: 1, L: 2, PS: 1, W: 1, A: 0, E: 0}
     assert topology.named_addresses()["the chief"] == topology.chief

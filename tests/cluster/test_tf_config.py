@@ -24,9 +24,7 @@ def test_without_a_chief_the_first_worker_is_it(jobs: dict, job: str, index: int
     assert cluster.is_chief == is_chief
 
 
-@pytest.mark.parametrize(
-    ("address", "host"), [("a:1", "a"), ("10.0.0.1:1", "10.0.0.1"), ("[fd00::1]:1", "fd00::1")]
-)
+@pytest.mark.parametrize(("address", "host"), [("a:1", "a"), ("10.0.0.1:1", "10.0.0.1"), ("[fd00::1]:1", "fd00::1")])
 def test_the_others_reach_the_chief_s_host_as_the_cluster_has_it(address: str, host: str) -> None:
     cluster = Cluster(jobs={"worker": (address, "b:2")}, job="worker", index=1)
     assert cluster.chief_host == host

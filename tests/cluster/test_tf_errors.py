@@ -57,10 +57,7 @@ def test_in_a_job_the_line_has_the_job_s_names() -> None:
     topology = Topology(learner="a:1", chief="host-a:2222", worker=("host-b:2222",), replay_server=("c:3",))
     config = tiny("learner.strategy=multi_worker")
     said = {}
-    for process_id, name in (
-        (LEARNER, "killed-worker1-chief"),
-        (ProcessId(Role.WORKER), "killed-worker0-follower"),
-    ):
+    for process_id, name in ((LEARNER, "killed-worker1-chief"), (ProcessId(Role.WORKER), "killed-worker0-follower")):
         seen = topology.sub_cluster(config, process_id)
         assert seen is not None
         said[process_id] = in_one_line(error(text(f"multi_worker-{name}")), seen, seen.name)

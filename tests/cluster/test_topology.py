@@ -88,9 +88,7 @@ def run(*arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-def test_a_process_is_the_one_that_tf_config_makes_it(
-    played: list[ProcessId], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_is_the_one_that_tf_config_makes_it(played: list[ProcessId], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", tf_config("actor", 1)["TF_CONFIG"])
     assert run("actor", "tiny.toml") == 0
     assert run("actor", "tiny.toml", "--index", "1") == 0
@@ -99,18 +97,10 @@ def test_a_process_is_the_one_that_tf_config_makes_it(
 
 @pytest.mark.parametrize(
     ("is_over", "options", "status"),
-    [
-        (True, ("--stopped-status", "143"), 0),
-        (False, ("--stopped-status", "143"), 143),
-        (False, (), 0),
-    ],
+    [(True, ("--stopped-status", "143"), 0), (False, ("--stopped-status", "143"), 143), (False, (), 0)],
 )
 def test_who_is_stopped_before_the_job_is_over_ends_as_is_asked_for(
-    played: list[ProcessId],
-    monkeypatch: pytest.MonkeyPatch,
-    is_over: bool,
-    options: tuple[str, ...],
-    status: int,
+    played: list[ProcessId], monkeypatch: pytest.MonkeyPatch, is_over: bool, options: tuple[str, ...], status: int
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", tf_config("actor", 1)["TF_CONFIG"])
     asked: list[int] = []
@@ -147,9 +137,7 @@ def test_who_is_told_to_be_another_is_refused(
     assert played == []
 
 
-def test_with_a_cluster_file_the_first_of_a_role_needs_no_number(
-    played: list[ProcessId], tmp_path: Path
-) -> None:
+def test_with_a_cluster_file_the_first_of_a_role_needs_no_number(played: list[ProcessId], tmp_path: Path) -> None:
     Path("cluster.json").write_text(json.dumps({**JOBS, "actor": 2}))
     assert run("actor", "tiny.toml", "--cluster", "cluster.json") == 0
     assert run("actor", "tiny.toml", "--cluster", "cluster.json", "--index", "1") == 0

@@ -55,11 +55,7 @@ CONTRADICTIONS = {
         "learner.workers=2",
         *AVERAGING,
     ],
-    "processes_share_a_reverb_table": [
-        "replay.backend=in_graph",
-        "learner.strategy=multi_worker",
-        "learner.workers=2",
-    ],
+    "processes_share_a_reverb_table": ["replay.backend=in_graph", "learner.strategy=multi_worker", "learner.workers=2"],
     "only_whole_networks_meet": ["learner.model_parallel=2", "learner.strategy=multi_worker"],
     "only_one_network_is_split": ["ensemble.size=3", "learner.model_parallel=2"],
     "split_layers_have_units": ["network.hidden_units=[3]", "learner.model_parallel=4"],
@@ -67,11 +63,7 @@ CONTRADICTIONS = {
     "processes_keep_their_cpu_whole": ["learner.logical_devices=2", "learner.strategy=multi_worker"],
     "devices_are_whole_networks": ["learner.logical_devices=5", "learner.model_parallel=2"],
     "replicas_are_several": [*AVERAGING, "learner.logical_devices=1", "learner.workers=1"],
-    "periods_divide_a_call": [
-        *AVERAGING,
-        "learner.updates_per_call=50",
-        "learner.averaging_period_train_steps=20",
-    ],
+    "periods_divide_a_call": [*AVERAGING, "learner.updates_per_call=50", "learner.averaging_period_train_steps=20"],
     "a_call_holds_a_read": [*ASYNCHRONOUS, "learner.updates_per_read=11", "learner.updates_per_call=10"],
     "a_read_outlives_its_own_updates": [
         *ASYNCHRONOUS,
@@ -80,25 +72,15 @@ CONTRADICTIONS = {
     ],
     "only_plain_layers_mix_precisions": ["learner.precision=mixed_bfloat16", "ensemble.size=2"],
     "devices_fetch_ahead": ["learner.prefetch_to_device=true", "replay.backend=in_graph"],
-    "a_shared_target_is_of_one_action": [
-        "ensemble.target=aggregate",
-        "agent.kind=munchausen",
-    ],
+    "a_shared_target_is_of_one_action": ["ensemble.target=aggregate", "agent.kind=munchausen"],
     "replicas_know_how_to_sum": ["learner.all_reduce=ring", "learner.strategy=mirrored"],
     "members_learn_by_themselves": ["ensemble.size=3", "ensemble.execution=processes", "replay.shards=2"],
-    "parts_divide_the_batch": [
-        *AVERAGING,
-        "learner.batch_size=32",
-        "learner.workers=2",
-        "learner.logical_devices=3",
-    ],
+    "parts_divide_the_batch": [*AVERAGING, "learner.batch_size=32", "learner.workers=2", "learner.logical_devices=3"],
 }
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: str(check.__name__))
-def test_a_contradiction_between_keys_names_them_and_their_values(
-    check: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_contradiction_between_keys_names_them_and_their_values(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # Alone: some contradictions bring another along, which would speak first.
     monkeypatch.setattr("tfdqn.config.checks.CHECKS", (check,))
     overrides = CONTRADICTIONS[check.__name__]
@@ -262,10 +244,7 @@ def test_what_whole_blocks_cannot_hold_on_every_server_is_refused() -> None:
     ("network", "line"),
     [
         # Split by units, by inputs, and by units.
-        (
-            "network.hidden_units=[3,1,4]",
-            "network.hidden_units = [3, 1, 4]: a layer of 3 units can't be split",
-        ),
+        ("network.hidden_units=[3,1,4]", "network.hidden_units = [3, 1, 4]: a layer of 3 units can't be split"),
         ("network.hidden_units=[]", "network.hidden_units = []: there is no hidden layer to split"),
         ("network.kind=linear", 'network.kind = "linear": there is no hidden layer to split'),
     ],
@@ -283,14 +262,8 @@ PARTITION = ("ensemble.size=3", "ensemble.data=partition")
     ("overrides", "line"),
     [
         (["ensemble.target=aggregate"], 'ensemble.target = "aggregate" needs ensemble.size above 1, not 1'),
-        (
-            ["ensemble.execution=processes"],
-            'ensemble.execution = "processes" needs ensemble.size above 1, not 1',
-        ),
-        (
-            ["ensemble.data=hash"],
-            'ensemble.data = "hash" needs ensemble.size above 1, not 1: it divides the states',
-        ),
+        (["ensemble.execution=processes"], 'ensemble.execution = "processes" needs ensemble.size above 1, not 1'),
+        (["ensemble.data=hash"], 'ensemble.data = "hash" needs ensemble.size above 1, not 1: it divides the states'),
         (PARTITION, "ensemble.partition_edges = [] has 0 of them where ensemble.size = 3 needs 2"),
         (
             [*PARTITION, "ensemble.partition_edges=[1.0, 1.0]"],

@@ -96,10 +96,7 @@ def dividing_evenly(learner: Learner, share: int, networks: int, is_ensemble: bo
     parts = learner.model_parallel if is_split else 1
     if learner.strategy == "averaging" and processes == networks == 1:
         networks = 2
-    per_read, bound = (
-        min(learner.updates_per_read, learner.updates_per_call),
-        learner.max_staleness_train_steps,
-    )
+    per_read, bound = (min(learner.updates_per_read, learner.updates_per_call), learner.max_staleness_train_steps)
     period = min(learner.averaging_period_train_steps, learner.updates_per_call)
     updates = learner.updates_per_call
     return msgspec.structs.replace(
@@ -134,9 +131,7 @@ def sharded(config: Config) -> Config:
     if config.replay.item == "block":
         return config
     return replace(
-        config,
-        agent=replace(config.agent, n_step=1),
-        replay=replace(config.replay, shards=math.gcd(shards, num_envs)),
+        config, agent=replace(config.agent, n_step=1), replay=replace(config.replay, shards=math.gcd(shards, num_envs))
     )
 
 
@@ -213,9 +208,7 @@ ALL_KEYS = [
     for struct in kinds(field.type).values()
     for key in ("kind", *struct.__struct_fields__)
 ]
-WORDS = st.sampled_from(
-    ["", ".", "=", "nan", "inf", "[", "{", '"', "none", "\n", "1979-05-27", "3", "-1", "1e400"]
-)
+WORDS = st.sampled_from(["", ".", "=", "nan", "inf", "[", "{", '"', "none", "\n", "1979-05-27", "3", "-1", "1e400"])
 
 
 @settings(deadline=None, max_examples=300)

@@ -25,9 +25,7 @@ def test_a_file_with_overrides_gives_what_both_say(tmp_path: Path) -> None:
     file.write_text('[task]\nid = "Acrobot-v1"\n[agent]\nn_step = 2\n')
     config = load(file, ["agent.n_step=3", "task.kwargs.map_name=8x8", "network.hidden_units=[64, 32]"])
     assert config == Config(
-        task=Task(id="Acrobot-v1", kwargs={"map_name": "8x8"}),
-        agent=DQN(n_step=3),
-        network=MLP(hidden_units=(64, 32)),
+        task=Task(id="Acrobot-v1", kwargs={"map_name": "8x8"}), agent=DQN(n_step=3), network=MLP(hidden_units=(64, 32))
     )
 
 
@@ -95,8 +93,7 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
         (
             {"optimizer": {"kind": "adma"}},
             [],
-            'configuration: optimizer.kind = "adma": must be one of "adam", "rmsprop", "sgd" (did '
-            'you mean "adam"?)',
+            'configuration: optimizer.kind = "adma": must be one of "adam", "rmsprop", "sgd" (did you mean "adam"?)',
         ),
         ({}, ["agent.n_step=0"], "override: agent.n_step = 0: must be a whole number from 1 to 1000"),
         ({}, ["agent.n_step=2.0"], "override: agent.n_step = 2.0: must be a whole number from 1 to 1000"),
@@ -106,11 +103,7 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
         ({}, ["agent.discount=nan"], "override: agent.discount = nan: must be a finite number"),
         ({}, ["stop.return_at_least=-inf"], "override: stop.return_at_least = -inf: must be a finite number"),
         ({}, ["task.kwargs.x=[1, nan]"], "override: task.kwargs.x[1] = nan: must be a finite number"),
-        (
-            {},
-            ["replay.capacity=0"],
-            "override: replay.capacity = 0: must be a whole number from 1 to 2147483647",
-        ),
+        ({}, ["replay.capacity=0"], "override: replay.capacity = 0: must be a whole number from 1 to 2147483647"),
         (
             {},
             ["replay.capacity=100_000_000_000"],
@@ -128,14 +121,9 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
         (
             {},
             ["network.hidden_units=[8, 0]"],
-            "override: network.hidden_units = [8, 0]: must be a list, each of it a whole number from "
-            "1 to 65536",
+            "override: network.hidden_units = [8, 0]: must be a list, each of it a whole number from 1 to 65536",
         ),
-        (
-            {},
-            ["optimizer.beta_1=1"],
-            "override: optimizer.beta_1 = 1: must be a number at least 0 and below 1",
-        ),
+        ({}, ["optimizer.beta_1=1"], "override: optimizer.beta_1 = 1: must be a number at least 0 and below 1"),
         ({"agent": 3}, [], "configuration: agent = 3: must be a table, [agent]"),
         ({}, ["seed"], 'override "seed": must be key=value, such as agent.n_step=3'),
         ({}, ["=3"], 'override "=3": must be key=value, such as agent.n_step=3'),
@@ -177,9 +165,7 @@ def test_every_key_is_written_with_its_meaning() -> None:
 
 
 def test_a_configuration_made_in_python_is_checked_too() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^configuration: agent\.n_step = 0: must be a whole number from 1"
-    ):
+    with pytest.raises(ConfigError, match=r"^configuration: agent\.n_step = 0: must be a whole number from 1"):
         checked(Config(agent=DQN(n_step=0)))
     with pytest.raises(ConfigError, match=r"task\.kwargs\.f = .*: must be text, a number"):
         checked(Config(task=Task(kwargs={"f": None})))

@@ -26,9 +26,7 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(BUILD_SECONDS)]
 @pytest.fixture(scope="module", autouse=True)
 def image() -> None:
     arguments = (f"VERSION={tfdqn.__version__}", f"REVISION={REVISION}")
-    built = subprocess.run(
-        [TOOL, str(PROJECT), TAG, *arguments], capture_output=True, text=True, timeout=BUILD_SECONDS
-    )
+    built = subprocess.run([TOOL, str(PROJECT), TAG, *arguments], capture_output=True, text=True, timeout=BUILD_SECONDS)
     assert built.returncode == 0, built.stdout + built.stderr
 
 

@@ -37,9 +37,7 @@ def test_a_folder_that_may_be_anothers_is_refused(shared: Path, tmp_path: Path) 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir(mode=0o700)
     shared.symlink_to(elsewhere)
-    with pytest.raises(
-        ClusterError, match=f"{shared} is not this user's alone: name another folder in {VARIABLE}"
-    ):
+    with pytest.raises(ClusterError, match=f"{shared} is not this user's alone: name another folder in {VARIABLE}"):
         heartbeat_file(ACTOR)
     shared.unlink()
     shared.mkdir()

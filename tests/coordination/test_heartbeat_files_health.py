@@ -40,9 +40,7 @@ def test_where_nobody_gives_signs_nobody_is_well(folder: Path, capsys: pytest.Ca
     assert health(capsys) == (1, [f"no process leaves heartbeats in {folder}"])
 
 
-def test_everybody_is_asked_and_one_that_is_silent_is_enough(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_everybody_is_asked_and_one_that_is_silent_is_enough(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for process_id in (ACTOR, LEARNER):
         write_heartbeat(folder / f"{process_id.file_stem}.json", str(process_id), "at work", 1.0)
     mine = f"(process {os.getpid()})"
@@ -76,9 +74,7 @@ def test_a_clock_that_is_set_makes_no_live_process_ill_and_no_stopped_one_well(
     write_heartbeat(folder / "actor-1.json", "actor 1", "at work", 1.0)
     change_sign(folder / "actor-1.json", seconds=-3600)  # set forward since
     assert health(capsys)[0] == 0
-    change_sign(
-        folder / "actor-1.json", seconds=3600, monotonic_seconds=-60
-    )  # set back by less than the silence
+    change_sign(folder / "actor-1.json", seconds=3600, monotonic_seconds=-60)  # set back by less than the silence
     status, (line,) = health(capsys)
     assert status == 1
     assert line.startswith("actor 1: silent for 60 s, after at work")
@@ -99,9 +95,7 @@ def test_who_has_ended_is_no_longer_asked(folder: Path, capsys: pytest.CaptureFi
     assert health(capsys)[0] == 1
 
 
-def test_signs_go_on_while_a_command_runs_and_go_with_it(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_signs_go_on_while_a_command_runs_and_go_with_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with heartbeat_of_command("launch", pytest.fail):
         deadline = time.monotonic() + 60
         seen: set[float] = set()
@@ -130,9 +124,7 @@ def test_who_can_t_give_signs_says_so_once_and_gives_them_when_it_can(
     assert line.startswith("warning: train: no heartbeat can be written to ")
 
 
-def test_training_is_well_from_its_beginning(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_training_is_well_from_its_beginning(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = write_config(tmp_path)
     with tfdqn(tmp_path, "train", config, environment={VARIABLE: str(folder)}) as process:
         process.until(lambda: main.main(["health"]) == 0, "heartbeat")

@@ -60,9 +60,7 @@ def test_a_strangers_beats_take_nobodys_place(there: Learner, config: Config) ->
 
 
 @pytest.mark.parametrize("name", [ProcessId(Role.ACTOR, 8), ProcessId(Role.REPLAY_SERVER), LEARNER], ids=str)
-def test_who_has_no_part_in_the_learners_job_is_refused(
-    there: Learner, config: Config, name: ProcessId
-) -> None:
+def test_who_has_no_part_in_the_learners_job_is_refused(there: Learner, config: Config, name: ProcessId) -> None:
     with closing(Membership(name, Topology(learner=there.address), config, print)) as one:
         until(lambda: one._is_refused, "a refusal")
         with pytest.raises(ConfigError) as error:
@@ -114,9 +112,7 @@ def test_the_end_is_heard_by_all_who_live_and_nobody_waits_for_the_dead(
     with (
         learner(settings, {}) as mortal,
         closing(membership(mortal.address, settings)) as one,
-        closing(
-            Membership(ProcessId(Role.ACTOR, 0), Topology(learner=mortal.address), settings, print)
-        ) as dead,
+        closing(Membership(ProcessId(Role.ACTOR, 0), Topology(learner=mortal.address), settings, print)) as dead,
     ):
         one.join(), dead.join()
         dead._closed.set()

@@ -69,12 +69,7 @@ def test_beats_tell_figures_and_what_it_does(there: Learner, config: Config) -> 
         one.report_with(Figures())
         until(lambda: there.service.roster.status()[0].heartbeat.steps_per_second, "figures")
         heartbeat = there.service.roster.status()[0].heartbeat
-        assert (
-            heartbeat.process_id,
-            heartbeat.state,
-            heartbeat.episode_return,
-            heartbeat.weights_version,
-        ) == (
+        assert (heartbeat.process_id, heartbeat.state, heartbeat.episode_return, heartbeat.weights_version) == (
             ACTOR,
             "acting",
             3.0,
@@ -117,9 +112,7 @@ def test_the_last_beat_tells_what_was_counted_to_the_end(there: Learner, config:
     assert there.service.roster.counts() == Counts(env_steps=77, episodes=7)
 
 
-def test_another_life_of_the_learner_is_noticed_and_told_only_what_is_new(
-    there: Learner, config: Config
-) -> None:
+def test_another_life_of_the_learner_is_noticed_and_told_only_what_is_new(there: Learner, config: Config) -> None:
     figures = Figures()
     with closing(membership(there.address, config)) as one:
         one.report_with(figures)
@@ -195,9 +188,7 @@ def test_a_learner_that_falls_silent_is_given_up_in_the_end() -> None:
         until(is_given_up, "end of patience")
 
 
-def test_the_sign_of_life_is_there_until_the_end_whether_or_not_anybody_answers(
-    config: Config, beats: Path
-) -> None:
+def test_the_sign_of_life_is_there_until_the_end_whether_or_not_anybody_answers(config: Config, beats: Path) -> None:
     """The learner is stopped: it accepts connections and says nothing."""
     impatient = tiny(*FAST, "health.dead_after_seconds=0.5")
     with socket.socket() as silent:
@@ -233,9 +224,7 @@ def test_a_host_where_no_sign_can_be_written_still_beats(there: Learner, config:
     ]
 
 
-def test_who_says_no_more_that_its_work_goes_on_is_ended(
-    config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_says_no_more_that_its_work_goes_on_is_ended(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its heart beats on: nobody else would see that it hangs."""
     ends: list[str] = []
     monkeypatch.setattr(stall_detector, "_end", ends.append)

@@ -33,9 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def heartbeat(
-    index: int = 0, life: str = "a", joined: str = "L", steps: int = 0, role: Role = Role.ACTOR
-) -> Heartbeat:
+def heartbeat(index: int = 0, life: str = "a", joined: str = "L", steps: int = 0, role: Role = Role.ACTOR) -> Heartbeat:
     return Heartbeat(
         process_id=ProcessId(role, index),
         life=life,

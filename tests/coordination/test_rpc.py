@@ -104,10 +104,7 @@ def test_a_server_that_does_not_answer_is_unreachable_in_time(address: str) -> N
     with socket.socket() as silent:  # accepts connections in its queue, and never says a word
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        with (
-            closing(Caller(f"127.0.0.1:{silent.getsockname()[1]}")) as caller,
-            pytest.raises(UnreachableError),
-        ):
+        with closing(Caller(f"127.0.0.1:{silent.getsockname()[1]}")) as caller, pytest.raises(UnreachableError):
             caller("double", Question(1), Reply, 0.5)
 
 
@@ -121,9 +118,7 @@ def test_on_loopback_it_is_heard_on_loopback_alone(host: str, hears_all: bool) -
     _, port = host_and_port(free_address())
     with closing(Server(f"{host}:{port}", METHODS)):
         assert is_reachable(f"127.0.0.1:{port}")
-        assert (
-            is_reachable(f"127.0.0.2:{port}") == hears_all
-        )  # where only a server of every interface listens
+        assert is_reachable(f"127.0.0.2:{port}") == hears_all  # where only a server of every interface listens
 
 
 @pytest.mark.parametrize(
@@ -153,9 +148,7 @@ def test_what_is_no_message_is_refused_and_harms_nobody(address: str, caller: Ca
 
 def test_counts_that_no_process_can_have_are_refused(address: str, caller: Caller) -> None:
     """Their sum could not be sent to anybody."""
-    heartbeat = Heartbeat(
-        process_id=ProcessId(Role.ACTOR), life="a", pid=1, host="h", joined="", state="acting"
-    )
+    heartbeat = Heartbeat(process_id=ProcessId(Role.ACTOR), life="a", pid=1, host="h", joined="", state="acting")
     for steps in (-1, 2**64 - 1):
         wrong = {**msgspec.to_builtins(heartbeat), "counts": {"env_steps": steps, "episodes": 0}}
         with pytest.raises(grpc.RpcError) as error:

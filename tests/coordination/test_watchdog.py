@@ -81,9 +81,7 @@ def test_who_may_go_in_the_end_ends_nobody(ends: list) -> None:
     assert ends == []
 
 
-def test_a_signal_that_is_not_heeded_in_time_ends_the_process(
-    ends: list, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_signal_that_is_not_heeded_in_time_ends_the_process(ends: list, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "_END_SECONDS", 0.1)
     with Watchdog("the run", Health(), lambda line: None, interrupted=lambda: True) as watched:
         watched.state = "training"
@@ -92,9 +90,7 @@ def test_a_signal_that_is_not_heeded_in_time_ends_the_process(
     assert ends[0] == (line, STOPPED_STATUS)
 
 
-def test_a_checkpoint_that_is_being_written_is_finished_first(
-    ends: list, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_that_is_being_written_is_finished_first(ends: list, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "_END_SECONDS", 0.0)
     looks: list[int] = []
 
@@ -111,9 +107,7 @@ def test_a_checkpoint_that_is_being_written_is_finished_first(
         until(lambda: ends, "end")
 
 
-def test_after_a_checkpoint_that_took_long_there_is_time_to_end(
-    ends: list, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_checkpoint_that_took_long_there_is_time_to_end(ends: list, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "_END_SECONDS", 1.0)
     with Watchdog("the run", Health(), lambda line: None, interrupted=lambda: True) as watched:
         with watched.work.suspended():

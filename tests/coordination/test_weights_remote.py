@@ -70,9 +70,7 @@ class Far:
         self.board, self.is_away = WeightsBoard(), False
         self._encoded = EncodedWeights(self.board)
 
-    def __call__(
-        self, method: str, request: WeightsRequest, reply: Any, timeout_seconds: float
-    ) -> WeightsReply:
+    def __call__(self, method: str, request: WeightsRequest, reply: Any, timeout_seconds: float) -> WeightsReply:
         assert method == "weights"
         if self.is_away:
             raise UnreachableError("away")

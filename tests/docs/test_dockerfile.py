@@ -23,15 +23,8 @@ def test_its_user_is_that_of_the_manifests_and_has_their_run_directory() -> None
 
 
 def test_all_that_it_copies_is_there_and_let_through() -> None:
-    admitted = {
-        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")
-    }
-    copied = {
-        source
-        for copy in instructions("COPY")
-        if not copy.startswith("--from")
-        for source in copy.split()[:-1]
-    }
+    admitted = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {source for copy in instructions("COPY") if not copy.startswith("--from") for source in copy.split()[:-1]}
     assert copied == admitted
     assert all((ROOT / source).exists() for source in copied)
 

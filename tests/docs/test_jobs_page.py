@@ -54,9 +54,7 @@ def cluster_file(folder: Path, addresses: Iterator[str] | None = None) -> Path:
     return file
 
 
-def test_the_commands_that_launch_make_programs_of_every_role(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_commands_that_launch_make_programs_of_every_role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs: list[Program] = []
 
     class Taken(Exception):
@@ -113,9 +111,7 @@ def test_the_processes_of_many_hosts_are_those_of_the_cluster_file(tmp_path: Pat
         check_topology(load(ROOT / config, overrides), topology)
         assert Role(role) in Role
     tasks = [(each[1], int(each[each.index("--index") + 1]) if "--index" in each else 0) for each in found]
-    assert sorted(tasks) == sorted(
-        (str(process_id.role), process_id.index) for process_id in topology.process_ids()
-    )
+    assert sorted(tasks) == sorted((str(process_id.role), process_id.index) for process_id in topology.process_ids())
 
 
 @pytest.mark.long
@@ -168,12 +164,7 @@ def test_every_key_and_option_that_the_page_names_exists() -> None:
     assert len(named) >= 6
     assert named <= set(flat(Config()))
     jobs = get_command(main.app).commands  # type: ignore[attr-defined]
-    options = {
-        each
-        for verb in jobs.values()
-        for param in verb.params
-        for each in (*param.opts, *param.secondary_opts)
-    }
+    options = {each for verb in jobs.values() for param in verb.params for each in (*param.opts, *param.secondary_opts)}
     assert set(re.findall(r"(--[a-z][a-z-]+)", PAGE)) <= options
 
 

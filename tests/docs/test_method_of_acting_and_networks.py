@@ -25,9 +25,7 @@ def state(t: int) -> dict[str, np.ndarray]:
 
 def one_step(t: int, reward: float, end: str = "") -> Step:
     """What one environment answers at time t; `end` says how the row ends an episode, or that it is a reset."""
-    terminated, truncated, is_reset = (
-        np.array([end == kind]) for kind in ("terminated", "truncated", "reset")
-    )
+    terminated, truncated, is_reset = (np.array([end == kind]) for kind in ("terminated", "truncated", "reset"))
     return Step(state(t + 1), np.array([reward], np.float32), terminated, truncated, is_reset, None)
 
 
@@ -52,12 +50,7 @@ def test_equation_3_finished_transitions(n: int) -> None:
             expected.append((begin + t, total, discount, begin + t + k))
         begin += length + 1
     got = [
-        (
-            row["observation/observation"][0],
-            row["reward"],
-            row["discount"],
-            row["next_observation/observation"][0],
-        )
+        (row["observation/observation"][0], row["reward"], row["discount"], row["next_observation/observation"][0])
         for row in np.concatenate(rows)
     ]
     np.testing.assert_allclose(sorted(got), sorted(expected), rtol=1e-6)
@@ -123,9 +116,7 @@ def test_equation_19_boltzmann() -> None:
     n, tau = 40_000, 0.7
     expected = np.where(LEGAL, np.exp(Q / tau), 0)
     expected /= expected.sum()
-    actions = exploration.boltzmann(
-        np.tile(Q, (n, 1)), np.tile(LEGAL, (n, 1)), tau, np.random.default_rng(12)
-    )
+    actions = exploration.boltzmann(np.tile(Q, (n, 1)), np.tile(LEGAL, (n, 1)), tau, np.random.default_rng(12))
     np.testing.assert_allclose(frequencies(actions), expected, atol=4 * 0.5 / n**0.5)
 
 

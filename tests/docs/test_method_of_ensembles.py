@@ -32,20 +32,13 @@ def f32(array: object) -> tf.Tensor:
 def arrays(batch: Any) -> tuple[np.ndarray, ...]:
     """(s, a, R, d, s')."""
     after = batch.next_time_step
-    parts = (
-        batch.time_step.observation["observation"],
-        batch.action_step.action,
-        after.reward,
-        after.discount,
-    )
+    parts = (batch.time_step.observation["observation"], batch.action_step.action, after.reward, after.discount)
     return *(part.numpy() for part in parts), after.observation["observation"].numpy()
 
 
 @equation(21, "tfdqn.agents.ensemble.EnsembleAgent._loss")
 def test_equation_21_the_loss_of_an_ensemble() -> None:
-    config = Config(
-        network=Linear(), ensemble=Ensemble(size=K, data="partition", partition_edges=(-0.5, 0.5))
-    )
+    config = Config(network=Linear(), ensemble=Ensemble(size=K, data="partition", partition_edges=(-0.5, 0.5)))
     agent = EnsembleAgent(config, SPEC)
     for network in (agent.network, agent.target_network):
         network.load_named_weights(random_weights(network.named_weights(), RNG))
@@ -70,9 +63,7 @@ def test_equation_22_the_examples_of_a_member(data: str) -> None:
     salt = derived_seed(5, "ensemble data")
     expected = np.zeros((K, 50))
     for b in range(50):
-        bits = np.concatenate([s[b], a[b : b + 1].view(np.float32), [R[b], d[b]], s_next[b]]).astype(
-            np.float32
-        )
+        bits = np.concatenate([s[b], a[b : b + 1].view(np.float32), [R[b], d[b]], s_next[b]]).astype(np.float32)
         of_state, of_all = (slow_hash(words.view(np.uint32), salt) for words in (s[b], bits))
         for k in range(K):
             u = (finalizer(of_all ^ finalizer((k + 1) * 0x9E3779B9 % 2**32)) >> 8) / 2**24

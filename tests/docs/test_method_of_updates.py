@@ -39,12 +39,7 @@ def batch(rng: np.random.Generator) -> tuple[Sample, dict[str, np.ndarray]]:
         "w": rng.random(B),
     }
     transition = transitions(
-        SPEC,
-        {"observation": arrays["phi_tm1"]},
-        arrays["a"],
-        arrays["R"],
-        D,
-        {"observation": arrays["phi_t"]},
+        SPEC, {"observation": arrays["phi_tm1"]}, arrays["a"], arrays["R"], D, {"observation": arrays["phi_t"]}
     )
     return Sample(transition, f32(arrays["w"])), arrays
 
@@ -71,9 +66,7 @@ def test_equation_1_the_objective() -> None:
     sample, b = batch(np.random.default_rng(4))
     delta = td_errors(b, theta.numpy(), target.numpy())
     expected = (b["w"] * delta**2 / 2).sum() / B
-    np.testing.assert_allclose(
-        step.agent.loss(sample.transition, weights=sample.weights).loss, expected, rtol=1e-5
-    )
+    np.testing.assert_allclose(step.agent.loss(sample.transition, weights=sample.weights).loss, expected, rtol=1e-5)
 
 
 @equation(2, "tfdqn.learning.train_step.TrainStep.gradients")
@@ -168,9 +161,7 @@ def test_equation_8_the_learning_rate(t: int) -> None:
 @equation(9, "tfdqn.learning.train_step.TrainStep.__call__")
 @pytest.mark.parametrize("c", [0.1, 1e6])
 def test_equation_9_clipping_by_global_norm(c: float) -> None:
-    config = Config(
-        network=MLP(hidden_units=(5,)), optimizer=SGD(learning_rate=1.0), agent=DQN(gradient_clip_norm=c)
-    )
+    config = Config(network=MLP(hidden_units=(5,)), optimizer=SGD(learning_rate=1.0), agent=DQN(gradient_clip_norm=c))
     step = TrainStep(DqnAgent(config, SPEC), config)
     sample, _ = batch(np.random.default_rng(7))
     g, _ = step.gradients(sample)

@@ -28,13 +28,7 @@ def resolved(command: Command, monkeypatch: pytest.MonkeyPatch) -> Config:
     def train(config: Config, *_: object, **__: object) -> Summary:
         taken.append(config)
         return Summary(
-            status="finished",
-            reason="",
-            env_steps=1,
-            train_steps=1,
-            episodes=1,
-            seconds=1.0,
-            best_return=None,
+            status="finished", reason="", env_steps=1, train_steps=1, episodes=1, seconds=1.0, best_return=None
         )
 
     monkeypatch.setattr("tfdqn.training.train.train_checked", train)
@@ -49,18 +43,14 @@ def test_every_command_is_one_that_the_program_takes(tmp_path: Path, monkeypatch
     every = commands(tmp_path)
     found = [command for command in every if command.arguments[0] == "train"]
     for verb, file, *keys in (command.arguments for command in every if command not in found):
-        assert (
-            verb == "launch"
-        )  # of which `tests/docs/test_jobs_page.py` runs others; here it is the keys that matter
+        assert verb == "launch"  # of which `tests/docs/test_jobs_page.py` runs others; here it is the keys that matter
         toml.load(ROOT / file, [key for key in keys if "=" in key])
     configs = [resolved(command, monkeypatch) for command in found]
     assert {config.learner.strategy for config in configs} == {
         *("local", "mirrored", "multi_worker", "parameter_server", "averaging")
     }
     assert any(config.learner.model_parallel > 1 for config in configs)
-    assert {config.ensemble.execution for config in configs if config.ensemble.size > 1} == {
-        *("batched", "processes")
-    }
+    assert {config.ensemble.execution for config in configs if config.ensemble.size > 1} == {*("batched", "processes")}
     for command, config in zip(found, configs, strict=True):
         if command.tf_config is not None:
             cluster = cluster_of_environment({"TF_CONFIG": command.tf_config})
@@ -98,12 +88,7 @@ def test_every_key_that_the_page_names_is_in_the_configuration() -> None:
     # A key that divides the work and is not on the page would be one that nobody finds.
     dividing = {
         *("acting.actors", "replay.shards", "ensemble.size", "ensemble.execution", "learner.strategy"),
-        *(
-            "learner.logical_devices",
-            "learner.model_parallel",
-            "learner.workers",
-            "learner.parameter_servers",
-        ),
+        *("learner.logical_devices", "learner.model_parallel", "learner.workers", "learner.parameter_servers"),
         *("learner.updates_per_read", "learner.max_staleness_train_steps", "learner.all_reduce"),
         *("learner.averaging_period_train_steps", "learner.average_optimizer"),
     }

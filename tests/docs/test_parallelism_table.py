@@ -37,11 +37,7 @@ def table() -> dict[tuple[str, str], str]:
     """(strategy, feature) → what the page's cell says."""
     (block,) = re.findall(r"^\| strategy \|.*?(?=\n\n)", PAGE, re.M | re.S)
     head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines())
-    return {
-        (row[0].strip("`"), feature): cell
-        for row in rows
-        for feature, cell in zip(head[1:], row[1:], strict=True)
-    }
+    return {(row[0].strip("`"), feature): cell for row in rows for feature, cell in zip(head[1:], row[1:], strict=True)}
 
 
 TABLE = table()
@@ -108,10 +104,7 @@ def trained(folder: Path, strategy: str, *features: str) -> Path:
 
 @pytest.mark.parametrize(
     "strategy",
-    [
-        pytest.param(each, marks=[pytest.mark.long] if each not in ("local", "mirrored") else [])
-        for each in STRATEGIES
-    ],
+    [pytest.param(each, marks=[pytest.mark.long] if each not in ("local", "mirrored") else []) for each in STRATEGIES],
 )
 def test_each_strategy_trains_whatever_the_table_says_together(tmp_path: Path, strategy: str) -> None:
     """But for the split network, which is no ensemble."""

@@ -38,10 +38,7 @@ def policy(exports: Path) -> LoadedPolicy:
 
 @pytest.fixture(scope="module")
 def addresses(exports: Path) -> Iterator[dict[str, str]]:
-    with (
-        server(exports.parent, str(exports)) as rest,
-        prediction_service("maze", exports / "1") as grpc,
-    ):
+    with server(exports.parent, str(exports)) as rest, prediction_service("maze", exports / "1") as grpc:
         yield {"rest_client": f"http://127.0.0.1:{rest.port}", "grpc_client": grpc}
 
 
@@ -81,10 +78,7 @@ def test_a_client_is_answered_as_the_policy_does(
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        (
-            {"speed": [1]},
-            "needed: cell int64[any], legal_actions bool[any, 3], place float32[any, 4]; given: ",
-        ),
+        ({"speed": [1]}, "needed: cell int64[any], legal_actions bool[any, 3], place float32[any, 4]; given: "),
         ({"place": [[0, 0, 0]]}, "place: float32[any, 4] is needed, not a shape of [1, 3]"),
         ({"place": [[0, 0, 0, 0], [0]]}, "place: its rows differ in shape"),
         ({"place": [[0, 0, 0, 1e39]]}, "place: a number does not fit float32"),
@@ -128,11 +122,7 @@ def test_what_is_no_json_is_not_asked_and_a_server_s_refusal_is_one_line(
     ],
 )
 def test_an_address_that_is_none_is_not_asked(
-    client: str,
-    address: str,
-    needed: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    client: str, address: str, needed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(PROJECT / "examples" / "serving")
     assert importlib.import_module(client).main([address, "maze", "{}"]) == 2

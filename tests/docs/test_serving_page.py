@@ -75,9 +75,7 @@ def _client(command: str, place: str, real: str) -> Any:
     """What a client prints, in JSON, for a command of the page."""
     program, *arguments = shlex.split(command.replace(place, real))
     assert program == "python" and real in command.replace(place, real)
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=PROJECT, capture_output=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, *arguments], cwd=PROJECT, capture_output=True, timeout=60, check=True)
     return json.loads(done.stdout)
 
 

@@ -42,10 +42,7 @@ TRAINED = TaskSpec(
             {"place": ArraySpec(shape=(), dtype="int32", categories=64)},
             'observation "place" is int32[] of 0 to 63, not int32[] of 0 to 15',
         ),
-        (
-            {"speed": ArraySpec(shape=(3,), dtype="float32")},
-            'observation "speed" is float32[3], not float32[2]',
-        ),
+        ({"speed": ArraySpec(shape=(3,), dtype="float32")}, 'observation "speed" is float32[3], not float32[2]'),
         ({"height": ArraySpec(shape=(), dtype="float32")}, 'observation "height" is float32[], not absent'),
     ],
 )
@@ -86,9 +83,7 @@ def begun(path: Path, *overrides: str) -> RunDir:
     network.create_variables()
     weights = {name: each.numpy() for name, each in network.named_weights().items()}
     of_one = scores(np.array([9.0]), np.array([9]))
-    save_best(
-        found.best_weights, weights, Evaluation(env_steps=4, train_steps=3, scores=of_one, is_best=True)
-    )
+    save_best(found.best_weights, weights, Evaluation(env_steps=4, train_steps=3, scores=of_one, is_best=True))
     return found
 
 
@@ -144,10 +139,7 @@ def test_episodes_that_never_end_are_cut(tmp_path: Path, limit: str) -> None:
 
 @pytest.mark.parametrize("suffix", ["mp4", "gif"])
 def test_a_film_on_a_full_disk_is_one_line_and_the_figures_are_there(
-    run: RunDir,
-    tmp_path: Path,
-    suffix: Literal["mp4", "gif"],
-    capfd: pytest.CaptureFixture[str],
+    run: RunDir, tmp_path: Path, suffix: Literal["mp4", "gif"], capfd: pytest.CaptureFixture[str]
 ) -> None:
     whole = evaluate(run.path, episodes=2, video=suffix)
     assert whole.video == str(run.videos / f"1.{suffix}")

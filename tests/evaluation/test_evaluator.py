@@ -78,9 +78,7 @@ def test_a_film_shows_every_state_that_is_acted_in() -> None:
         (
             10**7,
             200,
-            [
-                "evaluations cut episodes at evaluation.max_episode_steps = 200: the task's own limit is 10,000,000"
-            ],
+            ["evaluations cut episodes at evaluation.max_episode_steps = 200: the task's own limit is 10,000,000"],
         ),
     ],
 )
@@ -98,10 +96,7 @@ def test_an_evaluation_cuts_episodes_whatever_the_tasks_own_limit(
 def test_a_policy_that_goes_in_circles_is_evaluated_all_the_same(task_id: str) -> None:
     """By the task's own vector version, whose limit is 500, and one by one, where there is none."""
     kwargs = {} if task_id == "CartPole-v1" else {"ends_at": 0}
-    config = Config(
-        task=Task(id=task_id, kwargs=kwargs),
-        evaluation=Evaluation(max_episode_steps=5),
-    )
+    config = Config(task=Task(id=task_id, kwargs=kwargs), evaluation=Evaluation(max_episode_steps=5))
     task = make_evaluation_task(config, resolve_spec(config.task), is_wide=True)
     _, lengths = play_episodes(task, constant_policy(), {}, 40, seed=1)
     assert lengths.max() == 5
@@ -122,9 +117,7 @@ class Plays:
         return played, np.ones(len(played), np.int64)
 
 
-def made(
-    monkeypatch: pytest.MonkeyPatch, plays: Plays, confirm_episodes: int = 4
-) -> tuple[Evaluator, WeightsBoard]:
+def made(monkeypatch: pytest.MonkeyPatch, plays: Plays, confirm_episodes: int = 4) -> tuple[Evaluator, WeightsBoard]:
     monkeypatch.setattr(evaluator_module, "play_episodes", plays)
     config = Config(evaluation=Evaluation(episodes=2, confirm_episodes=confirm_episodes, final_episodes=3))
     board = WeightsBoard()
@@ -136,20 +129,13 @@ def weights(value: float) -> dict[str, np.ndarray]:
     return {"q/kernel": np.full((2, 2), value, np.float32)}
 
 
-def test_a_promising_evaluation_must_be_borne_out_by_further_episodes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_promising_evaluation_must_be_borne_out_by_further_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
     plays = Plays([10, 20], [12, 12, 12, 12], [90, 100], [1, 1, 1, 1], [5, 6], [30, 30], [16, 16, 16, 16])
     evaluator, board = made(monkeypatch, plays)
 
     board.put(VersionedWeights(1, weights(1)))
     first = evaluator.evaluate(0)  # the first is always promising: (10 + 20 + 4 · 12) / 6 = 13
-    assert (first.is_best, first.scores.mean_return, first.scores.episodes, first.train_steps) == (
-        True,
-        13,
-        6,
-        1,
-    )
+    assert (first.is_best, first.scores.mean_return, first.scores.episodes, first.train_steps) == (True, 13, 6, 1)
 
     board.put(VersionedWeights(2, weights(2)))
     lucky = evaluator.evaluate(0)  # 95, then (190 + 4) / 6 = 32.3: borne out, though by less

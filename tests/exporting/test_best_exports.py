@@ -41,10 +41,7 @@ def evaluation(train_steps: int) -> Evaluation:
 
 def weights(bias: float) -> dict[str, np.ndarray]:
     """Whose Q is `bias` for every action where all is zero."""
-    return {
-        **{name: np.zeros_like(each) for name, each in WEIGHTS.items()},
-        "q/bias": np.full(3, bias, np.float32),
-    }
+    return {**{name: np.zeros_like(each) for name, each in WEIGHTS.items()}, "q/bias": np.full(3, bias, np.float32)}
 
 
 def exports(run: RunDir, said: list[str], *overrides: str) -> BestExports:
@@ -156,9 +153,7 @@ def test_at_a_url_what_says_that_a_version_is_complete_comes_last(
     np.testing.assert_array_equal(q_values, [[3.0, 3.0, 3.0]])
 
 
-def test_at_a_url_a_half_version_counts_for_nothing_and_its_number_is_not_used_again(
-    run: RunDir, ram: str
-) -> None:
+def test_at_a_url_a_half_version_counts_for_nothing_and_its_number_is_not_used_again(run: RunDir, ram: str) -> None:
     place = destinations.Url(ram, "pole")
     tf.io.gfile.makedirs(f"{ram}/7")
     tf.io.gfile.makedirs(f"{ram}/notes")
@@ -171,9 +166,7 @@ def test_at_a_url_a_half_version_counts_for_nothing_and_its_number_is_not_used_a
 
 
 def test_a_url_that_tensorflow_cannot_write_is_refused_before_a_run_begins(tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r'^export.directory = "s3://x": TensorFlow can write .*gs://.* and paths$'
-    ):
+    with pytest.raises(ConfigError, match=r'^export.directory = "s3://x": TensorFlow can write .*gs://.* and paths$'):
         train(tiny('export.directory="s3://x"'), tmp_path / "run")
 
 

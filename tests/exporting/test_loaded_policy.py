@@ -26,10 +26,7 @@ SPACES = {
         [
             spaces.MultiBinary(3),
             spaces.Box(0, 1, (2,), np.bool_),
-            *[
-                spaces.Box(0, 9, (2,), dtype)
-                for dtype in (np.int8, np.int16, np.uint16, np.int64, np.float64)
-            ],
+            *[spaces.Box(0, 9, (2,), dtype) for dtype in (np.int8, np.int16, np.uint16, np.int64, np.float64)],
         ]
     ),
     "nested": spaces.Dict(
@@ -62,9 +59,7 @@ def test_a_policy_reads_its_own_tasks_observations(space, tmp_path):
 
 
 def test_a_part_that_the_task_has_not_is_named(tmp_path):
-    spec = TaskSpec(
-        id="Own-v0", observation=observation_specs(SPACES["tuple"]), num_actions=(2,), action_start=(0,)
-    )
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(SPACES["tuple"]), num_actions=(2,), action_start=(0,))
     network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
     network.create_variables()
     policy = load_policy(export_policy(spec, network, tmp_path, {}))
@@ -74,10 +69,7 @@ def test_a_part_that_the_task_has_not_is_named(tmp_path):
 
 def test_a_bit_is_0_or_1(tmp_path):
     spec = TaskSpec(
-        id="Own-v0",
-        observation=observation_specs(spaces.MultiBinary(3)),
-        num_actions=(2,),
-        action_start=(0,),
+        id="Own-v0", observation=observation_specs(spaces.MultiBinary(3)), num_actions=(2,), action_start=(0,)
     )
     network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
     network.create_variables()

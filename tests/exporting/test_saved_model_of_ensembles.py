@@ -22,12 +22,7 @@ MEMBERS = 5
 
 
 def slow_actions(
-    settings: Network,
-    spec: TaskSpec,
-    members: list[dict],
-    inputs: dict,
-    legal: np.ndarray,
-    aggregation: Aggregation,
+    settings: Network, spec: TaskSpec, members: list[dict], inputs: dict, legal: np.ndarray, aggregation: Aggregation
 ) -> np.ndarray:
     """What K plain networks, each asked by itself, agree on."""
     q = []

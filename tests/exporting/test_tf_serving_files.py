@@ -31,9 +31,7 @@ def batching_parameters() -> Message:
         message.field.add(name=name, number=number, type=11, label=1, type_name=f".google.protobuf.{wrapper}")
     pool = descriptor_pool.Default()
     pool.Add(file)
-    return message_factory.GetMessageClass(
-        pool.FindMessageTypeByName("tensorflow.serving.BatchingParameters")
-    )()
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.serving.BatchingParameters"))()
 
 
 def test_the_models_file_names_the_model_and_the_folder_of_its_versions() -> None:

@@ -45,9 +45,7 @@ def test_a_run_s_export_has_requests_of_one_and_of_several_observations(run: Run
 
 def test_categories_begin_where_they_do_and_every_action_is_legal(tmp_path: Path) -> None:
     spec = task(masks=True, cell=DISCRETE, camera=IMAGE, place=BOX)
-    version = export_policy(
-        spec, network_of(spec), tmp_path, {}, add=lambda path: write_warm_up_requests(path, spec)
-    )
+    version = export_policy(spec, network_of(spec), tmp_path, {}, add=lambda path: write_warm_up_requests(path, spec))
     for request in recorded(version):
         assert (tf.make_ndarray(request.inputs["cell"]) == DISCRETE.start).all()
         assert tf.make_ndarray(request.inputs["legal_actions"]).all()

@@ -30,9 +30,7 @@ def nvidia_smi(folder: Path, script: str) -> dict[str, str]:
     return {"PATH": f"{folder}:/usr/bin:/bin"}
 
 
-def dealt(
-    config: Config, there: tuple[str, ...], folder: Path
-) -> tuple[dict[str, dict[str, str | None]], list[str]]:
+def dealt(config: Config, there: tuple[str, ...], folder: Path) -> tuple[dict[str, dict[str, str | None]], list[str]]:
     """What each process that may see GPUs is told of them, and the lines that are said."""
     said: list[str] = []
     program = local_job.program_for(config, RunDir(folder), has_evaluator=True)
@@ -63,17 +61,11 @@ def test_each_process_that_computes_has_gpus_of_its_own(tmp_path: Path) -> None:
 def test_where_there_are_too_few_they_share_and_take_no_more_memory_than_they_need(tmp_path: Path) -> None:
     found, said = dealt(tiny(*WORKERS), ("a", "b"), tmp_path)
     growing = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    assert found == {
-        "worker-0": on("a") | growing,
-        "worker-1": on("b") | growing,
-        "worker-2": on("a") | growing,
-    }
+    assert found == {"worker-0": on("a") | growing, "worker-1": on("b") | growing, "worker-2": on("a") | growing}
     assert said == ["3 processes compute gradients on this host's 2 GPUs: they share them"]
 
 
-@pytest.mark.parametrize(
-    ("overrides", "there"), [(("learner.strategy=mirrored",), ("a", "b")), (WORKERS, ())]
-)
+@pytest.mark.parametrize(("overrides", "there"), [(("learner.strategy=mirrored",), ("a", "b")), (WORKERS, ())])
 def test_who_computes_alone_sees_all_of_them_and_where_there_are_none_nothing_is_said(
     overrides: tuple[str, ...], there: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -100,10 +92,7 @@ def test_those_that_the_user_shows_are_the_ones(named: str, found: tuple[str, ..
 @pytest.mark.parametrize(
     ("script", "found"),
     [
-        (
-            '[ "$*" = "--query-gpu=uuid --format=csv,noheader" ] && echo GPU-1f && echo GPU-2e',
-            ("GPU-1f", "GPU-2e"),
-        ),
+        ('[ "$*" = "--query-gpu=uuid --format=csv,noheader" ] && echo GPU-1f && echo GPU-2e', ("GPU-1f", "GPU-2e")),
         ("echo No devices were found; exit 6", ()),
         ("exec sleep 60", ()),
     ],
@@ -146,8 +135,6 @@ def test_a_supervisor_deals_out_those_of_its_own_host(
                     }
                 ),
             )
-            pools = read_pools(
-                ["chief=learner,evaluator", "ps=replay_server,parameter_server", "worker=worker,actor"]
-            )
+            pools = read_pools(["chief=learner,evaluator", "ps=replay_server,parameter_server", "worker=worker,actor"])
             local_job.launch_share(config, run, view, pools, machines_of_environment())
     assert told(taken[0]) == {"worker-0": on("4"), "worker-1": on("5"), "worker-2": on("6")}

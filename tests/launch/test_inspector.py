@@ -32,9 +32,7 @@ def run(tmp_path: Path) -> RunDir:
     CheckpointManager(run.checkpoints).save(counters, {}, lambda directory: None)
     returns = [{"env_steps": 500, "mean_return": 20.0}, {"env_steps": 1_000, "mean_return": 9.5}]
     # An evaluator was killed in the middle of a line, and so was the next one.
-    run.evaluations_file.write_text(
-        '{"env_\n'.join(["", *(f"{json.dumps(each)}\n" for each in returns), ""]) + '{"e'
-    )
+    run.evaluations_file.write_text('{"env_\n'.join(["", *(f"{json.dumps(each)}\n" for each in returns), ""]) + '{"e')
     return run
 
 
@@ -47,12 +45,7 @@ def lives(run: RunDir) -> Iterator[Inspection]:
     """Its learner answers."""
     actor = a_status(0, weights_version=12_400, pid=4_711)
     replay = ReplayStatus(
-        address="10.0.0.3:2222",
-        stored=900,
-        capacity=1_000,
-        inserted=4_000,
-        sampled=16_000,
-        seconds_since_answer=0.2,
+        address="10.0.0.3:2222", stored=900, capacity=1_000, inserted=4_000, sampled=16_000, seconds_since_answer=0.2
     )
     inspection = msgspec.structs.replace(an_inspection(actor), replay=(replay,))
     server = Server(learner(run), {"inspect": Method(Nothing, lambda _: inspection)})
@@ -90,9 +83,7 @@ def test_an_address_is_enough(run: RunDir, lives: Inspection, capsys: pytest.Cap
     assert not any("checkpoint" in line for line in lines)
 
 
-def test_json_has_the_same_for_programs(
-    run: RunDir, lives: Inspection, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_has_the_same_for_programs(run: RunDir, lives: Inspection, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = shown(capsys, str(run.path), "--json")
     report = json.loads(line)
     assert report["inspection"] == json.loads(msgspec.json.encode(lives))
@@ -168,9 +159,7 @@ def test_it_watches_until_it_is_interrupted(
 
     monkeypatch.setattr("time.sleep", sleep)
     assert main.main(["inspect", str(run.path), "--json", "--watch"]) == 130
-    assert [json.loads(line)["learner"] for line in capsys.readouterr().out.splitlines()] == [
-        learner(run)
-    ] * 3
+    assert [json.loads(line)["learner"] for line in capsys.readouterr().out.splitlines()] == [learner(run)] * 3
     seconds.clear()
     assert main.main(["inspect", str(run.path), "--watch"]) == 130
     assert capsys.readouterr().out.count("environment steps  125,000") == 3

@@ -201,10 +201,7 @@ def test_what_the_processes_print_is_shown_on_request(tmp_path: Path) -> None:
         (["--run-dir", "/proc/nowhere"], "/proc/nowhere can't be made or written"),
         (["--run-dir", "file"], "file is not a directory: choose another --run-dir"),
         (["--run-dir", "full"], "full is not a run directory: it has no config.toml, but letter.txt"),
-        (
-            ["--workers", "2"],
-            '--workers 2: learner.strategy = "local" has none; give --parameter-servers too',
-        ),
+        (["--workers", "2"], '--workers 2: learner.strategy = "local" has none; give --parameter-servers too'),
         (["replay.backend=in_graph"], 'replay.backend = "in_graph" is within one process'),
         (["--actors", "0"], "'--actors': 0 is not in the range"),
     ],
@@ -237,14 +234,10 @@ def test_a_run_of_another_configuration_is_refused_before_anything_starts(
         assert process.ended() == 0
     (tmp_path / "run" / "best").mkdir()  # something came of it
     assert main.main(["launch", "tiny.toml", "agent.n_step=3", "--run-dir", "run"]) == 2
-    assert (
-        "run belongs to another configuration: agent.n_step: 1 in the run, 3 now" in capsys.readouterr().err
-    )
+    assert "run belongs to another configuration: agent.n_step: 1 in the run, 3 now" in capsys.readouterr().err
 
 
-SCORES = EpisodeScores(
-    episodes=4, mean_return=1, std_return=0, median_return=1, ci_low=1, ci_high=1, mean_length=1
-)
+SCORES = EpisodeScores(episodes=4, mean_return=1, std_return=0, median_return=1, ci_low=1, ci_high=1, mean_length=1)
 
 
 @pytest.mark.parametrize(

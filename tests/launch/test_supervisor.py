@@ -34,12 +34,8 @@ def test_who_asks_for_it_and_who_is_killed_is_started_again_at_once_however_ofte
         for step in (job.lives("replay_server-0", life), lambda: kill(job, "replay_server-0"))
     ]
     assert job.run(job.lives("actor-0", 7), *kills, job.lives("replay_server-0", 6))
-    assert (
-        "actor 0 has ended with status 75 (ValueError: something broke): it is started again" in job.lines[0]
-    )
-    assert any(
-        "replay server 0 was killed by signal 9 (SIGKILL): it is started" in line for line in job.lines
-    )
+    assert "actor 0 has ended with status 75 (ValueError: something broke): it is started again" in job.lines[0]
+    assert any("replay server 0 was killed by signal 9 (SIGKILL): it is started" in line for line in job.lines)
     assert (job.row("actor-0").restarts, job.row("evaluator-0").restarts) == (6, 0)
 
 
@@ -83,9 +79,7 @@ def test_where_there_is_no_room_for_a_process_the_others_end_in_order(
         monkeypatch.setattr("tfdqn.launch.supervised_process.start_process", refused)
         return kill(job, "actor-0")
 
-    with pytest.raises(
-        ClusterError, match=r"actor 0 can't be started: No space left on device \(.*actor-0.log\)"
-    ):
+    with pytest.raises(ClusterError, match=r"actor 0 can't be started: No space left on device \(.*actor-0.log\)"):
         job.run(job.everybody_works, no_room, lambda: False)
     assert (folder / "order").read_text().split() == ["evaluator-0", "learner-0", "replay_server-0"]
     assert not any(map(exists, job.everybody()))
@@ -128,9 +122,7 @@ def session_of(pid: int) -> int | None:
         return None
 
 
-def test_who_ends_well_although_the_learner_goes_on_is_missed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_ends_well_although_the_learner_goes_on_is_missed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job(folder)
     monkeypatch.setattr(type(job.supervisor), "_is_missed", lambda *_: True)
     assert job.run(job.everybody_works, lambda: kill(job, "actor-0", signal.SIGTERM), job.lives("actor-0", 2))
@@ -138,9 +130,7 @@ def test_who_ends_well_although_the_learner_goes_on_is_missed(
     assert job.lines[0] == "actor 0 has ended, but the job goes on: it is started again"
 
 
-def test_ctrl_c_stops_all_in_order_and_the_deaf_are_killed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_stops_all_in_order_and_the_deaf_are_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     impatient = replace(TRAITS[Role.WORKER], grace_seconds=1)
     monkeypatch.setitem(TRAITS, Role.WORKER, impatient)
     job = Job(folder, *EVERY)

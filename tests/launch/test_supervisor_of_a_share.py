@@ -46,9 +46,7 @@ ACTORS = (ProcessId(Role.ACTOR, 0), ProcessId(Role.ACTOR, 1))
 
 
 @pytest.mark.usefixtures("far_learner")
-def test_a_share_without_the_learner_is_over_when_all_have_ended_and_the_learner_trains_no_more(
-    folder: Path,
-) -> None:
+def test_a_share_without_the_learner_is_over_when_all_have_ended_and_the_learner_trains_no_more(folder: Path) -> None:
     job = Job(folder, *EVERY, share=(*ACTORS, ProcessId(Role.REPLAY_SERVER)))
 
     def is_finishing() -> bool:
@@ -71,10 +69,7 @@ def test_who_is_alone_and_ends_well_is_missed_by_a_learner_elsewhere_that_goes_o
 
     job.supervisor._health = Health(dead_after_seconds=1.0)
     assert job.run(
-        job.everybody_works,
-        lambda: kill(job, "evaluator-0", signal.SIGTERM),
-        job.lives("evaluator-0", 2),
-        has_gone,
+        job.everybody_works, lambda: kill(job, "evaluator-0", signal.SIGTERM), job.lives("evaluator-0", 2), has_gone
     )
     assert job.lines == ["evaluator 0 has ended, but the job goes on: it is started again"]
 

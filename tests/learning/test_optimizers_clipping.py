@@ -12,9 +12,7 @@ SHAPES = [(4, 3), (3,), (3, 2)]
 def gradients(scales: list[float]) -> list[np.ndarray]:
     """Of a member for each scale."""
     rng = np.random.default_rng(1)
-    return [
-        np.stack([scale * rng.normal(size=shape) for scale in scales]).astype(np.float32) for shape in SHAPES
-    ]
+    return [np.stack([scale * rng.normal(size=shape) for scale in scales]).astype(np.float32) for shape in SHAPES]
 
 
 def test_a_network_is_clipped_over_all_its_weights() -> None:

@@ -111,9 +111,7 @@ def test_gradients_are_clipped_by_the_norm_over_all_weights_together() -> None:
     assert norm > 0.5
     before = [weight.numpy() for weight in step.agent.network.named_weights().values()]
     step(batch)
-    for weight, old, gradient in zip(
-        step.agent.network.named_weights().values(), before, gradients, strict=True
-    ):
+    for weight, old, gradient in zip(step.agent.network.named_weights().values(), before, gradients, strict=True):
         np.testing.assert_allclose(weight, old - gradient * 0.5 / norm, atol=1e-6)
 
 

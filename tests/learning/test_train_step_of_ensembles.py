@@ -26,11 +26,7 @@ def settings(optimizer: str = "adam", **ensemble: Any) -> Config:
     return Config(
         network=MLP(hidden_units=(16, 8)),
         optimizer=OPTIMIZERS[optimizer],
-        agent=DoubleDQN(
-            gradient_clip_norm=0.5,
-            target_update_period_train_steps=3,
-            target_update_tau=0.3,
-        ),
+        agent=DoubleDQN(gradient_clip_norm=0.5, target_update_period_train_steps=3, target_update_tau=0.3),
         ensemble=Ensemble(**{"size": MEMBERS, "partition_edges": (-0.5, 0.5), **ensemble}),
     )
 

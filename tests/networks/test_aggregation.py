@@ -8,14 +8,7 @@ from tfdqn.networks.aggregation import Aggregation, aggregate, aggregate_numpy
 
 AGGREGATIONS: tuple[Aggregation, ...] = ("mean", "majority", "minimum")
 # Three members, two states, three actions.
-Q = np.array(
-    [
-        [[1, 2, 3], [5, 0, 4]],
-        [[4, 9, 1], [0, 6, 5]],
-        [[1, 5, 6], [1, 0, 9]],
-    ],
-    np.float32,
-)
+Q = np.array([[[1, 2, 3], [5, 0, 4]], [[4, 9, 1], [0, 6, 5]], [[1, 5, 6], [1, 0, 9]]], np.float32)
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,7 @@ def test_a_tensor_has_attributes_as_ever() -> None:
 
 
 def anonymous_bytes() -> int:
-    (found,) = re.findall(
-        r"^Anonymous:\s+(\d+) kB", Path("/proc/self/smaps_rollup").read_text(), re.MULTILINE
-    )
+    (found,) = re.findall(r"^Anonymous:\s+(\d+) kB", Path("/proc/self/smaps_rollup").read_text(), re.MULTILINE)
     return 1024 * int(found)
 
 

@@ -49,9 +49,7 @@ def test_what_is_no_category_is_all_zero(start: int) -> None:
 
 def test_a_million_categories_cost_one_row_each() -> None:
     categories = 2**20  # as a square matrix: four terabytes
-    found = both(
-        np.array([7, 2**20 - 1], np.int32), ArraySpec(shape=(), dtype="int32", categories=categories)
-    )
+    found = both(np.array([7, 2**20 - 1], np.int32), ArraySpec(shape=(), dtype="int32", categories=categories))
     assert found.shape == (2, categories)
     np.testing.assert_array_equal(np.argwhere(found), [[0, 7], [1, 2**20 - 1]])
 
@@ -93,9 +91,7 @@ def test_an_image_of_numbers_is_divided_by_its_bound_or_each_channel_by_its_own(
 @pytest.mark.parametrize("dtype", ["float32", "int32"])
 def test_numbers_without_a_bound_are_taken_as_they_are(dtype: str) -> None:
     numbers = np.full((2, 4, 5, 3), 100, dtype)
-    np.testing.assert_array_equal(
-        both(numbers, ArraySpec(shape=(4, 5, 3), dtype=dtype)), np.full((2, 60), 100)
-    )
+    np.testing.assert_array_equal(both(numbers, ArraySpec(shape=(4, 5, 3), dtype=dtype)), np.full((2, 60), 100))
 
 
 @pytest.mark.parametrize("frame_stack", [1, 2])

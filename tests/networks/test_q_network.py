@@ -21,9 +21,7 @@ SPECS = {
     "box": vector_spec(5, 3),
     "float64": spec(observation=ArraySpec(shape=(2, 2), dtype="float64")),
     "discrete": spec(observation=ArraySpec(shape=(), dtype="int64", categories=6)),
-    "discrete with a negative start": spec(
-        observation=ArraySpec(shape=(), dtype="int64", categories=4, start=-2)
-    ),
+    "discrete with a negative start": spec(observation=ArraySpec(shape=(), dtype="int64", categories=4, start=-2)),
     "several categories": spec(observation=ArraySpec(shape=(2,), dtype="int32", categories=3, start=5)),
     "image": spec(observation=ArraySpec(shape=(4, 3, 2), dtype="uint8")),
     "stacked vectors": spec(observation=ArraySpec(shape=(3, 2), dtype="float32", frame_stack=3)),
@@ -88,9 +86,7 @@ def test_monomials_are_all_products_up_to_the_degree() -> None:
     ("shape", "frame_stack", "channels"),
     [((36, 40), 1, 1), ((36, 40, 3), 1, 3), ((4, 36, 40), 4, 4), ((2, 36, 40, 3), 2, 6)],
 )
-def test_the_nature_cnn_reads_images_of_every_form(
-    shape: tuple[int, ...], frame_stack: int, channels: int
-) -> None:
+def test_the_nature_cnn_reads_images_of_every_form(shape: tuple[int, ...], frame_stack: int, channels: int) -> None:
     task_spec = spec(observation=ArraySpec(shape=shape, dtype="uint8", frame_stack=frame_stack))
     network = made(config.NatureCNN(dense_units=8), task_spec)
     weights = arrays(network)
@@ -175,9 +171,7 @@ def test_weights_and_biases_start_uniform_within_one_over_the_root_of_fan_in(
 
 def test_the_identity_needs_no_monomials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torsos, "monomials", pytest.fail)  # of 200 inputs, many would be beyond any memory
-    q_function = numpy_q_function(
-        config.Config(network=config.Linear(features="identity")), vector_spec(200, 3)
-    )
+    q_function = numpy_q_function(config.Config(network=config.Linear(features="identity")), vector_spec(200, 3))
     assert q_function is not None
     q_values = q_function({"theta/kernel": np.ones((200, 3))}, {"observation": np.ones((2, 200), np.float32)})
     np.testing.assert_array_equal(q_values, np.full((2, 3), 200))
@@ -208,10 +202,7 @@ def test_weights_that_do_not_fit_are_refused() -> None:
         network.load_named_weights({name: array for name, array in weights.items() if name != "q/bias"})
     for change, line in (
         ({"q/bias": np.zeros(9, np.float32)}, r"q/bias is float32\[9\], not float32\[4\]"),
-        (
-            {"hidden_1/kernel": np.zeros((7, 7), np.float32)},
-            r"hidden_1/kernel is float32\[7, 7\], not absent",
-        ),
+        ({"hidden_1/kernel": np.zeros((7, 7), np.float32)}, r"hidden_1/kernel is float32\[7, 7\], not absent"),
     ):
         others = {name: np.ones_like(array) for name, array in weights.items()}
         with pytest.raises(CheckpointError, match=line):

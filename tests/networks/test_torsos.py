@@ -27,9 +27,7 @@ def split(spec: TaskSpec) -> QNetwork:
     return split_network(Config(network=SETTINGS), spec, seed=0, devices=["CPU:0"] * 2)
 
 
-def blind_pixels(
-    make: Callable[[TaskSpec], QNetwork], shape: Sequence[int], frame_stack: int = 1
-) -> np.ndarray:
+def blind_pixels(make: Callable[[TaskSpec], QNetwork], shape: Sequence[int], frame_stack: int = 1) -> np.ndarray:
     """Where the gradient of Q is zero, though every weight and pixel is positive, so that no unit is silent."""
     spec = TaskSpec(
         id="Image-v0",
@@ -59,8 +57,7 @@ def test_every_pixel_of_every_size_reaches_q() -> None:
 
 @pytest.mark.parametrize("make", [plain, ensemble, split])
 @pytest.mark.parametrize(
-    ("shape", "frame_stack"),
-    [((40, 40, 1), 1), ((2, 43, 36), 2), ((2, 37, 50, 3), 2), ((210, 160, 3), 1)],
+    ("shape", "frame_stack"), [((40, 40, 1), 1), ((2, 43, 36), 2), ((2, 37, 50, 3), 2), ((210, 160, 3), 1)]
 )
 def test_every_pixel_reaches_q_in_each_form(
     make: Callable[[TaskSpec], QNetwork], shape: tuple[int, ...], frame_stack: int

@@ -7,15 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.random_episodes import (
-    BRANCHING,
-    MIXED,
-    VECTOR,
-    Taken,
-    multiset,
-    naive_transitions,
-    random_steps,
-)
+from tests.support.random_episodes import BRANCHING, MIXED, VECTOR, Taken, multiset, naive_transitions, random_steps
 from tfdqn.errors import NotFiniteError
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec

@@ -36,9 +36,7 @@ def test_rows_of_unknown_number_are_decoded() -> None:
     fields = tf.function(codec.fields, input_signature=signature)
     for count in (1, 5):
         rows = filled_rows(codec, count)
-        np.testing.assert_array_equal(
-            fields(codec.to_bytes(rows))["observation/speed"], rows["observation/speed"]
-        )
+        np.testing.assert_array_equal(fields(codec.to_bytes(rows))["observation/speed"], rows["observation/speed"])
 
 
 def test_a_row_of_cartpole_takes_44_bytes() -> None:

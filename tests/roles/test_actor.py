@@ -24,10 +24,7 @@ from tfdqn.tasks.batched_task import BatchedTask
 def test_it_writes_what_it_counts_and_tells_how_it_stands(free: Job) -> None:
     with free.actor() as actor:
         free.has_acted(actor, 500)
-        until(
-            lambda: (heartbeat := free.heartbeat()) is not None and heartbeat.episode_return is not None,
-            "episodes",
-        )
+        until(lambda: (heartbeat := free.heartbeat()) is not None and heartbeat.episode_return is not None, "episodes")
         heartbeat = free.heartbeat()
         assert heartbeat is not None
         assert (heartbeat.state, heartbeat.weights_version) == ("acting", 0)
@@ -96,15 +93,11 @@ def test_it_waits_until_a_resumed_learner_knows_how_far_the_job_is(tmp_path: Pat
             assert actor.ends_well()
 
 
-def test_an_actor_that_starts_again_does_not_repeat_itself(
-    free: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_actor_that_starts_again_does_not_repeat_itself(free: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[int] = []
     reset, make_actor = BatchedTask.reset, actor_role.make_actor
     monkeypatch.setattr(BatchedTask, "reset", lambda self, seed: (seeds.append(seed), reset(self, seed))[1])
-    monkeypatch.setattr(
-        actor_role, "make_actor", lambda *given: (seeds.append(given[5]), make_actor(*given))[1]
-    )
+    monkeypatch.setattr(actor_role, "make_actor", lambda *given: (seeds.append(given[5]), make_actor(*given))[1])
     for _ in range(2):
         with free.actor() as actor:
             until(lambda: free.state() == "acting" or actor.error, "acting")
@@ -137,10 +130,7 @@ def test_when_the_job_finishes_it_stops_at_once_and_beats_on(held: Job) -> None:
 
 
 def test_another_configuration_or_another_task_is_refused(free: Job) -> None:
-    with (
-        free.actor(config=HELD) as actor,
-        pytest.raises(ConfigError, match="configuration is not the learner"),
-    ):
+    with free.actor(config=HELD) as actor, pytest.raises(ConfigError, match="configuration is not the learner"):
         actor.ended()
     there = free.learner
     there.service.task_spec = msgspec.structs.replace(there.task_spec, num_actions=(3,))
@@ -148,9 +138,7 @@ def test_another_configuration_or_another_task_is_refused(free: Job) -> None:
         actor.ended()
 
 
-def test_where_the_learner_computes_its_values_it_acts_as_ever_and_waits_while_there_is_none(
-    tmp_path: Path,
-) -> None:
+def test_where_the_learner_computes_its_values_it_acts_as_ever_and_waits_while_there_is_none(tmp_path: Path) -> None:
     config = msgspec.structs.replace(FREE, acting=msgspec.structs.replace(FREE.acting, inference="central"))
     with job_of(config, tmp_path) as job:
         there = job.learner

@@ -42,9 +42,7 @@ def statuses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_a_service_whose_heartbeat_has_failed_is_started_again(
-    context: RoleContext, statuses: list[int]
-) -> None:
+def test_a_service_whose_heartbeat_has_failed_is_started_again(context: RoleContext, statuses: list[int]) -> None:
     def phase() -> str:
         raise RuntimeError("the heartbeat has failed")
 
@@ -58,11 +56,7 @@ def test_a_service_that_is_asked_to_end_helps_the_learner_to_save_first(
     context: RoleContext, statuses: list[int], is_over: bool, status: int
 ) -> None:
     waited: list[float] = []
-    membership = SimpleNamespace(
-        phase=lambda: "training",
-        wait_while_heard=waited.append,
-        is_over=is_over,
-    )
+    membership = SimpleNamespace(phase=lambda: "training", wait_while_heard=waited.append, is_over=is_over)
     asked = context._replace(stopped_status=143, interrupted=lambda: True)
     with pytest.raises(Ended):
         blocking_service._watch(asked, membership)  # type: ignore[arg-type]
@@ -81,19 +75,14 @@ def test_a_learner_that_was_asked_to_end_is_not_started_again_for_whom_it_lost(
     assert found[0] == status
 
 
-LOST = (
-    "Graph execution error:\n\nSocket closed\nfrom remote target /job:worker/replica:0/task:0 while calling"
-)
+LOST = "Graph execution error:\n\nSocket closed\nfrom remote target /job:worker/replica:0/task:0 while calling"
 
 
 @pytest.mark.parametrize(
     ("failure", "line"),
     [
         (MemoryError(), "worker 0: MemoryError"),
-        (
-            tf.errors.UnavailableError(None, None, LOST),
-            "worker 0 has lost learner 0 at localhost:1: Socket closed",
-        ),
+        (tf.errors.UnavailableError(None, None, LOST), "worker 0 has lost learner 0 at localhost:1: Socket closed"),
         (tf.errors.InvalidArgumentError(None, None, "shapes differ"), "worker 0: shapes differ"),
     ],
     ids=["without a word", "lost", "its own fault"],
@@ -133,9 +122,7 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
     assert ends == ["the learner can't watch the others any longer"]
 
 
-def test_a_learner_whose_updates_hang_is_started_again(
-    context: RoleContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_learner_whose_updates_hang_is_started_again(context: RoleContext, monkeypatch: pytest.MonkeyPatch) -> None:
     ends: list[str] = []
     monkeypatch.setattr(stall_detector, "_end", ends.append)
     service = SimpleNamespace(roster=SimpleNamespace(unheard=lambda _: []))

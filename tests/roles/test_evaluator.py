@@ -97,9 +97,7 @@ def first_of(there: Learner, train_steps: int, env_steps: Iterator[int], evaluat
 def flattering(there: Learner) -> dict[str, np.ndarray]:
     """Weights that balance a little: push to where the pole falls."""
     made = {name: np.zeros_like(array) for name, array in weights(there.config, there.task_spec).items()}
-    first, last = (
-        next(name for name, array in made.items() if array.shape == shape) for shape in ((4, 16), (16, 2))
-    )
+    first, last = (next(name for name, array in made.items() if array.shape == shape) for shape in ((4, 16), (16, 2)))
     made[first][2:, 0] = 1.0  # the angle and its speed, where positive …
     made[first][2:, 1] = -1.0
     made[last][0, 1] = made[last][1, 0] = 1.0  # … push right, else left
@@ -119,9 +117,7 @@ def test_it_evaluates_when_steps_are_due_and_reports_what_it_keeps(there: Learne
         assert first.best_return == first.evaluation.scores.mean_return
         saved, record = load_best(run_dir.best_weights, there.board.get().weights)
         assert record == first.evaluation
-        np.testing.assert_array_equal(
-            next(iter(saved.values())), there.board.get().weights[next(iter(saved))]
-        )
+        np.testing.assert_array_equal(next(iter(saved.values())), there.board.get().weights[next(iter(saved))])
         env_steps = itertools.count(210, 100)
         there.publish(5, flattering(there))
         second = first_of(there, 5, env_steps, evaluator)
@@ -217,11 +213,7 @@ def test_another_evaluator_goes_on_where_the_first_one_was_lost(there: Learner, 
         at(there, 300)
         report = reported(there, 1, again)
         assert report.evaluation is not None
-        assert (report.evaluation.is_best, report.best_return, report.evaluations_without_best) == (
-            False,
-            20,
-            2,
-        )
+        assert (report.evaluation.is_best, report.best_return, report.evaluations_without_best) == (False, 20, 2)
     assert len(lines_that_are_whole(run_dir)) == 3
 
 
@@ -296,16 +288,11 @@ def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it
 
 
 def test_the_end_of_the_job_ends_an_evaluation(run_dir: RunDir) -> None:
-    endless = tiny(
-        "health.beat_seconds=0.05", "evaluation.episodes=100000", "evaluation.interval_env_steps=100"
-    )
+    endless = tiny("health.beat_seconds=0.05", "evaluation.episodes=100000", "evaluation.interval_env_steps=100")
     with learner(endless) as there:
         at(there, 100)
         with started(there, run_dir, endless) as evaluator:
-            until(
-                lambda: [s for s in there.service.roster.status() if s.heartbeat.state == "evaluating"],
-                "evaluation",
-            )
+            until(lambda: [s for s in there.service.roster.status() if s.heartbeat.state == "evaluating"], "evaluation")
             there.service.phase = Phase.OVER
             evaluator.ended()
     assert not run_dir.best_weights.exists()

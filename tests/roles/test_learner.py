@@ -20,9 +20,7 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 from tfdqn.training import finish
 
-SCORES = EpisodeScores(
-    episodes=4, mean_return=1, std_return=0, median_return=1, ci_low=1, ci_high=1, mean_length=1
-)
+SCORES = EpisodeScores(episodes=4, mean_return=1, std_return=0, median_return=1, ci_low=1, ci_high=1, mean_length=1)
 DONE = EvaluatorReport(best_return=20.0, is_done=True)
 
 
@@ -51,9 +49,7 @@ class End:
         }.items():
             monkeypatch.setattr(learner, name, stand_in)
         monkeypatch.setattr(finish, "_write_results", self.results)
-        monkeypatch.setattr(
-            learner.loops, "learn", lambda *_: self.events.append("learned") or "all was taken"
-        )
+        monkeypatch.setattr(learner.loops, "learn", lambda *_: self.events.append("learned") or "all was taken")
 
     def note(self, event: str) -> Any:
         return lambda *_: self.events.append(event)
@@ -108,16 +104,7 @@ def end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> End:
 def test_who_learns_in_step_is_watched_until_it_has_been_sent_home(end: End) -> None:
     end.report = DONE
     assert end.comes()
-    assert end.events == [
-        "learned",
-        "saved",
-        "results",
-        "watch",
-        "session",
-        "expects nobody",
-        "chief",
-        "over",
-    ]
+    assert end.events == ["learned", "saved", "results", "watch", "session", "expects nobody", "chief", "over"]
 
 
 def test_a_run_that_is_stopped_before_its_last_evaluation_has_not_finished(end: End) -> None:
@@ -146,9 +133,7 @@ def test_patience_with_the_evaluator_begins_when_it_was_last_there(
     assert end.said == ["finished: all was taken"]
 
 
-def test_without_an_evaluator_it_finishes_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_an_evaluator_it_finishes_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     end = End(tmp_path, monkeypatch, patience_seconds=0.2)
     end.comes()
     assert end.said[0].startswith("warning: there is no evaluator")
@@ -156,9 +141,7 @@ def test_without_an_evaluator_it_finishes_all_the_same(
 
 
 @pytest.mark.parametrize(("train_steps", "is_left_alone"), [(250, True), (100, False)])
-def test_only_a_summary_of_what_was_learned_last_is_left_alone(
-    end: End, train_steps: int, is_left_alone: bool
-) -> None:
+def test_only_a_summary_of_what_was_learned_last_is_left_alone(end: End, train_steps: int, is_left_alone: bool) -> None:
     """One of before the run was made longer is not."""
     summary = Summary(
         status="finished",

@@ -18,9 +18,7 @@ def test_a_port_that_is_taken_is_told_before_the_learner_is_there(tmp_path: Path
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         topology = Topology(learner=free_address(), replay_server=(address,), actor=1, evaluator=0)
-        context = RoleContext(
-            tiny(), topology, ProcessId(Role.REPLAY_SERVER), tmp_path / "run", print, lambda: True
-        )
+        context = RoleContext(tiny(), topology, ProcessId(Role.REPLAY_SERVER), tmp_path / "run", print, lambda: True)
         with pytest.raises(ClusterError, match=f"{address} can't be served: Address already in use"):
             run_role(context)
     assert not (tmp_path / "run").exists()

@@ -27,9 +27,7 @@ def bodies(text: bytes) -> list[tuple[int, object]]:
     while text:
         head, _, text = text.partition(b"\r\n\r\n")
         (length,) = [
-            int(line.split(b":")[1])
-            for line in head.lower().split(b"\r\n")
-            if line.startswith(b"content-length")
+            int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
         ]
         found.append((int(head.split()[1]), strict(text[:length])))
         text = text[length:]
@@ -46,9 +44,7 @@ def test_an_observation_that_overflows_is_refused_in_strict_json(server: InProce
 
 @pytest.mark.parametrize("path", ["/v1/models/sum/versions/{}", "/v1/models/sum/versions/{}/metadata"])
 @pytest.mark.parametrize("version", ["9" * 5000, "9" * 19, "-1", "1.0", "one", "%31%0a", "１"])
-def test_a_version_that_is_no_number_is_a_malformed_request(
-    server: InProcess, path: str, version: str
-) -> None:
+def test_a_version_that_is_no_number_is_a_malformed_request(server: InProcess, path: str, version: str) -> None:
     status, found = server.ask("GET", quote(path.format(version), safe="/%"))
     assert status == 400 and found["error"].startswith("Malformed request: GET /v1/models/sum/versions/")
     assert len(found["error"]) < 300

@@ -136,9 +136,7 @@ def test_what_nobody_waits_for_is_not_computed() -> None:
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     cancelled, left, also_cancelled, served = with_batcher(work)
-    assert isinstance(cancelled, asyncio.CancelledError) and isinstance(
-        also_cancelled, asyncio.CancelledError
-    )
+    assert isinstance(cancelled, asyncio.CancelledError) and isinstance(also_cancelled, asyncio.CancelledError)
     assert isinstance(left, RequestError) and left.status == 499
     assert list(served["y"]) == [6]
     assert model.sizes == [1, 1]

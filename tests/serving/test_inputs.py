@@ -52,9 +52,7 @@ def policy_and_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadedPo
 
 def asked(policy: LoadedPolicy, row: dict) -> int | np.ndarray:
     observation = {
-        name: np.array(value, TASK.observation[name].dtype)
-        for name, value in row.items()
-        if name in TASK.observation
+        name: np.array(value, TASK.observation[name].dtype) for name, value in row.items() if name in TASK.observation
     }
     return policy(observation, row["legal_actions"])
 
@@ -162,11 +160,7 @@ def test_the_shown_example_is_what_the_task_can_give(policy_and_model: tuple[Loa
 
 def test_a_number_alone_is_an_observation(tmp_path: Path) -> None:
     policy, model = exported(task(observation=ArraySpec(shape=(), dtype="float32")), tmp_path)
-    for text in (
-        b'{"instances": [0.5, -1]}',
-        b'{"inputs": [0.5, -1]}',
-        b'{"instances": [{"observation": 0.5}, -1]}',
-    ):
+    for text in (b'{"instances": [0.5, -1]}', b'{"inputs": [0.5, -1]}', b'{"instances": [{"observation": 0.5}, -1]}'):
         np.testing.assert_array_equal(parse(text, model).inputs["observation"], np.float32([0.5, -1]))
     with pytest.raises(RequestError, match="observation: Expected `array`, got `float`"):
         parse(b'{"inputs": 0.5}', model)
@@ -177,9 +171,7 @@ def test_a_number_alone_is_an_observation(tmp_path: Path) -> None:
 def test_a_version_whose_answer_is_not_finite_is_not_served(tmp_path: Path) -> None:
     network = network_of(task())
     export_policy(task(), network, tmp_path, {})
-    network.load_named_weights(
-        {name: weights.numpy() * np.nan for name, weights in network.named_weights().items()}
-    )
+    network.load_named_weights({name: weights.numpy() * np.nan for name, weights in network.named_weights().items()})
     export_policy(task(), network, tmp_path, {})
     said: list[str] = []
     assert ModelVersions(tmp_path, said.append).current.version == 1

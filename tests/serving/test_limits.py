@@ -126,9 +126,7 @@ def test_what_is_long_is_read_and_written_outside_the_loop(
 
 def test_what_is_held_is_held_until_the_answer_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.dumps({"instances": [[0, 0, 0, 1]] * MOST_ROWS}).encode()
-    monkeypatch.setattr(
-        "tfdqn.serving.app.MemoryBudget", lambda: MemoryBudget(10 * 2**20)
-    )  # two such requests
+    monkeypatch.setattr("tfdqn.serving.app.MemoryBudget", lambda: MemoryBudget(10 * 2**20))  # two such requests
     with serving() as small:
         slow = [small.connect(request(body), receive_bytes=4096) for _ in range(4)]
         until(lambda: sum(small.model.sizes) == 2 * MOST_ROWS)
@@ -175,9 +173,7 @@ def test_who_waits_for_the_model_is_not_ended(strict_server: InProcess) -> None:
         assert waiting.result(PATIENCE_SECONDS) == ANSWER
 
 
-def test_who_does_not_take_the_answer_is_ended(
-    strict_server: InProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_does_not_take_the_answer_is_ended(strict_server: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
     end = Connection._end
     monkeypatch.setattr(Connection, "_end", lambda self: (ended.append(self._awaited), end(self)))

@@ -47,9 +47,7 @@ def test_rows_and_columns_are_answered_as_the_policy_does(server: InProcess, pol
     np.testing.assert_array_equal([each["action"] for each in predictions], policy(given))
     q_values = np.array([each["q_values"] for each in predictions])
     np.testing.assert_allclose(q_values, policy.q_values(given), rtol=1e-5, atol=1e-5)
-    status, columns = server.ask(
-        "POST", f"{MODEL}/versions/1:predict", {"inputs": {"observation": given.tolist()}}
-    )
+    status, columns = server.ask("POST", f"{MODEL}/versions/1:predict", {"inputs": {"observation": given.tolist()}})
     assert status == 200
     np.testing.assert_array_equal(columns["outputs"]["action"], policy(given))
     np.testing.assert_allclose(columns["outputs"]["q_values"], q_values, rtol=1e-6)
@@ -82,22 +80,10 @@ def test_status_and_metadata_are_tensorflow_servings(server: InProcess) -> None:
     ("method", "path", "body", "status", "problem"),
     [
         ("POST", "{}:predict", b"nonsense", 400, "JSON Parse error"),
-        (
-            "POST",
-            "{}:predict",
-            {"instances": [[0, 0, 0]]},
-            400,
-            "instances[0]: Expected `array` of length >= 4",
-        ),
+        ("POST", "{}:predict", {"instances": [[0, 0, 0]]}, 400, "instances[0]: Expected `array` of length >= 4"),
         ("POST", "{}:predict", {"instances": []}, 400, "empty"),
         ("POST", "{}:predict", b'{"instances": [[0, 0, 0, NaN]]}', 400, "JSON Parse error"),
-        (
-            "POST",
-            "{}:predict",
-            {"instances": [[0, 0, 0, 1e39]]},
-            400,
-            "observation[0][3]: inf is not a finite",
-        ),
+        ("POST", "{}:predict", {"instances": [[0, 0, 0, 1e39]]}, 400, "observation[0][3]: inf is not a finite"),
         ("POST", "{}:predict", {"instances": [{"speed": 1}]}, 400, "unknown field `speed`"),
         ("POST", "{}:predict", {"instances": [[0] * 4], "signature_name": "x"}, 400, 'name: "x" not found'),
         ("POST", "{}:predict", b" " * (2**24 + 1), 413, "longer than 16777216 bytes"),

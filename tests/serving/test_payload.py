@@ -59,9 +59,7 @@ def test_answers_have_names_where_there_are_several_outputs() -> None:
     assert json.loads(answer(outputs, in_rows=True)) == {
         "predictions": [{"action": 1, "q": [0.5, 1.0]}, {"action": 0, "q": [2.0, 1.5]}]
     }
-    assert json.loads(answer(outputs, in_rows=False)) == {
-        "outputs": {"action": [1, 0], "q": [[0.5, 1.0], [2.0, 1.5]]}
-    }
+    assert json.loads(answer(outputs, in_rows=False)) == {"outputs": {"action": [1, 0], "q": [[0.5, 1.0], [2.0, 1.5]]}}
     alone = {"action": outputs["action"]}
     assert json.loads(answer(alone, in_rows=True)) == {"predictions": [1, 0]}
     assert json.loads(answer(alone, in_rows=False)) == {"outputs": [1, 0]}
@@ -99,23 +97,14 @@ def test_answers_have_names_where_there_are_several_outputs() -> None:
         (body({"inputs": [[1, 2]], "legal_actions": [[True]]}), "unknown field `legal_actions`"),
         (b'{"inputs": [[1, 2]], "inputs": [[3, 4]]}', 'the key "inputs" is given twice'),
         (b'{"inputs": {"observation": [[1, 2]], "observation": [[3, 4]]}}', '"observation" is given twice'),
-        (
-            b'{"inputs": {"observ\\u0061tion": [[1, 2]], "observation": [[3, 4]]}}',
-            '"observation" is given twice',
-        ),
+        (b'{"inputs": {"observ\\u0061tion": [[1, 2]], "observation": [[3, 4]]}}', '"observation" is given twice'),
         (b'{"inputs": [[1, 2]], "signature_name": "\xff"}', "JSON Parse error: 'utf-8' codec can't decode"),
-        (
-            b'{"inputs": {"\xff": [[1, 2]]}}',
-            "inputs: 'utf-8' codec can't decode|JSON Parse error|unknown field",
-        ),
+        (b'{"inputs": {"\xff": [[1, 2]]}}', "inputs: 'utf-8' codec can't decode|JSON Parse error|unknown field"),
         (b'{"inputs": [[1, 2]], "\xff": 1}', "unknown field|JSON Parse error"),
         (b'{"instances": [{"\xff": [1, 2]}]}', "unknown field|'utf-8' codec can't decode"),
         (b'{"instances": [{"observation": [1, 2], "observation": [3, 4]}]}', '"observation" is given twice'),
         (body({"inputs": [[1, 2]], "signature_name": "train"}), '"train" not found'),
-        (
-            body({"inputs": [[1, 2]], "signature_name": 3}),
-            r"Expected `str`, got `int` - at `\$.signature_name`",
-        ),
+        (body({"inputs": [[1, 2]], "signature_name": 3}), r"Expected `str`, got `int` - at `\$.signature_name`"),
     ],
 )
 def test_what_is_wrong_is_said(text: bytes, problem: str) -> None:
@@ -194,10 +183,7 @@ def test_what_is_read_some_rows_at_a_time_is_whole(form: str, indent: int | None
 
 
 def test_large_answers_are_written_as_small_ones() -> None:
-    outputs = {
-        "action": np.arange(3000, dtype=np.int32),
-        "q": np.random.default_rng(0).normal(size=(3000, 2)),
-    }
+    outputs = {"action": np.arange(3000, dtype=np.int32), "q": np.random.default_rng(0).normal(size=(3000, 2))}
     rows = [{"action": action, "q": q} for action, q in enumerate(outputs["q"].tolist())]
     assert json.loads(answer(outputs, in_rows=True)) == {"predictions": rows}
     columns = {name: array.tolist() for name, array in outputs.items()}
@@ -239,9 +225,7 @@ KEYS = ["instances", "inputs", "signature_name", "position", "picture", "legal_a
 @given(
     st.binary(max_size=40)
     | ANYTHING.map(body)
-    | st.dictionaries(st.sampled_from(KEYS), ANYTHING | st.dictionaries(st.sampled_from(KEYS), ANYTHING)).map(
-        body
-    )
+    | st.dictionaries(st.sampled_from(KEYS), ANYTHING | st.dictionaries(st.sampled_from(KEYS), ANYTHING)).map(body)
 )
 def test_whatever_comes_is_refused_or_fits(text: bytes) -> None:
     for each in (ONE, MANY):

@@ -20,10 +20,7 @@ def test_the_same_arrays_are_taken_in_any_order() -> None:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (
-            {"a": np.zeros((2, 4), np.float32)},
-            r"^file: a is float32\[2, 4\], not float32\[2, 3\]: it is of another",
-        ),
+        ({"a": np.zeros((2, 4), np.float32)}, r"^file: a is float32\[2, 4\], not float32\[2, 3\]: it is of another"),
         ({"a": np.zeros((2, 3))}, r"^file: a is float64\[2, 3\], not float32\[2, 3\]: "),
         ({"b": np.zeros(1, np.int64)}, r"^file: b is int64\[1\], not int64\[\]: "),
         ({"c": np.zeros(1)}, r"^file: c is float64\[1\], not absent: "),
@@ -74,9 +71,7 @@ def test_nothing_that_was_pickled_is_loaded(tmp_path: Path) -> None:
         load_arrays(tmp_path / "evil.npz")
 
 
-def test_arrays_that_could_not_be_written_leave_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_arrays_that_could_not_be_written_leave_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_arrays(tmp_path / "some.npz", {"a": np.ones(1)})
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(OSError, match="No space"):

@@ -42,20 +42,14 @@ def test_the_latest_weights_are_read_past_a_damaged_replay_and_replaced_by_older
     assert "000002" in caplog.text  # who does not listen hears of it all the same
 
 
-def test_another_networks_weights_are_refused_in_one_line(
-    tmp_path: Path,
-) -> None:
+def test_another_networks_weights_are_refused_in_one_line(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     save(CheckpointManager(run.checkpoints), 1)
     evaluation = Evaluation(env_steps=1, train_steps=2, scores=scores(np.ones(3), np.ones(3)), is_best=True)
     save_best(run.best_weights, {"hidden_0/kernel": np.zeros((3, 2), np.float32)}, evaluation)
     for which, file in (("latest", "learner.npz"), ("best", "weights.npz")):
         for name, shape, line in (
-            (
-                "hidden_0/kernel",
-                (3, 5),
-                rf"{file}: hidden_0/kernel is float32\[3, 2\], not float32\[3, 5\]: it is of",
-            ),
+            ("hidden_0/kernel", (3, 5), rf"{file}: hidden_0/kernel is float32\[3, 2\], not float32\[3, 5\]: it is of"),
             ("theta/kernel", (3, 2), rf"{file}: theta/kernel is absent, not float32\[3, 2\] \(and 1 more\)"),
         ):
             wanted = {name: np.zeros(shape, np.float32)}

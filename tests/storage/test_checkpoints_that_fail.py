@@ -103,9 +103,7 @@ def test_a_full_disk_is_said_and_leaves_the_earlier_checkpoint(
         (RuntimeError(), "RuntimeError"),
     ],
 )
-def test_a_replay_that_can_not_be_written_leaves_no_half_checkpoint(
-    tmp_path: Path, error: Exception, why: str
-) -> None:
+def test_a_replay_that_can_not_be_written_leaves_no_half_checkpoint(tmp_path: Path, error: Exception, why: str) -> None:
     def fail(directory: Path) -> None:
         raise error
 
@@ -126,9 +124,7 @@ def test_a_disk_that_is_really_full_leaves_the_earlier_checkpoint(tiny_disk: Pat
     with pytest.raises(CheckpointError, match="the disk is full; the last one, 000001, is intact"):
         saved.save(Counters(), {"learner": {"online/kernel": np.zeros(1 << 20)}}, lambda directory: None)
     with pytest.raises(CheckpointError, match="the disk is full"):
-        saved.save(
-            Counters(), {}, lambda d: save_arrays(d / "table.npz", {"rows": np.zeros(1 << 20, np.uint8)})
-        )
+        saved.save(Counters(), {}, lambda d: save_arrays(d / "table.npz", {"rows": np.zeros(1 << 20, np.uint8)}))
     assert [path.name for path in tiny_disk.iterdir()] == ["000001"]
     assert holds(saved.latest(), 1)
     save(saved, 2)  # room again

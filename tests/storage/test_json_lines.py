@@ -22,9 +22,7 @@ def test_lines_are_on_disk_as_soon_as_they_are_written(tmp_path: Path) -> None:
 
 def test_what_is_not_finite_is_null_for_every_reader_of_json(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    append_line(
-        path, {"a": float("nan"), "b": np.float64("inf"), "c": -float("inf"), "d": 1.5, "e": 2, "f": True}
-    )
+    append_line(path, {"a": float("nan"), "b": np.float64("inf"), "c": -float("inf"), "d": 1.5, "e": 2, "f": True})
     assert json.loads(path.read_text(), parse_constant=pytest.fail) == {
         "a": None,
         "b": None,
@@ -58,9 +56,7 @@ def test_lines_after_the_checkpoint_go_to_a_file_beside(tmp_path: Path) -> None:
     written = [{"env_steps": step, "loss": step / 7} for step in (100, 200, 300, 400)]
     metrics.write_text("".join(json.dumps(line) + "\n" for line in written) + '{"env_st')
     said = put_aside({metrics: 200, none: 200})
-    assert said == (
-        "lines from after the checkpoint were put aside: 2 of metrics.jsonl to metrics.superseded.jsonl"
-    )
+    assert said == ("lines from after the checkpoint were put aside: 2 of metrics.jsonl to metrics.superseded.jsonl")
     assert metrics.read_text().splitlines() == [*map(json.dumps, written[:2]), '{"env_st']
     assert lines(tmp_path / "metrics.superseded.jsonl") == written[2:]
     assert put_aside({metrics: 200, none: 200}) == ""
@@ -73,8 +69,6 @@ def test_each_line_that_is_put_aside_is_one_wherever_a_kill_came(tmp_path: Path)
     metrics, aside = tmp_path / "metrics.jsonl", tmp_path / "metrics.superseded.jsonl"
     aside.write_text('{"env_st')  # while it was moved
     for step in (2, 3):
-        metrics.write_text(
-            f'{{"env_steps": 1}}\n{{"env_steps": {step}}}'
-        )  # before the line's end was written
+        metrics.write_text(f'{{"env_steps": 1}}\n{{"env_steps": {step}}}')  # before the line's end was written
         put_aside({metrics: 1})
     assert aside.read_text() == '{"env_st\n{"env_steps": 2}\n{"env_steps": 3}\n'

@@ -58,9 +58,7 @@ def leave_lease(file: Path, renewals: int = 7, **owner: object) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EPERM])
-def test_a_disk_without_locks_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_a_disk_without_locks_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -73,9 +71,7 @@ def test_a_disk_without_locks_is_one_line(
         RunDir(tmp_path / "run").claim(Config()),
     ):
         pass
-    with pytest.raises(
-        ClusterError, match=rf"no place can be held in .*places: its disk has no locks \({why}\)"
-    ):
+    with pytest.raises(ClusterError, match=rf"no place can be held in .*places: its disk has no locks \({why}\)"):
         lease_index(tmp_path / "places", Role.ACTOR, 2, pytest.fail, lambda: False)
 
 
@@ -138,9 +134,7 @@ def test_a_container_of_this_host_that_was_killed_locks_nobody_out(file: Path) -
     acquired(file).release()
 
 
-@pytest.mark.parametrize(
-    "where", [{"kernel": "another", "host": "far"}, {"namespace": 1, "host": "container"}]
-)
+@pytest.mark.parametrize("where", [{"kernel": "another", "host": "far"}, {"namespace": 1, "host": "container"}])
 @pytest.mark.usefixtures("grants_every_lock")
 def test_a_holder_elsewhere_is_known_by_its_renewals(
     file: Path, monkeypatch: pytest.MonkeyPatch, where: dict[str, object]
@@ -154,10 +148,7 @@ def test_a_holder_elsewhere_is_known_by_its_renewals(
     assert lock.try_acquire() is Attempt.HELD
     assert str(lock.holder) == f"process {os.getpid()} on {where['host']}"
     monkeypatch.setattr(locks, "STALE_SECONDS", 0.0)
-    assert [lock.try_acquire(), lock.try_acquire()] == [
-        Attempt.UNCLEAR,
-        Attempt.ACQUIRED,
-    ]  # it is renewed no more
+    assert [lock.try_acquire(), lock.try_acquire()] == [Attempt.UNCLEAR, Attempt.ACQUIRED]  # it is renewed no more
     lock.release()
 
 
@@ -191,9 +182,7 @@ def test_who_was_silent_for_too_long_saves_nothing_more_and_gives_nothing_away(t
         mine = lease(run.lock_file)
         taker = mine | {"token": "another's", "owner": mine["owner"] | {"kernel": "another", "host": "far"}}
         run.lock_file.write_text(json.dumps(taker))
-        with pytest.raises(
-            RunDirError, match=f"run was taken over by process {os.getpid()} on far, which did"
-        ):
+        with pytest.raises(RunDirError, match=f"run was taken over by process {os.getpid()} on far, which did"):
             run.confirm_claim()
     assert lease(run.lock_file) == taker
 

@@ -156,9 +156,7 @@ def test_the_task_spec_is_kept(tmp_path: Path) -> None:
         part = replace(CART_POLE.observation["observation"], bounds=((-1.0, 1.0),))
         told = replace(CART_POLE, observation={"observation": part}, action_names=(("left", "right"),))
         run.write_task_spec(told)  # only people are told otherwise
-        with pytest.raises(
-            RunDirError, match=r"the task has changed: num_actions: \(2,\) in the run, \(3,\) now"
-        ):
+        with pytest.raises(RunDirError, match=r"the task has changed: num_actions: \(2,\) in the run, \(3,\) now"):
             run.write_task_spec(replace(told, num_actions=(3,)))
     assert run.task_spec() == CART_POLE
 

@@ -25,21 +25,12 @@ def test_a_run_that_was_moved_says_where_its_files_are_now(tmp_path: Path) -> No
     run.path.rename(moved.path)
     found = read_summary(moved.summary_file)
     assert found is not None
-    assert found.paths == {
-        "exported policy": str(moved.exports / "1"),
-        "learning curve": str(moved.learning_curve),
-    }
+    assert found.paths == {"exported policy": str(moved.exports / "1"), "learning curve": str(moved.learning_curve)}
 
 
 def evaluation(env_steps: int, mean_return: float, is_best: bool) -> Evaluation:
     scores = EpisodeScores(
-        episodes=4,
-        mean_return=mean_return,
-        std_return=0.5,
-        median_return=1.0,
-        ci_low=0.0,
-        ci_high=2.0,
-        mean_length=7.0,
+        episodes=4, mean_return=mean_return, std_return=0.5, median_return=1.0, ci_low=0.0, ci_high=2.0, mean_length=7.0
     )
     return Evaluation(env_steps=env_steps, train_steps=env_steps // 4, scores=scores, is_best=is_best)
 

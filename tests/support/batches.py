@@ -38,9 +38,7 @@ def transitions(
 ) -> trajectory.Transition:
     """A transition [N]; legal actions only where the task has masks."""
 
-    def step(
-        arrays: Arrays, reward: np.ndarray, discount: np.ndarray, legal: np.ndarray | None
-    ) -> ts.TimeStep:
+    def step(arrays: Arrays, reward: np.ndarray, discount: np.ndarray, legal: np.ndarray | None) -> ts.TimeStep:
         tensors = {key: tf.constant(array) for key, array in arrays.items()}
         return ts.TimeStep(
             tf.fill((len(action),), ts.StepType.MID),

@@ -164,11 +164,7 @@ class Chaos:
             process_id: read_heartbeat(heartbeat_file(process_id, self._job.run.heartbeats))
             for process_id in self._job.topology.process_ids()
         }
-        return {
-            process_id: sign.pid
-            for process_id, sign in signs.items()
-            if sign is not None and sign.pid in alive
-        }
+        return {process_id: sign.pid for process_id, sign in signs.items() if sign is not None and sign.pid in alive}
 
 
 def chaos(folder: Path, config: Path, seed: int, kills: int, *arguments: str) -> Outcome:
@@ -193,9 +189,7 @@ def chaos(folder: Path, config: Path, seed: int, kills: int, *arguments: str) ->
         serving += [*topology.worker, *topology.parameter_server]
         left = [address for address in serving if address and not is_free(address)]
         assert not left, f"still served: {left}"
-        crashed = [
-            process_id for process_id in topology.process_ids() if "Traceback" in running.log(process_id)
-        ]
+        crashed = [process_id for process_id in topology.process_ids() if "Traceback" in running.log(process_id)]
         assert not crashed, f"a death of others is no crash: {', '.join(map(str, crashed))}"
         open_files = made.open_files.of_those_that_lasted()
         growing = {life: counts for life, counts in open_files.items() if is_growing(counts)}
@@ -206,9 +200,7 @@ def chaos(folder: Path, config: Path, seed: int, kills: int, *arguments: str) ->
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--config", type=Path, default=PROJECT / "configs" / "cartpole.toml")

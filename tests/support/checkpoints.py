@@ -11,10 +11,7 @@ from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 
 def arrays(value: int) -> dict[str, dict[str, np.ndarray]]:
     return {
-        "learner": {
-            "online/hidden_0/kernel": np.full((3, 2), value, np.float32),
-            "train_steps": np.array(value),
-        },
+        "learner": {"online/hidden_0/kernel": np.full((3, 2), value, np.float32), "train_steps": np.array(value)},
         "actor": {"rng": np.arange(value, dtype=np.uint8)},
     }
 

@@ -90,9 +90,7 @@ class Service:
         kind, *command = self.given["healthcheck"]["test"]
         assert kind == "CMD"
         inside = ("nsenter", "--target", str(self._process.pid), "--mount", "--net")
-        return (
-            subprocess.run([*inside, *command], env=self._environment(), capture_output=True).returncode == 0
-        )
+        return subprocess.run([*inside, *command], env=self._environment(), capture_output=True).returncode == 0
 
     def stop(self) -> None:
         """As an engine does that takes it away."""
@@ -199,9 +197,7 @@ class Composed:
 
     def _how_it_stands(self, waiting: Mapping[str, Service]) -> str:
         logs = "\n".join(
-            f"== {each.name}: {each.log.read_text()[-800:]}"
-            for each in self.services.values()
-            if each.log.exists()
+            f"== {each.name}: {each.log.read_text()[-800:]}" for each in self.services.values() if each.log.exists()
         )
         return f"not over; not started yet: {', '.join(waiting) or 'nobody'}\n{logs}"
 

@@ -14,9 +14,7 @@ def small_disk(folder: Path, size: str = "8m") -> Iterator[Path]:
     disk = folder / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tfdqn-test", str(disk)],
-        capture_output=True,
-        text=True,
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tfdqn-test", str(disk)], capture_output=True, text=True
     )
     if mounted.returncode:
         pytest.skip(f"a small file system can't be mounted here: {mounted.stderr.strip()}")

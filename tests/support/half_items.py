@@ -54,10 +54,7 @@ class HalfItems:
         for row in self._codec.from_bytes(rows):
             writer = self._writers[self._inserted % len(self._writers)]
             writer.append(
-                {
-                    name: np.asarray(row[name], spec.dtype.as_numpy_dtype)
-                    for name, spec in self.signature.items()
-                }
+                {name: np.asarray(row[name], spec.dtype.as_numpy_dtype) for name, spec in self.signature.items()}
             )
             writer.create_item(TABLE, 1.0, {name: writer.history[name][-1] for name in self.signature})
             self._inserted += 1

@@ -23,9 +23,7 @@ def objects_in(files: Mapping[str, str]) -> list[Object]:
 def assert_kubectl_builds(files: Mapping[str, str], folder: Path) -> None:
     for name, content in files.items():
         (folder / name).write_text(content)
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=True)
     built = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout)}
     assert built == {(each["kind"], each["metadata"]["name"]): each for each in objects_in(files)}
 

@@ -60,11 +60,7 @@ class Job:
     def lives(self, process_id: ProcessId) -> set[str]:
         """Of a process that the learner knows and hears."""
         seen = self.inspection()
-        statuses = (
-            []
-            if seen is None
-            else [each for each in seen.processes if each.heartbeat.process_id == process_id]
-        )
+        statuses = [] if seen is None else [each for each in seen.processes if each.heartbeat.process_id == process_id]
         return {each.heartbeat.life for each in statuses if each.seconds_since_heartbeat < 3}
 
     def until(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:

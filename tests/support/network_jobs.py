@@ -40,12 +40,7 @@ class FarJob:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        config: Config,
-        topology: Topology,
-        network: Network,
-        hosts: Mapping[ProcessId, str],
+        self, folder: Path, config: Config, topology: Topology, network: Network, hosts: Mapping[ProcessId, str]
     ):
         self.network, self.hosts = network, hosts
         self.run = RunDir(folder / "run")
@@ -218,9 +213,7 @@ class FarJob:
                     each.plan_restart()
                 elif each.is_silent:
                     each.kill()
-                elif (
-                    process_id not in self._away and not each.is_alive and (each.starts_in_seconds or 0) <= 0
-                ):
+                elif process_id not in self._away and not each.is_alive and (each.starts_in_seconds or 0) <= 0:
                     each.start()
         for each in self._all.values():
             each.send(signal.SIGCONT)

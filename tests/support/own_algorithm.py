@@ -23,9 +23,7 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
 
 
-class Quantiles(
-    Agent, frozen=True, kw_only=True, tag_field="kind", tag="tests.support.own_algorithm:quantiles"
-):
+class Quantiles(Agent, frozen=True, kw_only=True, tag_field="kind", tag="tests.support.own_algorithm:quantiles"):
     """N quantiles of the return of each action."""
 
     quantiles: Annotated[int, doc("N", ge=1, le=200)] = 8
@@ -76,9 +74,7 @@ def head(config: Config, width: int, num_actions: int, make: LayerFactory) -> Qu
 
 def head_numpy(config: Config) -> NumpyHead:
     output, quantiles = output_numpy(config), config.agent.quantiles
-    return lambda weights, features: np.mean(
-        output(weights, features).reshape(len(features), -1, quantiles), axis=-1
-    )
+    return lambda weights, features: np.mean(output(weights, features).reshape(len(features), -1, quantiles), axis=-1)
 
 
 def quantile_regression(settings: Quantiles, networks: Networks, batch: Batch) -> LossOutput:

@@ -31,10 +31,7 @@ def commands(folder: Path) -> list[Command]:
     program.chmod(0o755)
     blocks = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
     done = subprocess.run(
-        ["bash", "-euc", "\n".join(blocks)],
-        env={"PATH": f"{folder}:/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
+        ["bash", "-euc", "\n".join(blocks)], env={"PATH": f"{folder}:/usr/bin:/bin"}, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
     return [Command(*json.loads(line)) for line in done.stdout.splitlines()]

@@ -55,11 +55,7 @@ def settings(optimizer: str, **learner: object) -> Config:
     return Config(
         network=MLP(hidden_units=(16, 8)),
         optimizer=OPTIMIZERS[optimizer],
-        agent=AGENT(
-            gradient_clip_norm=CLIP_NORM,
-            target_update_period_train_steps=3,
-            target_update_tau=0.3,
-        ),
+        agent=AGENT(gradient_clip_norm=CLIP_NORM, target_update_period_train_steps=3, target_update_tau=0.3),
         learner=Learner(**{"batch_size": BATCH, "updates_per_call": UPDATES_PER_CALL, **learner}),  # type: ignore[arg-type]
     )
 
@@ -85,8 +81,7 @@ def in_turn(sample: Sample, size: int) -> Callable[[], Sample]:
     def next_part() -> Sample:
         first = call.assign_add(1) * size
         return tf.nest.map_structure(
-            lambda x: None if x is None else tf.ensure_shape(x[first : first + size], [size, *x.shape[1:]]),
-            sample,
+            lambda x: None if x is None else tf.ensure_shape(x[first : first + size], [size, *x.shape[1:]]), sample
         )
 
     return next_part
@@ -172,9 +167,7 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
         imports = "from tfdqn.cluster.environment import cluster_of_environment as cluster; "
         imports += "from tfdqn.roles.parameter_server import serve_device; "
         command = [sys.executable, "-c", imports + "serve_device(cluster())"]
-        with closing(
-            LocalWorkers({"chief": 1, "worker": 1, "ps": servers}, command, Path(logs))
-        ) as processes:
+        with closing(LocalWorkers({"chief": 1, "worker": 1, "ps": servers}, command, Path(logs))) as processes:
             strategy = factory.parameter_server(processes.cluster)
             start = initial_state(config)
             expected = run(local(config), start)
@@ -218,9 +211,7 @@ def averaging(units: int, optimizer: str, xla: str) -> float:
     """One after each update, of SGD without clipping: as synchronous."""
     devices = logical_cpus(units)
     config = settings(optimizer, xla=xla, averaging_period_train_steps=1)
-    config = msgspec.structs.replace(
-        config, agent=msgspec.structs.replace(config.agent, gradient_clip_norm=0.0)
-    )
+    config = msgspec.structs.replace(config, agent=msgspec.structs.replace(config.agent, gradient_clip_norm=0.0))
     start = initial_state(config)
     expected = run(local(config), start)
     sampler = in_turn(all_batches(), UPDATES_PER_CALL * BATCH)

@@ -40,9 +40,7 @@ class OneModel(PredictionServiceServicer):
     def Predict(self, request: PredictRequest, context: grpc.ServicerContext) -> PredictResponse:
         self._check(request.model_spec.name, context)
         signature = self._module.signatures[request.model_spec.signature_name]
-        outputs = signature(
-            **{name: tf.constant(tf.make_ndarray(tensor)) for name, tensor in request.inputs.items()}
-        )
+        outputs = signature(**{name: tf.constant(tf.make_ndarray(tensor)) for name, tensor in request.inputs.items()})
         response = PredictResponse()
         for name, value in outputs.items():
             response.outputs[name].CopyFrom(tf.make_tensor_proto(value))

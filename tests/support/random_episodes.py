@@ -37,11 +37,7 @@ def stacked(frame_stack: int, dtype: str = "uint8", action_masks: bool = False) 
     """A task whose one observation stacks frames of three numbers."""
     spec = ArraySpec(shape=(frame_stack, 3), dtype=dtype, frame_stack=frame_stack)
     return TaskSpec(
-        id="Stacked",
-        observation={"observation": spec},
-        num_actions=(4,),
-        action_start=(0,),
-        action_masks=action_masks,
+        id="Stacked", observation={"observation": spec}, num_actions=(4,), action_start=(0,), action_masks=action_masks
     )
 
 
@@ -110,9 +106,7 @@ def naive_transitions(taken: list[Taken], n: int, discount: float) -> list[dict[
 
 def multiset(transitions: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """The transitions in an order that depends on nothing but their content."""
-    return sorted(
-        tuple((name, np.asarray(row[name]).tobytes()) for name in sorted(row)) for row in transitions
-    )
+    return sorted(tuple((name, np.asarray(row[name]).tobytes()) for name in sorted(row)) for row in transitions)
 
 
 def _transition(

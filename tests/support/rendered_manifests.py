@@ -33,9 +33,7 @@ EVERYBODY = {
 def wanted(*overrides: str, **changes: object) -> JobSpec:
     """The example's, or one that differs from it."""
     config = load(CONFIG, (*OVERRIDES, *overrides))
-    return JobSpec(
-        **{"name": "cartpole-parameter-server", "config": config, "image": "tfdqn:0.1.0"} | changes
-    )
+    return JobSpec(**{"name": "cartpole-parameter-server", "config": config, "image": "tfdqn:0.1.0"} | changes)
 
 
 def rendered(target: Platform, *overrides: str, **changes: object) -> dict[str, str]:
@@ -140,9 +138,7 @@ def tf_config(every: Mapping[str, Any], kind: str, index: int, name: str) -> str
         (port,) = [each["containerPort"] for each in container["ports"] if each["name"] == "tfjob-port"]
         pods = [f"{name}-{each.lower()}-{i}.team.svc:{port}" for i in range(replica["replicas"])]
         cluster |= {} if each == "Evaluator" else {each.lower(): pods}
-    return json.dumps(
-        {"cluster": cluster, "task": {"type": kind.lower(), "index": index}, "environment": "cloud"}
-    )
+    return json.dumps({"cluster": cluster, "task": {"type": kind.lower(), "index": index}, "environment": "cloud"})
 
 
 def topology_in(folder: Path) -> Topology:

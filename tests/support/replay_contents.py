@@ -67,13 +67,10 @@ NUMBERED_ENVS = 4
 def numbered(length: int, first: int = 0) -> list[Taken]:
     """Steps of four environments without an end, whose transitions are numbered: o = [number] * 4."""
     taken = random_steps(VECTOR, NUMBERED_ENVS, length, np.random.default_rng(3), 0.0)
-    numbers = first + np.arange(length * NUMBERED_ENVS, dtype=np.float32).reshape(
-        length, NUMBERED_ENVS, 1
-    ).repeat(4, axis=2)
-    return [
-        step._replace(observation={"observation": number})
-        for step, number in zip(taken, numbers, strict=True)
-    ]
+    numbers = first + np.arange(length * NUMBERED_ENVS, dtype=np.float32).reshape(length, NUMBERED_ENVS, 1).repeat(
+        4, axis=2
+    )
+    return [step._replace(observation={"observation": number}) for step, number in zip(taken, numbers, strict=True)]
 
 
 def drawn(sample: tf.Tensor) -> np.ndarray:

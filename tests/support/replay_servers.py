@@ -66,14 +66,10 @@ def served(
 class Actor:
     """Writes random steps of four environments in a thread's own time; keeps count."""
 
-    def __init__(
-        self, settings: Config, addresses: Sequence[str], index: int = 0, task_spec: TaskSpec = VECTOR
-    ):
+    def __init__(self, settings: Config, addresses: Sequence[str], index: int = 0, task_spec: TaskSpec = VECTOR):
         self.reasons: list[str] = []  # to wait, each once in a row
         self.may_wait = True
-        self.writer: RemoteWriter = remote_writer(
-            settings, task_spec, addresses, ENVS, index, self._keep_waiting
-        )
+        self.writer: RemoteWriter = remote_writer(settings, task_spec, addresses, ENVS, index, self._keep_waiting)
         self._steps = random_steps(task_spec, ENVS, 200, np.random.default_rng(index), 0.05)
         self._taken = 0
         self.written = 0
@@ -133,9 +129,7 @@ class Job:
       processes: ends them with the test.
     """
 
-    def __init__(
-        self, folder: Path, settings: Config, processes: ExitStack, task_spec: TaskSpec = VECTOR
-    ) -> None:
+    def __init__(self, folder: Path, settings: Config, processes: ExitStack, task_spec: TaskSpec = VECTOR) -> None:
         learner, *self.addresses = free_addresses(1 + settings.replay.shards)
         self.folder, self.run = folder, folder / "run"
         self._topology = Topology(learner=learner, replay_server=tuple(self.addresses), actor=1)
@@ -150,9 +144,7 @@ class Job:
         """Starts a server, again if need be."""
         where = ("--cluster", "cluster.json", "--task", str(index), "--run-dir", str(self.run))
         environment: dict[str, Any] = {"TFDQN_BEATS": str(self.folder / "beats")}
-        server = Tfdqn(
-            self.folder, "run", "replay_server", "job.toml", *overrides, *where, environment=environment
-        )
+        server = Tfdqn(self.folder, "run", "replay_server", "job.toml", *overrides, *where, environment=environment)
         self._processes.callback(server.kill)
         return server
 

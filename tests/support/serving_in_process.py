@@ -96,9 +96,7 @@ def received(connection: socket.socket) -> bytes:
 def serving(versions: ModelVersions | None = None) -> Iterator[InProcess]:
     """Answers until the block ends, and has ended then; for these versions if given, in place of `Summing`."""
     with listen("127.0.0.1", 0) as listening:
-        listening.setsockopt(
-            socket.SOL_SOCKET, socket.SO_SNDBUF, 2**14
-        )  # else the kernel takes whole answers
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**14)  # else the kernel takes whole answers
         found = InProcess(listening, versions)
         found.thread.start()
         try:

@@ -69,9 +69,7 @@ class Learner:
 
     def begin(self) -> LearnerService:
         """Another life."""
-        topology = Topology(
-            learner=self.address, worker=_ELSEWHERE, parameter_server=_ELSEWHERE, actor=8, evaluator=1
-        )
+        topology = Topology(learner=self.address, worker=_ELSEWHERE, parameter_server=_ELSEWHERE, actor=8, evaluator=1)
         self.service = LearnerService(topology, self.config, self.task_spec, self.board)
         return self.service
 
@@ -114,9 +112,7 @@ class Role:
         self.interrupted = threading.Event()
         self.error: BaseException | None = None
         self.is_over: bool | None = None  # as it said at its end
-        self._context = RoleContext(
-            config, topology, process_id, run_dir, self.said.append, self.interrupted.is_set
-        )
+        self._context = RoleContext(config, topology, process_id, run_dir, self.said.append, self.interrupted.is_set)
         self._run = run
         self._thread = threading.Thread(target=self._play, daemon=True)
         self._thread.start()
@@ -143,11 +139,7 @@ class Role:
 
 @contextmanager
 def role(
-    run: Callable[[RoleContext], bool],
-    config: Config,
-    topology: Topology,
-    process_id: ProcessId,
-    run_dir: Path,
+    run: Callable[[RoleContext], bool], config: Config, topology: Topology, process_id: ProcessId, run_dir: Path
 ) -> Iterator[Role]:
     """A role that has been asked to stop, and has ended, when the block has."""
     made = Role(run, config, topology, process_id, run_dir)

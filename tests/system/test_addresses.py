@@ -25,15 +25,7 @@ LOOPBACK = [
     *("127.0.0.1", "127.0.1.1", "127.1", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1"),
 ]
 UNSPECIFIED = ["0.0.0.0", "::", "0"]
-OF_OTHERS = [
-    "host-a",
-    "localhost-2",
-    "10.0.0.1",
-    "192.168.127.1",
-    "fd00::1",
-    "fe80::1%eth0",
-    "::ffff:10.0.0.1",
-]
+OF_OTHERS = ["host-a", "localhost-2", "10.0.0.1", "192.168.127.1", "fd00::1", "fe80::1%eth0", "::ffff:10.0.0.1"]
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
@@ -62,9 +54,7 @@ def test_an_address_is_taken_apart_and_put_together() -> None:
         address = with_host(2222, host)
         assert is_address(address)
         assert host_and_port(address) == (host, 2222)
-    assert [is_address(each) for each in ("::1", "::1:80", "a", "a:", ":1", "a:0", "a:65536", 1)] == [
-        False
-    ] * 8
+    assert [is_address(each) for each in ("::1", "::1:80", "a", "a:", ":1", "a:0", "a:65536", 1)] == [False] * 8
 
 
 @pytest.mark.parametrize("host", [*LOOPBACK, *UNSPECIFIED])

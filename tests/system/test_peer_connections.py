@@ -11,13 +11,7 @@ from tests.support.threaded_jobs import until
 from tfdqn.replay.reverb.shard_clients import Shard
 from tfdqn.system import peer_connections
 from tfdqn.system.addresses import host_and_port
-from tfdqn.system.peer_connections import (
-    ConnectionGuard,
-    break_connections,
-    guard_connections,
-    is_reachable,
-    is_stuck,
-)
+from tfdqn.system.peer_connections import ConnectionGuard, break_connections, guard_connections, is_reachable, is_stuck
 
 
 class Peer:
@@ -79,9 +73,7 @@ def test_breaking_ends_an_attempt_to_connect(parts: ExitStack) -> None:
     assert ended.poll(10_000)
 
 
-def test_breaking_does_nothing_for_a_name_that_is_not_known(
-    parts: ExitStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_breaking_does_nothing_for_a_name_that_is_not_known(parts: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*arguments: object, **named: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 

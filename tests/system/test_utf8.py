@@ -34,22 +34,15 @@ def test_a_path_that_is_not_utf8_is_refused_before_anything_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_that_python_spells_otherwise_than_tensorflow_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_path_that_python_spells_otherwise_than_tensorflow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsencode", lambda path: str(path).encode("latin-1"))
     monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
     RunDir("cafe")
-    with pytest.raises(
-        RunDirError, match="café: Python's file names are iso8859-1 here, TensorFlow's UTF-8: set"
-    ):
+    with pytest.raises(RunDirError, match="café: Python's file names are iso8859-1 here, TensorFlow's UTF-8: set"):
         RunDir("café")
 
 
-@pytest.mark.parametrize(
-    ("path", "why"),
-    [("n" * 256, "File name too long"), ("d/" * 2000, "3,896 bytes at most")],
-)
+@pytest.mark.parametrize(("path", "why"), [("n" * 256, "File name too long"), ("d/" * 2000, "3,896 bytes at most")])
 @pytest.mark.parametrize("verb", [["inspect"], ["plot"], ["serve"], ["health", "--run-dir"], ["evaluate"]])
 def test_a_path_that_the_system_does_not_take_is_one_line(
     verb: list[str], path: str, why: str, capsys: pytest.CaptureFixture[str]

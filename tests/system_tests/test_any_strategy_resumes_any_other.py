@@ -15,9 +15,7 @@ WAYS = {
     "local": ["learner.strategy=local"],
     "mirrored": ["learner.strategy=mirrored", "learner.logical_devices=2"],
     "multi_worker": ["learner.strategy=multi_worker", "learner.workers=2"],
-    "parameter_server": [
-        *("learner.strategy=parameter_server", "learner.workers=2", "learner.parameter_servers=2"),
-    ],
+    "parameter_server": [*("learner.strategy=parameter_server", "learner.workers=2", "learner.parameter_servers=2")],
     "averaging": [
         *("learner.strategy=averaging", "learner.workers=1", "learner.logical_devices=2"),
         "learner.averaging_period_train_steps=5",
@@ -26,12 +24,8 @@ WAYS = {
         *("learner.strategy=averaging", "learner.workers=1", "learner.logical_devices=2"),
         *("learner.averaging_period_train_steps=5", "learner.average_optimizer=false"),
     ],
-    "model parallel": [
-        *("learner.strategy=local", "learner.logical_devices=2", "learner.model_parallel=2"),
-    ],
-    "mesh": [
-        *("learner.strategy=mirrored", "learner.logical_devices=4", "learner.model_parallel=2"),
-    ],
+    "model parallel": [*("learner.strategy=local", "learner.logical_devices=2", "learner.model_parallel=2")],
+    "mesh": [*("learner.strategy=mirrored", "learner.logical_devices=4", "learner.model_parallel=2")],
 }
 # In turn, so that acting comes first after a resumption; and saved after every step of it, so that what was restored
 # is saved again before any update has changed it.

@@ -46,9 +46,7 @@ def test_sigterm_and_ctrl_c_save_and_the_line_that_they_print_resumes_the_run(tm
         assert not (run / "summary.json").exists()
         with tfdqn(folder, *process.resumption()) as resumed:
             assert resumed.ended() == 0
-        assert (
-            f"resumed at {saved.env_steps:,} environment steps and {saved.train_steps:,} upd" in resumed.out
-        )
+        assert f"resumed at {saved.env_steps:,} environment steps and {saved.train_steps:,} upd" in resumed.out
         assert json.loads((run / "summary.json").read_text())["status"] == "finished"
         finished = counters(run)
         assert finished.env_steps >= 8_000
@@ -232,11 +230,7 @@ def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
     script = f"{shlex.join(map(str, command))} | head -n 1"
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        timeout=120,
+        ["bash", "-o", "pipefail", "-c", script], cwd=tmp_path, env=environment, capture_output=True, timeout=120
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert (tmp_path / "run" / "summary.json").exists()

@@ -27,9 +27,7 @@ class Host:
         self._programs = folder / "bin"
         self._programs.mkdir()
         for tool in ("bash", "id", "sed", "git", "grep", "mkdir", "dirname", "basename"):
-            (self._programs / tool).symlink_to(
-                next(Path(p) / tool for p in PATHS if (Path(p) / tool).exists())
-            )
+            (self._programs / tool).symlink_to(next(Path(p) / tool for p in PATHS if (Path(p) / tool).exists()))
         for name, text in programs.items():
             path = self._programs / name.replace("_", "-")
             path.write_text(f"#!/bin/bash\n{text}")
@@ -76,12 +74,7 @@ def test_it_builds_with_cuda_and_trains_on_every_gpu(tmp_path: Path) -> None:
     assert (tmp_path / "runs").stat().st_uid == os.getuid()
     assert arguments[:2] == ["train", "configs/cartpole.toml"]
     assert main.main(["config", str(CONFIG), *arguments[2:]]) == 0
-    assert arguments[2:] == [
-        "learner.strategy=mirrored",
-        "learner.logical_devices=0",
-        "learner.min_gpus=2",
-        "seed=2",
-    ]
+    assert arguments[2:] == ["learner.strategy=mirrored", "learner.logical_devices=0", "learner.min_gpus=2", "seed=2"]
 
 
 def test_without_gpus_the_configuration_says_how_to_learn(tmp_path: Path) -> None:
@@ -118,31 +111,11 @@ NO_DRIVER = "echo 'NVIDIA-SMI has failed because it could not communicate with t
     ("programs", "arguments", "variables", "line"),
     [
         ({}, [str(CONFIG)], {}, "there is no docker command"),
-        (
-            {"docker": DENIED},
-            [str(CONFIG)],
-            {},
-            "you may not use Docker here: ask to be put in the group docker",
-        ),
+        ({"docker": DENIED}, [str(CONFIG)], {}, "you may not use Docker here: ask to be put in the group docker"),
         ({"docker": STOPPED}, [str(CONFIG)], {}, "Docker's engine does not answer: Cannot connect"),
-        (
-            {"docker": DOCKER},
-            [str(CONFIG)],
-            {},
-            "there is no nvidia-smi: install NVIDIA's driver, or say GPUS=none",
-        ),
-        (
-            {"docker": DOCKER, "nvidia_smi": NO_DRIVER},
-            [str(CONFIG)],
-            {},
-            "NVIDIA's driver does not answer: NVIDIA-SMI",
-        ),
-        (
-            {"docker": DOCKER, "nvidia_smi": ""},
-            [str(CONFIG)],
-            {},
-            "NVIDIA's driver finds no GPU: it lists none",
-        ),
+        ({"docker": DOCKER}, [str(CONFIG)], {}, "there is no nvidia-smi: install NVIDIA's driver, or say GPUS=none"),
+        ({"docker": DOCKER, "nvidia_smi": NO_DRIVER}, [str(CONFIG)], {}, "NVIDIA's driver does not answer: NVIDIA-SMI"),
+        ({"docker": DOCKER, "nvidia_smi": ""}, [str(CONFIG)], {}, "NVIDIA's driver finds no GPU: it lists none"),
         (
             {"docker": NO_RUNTIME, "nvidia_smi": NVIDIA_SMI},
             [str(CONFIG)],
@@ -158,12 +131,7 @@ NO_DRIVER = "echo 'NVIDIA-SMI has failed because it could not communicate with t
             {"GPUS": "none", "RUNS": "/dev/null/x"},
             "/dev/null/x can't be made: RUNS is",
         ),
-        (
-            {"docker": DOCKER},
-            [str(CONFIG)],
-            {"GPUS": "none", "RUNS": "a:b"},
-            "Docker mounts no path with a colon",
-        ),
+        ({"docker": DOCKER}, [str(CONFIG)], {"GPUS": "none", "RUNS": "a:b"}, "Docker mounts no path with a colon"),
     ],
 )
 def test_what_is_missing_is_said_in_one_line_and_nothing_is_begun(

@@ -39,9 +39,7 @@ def test_of_an_asynchronous_job_whoever_dies_comes_back_and_the_rest_goes_on(
             saved = running.until_saved()
             dead = running.send(process_id, death)
             running.until_replaced(process_id, dead)
-            running.until(
-                lambda process_id=process_id: running.lives(process_id), f"{process_id} at the learner"
-            )
+            running.until(lambda process_id=process_id: running.lives(process_id), f"{process_id} at the learner")
             running.record_progress()
             assert running.pid(LEARNER) == learner, f"the learner did not outlive {process_id}"
             assert_no_counter_goes_back(running, saved)
@@ -54,10 +52,7 @@ def test_of_an_asynchronous_job_whoever_dies_comes_back_and_the_rest_goes_on(
 @pytest.mark.parametrize("death", DEATHS, ids=["killed", "stopped"])
 @pytest.mark.parametrize(
     ("strategy", "process_id"),
-    [
-        ("parameter_server", ProcessId(Role.PARAMETER_SERVER)),
-        ("multi_worker", ProcessId(Role.WORKER)),
-    ],
+    [("parameter_server", ProcessId(Role.PARAMETER_SERVER)), ("multi_worker", ProcessId(Role.WORKER))],
     ids=["parameter server", "multi_worker worker"],
 )
 def test_whom_the_learner_cannot_do_without_takes_it_along_and_both_resume_from_the_manifest(
@@ -68,9 +63,7 @@ def test_whom_the_learner_cannot_do_without_takes_it_along_and_both_resume_from_
         running.until_learning()
         saved = running.until_saved()
         learner, actor = running.pid(LEARNER), running.pid(ProcessId(Role.ACTOR))
-        with (
-            running.supervisor_held()
-        ):  # it would kill a stopped process, which the learner must see by itself
+        with running.supervisor_held():  # it would kill a stopped process, which the learner must see by itself
             dead = running.send(process_id, death)
             # Ten seconds from a death to the learner's end, and the machine may be busy.
             running.until(lambda: learner not in running.process.relatives(), "the learner's end", 60)
@@ -142,9 +135,8 @@ def test_after_a_power_cut_the_next_launch_resumes(tmp_path: Path) -> None:
     saved = counters(tmp_path / "run")
     with job(tmp_path, *arguments) as running:
         running.until_learning(beyond=saved.train_steps)
-        assert (
-            f"resumed at {saved.env_steps:,} environment steps and {saved.train_steps:,} updates"
-            in running.log(LEARNER)
+        assert f"resumed at {saved.env_steps:,} environment steps and {saved.train_steps:,} updates" in running.log(
+            LEARNER
         )
         assert_no_counter_goes_back(running, saved)
         running.stop()

@@ -106,9 +106,7 @@ def test_saved_model_cli_answers_as_the_live_policy(learned: Exported, tmp_path:
 @pytest.mark.parametrize(
     ("config", "spec"),
     [
-        pytest.param(
-            Config(network=MLP(hidden_units=(16,))), task(masks=True, place=BOX, cell=DISCRETE), id="parts"
-        ),
+        pytest.param(Config(network=MLP(hidden_units=(16,))), task(masks=True, place=BOX, cell=DISCRETE), id="parts"),
         pytest.param(Config(network=Linear()), task(), id="linear"),
         pytest.param(Config(network=NatureCNN(dense_units=8)), task(observation=IMAGE), id="frames"),
         pytest.param(
@@ -128,9 +126,7 @@ def test_saved_model_cli_answers_as_the_live_policy(learned: Exported, tmp_path:
         ),
     ],
 )
-def test_every_kind_of_policy_answers_alike_in_every_format(
-    config: Config, spec: TaskSpec, tmp_path: Path
-) -> None:
+def test_every_kind_of_policy_answers_alike_in_every_format(config: Config, spec: TaskSpec, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     members = random_members(config, spec, rng)
     weights = members[0] if config.ensemble.size == 1 else stacked(members)

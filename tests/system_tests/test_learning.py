@@ -24,27 +24,13 @@ def test_the_chains_values_are_those_of_value_iteration(n_step, kind, tmp_path):
     exploration = {"kind": "epsilon_greedy", "end": 0.5 if n_step == 1 else 0.02, "decay_env_steps": 20_000}
     config = from_mapping(
         {
-            "task": {
-                "id": "tests.support.toy_environments:Chain-v0",
-                "num_envs": 8,
-                "kwargs": {"random_start": True},
-            },
+            "task": {"id": "tests.support.toy_environments:Chain-v0", "num_envs": 8, "kwargs": {"random_start": True}},
             "network": {"kind": "linear"},
-            "agent": {
-                "kind": kind,
-                "n_step": n_step,
-                "discount": 0.9,
-                "target_update_period_train_steps": 20,
-            },
+            "agent": {"kind": kind, "n_step": n_step, "discount": 0.9, "target_update_period_train_steps": 20},
             "optimizer": {"kind": "sgd", "learning_rate": 0.5},
             "exploration": exploration,
             "replay": {"backend": "in_graph", "capacity": 4_000, "min_size": 500},
-            "learner": {
-                "batch_size": 64,
-                "updates_per_call": 20,
-                "env_steps_per_update": 4.0,
-                "schedule": "alternate",
-            },
+            "learner": {"batch_size": 64, "updates_per_call": 20, "env_steps_per_update": 4.0, "schedule": "alternate"},
             "stop": {"env_steps": 40_000},
             "evaluation": {"interval_env_steps": 20_000, "episodes": 8, "final_episodes": 8},
             "logging": {"tensorboard": False},
@@ -61,12 +47,7 @@ def test_the_chains_values_are_those_of_value_iteration(n_step, kind, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "optimizer", "seed"),
-    [
-        ("double_dqn", "adam", 1),
-        ("double_dqn", "adam", 2),
-        ("double_dqn", "rmsprop", 3),
-        ("munchausen", "adam", 1),
-    ],
+    [("double_dqn", "adam", 1), ("double_dqn", "adam", 2), ("double_dqn", "rmsprop", 3), ("munchausen", "adam", 1)],
 )
 def test_catch_is_learned_by_an_mlp(kind, optimizer, seed, tmp_path):
     config = from_mapping(

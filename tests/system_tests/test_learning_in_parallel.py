@@ -8,16 +8,12 @@ import pytest
 from tests.support.commands import PROJECT, tfdqn
 
 # All but that of a loss, which tests/system_tests/test_learning.py trains.
-FILES = sorted(
-    {path.name for path in (PROJECT / "configs").glob("cartpole-*.toml")} - {"cartpole-munchausen.toml"}
-)
+FILES = sorted({path.name for path in (PROJECT / "configs").glob("cartpole-*.toml")} - {"cartpole-munchausen.toml"})
 
 
 def test_every_way_has_its_file() -> None:
     ways = {"mirrored", "multi-worker", "parameter-server", "averaging", "model-parallel", "mesh"}
-    assert (
-        sorted(f"cartpole-{way}.toml" for way in {*ways, "ensemble", "ensemble-processes", "actors"}) == FILES
-    )
+    assert sorted(f"cartpole-{way}.toml" for way in {*ways, "ensemble", "ensemble-processes", "actors"}) == FILES
 
 
 @pytest.mark.long

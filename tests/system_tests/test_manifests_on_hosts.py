@@ -101,9 +101,7 @@ def pods_of_tfjob(files: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, s
             name = f"tiny-{kind.lower()}-{index}.team.svc"
             told = {"TF_CONFIG": tf_config(every, kind, index, "tiny")}
             pod = replica["template"]["spec"]
-            services[name] = as_service(
-                name, pod, configs, environment=told, restart=replica["restartPolicy"]
-            )
+            services[name] = as_service(name, pod, configs, environment=told, restart=replica["restartPolicy"])
     return as_document(services, configs), configs
 
 
@@ -175,33 +173,23 @@ def test_the_compose_file_s_services_learn_each_on_a_host_of_its_own(tmp_path: P
     document = yaml.safe_load(files["compose.yaml"])
     with network(hosts_of(document)) as hosts, composed(tmp_path, document, files, hosts) as job:
         job.until_over(PATIENCE_SECONDS)
-        assert {name: each.statuses for name, each in job.services.items()} == {
-            name: [0] for name in job.services
-        }
+        assert {name: each.statuses for name, each in job.services.items()} == {name: [0] for name in job.services}
         assert len(job.services) == 8
-        said = [
-            re.findall(r"^this is (.*)$", job.services[f"actor-{i}"].log.read_text(), re.M) for i in (1, 2)
-        ]
+        said = [re.findall(r"^this is (.*)$", job.services[f"actor-{i}"].log.read_text(), re.M) for i in (1, 2)]
         assert sorted(said) == [["actor 0"], ["actor 1"]]
         run = job.volumes["run"] / "run"
         assert_learned(run)
         assert {(each.stat().st_uid, each.stat().st_gid) for each in run.rglob("*")} == {(10001, 10001)}
 
 
-def test_the_tfjob_s_pods_learn_each_on_a_host_of_its_own_and_one_that_is_evicted_comes_back(
-    tmp_path: Path,
-) -> None:
-    document, files = pods_of_tfjob(
-        render(Platform.TFJOB, JobSpec(name="tiny", config=CONFIG, image="tfdqn:test"))
-    )
+def test_the_tfjob_s_pods_learn_each_on_a_host_of_its_own_and_one_that_is_evicted_comes_back(tmp_path: Path) -> None:
+    document, files = pods_of_tfjob(render(Platform.TFJOB, JobSpec(name="tiny", config=CONFIG, image="tfdqn:test")))
     statuses = evicted_once(tmp_path, document, files, "tiny-worker-0.team.svc", r"^actors? .*: acting$")
     assert statuses.pop("tiny-worker-0.team.svc") == [143, 0]
     assert list(statuses.values()) == [[0]] * 3
 
 
-def test_the_pods_learn_each_on_a_host_of_its_own_and_a_learner_that_is_evicted_comes_back(
-    tmp_path: Path,
-) -> None:
+def test_the_pods_learn_each_on_a_host_of_its_own_and_a_learner_that_is_evicted_comes_back(tmp_path: Path) -> None:
     config = tiny(*CHANGES, "logging.tensorboard=false", "stop.env_steps=20000")
     document, files = pods_of_kubernetes(
         render(Platform.KUBERNETES, JobSpec(name="tiny", config=config, image="tfdqn:test"))
@@ -209,9 +197,7 @@ def test_the_pods_learn_each_on_a_host_of_its_own_and_a_learner_that_is_evicted_
     statuses = evicted_once(tmp_path, document, files, "tiny-learner-0.tiny-learner", r" updates/s$")
     assert len(statuses) == 7
     assert statuses["tiny-learner-0.tiny-learner"] == [143, 0]
-    assert all(
-        each[-1] == 0 and set(each) <= {0, 75} for name, each in statuses.items() if "learner" not in name
-    )
+    assert all(each[-1] == 0 and set(each) <= {0, 75} for name, each in statuses.items() if "learner" not in name)
     assert "resumed at" in (tmp_path / "tiny-learner-0.tiny-learner.log").read_text()
 
 

@@ -21,9 +21,7 @@ ROLES = {"supervisor", "learner", "actor", "evaluator", "replay_server", "worker
         ("launch", "cartpole-parameter-server.toml", (), ROLES),
     ],
 )
-def test_memory_is_flat(
-    tmp_path: Path, verb: str, config: str, overrides: tuple[str, ...], expected: set[str]
-) -> None:
+def test_memory_is_flat(tmp_path: Path, verb: str, config: str, overrides: tuple[str, ...], expected: set[str]) -> None:
     """To 2 % from a fifth of the run on; 25 bytes kept of each environment step are found."""
     samples = sampled(verb, CONFIGS / config, 300_000, list(overrides), tmp_path)
     assert {name.partition(" ")[0] for name in samples} == expected

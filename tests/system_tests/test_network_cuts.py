@@ -66,9 +66,7 @@ def job(tmp_path: Path) -> Iterator[FarJob]:
     ):
         running.until_learning()
         for process_id in HOSTS.keys() - {LEARNER}:
-            running.until(
-                lambda process_id=process_id: running.is_heard(process_id), f"{process_id} at the learner"
-            )
+            running.until(lambda process_id=process_id: running.is_heard(process_id), f"{process_id} at the learner")
         running.until_saved()
         yield running
 
@@ -147,9 +145,7 @@ def test_a_learner_that_is_cut_off_resumes_and_the_actors_stay(job: FarJob) -> N
     saved = counters(job.run.path)
     learner = job.pid(LEARNER)
     job.network.cut(HOSTS[LEARNER])
-    job.until(
-        lambda: job.pid(LEARNER) != learner, "the learner's end", 30
-    )  # it can't hear its parameter server
+    job.until(lambda: job.pid(LEARNER) != learner, "the learner's end", 30)  # it can't hear its parameter server
     job.network.mend(HOSTS[LEARNER])
     job.until_learning(beyond=saved.train_steps)
     job.record_progress()

@@ -39,8 +39,7 @@ class Server:
 
     def server_info(self, timeout: int) -> dict[str, Any]:
         counted = SimpleNamespace(
-            insert_stats=SimpleNamespace(completed=self.inserted),
-            sample_stats=SimpleNamespace(completed=self.sampled),
+            insert_stats=SimpleNamespace(completed=self.inserted), sample_stats=SimpleNamespace(completed=self.sampled)
         )
         return {TABLE: SimpleNamespace(rate_limiter_info=counted, current_size=self.stored)}
 
@@ -129,9 +128,7 @@ class Run:
 
     def _keep(self, balance: Balance) -> None:
         self.counters = Counters(
-            transitions=balance.transitions,
-            exempt_transitions=balance.exempt,
-            train_steps=balance.train_steps,
+            transitions=balance.transitions, exempt_transitions=balance.exempt, train_steps=balance.train_steps
         )
 
 

@@ -61,9 +61,7 @@ def test_a_killed_server_comes_back_with_its_checkpoint_and_the_others_go_on(
         assert learner.calls == calls + 10
 
 
-def test_ended_it_saves_and_another_configuration_is_refused_in_a_line(
-    tmp_path: Path, processes: ExitStack
-) -> None:
+def test_ended_it_saves_and_another_configuration_is_refused_in_a_line(tmp_path: Path, processes: ExitStack) -> None:
     job = Job(tmp_path, config(), processes)
     (server,) = job.servers
     actor = Actor(config(), job.addresses)
@@ -81,9 +79,7 @@ def test_ended_it_saves_and_another_configuration_is_refused_in_a_line(
 
 
 @pytest.mark.long
-def test_one_of_two_servers_is_killed_over_and_over_and_the_ratio_holds(
-    tmp_path: Path, processes: ExitStack
-) -> None:
+def test_one_of_two_servers_is_killed_over_and_over_and_the_ratio_holds(tmp_path: Path, processes: ExitStack) -> None:
     job = Job(tmp_path, TWO, processes)
     actors = [Actor(TWO, job.addresses, i) for i in range(2)]
     learner = Learner(TWO, job.addresses)

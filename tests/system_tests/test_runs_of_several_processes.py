@@ -117,9 +117,7 @@ def free_ports(count: int) -> list[int]:
     ("strategy", "tasks"),
     [
         ("parameter_server", {"chief": 1, "worker": 1, "ps": 2}),
-        pytest.param(
-            "multi_worker", {"worker": 2}, marks=pytest.mark.long
-        ),  # on hosts: test_train_on_hosts.py
+        pytest.param("multi_worker", {"worker": 2}, marks=pytest.mark.long),  # on hosts: test_train_on_hosts.py
         pytest.param("averaging", {"chief": 1, "worker": 1}, marks=pytest.mark.long),
     ],
 )
@@ -143,12 +141,8 @@ def test_a_cluster_of_tf_config_trains_and_ends(tmp_path: Path, strategy: str, t
     assert [path.name for path in tmp_path.glob("run-*")] == [f"run-{chief}-0"]
 
 
-@pytest.mark.parametrize(
-    "strategy", ["parameter_server", pytest.param("multi_worker", marks=pytest.mark.long)]
-)
-def test_while_the_others_are_awaited_ctrl_c_ends_it_at_once_as_was_said(
-    tmp_path: Path, strategy: str
-) -> None:
+@pytest.mark.parametrize("strategy", ["parameter_server", pytest.param("multi_worker", marks=pytest.mark.long)])
+def test_while_the_others_are_awaited_ctrl_c_ends_it_at_once_as_was_said(tmp_path: Path, strategy: str) -> None:
     write_config(tmp_path, f"learner.strategy={strategy}")
     chief, worker, server = (f"127.0.0.1:{port}" for port in free_ports(3))
     cluster = {"chief": [chief], "worker": [worker]}
@@ -157,9 +151,7 @@ def test_while_the_others_are_awaited_ctrl_c_ends_it_at_once_as_was_said(
     config = json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}})
     with tfdqn(tmp_path, "train", "tiny.toml", environment={"TF_CONFIG": config}) as process:
         process.until(lambda: f"waiting for worker 0 at {worker}" in process.out, "waiting")
-        process.until(
-            lambda: "until all have met, Ctrl-C ends this at once" in process.out, "a word of Ctrl-C"
-        )
+        process.until(lambda: "until all have met, Ctrl-C ends this at once" in process.out, "a word of Ctrl-C")
         process.send(signal.SIGINT)
         assert process.ended_within(5)
         assert (process.ended(), process.err) == (-signal.SIGINT, "")

@@ -52,10 +52,7 @@ def kill() -> bool:
 @pytest.fixture(scope="module", params=[EXACT, TWO_ACTORS], ids=["one actor", "two actors"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Replicated:
     run, moments = tmp_path_factory.mktemp("whole") / "run", []
-    assert (
-        train(request.param, run, interrupted=at(0, lambda: moments.append(1) is not None)).status
-        == "finished"
-    )
+    assert train(request.param, run, interrupted=at(0, lambda: moments.append(1) is not None)).status == "finished"
     return Replicated(request.param, run, len(moments))
 
 

@@ -117,12 +117,7 @@ IN_STEP = {"worker": ["host-a:2222", "host-b:2222", "host-c:2222"]}
     ids=["worker killed", "chief killed", "worker cut off", "unit killed", "parameter server killed"],
 )
 def test_who_is_lost_is_named_in_one_line(
-    tmp_path: Path,
-    strategy: str,
-    jobs: dict[str, list[str]],
-    victim: tuple[str, int],
-    is_cut: bool,
-    told: str,
+    tmp_path: Path, strategy: str, jobs: dict[str, list[str]], victim: tuple[str, int], is_cut: bool, told: str
 ) -> None:
     health = ("health.dead_after_seconds=6", "health.patience_seconds=15") if is_cut else ()
     keys = (*health, "learner.batch_size=24", "learner.averaging_period_train_steps=5", ENDLESS)
@@ -131,9 +126,7 @@ def test_who_is_lost_is_named_in_one_line(
     with network(list(names)) as hosts, started(tmp_path, hosts, jobs, names, *TINY_RUN) as processes:
         metrics = tmp_path / "run" / "metrics.jsonl"
         (chief, *_) = reversed(processes.values())
-        chief.until(
-            lambda: metrics.exists() and any(line["train_steps"] > 0 for line in lines(metrics)), "learning"
-        )
+        chief.until(lambda: metrics.exists() and any(line["train_steps"] > 0 for line in lines(metrics)), "learning")
         if is_cut:
             hosts.cut(host_and_port(jobs[victim[0]][victim[1]])[0])
         else:
@@ -146,9 +139,7 @@ def test_who_is_lost_is_named_in_one_line(
             assert process.ended() != 0
             line, *_ = process.err.splitlines()
             if is_cut:  # no call fails: silence decides
-                assert process is not chief or line.startswith(f"tfdqn: {told[:-2]} has been silent for "), (
-                    line
-                )
+                assert process is not chief or line.startswith(f"tfdqn: {told[:-2]} has been silent for "), line
                 continue
             who = "the cluster" if process is chief else f"{job} {index}"
             # Two survivors end one after the other, and the second may have lost the first.

@@ -10,9 +10,7 @@ from tfdqn.tasks.registry import make_task
 
 
 def masked_task(**kwargs):
-    return make_task(
-        Task(id="tests.support.toy_environments:Masked-v0", num_envs=2, action_masks=True, kwargs=kwargs)
-    )
+    return make_task(Task(id="tests.support.toy_environments:Masked-v0", num_envs=2, action_masks=True, kwargs=kwargs))
 
 
 def test_masks_are_those_of_the_observation_beside_them_also_on_the_rows_around_a_reset():
@@ -85,9 +83,7 @@ def test_a_mask_of_another_form_is_an_error(mask, says):
     )
     assert task.reset(seed=0)[1].all() and task.step(np.zeros(2, np.int32)).legal_actions.all()
     kwargs["spoil"] = gives({"action_mask": mask})
-    task = make_task(
-        Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, action_masks=True, kwargs=kwargs)
-    )
+    task = make_task(Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, action_masks=True, kwargs=kwargs))
     task.reset(seed=0)
     with pytest.raises(TaskError, match=rf'Odd-v0, environment 0, step 1: info\["action_mask"\] {says}'):
         task.step(np.zeros(2, np.int32))

@@ -63,9 +63,7 @@ def test_what_is_no_picture_is_said(drawn: Any, said: str) -> None:
     ],
 )
 def test_a_task_that_can_not_be_rendered_says_why_in_one_line(how: str, said: str) -> None:
-    task = make_task(
-        Task(id="tests.support.toy_environments:Draws-v0", kwargs={"how": how}), render_mode="rgb_array"
-    )
+    task = make_task(Task(id="tests.support.toy_environments:Draws-v0", kwargs={"how": how}), render_mode="rgb_array")
     task.reset(seed=0)
     with pytest.raises(TaskError) as caught:
         task.render()

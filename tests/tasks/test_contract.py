@@ -44,18 +44,8 @@ OUTSIDE = {
     "truth": (spaces.Box(0, 1, (2,), np.bool_), [False, True], [0, 2], r"observation\[1\] is 2, .* bool"),
     "integer": (spaces.Box(0, 10, (2,), np.int32), [1, 2], [1, 99], r"observation\[1\] is 99;"),
     "byte": (spaces.Box(0, 10, (2,), np.uint8), [1, 2], [200, 2], r"observation\[0\] is 200;"),
-    "byte that wraps": (
-        BYTES,
-        np.zeros((2, 2), np.uint8),
-        [[0, 1], [2, 256]],
-        r"observation\[1, 1\] is 256,",
-    ),
-    "each its own": (
-        spaces.Box(np.array([0, 5]), np.array([3, 9]), dtype=np.int64),
-        [0, 5],
-        [4, 5],
-        r"\[0\] is 4",
-    ),
+    "byte that wraps": (BYTES, np.zeros((2, 2), np.uint8), [[0, 1], [2, 256]], r"observation\[1, 1\] is 256,"),
+    "each its own": (spaces.Box(np.array([0, 5]), np.array([3, 9]), dtype=np.int64), [0, 5], [4, 5], r"\[0\] is 4"),
     "in a dict": (NESTED, NESTED_RIGHT, {"a": FOUR, "b": (3, 12)}, 'observation "b_0" is 3;'),
     "in a tuple": (NESTED, NESTED_RIGHT, {"a": FOUR, "b": (1, 9)}, 'observation "b_1" is 9;'),
 }
@@ -70,12 +60,7 @@ def test_what_lies_outside_its_space_is_an_error_that_names_it(case):
 
 
 OTHERWISE = {
-    "column": (
-        FLOATS,
-        FOUR,
-        FOUR.reshape(4, 1),
-        r"observation has shape \(4, 1\), but its space says \(4,\)",
-    ),
+    "column": (FLOATS, FOUR, FOUR.reshape(4, 1), r"observation has shape \(4, 1\), but its space says \(4,\)"),
     "longer": (FLOATS, FOUR, np.zeros(5, np.float32), r"has shape \(5,\)"),
     "one": (FLOATS, FOUR, np.zeros(1, np.float32), r"has shape \(1,\)"),
     "scalar": (FLOATS, FOUR, 0.5, r"has shape \(\)"),
@@ -83,28 +68,13 @@ OTHERWISE = {
     "text": (FLOATS, FOUR, "abcd", "observation is 'abcd';"),
     "space": (FLOATS, FOUR, FLOATS, r"observation is Box\("),
     "pair": (FLOATS, FOUR, (FOUR, {}), "observation is no array: a tuple of 2"),
-    "floats for bytes": (
-        BYTES,
-        np.zeros((2, 2), np.uint8),
-        np.full((2, 2), 0.5),
-        r"is float64 \(array\(\[\[0.5",
-    ),
+    "floats for bytes": (BYTES, np.zeros((2, 2), np.uint8), np.full((2, 2), 0.5), r"is float64 \(array\(\[\[0.5"),
     "float for category": (spaces.Discrete(5), 2, 2.0, "observation is float64"),
-    "not a number for integers": (
-        spaces.Box(0, 9, (2,), np.int32),
-        [1, 2],
-        [1, np.nan],
-        "observation is float64",
-    ),
+    "not a number for integers": (spaces.Box(0, 9, (2,), np.int32), [1, 2], [1, np.nan], "observation is float64"),
     "complex": (FLOATS, FOUR, FOUR + 1j, r"observation is array\(\[0.25\+1.j"),
     "part missing": (NESTED, NESTED_RIGHT, {"a": FOUR}, "observation lacks b, which its space has"),
     "part none": (NESTED, NESTED_RIGHT, {"a": FOUR, "b": (1, None)}, 'observation "b_1" is None;'),
-    "tuple too short": (
-        NESTED,
-        NESTED_RIGHT,
-        {"a": FOUR, "b": (1,)},
-        'observation "b" is a? ?.*, not a tuple of 2',
-    ),
+    "tuple too short": (NESTED, NESTED_RIGHT, {"a": FOUR, "b": (1,)}, 'observation "b" is a? ?.*, not a tuple of 2'),
     "no dict": (NESTED, NESTED_RIGHT, FOUR, "observation is array.*, not a dict"),
 }
 
@@ -120,18 +90,12 @@ def test_another_shape_or_type_than_its_space_says_is_an_error(case, frame_stack
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (
-            lambda o, r, e, t, info: (o, r, e, info),
-            r"step gave a tuple of 4, not \(observation, reward, term",
-        ),
+        (lambda o, r, e, t, info: (o, r, e, info), r"step gave a tuple of 4, not \(observation, reward, term"),
         (lambda *right: (*right, 1), "step gave a tuple of 6"),
         (lambda *right: None, "step gave None"),
         (lambda o, r, e, t, info: (o, r, e, t, None), "step gave the info None, not a dict"),
         (lambda o, r, e, t, info: (o, None, e, t, info), "reward is None, not a number"),
-        (
-            lambda o, r, e, t, info: (o, np.ones(2), e, t, info),
-            r"reward is array\(\[1., 1.\]\), not a number",
-        ),
+        (lambda o, r, e, t, info: (o, np.ones(2), e, t, info), r"reward is array\(\[1., 1.\]\), not a number"),
         (lambda o, r, e, t, info: (o, r, None, t, info), "terminated is None, not true or false"),
         (lambda o, r, e, t, info: (o, r, e, "no", info), "truncated is 'no', not true or false"),
     ],
@@ -168,9 +132,7 @@ def test_a_number_that_is_not_finite_is_an_error_and_no_warning(space, value, sa
 def test_large_finite_numbers_are_no_error():
     space = spaces.Box(-np.inf, np.inf, (4,))
     step = stepped(odd(space, FOUR, spoil=lambda o, r, *rest: ([3e38] * 4, 3e38, *rest)), steps=3)
-    assert (step.observation["observation"] == np.float32(3e38)).all() and (
-        step.reward == np.float32(3e38)
-    ).all()
+    assert (step.observation["observation"] == np.float32(3e38)).all() and (step.reward == np.float32(3e38)).all()
 
 
 @pytest.mark.parametrize(
@@ -226,12 +188,8 @@ def test_floats_beyond_their_bounds_by_rounding_are_no_news(caplog, monkeypatch)
 
 
 def test_a_reset_is_checked_too():
-    broken = make_task(
-        Task(id="tests.support.toy_environments:Broken-v0", num_envs=2, kwargs={"how": "shape"})
-    )
-    with pytest.raises(
-        TaskError, match=r"Broken-v0, environment 0, reset: .* shape \(2,\), but its space says \(3,\)"
-    ):
+    broken = make_task(Task(id="tests.support.toy_environments:Broken-v0", num_envs=2, kwargs={"how": "shape"}))
+    with pytest.raises(TaskError, match=r"Broken-v0, environment 0, reset: .* shape \(2,\), but its space says \(3,\)"):
         broken.reset(seed=0)
 
 
@@ -246,17 +204,13 @@ def test_an_array_that_is_given_again_is_copied_before_it_changes(how, frame_sta
     for step in range(1, 6):
         seen = batched.step(np.zeros(2, np.int32)).observation["observation"]
         counts = -seen[..., count].reshape(2, frame_stack)
-        np.testing.assert_array_equal(
-            counts, [np.maximum(np.arange(step - frame_stack + 1, step + 1), 0)] * 2
-        )
+        np.testing.assert_array_equal(counts, [np.maximum(np.arange(step - frame_stack + 1, step + 1), 0)] * 2)
         starts = seen[..., forward].reshape(2, frame_stack) - counts
         assert (starts == starts[:, :1]).all() and starts[0, 0] != starts[1, 0]
 
 
 def test_a_breach_in_a_process_of_its_own_is_the_same_line_and_prints_nothing(capfd):
-    batched = odd(
-        BYTES, np.zeros((2, 2), np.uint8), spoil=observes([[0, 1], [2, 0.5]]), vectorization="async"
-    )
+    batched = odd(BYTES, np.zeros((2, 2), np.uint8), spoil=observes([[0, 1], [2, 0.5]]), vectorization="async")
     try:
         with pytest.raises(TaskError, match=r"Odd-v0, environment \d, step 3: observation is float64"):
             stepped(batched)

@@ -41,12 +41,7 @@ class Own(gymnasium.vector.VectorEnv):
         (spaces.Discrete(5), [1, 2], [1, 5], "environment 1, step 1: observation is 5;"),
         (spaces.Discrete(5), [1, 2], [1.0, 2.0], "step 1: observation is float64"),
         (spaces.Discrete(5), [1, 2], [[1], [2]], r"step 1: observation has shape \(2, 1\)"),
-        (
-            spaces.Box(0, 255, (1,), np.uint8),
-            [[0], [1]],
-            [[0], [256]],
-            "environment 1, step 1: observation.* is 256",
-        ),
+        (spaces.Box(0, 255, (1,), np.uint8), [[0], [1]], [[0], [256]], "environment 1, step 1: observation.* is 256"),
         (FLOATS, [FOUR, FOUR], [FOUR, FOUR * np.nan], r"environment 1, step 1: observation\[0\] is nan"),
         (spaces.Dict({"a": FLOATS}), {"a": [FOUR, FOUR]}, {}, 'step 1: observation "a" is missing'),
     ],

@@ -59,10 +59,7 @@ def test_a_users_module_that_does_not_exist_is_named():
 
 def test_a_suite_of_ones_own_is_registered_listed_and_trained_with(tmp_path: Path) -> None:
     config = tiny(
-        f"task.id={CORRIDOR}",
-        "replay.backend=in_graph",
-        "optimizer.learning_rate=0.01",
-        "learner.schedule=alternate",
+        f"task.id={CORRIDOR}", "replay.backend=in_graph", "optimizer.learning_rate=0.01", "learner.schedule=alternate"
     )
     summary = train(config, tmp_path / "run")
     assert summary.env_steps >= 1_200 and summary.train_steps > 250

@@ -150,10 +150,7 @@ def test_a_killed_runs_curves_never_go_back_and_its_best_stands(tmp_path: Path) 
     stand = lines(run / "evaluations.jsonl")
 
     def kill() -> bool:
-        if (
-            lines(run / "evaluations.jsonl")[-1:]
-            and lines(run / "evaluations.jsonl")[-1]["env_steps"] > saved + 200
-        ):
+        if lines(run / "evaluations.jsonl")[-1:] and lines(run / "evaluations.jsonl")[-1]["env_steps"] > saved + 200:
             raise Killed
         return False
 

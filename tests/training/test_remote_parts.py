@@ -22,9 +22,7 @@ from tfdqn.training.remote_parts import RemoteActors, RemoteParts, distributed_s
 from tfdqn.training.session import Session
 
 
-def beat(
-    index: int, env_steps: int, version: int, episode_return: float | None, joined: str = "now"
-) -> Heartbeat:
+def beat(index: int, env_steps: int, version: int, episode_return: float | None, joined: str = "now") -> Heartbeat:
     return Heartbeat(
         process_id=ProcessId(Role.ACTOR, index),
         life=f"life of {index}",

@@ -75,12 +75,7 @@ def test_a_checkpoint_that_is_not_this_runs_is_refused_before_any_of_it_is_taken
     monkeypatch.setattr(TrainStep, "load_state", lambda *_: taken.append("learner"))
     monkeypatch.setattr(Actors, "load_state", lambda *_: taken.append("actors"))
     for file, name, array, line in (
-        (
-            "learner",
-            "target/q/bias",
-            np.zeros(3, np.float32),
-            r"target/q/bias is float32\[3\], not float32\[2\]",
-        ),
+        ("learner", "target/q/bias", np.zeros(3, np.float32), r"target/q/bias is float32\[3\], not float32\[2\]"),
         ("learner", "optimizer/m/q/bias", None, r"optimizer/m/q/bias is absent, not float32\[2\]"),
         (
             "learner",
@@ -89,12 +84,7 @@ def test_a_checkpoint_that_is_not_this_runs_is_refused_before_any_of_it_is_taken
             r"online/hidden_1/bias is float32\[2\], not absent",
         ),
         ("writer", "returns", np.zeros((1, 1)), r"returns is float64\[1, 1\], not float64\[1, 4\]"),
-        (
-            "actor",
-            "statistics/running_return",
-            np.zeros(1),
-            r"running_return is float64\[1\], not float64\[4\]",
-        ),
+        ("actor", "statistics/running_return", np.zeros(1), r"running_return is float64\[1\], not float64\[4\]"),
         ("replay", "draws", None, r"draws is absent, not int64\[1\]"),
     ):
         arrays = {each: dict(content) for each, content in whole.items()}

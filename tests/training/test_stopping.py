@@ -10,9 +10,7 @@ from tfdqn.training.stopping import still_stands
 def summary(train_steps: int = 250, best_return: float = 20.0, episodes: int | None = 4) -> Summary:
     final = None
     if episodes is not None:
-        numbers = dict.fromkeys(
-            ("mean_return", "std_return", "median_return", "ci_low", "ci_high", "mean_length"), 1.0
-        )
+        numbers = dict.fromkeys(("mean_return", "std_return", "median_return", "ci_low", "ci_high", "mean_length"), 1.0)
         final = EpisodeScores(episodes=episodes, **numbers)
     return Summary(
         status="finished",
@@ -42,16 +40,9 @@ def test_a_run_that_stands_as_it_ended_still_stands() -> None:
         (summary(), ("evaluation.final_episodes=6",), ENDED),
         (summary(episodes=None), (), ENDED),
     ],
-    ids=[
-        "it went on",
-        "it may go on",
-        "other episodes are asked for",
-        "none were played",
-    ],
+    ids=["it went on", "it may go on", "other episodes are asked for", "none were played"],
 )
-def test_a_run_that_has_more_to_do_does_not(
-    found: Summary, overrides: tuple[str, ...], counters: Counters
-) -> None:
+def test_a_run_that_has_more_to_do_does_not(found: Summary, overrides: tuple[str, ...], counters: Counters) -> None:
     assert not still_stands(found, tiny(*overrides), counters, has_evaluator=True)
 
 

@@ -94,11 +94,7 @@ def test_a_kill_between_a_new_best_and_the_next_checkpoint_changes_nothing(unint
     shutil.move(before, run / "checkpoints")  # all that came after is lost, but for the best policy's file
     (run / "summary.json").unlink()
     again = train(config, run)
-    assert (again.reason, again.env_steps, again.best_return) == (
-        whole.reason,
-        whole.env_steps,
-        whole.best_return,
-    )
+    assert (again.reason, again.env_steps, again.best_return) == (whole.reason, whole.env_steps, whole.best_return)
 
 
 @pytest.mark.parametrize("backend", ["reverb", "in_graph"])
@@ -106,10 +102,7 @@ def test_a_kill_between_a_new_best_and_the_next_checkpoint_changes_nothing(unint
 @pytest.mark.parametrize("actors", [1, 3])
 def test_updates_keep_to_the_replay_ratio_and_acting_to_its_end(backend, schedule, actors, tmp_path):
     config = tiny(
-        f"replay.backend={backend}",
-        f"learner.schedule={schedule}",
-        f"acting.actors={actors}",
-        "agent.n_step=1",
+        f"replay.backend={backend}", f"learner.schedule={schedule}", f"acting.actors={actors}", "agent.n_step=1"
     )
     summary = train(config, tmp_path / "run")
     assert config.stop.env_steps <= summary.env_steps < config.stop.env_steps + config.task.num_envs
@@ -125,9 +118,7 @@ def test_several_actors_fill_several_shards_evenly(tmp_path):
     assert sorted(each.name for each in replay.iterdir()) == ["shard-0", "shard-1"]
     partial = len(latest(run).arrays("replay")["partial_block"])
     assert (int(latest(run).arrays("replay")["inserted"]) * 4 + partial) == summary.env_steps
-    again = train(
-        tiny("acting.actors=3", "replay.shards=2", "replay.capacity=4000", "stop.env_steps=2000"), run
-    )
+    again = train(tiny("acting.actors=3", "replay.shards=2", "replay.capacity=4000", "stop.env_steps=2000"), run)
     assert again.train_steps > summary.train_steps
 
 
@@ -164,8 +155,7 @@ def test_tensorboard_holds_every_curve_the_configuration_and_a_profile(tmp_path)
     events = EventAccumulator(str(run / "logs"))
     events.Reload()
     curves = {
-        name: [tf.make_ndarray(e.tensor_proto) for e in events.Tensors(name)]
-        for name in events.Tags()["tensors"]
+        name: [tf.make_ndarray(e.tensor_proto) for e in events.Tensors(name)] for name in events.Tags()["tensors"]
     }
     promised = {
         "acting/episode_return",
@@ -253,9 +243,7 @@ def test_training_stops_when_evaluations_bring_no_new_best(tmp_path):
 
 
 @pytest.mark.parametrize("schedule", ["overlap", "alternate"])
-def test_a_loss_that_is_not_finite_stops_the_run_with_its_step_and_never_enters_a_checkpoint(
-    schedule, tmp_path
-):
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_step_and_never_enters_a_checkpoint(schedule, tmp_path):
     run = tmp_path / "run"
     overflows = ("optimizer.kind=sgd", "optimizer.learning_rate=1e9", "agent.gradient_clip_norm=0")
     often = ("replay.min_size=900", "checkpoint.interval_seconds=0.001", "checkpoint.keep=100")
@@ -298,9 +286,7 @@ def test_a_finished_run_says_nothing_of_resuming(tmp_path):
 
 def test_an_observation_that_is_nan_stops_the_run_and_never_enters_replay(tmp_path):
     config = tiny(
-        "task.id=tests.support.toy_environments:Counter-v0",
-        "task.kwargs.nan=observation",
-        "task.kwargs.nan_from=2",
+        "task.id=tests.support.toy_environments:Counter-v0", "task.kwargs.nan=observation", "task.kwargs.nan_from=2"
     )
     with pytest.raises(NotFiniteError, match=r"environment \d, step 2: observation\[0\] is nan"):
         train(config, tmp_path / "run")
@@ -323,9 +309,7 @@ def test_what_came_before_an_environment_failed_is_saved_and_goes_on(tmp_path):
         train(config, run)
     saved = latest(run).counters
     assert 700 < saved.env_steps < 800 and saved.train_steps > 100
-    line = (
-        "Fails-v0, step [0-9]+, environment 0: RuntimeError: the simulator is gone; saved at {:,} environment"
-    )
+    line = "Fails-v0, step [0-9]+, environment 0: RuntimeError: the simulator is gone; saved at {:,} environment"
     assert re.search(line.format(saved.env_steps), str(caught.value))
     assert f"its traceback is in {run / 'native.log'}" in str(caught.value)
     assert "in _fail\n" in (run / "native.log").read_text()
@@ -336,9 +320,7 @@ def test_what_came_before_an_environment_failed_is_saved_and_goes_on(tmp_path):
 
 def test_an_evaluation_whose_environment_fails_leaves_what_was_learned(tmp_path):
     """The four that act never come to their thousandth step, those that are evaluated do."""
-    config = tiny(
-        *failing(tmp_path, at=900, ends_at=1_000), "evaluation.episodes=1", "learner.schedule=overlap"
-    )
+    config = tiny(*failing(tmp_path, at=900, ends_at=1_000), "evaluation.episodes=1", "learner.schedule=overlap")
     with pytest.raises(EnvironmentFailedError, match=r"step 900, environment 0: .*; saved at"):
         train(config, tmp_path / "run")
     assert latest(tmp_path / "run").counters.train_steps > 0

@@ -22,8 +22,6 @@ def test_one_that_is_stopped_is_finished_by_the_next_start(tmp_path: Path) -> No
     assert (endless.status, endless.final) == ("interrupted", None)
     assert not (run / "summary.json").exists()
     phases.clear()
-    finished = train(
-        tiny(), run, on_progress=remember, interrupted=lambda: phases[-1:] == ["drawing and exporting"]
-    )
+    finished = train(tiny(), run, on_progress=remember, interrupted=lambda: phases[-1:] == ["drawing and exporting"])
     assert finished.status == "finished" and phases[-1] == "drawing and exporting"
     assert finished.final is not None and finished.final.episodes == 4

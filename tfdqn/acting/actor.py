@@ -26,12 +26,7 @@ class Actor:
     """
 
     def __init__(
-        self,
-        task: BatchedTask,
-        policy: Policy,
-        client: WeightsClient,
-        writer: Writer,
-        rng: np.random.Generator,
+        self, task: BatchedTask, policy: Policy, client: WeightsClient, writer: Writer, rng: np.random.Generator
     ):
         self._task = task
         self._policy = policy

@@ -47,9 +47,7 @@ class Inference:
       most_rows: B of one call at most, unless one actor alone sends more.
     """
 
-    def __init__(
-        self, action_values: ActionValues, task_spec: TaskSpec, weights: WeightsSource, most_rows: int
-    ):
+    def __init__(self, action_values: ActionValues, task_spec: TaskSpec, weights: WeightsSource, most_rows: int):
         self._action_values, self._spec, self._weights = action_values, task_spec, weights
         self._most_rows = most_rows
         self._waiting: deque[_Question] = deque()
@@ -131,8 +129,7 @@ class Inference:
     def _answers(self, batch: list[_Question]) -> list[QValues]:
         kept = self._weights.get()
         observation = {
-            name: np.concatenate([each.observation[name] for each in batch])
-            for name in self._spec.observation
+            name: np.concatenate([each.observation[name] for each in batch]) for name in self._spec.observation
         }
         masks = [each.legal_actions for each in batch if each.legal_actions is not None]
         q_values = self._action_values(kept.weights, observation, np.concatenate(masks) if masks else None)

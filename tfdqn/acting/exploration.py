@@ -30,10 +30,7 @@ def ladder_exponents(num_envs: int, alpha: float) -> np.ndarray:
 
 
 def epsilon_greedy(
-    q_values: np.ndarray,
-    legal_actions: np.ndarray | None,
-    epsilons: np.ndarray,
-    rng: np.random.Generator,
+    q_values: np.ndarray, legal_actions: np.ndarray | None, epsilons: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """A uniformly random legal action with probability epsilons[b], else the greedy one; int32[B]."""
     actions = greedy_numpy(q_values, legal_actions)
@@ -43,10 +40,7 @@ def epsilon_greedy(
 
 
 def boltzmann(
-    q_values: np.ndarray,
-    legal_actions: np.ndarray | None,
-    temperature: float,
-    rng: np.random.Generator,
+    q_values: np.ndarray, legal_actions: np.ndarray | None, temperature: float, rng: np.random.Generator
 ) -> np.ndarray:
     """An action drawn from softmax(Q / temperature) over the legal ones, by the Gumbel trick; int32[B]."""
     return greedy_numpy(q_values / temperature + rng.gumbel(size=q_values.shape), legal_actions)

@@ -39,8 +39,7 @@ def forget(policy_state: PolicyState, is_reset: np.ndarray) -> PolicyState:
     if not policy_state or not is_reset.any():
         return policy_state
     return tuple(
-        np.where(is_reset.reshape(-1, *[1] * (array.ndim - 1)), array.dtype.type(0), array)
-        for array in policy_state
+        np.where(is_reset.reshape(-1, *[1] * (array.ndim - 1)), array.dtype.type(0), array) for array in policy_state
     )
 
 
@@ -96,11 +95,7 @@ class Policy:
         return PolicyOutput(self._choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
 
     def _choose(
-        self,
-        q_values: np.ndarray,
-        legal_actions: np.ndarray | None,
-        rng: np.random.Generator,
-        env_steps: int,
+        self, q_values: np.ndarray, legal_actions: np.ndarray | None, rng: np.random.Generator, env_steps: int
     ) -> np.ndarray:
         if self._settings is None:
             return greedy_numpy(q_values, legal_actions)
@@ -148,8 +143,7 @@ def tensorflow_q_function(config: Config, task_spec: TaskSpec) -> QFunction:
     """One traced call over a copy of the network; weights are assigned when another mapping is passed."""
     copy = network_to_load(config, task_spec, name="acting")
     signature = {
-        key: tf.TensorSpec((None, *spec.shape), spec.dtype, name=key)
-        for key, spec in task_spec.observation.items()
+        key: tf.TensorSpec((None, *spec.shape), spec.dtype, name=key) for key, spec in task_spec.observation.items()
     }
     call = tf.function(lambda observation: copy(observation)[0], input_signature=[signature], autograph=False)
     assigned: Mapping[str, np.ndarray] | None = None

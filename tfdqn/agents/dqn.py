@@ -78,10 +78,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         return self._target_q_network
 
     def _loss(
-        self,
-        experience: trajectory.Transition,
-        weights: tf.Tensor | None = None,
-        training: bool = False,
+        self, experience: trajectory.Transition, weights: tf.Tensor | None = None, training: bool = False
     ) -> tf_agent.LossInfo:
         """The mean loss of a batch of finished transitions, and each example's part in it.
 

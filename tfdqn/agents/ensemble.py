@@ -42,10 +42,7 @@ class EnsembleAgent(DqnAgent):
         super().__init__(config, task_spec, devices)
 
     def _loss(
-        self,
-        experience: trajectory.Transition,
-        weights: tf.Tensor | None = None,
-        training: bool = False,
+        self, experience: trajectory.Transition, weights: tf.Tensor | None = None, training: bool = False
     ) -> tf_agent.LossInfo:
         """The sum over members of each one's mean loss: so each member's gradient is what it would be alone.
 

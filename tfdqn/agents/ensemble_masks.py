@@ -36,9 +36,7 @@ def member_weights(config: Config, task_spec: TaskSpec) -> MemberWeights:
     size = ensemble.size
     match ensemble.data:
         case "all":
-            return lambda transition, state_tm1, state_t: tf.ones(
-                [size, tf.shape(transition.action_step.action)[0]]
-            )
+            return lambda transition, state_tm1, state_t: tf.ones([size, tf.shape(transition.action_step.action)[0]])
         case "bootstrap":
             p = ensemble.mask_probability
             return lambda transition, state_tm1, state_t: (

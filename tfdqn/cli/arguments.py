@@ -12,26 +12,19 @@ import typer
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError, PlatformError
 
-ConfigFile = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="a TOML file, such as configs/cartpole.toml")
-]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="a TOML file, such as configs/cartpole.toml")]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
-        help="configuration keys to override, such as agent.n_step=3",
-        show_default=False,
+        metavar="[KEY=VALUE]...", help="configuration keys to override, such as agent.n_step=3", show_default=False
     ),
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run directory")]
 RunDirectory = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="the run directory", show_default="runs/<CONFIG>-seed<SEED>"),
+    Path | None, typer.Option(metavar="DIR", help="the run directory", show_default="runs/<CONFIG>-seed<SEED>")
 ]
 Actors = Annotated[int | None, typer.Option(min=1, metavar="N", help="number of actors (acting.actors)")]
-ReplayServers = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="number of replay servers (replay.shards)")
-]
+ReplayServers = Annotated[int | None, typer.Option(min=1, metavar="N", help="number of replay servers (replay.shards)")]
 Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="number of workers (learner.workers)")]
 ParameterServers = Annotated[
     int | None,
@@ -47,9 +40,7 @@ def require_supported_platform() -> None:
     """Raises PlatformError where TensorFlow 2.15 or Reverb can't be installed, and would fail in words of their own."""
     here = f"{platform.system()} {platform.machine()} with Python {platform.python_version()}"
     if sys.platform != "linux" or platform.machine() != "x86_64" or sys.version_info[:2] != (3, 11):
-        raise PlatformError(
-            f"tfdqn needs Linux on x86-64 and Python 3.11, for which Reverb is built, not {here}"
-        )
+        raise PlatformError(f"tfdqn needs Linux on x86-64 and Python 3.11, for which Reverb is built, not {here}")
 
 
 def installed_version() -> str:

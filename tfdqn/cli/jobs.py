@@ -36,21 +36,17 @@ PoolRoles = Annotated[
     ),
 ]
 ClusterFile = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="file with the address of every process", show_default="TF_CONFIG"),
+    Path | None, typer.Option(metavar="FILE", help="file with the address of every process", show_default="TF_CONFIG")
 ]
 Index = Annotated[
     int | None,
-    typer.Option(
-        min=0, metavar="I", help="index of this process within its role", show_default="from TF_CONFIG, or 0"
-    ),
+    typer.Option(min=0, metavar="I", help="index of this process within its role", show_default="from TF_CONFIG, or 0"),
 ]
 FormerIndex = Annotated[int | None, typer.Option("--task", min=0, hidden=True)]  # as manifests have it
 Leases = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR",
-        help="take the lowest index that no other process on this host has; DIR holds the leases",
+        metavar="DIR", help="take the lowest index that no other process on this host has; DIR holds the leases"
     ),
 ]
 StoppedStatus = Annotated[
@@ -60,16 +56,12 @@ Evaluator = Annotated[bool, typer.Option(help="run a process that evaluates the 
 Image = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME",
-        help="container image",
-        show_default="tfdqn:VERSION, or tfdqn:VERSION-cuda with --gpus",
+        metavar="NAME", help="container image", show_default="tfdqn:VERSION, or tfdqn:VERSION-cuda with --gpus"
     ),
 ]
 ManifestFolder = Annotated[
     Path | None,
-    typer.Option(
-        "-o", "--output", metavar="DIR", help="output directory", show_default="launchers/<CONFIG>/<TARGET>"
-    ),
+    typer.Option("-o", "--output", metavar="DIR", help="output directory", show_default="launchers/<CONFIG>/<TARGET>"),
 ]
 
 jobs = typer.Typer()
@@ -115,12 +107,7 @@ def launch(
 
 
 @jobs.command()
-def host(
-    config: ConfigFile,
-    overrides: Overrides = None,
-    pool: PoolRoles = None,
-    run_dir: RunDirectory = None,
-) -> None:
+def host(config: ConfigFile, overrides: Overrides = None, pool: PoolRoles = None, run_dir: RunDirectory = None) -> None:
     """Run this machine's share of a job on many machines. TF_CONFIG or CLUSTER_SPEC lists the machines."""
     require_supported_platform()
     from tfdqn.cluster.environment import machines_of_environment
@@ -186,19 +173,15 @@ def run_role(
 @jobs.command()
 def health(
     role: Annotated[
-        Role | None,
-        typer.Argument(metavar="[ROLE]", help=f"one of {', '.join(Role)}", show_default="every process"),
+        Role | None, typer.Argument(metavar="[ROLE]", help=f"one of {', '.join(Role)}", show_default="every process")
     ] = None,
     index: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="I", help="index of the process within its role", show_default="0"),
+        int | None, typer.Option(min=0, metavar="I", help="index of the process within its role", show_default="0")
     ] = None,
     run_dir: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
-            help="the directory of a run launched on this host",
-            show_default="processes of `tfdqn run`",
+            metavar="DIR", help="the directory of a run launched on this host", show_default="processes of `tfdqn run`"
         ),
     ] = None,
     within: Annotated[
@@ -212,9 +195,7 @@ def health(
 
     folder = None if run_dir is None else RunDir(run_dir).begun().heartbeats
     index = (task or 0) if index is None else index
-    found = (
-        health_of_all(folder, within) if role is None else [health_of(ProcessId(role, index), folder, within)]
-    )
+    found = health_of_all(folder, within) if role is None else [health_of(ProcessId(role, index), folder, within)]
     for each in found:
         typer.echo(each.line)
     raise typer.Exit(not all(each.is_well for each in found))
@@ -258,9 +239,7 @@ def manifest(
     workers: Workers = None,
     parameter_servers: ParameterServers = None,
     evaluator: Evaluator = True,
-    gpus: Annotated[
-        int, typer.Option(min=0, metavar="N", help="GPUs for each process that computes gradients")
-    ] = 0,
+    gpus: Annotated[int, typer.Option(min=0, metavar="N", help="GPUs for each process that computes gradients")] = 0,
     image: Image = None,
     output: ManifestFolder = None,
 ) -> None:

@@ -36,9 +36,7 @@ _CHATTER = re.compile(
 
 def totals(inspection: Inspection, total_env_steps: int, phase: str) -> Progress:
     """The figures of all processes together."""
-    present = [
-        each.heartbeat for each in inspection.processes if each.seconds_since_heartbeat < _PRESENT_SECONDS
-    ]
+    present = [each.heartbeat for each in inspection.processes if each.seconds_since_heartbeat < _PRESENT_SECONDS]
     returns = [heartbeat.episode_return for heartbeat in present if heartbeat.episode_return is not None]
     return Progress(
         env_steps=inspection.env_steps,
@@ -74,9 +72,7 @@ class JobView:
 
     def __enter__(self) -> "JobView":
         if self._console.is_terminal:
-            self._live = Live(
-                console=self._console, auto_refresh=False, vertical_overflow="crop", transient=True
-            )
+            self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop", transient=True)
             self._live.start()
             self._console.show_cursor(True)  # Rich hides it, and a killed process could not put it back
         return self

@@ -20,15 +20,7 @@ from tfdqn.storage.disk_full import is_full_disk
 from tfdqn.system.utf8 import show_any_text
 
 # What the system says of a path that a user has given.
-_OF_PATHS = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENAMETOOLONG,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ELOOP,
-)
+_OF_PATHS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 
 app = typer.Typer(
     name="tfdqn",

@@ -116,9 +116,7 @@ def tasks(
     from tfdqn.tasks.registry import installed_tasks
 
     wanted = pattern.lower()
-    found = [
-        each for each in installed_tasks() if wanted in each.id.lower() or fnmatch(each.id.lower(), wanted)
-    ]
+    found = [each for each in installed_tasks() if wanted in each.id.lower() or fnmatch(each.id.lower(), wanted)]
     if not found:
         raise UserError(f'no installed task has "{pattern}" in its id')
     terminal.print_tasks(found)
@@ -229,17 +227,13 @@ def serve(
         Path, typer.Argument(metavar="EXPORTS", help="a run directory, or a directory of exported versions")
     ],
     host: Annotated[
-        str,
-        typer.Option(
-            metavar="HOST", help="address to listen on; other hosts cannot reach a loopback address"
-        ),
+        str, typer.Option(metavar="HOST", help="address to listen on; other hosts cannot reach a loopback address")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="port to listen on; 0 picks a free one")
     ] = 8501,
     name: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="name of the model in URLs", show_default="the run's name"),
+        str | None, typer.Option(metavar="NAME", help="name of the model in URLs", show_default="the run's name")
     ] = None,
 ) -> None:
     """Serve a policy over HTTP, with TensorFlow Serving's REST interface. Newer versions replace older ones."""
@@ -264,9 +258,7 @@ def _end() -> None:
 
 def _end_if_held() -> None:
     """Ends the process where a thread does not end: Python would wait for it, even in a call that never returns."""
-    others = [
-        each for each in threading.enumerate() if not each.daemon and each is not threading.current_thread()
-    ]
+    others = [each for each in threading.enumerate() if not each.daemon and each is not threading.current_thread()]
     for each in others:
         each.join(_JOIN_SECONDS)
     if any(each.is_alive() for each in others):

@@ -14,10 +14,7 @@ def cluster_keys(cluster: Cluster | None) -> list[str]:
         return []
     servers = len(cluster.addresses(PARAMETER_SERVER))
     if servers:
-        return [
-            f"learner.workers={len(cluster.addresses(WORKER))}",
-            f"learner.parameter_servers={servers}",
-        ]
+        return [f"learner.workers={len(cluster.addresses(WORKER))}", f"learner.parameter_servers={servers}"]
     return [f"learner.workers={sum(cluster.counts.values())}"]
 
 

@@ -77,9 +77,7 @@ def cluster_of_environment(environment: Mapping[str, str] = os.environ) -> Clust
     jobs = _learning_jobs(variable)
     job, index = variable.process()
     if job not in jobs:
-        raise variable.error(
-            f"task.type = {job!r} is none of the cluster's jobs that learn: {', '.join(jobs)}"
-        )
+        raise variable.error(f"task.type = {job!r} is none of the cluster's jobs that learn: {', '.join(jobs)}")
     if not 0 <= index < len(jobs[job]):
         raise variable.error(f"task.index = {index}: {job} has {len(jobs[job])} tasks, counted from 0")
     return Cluster(jobs=jobs, job=job, index=index)
@@ -95,9 +93,7 @@ def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tupl
     return topology, ProcessId(role_of_job(name, variable.origin), index)
 
 
-def process_in_job(
-    config: Config, cluster: Path | None, role: Role, index: int | None
-) -> tuple[Topology, ProcessId]:
+def process_in_job(config: Config, cluster: Path | None, role: Role, index: int | None) -> tuple[Topology, ProcessId]:
     """Which process this is by the cluster file, or else by `TF_CONFIG`, which must agree with what was asked for.
 
     Raises ConfigError where there is no such process, or the configuration can't be run by the others.

@@ -86,9 +86,7 @@ def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machin
         if placed.count(role) > 1 or (number and role not in placed and role is not Role.EVALUATOR):
             where = "two pools" if role in placed else "no pool"
             raise ConfigError(f"{role} is in {where}: each role that the job has must be in one")
-    dealt: dict[Machine, list[ProcessId]] = {
-        Machine(pool, i): [] for pool, size in sizes.items() for i in range(size)
-    }
+    dealt: dict[Machine, list[ProcessId]] = {Machine(pool, i): [] for pool, size in sizes.items() for i in range(size)}
     for pool, roles in pools.items():
         for process_id in (ProcessId(role, i) for role in roles for i in range(counts[role])):
             dealt[Machine(pool, process_id.index % sizes[pool])].append(process_id)

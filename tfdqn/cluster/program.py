@@ -59,17 +59,13 @@ class Program(Struct, frozen=True, kw_only=True):
         return order
 
 
-def run_arguments(
-    role: Role, task: int | str, *, config_file: str, cluster_file: str, run_dir: str
-) -> tuple[str, ...]:
+def run_arguments(role: Role, task: int | str, *, config_file: str, cluster_file: str, run_dir: str) -> tuple[str, ...]:
     """A process's command line, after `tfdqn`; `task` may be what its host puts the index for."""
     where = ("--cluster", cluster_file, "--run-dir", run_dir)
     return ("run", str(role), config_file, "--task", str(task), *where)
 
 
-def make_program(
-    config: Config, topology: Topology, *, config_file: str, cluster_file: str, run_dir: str
-) -> Program:
+def make_program(config: Config, topology: Topology, *, config_file: str, cluster_file: str, run_dir: str) -> Program:
     """What each process of a topology runs. Raises ConfigError where the configuration can't be run by it.
 
     Args:
@@ -96,9 +92,7 @@ def make_program(
 
 def _environment(config: Config, role: Role) -> dict[str, str | None]:
     """A `TF_CONFIG` would be another job's; and TensorFlow takes all memory of every GPU that it sees."""
-    return {"TF_CONFIG": None} | (
-        {} if TRAITS[role].computes_gradients(config) else {"CUDA_VISIBLE_DEVICES": ""}
-    )
+    return {"TF_CONFIG": None} | ({} if TRAITS[role].computes_gradients(config) else {"CUDA_VISIBLE_DEVICES": ""})
 
 
 def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology | None = None) -> Topology:
@@ -120,9 +114,7 @@ def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology
     return make_topology(counts, lambda process_id: every[str(process_id)], every.get(THE_CHIEF, ""))
 
 
-def topology_on_hosts(
-    config: Config, host: Callable[[ProcessId], str], *, has_evaluator: bool = True
-) -> Topology:
+def topology_on_hosts(config: Config, host: Callable[[ProcessId], str], *, has_evaluator: bool = True) -> Topology:
     """A topology for `config` where every process that serves has a host, and so its ports, to itself.
 
     Args:

@@ -110,9 +110,7 @@ def _workers(config: Config) -> Count:
     return Count(number, f'learner.workers and learner.strategy = "{config.learner.strategy}"')
 
 
-TENSORFLOW_OPENS = (
-    "TensorFlow's server runs whatever graph it is sent, and so can read and write this process's files"
-)
+TENSORFLOW_OPENS = "TensorFlow's server runs whatever graph it is sent, and so can read and write this process's files"
 TRAITS = {
     Role.REPLAY_SERVER: Traits(
         count=_replay_servers,
@@ -154,10 +152,7 @@ TRAITS = {
         needs=(Role.LEARNER, Role.REPLAY_SERVER),
     ),
     Role.EVALUATOR: Traits(
-        count=lambda config: Count(1),
-        resources=Resources(1, 2),
-        needs=(Role.LEARNER,),
-        keeps_files=True,
+        count=lambda config: Count(1), resources=Resources(1, 2), needs=(Role.LEARNER,), keeps_files=True
     ),
 }
 

@@ -143,10 +143,7 @@ def topology_of_jobs(jobs: Any, origin: str) -> Topology:
 
 def role_of_job(name: str, origin: str) -> Role:
     """By the name that a cluster has for it. Raises ConfigError."""
-    names = {role.value: role for role in Role} | {
-        CHIEF: Role.LEARNER,
-        PARAMETER_SERVER: Role.PARAMETER_SERVER,
-    }
+    names = {role.value: role for role in Role} | {CHIEF: Role.LEARNER, PARAMETER_SERVER: Role.PARAMETER_SERVER}
     if name not in names:
         allowed = ", ".join([CHIEF, PARAMETER_SERVER, *Role])
         raise ConfigError(f"{origin}: {name!r} is no job of a cluster: {allowed}")

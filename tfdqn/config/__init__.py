@@ -16,17 +16,7 @@ from tfdqn.config.exploration import Boltzmann, EpsilonGreedy, Exploration
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, Linear, NatureCNN, Network
 from tfdqn.config.optimizer import SGD, Adam, Optimizer, RMSprop
-from tfdqn.config.schema import (
-    Acting,
-    Checkpoint,
-    Config,
-    Evaluation,
-    Export,
-    Health,
-    Logging,
-    Replay,
-    Stop,
-)
+from tfdqn.config.schema import Acting, Checkpoint, Config, Evaluation, Export, Health, Logging, Replay, Stop
 from tfdqn.config.task import Task
 
 __all__ = [

@@ -24,15 +24,11 @@ class Agent(Section, frozen=True, kw_only=True):
     n_step: Annotated[int, FIXED_IN_BOTH, doc("rewards summed before bootstrapping", ge=1, le=1000)] = 1
     discount: Annotated[Fraction, FIXED_IN_BOTH, doc("gamma, per environment step")] = 0.99
     reward_scale: Annotated[Positive, doc("factor that multiplies rewards, in the loss only")] = 1.0
-    target_update_period_train_steps: Annotated[
-        Count, doc("train steps between updates of the target network")
-    ] = 50
-    target_update_tau: Annotated[PositiveFraction, doc("1: copy the weights; below 1: Polyak averaging")] = (
-        1.0
+    target_update_period_train_steps: Annotated[Count, doc("train steps between updates of the target network")] = 50
+    target_update_tau: Annotated[PositiveFraction, doc("1: copy the weights; below 1: Polyak averaging")] = 1.0
+    gradient_clip_norm: Annotated[NonNegative, doc("largest global norm of the combined gradient; 0: no clipping")] = (
+        0.0
     )
-    gradient_clip_norm: Annotated[
-        NonNegative, doc("largest global norm of the combined gradient; 0: no clipping")
-    ] = 0.0
 
     @property
     def kind(self) -> str:
@@ -43,9 +39,7 @@ class Agent(Section, frozen=True, kw_only=True):
 class TDAgent(Agent, frozen=True, kw_only=True):
     """What objectives have that are a function of the TD error of one Q-value for each action."""
 
-    loss: Annotated[Literal["squared", "huber"], doc("of the TD error: squared (delta^2 / 2) or huber")] = (
-        "squared"
-    )
+    loss: Annotated[Literal["squared", "huber"], doc("of the TD error: squared (delta^2 / 2) or huber")] = "squared"
     huber_delta: Annotated[Positive, doc("|TD error| beyond which the Huber loss is linear")] = 1.0
 
 
@@ -65,9 +59,7 @@ class Munchausen(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="munc
     """Vieillard, Pietquin and Geist 2020: DQN with a soft policy, whose log-probabilities are added to the rewards."""
 
     # Their numbers, in all experiments: appendix B.1.
-    log_policy_scale: Annotated[
-        Fraction, doc("alpha, of temperature * log policy; 0: soft DQN without it")
-    ] = 0.9
+    log_policy_scale: Annotated[Fraction, doc("alpha, of temperature * log policy; 0: soft DQN without it")] = 0.9
     temperature: Annotated[Positive, doc("tau of the policy softmax(Q / tau), in units of Q")] = 0.03
     log_policy_floor: Annotated[float, doc("l0: temperature * log policy is no lower", ge=-1e12, le=0)] = -1.0
 
@@ -82,25 +74,16 @@ class Ensemble(Section, frozen=True, kw_only=True):
     ] = "mean"
     data: Annotated[
         Literal["all", "bootstrap", "hash", "partition"],
-        doc(
-            "what each member learns from: all transitions, a random bootstrap, or its own states (hash, partition)"
-        ),
+        doc("what each member learns from: all transitions, a random bootstrap, or its own states (hash, partition)"),
     ] = "bootstrap"
-    mask_probability: Annotated[
-        PositiveFraction, doc("probability that a transition is in a member's bootstrap")
-    ] = 0.5
+    mask_probability: Annotated[PositiveFraction, doc("probability that a transition is in a member's bootstrap")] = 0.5
     hash_cell_size: Annotated[
         NonNegative, doc("edge of the cells whose states hash to the same member; 0: each state is a cell")
     ] = 0.0
-    partition_key: Annotated[
-        str, doc("the observation's array that partitions the states; empty: the only one")
-    ] = ""
-    partition_index: Annotated[
-        CountOrZero, doc("which element of that array, flattened, partitions the states")
-    ] = 0
+    partition_key: Annotated[str, doc("the observation's array that partitions the states; empty: the only one")] = ""
+    partition_index: Annotated[CountOrZero, doc("which element of that array, flattened, partitions the states")] = 0
     partition_edges: Annotated[
-        tuple[float, ...],
-        doc("size - 1 increasing values of that element: member k has the states below edge k"),
+        tuple[float, ...], doc("size - 1 increasing values of that element: member k has the states below edge k")
     ] = ()
     target: Annotated[
         Literal["own", "aggregate"],

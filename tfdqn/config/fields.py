@@ -47,9 +47,7 @@ def kinds(section_type: Any) -> dict[str, type[Struct]]:
     Kinds are the members of a union, or the subclasses of a struct that have a tag, wherever they are defined.
     """
     bare = get_args(section_type)[0] if get_origin(section_type) is Annotated else section_type
-    structs = [
-        each for each in get_args(bare) or (bare,) if isinstance(each, type) and issubclass(each, Struct)
-    ]
+    structs = [each for each in get_args(bare) or (bare,) if isinstance(each, type) and issubclass(each, Struct)]
     tagged = [each for struct in structs for each in _with_all_below(struct) if each.__struct_config__.tag]
     return {str(each.__struct_config__.tag or ""): each for each in tagged or structs}
 

@@ -14,14 +14,10 @@ class Learner(Section, frozen=True, kw_only=True):
         doc("how updates are divided among devices and processes (docs/parallelism.md)"),
     ] = "local"
     logical_devices: Annotated[
-        int,
-        MAY_CHANGE,
-        doc("devices that the CPU is split into; 0: use every GPU, or the CPU undivided", ge=0, le=256),
+        int, MAY_CHANGE, doc("devices that the CPU is split into; 0: use every GPU, or the CPU undivided", ge=0, le=256)
     ] = 0
     min_gpus: Annotated[
-        int,
-        MAY_CHANGE,
-        doc("refuse to learn in a process where TensorFlow finds fewer GPUs", ge=0, le=64),
+        int, MAY_CHANGE, doc("refuse to learn in a process where TensorFlow finds fewer GPUs", ge=0, le=64)
     ] = 0
     model_parallel: Annotated[
         int, MAY_CHANGE, doc("devices over which the layers of one network are split", ge=1, le=64)
@@ -29,11 +25,7 @@ class Learner(Section, frozen=True, kw_only=True):
     workers: Annotated[
         int,
         MAY_CHANGE,
-        doc(
-            "learning processes to start on this host; TF_CONFIG overrides it where it names others",
-            ge=1,
-            le=1024,
-        ),
+        doc("learning processes to start on this host; TF_CONFIG overrides it where it names others", ge=1, le=1024),
     ] = 2
     parameter_servers: Annotated[
         int, MAY_CHANGE, doc("processes that share the weights; for parameter_server", ge=1, le=256)
@@ -41,16 +33,10 @@ class Learner(Section, frozen=True, kw_only=True):
     updates_per_read: Annotated[
         int,
         MAY_CHANGE,
-        doc(
-            "gradients that a worker computes for each read of the weights; for parameter_server",
-            ge=1,
-            le=1000,
-        ),
+        doc("gradients that a worker computes for each read of the weights; for parameter_server", ge=1, le=1000),
     ] = 5
     max_staleness_train_steps: Annotated[
-        CountOrZero,
-        MAY_CHANGE,
-        doc("drop gradients older than this; 0: drop none; for parameter_server"),
+        CountOrZero, MAY_CHANGE, doc("drop gradients older than this; 0: drop none; for parameter_server")
     ] = 0
     all_reduce: Annotated[
         Literal["auto", "nccl", "ring", "hierarchical_copy", "one_device"],
@@ -63,20 +49,15 @@ class Learner(Section, frozen=True, kw_only=True):
     average_optimizer: Annotated[
         bool, MAY_CHANGE, doc("average the optimiser's moments too; false: each replica keeps its own")
     ] = True
-    batch_size: Annotated[
-        int, FIXED_IN_BOTH, doc("transitions per update, over all replicas", ge=1, le=2**20)
-    ] = 128
+    batch_size: Annotated[int, FIXED_IN_BOTH, doc("transitions per update, over all replicas", ge=1, le=2**20)] = 128
     env_steps_per_update: Annotated[
-        Positive,
-        FIXED_IN_BOTH,
-        doc("the replay ratio: environment steps per update (0.5: two updates for each step)"),
+        Positive, FIXED_IN_BOTH, doc("the replay ratio: environment steps per update (0.5: two updates for each step)")
     ] = 10.0
     updates_per_call: Annotated[
         int, FIXED_IN_BOTH, doc("updates made by one call into TensorFlow", ge=1, le=10_000)
     ] = 50
     schedule: Annotated[
-        Literal["overlap", "alternate"],
-        doc("overlap: act and learn in two threads; alternate: in turn, reproducibly"),
+        Literal["overlap", "alternate"], doc("overlap: act and learn in two threads; alternate: in turn, reproducibly")
     ] = "overlap"
     xla: Annotated[
         Literal["auto", "on", "off"],
@@ -90,14 +71,10 @@ class Learner(Section, frozen=True, kw_only=True):
     ] = False
     precision: Annotated[
         Literal["float32", "mixed_bfloat16"],
-        doc(
-            "float32, or mixed_bfloat16: bfloat16 in layers, for devices that are fast at it; float32 weights"
-        ),
+        doc("float32, or mixed_bfloat16: bfloat16 in layers, for devices that are fast at it; float32 weights"),
     ] = "float32"
     threads: Annotated[
-        int,
-        MAY_CHANGE,
-        doc("cores that one operation may use; 0: one, or all for convolutions", ge=0, le=1024),
+        int, MAY_CHANGE, doc("cores that one operation may use; 0: one, or all for convolutions", ge=0, le=1024)
     ] = 0
 
     @property

@@ -16,9 +16,10 @@ class Network(Section, frozen=True, kw_only=True):
 class MLP(Network, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
     """Dense layers over the flattened observation."""
 
-    hidden_units: Annotated[
-        tuple[Annotated[int, Meta(ge=1, le=65536)], ...], doc("width of each hidden layer")
-    ] = (120, 84)
+    hidden_units: Annotated[tuple[Annotated[int, Meta(ge=1, le=65536)], ...], doc("width of each hidden layer")] = (
+        120,
+        84,
+    )
     activation: Annotated[Literal["relu", "tanh", "elu"], doc("of each hidden layer")] = "relu"
 
 

@@ -35,18 +35,14 @@ class Acting(Section, frozen=True, kw_only=True):
     """How experience is gathered."""
 
     actors: Annotated[
-        int,
-        doc("actors, each with task.num_envs environments and its part of the epsilon ladder", ge=1, le=1024),
+        int, doc("actors, each with task.num_envs environments and its part of the epsilon ladder", ge=1, le=1024)
     ] = 1
     fetch_interval_seconds: Annotated[
-        float,
-        doc("how often an actor in a process of its own asks for newer weights", ge=0.001, le=3600),
+        float, doc("how often an actor in a process of its own asks for newer weights", ge=0.001, le=3600)
     ] = 0.1
     inference: Annotated[
         Literal["local", "central"],
-        doc(
-            "for actors in processes of their own; local: each has the weights; central: the learner computes Q"
-        ),
+        doc("for actors in processes of their own; local: each has the weights; central: the learner computes Q"),
     ] = "local"
     most_envs_per_inference: Annotated[
         int, doc("most environments that one central call of the Q-function serves", ge=1, le=2**20)
@@ -57,8 +53,7 @@ class Replay(Section, frozen=True, kw_only=True):
     """The transitions that updates sample, uniformly."""
 
     backend: Annotated[
-        Literal["reverb", "in_graph"],
-        doc("reverb, or in_graph: seeded sampling, for runs that repeat bit for bit"),
+        Literal["reverb", "in_graph"], doc("reverb, or in_graph: seeded sampling, for runs that repeat bit for bit")
     ] = "reverb"
     item: Annotated[
         str,

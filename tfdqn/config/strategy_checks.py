@@ -48,9 +48,7 @@ def split_layers_have_units(config: Config) -> Iterator[str]:
     network, parts = config.network, config.learner.model_parallel
     if parts == 1 or not isinstance(network, MLP | Linear):
         return
-    units = (
-        network.hidden_units[::2] if isinstance(network, MLP) else ()
-    )  # the others are split by their inputs
+    units = network.hidden_units[::2] if isinstance(network, MLP) else ()  # the others are split by their inputs
     name = f"hidden_units = {list(network.hidden_units)}" if isinstance(network, MLP) else 'kind = "linear"'
     if not units:
         yield f"network.{name}: there is no hidden layer to split over <learner.model_parallel> devices"
@@ -90,8 +88,7 @@ def periods_divide_a_call(config: Config) -> Iterator[str]:
     learner = config.learner
     if learner.strategy == "averaging" and learner.updates_per_call % learner.averaging_period_train_steps:
         yield (
-            "<learner.strategy>: <learner.updates_per_call> isn't a multiple of "
-            "<learner.averaging_period_train_steps>"
+            "<learner.strategy>: <learner.updates_per_call> isn't a multiple of <learner.averaging_period_train_steps>"
         )
 
 

@@ -15,17 +15,11 @@ class Task(Section, frozen=True, kw_only=True):
     num_envs: Annotated[int, doc("environments that each actor steps as one batch", ge=1, le=4096)] = 16
     vectorization: Annotated[
         Literal["auto", "own", "sync", "async"],
-        doc(
-            "own: the task's vectorised version; sync: in turn; async: a process each; auto: own if any, else sync"
-        ),
+        doc("own: the task's vectorised version; sync: in turn; async: a process each; auto: own if any, else sync"),
     ] = "auto"
-    max_episode_steps: Annotated[
-        CountOrZero, doc("truncate episodes after so many steps; 0: the task's own limit")
-    ] = 0
+    max_episode_steps: Annotated[CountOrZero, doc("truncate episodes after so many steps; 0: the task's own limit")] = 0
     restarts: Annotated[
-        CountOrZero,
-        MAY_CHANGE,
-        doc("failed environments that each process may replace; the next failure ends it"),
+        CountOrZero, MAY_CHANGE, doc("failed environments that each process may replace; the next failure ends it")
     ] = 0
     frame_stack: Annotated[int, doc("consecutive observations stacked into one", ge=1, le=16)] = 1
     action_masks: Annotated[bool, doc('legal actions are given in info["action_mask"]')] = False

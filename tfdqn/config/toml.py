@@ -49,9 +49,7 @@ def parse(text: bytes, overrides: Sequence[str] = (), origin: str = "configurati
     return from_mapping(values, overrides, origin)
 
 
-def from_mapping(
-    values: Mapping[str, Any], overrides: Sequence[str] = (), origin: str = "configuration"
-) -> Config:
+def from_mapping(values: Mapping[str, Any], overrides: Sequence[str] = (), origin: str = "configuration") -> Config:
     """The configuration in a nested mapping; `origin` begins the line of a ConfigError."""
     if isinstance(overrides, str):
         raise ConfigError(f"overrides are a list of key=value, such as [{overrides!r}], not one text")

@@ -42,13 +42,7 @@ class LearnerService:
       board: the newest weights.
     """
 
-    def __init__(
-        self,
-        topology: Topology,
-        config: Config,
-        task_spec: TaskSpec,
-        board: WeightsBoard,
-    ):
+    def __init__(self, topology: Topology, config: Config, task_spec: TaskSpec, board: WeightsBoard):
         self.life = uuid.uuid4().hex
         self.phase: Phase = Phase.TRAINING
         self.may_meet = False
@@ -84,9 +78,7 @@ class LearnerService:
         while time.monotonic() < deadline:
             since = time.monotonic() - began
             silent = [
-                each.seconds_since_heartbeat
-                for each in self.roster.status()
-                if each.seconds_since_heartbeat >= since
+                each.seconds_since_heartbeat for each in self.roster.status() if each.seconds_since_heartbeat >= since
             ]
             # A heartbeat since then was answered so; those that count as dead send none.
             if all(seconds >= self._settings.dead_after_seconds for seconds in silent):

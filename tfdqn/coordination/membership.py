@@ -114,9 +114,7 @@ class Membership:
             except UnreachableError as error:
                 waited = time.monotonic() - began
                 if waited > self._settings.patience_seconds:
-                    raise PeerLostError(
-                        f"{error}, for {waited:.0f} s now: {self.process_id} gives up"
-                    ) from None
+                    raise PeerLostError(f"{error}, for {waited:.0f} s now: {self.process_id} gives up") from None
                 if line.is_due():
                     self._say(f"{self.process_id}: waiting for {LEARNER} at {self.call.address}")
                     line.done()

@@ -143,10 +143,7 @@ class Nothing(Struct, frozen=True):
 
 
 class ProcessStatus(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    rename={"heartbeat": "beat", "seconds_since_heartbeat": "seconds_since_beat"},
+    Struct, frozen=True, kw_only=True, rename={"heartbeat": "beat", "seconds_since_heartbeat": "seconds_since_beat"}
 ):
     """How a process stands, as the learner knows it."""
 

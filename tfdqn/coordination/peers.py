@@ -62,11 +62,7 @@ class Peers:
     """
 
     def __init__(
-        self,
-        addresses: Mapping[str, str],
-        *,
-        may_end: bool = False,
-        on_end: Callable[[str], None] = lambda _: None,
+        self, addresses: Mapping[str, str], *, may_end: bool = False, on_end: Callable[[str], None] = lambda _: None
     ):
         self._each = [_Peer(name, address) for name, address in addresses.items()]
         self._may_end, self._on_end = may_end, on_end
@@ -106,12 +102,7 @@ class PeerWait:
     """Peers that a process can't do without: it waits for them, but not beyond patience."""
 
     def __init__(
-        self,
-        others: Pollable,
-        answer: str,
-        health: Health,
-        say: Callable[[str], None],
-        said_after_seconds: float,
+        self, others: Pollable, answer: str, health: Health, say: Callable[[str], None], said_after_seconds: float
     ):
         self._answer, self._said_after_seconds = answer, said_after_seconds
         self._others, self._health, self._say = others, health, say

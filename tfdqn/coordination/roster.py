@@ -59,8 +59,7 @@ class Roster:
             newest = sorted(self._newest.items())
         now = time.monotonic()
         return tuple(
-            ProcessStatus(heartbeat=heartbeat, seconds_since_heartbeat=now - heard)
-            for _, (heartbeat, heard) in newest
+            ProcessStatus(heartbeat=heartbeat, seconds_since_heartbeat=now - heard) for _, (heartbeat, heard) in newest
         )
 
     def present(self, role: Role) -> list[Heartbeat]:
@@ -94,9 +93,7 @@ class Roster:
             elif status.seconds_since_heartbeat >= silence_limit_seconds(
                 status.heartbeat.state, self._dead_after_seconds
             ):
-                reasons[process_id] = (
-                    f"{process_id} has been silent for {status.seconds_since_heartbeat:.0f} s"
-                )
+                reasons[process_id] = f"{process_id} has been silent for {status.seconds_since_heartbeat:.0f} s"
             elif status.heartbeat.joined != self._life:
                 reasons[process_id] = f"{process_id} has started again"
         return reasons
@@ -104,9 +101,7 @@ class Roster:
     def unheard(self, process_ids: Iterable[ProcessId]) -> list[ProcessId]:
         """Those of them that have taken part, but count as dead by their silence alone."""
         found = {status.heartbeat.process_id: status.seconds_since_heartbeat for status in self.status()}
-        return [
-            process_id for process_id in process_ids if found.get(process_id, 0.0) >= self._dead_after_seconds
-        ]
+        return [process_id for process_id in process_ids if found.get(process_id, 0.0) >= self._dead_after_seconds]
 
     def wait_for(
         self,
@@ -124,9 +119,7 @@ class Roster:
             if interrupted():
                 return False
             if time.monotonic() - began > patience_seconds:
-                raise PeerLostError(
-                    f"{'; '.join(missing.values())}, after {patience_seconds:.0f} s of waiting"
-                )
+                raise PeerLostError(f"{'; '.join(missing.values())}, after {patience_seconds:.0f} s of waiting")
             names = ", ".join(map(str, missing))
             if names != said:
                 say(f"waiting for {names}")

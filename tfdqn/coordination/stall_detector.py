@@ -77,9 +77,7 @@ class StallDetector:
     def end_if_stuck(self, name: str, state: str, after_seconds: float) -> None:
         """Ends the process where its work is stuck, so that it is started again; says where each thread of it is."""
         if self.stuck_seconds > after_seconds:
-            _end(
-                f"{name} has made no progress for {self.stuck_seconds:.0f} s ({state}): it ends, to be started again"
-            )
+            _end(f"{name} has made no progress for {self.stuck_seconds:.0f} s ({state}): it ends, to be started again")
 
 
 def _end(line: str) -> NoReturn:

@@ -170,9 +170,7 @@ class Evaluator:
         elif not seen_before:
             self.evaluations_without_best += 1
         self.evaluated_train_steps = version
-        return Evaluation(
-            env_steps=env_steps, train_steps=version, scores=scores(returns, lengths), is_best=is_best
-        )
+        return Evaluation(env_steps=env_steps, train_steps=version, scores=scores(returns, lengths), is_best=is_best)
 
     def due_after(self, env_steps: int) -> int:
         """The environment steps at which an evaluation is due, after one that began at `env_steps`."""
@@ -195,12 +193,7 @@ class Evaluator:
             self._best_train_steps = evaluation.train_steps
 
     def _play(
-        self,
-        weights: Weights,
-        episodes: int,
-        name: str,
-        index: int,
-        on_step: Callable[[], None] = lambda: None,
+        self, weights: Weights, episodes: int, name: str, index: int, on_step: Callable[[], None] = lambda: None
     ) -> tuple[np.ndarray, np.ndarray]:
         def before_step() -> None:
             if self._interrupted():

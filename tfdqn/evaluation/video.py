@@ -23,9 +23,7 @@ _FRAMES_PER_SECOND = 50
 _GIF_EVERY = 4  # frames
 
 
-def film_episode(
-    folder: Path, task_config: Task, policy: Policy, weights: Weights, seed: int, suffix: Format
-) -> Path:
+def film_episode(folder: Path, task_config: Task, policy: Policy, weights: Weights, seed: int, suffix: Format) -> Path:
     """Plays one episode and films it.
 
     Args:
@@ -73,9 +71,7 @@ class _Camera:
         size = f"{frame.shape[1]} × {frame.shape[0]} pixels"
         self._size = self._size or size
         if size != self._size:
-            raise TaskError(
-                f"{name} can't be filmed: frame {number} is {size}, and those before are {self._size}"
-            )
+            raise TaskError(f"{name} can't be filmed: frame {number} is {size}, and those before are {self._size}")
         self._film.append_data(with_even_sides(frame) if self._suffix == "mp4" else frame[::2, ::2])
 
 
@@ -95,8 +91,6 @@ def written_film(path: Path) -> Iterator[Any]:
             yield film
         path.write_bytes(content.getvalue())
         return
-    with imageio.get_writer(
-        path, fps=_FRAMES_PER_SECOND, macro_block_size=2, ffmpeg_log_level="quiet"
-    ) as film:
+    with imageio.get_writer(path, fps=_FRAMES_PER_SECOND, macro_block_size=2, ffmpeg_log_level="quiet") as film:
         yield film
     imageio.get_reader(path).close()  # nobody asks ffmpeg how it ended

@@ -38,9 +38,7 @@ def parse_formats(formats: Collection[str]) -> list[ModelFormat]:
         if each not in list(ModelFormat):
             raise UserError(f'format "{each}": allowed are {", ".join(ModelFormat)}')
     if ModelFormat.onnx in formats and find_spec("tf2onnx") is None:
-        raise UserError(
-            "ONNX needs tf2onnx, which is not installed: pip install tf2onnx==1.17.0 onnx==1.17.0"
-        )
+        raise UserError("ONNX needs tf2onnx, which is not installed: pip install tf2onnx==1.17.0 onnx==1.17.0")
     return [ModelFormat(each) for each in formats]
 
 

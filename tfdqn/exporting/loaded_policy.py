@@ -111,9 +111,7 @@ class LoadedPolicy:
         legal = legal if is_batch else legal[np.newaxis]
         if legal.shape != shape or not np.isin(legal, (0, 1)).all():
             wanted = shape if is_batch else shape[1:]
-            raise UserError(
-                f"legal_actions: bool{list(wanted)} is needed; got {_describe(np.asarray(legal_actions))}"
-            )
+            raise UserError(f"legal_actions: bool{list(wanted)} is needed; got {_describe(np.asarray(legal_actions))}")
         return legal.astype(bool)
 
 
@@ -136,11 +134,7 @@ def _named(observation: Any, prefix: str, expected: Mapping[str, ArraySpec]) -> 
         parts = list(enumerate(observation))
     else:
         return {prefix or "observation": observation}
-    return {
-        name: leaf
-        for key, part in parts
-        for name, leaf in _named(part, flat_name(prefix, key), expected).items()
-    }
+    return {name: leaf for key, part in parts for name, leaf in _named(part, flat_name(prefix, key), expected).items()}
 
 
 def _checked(key: str, value: Any, spec: ArraySpec) -> np.ndarray:
@@ -151,9 +145,7 @@ def _checked(key: str, value: Any, spec: ArraySpec) -> np.ndarray:
         raise UserError(f"{key}: not an array: {error}") from error
     wanted = np.dtype(spec.dtype)
     if array.shape != spec.shape and array.shape[1:] != spec.shape:
-        raise UserError(
-            f"{key}: {_describe(array)}; the task has {wanted}{list(spec.shape)}, or a batch of them"
-        )
+        raise UserError(f"{key}: {_describe(array)}; the task has {wanted}{list(spec.shape)}, or a batch of them")
     if not _fits(array, spec):
         raise UserError(f"{key}: {_describe(array)} does not fit the task's dtype {wanted}")
     with np.errstate(over="ignore"):  # of a float that is too large: said by the check of the values

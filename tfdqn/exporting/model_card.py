@@ -102,10 +102,7 @@ def _markdown(card: Mapping[str, Any], configuration: str) -> str:
             for name, each in card["observation"].items()
         ),
         ("actions", " x ".join(map(str, card["actions"]))),
-        *(
-            ("they mean", ", ".join(f"{i} {name}" for i, name in enumerate(names)))
-            for names in card["action_names"]
-        ),
+        *(("they mean", ", ".join(f"{i} {name}" for i, name in enumerate(names))) for names in card["action_names"]),
         ("checkpoint", f"{card['checkpoint']}, after {card['train_steps']:,} updates"),
         ("evaluation", _evaluated(card.get("evaluation"))),
         ("formats", ", ".join(f"{each} (`{file}`)" for each, file in card["formats"].items())),

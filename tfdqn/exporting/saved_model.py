@@ -10,14 +10,7 @@ import tensorflow as tf
 
 from tfdqn.errors import RunDirError, TaskError, first_line
 from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS
-from tfdqn.exporting.versions import (
-    CARD_FILE,
-    DEFAULT_SIGNATURE,
-    EXTRA,
-    TASK_SPEC_FILE,
-    publish,
-    unfinished_version,
-)
+from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, publish, unfinished_version
 from tfdqn.networks.legal_actions import greedy
 from tfdqn.storage.disk_full import is_full_disk
 from tfdqn.task_spec import TaskSpec
@@ -71,8 +64,7 @@ def input_signature(task_spec: TaskSpec) -> dict[str, tf.TensorSpec]:
     Raises TaskError where a part of the observation has the masks' name.
     """
     signature = {
-        key: tf.TensorSpec([None, *spec.shape], spec.dtype, name=key)
-        for key, spec in task_spec.observation.items()
+        key: tf.TensorSpec([None, *spec.shape], spec.dtype, name=key) for key, spec in task_spec.observation.items()
     }
     if task_spec.action_masks:
         if LEGAL_ACTIONS in signature:
@@ -104,9 +96,7 @@ def export_policy(
         extra = unfinished / EXTRA
         extra.mkdir()
         (extra / TASK_SPEC_FILE).write_bytes(task_spec.to_json())
-        (extra / CARD_FILE).write_text(
-            json.dumps({"task": task_spec.id, **card}, indent=2) + "\n", encoding="utf-8"
-        )
+        (extra / CARD_FILE).write_text(json.dumps({"task": task_spec.id, **card}, indent=2) + "\n", encoding="utf-8")
         if add is not None:
             add(unfinished)
         return publish(unfinished)

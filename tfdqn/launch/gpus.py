@@ -29,12 +29,7 @@ def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]
         return ()
     try:
         done = subprocess.run(
-            (program, *_LIST),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_LIST_SECONDS,
+            (program, *_LIST), capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=_LIST_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired):
         return ()
@@ -64,7 +59,5 @@ def deal_gpus(config: Config, program: Program, gpus: tuple[str, ...], say: Call
         own = gpus[index * share : (index + 1) * share] if share else (gpus[index % len(gpus)],)
         more = {_VISIBLE: ",".join(own), **({} if share else _GROWING)}
         environments[process.id] = {**process.environment, **more}
-    processes = (
-        replace(each, environment=environments.get(each.id, each.environment)) for each in program.processes
-    )
+    processes = (replace(each, environment=environments.get(each.id, each.environment)) for each in program.processes)
     return replace(program, processes=tuple(processes))

@@ -41,9 +41,7 @@ class SupervisedProcess:
       health: when silence is death.
     """
 
-    def __init__(
-        self, process: Process, command: tuple[str, ...], logs: Path, heartbeats: Path, health: Health
-    ):
+    def __init__(self, process: Process, command: tuple[str, ...], logs: Path, heartbeats: Path, health: Health):
         self.process, self.process_id = process, process.id
         self.log = logs / f"{process.id.file_stem}.log"
         self.restarts = -1

@@ -67,13 +67,7 @@ class Supervisor:
     """
 
     def __init__(
-        self,
-        program: Program,
-        logs: Path,
-        heartbeats: Path,
-        health: Health,
-        view: View,
-        command: Sequence[str] = TFDQN,
+        self, program: Program, logs: Path, heartbeats: Path, health: Health, view: View, command: Sequence[str] = TFDQN
     ):
         self._program, self._health, self._view = program, health, view
         self._all = {

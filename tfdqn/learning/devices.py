@@ -70,11 +70,7 @@ def _checked(config: Config, devices: list[str]) -> list[str]:
             "set learner.workers or learner.logical_devices above 1"
         )
     if learner.batch_size % (processes * here):
-        by = (
-            f"learner.workers = {processes} with {here} replicas each"
-            if processes > 1
-            else f"{here} replicas"
-        )
+        by = f"learner.workers = {processes} with {here} replicas each" if processes > 1 else f"{here} replicas"
         raise ConfigError(
             f"learner.batch_size = {learner.batch_size} can't be divided evenly among {by}, on {', '.join(devices)}"
         )
@@ -92,9 +88,7 @@ def use_threads(config: Config) -> None:
     threads = learner.threads or (0 if config.network.has_convolutions else 1)
     is_alone = learner.strategy == "local" and learner.model_parallel == 1
     try:
-        tf.config.threading.set_inter_op_parallelism_threads(
-            1 if is_alone else max(learner.logical_devices, 4)
-        )
+        tf.config.threading.set_inter_op_parallelism_threads(1 if is_alone else max(learner.logical_devices, 4))
         tf.config.threading.set_intra_op_parallelism_threads(threads)
     except RuntimeError:
         pass

@@ -26,17 +26,12 @@ class FlatLayout:
     def named(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """float32[size] → arrays by name."""
         parts = np.split(flat, np.cumsum(self._sizes)[:-1])
-        return {
-            name: part.reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
-        }
+        return {name: part.reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
 
     def named_tensors(self, flat: tf.Tensor) -> dict[str, tf.Tensor]:
         """`named` in the graph."""
         parts = tf.split(flat, self._sizes)
-        return {
-            name: tf.reshape(part, shape)
-            for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
-        }
+        return {name: tf.reshape(part, shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
 
 
 def flat_tensor(tensors: list[tf.Tensor]) -> tf.Tensor:

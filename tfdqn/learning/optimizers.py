@@ -20,15 +20,11 @@ def make_optimizer(settings: config.Optimizer) -> tf.keras.optimizers.legacy.Opt
     if isinstance(settings, config.RMSprop):
         # Keras takes its fused kernel, whose epsilon is inside the root as in the paper's code, only where there
         # is a momentum; with plain 0.0 it adds epsilon outside. A function counts as one, whatever it gives.
-        return legacy.RMSprop(
-            rate, settings.decay, lambda: settings.momentum, settings.epsilon, settings.centered
-        )
+        return legacy.RMSprop(rate, settings.decay, lambda: settings.momentum, settings.epsilon, settings.centered)
     return legacy.SGD(rate, settings.momentum)
 
 
-def learning_rate_schedule(
-    settings: config.Optimizer,
-) -> float | tf.keras.optimizers.schedules.LearningRateSchedule:
+def learning_rate_schedule(settings: config.Optimizer) -> float | tf.keras.optimizers.schedules.LearningRateSchedule:
     """Constant, linear, or exponential from `learning_rate` to `end_learning_rate` over `decay_train_steps`."""
     start, end, steps = settings.learning_rate, settings.end_learning_rate, settings.decay_train_steps
     if settings.schedule == "linear":
@@ -71,9 +67,7 @@ class _ExponentialDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
         return {"start": self._start, "log_ratio": self._log_ratio, "steps": self._steps}
 
 
-def clipped(
-    gradients: list[tf.Tensor], max_norm: float, members: int = 1
-) -> tuple[list[tf.Tensor], tf.Tensor]:
+def clipped(gradients: list[tf.Tensor], max_norm: float, members: int = 1) -> tuple[list[tf.Tensor], tf.Tensor]:
     """(g · min(1, max_norm / ‖g‖), ‖g‖ float32): ‖g‖ runs over all weights together. max_norm 0: nothing is clipped.
 
     With several members every gradient leads with them: each member's is clipped by its own norm, as if it were alone,

@@ -42,10 +42,7 @@ def is_image(spec: ArraySpec) -> bool:
 
 def num_features(task_spec: TaskSpec) -> int:
     """F of `encode`."""
-    return sum(
-        int(np.prod(spec.shape, dtype=int)) * max(spec.categories, 1)
-        for spec in task_spec.observation.values()
-    )
+    return sum(int(np.prod(spec.shape, dtype=int)) * max(spec.categories, 1) for spec in task_spec.observation.values())
 
 
 def _flat(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:

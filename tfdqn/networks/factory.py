@@ -30,9 +30,7 @@ def q_network(
     return _network(config, task_spec, lambda: LayerFactory(seed, precision), name)
 
 
-def ensemble_network(
-    config: Config, task_spec: TaskSpec, *, seeds: Sequence[int], name: str = "ensemble"
-) -> QNetwork:
+def ensemble_network(config: Config, task_spec: TaskSpec, *, seeds: Sequence[int], name: str = "ensemble") -> QNetwork:
     """K = len(seeds) such networks in one: every weight and Q, float32[K, B, A], lead with K.
 
     Member k starts as `q_network` does with seed `seeds[k]`. Raises as that does, and for heads that aren't linear.
@@ -80,9 +78,7 @@ def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
     return lambda weights, observation: head(weights, torso(weights, observation))
 
 
-def _network(
-    config: Config, task_spec: TaskSpec, make_factory: Callable[[], LayerFactory], name: str
-) -> QNetwork:
+def _network(config: Config, task_spec: TaskSpec, make_factory: Callable[[], LayerFactory], name: str) -> QNetwork:
     return QNetwork(task_spec, lambda make: _build(config, task_spec, make), make_factory, name)
 
 

@@ -45,9 +45,7 @@ class LinearHead(Head):
         return outputs
 
 
-NumpyHead = Callable[
-    [Weights, np.ndarray], np.ndarray
-]  # (weights by name, features [B, F]) → Q float32[B, A]
+NumpyHead = Callable[[Weights, np.ndarray], np.ndarray]  # (weights by name, features [B, F]) → Q float32[B, A]
 
 
 class HeadKind(NamedTuple):

@@ -125,9 +125,7 @@ def linear(settings: Linear, task_spec: TaskSpec, make: LayerFactory) -> Torso:
     if settings.features == "identity":
         return feed_forward(inputs, lambda observation: encoding.encode(observation, task_spec))
     factors = monomials(inputs, settings.degree)
-    return feed_forward(
-        len(factors), lambda observation: polynomial(encoding.encode(observation, task_spec), factors)
-    )
+    return feed_forward(len(factors), lambda observation: polynomial(encoding.encode(observation, task_spec), factors))
 
 
 def linear_numpy(settings: Linear, task_spec: TaskSpec) -> NumpyTorso:
@@ -179,9 +177,5 @@ def _image(task_spec: TaskSpec) -> tuple[str, int, int, int]:
 
 
 TORSOS: Registry[TorsoKind] = Registry(
-    {
-        MLP: TorsoKind(mlp, mlp_numpy),
-        NatureCNN: TorsoKind(nature_cnn),
-        Linear: TorsoKind(linear, linear_numpy),
-    }
+    {MLP: TorsoKind(mlp, mlp_numpy), NatureCNN: TorsoKind(nature_cnn), Linear: TorsoKind(linear, linear_numpy)}
 )

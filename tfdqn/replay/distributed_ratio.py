@@ -56,9 +56,7 @@ class DistributedReplayRatio:
         """Updates that are due and whose samples have not been taken; below zero before `min_size`."""
         if self._is_even:
             # All are alike, to an item, unless one has lost what it had counted: then the others say what is due.
-            return max(
-                self._due(len(counted) * each.inserted, len(counted) * each.sampled) for each in counted
-            )
+            return max(self._due(len(counted) * each.inserted, len(counted) * each.sampled) for each in counted)
         return self._due(sum(each.inserted for each in counted), sum(each.sampled for each in counted))
 
     def updates_due_unsampled(self, counted: Sequence[TableCounts]) -> int:

@@ -29,7 +29,4 @@ def _reverb(config: Config, task_spec: TaskSpec, workspace: Path | None) -> Repl
     return ReverbReplay(config, task_spec, workspace)
 
 
-_BACKENDS: dict[str, Callable[[Config, TaskSpec, Path | None], Replay]] = {
-    "in_graph": _in_graph,
-    "reverb": _reverb,
-}
+_BACKENDS: dict[str, Callable[[Config, TaskSpec, Path | None], Replay]] = {"in_graph": _in_graph, "reverb": _reverb}

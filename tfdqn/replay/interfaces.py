@@ -28,9 +28,7 @@ class Sample(NamedTuple):
 class Writer(Protocol):
     """The way in, for one batch of environments."""
 
-    def write(
-        self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step
-    ) -> int:
+    def write(self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step) -> int:
         """Takes one step of all environments; returns how many transitions it finished."""
 
     def state(self) -> dict[str, np.ndarray]:

@@ -26,12 +26,7 @@ class NStepWriter:
     """
 
     def __init__(
-        self,
-        codec: TransitionCodec,
-        num_envs: int,
-        n_step: int,
-        discount: float,
-        insert: Callable[[np.ndarray], None],
+        self, codec: TransitionCodec, num_envs: int, n_step: int, discount: float, insert: Callable[[np.ndarray], None]
     ):
         self._codec = codec
         self._n = n_step
@@ -45,9 +40,7 @@ class NStepWriter:
         self._is_open = np.zeros((n_step, num_envs), bool)
         self._newest = 0  # the slot of the windows that open at this step
 
-    def write(
-        self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step
-    ) -> int:
+    def write(self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
         observation, legal_actions bool[E, A] and actions int32[E] or [E, D] are those of time t; `step` is
@@ -79,11 +72,7 @@ class NStepWriter:
         self._newest = int(arrays["newest"][0])
 
     def _open_windows(
-        self,
-        observation: Observation,
-        legal_actions: np.ndarray | None,
-        actions: np.ndarray,
-        is_reset: np.ndarray,
+        self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, is_reset: np.ndarray
     ) -> None:
         newest = self._newest
         self._is_open[newest] = True
@@ -104,9 +93,7 @@ class NStepWriter:
         order, envs = np.nonzero(closing)
         return oldest_first[order], envs
 
-    def _close_windows(
-        self, slots: int | np.ndarray, envs: np.ndarray | slice, oldest: int, step: Step
-    ) -> int:
+    def _close_windows(self, slots: int | np.ndarray, envs: np.ndarray | slice, oldest: int, step: Step) -> int:
         closing = (slots, envs)
         span = self._n - (slots - oldest) % self._n
         self._round_returns(closing)

@@ -57,9 +57,7 @@ class Balance(NamedTuple):
         return balance.filled_anew(min_size, settings) if is_filled_anew else balance
 
     @classmethod
-    def owing(
-        cls, updates: float, transitions: int, train_steps: int, min_size: int, settings: Learner
-    ) -> Balance:
+    def owing(cls, updates: float, transitions: int, train_steps: int, min_size: int, settings: Learner) -> Balance:
         """One that owes so many updates."""
         earned = settings.env_steps_per_update * (train_steps + updates)
         return cls(transitions, round(transitions - min_size - earned), train_steps)
@@ -219,9 +217,7 @@ class RemoteReplayRatio:
 
     def balance(self) -> Balance:
         """What a checkpoint keeps of it."""
-        return Balance.owing(
-            self._owed(), self.transitions, self._train_steps, self._replay.min_size, self._settings
-        )
+        return Balance.owing(self._owed(), self.transitions, self._train_steps, self._replay.min_size, self._settings)
 
     def updates_owed(self) -> int:
         """As far as is known without asking; none while a server has nothing to sample."""

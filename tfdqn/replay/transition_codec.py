@@ -79,9 +79,7 @@ class TransitionCodec:
                 step_type, tf.zeros_like(reward), tf.ones_like(reward), self._observation(fields, "")
             ),
             action_step=policy_step.PolicyStep(fields["action"], (), ()),
-            next_time_step=ts.TimeStep(
-                step_type, reward, fields["discount"], self._observation(fields, "next_")
-            ),
+            next_time_step=ts.TimeStep(step_type, reward, fields["discount"], self._observation(fields, "next_")),
         )
 
     def _observation(

@@ -86,12 +86,8 @@ def _read(run: RunDir) -> RunCurves:
     without_seed = msgspec.to_builtins(msgspec.structs.replace(run.config(), seed=0))
     curves = RunCurves(
         configuration=json.dumps(without_seed, sort_keys=True),
-        evaluation=curve(
-            (each.env_steps, each.mean_return) for each in read_evaluations(run.evaluations_file)
-        ),
-        acting=curve(
-            (each.get("env_steps"), each.get("episode_return")) for each in read_lines(run.metrics_file)
-        ),
+        evaluation=curve((each.env_steps, each.mean_return) for each in read_evaluations(run.evaluations_file)),
+        acting=curve((each.get("env_steps"), each.get("episode_return")) for each in read_lines(run.metrics_file)),
     )
     if not curves.evaluation.values.size and not curves.acting.values.size:
         raise RunDirError(f"{run.path} has nothing to draw yet: no evaluation and no finished episode")
@@ -129,16 +125,12 @@ def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:
     if evaluations:
         steps, values = _on_common_steps(evaluations)
         marker = "o" if len(steps) == 1 else None  # a line of one point is invisible
-        axes.plot(
-            steps, values.mean(axis=0), marker=marker, color=colour, lw=2, label=f"{label}: greedy{of_greedy}"
-        )
+        axes.plot(steps, values.mean(axis=0), marker=marker, color=colour, lw=2, label=f"{label}: greedy{of_greedy}")
         if len(evaluations) > 1:
             axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
     if acting:
         steps, values = _on_common_steps(acting)
-        axes.plot(
-            steps, values.mean(axis=0), color=colour, lw=1, ls=":", label=f"{label}: exploring{of_exploring}"
-        )
+        axes.plot(steps, values.mean(axis=0), color=colour, lw=1, ls=":", label=f"{label}: exploring{of_exploring}")
 
 
 def _on_common_steps(curves: list[Curve]) -> tuple[np.ndarray, np.ndarray]:

@@ -52,12 +52,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
 
 class _ActorLoop:
     def __init__(
-        self,
-        context: RoleContext,
-        membership: Membership,
-        task: BatchedTask,
-        restarts: Restarts,
-        parts: ExitStack,
+        self, context: RoleContext, membership: Membership, task: BatchedTask, restarts: Restarts, parts: ExitStack
     ):
         self._context, self._membership, self._task, self._parts = context, membership, task, parts
         self._restarts = restarts
@@ -69,9 +64,7 @@ class _ActorLoop:
         self._membership.set_state("done acting")
         while (phase := self._phase()) not in (Phase.OVER, None):
             if phase == Phase.TRAINING:
-                raise PeerLostError(
-                    f"the learner trains again: {self._context.process_id} starts again with it"
-                )
+                raise PeerLostError(f"the learner trains again: {self._context.process_id} starts again with it")
             time.sleep(_POLL_SECONDS)
 
     def _act_while_it_trains(self) -> None:
@@ -80,9 +73,7 @@ class _ActorLoop:
             self._wait_because("waiting for the learner to begin")
         weights, values = self._central() if config.acting.inference == "central" else self._fetched()
         addresses, index = context.topology.replay_server, context.process_id.index
-        writer = remote_writer(
-            config, self._task.spec, addresses, self._task.num_envs, index, self._keep_waiting
-        )
+        writer = remote_writer(config, self._task.spec, addresses, self._task.num_envs, index, self._keep_waiting)
         # A restarted actor must not draw the same again.
         seed = derived_seed(config.seed, self._membership.life)
         actor = make_actor(config, self._task, writer, weights, index, seed, values)
@@ -131,9 +122,7 @@ class _ActorLoop:
         statistics = actor.statistics
         return {
             "counts": Counts(
-                env_steps=actor.env_steps,
-                episodes=statistics.episodes,
-                environment_restarts=self._restarts.count,
+                env_steps=actor.env_steps, episodes=statistics.episodes, environment_restarts=self._restarts.count
             ),
             "steps_per_second": self._rate.read(time.monotonic(), actor.env_steps),
             "episode_return": statistics.recent_return,

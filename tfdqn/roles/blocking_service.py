@@ -44,11 +44,7 @@ def serve(context: RoleContext, membership: Membership, service: Callable[[], No
 def _in_one_line(context: RoleContext, error: Exception) -> str:
     cluster = context.topology.sub_cluster(context.config, context.process_id)
     is_of_tensorflow = type(error).__module__.startswith("tensorflow.")  # asked without importing it
-    said = (
-        in_one_line(error, cluster, str(context.process_id))
-        if cluster is not None and is_of_tensorflow
-        else None
-    )
+    said = in_one_line(error, cluster, str(context.process_id)) if cluster is not None and is_of_tensorflow else None
     return said or f"{context.process_id}: {first_line(error)}"
 
 

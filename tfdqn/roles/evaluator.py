@@ -51,9 +51,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
         restarts = Restarts(config.task.restarts, context.say, print)
         with closing(make_task(config.task, num_envs=1)) as one:
             spec, is_wide = one.spec, one.is_own_vector_version
-        task = parts.enter_context(
-            closing(make_evaluation_task(config, spec, is_wide, context.say, restarts))
-        )
+        task = parts.enter_context(closing(make_evaluation_task(config, spec, is_wide, context.say, restarts)))
         welcome = membership.join(context.interrupted)
         if welcome is None:
             return False
@@ -97,9 +95,7 @@ class _EvaluatorLoop:
         self._report, self._is_heard, self._reports_to = EvaluatorReport(), True, ""
         membership.report_with(
             lambda: {
-                "weights_version": -1
-                if (version := self._evaluator.evaluated_train_steps) is None
-                else version,
+                "weights_version": -1 if (version := self._evaluator.evaluated_train_steps) is None else version,
                 "counts": Counts(environment_restarts=restarts.count),
             }
         )
@@ -135,9 +131,7 @@ class _EvaluatorLoop:
         self._tracker.evaluation(evaluation, seconds)
         self._set_report(evaluation)
         best = ", the best so far" if evaluation.is_best else ""
-        self._context.say(
-            f"return {evaluation.scores.mean_return:g} at {env_steps:,} environment steps{best}"
-        )
+        self._context.say(f"return {evaluation.scores.mean_return:g} at {env_steps:,} environment steps{best}")
 
     def _finish(self) -> None:
         """Evaluates what was learned last, and the best on fresh episodes."""

@@ -87,9 +87,7 @@ def _learn(
         chief = Chief(config, run_dir, cluster, devices, context.say, context.interrupted)
         watchdog.state = "building"
         with chief.losses_are_one_line():
-            session = distributed_session(
-                config, run_dir, chief, service, replay, board, context.say, watchdog.work
-            )
+            session = distributed_session(config, run_dir, chief, service, replay, board, context.say, watchdog.work)
             is_over = _train_to_end(context, service, session, watchdog)
     session.close()  # watched: it waits for the processes that learn in step
     if is_over:
@@ -133,9 +131,7 @@ def _in_words(summary: Summary) -> str:
     return f"finished: {summary.reason}"
 
 
-def _final_scores(
-    context: RoleContext, service: LearnerService, session: Session[RemoteParts]
-) -> EpisodeScores | None:
+def _final_scores(context: RoleContext, service: LearnerService, session: Session[RemoteParts]) -> EpisodeScores | None:
     """The evaluator's last say; None where it has been away for longer than patience. Raises Interruption."""
     there_seconds = time.monotonic()
     while not session.parts.evaluations.report.is_done:
@@ -175,9 +171,7 @@ def _task_spec(context: RoleContext, run_dir: RunDir) -> TaskSpec:
 def _others_are_there(context: RoleContext, service: LearnerService) -> bool:
     """Waits for those that learn with this process; False where the user has asked to stop meanwhile."""
     learning = context.topology.process_ids(Role.PARAMETER_SERVER, Role.WORKER)
-    return service.roster.wait_for(
-        learning, context.config.health.patience_seconds, context.say, context.interrupted
-    )
+    return service.roster.wait_for(learning, context.config.health.patience_seconds, context.say, context.interrupted)
 
 
 def _replay(context: RoleContext, task_spec: TaskSpec) -> RemoteReplay | None:
@@ -221,10 +215,7 @@ def _losses_are_restarts() -> Iterator[None]:
 
 
 def _inspection(
-    service: LearnerService,
-    session: Session[RemoteParts],
-    monitor: TrainingMonitor,
-    watchdog: LearnerWatchdog,
+    service: LearnerService, session: Session[RemoteParts], monitor: TrainingMonitor, watchdog: LearnerWatchdog
 ) -> Inspection:
     """How the job stands."""
     progress = monitor.progress(watchdog.doing)

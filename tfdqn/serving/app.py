@@ -191,9 +191,7 @@ async def _refused(request: Request, error: RequestError) -> Response:
 
 async def _malformed(request: Request, error: HTTPException) -> Response:
     """A path or a method that there is not: 400, as TensorFlow Serving says it."""
-    return JSONResponse(
-        {"error": f"Malformed request: {request.method} {request.url.path[:_LONGEST_SHOWN]}"}, 400
-    )
+    return JSONResponse({"error": f"Malformed request: {request.method} {request.url.path[:_LONGEST_SHOWN]}"}, 400)
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:

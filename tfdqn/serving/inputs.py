@@ -96,9 +96,7 @@ class Reader:
 
     def _check_kinds(self) -> None:
         for name in self._refused:
-            raise UserError(
-                f"{name}: {self._inputs[name].dtype} of shape {self._inputs[name].shape} is not served"
-            )
+            raise UserError(f"{name}: {self._inputs[name].dtype} of shape {self._inputs[name].shape} is not served")
 
     def _column(self, name: str, text: Raw) -> np.ndarray:
         if not self._is_batched:
@@ -145,9 +143,7 @@ def _between_rows(rank: int) -> re.Pattern[bytes]:
     return re.compile(ends + rb"(,)" + rb"\s*\[" * rank)
 
 
-def _read(
-    decoder: msgspec.json.Decoder, text: Raw, where: str, separator: re.Pattern[bytes]
-) -> Iterator[list[Any]]:
+def _read(decoder: msgspec.json.Decoder, text: Raw, where: str, separator: re.Pattern[bytes]) -> Iterator[list[Any]]:
     """The rows of a list, some at a time."""
     view = memoryview(text)
     if len(view) <= _AT_ONCE_BYTES or view[:1] != b"[":

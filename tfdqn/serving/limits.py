@@ -103,9 +103,7 @@ class Connection(H11Protocol):
     def _make_room(self) -> bool:
         """Whether another connection could be ended."""
         latest = self.loop.time() - _UNTOUCHED_SECONDS
-        others = [
-            each for each in self.connections if isinstance(each, Connection) and each._awaited != _WORK
-        ]
+        others = [each for each in self.connections if isinstance(each, Connection) and each._awaited != _WORK]
         oldest = min(others, key=lambda each: each._since)
         if oldest._since > latest:
             return False
@@ -173,8 +171,6 @@ class Share:
         more = max(0, count - UNCOUNTED_BYTES) - self._held
         if more > self._budget.free_bytes:
             most = self._budget.most_bytes // 2**20
-            raise RequestError(
-                f"the server holds {most} MiB of requests, the most it takes; try again later", 503
-            )
+            raise RequestError(f"the server holds {most} MiB of requests, the most it takes; try again later", 503)
         self._budget.free_bytes -= more
         self._held += more

@@ -76,9 +76,7 @@ class Model:
         if self.policy_inputs is not None and served.check == self.policy_inputs.check:
             return self.policy_inputs.example(1)
         rows = {name: (each.row_shape, each.dtype) for name, each in served.inputs.items()}
-        zeros = {
-            name: np.zeros((1, *shape), dtype) for name, (shape, dtype) in rows.items() if shape is not None
-        }
+        zeros = {name: np.zeros((1, *shape), dtype) for name, (shape, dtype) in rows.items() if shape is not None}
         return zeros if len(zeros) == len(rows) else None
 
 
@@ -97,9 +95,7 @@ def _signature(module: Any, function: Any, policy_inputs: PolicyInputs | None) -
     shapes = [each.shape for each in (*specs.values(), *function.structured_outputs.values())]
     is_batched = all(each.rank is not None and each.rank > 0 and each[0] is None for each in shapes)
     inputs = {
-        name: Input(
-            np.dtype(spec.dtype.as_numpy_dtype), None if spec.shape.rank is None else tuple(spec.shape)
-        )
+        name: Input(np.dtype(spec.dtype.as_numpy_dtype), None if spec.shape.rank is None else tuple(spec.shape))
         for name, spec in specs.items()
     }
     check: Callable[[Arrays], None] = check_finite
@@ -112,8 +108,6 @@ def _signature_defs(path: Path) -> dict[str, Any]:
     saved = SavedModel.FromString((path / MODEL_FILE).read_bytes())
     (served,) = [graph for graph in saved.meta_graphs if "serve" in graph.meta_info_def.tags]
     return {
-        name: json_format.MessageToDict(
-            each, preserving_proto_field_name=True, including_default_value_fields=True
-        )
+        name: json_format.MessageToDict(each, preserving_proto_field_name=True, including_default_value_fields=True)
         for name, each in served.signature_def.items()
     }

@@ -96,8 +96,6 @@ def _complete(directory: Path) -> list[int]:
 def _fingerprint(path: Path) -> tuple[object, ...]:
     """What changes when a file does."""
     try:
-        return tuple(
-            (str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(path.rglob("*"))
-        )
+        return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(path.rglob("*")))
     except OSError:
         return ()

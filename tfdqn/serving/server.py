@@ -28,11 +28,7 @@ _SHOWN_NUMBERS = 64  # of an example request
 
 
 def serve(
-    exports: Path,
-    name: str,
-    listening: socket.socket,
-    say: Callable[[str], None],
-    interrupted: Callable[[], bool],
+    exports: Path, name: str, listening: socket.socket, say: Callable[[str], None], interrupted: Callable[[], bool]
 ) -> None:
     """Serves until `interrupted`, then answers what was asked, for ten seconds at most.
 
@@ -59,9 +55,7 @@ def serve(
     say("Stopped.")
 
 
-async def _run(
-    listening: socket.socket, name: str, versions: ModelVersions, interrupted: Callable[[], bool]
-) -> None:
+async def _run(listening: socket.socket, name: str, versions: ModelVersions, interrupted: Callable[[], bool]) -> None:
     with _thread("model") as calls, _thread("versions") as refreshing, _thread("reading") as reading:
         batcher = Batcher(calls)
         server = _http_server(make_app(name, versions, batcher, reading))
@@ -86,9 +80,7 @@ async def _run(
             end_waiting(connections)
 
         async with asyncio.TaskGroup() as group:
-            beside = [
-                group.create_task(each) for each in (batcher.run(), refresh(), end_slow(connections), end())
-            ]
+            beside = [group.create_task(each) for each in (batcher.run(), refresh(), end_slow(connections), end())]
             await server.serve(sockets=[listening])
             for task in beside:
                 task.cancel()

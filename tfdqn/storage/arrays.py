@@ -35,10 +35,7 @@ class ArrayInfo(Protocol):
 
 
 def check_arrays(
-    found: Mapping[str, ArrayInfo],
-    wanted: Mapping[str, ArrayInfo],
-    origin: object,
-    any_length: tuple[str, ...] = (),
+    found: Mapping[str, ArrayInfo], wanted: Mapping[str, ArrayInfo], origin: object, any_length: tuple[str, ...] = ()
 ) -> None:
     """Raises CheckpointError for names, types or shapes that differ, in one line that names the first of them.
 

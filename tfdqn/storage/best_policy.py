@@ -37,9 +37,7 @@ def load_best(path: Path, wanted: Mapping[str, ArrayInfo]) -> tuple[dict[str, np
         arrays = load_arrays(path)
         evaluation = msgspec.json.decode(arrays.pop(_RECORD).tobytes(), type=Evaluation)
     except Exception as error:  # zipfile, zlib, struct, EOFError, OSError, KeyError: damage has many names
-        raise CheckpointError(
-            f"{path}: the best policy's file is missing or damaged ({first_line(error)})"
-        ) from error
+        raise CheckpointError(f"{path}: the best policy's file is missing or damaged ({first_line(error)})") from error
     check_arrays(arrays, wanted, path)
     return arrays, evaluation
 
@@ -62,17 +60,11 @@ def load_policy_weights(
             advice = "; try --checkpoint latest" if has_checkpoint else ", and no checkpoint"
             raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
         weights, evaluation = load_best(run.best_weights, wanted)
-        return weights, {
-            "train_steps": evaluation.train_steps,
-            "evaluation": msgspec.to_builtins(evaluation.scores),
-        }
+        return weights, {"train_steps": evaluation.train_steps, "evaluation": msgspec.to_builtins(evaluation.scores)}
     checkpoint = CheckpointManager(run.checkpoints).latest(on_damage, names=["learner"])
     if checkpoint is None:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
     counters, arrays = checkpoint.counters, checkpoint.arrays("learner")
     weights = with_prefix("online", arrays)
     check_arrays(weights, wanted, arrays.file)
-    return weights, {
-        "train_steps": counters.train_steps,
-        "env_steps": counters.env_steps,
-    }
+    return weights, {"train_steps": counters.train_steps, "env_steps": counters.env_steps}

@@ -110,9 +110,7 @@ class CheckpointManager:
         self._directory = directory
         self._keep = keep
 
-    def save(
-        self, counters: Counters, arrays: Mapping[str, Arrays], save_replay: Callable[[Path], None]
-    ) -> Path:
+    def save(self, counters: Counters, arrays: Mapping[str, Arrays], save_replay: Callable[[Path], None]) -> Path:
         """Writes a new checkpoint, then removes the oldest beyond `keep`.
 
         Args:

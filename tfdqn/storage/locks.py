@@ -101,9 +101,7 @@ class FileLock:
             # Reopened: that makes a network disk's client ask the server, and closing the file write to it.
             with self.file.open("r+b", buffering=0) as file:
                 found = _decoded(file.read(_LEASE_BYTES))
-                if (
-                    found is None or found.token != self._lease.token
-                ):  # None: another has had it, and has ended
+                if found is None or found.token != self._lease.token:  # None: another has had it, and has ended
                     self.holder = None if found is None else found.owner
                     self.is_lost, self._lease = True, None
                     return
@@ -189,9 +187,7 @@ def _acquire(lock: FileLock, folder: Path) -> None:
     except OSError as error:
         raise RunDirError(f"{folder} can't be made or written: {error.strerror}") from None
     if attempt is Attempt.HELD:
-        raise RunDirError(
-            f"{folder} is in use by {lock.holder or 'another process'}: wait for it, or end it first"
-        )
+        raise RunDirError(f"{folder} is in use by {lock.holder or 'another process'}: wait for it, or end it first")
 
 
 _open: set[FileLock] = set()  # of this process: those that it holds, or is trying

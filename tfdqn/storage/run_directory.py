@@ -198,8 +198,7 @@ class RunDir:
             others = sorted(
                 each.name
                 for each in self.path.iterdir()
-                if each not in ours
-                and not any(is_partial(each, of) for of in (self.config_file, self.cluster_file))
+                if each not in ours and not any(is_partial(each, of) for of in (self.config_file, self.cluster_file))
             )
         except OSError as error:
             raise RunDirError(f"{self.path} can't be read: {error.strerror}") from None

@@ -14,14 +14,7 @@ LOOPBACK = "127.0.0.1"  # by number, as not every container knows the name `loca
 PORTS = range(20_000, 32_000)
 CANT_SERVE = "{} can't be served: is it in use, or another host's?"
 # Those of Debian's and Red Hat's /etc/hosts; RFC 6761 adds every name that ends in ".localhost".
-_LOOPBACK_NAMES = (
-    "localhost",
-    "localhost.localdomain",
-    "localhost4",
-    "localhost6",
-    "ip6-localhost",
-    "ip6-loopback",
-)
+_LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback")
 _IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 

@@ -11,9 +11,7 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 
 
-def start_process(
-    command: Sequence[str], log: Path, environment: Mapping[str, str | None]
-) -> subprocess.Popen:
+def start_process(command: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> subprocess.Popen:
     """Starts a process that the kernel kills when this thread's end takes its parent away.
 
     Args:

@@ -44,20 +44,14 @@ def require_libraries_can_take(path: Path) -> None:
     try:
         spelled = str(path).encode()
     except UnicodeEncodeError:
-        raise RunDirError(
-            f"{shown} is not UTF-8, as TensorFlow needs paths to be: choose another name"
-        ) from None
+        raise RunDirError(f"{shown} is not UTF-8, as TensorFlow needs paths to be: choose another name") from None
     if os.fsencode(path) != spelled:
         encoding = sys.getfilesystemencoding()
-        raise RunDirError(
-            f"{shown}: Python's file names are {encoding} here, TensorFlow's UTF-8: set PYTHONUTF8=1"
-        )
+        raise RunDirError(f"{shown}: Python's file names are {encoding} here, TensorFlow's UTF-8: set PYTHONUTF8=1")
     if "\0" in shown:
         raise RunDirError(f"{shown!r}: a path has no null characters")
     if len(os.fsencode(path.absolute())) > _MOST_PATH_BYTES:
-        raise RunDirError(
-            f"{shown}: a path may have {_MOST_PATH_BYTES:,} bytes at most: choose a shorter one"
-        )
+        raise RunDirError(f"{shown}: a path may have {_MOST_PATH_BYTES:,} bytes at most: choose a shorter one")
 
 
 def _of_terminal() -> str | None:

@@ -119,9 +119,7 @@ class BatchedTask:
         self.observation = {name: np.array(arrays[f"observation/{name}"]) for name in self.observation}
         if self.legal_actions is not None:
             self.legal_actions = np.array(arrays["legal_actions"])
-        envs = {
-            name.removeprefix("envs/"): value for name, value in arrays.items() if name.startswith("envs/")
-        }
+        envs = {name.removeprefix("envs/"): value for name, value in arrays.items() if name.startswith("envs/")}
         state_capture.write(self._envs, envs, lambda index: next(iter(self.observation.values()))[index])
 
     def render(self) -> np.ndarray | None:
@@ -176,9 +174,7 @@ class BatchedTask:
         """All episodes are begun anew: of those of a vector version that has failed nothing is known any more."""
         self._begin(self._make_batch_anew(error))
         nothing = np.zeros(self.num_envs, np.bool_)
-        return Step(
-            self.observation, nothing.astype(np.float32), nothing, nothing, ~nothing, self.legal_actions
-        )
+        return Step(self.observation, nothing.astype(np.float32), nothing, nothing, ~nothing, self.legal_actions)
 
     def _make_batch_anew(self, error: BaseException) -> int:
         """Replaces the environments; returns their seed. Raises EnvironmentFailedError where that is not allowed."""

@@ -63,9 +63,7 @@ class Promise:
         # Where every number of its type lies in a space, as in most images of bytes, there is nothing to check.
         is_whole = not self._is_float and self._is_uniform and (self._low, self._high) == _limits(self._dtype)
         self._is_bounded = not self._is_float and not is_whole
-        self._may_warn = self._is_float and bool(
-            np.isfinite(self._low).any() or np.isfinite(self._high).any()
-        )
+        self._may_warn = self._is_float and bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
 
     def array(self, value: Any) -> np.ndarray:
         """A fresh array of the space's shape and type: environments write into theirs again. Raises Breach."""
@@ -130,9 +128,7 @@ class Contract:
     def __init__(self, space: Space[Any], spec: TaskSpec, num_envs: int):
         self._task_id = spec.id
         self._parts = [
-            _Part(
-                name, path, Promise(called(name), leaf, (num_envs,)), np.dtype(spec.observation[name].dtype)
-            )
+            _Part(name, path, Promise(called(name), leaf, (num_envs,)), np.dtype(spec.observation[name].dtype))
             for name, path, leaf in leaves(space)
         ]
         number, flag = spaces.Box(-np.inf, np.inf, ()), spaces.Box(0, 1, (), dtype=np.bool_)  # type: ignore[arg-type]
@@ -148,9 +144,7 @@ class Contract:
         except Breach as breach:
             raise breach.error(self._task_id, 0) from None
 
-    def step(
-        self, answer: Any, step: int
-    ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, Mapping[str, Any]]:
+    def step(self, answer: Any, step: int) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, Mapping[str, Any]]:
         """(observation, reward float32[E], terminated bool[E], truncated bool[E], info) of step number `step`.
 
         Raises TaskError, or NotFiniteError for a number that is not finite. Every array is fresh.
@@ -219,9 +213,7 @@ def cast(array: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
         except FloatingPointError:
             with np.errstate(over="ignore"):
                 index = _first(np.isinf(array.astype(dtype)) & np.isfinite(array))
-            raise Breach(
-                what, f"is {array[index]:g}, which is not finite in {dtype}", index, NotFiniteError
-            ) from None
+            raise Breach(what, f"is {array[index]:g}, which is not finite in {dtype}", index, NotFiniteError) from None
     low, high = _limits(dtype)
     if array.min() < low or array.max() > high:
         index = _first((array < low) | (array > high))

@@ -13,9 +13,7 @@ from tfdqn.tasks.adapters.frames import stacked_spec
 ALLOWED_OBSERVATIONS = "allowed are Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of them"
 MAX_CATEGORIES = 1_000_000  # one-hot rows beyond this do not fit any machine's memory as a batch
 MAX_LISTED_BOUNDS = 64  # of an observation's elements; of more, the range that covers them all
-MAX_PIXEL = (
-    65_535  # of sixteen bits; a higher bound of an image (float32's largest number, say) bounds nothing
-)
+MAX_PIXEL = 65_535  # of sixteen bits; a higher bound of an image (float32's largest number, say) bounds nothing
 INT32 = np.iinfo(np.int32)
 
 
@@ -50,8 +48,7 @@ def leaves(
 def observation_bytes(space: Space[Any]) -> int:
     """Of one observation as the space has it: int64 and float64 are wider than what a `TaskSpec` has for them."""
     return sum(
-        int(np.prod(leaf.shape or (), dtype=int)) * np.dtype(leaf.dtype).itemsize
-        for _, _, leaf in leaves(space)
+        int(np.prod(leaf.shape or (), dtype=int)) * np.dtype(leaf.dtype).itemsize for _, _, leaf in leaves(space)
     )
 
 

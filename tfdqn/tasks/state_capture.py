@@ -100,11 +100,7 @@ def _read_core(env: Any) -> State:
 
 
 def _write_core(env: Any, state: Mapping[str, np.ndarray]) -> None:
-    values = {
-        name.removeprefix("state/"): _value(array)
-        for name, array in state.items()
-        if name.startswith("state/")
-    }
+    values = {name.removeprefix("state/"): _value(array) for name, array in state.items() if name.startswith("state/")}
     if _has_methods(env):
         env.set_state(values)
     else:

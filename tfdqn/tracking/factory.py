@@ -61,9 +61,7 @@ def make_trackers(config: Config, run: RunDir, part: Part, say: Callable[[str], 
     if part == "learner":
         trackers.text("configuration", "```toml\n" + toml.dump(config) + "```")
         flat = {key: value for key, value in toml.flat(config).items() if value is not None}
-        trackers.hyperparameters(
-            {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat.items()}
-        )
+        trackers.hyperparameters({k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat.items()})
     return trackers
 
 

@@ -130,11 +130,7 @@ class LocalParts:
         return how
 
     def state(self) -> dict[str, Mapping[str, np.ndarray]]:
-        return {
-            "actor": self.actors.state(),
-            "writer": self.actors.writers_state(),
-            "replay": self.replay.state(),
-        }
+        return {"actor": self.actors.state(), "writer": self.actors.writers_state(), "replay": self.replay.state()}
 
     def save_replay(self, directory: Path) -> None:
         self.replay.save(directory)

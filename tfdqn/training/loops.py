@@ -185,9 +185,7 @@ def running(workers: Sequence[Worker]) -> Iterator[None]:
         _raise_first_error(workers)
     stuck = [worker.name for worker in workers if worker.is_alive()]
     if stuck:
-        raise StillBusyError(
-            f"{', '.join(stuck)}: still at work {_JOIN_SECONDS:g} s after being told to stop"
-        )
+        raise StillBusyError(f"{', '.join(stuck)}: still at work {_JOIN_SECONDS:g} s after being told to stop")
 
 
 class _Pauses:
@@ -201,9 +199,7 @@ class _Pauses:
       put_off: called where it is.
     """
 
-    def __init__(
-        self, gate: Gate, workers: Sequence[Worker], monitor: TrainingMonitor, put_off: Callable[[], None]
-    ):
+    def __init__(self, gate: Gate, workers: Sequence[Worker], monitor: TrainingMonitor, put_off: Callable[[], None]):
         self._gate, self._workers, self._monitor, self._put_off = gate, workers, monitor, put_off
         self._since: float | None = None  # that the gate has been closed
         self._put_off_seconds = _PUT_OFF_SECONDS

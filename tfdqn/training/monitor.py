@@ -191,9 +191,7 @@ class _Profile:
             self._done = True
 
 
-def begin_figures(
-    session: AnySession, say: Callable[[str], None], evaluated_env_steps: int | None
-) -> Tracker:
+def begin_figures(session: AnySession, say: Callable[[str], None], evaluated_env_steps: int | None) -> Tracker:
     """Where a session's figures go. Those of after the checkpoint that it goes on from are put aside, and this is said.
 
     Args:

@@ -131,9 +131,7 @@ class RemoteParts:
             _, best = load_best(run_dir.best_weights, weight_specs(config, self.task_spec))
             best_return = best.scores.mean_return
         self.evaluations = RemoteEvaluations(
-            EvaluatorReport(
-                best_return=best_return, evaluations_without_best=counters.evaluations_without_best
-            )
+            EvaluatorReport(best_return=best_return, evaluations_without_best=counters.evaluations_without_best)
         )
         service.on_evaluated = self._take_report
 

@@ -26,9 +26,7 @@ def reason_to_stop(
     return f"{env_steps:,} environment steps were taken" if is_done else None
 
 
-def finished_before(
-    run: RunDir, config: Config, counters: Counters, *, has_evaluator: bool
-) -> Summary | None:
+def finished_before(run: RunDir, config: Config, counters: Counters, *, has_evaluator: bool) -> Summary | None:
     """What a finished run came to, where that still stands; None where there is more to do. As `still_stands`."""
     summary = read_summary(run.summary_file)
     if summary is None or not still_stands(summary, config, counters, has_evaluator=has_evaluator):

@@ -137,10 +137,7 @@ def _train(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
     overlaps = session.config.learner.schedule == "overlap"
     reason = (loops.overlap if overlaps else loops.alternate)(session, monitor)
     parts = session.parts
-    if (
-        parts.ratio.acting_is_done()
-        and parts.evaluations.evaluated_train_steps != session.learner.train_steps
-    ):
+    if parts.ratio.acting_is_done() and parts.evaluations.evaluated_train_steps != session.learner.train_steps:
         monitor.evaluated(parts.evaluate())
     return reason
 

@@ -81,9 +81,7 @@ def test_the_loss_is_that_of_a_slow_oracle(temperature: float, masks: bool, memb
     rng, size, actions = np.random.default_rng(1), 100, 4
     spec = vector_spec(action_masks=masks)
     settings = Munchausen(temperature=temperature, reward_scale=0.5, n_step=3)
-    config = Config(
-        network=MLP(hidden_units=(5,)), agent=settings, ensemble=Ensemble(size=members, data="all")
-    )
+    config = Config(network=MLP(hidden_units=(5,)), agent=settings, ensemble=Ensemble(size=members, data="all"))
     agent = make_agent(config, spec)
     for network in (agent.network, agent.target_network):
         network.load_named_weights(random_weights(network.named_weights(), rng))
@@ -109,9 +107,7 @@ def test_the_loss_is_that_of_a_slow_oracle(temperature: float, masks: bool, memb
     reward, discount = batch.next_time_step.reward.numpy(), batch.next_time_step.discount.numpy()
     targets = [
         [
-            slow_target(
-                settings, reward[b], discount[b], q_tm1[k, b], taken[b], legal_tm1[b], q_t[k, b], legal_t[b]
-            )
+            slow_target(settings, reward[b], discount[b], q_tm1[k, b], taken[b], legal_tm1[b], q_t[k, b], legal_t[b])
             for b in rows
         ]
         for k in range(members)
@@ -125,9 +121,7 @@ def test_the_loss_is_that_of_a_slow_oracle(temperature: float, masks: bool, memb
 def test_what_is_illegal_has_no_part_in_the_policy() -> None:
     q, legal = tf.constant([[POISON, 0.0, np.log(3)]], tf.float32), tf.constant([[False, True, True]])
     np.testing.assert_allclose(soft_value(q, legal, 1.0), [np.log(4)], rtol=1e-6)
-    np.testing.assert_allclose(
-        log_policy_of_action(q, tf.constant([2]), legal, 1.0), [np.log(3 / 4)], rtol=1e-6
-    )
+    np.testing.assert_allclose(log_policy_of_action(q, tf.constant([2]), legal, 1.0), [np.log(3 / 4)], rtol=1e-6)
 
 
 def test_enormous_values_and_terminal_states_without_legal_actions_stay_finite() -> None:

@@ -14,9 +14,7 @@ from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.launch.manifests.platforms import Platform
 
 # Compose's, as check-jsonschema brings it.
-SCHEMA = json.loads(
-    (files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json").read_text("utf-8")
-)
+SCHEMA = json.loads((files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json").read_text("utf-8"))
 
 
 def compose(*overrides: str, **changes: object) -> dict[str, Any]:
@@ -77,7 +75,7 @@ def test_each_is_started_after_whom_it_needs_is_well() -> None:
     needed = {name: set(each.get("depends_on", {})) for name, each in services.items()}
     assert needed["actor"] == {"storage", "learner-0", "replay-server-0", "replay-server-1"}
     assert needed["learner-0"] == {
-        *("storage", "replay-server-0", "replay-server-1", "parameter-server-0", "worker-0", "worker-1"),
+        *("storage", "replay-server-0", "replay-server-1", "parameter-server-0", "worker-0", "worker-1")
     }
     assert needed["parameter-server-0"] == set()
     for each in processes({"services": services}).values():

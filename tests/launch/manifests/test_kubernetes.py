@@ -9,13 +9,7 @@ import kubernetes_validate
 import pytest
 from kubernetes_validate import ValidationError
 
-from tests.support.kustomize import (
-    assert_admitted,
-    assert_kubectl_builds,
-    assert_restricted,
-    needs_kubectl,
-    objects_in,
-)
+from tests.support.kustomize import assert_admitted, assert_kubectl_builds, assert_restricted, needs_kubectl, objects_in
 from tests.support.rendered_manifests import EVERYBODY, below_init, member_of, rendered, topology_in
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
@@ -34,9 +28,7 @@ def objects(*overrides: str, **changes: object) -> list[Object]:
 def of_kind(kind: str, every: list[Object]) -> dict[str, Object]:
     """By the component that they are named after."""
     prefix = "cartpole-parameter-server-"
-    return {
-        each["metadata"]["name"].removeprefix(prefix): each["spec"] for each in every if each["kind"] == kind
-    }
+    return {each["metadata"]["name"].removeprefix(prefix): each["spec"] for each in every if each["kind"] == kind}
 
 
 def controllers(every: list[Object]) -> dict[str, Object]:
@@ -54,9 +46,7 @@ def pods(every: list[Object]) -> Iterator[tuple[str, int, Object]]:
 
 @pytest.mark.parametrize("overrides", STRATEGIES)
 @pytest.mark.parametrize("changes", [{}, {"gpus": 2, "has_evaluator": False}])
-def test_kubernetes_own_schemas_accept_everything(
-    overrides: tuple[str, ...], changes: dict[str, Any]
-) -> None:
+def test_kubernetes_own_schemas_accept_everything(overrides: tuple[str, ...], changes: dict[str, Any]) -> None:
     every = objects(*overrides, **changes)
     for each in every:
         kubernetes_validate.validate(each, VERSION, strict=True)
@@ -118,9 +108,7 @@ def test_who_ends_by_itself_is_a_job_that_knows_the_exit_statuses() -> None:
 
 
 @pytest.mark.parametrize("overrides", STRATEGIES)
-def test_each_selector_finds_its_role_s_pods_alone_and_each_service_its_ports(
-    overrides: tuple[str, ...],
-) -> None:
+def test_each_selector_finds_its_role_s_pods_alone_and_each_service_its_ports(overrides: tuple[str, ...]) -> None:
     every = objects(*overrides)
     labels = {name: each["template"]["metadata"]["labels"] for name, each in controllers(every).items()}
 
@@ -161,9 +149,7 @@ def test_volumes_are_there_for_every_mount_and_the_run_is_shared() -> None:
         mounted = {each["name"] for each in pod["containers"][0]["volumeMounts"]}
         assert mounted == templates | {each["name"] for each in pod["volumes"]}
         shared = {
-            each["persistentVolumeClaim"]["claimName"]
-            for each in pod["volumes"]
-            if "persistentVolumeClaim" in each
+            each["persistentVolumeClaim"]["claimName"] for each in pod["volumes"] if "persistentVolumeClaim" in each
         }
         assert bool(shared) is (name in ("learner", "evaluator"))
         assert shared <= {"cartpole-parameter-server-run"}
@@ -211,8 +197,7 @@ def test_gpus_are_asked_for_by_processes_that_compute_gradients() -> None:
     def asking(*overrides: str) -> set[str]:
         every = controllers(objects(*overrides, gpus=2))
         limits = {
-            name: each["template"]["spec"]["containers"][0]["resources"]["limits"]
-            for name, each in every.items()
+            name: each["template"]["spec"]["containers"][0]["resources"]["limits"] for name, each in every.items()
         }
         return {name for name, limit in limits.items() if limit.get("nvidia.com/gpu") == "2"}
 

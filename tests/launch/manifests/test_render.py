@@ -97,29 +97,17 @@ def test_the_page_s_commands_for_one_host_are_run(tmp_path: Path) -> None:
             ["compose", str(ROOT / "configs/cartpole.toml"), "replay.backend=in_graph"],
             'tfdqn: replay.backend = "in_graph" is within one',
         ),
-        (
-            ["compose", str(CONFIG), "--actors", "0"],
-            "tfdqn: Invalid value for '--actors': 0 is not in the range",
-        ),
+        (["compose", str(CONFIG), "--actors", "0"], "tfdqn: Invalid value for '--actors': 0 is not in the range"),
         *(
-            (
-                ["vertex", str(CONFIG), "--gpus", count],
-                f"tfdqn: --gpus {count}: Vertex AI gives a machine 1, 2, 4 ",
-            )
+            (["vertex", str(CONFIG), "--gpus", count], f"tfdqn: --gpus {count}: Vertex AI gives a machine 1, 2, 4 ")
             for count in ("3", "8")
         ),
         *(
-            (
-                ["compose", str(CONFIG), "--image", name],
-                f'tfdqn: --image "{name}": an image is HOST/PATH/NAME:TAG',
-            )
+            (["compose", str(CONFIG), "--image", name], f'tfdqn: --image "{name}": an image is HOST/PATH/NAME:TAG')
             for name in ("a b", "UPPER/x:1", "x:", "http://x/y")
         ),
         (["compose", "configs/none.toml"], "tfdqn: configs/none.toml: there is no such file"),
-        (
-            ["compose", str(ROOT / "configs/cartpole.toml"), "--workers", "2"],
-            "tfdqn: --workers 2: learner.strat",
-        ),
+        (["compose", str(ROOT / "configs/cartpole.toml"), "--workers", "2"], "tfdqn: --workers 2: learner.strat"),
     ],
 )
 def test_what_can_t_be_written_is_one_line(
@@ -148,9 +136,7 @@ def test_the_image_is_the_one_that_is_built_for_what_is_asked(
     assert {each["image"] for name, each in services.items() if name != "serving"} == {image}
 
 
-def test_a_folder_that_can_t_be_written_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_that_can_t_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert main.main(["manifest", "compose", str(CONFIG), "--output", str(tmp_path / "file" / "out")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
@@ -189,8 +175,7 @@ def test_names_without_ascii_letters_are_jobs_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["x", "tfdqn:0.1.0-cuda", "host.example:5000/team/x_y/tfdqn:v1", "here:5000/x", "a/b@sha256:" + "0" * 64],
+    "name", ["x", "tfdqn:0.1.0-cuda", "host.example:5000/team/x_y/tfdqn:v1", "here:5000/x", "a/b@sha256:" + "0" * 64]
 )
 def test_images_may_be_named_as_registries_name_them(name: str) -> None:
     check_image(name)
@@ -201,16 +186,11 @@ def test_what_a_container_reads_it_may_read_and_what_is_no_longer_written_goes(t
     try:
         assert main.main(["manifest", "kubernetes", str(CONFIG), "--output", str(tmp_path)]) == 0
         (tmp_path / "mine.yaml").write_text("of the user's own")
-        assert (
-            main.main(["manifest", "kubernetes", str(CONFIG), "--output", str(tmp_path), "--no-evaluator"])
-            == 0
-        )
+        assert main.main(["manifest", "kubernetes", str(CONFIG), "--output", str(tmp_path), "--no-evaluator"]) == 0
     finally:
         os.umask(before)
     assert (tmp_path / "mine.yaml").exists() and not (tmp_path / "evaluator.yaml").exists()
-    assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("*.yaml") if file.name != "mine.yaml"} == {
-        0o644
-    }
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("*.yaml") if file.name != "mine.yaml"} == {0o644}
 
 
 def test_processes_that_are_given_gpus_refuse_to_learn_without(tmp_path: Path) -> None:

@@ -58,12 +58,7 @@ class Batch:
     def __init__(self, folder: Path, ends: str = ""):
         self.folder, self.stand_ins = folder, folder / "stand-ins"
         self.stand_ins.mkdir()
-        for name, text in (
-            ("srun", SRUN),
-            ("tfdqn", TFDQN),
-            ("scancel", SCANCEL),
-            ("sleep", "#!/bin/bash\n"),
-        ):
+        for name, text in (("srun", SRUN), ("tfdqn", TFDQN), ("scancel", SCANCEL), ("sleep", "#!/bin/bash\n")):
             if name == "sleep":  # a crash's pause
                 text += '[[ $1 == 1 ]] || exec /bin/sleep "$@"\n'
             (folder / name).write_text(text)
@@ -117,8 +112,7 @@ def test_each_role_has_a_component_and_each_process_a_task_and_an_address_of_its
     read.mkdir()
     process_ids = [
         member_of(
-            *(command, config.read_text(), cluster.read_text(), read),
-            [str(config), str(cluster), str(batch.run_dir)],
+            *(command, config.read_text(), cluster.read_text(), read), [str(config), str(cluster), str(batch.run_dir)]
         )
         for command in batch.commands()
     ]
@@ -133,9 +127,7 @@ def test_each_role_has_a_component_and_each_process_a_task_and_an_address_of_its
     assert topology.learner.startswith(f"node-{group['learner']}-0:")
     assert topology.chief == f"node-{group['learner']}-0:{first + 1}"
     assert topology.worker == tuple(f"node-{group['worker']}-{i - 5}:{first + i}" for i in (5, 6))
-    assert topology.replay_server == tuple(
-        f"node-{group['replay_server']}-{i - 2}:{first + i}" for i in (2, 3)
-    )
+    assert topology.replay_server == tuple(f"node-{group['replay_server']}-{i - 2}:{first + i}" for i in (2, 3))
     assert 20_000 <= first <= 32_000 - 7
     assert not batch.was_cancelled
 

@@ -93,9 +93,7 @@ def test_every_pod_runs_its_share_and_all_are_there_once(tmp_path: Path) -> None
             )
             everybody += [process.id for process in share.processes]
             host = f"cartpole-parameter-server-{kind.lower()}-{index}.team.svc:"
-            serving = [
-                each.id for each in share.processes if each.id.role not in (Role.ACTOR, Role.EVALUATOR)
-            ]
+            serving = [each.id for each in share.processes if each.id.role not in (Role.ACTOR, Role.EVALUATOR)]
             assert all(share.topology.address(process_id).startswith(host) for process_id in serving)
     assert len(everybody) == len(EVERYBODY)
     assert set(everybody) == EVERYBODY
@@ -141,12 +139,7 @@ def test_pods_are_restricted_reached_by_their_own_alone_and_share_the_run() -> N
         (("acting.actors=100",), {}, {"Chief": 1, "PS": 1, "Worker": 7, "Evaluator": 1}, {"cpu": "17"}),
         (("learner.workers=5",), {}, {"Chief": 1, "PS": 1, "Worker": 4, "Evaluator": 1}, {"cpu": "5"}),
         # No machine has GPUs that nobody uses.
-        (
-            ("acting.actors=100",),
-            {"gpus": 2},
-            {"Chief": 1, "PS": 1, "Worker": 2, "Evaluator": 1},
-            {"cpu": "52"},
-        ),
+        (("acting.actors=100",), {"gpus": 2}, {"Chief": 1, "PS": 1, "Worker": 2, "Evaluator": 1}, {"cpu": "52"}),
         (
             ("learner.strategy=local",),
             {"has_evaluator": False, "gpus": 1},

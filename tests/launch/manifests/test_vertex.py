@@ -100,9 +100,7 @@ def cluster_spec(made: dict[str, Any], pool: str, index: int) -> str:
         name: [f"cmle-training-{name}-ab-{i}:2222" for i in range(each["replicaCount"])]
         for name, each in pools(made).items()
     }
-    return json.dumps(
-        {"cluster": cluster, "environment": "cloud", "task": {"type": pool, "index": index, "trial": ""}}
-    )
+    return json.dumps({"cluster": cluster, "environment": "cloud", "task": {"type": pool, "index": index, "trial": ""}})
 
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="there is no shell")
@@ -112,11 +110,7 @@ def cluster_spec(made: dict[str, Any], pool: str, index: int) -> str:
         ((), EVERYBODY),
         (
             ("learner.strategy=local",),
-            {
-                process_id
-                for process_id in EVERYBODY
-                if process_id.role not in (Role.WORKER, Role.PARAMETER_SERVER)
-            },
+            {process_id for process_id in EVERYBODY if process_id.role not in (Role.WORKER, Role.PARAMETER_SERVER)},
         ),
     ],
 )

@@ -50,9 +50,7 @@ class Replica:
 
 
 def averaged(replicas: list[Replica], with_moments: bool) -> None:
-    theta, target = (
-        np.mean([getattr(replica, name) for replica in replicas], axis=0) for name in ("theta", "target")
-    )
+    theta, target = (np.mean([getattr(replica, name) for replica in replicas], axis=0) for name in ("theta", "target"))
     moments = [np.mean(each, axis=0) for each in zip(*(replica.moments for replica in replicas), strict=True)]
     for replica in replicas:
         replica.theta, replica.target = theta, target
@@ -93,26 +91,19 @@ def test_replicas_do_what_numpy_does(optimizer: Any, period: int, average_optimi
 
     def next_sample() -> Sample:
         index = call.assign_add(1)
-        return tf.nest.map_structure(
-            lambda *parts: None if parts[0] is None else tf.stack(parts)[index], *calls
-        )
+        return tf.nest.map_structure(lambda *parts: None if parts[0] is None else tf.stack(parts)[index], *calls)
 
     updates = made(settings, next_sample)
     state = updates.state()
     state |= random_weights({k: v for k, v in state.items() if k.startswith(("online", "target"))}, rng)
     updates.load_state(state)
-    replicas = [
-        Replica(state["online/theta/kernel"], state["target/theta/kernel"], optimizer)
-        for _ in range(REPLICAS)
-    ]
+    replicas = [Replica(state["online/theta/kernel"], state["target/theta/kernel"], optimizer) for _ in range(REPLICAS)]
     norms = []
     for call_batches in (batches[:UPDATES], batches[UPDATES:]):
         updated = updates(UPDATES)
         expected_norms = []
         for step, parts in enumerate(call_batches, start=1):
-            expected_norms.append(
-                [replica.update(part) for replica, part in zip(replicas, parts, strict=True)]
-            )
+            expected_norms.append([replica.update(part) for replica, part in zip(replicas, parts, strict=True)])
             if step % period == 0:
                 averaged(replicas, average_optimizer)
         norms += [norm for step in expected_norms for norm in step]
@@ -136,10 +127,7 @@ def test_an_optimiser_without_moments_has_none_to_average() -> None:
         network=Linear(),
         optimizer=SGD(learning_rate=0.1),
         learner=Learner(
-            batch_size=REPLICAS * SHARE,
-            updates_per_call=2,
-            averaging_period_train_steps=1,
-            average_optimizer=False,
+            batch_size=REPLICAS * SHARE, updates_per_call=2, averaging_period_train_steps=1, average_optimizer=False
         ),
     )
     batch = sample(random_batch(np.random.default_rng(1), 2 * REPLICAS * SHARE))

@@ -28,9 +28,7 @@ def remember(servers: list[str], *_: object) -> list[str]:
 
 @pytest.mark.parametrize("index", [1, 2])
 @pytest.mark.parametrize("config", [MEMBERS, TOGETHER], ids=["members", "one learner"])
-def test_a_follower_samples_what_is_its_own(
-    monkeypatch: pytest.MonkeyPatch, config: Config, index: int
-) -> None:
+def test_a_follower_samples_what_is_its_own(monkeypatch: pytest.MonkeyPatch, config: Config, index: int) -> None:
     invitation = msgspec.json.encode(Handshake(SPEC, SERVERS, dump(config)))
     sampled: list[Any] = []
 
@@ -39,9 +37,7 @@ def test_a_follower_samples_what_is_its_own(
 
     monkeypatch.setattr(lockstep_worker, "is_reachable", lambda address: True)
     monkeypatch.setattr(lockstep_worker, "make_strategy", lambda *_: "a strategy")
-    monkeypatch.setattr(
-        lockstep_worker, "Broadcast", lambda strategy: SimpleNamespace(content=lambda: invitation)
-    )
+    monkeypatch.setattr(lockstep_worker, "Broadcast", lambda strategy: SimpleNamespace(content=lambda: invitation))
     monkeypatch.setattr(lockstep_worker, "make_updater", make_updater)
     monkeypatch.setattr(lockstep_worker, "follow", lambda *_: None)
     monkeypatch.setattr(lockstep_worker, "make_sampler", remember)

@@ -39,9 +39,7 @@ def test_mirrored_equals_local_when_every_replica_fetches_its_own_part() -> None
     assert largest_difference("mirrored", "2", "adam", "off", "auto", "1", "2") < 1e-5
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "xla"), [("adam", "off"), pytest.param("sgd", "on", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize(("optimizer", "xla"), [("adam", "off"), pytest.param("sgd", "on", marks=pytest.mark.long)])
 def test_multi_worker_equals_local(optimizer: str, xla: str) -> None:
     assert largest_difference("multi_worker", "2", optimizer, xla) < 1e-5
 
@@ -59,9 +57,7 @@ def test_averaging_after_every_update_equals_synchronous_sgd(units: int, xla: st
     assert largest_difference("averaging", str(units), "sgd", xla) < 1e-5
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "xla"), [("adam", "off"), pytest.param("sgd", "on", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize(("optimizer", "xla"), [("adam", "off"), pytest.param("sgd", "on", marks=pytest.mark.long)])
 def test_units_in_processes_of_their_own_equal_the_batched_ensemble(optimizer: str, xla: str) -> None:
     """From the same initial weights, too; each unit's gradient is clipped by its own norm."""
     assert largest_difference("units", "3", optimizer, xla) < 1e-5

@@ -107,18 +107,13 @@ def test_who_cannot_reach_the_replay_that_it_is_told_of_says_so(
 ) -> None:
     address, config = free_address(), tiny(*WAYS["multi_worker"])
     monkeypatch.setattr(lockstep_worker, "_REACHED_WITHIN_SECONDS", 0.3)
-    with pytest.raises(
-        ClusterError, match=rf"^worker 1 can't reach replay at {address}, where the chief says"
-    ):
+    with pytest.raises(ClusterError, match=rf"^worker 1 can't reach replay at {address}, where the chief says"):
         follow(config, Handshake(VECTOR, [address], dump(config)))
 
 
 def test_who_has_another_configuration_than_the_chief_says_how_it_differs(follow: Follow) -> None:
     """Unless only in what the cluster decides."""
-    chiefs, own = (
-        tiny(*WAYS["ensemble"]),
-        tiny(*WAYS["ensemble"], "learner.workers=2", "optimizer.epsilon=0.5"),
-    )
+    chiefs, own = (tiny(*WAYS["ensemble"]), tiny(*WAYS["ensemble"], "learner.workers=2", "optimizer.epsilon=0.5"))
     with pytest.raises(ConfigError) as caught:
         follow(own, Handshake(VECTOR, ["127.0.0.1:1"] * 2, dump(chiefs)))
     was = flat(chiefs)["optimizer.epsilon"]

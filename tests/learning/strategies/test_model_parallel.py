@@ -33,9 +33,7 @@ from tfdqn.storage.arrays import SavedArrays
         pytest.param(3, "sgd", 2, "cnn", marks=pytest.mark.long),
     ],
 )
-def test_a_split_network_learns_what_the_whole_one_does(
-    columns: int, optimizer: str, rows: int, network: str
-) -> None:
+def test_a_split_network_learns_what_the_whole_one_does(columns: int, optimizer: str, rows: int, network: str) -> None:
     assert largest_difference("mesh", str(columns), optimizer, str(rows), network) < 1e-5
 
 
@@ -82,12 +80,9 @@ def test_each_device_holds_computes_and_sends_its_part_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "columns"),
-    [(MLP(hidden_units=(7, 5)), 3), (MLP(hidden_units=(6,)), 2), (NatureCNN(dense_units=9), 5)],
+    ("network", "columns"), [(MLP(hidden_units=(7, 5)), 3), (MLP(hidden_units=(6,)), 2), (NatureCNN(dense_units=9), 5)]
 )
-def test_pieces_are_cut_from_the_same_initial_weights_and_joined_again(
-    network: Network, columns: int
-) -> None:
+def test_pieces_are_cut_from_the_same_initial_weights_and_joined_again(network: Network, columns: int) -> None:
     spec = image_spec() if isinstance(network, NatureCNN) else SPEC
     whole = q_network(Config(network=network), spec, seed=3)
     split = split_network(Config(network=network), spec, seed=3, devices=["CPU:0"] * columns)

@@ -45,9 +45,7 @@ def random_sample(rng: np.random.Generator, calls: int = 1, masks: bool = False)
 
 
 def part(sample: Sample, index: int, size: int) -> Sample:
-    return tf.nest.map_structure(
-        lambda x: None if x is None else x[index * size : (index + 1) * size], sample
-    )
+    return tf.nest.map_structure(lambda x: None if x is None else x[index * size : (index + 1) * size], sample)
 
 
 def in_turn(sample: Sample) -> Callable[[], Sample]:
@@ -201,9 +199,7 @@ def test_metrics_are_means_over_the_call_but_for_the_largest_q() -> None:
     for name in ("loss", "mean_q", "mean_abs_td_error", "gradient_norm"):
         mean = np.mean([getattr(metrics, name) for metrics in expected])
         assert learn.metrics[name] == pytest.approx(mean, rel=1e-4)
-    assert learn.metrics["max_q"] == pytest.approx(
-        max(float(metrics.max_q) for metrics in expected), rel=1e-5
-    )
+    assert learn.metrics["max_q"] == pytest.approx(max(float(metrics.max_q) for metrics in expected), rel=1e-5)
 
 
 def test_convolutions_and_ensembles_are_not_compiled_on_a_cpu_unless_asked() -> None:

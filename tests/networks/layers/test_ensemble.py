@@ -52,9 +52,7 @@ def ensemble_of(settings: config.Network, spec: TaskSpec) -> QNetwork:
 
 
 @pytest.mark.parametrize(("settings", "spec"), CASES.values(), ids=CASES.keys())
-def test_every_member_starts_as_the_plain_network_of_its_seed(
-    settings: config.Network, spec: TaskSpec
-) -> None:
+def test_every_member_starts_as_the_plain_network_of_its_seed(settings: config.Network, spec: TaskSpec) -> None:
     together = arrays(ensemble_of(settings, spec))
     for k, seed in enumerate(SEEDS):
         alone = q_network(config.Config(network=settings), spec, seed=seed)

@@ -71,9 +71,7 @@ def test_every_member_gets_what_the_batched_ensemble_would_have_it_learn(
 
 def test_blocks_that_are_being_filled_are_kept_for_each_member(replays: list[ReverbReplay]) -> None:
     settings = config("bootstrap")
-    settings = Config(
-        agent=settings.agent, ensemble=settings.ensemble, replay=Replay(block_size=8, min_size=3)
-    )
+    settings = Config(agent=settings.agent, ensemble=settings.ensemble, replay=Replay(block_size=8, min_size=3))
     taken = random_steps(VECTOR, ENVS, 30, np.random.default_rng(2))
     one, two = (make_replay(settings, VECTOR) for _ in range(2))
     assert isinstance(one, ReverbReplay) and isinstance(two, ReverbReplay)

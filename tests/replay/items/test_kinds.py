@@ -27,10 +27,7 @@ def test_a_kind_of_ones_own_is_registered_stored_and_trained_with(tmp_path: Path
 @pytest.mark.parametrize(
     ("item", "problem"),
     [
-        (
-            "tests.support.half_items:thirds",
-            'tests.support.half_items registers no "thirds"; there are block, ',
-        ),
+        ("tests.support.half_items:thirds", 'tests.support.half_items registers no "thirds"; there are block, '),
         ("no_such_package.items:halves", 'there is no module "no_such_package" in '),
     ],
 )

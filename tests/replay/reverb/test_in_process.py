@@ -10,15 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.random_episodes import (
-    MIXED,
-    VECTOR,
-    Taken,
-    multiset,
-    naive_transitions,
-    random_steps,
-    stacked,
-)
+from tests.support.random_episodes import MIXED, VECTOR, Taken, multiset, naive_transitions, random_steps, stacked
 from tests.support.replay_contents import DISCOUNT, MakeReplay, as_dicts, n_step_rows, stored, write
 from tfdqn.errors import CheckpointError, ClusterError, ConfigError
 from tfdqn.replay.reverb import server
@@ -27,9 +19,7 @@ from tfdqn.task_spec import ArraySpec, TaskSpec
 
 @pytest.mark.parametrize("spec", [VECTOR, MIXED], ids=lambda spec: spec.id)
 @pytest.mark.parametrize("block_size", [1, 4])
-def test_blocks_hold_exactly_the_finished_transitions(
-    make: MakeReplay, spec: TaskSpec, block_size: int
-) -> None:
+def test_blocks_hold_exactly_the_finished_transitions(make: MakeReplay, spec: TaskSpec, block_size: int) -> None:
     replay = make(spec, n_step=3, block_size=block_size)
     taken = random_steps(spec, 3, 20, np.random.default_rng(1))
     write(replay, taken)
@@ -42,9 +32,7 @@ def test_blocks_hold_exactly_the_finished_transitions(
 
 @pytest.mark.parametrize("n_step", [1, 3])
 @pytest.mark.parametrize("end_probability", [0.05, 0.4])
-@pytest.mark.parametrize(
-    "spec", [stacked(2), stacked(4, "float32", action_masks=True)], ids=["two", "four with masks"]
-)
+@pytest.mark.parametrize("spec", [stacked(2), stacked(4, "float32", action_masks=True)], ids=["two", "four with masks"])
 def test_frames_decode_to_what_the_n_step_writer_gives(
     make: MakeReplay, spec: TaskSpec, n_step: int, end_probability: float
 ) -> None:
@@ -69,9 +57,7 @@ def test_frames_are_refused_where_the_observation_is_not_one_stack(make: MakeRep
 
 
 @pytest.mark.parametrize("spec, item", [(MIXED, "block"), (stacked(2), "frames")], ids=["block", "frames"])
-def test_a_sampler_gives_stored_transitions_inside_a_graph(
-    make: MakeReplay, spec: TaskSpec, item: str
-) -> None:
+def test_a_sampler_gives_stored_transitions_inside_a_graph(make: MakeReplay, spec: TaskSpec, item: str) -> None:
     replay = make(spec, n_step=2, item=item)
     taken = random_steps(spec, 4, 30, np.random.default_rng(4))
     write(replay, taken)
@@ -208,13 +194,9 @@ def test_a_checkpoint_of_another_task_is_refused(make: MakeReplay, tmp_path: Pat
         make(MIXED).restore(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "file", ["sizes.json", "DONE", "tables.tfrecord", "items.tfrecord", "chunks.tfrecord"]
-)
+@pytest.mark.parametrize("file", ["sizes.json", "DONE", "tables.tfrecord", "items.tfrecord", "chunks.tfrecord"])
 @pytest.mark.parametrize("damage", ["missing", "cut", "altered"])
-def test_a_damaged_checkpoint_is_one_clear_error(
-    make: MakeReplay, tmp_path: Path, file: str, damage: str
-) -> None:
+def test_a_damaged_checkpoint_is_one_clear_error(make: MakeReplay, tmp_path: Path, file: str, damage: str) -> None:
     replay = make()
     write(replay, random_steps(VECTOR, 4, 10, np.random.default_rng(1)))
     replay.save(tmp_path)
@@ -236,9 +218,7 @@ def test_a_server_that_calls_do_not_get_through_to_is_one_clear_error(
     """Where the loopback interface is down, or a proxy is asked for 127.0.0.1."""
     monkeypatch.setattr(server, "with_host", lambda port, host: f"{host}:1")
     monkeypatch.setattr(server, "_START_SECONDS", 1)
-    with pytest.raises(
-        ClusterError, match=r"the replay server at 127.0.0.1:1, in this process, does not answer"
-    ):
+    with pytest.raises(ClusterError, match=r"the replay server at 127.0.0.1:1, in this process, does not answer"):
         make(VECTOR)
 
 

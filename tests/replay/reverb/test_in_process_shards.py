@@ -33,9 +33,7 @@ def test_blocks_go_to_the_servers_in_turn_and_none_is_lost(make: MakeReplay, sha
     blocks = len(expected) // 4
     assert sizes(replay) == [len(range(shard, blocks, shards)) for shard in range(shards)]
     for shard in range(shards):
-        theirs = [
-            row for block in range(shard, blocks, shards) for row in expected[4 * block : 4 * block + 4]
-        ]
+        theirs = [row for block in range(shard, blocks, shards) for row in expected[4 * block : 4 * block + 4]]
         assert multiset(stored(replay, shard)) == multiset(theirs)
 
 
@@ -63,9 +61,7 @@ def test_capacity_and_minimum_are_divided_evenly_in_whole_blocks(make: MakeRepla
     assert replay.size() == 60
     newest = {int(row["observation/observation"][0]) for server in range(3) for row in stored(replay, server)}
     assert newest == set(range(100, 160))
-    with pytest.raises(
-        ConfigError, match=r"replay\.capacity 11 is less than one block of 4 for each of 3 sha"
-    ):
+    with pytest.raises(ConfigError, match=r"replay\.capacity 11 is less than one block of 4 for each of 3 sha"):
         make(shards=3, block_size=4, capacity=11)
 
 
@@ -124,19 +120,14 @@ def test_frames_are_sampled_from_the_servers_in_turn(make: MakeReplay) -> None:
     replay = make(spec, item="frames", shards=2, min_size=100)
     taken = random_steps(spec, ENVS, 30, np.random.default_rng(2))
     # Environment 1 begins late: its server has less than half of the minimum when both together have it.
-    late = [
-        step._replace(step=step.step._replace(is_reset=np.array([False, True, False, True])))
-        for step in taken
-    ]
+    late = [step._replace(step=step.step._replace(is_reset=np.array([False, True, False, True]))) for step in taken]
     write(replay, late)
     assert replay.size() >= 50 and 0 in sizes(replay)
     for server in replay._servers:
         info = server.client.server_info(timeout=10)["transitions"]
         assert info.rate_limiter_info.min_size_to_sample == 1
     write(replay, taken)
-    theirs = [
-        {row["observation/observation"].tobytes() for row in stored(replay, server)} for server in (0, 1)
-    ]
+    theirs = [{row["observation/observation"].tobytes() for row in stored(replay, server)} for server in (0, 1)]
     sample = tf.function(replay.sampler(20), autograph=False)()
     frames = [each.numpy().tobytes() for each in sample.transition.time_step.observation["observation"]]
     assert all(frame in theirs[i % 2] for i, frame in enumerate(frames))

@@ -93,9 +93,7 @@ def test_a_damaged_checkpoint_is_put_aside_and_said(saved: Path, file: str) -> N
 
 
 @pytest.mark.parametrize("file", ["chunks.tfrecord", "items.tfrecord", "tables.tfrecord"])
-def test_a_file_of_a_checkpoint_that_is_missing_is_not_taken_for_an_empty_table(
-    saved: Path, file: str
-) -> None:
+def test_a_file_of_a_checkpoint_that_is_missing_is_not_taken_for_an_empty_table(saved: Path, file: str) -> None:
     folder = ShardDir(saved)
     whole = folder.checkpoint()
     assert whole is not None

@@ -50,9 +50,7 @@ def steps(task: BatchedTask, count: int) -> list[Step]:
         ("reset", "step 5, environment 0: RuntimeError: no new episode"),
     ],
 )
-def test_a_failure_is_one_line_with_the_step_and_what_the_task_said(
-    how: str, said: str, vectorization: str
-) -> None:
+def test_a_failure_is_one_line_with_the_step_and_what_the_task_said(how: str, said: str, vectorization: str) -> None:
     # Episodes of four steps: the fifth carries a reset, so that the fifth in the environment is the sixth here.
     ends_at = 4 if how == "reset" else 0
     task = failing(vectorization=vectorization, how=how, at=4 if how == "reset" else 5, ends_at=ends_at)
@@ -96,9 +94,7 @@ def test_an_environment_is_made_anew_as_often_as_is_allowed_and_each_time_it_is_
 
 @pytest.mark.parametrize("n", [1, 3])
 @pytest.mark.parametrize(("vectorization", "num_envs"), [("sync", 2), ("async", 1)])
-def test_a_broken_episode_leaves_no_wrong_transition(
-    tmp_path: Path, n: int, vectorization: str, num_envs: int
-) -> None:
+def test_a_broken_episode_leaves_no_wrong_transition(tmp_path: Path, n: int, vectorization: str, num_envs: int) -> None:
     """The environments count their steps, reward 1 each: so every transition is known by where it begins.
 
     Environment 0 breaks at its seventh step, the third of its second episode; what it made of that episode before
@@ -142,18 +138,14 @@ def finished_after(count: int, n: int) -> int:
 def test_an_evaluation_plays_a_broken_episode_again(tmp_path: Path) -> None:
     restarts = Restarts(1, say=lambda line: None)
     task = failing(restarts, at=7, once=str(tmp_path / "once"))
-    policy = Policy(
-        lambda weights, observation, _: np.zeros((len(observation["observation"]), 2), np.float32)
-    )
+    policy = Policy(lambda weights, observation, _: np.zeros((len(observation["observation"]), 2), np.float32))
     returns, lengths = play_episodes(task, policy, {}, 6, seed=1)
     assert list(returns) == [4.0] * 6 and list(lengths) == [4] * 6 and restarts.count == 1
 
 
 def test_a_process_that_ends_takes_the_episodes_of_its_batch_along(tmp_path: Path) -> None:
     said: list[str] = []
-    task = failing(
-        Restarts(1, said.append), "async", how="ends its process", at=3, once=str(tmp_path / "once")
-    )
+    task = failing(Restarts(1, said.append), "async", how="ends its process", at=3, once=str(tmp_path / "once"))
     task.reset(seed=0)
     steps(task, 2)
     (step,) = steps(task, 1)

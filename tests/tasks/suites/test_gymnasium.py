@@ -31,9 +31,7 @@ def test_an_id_without_a_version_is_the_latest():
     assert resolve_spec(Task(id="CartPole")).max_episode_steps == 500
 
 
-@pytest.mark.parametrize(
-    ("wrong", "right"), [("Cartpole-v1", "CartPole-v1"), ("LunarLander-v2", "LunarLander-v3")]
-)
+@pytest.mark.parametrize(("wrong", "right"), [("Cartpole-v1", "CartPole-v1"), ("LunarLander-v2", "LunarLander-v3")])
 def test_an_unknown_id_is_answered_with_the_nearest(wrong, right):
     message = error_of(resolve_spec, Task(id=wrong))
     assert f'unknown task "{wrong}"; the nearest are' in message and right in message
@@ -103,10 +101,7 @@ def test_the_limit_of_steps_has_a_key_of_its_own():
 
 def test_keywords_change_the_task():
     assert (
-        resolve_spec(Task(id="FrozenLake-v1", kwargs={"map_name": "8x8"}))
-        .observation["observation"]
-        .categories
-        == 64
+        resolve_spec(Task(id="FrozenLake-v1", kwargs={"map_name": "8x8"})).observation["observation"].categories == 64
     )
     heavy = make_task(Task(id="LunarLander-v3", num_envs=1, kwargs={"gravity": -5.0}))
     assert heavy._envs.envs[0].unwrapped.gravity == -5.0

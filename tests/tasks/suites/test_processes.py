@@ -34,11 +34,7 @@ def test_environments_in_processes_of_their_own_do_the_same_as_in_turn():
             for mine, theirs in zip(in_turn.step(actions), in_processes.step(actions), strict=True):
                 np.testing.assert_equal(mine, theirs)
         assert in_processes.state() is None
-        for number in (
-            signal.SIGINT,
-            signal.SIGTERM,
-            signal.SIGHUP,
-        ):  # sent to the whole group, they are the run's
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # sent to the whole group, they are the run's
             for worker in in_processes._envs.processes:
                 os.kill(worker.pid, number)
         in_processes.step(np.argmax(in_processes.legal_actions, axis=1).astype(np.int32))
@@ -80,9 +76,7 @@ def test_environments_in_processes_of_their_own_end_with_a_parent_that_is_killed
 @pytest.mark.parametrize(
     ("shared", "temporary", "is_enough"), [(8, 8, True), (0.2, 8, True), (0.2, 0.2, False), (0, 8, False)]
 )
-def test_where_observations_find_no_room_that_is_one_line(
-    tmp_path, monkeypatch, shared, temporary, is_enough
-):
+def test_where_observations_find_no_room_that_is_one_line(tmp_path, monkeypatch, shared, temporary, is_enough):
     """2 environments of 36 x 36 bytes in stacks of 200: 0.5 MB, and 0.07 MB of semaphores."""
     room = ("Test-v0", 200 * 36 * 36, 2)
     with small_disk(tmp_path) as memory:
@@ -98,9 +92,7 @@ def test_where_observations_find_no_room_that_is_one_line(
             with pytest.raises(TaskError) as caught:
                 processes.require_room(*room)
     said = str(caught.value)
-    assert said.startswith(
-        'Test-v0: task.vectorization = "async" needs 0.6 MB of shared memory for task.num_envs = 2'
-    )
+    assert said.startswith('Test-v0: task.vectorization = "async" needs 0.6 MB of shared memory for task.num_envs = 2')
     assert f"{memory} has 0.{int(shared * 10)} MB" in said and "--shm-size" in said
 
 
@@ -120,18 +112,12 @@ def test_the_room_is_that_of_the_spaces_own_types(monkeypatch):
     kwargs = {"space": space, "observation": value}
     task = make_task(
         Task(
-            id="tests.support.toy_environments:Odd-v0",
-            num_envs=3,
-            frame_stack=2,
-            vectorization="async",
-            kwargs=kwargs,
+            id="tests.support.toy_environments:Odd-v0", num_envs=3, frame_stack=2, vectorization="async", kwargs=kwargs
         )
     )
     shared = task._envs.observations
     task.close()
-    assert asked == [
-        ("tests.support.toy_environments:Odd-v0", sum(array.nbytes for array in shared.values()) // 3, 3)
-    ]
+    assert asked == [("tests.support.toy_environments:Odd-v0", sum(array.nbytes for array in shared.values()) // 3, 3)]
     assert sum(array.nbytes for array in shared.values()) == 3 * 2 * (8 + 6 * 8)
 
 

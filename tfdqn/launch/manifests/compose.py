@@ -90,10 +90,7 @@ def _service(spec: JobSpec, program: Program, process: Process) -> dict[str, Any
         "environment": dict(ENVIRONMENT),
         "depends_on": depends_on,
         "networks": [_NETWORK],
-        "configs": [
-            {"source": "config", "target": CONFIG_FILE},
-            {"source": "cluster", "target": CLUSTER_FILE},
-        ],
+        "configs": [{"source": "config", "target": CONFIG_FILE}, {"source": "cluster", "target": CLUSTER_FILE}],
         "healthcheck": {
             "test": ["CMD", "tfdqn", *spec.health_arguments(process_id.role, process_id.index)],
             "interval": "10s",
@@ -107,10 +104,7 @@ def _service(spec: JobSpec, program: Program, process: Process) -> dict[str, Any
         "shm_size": "1gb",  # environments in processes of their own hand observations over in it
     }
     if TRAITS[process_id.role].keeps_files:
-        service["depends_on"] = {
-            _STORAGE_SERVICE: {"condition": "service_completed_successfully"},
-            **depends_on,
-        }
+        service["depends_on"] = {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}, **depends_on}
         service["volumes"] = [f"{_VOLUME}:{STORAGE}"]
     if not service["depends_on"]:
         del service["depends_on"]

@@ -29,13 +29,8 @@ def render(spec: JobSpec) -> dict[str, str]:
     files = {
         "configuration.yaml": [config_map(spec, {"cluster.json": topology.to_json().decode()})],
         "storage.yaml": [run_claim(spec)],
-        "network.yaml": [
-            *(_service(spec, role) for role in roles if TRAITS[role].serves),
-            network_policy(spec),
-        ],
-        "disruption.yaml": [
-            _budget(spec, role, topology.count(role)) for role in roles if TRAITS[role].serves
-        ],
+        "network.yaml": [*(_service(spec, role) for role in roles if TRAITS[role].serves), network_policy(spec)],
+        "disruption.yaml": [_budget(spec, role, topology.count(role)) for role in roles if TRAITS[role].serves],
     }
     for role in roles:
         make = _stateful_set if TRAITS[role].holds_state else _job
@@ -45,11 +40,7 @@ def render(spec: JobSpec) -> dict[str, str]:
 
 def kustomized(files: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
     """Files of objects, and kustomization.yaml, which names them."""
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": list(files),
-    }
+    kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(files)}
     written = {name: to_yaml(*documents) for name, documents in files.items()}
     return {"kustomization.yaml": to_yaml(kustomization), **written}
 
@@ -147,9 +138,7 @@ def _budget(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
 def _stateful_set(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
     claims = []
     if TRAITS[role].keeps_files:
-        claims = [
-            {"metadata": {"name": pods.STORAGE_VOLUME}, "spec": _claim("ReadWriteOnce", _GI_OF_REPLAY_SERVER)}
-        ]
+        claims = [{"metadata": {"name": pods.STORAGE_VOLUME}, "spec": _claim("ReadWriteOnce", _GI_OF_REPLAY_SERVER)}]
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -199,9 +188,7 @@ def tensorboard(spec: JobSpec) -> dict[str, list[dict[str, Any]]]:
         "resources": pods.resources(1, 2, 0),
         **pods.confined(spec, has_storage=True, only_reads=True),
     }
-    pod = pods.specification(
-        spec, container, grace_seconds=READER_GRACE_SECONDS, storage=pods.run_volume(spec)
-    )
+    pod = pods.specification(spec, container, grace_seconds=READER_GRACE_SECONDS, storage=pods.run_volume(spec))
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

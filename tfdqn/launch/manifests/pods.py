@@ -110,9 +110,7 @@ def confined(spec: JobSpec, *, has_storage: bool, only_reads: bool = False) -> d
         {"name": "shm", "mountPath": "/dev/shm"},
     ]
     if has_storage:
-        mounts.append(
-            {"name": STORAGE_VOLUME, "mountPath": STORAGE} | ({"readOnly": True} if only_reads else {})
-        )
+        mounts.append({"name": STORAGE_VOLUME, "mountPath": STORAGE} | ({"readOnly": True} if only_reads else {}))
     return {
         "image": spec.image,
         "securityContext": {
@@ -138,9 +136,7 @@ def resources(cpus: int, memory_gib: int, gpus: int) -> dict[str, Any]:
 
 
 def _container(spec: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
-    arguments = run_arguments(
-        role, "$(TASK)", config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR
-    )
+    arguments = run_arguments(role, "$(TASK)", config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR)
     common = confined(spec, has_storage=TRAITS[role].keeps_files)
     # Of what was stopped and ends with 0, a Job would say that it is done; a StatefulSet does not ask.
     container: dict[str, Any] = {

@@ -49,9 +49,7 @@ def make_pools(spec: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_sprea
         for pool, every in roles.items()
         if any(counts[role] for role in every)
     }
-    sizes = {
-        pool: _size(spec, {role: counts[role] for role in each}, is_spread) for pool, each in there.items()
-    }
+    sizes = {pool: _size(spec, {role: counts[role] for role in each}, is_spread) for pool, each in there.items()}
     placed = place(spec.config, there, sizes)
     addresses = {pool: tuple(f"{pool}-{i}:{PORT}" for i in range(size)) for pool, size in sizes.items()}
     machines = Machines(addresses=addresses, this=Machine(next(iter(there)), 0), origin="")
@@ -59,9 +57,7 @@ def make_pools(spec: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_sprea
 
     def fullest(pool: str, need: Callable[[Role], int]) -> int:
         """What the machine of the pool that needs most of it needs."""
-        return max(
-            sum(need(each.role) for each in placed[machine]) for machine in placed if machine.pool == pool
-        )
+        return max(sum(need(each.role) for each in placed[machine]) for machine in placed if machine.pool == pool)
 
     return [
         Pool(
@@ -76,9 +72,7 @@ def make_pools(spec: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_sprea
     ]
 
 
-def host_arguments(
-    pools: list[Pool], config_file: str = CONFIG_FILE, run_dir: str = RUN_DIR
-) -> tuple[str, ...]:
+def host_arguments(pools: list[Pool], config_file: str = CONFIG_FILE, run_dir: str = RUN_DIR) -> tuple[str, ...]:
     """After `tfdqn`: what every machine runs."""
     of_pools = [("--pool", f"{pool.name}={','.join(pool.roles)}") for pool in pools]
     return ("host", config_file, "--run-dir", run_dir, *(word for each in of_pools for word in each))

@@ -35,10 +35,7 @@ def render(spec: JobSpec) -> dict[str, str]:
             quick=_QUICK_FAILURE_SECONDS,
         ).splitlines(),
         "steps=()",
-        *(
-            f"step {group} --kill-on-bad-exit=1 bash -c 'play {role}' & steps+=($!)"
-            for group, role in enumerate(roles)
-        ),
+        *(f"step {group} --kill-on-bad-exit=1 bash -c 'play {role}' & steps+=($!)" for group, role in enumerate(roles)),
         *_END.splitlines(),
     ]
     return {"job.sbatch": "\n".join(lines) + "\n"}

@@ -45,9 +45,7 @@ def _job(spec: JobSpec, pools: list[Pool]) -> dict[str, Any]:
         "kind": "TFJob",
         "metadata": {"name": spec.name, "labels": pods.labels(spec)},
         "spec": {
-            "runPolicy": {
-                "cleanPodPolicy": "Running"
-            },  # pods that are left when the chief has ended are told to end
+            "runPolicy": {"cleanPodPolicy": "Running"},  # pods that are left when the chief has ended are told to end
             "tfReplicaSpecs": {_KINDS[pool.name]: _replicas(spec, pool, pools) for pool in pools},
         },
     }

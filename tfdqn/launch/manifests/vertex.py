@@ -69,8 +69,6 @@ def _pool(spec: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
 
 def _machine(pool: Pool) -> dict[str, Any]:
     """The smallest that has room."""
-    cpus = next(
-        cpus for cpus in _CPUS_OF_MACHINES if cpus >= pool.cpus and cpus * _GIB_OF_CPU >= pool.memory_gib
-    )
+    cpus = next(cpus for cpus in _CPUS_OF_MACHINES if cpus >= pool.cpus and cpus * _GIB_OF_CPU >= pool.memory_gib)
     accelerators = {"acceleratorType": _ACCELERATOR, "acceleratorCount": pool.gpus} if pool.gpus else {}
     return {"machineType": f"n1-standard-{cpus}", **accelerators}

@@ -15,14 +15,7 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
 from tfdqn.learning.strategies.synchronous import num_processes, uses_xla
-from tfdqn.learning.train_step import (
-    METRICS,
-    TrainStep,
-    UpdateMetrics,
-    combined_metrics,
-    split_batches,
-    update_in_turn,
-)
+from tfdqn.learning.train_step import METRICS, TrainStep, UpdateMetrics, combined_metrics, split_batches, update_in_turn
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 
@@ -72,9 +65,7 @@ class AveragingUpdater(Updater):
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates of every replica."""
         history, weights = self._call()
-        return UpdateResult(
-            UpdateMetrics(*history.numpy().T), {name: value.numpy() for name, value in weights.items()}
-        )
+        return UpdateResult(UpdateMetrics(*history.numpy().T), {name: value.numpy() for name, value in weights.items()})
 
     def state(self) -> dict[str, np.ndarray]:
         """The replicas' mean, which is any replica's state where everything is averaged."""
@@ -129,8 +120,7 @@ class AveragingUpdater(Updater):
     def _mean(self, which: Callable[[TrainStep], Named]) -> tf.Tensor:
         """Of these variables over the replicas of all processes, as one vector: one exchange."""
         flat = [
-            flat_tensor([variable.read_value() for variable in which(replica).values()])
-            for replica in self._replicas
+            flat_tensor([variable.read_value() for variable in which(replica).values()]) for replica in self._replicas
         ]
         mean = tf.add_n(flat) / len(flat)
         if self._strategy is None:
@@ -144,9 +134,7 @@ class AveragingUpdater(Updater):
         return self._strategy.experimental_local_results(self._strategy.run(over_processes))[0]
 
     def _averaged(self, replica: TrainStep) -> Named:
-        return _floats_of(
-            replica, "online/", "target/", *(["optimizer/"] if self._averages_optimizer else [])
-        )
+        return _floats_of(replica, "online/", "target/", *(["optimizer/"] if self._averages_optimizer else []))
 
 
 def _slots(replica: TrainStep) -> Named:

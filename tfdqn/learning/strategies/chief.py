@@ -10,10 +10,7 @@ import msgspec
 import tensorflow as tf
 
 # What a coordinator raises is public nowhere.
-from tensorflow.python.distribute.coordinator.cluster_coordinator import (
-    ClosureAbortedError,
-    ClosureInputError,
-)
+from tensorflow.python.distribute.coordinator.cluster_coordinator import ClosureAbortedError, ClosureInputError
 
 from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, Cluster, tensorflow_jobs
@@ -110,9 +107,7 @@ class Chief:
             self._cluster,
             self._devices,
             sampler=self._sampler(task_spec, replay),
-            make_dataset=lambda size: sample_dataset(
-                addresses, make_item_kind(self._config, task_spec), size
-            ),
+            make_dataset=lambda size: sample_dataset(addresses, make_item_kind(self._config, task_spec), size),
         )
         if isinstance(updater, ModelParallelUpdater):
             held = (f"{device} {size / 1e6:.1f} MB" for device, size in updater.bytes_by_device().items())

@@ -40,8 +40,7 @@ class EnsembleProcessUpdater(Updater):
         weights = [layout.named(flat) for flat in gathered[:, history.size :]]
         metrics = UpdateMetrics(*histories.mean(axis=0).T)
         return updated._replace(
-            metrics=metrics._replace(max_q=UpdateMetrics(*histories.max(axis=0).T).max_q),
-            weights=_stacked(weights),
+            metrics=metrics._replace(max_q=UpdateMetrics(*histories.max(axis=0).T).max_q), weights=_stacked(weights)
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -54,10 +53,7 @@ class EnsembleProcessUpdater(Updater):
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """This member's part of what `state` gave."""
         self._updater.load_state(
-            {
-                name: array[self._member] if array.dtype == np.float32 else array
-                for name, array in arrays.items()
-            }
+            {name: array[self._member] if array.dtype == np.float32 else array for name, array in arrays.items()}
         )
 
     def close(self) -> None:

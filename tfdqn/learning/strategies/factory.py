@@ -34,9 +34,7 @@ class SamplerFactory(Protocol):
         """A function to call in the graph; with a device, the next sample is copied there ahead of the call."""
 
 
-def make_strategy(
-    config: Config, cluster: Cluster | None, devices: Sequence[str]
-) -> tf.distribute.Strategy | None:
+def make_strategy(config: Config, cluster: Cluster | None, devices: Sequence[str]) -> tf.distribute.Strategy | None:
     """What `learner.strategy` divides the updates with; waits for the cluster's other processes.
 
     None where TensorFlow's own has no part in it: one process that trains alone, splits its networks over devices,
@@ -61,9 +59,7 @@ def make_strategy(
 def parameter_server(cluster: Cluster) -> tf.distribute.ParameterServerStrategy:
     """Connects to the parameter servers and workers; every variable is cut into a shard a server."""
     servers = len(cluster.addresses(PARAMETER_SERVER))
-    partitioner = (
-        tf.distribute.experimental.partitioners.FixedShardsPartitioner(servers) if servers > 1 else None
-    )
+    partitioner = tf.distribute.experimental.partitioners.FixedShardsPartitioner(servers) if servers > 1 else None
     return tf.distribute.ParameterServerStrategy(_resolver(cluster), variable_partitioner=partitioner)
 
 

@@ -179,15 +179,10 @@ class AsynchronousUpdater(Updater):
         )
         return gradients.stack(), history.stack()
 
-    def _gradient(
-        self, weights: tf.Tensor, target_weights: tf.Tensor, batch: Sample
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _gradient(self, weights: tf.Tensor, target_weights: tf.Tensor, batch: Sample) -> tuple[tf.Tensor, tf.Tensor]:
         agent, named = self._pattern.agent, self._layout.named_tensors
         online = named(weights)
-        with (
-            agent.network.with_weights(online),
-            agent.target_network.with_weights(named(target_weights)),
-        ):
+        with agent.network.with_weights(online), agent.target_network.with_weights(named(target_weights)):
             gradients, loss_info = self._pattern.gradients(batch, weights=list(online.values()))
         gradients, norm = self._pattern.clipped(gradients)
         return flat_tensor(gradients), tf.stack(metrics_of(loss_info, norm))

@@ -42,9 +42,7 @@ class _Shard:
         with tf.device(self.device):
             self.optimizer.iterations = tf.Variable(0, dtype=tf.int64, trainable=False)
         create_slots(self.optimizer, [weights])
-        self.slots = {
-            name: self.optimizer.get_slot(weights, name) for name in self.optimizer.get_slot_names()
-        }
+        self.slots = {name: self.optimizer.get_slot(weights, name) for name in self.optimizer.get_slot_names()}
         self._period = config.agent.target_update_period_train_steps
         self._tau = config.agent.target_update_tau
 
@@ -59,9 +57,7 @@ class _Shard:
                 counted = self.optimizer.iterations.assign_add(1, read_value=False)
             with tf.control_dependencies([counted]):
                 updated = tf.cond(
-                    tf.equal((first + i + 1) % self._period, 0),
-                    self._update_target,
-                    lambda: tf.constant(False),
+                    tf.equal((first + i + 1) % self._period, 0), self._update_target, lambda: tf.constant(False)
                 )
             with tf.control_dependencies([updated]):
                 return (i + 1,)
@@ -125,9 +121,7 @@ class ShardedVariables:
         with tf.device(self._shards[0].device):
             first, accepted = self._one_at_a_time.execute(take_place)
         parts = tf.split(gradients, [shard.size for shard in self._shards], axis=1)
-        applied = [
-            shard.apply(part, first, accepted) for shard, part in zip(self._shards, parts, strict=True)
-        ]
+        applied = [shard.apply(part, first, accepted) for shard, part in zip(self._shards, parts, strict=True)]
         with tf.device(self._shards[0].device), tf.control_dependencies(applied):
             counted = self._applied.assign_add(accepted, read_value=False)
         with tf.control_dependencies([counted]):

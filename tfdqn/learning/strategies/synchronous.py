@@ -12,13 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
-from tfdqn.learning.train_step import (
-    TrainStep,
-    UpdateMetrics,
-    combined_metrics,
-    split_batches,
-    update_in_turn,
-)
+from tfdqn.learning.train_step import TrainStep, UpdateMetrics, combined_metrics, split_batches, update_in_turn
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 
@@ -60,9 +54,7 @@ class SynchronousUpdater(Updater):
         history, weights = self._call()
         # Outputs of the call are plain memory here. Reading the variables afterwards would give up and retake
         # Python's lock once for each, against an actor that wants it too.
-        return UpdateResult(
-            UpdateMetrics(*history.numpy().T), {name: value.numpy() for name, value in weights.items()}
-        )
+        return UpdateResult(UpdateMetrics(*history.numpy().T), {name: value.numpy() for name, value in weights.items()})
 
     def state(self) -> dict[str, np.ndarray]:
         return self._train_step.state()

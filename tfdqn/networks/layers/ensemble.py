@@ -33,9 +33,7 @@ class EnsembleLayerFactory(LayerFactory):
         return self.dense(name, units, fan_in=fan_in)
 
     def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
-        return self._keep(
-            _EnsembleDense(len(self._members), units, None, "zeros", bias_initializer=None, name=name)
-        )
+        return self._keep(_EnsembleDense(len(self._members), units, None, "zeros", bias_initializer=None, name=name))
 
     def conv(self, name: str, filters: int, size: int, stride: int, *, channels_in: int) -> Layer:
         initializers = self._initializers(channels_in * size * size)
@@ -75,9 +73,7 @@ class _EnsembleDense(tf.keras.layers.Layer):
 
     def build(self, input_shape: tf.TensorShape) -> None:
         size, units = self._shape
-        self.kernel = self.add_weight(
-            "kernel", (size, input_shape[-1], units), initializer=self._kernel_initializer
-        )
+        self.kernel = self.add_weight("kernel", (size, input_shape[-1], units), initializer=self._kernel_initializer)
         if self._bias_initializer is not None:
             self.bias = self.add_weight("bias", (size, units), initializer=self._bias_initializer)
         super().build(input_shape)

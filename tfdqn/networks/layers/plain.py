@@ -25,9 +25,7 @@ class LayerFactory:
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
         options = self._initializers(fan_in)
-        return self._keep(
-            tf.keras.layers.Dense(units, activation, name=name, dtype=self._precision, **options)
-        )
+        return self._keep(tf.keras.layers.Dense(units, activation, name=name, dtype=self._precision, **options))
 
     def head(self, name: str, units: int, *, fan_in: int) -> Layer:
         """The last layer, which gives Q: rounded values would be wrong targets."""
@@ -42,13 +40,7 @@ class LayerFactory:
         fan_in = channels_in * size * size
         return self._keep(
             tf.keras.layers.Conv2D(
-                filters,
-                size,
-                stride,
-                activation="relu",
-                name=name,
-                dtype=self._precision,
-                **self._initializers(fan_in),
+                filters, size, stride, activation="relu", name=name, dtype=self._precision, **self._initializers(fan_in)
             )
         )
 

@@ -62,9 +62,7 @@ class _Sharded(tf.keras.layers.Layer):
         self.cuts: dict[str, Partition] = {}
         self.pieces: dict[str, dict[str, tf.Variable]] = {}
 
-    def _keep_pieces(
-        self, kind: str, array: np.ndarray, cut: Partition, devices: Sequence[str]
-    ) -> list[tf.Variable]:
+    def _keep_pieces(self, kind: str, array: np.ndarray, cut: Partition, devices: Sequence[str]) -> list[tf.Variable]:
         self.cuts[kind] = cut
         kept = [self._keep(f"{kind}/{i}", cut.piece(array, i), device) for i, device in enumerate(devices)]
         self.pieces[kind] = {f"/{i}": piece for i, piece in enumerate(kept)}
@@ -85,16 +83,12 @@ class _Sharded(tf.keras.layers.Layer):
 class ColumnParallel(_Sharded):
     """Each device computes some of the units or channels from the whole input: a tensor → a list of tensors."""
 
-    def __init__(
-        self, name: str, devices: Sequence[str], cut: Partition, function: Function, initial: Initial
-    ):
+    def __init__(self, name: str, devices: Sequence[str], cut: Partition, function: Function, initial: Initial):
         super().__init__(name)
         self._devices, self._function = devices, function
         self._kernels = self._keep_pieces("kernel", initial.whole_kernel(), cut, devices)
         bias = initial.whole_bias()
-        self._biases = self._keep_pieces(
-            "bias", bias, Partition(bias.shape, bias.shape, 0, cut.sizes), devices
-        )
+        self._biases = self._keep_pieces("bias", bias, Partition(bias.shape, bias.shape, 0, cut.sizes), devices)
 
     def call(self, inputs: tf.Tensor) -> Tensors:
         def part(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
@@ -107,9 +101,7 @@ class ColumnParallel(_Sharded):
 class RowParallel(_Sharded):
     """Each device goes on with its part of the input, and the sums meet on the first: a list → a tensor."""
 
-    def __init__(
-        self, name: str, devices: Sequence[str], cut: Partition, function: Function, initial: Initial
-    ):
+    def __init__(self, name: str, devices: Sequence[str], cut: Partition, function: Function, initial: Initial):
         super().__init__(name)
         self._devices, self._function = devices, function
         self._kernels = self._keep_pieces("kernel", initial.whole_kernel(), cut, devices)

@@ -12,14 +12,7 @@ import tensorflow as tf
 
 from tfdqn.errors import ConfigError
 from tfdqn.networks.layers.plain import Layer, LayerFactory
-from tfdqn.networks.layers.sharded import (
-    ColumnParallel,
-    Function,
-    Initial,
-    Partition,
-    Replicated,
-    RowParallel,
-)
+from tfdqn.networks.layers.sharded import ColumnParallel, Function, Initial, Partition, Replicated, RowParallel
 
 
 class SplitLayerFactory(LayerFactory):
@@ -33,9 +26,7 @@ class SplitLayerFactory(LayerFactory):
     def __init__(self, seed: int, devices: Sequence[str]):
         super().__init__(seed)
         self._devices = list(devices)
-        self._sizes: tuple[int, ...] | None = (
-            None  # of the pieces that the layer before gives; None: it is whole
-        )
+        self._sizes: tuple[int, ...] | None = None  # of the pieces that the layer before gives; None: it is whole
         self._image: tuple[int, int, int] | None = None
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
@@ -65,10 +56,7 @@ class SplitLayerFactory(LayerFactory):
         sizes = self._sizes
 
         def flatten(pieces: list[tf.Tensor]) -> list[tf.Tensor]:
-            return [
-                tf.reshape(piece, [-1, height * width * size])
-                for piece, size in zip(pieces, sizes, strict=True)
-            ]
+            return [tf.reshape(piece, [-1, height * width * size]) for piece, size in zip(pieces, sizes, strict=True)]
 
         return flatten
 
@@ -86,10 +74,7 @@ class SplitLayerFactory(LayerFactory):
         for name, array in arrays.items():
             pieces.setdefault(_whole_name(name)[0], []).append(array)
         cuts = {name: self._cut_of(name) for name in pieces}
-        return {
-            name: parts[0] if (cut := cuts[name]) is None else cut.join(parts)
-            for name, parts in pieces.items()
-        }
+        return {name: parts[0] if (cut := cuts[name]) is None else cut.join(parts) for name, parts in pieces.items()}
 
     def piece(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
         whole_name, index = _whole_name(name)

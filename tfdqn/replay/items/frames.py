@@ -59,9 +59,7 @@ class FrameItems:
         """A writer for `num_envs` environments, divided evenly among the servers."""
         trajectory_writers = [self._trajectory_writer(clients[env % len(clients)]) for env in range(num_envs)]
         agent = self._agent
-        writer = FrameWriter(
-            self._row_codec, self._key, trajectory_writers, self._stack, agent.n_step, agent.discount
-        )
+        writer = FrameWriter(self._row_codec, self._key, trajectory_writers, self._stack, agent.n_step, agent.discount)
         self._writers.append(writer)
         return writer
 
@@ -125,9 +123,7 @@ class FrameWriter:
         self._time = 0
         self._lock = threading.Lock()  # checkpoints flush from another thread than the actor's
 
-    def write(
-        self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step
-    ) -> int:
+    def write(self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step) -> int:
         """Takes one step of all environments; returns how many transitions it finished."""
         here, there = self._place(self._time), self._place(self._time + 1)
         finished = self._windows.write(here, legal_actions, actions, step._replace(observation=there))

@@ -64,9 +64,7 @@ def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
     if module:
         import_user_module(module, f'replay.item = "{item}"', ConfigError)
     if name not in _KINDS:
-        raise ConfigError(
-            f'replay.item = "{item}": {module} registers no "{name}"; there are {", ".join(_KINDS)}'
-        )
+        raise ConfigError(f'replay.item = "{item}": {module} registers no "{name}"; there are {", ".join(_KINDS)}')
     return _KINDS[name](config, task_spec)
 
 

@@ -41,9 +41,7 @@ class ReverbReplay:
         self._sampled = False
         self._servers = [
             ReplayServer(
-                lambda: transitions_table(
-                    self._kind.signature, max_items, reverb.rate_limiters.MinSize(needed_there)
-                ),
+                lambda: transitions_table(self._kind.signature, max_items, reverb.rate_limiters.MinSize(needed_there)),
                 workspace,
             )
             for _ in range(shards)

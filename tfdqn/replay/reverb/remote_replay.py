@@ -119,9 +119,7 @@ class RemoteReplay:
 
         run_at_once([partial(checkpoint, shard) for shard in self._shards.each], _CHECKPOINT_SECONDS)
         late = f"has not written its checkpoint after {_CHECKPOINT_SECONDS:.0f} s"
-        problems = [
-            f"{shard.name} {problem}" for shard in self._shards.each if (problem := outcomes.get(shard, late))
-        ]
+        problems = [f"{shard.name} {problem}" for shard in self._shards.each if (problem := outcomes.get(shard, late))]
         if problems:
             raise CheckpointError("; ".join(problems))
 

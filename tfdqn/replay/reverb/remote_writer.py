@@ -52,22 +52,14 @@ def remote_writer(
         if not keep_waiting(reason):
             raise GivenUpError(reason)
         time.sleep(_WAIT_SECONDS)
-    return RemoteWriter(
-        config, make_item_kind(config, task_spec), shards, num_envs, actor_index, keep_waiting
-    )
+    return RemoteWriter(config, make_item_kind(config, task_spec), shards, num_envs, actor_index, keep_waiting)
 
 
 class RemoteWriter:
     """As any `Writer`, but that `write` may raise GivenUpError; made by `remote_writer`."""
 
     def __init__(
-        self,
-        config: Config,
-        kind: ItemKind,
-        shards: Shards,
-        num_envs: int,
-        actor_index: int,
-        keep_waiting: KeepWaiting,
+        self, config: Config, kind: ItemKind, shards: Shards, num_envs: int, actor_index: int, keep_waiting: KeepWaiting
     ):
         self._kind, self._shards, self._keep_waiting = kind, shards, keep_waiting
         self._ratio = DistributedReplayRatio(config, kind)
@@ -76,13 +68,9 @@ class RemoteWriter:
         self._flush_until: float | None = None
         first = 0 if config.ensemble.in_processes else actor_index % len(shards.each)
         in_turn = [*shards.each[first:], *shards.each[:first]]
-        self._writer: Writer = kind.writer(
-            [_PatientClient(shard, self._waits) for shard in in_turn], num_envs
-        )
+        self._writer: Writer = kind.writer([_PatientClient(shard, self._waits) for shard in in_turn], num_envs)
 
-    def write(
-        self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step
-    ) -> int:
+    def write(self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
         Waits while acting is too far ahead of learning, or a server is gone. Raises GivenUpError; the rest of this
@@ -141,9 +129,7 @@ class _PatientClient(reverb.Client):
         return _PatientWriter(super().structured_writer(configs), self._shard, self._waits)
 
     def trajectory_writer(self, num_keep_alive_refs: int, **settings: Any) -> Any:
-        return _PatientWriter(
-            super().trajectory_writer(num_keep_alive_refs, **settings), self._shard, self._waits
-        )
+        return _PatientWriter(super().trajectory_writer(num_keep_alive_refs, **settings), self._shard, self._waits)
 
 
 class _PatientWriter:

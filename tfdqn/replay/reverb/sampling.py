@@ -49,9 +49,7 @@ def sample_dataset(addresses: Sequence[str], kind: ItemKind, num_transitions: in
     return _fetched_ahead(items.map(lambda item: Sample(kind.decode(item.data, len(addresses)), None)))
 
 
-def _item_dataset(
-    addresses: Sequence[str], signature: dict[str, tf.TensorSpec], num_items: int
-) -> tf.data.Dataset:
+def _item_dataset(addresses: Sequence[str], signature: dict[str, tf.TensorSpec], num_items: int) -> tf.data.Dataset:
     """Batches of `num_items` items drawn from the servers in turn: `ReplaySample`s of [num_items, …], for ever.
 
     Of S servers each gives num_items / S of every batch; where that is no whole number, the ones that give one
@@ -75,9 +73,7 @@ def _fetched_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.prefetch(1).with_options(options)
 
 
-def _items(
-    address: str | tf.Tensor, signature: dict[str, tf.TensorSpec], items_at_a_time: int
-) -> tf.data.Dataset:
+def _items(address: str | tf.Tensor, signature: dict[str, tf.TensorSpec], items_at_a_time: int) -> tf.data.Dataset:
     return reverb.TrajectoryDataset(
         server_address=address,
         table=TABLE,

@@ -44,9 +44,7 @@ class ReplayServer:
         """`workspace` is an existing folder for Reverb's own files; None: the system's temporary one."""
         self._make_table = make_table
         self._num_items = 0  # when last asked
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="reverb-", dir=workspace, ignore_cleanup_errors=True
-        )
+        self._folder = tempfile.TemporaryDirectory(prefix="reverb-", dir=workspace, ignore_cleanup_errors=True)
         self._start(None)
 
     @property
@@ -153,9 +151,7 @@ def pace_limiter(samples_per_insert: float, most_ahead: float) -> reverb.rate_li
     Sampling is never held back but by an empty table: the learner knows by itself how many updates are due, and a
     table that came back with fewer items than before can't stop both sides.
     """
-    return reverb.rate_limiters.SampleToInsertRatio(
-        samples_per_insert, 1, (_NEVER_HOLDS_SAMPLERS, most_ahead)
-    )
+    return reverb.rate_limiters.SampleToInsertRatio(samples_per_insert, 1, (_NEVER_HOLDS_SAMPLERS, most_ahead))
 
 
 def check_same_table(stored: reverb.TableInfo, wanted: reverb.TableInfo, origin: object) -> None:

@@ -194,17 +194,14 @@ def _check_kwargs(recipe: Recipe) -> None:
     if unknown:
         taken = gymnasium_envs.constructor_parameters(entry_point) or ["none"]
         raise TaskError(
-            f"task.kwargs: {recipe.env_spec.id} takes no {', '.join(sorted(unknown))}; "
-            f"it takes {', '.join(taken)}"
+            f"task.kwargs: {recipe.env_spec.id} takes no {', '.join(sorted(unknown))}; it takes {', '.join(taken)}"
         )
     if recipe.render_mode and gymnasium_envs.unknown_kwargs(entry_point, {"render_mode": recipe.render_mode}):
         raise _cannot_be_rendered(recipe, "")
 
 
 def _cannot_be_rendered(recipe: Recipe, modes: str) -> TaskError:
-    return TaskError(
-        f"{recipe.env_spec.id} can't be rendered as {recipe.render_mode}; it offers {modes or 'none'}"
-    )
+    return TaskError(f"{recipe.env_spec.id} can't be rendered as {recipe.render_mode}; it offers {modes or 'none'}")
 
 
 def _cannot_be_made(recipe: Recipe, error: BaseException) -> TaskError:

@@ -124,6 +124,4 @@ def _make_own(recipe: Recipe, num_envs: int) -> VectorEnv:
     if recipe.max_episode_steps is not None:
         kwargs["max_episode_steps"] = recipe.max_episode_steps
     with quiet_gymnasium():
-        return gymnasium.make_vec(
-            recipe.env_spec, num_envs, vectorization_mode="vector_entry_point", **kwargs
-        )
+        return gymnasium.make_vec(recipe.env_spec, num_envs, vectorization_mode="vector_entry_point", **kwargs)
