@@ -108,7 +108,7 @@ class ShardedVariables:
         """In a worker's graph: applies float32[N, P], computed from what was read at `version`."""
         count = gradients.shape[0]
 
-        def take_place() -> tuple[tf.Tensor, tf.Tensor]:
+        def claim_turn() -> tuple[tf.Tensor, tf.Tensor]:
             first = self._train_steps.read_value()
             accepted = tf.constant(count, tf.int64)
             if self._max_staleness:
@@ -119,7 +119,7 @@ class ShardedVariables:
                 return tf.identity(first), tf.identity(accepted)
 
         with tf.device(self._shards[0].device):
-            first, accepted = self._one_at_a_time.execute(take_place)
+            first, accepted = self._one_at_a_time.execute(claim_turn)
         parts = tf.split(gradients, [shard.size for shard in self._shards], axis=1)
         applied = [shard.apply(part, first, accepted) for shard, part in zip(self._shards, parts, strict=True)]
         with tf.device(self._shards[0].device), tf.control_dependencies(applied):
