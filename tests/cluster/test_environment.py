@@ -113,7 +113,9 @@ def test_a_variable_that_names_no_process_of_a_job_is_one_line(text: str, why: s
 
 
 def test_without_a_cluster_the_line_says_how_to_give_one() -> None:
-    with pytest.raises(ConfigError, match=r"^where the job's processes are: give --cluster FILE, or set TF_CONFIG$"):
+    with pytest.raises(
+        ConfigError, match=r"^say where the job's processes are: give --cluster FILE, or set TF_CONFIG$"
+    ):
         topology_of_environment({})
     with pytest.raises(ConfigError, match="TF_CONFIG: it is not a JSON object"):
         topology_of_environment({"TF_CONFIG": "[1]"})

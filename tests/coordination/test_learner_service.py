@@ -1,8 +1,6 @@
 """What the learner answers those who call it: whom it refuses, how it says that the job is over, and how it stands."""
 
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -12,29 +10,12 @@ from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.coordination import learner_service as control_module
-from tfdqn.coordination.heartbeat_files import VARIABLE
 from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.messages import Hello, Inspection, Nothing, Phase, Welcome
 from tfdqn.coordination.rpc import Caller, RefusedError
 from tfdqn.errors import ConfigError
 
-
-@pytest.fixture(autouse=True)
-def beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "beats"
-    monkeypatch.setenv(VARIABLE, str(folder))
-    return folder
-
-
-@pytest.fixture
-def config() -> Config:
-    return tiny(*FAST)
-
-
-@pytest.fixture
-def there(config: Config) -> Iterator[Learner]:
-    with learner(config, {}) as made:
-        yield made
+pytestmark = pytest.mark.usefixtures("beats")
 
 
 def test_another_configuration_is_refused_by_its_keys(there: Learner) -> None:

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,28 +14,12 @@ from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.coordination import membership as membership_module
 from tfdqn.coordination import stall_detector
-from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_file, read_heartbeat
+from tfdqn.coordination.heartbeat_files import heartbeat_file, read_heartbeat
 from tfdqn.coordination.membership import LearnerRestartedError, Membership, seconds_between_calls
 from tfdqn.coordination.messages import Counts, Phase
 from tfdqn.errors import PeerLostError
 
-
-@pytest.fixture(autouse=True)
-def beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "beats"
-    monkeypatch.setenv(VARIABLE, str(folder))
-    return folder
-
-
-@pytest.fixture
-def config() -> Config:
-    return tiny(*FAST)
-
-
-@pytest.fixture
-def there(config: Config) -> Iterator[Learner]:
-    with learner(config, {}) as made:
-        yield made
+pytestmark = pytest.mark.usefixtures("beats")
 
 
 class Figures:

@@ -122,7 +122,7 @@ def test_a_stopped_server_is_named_within_seconds_and_blocks_nobody(
         until(learner.replay.poll, "answer")
         learner.learn_calls(10)
         job.servers[1].send(signal.SIGSTOP)
-    assert not actor.writer.flush(1)  # it has given up, and does so again
+    actor.writer.flush(1)  # comes back, whether or not something is on its way to that server
     job.servers[1].send(signal.SIGCONT)
     until(learner.replay.poll, "answer")
     until(lambda: learner.learn() or actor.writer.flush(1), "flushing")

@@ -87,7 +87,7 @@ def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tupl
     """What `TF_CONFIG` says, and which process it makes this one, if there is such a one. Raises ConfigError."""
     variable = _variable(VARIABLE, environment)
     if variable is None:
-        raise ConfigError(f"where the job's processes are: give --cluster FILE, or set {VARIABLE}")
+        raise ConfigError(f"say where the job's processes are: give --cluster FILE, or set {VARIABLE}")
     name, index = variable.process()
     topology = topology_of_jobs(variable.jobs, variable.origin)
     return topology, ProcessId(role_of_job(name, variable.origin), index)

@@ -4,6 +4,7 @@ Which head a network has is said by its loss's settings: `HEADS` has a head for 
 than the linear one.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,16 +17,16 @@ from tfdqn.networks.registry import Registry
 from tfdqn.types import Weights
 
 
-class Head:
+class Head(ABC):
     """Features → outputs, which the loss reads → Q-values, which act. An ensemble's lead with K."""
 
+    @abstractmethod
     def outputs(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Of features float32[…, B, F], what the loss is computed from: Q itself, logits, quantiles."""
-        raise NotImplementedError
 
+    @abstractmethod
     def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
         """Q float32[…, B, A] of those outputs: what acts, is evaluated, exported and served."""
-        raise NotImplementedError
 
 
 class LinearHead(Head):
