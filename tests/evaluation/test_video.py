@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.disks import fill, small_disk
-from tfdqn.evaluation.video import with_even_sides, written_film
+from tfdqn.evaluation.video import enlarged, with_even_sides, written_film
 
 
 def test_a_film_of_which_only_a_part_found_room_is_no_film(tmp_path: Path) -> None:
@@ -25,3 +25,13 @@ def test_odd_sides_are_filled_up_with_the_edge() -> None:
     assert even.shape == (2, 4, 3)
     np.testing.assert_array_equal(even[:, 3], picture[:, 2])
     assert with_even_sides(even) is not None and with_even_sides(even).shape == (2, 4, 3)
+
+
+def test_a_board_of_a_few_cells_is_enlarged_and_a_picture_is_not() -> None:
+    board = np.arange(10 * 8 * 3, dtype=np.uint8).reshape(10, 8, 3)
+    large = enlarged(board)
+    assert large.shape == (200, 160, 3)
+    np.testing.assert_array_equal(large[::20, ::20], board)
+    np.testing.assert_array_equal(large[19::20, 19::20], board)
+    picture = np.zeros((210, 160, 3), np.uint8)
+    assert enlarged(picture) is picture

@@ -21,6 +21,7 @@ Format = Literal["mp4", "gif"]
 
 _FRAMES_PER_SECOND = 50
 _GIF_EVERY = 4  # frames
+_LEAST_SIDE, _GIF_SIDE = 160, 320  # pixels: smaller pictures are enlarged; larger ones are halved in a GIF
 
 
 def film_episode(folder: Path, task_config: Task, policy: Policy, weights: Weights, seed: int, suffix: Format) -> Path:
@@ -32,7 +33,7 @@ def film_episode(folder: Path, task_config: Task, policy: Policy, weights: Weigh
       policy: greedy.
       weights: of its network.
       seed: of the environment.
-      suffix: an MP4 of every frame, or a small GIF of every fourth.
+      suffix: an MP4 of every frame, or a small GIF of every fourth. Pictures of a few pixels are enlarged.
 
     Raises TaskError for a task that can't be filmed, RunDirError where the film can't be written, and whatever the
     film's writer does.
@@ -65,14 +66,25 @@ class _Camera:
         number, self._frames = self._frames, self._frames + 1
         if self._suffix == "gif" and number % _GIF_EVERY:
             return
-        frame, name = self._task.render(), self._task.spec.id
-        if frame is None:
+        picture, name = self._task.render(), self._task.spec.id
+        if picture is None:
             raise TaskError(f"{name} can't be filmed: it has no render mode 'rgb_array'")
+        frame = enlarged(picture)
         size = f"{frame.shape[1]} × {frame.shape[0]} pixels"
         self._size = self._size or size
         if size != self._size:
             raise TaskError(f"{name} can't be filmed: frame {number} is {size}, and those before are {self._size}")
-        self._film.append_data(with_even_sides(frame) if self._suffix == "mp4" else frame[::2, ::2])
+        self._film.append_data(with_even_sides(frame) if self._suffix == "mp4" else _halved(frame))
+
+
+def enlarged(picture: np.ndarray) -> np.ndarray:
+    """uint8[H, W, 3], each pixel repeated as often as the shorter side needs to be seen: boards have few cells."""
+    times = -(-_LEAST_SIDE // min(picture.shape[:2]))
+    return picture if times == 1 else picture.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _halved(frame: np.ndarray) -> np.ndarray:
+    return frame[::2, ::2] if max(frame.shape[:2]) > _GIF_SIDE else frame
 
 
 def with_even_sides(picture: np.ndarray) -> np.ndarray:

@@ -57,7 +57,9 @@ def test_a_task_whose_package_is_missing_says_what_to_install(task_id, install, 
     # As if none were installed, whatever is installed where the tests run.
     for missing in ("mujoco", "jax", *(package.module for package in packages.PACKAGES)):
         monkeypatch.setitem(sys.modules, missing, None)
-    for loaded in [name for name in sys.modules if name.startswith(("gymnasium.envs.mujoco.", "jax."))]:
+    for loaded in [
+        name for name in sys.modules if name.startswith(("gymnasium.envs.mujoco.", "jax.", "minatar.", "ale_py."))
+    ]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setattr(packages, "is_installed", lambda package: False)
     assert error_of(resolve_spec, Task(id=task_id)) == f"{task_id} needs a package: {install}"

@@ -50,7 +50,7 @@ class GymnasiumSuite:
         return spec, functools.partial(_make_vector, task, recipe)
 
     def installed(self) -> list[TaskEntry]:
-        """The latest version of every task that is registered here or by a known package."""
+        """The latest version, or every variant, of each task that is registered here or by a known package."""
         for package in packages.PACKAGES:
             if packages.is_installed(package):
                 try:
@@ -59,7 +59,10 @@ class GymnasiumSuite:
                     log.warning("%s is installed but can't be imported: %s", package.module, one_line(error))
         entries = []
         for env_spec in list(gymnasium.registry.values()):
-            if env_spec.version != find_highest_version(env_spec.namespace, env_spec.name):
+            latest = find_highest_version(env_spec.namespace, env_spec.name)
+            if packages.has_own_suite(env_spec) or (
+                env_spec.version != latest and not packages.has_variants(env_spec.id)
+            ):
                 continue
             reason = ""
             try:
@@ -115,6 +118,8 @@ def _find(task_id: str) -> EnvSpec:
 @functools.cache
 def _warn_if_out_of_date(registered_id: str) -> None:
     """Once in a process, however often the task is made."""
+    if packages.has_variants(registered_id):
+        return
     namespace, name, version = parse_env_id(registered_id)
     latest = find_highest_version(namespace, name)
     if version is not None and latest is not None and latest > version:

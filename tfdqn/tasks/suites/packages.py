@@ -18,11 +18,13 @@ class Package(NamedTuple):
     requirement: str  # pinned where a later version breaks TensorFlow 2.15 or TF-Agents
     ids: str  # a regular expression that its ids match from the start
     register: str = ""  # "module:function" to call, where importing is not enough
+    has_own_suite: bool = False  # which lists its tasks
+    has_variants: bool = False  # its versions differ in what one can do: none is newer than another
 
 
 PACKAGES = (
-    Package("ale_py", "ale-py==0.12.1", r"ALE/|\w+(NoFrameskip|Deterministic)-v\d|\w+-ram"),
-    Package("minatar", "minatar==1.0.15", r"MinAtar/", register="minatar.gym:register_envs"),
+    Package("ale_py", "ale-py==0.12.1", r"ALE/|\w+(NoFrameskip|Deterministic)-v\d|\w+-ram", has_own_suite=True),
+    Package("minatar", "minatar==1.0.15", r"MinAtar/", register="minatar.gym:register_envs", has_variants=True),
     Package(
         "highway_env",
         "highway-env==1.11",
@@ -51,6 +53,19 @@ _GYMNASIUM_EXTRAS = {
 def package_of(task_id: str) -> Package | None:
     """The known package that registers `task_id`."""
     return next((package for package in PACKAGES if re.match(package.ids, task_id)), None)
+
+
+def has_own_suite(env_spec: EnvSpec) -> bool:
+    """Whether a suite other than gymnasium's lists the task, whatever its id."""
+    return any(
+        package.has_own_suite and str(env_spec.entry_point).startswith(f"{package.module}.") for package in PACKAGES
+    )
+
+
+def has_variants(task_id: str) -> bool:
+    """Whether versions of the task are variants of it, such as MinAtar's with six actions and with the fewest."""
+    package = package_of(task_id)
+    return package is not None and package.has_variants
 
 
 def is_installed(package: Package) -> bool:
