@@ -8,6 +8,7 @@ import numpy as np
 Arrays = Mapping[str, np.ndarray]
 Weights = Mapping[str, np.ndarray]  # by canonical name, as `QNetwork.named_weights` gives them
 Observation = dict[str, np.ndarray]  # each [num_envs, …]
+PolicyState = tuple[np.ndarray, ...]  # what a policy remembers, arrays [B, …]; () where it remembers nothing
 
 
 class Step(NamedTuple):

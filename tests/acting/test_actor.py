@@ -16,7 +16,7 @@ from tfdqn.errors import NotFiniteError
 from tfdqn.evaluation.evaluator import play_episodes
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
-from tfdqn.types import Observation, Step
+from tfdqn.types import Observation, PolicyState, Step
 
 
 class Recorder:
@@ -25,7 +25,14 @@ class Recorder:
     def __init__(self) -> None:
         self.written: list[tuple[Observation, np.ndarray | None, np.ndarray, Step]] = []
 
-    def write(self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step) -> int:
+    def write(
+        self,
+        observation: Observation,
+        legal_actions: np.ndarray | None,
+        actions: np.ndarray,
+        step: Step,
+        policy_state: PolicyState = (),
+    ) -> int:
         self.written.append((observation, legal_actions, actions, step))
         return int((~step.is_reset).sum())
 

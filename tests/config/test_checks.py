@@ -18,6 +18,8 @@ def refusal(*overrides: str) -> str:
 
 AVERAGING = ["learner.strategy=averaging"]
 ASYNCHRONOUS = ["learner.strategy=parameter_server"]
+MEMORY = ["network.kind=tests.support.remembering:remembering"]
+SEQUENCES = [*MEMORY, "replay.item=sequence"]
 
 CONTRADICTIONS = {
     "table_holds_a_block": ["replay.block_size=64", "replay.capacity=63"],
@@ -41,6 +43,8 @@ CONTRADICTIONS = {
         "acting.actors=5",
         "replay.min_size=159",
     ],
+    "sequences_are_of_a_memory": ["replay.item=sequence"],
+    "sequences_leave_no_step_out": ["replay.item=sequence", "replay.sequence_length=40", "replay.sequence_period=41"],
     "learning_rate_decays": ["optimizer.schedule=linear", "optimizer.end_learning_rate=0.5"],
     "exploration_decays": ["exploration.start=0.1", "exploration.end=0.2"],
     "exponential_decay_stays_above_zero": ["exploration.end=0", "exploration.decay=exponential"],
@@ -138,6 +142,9 @@ def test_the_defaults_agree_with_one_another() -> None:
         ["ensemble.data=all"],
         ["ensemble.size=2", "ensemble.aggregation=majority", "ensemble.target=aggregate"],
         ["ensemble.size=3", "ensemble.data=partition", "ensemble.partition_edges=[-1.5, 2]"],
+        # Sequences are counted by the steps between their beginnings.
+        [*SEQUENCES, "learner.batch_size=125", "replay.capacity=10000", "replay.sequence_period=80"],
+        [*SEQUENCES, "replay.backend=in_graph"],
         # Two networks, each over two devices, and half of a batch each.
         [
             *("learner.strategy=mirrored", "learner.logical_devices=4", "learner.model_parallel=2"),

@@ -20,7 +20,7 @@ _STATES = "observation/observation", "next_observation/observation"
 class HalfItems:
     """A column for each field of a transition, in turn to every server."""
 
-    transitions_per_item = 1
+    examples_per_item = transitions_per_item = 1
     fills_servers_evenly = True
     copies = 1.0
 

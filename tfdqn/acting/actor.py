@@ -5,13 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from tfdqn.acting.episode_statistics import EpisodeStatistics
-from tfdqn.acting.policy import Policy, PolicyState, forget
+from tfdqn.acting.policy import Policy, forget
 from tfdqn.coordination.weights import WeightsClient
 from tfdqn.errors import NotFiniteError
 from tfdqn.randomness import generator_state, load_generator_state
 from tfdqn.replay.interfaces import Writer
 from tfdqn.storage.arrays import with_prefix
 from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.types import PolicyState
 
 
 class Actor:
@@ -61,7 +62,7 @@ class Actor:
             raise self._located(error) from None
         step = self._task.step(output.action)
         try:
-            written = self.writer.write(observation, legal_actions, output.action, step)
+            written = self.writer.write(observation, legal_actions, output.action, step, state)
         except NotFiniteError as error:
             raise self._located(error) from None
         self.statistics.add(step)

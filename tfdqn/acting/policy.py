@@ -19,11 +19,10 @@ from tfdqn.networks.factory import QFunction, network_to_load, numpy_q_function
 from tfdqn.networks.legal_actions import greedy_numpy
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.contract import is_finite
-from tfdqn.types import Weights
+from tfdqn.types import PolicyState, Weights
 
 # (weights by canonical name, observation, legal actions bool[B, A] or none) → a value per action, float32[B, A]
 ActionValues = Callable[[Weights, dict[str, np.ndarray], np.ndarray | None], np.ndarray]
-PolicyState = tuple[np.ndarray, ...]  # what a policy remembers, arrays [B, …]; () where it remembers nothing
 
 
 class PolicyOutput(NamedTuple):

@@ -72,7 +72,10 @@ def table_holds_a_block(config: Config) -> Iterator[str]:
 
 
 def table_holds_a_batch(config: Config) -> Iterator[str]:
-    if config.learner.batch_size > config.replay.capacity:
+    if config.replay.item == "sequence":
+        if config.learner.batch_size * config.replay.sequence_period > config.replay.capacity:
+            yield "<learner.batch_size> sequences of <replay.sequence_period> each are more than <replay.capacity>"
+    elif config.learner.batch_size > config.replay.capacity:
         yield "<learner.batch_size> is more than <replay.capacity>"
 
 
@@ -123,6 +126,19 @@ def frames_are_stacks_in_reverb(config: Config) -> Iterator[str]:
         yield f'<replay.item> needs replay.backend = "reverb", not "{config.replay.backend}"'
     if config.replay.item == "frames" and config.task.frame_stack == 1:
         yield "<replay.item> needs task.frame_stack above 1, not 1: frames of a stack"
+
+
+def sequences_are_of_a_memory(config: Config) -> Iterator[str]:
+    has_memory, has_sequences = config.network.state_size > 0, config.replay.item == "sequence"
+    if has_sequences and not has_memory:
+        yield "<replay.item> needs a network with a memory"
+    if has_memory and not has_sequences:
+        yield f'a network with a memory learns from replay.item = "sequence", not "{config.replay.item}"'
+
+
+def sequences_leave_no_step_out(config: Config) -> Iterator[str]:
+    if config.replay.item == "sequence" and config.replay.sequence_period > config.replay.sequence_length:
+        yield "<replay.sequence_period> is more than <replay.sequence_length>: steps between two would be in neither"
 
 
 def learning_rate_decays(config: Config) -> Iterator[str]:
@@ -199,6 +215,8 @@ CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
     frames_are_stacks_in_reverb,
     frames_divide_among_shards,
     frames_reach_every_shard,
+    sequences_are_of_a_memory,
+    sequences_leave_no_step_out,
     learning_rate_decays,
     exploration_decays,
     exponential_decay_stays_above_zero,

@@ -49,7 +49,9 @@ class Learner(Section, frozen=True, kw_only=True):
     average_optimizer: Annotated[
         bool, MAY_CHANGE, doc("average the optimiser's moments too; false: each replica keeps its own")
     ] = True
-    batch_size: Annotated[int, FIXED_IN_BOTH, doc("transitions per update, over all replicas", ge=1, le=2**20)] = 128
+    batch_size: Annotated[
+        int, FIXED_IN_BOTH, doc("transitions, or sequences, per update, over all replicas", ge=1, le=2**20)
+    ] = 128
     env_steps_per_update: Annotated[
         Positive, FIXED_IN_BOTH, doc("the replay ratio: environment steps per update (0.5: two updates for each step)")
     ] = 10.0

@@ -12,6 +12,11 @@ class Network(Section, frozen=True, kw_only=True):
 
     has_convolutions: ClassVar[bool] = False  # on a CPU they take all cores at once, and XLA's are slow
 
+    @property
+    def state_size(self) -> int:
+        """How many numbers it remembers of an episode; 0: it has no memory."""
+        return 0
+
 
 class MLP(Network, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
     """Dense layers over the flattened observation."""

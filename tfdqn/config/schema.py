@@ -57,12 +57,19 @@ class Replay(Section, frozen=True, kw_only=True):
     ] = "reverb"
     item: Annotated[
         str,
-        named("block", "frames"),
-        doc("block: finished transitions, packed; frames: each frame of a stack stored once"),
+        named("block", "frames", "sequence"),
+        doc("block: transitions, packed; frames: each frame of a stack once; sequence: for networks with a memory"),
     ] = "block"
     block_size: Annotated[
         int, doc("transitions per block in Reverb; must divide learner.batch_size", ge=1, le=4096)
     ] = 16
+    sequence_length: Annotated[int, doc("steps of a sequence that are learned from", ge=1, le=10_000)] = 80
+    burn_in: Annotated[
+        int, doc("steps before a sequence over which its memory is computed anew, without a gradient", ge=0, le=10_000)
+    ] = 40
+    sequence_period: Annotated[
+        int, doc("steps from the beginning of a sequence to the next one's, for which it counts", ge=1, le=10_000)
+    ] = 40
     shards: Annotated[
         int,
         FIXED_IN_REPLAY,

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from tfdqn.acting.episode_statistics import EpisodeStatistics
-from tfdqn.acting.policy import Policy, PolicyState, forget
+from tfdqn.acting.policy import Policy, forget
 from tfdqn.config import Config, Task
 from tfdqn.coordination.weights import WeightsClient
 from tfdqn.errors import NotFiniteError
@@ -21,7 +21,7 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
-from tfdqn.types import Weights
+from tfdqn.types import PolicyState, Weights
 
 _MOST_ENVS = 256
 

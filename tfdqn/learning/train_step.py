@@ -155,7 +155,7 @@ class TrainStep:
 
 def update_in_turn(update: Callable[..., UpdateMetrics], *batches: Sample) -> tf.Tensor:
     """K updates from batches [K, B, …], or parts of them; gives their metrics float32[K, METRICS]."""
-    count = batches[0].transition.next_time_step.reward.shape[0]
+    count = tf.nest.flatten(batches[0])[0].shape[0]
     history = tf.TensorArray(tf.float32, count, element_shape=[METRICS])
 
     def one(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:

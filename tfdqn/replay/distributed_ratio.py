@@ -30,6 +30,7 @@ class DistributedReplayRatio:
         self._learner = config.learner
         sizes = table_sizes(config, kind)
         self._servers, self._item = sizes.servers, kind.transitions_per_item
+        self._examples = kind.examples_per_item
         self._copies = kind.copies
         self._is_even = sizes.servers == 1 or kind.fills_servers_evenly
         self.min_size = sizes.servers * sizes.min_items * self._item
@@ -46,8 +47,8 @@ class DistributedReplayRatio:
         if not self._is_even:
             return None
         settings = self._learner
-        samples_per_insert = settings.batch_size / settings.env_steps_per_update
-        call = settings.updates_per_call * settings.batch_size / (self._servers * self._item)
+        samples_per_insert = settings.batch_size / settings.env_steps_per_update * self._item / self._examples
+        call = settings.updates_per_call * settings.batch_size / (self._servers * self._examples)
         least = self.min_size / (self._servers * self._item) * samples_per_insert
         # An insertion counts whole: without room for two of them a call might never be due.
         return samples_per_insert, least + _CALLS_AHEAD * call + 2 * max(samples_per_insert, 1.0)
@@ -65,7 +66,7 @@ class DistributedReplayRatio:
 
     def updates_sampled(self, items: int) -> float:
         """For how many updates so many items are, sampled from all servers together."""
-        return items * self._item / self._sampled_per_update
+        return items * self._examples / self._sampled_per_update
 
     def is_ahead(self, counted: Sequence[TableCounts]) -> bool:
         """Whether acting should wait for learning."""
@@ -77,4 +78,4 @@ class DistributedReplayRatio:
 
     def _due(self, inserted: int, sampled: int) -> int:
         owed = (inserted * self._item / self._copies - self.min_size) / self._learner.env_steps_per_update
-        return int(owed - sampled * self._item / self._sampled_per_update)
+        return int(owed - sampled * self._examples / self._sampled_per_update)

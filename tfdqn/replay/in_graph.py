@@ -12,9 +12,8 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.randomness import derived_seed
-from tfdqn.replay.interfaces import Sample
-from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.replay.interfaces import Sample, Writer
+from tfdqn.replay.rows import make_rows
 from tfdqn.storage.arrays import save_arrays
 from tfdqn.task_spec import TaskSpec
 
@@ -29,13 +28,13 @@ class InGraphReplay:
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec):
-        if config.replay.item != "block":
+        if config.replay.item not in ("block", "sequence"):
             raise ConfigError(f'replay.item = "{config.replay.item}" needs replay.backend = "reverb"')
-        self.capacity = config.replay.capacity
+        self._layout = make_rows(config, task_spec)
+        self._capacity = config.replay.capacity // self._layout.transitions_per_row  # in rows
+        self.capacity = self._capacity * self._layout.transitions_per_row
         self.min_size = config.replay.min_size
         self.addresses: list[str] = []  # only this process has it
-        self._agent = config.agent
-        self._codec = TransitionCodec(task_spec)
         self._seed = derived_seed(config.seed, "replay")
         self._rows = self._empty_rows()
         self._stored = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -44,7 +43,7 @@ class InGraphReplay:
         self._lock = threading.Lock()  # several actors may write
 
     def _empty_rows(self) -> tf.Variable:
-        shape = (self.capacity, self._codec.row_bytes)
+        shape = (self._capacity, self._layout.row_bytes)
         try:
             return tf.Variable(tf.zeros(shape, tf.uint8), trainable=False)
         except tf.errors.ResourceExhaustedError as error:
@@ -56,34 +55,38 @@ class InGraphReplay:
         """None: no other process can sample it."""
         return []
 
-    def writer(self, num_envs: int) -> NStepWriter:
+    def writer(self, num_envs: int) -> Writer:
         """A writer for `num_envs` environments."""
-        return NStepWriter(self._codec, num_envs, self._agent.n_step, self._agent.discount, self._insert)
+        return self._layout.writer(num_envs, self._insert)
 
-    def sampler(self, num_transitions: int) -> Callable[[], Sample]:
+    def sampler(self, num_examples: int) -> Callable[[], Sample]:
         """A function to call inside a `tf.function`; the table must not be empty."""
 
         def sample() -> Sample:
             draw = self._draws.assign_add(1)
             indices = tf.random.stateless_uniform(
-                (num_transitions,),
+                (num_examples,),
                 seed=tf.stack([tf.constant(self._seed, tf.int64), draw]),
                 minval=0,
                 maxval=self._stored.read_value(),
                 dtype=tf.int64,
                 alg="philox",
             )
-            return Sample(self._codec.decode(self._rows.sparse_read(indices)), None)
+            return Sample(self._layout.decode(self._rows.sparse_read(indices)), None)
 
         return sample
 
     def size(self) -> int:
         """Transitions stored now."""
-        return min(self._inserted, self.capacity)
+        return self._filled() * self._layout.transitions_per_row
+
+    def _filled(self) -> int:
+        """Rows stored now."""
+        return min(self._inserted, self._capacity)
 
     def save(self, directory: Path) -> None:
         """Writes `replay.npz`: the filled part of the ring and its position. Raises CheckpointError."""
-        rows = self._rows.numpy()[: self.size()]
+        rows = self._rows.numpy()[: self._filled()]
         try:
             save_arrays(directory / CONTENT_FILE, {"rows": rows, "inserted": np.array(self._inserted)})
         except OSError as error:
@@ -97,12 +100,12 @@ class InGraphReplay:
                 rows, inserted = content["rows"], int(content["inserted"])
         except Exception as error:  # zipfile, zlib, KeyError, OSError: damage has many names
             raise CheckpointError(f"{path} is missing or damaged: {error}") from error
-        if rows.shape != (min(inserted, self.capacity), self._codec.row_bytes):
+        if rows.shape != (min(inserted, self._capacity), self._layout.row_bytes):
             raise ConfigError(
-                f"{path} holds {len(rows)} transitions of {rows.shape[1]} bytes; replay.capacity"
-                f" {self.capacity} and this task's {self._codec.row_bytes} bytes don't match it"
+                f"{path} holds {len(rows)} rows of {rows.shape[1]} bytes; replay.capacity"
+                f" {self.capacity} and this task's {self._layout.row_bytes} bytes don't match it"
             )
-        filled = np.zeros((self.capacity, self._codec.row_bytes), np.uint8)
+        filled = np.zeros((self._capacity, self._layout.row_bytes), np.uint8)
         filled[: len(rows)] = rows
         self._rows.assign(filled)
         self._inserted = inserted
@@ -124,11 +127,11 @@ class InGraphReplay:
 
         The raw op takes any N without a trace of its own, and costs a tenth of a call to a `tf.function`.
         """
-        kept = rows[-self.capacity :]
+        kept = rows[-self._capacity :]
         with self._lock:
-            positions = (self._inserted + len(rows) - len(kept) + np.arange(len(kept))) % self.capacity
+            positions = (self._inserted + len(rows) - len(kept) + np.arange(len(kept))) % self._capacity
             tf.raw_ops.ResourceScatterUpdate(resource=self._rows.handle, indices=positions, updates=kept)
-            was_full = self._inserted >= self.capacity
+            was_full = self._inserted >= self._capacity
             self._inserted += len(rows)
             if not was_full:
-                self._stored.assign(np.int64(self.size()))  # Python numbers it would keep for ever
+                self._stored.assign(np.int64(self._filled()))  # Python numbers it would keep for ever

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
+from tfdqn.agents.sequences import Sequences
+
 if TYPE_CHECKING:
-    from tfdqn.types import Observation, Step
+    from tfdqn.types import Observation, PolicyState, Step
+
+
+Examples: TypeAlias = trajectory.Transition | Sequences  # what is learned from, with one leading axis
 
 
 class Sample(NamedTuple):
     """A nest of tensors with one leading axis N."""
 
-    transition: trajectory.Transition
+    transition: Examples
     weights: tf.Tensor | None  # importance weights, float32[N]; None where sampling is uniform
 
     def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Sample:
@@ -28,8 +33,19 @@ class Sample(NamedTuple):
 class Writer(Protocol):
     """The way in, for one batch of environments."""
 
-    def write(self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step) -> int:
-        """Takes one step of all environments; returns how many transitions it finished."""
+    def write(
+        self,
+        observation: Observation,
+        legal_actions: np.ndarray | None,
+        actions: np.ndarray,
+        step: Step,
+        policy_state: PolicyState = (),
+    ) -> int:
+        """Takes one step of all environments; returns how many transitions are in replay by it that were not before.
+
+        observation, legal_actions bool[E, A], actions int32[E] or [E, D], and what the policy remembered when it chose
+        them, are those of time t; `step` is what the environments answered.
+        """
 
     def state(self) -> dict[str, np.ndarray]:
         """The windows that are still open."""
@@ -39,7 +55,10 @@ class Writer(Protocol):
 
 
 class SampledReplay(Protocol):
-    """Replay as the learner sees it, in its own process or in others; counted in transitions."""
+    """Replay as the learner sees it, in its own process or in others; counted in transitions.
+
+    Sequences overlap: one counts for the steps from its beginning to the next one's.
+    """
 
     capacity: int
     min_size: int
@@ -51,8 +70,8 @@ class SampledReplay(Protocol):
     def addresses_at(self, host: str) -> list[str]:
         """Where other processes can, which reach this one's host by that name; none where only this one has it."""
 
-    def sampler(self, num_transitions: int) -> Callable[[], Sample]:
-        """A function to call inside a `tf.function`; it gives `num_transitions` at a time."""
+    def sampler(self, num_examples: int) -> Callable[[], Sample]:
+        """A function to call inside a `tf.function`; it gives so many transitions, or sequences, at a time."""
 
     def size(self) -> int:
         """Transitions stored now, as far as is known here. Sampling before `min_size` are there may block."""

@@ -11,7 +11,7 @@ from tfdqn.errors import NotFiniteError
 from tfdqn.replay.transition_codec import TransitionCodec
 
 if TYPE_CHECKING:
-    from tfdqn.types import Observation, Step
+    from tfdqn.types import Observation, PolicyState, Step
 
 
 class NStepWriter:
@@ -40,7 +40,14 @@ class NStepWriter:
         self._is_open = np.zeros((n_step, num_envs), bool)
         self._newest = 0  # the slot of the windows that open at this step
 
-    def write(self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step) -> int:
+    def write(
+        self,
+        observation: Observation,
+        legal_actions: np.ndarray | None,
+        actions: np.ndarray,
+        step: Step,
+        policy_state: PolicyState = (),
+    ) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
         observation, legal_actions bool[E, A] and actions int32[E] or [E, D] are those of time t; `step` is

@@ -1,4 +1,6 @@
-"""`BlockItems`: an item is exactly M finished transitions in one column; `PerMemberItems`: by ensemble member."""
+"""`BlockItems`: an item is exactly M rows in one column, of a transition each, or is one row, of a sequence;
+`PerMemberItems`: M transitions, by ensemble member.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,13 @@ import numpy as np
 import reverb
 import tensorflow as tf
 from reverb import structured_writer
-from tf_agents.trajectories import trajectory
 
 from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.config import Config, Ensemble
 from tfdqn.errors import ConfigError
-from tfdqn.replay.n_step_writer import NStepWriter
+from tfdqn.replay.interfaces import Examples, Writer
 from tfdqn.replay.reverb.server import TABLE
+from tfdqn.replay.rows import make_rows
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
 
@@ -38,11 +40,11 @@ class BlockItems:
     copies = 1.0
 
     def __init__(self, config: Config, task_spec: TaskSpec):
-        self.transitions_per_item = config.replay.block_size
-        self._agent = config.agent
+        self._rows = make_rows(config, task_spec)
+        self.examples_per_item = config.replay.block_size if config.replay.item == "block" else 1
+        self.transitions_per_item = self.examples_per_item * self._rows.transitions_per_row
         self._num_servers = config.replay.shards
-        self._codec = TransitionCodec(task_spec)
-        shape = (self.transitions_per_item, self._codec.row_bytes)
+        shape = (self.examples_per_item, self._rows.row_bytes)
         _refuse_too_large(*shape)
         self.signature = {_COLUMN: tf.TensorSpec(shape, tf.uint8)}
         self._packer = BlockPacker(*shape, self._insert)
@@ -51,21 +53,21 @@ class BlockItems:
         self._inserted = 0
         self._appended: Counter[int] = Counter()  # by server, in this process
 
-    def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> NStepWriter:
+    def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> Writer:
         """A writer for `num_envs` environments; all writers fill the same blocks, from whatever thread."""
         if not self._writers:
             self._writers = [client.structured_writer([_one_item_a_step()]) for client in clients]
-        return NStepWriter(self._codec, num_envs, self._agent.n_step, self._agent.discount, self._pack)
+        return self._rows.writer(num_envs, self._pack)
 
-    def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> trajectory.Transition:
-        """uint8[N, M, row_bytes] → N · M transitions, each block spread over all of them."""
+    def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> Examples:
+        """uint8[N, M, row_bytes] → N · M examples, each block spread over all of them."""
         blocks = items[_COLUMN]
         rows = tf.reshape(blocks, (-1, blocks.shape[-1]))
         if rows.shape[0] is None:
             raise ValueError("the number of blocks must be known when the graph is traced")
-        if self.transitions_per_item > 1:
-            rows = tf.gather(rows, spread(blocks.shape[0], self.transitions_per_item, num_servers))
-        return self._codec.decode(rows)
+        if self.examples_per_item > 1:
+            rows = tf.gather(rows, spread(blocks.shape[0], self.examples_per_item, num_servers))
+        return self._rows.decode(rows)
 
     def flush(self) -> None:
         """Returns when every full block is in its table."""
@@ -111,14 +113,15 @@ class PerMemberItems(BlockItems):
 
     def __init__(self, config: Config, task_spec: TaskSpec):
         super().__init__(config, task_spec)
+        self._codec = TransitionCodec(task_spec)
         self._member_weights = member_weights(config, task_spec)
         self.copies = _members_of_a_transition(config.ensemble)
         self._has_masks = task_spec.action_masks
         self._packers = [
-            BlockPacker(self.transitions_per_item, self._codec.row_bytes, partial(self._append, member))
+            BlockPacker(self.examples_per_item, self._rows.row_bytes, partial(self._append, member))
             for member in range(config.ensemble.size)
         ]
-        signature = [tf.TensorSpec([None, self._codec.row_bytes], tf.uint8)]
+        signature = [tf.TensorSpec([None, self._rows.row_bytes], tf.uint8)]
         self._belongs = tf.function(self._belonging, input_signature=signature, autograph=False)
 
     def state(self) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 if TYPE_CHECKING:
-    from tfdqn.types import Observation, Step
+    from tfdqn.types import Observation, PolicyState, Step
 
 _FRAMES, _ROW = "frames", "row"
 _MAX_CHUNK_FRAMES = 4  # frames compressed together, which an item then keeps in memory together
@@ -41,7 +41,7 @@ class FrameItems:
 
     fills_servers_evenly = False
     copies = 1.0
-    transitions_per_item = 1
+    examples_per_item = transitions_per_item = 1
 
     def __init__(self, config: Config, task_spec: TaskSpec):
         self._key, spec = _stacked_observation(task_spec)
@@ -123,7 +123,14 @@ class FrameWriter:
         self._time = 0
         self._lock = threading.Lock()  # checkpoints flush from another thread than the actor's
 
-    def write(self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step) -> int:
+    def write(
+        self,
+        observation: Observation,
+        legal_actions: np.ndarray | None,
+        actions: np.ndarray,
+        step: Step,
+        policy_state: PolicyState = (),
+    ) -> int:
         """Takes one step of all environments; returns how many transitions it finished."""
         here, there = self._place(self._time), self._place(self._time + 1)
         finished = self._windows.write(here, legal_actions, actions, step._replace(observation=there))

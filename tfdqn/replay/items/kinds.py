@@ -8,12 +8,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import reverb
 import tensorflow as tf
-from tf_agents.trajectories import trajectory
 
 from tfdqn.config import Config
 from tfdqn.config.user_modules import import_user_module
 from tfdqn.errors import ConfigError
-from tfdqn.replay.interfaces import Writer
+from tfdqn.replay.interfaces import Examples, Writer
 from tfdqn.replay.items.blocks import BlockItems, PerMemberItems
 from tfdqn.replay.items.frames import FrameItems
 from tfdqn.task_spec import TaskSpec
@@ -23,17 +22,18 @@ class ItemKind(Protocol):
     """What an item is: its columns, how it is written and what it decodes to."""
 
     signature: dict[str, tf.TensorSpec]
-    transitions_per_item: int
+    examples_per_item: int  # transitions, or sequences, that a sampled item adds to a batch
+    transitions_per_item: int  # that it counts for in the table
     fills_servers_evenly: bool  # to one item, however many write
     copies: float  # servers that a transition goes to, on average
 
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> Writer:
         """Writes items to the servers of `clients`, in equal parts. Several writers may write at a time."""
 
-    def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> trajectory.Transition:
-        """N items, stacked, from servers in turn → N · transitions_per_item transitions; in the graph.
+    def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> Examples:
+        """N items, stacked, from servers in turn → N · examples_per_item examples; in the graph.
 
-        Any B transitions in a row have equally many of every server's, to one.
+        Any B examples in a row have equally many of every server's, to one.
         """
 
     def flush(self) -> None:
@@ -47,7 +47,7 @@ class ItemKind(Protocol):
 
 
 Maker = Callable[[Config, TaskSpec], ItemKind]  # raises ConfigError where the task can't be stored so
-_KINDS: dict[str, Maker] = {"block": BlockItems, "frames": FrameItems}
+_KINDS: dict[str, Maker] = {"block": BlockItems, "frames": FrameItems, "sequence": BlockItems}
 
 
 def register_item_kind(name: str, make: Maker) -> None:
@@ -94,10 +94,10 @@ def table_sizes(config: Config, kind: ItemKind) -> TableSizes:
     return TableSizes(servers, max_items, min(-(-config.replay.min_size // (servers * size)), max_items))
 
 
-def items_in(kind: ItemKind, num_transitions: int) -> int:
-    """How many items hold so many transitions. Raises ConfigError where it is no whole number."""
-    num_items, rest = divmod(num_transitions, kind.transitions_per_item)
+def items_in(kind: ItemKind, num_examples: int) -> int:
+    """How many items hold so many examples. Raises ConfigError where it is no whole number."""
+    num_items, rest = divmod(num_examples, kind.examples_per_item)
     if rest:
-        size = kind.transitions_per_item
-        raise ConfigError(f"replay.block_size {size} doesn't divide a batch of {num_transitions}")
+        size = kind.examples_per_item
+        raise ConfigError(f"replay.block_size {size} doesn't divide a batch of {num_examples}")
     return num_items

@@ -36,8 +36,10 @@ class ReverbReplay:
         size = self._kind.transitions_per_item
         self.capacity = shards * max_items * size
         self.min_size = shards * min_items * size
-        # Where servers fill unequally, the last one would keep samples back beyond `min_size`, and acting waits.
-        needed_there = min_items if shards == 1 or self._kind.fills_servers_evenly else 1
+        # Where servers fill unequally, or an item may hold more than it counts for, one would keep samples back beyond
+        # `min_size`, and acting waits.
+        is_exact = size == self._kind.examples_per_item and (shards == 1 or self._kind.fills_servers_evenly)
+        needed_there = min_items if is_exact else 1
         self._sampled = False
         self._servers = [
             ReplayServer(
@@ -60,13 +62,13 @@ class ReverbReplay:
         """A writer for `num_envs` environments."""
         return self._kind.writer([server.client for server in self._servers], num_envs)
 
-    def sampler(self, num_transitions: int) -> Callable[[], Sample]:
+    def sampler(self, num_examples: int) -> Callable[[], Sample]:
         """A function to call inside a `tf.function`; it blocks until `min_size` transitions are stored.
 
-        Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
+        Raises ConfigError where `num_examples` is no multiple of the examples in an item.
         """
         self._sampled = True
-        return make_sampler(self.addresses, self._kind, num_transitions)
+        return make_sampler(self.addresses, self._kind, num_examples)
 
     def size(self) -> int:
         """Transitions stored now, in whole items."""

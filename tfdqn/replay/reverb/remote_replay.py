@@ -100,12 +100,12 @@ class RemoteReplay:
         """Transitions stored when the servers were last asked, in whole items."""
         return sum(each.stored for each in self._shards.counted()) * self._kind.transitions_per_item
 
-    def sampler(self, num_transitions: int) -> Callable[[], Sample]:
+    def sampler(self, num_examples: int) -> Callable[[], Sample]:
         """A function to call inside a `tf.function`; it blocks while a server has nothing, or is gone.
 
-        Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
+        Raises ConfigError where `num_examples` is no multiple of the examples in an item.
         """
-        return make_sampler(self._addresses, self._kind, num_transitions)
+        return make_sampler(self._addresses, self._kind, num_examples)
 
     def save(self) -> None:
         """Has every server write its own checkpoint, all at once; returns when they have.

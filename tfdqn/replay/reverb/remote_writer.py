@@ -21,7 +21,7 @@ from tfdqn.system.interval import IntervalTrigger
 from tfdqn.task_spec import TaskSpec
 
 if TYPE_CHECKING:
-    from tfdqn.types import Observation, Step
+    from tfdqn.types import Observation, PolicyState, Step
 
 # Called while a writer waits, at least every few seconds, with the reason in words; False: wait no longer.
 KeepWaiting = Callable[[str], bool]
@@ -70,7 +70,14 @@ class RemoteWriter:
         in_turn = [*shards.each[first:], *shards.each[:first]]
         self._writer: Writer = kind.writer([_PatientClient(shard, self._waits) for shard in in_turn], num_envs)
 
-    def write(self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, step: Step) -> int:
+    def write(
+        self,
+        observation: Observation,
+        legal_actions: np.ndarray | None,
+        actions: np.ndarray,
+        step: Step,
+        policy_state: PolicyState = (),
+    ) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
         Waits while acting is too far ahead of learning, or a server is gone. Raises GivenUpError; the rest of this
@@ -78,7 +85,7 @@ class RemoteWriter:
         """
         if self._asks_servers:
             self._hold_back()
-        return self._writer.write(observation, legal_actions, actions, step)
+        return self._writer.write(observation, legal_actions, actions, step, policy_state)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Whether every whole item is in its table before the time is over, which alone decides how long it waits."""

@@ -18,15 +18,15 @@ _MAX_IN_FLIGHT = 256
 
 
 def make_sampler(
-    addresses: Sequence[str], kind: ItemKind, num_transitions: int, device: str | None = None
+    addresses: Sequence[str], kind: ItemKind, num_examples: int, device: str | None = None
 ) -> Callable[[], Sample]:
-    """A function to call inside a `tf.function`; each call gives `num_transitions`, from all servers evenly.
+    """A function to call inside a `tf.function`; each call gives `num_examples`, from all servers evenly.
 
     With a device, the next call's items are copied there in the background, and decoded there.
 
-    Raises ConfigError where `num_transitions` is no multiple of the transitions in an item.
+    Raises ConfigError where `num_examples` is no multiple of the examples in an item.
     """
-    items = _item_dataset(addresses, kind.signature, items_in(kind, num_transitions))
+    items = _item_dataset(addresses, kind.signature, items_in(kind, num_examples))
     if device is not None:
         items = items.apply(tf.data.experimental.copy_to_device(f"/{device}"))
     with tf.device(device):
@@ -39,13 +39,13 @@ def make_sampler(
     return sample
 
 
-def sample_dataset(addresses: Sequence[str], kind: ItemKind, num_transitions: int) -> tf.data.Dataset:
-    """The same as a dataset whose elements are samples of `num_transitions`, decoded in the background.
+def sample_dataset(addresses: Sequence[str], kind: ItemKind, num_examples: int) -> tf.data.Dataset:
+    """The same as a dataset whose elements are samples of `num_examples`, decoded in the background.
 
     It may be made in a graph that runs in another process, which then connects to the servers; that process
     must have imported `reverb`. Raises ConfigError as `make_sampler`.
     """
-    items = _item_dataset(addresses, kind.signature, items_in(kind, num_transitions))
+    items = _item_dataset(addresses, kind.signature, items_in(kind, num_examples))
     return _fetched_ahead(items.map(lambda item: Sample(kind.decode(item.data, len(addresses)), None)))
 
 

@@ -1,0 +1,163 @@
+"""`SequenceWriter`: steps of a batch of environments → overlapping stretches of their episodes, as rows of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from tfdqn.config import Config
+from tfdqn.replay.n_step_writer import NStepWriter
+from tfdqn.replay.sequence_codec import SequenceCodec
+from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.storage.arrays import with_prefix
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+if TYPE_CHECKING:
+    from tfdqn.types import Observation, PolicyState, Step
+
+# A step's ends are known by their time alone: what was observed then is kept once, however many steps it belongs to.
+_PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), dtype="int32")}
+# Of a sequence, and of its steps' transitions.
+_FIELDS = {
+    "action": "action",
+    "reward": "reward",
+    "discount": "discount",
+    "legal_tm1": "legal_actions",
+    "legal_t": "next_legal_actions",
+}
+
+
+class SequenceWriter:
+    """Cuts each episode into sequences of m steps, with up to l steps before them to burn in, and n after them.
+
+    The first begins with the episode, each other one `sequence_period` P steps after the one before, as long as that
+    one does not reach the episode's end: so every step is in a sequence, most of them in m / P. One is written once
+    the n-step transitions of its steps are finished, or the episode is over; an episode that breaks off drops what is
+    not written. A sequence has the memory with which its first observation was met; an episode begins with none.
+
+    `insert` takes uint8[N, row_bytes], and must copy it.
+    """
+
+    def __init__(
+        self,
+        codec: SequenceCodec,
+        config: Config,
+        task_spec: TaskSpec,
+        num_envs: int,
+        insert: Callable[[np.ndarray], None],
+    ):
+        replay = config.replay
+        self._codec, self._insert = codec, insert
+        self._burn_in, self._length, self._period = replay.burn_in, replay.sequence_length, replay.sequence_period
+        self._slots = replay.burn_in + replay.sequence_length + config.agent.n_step
+        self._step_codec = TransitionCodec(msgspec.structs.replace(task_spec, observation=_PLACE))
+        agent = config.agent
+        self._windows = NStepWriter(self._step_codec, num_envs, agent.n_step, agent.discount, self._keep_finished)
+        # Rings of the newest times; time counts the calls of `write`.
+        self._observations = {
+            key: np.zeros((self._slots, num_envs, *spec.shape), spec.dtype)
+            for key, spec in task_spec.observation.items()
+        }
+        self._states = np.zeros((self._slots, num_envs, config.network.state_size), np.float32)
+        self._steps = self._step_codec.empty(self._slots, num_envs)  # whose n-step transition is finished
+        self._time = 0
+        # Of each environment's episode: the time of its first step, and how many of its steps are finished, and written
+        self._begun, self._finished, self._covered = np.zeros((3, num_envs), np.int64)
+
+    def write(
+        self,
+        observation: Observation,
+        legal_actions: np.ndarray | None,
+        actions: np.ndarray,
+        step: Step,
+        policy_state: PolicyState = (),
+    ) -> int:
+        """Takes one step of all environments; returns how many steps it wrote that were in no sequence before.
+
+        Args as `Writer.write`. Raises NotFiniteError as `NStepWriter.write`.
+        """
+        here, there = self._time % self._slots, (self._time + 1) % self._slots
+        for key, ring in self._observations.items():
+            ring[here], ring[there] = observation[key], step.observation[key]
+        self._states[here] = policy_state[0] if policy_state else 0
+        before, after = self._place(self._time), self._place(self._time + 1)
+        self._windows.write(before, legal_actions, actions, step._replace(observation=after))
+        self._time += 1
+        is_over = step.terminated | step.truncated | step.is_reset
+        written = self._write_sequences(is_over & ~step.is_reset)
+        self._begun[is_over] = self._time
+        self._finished[is_over] = self._covered[is_over] = 0
+        return written
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The episodes under way, as far back as a sequence still needs them."""
+        return {
+            **{f"observation/{key}": ring.copy() for key, ring in self._observations.items()},
+            **{f"windows/{name}": array for name, array in self._windows.state().items()},
+            "states": self._states.copy(),
+            "steps": self._step_codec.to_bytes(self._steps.reshape(-1)).copy(),
+            "counts": np.stack([self._begun, self._finished, self._covered]),
+            "time": np.array([self._time]),
+        }
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave. Raises ValueError where it was another task's or other sequences'."""
+        for key, ring in self._observations.items():
+            ring[:] = arrays[f"observation/{key}"]
+        self._windows.load_state(with_prefix("windows", arrays))
+        self._states[:] = arrays["states"]
+        self._steps[:] = self._step_codec.from_bytes(arrays["steps"]).reshape(self._steps.shape)
+        self._begun[:], self._finished[:], self._covered[:] = arrays["counts"]
+        self._time = int(arrays["time"][0])
+
+    def _keep_finished(self, rows: np.ndarray) -> None:
+        steps = self._step_codec.from_bytes(rows)
+        environments = steps["observation/env"]
+        self._steps[steps["observation/time"] % self._slots, environments] = steps
+        self._finished += np.bincount(environments, minlength=len(self._finished))
+
+    def _write_sequences(self, ended: np.ndarray) -> int:
+        """Writes those that are complete, and of episodes that ended, bool[E], all that are left."""
+        before = self._covered.sum()
+        sequences = []
+        while True:
+            is_due = self._finished - self._starts() >= self._length
+            is_due |= ended & (self._covered < self._finished)
+            if not is_due.any():
+                break
+            starts = self._starts()
+            sequences += [self._sequence(env, starts[env]) for env in np.flatnonzero(is_due)]
+        if sequences:
+            self._insert(np.concatenate(sequences))
+        return int(self._covered.sum() - before)
+
+    def _starts(self) -> np.ndarray:
+        """The step with which each episode's next sequence begins, int64[E]."""
+        return np.where(self._covered, self._covered - self._length + self._period, 0)
+
+    def _sequence(self, env: int, start: int) -> np.ndarray:
+        """The sequence that begins with step `start` of an environment's episode, uint8[1, row_bytes]."""
+        burn_in = min(start, self._burn_in)
+        steps = min(self._length, self._finished[env] - start)
+        first = self._burn_in - burn_in
+        observed = self._time - self._begun[env] - (start - burn_in) + 1
+        observations = min(self._slots - first, observed)
+        self._covered[env] = start + steps
+        begin = self._begun[env] + start
+        seen = (begin - burn_in + np.arange(observations)) % self._slots
+        taken = self._steps[(begin + np.arange(steps)) % self._slots, env]
+        row = self._codec.empty(1)
+        for key, ring in self._observations.items():
+            row[f"observation/{key}"][0, first : first + observations] = ring[seen, env]
+        row["first"], row["state"] = first, self._states[seen[0], env]
+        row["steps"][0, :steps] = taken["next_observation/time"] - taken["observation/time"]
+        for name, field in _FIELDS.items():
+            if field in (taken.dtype.names or ()):
+                row[name][0, :steps] = taken[field]
+        return self._codec.to_bytes(row)
+
+    def _place(self, time: int) -> Observation:
+        return {"time": np.full(len(self._begun), time), "env": np.arange(len(self._begun))}
