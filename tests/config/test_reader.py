@@ -183,7 +183,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
         replay=replace(
             config.replay,
             backend=config.replay.backend if config.replay.item == "block" and is_alone else "reverb",
-            item=config.replay.item if in_reverb else "block",
+            item="frames" if in_reverb and config.replay.item == "frames" else "block",
             block_size=block_size,
             capacity=block_size * capacity_blocks,
             min_size=block_size * min_blocks,

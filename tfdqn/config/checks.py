@@ -138,7 +138,10 @@ def sequences_are_of_a_memory(config: Config) -> Iterator[str]:
 
 def sequences_leave_no_step_out(config: Config) -> Iterator[str]:
     if config.replay.item == "sequence" and config.replay.sequence_period > config.replay.sequence_length:
-        yield "<replay.sequence_period> is more than <replay.sequence_length>: steps between two would be in neither"
+        yield (
+            "<replay.item>: <replay.sequence_period> is more than <replay.sequence_length>, and steps between two "
+            "would be in neither"
+        )
 
 
 def learning_rate_decays(config: Config) -> Iterator[str]:
