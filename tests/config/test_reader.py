@@ -158,6 +158,17 @@ def fetching_ahead(config: Config) -> Config:
     return msgspec.structs.replace(config, learner=msgspec.structs.replace(learner, prefetch_to_device=ahead))
 
 
+def remembering(config: Config) -> Config:
+    """Where its network has a memory, learning from sequences; but not as an ensemble, or in pieces."""
+    replace, replay = msgspec.structs.replace, config.replay
+    if not config.network.state_size:
+        return config
+    if config.ensemble.size > 1 or config.learner.model_parallel > 1:
+        return replace(config, network=MLP(hidden_units=(64,)))
+    period = min(replay.sequence_period, replay.sequence_length, replay.capacity // config.learner.batch_size)
+    return replace(config, replay=replace(replay, item="sequence", sequence_period=period))
+
+
 @st.composite
 def valid_configs(draw: st.DrawFn) -> Config:
     """Every key random within its bounds, then the few that belong together brought into agreement."""
@@ -192,7 +203,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
         stop=replace(config.stop, env_steps=max(200_000, config.stop.env_steps)),
         health=replace(config.health, dead_after_seconds=max(61, config.health.dead_after_seconds)),
     )
-    return fetching_ahead(sharded(learning_apart(agreed)))
+    return fetching_ahead(sharded(remembering(learning_apart(agreed))))
 
 
 @settings(deadline=None, max_examples=150)
