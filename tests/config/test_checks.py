@@ -1,11 +1,10 @@
 """Contradictions between keys: each check refuses what can't work, and names keys and values."""
 
-from typing import Any
-
 import pytest
 
 from tfdqn.config import Config
-from tfdqn.config.checks import CHECKS
+from tfdqn.config.checks import CHECKS, REPLAY_CHECKS, Check, checks_of
+from tfdqn.config.rollout_checks import ROLLOUT_CHECKS
 from tfdqn.config.toml import from_mapping
 from tfdqn.errors import ConfigError
 
@@ -20,6 +19,7 @@ AVERAGING = ["learner.strategy=averaging"]
 ASYNCHRONOUS = ["learner.strategy=parameter_server"]
 MEMORY = ["network.kind=tests.support.remembering:remembering"]
 SEQUENCES = [*MEMORY, "replay.item=sequence"]
+ROLLOUTS = ["agent.kind=pqn"]
 
 CONTRADICTIONS = {
     "table_holds_a_block": ["replay.block_size=64", "replay.capacity=63"],
@@ -79,14 +79,21 @@ CONTRADICTIONS = {
     "a_shared_target_is_of_one_action": ["ensemble.target=aggregate", "agent.kind=munchausen"],
     "replicas_know_how_to_sum": ["learner.all_reduce=ring", "learner.strategy=mirrored"],
     "members_learn_by_themselves": ["ensemble.size=3", "ensemble.execution=processes", "replay.shards=2"],
+    "rollouts_leave_keys_alone": [*ROLLOUTS, "replay.capacity=5000"],
+    "rollouts_are_acted_in_and_learned_from_in_turn": [*ROLLOUTS, "learner.schedule=overlap"],
+    "a_rollout_is_one_actors": [*ROLLOUTS, "acting.actors=2"],
+    "rollouts_are_learned_from_in_step": [*ROLLOUTS, *ASYNCHRONOUS],
+    "a_rollout_is_whole_batches": [*ROLLOUTS, "agent.rollout_steps=10", "task.num_envs=3", "learner.batch_size=16"],
     "parts_divide_the_batch": [*AVERAGING, "learner.batch_size=32", "learner.workers=2", "learner.logical_devices=3"],
 }
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: str(check.__name__))
-def test_a_contradiction_between_keys_names_them_and_their_values(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("check", [*REPLAY_CHECKS, *ROLLOUT_CHECKS, *CHECKS], ids=lambda check: str(check.__name__))
+def test_a_contradiction_between_keys_names_them_and_their_values(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Alone: some contradictions bring another along, which would speak first.
-    monkeypatch.setattr("tfdqn.config.checks.CHECKS", (check,))
+    monkeypatch.setattr("tfdqn.config.checks.checks_of", lambda config: (check,))
     overrides = CONTRADICTIONS[check.__name__]
     line = refusal(*overrides)
     for key, value in (each.split("=") for each in overrides):
@@ -100,7 +107,7 @@ def test_a_contradiction_is_refused(overrides: list[str]) -> None:
 
 
 def test_the_defaults_agree_with_one_another() -> None:
-    assert [problem for check in CHECKS for problem in check(Config())] == []
+    assert [problem for check in checks_of(Config()) for problem in check(Config())] == []
 
 
 @pytest.mark.parametrize(

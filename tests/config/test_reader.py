@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from tfdqn.config import MLP, Config, Ensemble, Exploration, Learner, NatureCNN, Network
+from tfdqn.config import MLP, PQN, Config, Ensemble, Exploration, Learner, NatureCNN, Network, Replay
 from tfdqn.config.fields import kinds
 from tfdqn.config.toml import differences, dump, from_mapping, load
 from tfdqn.errors import ConfigError
@@ -203,7 +203,33 @@ def valid_configs(draw: st.DrawFn) -> Config:
         stop=replace(config.stop, env_steps=max(200_000, config.stop.env_steps)),
         health=replace(config.health, dead_after_seconds=max(61, config.health.dead_after_seconds)),
     )
+    if not config.agent.has_replay:
+        return without_replay(agreed)
     return fetching_ahead(sharded(remembering(learning_apart(agreed))))
+
+
+def without_replay(config: Config) -> Config:
+    """Rollouts of whole batches, learned from by one process; what is a replay's is left alone."""
+    replace, plain = msgspec.structs.replace, PQN()
+    assert isinstance(config.agent, PQN)
+    agent = replace(
+        config.agent,
+        rollout_steps=min(config.agent.rollout_steps, 40),
+        n_step=plain.n_step,
+        target_update_period_train_steps=plain.target_update_period_train_steps,
+        target_update_tau=plain.target_update_tau,
+    )
+    return replace(
+        config,
+        network=MLP() if config.network.state_size else config.network,
+        agent=agent,
+        ensemble=Ensemble(),
+        acting=replace(config.acting, actors=1, inference="local"),
+        replay=Replay(),
+        learner=Learner(
+            batch_size=agent.rollout_steps * config.task.num_envs, schedule="alternate", xla=config.learner.xla
+        ),
+    )
 
 
 @settings(deadline=None, max_examples=150)

@@ -44,7 +44,7 @@ def test_keys_that_both_kinds_have_outlive_a_change_of_kind() -> None:
 
 def test_a_key_of_the_kind_that_was_changed_is_named_with_both_kinds() -> None:
     assert problem({"optimizer": {"kind": "adam", "beta_1": 0.8}}, "optimizer.kind=sgd") == (
-        'configuration: optimizer.beta_1 = 0.8 is a key of optimizer.kind = "adam", and '
+        'configuration: optimizer.beta_1 = 0.8 is a key of optimizer.kind = "adam or radam", and '
         'optimizer.kind is "sgd", '
         "whose keys are: learning_rate, schedule, end_learning_rate, decay_train_steps, momentum"
     )
@@ -87,13 +87,14 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
         (
             {"agent": {"kind": "double"}},
             [],
-            'configuration: agent.kind = "double": must be one of "dqn", "double_dqn", "munchausen" (did '
-            'you mean "double_dqn"?)',
+            'configuration: agent.kind = "double": must be one of "dqn", "double_dqn", "munchausen", "pqn" '
+            '(did you mean "double_dqn"?)',
         ),
         (
             {"optimizer": {"kind": "adma"}},
             [],
-            'configuration: optimizer.kind = "adma": must be one of "adam", "rmsprop", "sgd" (did you mean "adam"?)',
+            'configuration: optimizer.kind = "adma": must be one of "adam", "radam", "rmsprop", "sgd" (did '
+            'you mean "adam"?)',
         ),
         ({}, ["agent.n_step=0"], "override: agent.n_step = 0: must be a whole number from 1 to 1000"),
         ({}, ["agent.n_step=2.0"], "override: agent.n_step = 2.0: must be a whole number from 1 to 1000"),

@@ -8,10 +8,12 @@ import numpy as np
 
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.policy import ActionValues, Policy, make_q_function
+from tfdqn.acting.rollout_actor import RolloutActor
 from tfdqn.config import Config
 from tfdqn.coordination.weights import WeightsClient, WeightsSource
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.replay.interfaces import Writer
+from tfdqn.replay.rollout import Rollout
 from tfdqn.storage.arrays import with_prefix
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.types import Arrays
@@ -41,7 +43,10 @@ def make_actor(
     seed = config.seed if seed is None else seed
     action_values = action_values or make_q_function(config, task.spec)
     policy = Policy(action_values, config.exploration, task.num_envs, index, config.acting.actors)
-    return Actor(task, policy, WeightsClient(weights), writer, stream(seed, "exploration", index))
+    client, rng = WeightsClient(weights), stream(seed, "exploration", index)
+    if isinstance(writer, Rollout):
+        return RolloutActor(task, policy, client, writer, rng)
+    return Actor(task, policy, client, writer, rng)
 
 
 class Actors:

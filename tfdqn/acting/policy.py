@@ -88,10 +88,17 @@ class Policy:
 
         Raises NotFiniteError for Q-values that are not finite.
         """
+        q_values = self.q_values(weights, observation, legal_actions)
+        return PolicyOutput(self._choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
+
+    def q_values(
+        self, weights: Mapping[str, np.ndarray], observation: dict[str, np.ndarray], legal_actions: np.ndarray | None
+    ) -> np.ndarray:
+        """What it acts by, float32[B, A]; arguments and errors as of a call."""
         with np.errstate(over="ignore", invalid="ignore"):  # found just below
             q_values = self._action_values(weights, observation, legal_actions)
         _check_finite(q_values)
-        return PolicyOutput(self._choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
+        return q_values
 
     def _choose(
         self, q_values: np.ndarray, legal_actions: np.ndarray | None, rng: np.random.Generator, env_steps: int

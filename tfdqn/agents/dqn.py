@@ -77,6 +77,11 @@ class DqnAgent(dqn_agent.DqnAgent):
         """The target network."""
         return self._target_q_network
 
+    @property
+    def target_weights(self) -> dict[str, tf.Variable]:
+        """The target network's, by canonical name; none where the loss has no use for one."""
+        return self.target_network.named_weights() if self._settings.has_target_network else {}
+
     def _loss(
         self, experience: trajectory.Transition, weights: tf.Tensor | None = None, training: bool = False
     ) -> tf_agent.LossInfo:

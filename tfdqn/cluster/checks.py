@@ -75,6 +75,11 @@ def require_chief(cluster: Cluster | None) -> None:
 def check_topology(config: Config, topology: Topology, origin: str = "the cluster") -> None:
     """Raises ConfigError where the configuration can't be run by these processes; `origin` is what names them."""
     strategy = config.learner.strategy
+    if not config.agent.has_replay:
+        raise ConfigError(
+            f'agent.kind = "{config.agent.kind}" has no replay, in which actors of other processes could leave their '
+            "transitions: `tfdqn train` trains it, in one process or by the workers of multi_worker"
+        )
     if config.replay.backend != "reverb":
         raise ConfigError(
             f'replay.backend = "{config.replay.backend}" is within one process: a job of several needs '

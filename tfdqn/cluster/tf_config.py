@@ -34,6 +34,11 @@ class Cluster(Struct, frozen=True, kw_only=True):
         return self.job == CHIEF or (CHIEF not in self.jobs and (self.job, self.index) == (WORKER, 0))
 
     @property
+    def rank(self) -> int:
+        """Which of the processes that learn in step this one is; 0 is the chief."""
+        return self.index + (self.job != CHIEF and CHIEF in self.jobs)
+
+    @property
     def chief_address(self) -> str:
         """Where the others reach the chief."""
         return self.jobs[CHIEF if CHIEF in self.jobs else WORKER][0]

@@ -11,17 +11,18 @@ again. Imports `errors` alone.
 - Keys that can't go together are refused by a function in `checks.py`, or `strategy_checks.py`.
 """
 
-from tfdqn.config.agent import DQN, Agent, DoubleDQN, Ensemble, Munchausen, TDAgent
+from tfdqn.config.agent import DQN, PQN, Agent, DoubleDQN, Ensemble, Munchausen, TDAgent
 from tfdqn.config.exploration import Boltzmann, EpsilonGreedy, Exploration
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, Linear, NatureCNN, Network
-from tfdqn.config.optimizer import SGD, Adam, Optimizer, RMSprop
+from tfdqn.config.optimizer import SGD, Adam, Optimizer, RAdam, RMSprop
 from tfdqn.config.schema import Acting, Checkpoint, Config, Evaluation, Export, Health, Logging, Replay, Stop
 from tfdqn.config.task import Task
 
 __all__ = [
     "DQN",
     "MLP",
+    "PQN",
     "SGD",
     "Acting",
     "Adam",
@@ -43,6 +44,7 @@ __all__ = [
     "NatureCNN",
     "Network",
     "Optimizer",
+    "RAdam",
     "RMSprop",
     "Replay",
     "Stop",

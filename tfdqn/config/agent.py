@@ -20,6 +20,8 @@ class Agent(Section, frozen=True, kw_only=True):
 
     # Whether the next state is worth what its best action is: then an ensemble's members can share that value.
     has_greedy_target: ClassVar[bool] = False
+    has_target_network: ClassVar[bool] = True
+    has_replay: ClassVar[bool] = True
 
     n_step: Annotated[int, FIXED_IN_BOTH, doc("rewards summed before bootstrapping", ge=1, le=1000)] = 1
     discount: Annotated[Fraction, FIXED_IN_BOTH, doc("gamma, per environment step")] = 0.99
@@ -62,6 +64,22 @@ class Munchausen(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="munc
     log_policy_scale: Annotated[Fraction, doc("alpha, of temperature * log policy; 0: soft DQN without it")] = 0.9
     temperature: Annotated[Positive, doc("tau of the policy softmax(Q / tau), in units of Q")] = 0.03
     log_policy_floor: Annotated[float, doc("l0: temperature * log policy is no lower", ge=-1e12, le=0)] = -1.0
+
+
+class PQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="pqn"):
+    """Gallici et al. 2024: Q(lambda) on rollouts of many environments, without replay and without a target network."""
+
+    has_target_network = False
+    has_replay = False
+
+    # The authors' numbers for Atari, purejaxql's config/alg/pqn_atari.yaml.
+    rollout_steps: Annotated[
+        int, doc("T, steps of every environment that are learned from together and then forgotten", ge=1, le=65536)
+    ] = 32
+    epochs: Annotated[int, doc("how often a rollout is learned from, shuffled anew each time", ge=1, le=1000)] = 2
+    lambda_: Annotated[
+        Fraction, doc("of the lambda-returns; 0: one reward and a bootstrap, 1: all rewards of the rollout")
+    ] = 0.65
 
 
 class Ensemble(Section, frozen=True, kw_only=True):

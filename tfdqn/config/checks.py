@@ -2,7 +2,8 @@
 
 A check takes a configuration whose keys are each valid on their own, and yields what is wrong in it, in one line that
 names keys and values: `<stop.env_steps>` stands for "stop.env_steps = 500000". It refuses what can't work or can't be
-meant, never what is merely unwise. A new check is a function here, or in `strategy_checks.py`, and a line of `CHECKS`.
+meant, never what is merely unwise. A new check is a function here, or in `strategy_checks.py` or
+`rollout_checks.py`, and a line of the tuple that it belongs to.
 """
 
 import re
@@ -13,16 +14,24 @@ from typing import Any
 
 from tfdqn.config.agent import Ensemble
 from tfdqn.config.exploration import EpsilonGreedy
+from tfdqn.config.rollout_checks import ROLLOUT_CHECKS
 from tfdqn.config.schema import Config
 from tfdqn.config.strategy_checks import STRATEGY_CHECKS
+
+Check = Callable[[Config], Iterator[str]]
 
 _NEVER_LEARNS = "learning would never start"
 
 
 def contradiction(config: Config) -> str | None:
     """The first contradiction in `config`, in one line; None where there is none."""
-    problem = next((problem for check in CHECKS for problem in check(config)), None)
+    problem = next((problem for check in checks_of(config) for problem in check(config)), None)
     return problem and re.sub(r"<([\w.]+)>", lambda key: _assignment(config, key[1]), problem)
+
+
+def checks_of(config: Config) -> tuple[Check, ...]:
+    """Those that concern it."""
+    return (*(REPLAY_CHECKS if config.agent.has_replay else ROLLOUT_CHECKS), *CHECKS)
 
 
 def _assignment(config: Config, key: str) -> str:
@@ -207,7 +216,7 @@ def a_heartbeat_comes_before_death(config: Config) -> Iterator[str]:
         )
 
 
-CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
+REPLAY_CHECKS: tuple[Check, ...] = (
     shards_are_reverbs,
     table_holds_a_block,
     table_holds_a_batch,
@@ -220,6 +229,8 @@ CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
     frames_reach_every_shard,
     sequences_are_of_a_memory,
     sequences_leave_no_step_out,
+)
+CHECKS: tuple[Check, ...] = (
     learning_rate_decays,
     exploration_decays,
     exponential_decay_stays_above_zero,

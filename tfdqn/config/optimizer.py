@@ -22,6 +22,14 @@ class Adam(ScheduledRate, frozen=True, kw_only=True, tag_field="kind", tag="adam
     epsilon: Annotated[Positive, doc("added to the denominator")] = 1e-8
 
 
+class RAdam(ScheduledRate, frozen=True, kw_only=True, tag_field="kind", tag="radam"):
+    """Liu et al. 2020, 'On the variance of the adaptive learning rate and beyond': Adam with a warm-up of its own."""
+
+    beta_1: Annotated[DecayRate, doc("decay rate of the first moment")] = 0.9
+    beta_2: Annotated[DecayRate, doc("decay rate of the second moment")] = 0.999
+    epsilon: Annotated[Positive, doc("added to the denominator")] = 1e-8
+
+
 class RMSprop(ScheduledRate, frozen=True, kw_only=True, tag_field="kind", tag="rmsprop"):
     """Centred RMSprop with the settings of Mnih et al. 2015, Extended Data Table 1, adapted to a batch's mean loss."""
 
@@ -39,4 +47,4 @@ class SGD(ScheduledRate, frozen=True, kw_only=True, tag_field="kind", tag="sgd")
     momentum: Annotated[DecayRate, doc("momentum of the updates; 0: none")] = 0.0
 
 
-Optimizer = Adam | RMSprop | SGD
+Optimizer = Adam | RAdam | RMSprop | SGD

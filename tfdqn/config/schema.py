@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field, structs
 
-from tfdqn.config.agent import DQN, Agent, Ensemble
+from tfdqn.config.agent import DQN, PQN, Agent, Ensemble
 from tfdqn.config.exploration import EpsilonGreedy, Exploration
 from tfdqn.config.fields import (
     FIXED_IN_BOTH,
@@ -169,6 +169,14 @@ class Config(Section, frozen=True, kw_only=True):
     export: Annotated[Export, MAY_CHANGE] = field(default_factory=Export)
     logging: Annotated[Logging, MAY_CHANGE] = field(default_factory=Logging)
     health: Annotated[Health, MAY_CHANGE] = field(default_factory=Health)
+
+    @property
+    def updates_per_call(self) -> int:
+        """Updates made by one call into TensorFlow; of rollouts, all that one is good for."""
+        if isinstance(self.agent, PQN):
+            rollout = self.agent.rollout_steps * self.task.num_envs
+            return self.agent.epochs * rollout // self.learner.batch_size
+        return self.learner.updates_per_call
 
 
 def keys() -> dict[str, tuple[str, ...]]:

@@ -70,7 +70,7 @@ class TrainStep:
         self._settings = config.agent
         self._gradients = self.gradients
         self._weights = list(agent.network.named_weights().values())
-        self._target_weights = list(agent.target_network.named_weights().values())
+        self._target_weights = list(agent.target_weights.values())
         create_slots(self.optimizer, self._weights)
 
     def __call__(self, sample: Sample) -> UpdateMetrics:
@@ -112,12 +112,13 @@ class TrainStep:
             zip(gradients, self._weights, strict=True), experimental_aggregate_gradients=False
         )
         self.train_steps.assign_add(1)
-        self._update_target()
+        if self._target_weights:
+            self._update_target()
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """Everything that an update reads and writes, by canonical name."""
         weights = self.agent.network.named_weights()
-        target = self.agent.target_network.named_weights()
+        target = self.agent.target_weights
         slots = named_slots(self.optimizer, weights)
         return {
             "train_steps": self.train_steps,

@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tfdqn.config import Config
+from tfdqn.config import PQN, Config
 from tfdqn.replay.interfaces import Replay
+from tfdqn.replay.rollout import Rollout
 from tfdqn.task_spec import TaskSpec
 
 
 def make_replay(config: Config, task_spec: TaskSpec, workspace: Path | None = None) -> Replay:
-    """The replay that `config.replay` asks for. Raises ConfigError.
+    """The replay that `config.replay` asks for, or a rollout, for a loss that learns from those. Raises ConfigError.
 
     `workspace` is an existing folder for a backend's own files while it lives; on the file system of the
     checkpoints, saving links files instead of copying them. None: the system's temporary folder.
     """
+    if isinstance(config.agent, PQN):
+        return Rollout(config, task_spec)
     return _BACKENDS[config.replay.backend](config, task_spec, workspace)
 
 

@@ -13,10 +13,12 @@ from tfdqn.config import Config
 from tfdqn.config.toml import deviations, parse
 from tfdqn.errors import ClusterError, ConfigError, listed
 from tfdqn.learning.devices import learning_devices
-from tfdqn.learning.strategies.factory import make_strategy, make_updater
+from tfdqn.learning.strategies.factory import Sampler, make_strategy, make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, follow
+from tfdqn.learning.strategies.shared_rollout import SharedRolloutUpdater
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
+from tfdqn.replay.rollout import Rollout
 from tfdqn.system.peer_connections import is_reachable
 
 # How many learn; a chief that has started the others itself knows it by other keys.
@@ -43,16 +45,23 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
         addresses = [addresses[cluster.index]]  # of the replay that is this member's own
     _require_reachable(addresses, cluster.name)
     kind = make_item_kind(config, invitation.task_spec)
+    rollout = None if config.agent.has_replay else Rollout(config, invitation.task_spec)
+
+    def sampler(num_transitions: int, device: str | None = None) -> Sampler:
+        if rollout is not None:
+            return rollout.sampler(num_transitions, cluster.rank)
+        return make_sampler(addresses, kind, num_transitions, device)
+
     updater = make_updater(
         config,
         invitation.task_spec,
         strategy,
         cluster,
         devices,
-        sampler=lambda size, device=None: make_sampler(addresses, kind, size, device),
+        sampler=sampler,
         make_dataset=lambda size: sample_dataset(addresses, kind, size),
     )
-    follow(updater, broadcast)
+    follow(updater if rollout is None else SharedRolloutUpdater(updater, rollout, broadcast), broadcast)
 
 
 def _require_same(config: Config, chiefs: str, name: str) -> None:

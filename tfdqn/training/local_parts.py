@@ -23,6 +23,8 @@ from tfdqn.records import Counters, Evaluation
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
 from tfdqn.replay.replay_ratio import Balance, ReplayRatio
+from tfdqn.replay.rollout import Rollout
+from tfdqn.replay.rollout_turns import RolloutTurns
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
@@ -203,8 +205,10 @@ class LocalParts:
         exports = self._closed_at_the_end(BestExports(config, self._run_dir, spec, self._say))
         return Evaluations(evaluator, exports, self._run_dir, next_env_steps)
 
-    def _make_ratio(self, counters: Counters) -> ReplayRatio:
+    def _make_ratio(self, counters: Counters) -> ReplayRatio | RolloutTurns:
         """What is owed, from where the counters stand."""
+        if isinstance(self.replay, Rollout):
+            return RolloutTurns(self.replay, self._config.updates_per_call, self._config.stop.env_steps, counters)
         settings, min_size = self._config.learner, self.replay.min_size
         balance = Balance.taken_up(counters, min_size, self.replay.size(), self._is_filled_anew, settings)
         return ReplayRatio(
@@ -221,7 +225,7 @@ class LocalParts:
     def _check_network(self, saved: Checkpoint) -> None:
         """Raises CheckpointError for another network's weights."""
         arrays = saved.arrays("learner")
-        for part in ("online", "target"):
+        for part in ("online", "target") if self._config.agent.has_target_network else ("online",):
             found = {name: array for name, array in arrays.items() if name.startswith(f"{part}/")}
             wanted = {f"{part}/{name}": spec for name, spec in self._weight_specs.items()}
             check_arrays(found, wanted, arrays.file)

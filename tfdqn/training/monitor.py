@@ -105,7 +105,8 @@ class TrainingMonitor:
         session = self._session
         learner = session.learner.metrics
         if phase is None:
-            phase = "filling replay" if session.ratio.updates_owed() <= 0 and learner is None else "learning"
+            is_filling = session.ratio.updates_owed() <= 0 and learner is None and session.config.agent.has_replay
+            phase = "filling replay" if is_filling else "learning"
         return Progress(
             env_steps=session.env_steps,
             total_env_steps=session.config.stop.env_steps,
@@ -151,10 +152,12 @@ class TrainingMonitor:
             "acting/env_steps_per_second": self._shown_rates[0],
             "acting/weights_age_train_steps": train_steps - session.actors.weights_version,
             "learning/updates_per_second": self._shown_rates[1],
-            "replay/transitions": session.replay.size(),
-            "replay/samples_per_insert": sampled / transitions if transitions else None,
-            "learning/target_updates": train_steps // config.agent.target_update_period_train_steps,
         }
+        if config.agent.has_replay:
+            values["replay/transitions"] = session.replay.size()
+            values["replay/samples_per_insert"] = sampled / transitions if transitions else None
+        if config.agent.has_target_network:
+            values["learning/target_updates"] = train_steps // config.agent.target_update_period_train_steps
         if config.task.restarts:
             values["acting/environment_restarts"] = session.environment_restarts
         if session.learner.metrics is not None:

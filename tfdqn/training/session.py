@@ -174,7 +174,7 @@ class Session(Generic[P]):
         self.replay, self.ratio = self.parts.replay, self.parts.ratio
         self.resumed = BEGINS_ANEW if was_trained else ""  # where it was taken up again, in words
         if saved is not None:
-            stored = f"{self.replay.size():,} transitions in replay"
+            stored = f"{self.replay.size():,} transitions in {'replay' if config.agent.has_replay else 'the rollout'}"
             self.resumed = f"{saved.where_it_resumes()}, {stored}{'; ' if lost else ''}{lost}"
 
     @property

@@ -29,10 +29,12 @@ from tfdqn.learning.strategies.factory import (
 )
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, LockstepUpdater
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
+from tfdqn.learning.strategies.shared_rollout import SharedRolloutUpdater
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import SampledReplay
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
+from tfdqn.replay.rollout import Rollout
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import ended_by_signals
 from tfdqn.task_spec import TaskSpec
@@ -112,7 +114,11 @@ class Chief:
         if isinstance(updater, ModelParallelUpdater):
             held = (f"{device} {size / 1e6:.1f} MB" for device, size in updater.bytes_by_device().items())
             self._say(f"weights, target and optimiser are on {', '.join(held)}")
-        return updater if broadcast is None else LockstepUpdater(updater, broadcast)
+        if broadcast is None:
+            return updater
+        if isinstance(replay, Rollout):
+            updater = SharedRolloutUpdater(updater, replay, broadcast)
+        return LockstepUpdater(updater, broadcast)
 
     def _sampler(self, task_spec: TaskSpec, replay: SampledReplay) -> SamplerFactory:
         """Of what this process learns from."""

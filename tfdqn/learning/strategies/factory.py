@@ -166,7 +166,7 @@ def _cross_device_ops(config: Config) -> tf.distribute.CrossDeviceOps | None:
 
 def _share(config: Config, processes: int) -> int:
     """Transitions that one process samples for one call."""
-    return config.learner.updates_per_call * config.learner.batch_size // processes
+    return config.updates_per_call * config.learner.batch_size // processes
 
 
 def _resolver(cluster: Cluster) -> tf.distribute.cluster_resolver.ClusterResolver:

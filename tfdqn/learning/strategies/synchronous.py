@@ -40,7 +40,7 @@ class SynchronousUpdater(Updater):
         self._samplers = samplers
         self._strategy = strategy
         self._local_replicas = 1 if strategy is None else len(strategy.extended.worker_devices)
-        self._updates = config.learner.updates_per_call
+        self._updates = config.updates_per_call
         self._batch_size = config.learner.batch_size // num_processes(strategy)
         is_alone = strategy is None
         if uses_xla(config) and not is_alone:

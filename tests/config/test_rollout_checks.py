@@ -1,0 +1,72 @@
+"""What means nothing to an objective without replay is refused, key by key; what it needs is not."""
+
+import pytest
+
+from tfdqn.config.toml import from_mapping
+from tfdqn.errors import ConfigError
+
+PQN = ["agent.kind=pqn", "learner.schedule=alternate"]
+
+
+def refusal(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        from_mapping({}, [*PQN, *overrides])
+    (line,) = str(caught.value).splitlines()
+    return line
+
+
+def test_pqn_with_its_defaults_is_accepted() -> None:
+    config = from_mapping({}, PQN)
+    assert config.updates_per_call == 2 * 32 * 16 // 128  # epochs, steps and environments in batches
+
+
+@pytest.mark.parametrize(
+    ("override", "why"),
+    [
+        ("replay.backend=in_graph", "it has no replay"),
+        ("replay.item=frames", "it has no replay"),
+        ("replay.block_size=8", "it has no replay"),
+        ("replay.shards=2", "it has no replay"),
+        ("replay.capacity=20000", "it has no replay"),
+        ("replay.min_size=2000", "it has no replay"),
+        ("learner.env_steps_per_update=4", "agent.epochs and learner.batch_size say how many updates"),
+        ("learner.updates_per_call=10", "a call makes all updates of a rollout"),
+        ("learner.prefetch_to_device=true", "batches are of a rollout that is there already"),
+        ("agent.n_step=3", "agent.lambda_ says"),
+        ("agent.target_update_period_train_steps=10", "it has no target network"),
+        ("agent.target_update_tau=0.5", "it has no target network"),
+    ],
+)
+def test_a_key_that_means_nothing_to_it_is_refused(override: str, why: str) -> None:
+    key, _, value = override.partition("=")
+    line = refusal(override)
+    assert line.startswith(f"configuration: {key} = ") and value in line.lower()
+    assert f'means nothing with agent.kind = "pqn": {why}' in line
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["acting.inference=central"],
+        ["acting.actors=2"],
+        ["learner.strategy=averaging", "learner.averaging_period_train_steps=5"],
+        ["learner.strategy=parameter_server"],
+        ["learner.model_parallel=2", "learner.logical_devices=2"],
+        ["ensemble.size=2"],
+        ["network.kind=tests.support.remembering:remembering"],
+    ],
+)
+def test_what_it_can_not_be_combined_with_is_refused(overrides: list[str]) -> None:
+    assert 'agent.kind = "pqn"' in refusal(*overrides)
+
+
+def test_a_rollout_that_is_not_whole_batches_is_refused() -> None:
+    size = "agent.rollout_steps = 32 of task.num_envs = 16 are 512 transitions"
+    assert f"{size}, which isn't a multiple of learner.batch_size = 100" in refusal("learner.batch_size=100")
+    assert f"{size}, more than stop.env_steps = 511" in refusal("stop.env_steps=511")
+    from_mapping({}, [*PQN, "stop.env_steps=512", "learner.batch_size=512"])
+
+
+def test_limits_of_a_replay_that_it_has_not_are_none() -> None:
+    from_mapping({}, [*PQN, "task.num_envs=512", "learner.batch_size=16384"])  # more than replay.capacity
+    from_mapping({}, [*PQN, "learner.batch_size=8"])  # no multiple of replay.block_size

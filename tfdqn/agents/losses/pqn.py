@@ -1,0 +1,40 @@
+"""PQN: Gallici et al. 2024, 'Simplifying deep temporal difference learning', Q(λ) as in its algorithm 2.
+
+y_t = r_t + γ ((1 − λ) max_a Q(s_{t+1}, a) + λ y_{t+1}), from the end of a rollout to its beginning, where
+
+y_t = r_t                              at a termination,
+y_t = r_t + γ max_a Q(s_{t+1}, a)      at a truncation and at the rollout's last step.
+
+Q is the network that has acted in the rollout: there is no other. All y are known before the first update from it.
+"""
+
+import numpy as np
+
+from tfdqn.agents.loss import Batch, LossOutput, Networks
+from tfdqn.agents.losses.td import td_output
+from tfdqn.config import PQN
+
+
+def lambda_returns(r_t: np.ndarray, discount_t: np.ndarray, v_t: np.ndarray, lambda_t: np.ndarray) -> np.ndarray:
+    """y_t of every step, float64[T, …], of arrays float[T, …]: step t led from s_t to s_{t+1}.
+
+    Args:
+      r_t: the step's reward.
+      discount_t: γ; 0 where the step terminated the episode.
+      v_t: max_a Q(s_{t+1}, a) over the legal actions.
+      lambda_t: λ; 0 where s_{t+1} is the last of its episode, or nothing is known beyond it. At the last step it has
+        no part.
+    """
+    known = r_t + discount_t * (1.0 - lambda_t) * v_t
+    decay = np.asarray(discount_t * lambda_t, np.float64)
+    returns, ahead = np.empty(known.shape), np.asarray(v_t[-1], np.float64)
+    for t in reversed(range(len(returns))):
+        ahead = known[t] + decay[t] * ahead
+        returns[t] = ahead
+    return returns
+
+
+def pqn(settings: PQN, networks: Networks, batch: Batch) -> LossOutput:
+    """The TD error to the λ-return, which is finished in `r_t`: nothing is asked about the next state."""
+    q_tm1, _ = networks.online(batch.observation_tm1, training=networks.training)
+    return td_output(settings, batch.r_t, q_tm1, batch.action_tm1)

@@ -1,0 +1,81 @@
+"""What must hold where an objective learns from rollouts, and has no replay.
+
+Each check is like those of `checks.py`.
+"""
+
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+
+from msgspec import structs
+
+from tfdqn.config.agent import PQN
+from tfdqn.config.learner import Learner
+from tfdqn.config.schema import Config, Replay
+
+_MEANINGLESS: dict[str, str] = {
+    **{f"replay.{field.name}": "it has no replay" for field in structs.fields(Replay)},
+    "learner.env_steps_per_update": "agent.epochs and learner.batch_size say how many updates a rollout is good for",
+    "learner.updates_per_call": "a call makes all updates of a rollout",
+    "learner.prefetch_to_device": "batches are of a rollout that is there already",
+    "agent.n_step": "agent.lambda_ says how far returns reach",
+    "agent.target_update_period_train_steps": "it has no target network",
+    "agent.target_update_tau": "it has no target network",
+}
+
+
+def rollouts_leave_keys_alone(config: Config) -> Iterator[str]:
+    plain = structs.replace(config, replay=Replay(), learner=Learner(), agent=type(config.agent)())
+    for key, why in _MEANINGLESS.items():
+        if attrgetter(key)(config) != attrgetter(key)(plain):
+            yield f"<{key}> means nothing with <agent.kind>: {why}"
+
+
+def rollouts_are_acted_in_and_learned_from_in_turn(config: Config) -> Iterator[str]:
+    if config.learner.schedule != "alternate":
+        yield '<agent.kind> needs learner.schedule = "alternate", not "overlap": a rollout is of one network'
+
+
+def a_rollout_is_one_actors(config: Config) -> Iterator[str]:
+    if config.acting.actors > 1:
+        yield "<acting.actors> with <agent.kind>: a rollout is one actor's; task.num_envs gives it more environments"
+    if config.acting.inference != "local":
+        yield "<acting.inference> with <agent.kind>: it acts in the process that learns, which has the weights"
+
+
+def rollouts_are_learned_from_in_step(config: Config) -> Iterator[str]:
+    strategies = ("local", "mirrored", "multi_worker")
+    if config.learner.strategy not in strategies:
+        yield (
+            f'<agent.kind> needs learner.strategy = "local", "mirrored" or "multi_worker", not '
+            f'"{config.learner.strategy}", by which each worker samples a replay when it likes'
+        )
+    if config.network.state_size > 0:
+        yield '<agent.kind>: a network with a memory learns from replay.item = "sequence", and there is no replay'
+    if config.learner.model_parallel > 1:
+        yield "<learner.model_parallel> with <agent.kind>: a network in pieces learns from replay alone"
+    if config.ensemble.size > 1:
+        yield "<ensemble.size> with <agent.kind>: its target is what one network thought when it acted"
+
+
+def a_rollout_is_whole_batches(config: Config) -> Iterator[str]:
+    assert isinstance(config.agent, PQN)
+    size = config.agent.rollout_steps * config.task.num_envs
+    if size % config.learner.batch_size:
+        yield (
+            f"<agent.kind>: <agent.rollout_steps> of <task.num_envs> are {size} transitions, which isn't a multiple of "
+            "<learner.batch_size>"
+        )
+    if size > config.stop.env_steps:
+        yield (
+            f"<agent.kind>: <agent.rollout_steps> of <task.num_envs> are {size} transitions, more than "
+            "<stop.env_steps>: no update would be made"
+        )
+
+
+ROLLOUT_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
+    rollouts_leave_keys_alone,
+    rollouts_are_acted_in_and_learned_from_in_turn,
+    a_rollout_is_one_actors,
+    rollouts_are_learned_from_in_step,
+    a_rollout_is_whole_batches,
+)

@@ -1,0 +1,200 @@
+"""`Rollout`: steps that are acted in, learned from and forgotten together, in the place of replay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.agents.losses.pqn import lambda_returns
+from tfdqn.config import PQN, Config
+from tfdqn.randomness import stream
+from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.task_spec import TaskSpec
+from tfdqn.types import Arrays
+
+if TYPE_CHECKING:
+    from tfdqn.types import Observation, PolicyState, Step
+
+
+class Rollout:
+    """T steps of E environments; a `Replay` that holds nothing else, and its writer.
+
+    One actor gives the values of the states that it acts in, then writes the step, T times; `finish` takes the values
+    of where it has come to. Then the λ-returns and the batches of all epochs are known, and a sample is these batches.
+    A row that only carries a reset is no transition: its weight is 0, and the others' as much above 1 as makes the
+    mean 1.
+
+    Args:
+      config: `agent` is PQN's.
+      task_spec: of the task.
+    """
+
+    def __init__(self, config: Config, task_spec: TaskSpec):
+        assert isinstance(config.agent, PQN)
+        self._settings, self._seed = config.agent, config.seed
+        self._updates, self._batch_size = config.updates_per_call, config.learner.batch_size
+        shape = (config.agent.rollout_steps, config.task.num_envs)
+        self.capacity = self.min_size = int(np.prod(shape))
+        self.addresses: list[str] = []  # only this process has it
+        self._codec = TransitionCodec(task_spec)
+        self._rows = {name: np.zeros((*shape, *own), dtype) for name, dtype, own in _fields(task_spec)}
+        self._values = np.zeros((shape[0] + 1, shape[1]), np.float32)  # max_a Q(s, a), of the last states, too
+        self._length = 0
+        self._train_steps = 0  # that made the network which acted in it
+        self.batches: Arrays = {}  # what is learned from, by name
+        self._in_graph = {
+            name: tf.Variable(tf.zeros((self.capacity, *own), dtype), trainable=False)
+            for name, dtype, own in _fields(task_spec)
+            if name not in _OF_STEPS
+        }
+        self._in_graph["weight"] = tf.Variable(tf.zeros(self.capacity), trainable=False)
+        order = tf.zeros((self._updates, self._batch_size), tf.int32)
+        self._in_graph["order"] = tf.Variable(order, trainable=False)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all steps are there."""
+        return self._length == len(self._values) - 1
+
+    def add_values(self, values: np.ndarray) -> None:
+        """Takes max_a Q(s, a) over the legal actions, float32[E], of the states that are left by the next step."""
+        self._values[self._length] = values
+
+    def write(
+        self,
+        observation: Observation,
+        legal_actions: np.ndarray | None,
+        actions: np.ndarray,
+        step: Step,
+        policy_state: PolicyState = (),
+    ) -> int:
+        """Takes one step of all environments; returns how many transitions it is. As `Writer.write`."""
+        rows = {
+            **{f"observation/{key}": value for key, value in observation.items()},
+            "action": actions,
+            "reward": step.reward,
+            "terminated": step.terminated,
+            "truncated": step.truncated,
+            "is_reset": step.is_reset,
+        }
+        if legal_actions is not None:
+            rows["legal_actions"] = legal_actions
+        for name, value in rows.items():
+            self._rows[name][self._length] = value
+        self._length += 1
+        return len(step.is_reset) - int(np.count_nonzero(step.is_reset))
+
+    def finish(self, values: np.ndarray, train_steps: int) -> None:
+        """Takes the values of the states after the last step, and makes everything ready to be learned from.
+
+        Args:
+          values: as of `add_values`.
+          train_steps: that made the network which acted: with the seed, they give the order of the batches.
+        """
+        self.add_values(values)
+        self._train_steps = train_steps
+        rng = stream(self._seed, "shuffle", train_steps)
+        order = [rng.permutation(self.capacity) for _ in range(self._settings.epochs)]
+        is_transition = ~self._rows["is_reset"]
+        columns = {name: self._rows[name] for name in self._rows if name not in _OF_STEPS}
+        columns["reward"] = self._returns().astype(np.float32)
+        columns["weight"] = is_transition / np.maximum(is_transition.mean(dtype=np.float32), 1 / self.capacity)
+        self.load(
+            {name: column.reshape(self.capacity, *column.shape[2:]) for name, column in columns.items()}
+            | {"order": np.array(order, np.int32).reshape(self._updates, self._batch_size)}
+        )
+
+    def load(self, batches: Arrays) -> None:
+        """Takes what is learned from, `batches` of this process's rollout or of another's."""
+        self.batches = batches
+        for name, array in batches.items():
+            self._in_graph[name].assign(array)
+
+    def clear(self) -> None:
+        """Forgets the steps: the next one begins a rollout."""
+        self._length = 0
+
+    def sampler(self, num_transitions: int, part: int = 0) -> Callable[[], Sample]:
+        """A function to call inside a `tf.function`: all batches one after another, or a part of each.
+
+        Where they are divided, `num_transitions` is what a part has of all of them together, and `part` counts from 0.
+        """
+        size = num_transitions // self._updates
+
+        def sample() -> Sample:
+            rows = tf.reshape(self._in_graph["order"][:, part * size : (part + 1) * size], [-1])
+            fields = {name: tf.gather(variable, rows) for name, variable in self._in_graph.items() if name != "order"}
+            weights = fields.pop("weight")
+            # The λ-return has all in it that is known of what comes after; the next state stands for itself.
+            after = {f"next_{name}": column for name, column in fields.items() if name not in ("action", "reward")}
+            fields["discount"] = tf.zeros_like(weights)
+            return Sample(self._codec.transition(fields | after), weights)
+
+        return sample
+
+    def state(self) -> dict[str, np.ndarray]:
+        """As a writer: the steps so far."""
+        rows = {name: rows.copy() for name, rows in self._rows.items()}
+        counts = {"length": np.array([self._length]), "train_steps": np.array([self._train_steps])}
+        return {**rows, "values": self._values.copy(), **counts}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave."""
+        for name, rows in self._rows.items():
+            rows[:] = arrays[name]
+        self._values[:] = arrays["values"]
+        self._length = int(arrays["length"][0])
+        if self.is_whole:
+            self.finish(self._values[-1], int(arrays["train_steps"][0]))
+
+    def writer(self, num_envs: int) -> Rollout:
+        """Itself."""
+        return self
+
+    def size(self) -> int:
+        """Rows there are now."""
+        return self._length * self._values.shape[1]
+
+    def addresses_at(self, host: str) -> list[str]:
+        """None: the chief sends it to other processes."""
+        return []
+
+    def save(self, directory: Path) -> None:
+        """Nothing: the steps are a writer's."""
+
+    def restore(self, directory: Path) -> None:
+        """Nothing was saved."""
+
+    def close(self) -> None:
+        """Nothing is held outside TensorFlow."""
+
+    def _returns(self) -> np.ndarray:
+        """The λ-return of every row, in units of the task's rewards."""
+        rows, settings = self._rows, self._settings
+        is_last = rows["terminated"] | rows["truncated"]
+        is_last[:-1] |= rows["is_reset"][1:]  # of an episode that broke
+        values = self._values[1:] / np.float64(settings.reward_scale)
+        discount = settings.discount * ~rows["terminated"]
+        return lambda_returns(rows["reward"], discount, values, settings.lambda_ * ~is_last)
+
+
+# What the λ-returns are made of, and no loss sees.
+_OF_STEPS = ("terminated", "truncated", "is_reset")
+
+
+def _fields(task_spec: TaskSpec) -> Iterator[tuple[str, np.dtype, tuple[int, ...]]]:
+    """(name, type, shape of one environment's) of what a step leaves, the name as `TransitionCodec` has it."""
+    for key, spec in task_spec.observation.items():
+        yield f"observation/{key}", np.dtype(spec.dtype), spec.shape
+    if task_spec.action_masks:
+        yield "legal_actions", np.dtype(np.bool_), task_spec.mask_shape
+    dimensions = len(task_spec.num_actions)
+    yield "action", np.dtype(np.int32), () if dimensions == 1 else (dimensions,)
+    yield "reward", np.dtype(np.float32), ()
+    for name in _OF_STEPS:
+        yield name, np.dtype(np.bool_), ()
