@@ -1,7 +1,6 @@
 """Run by a test in a process of its own: prints what each device of a mesh holds, computes and sends, as JSON."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -68,7 +67,3 @@ def main(rows: int, columns: int) -> None:
     body_graph = graph._get_function(body.get_attr("body").name).graph
     products = Counter(op.device[-5:] for op in operations(body_graph) if op.type == "MatMul")
     print(json.dumps({"bytes": updates.bytes_by_device(), "products": products, "sent": numbers_sent}))
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,15 +1,11 @@
-"""Run by tests in a process of its own: a strategy against plain local training on the same global batches.
+"""Run by `tests.support.parity_server`: a strategy against plain local training on the same global batches.
 
-Twenty updates with clipping on, unequal importance weights and target updates on the way. Prints the largest
-difference of any weight, target weight or slot. `PARITY_AGENT` is the loss's kind, Double DQN by default.
+Twenty updates with clipping on, unequal importance weights and target updates on the way. Each way gives
+the largest difference of any weight, target weight or slot. `PARITY_AGENT` is the loss's kind, Double DQN by default.
 """
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
@@ -19,7 +15,6 @@ from tests.support.batches import random_transitions, random_weights, vector_spe
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.factory import make_agent
 from tfdqn.cluster.environment import cluster_of_environment
-from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, RMSprop
 from tfdqn.config.reader import kinds
 from tfdqn.learning.strategies import factory
@@ -41,7 +36,6 @@ OPTIMIZERS: dict[str, Optimizer] = {
 BATCH, UPDATES_PER_CALL, CALLS = 24, 5, 4
 UPDATES = UPDATES_PER_CALL * CALLS
 CLIP_NORM = 0.5
-AGENT = kinds(Agent)[os.environ.get("PARITY_AGENT", "double_dqn")]
 SPEC = vector_spec()
 
 
@@ -52,10 +46,11 @@ def image_spec() -> TaskSpec:
 
 
 def settings(optimizer: str, **learner: object) -> Config:
+    agent = kinds(Agent)[os.environ.get("PARITY_AGENT", "double_dqn")]
     return Config(
         network=MLP(hidden_units=(16, 8)),
         optimizer=OPTIMIZERS[optimizer],
-        agent=AGENT(gradient_clip_norm=CLIP_NORM, target_update_period_train_steps=3, target_update_tau=0.3),
+        agent=agent(gradient_clip_norm=CLIP_NORM, target_update_period_train_steps=3, target_update_tau=0.3),
         learner=Learner(**{"batch_size": BATCH, "updates_per_call": UPDATES_PER_CALL, **learner}),  # type: ignore[arg-type]
     )
 
@@ -163,48 +158,40 @@ def mirrored(
 def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: str = "1") -> float:
     config = settings(optimizer, xla=xla, updates_per_read=1)
     config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
-    with TemporaryDirectory() as logs:
-        imports = "from tfdqn.cluster.environment import cluster_of_environment as cluster; "
-        imports += "from tfdqn.roles.parameter_server import serve_device; "
-        command = [sys.executable, "-c", imports + "serve_device(cluster())"]
-        with closing(LocalWorkers({"chief": 1, "worker": 1, "ps": servers}, command, Path(logs))) as processes:
-            strategy = factory.parameter_server(processes.cluster)
-            start = initial_state(config)
-            expected = run(local(config), start)
-            updates = AsynchronousUpdater(config, SPEC, strategy, batches_in_turn, workers=1)
-            # One after another: only then is asynchronous training the same as plain.
-            updates.load_state(start)
-            for _ in range(UPDATES):
-                assert updates(1).staleness.tolist() == [0]
-            reached = updates.state()
-            updates.close()
+    cluster = cluster_of_environment()
+    assert cluster is not None and cluster.counts["ps"] == servers
+    strategy = factory.parameter_server(cluster)
+    start = initial_state(config)
+    expected = run(local(config), start)
+    updates = AsynchronousUpdater(config, SPEC, strategy, batches_in_turn, workers=1)
+    # One after another: only then is asynchronous training the same as plain.
+    updates.load_state(start)
+    for _ in range(UPDATES):
+        assert updates(1).staleness.tolist() == [0]
+    reached = updates.state()
+    updates.close()
     return difference(expected, reached)
 
 
 def multi_worker(workers: int, optimizer: str, xla: str) -> float:
-    """Chief and followers run this same function, which cluster they are in tells `TF_CONFIG`."""
+    """What each of the processes runs."""
     config = settings(optimizer, xla=xla)
     cluster = cluster_of_environment()
-    with ExitStack() as stack:
-        if cluster is None:
-            logs = stack.enter_context(TemporaryDirectory())
-            command = [sys.executable, "-m", "tests.support.parity", *sys.argv[1:]]
-            processes = LocalWorkers({"worker": workers}, command, Path(logs))
-            cluster = stack.enter_context(closing(processes)).cluster
-        strategy = factory.multi_worker(cluster)
-        with strategy.scope():
-            step = TrainStep(DqnAgent(config, SPEC), config)
-        share = shares(all_batches(), cluster.index, workers)
-        sampler = in_turn(share, UPDATES_PER_CALL * BATCH // workers)
-        updates = SynchronousUpdater(step, [sampler], config, strategy)
-        broadcast = Broadcast(strategy)
-        if cluster.index > 0:
-            follow(updates, broadcast)
-            return 0.0
-        start = initial_state(config)
-        reached = run(led := LockstepUpdater(updates, broadcast), start)
-        led.close()
-        return difference(run(local(config), start), reached)
+    assert cluster is not None
+    strategy = factory.multi_worker(cluster)
+    with strategy.scope():
+        step = TrainStep(DqnAgent(config, SPEC), config)
+    share = shares(all_batches(), cluster.index, workers)
+    sampler = in_turn(share, UPDATES_PER_CALL * BATCH // workers)
+    updates = SynchronousUpdater(step, [sampler], config, strategy)
+    broadcast = Broadcast(strategy)
+    if cluster.index > 0:
+        follow(updates, broadcast)
+        return 0.0
+    start = initial_state(config)
+    reached = run(led := LockstepUpdater(updates, broadcast), start)
+    led.close()
+    return difference(run(local(config), start), reached)
 
 
 def averaging(units: int, optimizer: str, xla: str) -> float:
@@ -250,40 +237,33 @@ def mesh(columns: int, optimizer: str, rows: str = "1", network: str = "mlp") ->
 
 
 def units(size: int, optimizer: str, xla: str) -> float:
-    """Each of an ensemble's units in its own process, on the batches that all units in one network see."""
+    """Each of an ensemble's members in its own process, on the batches that all members in one network see."""
     config = settings(optimizer, xla=xla)
     config = msgspec.structs.replace(config, ensemble=Ensemble(size=size, data="all", execution="processes"))
     cluster = cluster_of_environment()
-    with ExitStack() as stack:
-        if cluster is None:
-            logs = stack.enter_context(TemporaryDirectory())
-            command = [sys.executable, "-m", "tests.support.parity", *sys.argv[1:]]
-            processes = LocalWorkers({"worker": size}, command, Path(logs))
-            cluster = stack.enter_context(closing(processes)).cluster
-        strategy = factory.make_strategy(config, cluster, ["CPU:0"])
-        assert strategy is not None
+    strategy = factory.make_strategy(config, cluster, ["CPU:0"])
+    assert cluster is not None and strategy is not None
 
-        def sampler(size: int) -> Callable[[], Sample]:
-            return in_turn(all_batches(), size)
+    def sampler(size: int) -> Callable[[], Sample]:
+        return in_turn(all_batches(), size)
 
-        def no_dataset(size: int) -> tf.data.Dataset:
-            raise AssertionError(size)
+    def no_dataset(size: int) -> tf.data.Dataset:
+        raise AssertionError(size)
 
-        where = (strategy, cluster, ["CPU:0"])
-        updates = factory.make_updater(config, SPEC, *where, sampler, no_dataset)
-        broadcast = Broadcast(strategy)
-        if cluster.index > 0:
-            follow(updates, broadcast)
-            return 0.0
-        led = LockstepUpdater(updates, broadcast)
-        batched = TrainStep(make_agent(config, SPEC), config)
-        begun, expected_start = led.state(), batched.state()
-        assert all((begun[name] == array).all() for name, array in expected_start.items())
-        start = initial_state(config)
-        assert start["online/q/bias"].shape[0] == size
-        reached = run(led, start)
-        led.close()
-        return difference(run(local(config), start), reached)
+    updates = factory.make_updater(config, SPEC, strategy, cluster, ["CPU:0"], sampler, no_dataset)
+    broadcast = Broadcast(strategy)
+    if cluster.index > 0:
+        follow(updates, broadcast)
+        return 0.0
+    led = LockstepUpdater(updates, broadcast)
+    batched = TrainStep(make_agent(config, SPEC), config)
+    begun, expected_start = led.state(), batched.state()
+    assert all((begun[name] == array).all() for name, array in expected_start.items())
+    start = initial_state(config)
+    assert start["online/q/bias"].shape[0] == size
+    reached = run(led, start)
+    led.close()
+    return difference(run(local(config), start), reached)
 
 
 WAYS = {
@@ -294,6 +274,3 @@ WAYS = {
     "mirrored": mirrored,
     "parameter_server": parameter_server,
 }
-
-if __name__ == "__main__":
-    print(WAYS[sys.argv[1]](int(sys.argv[2]), *sys.argv[3:]))

@@ -1,28 +1,9 @@
 """Each strategy gives the weights, targets and slots of plain local training, after twenty updates with clipping on,
-unequal importance weights and target updates; TensorFlow's devices are fixed at its start, so each in processes of
-its own."""
-
-import os
-import subprocess
-import sys
-from pathlib import Path
+unequal importance weights and target updates."""
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-
-
-def largest_difference(*arguments: str, agent: str = "double_dqn") -> float:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.parity", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "PARITY_AGENT": agent},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return float(done.stdout.splitlines()[-1])
+from tests.support.parity_runs import largest_difference
 
 
 @pytest.mark.parametrize(("replicas", "optimizer", "xla"), [(2, "adam", "off"), (4, "sgd", "on")])

@@ -1,17 +1,14 @@
 """A network split over devices: equal to the whole one, its memory and its work divided; pieces and whole arrays."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.learning.strategies.test_factory_parity import ROOT, largest_difference
 from tests.support.batches import random_weights
 from tests.support.parity import SPEC, image_spec
+from tests.support.parity_runs import forked, largest_difference
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import MLP, Config, Linear, NatureCNN, Network
 from tfdqn.errors import CheckpointError, ConfigError
@@ -38,16 +35,7 @@ def test_a_split_network_learns_what_the_whole_one_does(columns: int, optimizer:
 
 
 def held_computed_and_sent(rows: int, columns: int) -> tuple[dict[str, int], ...]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.mesh_devices", str(rows), str(columns)],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    counts = json.loads(done.stdout.splitlines()[-1])
+    counts = json.loads(forked([({}, ["mesh_devices", str(rows), str(columns)])]))
     return counts["bytes"], counts["products"], counts["sent"]
 
 
