@@ -20,3 +20,16 @@ class Step(NamedTuple):
     truncated: np.ndarray  # bool[E]; never where terminated
     is_reset: np.ndarray  # bool[E]: this row only carries a reset (action ignored): no transition
     legal_actions: np.ndarray | None  # bool[E, A], at `observation`
+    own_reward: np.ndarray | None = None  # float32[E]: the task's, where `reward` is another, to learn from
+    is_life_lost: np.ndarray | None = None  # bool[E]: `terminated` to learn from alone: the task's episode goes on
+
+    @property
+    def score(self) -> np.ndarray:
+        """float32[E]: what the task itself gave."""
+        return self.reward if self.own_reward is None else self.own_reward
+
+    @property
+    def ended(self) -> np.ndarray:
+        """bool[E]: whether the task's own episode has ended."""
+        ended = self.terminated | self.truncated
+        return ended if self.is_life_lost is None else ended & ~self.is_life_lost

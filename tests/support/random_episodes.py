@@ -1,6 +1,6 @@
 """Random episodes as a batched task would give them, and the ten-line writer that the fast one must equal."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -57,13 +57,16 @@ def random_steps(
     rng: np.random.Generator,
     end_probability: float = 0.3,
     break_probability: float = 0.0,
+    life_loss_probability: float = 0.0,
+    padding: Literal["reset", "zero"] = "reset",
 ) -> list[Taken]:
     """`length` steps under the one autoreset rule: the row after an episode's end only carries a reset.
 
-    An environment may break: that row, and the next, in which it is begun anew, only carry resets.
+    An environment may break: that row, and the next, in which it is begun anew, only carry resets. A lost life is
+    terminal to learn from, and the next row is a step of the same episode. `padding`: what stands before a first frame.
     """
     starting = np.ones(num_envs, bool)
-    observation = _observe(spec, rng, num_envs, starting, None)
+    observation = _observe(spec, rng, num_envs, starting, None, padding)
     legal = _legal(spec, rng, num_envs)
     is_reset = np.zeros(num_envs, bool)
     taken = []
@@ -76,12 +79,15 @@ def random_steps(
         resets = is_reset | breaks
         ends = (rng.random(num_envs) < end_probability) & ~resets
         terminated = ends & (rng.random(num_envs) < 0.5)
-        next_observation = _observe(spec, rng, num_envs, is_reset, observation)
+        next_observation = _observe(spec, rng, num_envs, is_reset, observation, padding)
         for key, array in next_observation.items():
             array[breaks] = observation[key][breaks]
         next_legal = _legal(spec, rng, num_envs)
         reward = np.where(resets, 0, rng.normal(size=num_envs)).astype(np.float32)
-        step = Step(next_observation, reward, terminated, ends & ~terminated, resets, next_legal)
+        lost = np.zeros(num_envs, bool)
+        if life_loss_probability:
+            lost = (rng.random(num_envs) < life_loss_probability) & ~ends & ~resets
+        step = Step(next_observation, reward, terminated | lost, ends & ~terminated, resets, next_legal, None, lost)
         taken.append(Taken(observation, legal, actions, step))
         observation, legal, is_reset = next_observation, next_legal, ends | breaks
     return taken
@@ -121,13 +127,18 @@ def _transition(
 
 
 def _observe(
-    spec: TaskSpec, rng: np.random.Generator, num_envs: int, starting: np.ndarray, before: Observation | None
+    spec: TaskSpec,
+    rng: np.random.Generator,
+    num_envs: int,
+    starting: np.ndarray,
+    before: Observation | None,
+    padding: Literal["reset", "zero"],
 ) -> Observation:
     observation = {}
     for key, array in spec.observation.items():
         fresh = rng.integers(0, 100, (num_envs, *array.shape)).astype(array.dtype)
-        if array.frame_stack > 1:  # gymnasium's FrameStackObservation: a reset repeats its frame
-            fresh[:] = fresh[:, -1:]
+        if array.frame_stack > 1:  # as gymnasium's FrameStackObservation
+            fresh[:, :-1] = fresh[:, -1:] if padding == "reset" else 0
             if before is not None:
                 going = ~starting
                 fresh[going, :-1] = before[key][going, 1:]

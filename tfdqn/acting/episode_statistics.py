@@ -18,7 +18,7 @@ class FinishedEpisodes(NamedTuple):
 
 
 class EpisodeStatistics:
-    """Returns and lengths of the episodes that finish in a batch of environments.
+    """Returns and lengths of the task's own episodes that finish in a batch, whatever is learned from.
 
     Args:
       num_envs: E.
@@ -36,9 +36,9 @@ class EpisodeStatistics:
         if step.is_reset.any():  # also of an episode that broke
             self._running_return[step.is_reset] = 0
             self._running_length[step.is_reset] = 0
-        self._running_return += step.reward
+        self._running_return += step.score
         self._running_length += ~step.is_reset
-        done = step.terminated | step.truncated
+        done = step.ended
         if not done.any():
             return None
         finished = FinishedEpisodes(done.nonzero()[0], self._running_return[done], self._running_length[done])

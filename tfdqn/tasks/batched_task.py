@@ -13,6 +13,7 @@ from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import state_capture
 from tfdqn.tasks.adapters.actions import to_environment
+from tfdqn.tasks.adapters.learning_signal import LearningSignal
 from tfdqn.tasks.adapters.legal_actions import batched_masks
 from tfdqn.tasks.adapters.restarts import FAILURE, TRACEBACK, Restarts
 from tfdqn.tasks.contract import Contract
@@ -31,11 +32,14 @@ class BatchedTask:
       make: the environments.
       spec: of the task.
       restarts: shared with the process's other tasks.
+      signal: what is learned from, where that is not what the task gives.
     """
 
-    def __init__(self, make: Callable[[], VectorEnv], spec: TaskSpec, restarts: Restarts) -> None:
+    def __init__(
+        self, make: Callable[[], VectorEnv], spec: TaskSpec, restarts: Restarts, signal: LearningSignal | None = None
+    ) -> None:
         envs = make()
-        self._make, self._restarts = make, restarts
+        self._make, self._restarts, self._signal = make, restarts, signal
         self.spec = spec
         self.num_envs = envs.num_envs
         self.observation: Observation = {}
@@ -82,7 +86,7 @@ class BatchedTask:
             is_reset, self._done = is_reset | failed, self._done | failed
         if self.spec.action_masks:
             self.legal_actions = batched_masks(info, self.num_envs, self.spec.num_actions[0])
-        return Step(
+        taken = Step(
             self.observation,
             reward,
             terminated,
@@ -90,6 +94,7 @@ class BatchedTask:
             is_reset,
             self.legal_actions,
         )
+        return taken if self._signal is None else self._signal.step(taken, info)
 
     def state(self) -> dict[str, np.ndarray] | None:
         """All that decides the future, after a reset; None: this task does not give its state."""
@@ -158,6 +163,8 @@ class BatchedTask:
                 self._failed(info)
                 continue
             self._done = np.zeros(self.num_envs, np.bool_)
+            if self._signal is not None:
+                self._signal.reset(info)
             if self.spec.action_masks:
                 self.legal_actions = batched_masks(info, self.num_envs, self.spec.num_actions[0])
             return self.observation, self.legal_actions

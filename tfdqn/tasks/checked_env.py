@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium import Space, spaces
 
+from tfdqn.tasks.adapters.learning_signal import LIVES
 from tfdqn.tasks.adapters.legal_actions import checked_mask
 from tfdqn.tasks.contract import STEP, Breach, Promise, called, shown, unpacked
 from tfdqn.tasks.observations import flat_name
@@ -19,22 +20,26 @@ class CheckedEnv(gymnasium.Wrapper):
     """Passes on what its environment gives, as fresh arrays of the space's own types, or raises one line.
 
     Fresh, because an environment may write into one array again and again, and gymnasium keeps what it was given:
-    for the frames of a stack, and until all environments have been stepped. Of `info` only the mask is passed on.
+    for the frames of a stack, and until all environments have been stepped. Of `info` only the mask and the lives are
+    passed on, where they are asked for.
 
     Args:
       env: whose observation space is neither stacked nor batched.
       task_id: for errors.
       index: the environment's number among all of its task.
       action_masks: whether every state must come with its legal actions.
+      lives: whether every state must come with the number of lives left.
     """
 
-    def __init__(self, env: gymnasium.Env, task_id: str, index: int, action_masks: bool):
+    def __init__(self, env: gymnasium.Env, task_id: str, index: int, action_masks: bool, lives: bool = False):
         super().__init__(env)
         self._task_id, self._index = task_id, index
         self._read = _reader(env.observation_space)
         self._mask: Callable[..., dict[str, Any]] | None = None
         if action_masks:
             self._mask = partial(checked_mask, int(env.action_space.n), task_id)  # type: ignore[attr-defined]
+        self._lives = lives
+        self._passes_on = action_masks or lives
         self._steps = 0  # since all environments were reset; a reset at an episode's end is one too
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -42,7 +47,7 @@ class CheckedEnv(gymnasium.Wrapper):
         answer = self.env.reset(seed=seed, options=options)
         try:
             observation, info = unpacked("reset", answer, ("observation", "info"))
-            return self._read(observation), self._mask(info, False) if self._mask else {}
+            return self._read(observation), self._passed_on(info, False) if self._passes_on else {}
         except Breach as breach:
             raise breach.error(self._task_id, self._steps, self._index) from None
 
@@ -59,10 +64,16 @@ class CheckedEnv(gymnasium.Wrapper):
                 reward if type(reward) in _FLOATS else _number(reward),
                 is_over,
                 truncated if type(truncated) in _TRUTHS else _flag("truncated", truncated),
-                self._mask(info, is_over) if self._mask else {},
+                self._passed_on(info, is_over) if self._passes_on else {},
             )
         except Breach as breach:
             raise breach.error(self._task_id, self._steps, self._index) from None
+
+    def _passed_on(self, info: Mapping[str, Any], is_over: bool) -> dict[str, Any]:
+        passed = self._mask(info, is_over) if self._mask else {}
+        if self._lives and LIVES in info:
+            passed[LIVES] = info[LIVES]
+        return passed
 
 
 def _reader(space: Space[Any], name: str = "") -> Callable[[Any], Any]:

@@ -6,14 +6,16 @@ from tfdqn import config as configuration
 from tfdqn.config.user_modules import import_user_module
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.adapters.learning_signal import learning_signal
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
+from tfdqn.tasks.suites.atari import AtariSuite
 from tfdqn.tasks.suites.gymnasium import GymnasiumSuite
 from tfdqn.tasks.suites.suite import Suite, TaskEntry
 
 _GYMNASIUM = GymnasiumSuite()
-SUITES: dict[str, Suite] = {}  # by name, besides gymnasium's, which has every id that no other has
+SUITES: dict[str, Suite] = {"ALE": AtariSuite()}  # by name, besides gymnasium's, which has every id that no other has
 
 
 def register_suite(name: str, suite: Suite) -> None:
@@ -48,7 +50,7 @@ def make_task(
     elif num_envs is not None:
         config = structs.replace(config, num_envs=num_envs)
     spec, make = _suite(config).environments(config, render_mode)
-    return BatchedTask(make, spec, restarts or Restarts())
+    return BatchedTask(make, spec, restarts or Restarts(), learning_signal(config))
 
 
 def resolve_spec(config: configuration.Task) -> TaskSpec:

@@ -42,6 +42,19 @@ def test_frames_decode_to_what_the_n_step_writer_gives(
     assert multiset(stored(replay)) == multiset(n_step_rows(spec, taken, n_step))
 
 
+@pytest.mark.parametrize("n_step", [1, 3, 5])
+def test_frames_of_games_with_lives_decode_to_whole_stacks(make: MakeReplay, n_step: int) -> None:
+    """As Atari's: zeros before an episode's first frame; a lost life is an end, and the same episode goes on."""
+    spec = stacked(4)
+    replay = make(spec, n_step=n_step, item="frames")
+    rng = np.random.default_rng(5)
+    taken = random_steps(spec, 3, 80, rng, 0.1, life_loss_probability=0.15, padding="zero")
+    write(replay, taken)
+    expected = naive_transitions(taken, n_step, DISCOUNT)
+    assert multiset(map(without_reward, stored(replay))) == multiset(map(without_reward, expected))
+    assert multiset(stored(replay)) == multiset(n_step_rows(spec, taken, n_step))
+
+
 def test_frames_are_written_from_the_middle_of_an_episode(make: MakeReplay) -> None:
     spec = stacked(3)
     taken = random_steps(spec, 2, 30, np.random.default_rng(2), 0.0)[10:]

@@ -1,5 +1,7 @@
 """Consecutive observations stacked into one, oldest first, on a new leading axis."""
 
+from typing import Literal
+
 import gymnasium
 import numpy as np
 from gymnasium.wrappers import FrameStackObservation
@@ -7,10 +9,12 @@ from msgspec import structs
 
 from tfdqn.task_spec import ArraySpec
 
+Padding = Literal["reset", "zero"]  # what stands before an episode's first frame: that frame again, or zeros
 
-def stack_frames(env: gymnasium.Env, frame_stack: int) -> gymnasium.Env:
-    """`env`, its last `frame_stack` observations as one; an episode begins with its first one repeated."""
-    return env if frame_stack == 1 else FrameStackObservation(env, frame_stack)
+
+def stack_frames(env: gymnasium.Env, frame_stack: int, padding: Padding) -> gymnasium.Env:
+    """`env`, its last `frame_stack` observations as one."""
+    return env if frame_stack == 1 else FrameStackObservation(env, frame_stack, padding_type=padding)
 
 
 def stacked_spec(spec: ArraySpec, frame_stack: int) -> ArraySpec:

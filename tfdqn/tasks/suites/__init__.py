@@ -3,7 +3,7 @@
 In flows the section `task` of the configuration; out flow a `TaskSpec` and environments with gymnasium's vector
 interface, which `BatchedTask` steps. A suite imports what lies below `tasks`, the adapters and the contract.
 
-To add one (EnvPool, Atari's own vectorised environments, MinAtar):
+To add one (EnvPool, say; `atari` is an example):
 1. A file here with a class that is a `Suite` (`suite.py`): `check`, `describe`, `environments`, `installed`. One by
    one, `gymnasium_envs` adapts, checks and batches environments; a vector version of its own is given as it is.
 2. Its name in `registry.SUITES`: the ids that begin with "name/" are then its own, and all others gymnasium's. Outside

@@ -83,7 +83,7 @@ def _make_vector(task: configuration.Task, recipe: Recipe) -> VectorEnv:
 
 
 def _recipe(config: configuration.Task, render_mode: str | None) -> Recipe:
-    env_spec = _find(config.id)
+    env_spec = find_env_spec(config.id)
     for name, key in _SET_ELSEWHERE.items():
         if name in config.kwargs:
             raise TaskError(f"task.kwargs.{name}: set {key} instead")
@@ -94,10 +94,11 @@ def _recipe(config: configuration.Task, render_mode: str | None) -> Recipe:
         frame_stack=config.frame_stack,
         action_masks=config.action_masks,
         render_mode=render_mode,
+        lives=config.end_on_life_loss,
     )
 
 
-def _find(task_id: str) -> EnvSpec:
+def find_env_spec(task_id: str) -> EnvSpec:
     """The registered task; a known package is imported first. A module before a colon has been."""
     name = task_id.rpartition(":")[2]
     found = _registered(name)

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
-from tfdqn.tasks.adapters.frames import stack_frames
+from tfdqn.tasks.adapters.frames import Padding, stack_frames
 from tfdqn.tasks.adapters.restarts import GuardedEnv
 from tfdqn.tasks.checked_env import CheckedEnv
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
@@ -28,6 +28,8 @@ class Recipe(NamedTuple):
     frame_stack: int
     action_masks: bool
     render_mode: str | None
+    padding: Padding = "reset"
+    lives: bool = False  # whether `info["lives"]` is passed on
 
 
 def make_guarded(recipe: Recipe, index: int) -> gymnasium.Env:
@@ -49,7 +51,7 @@ def make_single(recipe: Recipe, index: int = 0) -> gymnasium.Env:
             disable_env_checker=True,  # it warns on the terminal, of one step; `CheckedEnv` looks at each
             **kwargs,
         )
-    return stack_frames(_checked(env, recipe, index), recipe.frame_stack)
+    return stack_frames(_checked(env, recipe, index), recipe.frame_stack, recipe.padding)
 
 
 def _checked(env: gymnasium.Env, recipe: Recipe, index: int) -> gymnasium.Env:
@@ -57,7 +59,7 @@ def _checked(env: gymnasium.Env, recipe: Recipe, index: int) -> gymnasium.Env:
     if isinstance(env, OrderEnforcing | TimeLimit):
         env.env = _checked(env.env, recipe, index)
         return env
-    return CheckedEnv(env, recipe.env_spec.id, index, recipe.action_masks)
+    return CheckedEnv(env, recipe.env_spec.id, index, recipe.action_masks, recipe.lives)
 
 
 def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
@@ -93,6 +95,8 @@ def why_not_own(recipe: Recipe) -> str | None:
         return "its own vector version can't stack frames"
     if recipe.action_masks:
         return "its own vector version gives no action masks"
+    if recipe.lives:
+        return "its own vector version tells of no lives"
     if recipe.render_mode is not None:
         return "its own vector version does not render one environment"
     if env_spec.additional_wrappers:

@@ -1,0 +1,158 @@
+"""Atari's games by the Arcade Learning Environment, preprocessed as Machado et al. 2018 do, section 4 and table 5.
+
+A step repeats an action for four frames, each with probability 0.25 the one before instead; what is seen is the
+pixelwise maximum of the last two, in grey, 84 x 84, the last `task.frame_stack` of them stacked.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import gymnasium
+import msgspec
+import numpy as np
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.error import DependencyNotInstalled
+from gymnasium.vector import VectorEnv
+from msgspec import Meta
+
+from tfdqn import config as configuration
+from tfdqn.errors import TaskError
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.adapters.actions import check_action_names
+from tfdqn.tasks.observations import observation_bytes, observation_specs
+from tfdqn.tasks.suites import atari_envs, gymnasium_envs, packages
+from tfdqn.tasks.suites.gymnasium import find_env_spec
+from tfdqn.tasks.suites.gymnasium_envs import Recipe
+from tfdqn.tasks.suites.processes import require_room
+from tfdqn.tasks.suites.suite import TaskEntry
+
+_PACKAGE = next(package for package in packages.PACKAGES if package.module == "ale_py")
+_OPENCV = 'pip install "opencv-python-headless==4.11.0.86"'
+_SET_ELSEWHERE = {
+    "max_num_frames_per_episode": "task.max_episode_steps",
+    "num_envs": "task.num_envs",
+    "stack_num": "task.frame_stack",
+    "reward_clipping": "task.reward_clip",
+    "episodic_life": "task.end_on_life_loss",
+    "terminal_on_life_loss": "task.end_on_life_loss",
+}
+_MAX_FRAMES = 108_000  # of a game: half an hour, Machado et al. 2018, table 5
+
+Count = Annotated[int, Meta(ge=1, le=1024)]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`task.kwargs`, by the names that ale-py has for them."""
+
+    repeat_action_probability: Annotated[float, Meta(ge=0, le=1)] = 0.25
+    full_action_space: bool = False  # all 18 actions, also those that do nothing in the game
+    frameskip: Count = 4
+    noop_max: Annotated[int, Meta(ge=0, le=1000)] = 0  # a game begins with up to so many frames without an action
+    img_height: Count = 84
+    img_width: Count = 84
+    num_threads: Annotated[int, Meta(ge=0, le=1024)] = 0  # that step the environments; 0: one for each core
+
+
+class AtariSuite:
+    """ "ALE/Breakout-v5" and so on: many games in ale-py's own threads, or gymnasium's wrappers around each."""
+
+    def check(self, task: configuration.Task) -> None:
+        """As `Suite`."""
+        _game(task)
+        _settings(task)
+        if task.action_masks:
+            raise TaskError(f"task.action_masks: {task.id} gives no action masks")
+
+    def describe(self, task: configuration.Task) -> TaskSpec:
+        """As `Suite`."""
+        self.check(task)
+        settings = _settings(task)
+        actions = atari_envs.action_names(_game(task), settings.full_action_space)
+        check_action_names(task.action_names, len(actions))
+        return TaskSpec(
+            id=task.id,
+            observation=observation_specs(_frame(settings), task.frame_stack),
+            num_actions=(len(actions),),
+            action_start=(0,),
+            action_names=(actions,),
+            max_episode_steps=_max_episode_steps(task, settings),
+        )
+
+    def environments(
+        self, task: configuration.Task, render_mode: str | None
+    ) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
+        """As `Suite`."""
+        spec, settings = self.describe(task), _settings(task)
+        if task.vectorization in ("auto", "own") and render_mode is None:
+            return spec, functools.partial(_together, task, settings)
+        if task.vectorization == "async":
+            require_room(spec.id, task.frame_stack * observation_bytes(_frame(settings)), task.num_envs)
+        return spec, functools.partial(_one_by_one, task, settings, render_mode)
+
+    def installed(self) -> list[TaskEntry]:
+        """As `Suite`; none is made: there are a hundred."""
+        if not packages.is_installed(_PACKAGE):
+            return []
+        packages.register(_PACKAGE)
+        return [TaskEntry(name, "", own_vector_version=True) for name in gymnasium.registry if name.startswith("ALE/")]
+
+
+def _game(task: configuration.Task) -> str:
+    """ale-py's name of it, such as "space_invaders"."""
+    if not packages.is_installed(_PACKAGE):
+        raise TaskError(f'{task.id} needs a package: pip install "{_PACKAGE.requirement}"')
+    return str(find_env_spec(task.id).kwargs["game"])
+
+
+def _settings(task: configuration.Task) -> Settings:
+    for name, key in _SET_ELSEWHERE.items():
+        if name in task.kwargs:
+            raise TaskError(f"task.kwargs.{name}: set {key} instead")
+    if unknown := sorted(set(task.kwargs) - set(Settings.__struct_fields__)):
+        taken = ", ".join(Settings.__struct_fields__)
+        raise TaskError(f"task.kwargs: {task.id} takes no {', '.join(unknown)}; it takes {taken}")
+    try:
+        return msgspec.convert(task.kwargs, Settings)
+    except msgspec.ValidationError as error:
+        wanted, _, name = str(error).replace("`", "").partition(" - at $.")
+        raise TaskError(f"task.kwargs.{name} = {task.kwargs[name]!r}: {wanted.lower()}") from None
+
+
+def _frame(settings: Settings) -> spaces.Box:
+    return spaces.Box(0, 255, (settings.img_height, settings.img_width), np.uint8)
+
+
+def _max_episode_steps(task: configuration.Task, settings: Settings) -> int:
+    return task.max_episode_steps or _MAX_FRAMES // settings.frameskip
+
+
+def _together(task: configuration.Task, settings: Settings) -> VectorEnv:
+    frames = _max_episode_steps(task, settings) * settings.frameskip
+    return atari_envs.make_vector(
+        _game(task), task.num_envs, task.frame_stack, frames, msgspec.structs.asdict(settings)
+    )
+
+
+def _one_by_one(task: configuration.Task, settings: Settings, render_mode: str | None) -> VectorEnv:
+    kwargs: dict[str, Any] = msgspec.structs.asdict(settings)
+    del kwargs["num_threads"]
+    kwargs |= {
+        "game": _game(task),
+        "max_num_frames_per_episode": _max_episode_steps(task, settings) * settings.frameskip,
+    }
+    recipe = Recipe(
+        env_spec=EnvSpec(id=task.id, entry_point="tfdqn.tasks.suites.atari_envs:make_single"),
+        kwargs=kwargs,
+        max_episode_steps=None,
+        frame_stack=task.frame_stack,
+        action_masks=False,
+        render_mode=render_mode,
+        padding="zero",
+        lives=task.end_on_life_loss,
+    )
+    try:
+        return gymnasium_envs.make_vector(recipe, task.num_envs, "async" if task.vectorization == "async" else "sync")
+    except DependencyNotInstalled as error:
+        raise TaskError(f"{task.id}, one environment by one, needs a package: {_OPENCV}") from error
