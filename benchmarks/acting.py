@@ -60,7 +60,9 @@ def _actor(config: Config, q_function) -> Actor:
     codec = TransitionCodec(task.spec)
     writer = NStepWriter(codec, task.num_envs, 1, config.agent.discount, insert=lambda rows: None)
     policy = Policy(
-        lambda weights, observation, legal_actions: q_function(weights, observation), config.exploration, task.num_envs
+        lambda weights, observation, legal_actions, rng: q_function(weights, observation, rng),
+        config.exploration,
+        task.num_envs,
     )
     actor = Actor(task, policy, WeightsClient(board), writer, stream(0, "exploration"))
     actor.reset(0)

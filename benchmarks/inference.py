@@ -92,7 +92,7 @@ def _learn(pipe: Connection, network: str, actors: int, address: str) -> None:
     board = WeightsBoard()
     board.put(VersionedWeights(0, new_weights(config, spec)))
     with threadpool_limits(1, "blas"):
-        inference = Inference(make_q_function(config, spec), spec, board, _MOST_ROWS)
+        inference = Inference(make_q_function(config, spec), spec, board, _MOST_ROWS, np.random.default_rng(0))
         control = LearnerService(Topology(learner=address, actor=actors), config, spec, board)
         control.q_values = inference
         pipe.send("ready")

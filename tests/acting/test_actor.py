@@ -43,7 +43,7 @@ class Recorder:
         assert not arrays
 
 
-def q_of_step(weights: Any, observation: Observation, _: np.ndarray | None) -> np.ndarray:
+def q_of_step(weights: Any, observation: Observation, legal_actions: np.ndarray | None, rng: Any) -> np.ndarray:
     """Prefers action 1 on odd steps of an episode; the weights shift both."""
     odd = observation["observation"][:, 1] % 2
     return np.stack([1 - odd, odd], axis=1).astype(np.float32) + weights["bias"]
@@ -149,7 +149,7 @@ def test_q_values_that_overflow_are_told_with_the_task_and_the_step(monkeypatch:
     kwargs = {"space": spaces.Box(0, 1, (2,)), "observation": np.zeros(2, np.float32)}
     actor, _, _ = made(make_task(Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, kwargs=kwargs)))
     actor.step()
-    policy = Policy(lambda weights, observation, _: np.array([[0.0, 1.0], [np.nan, 1.0]], np.float32))
+    policy = Policy(lambda weights, observation, legal_actions, rng: np.array([[0.0, 1.0], [np.nan, 1.0]], np.float32))
     monkeypatch.setattr(actor, "_policy", policy)
     line = "Odd-v0, environment step 2: environment 1: Q of action 0 is nan"
     with pytest.raises(NotFiniteError, match=line):

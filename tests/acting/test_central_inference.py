@@ -23,6 +23,8 @@ from tfdqn.tasks.registry import resolve_spec
 CONFIG = tiny()
 SPEC = resolve_spec(CONFIG.task)
 
+RNG = np.random.default_rng(0)
+
 
 def observations(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
     return {"observation": np.random.default_rng(seed).normal(size=(rows, 4)).astype(np.float32)}
@@ -41,11 +43,11 @@ class Held:
         self.is_computing = threading.Event()
         self.rows: list[int] = []
 
-    def __call__(self, given: Any, observation: Any, legal: Any) -> np.ndarray:
+    def __call__(self, given: Any, observation: Any, legal: Any, rng: Any) -> np.ndarray:
         self.is_computing.set()
         assert self.may_compute.wait(60)
         self.rows.append(len(observation["observation"]))
-        return self.q_function(given, observation, legal)
+        return self.q_function(given, observation, legal, rng)
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def held() -> Held:
 
 @pytest.fixture
 def inference(held: Held, board: WeightsBoard) -> Iterator[Inference]:
-    with closing(Inference(held, SPEC, board, most_rows=10)) as made:
+    with closing(Inference(held, SPEC, board, most_rows=10, rng=RNG)) as made:
         yield made
         held.may_compute.set()
 
@@ -94,7 +96,7 @@ def test_what_waits_is_answered_by_one_call_each_by_its_own_rows(
     assert held.rows == [1, 10]
     for observation, answer in zip(each, answers, strict=True):
         assert answer is not None and answer.version == 7
-        local = held.q_function(board.get().weights, observation, None)
+        local = held.q_function(board.get().weights, observation, None, None)
         np.testing.assert_allclose(array_of(answer.q_values), local, rtol=1e-5, atol=1e-6)
 
 
@@ -156,7 +158,7 @@ def test_the_newest_weights_answer(inference: Inference, held: Held, board: Weig
     board.put(VersionedWeights(8, other))
     answer = inference(asked(observations(2)))
     assert answer.version == 8
-    local = held.q_function(other, observations(2), None)
+    local = held.q_function(other, observations(2), None, None)
     np.testing.assert_allclose(array_of(answer.q_values), local, rtol=1e-5, atol=1e-6)
 
 
@@ -195,11 +197,11 @@ def test_masks_come_with_their_rows(board: WeightsBoard) -> None:
     spec = msgspec.structs.replace(SPEC, action_masks=True)
     seen: list[np.ndarray] = []
 
-    def noting(given: Any, observation: Any, legal: np.ndarray) -> np.ndarray:
+    def noting(given: Any, observation: Any, legal: np.ndarray, rng: Any) -> np.ndarray:
         seen.append(legal)
         return np.zeros((len(legal), 2), np.float32)
 
-    with closing(Inference(noting, spec, board, 10)) as inference:
+    with closing(Inference(noting, spec, board, 10, RNG)) as inference:
         inference(asked(observations(2), np.array([[True, False], [False, True]])))
         with pytest.raises(RefusedError):
             inference(asked(observations(2), np.array([[True, False]])))
@@ -211,19 +213,19 @@ def test_masks_come_with_their_rows(board: WeightsBoard) -> None:
 def test_a_call_that_fails_is_told_to_those_who_asked_and_to_nobody_else(board: WeightsBoard) -> None:
     fails = iter([True, False])
 
-    def sometimes(given: Any, observation: Any, legal: Any) -> np.ndarray:
+    def sometimes(given: Any, observation: Any, legal: Any, rng: Any) -> np.ndarray:
         if next(fails):
             raise MemoryError("too much")
         return np.zeros((len(observation["observation"]), 2), np.float32)
 
-    with closing(Inference(sometimes, SPEC, board, 10)) as inference:
+    with closing(Inference(sometimes, SPEC, board, 10, RNG)) as inference:
         with pytest.raises(RefusedError, match="too much"):
             inference(asked(observations(1)))
         assert inference(asked(observations(1))).version == 7
 
 
 def test_before_the_first_weights_and_after_the_end_it_refuses() -> None:
-    empty = Inference(make_q_function(CONFIG, SPEC), SPEC, WeightsBoard(), 10)
+    empty = Inference(make_q_function(CONFIG, SPEC), SPEC, WeightsBoard(), 10, RNG)
     with pytest.raises(RefusedError, match="no weights"):
         empty(asked(observations(1)))
     empty.close()
@@ -241,8 +243,8 @@ def test_an_actor_waits_for_a_learner_that_is_away_as_long_as_it_is_to() -> None
         return QValues(9, named_array("q", np.ones((1, 2), np.float32)))
 
     values = CentralValues(call, lambda reason: reasons.append(reason) is None)
-    np.testing.assert_array_equal(values({}, observations(1), None), [[1, 1]])
+    np.testing.assert_array_equal(values({}, observations(1), None, None), [[1, 1]])
     assert (values.version(), reasons) == (9, ["waiting for Q-values: away", "waiting for Q-values: starting"])
     answers = iter([UnreachableError("away")])
     with pytest.raises(GivenUpError):
-        CentralValues(call, lambda reason: False)({}, observations(1), None)
+        CentralValues(call, lambda reason: False)({}, observations(1), None, None)

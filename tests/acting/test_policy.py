@@ -15,7 +15,7 @@ Q = np.array([[0.0, 2.0, 1.0]] * 4000, np.float32)
 
 
 def act(settings: Exploration | None, legal: np.ndarray | None = None, env_steps: int = 0) -> np.ndarray:
-    policy = Policy(lambda weights, observation, legal_actions: Q, settings, len(Q))
+    policy = Policy(lambda weights, observation, legal_actions, rng: Q, settings, len(Q))
     output = policy({}, {}, legal, ("state",), np.random.default_rng(1), env_steps)
     assert output.q_values is Q
     assert output.policy_state == ("state",)
@@ -33,7 +33,7 @@ def test_without_exploration_the_best_legal_action_is_taken() -> None:
 def test_q_values_that_are_not_finite_are_an_error_that_names_them(bad: float) -> None:
     poisoned = np.zeros((3, 2), np.float32)
     poisoned[1, 0] = bad
-    policy = Policy(lambda weights, observation, legal_actions: poisoned)
+    policy = Policy(lambda weights, observation, legal_actions, rng: poisoned)
     with pytest.raises(NotFiniteError, match=f"environment 1: Q of action 0 is {bad}"):
         policy({}, {}, None, (), np.random.default_rng(1))
 
@@ -118,4 +118,4 @@ def test_convolutions_act_through_tensorflow(dtype: str) -> None:
     observation = observations(spec, 2, rng)
     expected, _ = original(observation)
     act = make_q_function(Config(network=network), spec)
-    np.testing.assert_allclose(act(weights, observation, None), expected, rtol=1e-4)
+    np.testing.assert_allclose(act(weights, observation, None, None), expected, rtol=1e-4)

@@ -153,7 +153,7 @@ def test_the_gradient_flows_through_the_prediction_alone(kind: Kind, target: str
     gradients, none = tape.gradient(info.loss, [weights, of_target])
     assert none == [None] * len(of_target)
     with tf.GradientTape() as tape:
-        output = agent._output(agent._batch(batch), training=False)
+        output = agent._output(agent._batch(batch), None)
         fixed = (output.td_error + output.q_value).numpy()
         loss = tf.reduce_sum(tf.reduce_mean(0.5 * (fixed - output.q_value) ** 2, axis=1))
     for one, other in zip(gradients, tape.gradient(loss, weights), strict=True):

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfdqn.agents import ensemble_masks
+from tfdqn.networks import noise
 
 
 def finalizer(word: int) -> int:
@@ -69,6 +70,6 @@ def test_neighbours_hash_like_random_numbers():
     assert len(np.unique(hashes)) >= len(grid) - 2  # two of 32,768 coincide with a chance of one in eight
     share_of_ones = (hashes[:, np.newaxis] >> np.arange(32) & 1).mean(axis=0)
     np.testing.assert_allclose(share_of_ones, 0.5, atol=5 * 0.5 / len(grid) ** 0.5)
-    uniform = np.sort(ensemble_masks.uniform(tf.constant(hashes)).numpy())
+    uniform = np.sort(noise.uniform(tf.constant(hashes)).numpy())
     assert uniform[0] >= 0 and uniform[-1] < 1
     assert np.abs(uniform - np.linspace(0, 1, len(grid))).max() < 1.95 / len(grid) ** 0.5  # Kolmogorov, 0.1 %

@@ -87,10 +87,9 @@ def target_of(settings: Agent) -> np.ndarray:
     """What a loss moves Q(s, a) towards, by tables of Q-values: of s they are 3."""
     tables = {"s": np.full_like(Q_ONLINE, 3), "s'": Q_ONLINE, "target s": Q_TARGET_TM1, "target s'": Q_TARGET}
     networks = Networks(
-        lambda state, training=False: (f32(tables[state]), ()),  # type: ignore[arg-type, return-value]
-        lambda state: (f32(tables[f"target {state}"]), ()),  # type: ignore[arg-type, return-value]
+        lambda state: f32(tables[state]),  # type: ignore[arg-type, return-value]
+        lambda state: f32(tables[f"target {state}"]),  # type: ignore[arg-type, return-value]
         td.greedy_value,
-        training=True,
     )
     batch = Batch("s", None, tf.constant(A_TM1), f32(R), f32(D), "s'", None)  # type: ignore[arg-type]
     output = LOSSES.of(settings)(settings, networks, batch)

@@ -143,7 +143,7 @@ def test_where_the_learner_computes_its_values_it_acts_as_ever_and_waits_while_t
     with job_of(config, tmp_path) as job:
         there = job.learner
         q_function = make_q_function(config, there.task_spec)
-        with closing(Inference(q_function, there.task_spec, there.board, 64)) as inference:
+        with closing(Inference(q_function, there.task_spec, there.board, 64, np.random.default_rng(0))) as inference:
             there.service.q_values = inference
             with job.actor(0) as actor, job.actor(1) as other:
                 until(lambda: job.state(0) == job.state(1) == "acting" or actor.error or other.error, "both")

@@ -15,9 +15,11 @@ from tfdqn.agents.losses.td import huber_loss, value_of_action
 from tfdqn.config import Agent, Config, Network
 from tfdqn.config.fields import doc
 from tfdqn.networks.encoding import encode, encode_numpy, num_features
-from tfdqn.networks.heads import HEADS, Head, HeadKind, NumpyHead, output_layer, output_numpy
-from tfdqn.networks.layers.plain import Layer, LayerFactory
+from tfdqn.networks.heads import HEADS, Head, HeadKind, NumpyHead
+from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.legal_actions import greedy
+from tfdqn.networks.noise import Noise
+from tfdqn.networks.streams import Stream, stream, stream_numpy
 from tfdqn.networks.torsos import TORSOS, NumpyTorso, Torso, TorsoKind, feed_forward
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
@@ -57,30 +59,29 @@ def symlog_numpy(settings: Symlog, task_spec: TaskSpec) -> NumpyTorso:
 class QuantileHead(Head):
     """Outputs float32[B, A, N], of which Q is the mean."""
 
-    def __init__(self, layer: Layer, num_actions: int, quantiles: int):
-        self._layer, self._shape = layer, [-1, num_actions, quantiles]
+    def __init__(self, stream: Stream):
+        self._stream = stream
 
-    def outputs(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return tf.reshape(self._layer(features), self._shape)
+    def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
+        return self._stream(features, noise)
 
     def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(outputs, axis=-1)
 
 
 def head(config: Config, width: int, num_actions: int, make: LayerFactory) -> QuantileHead:
-    quantiles = config.agent.quantiles
-    return QuantileHead(output_layer(config, num_actions * quantiles, width, make), num_actions, quantiles)
+    return QuantileHead(stream(config, width, num_actions, make, config.agent.quantiles))
 
 
 def head_numpy(config: Config) -> NumpyHead:
-    output, quantiles = output_numpy(config), config.agent.quantiles
-    return lambda weights, features: np.mean(output(weights, features).reshape(len(features), -1, quantiles), axis=-1)
+    quantiles = stream_numpy(config, config.agent.quantiles)
+    return lambda weights, features, rng: quantiles(weights, features, rng).mean(axis=-1)
 
 
 def quantile_regression(settings: Quantiles, networks: Networks, batch: Batch) -> LossOutput:
     """Their equation 10: Σ_i mean_j ρ_{τ_i}(r + γ θ⁻_j(s', a*) − θ_i(s, a)), with κ = 1."""
-    theta_tm1, _ = networks.online.outputs(batch.observation_tm1, training=networks.training)
-    theta_t, _ = networks.target.outputs(batch.observation_t)
+    theta_tm1 = networks.online.outputs(batch.observation_tm1)
+    theta_t = networks.target.outputs(batch.observation_t)
     best = greedy(networks.target.head.q_values(theta_t), batch.legal_t)
     predicted = tf.gather(theta_tm1, batch.action_tm1, batch_dims=1)
     target = batch.r_t[:, None] + batch.discount_t[:, None] * tf.gather(theta_t, best, batch_dims=1)

@@ -66,7 +66,7 @@ def test_the_export_is_the_best_policy_and_evaluates_like_it(finished: Path) -> 
 
 def test_it_is_evaluated_as_it_is_exported(finished: Path) -> None:
     run, exported = RunDir(finished), load_policy(finished)
-    policy = Policy(lambda weights, observation, legal_actions: exported.q_values(observation))
+    policy = Policy(lambda weights, observation, legal_actions, rng: exported.q_values(observation))
     with closing(make_task(run.config().task)) as task:
         returns, _ = play_episodes(task, policy, {}, 8, derived_seed(3, "evaluate"))
     assert evaluate(finished, episodes=8, seed=3).mean_return == returns.mean()

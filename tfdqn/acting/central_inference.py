@@ -45,11 +45,19 @@ class Inference:
       task_spec: what observations must look like.
       weights: their source; each call takes the newest.
       most_rows: B of one call at most, unless one actor alone sends more.
+      rng: what noisy layers draw from, anew for each call.
     """
 
-    def __init__(self, action_values: ActionValues, task_spec: TaskSpec, weights: WeightsSource, most_rows: int):
+    def __init__(
+        self,
+        action_values: ActionValues,
+        task_spec: TaskSpec,
+        weights: WeightsSource,
+        most_rows: int,
+        rng: np.random.Generator,
+    ):
         self._action_values, self._spec, self._weights = action_values, task_spec, weights
-        self._most_rows = most_rows
+        self._most_rows, self._rng = most_rows, rng
         self._waiting: deque[_Question] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
@@ -132,7 +140,7 @@ class Inference:
             name: np.concatenate([each.observation[name] for each in batch]) for name in self._spec.observation
         }
         masks = [each.legal_actions for each in batch if each.legal_actions is not None]
-        q_values = self._action_values(kept.weights, observation, np.concatenate(masks) if masks else None)
+        q_values = self._action_values(kept.weights, observation, np.concatenate(masks) if masks else None, self._rng)
         ends = np.cumsum([each.rows for each in batch])[:-1]
         return [QValues(kept.version, named_array("q", part)) for part in np.split(q_values, ends)]
 
@@ -149,8 +157,10 @@ class CentralValues:
         self._call, self._keep_waiting = call, keep_waiting
         self._version = 0
 
-    def __call__(self, _: Any, observation: Observation, legal_actions: np.ndarray | None) -> np.ndarray:
-        """Q float32[B, A]. Raises GivenUpError once `keep_waiting` says so."""
+    def __call__(
+        self, _: Any, observation: Observation, legal_actions: np.ndarray | None, rng: np.random.Generator | None
+    ) -> np.ndarray:
+        """Q float32[B, A], with the learner's noise. Raises GivenUpError once `keep_waiting` says so."""
         masks = None if legal_actions is None else named_array("legal", legal_actions)
         observed = QValuesRequest(named_arrays(observation), masks)
         while True:

@@ -12,17 +12,20 @@ import tensorflow as tf
 
 from tfdqn import config
 from tfdqn.acting import exploration
-from tfdqn.config import Config
+from tfdqn.config import Config, DeepNetwork
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.aggregation import aggregate_numpy
 from tfdqn.networks.factory import QFunction, network_to_load, numpy_q_function
 from tfdqn.networks.legal_actions import greedy_numpy
+from tfdqn.networks.noise import Noise
+from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.contract import is_finite
 from tfdqn.types import PolicyState, Weights
 
-# (weights by canonical name, observation, legal actions bool[B, A] or none) → a value per action, float32[B, A]
-ActionValues = Callable[[Weights, dict[str, np.ndarray], np.ndarray | None], np.ndarray]
+# (weights by canonical name, observation, legal actions bool[B, A] or none, what noisy layers draw from or none) → a
+# value per action, float32[B, A]
+ActionValues = Callable[[Weights, dict[str, np.ndarray], np.ndarray | None, np.random.Generator | None], np.ndarray]
 
 
 class PolicyOutput(NamedTuple):
@@ -88,15 +91,19 @@ class Policy:
 
         Raises NotFiniteError for Q-values that are not finite.
         """
-        q_values = self.q_values(weights, observation, legal_actions)
+        q_values = self.q_values(weights, observation, legal_actions, None if self._settings is None else rng)
         return PolicyOutput(self._choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
 
     def q_values(
-        self, weights: Mapping[str, np.ndarray], observation: dict[str, np.ndarray], legal_actions: np.ndarray | None
+        self,
+        weights: Mapping[str, np.ndarray],
+        observation: dict[str, np.ndarray],
+        legal_actions: np.ndarray | None,
+        noise: np.random.Generator | None = None,
     ) -> np.ndarray:
-        """What it acts by, float32[B, A]; arguments and errors as of a call."""
+        """What it acts by, float32[B, A]; arguments and errors as of a call. Noisy layers draw from `noise`."""
         with np.errstate(over="ignore", invalid="ignore"):  # found just below
-            q_values = self._action_values(weights, observation, legal_actions)
+            q_values = self._action_values(weights, observation, legal_actions, noise)
         _check_finite(q_values)
         return q_values
 
@@ -129,13 +136,16 @@ def make_q_function(config: Config, task_spec: TaskSpec) -> ActionValues:
     """
     q_function = numpy_q_function(config, task_spec) or tensorflow_q_function(config, task_spec)
     if config.ensemble.size == 1:
-        return lambda weights, observation, legal_actions: q_function(weights, observation)
+        return lambda weights, observation, legal_actions, rng: q_function(weights, observation, rng)
     aggregation = config.ensemble.aggregation
 
     def aggregated(
-        weights: Weights, observation: dict[str, np.ndarray], legal_actions: np.ndarray | None
+        weights: Weights,
+        observation: dict[str, np.ndarray],
+        legal_actions: np.ndarray | None,
+        rng: np.random.Generator | None,
     ) -> np.ndarray:
-        q_values = q_function(weights, observation)
+        q_values = q_function(weights, observation, rng)
         values = aggregate_numpy(q_values, legal_actions, aggregation)
         if is_finite(q_values):
             return values
@@ -152,13 +162,25 @@ def tensorflow_q_function(config: Config, task_spec: TaskSpec) -> QFunction:
         key: tf.TensorSpec((None, *spec.shape), spec.dtype, name=key) for key, spec in task_spec.observation.items()
     }
     call = tf.function(lambda observation: copy(observation)[0], input_signature=[signature], autograph=False)
+    key = derived_seed(config.seed, "acting noise")
+    noisy_call = tf.function(  # traced where it is called
+        lambda observation, draw: copy(observation, noise=Noise(key, draw))[0],
+        input_signature=[signature, tf.TensorSpec((), tf.int64)],
+        autograph=False,
+    )
+    is_noisy = isinstance(config.network, DeepNetwork) and config.network.noisy
     assigned: Mapping[str, np.ndarray] | None = None
 
-    def q_function(weights: Mapping[str, np.ndarray], observation: dict[str, np.ndarray]) -> np.ndarray:
+    def q_function(
+        weights: Mapping[str, np.ndarray], observation: dict[str, np.ndarray], rng: np.random.Generator | None = None
+    ) -> np.ndarray:
         nonlocal assigned
         if weights is not assigned:
             copy.load_named_weights(weights)
             assigned = weights
-        return call({key: tf.convert_to_tensor(array) for key, array in observation.items()}).numpy()
+        tensors = {key: tf.convert_to_tensor(array) for key, array in observation.items()}
+        if rng is None or not is_noisy:
+            return call(tensors).numpy()
+        return noisy_call(tensors, tf.constant(rng.integers(2**63 - 1))).numpy()
 
     return q_function

@@ -15,11 +15,12 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from tfdqn.agents.loss import Batch, GreedyValue, LossOutput, Networks
+from tfdqn.agents.loss import Batch, GreedyValue, LossNetwork, LossOutput, Networks
 from tfdqn.agents.losses import td
 from tfdqn.agents.losses.table import LOSSES
 from tfdqn.config import Config
 from tfdqn.networks.factory import q_network, split_network
+from tfdqn.networks.noise import Noise
 from tfdqn.networks.q_network import QNetwork, observation_spec
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
@@ -83,7 +84,11 @@ class DqnAgent(dqn_agent.DqnAgent):
         return self.target_network.named_weights() if self._settings.has_target_network else {}
 
     def _loss(
-        self, experience: trajectory.Transition, weights: tf.Tensor | None = None, training: bool = False
+        self,
+        experience: trajectory.Transition,
+        weights: tf.Tensor | None = None,
+        training: bool = False,
+        noise: Noise | None = None,
     ) -> tf_agent.LossInfo:
         """The mean loss of a batch of finished transitions, and each example's part in it.
 
@@ -91,19 +96,24 @@ class DqnAgent(dqn_agent.DqnAgent):
           experience: a transition with leading axis B; `next_time_step.reward` and `.discount` float32[B] are
             n-step and finished, as `replay.writer` makes them.
           weights: importance weights float32[B], or none.
-          training: passed on to the network.
+          training: TF-Agents passes it; it changes nothing.
+          noise: what noisy networks and losses that sample draw from; None: no noise.
 
         Returns:
           `LossInfo` with the scalar loss, mean over B of weight × loss, and `LossExtra`.
         """
-        output = self._output(self._batch(experience), training)
+        output = self._output(self._batch(experience), noise)
         loss = output.loss if weights is None else output.loss * weights
         extra = LossExtra(output.td_error, output.q_value, tf.reduce_max(output.q_tm1, axis=1))
         return tf_agent.LossInfo(tf.reduce_mean(loss), extra)
 
-    def _output(self, batch: Batch, training: bool) -> LossOutput:
+    def _output(self, batch: Batch, noise: Noise | None) -> LossOutput:
         """What the loss gives of each example; an ensemble's leads with K."""
-        networks = Networks(self._q_network, self._target_q_network, self._greedy_value, training)
+        networks = Networks(
+            LossNetwork(self._q_network, None if noise is None else noise.split("online")),
+            LossNetwork(self._target_q_network, None if noise is None else noise.split("target")),
+            self._greedy_value,
+        )
         return self._compute_loss(self._settings, networks, batch)
 
     def _batch(self, experience: trajectory.Transition) -> Batch:

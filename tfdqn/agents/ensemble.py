@@ -17,6 +17,7 @@ from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.agents.losses import td
 from tfdqn.config import Config
 from tfdqn.networks.factory import ensemble_network
+from tfdqn.networks.noise import Noise
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
@@ -42,20 +43,25 @@ class EnsembleAgent(DqnAgent):
         super().__init__(config, task_spec, devices)
 
     def _loss(
-        self, experience: trajectory.Transition, weights: tf.Tensor | None = None, training: bool = False
+        self,
+        experience: trajectory.Transition,
+        weights: tf.Tensor | None = None,
+        training: bool = False,
+        noise: Noise | None = None,
     ) -> tf_agent.LossInfo:
         """The sum over members of each one's mean loss: so each member's gradient is what it would be alone.
 
         Args:
           experience: as `DqnAgent`'s.
           weights: importance weights float32[B], or none.
-          training: passed on to the network.
+          training: as `DqnAgent`'s.
+          noise: as `DqnAgent`'s.
 
         Returns:
           `LossInfo` with the scalar Σ_k mean over B of weight × member weight × loss, and `LossExtra`.
         """
         batch = self._batch(experience)
-        output = self._output(batch, training)
+        output = self._output(batch, noise)
         member_weights = self._member_weights(experience, batch.observation_tm1, batch.observation_t)
         loss = member_weights * output.loss
         if weights is not None:

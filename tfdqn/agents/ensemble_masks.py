@@ -13,11 +13,11 @@ from tf_agents.trajectories import trajectory
 
 from tfdqn.config import Config, Ensemble
 from tfdqn.errors import ConfigError
+from tfdqn.networks.noise import mix, scattered, uniform
 from tfdqn.networks.torsos import Observation
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 
-_GOLDEN = 0x9E3779B9  # 2³² / the golden ratio: multiples of it spread evenly
 # (transition, the observations at its two ends) → float32[K, B]
 MemberWeights = Callable[[trajectory.Transition, Observation, Observation], tf.Tensor]
 
@@ -111,23 +111,6 @@ def row_hash(arrays: Sequence[tf.Tensor], salt: int) -> tf.Tensor:
     return mix(tf.reduce_sum(mix(tf.bitwise.bitwise_xor(words, places)), axis=1))
 
 
-def mix(words: tf.Tensor) -> tf.Tensor:
-    """uint32 → uint32, one to one, each bit of the one on half the other's: MurmurHash3's finalizer (Appleby 2011)."""
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        words = _shifted_in(words, shift) * tf.constant(factor, tf.uint32)
-    return _shifted_in(words, 16)
-
-
-def scattered(indices: np.ndarray, salt: int) -> tf.Tensor:
-    """A constant uint32 for each small index, unlike that of any other."""
-    return mix(tf.constant(((indices + 1) * _GOLDEN + salt) % 2**32, tf.uint32))
-
-
-def uniform(words: tf.Tensor) -> tf.Tensor:
-    """uint32 → float32 in [0, 1), from its upper 24 bits, which float32 holds exactly."""
-    return tf.cast(tf.bitwise.right_shift(words, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
-
-
 def _values(state: Observation) -> list[tf.Tensor]:
     return [state[key] for key in sorted(state)]
 
@@ -151,11 +134,6 @@ def _partition_key(ensemble: Ensemble, task_spec: TaskSpec) -> str:
             f'"{key}", which {task_spec.id} observes'
         )
     return key
-
-
-def _shifted_in(words: tf.Tensor, shift: int) -> tf.Tensor:
-    shifted = tf.bitwise.right_shift(words, tf.constant(shift, tf.uint32))
-    return tf.bitwise.bitwise_xor(words, shifted)
 
 
 def _words(array: tf.Tensor) -> tf.Tensor:

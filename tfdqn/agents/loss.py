@@ -5,10 +5,12 @@ k <= n steps later. Where an ensemble's K members learn, what networks give and 
 """
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfdqn.networks.noise import Noise
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.networks.torsos import Observation
 
@@ -29,13 +31,41 @@ class Batch(NamedTuple):
 GreedyValue = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
 
 
-class Networks(NamedTuple):
-    """What a loss may ask; `training` goes to the online network's call on what is learned from."""
+class LossNetwork:
+    """A network as losses call it: every call with noise of its own, where there is noise.
 
-    online: QNetwork
-    target: QNetwork
+    Args:
+      network: the online or the target network.
+      noise: what its noisy layers draw from, or a loss itself; None: there is none.
+    """
+
+    def __init__(self, network: QNetwork, noise: Noise | None):
+        self._network, self._noise, self._calls = network, noise, count()
+        self.head = network.head
+
+    def __call__(self, observation: Observation) -> tf.Tensor:
+        """Q float32[…, B, A]."""
+        return self.head.q_values(self.outputs(observation))
+
+    def outputs(self, observation: Observation) -> tf.Tensor:
+        """What the head gives a loss to read."""
+        return self._network.outputs(observation, noise=self.noise())[0]
+
+    def features(self, observation: Observation) -> tf.Tensor:
+        """The torso's features float32[…, B, F], of which a loss may have the head compute several outputs."""
+        return self._network.features(observation)[0]
+
+    def noise(self) -> Noise | None:
+        """For one forward pass, or one draw of a loss: a stream that no other has."""
+        return None if self._noise is None else self._noise.split("call", next(self._calls))
+
+
+class Networks(NamedTuple):
+    """What a loss may ask."""
+
+    online: LossNetwork
+    target: LossNetwork
     greedy_value: GreedyValue  # of the best action: `td.greedy_value`, or all members' of an ensemble
-    training: bool
 
 
 class LossOutput(NamedTuple):

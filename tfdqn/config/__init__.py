@@ -14,7 +14,7 @@ again. Imports `errors` alone.
 from tfdqn.config.agent import DQN, PQN, Agent, DoubleDQN, Ensemble, Munchausen, TDAgent
 from tfdqn.config.exploration import Boltzmann, EpsilonGreedy, Exploration
 from tfdqn.config.learner import Learner
-from tfdqn.config.network import MLP, Linear, NatureCNN, Network
+from tfdqn.config.network import MLP, DeepNetwork, Linear, NatureCNN, Network, SmallCNN
 from tfdqn.config.optimizer import SGD, Adam, Optimizer, RAdam, RMSprop
 from tfdqn.config.schema import Acting, Checkpoint, Config, Evaluation, Export, Health, Logging, Replay, Stop
 from tfdqn.config.task import Task
@@ -30,6 +30,7 @@ __all__ = [
     "Boltzmann",
     "Checkpoint",
     "Config",
+    "DeepNetwork",
     "DoubleDQN",
     "Ensemble",
     "EpsilonGreedy",
@@ -47,6 +48,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Replay",
+    "SmallCNN",
     "Stop",
     "TDAgent",
     "Task",

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from tfdqn.config.fields import Section, doc
+from tfdqn.config.fields import Positive, Section, doc
 
 
 class Network(Section, frozen=True, kw_only=True):
@@ -18,7 +18,18 @@ class Network(Section, frozen=True, kw_only=True):
         return 0
 
 
-class MLP(Network, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
+class DeepNetwork(Network, frozen=True, kw_only=True):
+    """What networks of several layers may have."""
+
+    layer_norm: Annotated[bool, doc("layer normalisation before the activation of every hidden layer")] = False
+    dueling: Annotated[
+        bool, doc("the last hidden layer and the output twice: for the value and for the advantages")
+    ] = False
+    noisy: Annotated[bool, doc("explore by learned noise in the last hidden layer and the output")] = False
+    noisy_sigma: Annotated[Positive, doc("sigma_0: the scales start at sigma_0 / sqrt(inputs)")] = 0.5
+
+
+class MLP(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
     """Dense layers over the flattened observation."""
 
     hidden_units: Annotated[tuple[Annotated[int, Meta(ge=1, le=65536)], ...], doc("width of each hidden layer")] = (
@@ -28,12 +39,20 @@ class MLP(Network, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
     activation: Annotated[Literal["relu", "tanh", "elu"], doc("of each hidden layer")] = "relu"
 
 
-class NatureCNN(Network, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
+class NatureCNN(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
     """Mnih et al. 2015, Methods: three convolutions and a dense layer, for images of at least 36 x 36 pixels."""
 
     has_convolutions = True
 
     dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 512
+
+
+class SmallCNN(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="small_cnn"):
+    """Young and Tian 2019, for boards such as MinAtar's 10 x 10: 16 filters of 3 x 3 and a dense layer."""
+
+    has_convolutions = True
+
+    dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 128
 
 
 class Linear(Network, frozen=True, kw_only=True, tag_field="kind", tag="linear"):

@@ -15,6 +15,8 @@ from tf_agents.agents import tf_agent
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import Config
 from tfdqn.learning.optimizers import clipped, create_slots, make_optimizer, named_slots
+from tfdqn.networks.noise import Noise
+from tfdqn.randomness import derived_seed
 from tfdqn.replay.interfaces import Sample
 
 
@@ -61,10 +63,15 @@ class TrainStep:
     Args:
       agent: gives the loss and the two networks.
       config: `optimizer`, and of `agent` the clipping and the target updates.
+
+    Attributes:
+      first: where this replica's share begins in a global batch, where no `tf.distribute` strategy says so.
     """
 
     def __init__(self, agent: DqnAgent, config: Config):
         self.agent = agent
+        self.first = 0
+        self._noise_key = derived_seed(config.seed, "noise")
         self.optimizer = make_optimizer(config.optimizer)
         self.train_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="train_steps")
         self._settings = config.agent
@@ -77,7 +84,8 @@ class TrainStep:
         """One update from a batch with leading axis B (this replica's share of the global batch)."""
         context = tf.distribute.get_replica_context()
         replicas = 1 if context is None else context.num_replicas_in_sync
-        gradients, loss_info = self._gradients(sample, 1 / replicas)
+        first = self.first if replicas == 1 else context.replica_id_in_sync_group * sample.size
+        gradients, loss_info = self._gradients(sample, 1 / replicas, first=first)
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         gradients, norm = self.clipped(gradients)
@@ -85,16 +93,29 @@ class TrainStep:
         return metrics_of(loss_info, norm)
 
     def gradients(
-        self, sample: Sample, share: float = 1.0, weights: list[tf.Tensor] | None = None
+        self,
+        sample: Sample,
+        share: float = 1.0,
+        weights: list[tf.Tensor] | None = None,
+        step: tf.Tensor | None = None,
+        first: int | tf.Tensor | None = None,
     ) -> tuple[list[tf.Tensor], tf_agent.LossInfo]:
         """(the gradient of `share` of the batch's mean loss, per weight; the agent's `LossInfo`).
 
-        `weights` are what the online network computes with, where that is not its own variables.
+        Args:
+          sample: a batch, or a part of one.
+          share: what part of the whole loss its mean is.
+          weights: what the online network computes with, where that is not its own variables.
+          step: the update's number, by which noise is drawn; None: as this step counts.
+          first: where the sample begins in the global batch; None: as this step has it.
         """
+        noise = Noise(
+            self._noise_key, self.train_steps if step is None else step, self.first if first is None else first
+        )
         by = self._weights if weights is None else weights
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(by)
-            loss_info = self.agent.loss(sample.transition, weights=sample.weights, training=True)
+            loss_info = self.agent.loss(sample.transition, weights=sample.weights, noise=noise)
             loss = share * loss_info.loss
         return tape.gradient(loss, by), loss_info
 
@@ -156,7 +177,7 @@ class TrainStep:
 
 def update_in_turn(update: Callable[..., UpdateMetrics], *batches: Sample) -> tf.Tensor:
     """K updates from batches [K, B, …], or parts of them; gives their metrics float32[K, METRICS]."""
-    count = tf.nest.flatten(batches[0])[0].shape[0]
+    count = batches[0].size
     history = tf.TensorArray(tf.float32, count, element_shape=[METRICS])
 
     def one(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:

@@ -1,6 +1,7 @@
 """Q-networks: configuration and task → TF-Agents network, and the same function in NumPy for acting."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -19,8 +20,17 @@ from tfdqn.types import Weights
 
 mend_eager_tensors()  # here, since every process that makes many of them imports this
 
-# (weights by name, observation) → Q float32[B, A]; of an ensemble's weights, which lead with K, float32[K, B, A]
-QFunction = Callable[[Weights, dict[str, np.ndarray]], np.ndarray]
+
+class QFunction(Protocol):
+    """A network's Q on NumPy arrays."""
+
+    def __call__(
+        self, weights: Weights, observation: dict[str, np.ndarray], rng: np.random.Generator | None = None
+    ) -> np.ndarray:
+        """Q float32[B, A] of a batch; of an ensemble's weights, which lead with K, float32[K, B, A].
+
+        Noisy layers draw from `rng`; without it they have no noise.
+        """
 
 
 def q_network(
@@ -75,7 +85,13 @@ def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
     if make_torso is None or make_head is None:
         return None
     torso, head = make_torso(config.network, task_spec), make_head(config)
-    return lambda weights, observation: head(weights, torso(weights, observation))
+
+    def q_function(
+        weights: Weights, observation: dict[str, np.ndarray], rng: np.random.Generator | None = None
+    ) -> np.ndarray:
+        return head(weights, torso(weights, observation), rng)
+
+    return q_function
 
 
 def _network(config: Config, task_spec: TaskSpec, make_factory: Callable[[], LayerFactory], name: str) -> QNetwork:

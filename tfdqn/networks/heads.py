@@ -1,7 +1,7 @@
-"""Heads: the end of a Q-network, from a torso's features to Q(s, ·), each in TensorFlow and in NumPy.
+"""Heads: what a network's last numbers mean, from a torso's features to Q(s, ·), each in TensorFlow and in NumPy.
 
 Which head a network has is said by its loss's settings: `HEADS` has a head for each type of them that needs another
-than the linear one.
+than the linear one. A head makes its layers by `streams.stream`, so that it can be dueling and noisy.
 """
 
 from abc import ABC, abstractmethod
@@ -11,9 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.config import Agent, Config, Linear
-from tfdqn.networks.layers.plain import Layer, LayerFactory
+from tfdqn.config import Agent, Config
+from tfdqn.networks.layers.plain import LayerFactory
+from tfdqn.networks.noise import Noise
 from tfdqn.networks.registry import Registry
+from tfdqn.networks.streams import Stream, stream, stream_numpy
 from tfdqn.types import Weights
 
 
@@ -21,7 +23,7 @@ class Head(ABC):
     """Features → outputs, which the loss reads → Q-values, which act. An ensemble's lead with K."""
 
     @abstractmethod
-    def outputs(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
         """Of features float32[…, B, F], what the loss is computed from: Q itself, logits, quantiles."""
 
     @abstractmethod
@@ -30,23 +32,24 @@ class Head(ABC):
 
 
 class LinearHead(Head):
-    """One layer, whose outputs are the Q-values themselves.
+    """One number for each action, which is the Q-value itself.
 
     Args:
-      layer: from features to one number for each action.
+      stream: from features to those numbers.
     """
 
-    def __init__(self, layer: Layer):
-        self._layer = layer
+    def __init__(self, stream: Stream):
+        self._stream = stream
 
-    def outputs(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return self._layer(features)
+    def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
+        return self._stream(features, noise)
 
     def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
         return outputs
 
 
-NumpyHead = Callable[[Weights, np.ndarray], np.ndarray]  # (weights by name, features [B, F]) → Q float32[B, A]
+# (weights by name, features [B, F], what noisy layers draw from, if they shall) → Q float32[B, A]
+NumpyHead = Callable[[Weights, np.ndarray, np.random.Generator | None], np.ndarray]
 
 
 class HeadKind(NamedTuple):
@@ -57,23 +60,9 @@ class HeadKind(NamedTuple):
     in_numpy: Callable[[Config], NumpyHead] | None = None  # None: it acts by TensorFlow
 
 
-def output_layer(config: Config, units: int, fan_in: int, make: LayerFactory) -> Layer:
-    """The last layer of a network, from its features to `units` numbers: of the linear network, θ."""
-    if isinstance(config.network, Linear):
-        return make.linear("theta", units, fan_in=fan_in)
-    return make.head("q", units, fan_in=fan_in)
-
-
-def output_numpy(config: Config) -> NumpyHead:
-    """`output_layer` on NumPy arrays."""
-    if isinstance(config.network, Linear):
-        return lambda weights, features: features @ weights["theta/kernel"]
-    return lambda weights, features: features @ weights["q/kernel"] + weights["q/bias"][..., np.newaxis, :]
-
-
 def linear(config: Config, width: int, num_actions: int, make: LayerFactory) -> Head:
     """One number for each action."""
-    return LinearHead(output_layer(config, num_actions, width, make))
+    return LinearHead(stream(config, width, num_actions, make))
 
 
-HEADS: Registry[HeadKind] = Registry({Agent: HeadKind(linear, output_numpy)})
+HEADS: Registry[HeadKind] = Registry({Agent: HeadKind(linear, stream_numpy)})

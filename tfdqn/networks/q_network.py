@@ -10,6 +10,7 @@ from tf_agents.specs import tensor_spec
 
 from tfdqn.networks.heads import Head
 from tfdqn.networks.layers.plain import LayerFactory
+from tfdqn.networks.noise import Noise
 from tfdqn.networks.torsos import Observation, State, Torso
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.task_spec import TaskSpec
@@ -44,22 +45,27 @@ class QNetwork(network.Network):
         step_type: tf.Tensor | None = None,
         network_state: State = (),
         training: bool = False,
+        noise: Noise | None = None,
     ) -> tuple[tf.Tensor, State]:
-        outputs, network_state = self.outputs(observation, network_state, training)
+        """(Q float32[B, A], network state). TF-Agents passes `step_type` and `training`, which change nothing.
+
+        `noise` is what noisy layers draw from; None: there is none, as where the network is evaluated or served.
+        """
+        outputs, network_state = self.outputs(observation, network_state, noise)
         return self.head.q_values(outputs), network_state
 
     def outputs(
-        self, observation: Observation, network_state: State = (), training: bool = False
+        self, observation: Observation, network_state: State = (), noise: Noise | None = None
     ) -> tuple[tf.Tensor, State]:
         """(what the head gives a loss to read, network state), where that is not Q itself."""
-        features, network_state = self.features(observation, network_state, training)
-        return self.head.outputs(features, training), network_state
+        features, network_state = self.features(observation, network_state, noise)
+        return self.head.outputs(features, noise), network_state
 
     def features(
-        self, observation: Observation, network_state: State = (), training: bool = False
+        self, observation: Observation, network_state: State = (), noise: Noise | None = None
     ) -> tuple[tf.Tensor, State]:
         """(the torso's features float32[B, F], network state)."""
-        return self._torso.features(observation, network_state, training)
+        return self._torso.features(observation, network_state, noise)
 
     def named_weights(self) -> dict[str, tf.Variable]:
         """The weights by name ("hidden_0/kernel"), from input to output; of a split network, its pieces."""

@@ -1,6 +1,7 @@
 """Torsos: one short function per paper, from observation to features, in TensorFlow and, where it pays, in NumPy.
 
-In TensorFlow each is written once over a `LayerFactory`; in NumPy small dense ones cost a tenth of a `tf.function`.
+In TensorFlow each is written once over a `LayerFactory`; in NumPy small dense ones cost a tenth of a `tf.function`. A
+torso ends before its paper's last hidden layer, which `streams.py` makes: once, or twice for a dueling network.
 """
 
 from collections.abc import Callable
@@ -11,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.config import MLP, Linear, NatureCNN
+from tfdqn.config import MLP, DeepNetwork, Linear, NatureCNN, SmallCNN
 from tfdqn.errors import ConfigError
 from tfdqn.networks import encoding
-from tfdqn.networks.layers.plain import LayerFactory
+from tfdqn.networks.layers.in_numpy import dense_numpy
+from tfdqn.networks.layers.plain import Layer, LayerFactory
+from tfdqn.networks.noise import Noise
 from tfdqn.networks.registry import Registry
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
@@ -24,19 +27,22 @@ State = Any  # what a recurrent network remembers, a nest of tensors [B, …]; (
 
 # Of the Nature network's convolutions together: how many pixels an output sees, and how far apart two outputs are.
 _FIELD, _STRIDE = 36, 8
-_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "relu": lambda x: np.maximum(x, 0, out=x),
-    "tanh": lambda x: np.tanh(x, out=x),
-    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-}
 
 
 @dataclass(frozen=True)
 class Torso:
-    """A network without its head; an ensemble's features lead with K."""
+    """A network without its end; an ensemble's features lead with K."""
 
     width: int  # F, the number of features
-    features: Callable[[Observation, State, bool], tuple[tf.Tensor, State]]  # of training, last: [B, F]
+    features: Callable[[Observation, State, Noise | None], tuple[tf.Tensor, State]]  # of noise, last: [B, F]
+
+
+class Hidden(NamedTuple):
+    """A network's last hidden layer, after the torso."""
+
+    name: str
+    units: int
+    activation: str
 
 
 # (weights by name, observation) → features float32[B, F]
@@ -48,19 +54,45 @@ class TorsoKind(NamedTuple):
 
     build: Callable[[Any, TaskSpec, LayerFactory], Torso]
     in_numpy: Callable[[Any, TaskSpec], NumpyTorso] | None = None  # None: NumPy is no gain
+    hidden: Callable[[Any], Hidden | None] = lambda settings: None  # what follows it; none: the output does
 
 
 def feed_forward(width: int, features: Callable[[Observation], tf.Tensor]) -> Torso:
-    """A torso that remembers nothing, and is the same in training."""
-    return Torso(width, lambda observation, state, training: (features(observation), state))
+    """A torso that remembers nothing, and has no noise."""
+    return Torso(width, lambda observation, state, noise: (features(observation), state))
+
+
+def dense(make: LayerFactory, settings: DeepNetwork, layer: Hidden, fan_in: int) -> Layer:
+    """A hidden layer, normalised before its activation where the settings say so."""
+    if not settings.layer_norm:
+        return make.dense(layer.name, layer.units, layer.activation, fan_in=fan_in)
+    linear, activate = make.dense(layer.name, layer.units, fan_in=fan_in), normalization(make, layer)
+    return lambda inputs: activate(linear(inputs))
+
+
+def conv(
+    make: LayerFactory, settings: DeepNetwork, name: str, filters: int, size: int, stride: int, channels_in: int
+) -> Layer:
+    """A convolution with ReLU, its channels normalised before that where the settings say so."""
+    if not settings.layer_norm:
+        return make.conv(name, filters, size, stride, channels_in=channels_in)
+    linear = make.conv(name, filters, size, stride, None, channels_in=channels_in)
+    activate = normalization(make, Hidden(name, filters, "relu"))
+    return lambda images: activate(linear(images))
+
+
+def normalization(make: LayerFactory, layer: Hidden) -> Layer:
+    """Layer normalisation of a layer's units, and then its activation."""
+    norm, activate = make.layer_norm(f"{layer.name}_norm", layer.units), tf.keras.activations.get(layer.activation)
+    return lambda inputs: activate(norm(inputs))
 
 
 def mlp(settings: MLP, task_spec: TaskSpec, make: LayerFactory) -> Torso:
-    """Dense layers over the flattened observation."""
-    widths = [encoding.num_features(task_spec), *settings.hidden_units]
+    """Dense layers over the flattened observation: all but the last hidden one."""
+    widths = [encoding.num_features(task_spec), *settings.hidden_units[:-1]]
     layers = [
-        make.dense(f"hidden_{i}", units, settings.activation, fan_in=fan_in)
-        for i, (fan_in, units) in enumerate(zip(widths, settings.hidden_units, strict=False))
+        dense(make, settings, hidden, fan_in)
+        for fan_in, hidden in zip(widths, _hidden_layers(settings)[:-1], strict=False)
     ]
 
     def features(observation: Observation) -> tf.Tensor:
@@ -74,39 +106,34 @@ def mlp(settings: MLP, task_spec: TaskSpec, make: LayerFactory) -> Torso:
 
 def mlp_numpy(settings: MLP, task_spec: TaskSpec) -> NumpyTorso:
     """`mlp` on NumPy arrays."""
-    activation = _ACTIVATIONS[settings.activation]
-    layers = [f"hidden_{i}" for i in range(len(settings.hidden_units))]
+    layers = _hidden_layers(settings)[:-1]
 
     def features(weights: Weights, observation: dict[str, np.ndarray]) -> np.ndarray:
         x = encoding.encode_numpy(observation, task_spec)
         for layer in layers:
-            x = x @ weights[f"{layer}/kernel"]
-            x += weights[f"{layer}/bias"][..., np.newaxis, :]
-            x = activation(x)
+            x = dense_numpy(weights, layer.name, x, layer.activation)
         return x
 
     return features
 
 
+def _hidden_layers(settings: MLP) -> list[Hidden]:
+    return [Hidden(f"hidden_{i}", units, settings.activation) for i, units in enumerate(settings.hidden_units)]
+
+
 def nature_cnn(settings: NatureCNN, task_spec: TaskSpec, make: LayerFactory) -> Torso:
-    """Mnih et al. 2015, Methods, 'Model architecture': 32 8×8/4, 64 4×4/2, 64 3×3/1, dense.
+    """Mnih et al. 2015, Methods, 'Model architecture': 32 8×8/4, 64 4×4/2, 64 3×3/1, then a dense layer.
 
     An image whose sides these do not cover gets a margin of zeros, so that every pixel reaches Q; 84 × 84 needs none.
     """
-    key, height, width, channels = _image(task_spec)
-    if min(height, width) < _FIELD:
-        raise ConfigError(
-            f"network.kind = 'nature_cnn': images of {task_spec.id} are too small ({height} x {width}, as height and "
-            f"width come before channels); at least {_FIELD} x {_FIELD} pixels are needed"
-        )
+    key, height, width, channels = _image(task_spec, "nature_cnn", least=_FIELD)
     margins = [(0, 0), _margin(height), _margin(width), (0, 0)]
     height, width = height + sum(margins[1]), width + sum(margins[2])
     convolutions = []
     for i, (filters, size, stride) in enumerate([(32, 8, 4), (64, 4, 2), (64, 3, 1)]):
-        convolutions.append(make.conv(f"conv_{i}", filters, size, stride, channels_in=channels))
+        convolutions.append(conv(make, settings, f"conv_{i}", filters, size, stride, channels))
         height, width, channels = (height - size) // stride + 1, (width - size) // stride + 1, filters
     flatten = make.flatten(height, width, channels)
-    dense = make.dense("hidden_0", settings.dense_units, "relu", fan_in=height * width * channels)
 
     def features(observation: Observation) -> tf.Tensor:
         hidden = encoding.encode_image(observation[key], task_spec.observation[key])
@@ -114,9 +141,22 @@ def nature_cnn(settings: NatureCNN, task_spec: TaskSpec, make: LayerFactory) -> 
             hidden = tf.pad(hidden, margins)
         for layer in convolutions:
             hidden = layer(hidden)
-        return dense(flatten(hidden))
+        return flatten(hidden)
 
-    return feed_forward(settings.dense_units, features)
+    return feed_forward(height * width * channels, features)
+
+
+def small_cnn(settings: SmallCNN, task_spec: TaskSpec, make: LayerFactory) -> Torso:
+    """Young and Tian 2019, section 3: 16 filters of 3×3, then a dense layer."""
+    key, height, width, channels = _image(task_spec, "small_cnn", least=3)
+    layer = conv(make, settings, "conv_0", 16, 3, 1, channels)
+    height, width = height - 2, width - 2
+    flatten = make.flatten(height, width, 16)
+
+    def features(observation: Observation) -> tf.Tensor:
+        return flatten(layer(encoding.encode_image(observation[key], task_spec.observation[key])))
+
+    return feed_forward(height * width * 16, features)
 
 
 def linear(settings: Linear, task_spec: TaskSpec, make: LayerFactory) -> Torso:
@@ -162,20 +202,30 @@ def _margin(length: int) -> tuple[int, int]:
     return missing // 2, missing - missing // 2
 
 
-def _image(task_spec: TaskSpec) -> tuple[str, int, int, int]:
+def _image(task_spec: TaskSpec, kind: str, least: int) -> tuple[str, int, int, int]:
     """The key of the one image, its height, width and channels (stacked frames count as channels)."""
     if len(task_spec.observation) != 1 or not encoding.is_image(next(iter(task_spec.observation.values()))):
         seen = {key: spec.shape for key, spec in task_spec.observation.items()}
         raise ConfigError(
-            f"network.kind = 'nature_cnn': needs one image [height, width] or [height, width, channels]; "
+            f"network.kind = '{kind}': needs one image [height, width] or [height, width, channels]; "
             f"{task_spec.id} observes {seen}"
         )
     ((key, spec),) = task_spec.observation.items()
     frame = spec.shape[1:] if spec.frame_stack > 1 else spec.shape
+    if min(frame[:2]) < least:
+        raise ConfigError(
+            f"network.kind = '{kind}': images of {task_spec.id} are too small ({frame[0]} x {frame[1]}, as height and "
+            f"width come before channels); at least {least} x {least} pixels are needed"
+        )
     channels = spec.frame_stack * int(np.prod(frame[2:], dtype=int))
     return key, frame[0], frame[1], channels
 
 
 TORSOS: Registry[TorsoKind] = Registry(
-    {MLP: TorsoKind(mlp, mlp_numpy), NatureCNN: TorsoKind(nature_cnn), Linear: TorsoKind(linear, linear_numpy)}
+    {
+        MLP: TorsoKind(mlp, mlp_numpy, lambda settings: next(reversed(_hidden_layers(settings)), None)),
+        NatureCNN: TorsoKind(nature_cnn, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
+        SmallCNN: TorsoKind(small_cnn, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
+        Linear: TorsoKind(linear, linear_numpy),
+    }
 )

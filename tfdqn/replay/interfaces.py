@@ -25,6 +25,11 @@ class Sample(NamedTuple):
     transition: Examples
     weights: tf.Tensor | None  # importance weights, float32[N]; None where sampling is uniform
 
+    @property
+    def size(self) -> int:
+        """N, as it is known when the graph is traced."""
+        return int(tf.nest.flatten(self.transition)[0].shape[0])
+
     def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Sample:
         """`function` of every tensor; what the sample has none of stays None."""
         return tf.nest.map_structure(lambda x: None if x is None else function(x), self)

@@ -16,6 +16,7 @@ from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import ClusterError, PeerLostError
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
+from tfdqn.randomness import stream
 from tfdqn.records import EpisodeScores, Progress, Summary
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import RoleContext
@@ -155,7 +156,8 @@ def _inference(context: RoleContext, service: LearnerService, board: WeightsBoar
     with ExitStack() as stack:
         if acting.inference == "central":
             q_function = make_q_function(context.config, service.task_spec)
-            inference = Inference(q_function, service.task_spec, board, acting.most_envs_per_inference)
+            rng = stream(context.config.seed, "central inference")
+            inference = Inference(q_function, service.task_spec, board, acting.most_envs_per_inference, rng)
             service.q_values = stack.enter_context(closing(inference))
         yield
 

@@ -10,8 +10,8 @@ from tfdqn.config import DoubleDQN
 
 def double_dqn(settings: DoubleDQN, networks: Networks, batch: Batch) -> LossOutput:
     """The TD error to the target network's value of the action that the online network thinks best."""
-    q_tm1, _ = networks.online(batch.observation_tm1, training=networks.training)
-    q_t, _ = networks.target(batch.observation_t)
-    q_select_t, _ = networks.online(batch.observation_t)
+    q_tm1 = networks.online(batch.observation_tm1)
+    q_t = networks.target(batch.observation_t)
+    q_select_t = networks.online(batch.observation_t)
     target = batch.r_t + batch.discount_t * networks.greedy_value(q_t, q_select_t, batch.legal_t)
     return td_output(settings, target, q_tm1, batch.action_tm1)

@@ -10,7 +10,7 @@ from tfdqn.config import DQN
 
 def dqn(settings: DQN, networks: Networks, batch: Batch) -> LossOutput:
     """The TD error to the target network's best value of the next state."""
-    q_tm1, _ = networks.online(batch.observation_tm1, training=networks.training)
-    q_t, _ = networks.target(batch.observation_t)
+    q_tm1 = networks.online(batch.observation_tm1)
+    q_t = networks.target(batch.observation_t)
     target = batch.r_t + batch.discount_t * networks.greedy_value(q_t, q_t, batch.legal_t)
     return td_output(settings, target, q_tm1, batch.action_tm1)

@@ -35,9 +35,9 @@ def log_policy_of_action(
 def munchausen(settings: Munchausen, networks: Networks, batch: Batch) -> LossOutput:
     """The TD error to the return, the target network's scaled log-policy, and its soft value of the next state."""
     tau = settings.temperature
-    q_tm1, _ = networks.online(batch.observation_tm1, training=networks.training)
-    policy_q_tm1, _ = networks.target(batch.observation_tm1)
-    q_t, _ = networks.target(batch.observation_t)
+    q_tm1 = networks.online(batch.observation_tm1)
+    policy_q_tm1 = networks.target(batch.observation_tm1)
+    q_t = networks.target(batch.observation_t)
     log_policy = log_policy_of_action(policy_q_tm1, batch.action_tm1, batch.legal_tm1, tau)
     bonus = settings.log_policy_scale * tf.clip_by_value(log_policy, settings.log_policy_floor, 0.0)
     target = batch.r_t + bonus + batch.discount_t * soft_value(q_t, batch.legal_t, tau)

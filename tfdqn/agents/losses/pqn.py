@@ -36,5 +36,5 @@ def lambda_returns(r_t: np.ndarray, discount_t: np.ndarray, v_t: np.ndarray, lam
 
 def pqn(settings: PQN, networks: Networks, batch: Batch) -> LossOutput:
     """The TD error to the λ-return, which is finished in `r_t`: nothing is asked about the next state."""
-    q_tm1, _ = networks.online(batch.observation_tm1, training=networks.training)
+    q_tm1 = networks.online(batch.observation_tm1)
     return td_output(settings, batch.r_t, q_tm1, batch.action_tm1)

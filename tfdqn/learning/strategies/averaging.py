@@ -52,9 +52,11 @@ class AveragingUpdater(Updater):
         self._batch_size = settings.batch_size // processes // len(devices)
         self._averages_optimizer = settings.average_optimizer
         self._replicas: list[TrainStep] = []
-        for device in devices:
+        process = 0 if strategy is None else strategy.cluster_resolver.task_id
+        for index, device in enumerate(devices):
             with tf.device(device):
                 self._replicas.append(make_train_step())
+            self._replicas[-1].first = (process * len(devices) + index) * self._batch_size
         self._many = [
             tf.function(partial(update_in_turn, replica), jit_compile=uses_xla(config), autograph=False)
             for replica in self._replicas

@@ -45,9 +45,10 @@ class ModelParallelUpdater(Updater):
         self._updates = config.learner.updates_per_call
         self._batch_size = config.learner.batch_size
         self._replicas: list[TrainStep] = []
-        for row in rows:
+        for index, row in enumerate(rows):
             with tf.device(row[0]):
                 self._replicas.append(make_train_step(row))
+            self._replicas[-1].first = index * (self._batch_size // len(rows))
         self._call = tf.function(self._fetch_and_update, autograph=False)
 
     def __call__(self, owed: int | None = None) -> UpdateResult:

@@ -149,7 +149,7 @@ class AsynchronousUpdater(Updater):
         """
         sample = next(samples)
         read = self._parameters.read()
-        gradients, history = self._gradients(read.weights, read.target_weights, sample)
+        gradients, history = self._gradients(read.weights, read.target_weights, read.version, sample)
         place = self._parameters.apply(gradients, read.version)
         order = tf.range(self._updates_per_read, dtype=tf.int64)
         return tf.concat(
@@ -162,16 +162,18 @@ class AsynchronousUpdater(Updater):
         )
 
     def _take_gradients(
-        self, weights: tf.Tensor, target_weights: tf.Tensor, sample: Sample
+        self, weights: tf.Tensor, target_weights: tf.Tensor, version: tf.Tensor, sample: Sample
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """(clipped gradients float32[N, P] at weights float32[P], metrics float32[N, metrics])."""
+        """(clipped gradients float32[N, P] at weights float32[P] of that version, metrics float32[N, metrics])."""
         count = self._updates_per_read
         batches = split_batches(sample, count, self._batch_size)
         gradients = tf.TensorArray(tf.float32, count, element_shape=[self._layout.size])
         history = tf.TensorArray(tf.float32, count, element_shape=[METRICS])
 
         def one(i: tf.Tensor, gradients: tf.TensorArray, history: tf.TensorArray) -> tuple:
-            gradient, metrics = self._gradient(weights, target_weights, batches.map(lambda x: x[i]))
+            gradient, metrics = self._gradient(
+                weights, target_weights, version + tf.cast(i, version.dtype), batches.map(lambda x: x[i])
+            )
             return i + 1, gradients.write(i, gradient), history.write(i, metrics)
 
         _, gradients, history = tf.while_loop(
@@ -179,11 +181,13 @@ class AsynchronousUpdater(Updater):
         )
         return gradients.stack(), history.stack()
 
-    def _gradient(self, weights: tf.Tensor, target_weights: tf.Tensor, batch: Sample) -> tuple[tf.Tensor, tf.Tensor]:
+    def _gradient(
+        self, weights: tf.Tensor, target_weights: tf.Tensor, step: tf.Tensor, batch: Sample
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         agent, named = self._pattern.agent, self._layout.named_tensors
         online = named(weights)
         with agent.network.with_weights(online), agent.target_network.with_weights(named(target_weights)):
-            gradients, loss_info = self._pattern.gradients(batch, weights=list(online.values()))
+            gradients, loss_info = self._pattern.gradients(batch, weights=list(online.values()), step=step)
         gradients, norm = self._pattern.clipped(gradients)
         return flat_tensor(gradients), tf.stack(metrics_of(loss_info, norm))
 

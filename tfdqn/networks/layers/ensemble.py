@@ -22,7 +22,8 @@ class EnsembleLayerFactory(LayerFactory):
     """
 
     def __init__(self, seeds: Sequence[int]):
-        self.layers: list[tf.keras.layers.Layer] = []
+        super().__init__(seed=0)
+        self.leading = (len(seeds),)
         self._members = [LayerFactory(seed) for seed in seeds]
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
@@ -35,9 +36,11 @@ class EnsembleLayerFactory(LayerFactory):
     def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
         return self._keep(_EnsembleDense(len(self._members), units, None, "zeros", bias_initializer=None, name=name))
 
-    def conv(self, name: str, filters: int, size: int, stride: int, *, channels_in: int) -> Layer:
-        initializers = self._initializers(channels_in * size * size)
-        return self._keep(_EnsembleConv(len(self._members), filters, size, stride, name=name, **initializers))
+    def conv(
+        self, name: str, filters: int, size: int, stride: int, activation: str | None = "relu", *, channels_in: int
+    ) -> Layer:
+        options = self._initializers(channels_in * size * size)
+        return self._keep(_EnsembleConv(len(self._members), filters, size, stride, activation, name=name, **options))
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
         """Images float32[K, B, H, W, C] → float32[K, B, H · W · C]."""
@@ -84,7 +87,7 @@ class _EnsembleDense(tf.keras.layers.Layer):
 
 
 class _EnsembleConv(tf.keras.layers.Layer):
-    """K convolutions with ReLU: kernel float32[K, size, size, in, out], bias float32[K, out]."""
+    """K convolutions: kernel float32[K, size, size, in, out], bias float32[K, out]."""
 
     def __init__(
         self,
@@ -92,12 +95,14 @@ class _EnsembleConv(tf.keras.layers.Layer):
         filters: int,
         kernel_size: int,
         stride: int,
+        activation: str | None,
         kernel_initializer: Initializer,
         bias_initializer: Initializer,
         name: str,
     ):
         super().__init__(name=name)
         self._size, self._filters, self._kernel_size, self._stride = size, filters, kernel_size, stride
+        self._activation = tf.keras.activations.get(activation)
         self._kernel_initializer, self._bias_initializer = kernel_initializer, bias_initializer
 
     def build(self, input_shape: tf.TensorShape) -> None:
@@ -112,4 +117,4 @@ class _EnsembleConv(tf.keras.layers.Layer):
         each = [inputs] * self._size if is_shared else tf.unstack(inputs, self._size)
         kernels = tf.unstack(self.kernel, self._size)
         outputs = [tf.nn.conv2d(x, k, self._stride, "VALID") for x, k in zip(each, kernels, strict=True)]
-        return tf.nn.relu(tf.stack(outputs) + self.bias[:, tf.newaxis, tf.newaxis, tf.newaxis])
+        return self._activation(tf.stack(outputs) + self.bias[:, tf.newaxis, tf.newaxis, tf.newaxis])

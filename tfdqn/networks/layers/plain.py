@@ -1,11 +1,16 @@
 """`LayerFactory`: named layers with seeded initial weights; `RecordingFactory`: what weights they have."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.networks.layers.noisy import LayerNorm, NoisyDense
+from tfdqn.networks.noise import Noise
+
 Layer = Callable[[tf.Tensor], tf.Tensor]
+NoisyLayer = Callable[[tf.Tensor, Noise | None], tf.Tensor]
 
 
 class LayerFactory:
@@ -17,6 +22,8 @@ class LayerFactory:
       seed: of the initial weights.
       precision: Keras's name of what the layers compute in ("mixed_bfloat16"); the last one is always float32.
     """
+
+    leading: tuple[int, ...] = ()  # of every weight: (K,) of an ensemble
 
     def __init__(self, seed: int, precision: str = "float32"):
         self._seeds = np.random.SeedSequence(seed)
@@ -36,11 +43,24 @@ class LayerFactory:
         """A dense layer without bias, all zero at first: θ of the linear network."""
         return self._keep(tf.keras.layers.Dense(units, use_bias=False, kernel_initializer="zeros", name=name))
 
-    def conv(self, name: str, filters: int, size: int, stride: int, *, channels_in: int) -> Layer:
-        fan_in = channels_in * size * size
+    def noisy(
+        self, name: str, units: int, activation: str | None, *, fan_in: int, sigma: float, is_last: bool
+    ) -> NoisyLayer:
+        """A dense layer, or the last one, with noise whose scale is learned: `NoisyDense`."""
+        precision = "float32" if is_last else self._precision
+        initializers = self._initializers(fan_in)
+        return self._keep(NoisyDense(self.leading, fan_in, units, activation, sigma, initializers, precision, name))
+
+    def layer_norm(self, name: str, width: int) -> Layer:
+        return self._keep(LayerNorm(self.leading, width, self._precision, name))
+
+    def conv(
+        self, name: str, filters: int, size: int, stride: int, activation: str | None = "relu", *, channels_in: int
+    ) -> Layer:
+        options = self._initializers(channels_in * size * size)
         return self._keep(
             tf.keras.layers.Conv2D(
-                filters, size, stride, activation="relu", name=name, dtype=self._precision, **self._initializers(fan_in)
+                filters, size, stride, activation=activation, name=name, dtype=self._precision, **options
             )
         )
 
@@ -48,10 +68,14 @@ class LayerFactory:
         """Images float32[B, H, W, C] → float32[B, H · W · C]."""
         return lambda images: tf.reshape(images, [-1, height * width * channels])
 
+    def branch(self) -> AbstractContextManager:
+        """What is made in its block takes the same input as what is made after it."""
+        return nullcontext()
+
     def named_weights(self) -> dict[str, tf.Variable]:
         """The weights by name ("hidden_0/kernel"), from input to output."""
         return {
-            f"{layer.name}/{'kernel' if weight is layer.kernel else 'bias'}": weight
+            f"{layer.name}/{weight.name.rpartition('/')[2].partition(':')[0]}": weight
             for layer in self.layers
             for weight in layer.weights
         }
@@ -76,7 +100,7 @@ class LayerFactory:
             "bias_initializer": uniform(-bound, bound, seed=bias_seed),
         }
 
-    def _keep(self, layer: tf.keras.layers.Layer) -> Layer:
+    def _keep(self, layer: tf.keras.layers.Layer) -> Callable[..., tf.Tensor]:
         self.layers.append(layer)
         return layer
 
@@ -90,23 +114,34 @@ class RecordingFactory(LayerFactory):
 
     def __init__(self, leading: tuple[int, ...] = ()):
         super().__init__(seed=0)
-        self._leading = leading
+        self.leading = leading
         self.specs: dict[str, tf.TensorSpec] = {}  # by the names of `named_weights`
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
-        return self._record(name, (fan_in, units))
+        return self._record(name, kernel=(fan_in, units), bias=(units,))
 
     def head(self, name: str, units: int, *, fan_in: int) -> Layer:
-        return self._record(name, (fan_in, units))
+        return self.dense(name, units, fan_in=fan_in)
 
     def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
-        return self._record(name, (fan_in, units), has_bias=False)
+        return self._record(name, kernel=(fan_in, units))
 
-    def conv(self, name: str, filters: int, size: int, stride: int, *, channels_in: int) -> Layer:
-        return self._record(name, (size, size, channels_in, filters))
+    def noisy(
+        self, name: str, units: int, activation: str | None, *, fan_in: int, sigma: float, is_last: bool
+    ) -> NoisyLayer:
+        kernel, bias = (fan_in, units), (units,)
+        layer = self._record(name, kernel=kernel, bias=bias, kernel_sigma=kernel, bias_sigma=bias)
+        return lambda inputs, noise: layer(inputs)
 
-    def _record(self, name: str, kernel_shape: tuple[int, ...], has_bias: bool = True) -> Layer:
-        self.specs[f"{name}/kernel"] = tf.TensorSpec((*self._leading, *kernel_shape))
-        if has_bias:
-            self.specs[f"{name}/bias"] = tf.TensorSpec((*self._leading, kernel_shape[-1]))
+    def layer_norm(self, name: str, width: int) -> Layer:
+        return self._record(name, scale=(width,), offset=(width,))
+
+    def conv(
+        self, name: str, filters: int, size: int, stride: int, activation: str | None = "relu", *, channels_in: int
+    ) -> Layer:
+        return self._record(name, kernel=(size, size, channels_in, filters), bias=(filters,))
+
+    def _record(self, name: str, **shapes: tuple[int, ...]) -> Layer:
+        for weight, shape in shapes.items():
+            self.specs[f"{name}/{weight}"] = tf.TensorSpec((*self.leading, *shape))
         return lambda inputs: inputs

@@ -5,13 +5,14 @@ that each device computes some of the units or channels from the whole input; th
 each device goes on with its own, and only the sums of what they give cross between devices.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import tensorflow as tf
 
 from tfdqn.errors import ConfigError
-from tfdqn.networks.layers.plain import Layer, LayerFactory
+from tfdqn.networks.layers.plain import Layer, LayerFactory, NoisyLayer
 from tfdqn.networks.layers.sharded import ColumnParallel, Function, Initial, Partition, Replicated, RowParallel
 
 
@@ -41,12 +42,22 @@ class SplitLayerFactory(LayerFactory):
     def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
         raise ConfigError("learner.model_parallel above 1: a linear network has no layers to split")
 
-    def conv(self, name: str, filters: int, size: int, stride: int, *, channels_in: int) -> Layer:
+    def noisy(
+        self, name: str, units: int, activation: str | None, *, fan_in: int, sigma: float, is_last: bool
+    ) -> NoisyLayer:
+        raise ConfigError("learner.model_parallel above 1: the layers of network.noisy can't be split")
+
+    def layer_norm(self, name: str, width: int) -> Layer:
+        raise ConfigError("learner.model_parallel above 1: what network.layer_norm normalises can't be split")
+
+    def conv(
+        self, name: str, filters: int, size: int, stride: int, activation: str | None = "relu", *, channels_in: int
+    ) -> Layer:
         def convolve(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
             return tf.nn.conv2d(images, kernel, stride, "VALID")
 
         initial = self._initial((size, size, channels_in, filters), channels_in * size * size)
-        return self._cut(name, Function(convolve, tf.nn.relu), initial)
+        return self._cut(name, Function(convolve, tf.keras.activations.get(activation)), initial)
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
         """Images float32[B, H, W, C], or pieces of their channels → float32[B, H · W · C], in pieces likewise."""
@@ -59,6 +70,12 @@ class SplitLayerFactory(LayerFactory):
             return [tf.reshape(piece, [-1, height * width * size]) for piece, size in zip(pieces, sizes, strict=True)]
 
         return flatten
+
+    @contextmanager
+    def branch(self) -> Iterator[None]:
+        before = self._sizes, self._image
+        yield
+        self._sizes, self._image = before
 
     def named_weights(self) -> dict[str, tf.Variable]:
         """The pieces by name ("hidden_0/kernel/1" is on the second device), from input to output."""

@@ -1,0 +1,46 @@
+"""Dense layers on NumPy arrays, for acting: what a layer has, its weights' names say."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tfdqn.networks.layers.noisy import EPSILON
+from tfdqn.types import Weights
+
+_ACTIVATIONS: dict[str | None, Callable[[np.ndarray], np.ndarray]] = {
+    None: lambda x: x,
+    "relu": lambda x: np.maximum(x, 0, out=x),
+    "tanh": lambda x: np.tanh(x, out=x),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+}
+
+
+def dense_numpy(
+    weights: Weights, name: str, x: np.ndarray, activation: str | None = None, rng: np.random.Generator | None = None
+) -> np.ndarray:
+    """Layer `name` of x float32[B, F] or [K, B, F]: an ensemble's weights lead with K.
+
+    A noisy layer draws from `rng`; without it, it has no noise.
+    """
+    kernel, bias = weights[f"{name}/kernel"], weights[f"{name}/bias"]
+    if rng is not None and f"{name}/kernel_sigma" in weights:
+        into = _noise(rng, kernel.shape[:-1])
+        out = _noise(rng, bias.shape)
+        kernel = kernel + weights[f"{name}/kernel_sigma"] * into[..., :, np.newaxis] * out[..., np.newaxis, :]
+        bias = bias + weights[f"{name}/bias_sigma"] * out
+    x = x @ kernel
+    x += bias[..., np.newaxis, :]
+    if f"{name}_norm/scale" in weights:
+        x = _normal(x) * weights[f"{name}_norm/scale"][..., np.newaxis, :]
+        x += weights[f"{name}_norm/offset"][..., np.newaxis, :]
+    return _ACTIVATIONS[activation](x)
+
+
+def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    normal = rng.standard_normal(shape, np.float32)
+    return np.sign(normal) * np.sqrt(np.abs(normal))
+
+
+def _normal(x: np.ndarray) -> np.ndarray:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + np.float32(EPSILON))

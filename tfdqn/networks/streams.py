@@ -1,0 +1,140 @@
+"""Streams: the end of a network, from a torso's features to M numbers for each action, in TensorFlow and in NumPy.
+
+A plain network has one: the last hidden layer and the output. A dueling network (Wang et al. 2016, equation 9) has two,
+one for the value and one for the advantages, each with a last hidden layer of its own:
+Q(s, a) = V(s) + A(s, a) − mean_a' A(s, a'). The layers of a noisy one are those of Fortunato et al. 2018.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import Config, DeepNetwork, Linear, Network
+from tfdqn.networks.layers.in_numpy import dense_numpy
+from tfdqn.networks.layers.plain import LayerFactory, NoisyLayer
+from tfdqn.networks.noise import Noise
+from tfdqn.networks.torsos import TORSOS, Hidden, normalization
+from tfdqn.types import Weights
+
+# features float32[…, F], noise → float32[…, A], or […, A, M] where M is above 1
+Stream = NoisyLayer
+NumpyStream = Callable[[Weights, np.ndarray, np.random.Generator | None], np.ndarray]
+_OUTPUT, _VALUE, _ADVANTAGE = "q", "value", "advantage"  # the last layers' names
+
+
+def stream(config: Config, width: int, num_actions: int, make: LayerFactory, numbers: int = 1) -> Stream:
+    """The end of `[network]`'s kind, from `width` features to M = `numbers` for each action."""
+    settings = config.network
+    if isinstance(settings, Linear):
+        theta = make.linear("theta", num_actions * numbers, fan_in=width)
+        return lambda features, noise: _by_action(theta(features), num_actions, numbers)
+    if not _deep(settings).dueling:
+        output = _layers(settings, "", _OUTPUT, num_actions * numbers, width, make)
+        return lambda features, noise: _by_action(output(features, noise), num_actions, numbers)
+    with make.branch():
+        value_of = _layers(settings, _VALUE, _VALUE, numbers, width, make)
+    advantages_of = _layers(settings, _ADVANTAGE, _ADVANTAGE, num_actions * numbers, width, make)
+
+    def dueling(features: tf.Tensor, noise: Noise | None) -> tf.Tensor:
+        value = _by_action(value_of(features, noise), 1, numbers)
+        advantages = _by_action(advantages_of(features, noise), num_actions, numbers)
+        return value + advantages - tf.reduce_mean(advantages, axis=_action_axis(numbers), keepdims=True)
+
+    return dueling
+
+
+def stream_numpy(config: Config, numbers: int = 1) -> NumpyStream:
+    """`stream` on NumPy arrays: features float32[B, F], or [K, B, F] of an ensemble."""
+    settings = config.network
+    if isinstance(settings, Linear):
+        return lambda weights, features, rng: _by_action_numpy(features @ weights["theta/kernel"], numbers)
+    if not _deep(settings).dueling:
+        output = _numpy_layers(settings, "", _OUTPUT)
+        return lambda weights, features, rng: _by_action_numpy(output(weights, features, rng), numbers)
+    value_of, advantages_of = _numpy_layers(settings, _VALUE, _VALUE), _numpy_layers(settings, _ADVANTAGE, _ADVANTAGE)
+
+    def dueling(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        value = _by_action_numpy(value_of(weights, features, rng), numbers)
+        advantages = _by_action_numpy(advantages_of(weights, features, rng), numbers)
+        return value + advantages - advantages.mean(axis=_action_axis(numbers), keepdims=True)
+
+    return dueling
+
+
+def _deep(settings: Network) -> DeepNetwork:
+    return settings if isinstance(settings, DeepNetwork) else DeepNetwork()
+
+
+def _hidden(settings: Network, prefix: str) -> Sequence[Hidden]:
+    """The last hidden layer of the stream whose names begin so, if there is one."""
+    hidden = TORSOS.of(settings).hidden(settings)
+    if hidden is None:
+        return ()
+    return (hidden._replace(name=f"{prefix}_{hidden.name}") if prefix else hidden,)
+
+
+def _layers(settings: Network, prefix: str, output: str, units: int, width: int, make: LayerFactory) -> NoisyLayer:
+    """The last hidden layer, if there is one, and the output."""
+    layers: list[NoisyLayer] = []
+    for hidden in _hidden(settings, prefix):
+        layers.append(_hidden_layer(_deep(settings), hidden, width, make))
+        width = hidden.units
+    layers.append(_dense(_deep(settings), output, units, None, width, make, is_last=True))
+
+    def through(features: tf.Tensor, noise: Noise | None) -> tf.Tensor:
+        for layer in layers:
+            features = layer(features, noise)
+        return features
+
+    return through
+
+
+def _hidden_layer(settings: DeepNetwork, hidden: Hidden, width: int, make: LayerFactory) -> NoisyLayer:
+    if not settings.layer_norm:
+        return _dense(settings, hidden.name, hidden.units, hidden.activation, width, make)
+    linear = _dense(settings, hidden.name, hidden.units, None, width, make)
+    activate = normalization(make, hidden)
+    return lambda features, noise: activate(linear(features, noise))
+
+
+def _dense(
+    settings: DeepNetwork,
+    name: str,
+    units: int,
+    activation: str | None,
+    width: int,
+    make: LayerFactory,
+    is_last: bool = False,
+) -> NoisyLayer:
+    if settings.noisy:
+        return make.noisy(name, units, activation, fan_in=width, sigma=settings.noisy_sigma, is_last=is_last)
+    layer = make.head(name, units, fan_in=width) if is_last else make.dense(name, units, activation, fan_in=width)
+    return lambda features, noise: layer(features)
+
+
+def _numpy_layers(settings: Network, prefix: str, output: str) -> NumpyStream:
+    layers = [(hidden.name, hidden.activation) for hidden in _hidden(settings, prefix)]
+
+    def through(weights: Weights, x: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        for name, activation in layers:
+            x = dense_numpy(weights, name, x, activation, rng)
+        return dense_numpy(weights, output, x, None, rng)
+
+    return through
+
+
+def _action_axis(numbers: int) -> int:
+    return -1 if numbers == 1 else -2
+
+
+def _by_action(outputs: tf.Tensor, num_actions: int, numbers: int) -> tf.Tensor:
+    """[…, A · M] → […, A, M]; as it is where M is 1."""
+    if numbers == 1:
+        return outputs
+    leading = [-1 if size is None else size for size in outputs.shape[:-1]]
+    return tf.reshape(outputs, [*leading, num_actions, numbers])
+
+
+def _by_action_numpy(outputs: np.ndarray, numbers: int) -> np.ndarray:
+    return outputs if numbers == 1 else outputs.reshape(*outputs.shape[:-1], -1, numbers)
