@@ -7,66 +7,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.batches import vector_spec
-from tfdqn.config import PQN, Config, Learner, Task
+from tests.support.random_rollouts import BATCH, ENVS, EPOCHS, SPEC, STEPS, Acted, config
 from tfdqn.replay.rollout import Rollout
-from tfdqn.types import Step
-
-STEPS, ENVS, EPOCHS, BATCH = 12, 10, 3, 24
 
 
-def config(**agent: Any) -> Config:
-    return Config(
-        seed=3,
-        task=Task(num_envs=ENVS),
-        agent=PQN(rollout_steps=STEPS, epochs=EPOCHS, **agent),
-        learner=Learner(batch_size=BATCH, schedule="alternate"),
-    )
-
-
-SPEC = vector_spec(num_actions=4, action_masks=True)
-
-
-class Acted:
-    """What happened in a rollout at random, an episode's end followed by a row that carries its reset."""
-
-    def __init__(self, seed: int):
-        rng, shape = np.random.default_rng(seed), (STEPS, ENVS)
-        self.observation = rng.normal(size=(STEPS + 1, ENVS, *SPEC.observation["observation"].shape)).astype(np.float32)
-        self.legal = rng.random((STEPS + 1, ENVS, 4)) < 0.5
-        self.action = rng.integers(4, size=shape).astype(np.int32)
-        self.reward = rng.normal(size=shape).astype(np.float32)
-        self.values = rng.normal(size=(STEPS + 1, ENVS)).astype(np.float32) * 10
-        self.is_reset = np.zeros(shape, bool)
-        self.terminated, self.truncated = np.zeros((2, *shape), bool)
-        done = rng.random(ENVS) < 0.2  # the step before the rollout's first
-        for t in range(STEPS):
-            self.is_reset[t] = done | (rng.random(ENVS) < 0.05)  # an environment that broke is reset at any time
-            ends, how = ~self.is_reset[t] & (rng.random(ENVS) < 0.2), rng.random(ENVS) < 0.5
-            self.terminated[t], self.truncated[t] = ends & how, ends & ~how
-            done = ends
-
-    def write(self, rollout: Rollout, steps: range = range(STEPS)) -> int:
-        """How many transitions it was told of."""
-        written = 0
-        for t in steps:
-            rollout.add_values(self.values[t])
-            after = {"observation": self.observation[t + 1]}
-            step = Step(
-                after, self.reward[t], self.terminated[t], self.truncated[t], self.is_reset[t], self.legal[t + 1]
-            )
-            written += rollout.write({"observation": self.observation[t]}, self.legal[t], self.action[t], step)
-        return written
-
-    def slow_return(self, t: int, e: int, discount: float, lambda_: float, scale: float) -> float:
-        """By recursion on what comes after, in units of the reward."""
-        reward, value = float(self.reward[t, e]), float(self.values[t + 1, e]) / scale
-        if self.terminated[t, e]:
-            return reward
-        if self.truncated[t, e] or t + 1 == STEPS or self.is_reset[t + 1, e]:
-            return reward + discount * value
-        ahead = self.slow_return(t + 1, e, discount, lambda_, scale)
-        return reward + discount * ((1 - lambda_) * value + lambda_ * ahead)
+def slow_return(acted: Acted, t: int, e: int, discount: float, lambda_: float, scale: float) -> float:
+    """By recursion on what comes after, in units of the reward."""
+    reward, value = float(acted.reward[t, e]), float(acted.values[t + 1, e]) / scale
+    if acted.terminated[t, e]:
+        return reward
+    if acted.truncated[t, e] or t + 1 == STEPS or acted.is_reset[t + 1, e]:
+        return reward + discount * value
+    ahead = slow_return(acted, t + 1, e, discount, lambda_, scale)
+    return reward + discount * ((1 - lambda_) * value + lambda_ * ahead)
 
 
 def sampled(rollout: Rollout, part: int = 0, parts: int = 1) -> Any:
@@ -97,7 +50,7 @@ def test_each_row_has_its_return_and_resets_have_no_weight(seed: int, lambda_: f
         weight = 0 if acted.is_reset[t, e] else STEPS * ENVS / transitions
         assert sample.weights[k, b] == pytest.approx(weight, rel=1e-6)
         if weight:
-            expected = acted.slow_return(t, e, 0.9, lambda_, scale)
+            expected = slow_return(acted, t, e, 0.9, lambda_, scale)
             assert sample.transition.next_time_step.reward[k, b] == pytest.approx(expected, rel=1e-5, abs=1e-5)
     np.testing.assert_array_equal(seen, EPOCHS)
 

@@ -21,7 +21,7 @@ def largest_difference(way: str, count: str, *arguments: str, agent: str = "doub
     """Between the states of `way` and of plain local training after twenty updates.
 
     Args:
-      way: one of `parity.WAYS`.
+      way: one of `parity.WAYS` or `rollout_parity.WAYS`.
       count: of its devices, processes or servers.
       arguments: what else that function takes.
       agent: the loss's kind.
@@ -30,7 +30,7 @@ def largest_difference(way: str, count: str, *arguments: str, agent: str = "doub
     variables = {"PARITY_AGENT": agent}
     if way == "parameter_server":
         jobs = {"chief": 1, "worker": 1, "ps": int(count)}
-    elif way in ("multi_worker", "units"):
+    elif way in ("multi_worker", "units", "rollouts by multi_worker"):
         jobs = {"worker": int(count)}
     else:
         return float(forked([(variables, case)]))

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from tempfile import TemporaryFile
 from typing import IO
 
-from tests.support import mesh_devices, parity
+from tests.support import mesh_devices, parity, rollout_parity
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.roles.parameter_server import serve_device
 
@@ -63,7 +63,7 @@ def _run(way: str, *arguments: str) -> None:
     if way == "mesh_devices":
         mesh_devices.main(int(count), int(others[0]))
         return
-    print(parity.WAYS[way](int(count), *others))
+    print((parity.WAYS | rollout_parity.WAYS)[way](int(count), *others))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,14 @@ def tiny(*overrides: str) -> Config:
     return from_mapping(TINY, overrides)
 
 
+def tiny_pqn(*overrides: str) -> Config:
+    """The same task and network by PQN: rollouts of 15 steps, of 60 transitions, whose updates are 12."""
+    base = {section: keys for section, keys in TINY.items() if section != "replay"}
+    agent = {"kind": "pqn", "rollout_steps": 15, "epochs": 3, "lambda_": 0.8}
+    learner = {"batch_size": 15, "schedule": "alternate", "xla": "off"}
+    return from_mapping({**base, "agent": agent, "learner": learner}, overrides)
+
+
 def latest(run: Path) -> Checkpoint:
     """The newest checkpoint of a run."""
     checkpoint = CheckpointManager(run / "checkpoints").latest()

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.support.tiny_runs import assert_same_arrays, everything, latest, tiny
+from tests.support.tiny_runs import assert_same_arrays, everything, latest, tiny, tiny_pqn
 from tfdqn.config import Acting, Config
 from tfdqn.training.train import train
 
@@ -24,6 +24,7 @@ EXACT = tiny(
 )
 
 
+ROLLOUTS = tiny_pqn("learner.xla=auto", "checkpoint.interval_seconds=0.05")
 TWO_ACTORS = msgspec.structs.replace(EXACT, acting=Acting(actors=2))
 
 
@@ -49,7 +50,7 @@ def kill() -> bool:
     raise Killed
 
 
-@pytest.fixture(scope="module", params=[EXACT, TWO_ACTORS], ids=["one actor", "two actors"])
+@pytest.fixture(scope="module", params=[EXACT, TWO_ACTORS, ROLLOUTS], ids=["one actor", "two actors", "rollouts"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Replicated:
     run, moments = tmp_path_factory.mktemp("whole") / "run", []
     assert train(request.param, run, interrupted=at(0, lambda: moments.append(1) is not None)).status == "finished"
