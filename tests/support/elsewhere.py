@@ -3,10 +3,16 @@
 Each way to ask is a short script: what a user of that format would write.
 """
 
+import atexit
+import json
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
+import textwrap
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,40 +39,64 @@ TFLITE = """
     interpreter = tf.lite.Interpreter(path + "/policy.tflite")
     outputs = interpreter.get_signature_runner("serving_default")(**inputs)
 """
-_FRAME = """
-import sys
-sys.path.append({packages!r})
+# Forks a process for each question, a line of stdin; its exit status is the line of stdout that answers.
+_SERVER = """
+import json, os, sys, traceback
+packages, missing, *imported = json.loads(sys.argv[1])
+sys.path.append(packages)
 import importlib.util
 import numpy as np
+for name in imported:
+    importlib.import_module(name)
 
-for missing in {missing!r}:
-    assert importlib.util.find_spec(missing) is None, missing
-path = {path!r}
-inputs = dict(np.load({given!r}))
-if True:
-{script}
-assert not set(sys.modules) & set({missing!r})
-np.savez({answered!r}, **outputs)
+def answer(script, path, given, answered):
+    for name in missing:
+        assert importlib.util.find_spec(name) is None, name
+    names = {"path": path, "inputs": dict(np.load(given))}
+    exec(script, names)
+    assert not set(sys.modules) & set(missing)
+    np.savez(answered, **names["outputs"])
+
+for line in sys.stdin:
+    pid = os.fork()
+    if pid:
+        print(os.waitpid(pid, 0)[1], flush=True)
+        continue
+    status = 1
+    try:
+        answer(*json.loads(line))
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
 """
 
 
 def ask(script: str, version: Path, inputs: Arrays, folder: Path) -> Arrays:
     """What a script answers for an exported version; ONNX is asked without TensorFlow, too."""
-    missing = (*TRAINING, *TENSORFLOW) if script is ONNX else TRAINING
-    packages = _packages_without(missing, folder / f"without-{len(missing)}")
     given, answered = folder / "inputs.npz", folder / "outputs.npz"
     np.savez(given, **inputs)
-    program = _FRAME.format(
-        packages=str(packages),
-        missing=missing,
-        path=str(version),
-        given=str(given),
-        answered=str(answered),
-        script=script.strip("\n"),
-    )
-    # Isolated, and without `site`: neither this folder nor the installed packages are on its path.
-    subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True, timeout=180, cwd=folder)
+    server = _server(script is not ONNX)
+    assert server.stdin is not None and server.stdout is not None
+    question = [textwrap.dedent(script), str(version), str(given), str(answered)]
+    print(json.dumps(question), file=server.stdin, flush=True)
+    assert server.stdout.readline() == "0\n", "see the traceback on stderr"
     return dict(np.load(answered))
+
+
+@cache
+def _server(has_tensorflow: bool) -> subprocess.Popen:
+    """What it forks begins where a script has imported TensorFlow, if it has that. It ends with its input."""
+    missing = TRAINING if has_tensorflow else (*TRAINING, *TENSORFLOW)
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    packages = _packages_without(missing, folder / "packages")
+    given = json.dumps([str(packages), missing, *(["tensorflow"] if has_tensorflow else [])])
+    # Isolated, and without `site`: neither this folder nor the installed packages are on its path.
+    command = [sys.executable, "-I", "-S", "-c", _SERVER, given]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder)
 
 
 def ask_saved_model_cli(version: Path, inputs: Arrays, folder: Path) -> Arrays:
@@ -88,9 +118,8 @@ def ask_saved_model_cli(version: Path, inputs: Arrays, folder: Path) -> Arrays:
 
 def _packages_without(missing: Collection[str], folder: Path) -> Path:
     """A folder that has every installed package but those."""
-    if not folder.exists():
-        folder.mkdir()
-        for each in Path(sysconfig.get_path("purelib")).iterdir():
-            if each.name not in missing and each.suffix != ".pth":
-                (folder / each.name).symlink_to(each)
+    folder.mkdir()
+    for each in Path(sysconfig.get_path("purelib")).iterdir():
+        if each.name not in missing and each.suffix != ".pth":
+            (folder / each.name).symlink_to(each)
     return folder
