@@ -42,7 +42,7 @@ def test_who_asks_for_it_and_who_is_killed_is_started_again_at_once_however_ofte
 def test_who_fails_again_and_again_is_given_up_and_the_log_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfdqn.launch.supervised_process._PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("tfdqn.launch.supervised_process._PAUSE_SECONDS", 0.1)
     job = Job(folder)
     job.tell("actor-0", "unready 3")
     with pytest.raises(
@@ -52,7 +52,7 @@ def test_who_fails_again_and_again_is_given_up_and_the_log_is_named(
     ):
         job.run()
     assert len(job.pids("actor-0")) == 5
-    assert "started again in 2 s" in job.lines[-1]
+    assert "started again in 1 s" in job.lines[-1]
     assert not any(map(exists, job.everybody()))
     assert (folder / "order").read_text().split()[-1] == "replay_server-0"
 
@@ -145,17 +145,20 @@ def test_ctrl_c_stops_all_in_order_and_the_deaf_are_killed(folder: Path, monkeyp
     assert not any(map(exists, job.everybody()))
 
 
-def test_ctrl_c_while_somebody_waits_to_be_started_again_starts_nobody(folder: Path) -> None:
+def test_ctrl_c_while_somebody_waits_to_be_started_again_starts_nobody(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfdqn.launch.supervised_process._PAUSE_SECONDS", 0.25)
     job = Job(folder)
     job.tell("learner-0", "unready 3")
-    assert not job.run(lambda: any("again in 2 s" in line for line in job.lines), stop)
+    assert not job.run(lambda: any("again in 1 s" in line for line in job.lines), stop)
     assert not job.supervisor.has_saved
     assert (len(job.pids("learner-0")), job.row("learner-0").state) == (3, "ended")
     assert not any(map(exists, job.everybody()))
 
 
 def test_silence_is_shown_before_it_is_death_and_a_first_sign_has_longer(folder: Path) -> None:
-    job = Job(folder, health=Health(dead_after_seconds=3.0, patience_seconds=6.0))
+    job = Job(folder, health=Health(dead_after_seconds=2.0, patience_seconds=4.0))
     job.tell("actor-0", "mute", "steady")
     job.tell("evaluator-0", "signless", "steady")
     seen: set[str] = set()
@@ -168,9 +171,9 @@ def test_silence_is_shown_before_it_is_death_and_a_first_sign_has_longer(folder:
     job.show = watching  # type: ignore[method-assign]
     assert not job.run(job.lives("actor-0", 2), job.lives("evaluator-0", 2), stop)
     assert job.lines[:2] == [
-        "actor 0 has given no heartbeat for 3 s: killed",
+        "actor 0 has given no heartbeat for 2 s: killed",
         "actor 0 was killed by signal 9 (SIGKILL): it is started again; its log is "
         f"{folder / 'processes' / 'actor-0.log'}",
     ]
-    assert "evaluator 0 has given no heartbeat for 6 s: killed" in job.lines
-    assert {"starting", "at work", "silent for 2 s", "stopping", "ended"} <= seen
+    assert "evaluator 0 has given no heartbeat for 4 s: killed" in job.lines
+    assert {"starting", "at work", "silent for 1 s", "stopping", "ended"} <= seen

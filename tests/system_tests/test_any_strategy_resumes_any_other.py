@@ -16,6 +16,7 @@ WAYS = {
     "mirrored": ["learner.strategy=mirrored", "learner.logical_devices=2"],
     "multi_worker": ["learner.strategy=multi_worker", "learner.workers=2"],
     "parameter_server": [*("learner.strategy=parameter_server", "learner.workers=2", "learner.parameter_servers=2")],
+    "parameter_server, one worker": ["learner.strategy=parameter_server", "learner.workers=1"],
     "averaging": [
         *("learner.strategy=averaging", "learner.workers=1", "learner.logical_devices=2"),
         "learner.averaging_period_train_steps=5",
@@ -93,7 +94,7 @@ def assert_moved(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> 
 @pytest.mark.timeout(900)
 def test_whole_shared_and_split_weights_resume_one_another(tmp_path: Path) -> None:
     walk = Walk(tmp_path)
-    for way in ("local", "parameter_server", "mesh", "local"):
+    for way in ("local", "parameter_server, one worker", "mesh", "local"):
         walk.leg(way)
 
 
@@ -101,7 +102,7 @@ def test_whole_shared_and_split_weights_resume_one_another(tmp_path: Path) -> No
 @pytest.mark.timeout(3600)
 def test_every_way_resumes_what_every_other_saved(tmp_path: Path) -> None:
     walk = Walk(tmp_path)
-    for way in round_trip(list(WAYS)):
+    for way in round_trip([way for way in WAYS if way != "parameter_server, one worker"]):
         walk.leg(way)
 
 

@@ -28,6 +28,7 @@ with interruptions(lambda: None) as interrupted:
     cluster = cluster_of_environment()
     Chief(load(Path("tiny.toml")), RunDir("run"), cluster, [], lambda line: print(line, flush=True), interrupted)
 """
+ONE_WORKER = "learner.workers=1"  # for what needs no second: each process takes seconds to start
 LONG, PERIOD = "stop.env_steps=1_000_000", "learner.averaging_period_train_steps=5"
 
 
@@ -72,7 +73,8 @@ def learning(folder: Path) -> Callable[[], bool]:
 def test_a_process_that_is_killed_ends_the_run_in_one_line(
     tmp_path: Path, strategy: str, victim: tuple[str, int], name: str
 ) -> None:
-    write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG)
+    workers = [ONE_WORKER] if victim[0] == "ps" else []
+    write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG, *workers)
     with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run") as process:
         process.until(learning(tmp_path), "learning")
         os.kill(process_id(process, victim), signal.SIGKILL)
@@ -94,7 +96,8 @@ def test_a_killed_chief_leaves_nobody_behind(tmp_path: Path, strategy: str) -> N
 
 @pytest.mark.parametrize("strategy", ["parameter_server", pytest.param("averaging", marks=pytest.mark.long)])
 def test_an_interrupted_run_saves_and_ends_everybody(tmp_path: Path, strategy: str) -> None:
-    write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG)
+    workers = [ONE_WORKER] if strategy == "parameter_server" else []
+    write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG, *workers)
     with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run") as process:
         process.until(learning(tmp_path), "learning")
         process.send(signal.SIGINT)
@@ -116,7 +119,7 @@ def free_ports(count: int) -> list[int]:
 @pytest.mark.parametrize(
     ("strategy", "tasks"),
     [
-        ("parameter_server", {"chief": 1, "worker": 1, "ps": 2}),
+        ("parameter_server", {"chief": 1, "worker": 1, "ps": 1}),
         pytest.param("multi_worker", {"worker": 2}, marks=pytest.mark.long),  # on hosts: test_train_on_hosts.py
         pytest.param("averaging", {"chief": 1, "worker": 1}, marks=pytest.mark.long),
     ],

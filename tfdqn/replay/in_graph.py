@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -44,12 +45,14 @@ class InGraphReplay:
 
     def _empty_rows(self) -> tf.Variable:
         shape = (self._capacity, self._layout.row_bytes)
+        size = self._capacity * self._layout.row_bytes
+        no_room = ConfigError(f"replay.capacity = {self.capacity}: there is no memory for {size / 1e9:,.0f} GB")
+        if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+            raise no_room  # TensorFlow would try for ten seconds, or the system end the process later
         try:
             return tf.Variable(tf.zeros(shape, tf.uint8), trainable=False)
         except tf.errors.ResourceExhaustedError as error:
-            raise ConfigError(
-                f"replay.capacity = {self.capacity}: there is no memory for {np.prod(shape) / 1e9:,.0f} GB"
-            ) from error
+            raise no_room from error
 
     def addresses_at(self, host: str) -> list[str]:
         """None: no other process can sample it."""
