@@ -26,16 +26,27 @@ class Noise(NamedTuple):
         return self._replace(key=derived_seed(self.key, name, index))
 
     def normal(self, *shape: int) -> tf.Tensor:
-        """Standard normal numbers float32[shape], which all examples of a batch share."""
-        seed = tf.stack([tf.constant(self.key, tf.int64), tf.cast(self.step, tf.int64)])
-        return tf.random.stateless_normal(shape, seed, alg="philox")
+        """Standard normal numbers float32[shape], which all examples of a batch share: by Box and Muller 1958.
+
+        TensorFlow's own stateless numbers are others under XLA.
+        """
+        words = mix(tf.bitwise.bitwise_xor(scattered(np.arange(np.prod(shape, dtype=int)), self.key), self._number()))
+        radius = tf.sqrt(-2.0 * tf.math.log(1.0 - uniform(words)))
+        angle = 2.0 * np.pi * uniform(mix(tf.bitwise.invert(words)))
+        return tf.reshape(radius * tf.cos(angle), shape)
 
     def uniform(self, rows: int | tf.Tensor, columns: int) -> tf.Tensor:
         """Numbers float32[rows, columns] in [0, 1), each example's own: a row's depend on its place in the batch."""
-        step = mix(tf.cast(tf.cast(self.step, tf.int64) & 0xFFFFFFFF, tf.uint32) + tf.constant(self.key, tf.uint32))
         place = tf.cast(tf.range(rows) + self.first, tf.uint32)
-        row = mix(tf.bitwise.bitwise_xor(place * tf.constant(_GOLDEN, tf.uint32), step))
+        row = mix(tf.bitwise.bitwise_xor(place * tf.constant(_GOLDEN, tf.uint32), self._number()))
         return uniform(mix(tf.bitwise.bitwise_xor(row[:, tf.newaxis], scattered(np.arange(columns), self.key))))
+
+    def _number(self) -> tf.Tensor:
+        """uint32 of the key and the step."""
+        low = tf.cast(
+            tf.bitwise.bitwise_and(tf.cast(self.step, tf.int64), tf.constant(0xFFFFFFFF, tf.int64)), tf.uint32
+        )
+        return mix(low + tf.constant(self.key, tf.uint32))
 
 
 def mix(words: tf.Tensor) -> tf.Tensor:
