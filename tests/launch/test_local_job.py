@@ -74,19 +74,8 @@ def test_one_ctrl_c_stops_a_job_and_the_line_that_it_prints_goes_on_with_it(
 ) -> None:
     options = ("--replay-servers", "2", "--parameter-servers", "1", "--actors", "2", "--no-evaluator")
     with a_launch(tmp_path, *options) as process:
-        until_at_work(
-            process,
-            *(
-                "replay server 0",
-                "replay server 1",
-                "learner 0",
-                "parameter server 0",
-                "worker 0",
-                "worker 1",
-                "actor 0",
-                "actor 1",
-            ),
-        )
+        twos = [f"{role} {index}" for role in ("replay server", "worker", "actor") for index in range(2)]
+        until_at_work(process, "learner 0", "parameter server 0", *twos)
         asked = ["health", "actor", "--task", "1", "--run-dir", str(tmp_path / "run")]
         assert main.main(asked) == 0
         assert capsys.readouterr().out.startswith("actor 1: at work (process ")

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.actor_jobs import FREE, HELD, Job, job_of
+from tests.support.evaluator_jobs import CONFIG
+from tests.support.threaded_jobs import Learner, learner
 from tfdqn.coordination.heartbeat_files import VARIABLE
+from tfdqn.storage.run_directory import RunDir
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +27,16 @@ def free(tmp_path: Path) -> Iterator[Job]:
 def held(tmp_path: Path) -> Iterator[Job]:
     with job_of(HELD, tmp_path) as job:
         yield job
+
+
+@pytest.fixture
+def there() -> Iterator[Learner]:
+    with learner(CONFIG) as made:
+        yield made
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> RunDir:
+    path = tmp_path / "run"
+    path.mkdir()
+    return RunDir(path)

@@ -1,24 +1,28 @@
 """The evaluator's process keeps the best on disk, reports, and goes on whatever becomes of the learner or itself."""
 
 import itertools
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from tests.support.threaded_jobs import Learner, Role, free_address, learner, role, until, weights
+from tests.support.evaluator_jobs import (
+    CHANGES,
+    CONFIG,
+    EVALUATOR,
+    at,
+    first_of,
+    flattering,
+    heard,
+    reported,
+    started,
+    states,
+)
+from tests.support.threaded_jobs import Learner, free_address, learner, role, until
 from tests.support.tiny_runs import lines, tiny
-from tfdqn.acting.policy import Policy
-from tfdqn.cluster.roles import ProcessId
-from tfdqn.cluster.roles import Role as Roles
 from tfdqn.cluster.topology import Topology
-from tfdqn.config import Config, Health
-from tfdqn.coordination import stall_detector
-from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Phase
+from tfdqn.coordination.messages import Inspection, Phase
 from tfdqn.errors import RunDirError, TaskError
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.versions import versions
@@ -28,80 +32,6 @@ from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.factory import TRACKERS
 from tfdqn.tracking.tracker import Tracker
-
-EVALUATOR = ProcessId(Roles.EVALUATOR)
-CHANGES = (
-    "health.beat_seconds=0.05",
-    "evaluation.interval_env_steps=100",
-    "evaluation.episodes=2",
-    "acting.fetch_interval_seconds=0.01",
-    "task.max_episode_steps=20",
-)
-CONFIG = tiny(*CHANGES)
-
-
-@pytest.fixture
-def there() -> Iterator[Learner]:
-    with learner(CONFIG) as made:
-        yield made
-
-
-@pytest.fixture
-def run_dir(tmp_path: Path) -> RunDir:
-    path = tmp_path / "run"
-    path.mkdir()
-    return RunDir(path)
-
-
-def started(there: Learner, run_dir: RunDir, config: Config = CONFIG):  # type: ignore[no-untyped-def]
-    topology = Topology(learner=there.address, actor=1, evaluator=1)
-    return role(run_role, config, topology, EVALUATOR, run_dir.path)
-
-
-def states(there: Learner) -> list[str]:
-    return [each.heartbeat.state for each in there.service.roster.status()]
-
-
-def at(there: Learner, env_steps: int) -> None:
-    """Makes the job's environment steps so many."""
-    there.service.roster.start_from(Counts(env_steps=env_steps))
-
-
-def reported(there: Learner, evaluations: int, evaluator: Role) -> EvaluatorReport:
-    """The newest report, when so many evaluations have been heard of since the learner's life began."""
-    until(lambda: len(heard(there)) >= evaluations or evaluator.error, f"{evaluations} evaluations")
-    assert evaluator.error is None, evaluator.error
-    return there.service.evaluated
-
-
-def heard(there: Learner) -> list[EvaluatorReport]:
-    """Notes every report with an evaluation from the first call on."""
-    if not hasattr(there.service, "heard"):
-        there.service.heard = []  # type: ignore[attr-defined]
-        there.service.on_evaluated = lambda report: (
-            there.service.heard.append(report) if report.evaluation else None  # type: ignore[attr-defined]
-        )
-    return there.service.heard  # type: ignore[attr-defined]
-
-
-def first_of(there: Learner, train_steps: int, env_steps: Iterator[int], evaluator: Role) -> EvaluatorReport:
-    """The report of the first evaluation of these weights, which are fetched some time after they were published."""
-    while True:
-        at(there, next(env_steps))
-        reported(there, len(heard(there)) + 1, evaluator)
-        for each in heard(there):
-            if each.evaluation is not None and each.evaluation.train_steps == train_steps:
-                return each
-
-
-def flattering(there: Learner) -> dict[str, np.ndarray]:
-    """Weights that balance a little: push to where the pole falls."""
-    made = {name: np.zeros_like(array) for name, array in weights(there.config, there.task_spec).items()}
-    first, last = (next(name for name, array in made.items() if array.shape == shape) for shape in ((4, 16), (16, 2)))
-    made[first][2:, 0] = 1.0  # the angle and its speed, where positive …
-    made[first][2:, 1] = -1.0
-    made[last][0, 1] = made[last][1, 0] = 1.0  # … push right, else left
-    return made
 
 
 def test_it_evaluates_when_steps_are_due_and_reports_what_it_keeps(there: Learner, run_dir: RunDir) -> None:
@@ -194,66 +124,6 @@ def test_a_tracker_from_outside_the_package_is_told_of_every_evaluation(
     assert told == [(each["mean_return"], each["env_steps"]) for each in lines(run_dir.evaluations_file)]
 
 
-def test_another_evaluator_goes_on_where_the_first_one_was_lost(there: Learner, run_dir: RunDir) -> None:
-    heard(there)
-    there.publish(5, flattering(there))
-    at(there, 100)
-    with started(there, run_dir) as evaluator:
-        reported(there, 1, evaluator)
-        there.publish(6, weights(there.config, there.task_spec))
-        at(there, 200)
-        assert reported(there, 2, evaluator).evaluations_without_best == 1
-    run_dir.evaluations_file.open("a").write('{"env_steps": 250, "is_')  # half a line
-    heard(there).clear()
-    at(there, 250)
-    with started(there, run_dir) as again:
-        until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
-        until(lambda: there.service.evaluated.best_return == 20, "what it found on disk")
-        assert (heard(there), there.service.evaluated.evaluations_without_best) == ([], 1)
-        at(there, 300)
-        report = reported(there, 1, again)
-        assert report.evaluation is not None
-        assert (report.evaluation.is_best, report.best_return, report.evaluations_without_best) == (False, 20, 2)
-    assert len(lines_that_are_whole(run_dir)) == 3
-
-
-def lines_that_are_whole(run_dir: RunDir) -> list[str]:
-    return [line for line in run_dir.evaluations_file.read_text().splitlines() if line.endswith("}")]
-
-
-def test_a_learner_that_starts_again_is_told_the_best_and_its_versions_are_new_ones(
-    there: Learner, run_dir: RunDir
-) -> None:
-    heard(there)
-    there.publish(5, flattering(there))
-    at(there, 100)
-    with started(there, run_dir) as evaluator:
-        reported(there, 1, evaluator)
-        there.service.close()
-        there.publish(5, weights(there.config, there.task_spec))  # the same number, other weights
-        there.begin()
-        at(there, 90)
-        heard(there)
-        until(lambda: there.service.evaluated.best_return == 20, "the best of before")
-        at(there, 200)
-        report = reported(there, 1, evaluator)
-        assert report.evaluation is not None
-        assert (report.evaluation.train_steps, report.evaluation.is_best) == (5, False)
-        assert (report.best_return, report.evaluations_without_best) == (20, 1)
-
-
-def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Learner, run_dir: RunDir) -> None:
-    heard(there)
-    there.publish(5, flattering(there))
-    with started(there, run_dir) as evaluator:
-        until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
-        at(there, 100)
-        reported(there, 1, evaluator)
-        there.service.close()
-        there.begin()
-        until(lambda: there.service.evaluated.best_return == 20, "the report")
-
-
 def test_its_last_say_is_of_the_newest_weights_and_of_the_best_on_fresh_episodes(
     there: Learner, run_dir: RunDir
 ) -> None:
@@ -271,20 +141,6 @@ def test_its_last_say_is_of_the_newest_weights_and_of_the_best_on_fresh_episodes
         there.service.phase = Phase.OVER
         evaluator.ended()
         assert evaluator.is_over is True
-
-
-def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it(
-    there: Learner, run_dir: RunDir
-) -> None:
-    with started(there, run_dir) as evaluator:
-        there.service.phase = Phase.FINISHING
-        until(lambda: there.service.evaluated.is_done, "the last say")
-        final = there.service.evaluated.final
-        there.service.close()
-        there.begin().phase = Phase.FINISHING
-        until(lambda: there.service.evaluated.is_done, "the last say again")
-        assert there.service.evaluated.final == final
-        assert evaluator.ends_well() and evaluator.is_over is False
 
 
 def test_the_end_of_the_job_ends_an_evaluation(run_dir: RunDir) -> None:
@@ -305,28 +161,6 @@ def test_one_that_can_keep_nothing_says_so_before_it_waits_for_anybody(tmp_path:
         with pytest.raises(RunDirError, match=r"file/run can't be made or written: Not a directory"):
             evaluator.ended()
         assert evaluator.said == []
-
-
-def test_an_evaluator_that_hangs_ends_by_itself_so_that_nobody_waits_for_it(
-    run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ends: list[str] = []
-    monkeypatch.setattr(stall_detector, "_end", ends.append)
-    released = threading.Event()
-    call = Policy.__call__
-
-    def hangs(self: Policy, *arguments: Any) -> Any:
-        released.wait()
-        return call(self, *arguments)
-
-    monkeypatch.setattr(Policy, "__call__", hangs)
-    hasty = msgspec.structs.replace(CONFIG, health=Health(beat_seconds=0.05, stuck_after_seconds=1.0))
-    with learner(hasty) as there:
-        at(there, 100)
-        with started(there, run_dir, hasty) as evaluator:
-            until(lambda: ends or evaluator.error, "its end")
-            released.set()
-    assert ends[0].startswith("evaluator 0 has made no progress for 1 s (evaluating)")
 
 
 def test_a_task_that_is_another_here_is_refused(there: Learner, run_dir: RunDir) -> None:

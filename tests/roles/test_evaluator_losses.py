@@ -1,0 +1,111 @@
+"""The evaluator's process, and the learner's, are lost and come back: what was found is kept, and told again."""
+
+import threading
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.support.evaluator_jobs import CONFIG, at, flattering, heard, reported, started, states
+from tests.support.threaded_jobs import Learner, learner, until, weights
+from tfdqn.acting.policy import Policy
+from tfdqn.config import Health
+from tfdqn.coordination import stall_detector
+from tfdqn.coordination.messages import Phase
+from tfdqn.storage.run_directory import RunDir
+
+
+def test_another_evaluator_goes_on_where_the_first_one_was_lost(there: Learner, run_dir: RunDir) -> None:
+    heard(there)
+    there.publish(5, flattering(there))
+    at(there, 100)
+    with started(there, run_dir) as evaluator:
+        reported(there, 1, evaluator)
+        there.publish(6, weights(there.config, there.task_spec))
+        at(there, 200)
+        assert reported(there, 2, evaluator).evaluations_without_best == 1
+    run_dir.evaluations_file.open("a").write('{"env_steps": 250, "is_')  # half a line
+    heard(there).clear()
+    at(there, 250)
+    with started(there, run_dir) as again:
+        until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
+        until(lambda: there.service.evaluated.best_return == 20, "what it found on disk")
+        assert (heard(there), there.service.evaluated.evaluations_without_best) == ([], 1)
+        at(there, 300)
+        report = reported(there, 1, again)
+        assert report.evaluation is not None
+        assert (report.evaluation.is_best, report.best_return, report.evaluations_without_best) == (False, 20, 2)
+    assert len(lines_that_are_whole(run_dir)) == 3
+
+
+def lines_that_are_whole(run_dir: RunDir) -> list[str]:
+    return [line for line in run_dir.evaluations_file.read_text().splitlines() if line.endswith("}")]
+
+
+def test_a_learner_that_starts_again_is_told_the_best_and_its_versions_are_new_ones(
+    there: Learner, run_dir: RunDir
+) -> None:
+    heard(there)
+    there.publish(5, flattering(there))
+    at(there, 100)
+    with started(there, run_dir) as evaluator:
+        reported(there, 1, evaluator)
+        there.service.close()
+        there.publish(5, weights(there.config, there.task_spec))  # the same number, other weights
+        there.begin()
+        at(there, 90)
+        heard(there)
+        until(lambda: there.service.evaluated.best_return == 20, "the best of before")
+        at(there, 200)
+        report = reported(there, 1, evaluator)
+        assert report.evaluation is not None
+        assert (report.evaluation.train_steps, report.evaluation.is_best) == (5, False)
+        assert (report.best_return, report.evaluations_without_best) == (20, 1)
+
+
+def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Learner, run_dir: RunDir) -> None:
+    heard(there)
+    there.publish(5, flattering(there))
+    with started(there, run_dir) as evaluator:
+        until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
+        at(there, 100)
+        reported(there, 1, evaluator)
+        there.service.close()
+        there.begin()
+        until(lambda: there.service.evaluated.best_return == 20, "the report")
+
+
+def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it(
+    there: Learner, run_dir: RunDir
+) -> None:
+    with started(there, run_dir) as evaluator:
+        there.service.phase = Phase.FINISHING
+        until(lambda: there.service.evaluated.is_done, "the last say")
+        final = there.service.evaluated.final
+        there.service.close()
+        there.begin().phase = Phase.FINISHING
+        until(lambda: there.service.evaluated.is_done, "the last say again")
+        assert there.service.evaluated.final == final
+        assert evaluator.ends_well() and evaluator.is_over is False
+
+
+def test_an_evaluator_that_hangs_ends_by_itself_so_that_nobody_waits_for_it(
+    run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr(stall_detector, "_end", ends.append)
+    released = threading.Event()
+    call = Policy.__call__
+
+    def hangs(self: Policy, *arguments: Any) -> Any:
+        released.wait()
+        return call(self, *arguments)
+
+    monkeypatch.setattr(Policy, "__call__", hangs)
+    hasty = msgspec.structs.replace(CONFIG, health=Health(beat_seconds=0.05, stuck_after_seconds=1.0))
+    with learner(hasty) as there:
+        at(there, 100)
+        with started(there, run_dir, hasty) as evaluator:
+            until(lambda: ends or evaluator.error, "its end")
+            released.set()
+    assert ends[0].startswith("evaluator 0 has made no progress for 1 s (evaluating)")

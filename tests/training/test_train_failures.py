@@ -1,0 +1,99 @@
+"""What is not finite, and environments that fail: the run ends in a line, and what came before it is sound."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.tiny_runs import latest, lines, tiny
+from tfdqn.errors import EnvironmentFailedError, NotFiniteError
+from tfdqn.storage.checkpoints import Checkpoint
+from tfdqn.training.train import train
+
+
+@pytest.mark.parametrize("schedule", ["overlap", "alternate"])
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_step_and_never_enters_a_checkpoint(schedule, tmp_path):
+    run = tmp_path / "run"
+    overflows = ("optimizer.kind=sgd", "optimizer.learning_rate=1e9", "agent.gradient_clip_norm=0")
+    often = ("replay.min_size=900", "checkpoint.interval_seconds=0.001", "checkpoint.keep=100")
+    with pytest.raises(NotFiniteError, match=r"(loss|gradient norm) is (nan|inf) at train step \d+"):
+        train(tiny(f"learner.schedule={schedule}", *overflows, *often), run)
+    saved = [Checkpoint(path) for path in (run / "checkpoints").iterdir() if path.name.isdecimal()]
+    assert saved
+    for checkpoint in saved:
+        for name, array in checkpoint.arrays("learner").items():
+            assert np.isfinite(array).all(), (checkpoint.directory, name)
+
+
+def test_an_observation_that_is_nan_stops_the_run_and_never_enters_replay(tmp_path):
+    config = tiny(
+        "task.id=tests.support.toy_environments:Counter-v0", "task.kwargs.nan=observation", "task.kwargs.nan_from=2"
+    )
+    with pytest.raises(NotFiniteError, match=r"environment \d, step 2: observation\[0\] is nan"):
+        train(config, tmp_path / "run")
+
+
+def failing(tmp_path: Path, **kwargs: object) -> tuple[str, ...]:
+    """An environment that fails once."""
+    kwargs |= {"once": str(tmp_path / "once")}
+    inline = ", ".join(f"{name}={json.dumps(value)}" for name, value in kwargs.items())
+    return (
+        "task.id=tests.support.toy_environments:Fails-v0",
+        f"task.kwargs={{{inline}}}",
+        "learner.schedule=alternate",
+    )
+
+
+def test_what_came_before_an_environment_failed_is_saved_and_goes_on(tmp_path):
+    run, config = tmp_path / "run", tiny(*failing(tmp_path, at=200))
+    with pytest.raises(EnvironmentFailedError) as caught:
+        train(config, run)
+    saved = latest(run).counters
+    assert 700 < saved.env_steps < 800 and saved.train_steps > 100
+    line = "Fails-v0, step [0-9]+, environment 0: RuntimeError: the simulator is gone; saved at {:,} environment"
+    assert re.search(line.format(saved.env_steps), str(caught.value))
+    assert f"its traceback is in {run / 'native.log'}" in str(caught.value)
+    assert "in _fail\n" in (run / "native.log").read_text()
+    said: list[str] = []
+    assert train(config, run, say=said.append).status == "finished"
+    assert f"resumed at {saved.env_steps:,} environment steps and {saved.train_steps:,} updates" in said[0]
+
+
+def test_an_evaluation_whose_environment_fails_leaves_what_was_learned(tmp_path):
+    """The four that act never come to their thousandth step, those that are evaluated do."""
+    config = tiny(*failing(tmp_path, at=900, ends_at=1_000), "evaluation.episodes=1", "learner.schedule=overlap")
+    with pytest.raises(EnvironmentFailedError, match=r"step 900, environment 0: .*; saved at"):
+        train(config, tmp_path / "run")
+    assert latest(tmp_path / "run").counters.train_steps > 0
+    assert not (tmp_path / "run" / "best").exists()
+
+
+def test_environments_that_are_made_anew_are_counted_over_all_of_a_run(tmp_path):
+    run = tmp_path / "run"
+    restarts = ("task.restarts=1", "logging.interval_seconds=0.01")
+    said: list[str] = []
+    first = train(tiny(*failing(tmp_path, at=100), *restarts, "stop.env_steps=800"), run, say=said.append)
+    assert first.environment_restarts == 1 and lines(run / "metrics.jsonl")[-1]["environment_restarts"] == 1
+    assert sum("it is restarted (1 of task.restarts = 1)" in line for line in said) == 1
+    assert "in _fail\n" in (run / "native.log").read_text()
+    (tmp_path / "once").unlink()
+    again = train(tiny(*failing(tmp_path, at=100), *restarts), run)
+    assert again.environment_restarts == 2
+    # A row that only carries a reset is no step: all that was taken was written, but for broken windows (n = 1: none).
+    assert latest(run).counters.transitions == latest(run).counters.env_steps == again.env_steps
+
+
+def test_a_run_without_a_finished_episode_has_no_nan_in_any_file(tmp_path):
+    """Its rewards are of every kind of number, one after the other."""
+    run = tmp_path / "run"
+    endless = ("task.id=tests.support.toy_environments:OddRewards-v0", "evaluation.max_episode_steps=21")
+    summary = train(tiny(*endless, "logging.interval_seconds=0.01"), run)
+    assert summary.episodes == 0 and summary.final is not None
+    assert (summary.final.mean_return, summary.final.mean_length) == (21, 21)  # cut, and every reward is 1
+    for file in run.rglob("*.json*"):
+        assert not re.search(r"\b(NaN|Infinity)\b", file.read_text()), file
+    for file in ("metrics.jsonl", "evaluations.jsonl", "best/evaluation.json"):
+        assert "null" not in (run / file).read_text(), file
+    assert (run / "learning_curve.png").exists()
