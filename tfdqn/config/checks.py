@@ -65,11 +65,12 @@ def frames_divide_among_shards(config: Config) -> Iterator[str]:
 
 def frames_reach_every_shard(config: Config) -> Iterator[str]:
     # Before the n-th step a server may have nothing, where episodes go on.
-    enough = (config.agent.n_step - 1) * config.task.num_envs * config.acting.actors
+    longest = "n_step_end" if (config.agent.n_step_end or 0) > config.agent.n_step else "n_step"
+    enough = (getattr(config.agent, longest) - 1) * config.task.num_envs * config.acting.actors
     replay = config.replay
     if replay.item == "frames" and replay.shards > 1 and replay.min_size < enough:
         yield (
-            f"<replay.min_size> is less than {enough}: with <replay.item>, <replay.shards>, <agent.n_step>, "
+            f"<replay.min_size> is less than {enough}: with <replay.item>, <replay.shards>, <agent.{longest}>, "
             "<task.num_envs> and <acting.actors> a server may have nothing to sample when learning starts"
         )
 
@@ -153,6 +154,11 @@ def sequences_leave_no_step_out(config: Config) -> Iterator[str]:
         )
 
 
+def a_scheduled_discount_is_below_one(config: Config) -> Iterator[str]:
+    if config.agent.discount_end is not None and config.agent.discount == 1:
+        yield "<agent.discount> with <agent.discount_end>: no factor leads from 1 - discount = 0 to anything else"
+
+
 def learning_rate_decays(config: Config) -> Iterator[str]:
     optimizer = config.optimizer
     if optimizer.schedule != "constant" and optimizer.end_learning_rate > optimizer.learning_rate:
@@ -231,6 +237,7 @@ REPLAY_CHECKS: tuple[Check, ...] = (
     sequences_leave_no_step_out,
 )
 CHECKS: tuple[Check, ...] = (
+    a_scheduled_discount_is_below_one,
     learning_rate_decays,
     exploration_decays,
     exponential_decay_stays_above_zero,
