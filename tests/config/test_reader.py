@@ -220,6 +220,8 @@ def without_replay(config: Config) -> Config:
         config.agent,
         rollout_steps=min(config.agent.rollout_steps, 40),
         n_step=plain.n_step,
+        n_step_end=None,
+        discount_end=None,
         target_update_period_train_steps=plain.target_update_period_train_steps,
         target_update_tau=plain.target_update_tau,
     )
