@@ -18,8 +18,6 @@ _MEANINGLESS: dict[str, str] = {
     "learner.updates_per_call": "a call makes all updates of a rollout",
     "learner.prefetch_to_device": "batches are of a rollout that is there already",
     "agent.n_step": "agent.lambda_ says how far returns reach",
-    "agent.n_step_end": "agent.lambda_ says how far returns reach",
-    "agent.discount_end": "its discount is constant",
     "agent.target_update_period_train_steps": "it has no target network",
     "agent.target_update_tau": "it has no target network",
 }
