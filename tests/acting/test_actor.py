@@ -24,6 +24,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.written: list[tuple[Observation, np.ndarray | None, np.ndarray, Step]] = []
+        self.env_steps: list[int] = []
 
     def write(
         self,
@@ -32,7 +33,9 @@ class Recorder:
         actions: np.ndarray,
         step: Step,
         policy_state: PolicyState = (),
+        env_steps: int = 0,
     ) -> int:
+        self.env_steps.append(env_steps)
         self.written.append((observation, legal_actions, actions, step))
         return int((~step.is_reset).sum())
 
@@ -129,6 +132,13 @@ def test_exploration_follows_the_environment_steps_taken() -> None:
     assert wrong[0] > 0.2  # epsilon 1: half of them
     assert wrong[1] > 0.05  # 50 steps on: a quarter
     assert (wrong[2:] == 0).all()  # 100 steps on: none
+
+
+def test_the_writer_is_told_the_environment_steps_of_all_actors() -> None:
+    actor, writer, _ = made(FakeTask([[1000]] * 3))
+    for env_steps in (None, None, 40):
+        actor.step(env_steps)
+    assert writer.env_steps == [0, 3, 40]
 
 
 @pytest.mark.filterwarnings("error")

@@ -45,6 +45,7 @@ CONTRADICTIONS = {
     ],
     "sequences_are_of_a_memory": ["replay.item=sequence"],
     "sequences_leave_no_step_out": ["replay.item=sequence", "replay.sequence_length=40", "replay.sequence_period=41"],
+    "a_scheduled_discount_is_below_one": ["agent.discount=1", "agent.discount_end=0.5"],
     "learning_rate_decays": ["optimizer.schedule=linear", "optimizer.end_learning_rate=0.5"],
     "exploration_decays": ["exploration.start=0.1", "exploration.end=0.2"],
     "exponential_decay_stays_above_zero": ["exploration.end=0", "exploration.decay=exponential"],
@@ -278,7 +279,7 @@ PARTITION = ("ensemble.size=3", "ensemble.data=partition")
         (["ensemble.target=aggregate"], 'ensemble.target = "aggregate" needs ensemble.size above 1, not 1'),
         (["ensemble.execution=processes"], 'ensemble.execution = "processes" needs ensemble.size above 1, not 1'),
         (["ensemble.data=hash"], 'ensemble.data = "hash" needs ensemble.size above 1, not 1: it divides the states'),
-        (PARTITION, "ensemble.partition_edges = [] has 0 values, but ensemble.size = 3 needs 2"),
+        (PARTITION, "ensemble.partition_edges = [] has 0 of them where ensemble.size = 3 needs 2"),
         (
             [*PARTITION, "ensemble.partition_edges=[1.0, 1.0]"],
             "ensemble.partition_edges = [1.0, 1.0]: each must be above the one before",

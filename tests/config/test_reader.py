@@ -131,7 +131,9 @@ def sharded(config: Config) -> Config:
     if config.replay.item == "block":
         return config
     return replace(
-        config, agent=replace(config.agent, n_step=1), replay=replace(config.replay, shards=math.gcd(shards, num_envs))
+        config,
+        agent=replace(config.agent, n_step=1, n_step_end=None),
+        replay=replace(config.replay, shards=math.gcd(shards, num_envs)),
     )
 
 
@@ -184,8 +186,10 @@ def valid_configs(draw: st.DrawFn) -> Config:
     is_alone = learner.strategy != "parameter_server" and learner.processes == 1
     if not config.agent.has_greedy_target:
         ensemble = replace(ensemble, target="own")
+    agent = config.agent
     agreed: Config = replace(
         config,
+        agent=replace(agent, discount_end=None) if agent.discount == 1 else agent,
         task=replace(config.task, num_envs=max(2, config.task.num_envs)),
         optimizer=with_ordered(config.optimizer, "learning_rate", "end_learning_rate"),
         network=of_split_layers(config.network, learner.model_parallel),
@@ -216,6 +220,8 @@ def without_replay(config: Config) -> Config:
         config.agent,
         rollout_steps=min(config.agent.rollout_steps, 40),
         n_step=plain.n_step,
+        n_step_end=None,
+        discount_end=None,
         target_update_period_train_steps=plain.target_update_period_train_steps,
         target_update_tau=plain.target_update_tau,
     )

@@ -10,6 +10,7 @@ from tfdqn.acting import exploration
 from tfdqn.config import Boltzmann, Config, EpsilonGreedy, Linear
 from tfdqn.networks import torsos
 from tfdqn.networks.factory import q_network
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.replay_ratio import ReplayRatio
 from tfdqn.replay.transition_codec import TransitionCodec
@@ -35,7 +36,7 @@ def test_equation_3_finished_transitions(n: int) -> None:
     """An episode of four steps that terminates and one of two that is truncated; states are their times."""
     gamma, codec = 0.5, TransitionCodec(SPEC)
     rows: list[np.ndarray] = []
-    writer = NStepWriter(codec, 1, n, gamma, lambda new: rows.append(codec.from_bytes(new).copy()))
+    writer = NStepWriter(codec, 1, Horizon(n, gamma), lambda new: rows.append(codec.from_bytes(new).copy()))
     expected, begin = [], 0
     for length, end in ((4, "terminated"), (2, "truncated")):
         r = np.random.default_rng(length).normal(size=length).astype(np.float32)

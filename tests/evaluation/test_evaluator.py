@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from tests.support.lives import REWARDS
 from tests.support.scripted_task import FakeTask
 from tfdqn.acting.policy import Policy
 from tfdqn.config import Config, Evaluation, Task
@@ -21,7 +22,7 @@ from tfdqn.tasks.registry import make_task, resolve_spec
 
 
 def constant_policy() -> Policy:
-    return Policy(lambda weights, observation, _: np.zeros((len(observation["observation"]), 2), np.float32))
+    return Policy(lambda weights, observation, *_: np.zeros((len(observation["observation"]), 2), np.float32))
 
 
 def play(task: FakeTask, episodes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,6 +55,15 @@ def test_short_episodes_are_not_favoured() -> None:
 def test_episodes_are_whole_whether_they_terminate_or_are_truncated() -> None:
     returns, _ = play(FakeTask([[4, 2], [3]], truncates=[True, False]), 6)
     assert sorted(returns) == [2, 3, 3, 3, 4, 4]
+
+
+def test_whole_games_are_played_and_scored_as_they_are_whatever_is_learned_from() -> None:
+    settings = Task(id="ThreeLives-v0", num_envs=2, reward_clip=1.0, end_on_life_loss=True)
+    config = Config(task=settings, evaluation=Evaluation(episodes=3))
+    task = make_evaluation_task(config, resolve_spec(settings), is_wide=False)
+    returns, lengths = play_episodes(task, constant_policy(), {}, 3, seed=1)
+    np.testing.assert_array_equal(returns, [REWARDS.sum()] * 3)
+    np.testing.assert_array_equal(lengths, [len(REWARDS)] * 3)
 
 
 def test_only_legal_actions_are_played() -> None:

@@ -1,6 +1,6 @@
 """Replays in Reverb that are closed when the test ends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ def make(tmp_path: Path) -> Iterator[MakeReplay]:
     """Replays that are closed when the test ends."""
     made: list[ReverbReplay] = []
 
-    def make(spec: TaskSpec = VECTOR, *, n_step: int = 1, **replay: Any) -> ReverbReplay:
+    def make(
+        spec: TaskSpec = VECTOR, *, n_step: int = 1, schedule: Mapping[str, Any] | None = None, **replay: Any
+    ) -> ReverbReplay:
         settings = {"backend": "reverb", "block_size": 4, "capacity": 10_000, "min_size": 1} | replay
-        config = Config(agent=DQN(n_step=n_step, discount=DISCOUNT), replay=Replay(**settings))
+        config = Config(agent=DQN(n_step=n_step, discount=DISCOUNT, **(schedule or {})), replay=Replay(**settings))
         built = make_replay(config, spec, tmp_path)
         assert isinstance(built, ReverbReplay)
         made.append(built)

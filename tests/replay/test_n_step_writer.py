@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.random_episodes import BRANCHING, MIXED, VECTOR, Taken, multiset, naive_transitions, random_steps
 from tfdqn.errors import NotFiniteError
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
@@ -17,7 +18,7 @@ from tfdqn.types import Step
 
 def written(spec: TaskSpec, taken: list[Taken], n: int, discount: float) -> list[dict[str, Any]]:
     codec, rows = TransitionCodec(spec), []
-    writer = NStepWriter(codec, len(taken[0].actions), n, discount, lambda new: rows.append(new.copy()))
+    writer = NStepWriter(codec, len(taken[0].actions), Horizon(n, discount), lambda new: rows.append(new.copy()))
     counted = sum(writer.write(*step) for step in taken)
     finished = as_dicts(codec, rows)
     assert counted == len(finished)
@@ -93,6 +94,35 @@ def without_reward(transitions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in row if name not in ("reward", "discount")} for row in transitions]
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num_envs=st.integers(1, 4),
+    ends=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    discounts=st.tuples(st.sampled_from([0.0, 0.5, 0.97]), st.sampled_from([0.0, 0.9, 0.997])),
+    steps=st.integers(1, 60),
+)
+def test_the_fast_writer_equals_the_naive_one_by_a_schedule(
+    seed: int, num_envs: int, ends: tuple[int, int], discounts: tuple[float, float], steps: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    taken = random_steps(VECTOR, num_envs, 40, rng, 0.1, 0.05)
+    horizon = Horizon(ends[0], discounts[0], ends[1], discounts[1], steps)
+    at = [horizon.at(num_envs * time) for time in range(len(taken))]
+    codec, rows = TransitionCodec(VECTOR), []
+    writer = NStepWriter(codec, num_envs, horizon, lambda new: rows.append(new.copy()))
+    for time, step in enumerate(taken):
+        if time == 20:  # a writer that goes on from a checkpoint
+            saved = writer.state()
+            writer = NStepWriter(codec, num_envs, horizon, lambda new: rows.append(new.copy()))
+            writer.load_state(saved)
+        writer.write(*step, (), num_envs * time)
+    found, expected = as_dicts(codec, rows), rounded(naive_transitions(taken, 0, 0.0, at))
+    for fast, naive in zip(ordered(found), ordered(expected), strict=True):
+        assert fast["reward"] == pytest.approx(naive["reward"], rel=1e-6, abs=1e-6)
+        assert fast["discount"] == pytest.approx(naive["discount"], rel=1e-6)
+
+
 def test_a_terminated_episodes_tail_is_written_without_bootstrap() -> None:
     # γ = 0.5, n = 3, rewards 1, 2, 4, 8: R_0 = 1 + 1 + 1, R_1 = 2 + 2 + 2, R_2 = 4 + 4, R_3 = 8.
     found = summary(written(VECTOR, episode([1, 2, 4, 8], terminated=True), 3, 0.5))
@@ -130,11 +160,11 @@ def test_saved_windows_go_on_as_if_nothing_had_happened() -> None:
     codec = TransitionCodec(MIXED)
     whole: list[np.ndarray] = []
     resumed: list[np.ndarray] = []
-    first = NStepWriter(codec, 3, 4, 0.9, lambda new: whole.append(new.copy()))
+    first = NStepWriter(codec, 3, Horizon(4, 0.9), lambda new: whole.append(new.copy()))
     for step in taken[:13]:
         first.write(*step)
     whole.clear()
-    second = NStepWriter(codec, 3, 4, 0.9, lambda new: resumed.append(new.copy()))
+    second = NStepWriter(codec, 3, Horizon(4, 0.9), lambda new: resumed.append(new.copy()))
     second.load_state(first.state())
     for step in taken[13:]:
         first.write(*step)
@@ -146,7 +176,7 @@ def test_saved_windows_go_on_as_if_nothing_had_happened() -> None:
 @pytest.mark.parametrize("ends", [False, True])
 def test_a_sum_of_rewards_that_float32_can_not_hold_is_an_error(ends: bool) -> None:
     rows: list[np.ndarray] = []
-    writer = NStepWriter(TransitionCodec(VECTOR), 2, 3, 1.0, lambda new: rows.append(new.copy()))
+    writer = NStepWriter(TransitionCodec(VECTOR), 2, Horizon(3, 1.0), lambda new: rows.append(new.copy()))
     observation, false = {"observation": np.zeros((2, 4), np.float32)}, np.zeros(2, bool)
 
     def write(rewards: list[float], terminated: bool = False) -> None:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
 from tfdqn.config import Config
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.items.kinds import register_item_kind
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.reverb.server import TABLE
@@ -35,7 +36,7 @@ class HalfItems:
 
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> NStepWriter:
         self._writers = [client.trajectory_writer(num_keep_alive_refs=1) for client in clients]
-        return NStepWriter(self._codec, num_envs, self._agent.n_step, self._agent.discount, self._insert)
+        return NStepWriter(self._codec, num_envs, Horizon.of(self._agent), self._insert)
 
     def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> trajectory.Transition:
         return self._codec.transition(items | {name: tf.cast(items[name], tf.float32) for name in _STATES})

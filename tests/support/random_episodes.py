@@ -1,5 +1,6 @@
 """Random episodes as a batched task would give them, and the ten-line writer that the fast one must equal."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -93,17 +94,22 @@ def random_steps(
     return taken
 
 
-def naive_transitions(taken: list[Taken], n: int, discount: float) -> list[dict[str, Any]]:
-    """Every finished transition, from the definition alone: for each step, look ahead."""
-    found = []
+def naive_transitions(
+    taken: list[Taken], n: int, discount: float, schedule: Sequence[tuple[int, float]] | None = None
+) -> list[dict[str, Any]]:
+    """Every finished transition, from the definition alone: for each step, look ahead.
+
+    `schedule` is (n, γ) at each step: what begins then has its γ, and is over once it has as many rewards as n is.
+    """
+    at, found = schedule or [(n, discount)] * len(taken), []
     for start, (observation, legal, actions, _) in enumerate(taken):
         for env in range(len(taken[0].actions)):
-            total, window = 0.0, taken[start : start + n]
-            for k, (_, _, _, step) in enumerate(window, 1):
+            total, discount = 0.0, at[start][1]
+            for k, (_, _, _, step) in enumerate(taken[start:], 1):
                 if step.is_reset[env]:
                     break
                 total += discount ** (k - 1) * float(step.reward[env])
-                if k == n or step.terminated[env] or step.truncated[env]:
+                if k >= at[start + k - 1][0] or step.terminated[env] or step.truncated[env]:
                     found.append(_transition(observation, legal, actions, step, env))
                     found[-1] |= {"reward": total, "discount": 0.0 if step.terminated[env] else discount**k}
                     break

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
 from tests.support.random_episodes import VECTOR, Taken, random_steps
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.transition_codec import TransitionCodec
@@ -19,8 +20,8 @@ MakeReplay = Callable[..., ReverbReplay]
 
 def write(replay: ReverbReplay, taken: list[Taken]) -> None:
     writer = replay.writer(len(taken[0].actions))
-    for step in taken:
-        writer.write(*step)
+    for time, step in enumerate(taken):
+        writer.write(*step, (), time)
     replay._kind.flush()
 
 
@@ -51,12 +52,14 @@ def as_dicts(transition: trajectory.Transition) -> list[dict[str, Any]]:
     return [{name: array[i] for name, array in arrays.items()} for i in range(len(arrays["action"]))]
 
 
-def n_step_rows(spec: TaskSpec, taken: list[Taken], n: int) -> list[dict[str, Any]]:
+def n_step_rows(spec: TaskSpec, taken: list[Taken], n: int, **schedule: Any) -> list[dict[str, Any]]:
     """What `NStepWriter` makes of the same steps."""
     codec, rows = TransitionCodec(spec), []
-    writer = NStepWriter(codec, len(taken[0].actions), n, DISCOUNT, lambda new: rows.append(new.copy()))
-    for step in taken:
-        writer.write(*step)
+    writer = NStepWriter(
+        codec, len(taken[0].actions), Horizon(n, DISCOUNT, **schedule), lambda new: rows.append(new.copy())
+    )
+    for time, step in enumerate(taken):
+        writer.write(*step, (), time)
     structured = codec.from_bytes(np.concatenate(rows))
     return [{name: row[name] for name in row.dtype.names} for row in structured]
 

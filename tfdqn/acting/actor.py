@@ -48,7 +48,7 @@ class Actor:
         """One step of every environment; returns how many finished transitions went to replay.
 
         Args:
-          env_steps: taken by all actors together, by which exploration fades; None: this one is alone.
+          env_steps: taken by all actors together, which schedules go by; None: this one is alone.
 
         Raises as `BatchedTask.step`, before anything of a broken contract reaches replay; and NotFiniteError.
         """
@@ -62,7 +62,7 @@ class Actor:
             raise self._located(error) from None
         step = self._task.step(output.action)
         try:
-            written = self._write(observation, legal_actions, output, step, state)
+            written = self._write(observation, legal_actions, output, step, state, taken)
         except NotFiniteError as error:
             raise self._located(error) from None
         self.statistics.add(step)
@@ -77,9 +77,10 @@ class Actor:
         output: PolicyOutput,
         step: Step,
         state: PolicyState,
+        env_steps: int,
     ) -> int:
         """Hands the writer a step, and what the policy remembered before it; as `Writer.write`."""
-        return self.writer.write(observation, legal_actions, output.action, step, state)
+        return self.writer.write(observation, legal_actions, output.action, step, state, env_steps)
 
     def _located(self, error: NotFiniteError) -> NotFiniteError:
         return NotFiniteError(f"{self._task.spec.id}, environment step {self.env_steps}: {error}")

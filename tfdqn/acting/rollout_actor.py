@@ -27,9 +27,10 @@ class RolloutActor(Actor):
         output: PolicyOutput,
         step: Step,
         state: PolicyState,
+        env_steps: int,
     ) -> int:
         self._rollout.add_values(_values(output.q_values, legal_actions))
-        written = super()._write(observation, legal_actions, output, step, state)
+        written = super()._write(observation, legal_actions, output, step, state, env_steps)
         if self._rollout.is_whole:
             q_values = self._policy.q_values(self._client.weights, step.observation, step.legal_actions)
             self._rollout.finish(_values(q_values, step.legal_actions), self._client.version)

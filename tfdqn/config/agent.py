@@ -2,6 +2,8 @@
 
 from typing import Annotated, ClassVar, Literal
 
+from msgspec import Meta
+
 from tfdqn.config.fields import (
     FIXED_IN_BOTH,
     Count,
@@ -25,6 +27,19 @@ class Agent(Section, frozen=True, kw_only=True):
 
     n_step: Annotated[int, FIXED_IN_BOTH, doc("rewards summed before bootstrapping", ge=1, le=1000)] = 1
     discount: Annotated[Fraction, FIXED_IN_BOTH, doc("gamma, per environment step")] = 0.99
+    n_step_end: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)] | None,
+        FIXED_IN_BOTH,
+        doc("n_step at the end of a schedule, by a constant factor; omit: n_step is constant"),
+    ] = None
+    discount_end: Annotated[
+        Annotated[float, Meta(ge=0, lt=1)] | None,
+        FIXED_IN_BOTH,
+        doc("discount at the end of a schedule, 1 - discount by a constant factor; omit: it is constant"),
+    ] = None
+    horizon_env_steps: Annotated[
+        Count, FIXED_IN_BOTH, doc("environment steps over which n_step and discount follow their schedules")
+    ] = 100_000
     reward_scale: Annotated[Positive, doc("factor that multiplies rewards, in the loss only")] = 1.0
     target_update_period_train_steps: Annotated[Count, doc("train steps between updates of the target network")] = 50
     target_update_tau: Annotated[PositiveFraction, doc("1: copy the weights; below 1: Polyak averaging")] = 1.0

@@ -65,11 +65,12 @@ def frames_divide_among_shards(config: Config) -> Iterator[str]:
 
 def frames_reach_every_shard(config: Config) -> Iterator[str]:
     # Before the n-th step a server may have nothing, where episodes go on.
-    enough = (config.agent.n_step - 1) * config.task.num_envs * config.acting.actors
+    longest = "n_step_end" if (config.agent.n_step_end or 0) > config.agent.n_step else "n_step"
+    enough = (getattr(config.agent, longest) - 1) * config.task.num_envs * config.acting.actors
     replay = config.replay
     if replay.item == "frames" and replay.shards > 1 and replay.min_size < enough:
         yield (
-            f"<replay.min_size> is less than {enough}: with <replay.item>, <replay.shards>, <agent.n_step>, "
+            f"<replay.min_size> is less than {enough}: with <replay.item>, <replay.shards>, <agent.{longest}>, "
             "<task.num_envs> and <acting.actors> a server may have nothing to sample when learning starts"
         )
 
@@ -99,7 +100,7 @@ def blocks_divide_a_share(config: Config) -> Iterator[str]:
     if uses_blocks(config) and processes > 1 and sampled % (processes * config.replay.block_size):
         yield (
             "<learner.strategy> divides <learner.updates_per_call> batches of <learner.batch_size> among "
-            "<learner.workers>, and a share is not a whole number of blocks of <replay.block_size>"
+            "<learner.workers>, and a share isn't whole blocks of <replay.block_size>"
         )
 
 
@@ -134,7 +135,7 @@ def frames_are_stacks_in_reverb(config: Config) -> Iterator[str]:
     if config.replay.item == "frames" and config.replay.backend != "reverb":
         yield f'<replay.item> needs replay.backend = "reverb", not "{config.replay.backend}"'
     if config.replay.item == "frames" and config.task.frame_stack == 1:
-        yield "<replay.item> needs task.frame_stack above 1, not 1: it stores the frames of a stack"
+        yield "<replay.item> needs task.frame_stack above 1, not 1: frames of a stack"
 
 
 def sequences_are_of_a_memory(config: Config) -> Iterator[str]:
@@ -151,6 +152,11 @@ def sequences_leave_no_step_out(config: Config) -> Iterator[str]:
             "<replay.item>: <replay.sequence_period> is more than <replay.sequence_length>, and steps between two "
             "would be in neither"
         )
+
+
+def a_scheduled_discount_is_below_one(config: Config) -> Iterator[str]:
+    if config.agent.discount_end is not None and config.agent.discount == 1:
+        yield "<agent.discount> with <agent.discount_end>: no factor leads from 1 - discount = 0 to anything else"
 
 
 def learning_rate_decays(config: Config) -> Iterator[str]:
@@ -203,7 +209,7 @@ def edges_part_the_states(config: Config) -> Iterator[str]:
         if edges:
             yield f'{given} needs ensemble.data = "partition", not "{ensemble.data}"'
     elif len(edges) != ensemble.size - 1:
-        yield f"{given} has {len(edges)} values, but <ensemble.size> needs {ensemble.size - 1}"
+        yield f"{given} has {len(edges)} of them where <ensemble.size> needs {ensemble.size - 1}"
     elif not all(low < high for low, high in pairwise(edges)):
         yield f"{given}: each must be above the one before"
 
@@ -231,6 +237,7 @@ REPLAY_CHECKS: tuple[Check, ...] = (
     sequences_leave_no_step_out,
 )
 CHECKS: tuple[Check, ...] = (
+    a_scheduled_discount_is_below_one,
     learning_rate_decays,
     exploration_decays,
     exponential_decay_stays_above_zero,

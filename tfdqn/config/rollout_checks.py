@@ -18,6 +18,8 @@ _MEANINGLESS: dict[str, str] = {
     "learner.updates_per_call": "a call makes all updates of a rollout",
     "learner.prefetch_to_device": "batches are of a rollout that is there already",
     "agent.n_step": "agent.lambda_ says how far returns reach",
+    "agent.n_step_end": "agent.lambda_ says how far returns reach",
+    "agent.discount_end": "its discount is constant",
     "agent.target_update_period_train_steps": "it has no target network",
     "agent.target_update_tau": "it has no target network",
 }
@@ -43,10 +45,11 @@ def a_rollout_is_one_actors(config: Config) -> Iterator[str]:
 
 
 def rollouts_are_learned_from_in_step(config: Config) -> Iterator[str]:
-    if config.learner.strategy not in ("local", "mirrored", "multi_worker"):
+    strategies = ("local", "mirrored", "multi_worker")
+    if config.learner.strategy not in strategies:
         yield (
-            '<agent.kind> needs learner.strategy = "local", "mirrored" or "multi_worker", not '
-            f'"{config.learner.strategy}": a rollout is learned from in step, and then forgotten'
+            f'<agent.kind> needs learner.strategy = "local", "mirrored" or "multi_worker", not '
+            f'"{config.learner.strategy}", by which each worker samples a replay when it likes'
         )
     if config.network.state_size > 0:
         yield '<agent.kind>: a network with a memory learns from replay.item = "sequence", and there is no replay'

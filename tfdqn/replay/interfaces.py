@@ -45,11 +45,13 @@ class Writer(Protocol):
         actions: np.ndarray,
         step: Step,
         policy_state: PolicyState = (),
+        env_steps: int = 0,
     ) -> int:
         """Takes one step of all environments; returns how many transitions are in replay by it that were not before.
 
         observation, legal_actions bool[E, A], actions int32[E] or [E, D], and what the policy remembered when it chose
-        them, are those of time t; `step` is what the environments answered.
+        them, are those of time t; `step` is what the environments answered. All actors together had taken `env_steps`
+        before, by which n and the discount follow their schedules.
         """
 
     def state(self) -> dict[str, np.ndarray]:

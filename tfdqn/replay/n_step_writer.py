@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfdqn.errors import NotFiniteError
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.transition_codec import TransitionCodec
 
 if TYPE_CHECKING:
@@ -22,18 +23,20 @@ class NStepWriter:
     where it was truncated: o_{t+k} is then the true last observation. Rows that only carry a reset open no
     window, and drop whatever an abandoned episode left open.
 
+    By a schedule, a window keeps the γ with which it opened, and closes as soon as it has as many rewards as n then is.
+
     `insert` takes uint8[N, row_bytes], each environment's oldest transition first, and must copy it.
     """
 
-    def __init__(
-        self, codec: TransitionCodec, num_envs: int, n_step: int, discount: float, insert: Callable[[np.ndarray], None]
-    ):
+    def __init__(self, codec: TransitionCodec, num_envs: int, horizon: Horizon, insert: Callable[[np.ndarray], None]):
         self._codec = codec
-        self._n = n_step
+        self._n = n_step = horizon.longest
         self._insert = insert
-        self._powers = discount ** np.arange(n_step + 1)  # γ^0 … γ^n
-        ages = (np.arange(n_step)[:, None] - np.arange(n_step)) % n_step
-        self._weights = self._powers[ages][:, :, None]  # by the newest slot: γ^age of every slot
+        self._horizon, self._is_constant = horizon, horizon.is_constant
+        self._full = 1  # how many of the oldest slots have n rewards: more than one where n is not the longest
+        self._ages = (np.arange(n_step)[:, None] - np.arange(n_step)) % n_step  # by the newest slot, of every slot
+        self._powers = np.tile(horizon.discount ** np.arange(n_step + 1), (n_step, 1))  # of every slot, γ^0 … γ^n
+        self._weights = self._powers[0][self._ages][:, :, None]  # by the newest slot: γ^age of every slot
         self._windows = codec.empty(n_step, num_envs)
         self._fields = {name: self._windows[name] for name in self._windows.dtype.names or ()}
         self._returns = np.zeros((n_step, num_envs))  # in float64: what R is before it is rounded once
@@ -47,18 +50,22 @@ class NStepWriter:
         actions: np.ndarray,
         step: Step,
         policy_state: PolicyState = (),
+        env_steps: int = 0,
     ) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
         observation, legal_actions bool[E, A] and actions int32[E] or [E, D] are those of time t; `step` is
-        what the environments answered. Raises NotFiniteError where a sum of rewards is too large for float32.
+        what the environments answered; `env_steps` were taken before. Raises NotFiniteError where a sum of rewards is
+        too large for float32.
         """
+        if not self._is_constant:
+            self._follow_schedule(env_steps)
         self._open_windows(observation, legal_actions, actions, step.is_reset)
         self._returns += self._weights[self._newest] * step.reward
         oldest = (self._newest + 1) % self._n
         ended = (step.terminated | step.truncated) & ~step.is_reset
         self._newest = oldest
-        if self._n > 1 and ended.any():
+        if self._full > 1 or (self._n > 1 and ended.any()):
             return self._close_windows(*self._closing(oldest, ended), oldest, step)
         return self._close_windows(oldest, _true_indices(self._is_open[oldest]), oldest, step)
 
@@ -69,6 +76,7 @@ class NStepWriter:
             "returns": self._returns.copy(),
             "is_open": self._is_open.copy(),
             "newest": np.array([self._newest]),
+            **({} if self._is_constant else {"discounts": self._powers[:, 1].copy()}),
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -77,6 +85,18 @@ class NStepWriter:
         self._returns[:] = arrays["returns"]
         self._is_open[:] = arrays["is_open"]
         self._newest = int(arrays["newest"][0])
+        if not self._is_constant:
+            for slot, discount in enumerate(arrays["discounts"]):
+                self._set_discount(slot, discount)
+
+    def _follow_schedule(self, env_steps: int) -> None:
+        n, discount = self._horizon.at(env_steps)
+        self._full = self._n - n + 1
+        self._set_discount(self._newest, discount)
+
+    def _set_discount(self, slot: int, discount: float) -> None:
+        self._powers[slot] = discount ** np.arange(self._n + 1)
+        self._weights[:, slot, 0] = self._powers[slot][self._ages[:, slot]]
 
     def _open_windows(
         self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, is_reset: np.ndarray
@@ -96,7 +116,7 @@ class NStepWriter:
         """(slots, environments) of the windows to close: the full ones, and all of an ended episode."""
         oldest_first = (oldest + np.arange(self._n)) % self._n
         closing = self._is_open[oldest_first]
-        closing[1:] &= ended
+        closing[self._full :] &= ended
         order, envs = np.nonzero(closing)
         return oldest_first[order], envs
 
@@ -104,7 +124,7 @@ class NStepWriter:
         closing = (slots, envs)
         span = self._n - (slots - oldest) % self._n
         self._round_returns(closing)
-        self._fields["discount"][closing] = self._powers[span] * ~step.terminated[envs]
+        self._fields["discount"][closing] = self._powers[slots, span] * ~step.terminated[envs]
         for key, value in step.observation.items():
             self._fields[f"next_observation/{key}"][closing] = value[envs]
         if step.legal_actions is not None:

@@ -72,6 +72,7 @@ class Rollout:
         actions: np.ndarray,
         step: Step,
         policy_state: PolicyState = (),
+        env_steps: int = 0,
     ) -> int:
         """Takes one step of all environments; returns how many transitions it is. As `Writer.write`."""
         rows = {

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.interfaces import Examples, Writer
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.sequence_codec import SequenceCodec
@@ -44,7 +45,7 @@ class TransitionRows:
 
     def writer(self, num_envs: int, insert: Insert) -> NStepWriter:
         """A writer for `num_envs` environments."""
-        return NStepWriter(self._codec, num_envs, self._agent.n_step, self._agent.discount, insert)
+        return NStepWriter(self._codec, num_envs, Horizon.of(self._agent), insert)
 
 
 class SequenceRows:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfdqn.agents.sequences import Sequences
 from tfdqn.config import Config
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.row_codec import Field, RowCodec
 from tfdqn.task_spec import TaskSpec
 
@@ -36,7 +37,7 @@ class SequenceCodec(RowCodec):
 def _fields(config: Config, task_spec: TaskSpec) -> Iterator[Field]:
     replay = config.replay
     steps = replay.sequence_length
-    observations = replay.burn_in + steps + config.agent.n_step
+    observations = replay.burn_in + steps + Horizon.of(config.agent).longest
     for key, spec in task_spec.observation.items():
         yield f"observation/{key}", np.dtype(spec.dtype), (observations, *spec.shape)
     for name, dtype in (("action", np.int32), ("reward", np.float32), ("discount", np.float32), ("steps", np.int32)):

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from tfdqn.config import Config
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.sequence_codec import SequenceCodec
 from tfdqn.replay.transition_codec import TransitionCodec
@@ -52,10 +53,10 @@ class SequenceWriter:
         replay = config.replay
         self._codec, self._insert = codec, insert
         self._burn_in, self._length, self._period = replay.burn_in, replay.sequence_length, replay.sequence_period
-        self._slots = replay.burn_in + replay.sequence_length + config.agent.n_step
+        horizon = Horizon.of(config.agent)
+        self._slots = replay.burn_in + replay.sequence_length + horizon.longest
         self._step_codec = TransitionCodec(msgspec.structs.replace(task_spec, observation=_PLACE))
-        agent = config.agent
-        self._windows = NStepWriter(self._step_codec, num_envs, agent.n_step, agent.discount, self._keep_finished)
+        self._windows = NStepWriter(self._step_codec, num_envs, horizon, self._keep_finished)
         # Rings of the newest times; time counts the calls of `write`.
         self._observations = {
             key: np.zeros((self._slots, num_envs, *spec.shape), spec.dtype)
@@ -74,6 +75,7 @@ class SequenceWriter:
         actions: np.ndarray,
         step: Step,
         policy_state: PolicyState = (),
+        env_steps: int = 0,
     ) -> int:
         """Takes one step of all environments; returns how many steps it wrote that were in no sequence before.
 
@@ -84,7 +86,7 @@ class SequenceWriter:
             ring[here], ring[there] = observation[key], step.observation[key]
         self._states[here] = policy_state[0] if policy_state else 0
         before, after = self._place(self._time), self._place(self._time + 1)
-        self._windows.write(before, legal_actions, actions, step._replace(observation=after))
+        self._windows.write(before, legal_actions, actions, step._replace(observation=after), (), env_steps)
         self._time += 1
         is_over = step.terminated | step.truncated | step.is_reset
         written = self._write_sequences(is_over & ~step.is_reset)

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests.support.batches import vector_spec
 from tests.support.golden_files import golden
 from tfdqn.agents.losses import td
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.types import Step
@@ -44,7 +45,7 @@ def test_n_step_returns_are_rlaxs(n: int) -> None:
     """Of one sequence with terminations inside, which is truncated at its end."""
     case = golden("returns")
     codec, rows = TransitionCodec(vector_spec(1, 2)), []
-    writer = NStepWriter(codec, 1, n, 0.9, lambda each: rows.append(each.copy()))
+    writer = NStepWriter(codec, 1, Horizon(n, 0.9), lambda each: rows.append(each.copy()))
     end, zero = len(case["r_t"]), np.zeros(1, bool)
     for t in range(end):
         writer.write(

@@ -55,6 +55,14 @@ def test_frames_of_games_with_lives_decode_to_whole_stacks(make: MakeReplay, n_s
     assert multiset(stored(replay)) == multiset(n_step_rows(spec, taken, n_step))
 
 
+@pytest.mark.parametrize(("n_step", "end"), [(5, 2), (1, 4)])
+def test_frames_follow_the_schedule_of_n(make: MakeReplay, n_step: int, end: int) -> None:
+    replay = make(stacked(3), n_step=n_step, item="frames", schedule={"n_step_end": end, "horizon_env_steps": 30})
+    taken = random_steps(stacked(3), 3, 40, np.random.default_rng(2), 0.05, break_probability=0.05)
+    write(replay, taken)
+    assert multiset(stored(replay)) == multiset(n_step_rows(stacked(3), taken, n_step, n_step_end=end, env_steps=30))
+
+
 def test_frames_are_written_from_the_middle_of_an_episode(make: MakeReplay) -> None:
     spec = stacked(3)
     taken = random_steps(spec, 2, 30, np.random.default_rng(2), 0.0)[10:]

@@ -1,49 +1,16 @@
 """What is learned from and what is scored, where a task's rewards are clipped and its lives are ends."""
 
-import gymnasium
 import numpy as np
 import pytest
-from gymnasium import spaces
 
 from tests.support.batches import vector_spec
+from tests.support.lives import REWARDS
 from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.tasks.registry import make_task
-
-
-class ThreeLives(gymnasium.Env):
-    """Five for a step, minus a half for every third; a life goes at each fourth, the game with the last of three."""
-
-    observation_space = spaces.Box(-1.0, 100.0, (1,))
-    action_space = spaces.Discrete(2)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self._steps = 0
-        return self._answer()
-
-    def step(self, action):
-        self._steps += 1
-        observation, info = self._answer()
-        reward = -0.5 if self._steps % 3 == 0 else 5.0
-        return observation, reward, self._steps == 12, False, info
-
-    def _answer(self):
-        return np.array([self._steps], np.float32), {"lives": 3 - self._steps // 4, "other": object()}
-
-
-class NoLives(ThreeLives):
-    def _answer(self):
-        return super()._answer()[0], {}
-
-
-gymnasium.register("ThreeLives-v0", ThreeLives)
-gymnasium.register("NoLives-v0", NoLives)
-
-REWARDS = np.array([5, 5, -0.5] * 4, np.float32)
 
 
 def played(task, steps):

@@ -12,6 +12,7 @@ from tfdqn.acting.policy import Policy
 from tfdqn.config import Task
 from tfdqn.errors import EnvironmentFailedError
 from tfdqn.evaluation.evaluator import play_episodes
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.tasks.adapters.restarts import Restarts
@@ -104,7 +105,7 @@ def test_a_broken_episode_leaves_no_wrong_transition(tmp_path: Path, n: int, vec
     task = failing(restarts, vectorization, num_envs, at=7, once=str(tmp_path / "once"))
     rows: list[np.ndarray] = []
     codec = TransitionCodec(task.spec)
-    writer = NStepWriter(codec, num_envs, n, 0.5, lambda new: rows.append(new.copy()))
+    writer = NStepWriter(codec, num_envs, Horizon(n, 0.5), lambda new: rows.append(new.copy()))
     statistics = EpisodeStatistics(num_envs)
     task.reset(seed=0)
     with_resets = 0

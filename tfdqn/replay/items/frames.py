@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from tf_agents.trajectories import trajectory
 
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.reverb.server import TABLE
 from tfdqn.replay.transition_codec import TransitionCodec
@@ -45,12 +47,12 @@ class FrameItems:
 
     def __init__(self, config: Config, task_spec: TaskSpec):
         self._key, spec = _stacked_observation(task_spec)
-        self._agent = config.agent
+        self._horizon = Horizon.of(config.agent)
         self._stack = spec.frame_stack
         self._codec = TransitionCodec(task_spec)
         self._row_codec = TransitionCodec(msgspec.structs.replace(task_spec, observation=_PLACE))
         self.signature = {
-            _FRAMES: tf.TensorSpec((self._stack + config.agent.n_step, *spec.shape[1:]), spec.dtype),
+            _FRAMES: tf.TensorSpec((self._stack + self._horizon.longest, *spec.shape[1:]), spec.dtype),
             _ROW: tf.TensorSpec((self._row_codec.row_bytes,), tf.uint8),
         }
         self._writers: list[FrameWriter] = []
@@ -58,8 +60,7 @@ class FrameItems:
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> FrameWriter:
         """A writer for `num_envs` environments, divided evenly among the servers."""
         trajectory_writers = [self._trajectory_writer(clients[env % len(clients)]) for env in range(num_envs)]
-        agent = self._agent
-        writer = FrameWriter(self._row_codec, self._key, trajectory_writers, self._stack, agent.n_step, agent.discount)
+        writer = FrameWriter(self._row_codec, self._key, trajectory_writers, self._stack, self._horizon)
         self._writers.append(writer)
         return writer
 
@@ -67,7 +68,7 @@ class FrameItems:
         """frames[N, S + n, …] and row uint8[N, row_bytes] → N transitions of stacked observations, in order."""
         frames = items[_FRAMES]
         fields = self._row_codec.fields(items[_ROW])
-        n = self._agent.n_step
+        n = self._horizon.longest
         start = n - (fields["next_observation/time"] - fields["observation/time"])
         indices = start[:, None] + tf.range(self._stack, dtype=start.dtype)
         stacks = frames[:, : self._stack] if n == 1 else tf.gather(frames, indices, batch_dims=1)
@@ -88,7 +89,7 @@ class FrameItems:
         """Nothing to put back."""
 
     def _trajectory_writer(self, client: reverb.Client) -> reverb.TrajectoryWriter:
-        n = self._agent.n_step
+        n = self._horizon.longest
         kept = self._stack + 2 * n  # an item's frames, and the rows that follow the last frame of an episode
         writer = client.trajectory_writer(num_keep_alive_refs=kept)
         writer.configure((_FRAMES,), num_keep_alive_refs=kept, max_chunk_length=_MAX_CHUNK_FRAMES)
@@ -99,26 +100,23 @@ class FrameItems:
 class FrameWriter:
     """Steps of a batch of stacked environments → frames, and items that refer to them.
 
-    Every transition that a step finishes ends with that step's frame, so its item is the newest S + n frames.
-    An episode starts with n - 1 copies of its oldest frame more: no slice reaches into the one before.
+    Every transition that a step finishes ends with that step's frame, so its item is the newest S + n frames. Where n
+    falls, a step finishes several: an episode that goes on writes one a step, later ones further back, since a step
+    without a frame would be a gap in the slices that follow. An episode starts with n - 1 copies of its oldest frame
+    more: no slice reaches into the one before.
     """
 
     def __init__(
-        self,
-        codec: TransitionCodec,
-        key: str,
-        writers: list[reverb.TrajectoryWriter],
-        stack: int,
-        n_step: int,
-        discount: float,
+        self, codec: TransitionCodec, key: str, writers: list[reverb.TrajectoryWriter], stack: int, horizon: Horizon
     ):
         self._codec = codec
         self._key = key
         self._writers = writers
-        self._n = n_step
-        self._frames_per_item = stack + n_step
-        self._windows = NStepWriter(codec, len(writers), n_step, discount, self._collect)
-        self._finished: list[list[np.ndarray]] = [[] for _ in writers]  # rows, by environment
+        self._n = horizon.longest
+        self._frames_per_item = stack + horizon.longest
+        self._windows = NStepWriter(codec, len(writers), horizon, self._collect)
+        # By environment: rows, and the time of each one's last frame.
+        self._finished: list[deque[tuple[np.ndarray, int]]] = [deque() for _ in writers]
         self._starts = np.ones(len(writers), bool)  # the next step is an episode's first
         self._time = 0
         self._lock = threading.Lock()  # checkpoints flush from another thread than the actor's
@@ -130,23 +128,29 @@ class FrameWriter:
         actions: np.ndarray,
         step: Step,
         policy_state: PolicyState = (),
+        env_steps: int = 0,
     ) -> int:
         """Takes one step of all environments; returns how many transitions it finished."""
         here, there = self._place(self._time), self._place(self._time + 1)
-        finished = self._windows.write(here, legal_actions, actions, step._replace(observation=there))
+        finished = self._windows.write(
+            here, legal_actions, actions, step._replace(observation=there), policy_state, env_steps
+        )
         self._time += 1
         before, after = observation[self._key], step.observation[self._key]
+        is_over = step.terminated | step.truncated
         with self._lock:
             for env, writer in enumerate(self._writers):
                 if step.is_reset[env]:
+                    self._write_items(writer, self._finished[env], self._time - 1)
                     continue
                 if self._starts[env]:
                     self._start_episode(writer, before[env])
                 self._append(writer, after[env, -1], self._finished[env])
-                self._finished[env].clear()
+                if is_over[env]:
+                    self._write_items(writer, self._finished[env], self._time)
                 if self._time % _STEPS_BETWEEN_CHECKS == 0:
                     writer.flush(_MAX_ITEMS_PENDING)
-        self._starts = step.terminated | step.truncated | step.is_reset
+        self._starts = is_over | step.is_reset
         return finished
 
     def flush(self) -> None:
@@ -166,18 +170,37 @@ class FrameWriter:
         for frame in [stack[0]] * (self._n - 1) + list(stack):
             writer.append({_FRAMES: frame})
 
-    def _append(self, writer: reverb.TrajectoryWriter, frame: np.ndarray, rows: list[np.ndarray]) -> None:
-        writer.append({_FRAMES: frame, _ROW: rows[0]} if rows else {_FRAMES: frame})
-        for later, row in enumerate(rows):
-            if later:
-                writer.append({_ROW: row})
-            frames = slice(-self._frames_per_item - later, -later or None)
-            columns = {_FRAMES: writer.history[_FRAMES][frames], _ROW: writer.history[_ROW][-1]}
-            writer.create_item(TABLE, priority=1.0, trajectory=columns)
+    def _append(
+        self, writer: reverb.TrajectoryWriter, frame: np.ndarray, finished: deque[tuple[np.ndarray, int]]
+    ) -> None:
+        """The frame, and the oldest item that is due."""
+        if not finished:
+            writer.append({_FRAMES: frame})
+            return
+        row, end = finished.popleft()
+        writer.append({_FRAMES: frame, _ROW: row})
+        self._create_item(writer, self._time - end)
+
+    def _write_items(
+        self, writer: reverb.TrajectoryWriter, finished: deque[tuple[np.ndarray, int]], newest: int
+    ) -> None:
+        """All items that are due, of an episode whose last frame is that of the time `newest`."""
+        for steps in range(1, len(finished) + 1):
+            row, end = finished.popleft()
+            writer.append({_ROW: row})
+            self._create_item(writer, newest - end + steps)
+
+    def _create_item(self, writer: reverb.TrajectoryWriter, steps_ago: int) -> None:
+        """Of the newest row, and the frames of which the last was written so many steps of the writer ago."""
+        frames = slice(-self._frames_per_item - steps_ago, -steps_ago or None)
+        history = writer.history  # which is built anew at each call
+        columns = {_FRAMES: history[_FRAMES][frames], _ROW: history[_ROW][-1]}
+        writer.create_item(TABLE, priority=1.0, trajectory=columns)
 
     def _collect(self, rows: np.ndarray) -> None:
+        end = self._time + 1
         for env, row in zip(self._codec.from_bytes(rows)["observation/env"], rows.copy(), strict=True):
-            self._finished[env].append(row)
+            self._finished[env].append((row, end))
 
     def _place(self, time: int) -> Observation:
         return {"time": np.full(len(self._writers), time), "env": np.arange(len(self._writers))}

@@ -77,6 +77,7 @@ class RemoteWriter:
         actions: np.ndarray,
         step: Step,
         policy_state: PolicyState = (),
+        env_steps: int = 0,
     ) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
@@ -85,7 +86,7 @@ class RemoteWriter:
         """
         if self._asks_servers:
             self._hold_back()
-        return self._writer.write(observation, legal_actions, actions, step, policy_state)
+        return self._writer.write(observation, legal_actions, actions, step, policy_state, env_steps)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Whether every whole item is in its table before the time is over, which alone decides how long it waits."""

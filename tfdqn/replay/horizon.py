@@ -1,0 +1,46 @@
+"""`Horizon`: how many rewards a transition has at most, and its discount, constant or by a schedule."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tfdqn.config import Agent
+
+
+class Horizon(NamedTuple):
+    """n and γ after so many environment steps.
+
+    By a schedule both go by constant factors, n itself and 1 − γ, over `env_steps` steps: Schwarzer et al. 2023,
+    'Bigger, better, faster', section 3, where n falls from 10 to 3 and γ rises from 0.97 to 0.997.
+    """
+
+    n_step: int
+    discount: float
+    n_step_end: int | None = None  # None: as at the beginning, and so below
+    discount_end: float | None = None
+    env_steps: int = 1
+
+    @classmethod
+    def of(cls, settings: Agent) -> Horizon:
+        """As `[agent]` says."""
+        steps = settings.horizon_env_steps
+        return cls(settings.n_step, settings.discount, settings.n_step_end, settings.discount_end, steps)
+
+    @property
+    def longest(self) -> int:
+        """The largest n of all."""
+        return max(self.n_step, self.n_step_end or 0)
+
+    @property
+    def is_constant(self) -> bool:
+        return self.n_step_end is None and self.discount_end is None
+
+    def at(self, env_steps: int) -> tuple[int, float]:
+        """(n, γ) after so many environment steps of all actors together."""
+        fraction = min(env_steps / self.env_steps, 1.0)
+        n, discount = float(self.n_step), self.discount
+        if self.n_step_end is not None:
+            n *= (self.n_step_end / n) ** fraction
+        if self.discount_end is not None:
+            discount = 1 - (1 - discount) * ((1 - self.discount_end) / (1 - discount)) ** fraction
+        return round(n), discount
