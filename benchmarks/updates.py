@@ -1,6 +1,6 @@
 """Learner updates/s of a Q-network, tfdqn's ways beside TF-Agents' own and plain TensorFlow, in one run.
 
-    python -m benchmarks.updates [--network mlp|nature_cnn] [--kind dqn|double_dqn] [--batch-size N]
+    python -m benchmarks.updates [--network mlp|small_cnn|nature_cnn] [--kind dqn|double_dqn] [--batch-size N]
 
 Every way makes the same updates (Adam, squared loss, no clipping, hard target copies) on batches drawn from the
 same table in the graph, on one thread. The figures to compare are the ratios, each beside plain TensorFlow that was
@@ -15,7 +15,7 @@ import tensorflow as tf
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import Rate, rates_in_turn, report, use_one_thread
 from tfdqn.agents.dqn import DqnAgent
-from tfdqn.config import DQN, MLP, Config, DoubleDQN, Learner, NatureCNN
+from tfdqn.config import DQN, MLP, Config, DoubleDQN, Learner, NatureCNN, SmallCNN
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.interfaces import Sample
@@ -24,7 +24,12 @@ from tfdqn.task_spec import ArraySpec, TaskSpec
 
 TABLE_SIZE = 2_000
 KINDS = {"dqn": DQN, "double_dqn": DoubleDQN}
-SHAPES = {"mlp": ((4,), "float32", 1, 2), "nature_cnn": ((4, 84, 84), "uint8", 4, 6)}
+NETWORKS = {"mlp": MLP(), "small_cnn": SmallCNN(), "nature_cnn": NatureCNN()}
+SHAPES = {
+    "mlp": ((4,), "float32", 1, 2),
+    "small_cnn": ((10, 10, 4), "float32", 1, 6),
+    "nature_cnn": ((4, 84, 84), "uint8", 4, 6),
+}
 
 
 def main() -> None:
@@ -34,9 +39,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--updates-per-call", type=int)
     options = parser.parse_args()
-    is_cnn = options.network == "nature_cnn"
-    batch_size = options.batch_size or (32 if is_cnn else 128)
-    updates = options.updates_per_call or (4 if is_cnn else 50)
+    batch_size = options.batch_size or (128 if options.network == "mlp" else 32)
+    updates = options.updates_per_call or (4 if options.network == "nature_cnn" else 50)
     use_one_thread()
     ways = {
         "plain TensorFlow": (_plain(options, batch_size, updates, "off"), updates),
@@ -44,7 +48,7 @@ def main() -> None:
         "tfdqn, one update per call": (_tfdqn(options, batch_size, 1, "off"), 1),
         "tfdqn": (_tfdqn(options, batch_size, updates, "off"), updates),
     }
-    if not is_cnn:  # whose convolutions XLA makes several times slower on a CPU
+    if not NETWORKS[options.network].is_slow_in_xla:
         ways["plain TensorFlow, XLA"] = (_plain(options, batch_size, updates, "on"), updates)
         ways["tfdqn, XLA"] = (_tfdqn(options, batch_size, updates, "on"), updates)
     rates = rates_in_turn(ways, seconds=2.0)
@@ -69,7 +73,7 @@ def _peer(rates: dict[str, Rate], name: str) -> Rate:
 
 def _config(options: argparse.Namespace, batch_size: int, updates: int, xla: str) -> Config:
     return Config(
-        network=NatureCNN() if options.network == "nature_cnn" else MLP(),
+        network=NETWORKS[options.network],
         agent=KINDS[options.kind](gradient_clip_norm=0.0),
         learner=Learner(batch_size=batch_size, updates_per_call=updates, xla=xla),  # type: ignore[arg-type]
     )
@@ -179,6 +183,9 @@ def _keras_network(options: argparse.Namespace, spec: TaskSpec) -> tf.keras.Sequ
     actions = layers.Dense(spec.num_actions[0])
     if options.network == "mlp":
         network = tf.keras.Sequential([layers.Dense(120, "relu"), layers.Dense(84, "relu"), actions])
+    elif options.network == "small_cnn":
+        convolution = layers.Conv2D(16, 3, activation="relu")
+        network = tf.keras.Sequential([convolution, layers.Flatten(), layers.Dense(128, "relu"), actions])
     else:
         to_channels = layers.Lambda(lambda x: tf.transpose(tf.cast(x, tf.float32) / 255, [0, 2, 3, 1]))
         convolutions = [

@@ -76,7 +76,7 @@ class Learner(Section, frozen=True, kw_only=True):
         doc("float32, or mixed_bfloat16: bfloat16 in layers, for devices that are fast at it; float32 weights"),
     ] = "float32"
     threads: Annotated[
-        int, MAY_CHANGE, doc("cores that one operation may use; 0: one, or all for convolutions", ge=0, le=1024)
+        int, MAY_CHANGE, doc("cores that one operation may use; 0: one, or all for large convolutions", ge=0, le=1024)
     ] = 0
 
     @property

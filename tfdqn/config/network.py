@@ -10,7 +10,10 @@ from tfdqn.config.fields import Positive, Section, doc
 class Network(Section, frozen=True, kw_only=True):
     """A function of the observation. A subclass with a tag is a kind of its own, wherever it is defined."""
 
-    has_convolutions: ClassVar[bool] = False  # on a CPU they take all cores at once, and XLA's are slow
+    # On a CPU, of an update with a batch of the usual size: whether XLA makes it slower, as it does convolutions, and
+    # whether several cores make it so much faster that it shall have them all.
+    is_slow_in_xla: ClassVar[bool] = False
+    fills_all_cores: ClassVar[bool] = False
 
     @property
     def state_size(self) -> int:
@@ -42,7 +45,7 @@ class MLP(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
 class NatureCNN(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
     """Mnih et al. 2015, Methods: three convolutions and a dense layer, for images of at least 36 x 36 pixels."""
 
-    has_convolutions = True
+    is_slow_in_xla = fills_all_cores = True
 
     dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 512
 
@@ -50,7 +53,7 @@ class NatureCNN(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="n
 class SmallCNN(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="small_cnn"):
     """Young and Tian 2019, for boards such as MinAtar's 10 x 10: 16 filters of 3 x 3 and a dense layer."""
 
-    has_convolutions = True
+    is_slow_in_xla = True
 
     dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 128
 

@@ -85,7 +85,7 @@ def use_threads(config: Config) -> None:
     settings stand.
     """
     learner = config.learner
-    threads = learner.threads or (0 if config.network.has_convolutions else 1)
+    threads = learner.threads or (0 if config.network.fills_all_cores else 1)
     is_alone = learner.strategy == "local" and learner.model_parallel == 1
     try:
         tf.config.threading.set_inter_op_parallelism_threads(1 if is_alone else max(learner.logical_devices, 4))

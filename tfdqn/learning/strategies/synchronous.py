@@ -104,5 +104,5 @@ def uses_xla(config: Config) -> bool:
     """
     if config.learner.xla != "auto":
         return config.learner.xla == "on"
-    is_slow_on_cpu = config.network.has_convolutions or config.ensemble.size > 1
-    return not is_slow_on_cpu or bool(tf.config.list_physical_devices("GPU"))
+    is_slow = config.network.is_slow_in_xla or config.ensemble.size > 1
+    return not is_slow or bool(tf.config.list_physical_devices("GPU"))
