@@ -224,6 +224,7 @@ def without_replay(config: Config) -> Config:
         discount_end=None,
         target_update_period_train_steps=plain.target_update_period_train_steps,
         target_update_tau=plain.target_update_tau,
+        value_rescaling=0.0,
     )
     return replace(
         config,

@@ -67,7 +67,7 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             'configuration: agent.n_stp is no key (did you mean "n_step"?); the keys of [agent] are: '
             "kind, n_step, discount, n_step_end, discount_end, horizon_env_steps, reward_scale, "
             "target_update_period_train_steps, target_update_tau, gradient_clip_norm, "
-            "loss, huber_delta",
+            "loss, huber_delta, value_rescaling",
         ),
         (
             {"n_step": 3},

@@ -15,7 +15,8 @@ from tfdqn.agents.losses.td import huber_loss, value_of_action
 from tfdqn.config import Agent, Config, Network
 from tfdqn.config.fields import doc
 from tfdqn.networks.encoding import encode, encode_numpy, num_features
-from tfdqn.networks.heads import HEADS, Head, HeadKind, NumpyHead
+from tfdqn.networks.heads.head import Head, HeadKind, NumpyHead
+from tfdqn.networks.heads.table import HEADS
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.legal_actions import greedy
 from tfdqn.networks.noise import Noise

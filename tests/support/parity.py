@@ -1,9 +1,11 @@
 """Run by `tests.support.parity_server`: a strategy against plain local training on the same global batches.
 
 Twenty updates with clipping on, unequal importance weights and target updates on the way. Each way gives
-the largest difference of any weight, target weight or slot. `PARITY_AGENT` is the loss's kind, Double DQN by default.
+the largest difference of any weight, target weight or slot. `PARITY_AGENT` and
+`PARITY_NETWORK` are the settings of the agent and the network, as JSON.
 """
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 
@@ -46,11 +48,12 @@ def image_spec() -> TaskSpec:
 
 
 def settings(optimizer: str, **learner: object) -> Config:
-    agent = kinds(Agent)[os.environ.get("PARITY_AGENT", "double_dqn")]
+    own, network = json.loads(os.environ["PARITY_AGENT"]), json.loads(os.environ["PARITY_NETWORK"])
+    agent = kinds(Agent)[own.pop("kind")]
     return Config(
-        network=MLP(hidden_units=(16, 8)),
+        network=MLP(hidden_units=(16, 8), **network),
         optimizer=OPTIMIZERS[optimizer],
-        agent=agent(gradient_clip_norm=CLIP_NORM, target_update_period_train_steps=3, target_update_tau=0.3),
+        agent=agent(gradient_clip_norm=CLIP_NORM, target_update_period_train_steps=3, target_update_tau=0.3, **own),
         learner=Learner(**{"batch_size": BATCH, "updates_per_call": UPDATES_PER_CALL, **learner}),  # type: ignore[arg-type]
     )
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -17,17 +18,27 @@ from tfdqn.system.addresses import free_addresses
 ROOT = Path(__file__).parents[2]
 
 
-def largest_difference(way: str, count: str, *arguments: str, agent: str = "double_dqn") -> float:
+def largest_difference(
+    way: str,
+    count: str,
+    *arguments: str,
+    agent: Mapping[str, object] | None = None,
+    network: Mapping[str, object] | None = None,
+) -> float:
     """Between the states of `way` and of plain local training after twenty updates.
 
     Args:
       way: one of `parity.WAYS` or `rollout_parity.WAYS`.
       count: of its devices, processes or servers.
       arguments: what else that function takes.
-      agent: the loss's kind.
+      agent: its settings; none: Double DQN.
+      network: the settings of the MLP beside its width.
     """
     case = [way, count, *arguments]
-    variables = {"PARITY_AGENT": agent}
+    variables = {
+        "PARITY_AGENT": json.dumps(agent or {"kind": "double_dqn"}),
+        "PARITY_NETWORK": json.dumps(network or {}),
+    }
     if way == "parameter_server":
         jobs = {"chief": 1, "worker": 1, "ps": int(count)}
     elif way in ("multi_worker", "units", "rollouts by multi_worker"):

@@ -11,7 +11,7 @@ again. Imports `errors` alone.
 - Keys that can't go together are refused by a function in `checks.py`, or `strategy_checks.py`.
 """
 
-from tfdqn.config.agent import DQN, PQN, Agent, DoubleDQN, Ensemble, Munchausen, TDAgent
+from tfdqn.config.agent import C51, DQN, IQN, PQN, QRDQN, Agent, DoubleDQN, Ensemble, Munchausen, QuantileAgent, TDAgent
 from tfdqn.config.exploration import Boltzmann, EpsilonGreedy, Exploration
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, DeepNetwork, Linear, NatureCNN, Network, SmallCNN
@@ -20,9 +20,12 @@ from tfdqn.config.schema import Acting, Checkpoint, Config, Evaluation, Export, 
 from tfdqn.config.task import Task
 
 __all__ = [
+    "C51",
     "DQN",
+    "IQN",
     "MLP",
     "PQN",
+    "QRDQN",
     "SGD",
     "Acting",
     "Adam",
@@ -45,6 +48,7 @@ __all__ = [
     "NatureCNN",
     "Network",
     "Optimizer",
+    "QuantileAgent",
     "RAdam",
     "RMSprop",
     "Replay",

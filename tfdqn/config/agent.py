@@ -58,6 +58,9 @@ class TDAgent(Agent, frozen=True, kw_only=True):
 
     loss: Annotated[Literal["squared", "huber"], doc("of the TD error: squared (delta^2 / 2) or huber")] = "squared"
     huber_delta: Annotated[Positive, doc("|TD error| beyond which the Huber loss is linear")] = 1.0
+    value_rescaling: Annotated[
+        float, doc("epsilon of h(x) = sign(x) (sqrt(|x| + 1) - 1) + epsilon x, the scale of Q; 0: none", ge=0, le=1)
+    ] = 0.0
 
 
 class DQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="dqn"):
@@ -72,13 +75,62 @@ class DoubleDQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="doubl
     has_greedy_target = True
 
 
+LogPolicyScale = Annotated[Fraction, doc("alpha, of temperature * log policy; 0: a soft policy without it")]
+Temperature = Annotated[Positive, doc("tau of the policy softmax(Q / tau), in units of Q")]
+LogPolicyFloor = Annotated[float, doc("l0: temperature * log policy is no lower", ge=-1e12, le=0)]
+
+
 class Munchausen(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="munchausen"):
     """Vieillard, Pietquin and Geist 2020: DQN with a soft policy, whose log-probabilities are added to the rewards."""
 
     # Their numbers, in all experiments: appendix B.1.
-    log_policy_scale: Annotated[Fraction, doc("alpha, of temperature * log policy; 0: soft DQN without it")] = 0.9
-    temperature: Annotated[Positive, doc("tau of the policy softmax(Q / tau), in units of Q")] = 0.03
-    log_policy_floor: Annotated[float, doc("l0: temperature * log policy is no lower", ge=-1e12, le=0)] = -1.0
+    log_policy_scale: LogPolicyScale = 0.9
+    temperature: Temperature = 0.03
+    log_policy_floor: LogPolicyFloor = -1.0
+
+
+class C51(Agent, frozen=True, kw_only=True, tag_field="kind", tag="c51"):
+    """Bellemare et al. 2017: a distribution of the return over fixed atoms; the numbers are theirs, section 5."""
+
+    v_min: Annotated[float, doc("the lowest atom, in units of Q", ge=-1e12, le=1e12)] = -10.0
+    v_max: Annotated[float, doc("the highest atom, in units of Q", ge=-1e12, le=1e12)] = 10.0
+    atoms: Annotated[int, doc("how many there are, evenly spaced", ge=2, le=1001)] = 51
+    target: Annotated[
+        Literal["max", "double"], doc("whose next action: the target network's best, or the online network's")
+    ] = "max"
+
+
+class QuantileAgent(Agent, frozen=True, kw_only=True):
+    """What objectives have that learn quantiles of the return."""
+
+    huber_kappa: Annotated[
+        NonNegative, doc("kappa, |pairwise TD error| beyond which the loss is linear; 0: it is linear throughout")
+    ] = 1.0
+    target: Annotated[
+        Literal["max", "double", "munchausen"],
+        doc("next action: the target network's best, the online network's, or Munchausen's soft policy"),
+    ] = "max"
+    # Of Munchausen's targets alone.
+    log_policy_scale: LogPolicyScale = 0.9
+    temperature: Temperature = 0.03
+    log_policy_floor: LogPolicyFloor = -1.0
+
+
+class QRDQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="qr_dqn"):
+    """Dabney et al. 2018a: N quantiles of the return at fixed fractions; N and kappa are theirs, section 5."""
+
+    quantiles: Annotated[int, doc("N, learned for each action", ge=2, le=1000)] = 200
+
+
+class IQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="iqn"):
+    """Dabney et al. 2018b: the return's quantile function, learned at random fractions; the numbers are theirs."""
+
+    quantiles: Annotated[int, doc("N, fractions drawn for each example that are learned at", ge=1, le=1000)] = 64
+    target_quantiles: Annotated[int, doc("N', fractions drawn for each example's target", ge=1, le=1000)] = 64
+    acting_quantiles: Annotated[
+        int, doc("K, midpoints of equal parts of [0, 1]; the mean of their quantiles is Q", ge=1, le=1000)
+    ] = 32
+    embedding: Annotated[int, doc("n, cosines of a fraction that are embedded", ge=1, le=1024)] = 64
 
 
 class PQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="pqn"):

@@ -12,7 +12,7 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
-from tfdqn.config.agent import Ensemble
+from tfdqn.config.agent import C51, Ensemble, Munchausen
 from tfdqn.config.exploration import EpsilonGreedy
 from tfdqn.config.rollout_checks import ROLLOUT_CHECKS
 from tfdqn.config.schema import Config
@@ -202,6 +202,16 @@ def a_shared_target_is_of_one_action(config: Config) -> Iterator[str]:
         )
 
 
+def atoms_are_in_order(config: Config) -> Iterator[str]:
+    if isinstance(config.agent, C51) and config.agent.v_min >= config.agent.v_max:
+        yield "<agent.v_min> is not below <agent.v_max>"
+
+
+def a_soft_policy_is_of_values_as_they_are(config: Config) -> Iterator[str]:
+    if isinstance(config.agent, Munchausen) and config.agent.value_rescaling:
+        yield "<agent.value_rescaling> with <agent.kind>: its log-policy would be of another scale than its rewards"
+
+
 def edges_part_the_states(config: Config) -> Iterator[str]:
     ensemble, edges = config.ensemble, config.ensemble.partition_edges
     given = f"ensemble.partition_edges = {list(edges)}"
@@ -244,6 +254,8 @@ CHECKS: tuple[Check, ...] = (
     ladder_has_rungs,
     an_ensemble_has_several_members,
     a_shared_target_is_of_one_action,
+    atoms_are_in_order,
+    a_soft_policy_is_of_values_as_they_are,
     edges_part_the_states,
     a_heartbeat_comes_before_death,
     *STRATEGY_CHECKS,

@@ -20,6 +20,7 @@ _MEANINGLESS: dict[str, str] = {
     "agent.n_step": "agent.lambda_ says how far returns reach",
     "agent.n_step_end": "agent.lambda_ says how far returns reach",
     "agent.discount_end": "its discount is constant",
+    "agent.value_rescaling": "its returns are sums of rewards as they are",
     "agent.target_update_period_train_steps": "it has no target network",
     "agent.target_update_tau": "it has no target network",
 }

@@ -6,6 +6,7 @@ here.
 
 from collections.abc import Callable, Iterator
 
+from tfdqn.config.agent import IQN
 from tfdqn.config.network import MLP, Linear
 from tfdqn.config.schema import Config
 
@@ -40,6 +41,14 @@ def only_one_network_is_split(config: Config) -> Iterator[str]:
         yield (
             "<ensemble.size> with <learner.model_parallel>: the layers of an ensemble are stacks of its members' "
             "layers, which can't be split"
+        )
+
+
+def split_features_are_not_multiplied(config: Config) -> Iterator[str]:
+    if isinstance(config.agent, IQN) and config.learner.model_parallel > 1:
+        yield (
+            "<agent.kind> with <learner.model_parallel>: its embedding multiplies all features, which several devices "
+            "share"
         )
 
 
@@ -189,6 +198,7 @@ STRATEGY_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
     processes_share_a_reverb_table,
     only_whole_networks_meet,
     only_one_network_is_split,
+    split_features_are_not_multiplied,
     split_layers_have_units,
     split_networks_are_not_compiled,
     processes_keep_their_cpu_whole,

@@ -9,7 +9,8 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
-from tfdqn.networks.heads import HEADS, Head, LinearHead
+from tfdqn.networks.heads.head import Head
+from tfdqn.networks.heads.table import HEADS
 from tfdqn.networks.layers.ensemble import EnsembleLayerFactory
 from tfdqn.networks.layers.plain import LayerFactory, RecordingFactory
 from tfdqn.networks.layers.tensor_parallel import SplitLayerFactory
@@ -43,7 +44,7 @@ def q_network(
 def ensemble_network(config: Config, task_spec: TaskSpec, *, seeds: Sequence[int], name: str = "ensemble") -> QNetwork:
     """K = len(seeds) such networks in one: every weight and Q, float32[K, B, A], lead with K.
 
-    Member k starts as `q_network` does with seed `seeds[k]`. Raises as that does, and for heads that aren't linear.
+    Member k starts as `q_network` does with seed `seeds[k]`. Raises as that does, and for heads of one network alone.
     """
     return _network(config, task_spec, lambda: EnsembleLayerFactory(seeds), name)
 
@@ -100,10 +101,10 @@ def _network(config: Config, task_spec: TaskSpec, make_factory: Callable[[], Lay
 
 def _build(config: Config, task_spec: TaskSpec, make: LayerFactory) -> tuple[Torso, Head]:
     torso = TORSOS.of(config.network).build(config.network, task_spec, make)
-    head = HEADS.of(config.agent).build(config, torso.width, task_spec.num_actions[0], make)
-    if config.ensemble.size > 1 and not isinstance(head, LinearHead):
+    kind = HEADS.of(config.agent)
+    if config.ensemble.size > 1 and not kind.takes_members:
         raise ConfigError(
-            f"ensemble.size = {config.ensemble.size} needs an agent.kind whose network ends in one number for each "
-            f'action, not "{config.agent.kind}"'
+            f"ensemble.size = {config.ensemble.size} needs an agent.kind whose head takes the features of several "
+            f'members, not "{config.agent.kind}"'
         )
-    return torso, head
+    return torso, kind.build(config, torso.width, task_spec.num_actions[0], make)

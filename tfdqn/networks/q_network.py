@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 
-from tfdqn.networks.heads import Head
+from tfdqn.networks.heads.head import Head
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.torsos import Observation, State, Torso

@@ -18,7 +18,7 @@ def test_it_is_rlaxs() -> None:
     atoms = BATCH["r_t"][:, None] + BATCH["discount_t"][:, None] * support
     probabilities = tf.nn.softmax(f32(GOLDEN["logits_t"][:, 0]))
     assert (atoms < support[0]).any() and (atoms > support[-1]).any()
-    found = project(f32(atoms), probabilities, f32(support))
+    found = project(f32(atoms), probabilities, support)
     np.testing.assert_allclose(found, GOLDEN["projection"], atol=1e-5)
     np.testing.assert_allclose(tf.reduce_sum(found, axis=-1), np.ones(len(atoms)), rtol=1e-5)
 
@@ -27,12 +27,12 @@ def test_by_hand() -> None:
     # On 0, 1, 2: 0.25 lies a quarter of the way to 1; 2 is an atom; 5 and −3 are beyond the ends.
     atoms, probabilities = f32([[0.25, 2.0], [5.0, -3.0], [1.0, 1.5]]), f32([[0.8, 0.2], [0.3, 0.7], [0.5, 0.5]])
     expected = [[0.6, 0.2, 0.2], [0.7, 0, 0.3], [0, 0.75, 0.25]]
-    np.testing.assert_allclose(project(atoms, probabilities, f32([0, 1, 2])), expected, atol=1e-6)
+    np.testing.assert_allclose(project(atoms, probabilities, np.float32([0, 1, 2])), expected, atol=1e-6)
 
 
 def test_it_is_the_loop_of_the_papers_algorithm_1_for_all_members_of_an_ensemble() -> None:
     rng = np.random.default_rng(3)
-    support = np.linspace(-1, 4, 6)
+    support = np.linspace(-1, 4, 6, dtype=np.float32)
     atoms, probabilities = rng.normal(scale=4, size=(2, 5, 9)), rng.dirichlet(np.ones(9), size=(2, 5))
     expected = np.zeros((2, 5, 6))
     for index in np.ndindex(2, 5, 9):
@@ -43,4 +43,4 @@ def test_it_is_the_loop_of_the_papers_algorithm_1_for_all_members_of_an_ensemble
         else:
             expected[(*index[:2], low)] += probabilities[index] * (high - place)
             expected[(*index[:2], high)] += probabilities[index] * (place - low)
-    np.testing.assert_allclose(project(f32(atoms), f32(probabilities), f32(support)), expected, atol=1e-5)
+    np.testing.assert_allclose(project(f32(atoms), f32(probabilities), support), expected, atol=1e-5)

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tests.support.golden_files import golden
-from tfdqn.agents.losses.quantiles import midpoints, pairwise_errors, quantile_huber_loss
+from tfdqn.agents.losses.quantiles import pairwise_errors, quantile_huber_loss
+from tfdqn.networks.heads.quantile import midpoints
 
 GOLDEN, BATCH = golden("quantiles"), golden("batch")
 ROWS, TAKEN = np.arange(len(BATCH["r_t"])), BATCH["action_tm1"]

@@ -68,4 +68,4 @@ def test_an_ensemble_by_a_strategy_equals_an_ensemble_alone(way: str) -> None:
     ids=" ".join,
 )
 def test_munchausen_dqn_by_a_strategy_equals_it_alone(arguments: list[str]) -> None:
-    assert largest_difference(*arguments, agent="munchausen") < 1e-5
+    assert largest_difference(*arguments, agent={"kind": "munchausen"}) < 1e-5

@@ -1,9 +1,10 @@
 """The mathematics of distributions over fixed atoms: pure functions of tensors."""
 
+import numpy as np
 import tensorflow as tf
 
 
-def project(atoms: tf.Tensor, probabilities: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
+def project(atoms: tf.Tensor, probabilities: tf.Tensor, support: np.ndarray) -> tf.Tensor:
     """Φ, the nearest distribution on `support`: Bellemare et al. 2017, equation 7.
 
     Each atom's probability goes to the two values of the support that it lies between, the more to the nearer; beyond
@@ -16,7 +17,7 @@ def project(atoms: tf.Tensor, probabilities: tf.Tensor, support: tf.Tensor) -> t
     Returns:
       float32[…, B, K].
     """
-    spacing = (support[-1] - support[0]) / (support.shape[0] - 1)
+    spacing = (support[-1] - support[0]) / (len(support) - 1)
     within = tf.clip_by_value(atoms, support[0], support[-1])[..., tf.newaxis, :]
-    share = tf.maximum(1 - tf.abs(within - support[:, tf.newaxis]) / spacing, 0)
+    share = tf.maximum(1 - tf.abs(within - support[:, np.newaxis]) / spacing, 0)
     return tf.linalg.matvec(share, probabilities)

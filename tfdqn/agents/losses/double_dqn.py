@@ -4,7 +4,7 @@ y = r + γ Q⁻(s', argmax_a Q(s', a)), their equation 4.
 """
 
 from tfdqn.agents.loss import Batch, LossOutput, Networks
-from tfdqn.agents.losses.td import td_output
+from tfdqn.agents.losses.td import td_output, td_target
 from tfdqn.config import DoubleDQN
 
 
@@ -13,5 +13,5 @@ def double_dqn(settings: DoubleDQN, networks: Networks, batch: Batch) -> LossOut
     q_tm1 = networks.online(batch.observation_tm1)
     q_t = networks.target(batch.observation_t)
     q_select_t = networks.online(batch.observation_t)
-    target = batch.r_t + batch.discount_t * networks.greedy_value(q_t, q_select_t, batch.legal_t)
+    target = td_target(settings, batch, networks.greedy_value(q_t, q_select_t, batch.legal_t))
     return td_output(settings, target, q_tm1, batch.action_tm1)

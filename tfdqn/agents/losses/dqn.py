@@ -4,7 +4,7 @@ y = r + γ max_a Q⁻(s', a), their equation 2 (the target inside the square).
 """
 
 from tfdqn.agents.loss import Batch, LossOutput, Networks
-from tfdqn.agents.losses.td import td_output
+from tfdqn.agents.losses.td import td_output, td_target
 from tfdqn.config import DQN
 
 
@@ -12,5 +12,5 @@ def dqn(settings: DQN, networks: Networks, batch: Batch) -> LossOutput:
     """The TD error to the target network's best value of the next state."""
     q_tm1 = networks.online(batch.observation_tm1)
     q_t = networks.target(batch.observation_t)
-    target = batch.r_t + batch.discount_t * networks.greedy_value(q_t, q_t, batch.legal_t)
+    target = td_target(settings, batch, networks.greedy_value(q_t, q_t, batch.legal_t))
     return td_output(settings, target, q_tm1, batch.action_tm1)

@@ -4,6 +4,7 @@ With π = softmax(Q⁻ / τ), the policy of the target network, and [·] clipped
 
 y = r + α [τ log π(a|s)] + γ Σ_a' π(a'|s') (Q⁻(s', a') − τ log π(a'|s'))
 
+Of quantiles Z_j (their M-IQN, appendix B.1) Z_j(s', a') stands for Q⁻(s', a') but in π, whose Q⁻ is their mean.
 Where n > 1 the bonus is the first action's, as in the authors' code; r is the n-step return then, and γ its γ^k.
 """
 
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from tfdqn.agents.loss import Batch, LossOutput, Networks
 from tfdqn.agents.losses.td import td_output, value_of_action
-from tfdqn.config import Munchausen
+from tfdqn.config import Munchausen, QuantileAgent
 from tfdqn.networks.legal_actions import only_legal
 
 
@@ -32,14 +33,29 @@ def log_policy_of_action(
     return value_of_action(below_largest, action) - _scaled_log_sum(below_largest, temperature)
 
 
+def log_policy_bonus(settings: Munchausen | QuantileAgent, q_tm1: tf.Tensor, batch: Batch) -> tf.Tensor:
+    """α [τ log π(a|s)] between l0 and 0, float32[…, B], by the target network's Q(s, ·) float32[…, B, A]."""
+    log_policy = log_policy_of_action(q_tm1, batch.action_tm1, batch.legal_tm1, settings.temperature)
+    return settings.log_policy_scale * tf.clip_by_value(log_policy, settings.log_policy_floor, 0.0)
+
+
+def soft_quantiles(
+    quantiles: tf.Tensor, q: tf.Tensor, legal_actions: tf.Tensor | None, temperature: float
+) -> tf.Tensor:
+    """Σ_a π(a|s) (Z_j(s, a) − τ log π(a|s)) float32[…, B, N] of quantiles Z float32[…, B, A, N]; the rest as above."""
+    below_largest, _ = _from_largest(q, legal_actions)
+    policy = tf.nn.softmax(below_largest / temperature)
+    entropy = _scaled_log_sum(below_largest, temperature) - tf.reduce_sum(policy * below_largest, axis=-1)
+    return tf.reduce_sum(policy[..., tf.newaxis] * quantiles, axis=-2) + entropy[..., tf.newaxis]
+
+
 def munchausen(settings: Munchausen, networks: Networks, batch: Batch) -> LossOutput:
     """The TD error to the return, the target network's scaled log-policy, and its soft value of the next state."""
     tau = settings.temperature
     q_tm1 = networks.online(batch.observation_tm1)
     policy_q_tm1 = networks.target(batch.observation_tm1)
     q_t = networks.target(batch.observation_t)
-    log_policy = log_policy_of_action(policy_q_tm1, batch.action_tm1, batch.legal_tm1, tau)
-    bonus = settings.log_policy_scale * tf.clip_by_value(log_policy, settings.log_policy_floor, 0.0)
+    bonus = log_policy_bonus(settings, policy_q_tm1, batch)
     target = batch.r_t + bonus + batch.discount_t * soft_value(q_t, batch.legal_t, tau)
     return td_output(settings, target, q_tm1, batch.action_tm1)
 

@@ -1,4 +1,5 @@
-"""The mathematics of temporal differences: pure functions of tensors, free of configuration but for `td_output`.
+"""The mathematics of temporal differences: pure functions of tensors, free of configuration but for
+`td_target` and `td_output`.
 
 Time convention: `_tm1` is the state acted in, `_t` the state k <= n steps later. Rewards r_t are n-step
 returns and discounts γ^k · (0 where the episode terminated), finished when they were written to replay. Q-values may
@@ -7,7 +8,8 @@ lead with the K members of an ensemble, [K, B, A]; what is computed of them then
 
 import tensorflow as tf
 
-from tfdqn.agents.loss import LossOutput
+from tfdqn.agents.loss import Batch, LossOutput
+from tfdqn.agents.losses.rescaling import rescaled, unscaled
 from tfdqn.config import TDAgent
 from tfdqn.networks.aggregation import Aggregation, aggregate
 from tfdqn.networks.legal_actions import greedy, only_legal
@@ -21,6 +23,11 @@ def value_of_action(q: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
     q.shape.with_rank_at_least(2)
     action.shape.with_rank_at_least(1)
     return tf.reduce_sum(q * tf.one_hot(action, q.shape[-1]), axis=-1)
+
+
+def row_of_action(outputs: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+    """The M numbers of an action: outputs float32[…, B, A, M], action int32[…, B] → float32[…, B, M]."""
+    return tf.reduce_sum(outputs * tf.one_hot(action, outputs.shape[-2])[..., tf.newaxis], axis=-2)
 
 
 def greedy_value(q_t: tf.Tensor, q_select_t: tf.Tensor, legal_t: tf.Tensor | None) -> tf.Tensor:
@@ -57,6 +64,14 @@ def huber_loss(td_error: tf.Tensor, delta: float) -> tf.Tensor:
     absolute = tf.abs(td_error)
     quadratic = tf.minimum(absolute, delta)
     return 0.5 * tf.square(quadratic) + delta * (absolute - quadratic)
+
+
+def td_target(settings: TDAgent, batch: Batch, value_t: tf.Tensor) -> tf.Tensor:
+    """r + γ V(s') float32[…, B], or h(r + γ h⁻¹(V(s'))) where `agent.value_rescaling` has Q on the scale of h."""
+    epsilon = settings.value_rescaling
+    if not epsilon:
+        return batch.r_t + batch.discount_t * value_t
+    return rescaled(batch.r_t + batch.discount_t * unscaled(value_t, epsilon), epsilon)
 
 
 def td_output(settings: TDAgent, target: tf.Tensor, q_tm1: tf.Tensor, action_tm1: tf.Tensor) -> LossOutput:

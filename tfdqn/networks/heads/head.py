@@ -1,8 +1,4 @@
-"""Heads: what a network's last numbers mean, from a torso's features to Q(s, ·), each in TensorFlow and in NumPy.
-
-Which head a network has is said by its loss's settings: `HEADS` has a head for each type of them that needs another
-than the linear one. A head makes its layers by `streams.stream`, so that it can be dueling and noisy.
-"""
+"""`Head`: what each head does; `HeadKind`: how one is made."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -11,11 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.config import Agent, Config
+from tfdqn.config import Config
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.noise import Noise
-from tfdqn.networks.registry import Registry
-from tfdqn.networks.streams import Stream, stream, stream_numpy
 from tfdqn.types import Weights
 
 
@@ -31,23 +25,6 @@ class Head(ABC):
         """Q float32[…, B, A] of those outputs: what acts, is evaluated, exported and served."""
 
 
-class LinearHead(Head):
-    """One number for each action, which is the Q-value itself.
-
-    Args:
-      stream: from features to those numbers.
-    """
-
-    def __init__(self, stream: Stream):
-        self._stream = stream
-
-    def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
-        return self._stream(features, noise)
-
-    def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
-        return outputs
-
-
 # (weights by name, features [B, F], what noisy layers draw from, if they shall) → Q float32[B, A]
 NumpyHead = Callable[[Weights, np.ndarray, np.random.Generator | None], np.ndarray]
 
@@ -58,11 +35,4 @@ class HeadKind(NamedTuple):
     # (configuration, width F of the features, number of actions A, layers) → the head
     build: Callable[[Config, int, int, LayerFactory], Head]
     in_numpy: Callable[[Config], NumpyHead] | None = None  # None: it acts by TensorFlow
-
-
-def linear(config: Config, width: int, num_actions: int, make: LayerFactory) -> Head:
-    """One number for each action."""
-    return LinearHead(stream(config, width, num_actions, make))
-
-
-HEADS: Registry[HeadKind] = Registry({Agent: HeadKind(linear, stream_numpy)})
+    takes_members: bool = False  # features that lead with an ensemble's K, and gives outputs that do

@@ -1,0 +1,32 @@
+"""C51: Bellemare, Dabney and Munos 2017, 'A distributional perspective on reinforcement learning', algorithm 1.
+
+The distribution of r + γ z_j, where z are the atoms and p_j(s', a*) their probabilities by the target network, is
+projected on the atoms (their equation 7), and the loss is its cross-entropy with p(s, a). a* is the best action by the
+mean Q⁻(s', ·), or by the online network's where the target is "double".
+"""
+
+import tensorflow as tf
+
+from tfdqn.agents.loss import Batch, LossOutput, Networks
+from tfdqn.agents.losses.categorical import project
+from tfdqn.agents.losses.td import row_of_action, value_of_action
+from tfdqn.config import C51
+from tfdqn.networks.heads.categorical import support
+from tfdqn.networks.legal_actions import greedy
+
+
+def c51(settings: C51, networks: Networks, batch: Batch) -> LossOutput:
+    """The cross-entropy; its TD error is the KL divergence, which is 0 where the prediction is right."""
+    head, atoms = networks.online.head, support(settings)
+    logits_tm1 = networks.online.outputs(batch.observation_tm1)
+    logits_t = networks.target.outputs(batch.observation_t)
+    is_double = settings.target == "double"
+    q_select_t = networks.online(batch.observation_t) if is_double else head.q_values(logits_t)
+    probabilities = tf.nn.softmax(row_of_action(logits_t, greedy(q_select_t, batch.legal_t)))
+    returns = batch.r_t[:, tf.newaxis] + batch.discount_t[:, tf.newaxis] * atoms
+    target = tf.stop_gradient(project(returns, probabilities, atoms))
+    log_predicted = tf.nn.log_softmax(row_of_action(logits_tm1, batch.action_tm1))
+    loss = -tf.reduce_sum(target * log_predicted, axis=-1)
+    entropy = -tf.reduce_sum(tf.math.xlogy(target, target), axis=-1)
+    q_tm1 = head.q_values(logits_tm1)
+    return LossOutput(loss, loss - entropy, q_tm1, value_of_action(q_tm1, batch.action_tm1))

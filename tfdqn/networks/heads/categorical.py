@@ -1,0 +1,56 @@
+"""`CategoricalHead`: a distribution of the return over fixed atoms: Bellemare et al. 2017, section 4."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import C51, Config
+from tfdqn.networks.heads.head import Head, NumpyHead
+from tfdqn.networks.layers.plain import LayerFactory
+from tfdqn.networks.noise import Noise
+from tfdqn.networks.streams import Stream, stream, stream_numpy
+from tfdqn.types import Weights
+
+
+class CategoricalHead(Head):
+    """Outputs are logits float32[…, B, A, atoms]; Q(s, a) = Σ_i z_i p_i(s, a), with p their softmax.
+
+    Args:
+      stream: from features to the logits.
+      atoms: z float32[atoms].
+    """
+
+    def __init__(self, stream: Stream, atoms: np.ndarray):
+        self._stream = stream
+        self._atoms = atoms
+
+    def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
+        return self._stream(features, noise)
+
+    def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(tf.nn.softmax(outputs) * self._atoms, axis=-1)
+
+
+def support(settings: C51) -> np.ndarray:
+    """The atoms z float32[atoms], evenly spaced from `v_min` to `v_max`."""
+    return np.linspace(settings.v_min, settings.v_max, settings.atoms, dtype=np.float32)
+
+
+def categorical(config: Config, width: int, num_actions: int, make: LayerFactory) -> CategoricalHead:
+    """A logit for each action and atom."""
+    settings = config.agent
+    assert isinstance(settings, C51)
+    return CategoricalHead(stream(config, width, num_actions, make, settings.atoms), support(settings))
+
+
+def categorical_numpy(config: Config) -> NumpyHead:
+    """Q of a categorical network on NumPy arrays."""
+    settings = config.agent
+    assert isinstance(settings, C51)
+    logits, atoms = stream_numpy(config, settings.atoms), support(settings)
+
+    def head(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        outputs = logits(weights, features, rng)
+        weight = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        return weight @ atoms / weight.sum(axis=-1)
+
+    return head

@@ -1,0 +1,81 @@
+"""`ImplicitQuantileHead`: the quantile function of the return: Dabney et al. 2018b, section 3.1.
+
+Z_τ(s, a) = f(ψ(s) ⊙ φ(τ))_a, with φ_j(τ) = ReLU(Σ_{i=0}^{n−1} cos(π i τ) w_ij + b_j), their equation 4: ψ is the torso,
+f the network's end.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import IQN, Config
+from tfdqn.networks.heads.head import Head, NumpyHead
+from tfdqn.networks.heads.quantile import midpoints
+from tfdqn.networks.layers.in_numpy import dense_numpy
+from tfdqn.networks.layers.plain import Layer, LayerFactory
+from tfdqn.networks.noise import Noise
+from tfdqn.networks.streams import Stream, stream, stream_numpy
+from tfdqn.types import Weights
+
+_EMBEDDING = "embedding"  # the layer's name
+
+
+class ImplicitQuantileHead(Head):
+    """Outputs are quantiles float32[…, B, A, K] at the midpoints of K equal parts; Q(s, a) is their mean.
+
+    Args:
+      embedding: φ, from cosines float32[N, n] to one number for each feature.
+      stream: f, from features to a number for each action.
+      cosines: n.
+      fractions: K.
+    """
+
+    def __init__(self, embedding: Layer, stream: Stream, cosines: int, fractions: int):
+        self._embedding, self._stream = embedding, stream
+        self._cosines = cosines
+        self._midpoints = midpoints(fractions)[np.newaxis]
+
+    def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
+        return self.at(features, tf.constant(self._midpoints), noise)
+
+    def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(outputs, axis=-1)
+
+    def at(self, features: tf.Tensor, tau: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
+        """Z_τ(s, ·) float32[…, B, A, N] of features float32[…, B, F].
+
+        The fractions τ are float32[B, N], or [1, N] where all examples have the same.
+        """
+        count, width = tau.shape[-1], features.shape[-1]
+        angles = np.pi * np.arange(self._cosines, dtype=np.float32)
+        cosines = tf.cos(tf.reshape(tau, [-1, 1]) * angles)
+        leading = [*features.shape[:-2], -1]
+        embedded = tf.cast(tf.reshape(self._embedding(cosines), [*leading, count, width]), features.dtype)
+        product = tf.reshape(features[..., tf.newaxis, :] * embedded, [*leading, width])
+        quantiles = self._stream(product, noise)
+        return tf.linalg.matrix_transpose(tf.reshape(quantiles, [*leading, count, quantiles.shape[-1]]))
+
+
+def implicit_quantile(config: Config, width: int, num_actions: int, make: LayerFactory) -> ImplicitQuantileHead:
+    """An embedding of τ that multiplies the features."""
+    settings = config.agent
+    assert isinstance(settings, IQN)
+    embedding = make.dense(_EMBEDDING, width, "relu", fan_in=settings.embedding)
+    end = stream(config, width, num_actions, make)
+    return ImplicitQuantileHead(embedding, end, settings.embedding, settings.acting_quantiles)
+
+
+def implicit_quantile_numpy(config: Config) -> NumpyHead:
+    """Q of an implicit quantile network on NumPy arrays."""
+    settings = config.agent
+    assert isinstance(settings, IQN)
+    end, count = stream_numpy(config), settings.acting_quantiles
+    angles = np.pi * np.arange(settings.embedding, dtype=np.float32)
+    cosines = np.cos(midpoints(count)[:, np.newaxis] * angles)
+
+    def head(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        embedded = dense_numpy(weights, _EMBEDDING, cosines, "relu")[..., np.newaxis, :, :]
+        product = features[..., np.newaxis, :] * embedded
+        quantiles = end(weights, product.reshape(*product.shape[:-3], -1, product.shape[-1]), rng)
+        return quantiles.reshape(*product.shape[:-1], -1).mean(axis=-2)
+
+    return head

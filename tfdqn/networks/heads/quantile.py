@@ -1,0 +1,52 @@
+"""`QuantileHead`: quantiles of the return at fixed fractions: Dabney et al. 2018a, section 4."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import QRDQN, Config
+from tfdqn.networks.heads.head import Head, NumpyHead
+from tfdqn.networks.layers.plain import LayerFactory
+from tfdqn.networks.noise import Noise
+from tfdqn.networks.streams import Stream, stream, stream_numpy
+from tfdqn.types import Weights
+
+
+class QuantileHead(Head):
+    """Outputs are quantiles θ float32[…, B, A, N] at `midpoints`; Q(s, a) is their mean.
+
+    Args:
+      stream: from features to the quantiles.
+    """
+
+    def __init__(self, stream: Stream):
+        self._stream = stream
+
+    def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
+        return self._stream(features, noise)
+
+    def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(outputs, axis=-1)
+
+
+def midpoints(count: int) -> np.ndarray:
+    """τ̂_i = (i + ½) / N float32[N], the fractions of N equal parts: Dabney et al. 2018a, lemma 2."""
+    return (np.arange(count, dtype=np.float32) + 0.5) / count
+
+
+def quantile(config: Config, width: int, num_actions: int, make: LayerFactory) -> QuantileHead:
+    """N numbers for each action."""
+    settings = config.agent
+    assert isinstance(settings, QRDQN)
+    return QuantileHead(stream(config, width, num_actions, make, settings.quantiles))
+
+
+def quantile_numpy(config: Config) -> NumpyHead:
+    """Q of a quantile network on NumPy arrays."""
+    settings = config.agent
+    assert isinstance(settings, QRDQN)
+    quantiles = stream_numpy(config, settings.quantiles)
+
+    def head(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        return quantiles(weights, features, rng).mean(axis=-1)
+
+    return head
