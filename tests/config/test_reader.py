@@ -9,7 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from tfdqn.config import MLP, PQN, Config, Ensemble, Exploration, Learner, NatureCNN, Network, Replay
+from tfdqn.config import (
+    C51,
+    IQN,
+    MLP,
+    PQN,
+    QRDQN,
+    Agent,
+    Config,
+    Ensemble,
+    Exploration,
+    Learner,
+    Munchausen,
+    NatureCNN,
+    Network,
+    Replay,
+)
 from tfdqn.config.fields import kinds
 from tfdqn.config.toml import differences, dump, from_mapping, load
 from tfdqn.errors import ConfigError
@@ -171,6 +186,19 @@ def remembering(config: Config) -> Config:
     return replace(config, replay=replace(replay, item="sequence", sequence_period=period))
 
 
+def of_sense(agent: Agent, parts: int) -> Agent:
+    """One whose own keys agree, on a network in so many parts."""
+    replace = msgspec.structs.replace
+    match agent:
+        case C51():
+            return with_ordered(replace(agent, v_min=agent.v_min - 1), "v_max", "v_min")
+        case Munchausen():
+            return replace(agent, value_rescaling=0.0)
+        case IQN() if parts > 1:
+            return QRDQN()
+    return agent
+
+
 @st.composite
 def valid_configs(draw: st.DrawFn) -> Config:
     """Every key random within its bounds, then the few that belong together brought into agreement."""
@@ -192,6 +220,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
         agent=replace(agent, discount_end=None) if agent.discount == 1 else agent,
         task=replace(config.task, num_envs=max(2, config.task.num_envs)),
         optimizer=with_ordered(config.optimizer, "learning_rate", "end_learning_rate"),
+        agent=of_sense(config.agent, learner.model_parallel),
         network=of_split_layers(config.network, learner.model_parallel),
         ensemble=ensemble,
         exploration=falling(config.exploration),

@@ -2,7 +2,7 @@
 
 Twenty updates with clipping on, unequal importance weights and target updates on the way. Each way gives
 the largest difference of any weight, target weight or slot. `PARITY_AGENT` and
-`PARITY_NETWORK` are the settings of the agent and the network, as JSON.
+`PARITY_NETWORK` are the settings of the agent, by default Double DQN, and of the network, as JSON.
 """
 
 import json
@@ -48,8 +48,8 @@ def image_spec() -> TaskSpec:
 
 
 def settings(optimizer: str, **learner: object) -> Config:
-    own, network = json.loads(os.environ["PARITY_AGENT"]), json.loads(os.environ["PARITY_NETWORK"])
-    agent = kinds(Agent)[own.pop("kind")]
+    own, network = (json.loads(os.environ.get(name, "{}")) for name in ("PARITY_AGENT", "PARITY_NETWORK"))
+    agent = kinds(Agent)[own.pop("kind", "double_dqn")]
     return Config(
         network=MLP(hidden_units=(16, 8), **network),
         optimizer=OPTIMIZERS[optimizer],

@@ -35,10 +35,7 @@ def largest_difference(
       network: the settings of the MLP beside its width.
     """
     case = [way, count, *arguments]
-    variables = {
-        "PARITY_AGENT": json.dumps(agent or {"kind": "double_dqn"}),
-        "PARITY_NETWORK": json.dumps(network or {}),
-    }
+    variables = {"PARITY_AGENT": json.dumps(agent or {}), "PARITY_NETWORK": json.dumps(network or {})}
     if way == "parameter_server":
         jobs = {"chief": 1, "worker": 1, "ps": int(count)}
     elif way in ("multi_worker", "units", "rollouts by multi_worker"):
