@@ -189,6 +189,8 @@ def remembering(config: Config) -> Config:
 def of_sense(agent: Agent, parts: int) -> Agent:
     """One whose own keys agree, on a network in so many parts."""
     replace = msgspec.structs.replace
+    if agent.discount == 1:
+        agent = replace(agent, discount_end=None)
     match agent:
         case C51():
             return with_ordered(replace(agent, v_min=agent.v_min - 1), "v_max", "v_min")
@@ -214,10 +216,8 @@ def valid_configs(draw: st.DrawFn) -> Config:
     is_alone = learner.strategy != "parameter_server" and learner.processes == 1
     if not config.agent.has_greedy_target:
         ensemble = replace(ensemble, target="own")
-    agent = config.agent
     agreed: Config = replace(
         config,
-        agent=replace(agent, discount_end=None) if agent.discount == 1 else agent,
         task=replace(config.task, num_envs=max(2, config.task.num_envs)),
         optimizer=with_ordered(config.optimizer, "learning_rate", "end_learning_rate"),
         agent=of_sense(config.agent, learner.model_parallel),

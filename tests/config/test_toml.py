@@ -82,13 +82,13 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             [],
             'configuration: network.dense is no key (did you mean "dense_units"?); the keys of '
             "[network] are: "
-            "kind, dense_units",
+            "kind, layer_norm, dueling, noisy, noisy_sigma, dense_units",
         ),
         (
             {"agent": {"kind": "double"}},
             [],
-            'configuration: agent.kind = "double": must be one of "dqn", "double_dqn", "munchausen", "pqn" '
-            '(did you mean "double_dqn"?)',
+            'configuration: agent.kind = "double": must be one of "dqn", "double_dqn", "munchausen", "pqn", "c51", '
+            '"qr_dqn", "iqn" (did you mean "double_dqn"?)',
         ),
         (
             {"optimizer": {"kind": "adma"}},
@@ -159,7 +159,7 @@ def test_every_key_is_written_with_its_meaning() -> None:
     text = dump(Config())
     assert "# Mnih et al. 2015: the next state is worth the target network's highest Q-value." in text
     assert "n_step = 1                             # rewards summed before bootstrapping" in text
-    assert 'kind = "mlp"  # one of mlp, nature_cnn, linear' in text
+    assert 'kind = "mlp"  # one of mlp, nature_cnn, small_cnn, linear' in text
     assert 'decay = "linear"          # shape of the decay: linear, exponential' in text
     assert "# return_at_least = " in text
     assert len([line for line in text.splitlines() if " = " in line and "  # " not in line]) == 0

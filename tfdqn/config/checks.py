@@ -204,7 +204,7 @@ def a_shared_target_is_of_one_action(config: Config) -> Iterator[str]:
 
 def atoms_are_in_order(config: Config) -> Iterator[str]:
     if isinstance(config.agent, C51) and config.agent.v_min >= config.agent.v_max:
-        yield "<agent.v_min> is not below <agent.v_max>"
+        yield "<agent.v_min> with <agent.kind> is not below <agent.v_max>"
 
 
 def a_soft_policy_is_of_values_as_they_are(config: Config) -> Iterator[str]:
