@@ -17,8 +17,7 @@ def refusal(*overrides: str) -> str:
 
 AVERAGING = ["learner.strategy=averaging"]
 ASYNCHRONOUS = ["learner.strategy=parameter_server"]
-MEMORY = ["network.kind=tests.support.remembering:remembering"]
-SEQUENCES = [*MEMORY, "replay.item=sequence"]
+SEQUENCES = ["network.memory=lstm", "replay.item=sequence"]
 ROLLOUTS = ["agent.kind=pqn"]
 
 CONTRADICTIONS = {
@@ -46,6 +45,8 @@ CONTRADICTIONS = {
     "sequences_are_of_a_memory": ["replay.item=sequence"],
     "sequences_leave_no_step_out": ["replay.item=sequence", "replay.sequence_length=40", "replay.sequence_period=41"],
     "a_scheduled_discount_is_below_one": ["agent.discount=1", "agent.discount_end=0.5"],
+    "a_memory_is_of_one_whole_network": ["network.memory=gru", "ensemble.size=2"],
+    "a_memory_is_where_its_environments_are": ["network.memory=gru", "acting.inference=central"],
     "learning_rate_decays": ["optimizer.schedule=linear", "optimizer.end_learning_rate=0.5"],
     "exploration_decays": ["exploration.start=0.1", "exploration.end=0.2"],
     "exponential_decay_stays_above_zero": ["exploration.end=0", "exploration.decay=exponential"],

@@ -53,7 +53,7 @@ def test_a_key_that_means_nothing_to_it_is_refused(override: str, why: str) -> N
         ["learner.strategy=parameter_server"],
         ["learner.model_parallel=2", "learner.logical_devices=2"],
         ["ensemble.size=2"],
-        ["network.kind=tests.support.remembering:remembering"],
+        ["network.memory=lstm"],
     ],
 )
 def test_what_it_can_not_be_combined_with_is_refused(overrides: list[str]) -> None:

@@ -82,7 +82,7 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             [],
             'configuration: network.dense is no key (did you mean "dense_units"?); the keys of '
             "[network] are: "
-            "kind, layer_norm, dueling, noisy, noisy_sigma, dense_units",
+            "kind, layer_norm, dueling, noisy, noisy_sigma, memory, memory_units, dense_units",
         ),
         (
             {"agent": {"kind": "double"}},

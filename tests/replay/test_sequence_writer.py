@@ -6,8 +6,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.naive_sequences import STATE_SIZE, Shape, naive_sequences
 from tests.support.random_episodes import MIXED, VECTOR, Taken, random_steps
-from tests.support.remembering import Remembering, Shape, naive_sequences
 from tfdqn.replay.rows import SequenceRows
 from tfdqn.replay.sequence_writer import SequenceWriter
 from tfdqn.task_spec import TaskSpec
@@ -16,7 +16,7 @@ NUM_ENVS = 3
 
 
 def random_states(length: int, rng: np.random.Generator) -> np.ndarray:
-    return rng.normal(size=(length, NUM_ENVS, Remembering().state_size)).astype(np.float32)
+    return rng.normal(size=(length, NUM_ENVS, STATE_SIZE)).astype(np.float32)
 
 
 class Written:
@@ -119,5 +119,5 @@ def test_an_episode_begins_without_a_memory_where_the_policy_gave_none() -> None
     written = Written(shape, VECTOR)
     written.writer.write(*taken[0])
     for step in taken[1:]:
-        written.writer.write(*step, (np.ones((NUM_ENVS, 3), np.float32),))
+        written.writer.write(*step, (np.ones((NUM_ENVS, STATE_SIZE), np.float32),))
     assert [each["state"].tolist() for each in written.decoded()] == [[0, 0, 0]] * NUM_ENVS

@@ -177,9 +177,13 @@ def remembering(config: Config) -> Config:
     if not config.network.state_size:
         return config
     if config.ensemble.size > 1 or config.learner.model_parallel > 1:
-        return replace(config, network=MLP(hidden_units=(64,)))
+        return replace(config, network=replace(config.network, memory="none"))
     period = min(replay.sequence_period, replay.sequence_length, replay.capacity // config.learner.batch_size)
-    return replace(config, replay=replace(replay, item="sequence", sequence_period=period))
+    return replace(
+        config,
+        replay=replace(replay, item="sequence", sequence_period=period),
+        acting=replace(config.acting, inference="local"),
+    )
 
 
 def of_sense(agent: Agent, parts: int) -> Agent:

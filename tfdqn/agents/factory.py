@@ -6,6 +6,7 @@ import msgspec
 
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.ensemble import EnsembleAgent
+from tfdqn.agents.recurrent import RecurrentAgent
 from tfdqn.config import Config, Ensemble
 from tfdqn.task_spec import TaskSpec
 
@@ -13,8 +14,11 @@ from tfdqn.task_spec import TaskSpec
 def make_agent(config: Config, task_spec: TaskSpec, devices: Sequence[str] = ()) -> DqnAgent:
     """The agent that the configuration describes, of one member or of several. Raises ConfigError as they do.
 
-    `devices` are those that a network is split over, which an ensemble's can't be; none: it is whole.
+    `devices` are those that a network is split over, which an ensemble's, or one with a memory, can't be; none: it is
+    whole.
     """
+    if config.network.state_size:
+        return RecurrentAgent(config, task_spec)
     return (EnsembleAgent if config.ensemble.size > 1 else DqnAgent)(config, task_spec, devices)
 
 

@@ -141,9 +141,9 @@ def frames_are_stacks_in_reverb(config: Config) -> Iterator[str]:
 def sequences_are_of_a_memory(config: Config) -> Iterator[str]:
     has_memory, has_sequences = config.network.state_size > 0, config.replay.item == "sequence"
     if has_sequences and not has_memory:
-        yield "<replay.item> needs a network with a memory"
+        yield "<replay.item> needs a network with a memory: network.memory"
     if has_memory and not has_sequences:
-        yield f'a network with a memory learns from replay.item = "sequence", not "{config.replay.item}"'
+        yield f'<network.memory> learns from replay.item = "sequence", not "{config.replay.item}"'
 
 
 def sequences_leave_no_step_out(config: Config) -> Iterator[str]:
@@ -157,6 +157,20 @@ def sequences_leave_no_step_out(config: Config) -> Iterator[str]:
 def a_scheduled_discount_is_below_one(config: Config) -> Iterator[str]:
     if config.agent.discount_end is not None and config.agent.discount == 1:
         yield "<agent.discount> with <agent.discount_end>: no factor leads from 1 - discount = 0 to anything else"
+
+
+def a_memory_is_of_one_whole_network(config: Config) -> Iterator[str]:
+    if not config.network.state_size:
+        return
+    if config.ensemble.size > 1:
+        yield "<ensemble.size> with <network.memory>: the networks of an ensemble have no memory"
+    if config.learner.model_parallel > 1:
+        yield "<learner.model_parallel> with <network.memory>: a memory can't be split over devices"
+
+
+def a_memory_is_where_its_environments_are(config: Config) -> Iterator[str]:
+    if config.network.state_size and config.acting.inference == "central":
+        yield "<acting.inference> with <network.memory>: what is remembered, and so its network, stays with the actor"
 
 
 def learning_rate_decays(config: Config) -> Iterator[str]:
@@ -245,6 +259,8 @@ REPLAY_CHECKS: tuple[Check, ...] = (
     frames_reach_every_shard,
     sequences_are_of_a_memory,
     sequences_leave_no_step_out,
+    a_memory_is_of_one_whole_network,
+    a_memory_is_where_its_environments_are,
 )
 CHECKS: tuple[Check, ...] = (
     a_scheduled_discount_is_below_one,

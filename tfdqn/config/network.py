@@ -30,6 +30,14 @@ class DeepNetwork(Network, frozen=True, kw_only=True):
     ] = False
     noisy: Annotated[bool, doc("explore by learned noise in the last hidden layer and the output")] = False
     noisy_sigma: Annotated[Positive, doc("sigma_0: the scales start at sigma_0 / sqrt(inputs)")] = 0.5
+    memory: Annotated[
+        Literal["none", "lstm", "gru"], doc("a recurrent layer before the last hidden layer; none: no memory")
+    ] = "none"
+    memory_units: Annotated[int, doc("width of the recurrent layer", ge=1, le=65536)] = 512
+
+    @property
+    def state_size(self) -> int:
+        return {"none": 0, "lstm": 2, "gru": 1}[self.memory] * self.memory_units
 
 
 class MLP(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):

@@ -1,17 +1,19 @@
 """Q-networks: configuration and task → TF-Agents network, and the same function in NumPy for acting."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.config import Config
+from tfdqn.config import Config, DeepNetwork
 from tfdqn.errors import ConfigError
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.networks.heads.head import Head
 from tfdqn.networks.heads.table import HEADS
 from tfdqn.networks.layers.ensemble import EnsembleLayerFactory
+from tfdqn.networks.layers.memory import Memory
+from tfdqn.networks.layers.memory_in_numpy import MEMORIES_NUMPY
 from tfdqn.networks.layers.plain import LayerFactory, RecordingFactory
 from tfdqn.networks.layers.tensor_parallel import SplitLayerFactory
 from tfdqn.networks.q_network import QNetwork
@@ -21,9 +23,11 @@ from tfdqn.types import Weights
 
 mend_eager_tensors()  # here, since every process that makes many of them imports this
 
+MEMORY = "memory"  # the recurrent layer's name
+
 
 class QFunction(Protocol):
-    """A network's Q on NumPy arrays."""
+    """Q of a network without a memory, on NumPy arrays."""
 
     def __call__(
         self, weights: Weights, observation: dict[str, np.ndarray], rng: np.random.Generator | None = None
@@ -32,6 +36,15 @@ class QFunction(Protocol):
 
         Noisy layers draw from `rng`; without it they have no noise.
         """
+
+
+class RecurrentQFunction(Protocol):
+    """Q of a network with a memory, on NumPy arrays."""
+
+    def __call__(
+        self, weights: Weights, observation: dict[str, np.ndarray], state: Any, rng: np.random.Generator | None = None
+    ) -> tuple[np.ndarray, Any]:
+        """(Q float32[B, A], the next state) of a batch and its state float32[B, S]; `rng` as of `QFunction`."""
 
 
 def q_network(
@@ -95,16 +108,37 @@ def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
     return q_function
 
 
+def numpy_recurrent_q_function(config: Config, task_spec: TaskSpec) -> RecurrentQFunction | None:
+    """As `numpy_q_function`, of a network with a memory."""
+    make_torso, make_head = TORSOS.of(config.network).in_numpy, HEADS.of(config.agent).in_numpy
+    if make_torso is None or make_head is None or not isinstance(config.network, DeepNetwork):
+        return None
+    torso, head = make_torso(config.network, task_spec), make_head(config)
+    memory = MEMORIES_NUMPY[config.network.memory]
+
+    def q_function(
+        weights: Weights, observation: dict[str, np.ndarray], state: np.ndarray, rng: np.random.Generator | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        features, state = memory(weights, MEMORY, torso(weights, observation), state)
+        return head(weights, features, rng), state
+
+    return q_function
+
+
 def _network(config: Config, task_spec: TaskSpec, make_factory: Callable[[], LayerFactory], name: str) -> QNetwork:
     return QNetwork(task_spec, lambda make: _build(config, task_spec, make), make_factory, name)
 
 
-def _build(config: Config, task_spec: TaskSpec, make: LayerFactory) -> tuple[Torso, Head]:
-    torso = TORSOS.of(config.network).build(config.network, task_spec, make)
-    kind = HEADS.of(config.agent)
+def _build(config: Config, task_spec: TaskSpec, make: LayerFactory) -> tuple[Torso, Memory | None, Head]:
+    network, kind = config.network, HEADS.of(config.agent)
+    torso, memory = TORSOS.of(network).build(network, task_spec, make), None
+    width = torso.width
+    if isinstance(network, DeepNetwork) and network.state_size:
+        memory = make.memory(MEMORY, network.memory, network.memory_units, fan_in=width)
+        width = network.memory_units
     if config.ensemble.size > 1 and not kind.takes_members:
         raise ConfigError(
             f"ensemble.size = {config.ensemble.size} needs an agent.kind whose head takes the features of several "
             f'members, not "{config.agent.kind}"'
         )
-    return torso, kind.build(config, torso.width, task_spec.num_actions[0], make)
+    return torso, memory, kind.build(config, width, task_spec.num_actions[0], make)

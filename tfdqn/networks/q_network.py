@@ -1,4 +1,4 @@
-"""`QNetwork`: observation → Q(s, ·), a torso and a head as one TF-Agents network."""
+"""`QNetwork`: observation → Q(s, ·), a torso, perhaps a memory, and a head as one TF-Agents network."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 
 from tfdqn.networks.heads.head import Head
+from tfdqn.networks.layers.memory import Memory
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.torsos import Observation, State, Torso
@@ -19,9 +20,12 @@ from tfdqn.task_spec import TaskSpec
 class QNetwork(network.Network):
     """Observation (a flat dict of arrays [B, …]) → (Q float32[B, A], network state); an ensemble's leads with K.
 
+    The state is what its memory remembers, float32[B, S], zeros where an episode begins, or () for zeros everywhere;
+    () of a network that has none.
+
     Args:
       task_spec: the task's observations and actions.
-      build: makes the torso and the head out of a `LayerFactory`.
+      build: makes the torso, the memory, if any, and the head out of a `LayerFactory`.
       make_factory: gives a fresh factory, here and for every copy of the network.
       name: of the network.
     """
@@ -29,13 +33,15 @@ class QNetwork(network.Network):
     def __init__(
         self,
         task_spec: TaskSpec,
-        build: Callable[[LayerFactory], tuple[Torso, Head]],
+        build: Callable[[LayerFactory], tuple[Torso, Memory | None, Head]],
         make_factory: Callable[[], LayerFactory],
         name: str = "QNetwork",
     ):
-        super().__init__(observation_spec(task_spec), state_spec=(), name=name)
-        self._factory = make_factory()
-        self._torso, self.head = build(self._factory)
+        factory = make_factory()
+        torso, memory, head = build(factory)
+        state_spec = () if memory is None else tf.TensorSpec([memory.state_size], tf.float32)
+        super().__init__(observation_spec(task_spec), state_spec=state_spec, name=name)
+        self._factory, self._torso, self._memory, self.head = factory, torso, memory, head
         self._specs: dict[str, tf.TensorSpec] | None = None
         self.made_layers = self._factory.layers  # an attribute, so that Keras counts their weights as its own
 
@@ -64,8 +70,23 @@ class QNetwork(network.Network):
     def features(
         self, observation: Observation, network_state: State = (), noise: Noise | None = None
     ) -> tuple[tf.Tensor, State]:
-        """(the torso's features float32[B, F], network state)."""
-        return self._torso.features(observation, network_state, noise)
+        """(features float32[B, F], the torso's or the memory's; network state)."""
+        if self._memory is None:
+            return self._torso.features(observation, network_state, noise)
+        features, _ = self._torso.features(observation, (), noise)
+        if isinstance(network_state, tuple):
+            network_state = tf.zeros([tf.shape(features)[0], self._memory.state_size])
+        return self._memory(features, network_state)
+
+    def unroll(self, observation: Observation, state: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """(features float32[B, T, F] of observations [B, T, …], the state after them); the rest as `Memory.unroll`."""
+        assert self._memory is not None
+        batch, steps = next(iter(observation.values())).shape[:2]
+        flat = {key: tf.reshape(array, [-1, *array.shape[2:]]) for key, array in observation.items()}
+        features, _ = self._torso.features(flat, (), None)
+        return self._memory.unroll(
+            tf.reshape(features, [-1 if batch is None else batch, steps, features.shape[-1]]), state, first
+        )
 
     def named_weights(self) -> dict[str, tf.Variable]:
         """The weights by name ("hidden_0/kernel"), from input to output; of a split network, its pieces."""

@@ -1,10 +1,11 @@
 """Replay: finished transitions flow in, samples flow out, each a nest of tensors with one leading axis.
 
-    types.Step → a Writer (n_step_writer, transition_codec) → a table → a sampler → Sample → learning
+    types.Step → a Writer (n_step_writer, sequence_writer) → a table → a sampler → Sample → learning
 
 `interfaces.py` says what a writer, a replay and a sample are; `factory.py` makes the backend that `replay.backend`
 names: `in_graph.py`, a TensorFlow variable, or `reverb/`, servers here or in other processes. `items/` says what one
-item of Reverb's tables is. The ratios keep updates and transitions in step. All of it imports only what lies below.
+item of Reverb's tables is, `rows.py` what one row of a block or of the graph's table is. The ratios keep updates and
+transitions in step. All of it imports only what lies below.
 
 To add a backend: a class that is a `Replay`, its line in `factory.py`, its name in `config/schema.py`.
 

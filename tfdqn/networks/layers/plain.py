@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.networks.layers.memory import MEMORIES, Memory, biases
 from tfdqn.networks.layers.noisy import LayerNorm, NoisyDense
 from tfdqn.networks.noise import Noise
 
@@ -53,6 +54,18 @@ class LayerFactory:
 
     def layer_norm(self, name: str, width: int) -> Layer:
         return self._keep(LayerNorm(self.leading, width, self._precision, name))
+
+    def memory(self, name: str, kind: str, units: int, *, fan_in: int) -> Memory | None:
+        """A recurrent layer of `MEMORIES`."""
+        of_inputs, of_state = self._initializers(fan_in), self._initializers(units)
+        initializers = {
+            "kernel": of_inputs["kernel_initializer"],
+            "recurrent_kernel": of_state["kernel_initializer"],
+            **biases(MEMORIES[kind], units),
+        }
+        memory = MEMORIES[kind](fan_in, units, initializers, name)
+        self._keep(memory)
+        return memory
 
     def conv(
         self, name: str, filters: int, size: int, stride: int, activation: str | None = "relu", *, channels_in: int
@@ -132,6 +145,9 @@ class RecordingFactory(LayerFactory):
         kernel, bias = (fan_in, units), (units,)
         layer = self._record(name, kernel=kernel, bias=bias, kernel_sigma=kernel, bias_sigma=bias)
         return lambda inputs, noise: layer(inputs)
+
+    def memory(self, name: str, kind: str, units: int, *, fan_in: int) -> None:
+        self._record(name, **MEMORIES[kind].shapes(fan_in, units))
 
     def layer_norm(self, name: str, width: int) -> Layer:
         return self._record(name, scale=(width,), offset=(width,))

@@ -1,24 +1,14 @@
-"""A kind of network that says it has a memory, and the slow writer of sequences that the fast one must equal."""
+"""The slow writer of sequences that the fast one must equal."""
 
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tests.support.random_episodes import Taken
-from tfdqn.config import DQN, Config, Network, Replay
-from tfdqn.config.fields import doc
+from tfdqn.config import DQN, MLP, Config, Replay
 
 DISCOUNT = 0.9
-
-
-class Remembering(Network, frozen=True, kw_only=True, tag_field="kind", tag="tests.support.remembering:remembering"):
-    """So many numbers."""
-
-    numbers: Annotated[int, doc("how many it remembers", ge=1)] = 3
-
-    @property
-    def state_size(self) -> int:
-        return self.numbers
+STATE_SIZE = 3
 
 
 class Shape(NamedTuple):
@@ -32,7 +22,7 @@ class Shape(NamedTuple):
     def config(self, **replay: Any) -> Config:
         own = {"item": "sequence", "burn_in": self.burn_in, "sequence_length": self.length}
         return Config(
-            network=Remembering(),
+            network=MLP(memory="gru", memory_units=STATE_SIZE),
             agent=DQN(n_step=self.n_step, discount=DISCOUNT),
             replay=Replay(**own | {"sequence_period": self.period} | replay),
         )

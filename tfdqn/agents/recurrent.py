@@ -1,0 +1,137 @@
+"""`RecurrentAgent`: networks with a memory, unrolled over sequences, as in R2D2 (Kapturowski et al. 2019).
+
+Both networks go through a sequence from the state that was stored with it: first through the burn-in, without a
+gradient, then through what is learned from (their section 3.1, "stored state" and "burn-in" together). The loss of
+`[agent]` sees the steps of all sequences as one batch of transitions, whose states are unrolled already.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+from tf_agents.agents import tf_agent
+
+from tfdqn.agents.dqn import DqnAgent, LossExtra
+from tfdqn.agents.loss import Batch, LossNetwork, LossOutput, Networks
+from tfdqn.agents.sequences import Sequences
+from tfdqn.config import Config
+from tfdqn.networks.noise import Noise
+from tfdqn.networks.q_network import QNetwork
+from tfdqn.networks.torsos import Observation
+from tfdqn.task_spec import TaskSpec
+
+_ETA = 0.9  # of the largest TD error in a sequence's priority: Kapturowski et al. 2019, section 2.3
+_ONLINE, _TARGET = "online", "target"
+
+
+class UnrolledNetwork(LossNetwork):
+    """A network whose observations are features, the memory's, of both networks by their names.
+
+    Args:
+      network: the online or the target network.
+      name: under which its own features are found.
+      noise: as `LossNetwork`'s.
+    """
+
+    def __init__(self, network: QNetwork, name: str, noise: Noise | None):
+        super().__init__(network, noise)
+        self._name = name
+
+    def outputs(self, observation: Observation) -> tf.Tensor:
+        return self.head.outputs(self.features(observation), self.noise())
+
+    def features(self, observation: Observation) -> tf.Tensor:
+        return observation[self._name]
+
+
+class RecurrentAgent(DqnAgent):
+    """A Q-function with a memory, and its target; arguments as `DqnAgent`'s."""
+
+    def __init__(self, config: Config, task_spec: TaskSpec):
+        self._burn_in, self._steps = config.replay.burn_in, config.replay.sequence_length
+        super().__init__(config, task_spec)
+
+    def _loss(
+        self,
+        experience: Sequences,
+        weights: tf.Tensor | None = None,
+        training: bool = False,
+        noise: Noise | None = None,
+    ) -> tf_agent.LossInfo:
+        """The mean loss of B sequences, each the mean over its steps, and each sequence's part in it.
+
+        Args:
+          experience: the sequences; padding has no part in any mean.
+          weights: importance weights float32[B], or none.
+          training: as `DqnAgent`'s.
+          noise: as `DqnAgent`'s.
+
+        Returns:
+          `LossInfo` with the scalar loss, mean over B of weight × loss, and `LossExtra`, whose `td_error` is
+          `sequence_error`.
+        """
+        # A draw that is each example's own is each step's here, by its place among all sequences' steps.
+        of_steps = None if noise is None else noise._replace(first=noise.first * self._steps)
+        output = self._output(self._batch(experience), of_steps)
+        is_step = experience.steps > 0
+        loss = mean_of_steps(self._by_sequence(output.loss), is_step)
+        best = self._by_sequence(tf.reduce_max(output.q_tm1, axis=1))
+        extra = LossExtra(
+            td_error=sequence_error(self._by_sequence(output.td_error), is_step),
+            q_value=mean_of_steps(self._by_sequence(output.q_value), is_step),
+            max_q_value=tf.reduce_max(tf.where(is_step, best, best.dtype.min), axis=1),
+        )
+        return tf_agent.LossInfo(tf.reduce_mean(loss if weights is None else loss * weights), extra)
+
+    def _output(self, batch: Batch, noise: Noise | None) -> LossOutput:
+        networks = Networks(
+            UnrolledNetwork(self.network, _ONLINE, None if noise is None else noise.split("online")),
+            UnrolledNetwork(self.target_network, _TARGET, None if noise is None else noise.split("target")),
+            self._greedy_value,
+        )
+        return self._compute_loss(self._settings, networks, batch)
+
+    def _batch(self, experience: Sequences) -> Batch:
+        """The steps of all sequences, [B · m]."""
+        networks = {_ONLINE: self.network, _TARGET: self.target_network}
+        ends = {name: self._unrolled(network, experience) for name, network in networks.items()}
+        return Batch(
+            {name: before for name, (before, _) in ends.items()},
+            _flat(experience.legal_tm1),
+            _flat(experience.action),
+            self._settings.reward_scale * _flat(experience.reward),
+            _flat(experience.discount),
+            {name: after for name, (_, after) in ends.items()},
+            _flat(experience.legal_t),
+        )
+
+    def _unrolled(self, network: QNetwork, sequences: Sequences) -> tuple[tf.Tensor, tf.Tensor]:
+        """A network's features where each step was taken, and where its transition ends: float32[B · m, F] both."""
+        before = {key: array[:, : self._burn_in] for key, array in sequences.observation.items()}
+        learned = {key: array[:, self._burn_in :] for key, array in sequences.observation.items()}
+        state, first = sequences.state, sequences.first
+        if self._burn_in:
+            _, state = network.unroll(before, state, first)
+        features, _ = network.unroll(learned, tf.stop_gradient(state), tf.zeros_like(first))
+        ends = tf.range(self._steps) + sequences.steps
+        return _flat(features[:, : self._steps]), _flat(tf.gather(features, ends, batch_dims=1))
+
+    def _by_sequence(self, of_steps: tf.Tensor) -> tf.Tensor:
+        """[B · m] → [B, m]."""
+        return tf.reshape(of_steps, [-1, self._steps])
+
+
+def mean_of_steps(values: tf.Tensor, is_step: tf.Tensor) -> tf.Tensor:
+    """The mean of values float32[B, m] over the steps alone, bool[B, m]: float32[B]."""
+    taken = tf.cast(is_step, values.dtype)
+    return tf.reduce_sum(tf.where(is_step, values, 0.0), axis=1) / tf.reduce_sum(taken, axis=1)
+
+
+def sequence_error(td_error: tf.Tensor, is_step: tf.Tensor) -> tf.Tensor:
+    """η max |δ| + (1 − η) mean |δ| float32[B] over the steps: a sequence's priority in Kapturowski et al. 2019."""
+    absolute = tf.where(is_step, tf.abs(td_error), 0.0)
+    return _ETA * tf.reduce_max(absolute, axis=1) + (1 - _ETA) * mean_of_steps(absolute, is_step)
+
+
+def _flat(array: Any) -> Any:
+    """[B, m, …] → [B · m, …]; none of none."""
+    return None if array is None else tf.reshape(array, [-1, *array.shape[2:]])
