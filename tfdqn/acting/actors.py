@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdqn.acting.actor import Actor
-from tfdqn.acting.policy import ActionValues, Policy, make_q_function
+from tfdqn.acting.policy import ActionValues
+from tfdqn.acting.recurrent_policy import make_policy
 from tfdqn.acting.rollout_actor import RolloutActor
 from tfdqn.config import Config
 from tfdqn.coordination.weights import WeightsClient, WeightsSource
@@ -41,8 +42,7 @@ def make_actor(
     the configuration's seed where no other is given, Q-values from the network where nothing else gives them.
     """
     seed = config.seed if seed is None else seed
-    action_values = action_values or make_q_function(config, task.spec)
-    policy = Policy(action_values, config.exploration, task.num_envs, index, config.acting.actors)
+    policy = make_policy(config, task.spec, config.exploration, task.num_envs, index, action_values)
     client, rng = WeightsClient(weights), stream(seed, "exploration", index)
     if isinstance(writer, Rollout):
         return RolloutActor(task, policy, client, writer, rng)

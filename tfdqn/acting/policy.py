@@ -5,7 +5,7 @@ aggregated and exploration is drawn in NumPy either way.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ from tfdqn.acting import exploration
 from tfdqn.config import Config, DeepNetwork
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.aggregation import aggregate_numpy
-from tfdqn.networks.factory import QFunction, network_to_load, numpy_q_function
+from tfdqn.networks.factory import QFunction, RecurrentQFunction, network_to_load, numpy_q_function
 from tfdqn.networks.legal_actions import greedy_numpy
 from tfdqn.networks.noise import Noise
 from tfdqn.randomness import derived_seed
@@ -91,7 +91,8 @@ class Policy:
 
         Raises NotFiniteError for Q-values that are not finite.
         """
-        q_values = self.q_values(weights, observation, legal_actions, None if self._settings is None else rng)
+        noise = None if self._settings is None else rng
+        q_values, policy_state = self._values(weights, observation, legal_actions, policy_state, noise)
         return PolicyOutput(self._choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
 
     def q_values(
@@ -104,8 +105,19 @@ class Policy:
         """What it acts by, float32[B, A]; arguments and errors as of a call. Noisy layers draw from `noise`."""
         with np.errstate(over="ignore", invalid="ignore"):  # found just below
             q_values = self._action_values(weights, observation, legal_actions, noise)
-        _check_finite(q_values)
+        check_finite(q_values)
         return q_values
+
+    def _values(
+        self,
+        weights: Mapping[str, np.ndarray],
+        observation: dict[str, np.ndarray],
+        legal_actions: np.ndarray | None,
+        policy_state: PolicyState,
+        noise: np.random.Generator | None,
+    ) -> tuple[np.ndarray, PolicyState]:
+        """(what it acts by, the next state): of one that remembers nothing, the same."""
+        return self.q_values(weights, observation, legal_actions, noise), policy_state
 
     def _choose(
         self, q_values: np.ndarray, legal_actions: np.ndarray | None, rng: np.random.Generator, env_steps: int
@@ -118,7 +130,8 @@ class Policy:
         return exploration.epsilon_greedy(q_values, legal_actions, strength**self._exponents, rng)
 
 
-def _check_finite(q_values: np.ndarray) -> None:
+def check_finite(q_values: np.ndarray) -> None:
+    """Raises NotFiniteError, which names the first environment and action, for a value that is not."""
     if not is_finite(q_values):
         environment, action = np.argwhere(~np.isfinite(q_values))[0]
         value = q_values[environment, action]
@@ -157,30 +170,46 @@ def make_q_function(config: Config, task_spec: TaskSpec) -> ActionValues:
 
 def tensorflow_q_function(config: Config, task_spec: TaskSpec) -> QFunction:
     """One traced call over a copy of the network; weights are assigned when another mapping is passed."""
+    q_function = tensorflow_recurrent_q_function(config, task_spec)
+    return lambda weights, observation, rng=None: q_function(weights, observation, (), rng)[0]
+
+
+def tensorflow_recurrent_q_function(config: Config, task_spec: TaskSpec) -> RecurrentQFunction:
+    """The same of a network that may have a memory: without one its state is ()."""
     copy = network_to_load(config, task_spec, name="acting")
-    signature = {
-        key: tf.TensorSpec((None, *spec.shape), spec.dtype, name=key) for key, spec in task_spec.observation.items()
-    }
-    call = tf.function(lambda observation: copy(observation)[0], input_signature=[signature], autograph=False)
+    size = config.network.state_size
+    signature = [
+        {key: tf.TensorSpec((None, *spec.shape), spec.dtype, name=key) for key, spec in task_spec.observation.items()},
+        tf.TensorSpec((None, size), name="state") if size else (),
+    ]
+    call = tf.function(
+        lambda observation, state: copy(observation, network_state=state), input_signature=signature, autograph=False
+    )
     key = derived_seed(config.seed, "acting noise")
     noisy_call = tf.function(  # traced where it is called
-        lambda observation, draw: copy(observation, noise=Noise(key, draw))[0],
-        input_signature=[signature, tf.TensorSpec((), tf.int64)],
+        lambda observation, state, draw: copy(observation, network_state=state, noise=Noise(key, draw)),
+        input_signature=[*signature, tf.TensorSpec((), tf.int64)],
         autograph=False,
     )
     is_noisy = isinstance(config.network, DeepNetwork) and config.network.noisy
     assigned: Mapping[str, np.ndarray] | None = None
 
     def q_function(
-        weights: Mapping[str, np.ndarray], observation: dict[str, np.ndarray], rng: np.random.Generator | None = None
-    ) -> np.ndarray:
+        weights: Mapping[str, np.ndarray],
+        observation: dict[str, np.ndarray],
+        state: Any,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[np.ndarray, Any]:
         nonlocal assigned
         if weights is not assigned:
             copy.load_named_weights(weights)
             assigned = weights
         tensors = {key: tf.convert_to_tensor(array) for key, array in observation.items()}
+        state = tf.convert_to_tensor(state) if size else ()
         if rng is None or not is_noisy:
-            return call(tensors).numpy()
-        return noisy_call(tensors, tf.constant(rng.integers(2**63 - 1))).numpy()
+            q_values, state = call(tensors, state)
+        else:
+            q_values, state = noisy_call(tensors, state, tf.constant(rng.integers(2**63 - 1)))
+        return q_values.numpy(), state.numpy() if size else ()
 
     return q_function

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from threadpoolctl import threadpool_limits
 
-from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.acting.recurrent_policy import make_policy
 from tfdqn.config import Config, Task, toml
 from tfdqn.errors import ConfigError, FilmError, TaskError, UserError, one_line
 from tfdqn.evaluation.bootstrap import scores
@@ -70,7 +70,7 @@ def evaluate(
     if video is not None:
         require_writable(run.videos)
     weights, origin = load_policy_weights(run, checkpoint, weight_specs(config, run_spec))
-    policy = Policy(make_q_function(config, run_spec))
+    policy = make_policy(config, run_spec)
     episode_seed = derived_seed(seed, "evaluate")
     with threadpool_limits(1, "blas"):
         with closing(make_task(task_config, num_envs=min(episodes, task_config.num_envs))) as task:

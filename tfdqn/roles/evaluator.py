@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, suppress
 from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
-from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.acting.recurrent_policy import make_policy
 from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Nothing, Phase
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
@@ -84,7 +84,7 @@ class _EvaluatorLoop:
     ):
         self._context, self._membership, self._weights, self._tracker = context, membership, weights, tracker
         run = RunDir(context.run_dir)
-        policy = Policy(make_q_function(context.config, task.spec))
+        policy = make_policy(context.config, task.spec)
         self._evaluator = Evaluator(task, policy, WeightsClient(weights), context.config, self._is_over)
         self._evaluator.load_best(run.best_weights, weight_specs(context.config, task.spec))
         standing = read_standing(run.evaluations_file)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from tfdqn.acting.actors import Actors, lasting, make_actor, saved_actors
-from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.acting.recurrent_policy import make_policy
 from tfdqn.config import Config
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.weights import WeightsBoard, WeightsClient
@@ -192,7 +192,7 @@ class LocalParts:
         self._evaluation_given_up = False
         evaluator = Evaluator(
             self._closed_at_the_end(its_task),
-            Policy(make_q_function(config, spec)),
+            make_policy(config, spec),
             WeightsClient(self.board),
             config,
             lambda: self._interrupted() or self._evaluation_given_up,
