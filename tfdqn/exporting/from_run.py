@@ -73,7 +73,7 @@ def export_weights(
     network.load_named_weights(weights)
 
     def add(version: Path) -> None:
-        write_warm_up_requests(version, task_spec)
+        write_warm_up_requests(version, task_spec, config.network.state_size)
         convert(version, formats)
         write_model_card(version, task_spec, config, origin)
 

@@ -2,6 +2,7 @@
 
 policy = load_policy("runs/cartpole")
 action = policy(observation)          # the environment's own action
+action, state = policy.step(observation, state)   # of a policy with a memory; state: None where an episode begins
 """
 
 import json
@@ -14,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.errors import UserError, first_line
-from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS, PolicyInputs
+from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS, NEXT_POLICY_STATE, POLICY_STATE, PolicyInputs, state_size_of
 from tfdqn.exporting.saved_model import input_signature
 from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, has_model, versions
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
@@ -32,6 +33,7 @@ class LoadedPolicy:
       path: the version that was loaded.
       task_spec: the task it was trained on.
       card: where it comes from: checkpoint, steps, evaluation.
+      state_size: how many numbers it remembers of an episode; 0: it has no memory.
     """
 
     def __init__(self, path: Path):
@@ -43,7 +45,6 @@ class LoadedPolicy:
         except (OSError, ValueError, msgspec.ValidationError) as error:
             raise UserError(f"{path}: not a policy that tfdqn exported ({error})") from error
         self.path = path
-        self._inputs = PolicyInputs(self.task_spec)
         try:
             # Kept: the signature holds its variables weakly.
             self._module = tf.saved_model.load(str(path))
@@ -51,7 +52,9 @@ class LoadedPolicy:
         except Exception as error:  # TensorFlow has many names for files that do not belong together
             raise UserError(f"{path}: can't be loaded: {first_line(error)}") from error
         takes = self._serve.structured_input_signature[1]
-        check_arrays(takes, input_signature(self.task_spec), f"{path}: {DEFAULT_SIGNATURE}")
+        self.state_size = state_size_of(takes, self.task_spec)
+        check_arrays(takes, input_signature(self.task_spec, self.state_size), f"{path}: {DEFAULT_SIGNATURE}")
+        self._inputs = PolicyInputs(self.task_spec, self.state_size)
 
     def __call__(self, observation: Any, legal_actions: Any = None) -> int | np.ndarray:
         """The best legal action, as the environment takes it.
@@ -66,29 +69,51 @@ class LoadedPolicy:
 
         Raises:
           UserError: for a name, a shape, a dtype or a value that the task does not have: a category beyond its own,
-            a whole number out of bounds, NaN, infinity, masks in which nothing is legal.
+            a whole number out of bounds, NaN, infinity, masks in which nothing is legal; for a policy with a memory.
+        """
+        if self.state_size:
+            raise UserError("this policy has a memory: call step(observation, state), which gives the next state too")
+        return self.step(observation, None, legal_actions)[0]
+
+    def step(
+        self, observation: Any, state: np.ndarray | None, legal_actions: Any = None
+    ) -> tuple[int | np.ndarray, np.ndarray | None]:
+        """The best legal action, and the state to call it with at the episode's next step.
+
+        Args:
+          observation: as of a call.
+          state: float32[S], [B, S] for a batch, as the step before returned it, zeros where an episode begins; None:
+            zeros everywhere, and always of a policy without a memory.
+          legal_actions: as of a call.
+
+        Raises as a call does, and UserError for another state.
         """
         if self.task_spec.action_masks and legal_actions is None:
             raise UserError(f"{self.task_spec.id} has action masks: legal_actions is required")
-        action = self._run(observation, legal_actions)["action"]
+        outputs = self._run(observation, legal_actions, state)
+        action = outputs["action"]
         start = np.array(self.task_spec.action_start, np.int32)
         action = action + (start if len(start) > 1 else start[0])
-        return int(action) if action.ndim == 0 else action
+        return int(action) if action.ndim == 0 else action, outputs.get(NEXT_POLICY_STATE)
 
-    def q_values(self, observation: Any) -> np.ndarray:
+    def q_values(self, observation: Any, state: np.ndarray | None = None) -> np.ndarray:
         """Q(s, ·), illegal actions included: float32[A] for one observation, [B, A] for a batch.
 
         Of an ensemble, the mean or the minimum of its members'. Where they decide by majority, the votes: how many
-        members' best action it is, all taken for legal, and half a vote more for the winner.
+        members' best action it is, all taken for legal, and half a vote more for the winner. `state` as of `step`.
         """
-        return self._run(observation, None)["q_values"]
+        return self._run(observation, None, state)["q_values"]
 
-    def _run(self, observation: Any, legal_actions: Any) -> dict[str, np.ndarray]:
+    def _run(self, observation: Any, legal_actions: Any, state: np.ndarray | None) -> dict[str, np.ndarray]:
         inputs, is_batch = _batched(self._arrays(observation), self.task_spec)
         if self.task_spec.action_masks:
             inputs[LEGAL_ACTIONS] = self._legal(legal_actions, inputs, is_batch)
         elif legal_actions is not None:
             raise UserError(f"{self.task_spec.id} has no action masks: legal_actions is not taken")
+        if self.state_size:
+            inputs[POLICY_STATE] = self._state(state, len(next(iter(inputs.values()))), is_batch)
+        elif state is not None:
+            raise UserError("this policy has no memory: state is not taken")
         self._inputs.check(inputs if is_batch else {key: array[0] for key, array in inputs.items()})
         outputs = self._serve(**{key: tf.constant(array) for key, array in inputs.items()})
         return {key: value.numpy() if is_batch else value.numpy()[0] for key, value in outputs.items()}
@@ -113,6 +138,14 @@ class LoadedPolicy:
             wanted = shape if is_batch else shape[1:]
             raise UserError(f"legal_actions: bool{list(wanted)} is needed; got {_describe(np.asarray(legal_actions))}")
         return legal.astype(bool)
+
+    def _state(self, state: np.ndarray | None, rows: int, is_batch: bool) -> np.ndarray:
+        if state is None:
+            return np.zeros((rows, self.state_size), np.float32)
+        shape = (rows, self.state_size) if is_batch else (self.state_size,)
+        if np.shape(state) != shape:
+            raise UserError(f"state: float32{list(shape)} is needed; got {_describe(np.asarray(state))}")
+        return np.asarray(state, np.float32).reshape(rows, self.state_size)
 
 
 def load_policy(path: str | Path) -> LoadedPolicy:

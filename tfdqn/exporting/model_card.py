@@ -36,6 +36,7 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
         "first_action": list(task_spec.action_start),
         "action_names": _action_names(task_spec, config),
         "action_masks": task_spec.action_masks,
+        "policy_state": config.network.state_size,
         **origin,
         "formats": formats_in(directory),
         "versions": {
@@ -102,6 +103,7 @@ def _markdown(card: Mapping[str, Any], configuration: str) -> str:
             for name, each in card["observation"].items()
         ),
         ("actions", " x ".join(map(str, card["actions"]))),
+        *([("remembers", f"{card['policy_state']} numbers")] if card["policy_state"] else []),
         *(("they mean", ", ".join(f"{i} {name}" for i, name in enumerate(names))) for names in card["action_names"]),
         ("checkpoint", f"{card['checkpoint']}, after {card['train_steps']:,} updates"),
         ("evaluation", _evaluated(card.get("evaluation"))),

@@ -1,6 +1,7 @@
 """`PolicyInputs`: the values that a task can give its policy; one check for `LoadedPolicy` and for requests by HTTP."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -8,14 +9,20 @@ from tfdqn.errors import UserError
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 LEGAL_ACTIONS = "legal_actions"  # the masks' name among a policy's inputs
+POLICY_STATE = "policy_state"  # among its inputs, what a policy with a memory remembers; zeros begin an episode
+NEXT_POLICY_STATE = "next_policy_state"  # among its outputs, what the next step's call is given
 Range = tuple[np.ndarray, np.ndarray]  # lowest and highest, each [] or of the observation's shape
 
 
 class PolicyInputs:
-    """A policy's inputs by name: the parts of an observation, and `legal_actions` where the task has masks."""
+    """A policy's inputs by name: the parts of an observation, `legal_actions` where the task has masks, and
+    `policy_state` where the policy has a memory, of `state_size` numbers.
+    """
 
-    def __init__(self, task_spec: TaskSpec):
-        self._specs = task_spec.observation
+    def __init__(self, task_spec: TaskSpec, state_size: int = 0):
+        self._specs = dict(task_spec.observation)
+        if state_size:
+            self._specs[POLICY_STATE] = ArraySpec(shape=(state_size,), dtype="float32")
         self._ranges = {key: _range(spec) for key, spec in self._specs.items()}
         self._actions = _actions(task_spec) if task_spec.action_masks else None
 
@@ -47,6 +54,13 @@ class PolicyInputs:
         if self._actions is not None:
             found[LEGAL_ACTIONS] = np.broadcast_to(self._actions, (rows, *self._actions.shape))
         return found
+
+
+def state_size_of(inputs: Mapping[str, Any], task_spec: TaskSpec) -> int:
+    """How many numbers a policy remembers, by the specifications of what its SavedModel takes; 0: it has no memory."""
+    if POLICY_STATE in task_spec.observation or POLICY_STATE not in inputs:
+        return 0
+    return int(inputs[POLICY_STATE].shape[-1])
 
 
 def check_finite(arrays: Mapping[str, np.ndarray]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from tfdqn.errors import RunDirError, TaskError, first_line
-from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS
+from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS, NEXT_POLICY_STATE, POLICY_STATE
 from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, publish, unfinished_version
 from tfdqn.networks.legal_actions import greedy
 from tfdqn.storage.disk_full import is_full_disk
@@ -38,40 +38,47 @@ class GreedyPolicy(tf.Module):
     """The network's weights and the function `serving_default`; nothing of TF-Agents or Keras.
 
     An ensemble's served `q_values` are what `aggregate` makes of its members': the mean or the minimum of their Q, or,
-    for the majority, votes: how many members' best legal action it is, and half a vote more for the winner.
+    for the majority, votes: how many members' best legal action it is, and half a vote more for the winner. Of a
+    network with a memory, the state is an input and an output: a server keeps nothing between two requests.
     """
 
     def __init__(self, task_spec: TaskSpec, network: "QNetwork", aggregate: Aggregate | None = None):
         super().__init__(name="greedy_policy")
         self.weights = network.named_weights()
-        signature = input_signature(task_spec)
+        memory = network.state_spec
+        signature = input_signature(task_spec, memory.shape[0] if memory else 0)
 
         # The network is reached through the closure, not an attribute: as an attribute it would be saved,
         # and loading it would need its classes.
         def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            q_values, _ = network({key: inputs[key] for key in task_spec.observation})
+            state = inputs[POLICY_STATE] if memory else ()
+            q_values, state = network({key: inputs[key] for key in task_spec.observation}, network_state=state)
             legal_actions = inputs.get(LEGAL_ACTIONS)
             if aggregate is not None:
                 q_values = aggregate(q_values, legal_actions)
-            return {"action": greedy(q_values, legal_actions), "q_values": q_values}
+            outputs = {"action": greedy(q_values, legal_actions), "q_values": q_values}
+            return outputs | ({NEXT_POLICY_STATE: state} if memory else {})
 
         self.serve = tf.function(serve, input_signature=[signature], autograph=False)
 
 
-def input_signature(task_spec: TaskSpec) -> dict[str, tf.TensorSpec]:
-    """The served inputs by name: the observation as the environment gives it, batched, then the masks.
+def input_signature(task_spec: TaskSpec, state_size: int = 0) -> dict[str, tf.TensorSpec]:
+    """The served inputs by name: the observation as the environment gives it, batched, then the masks and the state.
 
-    Raises TaskError where a part of the observation has the masks' name.
+    Raises TaskError where a part of the observation has the name of one of these.
     """
     signature = {
         key: tf.TensorSpec([None, *spec.shape], spec.dtype, name=key) for key, spec in task_spec.observation.items()
     }
+    others = {}
     if task_spec.action_masks:
-        if LEGAL_ACTIONS in signature:
-            raise TaskError(f"{task_spec.id}: two served inputs would be named {LEGAL_ACTIONS}")
-        shape = [None, *task_spec.mask_shape]
-        signature[LEGAL_ACTIONS] = tf.TensorSpec(shape, tf.bool, name=LEGAL_ACTIONS)
-    return signature
+        others[LEGAL_ACTIONS] = tf.TensorSpec([None, *task_spec.mask_shape], tf.bool, name=LEGAL_ACTIONS)
+    if state_size:
+        others[POLICY_STATE] = tf.TensorSpec([None, state_size], tf.float32, name=POLICY_STATE)
+    for name in others:
+        if name in signature:
+            raise TaskError(f"{task_spec.id}: two served inputs would be named {name}")
+    return signature | others
 
 
 def export_policy(

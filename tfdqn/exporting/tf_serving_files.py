@@ -84,24 +84,24 @@ def write_serving_files(exports: Path) -> None:
             write_atomically(exports / name, text.encode())
 
 
-def write_warm_up_requests(version: Path, task_spec: TaskSpec) -> None:
+def write_warm_up_requests(version: Path, task_spec: TaskSpec, state_size: int = 0) -> None:
     """Writes a TFRecord of `PredictionLog`s to a version's folder, where its SavedModel is."""
     import tensorflow as tf
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
     with tf.io.TFRecordWriter(str(version / EXTRA / WARM_UP_FILE)) as file:
-        for request in warm_up_requests(task_spec):
+        for request in warm_up_requests(task_spec, state_size):
             file.write(PredictionLog(predict_log=PredictLog(request=request)).SerializeToString())
 
 
-def warm_up_requests(task_spec: TaskSpec) -> "Iterator[PredictRequest]":
+def warm_up_requests(task_spec: TaskSpec, state_size: int = 0) -> "Iterator[PredictRequest]":
     """Zeros or what the task can give that is nearest, every action legal; in no model's name: the server gives it."""
     import tensorflow as tf
     from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
     from tfdqn.exporting.policy_inputs import PolicyInputs
 
-    inputs = PolicyInputs(task_spec)
+    inputs = PolicyInputs(task_spec, state_size)
     for rows in _WARM_UP_ROWS:
         request = PredictRequest()
         request.model_spec.signature_name = DEFAULT_SIGNATURE

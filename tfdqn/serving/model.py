@@ -11,8 +11,8 @@ import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from tfdqn.exporting.policy_inputs import PolicyInputs, check_finite
-from tfdqn.exporting.versions import EXTRA, MODEL_FILE, TASK_SPEC_FILE
+from tfdqn.exporting.policy_inputs import PolicyInputs, check_finite, state_size_of
+from tfdqn.exporting.versions import DEFAULT_SIGNATURE, EXTRA, MODEL_FILE, TASK_SPEC_FILE
 from tfdqn.serving.inputs import Input, Reader
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Arrays
@@ -58,7 +58,7 @@ class Model:
     def __init__(self, path: Path, version: int):
         self.version = version
         module = tf.saved_model.load(str(path), tags="serve")
-        self.policy_inputs = _policy_inputs(path)
+        self.policy_inputs = _policy_inputs(path, module)
         self.signatures = {
             name: _signature(module, each, self.policy_inputs) for name, each in module.signatures.items()
         }
@@ -80,10 +80,14 @@ class Model:
         return zeros if len(zeros) == len(rows) else None
 
 
-def _policy_inputs(path: Path) -> PolicyInputs | None:
+def _policy_inputs(path: Path, module: Any) -> PolicyInputs | None:
     """Of a version that tfdqn exported."""
     file = path / EXTRA / TASK_SPEC_FILE
-    return PolicyInputs(TaskSpec.from_json(file.read_bytes())) if file.is_file() else None
+    if not file.is_file():
+        return None
+    task_spec, served = TaskSpec.from_json(file.read_bytes()), module.signatures.get(DEFAULT_SIGNATURE)
+    takes = {} if served is None else served.structured_input_signature[1]
+    return PolicyInputs(task_spec, state_size_of(takes, task_spec))
 
 
 def _signature(module: Any, function: Any, policy_inputs: PolicyInputs | None) -> Signature:
