@@ -14,10 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support.batches import random_transitions, random_weights, vector_spec
+from tests.support.random_sequences import random_sequences
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.factory import make_agent
 from tfdqn.cluster.environment import cluster_of_environment
-from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, RMSprop
+from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, Replay, RMSprop
 from tfdqn.config.reader import kinds
 from tfdqn.learning.strategies import factory
 from tfdqn.learning.strategies.averaging import AveragingUpdater
@@ -27,7 +28,7 @@ from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater
-from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.interfaces import Examples, Sample
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -38,6 +39,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
 BATCH, UPDATES_PER_CALL, CALLS = 24, 5, 4
 UPDATES = UPDATES_PER_CALL * CALLS
 CLIP_NORM = 0.5
+SEQUENCES = Replay(item="sequence", burn_in=2, sequence_length=4, sequence_period=2)
 SPEC = vector_spec()
 
 
@@ -52,6 +54,7 @@ def settings(optimizer: str, **learner: object) -> Config:
     agent = kinds(Agent)[own.pop("kind", "double_dqn")]
     return Config(
         network=MLP(hidden_units=(16, 8), **network),
+        replay=SEQUENCES if "memory" in network else Replay(),
         optimizer=OPTIMIZERS[optimizer],
         agent=agent(gradient_clip_norm=CLIP_NORM, target_update_period_train_steps=3, target_update_tau=0.3, **own),
         learner=Learner(**{"batch_size": BATCH, "updates_per_call": UPDATES_PER_CALL, **learner}),  # type: ignore[arg-type]
@@ -60,9 +63,12 @@ def settings(optimizer: str, **learner: object) -> Config:
 
 def all_batches(spec: TaskSpec = SPEC, batch: int = BATCH) -> Sample:
     """Every global batch one after another, float32[UPDATES × BATCH, …]."""
-    rng = np.random.default_rng(1)
-    transition = random_transitions(spec, UPDATES * batch, rng)
-    return Sample(transition, tf.constant(rng.random(UPDATES * batch) ** 3, tf.float32))
+    rng, config = np.random.default_rng(1), settings("sgd")
+    if config.network.state_size:
+        examples: Examples = random_sequences(config, spec, UPDATES * batch, rng)
+    else:
+        examples = random_transitions(spec, UPDATES * batch, rng)
+    return Sample(examples, tf.constant(rng.random(UPDATES * batch) ** 3, tf.float32))
 
 
 def shares(sample: Sample, part: int = 0, parts: int = 1, batch: int = BATCH) -> Sample:
@@ -183,7 +189,7 @@ def multi_worker(workers: int, optimizer: str, xla: str) -> float:
     assert cluster is not None
     strategy = factory.multi_worker(cluster)
     with strategy.scope():
-        step = TrainStep(DqnAgent(config, SPEC), config)
+        step = TrainStep(make_agent(config, SPEC), config)
     share = shares(all_batches(), cluster.index, workers)
     sampler = in_turn(share, UPDATES_PER_CALL * BATCH // workers)
     updates = SynchronousUpdater(step, [sampler], config, strategy)
@@ -205,7 +211,7 @@ def averaging(units: int, optimizer: str, xla: str) -> float:
     start = initial_state(config)
     expected = run(local(config), start)
     sampler = in_turn(all_batches(), UPDATES_PER_CALL * BATCH)
-    updates = AveragingUpdater(lambda: TrainStep(DqnAgent(config, SPEC), config), devices, sampler, config)
+    updates = AveragingUpdater(lambda: TrainStep(make_agent(config, SPEC), config), devices, sampler, config)
     return difference(expected, run(updates, start))
 
 

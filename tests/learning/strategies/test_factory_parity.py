@@ -69,3 +69,19 @@ def test_an_ensemble_by_a_strategy_equals_an_ensemble_alone(way: str) -> None:
 )
 def test_munchausen_dqn_by_a_strategy_equals_it_alone(arguments: list[str]) -> None:
     assert largest_difference(*arguments, agent={"kind": "munchausen"}) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["mirrored", "2", "adam", "off"],
+        ["averaging", "2", "sgd", "off"],
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in (["multi_worker", "2", "sgd", "on"], ["parameter_server", "1", "adam", "on"])
+        ),
+    ],
+    ids=" ".join,
+)
+def test_a_memory_that_learns_by_a_strategy_equals_one_alone(arguments: list[str]) -> None:
+    assert largest_difference(*arguments, network={"memory": "lstm", "memory_units": 6}) < 1e-5
