@@ -1,8 +1,9 @@
 """The ways to run a session: act and learn in turn, or at the same time, or learn while other processes act.
 
-`alternate` takes every decision in one thread of control: with the graph's table, the same seed gives the same weights
-bit for bit. `overlap` and `learn` keep every core busy, and only the replay ratio orders their threads. Each calls the
-monitor (logging, checkpoints, progress) outside the inner loop, and returns why it ended.
+`alternate` takes every decision in one thread of control: with the graph's table, or with rollouts and no replay, the
+same seed gives the same weights bit for bit. `overlap` and `learn` keep every core busy, and only the replay ratio
+orders their threads. Each calls the monitor (logging, checkpoints, progress) outside the inner loop, and returns why it
+ended.
 """
 
 import sys
