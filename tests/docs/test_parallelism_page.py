@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import tfdqn
-from tests.support.parallelism_page import PAGE, TINY, Command, commands
+from tests.support.parallelism_page import PAGE, Command, commands
 from tests.support.tiny_runs import latest
 from tfdqn.cli import main
 from tfdqn.cluster.environment import cluster_of_environment
@@ -67,7 +67,7 @@ def test_every_command_for_one_host_trains(tmp_path: Path) -> None:
     found = [command for command in commands(tmp_path) if command.tf_config is None]
     assert len(found) >= 12
     for index, command in enumerate(found):
-        with tfdqn(tmp_path, *command.arguments, *TINY, "--run-dir", f"run-{index}") as process:
+        with tfdqn(tmp_path, *command.short, "--run-dir", f"run-{index}") as process:
             assert process.ended_within(240), f"{command}: {process.out}"
             assert process.ended() == 0, f"{command}: {process.err}"
         assert latest(tmp_path / f"run-{index}").counters.train_steps >= 50, command

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.commands import tfdqn, write_config
-from tests.support.tiny_runs import latest, tiny
+from tests.support.commands import tfdqn
+from tests.support.tiny_runs import latest, tiny, tiny_pqn
 from tfdqn.acting.actors import saved_actors
+from tfdqn.config import Config
+from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError
 from tfdqn.training.train import train
 
@@ -30,6 +32,7 @@ FEATURES = {
     "sharded replay": ["replay.shards=2"],
     "ensemble": ["ensemble.size=2"],
     "model parallel": ["learner.model_parallel=2"],
+    "PQN": [],
 }
 
 
@@ -50,7 +53,7 @@ def test_the_table_has_a_cell_for_every_pair() -> None:
 @pytest.mark.parametrize(("strategy", "feature"), [pair for pair, cell in TABLE.items() if cell != TRAINS])
 def test_what_the_table_refuses_is_refused_in_its_words(strategy: str, feature: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        tiny(*settings(strategy, feature))
+        configured(strategy, feature)
     assert str(caught.value).partition(": ")[2] == TABLE[strategy, feature].replace("`", "")
 
 
@@ -62,6 +65,11 @@ def settings(strategy: str, *features: str) -> list[str]:
     if "model parallel" in features:  # each network over two devices
         overrides.append(f"learner.logical_devices={4 if strategy == 'mirrored' else 2}")
     return [*overrides, "evaluation.episodes=1", "evaluation.final_episodes=1"]
+
+
+def configured(strategy: str, *features: str) -> Config:
+    """Of rollouts another tiny configuration."""
+    return (tiny_pqn if "PQN" in features else tiny)(*settings(strategy, *features))
 
 
 def has_several_actors(run: Path) -> bool:
@@ -87,10 +95,10 @@ def trained(folder: Path, strategy: str, *features: str) -> Path:
     """The directory of a run that has made at least fifty updates, of weights that are finite."""
     said: list[str] = []
     if strategy == "local" and "model parallel" not in features:  # which needs no process of its own
-        train(tiny(*settings(strategy, *features)), folder / "run", say=said.append)
+        train(configured(strategy, *features), folder / "run", say=said.append)
     else:
-        config = write_config(folder, *settings(strategy, *features))
-        with tfdqn(folder, "train", config, "--run-dir", "run") as process:
+        (folder / "tiny.toml").write_text(dump(configured(strategy, *features)))
+        with tfdqn(folder, "train", "tiny.toml", "--run-dir", "run") as process:
             assert process.ended_within(240), process.out
             assert process.ended() == 0, process.err
             said = process.out.splitlines()
@@ -116,6 +124,11 @@ def test_each_strategy_trains_whatever_the_table_says_together(tmp_path: Path, s
 @pytest.mark.parametrize("strategy", [s for s in STRATEGIES if TABLE[s, "model parallel"] == TRAINS])
 def test_each_strategy_that_may_splits_a_network(tmp_path: Path, strategy: str) -> None:
     trained(tmp_path, strategy, "model parallel")
+
+
+@pytest.mark.parametrize("strategy", ["local", "mirrored"])
+def test_rollouts_are_learned_from(tmp_path: Path, strategy: str) -> None:
+    trained(tmp_path, strategy, "PQN")
 
 
 @pytest.mark.long

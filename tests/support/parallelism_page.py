@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 PAGE = (Path(__file__).parents[2] / "docs" / "parallelism.md").read_text(encoding="utf-8")
 TINY = (
-    *("task.num_envs=4", "network.hidden_units=[16]", "learner.batch_size=32", "learner.updates_per_call=10"),
-    *("learner.xla=off", "replay.block_size=4", "replay.capacity=1000", "replay.min_size=100"),
+    *("task.num_envs=4", "network.hidden_units=[16]", "learner.batch_size=32", "learner.xla=off"),
     *("stop.env_steps=640", "logging.tensorboard=false"),
     *("evaluation.episodes=1", "evaluation.confirm_episodes=0", "evaluation.final_episodes=1"),
 )
+TINY_REPLAY = ("learner.updates_per_call=10", "replay.block_size=4", "replay.capacity=1000", "replay.min_size=100")
 
 
 class Command(NamedTuple):
@@ -21,6 +21,12 @@ class Command(NamedTuple):
 
     arguments: list[str]
     tf_config: str | None
+
+    @property
+    def short(self) -> list[str]:
+        """The same of a small task with few updates."""
+        has_replay = "configs/algorithms/pqn.toml" not in self.arguments
+        return [*self.arguments, *TINY, *(TINY_REPLAY if has_replay else ())]
 
 
 def commands(folder: Path) -> list[Command]:

@@ -31,10 +31,10 @@ def tiny(*overrides: str) -> Config:
 
 
 def tiny_pqn(*overrides: str) -> Config:
-    """The same task and network by PQN: rollouts of 15 steps, of 60 transitions, whose updates are 12."""
+    """The same task and network by PQN: rollouts of 16 steps, of 64 transitions, whose updates are 12."""
     base = {section: keys for section, keys in TINY.items() if section != "replay"}
-    agent = {"kind": "pqn", "rollout_steps": 15, "epochs": 3, "lambda_": 0.8}
-    learner = {"batch_size": 15, "schedule": "alternate", "xla": "off"}
+    agent = {"kind": "pqn", "rollout_steps": 16, "epochs": 3, "lambda_": 0.8}
+    learner = {"batch_size": 16, "schedule": "alternate", "xla": "off"}
     return from_mapping({**base, "agent": agent, "learner": learner}, overrides)
 
 

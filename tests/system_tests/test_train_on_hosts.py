@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.commands import ENDLESS, PROJECT, Tfdqn, counters, tfdqn, write_config
 from tests.support.network_namespaces import Network, network
-from tests.support.parallelism_page import TINY, Command, commands
+from tests.support.parallelism_page import Command, commands
 from tests.support.tiny_runs import lines
 from tfdqn.system.addresses import host_and_port
 
@@ -95,7 +95,7 @@ def test_every_documented_command_for_many_hosts_learns_there(tmp_path: Path, nu
     jobs = json.loads(command.tf_config)["cluster"]
     names = [host_and_port(address)[0] for addresses in jobs.values() for address in addresses]
     with network(names) as hosts:
-        arguments = (*command.arguments, *TINY, "--run-dir", "run")
+        arguments = (*command.short, "--run-dir", "run")
         learns(tmp_path, hosts, jobs, dict(zip(names, names, strict=True)), *arguments)
 
 

@@ -46,11 +46,10 @@ def a_rollout_is_one_actors(config: Config) -> Iterator[str]:
 
 
 def rollouts_are_learned_from_in_step(config: Config) -> Iterator[str]:
-    strategies = ("local", "mirrored", "multi_worker")
-    if config.learner.strategy not in strategies:
+    if config.learner.strategy not in ("local", "mirrored", "multi_worker"):
         yield (
-            f'<agent.kind> needs learner.strategy = "local", "mirrored" or "multi_worker", not '
-            f'"{config.learner.strategy}", by which each worker samples a replay when it likes'
+            '<agent.kind> needs learner.strategy = "local", "mirrored" or "multi_worker", not '
+            f'"{config.learner.strategy}": a rollout is learned from in step, and then forgotten'
         )
     if config.network.state_size > 0:
         yield '<agent.kind>: a network with a memory learns from replay.item = "sequence", and there is no replay'
