@@ -4,10 +4,12 @@ The public names are imported when first used, so that `import tfdqn` costs no T
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from tfdqn.system import quiet_libraries as quiet_libraries  # before anything imports TensorFlow
 
+TYPE_CHECKING = (
+    False  # as type checkers know it: `typing` takes long to import, and a Ctrl-C would end that in a traceback
+)
 if TYPE_CHECKING:
     from tfdqn.config import Config as Config
     from tfdqn.config.toml import load as load_config
@@ -27,7 +29,7 @@ _PUBLIC = {
 __all__ = ["Config", "evaluate", "export", "load_config", "load_policy", "train"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib.metadata import version  # which imports much
 

@@ -3,15 +3,15 @@
 import signal
 import sys
 
-from tfdqn.system.utf8 import begin_in_utf8
-
 
 def main() -> int:
     """Runs one command; returns its exit status."""
-    begin_in_utf8()
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun that a Ctrl-C could spoil
+    from tfdqn.system.utf8 import begin_in_utf8
+
+    begin_in_utf8()
     from tfdqn.cli.main import main as run_command
 
     try:

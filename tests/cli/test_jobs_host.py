@@ -93,10 +93,10 @@ def test_a_process_that_can_t_go_on_ends_the_machine_with_status_2_and_one_line(
 @pytest.mark.parametrize(
     ("environment", "arguments", "line"),
     [
-        ({"TF_CONFIG": ""}, POOLS, "where the job's machines are: TF_CONFIG or CLUSTER_SPEC must be set"),
+        ({"TF_CONFIG": ""}, POOLS, "TF_CONFIG or CLUSTER_SPEC must be set: it lists the job's machines"),
         (tf_config("chief"), (), "environment variable TF_CONFIG makes this machine chief-0: "),
         (tf_config("chief"), POOLS[:2], "replay_server is in no pool"),
-        (tf_config("chief"), ("--pool", "chief=cook"), "--pool chief=cook: 'cook' is no role"),
+        (tf_config("chief"), ("--pool", "chief=cook"), "--pool chief=cook: 'cook' is not a role"),
         (
             tf_config("worker", MACHINES | {"worker": ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]}, index=2),
             POOLS,

@@ -71,7 +71,7 @@ def test_ctrl_c_where_nothing_is_to_be_saved_exits_130(
         (["evaluate", "x", "task.kwargs.gravity=-11.0"], "unexpected extra argument(s) (task.kwargs.gravity=-11.0)"),
         (["plot"], "Missing argument 'RUN'"),
         (["train", "nowhere.toml"], "nowhere.toml: there is no such file"),
-        (["train", "small.toml", "agent.nstep=3"], 'override: agent.nstep is no key (did you mean "n_step"?)'),
+        (["train", "small.toml", "agent.nstep=3"], 'override: agent.nstep is not a key (did you mean "n_step"?)'),
         (["train", "small.toml", "seed"], 'override "seed": must be key=value'),
     ],
 )

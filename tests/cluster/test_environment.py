@@ -51,12 +51,11 @@ def test_jobs_that_do_not_learn_are_left_out() -> None:
         ("{", "it is not JSON"),
         ("[]", "it is not a JSON object"),
         ('{"clusters": {}, "task": {}}', "it has no \"cluster\", but 'clusters', 'task'"),
-        ('{"cluster": {"worker": ["a:1", "a:1"]}}', "two processes have one address: a:1, a:1"),
+        ('{"cluster": {"worker": ["a:1", "a:1"]}}', "two processes have the same address: a:1, a:1"),
         ('{"cluster": [1]}', '"cluster" must map each job to its addresses'),
         (
             '{"cluster": {"worker": ["a:1"], "wroker": ["b:2"]}}',
-            "cluster.wroker: there is no such job; "
-            "there are chief, worker, ps, replay_server, learner, actor, evaluator",
+            "cluster.wroker: no such job; the jobs are chief, worker, ps, replay_server, learner, actor, evaluator",
         ),
         ('{"cluster": {"evaluator": ["a:1"]}}', "the cluster has none of chief, worker, ps"),
         ('{"cluster": {"worker": ["a"]}}', "cluster.worker must be a list of \"host:port\", not ['a']"),
@@ -68,7 +67,7 @@ def test_jobs_that_do_not_learn_are_left_out() -> None:
         ('{"cluster": {"worker": ["a:1"]}}', '"task" must say which process this is'),
         (
             '{"cluster": {"worker": ["a:1"]}, "task": {"type": "evaluator"}}',
-            "task.type = 'evaluator' is none of the cluster's jobs that learn: worker",
+            "task.type = 'evaluator' is not one of the cluster's jobs that learn: worker",
         ),
         (
             '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
@@ -78,7 +77,7 @@ def test_jobs_that_do_not_learn_are_left_out() -> None:
             '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "%s"}}' % ("1" * 5000),
             "task.index = '1111",
         ),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": ["worker"]}}', """task.type = "['worker']" is none of"""),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": ["worker"]}}', """task.type = "['worker']" is not one"""),
         ("[" * 100_000, "it is not JSON"),
         ('{"cluster": {"worker": ["a:%s"]}}' % ("1" * 5000), "cluster.worker must be a list"),
     ],
@@ -102,8 +101,8 @@ def test_tf_config_says_who_this_is_by_its_own_names() -> None:
     ("text", "why"),
     [
         ("[" * 100_000, "TF_CONFIG: it is not JSON"),
-        (tf_config("actor", float("inf"))["TF_CONFIG"], "task.index = inf is no number"),
-        (tf_config(["actor"], 0)["TF_CONFIG"], "is no job of a cluster"),
+        (tf_config("actor", float("inf"))["TF_CONFIG"], "task.index = inf is not a number"),
+        (tf_config(["actor"], 0)["TF_CONFIG"], "is not a job of a cluster"),
     ],
     ids=["nested", "infinity", "list"],
 )
@@ -114,7 +113,7 @@ def test_a_variable_that_names_no_process_of_a_job_is_one_line(text: str, why: s
 
 def test_without_a_cluster_the_line_says_how_to_give_one() -> None:
     with pytest.raises(
-        ConfigError, match=r"^say where the job's processes are: give --cluster FILE, or set TF_CONFIG$"
+        ConfigError, match=r"^the addresses of the job's processes are needed: give --cluster FILE, or set TF_CONFIG$"
     ):
         topology_of_environment({})
     with pytest.raises(ConfigError, match="TF_CONFIG: it is not a JSON object"):

@@ -90,12 +90,12 @@ def test_who_is_told_to_stop_while_it_waits_takes_no_place(holders: Holders, tmp
 
 def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ClusterError, match=r"no place can be held in .*file: "):
+    with pytest.raises(ClusterError, match=r"no index can be claimed in .*file: "):
         lease_index(tmp_path / "file", Role.ACTOR, 1, lambda _: None, lambda: False)
     cluster = tmp_path / "cluster.json"
     cluster.write_text('{"learner": ["a:1"], "replay_server": ["a:2"], "actor": 1}')
     arguments = ("run", "actor", write_config(tmp_path), "--cluster", "cluster.json")
     with tfdqn(tmp_path, *arguments, "--index", "0", "--places", "places") as process:
         assert process.ended() == 2
-    assert process.err == "tfdqn: --index 0 says which process this is, and --places finds it out: give one\n"
+    assert process.err == "tfdqn: --index 0 and --leases both say which process this is: give only one\n"
     assert not (tmp_path / "places").exists()

@@ -120,7 +120,7 @@ def test_where_nobody_learns_with_the_learner_it_has_one_address_and_pools_may_h
 @pytest.mark.parametrize(
     ("environment", "why"),
     [
-        ({}, "where the job's machines are: TF_CONFIG or CLUSTER_SPEC must be set"),
+        ({}, "TF_CONFIG or CLUSTER_SPEC must be set: it lists the job's machines"),
         ({"CLUSTER_SPEC": "{"}, "variable CLUSTER_SPEC: it is not JSON"),
         ({"TF_CONFIG": '{"cluster": {}}'}, 'variable TF_CONFIG: "task" must say which process this is'),
         (variable("TF_CONFIG", {"ps": ["host"]}, "ps"), "cluster.ps must be a list of \"host:port\", not ['host']"),
@@ -129,7 +129,7 @@ def test_where_nobody_learns_with_the_learner_it_has_one_address_and_pools_may_h
         (variable("TF_CONFIG", {**KUBEFLOW, "ps": []}, "chief"), "names no machine of pool 'ps'; its pools"),
         (variable("TF_CONFIG", KUBEFLOW, "worker", 2), "makes this machine worker-2: the job's pools are chief"),
         (variable("TF_CONFIG", KUBEFLOW, "worker", -1), "makes this machine worker--1"),
-        (variable("TF_CONFIG", KUBEFLOW, "worker", float("inf")), "TF_CONFIG: task.index = inf is no number"),
+        (variable("TF_CONFIG", KUBEFLOW, "worker", float("inf")), "TF_CONFIG: task.index = inf is not a number"),
         ({"CLUSTER_SPEC": "[" * 100_000}, "variable CLUSTER_SPEC: it is not JSON"),
         (variable("TF_CONFIG", KUBEFLOW, "master"), "makes this machine master-0"),
         (variable("TF_CONFIG", {**KUBEFLOW, "chief": ["a:65535"]}, "chief"), "chief-0 has no 2 ports from 65535 on"),
@@ -152,7 +152,7 @@ def test_what_the_platform_says_wrong_is_one_line(environment: dict[str, str], w
         (("chief",), "--pool chief: must be POOL=ROLE,ROLE"),
         (("chief=",), "--pool chief=: must be POOL=ROLE,ROLE"),
         (("a=actor", "a=worker"), "--pool a=worker: must be POOL=ROLE,ROLE…, each pool once"),
-        (("chief=learner,player",), "'player' is no role: replay_server, learner"),
+        (("chief=learner,player",), "'player' is not a role: replay_server, learner"),
         (POOLS[:2], "worker is in no pool"),
         ((*POOLS, "more=actor"), "actor is in two pools"),
         (("chief=learner,learner", *POOLS[1:]), "learner is in two pools"),

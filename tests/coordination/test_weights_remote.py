@@ -117,7 +117,7 @@ def test_another_networks_weights_are_never_taken_and_end_who_waits_for_them() -
     far = Far()
     far.board.put(VersionedWeights(7, ARRAYS | {"c": np.zeros(2)}))
     with closing(RemoteWeights(far, 60, ARRAYS)) as weights:
-        line = r"the learner's weights: c is float64\[2\], not float64\[\]: it is of another network"
+        line = r"the learner's weights: c is float64\[2\], not float64\[\]: it belongs to another network"
 
         def refuses() -> bool:
             try:

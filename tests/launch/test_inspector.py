@@ -110,7 +110,7 @@ def test_a_run_that_was_stopped_is_not_running(run: RunDir, capsys: pytest.Captu
 
 def test_a_run_of_one_process_is_one_too(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     run.cluster_file.unlink()
-    assert shown(capsys, str(run.path))[0] == "no figures no job of several processes was launched here"
+    assert shown(capsys, str(run.path))[0] == "no figures no distributed job was launched in this directory"
 
 
 def test_a_learner_that_starts_says_so(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,13 +128,13 @@ def test_what_is_no_job_is_one_line(
     monkeypatch.chdir(tmp_path)
     (nobody,) = free_addresses(1)
     for target, said in {
-        "nowhere": "nowhere is no run's directory, nor \"host:port\" of a job's learner",
-        "runs/no:2222": "runs/no:2222 is no run's directory, nor \"host:port\" of a job's learner",
-        "127.0.0.1:99999": "127.0.0.1:99999 is no run's directory, nor \"host:port\" of a job's learner",
-        "127.0.0.1:0": "127.0.0.1:0 is no run's directory, nor \"host:port\" of a job's learner",
+        "nowhere": "nowhere is neither a run directory nor the host:port of a job's learner",
+        "runs/no:2222": "runs/no:2222 is neither a run directory nor the host:port of a job's learner",
+        "127.0.0.1:99999": "127.0.0.1:99999 is neither a run directory nor the host:port of a job's learner",
+        "127.0.0.1:0": "127.0.0.1:0 is neither a run directory nor the host:port of a job's learner",
         ".": ". is not a run directory: no config.toml in it",
         nobody: f"no learner answers at {nobody}\n",
-        "no-such-host.invalid:2222": "no-such-host.invalid is the name of no host that is known here",
+        "no-such-host.invalid:2222": "no-such-host.invalid is not a host that is known here",
     }.items():
         assert main.main(["inspect", target]) == 2
         assert said in capsys.readouterr().err

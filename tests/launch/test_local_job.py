@@ -187,7 +187,7 @@ def test_what_the_processes_print_is_shown_on_request(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--run-dir", "/proc/nowhere"], "/proc/nowhere can't be made or written"),
+        (["--run-dir", "/proc/nowhere"], "/proc/nowhere can't be created or written"),
         (["--run-dir", "file"], "file is not a directory: choose another --run-dir"),
         (["--run-dir", "full"], "full is not a run directory: it has no config.toml, but letter.txt"),
         (["--workers", "2"], '--workers 2: learner.strategy = "local" has none; give --parameter-servers too'),

@@ -94,11 +94,11 @@ def test_where_each_life_of_the_learner_goes_on_is_said_once(folder: Path) -> No
 
         return step
 
-    first, again = "learner 0: no checkpoint yet: begins anew", "learner 0: resumed at 7 steps"
+    first, again = "learner 0: no checkpoint yet: starting from the beginning", "learner 0: resumed at 7 steps"
     job.run(
         job.everybody_works,
         lives("a", "", []),
-        lives("b", "no checkpoint yet: begins anew", [first]),
+        lives("b", "no checkpoint yet: starting from the beginning", [first]),
         lives("c", "resumed at 7 steps", [first, again]),
         lives("d", "resumed at 7 steps", [first, again, again]),
         stop,

@@ -20,7 +20,7 @@ def test_the_same_arrays_are_taken_in_any_order() -> None:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"a": np.zeros((2, 4), np.float32)}, r"^file: a is float32\[2, 4\], not float32\[2, 3\]: it is of another"),
+        ({"a": np.zeros((2, 4), np.float32)}, r"^file: a is float32\[2, 4\], not float32\[2, 3\]: it belongs to"),
         ({"a": np.zeros((2, 3))}, r"^file: a is float64\[2, 3\], not float32\[2, 3\]: "),
         ({"b": np.zeros(1, np.int64)}, r"^file: b is int64\[1\], not int64\[\]: "),
         ({"c": np.zeros(1)}, r"^file: c is float64\[1\], not absent: "),

@@ -49,7 +49,7 @@ def test_another_networks_weights_are_refused_in_one_line(tmp_path: Path) -> Non
     save_best(run.best_weights, {"hidden_0/kernel": np.zeros((3, 2), np.float32)}, evaluation)
     for which, file in (("latest", "learner.npz"), ("best", "weights.npz")):
         for name, shape, line in (
-            ("hidden_0/kernel", (3, 5), rf"{file}: hidden_0/kernel is float32\[3, 2\], not float32\[3, 5\]: it is of"),
+            ("hidden_0/kernel", (3, 5), rf"{file}: hidden_0/kernel is float32\[3, 2\], not float32\[3, 5\]: it"),
             ("theta/kernel", (3, 2), rf"{file}: theta/kernel is absent, not float32\[3, 2\] \(and 1 more\)"),
         ):
             wanted = {name: np.zeros(shape, np.float32)}

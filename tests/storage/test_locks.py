@@ -71,7 +71,9 @@ def test_a_disk_without_locks_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         RunDir(tmp_path / "run").claim(Config()),
     ):
         pass
-    with pytest.raises(ClusterError, match=rf"no place can be held in .*places: its disk has no locks \({why}\)"):
+    with pytest.raises(
+        ClusterError, match=rf"no index can be claimed in .*places: its file system has no locks \({why}\)"
+    ):
         lease_index(tmp_path / "places", Role.ACTOR, 2, pytest.fail, lambda: False)
 
 
@@ -161,7 +163,7 @@ def test_a_run_whose_holder_elsewhere_was_killed_is_taken_after_a_wait_that_is_s
     leave_lease(run.lock_file, kernel="another", host="far")
     with run.claim(Config()):
         pass
-    assert f"process {os.getpid()} on far may still use {run.path}: waiting" in capsys.readouterr().err
+    assert f"process {os.getpid()} on far may still be using {run.path}: waiting" in capsys.readouterr().err
 
 
 def test_a_holder_shows_that_it_lives(file: Path) -> None:

@@ -139,7 +139,7 @@ def test_a_file_in_the_place_of_the_run_is_refused_and_left_alone(tmp_path: Path
 
 def test_a_place_below_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunDirError, match="can't be made"), RunDir(tmp_path / "file" / "run").claim(Config()):
+    with pytest.raises(RunDirError, match="can't be created"), RunDir(tmp_path / "file" / "run").claim(Config()):
         pass
 
 

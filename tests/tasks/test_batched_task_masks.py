@@ -64,8 +64,8 @@ def test_a_missing_or_empty_mask_is_an_error_that_says_where(kwargs, reason):
     ("mask", "says"),
     [
         (np.ones(4, np.int8), r"has shape \(4,\), not \(2,\)"),
-        ([1, np.nan], r"is array\(\[ 1., nan\]\), not a truth for each action"),
-        (["yes", "no"], r"is array\(.*\), not a truth for each action"),
+        ([1, np.nan], r"is array\(\[ 1., nan\]\), not a boolean for each action"),
+        (["yes", "no"], r"is array\(.*\), not a boolean for each action"),
     ],
 )
 def test_a_mask_of_another_form_is_an_error(mask, says):

@@ -42,7 +42,7 @@ def test_numbers_of_any_kind_are_one_picture(drawn: Any, picture: np.ndarray) ->
         (None, "its render() gave None"),
         ("ascii art", "shape ()"),
         ([], "shape (0,)"),
-        ([[1, 2], [3]], "a list that is no picture"),
+        ([[1, 2], [3]], "a list that is not a picture"),
         (np.zeros((2, 3, 2)), "shape (2, 3, 2)"),
         (np.zeros((0, 3, 3)), "shape (0, 3, 3)"),
         (np.full((2, 2, 3), "x"), "<U1"),

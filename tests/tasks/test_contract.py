@@ -67,7 +67,7 @@ OTHERWISE = {
     "none": (FLOATS, FOUR, None, "observation is None;"),
     "text": (FLOATS, FOUR, "abcd", "observation is 'abcd';"),
     "space": (FLOATS, FOUR, FLOATS, r"observation is Box\("),
-    "pair": (FLOATS, FOUR, (FOUR, {}), "observation is no array: a tuple of 2"),
+    "pair": (FLOATS, FOUR, (FOUR, {}), "observation is not an array: a tuple of 2"),
     "floats for bytes": (BYTES, np.zeros((2, 2), np.uint8), np.full((2, 2), 0.5), r"is float64 \(array\(\[\[0.5"),
     "float for category": (spaces.Discrete(5), 2, 2.0, "observation is float64"),
     "not a number for integers": (spaces.Box(0, 9, (2,), np.int32), [1, 2], [1, np.nan], "observation is float64"),

@@ -151,7 +151,7 @@ def run_role(
     index = task if index is None else index
     topology, process_id = process_in_job(resolved, cluster, role, index)
     if places is not None and index is not None:
-        raise ConfigError(f"--index {index} says which process this is, and --places finds it out: give one")
+        raise ConfigError(f"--index {index} and --leases both say which process this is: give only one")
     path = run_dir or default_run_dir(config, resolved)
     with interruptions(end_at_once) as interrupted:
         if places is not None:

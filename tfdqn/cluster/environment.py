@@ -39,7 +39,7 @@ class _Variable(NamedTuple):
             raise self.error('"task" must say which process this is: {"type": "worker", "index": 0}')
         index = self.task.get("index", 0)
         if not re.fullmatch(r"-?[0-9]{1,9}", str(index)):
-            raise self.error(f"task.index = {repr(index)[:_MOST_SHOWN]} is no number")
+            raise self.error(f"task.index = {repr(index)[:_MOST_SHOWN]} is not a number")
         return str(self.task["type"]), int(index)
 
     def addresses(self, job: str) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def cluster_of_environment(environment: Mapping[str, str] = os.environ) -> Clust
     jobs = _learning_jobs(variable)
     job, index = variable.process()
     if job not in jobs:
-        raise variable.error(f"task.type = {job!r} is none of the cluster's jobs that learn: {', '.join(jobs)}")
+        raise variable.error(f"task.type = {job!r} is not one of the cluster's jobs that learn: {', '.join(jobs)}")
     if not 0 <= index < len(jobs[job]):
         raise variable.error(f"task.index = {index}: {job} has {len(jobs[job])} tasks, counted from 0")
     return Cluster(jobs=jobs, job=job, index=index)
@@ -87,7 +87,7 @@ def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tupl
     """What `TF_CONFIG` says, and which process it makes this one, if there is such a one. Raises ConfigError."""
     variable = _variable(VARIABLE, environment)
     if variable is None:
-        raise ConfigError(f"say where the job's processes are: give --cluster FILE, or set {VARIABLE}")
+        raise ConfigError(f"the addresses of the job's processes are needed: give --cluster FILE, or set {VARIABLE}")
     name, index = variable.process()
     topology = topology_of_jobs(variable.jobs, variable.origin)
     return topology, ProcessId(role_of_job(name, variable.origin), index)
@@ -114,7 +114,7 @@ def machines_of_environment(environment: Mapping[str, str] = os.environ) -> Mach
     """The platform's machines, by `CLUSTER_SPEC`, or where there is none `TF_CONFIG`. Raises ConfigError."""
     variable = _variable(CLUSTER_SPEC, environment) or _variable(VARIABLE, environment)
     if variable is None:
-        raise ConfigError(f"where the job's machines are: {VARIABLE} or {CLUSTER_SPEC} must be set")
+        raise ConfigError(f"{VARIABLE} or {CLUSTER_SPEC} must be set: it lists the job's machines")
     pools = {pool: variable.addresses(pool) for pool in variable.jobs}
     return Machines(addresses=pools, this=Machine(*variable.process()), origin=variable.origin)
 
@@ -122,7 +122,7 @@ def machines_of_environment(environment: Mapping[str, str] = os.environ) -> Mach
 def _learning_jobs(variable: _Variable) -> dict[str, tuple[str, ...]]:
     allowed = (*_LEARNING_JOBS, *_OTHER_JOBS)
     if unknown := [job for job in variable.jobs if job not in allowed]:
-        raise variable.error(f"cluster.{unknown[0]}: there is no such job; there are {', '.join(allowed)}")
+        raise variable.error(f"cluster.{unknown[0]}: no such job; the jobs are {', '.join(allowed)}")
     jobs = {job: variable.addresses(job) for job in _LEARNING_JOBS if variable.jobs.get(job)}
     named = {process_name(job, i): address for job, each in jobs.items() for i, address in enumerate(each)}
     check_addresses(named, variable.origin)

@@ -51,6 +51,8 @@ def _try_acquire(lock: FileLock) -> bool:
     try:
         return lock.try_acquire() is Attempt.ACQUIRED
     except NoLocksError as error:
-        raise ClusterError(f"no place can be held in {lock.file.parent}: its disk has no locks ({error})") from None
+        raise ClusterError(
+            f"no index can be claimed in {lock.file.parent}: its file system has no locks ({error})"
+        ) from None
     except OSError as error:
-        raise ClusterError(f"no place can be held in {lock.file.parent}: {error.strerror}") from None
+        raise ClusterError(f"no index can be claimed in {lock.file.parent}: {error.strerror}") from None

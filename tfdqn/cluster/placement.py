@@ -67,7 +67,7 @@ def read_pools(texts: Sequence[str]) -> dict[str, tuple[Role, ...]]:
             raise ConfigError(f"--pool {text}: must be POOL=ROLE,ROLE…, each pool once")
         unknown = [name for name in names.split(",") if name not in list(Role)]
         if unknown:
-            raise ConfigError(f"--pool {text}: {unknown[0]!r} is no role: {', '.join(Role)}")
+            raise ConfigError(f"--pool {text}: {unknown[0]!r} is not a role: {', '.join(Role)}")
         pools[pool] = tuple(map(Role, names.split(",")))
     return pools
 

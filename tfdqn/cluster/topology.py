@@ -146,7 +146,7 @@ def role_of_job(name: str, origin: str) -> Role:
     names = {role.value: role for role in Role} | {CHIEF: Role.LEARNER, PARAMETER_SERVER: Role.PARAMETER_SERVER}
     if name not in names:
         allowed = ", ".join([CHIEF, PARAMETER_SERVER, *Role])
-        raise ConfigError(f"{origin}: {name!r} is no job of a cluster: {allowed}")
+        raise ConfigError(f"{origin}: {name!r} is not a job of a cluster: the jobs are {allowed}")
     return names[name]
 
 
@@ -155,7 +155,7 @@ def _number(value: Any, name: str, origin: str) -> int:
     if isinstance(value, list):
         return len(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ConfigError(f"{origin}: {name} must be how many there are, or a list, not {value!r}")
+        raise ConfigError(f"{origin}: {name} must be a count or a list, not {value!r}")
     return value
 
 
@@ -165,5 +165,5 @@ def job_addresses(value: Any, name: str, origin: str, only_one: bool = False) ->
     if not isinstance(value, list) or not all(is_address(each) for each in value):
         raise ConfigError(f'{origin}: {name} must be a list of "host:port", not {value!r}')
     if only_one and len(value) != 1:
-        raise ConfigError(f"{origin}: there is one {name}, not {len(value)}")
+        raise ConfigError(f"{origin}: there can be only one {name}, not {len(value)}")
     return tuple(value)

@@ -100,7 +100,7 @@ def blocks_divide_a_share(config: Config) -> Iterator[str]:
     if uses_blocks(config) and processes > 1 and sampled % (processes * config.replay.block_size):
         yield (
             "<learner.strategy> divides <learner.updates_per_call> batches of <learner.batch_size> among "
-            "<learner.workers>, and a share isn't whole blocks of <replay.block_size>"
+            "<learner.workers>, and a share is not a whole number of blocks of <replay.block_size>"
         )
 
 
@@ -135,7 +135,7 @@ def frames_are_stacks_in_reverb(config: Config) -> Iterator[str]:
     if config.replay.item == "frames" and config.replay.backend != "reverb":
         yield f'<replay.item> needs replay.backend = "reverb", not "{config.replay.backend}"'
     if config.replay.item == "frames" and config.task.frame_stack == 1:
-        yield "<replay.item> needs task.frame_stack above 1, not 1: frames of a stack"
+        yield "<replay.item> needs task.frame_stack above 1, not 1: it stores the frames of a stack"
 
 
 def sequences_are_of_a_memory(config: Config) -> Iterator[str]:
@@ -233,7 +233,7 @@ def edges_part_the_states(config: Config) -> Iterator[str]:
         if edges:
             yield f'{given} needs ensemble.data = "partition", not "{ensemble.data}"'
     elif len(edges) != ensemble.size - 1:
-        yield f"{given} has {len(edges)} of them where <ensemble.size> needs {ensemble.size - 1}"
+        yield f"{given} has {len(edges)} values, but <ensemble.size> needs {ensemble.size - 1}"
     elif not all(low < high for low, high in pairwise(edges)):
         yield f"{given}: each must be above the one before"
 

@@ -148,7 +148,7 @@ class _Reader:
         elsewhere = [each for each in keys() if each.endswith(f".{key}")]
         meant = f' (did you mean "{elsewhere[0]}"?)' if elsewhere else did_you_mean(str(key), allowed)
         where = f"the keys of [{section}] are" if section else "the keys and sections are"
-        self.fail(path, f"{path} is no key{meant}; {where}: {', '.join(allowed)}")
+        self.fail(path, f"{path} is not a key{meant}; {where}: {', '.join(allowed)}")
 
 
 def _unwritable(value: Any, name: str) -> str | None:
@@ -160,13 +160,13 @@ def _unwritable(value: Any, name: str) -> str | None:
     nested: list[tuple[str, Any]] = []
     if isinstance(value, Mapping):
         if strange := [key for key in value if not isinstance(key, str) or not _is_unicode(key)]:
-            return f"{name} has the key {shown(strange[0])}: keys must be text"
+            return f"{name} has the key {shown(strange[0])}: keys must be strings"
         nested = [(f"{name}.{key}", each) for key, each in value.items()]
     elif isinstance(value, list | tuple):
         nested = [(f"{name}[{index}]", each) for index, each in enumerate(value)]
     for nested_name, each in nested:
         if not isinstance(each, bool | int | float | str | list | tuple | Mapping):
-            return f"{nested_name} = {shown(each)}: must be text, a number, true, false, a list or a table"
+            return f"{nested_name} = {shown(each)}: must be a string, a number, true, false, a list or a table"
         if problem := _unwritable(each, nested_name):
             return problem
     return None
@@ -197,7 +197,7 @@ def _described(allowed: inspect.Type, value: Any = None) -> str:
         case inspect.StrType():
             return "text in quotes" + (", not empty" if allowed.min_length else "")
         case inspect.VarTupleType():
-            return f"a list, each of it {_described(allowed.item_type)}"
+            return f"a list, each element of which is {_described(allowed.item_type)}"
         case inspect.DictType():
             return "a table"
         case inspect.UnionType():

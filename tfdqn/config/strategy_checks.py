@@ -67,10 +67,7 @@ def split_layers_have_units(config: Config) -> Iterator[str]:
 
 def split_networks_are_not_compiled(config: Config) -> Iterator[str]:
     if config.learner.model_parallel > 1 and config.learner.xla == "on":
-        yield (
-            "<learner.xla> with <learner.model_parallel>: XLA compiles what is on one device, and can't what several "
-            "share"
-        )
+        yield ("<learner.xla> with <learner.model_parallel>: XLA can't compile layers that several devices share")
 
 
 def processes_keep_their_cpu_whole(config: Config) -> Iterator[str]:
@@ -115,7 +112,7 @@ def a_read_outlives_its_own_updates(config: Config) -> Iterator[str]:
     if config.learner.strategy == "parameter_server" and 0 < bound < most:
         yield (
             "<learner.strategy>: <learner.max_staleness_train_steps> would drop the last gradient of every "
-            f"<learner.updates_per_read>, whose staleness is {most} at least"
+            f"<learner.updates_per_read>, whose staleness is at least {most}"
         )
 
 

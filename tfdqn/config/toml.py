@@ -43,16 +43,16 @@ def parse(text: bytes, overrides: Sequence[str] = (), origin: str = "configurati
     try:
         values = tomllib.loads(text.decode())
     except UnicodeDecodeError:
-        raise ConfigError(f"{origin}: isn't TOML: not UTF-8 text") from None
+        raise ConfigError(f"{origin}: is not valid TOML: it is not UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{origin}: isn't TOML: {error}") from None
+        raise ConfigError(f"{origin}: is not valid TOML: {error}") from None
     return from_mapping(values, overrides, origin)
 
 
 def from_mapping(values: Mapping[str, Any], overrides: Sequence[str] = (), origin: str = "configuration") -> Config:
     """The configuration in a nested mapping; `origin` begins the line of a ConfigError."""
     if isinstance(overrides, str):
-        raise ConfigError(f"overrides are a list of key=value, such as [{overrides!r}], not one text")
+        raise ConfigError(f"overrides must be a list of key=value strings, such as [{overrides!r}], not one string")
     merged: dict[str, Any] = copy.deepcopy(dict(values))
     overridden = frozenset(_apply(merged, override) for override in overrides)
     return read(merged, origin, overridden)

@@ -176,7 +176,7 @@ def named_array(name: str, array: np.ndarray) -> NamedArray:
 def array_of(message: NamedArray) -> np.ndarray:
     """The array of a message. Raises ValueError where it is none."""
     if message.dtype not in _DTYPES:  # NumPy has a language of its own for types, and many ways to refuse one
-        raise ValueError(f"{message.dtype!r} is no type of numbers")
+        raise ValueError(f"{message.dtype!r} is not a numeric type")
     return np.frombuffer(message.content, message.dtype).reshape(message.shape)
 
 

@@ -88,7 +88,7 @@ def export_weights(
 def _require_return(min_return: float, card: Mapping[str, Any]) -> None:
     scores = card.get("evaluation")
     if scores is None:
-        raise UserError("--min-return is for the best policy: the latest checkpoint's was not evaluated")
+        raise UserError("--min-return is for the best policy: that of the latest checkpoint was not evaluated")
     if not scores["mean_return"] >= min_return:
         raise UserError(
             f"not exported: the best policy's mean return is {scores['mean_return']:.6g} over "

@@ -106,7 +106,7 @@ class Inspector:
         if Path(target).is_dir() or "/" in target or not is_address(target):
             self._run = RunDir(target)
             if not Path(target).exists():
-                raise RunDirError(f"{target} is no run's directory, nor \"host:port\" of a job's learner")
+                raise RunDirError(f"{target} is neither a run directory nor the host:port of a job's learner")
             self._run.config()  # it is one
         else:
             self._caller = Caller(target)
@@ -130,7 +130,7 @@ class Inspector:
     def _ask(self) -> tuple[Inspection | None, str]:
         self._find_learner()
         if self._caller is None:
-            return None, "no job of several processes was launched here"
+            return None, "no distributed job was launched in this directory"
         try:
             inspection = self._caller("inspect", Nothing(), Inspection, _REPLY_SECONDS)
             self._has_answered = True
@@ -157,8 +157,8 @@ def _why_unanswered(address: str) -> str:
     try:
         socket.getaddrinfo(host, port)
     except OSError as error:
-        return f"{host} is the name of no host that is known here ({error.strerror})"
-    firewall = "" if is_loopback(host) else ", or a firewall is between"
+        return f"{host} is not a host that is known here ({error.strerror})"
+    firewall = "" if is_loopback(host) else ", or a firewall is in the way"
     return f"no learner answers at {address}{firewall}"
 
 

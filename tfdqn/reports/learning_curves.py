@@ -1,6 +1,7 @@
 """Learning curves as pictures: what runs left in `evaluations.jsonl` and `metrics.jsonl`, drawn to PNG."""
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from itertools import cycle
@@ -51,6 +52,8 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
     if path.is_dir() or path.suffix.lower() != ".png":
         kind = "a directory" if path.is_dir() else "not a PNG's name"
         raise UserError(f"{path} is {kind}: give a file such as learning_curves.png")
+    # Where it keeps its cache if the usual place can't be written is nobody's concern.
+    logging.getLogger("matplotlib").addFilter(lambda record: record.funcName != "_get_config_or_cache_dir")
     import matplotlib.figure  # its import costs most of a second
 
     groups = _grouped([_read(RunDir.at(run)) for run in run_dirs])

@@ -33,7 +33,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
     Raises UserError for what a user can mend, PeerLostError where it must be started again.
     """
     config = context.config
-    membership.set_state("making its environments")
+    membership.set_state("creating its environments")
     restarts = Restarts(config.task.restarts, context.say, print)
     with (
         convert_environment_failures(),

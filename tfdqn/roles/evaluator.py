@@ -43,7 +43,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
     """
     config, run = context.config, RunDir(context.run_dir)
     require_writable(run.path)
-    membership.set_state("making its environments")
+    membership.set_state("creating its environments")
     with ExitStack() as parts:
         parts.enter_context(threadpool_limits(1, "blas"))
         parts.enter_context(full_disk_is_one_line(run.path))

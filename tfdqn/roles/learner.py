@@ -201,7 +201,7 @@ def _meet(context: RoleContext, service: LearnerService, watchdog: LearnerWatchd
     deadline = time.monotonic() + context.config.health.dead_after_seconds
     while len([each for each in service.roster.present(Role.WORKER) if each.state == MEETING]) < len(workers):
         if time.monotonic() > deadline:
-            raise PeerLostError("a worker does not come to meet the others")
+            raise PeerLostError("a worker did not join the others")
         time.sleep(_POLL_SECONDS)
     if workers:
         watchdog.enter_rendezvous()

@@ -78,7 +78,7 @@ def _require_reachable(addresses: Sequence[str], name: str) -> None:
         while not is_reachable(address):
             if time.monotonic() > deadline:
                 raise ClusterError(
-                    f"{name} can't reach replay at {address}, where the chief says that it is: is a firewall between, "
+                    f"{name} can't reach replay at {address}, where the chief says it is: is a firewall in the way, "
                     "or does this host know the name as another's?"
                 )
             time.sleep(_RETRY_SECONDS)

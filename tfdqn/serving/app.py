@@ -167,7 +167,7 @@ def _parse_for(is_gone: Callable[[], bool], body: bytearray, model: Model) -> Pr
 async def _body(request: Request, share: Share) -> bytearray:
     """Whole, unless it is too long or too slow."""
     if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
-        raise RequestError(f"Content-Encoding: {encoding[:50]} is not taken; send the JSON as it is", 415)
+        raise RequestError(f"Content-Encoding: {encoding[:50]} is not accepted; send plain JSON", 415)
     too_long = RequestError(f"the request is longer than {MOST_BODY_BYTES} bytes", 413)
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > MOST_BODY_BYTES:
@@ -200,4 +200,4 @@ async def _gone(request: Request, error: ClientDisconnect) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     _log.error("%s %s", request.method, request.url.path, exc_info=error)
-    return JSONResponse({"error": "an error of the server's own; its log says which"}, 500)
+    return JSONResponse({"error": "internal server error; see the server's log"}, 500)

@@ -22,7 +22,7 @@ class SavedArrays(dict[str, np.ndarray]):
         self.file = file
 
     def __missing__(self, name: str) -> np.ndarray:
-        raise CheckpointError(f"{self.file}: there is no array {name!r} in it")
+        raise CheckpointError(f"{self.file}: it has no array {name!r}")
 
 
 class ArrayInfo(Protocol):
@@ -53,7 +53,7 @@ def check_arrays(
     if differences:
         more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         raise CheckpointError(
-            f"{origin}: {differences[0]}{more}: it is of another network, optimizer or task than this run's "
+            f"{origin}: {differences[0]}{more}: it belongs to another network, optimizer or task than this run's "
             "configuration describes"
         )
 

@@ -54,7 +54,7 @@ def require_writable(directory: Path) -> None:
         with TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        raise RunDirError(f"{directory} can't be made or written: {error.strerror}") from None
+        raise RunDirError(f"{directory} can't be created or written: {error.strerror}") from None
 
 
 def is_partial(path: Path, of: Path) -> bool:

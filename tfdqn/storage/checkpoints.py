@@ -23,7 +23,7 @@ from tfdqn.storage.atomic_files import sync, sync_tree
 from tfdqn.storage.disk_full import is_full_disk
 from tfdqn.types import Arrays
 
-BEGINS_ANEW = "no checkpoint yet: begins anew"  # said where a run is resumed that has none
+BEGINS_ANEW = "no checkpoint yet: starting from the beginning"  # said where a run is resumed that has none
 _MANIFEST = "manifest.json"
 _REPLAY = "replay"
 _UNFINISHED = ".saving-"

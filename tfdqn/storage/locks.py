@@ -70,7 +70,7 @@ class FileLock:
         self._watched_since_seconds = 0.0
 
     def try_acquire(self) -> Attempt:
-        """Does not wait. Raises NoLocksError, and OSError where the file can't be made or written."""
+        """Does not wait. Raises NoLocksError, and OSError where the file can't be created or written."""
         try:
             attempt = self._attempt()
             if attempt is Attempt.ACQUIRED:
@@ -179,13 +179,13 @@ def _acquire(lock: FileLock, folder: Path) -> None:
         while (attempt := lock.try_acquire()) is Attempt.UNCLEAR:
             if not is_said:
                 wait = f"waiting up to {STALE_SECONDS:.0f} s to see whether it does"
-                print(f"{lock.holder} may still use {folder}: {wait}", file=sys.stderr, flush=True)
+                print(f"{lock.holder} may still be using {folder}: {wait}", file=sys.stderr, flush=True)
             is_said = True
             time.sleep(_RETRY_SECONDS)
     except NoLocksError as error:
         raise RunDirError(f"{folder} can't be locked: {error}: choose a --run-dir on another disk") from None
     except OSError as error:
-        raise RunDirError(f"{folder} can't be made or written: {error.strerror}") from None
+        raise RunDirError(f"{folder} can't be created or written: {error.strerror}") from None
     if attempt is Attempt.HELD:
         raise RunDirError(f"{folder} is in use by {lock.holder or 'another process'}: wait for it, or end it first")
 

@@ -51,7 +51,7 @@ class ShardDir:
                 self._refuse_another(config)
             write_atomically(self.config_file, text)
         except OSError as error:
-            raise RunDirError(f"{self.path} can't be made or written: {error.strerror}") from None
+            raise RunDirError(f"{self.path} can't be created or written: {error.strerror}") from None
         return damage
 
     def checkpoint(self) -> Path | None:

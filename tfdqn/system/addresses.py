@@ -78,7 +78,7 @@ def check_addresses(named: Mapping[str, str], origin: str) -> None:
       origin: where that is said.
     """
     if len(set(named.values())) < len(named):
-        raise ConfigError(f"{origin}: two processes have one address: {', '.join(named.values())}")
+        raise ConfigError(f"{origin}: two processes have the same address: {', '.join(named.values())}")
     alone = [name for name, address in named.items() if is_reached_from_its_host_alone(address)]
     others = [name for name in named if name not in alone]
     if alone and others:

@@ -1,11 +1,10 @@
 """Keeps the libraries' start-up chatter off the user's terminal; imported before TensorFlow is.
 
 TensorFlow logs its build and the missing GPU libraries, TF-Agents imports the unmaintained `gym`, which prints a
-notice, and Matplotlib says where it keeps its cache if the usual place can't be written. What fails still raises.
-TF_CPP_MIN_LOG_LEVEL, where the user sets it, is left as it is.
+notice. What fails still raises. TF_CPP_MIN_LOG_LEVEL, where the user sets it, is left as it is. Imports nothing that
+takes long: until it is done a Ctrl-C ends in a traceback.
 """
 
-import logging
 import os
 import sys
 import types
@@ -18,5 +17,3 @@ _notices.notices = {}  # type: ignore[attr-defined]
 # TensorFlow looks for Google's cloud libraries, which warn of each Python that they will give up one day.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
 sys.modules.setdefault("gym_notices.notices", _notices)
-
-logging.getLogger("matplotlib").addFilter(lambda record: record.funcName != "_get_config_or_cache_dir")

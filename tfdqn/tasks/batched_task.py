@@ -119,7 +119,7 @@ class BatchedTask:
             if name not in arrays or (not name.startswith("envs/") and array.shape != arrays[name].shape)
         )
         if wrong:
-            raise TaskError(f"{self.spec.id}: this state is not this task's: see {', '.join(wrong[:3])}")
+            raise TaskError(f"{self.spec.id}: this state belongs to another task: see {', '.join(wrong[:3])}")
         self._done = np.array(arrays["done"])
         self.observation = {name: np.array(arrays[f"observation/{name}"]) for name in self.observation}
         if self.legal_actions is not None:
@@ -218,7 +218,7 @@ def as_picture(drawn: Any) -> np.ndarray:
     try:
         picture = np.asarray(drawn)
     except ValueError:
-        raise ValueError(f"its render() gave a {type(drawn).__name__} that is no picture") from None
+        raise ValueError(f"its render() gave a {type(drawn).__name__} that is not a picture") from None
     if picture.ndim == 4 and len(picture):
         picture = picture[-1]  # render_mode "rgb_array_list"
     if picture.ndim == 2:

@@ -70,7 +70,7 @@ class Promise:
         try:
             array = np.array(value)
         except (TypeError, ValueError):
-            raise Breach(self.what, f"is no array: {shown(value)}") from None
+            raise Breach(self.what, f"is not an array: {shown(value)}") from None
         if array.dtype == self._dtype and array.shape == self._shape:
             return array
         if array.dtype.kind not in "biuf":

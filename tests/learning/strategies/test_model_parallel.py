@@ -120,7 +120,7 @@ def test_arrays_that_are_missing_or_of_another_shape_are_refused(devices: tuple[
     step.load_state(good)
     file = Path("learner.npz")
     for name in good:
-        with pytest.raises(CheckpointError, match=rf"learner.npz: there is no array '{name}'"):
+        with pytest.raises(CheckpointError, match=rf"learner.npz: it has no array '{name}'"):
             step.load_state(SavedArrays({key: good[key] for key in good if key != name}, file))
     for name in ("online/hidden_1/kernel", "optimizer/m/hidden_0/bias", "target/q/kernel"):
         with pytest.raises(ValueError, match="shape"):

@@ -35,7 +35,7 @@ _LABEL_CHARACTERS = 32
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:))(?::\d+)?"
 _IMAGE = rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@\w+:[0-9a-fA-F]{{32,}})?"
-HEADER = "# Written by `tfdqn manifest`. To change how many there are, or the configuration, write it again.\n"
+HEADER = "# Written by `tfdqn manifest`. To change the number of processes or the configuration, run it again.\n"
 
 
 class JobSpec(Struct, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ def render(spec: JobSpec) -> dict[str, str]:
 def _components(spec: JobSpec, roles: list[Role], topology: Topology) -> Iterator[str]:
     """What is asked of Slurm; a comment has a line of its own."""
     yield f"#SBATCH --job-name={spec.name}"
-    yield "# Before its time is over it saves."
+    yield "# A signal before the time limit, so that the job can save."
     yield f"#SBATCH --signal=B:USR1@{_SAVING_SECONDS}"
     for group, role in enumerate(roles):
         if group:

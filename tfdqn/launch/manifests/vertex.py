@@ -29,7 +29,7 @@ _CPUS_OF_MACHINES, _GIB_OF_CPU = (4, 8, 16, 32, 64, 96), 3.75
 _ACCELERATOR = "NVIDIA_TESLA_T4"
 _ACCELERATORS = (1, 2, 4)  # that a machine can have: https://cloud.google.com/compute/docs/gpus#t4-gpus
 _HEADER = """\
-# Put what is yours in the place of NETWORK (projects/PROJECT_NUMBER/global/networks/NAME), NFS_SERVER_ADDRESS and
+# Replace NETWORK (projects/PROJECT_NUMBER/global/networks/NAME), NFS_SERVER_ADDRESS and
 # /NFS_PATH; name an image that the service can pull.
 """
 

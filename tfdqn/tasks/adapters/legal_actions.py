@@ -24,7 +24,7 @@ def checked_mask(num_actions: int, task_id: str, info: Mapping[str, Any], is_ove
     if given.shape != (num_actions,):
         raise Breach(_MASK, f"has shape {given.shape}, not ({num_actions},)")
     if given.dtype.kind not in "biuf" or (given.dtype.kind == "f" and np.isnan(given).any()):
-        raise Breach(_MASK, f"is {shown(given)}, not a truth for each action")
+        raise Breach(_MASK, f"is {shown(given)}, not a boolean for each action")
     legal = given.astype(np.bool_)
     if not (legal.any() or is_over):
         raise Breach(_MASK, "has no legal action")
