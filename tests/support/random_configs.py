@@ -251,6 +251,7 @@ def without_replay(config: Config) -> Config:
         n_step=plain.n_step,
         n_step_end=None,
         discount_end=None,
+        horizon_env_steps=plain.horizon_env_steps,
         target_update_period_train_steps=plain.target_update_period_train_steps,
         target_update_tau=plain.target_update_tau,
         value_rescaling=0.0,
