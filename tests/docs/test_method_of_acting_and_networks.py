@@ -8,8 +8,8 @@ from tests.support.batches import random_weights, vector_spec
 from tests.support.method_page import equation
 from tfdqn.acting import exploration
 from tfdqn.config import Boltzmann, Config, EpsilonGreedy, Linear
-from tfdqn.networks import torsos
 from tfdqn.networks.factory import q_network
+from tfdqn.networks.torsos import linear
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.replay_ratio import ReplayRatio
@@ -57,7 +57,7 @@ def test_equation_3_finished_transitions(n: int) -> None:
     np.testing.assert_allclose(sorted(got), sorted(expected), rtol=1e-6)
 
 
-@equation(14, "tfdqn.networks.torsos.linear")
+@equation(14, "tfdqn.networks.torsos.linear.linear")
 @pytest.mark.parametrize(("kind", "degree"), [("identity", 1), ("polynomial", 1), ("polynomial", 3)])
 def test_equation_14_the_linear_network(kind: str, degree: int) -> None:
     s = np.random.default_rng(9).normal(size=(B, F)).astype(np.float32)
@@ -69,7 +69,7 @@ def test_equation_14_the_linear_network(kind: str, degree: int) -> None:
     if kind == "polynomial":
         exponents = [e for e in np.ndindex(*[degree + 1] * F) if sum(e) <= degree]
         phi = np.stack([np.prod(s ** np.array(e), axis=1) for e in exponents], axis=1)
-        ours = torsos.polynomial_numpy(s, torsos.monomials(F, degree))
+        ours = linear.polynomial_numpy(s, linear.monomials(F, degree))
         order = [int(np.abs(phi - column[:, None]).sum(axis=0).argmin()) for column in ours.T]
         assert sorted(order) == list(range(len(exponents)))  # each monomial once, in an order of its own
         phi = phi[:, order]

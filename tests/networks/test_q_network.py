@@ -7,9 +7,9 @@ import tensorflow as tf
 from tests.support.batches import observations, random_weights, vector_spec
 from tfdqn import config
 from tfdqn.errors import CheckpointError, ConfigError
-from tfdqn.networks import torsos
 from tfdqn.networks.factory import numpy_q_function, q_network
 from tfdqn.networks.q_network import QNetwork
+from tfdqn.networks.torsos import linear
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 
@@ -75,11 +75,11 @@ def test_tensorflow_and_numpy_give_the_same_q_values(settings: config.Network, t
 
 def test_monomials_are_all_products_up_to_the_degree() -> None:
     # 1, x, y, x², xy, y² of (x, y) = (2, 3)
-    factors = torsos.monomials(2, 2)
+    factors = linear.monomials(2, 2)
     expected = [[1, 2, 3, 4, 6, 9]]
-    np.testing.assert_array_equal(torsos.polynomial_numpy(np.array([[2, 3]], np.float32), factors), expected)
-    np.testing.assert_array_equal(torsos.polynomial(tf.constant([[2.0, 3.0]]), factors), expected)
-    assert len(torsos.monomials(4, 3)) == 35  # C(4 + 3, 3)
+    np.testing.assert_array_equal(linear.polynomial_numpy(np.array([[2, 3]], np.float32), factors), expected)
+    np.testing.assert_array_equal(linear.polynomial(tf.constant([[2.0, 3.0]]), factors), expected)
+    assert len(linear.monomials(4, 3)) == 35  # C(4 + 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_weights_and_biases_start_uniform_within_one_over_the_root_of_fan_in(
 
 
 def test_the_identity_needs_no_monomials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torsos, "monomials", pytest.fail)  # of 200 inputs, many would be beyond any memory
+    monkeypatch.setattr(linear, "monomials", pytest.fail)  # of 200 inputs, many would be beyond any memory
     q_function = numpy_q_function(config.Config(network=config.Linear(features="identity")), vector_spec(200, 3))
     assert q_function is not None
     q_values = q_function({"theta/kernel": np.ones((200, 3))}, {"observation": np.ones((2, 200), np.float32)})

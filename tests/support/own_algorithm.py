@@ -21,7 +21,8 @@ from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.legal_actions import greedy
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.streams import Stream, stream, stream_numpy
-from tfdqn.networks.torsos import TORSOS, NumpyTorso, Torso, TorsoKind, feed_forward
+from tfdqn.networks.torsos.table import TORSOS
+from tfdqn.networks.torsos.torso import NumpyTorso, Torso, TorsoKind, feed_forward
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
 

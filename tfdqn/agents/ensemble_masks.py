@@ -14,7 +14,7 @@ from tf_agents.trajectories import trajectory
 from tfdqn.config import Config, Ensemble
 from tfdqn.errors import ConfigError
 from tfdqn.networks.noise import mix, scattered, uniform
-from tfdqn.networks.torsos import Observation
+from tfdqn.networks.torsos.torso import Observation
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 

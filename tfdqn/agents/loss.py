@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.networks.torsos import Observation
+from tfdqn.networks.torsos.torso import Observation
 
 
 class Batch(NamedTuple):

@@ -16,7 +16,7 @@ from tfdqn.agents.sequences import Sequences
 from tfdqn.config import Config
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.networks.torsos import Observation
+from tfdqn.networks.torsos.torso import Observation
 from tfdqn.task_spec import TaskSpec
 
 _ETA = 0.9  # of the largest TD error in a sequence's priority: Kapturowski et al. 2019, section 2.3

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfdqn.networks.torsos import Observation
+from tfdqn.networks.torsos.torso import Observation
 
 
 class Sequences(NamedTuple):

@@ -17,7 +17,8 @@ from tfdqn.networks.layers.memory_in_numpy import MEMORIES_NUMPY
 from tfdqn.networks.layers.plain import LayerFactory, RecordingFactory
 from tfdqn.networks.layers.tensor_parallel import SplitLayerFactory
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.networks.torsos import TORSOS, Torso
+from tfdqn.networks.torsos.table import TORSOS
+from tfdqn.networks.torsos.torso import Torso
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
 

@@ -12,7 +12,7 @@ from tfdqn.networks.heads.head import Head
 from tfdqn.networks.layers.memory import Memory
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.noise import Noise
-from tfdqn.networks.torsos import Observation, State, Torso
+from tfdqn.networks.torsos.torso import Observation, State, Torso
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.task_spec import TaskSpec
 

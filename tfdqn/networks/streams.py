@@ -14,7 +14,8 @@ from tfdqn.config import Config, DeepNetwork, Linear, Network
 from tfdqn.networks.layers.in_numpy import dense_numpy
 from tfdqn.networks.layers.plain import LayerFactory, NoisyLayer
 from tfdqn.networks.noise import Noise
-from tfdqn.networks.torsos import TORSOS, Hidden, normalization
+from tfdqn.networks.torsos.table import TORSOS
+from tfdqn.networks.torsos.torso import Hidden, normalization
 from tfdqn.types import Weights
 
 # features float32[…, F], noise → float32[…, A], or […, A, M] where M is above 1

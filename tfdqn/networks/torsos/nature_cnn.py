@@ -1,0 +1,44 @@
+"""The network of Mnih et al. 2015, for images of any size."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import NatureCNN
+from tfdqn.networks import encoding
+from tfdqn.networks.layers.plain import LayerFactory
+from tfdqn.networks.torsos.torso import Observation, Torso, conv, feed_forward, image_of
+from tfdqn.task_spec import TaskSpec
+
+# Of the Nature network's convolutions together: how many pixels an output sees, and how far apart two outputs are.
+_FIELD, _STRIDE = 36, 8
+
+
+def nature_cnn(settings: NatureCNN, task_spec: TaskSpec, make: LayerFactory) -> Torso:
+    """Mnih et al. 2015, Methods, 'Model architecture': 32 8×8/4, 64 4×4/2, 64 3×3/1, then a dense layer.
+
+    An image whose sides these do not cover gets a margin of zeros, so that every pixel reaches Q; 84 × 84 needs none.
+    """
+    key, height, width, channels = image_of(task_spec, "nature_cnn", least=_FIELD)
+    margins = [(0, 0), _margin(height), _margin(width), (0, 0)]
+    height, width = height + sum(margins[1]), width + sum(margins[2])
+    convolutions = []
+    for i, (filters, size, stride) in enumerate([(32, 8, 4), (64, 4, 2), (64, 3, 1)]):
+        convolutions.append(conv(make, settings, f"conv_{i}", filters, size, stride, channels))
+        height, width, channels = (height - size) // stride + 1, (width - size) // stride + 1, filters
+    flatten = make.flatten(height, width, channels)
+
+    def features(observation: Observation) -> tf.Tensor:
+        hidden = encoding.encode_image(observation[key], task_spec.observation[key])
+        if np.any(margins):
+            hidden = tf.pad(hidden, margins)
+        for layer in convolutions:
+            hidden = layer(hidden)
+        return flatten(hidden)
+
+    return feed_forward(height * width * channels, features)
+
+
+def _margin(length: int) -> tuple[int, int]:
+    """How many zeros go before and after so many pixels, that the convolutions see all of them."""
+    missing = (_FIELD - length) % _STRIDE
+    return missing // 2, missing - missing // 2

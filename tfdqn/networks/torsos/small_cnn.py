@@ -1,0 +1,22 @@
+"""The network of Young and Tian 2019, for boards of a few cells."""
+
+import tensorflow as tf
+
+from tfdqn.config import SmallCNN
+from tfdqn.networks import encoding
+from tfdqn.networks.layers.plain import LayerFactory
+from tfdqn.networks.torsos.torso import Observation, Torso, conv, feed_forward, image_of
+from tfdqn.task_spec import TaskSpec
+
+
+def small_cnn(settings: SmallCNN, task_spec: TaskSpec, make: LayerFactory) -> Torso:
+    """Young and Tian 2019, section 3: 16 filters of 3×3, then a dense layer."""
+    key, height, width, channels = image_of(task_spec, "small_cnn", least=3)
+    layer = conv(make, settings, "conv_0", 16, 3, 1, channels)
+    height, width = height - 2, width - 2
+    flatten = make.flatten(height, width, 16)
+
+    def features(observation: Observation) -> tf.Tensor:
+        return flatten(layer(encoding.encode_image(observation[key], task_spec.observation[key])))
+
+    return feed_forward(height * width * 16, features)

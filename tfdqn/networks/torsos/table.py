@@ -1,0 +1,18 @@
+"""`TORSOS`: which torso belongs to which settings."""
+
+from tfdqn.config import MLP, Linear, NatureCNN, SmallCNN
+from tfdqn.networks.registry import Registry
+from tfdqn.networks.torsos.linear import linear, linear_numpy
+from tfdqn.networks.torsos.mlp import hidden_layers, mlp, mlp_numpy
+from tfdqn.networks.torsos.nature_cnn import nature_cnn
+from tfdqn.networks.torsos.small_cnn import small_cnn
+from tfdqn.networks.torsos.torso import Hidden, TorsoKind
+
+TORSOS: Registry[TorsoKind] = Registry(
+    {
+        MLP: TorsoKind(mlp, mlp_numpy, lambda settings: next(reversed(hidden_layers(settings)), None)),
+        NatureCNN: TorsoKind(nature_cnn, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
+        SmallCNN: TorsoKind(small_cnn, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
+        Linear: TorsoKind(linear, linear_numpy),
+    }
+)

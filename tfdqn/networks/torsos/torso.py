@@ -1,0 +1,96 @@
+"""`Torso`, and what the torsos are made of: layers that may be normalised, the one image that a task shows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import DeepNetwork
+from tfdqn.errors import ConfigError
+from tfdqn.networks import encoding
+from tfdqn.networks.layers.plain import Layer, LayerFactory
+from tfdqn.networks.noise import Noise
+from tfdqn.task_spec import TaskSpec
+from tfdqn.types import Weights
+
+Observation = dict[str, tf.Tensor]
+State = Any  # what a recurrent network remembers, a nest of tensors [B, …]; () of one that remembers nothing
+
+
+@dataclass(frozen=True)
+class Torso:
+    """A network without its end; an ensemble's features lead with K."""
+
+    width: int  # F, the number of features
+    features: Callable[[Observation, State, Noise | None], tuple[tf.Tensor, State]]  # of noise, last: [B, F]
+
+
+class Hidden(NamedTuple):
+    """A network's last hidden layer, after the torso."""
+
+    name: str
+    units: int
+    activation: str
+
+
+# (weights by name, observation) → features float32[B, F]
+NumpyTorso = Callable[[Weights, dict[str, np.ndarray]], np.ndarray]
+
+
+class TorsoKind(NamedTuple):
+    """How a torso is made from its settings. Raises ConfigError where the task does not fit it."""
+
+    build: Callable[[Any, TaskSpec, LayerFactory], Torso]
+    in_numpy: Callable[[Any, TaskSpec], NumpyTorso] | None = None  # None: NumPy is no gain
+    hidden: Callable[[Any], Hidden | None] = lambda settings: None  # what follows it; none: the output does
+
+
+def feed_forward(width: int, features: Callable[[Observation], tf.Tensor]) -> Torso:
+    """A torso that remembers nothing, and has no noise."""
+    return Torso(width, lambda observation, state, noise: (features(observation), state))
+
+
+def dense(make: LayerFactory, settings: DeepNetwork, layer: Hidden, fan_in: int) -> Layer:
+    """A hidden layer, normalised before its activation where the settings say so."""
+    if not settings.layer_norm:
+        return make.dense(layer.name, layer.units, layer.activation, fan_in=fan_in)
+    linear, activate = make.dense(layer.name, layer.units, fan_in=fan_in), normalization(make, layer)
+    return lambda inputs: activate(linear(inputs))
+
+
+def conv(
+    make: LayerFactory, settings: DeepNetwork, name: str, filters: int, size: int, stride: int, channels_in: int
+) -> Layer:
+    """A convolution with ReLU, its channels normalised before that where the settings say so."""
+    if not settings.layer_norm:
+        return make.conv(name, filters, size, stride, channels_in=channels_in)
+    linear = make.conv(name, filters, size, stride, None, channels_in=channels_in)
+    activate = normalization(make, Hidden(name, filters, "relu"))
+    return lambda images: activate(linear(images))
+
+
+def normalization(make: LayerFactory, layer: Hidden) -> Layer:
+    """Layer normalisation of a layer's units, and then its activation."""
+    norm, activate = make.layer_norm(f"{layer.name}_norm", layer.units), tf.keras.activations.get(layer.activation)
+    return lambda inputs: activate(norm(inputs))
+
+
+def image_of(task_spec: TaskSpec, kind: str, least: int) -> tuple[str, int, int, int]:
+    """The key of the one image, its height, width and channels (stacked frames count as channels)."""
+    if len(task_spec.observation) != 1 or not encoding.is_image(next(iter(task_spec.observation.values()))):
+        seen = {key: spec.shape for key, spec in task_spec.observation.items()}
+        raise ConfigError(
+            f"network.kind = '{kind}': needs one image [height, width] or [height, width, channels]; "
+            f"{task_spec.id} observes {seen}"
+        )
+    ((key, spec),) = task_spec.observation.items()
+    frame = spec.shape[1:] if spec.frame_stack > 1 else spec.shape
+    if min(frame[:2]) < least:
+        raise ConfigError(
+            f"network.kind = '{kind}': images of {task_spec.id} are too small ({frame[0]} x {frame[1]}, as height and "
+            f"width come before channels); at least {least} x {least} pixels are needed"
+        )
+    channels = spec.frame_stack * int(np.prod(frame[2:], dtype=int))
+    return key, frame[0], frame[1], channels
