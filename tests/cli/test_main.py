@@ -1,5 +1,6 @@
 """How commands end: what a user can mend is one line and status 2; help needs nothing heavy."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -86,7 +87,14 @@ def test_wrong_use_is_one_line_and_status_2(
     assert said in written.err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], [], ["version"], ["config", "/dev/null"]])
+def test_the_version_is_told_in_either_way(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["--version"]) == 0
+    told = capsys.readouterr().out
+    assert main.main(["version"]) == 0
+    assert capsys.readouterr().out == told and re.fullmatch(r"\d+\.\d+\.\d+\S*\n", told)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], [], ["--version"], ["config", "/dev/null"]])
 def test_help_and_configurations_need_nothing_heavy(arguments: list[str]) -> None:
     probe = (
         f"import sys; from tfdqn.cli.main import main; status = main({arguments}); "

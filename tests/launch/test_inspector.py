@@ -1,6 +1,7 @@
 """`tfdqn inspect`: of a job that lives, by its directory and by its address; of a run that was left."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.Capt
     sign = {"name": "actor 1", "pid": 7, "state": "acting", "steps_per_second": 9.0}
     (run.heartbeats / "actor-1.json").write_bytes(msgspec.json.encode({**sign, "seconds": 0.0}))
     lines = shown(capsys, str(run.path))
-    assert lines[0] == f"no figures no learner answers at {learner(run)}"
+    assert lines[0] == f"status no learner answers at {learner(run)}"
     assert lines[1].startswith("evaluations 2: ")
     assert lines[-1].startswith("actor 1 acting 7 ")
     assert lines[-1].endswith(" ago")
@@ -105,12 +106,19 @@ def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.Capt
 def test_a_run_that_was_stopped_is_not_running(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     """A process that ends well leaves no heartbeat."""
     lines = shown(capsys, str(run.path))
-    assert lines[0] == f"no figures the job is not running here: no learner answers at {learner(run)}"
+    assert lines[0] == f"status the job is not running here: no learner answers at {learner(run)}"
 
 
 def test_a_run_of_one_process_is_one_too(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     run.cluster_file.unlink()
-    assert shown(capsys, str(run.path))[0] == "no figures no distributed job was launched in this directory"
+    assert shown(capsys, str(run.path))[0] == "status no distributed job was launched in this directory"
+
+
+def test_a_run_that_train_is_training_says_so(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    with run.claim_alone(run.config()):
+        assert shown(capsys, str(run.path))[0] == f"status `tfdqn train` is training it: process {os.getpid()}"
+    with run.claim(run.config()):  # as the learner of a job
+        assert "`tfdqn train`" not in shown(capsys, str(run.path))[0]
 
 
 def test_a_learner_that_starts_says_so(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,7 +126,7 @@ def test_a_learner_that_starts_says_so(run: RunDir, capsys: pytest.CaptureFixtur
         raise RefusedError("the learner is starting")
 
     server = Server(learner(run), {"inspect": Method(Nothing, not_yet)})
-    assert shown(capsys, learner(run)) == ["no figures the learner is starting"]
+    assert shown(capsys, learner(run)) == ["status the learner is starting"]
     server.close()
 
 

@@ -193,6 +193,7 @@ def test_what_the_processes_print_is_shown_on_request(tmp_path: Path) -> None:
         (["--workers", "2"], '--workers 2: learner.strategy = "local" has none; give --parameter-servers too'),
         (["replay.backend=in_graph"], 'replay.backend = "in_graph" is within one process'),
         (["--actors", "0"], "'--actors': 0 is not in the range"),
+        (["task.id=CartPoel-v1"], 'unknown task "CartPoel-v1"'),
     ],
 )
 def test_what_cannot_be_is_one_line_before_anything_starts(

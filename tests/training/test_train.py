@@ -186,6 +186,9 @@ def test_a_finished_run_is_told_again_and_not_trained_further(tmp_path):
     again = train(tiny(), run)
     assert (again.status, again.env_steps, again.final) == ("already finished", first.env_steps, first.final)
     assert latest(run).directory == before
+    shorter = train(tiny("stop.env_steps=1100"), run)
+    assert shorter.status == "already finished"
+    assert RunDir(run).config() == tiny()  # what it was trained by
 
 
 def test_a_summary_that_the_run_has_outgrown_is_not_told_again(tmp_path):

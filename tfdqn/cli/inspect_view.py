@@ -49,7 +49,7 @@ def rendered(report: Report) -> RenderableType:
 def _of_job(report: Report) -> Iterable[tuple[str, str]]:
     inspection, run = report.inspection, report.run
     if inspection is None:
-        yield "no figures", report.problem
+        yield "status", report.problem
         return
     total = f" of {run.total_env_steps:,}" if run is not None else ""
     yield inspection.phase, f"{inspection.state}; trained for {duration(inspection.seconds)}"

@@ -23,8 +23,8 @@ from tfdqn.cli.arguments import (
     require_supported_platform,
 )
 from tfdqn.cluster.roles import ProcessId, Role
-from tfdqn.config import Health
-from tfdqn.errors import STOPPED_STATUS, ConfigError
+from tfdqn.config import Config, Health
+from tfdqn.errors import STOPPED_STATUS, ConfigError, TaskError
 from tfdqn.launch.manifests.platforms import Platform
 
 PoolRoles = Annotated[
@@ -46,9 +46,12 @@ FormerIndex = Annotated[int | None, typer.Option("--task", min=0, hidden=True)] 
 Leases = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR", help="take the lowest index that no other process on this host has; DIR holds the leases"
+        "--leases",
+        metavar="DIR",
+        help="take the lowest index that no other process on this host has; DIR holds the leases",
     ),
 ]
+FormerLeases = Annotated[Path | None, typer.Option("--places", hidden=True)]  # as manifests have it
 StoppedStatus = Annotated[
     int, typer.Option(min=0, max=255, metavar="N", help="exit status if stopped before the job is over")
 ]
@@ -61,7 +64,9 @@ Image = Annotated[
 ]
 ManifestFolder = Annotated[
     Path | None,
-    typer.Option("-o", "--output", metavar="DIR", help="output directory", show_default="launchers/<CONFIG>/<TARGET>"),
+    typer.Option(
+        "-o", "--output", metavar="DIR", help="output directory", show_default="launchers/<CONFIG>/<PLATFORM>"
+    ),
 ]
 
 jobs = typer.Typer()
@@ -81,10 +86,15 @@ def launch(
 ) -> None:
     """Learn a task with many processes on this host, or resume an existing run."""
     require_supported_platform()
+    from tfdqn.storage.checkpoints import CheckpointManager
     from tfdqn.storage.run_directory import RunDir
 
     resolved, given = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
     run = RunDir(run_dir or default_run_dir(config, resolved))
+
+    from tfdqn.tasks.registry import check_task
+
+    check_task(resolved.task)
 
     from tfdqn.cli import terminal
     from tfdqn.cli.live_table import JobView
@@ -96,12 +106,14 @@ def launch(
         with suppress(OSError):  # a terminal that was closed meanwhile
             terminal.print_summary(outcome.summary)
         return
-    if view.last_figures:
-        view.say(f"stopped at {view.last_figures}")
-    if not any(run.checkpoints.glob("[0-9]*")):
+    newest = CheckpointManager(run.checkpoints).latest(names=())
+    if newest is None:
         saved = "Nothing was learned yet."
     else:
-        saved = "Saved." if outcome.is_saved else "The learner could not save: its last checkpoint stands."
+        at = f"{newest.counters.env_steps:,} of {resolved.stop.env_steps:,} environment steps"
+        saved = (
+            f"Saved at {at}." if outcome.is_saved else f"The learner could not save; the last checkpoint is at {at}."
+        )
     options = [] if evaluator else ["--no-evaluator"]
     view.say(f"{saved} To resume: {command_to_resume('launch', config, [*given, *options], run.path)}")
 
@@ -136,10 +148,11 @@ def run_role(
     overrides: Overrides = None,
     cluster: ClusterFile = None,
     index: Index = None,
-    places: Leases = None,
+    leases: Leases = None,
     run_dir: RunDirectory = None,
     stopped_status: StoppedStatus = 0,
     task: FormerIndex = None,
+    places: FormerLeases = None,
 ) -> None:
     """Run one process of a distributed job."""
     require_supported_platform()
@@ -149,15 +162,16 @@ def run_role(
 
     resolved = toml.load(config, overrides or ())
     index = task if index is None else index
+    leases = places if leases is None else leases
     topology, process_id = process_in_job(resolved, cluster, role, index)
-    if places is not None and index is not None:
+    if leases is not None and index is not None:
         raise ConfigError(f"--index {index} and --leases both say which process this is: give only one")
     path = run_dir or default_run_dir(config, resolved)
     with interruptions(end_at_once) as interrupted:
-        if places is not None:
+        if leases is not None:
             from tfdqn.cluster.index_lease import lease_index
 
-            found = lease_index(places, role, topology.count(role), typer.echo, interrupted)
+            found = lease_index(leases, role, topology.count(role), typer.echo, interrupted)
             if found is None:
                 raise typer.Exit(stopped_status)
             process_id = found
@@ -231,7 +245,7 @@ def inspect(
 
 @jobs.command()
 def manifest(
-    target: Annotated[Platform, typer.Argument(metavar="TARGET", help=f"one of {', '.join(Platform)}")],
+    target: Annotated[Platform, typer.Argument(metavar="PLATFORM", help=f"one of {', '.join(Platform)}")],
     config: ConfigFile,
     overrides: Overrides = None,
     actors: Actors = None,
@@ -250,6 +264,7 @@ def manifest(
     if image:
         check_image(image)
     resolved, _ = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
+    _warn_of_unknown_task(resolved)
     spec = JobSpec(
         name=dns_label(config.stem),
         config=replace(resolved, learner=replace(resolved.learner, min_gpus=gpus)) if gpus else resolved,
@@ -261,3 +276,13 @@ def manifest(
     folder = output or Path("launchers") / config.stem / str(target)
     for path in write_files(folder, files):
         typer.echo(path)
+
+
+def _warn_of_unknown_task(config: Config) -> None:
+    """Where the files are written the task need not be installed, as it must be in the image."""
+    from tfdqn.tasks.registry import check_task
+
+    try:
+        check_task(config.task)
+    except TaskError as error:
+        typer.echo(f"warning: {error}", err=True)

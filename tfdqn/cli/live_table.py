@@ -68,7 +68,6 @@ class JobView:
         self._said: dict[tuple, set[str]] = defaultdict(set)  # states, by process and life
         self._totals_line = IntervalTrigger(PLAIN_LINE_INTERVAL_SECONDS)
         self._refresh = IntervalTrigger(_REFRESH_SECONDS, is_due=True)
-        self.last_figures = ""  # of the whole job
 
     def __enter__(self) -> "JobView":
         if self._console.is_terminal:
@@ -92,8 +91,6 @@ class JobView:
         if not self._refresh.is_due():
             return
         figures = self._totals(status)
-        if figures is not None:
-            self.last_figures = f"{figures.env_steps:,} of {figures.total_env_steps:,} environment steps"
         if self._live is None:
             self._say_what_changed(status, figures)
         else:

@@ -9,9 +9,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import typer
 
+from tfdqn.cli.arguments import installed_version
 from tfdqn.cli.jobs import jobs
 from tfdqn.cli.runs import runs
 from tfdqn.coordination.heartbeat_files import heartbeat_of_command
@@ -30,6 +32,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(installed_version())
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version of tfdqn.")
+    ] = False,
+) -> None:
+    """Train deep Q-networks in parallel with TensorFlow."""
+
+
 for verbs in (runs, jobs):
     app.add_typer(verbs)
 

@@ -13,6 +13,8 @@ from tfdqn.coordination.messages import Inspection, Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import CheckpointError, ClusterError, RunDirError
 from tfdqn.storage.checkpoints import CheckpointManager
+from tfdqn.storage.locks import holder_of
+from tfdqn.storage.owners import Owner
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations, read_summary
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
@@ -117,7 +119,9 @@ class Inspector:
         if self._run is None and not self._has_answered:
             raise ClusterError(problem)
         run = None if self._run is None else run_report(self._run)
-        if inspection is None and run is not None and not run.signs and self._topology is not None:
+        if inspection is None and (trainer := self._trainer()) is not None:
+            problem = f"`tfdqn train` is training it: {trainer}"
+        elif inspection is None and run is not None and not run.signs and self._topology is not None:
             problem = f"the job is not running here: {problem}"
         return Report(
             learner="" if self._caller is None else self._caller.address,
@@ -140,6 +144,13 @@ class Inspector:
             return None, str(error)
         except UnreachableError:
             return None, _why_unanswered(self._caller.address)
+
+    def _trainer(self) -> Owner | None:
+        """Who trains it by `train`, which holds both locks: those of a job are its supervisor's and its learner's."""
+        if self._run is None:
+            return None
+        holder = holder_of(self._run.lock_file)
+        return holder if holder == holder_of(self._run.supervisor_lock_file) else None
 
     def _find_learner(self) -> None:
         """Where the run's directory says that it is, which a new launch may change."""

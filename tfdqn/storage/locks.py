@@ -162,6 +162,15 @@ class FileLock:
         self._close()
 
 
+def holder_of(file: Path) -> Owner | None:
+    """The process that holds the lock, by its lease; None: nobody does, or it is known to be gone."""
+    try:
+        lease = _decoded(file.read_bytes())
+    except OSError:
+        return None
+    return None if lease is None or lease.owner.is_running() is False else lease.owner
+
+
 @contextmanager
 def locked(file: Path, folder: Path) -> Iterator[FileLock]:
     """Holds a lock while the block runs. Raises RunDirError where that can't be; `folder` is what it names."""

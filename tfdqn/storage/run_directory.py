@@ -51,6 +51,7 @@ class RunDir:
         require_libraries_can_take(self.path)
         self._locks: list[FileLock] = []  # that it holds
         self._config: tuple[bytes, Config] | None = None  # as its file was last read
+        self._config_before: bytes | None = None  # what the claim replaced
         self.config_file = self.path / "config.toml"
         self.task_file = self.path / "task.json"
         self.lock_file = self.path / "lock"
@@ -141,6 +142,12 @@ class RunDir:
             self._config = text, toml.parse(text, origin=str(self.config_file))
         return self._config[1]
 
+    def restore_config(self) -> None:
+        """Puts back what the claim replaced: the run has finished, and nothing is trained by the new one."""
+        if self._config_before is not None:
+            write_atomically(self.config_file, self._config_before)
+            self._config = self._config_before = None
+
     def task_spec(self) -> TaskSpec:
         self.begun()
         try:
@@ -226,6 +233,7 @@ class RunDir:
         else:
             self.task_file.unlink(missing_ok=True)  # of a configuration that may have had a mistake in it
         if not self._holds(text):
+            self._config_before = self.config_file.read_bytes() if self.config_file.exists() else None
             write_atomically(self.config_file, text)
         self._config = text, config
 

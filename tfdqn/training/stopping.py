@@ -27,10 +27,14 @@ def reason_to_stop(
 
 
 def finished_before(run: RunDir, config: Config, counters: Counters, *, has_evaluator: bool) -> Summary | None:
-    """What a finished run came to, where that still stands; None where there is more to do. As `still_stands`."""
+    """What a finished run came to, where that still stands; None where there is more to do. As `still_stands`.
+
+    A configuration with which nothing is trained is not kept.
+    """
     summary = read_summary(run.summary_file)
     if summary is None or not still_stands(summary, config, counters, has_evaluator=has_evaluator):
         return None
+    run.restore_config()
     return msgspec.structs.replace(summary, status="already finished")
 
 

@@ -1,0 +1,40 @@
+"""What `launch` and `manifest` say before anything starts, and in the end."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import write_config
+from tfdqn.cli import main
+from tfdqn.launch import local_job
+from tfdqn.records import Counters
+from tfdqn.storage.checkpoints import CheckpointManager
+from tfdqn.storage.run_directory import RunDir
+
+
+@pytest.mark.parametrize(
+    ("is_saved", "said"),
+    [
+        (True, "Saved at 1,200 of 5,000 environment steps."),
+        (False, "The learner could not save; the last checkpoint is at 1,200 of 5,000 environment steps."),
+    ],
+)
+def test_a_stopped_job_says_where_its_checkpoint_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_saved: bool, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local_job, "launch", lambda *_, **__: local_job.Outcome(None, is_saved))
+    counters = Counters(env_steps=1_200, train_steps=250)
+    CheckpointManager(RunDir("run").checkpoints).save(counters, {}, lambda _: None)
+    config = write_config(tmp_path, "stop.env_steps=5000")
+    assert main.main(["launch", config, "--run-dir", "run"]) == 0
+    assert capsys.readouterr().out == f"{said} To resume: tfdqn launch tiny.toml --run-dir run\n"
+
+
+def test_a_manifest_of_a_task_that_is_not_installed_here_is_written_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["manifest", "slurm", write_config(tmp_path), "task.id=CartPoel-v1"]) == 0
+    assert capsys.readouterr().err.startswith('warning: unknown task "CartPoel-v1"; the nearest are ')
+    assert 'id = "CartPoel-v1"' in (tmp_path / "launchers/tiny/slurm/job.sbatch").read_text()
