@@ -14,7 +14,7 @@ again. Imports `errors` alone.
 from tfdqn.config.agent import C51, DQN, IQN, PQN, QRDQN, Agent, DoubleDQN, Ensemble, Munchausen, QuantileAgent, TDAgent
 from tfdqn.config.exploration import Boltzmann, EpsilonGreedy, Exploration
 from tfdqn.config.learner import Learner
-from tfdqn.config.network import MLP, DeepNetwork, Linear, NatureCNN, Network, SmallCNN
+from tfdqn.config.network import MLP, DeepNetwork, Impala, Linear, NatureCNN, Network, SmallCNN
 from tfdqn.config.optimizer import SGD, Adam, Optimizer, RAdam, RMSprop
 from tfdqn.config.schema import Acting, Checkpoint, Config, Evaluation, Export, Health, Logging, Replay, Stop
 from tfdqn.config.task import Task
@@ -41,6 +41,7 @@ __all__ = [
     "Exploration",
     "Export",
     "Health",
+    "Impala",
     "Learner",
     "Linear",
     "Logging",

@@ -66,6 +66,19 @@ class SmallCNN(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="sm
     dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 128
 
 
+class Impala(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="impala"):
+    """Espeholt et al. 2018, figure 3: fifteen convolutions with residual connections, and a dense layer."""
+
+    is_slow_in_xla = fills_all_cores = True
+
+    width: Annotated[int, doc("what multiplies the 16, 32 and 32 channels", ge=1, le=64)] = 1
+    spectral_norm: Annotated[bool, doc("divide residual blocks' kernels by their largest singular values")] = False
+    adaptive_pooling: Annotated[
+        int, doc("N: max-pool the last images to N x N, whatever their size; 0: leave them as they are", ge=0, le=64)
+    ] = 0
+    dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 256
+
+
 class Linear(Network, frozen=True, kw_only=True, tag_field="kind", tag="linear"):
     """Q(s, a) = theta_a . phi(s)."""
 

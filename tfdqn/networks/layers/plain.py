@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfdqn.networks.layers.memory import MEMORIES, Memory, biases
 from tfdqn.networks.layers.noisy import LayerNorm, NoisyDense
+from tfdqn.networks.layers.padded_conv import PaddedConv
 from tfdqn.networks.noise import Noise
 
 Layer = Callable[[tf.Tensor], tf.Tensor]
@@ -76,6 +77,11 @@ class LayerFactory:
                 filters, size, stride, activation=activation, name=name, dtype=self._precision, **options
             )
         )
+
+    def padded_conv(self, name: str, filters: int, size: int, *, channels_in: int, is_spectral: bool = False) -> Layer:
+        """A convolution without activation that keeps an image's size: `PaddedConv`."""
+        initializers = self._initializers(channels_in * size * size)
+        return self._keep(PaddedConv(self.leading, filters, size, is_spectral, initializers, self._precision, name))
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
         """Images float32[B, H, W, C] → float32[B, H · W · C]."""
@@ -156,6 +162,9 @@ class RecordingFactory(LayerFactory):
         self, name: str, filters: int, size: int, stride: int, activation: str | None = "relu", *, channels_in: int
     ) -> Layer:
         return self._record(name, kernel=(size, size, channels_in, filters), bias=(filters,))
+
+    def padded_conv(self, name: str, filters: int, size: int, *, channels_in: int, is_spectral: bool = False) -> Layer:
+        return self.conv(name, filters, size, 1, channels_in=channels_in)
 
     def _record(self, name: str, **shapes: tuple[int, ...]) -> Layer:
         for weight, shape in shapes.items():

@@ -59,6 +59,9 @@ class SplitLayerFactory(LayerFactory):
         initial = self._initial((size, size, channels_in, filters), channels_in * size * size)
         return self._cut(name, Function(convolve, tf.keras.activations.get(activation)), initial)
 
+    def padded_conv(self, name: str, filters: int, size: int, *, channels_in: int, is_spectral: bool = False) -> Layer:
+        raise ConfigError("learner.model_parallel above 1: the residual blocks of an IMPALA network can't be split")
+
     def flatten(self, height: int, width: int, channels: int) -> Layer:
         """Images float32[B, H, W, C], or pieces of their channels → float32[B, H · W · C], in pieces likewise."""
         if self._sizes is None:

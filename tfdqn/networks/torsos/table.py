@@ -1,7 +1,8 @@
 """`TORSOS`: which torso belongs to which settings."""
 
-from tfdqn.config import MLP, Linear, NatureCNN, SmallCNN
+from tfdqn.config import MLP, Impala, Linear, NatureCNN, SmallCNN
 from tfdqn.networks.registry import Registry
+from tfdqn.networks.torsos.impala import impala
 from tfdqn.networks.torsos.linear import linear, linear_numpy
 from tfdqn.networks.torsos.mlp import hidden_layers, mlp, mlp_numpy
 from tfdqn.networks.torsos.nature_cnn import nature_cnn
@@ -13,6 +14,7 @@ TORSOS: Registry[TorsoKind] = Registry(
         MLP: TorsoKind(mlp, mlp_numpy, lambda settings: next(reversed(hidden_layers(settings)), None)),
         NatureCNN: TorsoKind(nature_cnn, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
         SmallCNN: TorsoKind(small_cnn, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
+        Impala: TorsoKind(impala, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
         Linear: TorsoKind(linear, linear_numpy),
     }
 )

@@ -1,0 +1,80 @@
+"""Convolutions that keep an image's size, of one network or of an ensemble's K members; spectral normalisation."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+Initializer = Callable[..., tf.Tensor]
+_SQUARINGS = 8  # of WᵀW: as many steps of the power method as 2 ** 8
+_TINY = 1e-12
+
+
+class PaddedConv(tf.keras.layers.Layer):
+    """A convolution of stride 1 over images with a margin of zeros: float32[…, H, W, C] → […, H, W, filters].
+
+    Args:
+      leading: (K,) of an ensemble, whose convolutions go member by member; () of one network.
+      filters: the number of output channels.
+      size: height and width of each filter.
+      is_spectral: whether it computes with its kernel as `spectrally_normalized` gives it.
+      initializers: "kernel_initializer" and "bias_initializer".
+      dtype: what it computes in.
+      name: of the layer.
+    """
+
+    def __init__(
+        self,
+        leading: tuple[int, ...],
+        filters: int,
+        size: int,
+        is_spectral: bool,
+        initializers: dict[str, Initializer],
+        dtype: str,
+        name: str,
+    ):
+        super().__init__(name=name, dtype=dtype)
+        self._leading, self._filters, self._size, self._is_spectral = leading, filters, size, is_spectral
+        self._kernel_initializer = initializers["kernel_initializer"]
+        self._bias_initializer = initializers["bias_initializer"]
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        kernel = (*self._leading, self._size, self._size, input_shape[-1], self._filters)
+        self.kernel = self.add_weight("kernel", kernel, initializer=self._kernel_initializer)
+        self.bias = self.add_weight("bias", (*self._leading, self._filters), initializer=self._bias_initializer)
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        if not self._leading:
+            return self._convolved(inputs, self.kernel) + self.bias
+        (members,) = self._leading
+        each = [inputs] * members if inputs.shape.rank == 4 else tf.unstack(inputs, members)
+        kernels = tf.unstack(self.kernel, members)
+        outputs = [self._convolved(images, kernel) for images, kernel in zip(each, kernels, strict=True)]
+        return tf.stack(outputs) + self.bias[:, tf.newaxis, tf.newaxis, tf.newaxis]
+
+    def _convolved(self, images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(images, spectrally_normalized(kernel) if self._is_spectral else kernel, 1, "SAME")
+
+
+def spectrally_normalized(kernel: tf.Tensor) -> tf.Tensor:
+    """W / σ(W), Miyato et al. 2018, equation 8: σ is the largest singular value of W [inputs, filters].
+
+    It is found anew at every call, by squaring WᵀW, where the paper takes one step of the power method a training step
+    from the direction that it keeps: so nothing is to be kept, and every copy of a network computes the same. The
+    direction counts as constant, as in their equation 12.
+    """
+    matrix = tf.reshape(tf.cast(kernel, tf.float32), [-1, kernel.shape[-1]])
+    stretched = tf.matmul(matrix, tf.stop_gradient(_top_direction(matrix)))
+    sigma = tf.sqrt(tf.reduce_sum(tf.square(stretched)) + _TINY)
+    return kernel / tf.cast(sigma, kernel.dtype)
+
+
+def _top_direction(matrix: tf.Tensor) -> tf.Tensor:
+    """The unit vector float32[C, 1] that a matrix float32[N, C] stretches most."""
+    gram = tf.matmul(matrix, matrix, transpose_a=True)
+    for _ in range(_SQUARINGS):
+        gram /= tf.linalg.trace(gram) + _TINY
+        gram = tf.matmul(gram, gram)
+    diagonal = tf.linalg.diag_part(gram)
+    column = tf.gather(gram, tf.argmax(diagonal), axis=1)  # none is less orthogonal to the direction
+    return tf.math.l2_normalize(column, epsilon=_TINY)[:, tf.newaxis]
