@@ -155,6 +155,11 @@ def test_broken_toml_is_located_by_line_and_column(tmp_path: Path) -> None:
         load(file)
 
 
+def test_none_on_the_command_line_is_a_keys_own_word_where_it_has_that_word() -> None:
+    config = from_mapping({"network": {"memory": "gru"}}, ["network.memory=none", "stop.return_at_least=none"])
+    assert (config.network.memory, config.stop.return_at_least) == ("none", None)
+
+
 def test_every_key_is_written_with_its_meaning() -> None:
     text = dump(Config())
     assert "# Mnih et al. 2015: the next state is worth the target network's highest Q-value." in text

@@ -37,7 +37,11 @@ def test_without_a_memory_nothing_is_better_than_to_guess(tmp_path: Path) -> Non
 
 def short(*overrides: str) -> Config:
     return settings(
-        "stop.env_steps=2400", "learner.updates_per_call=5", "evaluation.interval_env_steps=1200", *overrides
+        "stop.env_steps=2400",
+        "stop.return_at_least=none",
+        "learner.updates_per_call=5",
+        "evaluation.interval_env_steps=1200",
+        *overrides,
     )
 
 

@@ -129,6 +129,8 @@ class _Reader:
             allowed, names = allowed.type, (allowed.extra or {}).get("names", ())
         if problem := _unwritable(value, path):
             self.fail(path, problem)
+        if isinstance(allowed, inspect.LiteralType) and value is None and "none" in allowed.values:
+            value = "none"  # an override's word for what TOML lacks, which is a word of this key
         if isinstance(allowed, inspect.LiteralType) and value not in allowed.values:
             self._fail_literal(path, value, literals(leaf_type))
         try:
