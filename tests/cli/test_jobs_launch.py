@@ -1,4 +1,4 @@
-"""What `launch` and `manifest` say before anything starts, and in the end."""
+"""What `launch` says in the end."""
 
 from pathlib import Path
 
@@ -29,12 +29,3 @@ def test_a_stopped_job_says_where_its_checkpoint_is(
     config = write_config(tmp_path, "stop.env_steps=5000")
     assert main.main(["launch", config, "--run-dir", "run"]) == 0
     assert capsys.readouterr().out == f"{said} To resume: tfdqn launch tiny.toml --run-dir run\n"
-
-
-def test_a_manifest_of_a_task_that_is_not_installed_here_is_written_with_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main.main(["manifest", "slurm", write_config(tmp_path), "task.id=CartPoel-v1"]) == 0
-    assert capsys.readouterr().err.startswith('warning: unknown task "CartPoel-v1"; the nearest are ')
-    assert 'id = "CartPoel-v1"' in (tmp_path / "launchers/tiny/slurm/job.sbatch").read_text()

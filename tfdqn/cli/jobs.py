@@ -23,8 +23,8 @@ from tfdqn.cli.arguments import (
     require_supported_platform,
 )
 from tfdqn.cluster.roles import ProcessId, Role
-from tfdqn.config import Config, Health
-from tfdqn.errors import STOPPED_STATUS, ConfigError, TaskError
+from tfdqn.config import Health
+from tfdqn.errors import STOPPED_STATUS, ConfigError
 from tfdqn.launch.manifests.platforms import Platform
 
 PoolRoles = Annotated[
@@ -264,7 +264,6 @@ def manifest(
     if image:
         check_image(image)
     resolved, _ = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
-    _warn_of_unknown_task(resolved)
     spec = JobSpec(
         name=dns_label(config.stem),
         config=replace(resolved, learner=replace(resolved.learner, min_gpus=gpus)) if gpus else resolved,
@@ -276,13 +275,3 @@ def manifest(
     folder = output or Path("launchers") / config.stem / str(target)
     for path in write_files(folder, files):
         typer.echo(path)
-
-
-def _warn_of_unknown_task(config: Config) -> None:
-    """Where the files are written the task need not be installed, as it must be in the image."""
-    from tfdqn.tasks.registry import check_task
-
-    try:
-        check_task(config.task)
-    except TaskError as error:
-        typer.echo(f"warning: {error}", err=True)

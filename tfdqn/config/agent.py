@@ -30,12 +30,12 @@ class Agent(Section, frozen=True, kw_only=True):
     n_step_end: Annotated[
         Annotated[int, Meta(ge=1, le=1000)] | None,
         FIXED_IN_BOTH,
-        doc("n_step at the end of a schedule, by a constant factor; omit: n_step is constant"),
+        doc("n_step at the end of its geometric schedule; omit: constant"),
     ] = None
     discount_end: Annotated[
         Annotated[float, Meta(ge=0, lt=1)] | None,
         FIXED_IN_BOTH,
-        doc("discount at the end of a schedule, 1 - discount by a constant factor; omit: it is constant"),
+        doc("discount at the end of its schedule, geometric in 1 - discount; omit: constant"),
     ] = None
     horizon_env_steps: Annotated[
         Count, FIXED_IN_BOTH, doc("environment steps over which n_step and discount follow their schedules")

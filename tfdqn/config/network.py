@@ -26,13 +26,11 @@ class DeepNetwork(Network, frozen=True, kw_only=True):
 
     layer_norm: Annotated[bool, doc("layer normalisation before the activation of every hidden layer")] = False
     dueling: Annotated[
-        bool, doc("the last hidden layer and the output twice: for the value and for the advantages")
+        bool, doc("separate streams of the last hidden layer and the output for value and advantages")
     ] = False
     noisy: Annotated[bool, doc("explore by learned noise in the last hidden layer and the output")] = False
     noisy_sigma: Annotated[Positive, doc("sigma_0: the scales start at sigma_0 / sqrt(inputs)")] = 0.5
-    memory: Annotated[
-        Literal["none", "lstm", "gru"], doc("a recurrent layer before the last hidden layer; none: no memory")
-    ] = "none"
+    memory: Annotated[Literal["none", "lstm", "gru"], doc("recurrent layer before the last hidden layer")] = "none"
     memory_units: Annotated[int, doc("width of the recurrent layer", ge=1, le=65536)] = 512
 
     @property

@@ -21,11 +21,11 @@ class Task(Section, frozen=True, kw_only=True):
     restarts: Annotated[
         CountOrZero, MAY_CHANGE, doc("failed environments that each process may replace; the next failure ends it")
     ] = 0
-    reward_clip: Annotated[
-        NonNegative, doc("learn from rewards clipped to within this of 0; scores stay the task's own; 0: no clipping")
-    ] = 0.0
+    reward_clip: Annotated[NonNegative, doc("clip rewards to within this of 0, for learning only; 0: no clipping")] = (
+        0.0
+    )
     end_on_life_loss: Annotated[
-        bool, doc('learn from a lost life in info["lives"] as from an end; the episode itself goes on')
+        bool, doc('take a lost life (info["lives"]) for the end of an episode, for learning only')
     ] = False
     frame_stack: Annotated[int, doc("consecutive observations stacked into one", ge=1, le=16)] = 1
     action_masks: Annotated[bool, doc('legal actions are given in info["action_mask"]')] = False

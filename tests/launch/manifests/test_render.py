@@ -92,7 +92,7 @@ def test_the_page_s_commands_for_one_host_are_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["nomad", str(CONFIG)], "tfdqn: Invalid value for 'TARGET': 'nomad' is not "),
+        (["nomad", str(CONFIG)], "tfdqn: Invalid value for 'PLATFORM': 'nomad' is not "),
         (
             ["compose", str(ROOT / "configs/cartpole.toml"), "replay.backend=in_graph"],
             'tfdqn: replay.backend = "in_graph" is within one',
