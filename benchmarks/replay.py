@@ -1,4 +1,4 @@
-"""Replay: transitions/s written and sampled, for each backend and several block sizes.
+"""Replay: transitions/s written and sampled, for each backend and several block sizes, and by priorities.
 
 python -m benchmarks.replay [--batch-size 128] [--updates-per-call 50]
 """
@@ -10,9 +10,10 @@ import tensorflow as tf
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import rate, report, use_one_thread
-from tfdqn.config import DQN, Config, Learner
+from tfdqn.config import DQN, Config, Learner, Priorities
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
+from tfdqn.replay.interfaces import Draw, ItemPriorities
 from tfdqn.task_spec import ArraySpec, TaskSpec
 from tfdqn.types import Step
 
@@ -32,17 +33,27 @@ def main() -> None:
     options = parser.parse_args()
     use_one_thread()
     results = {}
-    for backend, block_size in (("reverb", 1), ("reverb", 16), ("reverb", 32), ("in_graph", 1)):
-        inserted, sampled = _measure(backend, block_size, options.batch_size * options.updates_per_call)
+    for backend, block_size, exponent in (
+        ("reverb", 1, 0.0),
+        ("reverb", 1, 0.6),
+        ("reverb", 16, 0.0),
+        ("reverb", 32, 0.0),
+        ("in_graph", 1, 0.0),
+        ("in_graph", 1, 0.6),
+    ):
+        inserted, sampled = _measure(backend, block_size, exponent, options.batch_size * options.updates_per_call)
         name = backend if backend == "in_graph" else f"{backend}, blocks of {block_size}"
+        name += ", by priorities" if exponent else ""
         results[name] = {"inserted/s": inserted, "sampled/s": sampled}
     report("replay", {"batch_size": options.batch_size, "updates_per_call": options.updates_per_call}, results)
 
 
-def _measure(backend: str, block_size: int, num_transitions: int) -> tuple[float, float]:
+def _measure(backend: str, block_size: int, exponent: float, num_transitions: int) -> tuple[float, float]:
+    """Transitions/s written, and sampled; by priorities, every sample's are updated as well."""
     config = Config(
         agent=DQN(n_step=1),
         learner=Learner(batch_size=128),
+        priorities=Priorities(exponent=exponent),
         replay=ReplayConfig(backend=backend, block_size=block_size, capacity=20_000, min_size=10_000),  # type: ignore[arg-type]
     )
     replay = make_replay(config, CARTPOLE)
@@ -60,9 +71,20 @@ def _measure(backend: str, block_size: int, num_transitions: int) -> tuple[float
     while replay.size() < replay.min_size:
         write()
     sampler = replay.sampler(num_transitions)
-    # The sum keeps TensorFlow from leaving out the decoding.
-    sample = tf.function(lambda: tf.reduce_sum(sampler().transition.next_time_step.reward), autograph=False)
-    sampled = rate(sample, num_transitions)
+    errors = np.random.default_rng(0).gamma(0.5, size=num_transitions).astype(np.float32)
+
+    @tf.function(autograph=False)
+    def sample() -> tuple[tf.Tensor, Draw | None]:
+        drawn = sampler()
+        # The sum keeps TensorFlow from leaving out the decoding.
+        return tf.reduce_sum(tf.cast(drawn.transition.action_step.action, tf.int32)), drawn.draw
+
+    def sample_and_update() -> None:
+        _, draw = sample()
+        if draw is not None:
+            replay.update_priorities(ItemPriorities(draw.keys.numpy(), errors))
+
+    sampled = rate(sample_and_update, num_transitions)
     replay.close()
     return inserted.per_second, sampled.per_second
 

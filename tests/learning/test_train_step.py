@@ -75,7 +75,7 @@ def test_updates_equal_those_of_numpy(settings: config.Optimizer, clip_norm: flo
         batch = random_batch(rng)
         gradient = update_oracle.gradient(expected, target.numpy(), batch)
         assert np.linalg.norm(gradient) > 0.2  # so that clipping has something to do
-        metrics = call(sample(batch))
+        metrics = call(sample(batch)).metrics
         np.testing.assert_allclose(metrics.gradient_norm, np.linalg.norm(gradient), rtol=1e-4)
         expected = apply(expected, update_oracle.clipped(gradient, clip_norm))
         np.testing.assert_allclose(theta, expected, rtol=1e-4, atol=2e-6)
@@ -140,7 +140,7 @@ def test_metrics_are_of_the_batch_before_the_update() -> None:
     q = batch.phi_tm1 @ theta.numpy()
     q_value = q[np.arange(8), batch.action]
     td_error = batch.reward + batch.discount * (batch.phi_t @ target.numpy()).max(axis=1) - q_value
-    metrics = step(sample(batch))
+    metrics = step(sample(batch)).metrics
     np.testing.assert_allclose(metrics.loss, np.mean(batch.weights * td_error**2 / 2), rtol=1e-5)
     np.testing.assert_allclose(metrics.mean_q, q_value.mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics.max_q, q.max(), rtol=1e-5)

@@ -67,7 +67,7 @@ def test_members_trained_as_one_are_members_trained_apart(optimizer: str, data: 
         states = (sample.transition.time_step.observation, sample.transition.next_time_step.observation)
         shares = shares_of(sample.transition, *states)
         for k, call in enumerate(calls[1:]):
-            norms.append(call(sample._replace(weights=sample.weights * shares[k])).gradient_norm)
+            norms.append(call(sample._replace(weights=sample.weights * shares[k])).metrics.gradient_norm)
     assert min(norms) < 0.5 < max(norms)  # so that clipping had something to do, and not always
     reached = together.state()
     for k, step in enumerate(apart):
@@ -112,13 +112,13 @@ def test_disagreement_is_the_mean_deviation_of_the_members_values() -> None:
     sample = random_sample(np.random.default_rng(5))
     q = step.agent.network(sample.transition.time_step.observation)[0].numpy()
     taken = q[:, np.arange(BATCH), sample.transition.action_step.action]
-    np.testing.assert_allclose(step(sample).disagreement, taken.std(axis=0).mean(), rtol=1e-5)
+    np.testing.assert_allclose(step(sample).metrics.disagreement, taken.std(axis=0).mean(), rtol=1e-5)
 
 
 def test_a_plain_network_disagrees_with_nobody() -> None:
     config = settings(size=1)
     step = TrainStep(make_agent(config, SPEC), config)
-    assert np.isnan(step(random_sample(np.random.default_rng(6))).disagreement)
+    assert np.isnan(step(random_sample(np.random.default_rng(6))).metrics.disagreement)
 
 
 @pytest.mark.parametrize(("each", "told"), [(0.0, 0.0), (0.25, 0.25), (np.nan, None)])
@@ -133,6 +133,6 @@ def test_the_learner_tells_of_a_disagreement_of_zero_and_of_none_where_there_is_
         def state(self) -> dict[str, np.ndarray]:
             return {"train_steps": np.array(0)}
 
-    learner = Learner(TwoUpdates(), WeightsBoard())  # type: ignore[arg-type]
+    learner = Learner(TwoUpdates(), WeightsBoard(), lambda priorities: None)  # type: ignore[arg-type]
     assert learner.run(2) == 2
     assert learner.metrics is not None and learner.metrics.get("disagreement") == told

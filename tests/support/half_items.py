@@ -7,10 +7,11 @@ import reverb
 import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
-from tfdqn.config import Config
+from tfdqn.config import Config, Priorities
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.items.kinds import register_item_kind
 from tfdqn.replay.n_step_writer import NStepWriter
+from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
@@ -24,6 +25,7 @@ class HalfItems:
     examples_per_item = transitions_per_item = 1
     fills_servers_evenly = True
     copies = 1.0
+    priority_scale = PriorityScale(Priorities())
 
     def __init__(self, config: Config, task_spec: TaskSpec) -> None:
         self._agent, self._codec = config.agent, TransitionCodec(task_spec)

@@ -1,8 +1,8 @@
 """Run by `tests.support.parity_server`: a strategy against plain local training on the same global batches.
 
 Twenty updates with clipping on, unequal importance weights and target updates on the way. Each way gives
-the largest difference of any weight, target weight or slot. `PARITY_AGENT` and
-`PARITY_NETWORK` are the settings of the agent, by default Double DQN, and of the network, as JSON.
+the largest difference of any weight, target weight, slot, or error by which an example gets its priority.
+`PARITY_AGENT` and `PARITY_NETWORK` are the settings of the agent, by default Double DQN, and of the network, as JSON.
 """
 
 import json
@@ -18,7 +18,20 @@ from tests.support.random_sequences import random_sequences
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.factory import make_agent
 from tfdqn.cluster.environment import cluster_of_environment
-from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, Replay, RMSprop
+from tfdqn.config import (
+    MLP,
+    SGD,
+    Adam,
+    Agent,
+    Config,
+    Ensemble,
+    Learner,
+    NatureCNN,
+    Optimizer,
+    Priorities,
+    Replay,
+    RMSprop,
+)
 from tfdqn.config.reader import kinds
 from tfdqn.learning.strategies import factory
 from tfdqn.learning.strategies.averaging import AveragingUpdater
@@ -27,8 +40,8 @@ from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.learning.updater import Updater
-from tfdqn.replay.interfaces import Examples, Sample
+from tfdqn.learning.updater import Updater, UpdateResult
+from tfdqn.replay.interfaces import Draw, Examples, Sample
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -57,6 +70,7 @@ def settings(optimizer: str, **learner: object) -> Config:
         replay=SEQUENCES if "memory" in network else Replay(),
         optimizer=OPTIMIZERS[optimizer],
         agent=agent(gradient_clip_norm=CLIP_NORM, target_update_period_train_steps=3, target_update_tau=0.3, **own),
+        priorities=Priorities(exponent=0.6, importance_start=0.3, importance_train_steps=UPDATES),
         learner=Learner(**{"batch_size": BATCH, "updates_per_call": UPDATES_PER_CALL, **learner}),  # type: ignore[arg-type]
     )
 
@@ -68,7 +82,8 @@ def all_batches(spec: TaskSpec = SPEC, batch: int = BATCH) -> Sample:
         examples: Examples = random_sequences(config, spec, UPDATES * batch, rng)
     else:
         examples = random_transitions(spec, UPDATES * batch, rng)
-    return Sample(examples, tf.constant(rng.random(UPDATES * batch) ** 3, tf.float32))
+    probability = tf.constant((0.01 + rng.random(UPDATES * batch)) ** 2 / 1000, tf.float32)
+    return Sample(examples, None, Draw(probability, tf.range(UPDATES * batch, dtype=tf.int64)[:, tf.newaxis]))
 
 
 def shares(sample: Sample, part: int = 0, parts: int = 1, batch: int = BATCH) -> Sample:
@@ -115,19 +130,32 @@ def run(updates: Updater, start: Mapping[str, np.ndarray], count: int = UPDATES)
     """The state after all updates. Checks that clipping had something to do, and something not."""
     updates.load_state(start)
     norms: list[float] = []
+    errors = np.full(count * BATCH, np.nan, np.float32)
     while len(norms) < count:
-        norms.extend(updates(count - len(norms)).metrics.gradient_norm)
-        if (rest := updates.settle()) is not None:
-            norms.extend(rest.metrics.gradient_norm)
+        for result in (updates(count - len(norms)), updates.settle()):
+            if result is not None:
+                norms.extend(result.metrics.gradient_norm)
+                keep_errors(errors, result)
     assert max(norms) > CLIP_NORM > 0, norms
-    return updates.state()
+    return updates.state() | {"errors": errors}
 
 
-def difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> float:
-    """The largest; the names must be the same."""
+def keep_errors(errors: np.ndarray, result: UpdateResult) -> None:
+    """By the transitions' keys."""
+    assert result.priorities is not None
+    (keys,) = result.priorities.keys.T
+    assert np.isnan(errors[keys]).all()
+    errors[keys] = result.priorities.errors
+
+
+def difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], parts: int = 1) -> float:
+    """The largest; the names must be the same, and of all errors one part must be theirs."""
     assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
     assert ours["train_steps"] == UPDATES
-    return max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours)
+    known = ~np.isnan(theirs["errors"])
+    assert known.sum() * parts == known.size == (~np.isnan(ours["errors"])).sum()
+    errors = (np.abs(ours["errors"] - theirs["errors"]) / (1 + np.abs(ours["errors"])))[known].max()
+    return max(errors, *(float(np.abs(ours[name] - theirs[name]).max()) for name in ours if name != "errors"))
 
 
 def logical_cpus(count: int) -> list[str]:
@@ -175,9 +203,12 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
     updates = AsynchronousUpdater(config, SPEC, strategy, batches_in_turn, workers=1)
     # One after another: only then is asynchronous training the same as plain.
     updates.load_state(start)
+    errors = np.full(UPDATES * BATCH, np.nan, np.float32)
     for _ in range(UPDATES):
-        assert updates(1).staleness.tolist() == [0]
-    reached = updates.state()
+        result = updates(1)
+        assert result.staleness.tolist() == [0]
+        keep_errors(errors, result)
+    reached = updates.state() | {"errors": errors}
     updates.close()
     return difference(expected, reached)
 
@@ -200,7 +231,7 @@ def multi_worker(workers: int, optimizer: str, xla: str) -> float:
     start = initial_state(config)
     reached = run(led := LockstepUpdater(updates, broadcast), start)
     led.close()
-    return difference(run(local(config), start), reached)
+    return difference(run(local(config), start), reached, workers)
 
 
 def averaging(units: int, optimizer: str, xla: str) -> float:
@@ -272,7 +303,9 @@ def units(size: int, optimizer: str, xla: str) -> float:
     assert start["online/q/bias"].shape[0] == size
     reached = run(led, start)
     led.close()
-    return difference(run(local(config), start), reached)
+    expected = run(local(config), start)
+    # A member in its own process has its own errors; all in one network, their mean.
+    return difference(expected, reached | {"errors": expected["errors"]})
 
 
 WAYS = {

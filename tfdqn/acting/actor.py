@@ -80,7 +80,7 @@ class Actor:
         env_steps: int,
     ) -> int:
         """Hands the writer a step, and what the policy remembered before it; as `Writer.write`."""
-        return self.writer.write(observation, legal_actions, output.action, step, state, env_steps)
+        return self.writer.write(observation, legal_actions, output.action, step, state, env_steps, output.q_values)
 
     def _located(self, error: NotFiniteError) -> NotFiniteError:
         return NotFiniteError(f"{self._task.spec.id}, environment step {self.env_steps}: {error}")

@@ -32,6 +32,7 @@ class LossExtra(NamedTuple):
     td_error: tf.Tensor  # target minus prediction; the mean over an ensemble's members that learn from it
     q_value: tf.Tensor  # Q(s, a) of the action taken; the mean over an ensemble's members
     max_q_value: tf.Tensor  # max_a Q(s, a) over all actions, and all members
+    priority: tf.Tensor  # |TD error|; the mean over an ensemble's members that learn from it
     disagreement: tf.Tensor | None = None  # standard deviation of Q(s, a) over an ensemble's members
 
 
@@ -104,7 +105,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         """
         output = self._output(self._batch(experience), noise)
         loss = output.loss if weights is None else output.loss * weights
-        extra = LossExtra(output.td_error, output.q_value, tf.reduce_max(output.q_tm1, axis=1))
+        extra = LossExtra(output.td_error, output.q_value, tf.reduce_max(output.q_tm1, axis=1), tf.abs(output.td_error))
         return tf_agent.LossInfo(tf.reduce_mean(loss), extra)
 
     def _output(self, batch: Batch, noise: Noise | None) -> LossOutput:

@@ -67,10 +67,16 @@ class EnsembleAgent(DqnAgent):
         if weights is not None:
             loss *= weights
         learners = tf.reduce_sum(member_weights, axis=0)
+
+        def mean(values: tf.Tensor) -> tf.Tensor:
+            """Over the members that learn from each example; 0 where none does."""
+            return tf.math.divide_no_nan(tf.reduce_sum(member_weights * values, axis=0), learners)
+
         extra = LossExtra(
-            td_error=tf.math.divide_no_nan(tf.reduce_sum(member_weights * output.td_error, axis=0), learners),
+            td_error=mean(output.td_error),
             q_value=tf.reduce_mean(output.q_value, axis=0),
             max_q_value=tf.reduce_max(output.q_tm1, axis=(0, 2)),
+            priority=mean(tf.abs(output.td_error)),
             disagreement=tf.math.reduce_std(output.q_value, axis=0),
         )
         return tf_agent.LossInfo(tf.reduce_sum(tf.reduce_mean(loss, axis=1)), extra)

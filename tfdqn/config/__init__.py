@@ -16,6 +16,7 @@ from tfdqn.config.exploration import Boltzmann, EpsilonGreedy, Exploration
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, DeepNetwork, Impala, Linear, NatureCNN, Network, SmallCNN
 from tfdqn.config.optimizer import SGD, Adam, Optimizer, RAdam, RMSprop
+from tfdqn.config.priorities import Priorities
 from tfdqn.config.schema import Acting, Checkpoint, Config, Evaluation, Export, Health, Logging, Replay, Stop
 from tfdqn.config.task import Task
 
@@ -49,6 +50,7 @@ __all__ = [
     "NatureCNN",
     "Network",
     "Optimizer",
+    "Priorities",
     "QuantileAgent",
     "RAdam",
     "RMSprop",

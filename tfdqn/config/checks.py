@@ -14,6 +14,7 @@ from typing import Any
 
 from tfdqn.config.agent import C51, Ensemble, Munchausen
 from tfdqn.config.exploration import EpsilonGreedy
+from tfdqn.config.priority_checks import PRIORITY_CHECKS
 from tfdqn.config.rollout_checks import ROLLOUT_CHECKS
 from tfdqn.config.schema import Config
 from tfdqn.config.strategy_checks import STRATEGY_CHECKS
@@ -274,5 +275,6 @@ CHECKS: tuple[Check, ...] = (
     a_soft_policy_is_of_values_as_they_are,
     edges_part_the_states,
     a_heartbeat_comes_before_death,
+    *PRIORITY_CHECKS,
     *STRATEGY_CHECKS,
 )

@@ -28,6 +28,7 @@ from tfdqn.config.fields import (
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, Network
 from tfdqn.config.optimizer import Adam, Optimizer
+from tfdqn.config.priorities import Priorities
 from tfdqn.config.task import Task
 
 
@@ -50,7 +51,7 @@ class Acting(Section, frozen=True, kw_only=True):
 
 
 class Replay(Section, frozen=True, kw_only=True):
-    """The transitions that updates sample, uniformly."""
+    """The transitions that updates sample: uniformly, or by `[priorities]`."""
 
     backend: Annotated[
         Literal["reverb", "in_graph"], doc("reverb, or in_graph: seeded sampling, for runs that repeat bit for bit")
@@ -162,6 +163,7 @@ class Config(Section, frozen=True, kw_only=True):
     exploration: Exploration = field(default_factory=EpsilonGreedy)
     acting: Annotated[Acting, MAY_CHANGE] = field(default_factory=Acting)
     replay: Annotated[Replay, FIXED_IN_BOTH] = field(default_factory=Replay)
+    priorities: Priorities = field(default_factory=Priorities)
     learner: Learner = field(default_factory=Learner)
     stop: Annotated[Stop, MAY_CHANGE] = field(default_factory=Stop)
     evaluation: Evaluation = field(default_factory=Evaluation)

@@ -50,6 +50,7 @@ class LearnerService:
         self.evaluated = EvaluatorReport()  # the evaluator's newest report
         self.inspection: Callable[[], Inspection] = _not_yet
         self.on_evaluated: Callable[[EvaluatorReport], None] = lambda evaluated: None
+        self.largest_priority: Callable[[], float] = lambda: 1.0
         self.q_values: Callable[[QValuesRequest], QValues] = _no_inference
         self._topology, self._config, self.task_spec = topology, config, task_spec
         self._config_text = dump(self._config)
@@ -120,6 +121,7 @@ class LearnerService:
             has_begun=self._board.version() >= 0,  # asked first: the counts come before the weights
             env_steps=self.roster.counts().env_steps,
             may_meet=self.may_meet,
+            largest_priority=self.largest_priority(),
         )
 
     def _take_evaluated(self, evaluated: EvaluatorReport) -> Nothing:

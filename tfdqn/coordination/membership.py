@@ -159,6 +159,11 @@ class Membership:
         return self._answer is not None and self._answer.has_begun
 
     @property
+    def largest_priority(self) -> float:
+        """Of replay's items so far, as the learner said last."""
+        return 1.0 if self._answer is None else self._answer.largest_priority
+
+    @property
     def silent_seconds(self) -> float:
         """For how long the learner has not been heard."""
         return time.monotonic() - self._heard_seconds

@@ -76,6 +76,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     has_begun: bool  # whether the learner has its weights, and knows what was counted before its life
     env_steps: int  # taken in the whole job
     may_meet: bool = False  # whether the learner is ready for the rendezvous of all that learn in step
+    largest_priority: float = 1.0  # so far: what new items of replay get, where sampling is by priorities
 
 
 class Hello(Struct, frozen=True, kw_only=True):

@@ -1,11 +1,14 @@
 """`Learner`: a call's worth of updates, checked and published."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.train_step import UpdateMetrics
 from tfdqn.learning.updater import Updater, UpdateResult
+from tfdqn.replay.interfaces import ItemPriorities
 from tfdqn.storage.arrays import with_prefix
 
 _ADVICE = (
@@ -15,16 +18,18 @@ _ADVICE = (
 
 
 class Learner:
-    """Runs updates → checks them → publishes the weights.
+    """Runs updates → checks them → publishes the weights, and tells replay of errors.
 
     Args:
       updater: makes the updates.
       board: where the new weights go.
+      update_priorities: told how wrong updates were about what was sampled, where that is by priorities.
     """
 
-    def __init__(self, updater: Updater, board: WeightsBoard):
+    def __init__(self, updater: Updater, board: WeightsBoard, update_priorities: Callable[[ItemPriorities], None]):
         self._updater = updater
         self._board = board
+        self._update_priorities = update_priorities
         self.train_steps = int(updater.state()["train_steps"])
         self.metrics: dict[str, float] | None = None  # of the last call, as `UpdateMetrics.mean`
         self._staleness: list[np.ndarray] = []
@@ -63,6 +68,8 @@ class Learner:
         self._check_finite(history)
         made = len(history.loss)
         self.dropped += updated.dropped
+        if updated.priorities is not None:
+            self._update_priorities(updated.priorities)
         if not made:
             return 0
         self._check_weights(updated)

@@ -42,8 +42,20 @@ class UpdateMetrics(NamedTuple):
 METRICS = len(UpdateMetrics._fields)
 
 
+class UpdateOutput(NamedTuple):
+    """What one update gives."""
+
+    metrics: UpdateMetrics
+    errors: tf.Tensor | None  # float32[B], what priorities are made of; None where sampling is uniform
+
+    def row(self) -> tf.Tensor:
+        """All of it: float32[METRICS], or [METRICS + B] where there are errors."""
+        metrics = tf.stack(self.metrics)
+        return metrics if self.errors is None else tf.concat([metrics, self.errors], axis=0)
+
+
 def metrics_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> UpdateMetrics:
-    """What an update tells of itself."""
+    """The figures of an update."""
     extra = loss_info.extra
     return UpdateMetrics(
         loss=loss_info.loss,
@@ -75,12 +87,13 @@ class TrainStep:
         self.optimizer = make_optimizer(config.optimizer)
         self.train_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="train_steps")
         self._settings = config.agent
+        self._tells_errors = config.priorities.are_used
         self._gradients = self.gradients
         self._weights = list(agent.network.named_weights().values())
         self._target_weights = list(agent.target_weights.values())
         create_slots(self.optimizer, self._weights)
 
-    def __call__(self, sample: Sample) -> UpdateMetrics:
+    def __call__(self, sample: Sample) -> UpdateOutput:
         """One update from a batch with leading axis B (this replica's share of the global batch)."""
         context = tf.distribute.get_replica_context()
         replicas = 1 if context is None else context.num_replicas_in_sync
@@ -90,7 +103,16 @@ class TrainStep:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         gradients, norm = self.clipped(gradients)
         self.apply(gradients)
-        return metrics_of(loss_info, norm)
+        return self.output(loss_info, norm)
+
+    def row_size(self, batch_size: int) -> int:
+        """Of what an update from a batch of that size gives."""
+        return METRICS + (batch_size if self._tells_errors else 0)
+
+    def output(self, loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> UpdateOutput:
+        """What an update tells of itself."""
+        errors = loss_info.extra.priority if self._tells_errors else None
+        return UpdateOutput(metrics_of(loss_info, gradient_norm), errors)
 
     def gradients(
         self,
@@ -175,17 +197,17 @@ class TrainStep:
             tf.cond(due, update, lambda: tf.constant(False))
 
 
-def update_in_turn(update: Callable[..., UpdateMetrics], *batches: Sample) -> tf.Tensor:
-    """K updates from batches [K, B, …], or parts of them; gives their metrics float32[K, METRICS]."""
+def update_in_turn(update: Callable[..., UpdateOutput], row_size: int, *batches: Sample) -> tf.Tensor:
+    """K updates from batches [K, B, …], or parts of them; gives the row of each, float32[K, row_size]."""
     count = batches[0].size
-    history = tf.TensorArray(tf.float32, count, element_shape=[METRICS])
+    rows = tf.TensorArray(tf.float32, count, element_shape=[row_size])
 
-    def one(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        metrics = update(*(part.map(lambda x: x[i]) for part in batches))
-        return i + 1, history.write(i, tf.stack(metrics))
+    def one(i: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        output = update(*(part.map(lambda x: x[i]) for part in batches))
+        return i + 1, rows.write(i, output.row())
 
-    _, history = tf.while_loop(lambda i, _: i < count, one, [0, history], maximum_iterations=count)
-    return history.stack()
+    _, rows = tf.while_loop(lambda i, _: i < count, one, [0, rows], maximum_iterations=count)
+    return rows.stack()
 
 
 def split_batches(sample: Sample, *shape: int) -> Sample:

@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfdqn.learning.train_step import UpdateMetrics
+from tfdqn.learning.train_step import METRICS, UpdateMetrics
+from tfdqn.replay.interfaces import ItemPriorities
 from tfdqn.storage.arrays import SavedArrays, check_arrays
 
 
@@ -17,6 +18,18 @@ class UpdateResult(NamedTuple):
     weights: dict[str, np.ndarray]  # the online network's, by canonical name, after the last update
     staleness: np.ndarray | None = None  # int64[N]: updates between reading weights and applying the gradient
     dropped: int = 0  # gradients not applied, for being too stale
+    priorities: ItemPriorities | None = None  # of what this process sampled; None where sampling is uniform
+
+    @classmethod
+    def of_rows(
+        cls, rows: np.ndarray, weights: dict[str, np.ndarray], keys: np.ndarray | None, **figures: Any
+    ) -> "UpdateResult":
+        """Of N updates' rows float32[N, METRICS], or [N, METRICS + B] with the keys int64[N, B, …] of their batches."""
+        metrics = UpdateMetrics(*rows[:, :METRICS].T)
+        if keys is None:
+            return cls(metrics, weights, **figures)
+        errors = rows[:, METRICS:].ravel()
+        return cls(metrics, weights, priorities=ItemPriorities(keys.reshape(len(errors), -1), errors), **figures)
 
 
 class Updater(ABC):

@@ -13,7 +13,8 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.randomness import derived_seed
-from tfdqn.replay.interfaces import Sample, Writer
+from tfdqn.replay.in_graph_priorities import InGraphPriorities
+from tfdqn.replay.interfaces import ItemPriorities, Sample, Writer
 from tfdqn.replay.rows import make_rows
 from tfdqn.storage.arrays import save_arrays
 from tfdqn.task_spec import TaskSpec
@@ -22,7 +23,7 @@ CONTENT_FILE = "replay.npz"
 
 
 class InGraphReplay:
-    """A ring of rows, uint8[capacity, row_bytes]; a sample is drawn uniformly from what is stored.
+    """A ring of rows, uint8[capacity, row_bytes]; a sample is drawn from what is stored, uniformly or by priorities.
 
     The draw is a pure function of (the run's seed, the number of draws before it, what is stored): with one
     thread of control two runs with one seed see the same samples.
@@ -42,6 +43,8 @@ class InGraphReplay:
         self._draws = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._inserted = 0  # ever; the ring's position follows from it
         self._lock = threading.Lock()  # several actors may write
+        uses_priorities = config.priorities.are_used
+        self._priorities = InGraphPriorities(config, self._capacity, self._lock) if uses_priorities else None
 
     def _empty_rows(self) -> tf.Variable:
         shape = (self._capacity, self._layout.row_bytes)
@@ -66,18 +69,23 @@ class InGraphReplay:
         """A function to call inside a `tf.function`; the table must not be empty."""
 
         def sample() -> Sample:
-            draw = self._draws.assign_add(1)
-            indices = tf.random.stateless_uniform(
-                (num_examples,),
-                seed=tf.stack([tf.constant(self._seed, tf.int64), draw]),
-                minval=0,
-                maxval=self._stored.read_value(),
-                dtype=tf.int64,
-                alg="philox",
-            )
-            return Sample(self._layout.decode(self._rows.sparse_read(indices)), None)
+            seed = tf.stack([tf.constant(self._seed, tf.int64), self._draws.assign_add(1)])
+            draw = None
+            if self._priorities is None:
+                indices = tf.random.stateless_uniform(
+                    (num_examples,), seed, minval=0, maxval=self._stored.read_value(), dtype=tf.int64, alg="philox"
+                )
+            else:
+                fractions = tf.random.stateless_uniform((num_examples,), seed, dtype=tf.float64, alg="philox")
+                indices, draw = self._priorities.draw(fractions)
+            return Sample(self._layout.decode(self._rows.sparse_read(indices)), None, draw)
 
         return sample
+
+    def update_priorities(self, priorities: ItemPriorities) -> None:
+        """Sets them at once. What is no longer stored is passed over."""
+        assert self._priorities is not None
+        self._priorities.update(priorities)
 
     def size(self) -> int:
         """Transitions stored now."""
@@ -88,10 +96,13 @@ class InGraphReplay:
         return min(self._inserted, self._capacity)
 
     def save(self, directory: Path) -> None:
-        """Writes `replay.npz`: the filled part of the ring and its position. Raises CheckpointError."""
-        rows = self._rows.numpy()[: self._filled()]
+        """Writes `replay.npz`: the filled part of the ring, its position, and priorities. Raises CheckpointError."""
+        filled = self._filled()
+        content = {"rows": self._rows.numpy()[:filled], "inserted": np.array(self._inserted)}
+        if self._priorities is not None:
+            content["priorities"] = self._priorities.stored(filled)
         try:
-            save_arrays(directory / CONTENT_FILE, {"rows": rows, "inserted": np.array(self._inserted)})
+            save_arrays(directory / CONTENT_FILE, content)
         except OSError as error:
             raise CheckpointError(f"{directory / CONTENT_FILE} can't be written: {error.strerror}") from error
 
@@ -101,6 +112,7 @@ class InGraphReplay:
         try:
             with np.load(path, allow_pickle=False) as content:
                 rows, inserted = content["rows"], int(content["inserted"])
+                priorities = None if self._priorities is None else content["priorities"]
         except Exception as error:  # zipfile, zlib, KeyError, OSError: damage has many names
             raise CheckpointError(f"{path} is missing or damaged: {error}") from error
         if rows.shape != (min(inserted, self._capacity), self._layout.row_bytes):
@@ -113,20 +125,25 @@ class InGraphReplay:
         self._rows.assign(filled)
         self._inserted = inserted
         self._stored.assign(len(rows))
+        if self._priorities is not None and priorities is not None:
+            self._priorities.restore(priorities, inserted)
 
     def state(self) -> dict[str, np.ndarray]:
-        """How often the table has been sampled."""
-        return {"draws": self._draws.numpy()[None]}
+        """How often the table has been sampled, and the largest priority."""
+        largest = {} if self._priorities is None else self._priorities.state()
+        return {"draws": self._draws.numpy()[None], **largest}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Puts back what `state` gave."""
         self._draws.assign(arrays["draws"][0])
+        if self._priorities is not None:
+            self._priorities.load_state(arrays)
 
     def close(self) -> None:
         """Nothing is held outside TensorFlow."""
 
-    def _insert(self, rows: np.ndarray) -> None:
-        """Writes uint8[N, row_bytes] over the oldest.
+    def _insert(self, rows: np.ndarray, errors: np.ndarray | None = None) -> None:
+        """Writes uint8[N, row_bytes] over the oldest; with priorities by these errors, where they are known.
 
         The raw op takes any N without a trace of its own, and costs a tenth of a call to a `tf.function`.
         """
@@ -138,3 +155,7 @@ class InGraphReplay:
             self._inserted += len(rows)
             if not was_full:
                 self._stored.assign(np.int64(self._filled()))  # Python numbers it would keep for ever
+            if self._priorities is not None:
+                self._priorities.inserted(
+                    positions, self._inserted, None if errors is None else errors[-self._capacity :]
+                )

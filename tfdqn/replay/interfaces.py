@@ -19,11 +19,26 @@ if TYPE_CHECKING:
 Examples: TypeAlias = trajectory.Transition | Sequences  # what is learned from, with one leading axis
 
 
+class Draw(NamedTuple):
+    """How N examples were drawn by their priorities."""
+
+    probability: tf.Tensor  # float32[N], P(i) at that time
+    keys: tf.Tensor  # int64[N, …], by which `update_priorities` knows them again
+
+
+class ItemPriorities(NamedTuple):
+    """How wrong the last updates were about N examples, as NumPy arrays."""
+
+    keys: np.ndarray  # int64[N, …], of the draw
+    errors: np.ndarray  # float32[N] >= 0, as `PriorityScale` takes them
+
+
 class Sample(NamedTuple):
     """A nest of tensors with one leading axis N."""
 
     transition: Examples
-    weights: tf.Tensor | None  # importance weights, float32[N]; None where sampling is uniform
+    weights: tf.Tensor | None  # importance weights, float32[N]; None: all are 1
+    draw: Draw | None = None  # None where sampling is uniform
 
     @property
     def size(self) -> int:
@@ -46,12 +61,14 @@ class Writer(Protocol):
         step: Step,
         policy_state: PolicyState = (),
         env_steps: int = 0,
+        q_values: np.ndarray | None = None,
     ) -> int:
         """Takes one step of all environments; returns how many transitions are in replay by it that were not before.
 
         observation, legal_actions bool[E, A], actions int32[E] or [E, D], and what the policy remembered when it chose
         them, are those of time t; `step` is what the environments answered. All actors together had taken `env_steps`
-        before, by which n and the discount follow their schedules.
+        before, by which n and the discount follow their schedules. The Q-values float32[E, A] that actions were chosen
+        by are only needed where `priorities.new_items` is "actor".
         """
 
     def state(self) -> dict[str, np.ndarray]:
@@ -82,6 +99,9 @@ class SampledReplay(Protocol):
 
     def size(self) -> int:
         """Transitions stored now, as far as is known here. Sampling before `min_size` are there may block."""
+
+    def update_priorities(self, priorities: ItemPriorities) -> None:
+        """Sets them, soon: it does not wait for servers. What is no longer stored is passed over."""
 
 
 class Replay(SampledReplay, Protocol):

@@ -51,6 +51,7 @@ class NStepWriter:
         step: Step,
         policy_state: PolicyState = (),
         env_steps: int = 0,
+        q_values: np.ndarray | None = None,
     ) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
@@ -130,7 +131,10 @@ class NStepWriter:
         if step.legal_actions is not None:
             self._fields["next_legal_actions"][closing] = step.legal_actions[envs]
         self._is_open[closing] = False
-        rows = self._windows[closing]
+        return self._pass_on(self._windows[closing], closing, step)
+
+    def _pass_on(self, rows: np.ndarray, closing: tuple[int | np.ndarray, np.ndarray | slice], step: Step) -> int:
+        """Takes the finished transitions of these slots and environments; returns how many it has inserted."""
         if len(rows):
             self._insert(self._codec.to_bytes(rows))
         return len(rows)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfdqn.agents.losses.pqn import lambda_returns
 from tfdqn.config import PQN, Config
 from tfdqn.randomness import stream
-from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.interfaces import ItemPriorities, Sample
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Arrays
@@ -73,6 +73,7 @@ class Rollout:
         step: Step,
         policy_state: PolicyState = (),
         env_steps: int = 0,
+        q_values: np.ndarray | None = None,
     ) -> int:
         """Takes one step of all environments; returns how many transitions it is. As `Writer.write`."""
         rows = {
@@ -137,6 +138,9 @@ class Rollout:
             return Sample(self._codec.transition(fields | after), weights)
 
         return sample
+
+    def update_priorities(self, priorities: ItemPriorities) -> None:
+        """Nothing: everything is learned from as often."""
 
     def state(self) -> dict[str, np.ndarray]:
         """As a writer: the steps so far."""

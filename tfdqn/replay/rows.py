@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
-from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.interfaces import Examples, Writer
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.sequence_codec import SequenceCodec
 from tfdqn.replay.sequence_writer import SequenceWriter
+from tfdqn.replay.td_error_writer import Insert, make_n_step_writer
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
-
-Insert = Callable[[np.ndarray], None]  # takes uint8[N, row_bytes], and must copy it
 
 
 class Rows(Protocol):
@@ -39,13 +35,13 @@ class TransitionRows:
     transitions_per_row = 1
 
     def __init__(self, config: Config, task_spec: TaskSpec):
-        self._agent = config.agent
+        self._config = config
         self._codec = TransitionCodec(task_spec)
         self.row_bytes, self.decode = self._codec.row_bytes, self._codec.decode
 
     def writer(self, num_envs: int, insert: Insert) -> NStepWriter:
         """A writer for `num_envs` environments."""
-        return NStepWriter(self._codec, num_envs, Horizon.of(self._agent), insert)
+        return make_n_step_writer(self._config, self._codec, num_envs, insert)
 
 
 class SequenceRows:

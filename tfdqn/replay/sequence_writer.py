@@ -76,6 +76,7 @@ class SequenceWriter:
         step: Step,
         policy_state: PolicyState = (),
         env_steps: int = 0,
+        q_values: np.ndarray | None = None,
     ) -> int:
         """Takes one step of all environments; returns how many steps it wrote that were in no sequence before.
 

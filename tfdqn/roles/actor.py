@@ -84,6 +84,8 @@ class _ActorLoop:
             # The others have taken about as many since they were last heard; where it was fewer, all act on.
             if self._membership.env_steps(actor.env_steps, config.acting.actors) < config.stop.env_steps:
                 self._membership.set_state("acting")
+                if config.priorities.are_used:
+                    writer.raise_largest_priority(self._membership.largest_priority)
                 actor.step(self._membership.env_steps(actor.env_steps))
             else:
                 self._wait_because("done acting")

@@ -17,6 +17,8 @@ from tfdqn.learning.strategies.factory import Sampler, make_strategy, make_updat
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, follow
 from tfdqn.learning.strategies.shared_rollout import SharedRolloutUpdater
 from tfdqn.replay.items.kinds import make_item_kind
+from tfdqn.replay.priorities import PriorityScale
+from tfdqn.replay.reverb.priority_updates import PriorityUpdates
 from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
 from tfdqn.replay.rollout import Rollout
 from tfdqn.system.peer_connections import is_reachable
@@ -50,7 +52,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
     def sampler(num_transitions: int, device: str | None = None) -> Sampler:
         if rollout is not None:
             return rollout.sampler(num_transitions, cluster.rank)
-        return make_sampler(addresses, kind, num_transitions, device)
+        return make_sampler(addresses, kind, num_transitions, device, config.priorities)
 
     updater = make_updater(
         config,
@@ -59,9 +61,12 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
         cluster,
         devices,
         sampler=sampler,
-        make_dataset=lambda size: sample_dataset(addresses, kind, size),
+        make_dataset=lambda size: sample_dataset(addresses, kind, size, config.priorities),
     )
-    follow(updater if rollout is None else SharedRolloutUpdater(updater, rollout, broadcast), broadcast)
+    # Each tells the servers of what it has sampled itself; new items get the largest priority that the chief knows of.
+    update_priorities = PriorityUpdates(addresses, PriorityScale(config.priorities))
+    follows = updater if rollout is None else SharedRolloutUpdater(updater, rollout, broadcast)
+    follow(follows, broadcast, update_priorities)
 
 
 def _require_same(config: Config, chiefs: str, name: str) -> None:

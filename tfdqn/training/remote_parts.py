@@ -120,6 +120,7 @@ class RemoteParts:
         if saved is not None:
             counters = saved.counters
             restarts = int(saved.arrays("actor").get("environment_restarts", 0))
+            replay.load_state(saved.arrays("replay"))
             balance = Balance.saved(counters, replay.min_size, replay.size(), config.learner)
         self._roster.start_from(
             Counts(env_steps=counters.env_steps, episodes=counters.episodes, environment_restarts=restarts)
@@ -134,6 +135,7 @@ class RemoteParts:
             EvaluatorReport(best_return=best_return, evaluations_without_best=counters.evaluations_without_best)
         )
         service.on_evaluated = self._take_report
+        service.largest_priority = lambda: replay.largest_priority
 
     @property
     def env_steps(self) -> int:
@@ -147,7 +149,7 @@ class RemoteParts:
         return ""
 
     def state(self) -> dict[str, Mapping[str, np.ndarray]]:
-        return {"actor": {}, "writer": {}, "replay": {}}
+        return {"actor": {}, "writer": {}, "replay": self.replay.state()}
 
     def save_replay(self, directory: Path) -> None:
         """Has the servers write their own; one that can't keeps its last, and the learner's is written all the same."""

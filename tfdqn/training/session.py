@@ -164,7 +164,7 @@ class Session(Generic[P]):
             stack.callback(updater.close)
             if saved is not None:
                 updater.restore(saved.arrays("learner"))
-            self.learner = Learner(updater, self.parts.board)
+            self.learner = Learner(updater, self.parts.board, self.parts.replay.update_priorities)
             self.learner.publish()
             # Earlier versions did not count what was lost with a worker.
             self.parts.ratio.learned(self.learner.train_steps - self.counters.train_steps)

@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from tfdqn.learning.strategies.parameter_server import fetch_result
-from tfdqn.learning.train_step import METRICS
 
 GONE = tf.errors.UnavailableError(None, None, "failed to connect to all addresses")
 
@@ -18,18 +17,18 @@ def fetched(fetch_fails: Exception | None, closure_fails: Exception | None) -> n
     def fetch(scheduled: object) -> np.ndarray:
         if error := closure_fails or fetch_fails:
             raise error
-        return np.ones((3, METRICS + 2))
+        return np.ones((3, 8))
 
     scheduled = SimpleNamespace(_get_error=lambda: closure_fails)
     return fetch_result(SimpleNamespace(fetch=fetch), scheduled)
 
 
 def test_a_result_is_taken() -> None:
-    assert fetched(None, None).shape == (3, METRICS + 2)
+    assert fetched(None, None).shape == (3, 8)
 
 
 def test_a_result_that_is_lost_with_its_worker_is_none() -> None:
-    assert fetched(GONE, None).shape == (0, METRICS + 2)
+    assert fetched(GONE, None) is None
 
 
 @pytest.mark.parametrize("error", [GONE, tf.errors.InvalidArgumentError(None, None, "NaN"), KeyError("a")])

@@ -73,7 +73,7 @@ def test_k_updates_in_one_call_equal_k_single_ones(xla: str) -> None:
     sample = random_sample(np.random.default_rng(2), calls=2, masks=masks)
     one_by_one, at_once = made(config, masks), made(config, masks)
     single = tf.function(one_by_one, autograph=False)
-    expected = [single(part(sample, i, BATCH)) for i in range(2 * UPDATES)]
+    expected = [single(part(sample, i, BATCH)).metrics for i in range(2 * UPDATES)]
     updates = SynchronousUpdater(at_once, [in_turn(sample)], config)
     histories = [updates().metrics, updates().metrics]
     for name in expected[0]._fields:
@@ -92,7 +92,7 @@ def test_k_updates_in_one_call_equal_k_single_ones(xla: str) -> None:
 
 def learner(step: TrainStep, sample: Sample, config: Config) -> tuple[Learner, WeightsBoard]:
     board = WeightsBoard()
-    return Learner(SynchronousUpdater(step, [in_turn(sample)], config), board), board
+    return Learner(SynchronousUpdater(step, [in_turn(sample)], config), board, lambda priorities: None), board
 
 
 def with_nan_at(sample: Sample, index: int) -> Sample:
@@ -131,7 +131,7 @@ def test_weights_that_are_not_finite_are_never_published() -> None:
             return updated._replace(weights={**updated.weights, "q/bias": np.array([np.nan])})
 
     board = WeightsBoard()
-    learn = Learner(updates, board)
+    learn = Learner(updates, board, lambda priorities: None)
     learn.run(UPDATES)
     published = board.get()
     learn._updater = Spoiled(made(config), [in_turn(sample)], config)
@@ -143,7 +143,7 @@ def test_weights_that_are_not_finite_are_never_published() -> None:
 def test_a_call_whose_gradients_were_all_dropped_tells_of_no_staleness() -> None:
     config = settings()
     updates = SynchronousUpdater(made(config), [in_turn(random_sample(np.random.default_rng(3)))], config)
-    learn = Learner(updates, WeightsBoard())
+    learn = Learner(updates, WeightsBoard(), lambda priorities: None)
     nothing = UpdateMetrics(*np.zeros((len(UpdateMetrics._fields), 0), np.float32))
     stale = UpdateResult(nothing, {}, staleness=np.zeros(0, np.int64), dropped=5)
     assert learn._take(stale) == 0

@@ -14,8 +14,9 @@ import tensorflow as tf
 
 from tfdqn.config import Config
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
-from tfdqn.learning.strategies.synchronous import num_processes, uses_xla
-from tfdqn.learning.train_step import METRICS, TrainStep, UpdateMetrics, combined_metrics, split_batches, update_in_turn
+from tfdqn.learning.importance import weighted
+from tfdqn.learning.strategies.synchronous import gathered, keys_of, num_processes, uses_xla
+from tfdqn.learning.train_step import METRICS, TrainStep, combined_metrics, split_batches, update_in_turn
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 
@@ -44,6 +45,7 @@ class AveragingUpdater(Updater):
     ):
         self._devices = devices
         self._sampler = sampler
+        self._priorities = config.priorities
         self._strategy = strategy
         processes = num_processes(strategy)
         settings = config.learner
@@ -58,7 +60,11 @@ class AveragingUpdater(Updater):
                 self._replicas.append(make_train_step())
             self._replicas[-1].first = (process * len(devices) + index) * self._batch_size
         self._many = [
-            tf.function(partial(update_in_turn, replica), jit_compile=uses_xla(config), autograph=False)
+            tf.function(
+                partial(update_in_turn, replica, replica.row_size(self._batch_size)),
+                jit_compile=uses_xla(config),
+                autograph=False,
+            )
             for replica in self._replicas
         ]
         self._call = tf.function(self._fetch_and_update, autograph=False)
@@ -66,8 +72,9 @@ class AveragingUpdater(Updater):
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates of every replica."""
-        history, weights = self._call()
-        return UpdateResult(UpdateMetrics(*history.numpy().T), {name: value.numpy() for name, value in weights.items()})
+        rows, weights, keys = self._call()
+        named = {name: value.numpy() for name, value in weights.items()}
+        return UpdateResult.of_rows(rows.numpy(), named, None if keys is None else keys.numpy())
 
     def state(self) -> dict[str, np.ndarray]:
         """The replicas' mean, which is any replica's state where everything is averaged."""
@@ -82,33 +89,43 @@ class AveragingUpdater(Updater):
         for replica in self._replicas:
             replica.load_state(arrays)
 
-    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """(metrics float32[K, metrics], the mean weights)."""
-        shape = [self._periods, self._period, len(self._replicas), self._batch_size]
-        batches = split_batches(self._sampler(), *shape)
-        history = tf.TensorArray(tf.float32, self._periods, element_shape=[self._period, METRICS])
+    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None]:
+        """(rows float32[K, …], the mean weights, the keys int64[K, R · B, …] of what was sampled)."""
+        updates, replicas = self._periods * self._period, len(self._replicas)
+        sampled = [split_batches(self._sampler(), updates, replicas, self._batch_size)]
+        # Of the whole batch, as if one replica had it.
+        (shares,) = weighted(sampled, self._priorities, self._replicas[0].train_steps, self._least_of_all)
+        batches = shares.map(lambda x: tf.reshape(x, [self._periods, self._period, *x.shape[1:]]))
+        row_size = self._replicas[0].row_size(replicas * self._batch_size)
+        rows = tf.TensorArray(tf.float32, self._periods, element_shape=[self._period, row_size])
 
-        def one_period(i: tf.Tensor, history: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            metrics = self._update_replicas(batches.map(lambda x: x[i]))
-            with tf.control_dependencies([metrics]):
+        def one_period(i: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            of_period = self._update_replicas(batches.map(lambda x: x[i]))
+            with tf.control_dependencies([of_period]):
                 self._average()
-            return i + 1, history.write(i, metrics)
+            return i + 1, rows.write(i, of_period)
 
-        _, history = tf.while_loop(
-            lambda i, _: i < self._periods, one_period, [0, history], maximum_iterations=self._periods
-        )
-        metrics = tf.reshape(history.stack(), [-1, METRICS])
+        _, rows = tf.while_loop(lambda i, _: i < self._periods, one_period, [0, rows], maximum_iterations=self._periods)
         weights = self._replicas[0].agent.network.named_weights()
-        return metrics, {name: tf.identity(weight) for name, weight in weights.items()}
+        return (
+            tf.reshape(rows.stack(), [updates, row_size]),
+            {name: tf.identity(weight) for name, weight in weights.items()},
+            keys_of(sampled),
+        )
 
     def _update_replicas(self, batches: Sample) -> tf.Tensor:
-        """H updates of every replica, side by side: the mean of their metrics [H, metrics]."""
-        histories = []
+        """H updates of every replica, side by side: the mean of their metrics and all their errors, [H, …]."""
+        rows = []
         shares = (batches.map(partial(_share_of, index)) for index in range(len(self._replicas)))
         for many, device, share in zip(self._many, self._devices, shares, strict=True):
             with tf.device(device):
-                histories.append(many(share))
-        return combined_metrics(histories)
+                rows.append(many(share))
+        metrics = combined_metrics([each[:, :METRICS] for each in rows])
+        return tf.concat([metrics, *(each[:, METRICS:] for each in rows)], axis=1)
+
+    def _least_of_all(self, values: tf.Tensor) -> tf.Tensor:
+        """float32[K] of this process → the minima over all processes."""
+        return values if self._strategy is None else tf.reduce_min(gathered(self._strategy, values), axis=0)
 
     def _average(self) -> None:
         """Gives every replica the mean of all replicas."""

@@ -109,7 +109,9 @@ class Chief:
             self._cluster,
             self._devices,
             sampler=self._sampler(task_spec, replay),
-            make_dataset=lambda size: sample_dataset(addresses, make_item_kind(self._config, task_spec), size),
+            make_dataset=lambda size: sample_dataset(
+                addresses, make_item_kind(self._config, task_spec), size, self._config.priorities
+            ),
         )
         if isinstance(updater, ModelParallelUpdater):
             held = (f"{device} {size / 1e6:.1f} MB" for device, size in updater.bytes_by_device().items())
@@ -128,7 +130,8 @@ class Chief:
         def sampler(num_transitions: int, device: str | None = None) -> Sampler:
             if device is None and not is_member:
                 return replay.sampler(num_transitions)
-            return make_sampler(own, make_item_kind(self._config, task_spec), num_transitions, device)
+            kind = make_item_kind(self._config, task_spec)
+            return make_sampler(own, kind, num_transitions, device, self._config.priorities)
 
         return sampler
 

@@ -5,12 +5,13 @@ on a leading axis K as the batched ensemble has them. So acting, evaluation and 
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
 from tfdqn.learning.flat_vector import FlatLayout
-from tfdqn.learning.strategies.synchronous import SynchronousUpdater
+from tfdqn.learning.strategies.synchronous import SynchronousUpdater, gathered
 from tfdqn.learning.train_step import UpdateMetrics
 from tfdqn.learning.updater import Updater, UpdateResult
 
@@ -28,7 +29,7 @@ class EnsembleProcessUpdater(Updater):
         self._updater = updater
         self._member = member
         self._strategy = strategy
-        self._gather = tf.function(self._gathered, autograph=False, reduce_retracing=True)
+        self._gather = tf.function(partial(gathered, strategy), autograph=False, reduce_retracing=True)
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates of every member; the metrics are means over the members, but for the maximum of `max_q`."""
@@ -61,14 +62,8 @@ class EnsembleProcessUpdater(Updater):
 
     def _of_all(self, flat: np.ndarray) -> np.ndarray:
         """float32[N] of this member → float32[K, N] of all."""
-        rows = self._gather(tf.constant(flat[np.newaxis])).numpy()
+        rows = self._gather(tf.constant(flat)).numpy()
         return rows[:: len(self._strategy.extended.worker_devices)]  # each of a process's replicas gave it
-
-    def _gathered(self, flat: tf.Tensor) -> tf.Tensor:
-        def in_replica() -> tf.Tensor:
-            return tf.distribute.get_replica_context().all_gather(tf.identity(flat), axis=0)
-
-        return self._strategy.experimental_local_results(self._strategy.run(in_replica))[0]
 
 
 def _stacked(members: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

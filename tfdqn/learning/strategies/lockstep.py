@@ -5,7 +5,7 @@ the chief sends a command, by a collective as well: a follower waits in it for a
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
 
@@ -14,6 +14,7 @@ import tensorflow as tf
 from msgspec import Struct
 
 from tfdqn.learning.updater import Updater, UpdateResult
+from tfdqn.replay.interfaces import ItemPriorities
 from tfdqn.task_spec import TaskSpec
 
 
@@ -116,11 +117,19 @@ class LockstepUpdater(Updater):
         self._updater.close()
 
 
-def follow(updater: Updater, broadcast: Broadcast) -> None:
-    """A follower's side: does what the chief does until that says stop."""
+def follow(
+    updater: Updater, broadcast: Broadcast, update_priorities: Callable[[ItemPriorities], None] | None = None
+) -> None:
+    """A follower's side: does what the chief does until that says stop.
+
+    Args:
+      update_priorities: takes those of what this process has sampled; None: nothing is sampled by priorities.
+    """
     while (command := broadcast.command()) is not _Command.STOP:
         if command is _Command.UPDATE:
-            updater()
+            priorities = updater().priorities
+            if priorities is not None and update_priorities is not None:
+                update_priorities(priorities)
         elif command is _Command.STATE:
             updater.state()
         elif command is _Command.LOAD:

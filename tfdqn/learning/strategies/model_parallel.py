@@ -11,11 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
+from tfdqn.learning.importance import weighted
+from tfdqn.learning.strategies.synchronous import keys_of
 from tfdqn.learning.train_step import (
     TrainStep,
     UpdateMetrics,
+    UpdateOutput,
     combined_metrics,
-    metrics_of,
     split_batches,
     update_in_turn,
 )
@@ -42,6 +44,7 @@ class ModelParallelUpdater(Updater):
     ):
         self._rows = rows
         self._sampler = sampler
+        self._priorities = config.priorities
         self._updates = config.learner.updates_per_call
         self._batch_size = config.learner.batch_size
         self._replicas: list[TrainStep] = []
@@ -53,13 +56,11 @@ class ModelParallelUpdater(Updater):
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates."""
-        history = self._call()
+        rows, keys = self._call()
         network = self._replicas[0].agent.network
-        return UpdateResult(
-            UpdateMetrics(*history.numpy().T),
-            # Not results of the call, which TensorFlow would gather on the first device on their way out.
-            network.join({name: piece.numpy() for name, piece in network.named_weights().items()}),
-        )
+        # Not results of the call, which TensorFlow would gather on the first device on their way out.
+        weights = network.join({name: piece.numpy() for name, piece in network.named_weights().items()})
+        return UpdateResult.of_rows(rows.numpy(), weights, None if keys is None else keys.numpy())
 
     def state(self) -> dict[str, np.ndarray]:
         return self._replicas[0].state()
@@ -77,10 +78,14 @@ class ModelParallelUpdater(Updater):
                 held[device] = held.get(device, 0) + variable.shape.num_elements() * variable.dtype.size
         return held
 
-    def _fetch_and_update(self) -> tf.Tensor:
-        return update_in_turn(self._update, split_batches(self._sampler(), self._updates, self._batch_size))
+    def _fetch_and_update(self) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """(rows float32[K, …], the keys int64[K, B, …] of what was sampled)."""
+        first = self._replicas[0]
+        batches = [split_batches(self._sampler(), self._updates, self._batch_size)]
+        shares = weighted(batches, self._priorities, first.train_steps)
+        return update_in_turn(self._update, first.row_size(self._batch_size), *shares), keys_of(batches)
 
-    def _update(self, batch: Sample) -> UpdateMetrics:
+    def _update(self, batch: Sample) -> UpdateOutput:
         """One update of all replicas, from a global batch."""
         size = self._batch_size // len(self._rows)
         gradients, losses = [], []
@@ -94,8 +99,10 @@ class ModelParallelUpdater(Updater):
         for replica, row in zip(self._replicas, self._rows, strict=True):
             with tf.device(row[0]):
                 replica.apply(total)
-        metrics = combined_metrics([tf.stack(metrics_of(loss_info, norm)) for loss_info in losses])
-        return UpdateMetrics(*tf.unstack(metrics))
+        outputs = [self._replicas[0].output(loss_info, norm) for loss_info in losses]
+        metrics = UpdateMetrics(*tf.unstack(combined_metrics([tf.stack(each.metrics) for each in outputs])))
+        errors = [each.errors for each in outputs if each.errors is not None]
+        return UpdateOutput(metrics, tf.concat(errors, axis=0) if errors else None)
 
 
 def _summed(gradients: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:

@@ -16,9 +16,10 @@ import tensorflow as tf
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import Config
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
+from tfdqn.learning.importance import weighted
 from tfdqn.learning.strategies.sharded_variables import ShardedVariables
-from tfdqn.learning.strategies.synchronous import uses_xla
-from tfdqn.learning.train_step import METRICS, TrainStep, UpdateMetrics, metrics_of, split_batches
+from tfdqn.learning.strategies.synchronous import keys_of, uses_xla
+from tfdqn.learning.train_step import TrainStep, UpdateMetrics, split_batches
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 from tfdqn.task_spec import TaskSpec
@@ -48,8 +49,10 @@ class AsynchronousUpdater(Updater):
         self._updates_per_call = config.learner.updates_per_call
         self._updates_per_read = config.learner.updates_per_read
         self._batch_size = config.learner.batch_size
+        self._priorities = config.priorities
         # It gives the loss and names the weights; its own variables are only where those begin.
         self._pattern = TrainStep(make_agent(config, task_spec), config)
+        self._row_size = self._pattern.row_size(self._batch_size)
         self._layout = FlatLayout(self._pattern.agent.network.named_weights())
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
         with strategy.scope():
@@ -61,7 +64,7 @@ class AsynchronousUpdater(Updater):
         self._most_under_way = _CLOSURES_PER_WORKER * workers
         self._under_way = 0
         self._begun: SimpleQueue[bool] = SimpleQueue()  # False: no more will be
-        self._ended: SimpleQueue[np.ndarray | BaseException] = SimpleQueue()
+        self._ended: SimpleQueue[np.ndarray | BaseException | None] = SimpleQueue()
         for _ in range(self._most_under_way):
             Thread(target=self._run_closures, name="closures", daemon=True).start()
 
@@ -71,7 +74,7 @@ class AsynchronousUpdater(Updater):
         No more are begun than give `owed` updates.
         """
         owed = self._updates_per_call if owed is None else owed
-        ended: list[np.ndarray] = []
+        ended: list[np.ndarray | None] = []
         wanted = -(-self._updates_per_call // self._updates_per_read)
         while len(ended) < wanted:
             while self._has_room() and (self._under_way + len(ended) + 1) * self._updates_per_read <= owed:
@@ -83,7 +86,7 @@ class AsynchronousUpdater(Updater):
 
     def settle(self) -> UpdateResult | None:
         """Waits for the closures that are under way."""
-        ended: list[np.ndarray] = []
+        ended: list[np.ndarray | None] = []
         while self._under_way:
             ended.append(self._wait())
         return self._updated(ended) if ended else None
@@ -122,64 +125,60 @@ class AsynchronousUpdater(Updater):
         except BaseException as error:
             self._ended.put(error)
 
-    def _wait(self) -> np.ndarray:
-        """What the next closure that ends gives. Raises what one failed by."""
+    def _wait(self) -> np.ndarray | None:
+        """What the next closure that ends gives, as `fetch_result`. Raises what one failed by."""
         ended = self._ended.get()  # no limit: a watchdog ends the process where no worker answers
         self._under_way -= 1
         if isinstance(ended, BaseException):
             raise ended
         return ended
 
-    def _updated(self, ended: list[np.ndarray]) -> UpdateResult:
-        """What closures gave, each float64[N, metrics + 2] as `_read_and_update` packs it."""
-        rows = np.concatenate(ended) if ended else np.zeros((0, METRICS + 2))
-        applied = rows[rows[:, -1] == 1]
-        metrics = UpdateMetrics(*applied[:, :METRICS].T.astype(np.float32))
-        return UpdateResult(
-            metrics,
-            self._parameters.weights(),
-            staleness=applied[:, METRICS].astype(np.int64),
-            dropped=len(rows) - len(applied),
+    def _updated(self, ended: list[np.ndarray | None]) -> UpdateResult:
+        """What closures gave, each as `_read_and_update` packs it."""
+        packed = np.concatenate([each for each in ended if each is not None] or [np.zeros((0, self._row_size + 2))])
+        rows, figures, bits = np.split(packed, [self._row_size, self._row_size + 2], axis=1)
+        is_applied = figures[:, 1] == 1
+        # What was dropped for being stale has told no less of how wrong the weights are.
+        keys = np.ascontiguousarray(bits).view(np.int64) if bits.size else None
+        told = UpdateResult.of_rows(rows.astype(np.float32), self._parameters.weights(), keys)
+        return told._replace(
+            metrics=UpdateMetrics(*(values[is_applied] for values in told.metrics)),
+            staleness=figures[is_applied, 0].astype(np.int64),
+            dropped=len(rows) - int(is_applied.sum()),
         )
 
     def _read_and_update(self, samples: Any) -> tf.Tensor:
-        """A closure: float64[N, metrics + 2], each update's metrics, staleness, and whether it was applied.
+        """A closure: float64[N, …], each update's row, staleness, whether it was applied, and its batch's keys as bits.
 
         One tensor, because every one that is fetched from a worker is a call.
         """
-        sample = next(samples)
+        batches = split_batches(next(samples), self._updates_per_read, self._batch_size)
         read = self._parameters.read()
-        gradients, history = self._gradients(read.weights, read.target_weights, read.version, sample)
+        (weighed,) = weighted([batches], self._priorities, read.version)
+        gradients, rows = self._gradients(read.weights, read.target_weights, read.version, weighed)
         place = self._parameters.apply(gradients, read.version)
         order = tf.range(self._updates_per_read, dtype=tf.int64)
-        return tf.concat(
-            [
-                tf.cast(history, tf.float64),
-                tf.cast(place.staleness + order, tf.float64)[:, tf.newaxis],
-                tf.cast(order < place.accepted, tf.float64)[:, tf.newaxis],
-            ],
-            axis=1,
-        )
+        figures = tf.stack([place.staleness + order, tf.cast(order < place.accepted, tf.int64)], axis=1)
+        packed = [tf.cast(rows, tf.float64), tf.cast(figures, tf.float64)]
+        if (keys := keys_of([batches])) is not None:
+            packed.append(tf.bitcast(tf.reshape(keys, [self._updates_per_read, -1]), tf.float64))
+        return tf.concat(packed, axis=1)
 
     def _take_gradients(
-        self, weights: tf.Tensor, target_weights: tf.Tensor, version: tf.Tensor, sample: Sample
+        self, weights: tf.Tensor, target_weights: tf.Tensor, version: tf.Tensor, batches: Sample
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """(clipped gradients float32[N, P] at weights float32[P] of that version, metrics float32[N, metrics])."""
+        """(clipped gradients float32[N, P] at weights float32[P] of that version, rows float32[N, …]) of batches."""
         count = self._updates_per_read
-        batches = split_batches(sample, count, self._batch_size)
         gradients = tf.TensorArray(tf.float32, count, element_shape=[self._layout.size])
-        history = tf.TensorArray(tf.float32, count, element_shape=[METRICS])
+        rows = tf.TensorArray(tf.float32, count, element_shape=[self._row_size])
 
-        def one(i: tf.Tensor, gradients: tf.TensorArray, history: tf.TensorArray) -> tuple:
-            gradient, metrics = self._gradient(
-                weights, target_weights, version + tf.cast(i, version.dtype), batches.map(lambda x: x[i])
-            )
-            return i + 1, gradients.write(i, gradient), history.write(i, metrics)
+        def one(i: tf.Tensor, gradients: tf.TensorArray, rows: tf.TensorArray) -> tuple:
+            step = version + tf.cast(i, version.dtype)
+            gradient, row = self._gradient(weights, target_weights, step, batches.map(lambda x: x[i]))
+            return i + 1, gradients.write(i, gradient), rows.write(i, row)
 
-        _, gradients, history = tf.while_loop(
-            lambda i, *_: i < count, one, [0, gradients, history], maximum_iterations=count
-        )
-        return gradients.stack(), history.stack()
+        _, gradients, rows = tf.while_loop(lambda i, *_: i < count, one, [0, gradients, rows], maximum_iterations=count)
+        return gradients.stack(), rows.stack()
 
     def _gradient(
         self, weights: tf.Tensor, target_weights: tf.Tensor, step: tf.Tensor, batch: Sample
@@ -189,21 +188,21 @@ class AsynchronousUpdater(Updater):
         with agent.network.with_weights(online), agent.target_network.with_weights(named(target_weights)):
             gradients, loss_info = self._pattern.gradients(batch, weights=list(online.values()), step=step)
         gradients, norm = self._pattern.clipped(gradients)
-        return flat_tensor(gradients), tf.stack(metrics_of(loss_info, norm))
+        return flat_tensor(gradients), self._pattern.output(loss_info, norm).row()
 
 
 def fetch_result(
     coordinator: tf.distribute.coordinator.ClusterCoordinator,
     scheduled: tf.distribute.experimental.coordinator.RemoteValue,
-) -> np.ndarray:
-    """What a closure gives, when it has ended: float64[N, metrics + 2]; raises what it failed by.
+) -> np.ndarray | None:
+    """What a closure gives, when it has ended; raises what it failed by.
 
     The coordinator has another worker do what one that is lost had not done. But the result of what it had done lies
-    with it, and is lost with it, [0, metrics + 2]: its updates are applied, and count when a checkpoint is made.
+    with it, and is lost with it: None. Its updates are applied, and count when a checkpoint is made.
     """
     try:
         return coordinator.fetch(scheduled)
     except tf.errors.OpError:
         if scheduled._get_error() is not None:  # the closure's own; only the coordinator tells the two apart
             raise
-        return np.zeros((0, METRICS + 2))
+        return None

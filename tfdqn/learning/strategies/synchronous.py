@@ -12,7 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
-from tfdqn.learning.train_step import TrainStep, UpdateMetrics, combined_metrics, split_batches, update_in_turn
+from tfdqn.learning.importance import weighted
+from tfdqn.learning.train_step import (
+    TrainStep,
+    UpdateMetrics,
+    UpdateOutput,
+    combined_metrics,
+    split_batches,
+    update_in_turn,
+)
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 
@@ -39,6 +47,7 @@ class SynchronousUpdater(Updater):
         self._train_step = train_step
         self._samplers = samplers
         self._strategy = strategy
+        self._priorities = config.priorities
         self._local_replicas = 1 if strategy is None else len(strategy.extended.worker_devices)
         self._updates = config.updates_per_call
         self._batch_size = config.learner.batch_size // num_processes(strategy)
@@ -51,10 +60,11 @@ class SynchronousUpdater(Updater):
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates."""
-        history, weights = self._call()
+        rows, weights, keys = self._call()
         # Outputs of the call are plain memory here. Reading the variables afterwards would give up and retake
         # Python's lock once for each, against an actor that wants it too.
-        return UpdateResult(UpdateMetrics(*history.numpy().T), {name: value.numpy() for name, value in weights.items()})
+        named = {name: value.numpy() for name, value in weights.items()}
+        return UpdateResult.of_rows(rows.numpy(), named, None if keys is None else keys.numpy())
 
     def state(self) -> dict[str, np.ndarray]:
         return self._train_step.state()
@@ -62,18 +72,24 @@ class SynchronousUpdater(Updater):
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._train_step.load_state(arrays)
 
-    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        history = self._many(*(sampler() for sampler in self._samplers))
+    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None]:
+        """(rows float32[K, …], the weights after the last, the keys int64[K, B, …] of what was sampled)."""
+        size = self._batch_size // len(self._samplers)
+        batches = [split_batches(sampler(), self._updates, size) for sampler in self._samplers]
+        keys = keys_of(batches)
+        rows = self._many(*weighted(batches, self._priorities, self._train_step.train_steps, self._least_of_all))
         weights = self._train_step.agent.network.named_weights()
-        return history, {name: tf.identity(weight) for name, weight in weights.items()}
+        return rows, {name: tf.identity(weight) for name, weight in weights.items()}, keys
 
-    def _loop(self, *samples: Sample) -> tf.Tensor:
-        """Metrics float32[K, METRICS]."""
+    def _loop(self, *batches: Sample) -> tf.Tensor:
         # The loop is around `strategy.run`: inside it, optimisers can't merge the replicas' calls.
-        size = self._batch_size // len(samples)
-        return update_in_turn(self._update, *(split_batches(each, self._updates, size) for each in samples))
+        return update_in_turn(self._update, self._train_step.row_size(self._batch_size), *batches)
 
-    def _update(self, *parts: Sample) -> UpdateMetrics:
+    def _least_of_all(self, values: tf.Tensor) -> tf.Tensor:
+        """float32[K] of this process → the minima over all processes."""
+        return values if num_processes(self._strategy) == 1 else tf.reduce_min(gathered(self._strategy, values), axis=0)
+
+    def _update(self, *parts: Sample) -> UpdateOutput:
         """One update from this process's share of a batch, in parts or whole; its metrics are of that share."""
         if self._strategy is None:
             return self._train_step(*parts)
@@ -86,10 +102,28 @@ class SynchronousUpdater(Updater):
             return parts[0].map(lambda x: x[replica * size : (replica + 1) * size])
 
         shares = self._strategy.experimental_distribute_values_from_function(share)
-        metrics = self._strategy.run(self._train_step, (shares,))
-        of_each = tf.nest.map_structure(self._strategy.experimental_local_results, metrics)
+        output = self._strategy.run(self._train_step, (shares,))
+        of_each = tf.nest.map_structure(self._strategy.experimental_local_results, output.metrics)
         replicas = [tf.stack(each) for each in zip(*of_each, strict=True)]
-        return UpdateMetrics(*tf.unstack(combined_metrics(replicas)))
+        metrics = UpdateMetrics(*tf.unstack(combined_metrics(replicas)))
+        if output.errors is None:
+            return UpdateOutput(metrics, None)
+        return UpdateOutput(metrics, tf.concat(self._strategy.experimental_local_results(output.errors), axis=0))
+
+
+def keys_of(batches: Sequence[Sample]) -> tf.Tensor | None:
+    """The keys int64[K, …, B, …] of all parts of the batches, side by side; None where sampling is uniform."""
+    draws = [batch.draw for batch in batches]
+    return None if None in draws else tf.concat([draw.keys for draw in draws if draw is not None], axis=1)
+
+
+def gathered(strategy: tf.distribute.Strategy, values: tf.Tensor) -> tf.Tensor:
+    """What each process of the strategy gives, one below another, as often as it has replicas."""
+
+    def in_replica() -> tf.Tensor:
+        return tf.distribute.get_replica_context().all_gather(tf.identity(values)[tf.newaxis], axis=0)
+
+    return strategy.experimental_local_results(strategy.run(in_replica))[0]
 
 
 def num_processes(strategy: tf.distribute.Strategy | None) -> int:

@@ -18,6 +18,7 @@ from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.config import Config, Ensemble
 from tfdqn.errors import ConfigError
 from tfdqn.replay.interfaces import Examples, Writer
+from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE
 from tfdqn.replay.rows import make_rows
 from tfdqn.replay.transition_codec import TransitionCodec
@@ -43,20 +44,22 @@ class BlockItems:
         self._rows = make_rows(config, task_spec)
         self.examples_per_item = config.replay.block_size if config.replay.item == "block" else 1
         self.transitions_per_item = self.examples_per_item * self._rows.transitions_per_row
+        self._has_priorities = config.priorities.are_used
+        self.priority_scale = PriorityScale(config.priorities)
         self._num_servers = config.replay.shards
         shape = (self.examples_per_item, self._rows.row_bytes)
         _refuse_too_large(*shape)
         self.signature = {_COLUMN: tf.TensorSpec(shape, tf.uint8)}
         self._packer = BlockPacker(*shape, self._insert)
         self._lock = threading.Lock()  # of the packer and the writers: actors share them, checkpoints flush
-        self._writers: list[structured_writer.StructuredWriter] = []  # one a server
+        self._writers: list[structured_writer.StructuredWriter | _PrioritisedWriter] = []  # one a server
         self._inserted = 0
         self._appended: Counter[int] = Counter()  # by server, in this process
 
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> Writer:
         """A writer for `num_envs` environments; all writers fill the same blocks, from whatever thread."""
         if not self._writers:
-            self._writers = [client.structured_writer([_one_item_a_step()]) for client in clients]
+            self._writers = [self._block_writer(client) for client in clients]
         return self._rows.writer(num_envs, self._pack)
 
     def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> Examples:
@@ -86,21 +89,45 @@ class BlockItems:
         if self._num_servers > 1:
             self._inserted = int(arrays["inserted"])
 
-    def _pack(self, rows: np.ndarray) -> None:
-        with self._lock:
-            self._packer(rows)
+    def _block_writer(self, client: reverb.Client) -> structured_writer.StructuredWriter | _PrioritisedWriter:
+        if self._has_priorities:
+            return _PrioritisedWriter(client, self.priority_scale)
+        return client.structured_writer([_one_item_a_step()])
 
-    def _insert(self, block: np.ndarray) -> None:
+    def _pack(self, rows: np.ndarray, errors: np.ndarray | None = None) -> None:
+        with self._lock:
+            if errors is None:
+                self._packer(rows)
+                return
+            for row, priority in zip(rows, self.priority_scale(errors), strict=True):
+                self._insert(row[np.newaxis], priority)
+
+    def _insert(self, block: np.ndarray, *priority: float) -> None:
         server = self._inserted % len(self._writers)
         self._inserted += 1
-        self._append(server, block)
+        self._append(server, block, *priority)
 
-    def _append(self, server: int, block: np.ndarray) -> None:
+    def _append(self, server: int, block: np.ndarray, *priority: float) -> None:
         writer = self._writers[server]
-        writer.append({_COLUMN: block})
+        writer.append({_COLUMN: block}, *priority)
         self._appended[server] += 1
         if self._appended[server] % _BLOCKS_BETWEEN_CHECKS == 0:
             writer.flush(_MAX_BLOCKS_PENDING)
+
+
+class _PrioritisedWriter:
+    """As a structured writer, but that an item has a priority of its own, or the largest; a structured one's have 1."""
+
+    def __init__(self, client: reverb.Client, scale: PriorityScale):
+        self._writer, self._scale = client.trajectory_writer(num_keep_alive_refs=1), scale
+
+    def append(self, step: dict[str, np.ndarray], priority: float | None = None) -> None:
+        self._writer.append(step)
+        columns = {name: self._writer.history[name][-1] for name in step}
+        self._writer.create_item(TABLE, self._scale.largest if priority is None else priority, columns)
+
+    def flush(self, block_until_num_items: int = 0) -> None:
+        self._writer.flush(block_until_num_items)
 
 
 class PerMemberItems(BlockItems):
@@ -137,11 +164,16 @@ class PerMemberItems(BlockItems):
         for member, packer in enumerate(self._packers):
             packer.load_state({"partial_block": arrays[f"partial_block/{member}"]})
 
-    def _pack(self, rows: np.ndarray) -> None:
+    def _pack(self, rows: np.ndarray, errors: np.ndarray | None = None) -> None:
         belongs = self._belongs(rows).numpy()
         with self._lock:
-            for packer, mine in zip(self._packers, belongs, strict=True):
-                packer(rows[mine])
+            if errors is None:
+                for packer, mine in zip(self._packers, belongs, strict=True):
+                    packer(rows[mine])
+                return
+            priorities = self.priority_scale(errors)
+            for member, index in np.argwhere(belongs):
+                self._append(member, rows[index][np.newaxis], priorities[index])
 
     def _belonging(self, rows: tf.Tensor) -> tf.Tensor:
         """uint8[N, row_bytes] → bool[K, N]: whether a member learns from it."""

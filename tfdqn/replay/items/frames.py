@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,8 +16,9 @@ from tf_agents.trajectories import trajectory
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.replay.horizon import Horizon
-from tfdqn.replay.n_step_writer import NStepWriter
+from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE
+from tfdqn.replay.td_error_writer import make_n_step_writer
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
@@ -47,8 +48,9 @@ class FrameItems:
 
     def __init__(self, config: Config, task_spec: TaskSpec):
         self._key, spec = _stacked_observation(task_spec)
-        self._horizon = Horizon.of(config.agent)
+        self._config, self._horizon = config, Horizon.of(config.agent)
         self._stack = spec.frame_stack
+        self.priority_scale = PriorityScale(config.priorities)
         self._codec = TransitionCodec(task_spec)
         self._row_codec = TransitionCodec(msgspec.structs.replace(task_spec, observation=_PLACE))
         self.signature = {
@@ -60,7 +62,9 @@ class FrameItems:
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> FrameWriter:
         """A writer for `num_envs` environments, divided evenly among the servers."""
         trajectory_writers = [self._trajectory_writer(clients[env % len(clients)]) for env in range(num_envs)]
-        writer = FrameWriter(self._row_codec, self._key, trajectory_writers, self._stack, self._horizon)
+        writer = FrameWriter(
+            self._config, self._row_codec, self._key, trajectory_writers, self._stack, self.priority_scale
+        )
         self._writers.append(writer)
         return writer
 
@@ -90,11 +94,20 @@ class FrameItems:
 
     def _trajectory_writer(self, client: reverb.Client) -> reverb.TrajectoryWriter:
         n = self._horizon.longest
-        kept = self._stack + 2 * n  # an item's frames, and the rows that follow the last frame of an episode
+        # An item's frames, one more where it waits for a step, and the rows that follow an episode's last frame.
+        kept = self._stack + 2 * n + 1
         writer = client.trajectory_writer(num_keep_alive_refs=kept)
         writer.configure((_FRAMES,), num_keep_alive_refs=kept, max_chunk_length=_MAX_CHUNK_FRAMES)
         writer.configure((_ROW,), num_keep_alive_refs=kept, max_chunk_length=1)
         return writer
+
+
+class _Finished(NamedTuple):
+    """A transition that is to be an item."""
+
+    row: np.ndarray
+    priority: float
+    end: int  # the time of its last frame
 
 
 class FrameWriter:
@@ -107,16 +120,21 @@ class FrameWriter:
     """
 
     def __init__(
-        self, codec: TransitionCodec, key: str, writers: list[reverb.TrajectoryWriter], stack: int, horizon: Horizon
+        self,
+        config: Config,
+        codec: TransitionCodec,
+        key: str,
+        writers: list[reverb.TrajectoryWriter],
+        stack: int,
+        scale: PriorityScale,
     ):
-        self._codec = codec
+        self._codec, self._scale = codec, scale
         self._key = key
         self._writers = writers
-        self._n = horizon.longest
-        self._frames_per_item = stack + horizon.longest
-        self._windows = NStepWriter(codec, len(writers), horizon, self._collect)
-        # By environment: rows, and the time of each one's last frame.
-        self._finished: list[deque[tuple[np.ndarray, int]]] = [deque() for _ in writers]
+        self._n = Horizon.of(config.agent).longest
+        self._frames_per_item = stack + self._n
+        self._windows = make_n_step_writer(config, codec, len(writers), self._collect)
+        self._finished: list[deque[_Finished]] = [deque() for _ in writers]  # by environment
         self._starts = np.ones(len(writers), bool)  # the next step is an episode's first
         self._time = 0
         self._lock = threading.Lock()  # checkpoints flush from another thread than the actor's
@@ -129,11 +147,12 @@ class FrameWriter:
         step: Step,
         policy_state: PolicyState = (),
         env_steps: int = 0,
+        q_values: np.ndarray | None = None,
     ) -> int:
         """Takes one step of all environments; returns how many transitions it finished."""
         here, there = self._place(self._time), self._place(self._time + 1)
         finished = self._windows.write(
-            here, legal_actions, actions, step._replace(observation=there), policy_state, env_steps
+            here, legal_actions, actions, step._replace(observation=there), policy_state, env_steps, q_values
         )
         self._time += 1
         before, after = observation[self._key], step.observation[self._key]
@@ -170,37 +189,35 @@ class FrameWriter:
         for frame in [stack[0]] * (self._n - 1) + list(stack):
             writer.append({_FRAMES: frame})
 
-    def _append(
-        self, writer: reverb.TrajectoryWriter, frame: np.ndarray, finished: deque[tuple[np.ndarray, int]]
-    ) -> None:
+    def _append(self, writer: reverb.TrajectoryWriter, frame: np.ndarray, finished: deque[_Finished]) -> None:
         """The frame, and the oldest item that is due."""
         if not finished:
             writer.append({_FRAMES: frame})
             return
-        row, end = finished.popleft()
-        writer.append({_FRAMES: frame, _ROW: row})
-        self._create_item(writer, self._time - end)
+        each = finished.popleft()
+        writer.append({_FRAMES: frame, _ROW: each.row})
+        self._create_item(writer, self._time - each.end, each.priority)
 
-    def _write_items(
-        self, writer: reverb.TrajectoryWriter, finished: deque[tuple[np.ndarray, int]], newest: int
-    ) -> None:
+    def _write_items(self, writer: reverb.TrajectoryWriter, finished: deque[_Finished], newest: int) -> None:
         """All items that are due, of an episode whose last frame is that of the time `newest`."""
         for steps in range(1, len(finished) + 1):
-            row, end = finished.popleft()
-            writer.append({_ROW: row})
-            self._create_item(writer, newest - end + steps)
+            each = finished.popleft()
+            writer.append({_ROW: each.row})
+            self._create_item(writer, newest - each.end + steps, each.priority)
 
-    def _create_item(self, writer: reverb.TrajectoryWriter, steps_ago: int) -> None:
+    def _create_item(self, writer: reverb.TrajectoryWriter, steps_ago: int, priority: float) -> None:
         """Of the newest row, and the frames of which the last was written so many steps of the writer ago."""
         frames = slice(-self._frames_per_item - steps_ago, -steps_ago or None)
         history = writer.history  # which is built anew at each call
         columns = {_FRAMES: history[_FRAMES][frames], _ROW: history[_ROW][-1]}
-        writer.create_item(TABLE, priority=1.0, trajectory=columns)
+        writer.create_item(TABLE, priority, columns)
 
-    def _collect(self, rows: np.ndarray) -> None:
-        end = self._time + 1
-        for env, row in zip(self._codec.from_bytes(rows)["observation/env"], rows.copy(), strict=True):
-            self._finished[env].append((row, end))
+    def _collect(self, rows: np.ndarray, errors: np.ndarray | None = None) -> None:
+        taken = self._codec.from_bytes(rows)
+        priorities = np.full(len(rows), self._scale.largest) if errors is None else self._scale(errors)
+        ends = taken["next_observation/time"]
+        for env, *each in zip(taken["observation/env"], rows.copy(), priorities, ends, strict=True):
+            self._finished[env].append(_Finished(*each))
 
     def _place(self, time: int) -> Observation:
         return {"time": np.full(len(self._writers), time), "env": np.arange(len(self._writers))}

@@ -15,6 +15,7 @@ from tfdqn.errors import ConfigError
 from tfdqn.replay.interfaces import Examples, Writer
 from tfdqn.replay.items.blocks import BlockItems, PerMemberItems
 from tfdqn.replay.items.frames import FrameItems
+from tfdqn.replay.priorities import PriorityScale
 from tfdqn.task_spec import TaskSpec
 
 
@@ -26,6 +27,7 @@ class ItemKind(Protocol):
     transitions_per_item: int  # that it counts for in the table
     fills_servers_evenly: bool  # to one item, however many write
     copies: float  # servers that a transition goes to, on average
+    priority_scale: PriorityScale  # of new items, where sampling is by priorities
 
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> Writer:
         """Writes items to the servers of `clients`, in equal parts. Several writers may write at a time."""
@@ -65,7 +67,13 @@ def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
         import_user_module(module, f'replay.item = "{item}"', ConfigError)
     if name not in _KINDS:
         raise ConfigError(f'replay.item = "{item}": {module} registers no "{name}"; there are {", ".join(_KINDS)}')
-    return _KINDS[name](config, task_spec)
+    kind = _KINDS[name](config, task_spec)
+    if config.priorities.are_used and kind.examples_per_item > 1:
+        raise ConfigError(
+            f"priorities.exponent = {config.priorities.exponent} needs items of one example each, and an item of "
+            f'replay.item = "{item}" holds {kind.examples_per_item}'
+        )
+    return kind
 
 
 def num_servers(config: Config) -> int:

@@ -11,14 +11,16 @@ import reverb
 
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ConfigError
-from tfdqn.replay.interfaces import Sample, Writer
+from tfdqn.replay.interfaces import ItemPriorities, Sample, Writer
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
+from tfdqn.replay.reverb.priority_updates import PriorityUpdates
 from tfdqn.replay.reverb.sampling import make_sampler
 from tfdqn.replay.reverb.server import ReplayServer, run_at_once, transitions_table
 from tfdqn.task_spec import TaskSpec
 
 _SHARD = "shard-{}"  # a server's folder in a checkpoint of several
 _CLOSE_SECONDS = 10.0  # beyond a server's own limit
+_FLUSH_SECONDS = 10.0
 
 
 class ReverbReplay:
@@ -32,6 +34,8 @@ class ReverbReplay:
 
     def __init__(self, config: Config, task_spec: TaskSpec, workspace: Path | None = None):
         self._kind = make_item_kind(config, task_spec)
+        self._priorities = config.priorities
+        self._updates: PriorityUpdates | None = None  # none were made yet
         shards, max_items, min_items = table_sizes(config, self._kind)
         size = self._kind.transitions_per_item
         self.capacity = shards * max_items * size
@@ -43,7 +47,9 @@ class ReverbReplay:
         self._sampled = False
         self._servers = [
             ReplayServer(
-                lambda: transitions_table(self._kind.signature, max_items, reverb.rate_limiters.MinSize(needed_there)),
+                lambda: transitions_table(
+                    self._kind.signature, max_items, reverb.rate_limiters.MinSize(needed_there), config.priorities
+                ),
                 workspace,
             )
             for _ in range(shards)
@@ -68,15 +74,23 @@ class ReverbReplay:
         Raises ConfigError where `num_examples` is no multiple of the examples in an item.
         """
         self._sampled = True
-        return make_sampler(self.addresses, self._kind, num_examples)
+        return make_sampler(self.addresses, self._kind, num_examples, priorities=self._priorities)
 
     def size(self) -> int:
         """Transitions stored now, in whole items."""
         return sum(server.num_items() for server in self._servers) * self._kind.transitions_per_item
 
+    def update_priorities(self, priorities: ItemPriorities) -> None:
+        """Sends them to the servers in the background. What is no longer stored is passed over."""
+        if self._updates is None:
+            self._updates = PriorityUpdates(self.addresses, self._kind.priority_scale)
+        self._updates(priorities)
+
     def save(self, directory: Path) -> None:
         """Writes what is stored below `directory`. Raises CheckpointError."""
         self._kind.flush()
+        if self._updates is not None:
+            self._updates.flush(_FLUSH_SECONDS)
         for server, folder in zip(self._servers, self._folders(directory), strict=True):
             try:
                 folder.mkdir(exist_ok=True)
@@ -101,17 +115,24 @@ class ReverbReplay:
             server.restore(folder)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Finished transitions that are in no item yet. Reverb's own sampling can't be seeded."""
-        return self._kind.state()
+        """Finished transitions that are in no item yet, and the largest priority. Reverb's sampling can't be seeded."""
+        state = self._kind.state()
+        if self._priorities.are_used:
+            state["largest_priority"] = np.array(self._kind.priority_scale.largest)
+        return state
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Puts back what `state` gave."""
         self._kind.load_state(arrays)
+        if self._priorities.are_used:
+            self._kind.priority_scale.raise_to(float(arrays["largest_priority"]))
 
     def close(self) -> None:
         """Stops all servers at once, within seconds; what is on its way to them is stored first."""
         # A writer waits for what is on its way without a limit when Python destroys it, with no server at the end.
         run_at_once([self._deliver], _CLOSE_SECONDS)
+        if self._updates is not None:
+            self._updates.close(_CLOSE_SECONDS)
         run_at_once([server.close for server in self._servers], _CLOSE_SECONDS)
 
     def _deliver(self) -> None:

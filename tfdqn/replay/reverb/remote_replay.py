@@ -5,21 +5,26 @@ What learns is told the servers' addresses; what acts writes to them by `remote_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+
+import numpy as np
 
 from tfdqn.config import Config
 from tfdqn.coordination.messages import ReplayStatus
 from tfdqn.errors import CheckpointError, first_line
 from tfdqn.replay.distributed_ratio import DistributedReplayRatio
-from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.interfaces import ItemPriorities, Sample
 from tfdqn.replay.items.kinds import make_item_kind
+from tfdqn.replay.priorities import PriorityScale
+from tfdqn.replay.reverb.priority_updates import PriorityUpdates
 from tfdqn.replay.reverb.sampling import make_sampler
 from tfdqn.replay.reverb.server import run_at_once
 from tfdqn.replay.reverb.shard_clients import Shard, Shards
 from tfdqn.task_spec import TaskSpec
 
 _CHECKPOINT_SECONDS = 120.0
+_FLUSH_SECONDS = 10.0
 
 
 class RemoteReplay:
@@ -30,6 +35,9 @@ class RemoteReplay:
 
     def __init__(self, config: Config, task_spec: TaskSpec, addresses: Sequence[str]):
         self._kind = make_item_kind(config, task_spec)
+        self._priorities = config.priorities
+        self._scale = PriorityScale(config.priorities)
+        self._updates: PriorityUpdates | None = None  # none were made yet
         self._ratio = DistributedReplayRatio(config, self._kind)
         self.capacity, self.min_size = self._ratio.capacity, self._ratio.min_size
         self._addresses = list(addresses)
@@ -105,13 +113,35 @@ class RemoteReplay:
 
         Raises ConfigError where `num_examples` is no multiple of the examples in an item.
         """
-        return make_sampler(self._addresses, self._kind, num_examples)
+        return make_sampler(self._addresses, self._kind, num_examples, priorities=self._priorities)
+
+    def update_priorities(self, priorities: ItemPriorities) -> None:
+        """Sends them to the servers in the background. What is no longer stored is passed over."""
+        if self._updates is None:
+            self._updates = PriorityUpdates(self._addresses, self._scale)
+        self._updates(priorities)
+
+    @property
+    def largest_priority(self) -> float:
+        """Of all that were updated."""
+        return self._scale.largest
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The largest priority: the servers keep all others."""
+        return {"largest_priority": np.array(self._scale.largest)} if self._priorities.are_used else {}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave; nothing where the run had another replay then."""
+        if "largest_priority" in arrays:
+            self._scale.raise_to(float(arrays["largest_priority"]))
 
     def save(self) -> None:
         """Has every server write its own checkpoint, all at once; returns when they have.
 
         Raises CheckpointError where one does not do it, or not in time; it then goes on writing if it can.
         """
+        if self._updates is not None:
+            self._updates.flush(_FLUSH_SECONDS)
         outcomes: dict[Shard, str] = {}
 
         def checkpoint(shard: Shard) -> None:

@@ -78,6 +78,7 @@ class RemoteWriter:
         step: Step,
         policy_state: PolicyState = (),
         env_steps: int = 0,
+        q_values: np.ndarray | None = None,
     ) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
@@ -86,7 +87,11 @@ class RemoteWriter:
         """
         if self._asks_servers:
             self._hold_back()
-        return self._writer.write(observation, legal_actions, actions, step, policy_state, env_steps)
+        return self._writer.write(observation, legal_actions, actions, step, policy_state, env_steps, q_values)
+
+    def raise_largest_priority(self, priority: float) -> None:
+        """What new items get from now on, if it is larger than before."""
+        self._kind.priority_scale.raise_to(priority)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Whether every whole item is in its table before the time is over, which alone decides how long it waits."""

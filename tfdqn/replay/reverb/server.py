@@ -14,13 +14,16 @@ from pathlib import Path
 import msgspec
 import reverb
 import tensorflow as tf
+from reverb import selectors
 from reverb.errors import ReverbError
 from reverb.platform.default import checkpointers
 
+from tfdqn.config import Priorities
 from tfdqn.errors import CheckpointError, ClusterError, ConfigError, first_line
 from tfdqn.system.addresses import LOOPBACK, with_host
 
 TABLE = "transitions"
+_UNIFORM = Priorities()
 _NEVER_HOLDS_SAMPLERS = -1e15
 CONTENT_FOLDER = "reverb"
 _SIZES_FILE = "sizes.json"  # Reverb takes a checkpoint that lacks a file for an empty one
@@ -129,16 +132,19 @@ class ReplayServer:
 
 
 def transitions_table(
-    signature: dict[str, tf.TensorSpec], max_items: int, limiter: reverb.rate_limiters.RateLimiter
+    signature: dict[str, tf.TensorSpec],
+    max_items: int,
+    limiter: reverb.rate_limiters.RateLimiter,
+    priorities: Priorities = _UNIFORM,
 ) -> reverb.Table:
-    """A table of `max_items` items, sampled uniformly, the oldest removed first.
+    """A table of `max_items` items, sampled uniformly or by their priorities, the oldest removed first.
 
     Inside one process the replay ratio is kept outside Reverb; between processes `pace_limiter` keeps it.
     """
     return reverb.Table(
         name=TABLE,
-        sampler=reverb.selectors.Uniform(),
-        remover=reverb.selectors.Fifo(),
+        sampler=selectors.Prioritized(priorities.exponent) if priorities.are_used else selectors.Uniform(),
+        remover=selectors.Fifo(),
         max_size=max_items,
         rate_limiter=limiter,
         signature=signature,
@@ -164,6 +170,7 @@ def check_same_table(stored: reverb.TableInfo, wanted: reverb.TableInfo, origin:
             ("minimum size", int(before.min_size_to_sample), int(now.min_size_to_sample)),
             ("samples per insert", before.samples_per_insert, now.samples_per_insert),
             ("samples that inserting may be ahead", before.max_diff, now.max_diff),
+            ("priorities' exponent", _exponent(stored), _exponent(wanted)),
             ("layout", _layout(stored), _layout(wanted)),
         )
         if before != now
@@ -208,6 +215,11 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
         return
     shutil.copyfile(source, target)
+
+
+def _exponent(info: reverb.TableInfo) -> float:
+    """0: sampling is uniform."""
+    return info.sampler_options.prioritized.priority_exponent
 
 
 def _layout(info: reverb.TableInfo) -> str:

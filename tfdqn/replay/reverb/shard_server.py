@@ -36,6 +36,7 @@ class ShardServer:
 
     def __init__(self, config: Config, task_spec: TaskSpec, address: str, folder: ShardDir):
         self._kind = make_item_kind(config, task_spec)
+        self._priorities = config.priorities
         self._max_items = table_sizes(config, self._kind).max_items
         self._limits = DistributedReplayRatio(config, self._kind).limits()
         self._port = host_and_port(address)[1]
@@ -91,7 +92,7 @@ class ShardServer:
 
     def _table(self) -> reverb.Table:
         limiter = reverb.rate_limiters.MinSize(1) if self._limits is None else pace_limiter(*self._limits)
-        return transitions_table(self._kind.signature, self._max_items, limiter)
+        return transitions_table(self._kind.signature, self._max_items, limiter, self._priorities)
 
     def _info(self) -> reverb.TableInfo:
         return self._client.server_info(timeout=_REPLY_SECONDS)[TABLE]

@@ -1,0 +1,111 @@
+"""Errors by the actor's own Q-values against the definition: a loop over every environment and time."""
+
+import numpy as np
+import pytest
+import reverb
+
+from tests.support.random_episodes import MIXED, VECTOR, Taken, random_steps, stacked
+from tfdqn.config import DQN, Config, Priorities
+from tfdqn.config import Replay as ReplayConfig
+from tfdqn.replay.factory import make_replay
+from tfdqn.replay.td_error_writer import TDErrorWriter
+from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.task_spec import TaskSpec
+
+DISCOUNT, SCALE, ENVS, LENGTH = 0.9, 0.5, 3, 60
+
+
+def config(n: int, **replay: object) -> Config:
+    return Config(
+        agent=DQN(n_step=n, discount=DISCOUNT, reward_scale=SCALE),
+        priorities=Priorities(exponent=0.6, new_items="actor"),
+        replay=ReplayConfig(block_size=1, capacity=1000, min_size=1, **replay),  # type: ignore[arg-type]
+    )
+
+
+def steps(spec: TaskSpec, seed: int) -> tuple[list[Taken], np.ndarray]:
+    """Steps, and the Q-values that actions are chosen by, float32[T, E, A]."""
+    rng = np.random.default_rng(seed)
+    taken = random_steps(spec, ENVS, LENGTH, rng, 0.15, 0.05, 0.1)
+    return taken, rng.normal(size=(LENGTH, ENVS, spec.num_actions[0])).astype(np.float32)
+
+
+def errors_by_definition(taken: list[Taken], q: np.ndarray, n: int) -> list[tuple[float, float]]:
+    """Of every transition (R, |R scale + γ^k max_a Q(o_{t+k}, a) − Q(o_t, a_t)|); NaN where o_{t+k} is not acted in."""
+    found = []
+    for env in range(ENVS):
+        for t in range(LENGTH):
+            total, k = 0.0, 0
+            while t + k < LENGTH and k < n:
+                step = taken[t + k].step
+                if step.is_reset[env]:
+                    k = -1
+                    break
+                total += DISCOUNT**k * step.reward[env]
+                k += 1
+                if step.terminated[env] or step.truncated[env]:
+                    break
+            over = k > 0 and (step.terminated[env] or step.truncated[env])
+            if k < 1 or (k < n and not over) or (not over and t + k >= LENGTH):
+                continue
+            if over:
+                value = 0.0 if step.terminated[env] else np.nan
+            else:
+                legal = taken[t + k].legal_actions
+                value = max(q[t + k, env] if legal is None else q[t + k, env][legal[env]], default=-np.inf)
+            error = SCALE * total + DISCOUNT**k * value - q[t, env, taken[t].actions[env]]
+            found.append((total, abs(error)))
+    return sorted(found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("spec", [VECTOR, MIXED], ids=lambda spec: spec.id)
+@pytest.mark.parametrize("n", [1, 3])
+def test_errors_are_those_of_the_definition(spec: TaskSpec, n: int, seed: int) -> None:
+    taken, q = steps(spec, seed)
+    codec = TransitionCodec(spec)
+    found: list[tuple[float, float]] = []
+
+    def insert(rows: np.ndarray, errors: np.ndarray) -> None:
+        found.extend(zip(codec.from_bytes(rows)["reward"].tolist(), errors.tolist(), strict=True))
+
+    writer = TDErrorWriter(config(n), codec, ENVS, insert)
+    counted = 0
+    for t, step in enumerate(taken):
+        if t == LENGTH // 2:  # goes on from what was saved
+            saved = writer.state()
+            writer = TDErrorWriter(config(n), codec, ENVS, insert)
+            writer.load_state(saved)
+        counted += writer.write(*step, q_values=q[t])
+    assert counted == len(found)
+    expected = errors_by_definition(taken, q, n)
+    assert any(np.isnan(error) for _, error in expected)
+    np.testing.assert_allclose(sorted(found), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("item", ["block", "frames"])
+def test_items_come_with_their_errors_as_priorities(item: str, n: int) -> None:
+    spec = VECTOR if item == "block" else stacked(3)
+    taken, q = steps(spec, 7)
+    replay = make_replay(config(n, item=item), spec)
+    writer = replay.writer(ENVS)
+    counted = sum(writer.write(*step, q_values=values) for step, values in zip(taken, q, strict=True))
+    replay._kind.flush()
+    client: reverb.Client = replay._servers[0].client
+    size = client.server_info(timeout=10)["transitions"].current_size
+    items = {each.info.key: each for each in client.sample("transitions", 60 * size, emit_timesteps=False)}
+    assert size == counted == len(items)
+    transitions = replay._kind.decode(
+        {name: np.stack([each.data[i] for each in items.values()]) for i, name in enumerate(replay._kind.signature)}, 1
+    )
+    reward = transitions.next_time_step.reward.numpy().tolist()
+    priorities = [each.info.priority for each in items.values()]
+    expected = np.array(errors_by_definition(taken, q, n))
+    known = ~np.isnan(expected[:, 1])
+    found = np.array(sorted(zip(reward, priorities, strict=True)))
+    np.testing.assert_allclose(found[:, 0], expected[:, 0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[known, 1], expected[known, 1] + 1e-6, rtol=1e-4, atol=1e-5)
+    largest = max(1.0, expected[known, 1].max())
+    assert (found[~known, 1] >= 1.0).all() and (found[~known, 1] <= largest * 1.001).all()
+    replay.close()

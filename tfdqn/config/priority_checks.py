@@ -1,0 +1,58 @@
+"""What must hold where sampling is by priorities. Each check is like those of `checks.py`."""
+
+from collections.abc import Callable, Iterator
+
+from msgspec import structs
+
+from tfdqn.config.priorities import Priorities
+from tfdqn.config.schema import Config
+
+
+def priorities_are_used(config: Config) -> Iterator[str]:
+    if config.priorities.are_used:
+        return
+    plain = Priorities()
+    for key in structs.fields(Priorities):
+        if getattr(config.priorities, key.name) != getattr(plain, key.name):
+            yield f"<priorities.{key.name}> needs priorities.exponent above 0: sampling is uniform"
+
+
+def rollouts_have_no_priorities(config: Config) -> Iterator[str]:
+    if config.priorities.are_used and not config.agent.has_replay:
+        yield "<priorities.exponent> with <agent.kind>: it learns from every step as often, and has no replay"
+
+
+def items_have_a_priority_each(config: Config) -> Iterator[str]:
+    replay = config.replay
+    is_block = replay.backend == "reverb" and replay.item == "block"
+    if config.priorities.are_used and is_block and replay.block_size > 1:
+        yield (
+            f"<priorities.exponent> needs replay.block_size = 1, not {replay.block_size}: transitions of one block "
+            "would share a priority"
+        )
+
+
+def actors_know_how_wrong_they_are(config: Config) -> Iterator[str]:
+    if config.priorities.new_items != "actor":
+        return
+    if config.replay.item not in ("block", "frames"):
+        yield (
+            f'<priorities.new_items> needs replay.item = "block" or "frames", not "{config.replay.item}": an actor '
+            "knows the errors of single transitions"
+        )
+    if config.ensemble.size > 1 and config.ensemble.aggregation == "majority":
+        yield "<priorities.new_items> with <ensemble.size> and <ensemble.aggregation>: votes are no values"
+
+
+def importance_grows(config: Config) -> Iterator[str]:
+    if config.priorities.importance_end < config.priorities.importance_start:
+        yield "<priorities.importance_end> is less than <priorities.importance_start>: what is made up for only grows"
+
+
+PRIORITY_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
+    priorities_are_used,
+    rollouts_have_no_priorities,
+    items_have_a_priority_each,
+    actors_know_how_wrong_they_are,
+    importance_grows,
+)

@@ -1,0 +1,49 @@
+"""Importance weights: what makes up for sampling by priorities (Schaul et al. 2016, section 3.4).
+
+w_i = (N P(i))^−β / max_j (N P(j))^−β = (P(i) / min_j P(j))^−β, so that N cancels out. The maximum is over the whole
+batch of an update, however many replicas divide it; β goes linearly from one number to the other with train steps.
+"""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tfdqn.config import Priorities
+from tfdqn.replay.interfaces import Sample
+
+Exchange = Callable[[tf.Tensor], tf.Tensor]
+
+
+def weighted(
+    batches: Sequence[Sample], settings: Priorities, train_steps: tf.Variable, least_of_all: Exchange = tf.identity
+) -> list[Sample]:
+    """The batches of K updates in a row, with their weights, and without what these are computed from.
+
+    Args:
+      batches: a process's share of them with leading axes [K, …, B], in one part or in several side by side. Where
+        they were drawn uniformly, they are given back as they are.
+      train_steps: int64[], a variable or a tensor: updates made before them.
+      least_of_all: float32[K] of this process → the minima over all processes.
+    """
+    draws = [batch.draw for batch in batches]
+    if any(draw is None for draw in draws):
+        return list(batches)
+    flat = [tf.reshape(draw.probability, [draw.probability.shape[0], -1]) for draw in draws if draw is not None]
+    least = least_of_all(tf.reduce_min(tf.concat(flat, axis=1), axis=1))
+    beta = importance_exponent(settings, tf.convert_to_tensor(train_steps) + tf.range(flat[0].shape[0], dtype=tf.int64))
+    return [
+        batch._replace(weights=tf.reshape(_weights(probability, least, beta), batch.draw.probability.shape), draw=None)
+        for batch, probability in zip(batches, flat, strict=True)
+        if batch.draw is not None
+    ]
+
+
+def importance_exponent(settings: Priorities, train_steps: tf.Tensor) -> tf.Tensor:
+    """β float32 of the update after so many, int64 of any shape."""
+    fraction = tf.minimum(tf.cast(train_steps / settings.importance_train_steps, tf.float32), 1.0)
+    return settings.importance_start + (settings.importance_end - settings.importance_start) * fraction
+
+
+def _weights(probability: tf.Tensor, least: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+    """float32[K, B] of probabilities of that shape, their minima and exponents float32[K]."""
+    return tf.pow(probability / least[:, tf.newaxis], -beta[:, tf.newaxis])

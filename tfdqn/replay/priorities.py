@@ -1,0 +1,28 @@
+"""`PriorityScale`: how wrong an update, or an actor, was about a transition → the priority that it gets."""
+
+import threading
+
+import numpy as np
+
+from tfdqn.config import Priorities
+
+
+class PriorityScale:
+    """p = |TD error| + epsilon, and the largest so far, 1 at first (Schaul et al. 2016, algorithm 1)."""
+
+    def __init__(self, settings: Priorities):
+        self._epsilon = settings.epsilon
+        self.largest = 1.0
+        self._lock = threading.Lock()
+
+    def __call__(self, errors: np.ndarray) -> np.ndarray:
+        """float32[N] >= 0 → priorities float64[N]; where an error is not known, NaN, the largest so far."""
+        priorities = errors.astype(np.float64) + self._epsilon
+        is_unknown = np.isnan(priorities)
+        self.raise_to(float(priorities.max(initial=0.0, where=~is_unknown)))
+        return np.where(is_unknown, self.largest, priorities)
+
+    def raise_to(self, priority: float) -> None:
+        """Makes it the largest, if it is larger."""
+        with self._lock:
+            self.largest = max(self.largest, priority)

@@ -1,0 +1,95 @@
+"""`TDErrorWriter`: an n-step writer that says, with each transition, how wrong the acting network is about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfdqn.config import Config
+from tfdqn.replay.horizon import Horizon
+from tfdqn.replay.n_step_writer import NStepWriter
+from tfdqn.replay.transition_codec import TransitionCodec
+
+if TYPE_CHECKING:
+    from tfdqn.types import Observation, PolicyState, Step
+
+Insert = Callable[..., None]  # (rows uint8[N, row_bytes]), and the errors float32[N] where there are; it copies them
+
+
+def make_n_step_writer(config: Config, codec: TransitionCodec, num_envs: int, insert: Insert) -> NStepWriter:
+    """One that passes on what `priorities.new_items` needs: errors, or rows alone."""
+    has_errors = config.priorities.are_used and config.priorities.new_items == "actor"
+    if has_errors:
+        return TDErrorWriter(config, codec, num_envs, insert)
+    return NStepWriter(codec, num_envs, Horizon.of(config.agent), insert)
+
+
+class TDErrorWriter(NStepWriter):
+    """|reward_scale · R + γ^k max_a Q(o_{t+k}, a) − Q(o_t, a_t)|, by the Q-values that actions were chosen by anyway
+    (Horgan et al. 2018, algorithm 1: 'calculate priorities for experience').
+
+    So a transition whose last state is acted in comes to replay one step later than it is finished; where an episode
+    was truncated, and that state never is, the error is NaN: not known.
+    """
+
+    def __init__(self, config: Config, codec: TransitionCodec, num_envs: int, insert: Insert):
+        super().__init__(codec, num_envs, Horizon.of(config.agent), insert)
+        self._insert_with_errors = insert
+        self._reward_scale = config.agent.reward_scale
+        self._q_taken = np.zeros(self._is_open.shape, np.float32)  # Q(o_t, a_t) of every window
+        self._is_waiting = np.zeros(self._is_open.shape, bool)  # finished windows, until the next one opens there
+
+    def write(
+        self,
+        observation: Observation,
+        legal_actions: np.ndarray | None,
+        actions: np.ndarray,
+        step: Step,
+        policy_state: PolicyState = (),
+        env_steps: int = 0,
+        q_values: np.ndarray | None = None,
+    ) -> int:
+        """As `NStepWriter.write`, but that transitions count when they come to replay."""
+        assert q_values is not None
+        values = q_values if legal_actions is None else np.where(legal_actions, q_values, -np.inf)
+        inserted = self._insert_waiting(values.max(axis=1))
+        self._q_taken[self._newest] = q_values[np.arange(len(actions)), actions]
+        return inserted + super().write(observation, legal_actions, actions, step, policy_state, env_steps)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The open windows, and what waits."""
+        return super().state() | {"q_taken": self._q_taken.copy(), "is_waiting": self._is_waiting.copy()}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave. Raises ValueError where it was another task's or another n's."""
+        super().load_state(arrays)
+        self._q_taken[:] = arrays["q_taken"]
+        self._is_waiting[:] = arrays["is_waiting"]
+
+    def _insert_waiting(self, values: np.ndarray) -> int:
+        """Inserts what waits for these values of the states now acted in, float32[E]."""
+        oldest_first = (self._newest + np.arange(self._n)) % self._n
+        order, envs = np.nonzero(self._is_waiting[oldest_first])
+        if len(envs):
+            waiting = oldest_first[order], envs
+            rows = self._windows[waiting]
+            errors = self._errors(rows, values[envs], self._q_taken[waiting])
+            self._is_waiting[:] = False
+            self._insert_with_errors(self._codec.to_bytes(rows), errors)
+        return len(envs)
+
+    def _pass_on(self, rows: np.ndarray, closing: tuple[int | np.ndarray, np.ndarray | slice], step: Step) -> int:
+        envs = np.arange(len(step.is_reset))[closing[1]]
+        q_taken = self._q_taken[closing]
+        is_last = (step.terminated | step.truncated)[envs]
+        self._is_waiting[closing] = ~is_last
+        if is_last.any():
+            values = np.where(step.terminated[envs[is_last]], np.float32(0), np.float32(np.nan))
+            errors = self._errors(rows[is_last], values, q_taken[is_last])
+            self._insert_with_errors(self._codec.to_bytes(rows[is_last]), errors)
+        return int(np.count_nonzero(is_last))
+
+    def _errors(self, rows: np.ndarray, values: np.ndarray, q_taken: np.ndarray) -> np.ndarray:
+        return np.abs(self._reward_scale * rows["reward"] + rows["discount"] * values - q_taken).astype(np.float32)
