@@ -18,7 +18,7 @@ DISCOUNT, SCALE, ENVS, LENGTH = 0.9, 0.5, 3, 60
 def config(n: int, **replay: object) -> Config:
     return Config(
         agent=DQN(n_step=n, discount=DISCOUNT, reward_scale=SCALE),
-        priorities=Priorities(exponent=0.6, new_items="actor"),
+        priorities=Priorities(exponent=0.01, new_items="actor"),  # so little that all are soon drawn
         replay=ReplayConfig(block_size=1, capacity=1000, min_size=1, **replay),  # type: ignore[arg-type]
     )
 
