@@ -75,8 +75,10 @@ class RecurrentAgent(DqnAgent):
         is_step = experience.steps > 0
         loss = mean_of_steps(self._by_sequence(output.loss), is_step)
         best = self._by_sequence(tf.reduce_max(output.q_tm1, axis=1))
+        error = sequence_error(self._by_sequence(output.td_error), is_step)
         extra = LossExtra(
-            td_error=sequence_error(self._by_sequence(output.td_error), is_step),
+            td_error=error,
+            priority=error,
             q_value=mean_of_steps(self._by_sequence(output.q_value), is_step),
             max_q_value=tf.reduce_max(tf.where(is_step, best, best.dtype.min), axis=1),
         )
