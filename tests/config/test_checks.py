@@ -49,11 +49,7 @@ CONTRADICTIONS = {
     "a_memory_is_where_its_environments_are": ["network.memory=gru", "acting.inference=central"],
     "priorities_are_used": ["priorities.importance_start=0.5"],
     "items_have_a_priority_each": ["priorities.exponent=0.6", "replay.block_size=2"],
-    "actors_know_how_wrong_they_are": [
-        "priorities.new_items=actor",
-        "ensemble.size=3",
-        "ensemble.aggregation=majority",
-    ],
+    "actors_know_how_wrong_they_are": ["priorities.new_items=actor", "replay.item=sequence"],
     "importance_grows": ["priorities.importance_start=0.6", "priorities.importance_end=0.4"],
     "rollouts_have_no_priorities": [*ROLLOUTS, "priorities.exponent=0.6"],
     "learning_rate_decays": ["optimizer.schedule=linear", "optimizer.end_learning_rate=0.5"],

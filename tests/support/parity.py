@@ -14,24 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support.batches import random_transitions, random_weights, vector_spec
+from tests.support.parity_errors import keep_errors, largest_difference
 from tests.support.random_sequences import random_sequences
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.factory import make_agent
 from tfdqn.cluster.environment import cluster_of_environment
-from tfdqn.config import (
-    MLP,
-    SGD,
-    Adam,
-    Agent,
-    Config,
-    Ensemble,
-    Learner,
-    NatureCNN,
-    Optimizer,
-    Priorities,
-    Replay,
-    RMSprop,
-)
+from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, Replay, RMSprop
+from tfdqn.config.priorities import Priorities
 from tfdqn.config.reader import kinds
 from tfdqn.learning.strategies import factory
 from tfdqn.learning.strategies.averaging import AveragingUpdater
@@ -40,7 +29,7 @@ from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.learning.updater import Updater, UpdateResult
+from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import Draw, Examples, Sample
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
@@ -140,21 +129,11 @@ def run(updates: Updater, start: Mapping[str, np.ndarray], count: int = UPDATES)
     return updates.state() | {"errors": errors}
 
 
-def keep_errors(errors: np.ndarray, result: UpdateResult) -> None:
-    """By the transitions' keys."""
-    assert result.priorities is not None
-    (keys,) = result.priorities.keys.T
-    assert np.isnan(errors[keys]).all()
-    errors[keys] = result.priorities.errors
-
-
 def difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], parts: int = 1) -> float:
-    """The largest; the names must be the same, and of all errors one part must be theirs."""
+    """The largest; the names must be the same, and of all errors theirs one part."""
     assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
     assert ours["train_steps"] == UPDATES
-    known = ~np.isnan(theirs["errors"])
-    assert known.sum() * parts == known.size == (~np.isnan(ours["errors"])).sum()
-    errors = (np.abs(ours["errors"] - theirs["errors"]) / (1 + np.abs(ours["errors"])))[known].max()
+    errors = largest_difference(ours["errors"], theirs["errors"], parts)
     return max(errors, *(float(np.abs(ours[name] - theirs[name]).max()) for name in ours if name != "errors"))
 
 
