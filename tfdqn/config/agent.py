@@ -117,7 +117,7 @@ class QuantileAgent(Agent, frozen=True, kw_only=True):
 
 
 class QRDQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="qr_dqn"):
-    """Dabney et al. 2018a: N quantiles of the return at fixed fractions; N and kappa are theirs, section 5."""
+    """Dabney et al. 2018a: N quantiles of the return at fixed fractions; N and kappa are theirs, for Atari."""
 
     quantiles: Annotated[int, doc("N, learned for each action", ge=2, le=1000)] = 200
 

@@ -3,9 +3,8 @@
 In: the configuration and a task's specification. Out: a `QNetwork`, a TF-Agents network whose arrays have the names
 that checkpoints keep, or a NumPy function of such arrays. Imports the storeys up to `tasks`.
 
-The next torso is a file in `torsos/`, as its docstring says. The next head is a class in `heads.py` and a line in
-`HEADS`, under the settings of the loss that reads it. A package outside puts its own into both tables. A layer of
-another kind is a method of every factory in `layers/`. A memory stands between a torso and the head's stream, whatever
-these are: the next one is a class in `layers/memory.py`, its step in `layers/memory_in_numpy.py`, and a line in each
-one's table.
+The next torso is a file in `torsos/`, the next head one in `heads/`, as their docstrings say. A package outside puts
+its own into their tables. A layer of another kind is a method of every factory in `layers/`. A memory stands between a
+torso and the head's stream, whatever these are: the next one is a class in `layers/memory.py`, its step in
+`layers/memory_in_numpy.py`, and a line in each one's table.
 """

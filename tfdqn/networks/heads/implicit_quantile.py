@@ -48,8 +48,9 @@ class ImplicitQuantileHead(Head):
         count, width = tau.shape[-1], features.shape[-1]
         angles = np.pi * np.arange(self._cosines, dtype=np.float32)
         cosines = tf.cos(tf.reshape(tau, [-1, 1]) * angles)
-        leading = [*features.shape[:-2], -1]
-        embedded = tf.cast(tf.reshape(self._embedding(cosines), [*leading, count, width]), features.dtype)
+        embedded = tf.cast(self._embedding(cosines), features.dtype)
+        leading = [*embedded.shape[:-2], -1]  # an ensemble's K, which its first layer's features are without
+        embedded = tf.reshape(embedded, [*leading, count, width])
         product = tf.reshape(features[..., tf.newaxis, :] * embedded, [*leading, width])
         quantiles = self._stream(product, noise)
         return tf.linalg.matrix_transpose(tf.reshape(quantiles, [*leading, count, quantiles.shape[-1]]))

@@ -1,4 +1,4 @@
-"""`QuantileHead`: quantiles of the return at fixed fractions: Dabney et al. 2018a, section 4."""
+"""`QuantileHead`: quantiles of the return at fixed fractions: Dabney et al. 2018a."""
 
 import numpy as np
 import tensorflow as tf
