@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 from tests.support.method_page import PAGE, resolve
-from tfdqn.config import PQN, Config, Linear, Munchausen, RMSprop
+from tfdqn.config import C51, IQN, PQN, QRDQN, Config, Linear, Munchausen, RMSprop
 from tfdqn.config.toml import flat
 
 
@@ -17,7 +17,11 @@ def test_every_function_that_the_page_names_exists() -> None:
 
 
 def test_every_key_that_the_page_names_is_in_the_configuration() -> None:
-    configs = [Config(), Config(agent=PQN()), Config(network=Linear(), agent=Munchausen(), optimizer=RMSprop())]
+    configs = [
+        Config(),
+        *(Config(agent=kind()) for kind in (PQN, C51, QRDQN, IQN)),
+        Config(network=Linear(), agent=Munchausen(), optimizer=RMSprop()),
+    ]
     sections = "agent|ensemble|optimizer|network|replay|learner|exploration"
     for section, key in set(re.findall(rf"`({sections})\.(\w+)[` ]", PAGE)):
         assert key == "kind" or any(hasattr(getattr(each, section), key) for each in configs), key

@@ -1,0 +1,91 @@
+"""docs/your_algorithm.md: its module and configuration, as they stand there, learn and are served."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.commands import PROJECT
+
+PAGE = (PROJECT / "docs" / "your_algorithm.md").read_text(encoding="utf-8")
+CATCH = (
+    *("task.id=tests.support.toy_environments:Catch-v0", "task.num_envs=16", "network.hidden_units=[32]"),
+    *("agent.limit=2", "agent.n_step=3", "optimizer.learning_rate=3e-3", "exploration.decay_env_steps=4000"),
+    *("replay.backend=in_graph", "replay.capacity=10000", "replay.min_size=500", "learner.schedule=alternate"),
+    *("learner.batch_size=64", "learner.updates_per_call=20", "learner.env_steps_per_update=8", "stop.env_steps=12000"),
+    *("stop.return_at_least=0.9", "evaluation.interval_env_steps=2000", "evaluation.confirm_episodes=0"),
+    *("evaluation.episodes=50", "logging.tensorboard=false"),
+)
+
+
+def block(language: str) -> str:
+    found = re.findall(rf"```{language}\n(.*?)```", PAGE, re.S)
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "my_algorithm.py").write_text(block("python"))
+    (tmp_path / "mine.toml").write_text(block("toml"))
+    return tmp_path
+
+
+def tfdqn(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "tfdqn", *arguments]
+    path = {"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=path, timeout=250)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_loss_and_a_head_are_less_than_forty_lines_of_code() -> None:
+    assert len([line for line in block("python").splitlines() if line.strip()]) < 40
+
+
+def test_its_keys_are_shown_with_their_meaning(folder: Path) -> None:
+    shown = tfdqn(folder, "config", "mine.toml")
+    assert re.search(r'kind = "my_algorithm:hl_gauss" +# your own, or one of', shown)
+    assert re.search(r"bins = 51 +# bins of the histogram", shown) and "limit = 100.0" in shown
+
+
+def test_it_learns_and_is_exported(folder: Path) -> None:
+    tfdqn(folder, "train", "mine.toml", *CATCH, "--run-dir", "run")
+    summary = json.loads((folder / "run" / "summary.json").read_text())
+    assert summary["final"]["mean_return"] >= 0.8  # a random player gets -0.6
+    assert (folder / "run" / "exports" / "1" / "saved_model.pb").is_file()
+
+
+def test_its_loss_is_the_cross_entropy_with_a_gaussian_around_dqns_target(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(folder)
+    import my_algorithm  # type: ignore[import-not-found]
+
+    from tests.support.loss_outputs import of_tables
+
+    rng, size, bins = np.random.default_rng(1), 6, 5
+    online, target = rng.normal(size=(2, 2 * size, 3, bins)).astype(np.float32)
+    batch = {
+        "action_tm1": rng.integers(3, size=size).astype(np.int32),
+        "r_t": rng.normal(size=size).astype(np.float32),
+        "discount_t": np.float32([0.9, 0, 0.9, 0.9, 0, 0.9]),
+    }
+    found = of_tables(my_algorithm.HLGauss(bins=bins, limit=2), online, target, batch, None)
+    edges, rows = np.linspace(-2, 2, bins + 1), np.arange(size)
+
+    def softmax(x: np.ndarray) -> np.ndarray:
+        return np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
+
+    q_t = (softmax(target[size:]) * (edges[1:] + edges[:-1]) / 2).sum(axis=-1)
+    y = np.clip(batch["r_t"] + batch["discount_t"] * q_t.max(axis=1), -2, 2)
+    grid = np.linspace(-2, 2, 200 * bins + 1)  # the Gaussian's mass in each bin, by the trapezoidal rule
+    density = np.exp(-(((grid - y[:, None]) / (0.75 * 0.8)) ** 2) / 2)
+    steps = (density[:, 1:] + density[:, :-1]).reshape(size, bins, 200).sum(axis=2)
+    histogram = steps / steps.sum(axis=1, keepdims=True)
+    log_p = np.log(softmax(online[:size]))[rows, batch["action_tm1"]]
+    np.testing.assert_allclose(found.loss, -(histogram * log_p).sum(axis=1), rtol=1e-4)
