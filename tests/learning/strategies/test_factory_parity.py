@@ -56,7 +56,7 @@ def test_an_ensemble_by_a_strategy_equals_an_ensemble_alone(way: str) -> None:
         *(
             pytest.param(each, marks=pytest.mark.long)
             for each in (
-                ["mirrored", "2", "adam", "off", "auto", "3"],  # an ensemble
+                ["mirrored", "2", "sgd", "off", "auto", "3"],  # an ensemble
                 ["multi_worker", "2", "sgd", "on"],
                 ["parameter_server", "1", "adam", "on"],
                 ["averaging", "2", "sgd", "off"],
@@ -85,3 +85,38 @@ def test_munchausen_dqn_by_a_strategy_equals_it_alone(arguments: list[str]) -> N
 )
 def test_a_memory_that_learns_by_a_strategy_equals_one_alone(arguments: list[str]) -> None:
     assert largest_difference(*arguments, network={"memory": "lstm", "memory_units": 6}) < 1e-5
+
+
+# What draws must draw the same whatever the number of replicas: IQN its fractions, noisy layers their noise.
+IQN = {"kind": "iqn", "quantiles": 8, "target_quantiles": 6, "acting_quantiles": 5, "embedding": 8}
+NOISY = {"noisy": True, "dueling": True}
+DISTRIBUTIONS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "c51": ({"kind": "c51", "atoms": 21}, {}),
+    "double c51, noisy": ({"kind": "c51", "atoms": 21, "target": "double"}, NOISY),
+    "qr_dqn": ({"kind": "qr_dqn", "quantiles": 20, "target": "double", "huber_kappa": 0.5}, {}),
+    "munchausen iqn, noisy": ({**IQN, "target": "munchausen"}, NOISY),
+    "rescaled double_dqn": ({"kind": "double_dqn", "value_rescaling": 0.01}, {}),
+}
+STRATEGIES = [
+    ["mirrored", "2", "adam", "off"],
+    ["mirrored", "4", "sgd", "on"],
+    ["multi_worker", "2", "adam", "off"],
+    ["parameter_server", "2", "adam", "off"],
+    ["averaging", "2", "sgd", "off"],
+    ["units", "2", "adam", "off"],
+    ["mirrored", "2", "sgd", "off", "auto", "3"],  # an ensemble
+    ["mesh", "2", "adam"],
+]
+SHORT = [("munchausen iqn, noisy", "mirrored"), ("c51", "mesh")]
+CASES = [
+    pytest.param(name, strategy, marks=[pytest.mark.long] * ((name, strategy[0]) not in SHORT or "4" in strategy))
+    for name in DISTRIBUTIONS
+    for strategy in STRATEGIES
+    if strategy[0] != "mesh" or "noisy" not in name  # which can't be split
+]
+
+
+@pytest.mark.parametrize(("name", "strategy"), CASES, ids=str)
+def test_distributions_by_a_strategy_equal_them_alone(name: str, strategy: list[str]) -> None:
+    agent, network = DISTRIBUTIONS[name]
+    assert largest_difference(*strategy, agent=agent, network=network) < 1e-5
