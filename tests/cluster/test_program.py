@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tiny_runs import tiny
+from tests.support.tiny_runs import tiny, tiny_pqn
 from tfdqn.cluster.program import Program, local_topology, make_program
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.cluster.topology import read_topology
@@ -86,6 +86,11 @@ def test_whom_somebody_needs_is_stopped_after_them() -> None:
 def test_a_job_in_several_processes_needs_replay_that_all_can_reach() -> None:
     with pytest.raises(ConfigError, match=r'replay.backend = "in_graph" is within one process'):
         a_program("replay.backend=in_graph")
+
+
+def test_a_job_in_several_processes_needs_replay(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r'^agent.kind = "pqn" has no replay, .* `tfdqn train` trains it'):
+        program_for(tiny_pqn(), RunDir(tmp_path), True)
 
 
 def test_ports_are_kept_for_the_run_while_they_are_free(tmp_path: Path) -> None:

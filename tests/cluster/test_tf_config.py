@@ -24,6 +24,13 @@ def test_without_a_chief_the_first_worker_is_it(jobs: dict, job: str, index: int
     assert cluster.is_chief == is_chief
 
 
+def test_the_chief_is_the_first_of_those_that_learn_in_step() -> None:
+    workers, with_chief = {"worker": ("a:1", "b:2")}, {"chief": ("a:1",), "worker": ("b:2", "c:3")}
+    assert [Cluster(jobs=workers, job="worker", index=index).rank for index in range(2)] == [0, 1]
+    assert Cluster(jobs=with_chief, job="chief", index=0).rank == 0
+    assert [Cluster(jobs=with_chief, job="worker", index=index).rank for index in range(2)] == [1, 2]
+
+
 @pytest.mark.parametrize(("address", "host"), [("a:1", "a"), ("10.0.0.1:1", "10.0.0.1"), ("[fd00::1]:1", "fd00::1")])
 def test_the_others_reach_the_chief_s_host_as_the_cluster_has_it(address: str, host: str) -> None:
     cluster = Cluster(jobs={"worker": (address, "b:2")}, job="worker", index=1)
