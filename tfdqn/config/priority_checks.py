@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import structs
 
+from tfdqn.config.agent import TDAgent
 from tfdqn.config.priorities import Priorities
 from tfdqn.config.schema import Config
 
@@ -39,6 +40,11 @@ def actors_know_how_wrong_they_are(config: Config) -> Iterator[str]:
         yield (
             f'<priorities.new_items> needs replay.item = "block" or "frames", not "{config.replay.item}": an actor '
             "knows the errors of single transitions"
+        )
+    if not isinstance(config.agent, TDAgent) or config.agent.value_rescaling:
+        yield (
+            "<priorities.new_items> with <agent.kind>: an actor knows the errors of Q-values that are neither "
+            "distributions nor rescaled"
         )
     if config.ensemble.size > 1 and config.ensemble.aggregation == "majority":
         yield "<priorities.new_items> with <ensemble.size> and <ensemble.aggregation>: votes are no values"

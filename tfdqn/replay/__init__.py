@@ -10,13 +10,8 @@ that it has learned from. All of it imports only what lies below.
 
 To add a backend: a class that is a `Replay`, its line in `factory.py`, its name in `config/schema.py`.
 
-To add priorities:
-1. `Sample` gets `keys` uint64[N] beside `weights` float32[N], which the losses already take: both come with a sampled
-   item of Reverb (`info.key`, `info.probability`), or from a tree of sums in the graph. Blocks of more than one
-   transition have no priority of their own: refused with `replay.block_size` above 1.
-2. `Replay` gets `update_priorities(keys, priorities)`, and new items the largest priority so far, or the actor's.
-3. The updater gives each call's keys and absolute TD errors (`UpdateResult`), gathered over its replicas, and the
-   learner, their one reader, hands them on off the updates' path.
-4. The tables' selector (`reverb/server.py`), the exponents and the annealing of β as keys of `[replay]`, and what is
-   saved: Reverb's checkpoints hold priorities, the graph's table saves its own.
+Priorities: a sampler that draws by them says so in `Sample.draw`, of which `learning.importance` makes weights; the
+updaters tell each call's errors, and the learner hands them to `update_priorities`, which waits for no server.
+`priorities.py` makes priorities of errors; the tables' selector is in `reverb/server.py`, the graph's tree in
+`sum_tree.py`; both are saved with what is stored. Another way to draw, by rank, say, is a selector there and a tree here.
 """

@@ -1,4 +1,4 @@
-"""`PriorityUpdates`: new priorities on their way to the servers, off the path of whoever learned them."""
+"""`PriorityUpdates`: new priorities on their way to the servers, off the path of updates."""
 
 from __future__ import annotations
 
