@@ -13,5 +13,5 @@ To add a backend: a class that is a `Replay`, its line in `factory.py`, its name
 Priorities: a sampler that draws by them says so in `Sample.draw`, of which `learning.importance` makes weights; the
 updaters tell each call's errors, and the learner hands them to `update_priorities`, which waits for no server.
 `priorities.py` makes priorities of errors; the tables' selector is in `reverb/server.py`, the graph's tree in
-`sum_tree.py`; both are saved with what is stored. Another way to draw, by rank, say, is a selector there and a tree here.
+`sum_tree.py`; both are saved with what is stored. Another way to draw is a selector there and a tree here.
 """

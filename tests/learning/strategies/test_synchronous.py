@@ -192,7 +192,7 @@ def test_metrics_are_means_over_the_call_but_for_the_largest_q() -> None:
     config = settings()
     sample = random_sample(np.random.default_rng(7))
     other = tf.function(made(config), autograph=False)
-    expected = [other(part(sample, i, BATCH)) for i in range(UPDATES)]
+    expected = [other(part(sample, i, BATCH)).metrics for i in range(UPDATES)]
     learn, _ = learner(made(config), sample, config)
     learn.run(UPDATES)
     assert learn.metrics is not None
