@@ -105,7 +105,8 @@ class Rollout:
         is_transition = ~self._rows["is_reset"]
         columns = {name: self._rows[name] for name in self._rows if name not in _OF_STEPS}
         columns["reward"] = self._returns().astype(np.float32)
-        columns["weight"] = is_transition / np.maximum(is_transition.mean(dtype=np.float32), 1 / self.capacity)
+        weight = is_transition / np.maximum(is_transition.mean(), 1 / self.capacity)
+        columns["weight"] = weight.astype(np.float32)
         self.load(
             {name: column.reshape(self.capacity, *column.shape[2:]) for name, column in columns.items()}
             | {"order": np.array(order, np.int32).reshape(self._updates, self._batch_size)}
