@@ -29,6 +29,8 @@ def test_pqn_with_its_defaults_is_accepted() -> None:
         ("replay.shards=2", "it has no replay"),
         ("replay.capacity=20000", "it has no replay"),
         ("replay.min_size=2000", "it has no replay"),
+        ("priorities.exponent=0.6", "it has no replay"),
+        ("priorities.new_items=actor", "it has no replay"),
         ("learner.env_steps_per_update=4", "agent.epochs and learner.batch_size say how many updates"),
         ("learner.updates_per_call=10", "a call makes all updates of a rollout"),
         ("learner.prefetch_to_device=true", "batches are of a rollout that is there already"),

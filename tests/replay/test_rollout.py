@@ -29,6 +29,11 @@ def sampled(rollout: Rollout, part: int = 0, parts: int = 1) -> Any:
     return sample.map(lambda x: x.numpy().reshape(updates, BATCH // parts, *x.shape[1:]))
 
 
+def arrays(sample: Any) -> list[np.ndarray]:
+    """All that there are in it."""
+    return [array for array in tf.nest.flatten(sample) if array is not None]
+
+
 @pytest.mark.parametrize(("seed", "lambda_", "scale"), [(1, 0.65, 1.0), (2, 0.0, 0.1), (3, 1.0, 2.0), (4, 0.9, 0.5)])
 def test_each_row_has_its_return_and_resets_have_no_weight(seed: int, lambda_: float, scale: float) -> None:
     rollout, acted = Rollout(config(lambda_=lambda_, discount=0.9, reward_scale=scale), SPEC), Acted(seed)
@@ -73,7 +78,7 @@ def test_the_parts_of_its_batches_are_the_whole() -> None:
     acted.write(rollout)
     rollout.finish(acted.values[-1], train_steps=1)
     whole, parts = sampled(rollout), [sampled(rollout, part, parts=3) for part in range(3)]
-    for ours, *theirs in zip(*(tf.nest.flatten(each) for each in (whole, *parts)), strict=True):
+    for ours, *theirs in zip(*(arrays(each) for each in (whole, *parts)), strict=True):
         np.testing.assert_array_equal(ours, np.concatenate(theirs, axis=1))
 
 
@@ -82,7 +87,7 @@ def test_what_another_process_has_loaded_it_samples_alike() -> None:
     acted.write(ours)
     ours.finish(acted.values[-1], train_steps=1)
     theirs.load({name: array.copy() for name, array in ours.batches.items()})
-    for one, other in zip(tf.nest.flatten(sampled(ours)), tf.nest.flatten(sampled(theirs)), strict=True):
+    for one, other in zip(arrays(sampled(ours)), arrays(sampled(theirs)), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -103,7 +108,7 @@ def test_a_rollout_goes_on_where_its_state_was_taken(steps: int) -> None:
         resumed.finish(acted.values[-1], train_steps=45)
     for name, array in whole.batches.items():
         np.testing.assert_array_equal(resumed.batches[name], array, err_msg=name)
-    for one, other in zip(tf.nest.flatten(sampled(whole)), tf.nest.flatten(sampled(resumed)), strict=True):
+    for one, other in zip(arrays(sampled(whole)), arrays(sampled(resumed)), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

@@ -21,6 +21,7 @@ from tfdqn.config import (
     Munchausen,
     NatureCNN,
     Network,
+    Priorities,
     Replay,
 )
 from tfdqn.config.fields import kinds
@@ -263,6 +264,7 @@ def without_replay(config: Config) -> Config:
         ensemble=Ensemble(),
         acting=replace(config.acting, actors=1, inference="local"),
         replay=Replay(),
+        priorities=Priorities(),
         learner=Learner(
             batch_size=agent.rollout_steps * config.task.num_envs, schedule="alternate", xla=config.learner.xla
         ),

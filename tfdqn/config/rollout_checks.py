@@ -10,10 +10,12 @@ from msgspec import structs
 
 from tfdqn.config.agent import PQN
 from tfdqn.config.learner import Learner
+from tfdqn.config.priorities import Priorities
 from tfdqn.config.schema import Config, Replay
 
 _MEANINGLESS: dict[str, str] = {
     **{f"replay.{field.name}": "it has no replay" for field in structs.fields(Replay)},
+    **{f"priorities.{field.name}": "it has no replay" for field in structs.fields(Priorities)},
     "learner.env_steps_per_update": "agent.epochs and learner.batch_size say how many updates a rollout is good for",
     "learner.updates_per_call": "a call makes all updates of a rollout",
     "learner.prefetch_to_device": "batches are of a rollout that is there already",
@@ -28,7 +30,7 @@ _MEANINGLESS: dict[str, str] = {
 
 
 def rollouts_leave_keys_alone(config: Config) -> Iterator[str]:
-    plain = structs.replace(config, replay=Replay(), learner=Learner(), agent=PQN())
+    plain = structs.replace(config, replay=Replay(), priorities=Priorities(), learner=Learner(), agent=PQN())
     for key, why in _MEANINGLESS.items():
         if attrgetter(key)(config) != attrgetter(key)(plain):
             yield f"<{key}> means nothing with <agent.kind>: {why}"
