@@ -108,7 +108,8 @@ def test_loss_and_gradient_are_those_of_single_steps(objective: Agent, memory: s
 
     errors = [np.abs(expected.td_error.numpy()[np.array(rows) == row]) for row in range(B)]
     priorities = [0.9 * each.max() + 0.1 * each.mean() for each in errors]
-    np.testing.assert_allclose(found.extra.td_error, priorities, rtol=1e-4)
+    np.testing.assert_allclose(found.extra.priority, priorities, rtol=1e-4)
+    np.testing.assert_allclose(found.extra.td_error, [each.mean() for each in errors], rtol=1e-4)
     for row in range(B):
         mine = np.array(rows) == row
         np.testing.assert_allclose(found.extra.max_q_value[row], expected.q_tm1.numpy()[mine].max(), rtol=1e-4)
@@ -156,7 +157,7 @@ def test_padding_has_no_part_in_anything() -> None:
     assert not is_step.all() and not is_seen.all()
     found, same = agent.loss(sequences), agent.loss(changed)
     np.testing.assert_allclose(found.loss, same.loss, rtol=1e-6)
-    for name in ("td_error", "q_value", "max_q_value"):
+    for name in ("priority", "td_error", "q_value", "max_q_value"):
         np.testing.assert_allclose(getattr(found.extra, name), getattr(same.extra, name), rtol=1e-5, atol=1e-6)
 
 

@@ -66,8 +66,8 @@ class RecurrentAgent(DqnAgent):
           noise: as `DqnAgent`'s.
 
         Returns:
-          `LossInfo` with the scalar loss, mean over B of weight × loss, and `LossExtra`, whose `td_error` is
-          `sequence_error`.
+          `LossInfo` with the scalar loss, mean over B of weight × loss, and `LossExtra`, whose `priority` is
+          `sequence_error`, and whose `td_error` is the mean of the steps' absolute ones.
         """
         # A draw that is each example's own is each step's here, by its place among all sequences' steps.
         of_steps = None if noise is None else noise._replace(first=noise.first * self._steps)
@@ -75,10 +75,10 @@ class RecurrentAgent(DqnAgent):
         is_step = experience.steps > 0
         loss = mean_of_steps(self._by_sequence(output.loss), is_step)
         best = self._by_sequence(tf.reduce_max(output.q_tm1, axis=1))
-        error = sequence_error(self._by_sequence(output.td_error), is_step)
+        td_error = self._by_sequence(output.td_error)
         extra = LossExtra(
-            td_error=error,
-            priority=error,
+            td_error=mean_of_steps(tf.abs(td_error), is_step),
+            priority=sequence_error(td_error, is_step),
             q_value=mean_of_steps(self._by_sequence(output.q_value), is_step),
             max_q_value=tf.reduce_max(tf.where(is_step, best, best.dtype.min), axis=1),
         )
