@@ -58,6 +58,15 @@ def test_a_run_is_resumed_evaluated_and_exported(memory: str, backend: str, tmp_
     assert action in (0, 1, 2) and state is not None
 
 
+@pytest.mark.parametrize("backend", ["reverb", "in_graph"])
+def test_sequences_are_sampled_by_priorities_and_values_rescaled(backend: str, tmp_path: Path) -> None:
+    own = ("priorities.exponent=0.9", "agent.value_rescaling=1e-3", "network.dueling=true", f"replay.backend={backend}")
+    summary = train(short(*own), tmp_path / "run")
+    assert summary.train_steps >= 100
+    kernel = policy_weights(tmp_path / "run", "latest")["memory/kernel"]
+    assert np.isfinite(kernel).all()
+
+
 def test_two_runs_of_one_seed_are_one_and_so_is_a_resumed_one(tmp_path: Path) -> None:
     same = ("replay.backend=in_graph", "learner.schedule=alternate", "task.num_envs=4")
     train(short(*same), tmp_path / "whole")
