@@ -51,7 +51,6 @@ CONTRADICTIONS = {
     "items_have_a_priority_each": ["priorities.exponent=0.6", "replay.block_size=2"],
     "actors_know_how_wrong_they_are": ["priorities.new_items=actor", "replay.item=sequence"],
     "importance_grows": ["priorities.importance_start=0.6", "priorities.importance_end=0.4"],
-    "rollouts_have_no_priorities": [*ROLLOUTS, "priorities.exponent=0.6"],
     "learning_rate_decays": ["optimizer.schedule=linear", "optimizer.end_learning_rate=0.5"],
     "exploration_decays": ["exploration.start=0.1", "exploration.end=0.2"],
     "exponential_decay_stays_above_zero": ["exploration.end=0", "exploration.decay=exponential"],

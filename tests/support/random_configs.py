@@ -25,6 +25,7 @@ from tfdqn.config import (
     Replay,
 )
 from tfdqn.config.fields import kinds
+from tfdqn.config.priority_checks import PRIORITY_CHECKS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -239,7 +240,13 @@ def valid_configs(draw: st.DrawFn) -> Config:
     )
     if not config.agent.has_replay:
         return without_replay(agreed)
-    return fetching_ahead(sharded(remembering(learning_apart(agreed))))
+    return prioritised(fetching_ahead(sharded(remembering(learning_apart(agreed)))))
+
+
+def prioritised(config: Config) -> Config:
+    """By the priorities that were drawn, where they can be used, or by none."""
+    is_possible = not any(problem for check in PRIORITY_CHECKS for problem in check(config))
+    return config if is_possible else msgspec.structs.replace(config, priorities=Priorities())
 
 
 def without_replay(config: Config) -> Config:

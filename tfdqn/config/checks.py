@@ -262,6 +262,7 @@ REPLAY_CHECKS: tuple[Check, ...] = (
     sequences_leave_no_step_out,
     a_memory_is_of_one_whole_network,
     a_memory_is_where_its_environments_are,
+    *PRIORITY_CHECKS,
 )
 CHECKS: tuple[Check, ...] = (
     a_scheduled_discount_is_below_one,
@@ -275,6 +276,5 @@ CHECKS: tuple[Check, ...] = (
     a_soft_policy_is_of_values_as_they_are,
     edges_part_the_states,
     a_heartbeat_comes_before_death,
-    *PRIORITY_CHECKS,
     *STRATEGY_CHECKS,
 )

@@ -18,11 +18,6 @@ def priorities_are_used(config: Config) -> Iterator[str]:
             yield f"<priorities.{key.name}> needs priorities.exponent above 0: sampling is uniform"
 
 
-def rollouts_have_no_priorities(config: Config) -> Iterator[str]:
-    if config.priorities.are_used and not config.agent.has_replay:
-        yield "<priorities.exponent> with <agent.kind>: it learns from every step as often, and has no replay"
-
-
 def items_have_a_priority_each(config: Config) -> Iterator[str]:
     replay = config.replay
     is_block = replay.backend == "reverb" and replay.item == "block"
@@ -57,7 +52,6 @@ def importance_grows(config: Config) -> Iterator[str]:
 
 PRIORITY_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
     priorities_are_used,
-    rollouts_have_no_priorities,
     items_have_a_priority_each,
     actors_know_how_wrong_they_are,
     importance_grows,
