@@ -1,0 +1,74 @@
+"""Priorities on their way to servers: each gets its own, and one that is gone holds up nobody."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import reverb
+import tensorflow as tf
+
+from tests.support.commands import PATIENCE_SECONDS
+from tfdqn.config import Priorities
+from tfdqn.replay.interfaces import ItemPriorities
+from tfdqn.replay.priorities import PriorityScale
+from tfdqn.replay.reverb.priority_updates import _MOST_PENDING, PriorityUpdates
+from tfdqn.replay.reverb.server import TABLE, transitions_table
+
+SETTINGS = Priorities(exponent=0.5, epsilon=0.25)
+NOBODY = "127.0.0.1:1"
+
+
+@pytest.fixture
+def server() -> Iterator[reverb.Server]:
+    signature = {"rows": tf.TensorSpec([1], tf.uint8)}
+    server = reverb.Server([transitions_table(signature, 100, reverb.rate_limiters.MinSize(1), SETTINGS)])
+    yield server
+    server.stop()
+
+
+def filled(server: reverb.Server) -> tuple[reverb.Client, np.ndarray]:
+    """A client, and the keys of eight items."""
+    client = reverb.Client(f"127.0.0.1:{server.port}")
+    with client.trajectory_writer(num_keep_alive_refs=1) as writer:
+        for i in range(8):
+            writer.append({"rows": np.array([i], np.uint8)})
+            writer.create_item(TABLE, 1.0, {"rows": writer.history["rows"][-1]})
+        writer.flush()
+    return client, np.array(sorted(priorities(client)), np.uint64)
+
+
+def priorities(client: reverb.Client) -> dict[int, float]:
+    """By key, of what is soon drawn."""
+    return {each.info.key: each.info.priority for each in client.sample(TABLE, 2000, emit_timesteps=False)}
+
+
+def of(server: int, keys: np.ndarray, errors: list[float]) -> ItemPriorities:
+    named = np.stack([np.full(len(keys), server), keys.view(np.int64)], axis=1)
+    return ItemPriorities(named, np.array(errors, np.float32))
+
+
+def test_each_server_gets_its_own_though_another_is_gone(server: reverb.Server) -> None:
+    client, keys = filled(server)
+    scale = PriorityScale(SETTINGS)
+    updates = PriorityUpdates([NOBODY, client.server_address], scale)
+    for _ in range(2 * _MOST_PENDING):  # more than wait for one that is gone
+        updates(of(0, keys, [50.0] * 8))  # the same keys, but another server's
+        updates(of(1, keys, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]))
+        updates._queues[1].wait(time.monotonic() + PATIENCE_SECONDS)
+    assert len(updates._queues[0]._pending) <= _MOST_PENDING
+    expected = {key: error + 0.25 for key, error in zip(keys.tolist(), range(1, 9), strict=True)}
+    assert priorities(client) == expected
+    assert scale.largest == 50.25
+    updates.flush(0.1)  # no longer than it is to
+    updates.close(0.1)
+
+
+def test_what_has_arrived_when_flush_returns_is_in_the_table(server: reverb.Server) -> None:
+    client, keys = filled(server)
+    updates = PriorityUpdates([client.server_address], PriorityScale(SETTINGS))
+    for error in range(30):
+        updates(of(0, keys, [float(error)] * 8))
+    updates.flush(PATIENCE_SECONDS)
+    assert set(priorities(client).values()) == {29.25}
+    updates.close(PATIENCE_SECONDS)
