@@ -77,7 +77,7 @@ def test_exploration_fades_by_the_steps_of_all(free: Job, monkeypatch: pytest.Mo
 
 def test_it_waits_until_a_resumed_learner_knows_how_far_the_job_is(tmp_path: Path) -> None:
     """Else it would explore as at the beginning, and act beyond the end, until its next heartbeat is answered."""
-    config = tiny(*KEYS, "health.beat_seconds=1.0", "learner.updates_per_call=1000", "stop.env_steps=6000")
+    config = tiny(*KEYS, "health.beat_seconds=0.3", "learner.updates_per_call=1000", "stop.env_steps=6000")
     with job_of(config, tmp_path) as job:
         there = job.learner
         given, there.board = there.board.get(), WeightsBoard()
