@@ -48,6 +48,31 @@ def chain_values(discount: float) -> np.ndarray:
     return np.stack([left, discount ** (Chain.LENGTH - 1 - states)], axis=1)
 
 
+class Coins(gymnasium.Env):
+    """Action 0 throws a coin, for 1 or 0, and then another, for 1 with 3/4 and else -1; action 1 ends it all with 0.25.
+
+    So with a discount of 1/2 the return of action 0 is -0.5, 0.5 or 1.5, with probabilities 1/8, 1/2 and 3/8.
+    """
+
+    def __init__(self) -> None:
+        self.observation_space = spaces.Discrete(2)
+        self.action_space = spaces.Discrete(2)
+        self._thrown = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[int, dict]:
+        super().reset(seed=seed)
+        self._thrown = 0
+        return 0, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict]:
+        if self._thrown:
+            return 1, 1.0 if self.np_random.random() < 0.75 else -1.0, True, False, {}
+        if action == 1:
+            return 0, 0.25, True, False, {}
+        self._thrown = 1
+        return 1, float(self.np_random.random() < 0.5), False, False, {}
+
+
 class Catch(gymnasium.Env):
     """A ball falls down a board of ten rows and five columns; the paddle on the bottom row is to catch it.
 
@@ -208,6 +233,7 @@ gymnasium.register("OddRewards-v0", f"{_ODD}:OddRewards")
 gymnasium.register("Fails-v0", f"{_ODD}:Fails")
 gymnasium.register("Draws-v0", f"{_ODD}:Draws")
 gymnasium.register("Chain-v0", f"{_HERE}:Chain", max_episode_steps=50)
+gymnasium.register("Coins-v0", f"{_HERE}:Coins")
 gymnasium.register("Catch-v0", f"{_HERE}:Catch", reward_threshold=0.95)
 gymnasium.register("Masked-v0", f"{_HERE}:Masked")
 gymnasium.register("StartAtThree-v0", f"{_HERE}:StartAtThree", max_episode_steps=5)
