@@ -68,6 +68,7 @@ CONTRADICTIONS = {
     "processes_share_a_reverb_table": ["replay.backend=in_graph", "learner.strategy=multi_worker", "learner.workers=2"],
     "only_whole_networks_meet": ["learner.model_parallel=2", "learner.strategy=multi_worker"],
     "only_one_network_is_split": ["ensemble.size=3", "learner.model_parallel=2"],
+    "split_layers_are_known": ["network.noisy=true", "learner.model_parallel=2"],
     "split_layers_have_units": ["network.hidden_units=[3]", "learner.model_parallel=4"],
     "split_networks_are_not_compiled": ["learner.xla=on", "learner.model_parallel=2"],
     "processes_keep_their_cpu_whole": ["learner.logical_devices=2", "learner.strategy=multi_worker"],
@@ -115,6 +116,20 @@ def test_a_contradiction_is_refused(overrides: list[str]) -> None:
     assert len(refusal(*overrides).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("network.layer_norm=true", "network.layer_norm = true"),
+        ("network.noisy=true", "network.noisy = true"),
+        ("network.kind=impala", 'network.kind = "impala"'),
+    ],
+)
+def test_what_cannot_be_split_is_refused_before_anything_starts(override: str, told: str) -> None:
+    line = refusal(override, "learner.model_parallel=2")
+    assert line.startswith(f"{told} with learner.model_parallel = 2: ")
+    assert "can't be split over devices" in line
+
+
 def test_the_defaults_agree_with_one_another() -> None:
     assert [problem for check in checks_of(Config()) for problem in check(Config())] == []
 
@@ -140,6 +155,7 @@ def test_the_defaults_agree_with_one_another() -> None:
             *("task.num_envs=4", "acting.actors=2", "replay.min_size=16"),
         ],
         ["exploration.ladder_alpha=7", "task.num_envs=1", "acting.actors=2"],
+        ["network.dueling=true", "learner.model_parallel=2"],
         # One process alone, whatever its strategy, reaches a table of its own.
         ["learner.strategy=mirrored", "replay.backend=in_graph"],
         ["learner.strategy=averaging", "learner.workers=1", "replay.backend=in_graph"],

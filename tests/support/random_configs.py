@@ -130,8 +130,10 @@ def dividing_evenly(learner: Learner, share: int, networks: int, is_ensemble: bo
 
 def of_split_layers(network: Network, parts: int) -> Network:
     """One whose layers have units for every part."""
-    if parts == 1 or isinstance(network, NatureCNN):
+    if parts == 1:
         return network
+    if isinstance(network, NatureCNN):
+        return msgspec.structs.replace(network, noisy=False, layer_norm=False)
     widths = network.hidden_units if isinstance(network, MLP) else ()
     return MLP(hidden_units=tuple(max(parts, width) for width in widths) or (parts,))
 

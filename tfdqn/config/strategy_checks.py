@@ -7,7 +7,7 @@ here.
 from collections.abc import Callable, Iterator
 
 from tfdqn.config.agent import IQN
-from tfdqn.config.network import MLP, Linear
+from tfdqn.config.network import MLP, DeepNetwork, Impala, Linear
 from tfdqn.config.schema import Config
 
 # Why a network that is split over devices can't be trained so; the strategies that are missing here train it.
@@ -50,6 +50,18 @@ def split_features_are_not_multiplied(config: Config) -> Iterator[str]:
             "<agent.kind> with <learner.model_parallel>: its embedding multiplies all features, which several devices "
             "share"
         )
+
+
+def split_layers_are_known(config: Config) -> Iterator[str]:
+    network = config.network
+    if config.learner.model_parallel == 1:
+        return
+    if isinstance(network, Impala):
+        yield "<network.kind> with <learner.model_parallel>: its residual blocks can't be split over devices"
+    if isinstance(network, DeepNetwork):
+        for key, layers in {"noisy": "noisy layers", "layer_norm": "layers that are normalised"}.items():
+            if getattr(network, key):
+                yield f"network.{key} = true with <learner.model_parallel>: {layers} can't be split over devices"
 
 
 def split_layers_have_units(config: Config) -> Iterator[str]:
@@ -196,6 +208,7 @@ STRATEGY_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
     only_whole_networks_meet,
     only_one_network_is_split,
     split_features_are_not_multiplied,
+    split_layers_are_known,
     split_layers_have_units,
     split_networks_are_not_compiled,
     processes_keep_their_cpu_whole,

@@ -75,6 +75,27 @@ def test_munchausen_dqn_by_a_strategy_equals_it_alone(arguments: list[str]) -> N
     "arguments",
     [
         ["mirrored", "2", "adam", "off"],
+        ["mirrored", "4", "sgd", "on"],
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in (
+                ["multi_worker", "2", "adam", "off"],
+                ["parameter_server", "1", "sgd", "off"],
+                ["averaging", "2", "sgd", "off"],
+            )
+        ),
+    ],
+    ids=" ".join,
+)
+def test_noise_is_the_same_whatever_strategy_divides_the_batch(arguments: list[str]) -> None:
+    network = {"noisy": True, "dueling": True, "layer_norm": True}
+    assert largest_difference(*arguments, network=network) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["mirrored", "2", "adam", "off"],
         ["averaging", "2", "sgd", "off"],
         *(
             pytest.param(each, marks=pytest.mark.long)

@@ -10,7 +10,7 @@ from tests.support.batches import random_weights
 from tests.support.parity import SPEC, image_spec
 from tests.support.parity_runs import forked, largest_difference
 from tfdqn.agents.factory import make_agent
-from tfdqn.config import MLP, Config, Linear, NatureCNN, Network
+from tfdqn.config import MLP, Config, Linear, NatureCNN, Network, SmallCNN
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.networks.factory import q_network, split_network
@@ -68,7 +68,15 @@ def test_each_device_holds_computes_and_sends_its_part_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "columns"), [(MLP(hidden_units=(7, 5)), 3), (MLP(hidden_units=(6,)), 2), (NatureCNN(dense_units=9), 5)]
+    ("network", "columns"),
+    [
+        (MLP(hidden_units=(7, 5)), 3),
+        (MLP(hidden_units=(6,)), 2),
+        (MLP(hidden_units=(7, 5), dueling=True), 3),
+        (MLP(hidden_units=(6,), dueling=True), 2),
+        (NatureCNN(dense_units=9), 5),
+        (NatureCNN(dense_units=9, dueling=True), 5),
+    ],
 )
 def test_pieces_are_cut_from_the_same_initial_weights_and_joined_again(network: Network, columns: int) -> None:
     spec = image_spec() if isinstance(network, NatureCNN) else SPEC
@@ -87,9 +95,17 @@ def test_pieces_are_cut_from_the_same_initial_weights_and_joined_again(network: 
         np.testing.assert_array_equal(split.piece(joined, name), array, err_msg=name)
 
 
-def test_a_split_network_takes_whole_weights_and_gives_the_whole_ones_values() -> None:
+@pytest.mark.parametrize(
+    "network",
+    [
+        NatureCNN(dense_units=9),
+        NatureCNN(dense_units=9, dueling=True),
+        SmallCNN(dense_units=9),
+        SmallCNN(dense_units=9, dueling=True),
+    ],
+)
+def test_a_split_network_takes_whole_weights_and_gives_the_whole_ones_values(network: Network) -> None:
     spec = image_spec()
-    network = NatureCNN(dense_units=9)
     whole = q_network(Config(network=network), spec, seed=1)
     split = split_network(Config(network=network), spec, seed=2, devices=["CPU:0"] * 3)
     whole.create_variables()
@@ -131,6 +147,8 @@ def test_arrays_that_are_missing_or_of_another_shape_are_refused(devices: tuple[
     ("network", "why"),
     [
         (MLP(hidden_units=(1, 8)), "learner.model_parallel = 2: layer hidden_0 has only 1 units"),
+        (MLP(noisy=True), r"learner.model_parallel above 1: the layers of network.noisy can't be split"),
+        (MLP(layer_norm=True), r"learner.model_parallel above 1: what network.layer_norm normalises can't be split"),
         (Linear(), "learner.model_parallel above 1: a linear network has no layers to split"),
     ],
 )
