@@ -126,7 +126,7 @@ def test_a_contradiction_is_refused(overrides: list[str]) -> None:
 )
 def test_what_cannot_be_split_is_refused_before_anything_starts(override: str, told: str) -> None:
     line = refusal(override, "learner.model_parallel=2")
-    assert line.startswith(f"{told} with learner.model_parallel = 2: ")
+    assert line.startswith(f"configuration: {told} with learner.model_parallel = 2: ")
     assert "can't be split over devices" in line
 
 

@@ -60,7 +60,7 @@ def test_numpy_gives_the_same_q_values(options: dict[str, bool], hidden_units: t
 @pytest.mark.parametrize("options", OPTIONS, ids=named)
 def test_its_weights_have_names_that_are_told_without_making_them(options: dict[str, bool], members: int) -> None:
     config = Config(network=MLP(hidden_units=(7, 6), **options), ensemble=Ensemble(size=members))
-    network, weights = made(config)
+    _, weights = made(config)
     told = weight_specs(config, SPEC)
     assert list(told) == list(weights)
     assert all(told[name].shape == array.shape for name, array in weights.items())

@@ -57,7 +57,7 @@ def split_layers_are_known(config: Config) -> Iterator[str]:
     if config.learner.model_parallel == 1:
         return
     if isinstance(network, Impala):
-        yield "<network.kind> with <learner.model_parallel>: its residual blocks can't be split over devices"
+        yield 'network.kind = "impala" with <learner.model_parallel>: residual blocks can\'t be split over devices'
     if isinstance(network, DeepNetwork):
         for key, layers in {"noisy": "noisy layers", "layer_norm": "layers that are normalised"}.items():
             if getattr(network, key):
