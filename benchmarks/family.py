@@ -1,0 +1,145 @@
+"""What each part of the DQN family costs: updates/s beside plain DQN, on one thread, in one run.
+
+    python -m benchmarks.family [--network mlp|small_cnn] [--seconds S]
+
+Every part is added to plain DQN alone; the last lines are what papers compose. Batches of 32 are drawn from a full
+table in the graph, and priorities are given back after each call, as a run does. The figures to compare are the ratios.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+
+import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
+from benchmarks.measure import rates_in_turn, report, use_one_thread
+from tfdqn.agents.factory import make_agent
+from tfdqn.config import (
+    C51,
+    DQN,
+    IQN,
+    MLP,
+    QRDQN,
+    Config,
+    DeepNetwork,
+    DoubleDQN,
+    Impala,
+    Learner,
+    Munchausen,
+    Priorities,
+    Replay,
+    SmallCNN,
+)
+from tfdqn.learning.strategies.synchronous import SynchronousUpdater
+from tfdqn.learning.train_step import TrainStep
+from tfdqn.replay.in_graph import InGraphReplay
+from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.types import Step
+
+BATCH, UPDATES, ENVS, TABLE = 32, 50, 50, 10_000
+NETWORKS: dict[str, tuple[DeepNetwork, ArraySpec]] = {
+    "mlp": (MLP(), ArraySpec(shape=(4,), dtype="float32")),
+    "small_cnn": (SmallCNN(), ArraySpec(shape=(10, 10, 4), dtype="bool")),
+}
+PRIORITIES = Priorities(exponent=0.5)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", choices=NETWORKS, default="mlp")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each of five rounds")
+    options = parser.parse_args()
+    network, array = NETWORKS[options.network]
+    spec = TaskSpec(id="benchmark", observation={"observation": array}, num_actions=(6,), action_start=(0,))
+    use_one_thread()
+    parts = parts_on(network)
+    rates = rates_in_turn(
+        {name: (learning(config, spec), UPDATES) for name, config in parts.items()}, seconds=options.seconds
+    )
+    plain = rates["dqn"].per_cpu_second
+    report(
+        "family",
+        {"network": options.network, "batch_size": BATCH, "updates_per_call": UPDATES},
+        {
+            name: {
+                "updates/s": rate.per_second,
+                "updates per CPU second": rate.per_cpu_second,
+                "per CPU second, times plain DQN": rate.per_cpu_second / plain,
+            }
+            for name, rate in rates.items()
+        },
+    )
+
+
+def parts_on(network: DeepNetwork) -> dict[str, Config]:
+    """Plain DQN on a network, and with each part of the family."""
+
+    def on(**keys: bool) -> DeepNetwork:
+        return msgspec.structs.replace(network, **keys)
+
+    configs = {
+        "dqn": Config(network=network),
+        "double": Config(network=network, agent=DoubleDQN()),
+        "clipping by norm": Config(network=network, agent=DQN(gradient_clip_norm=10.0)),
+        "dueling": Config(network=on(dueling=True)),
+        "noisy": Config(network=on(noisy=True)),
+        "layer norm": Config(network=on(layer_norm=True)),
+        "prioritised": Config(network=network, priorities=PRIORITIES),
+        "munchausen": Config(network=network, agent=Munchausen()),
+        "c51": Config(network=network, agent=C51()),
+        "qr_dqn": Config(network=network, agent=QRDQN()),
+        "iqn": Config(network=network, agent=IQN()),
+        "munchausen_iqn": Config(network=network, agent=IQN(target="munchausen")),
+        "rainbow": Config(network=on(dueling=True, noisy=True), agent=C51(target="double"), priorities=PRIORITIES),
+    }
+    if isinstance(network, SmallCNN):
+        impala = Impala(spectral_norm=True)
+        configs |= {
+            "impala": Config(network=Impala()),
+            "impala, spectral norm": Config(network=impala),
+            "btr": Config(
+                network=msgspec.structs.replace(impala, width=2, dueling=True, noisy=True),
+                agent=IQN(quantiles=8, target_quantiles=8, target="munchausen", gradient_clip_norm=10.0),
+                priorities=PRIORITIES,
+            ),
+        }
+    learner = Learner(batch_size=BATCH, updates_per_call=UPDATES)
+    replay = Replay(backend="in_graph", capacity=TABLE, min_size=TABLE)
+    return {name: msgspec.structs.replace(config, learner=learner, replay=replay) for name, config in configs.items()}
+
+
+def learning(config: Config, spec: TaskSpec) -> Callable[[], None]:
+    """A call that makes UPDATES updates from a table that is full, and gives priorities back."""
+    replay = filled(config, spec)
+    updates = SynchronousUpdater(TrainStep(make_agent(config, spec), config), [replay.sampler(UPDATES * BATCH)], config)
+
+    def call() -> None:
+        result = updates()
+        if result.priorities is not None:
+            replay.update_priorities(result.priorities)
+
+    return call
+
+
+def filled(config: Config, spec: TaskSpec) -> InGraphReplay:
+    """A table of random transitions."""
+    replay, rng = InGraphReplay(config, spec), np.random.default_rng(0)
+    writer, (array,) = replay.writer(ENVS), spec.observation.values()
+
+    def observation() -> dict[str, np.ndarray]:
+        numbers = rng.normal(size=(ENVS, *array.shape))
+        return {"observation": numbers > 1 if array.dtype == "bool" else numbers.astype(array.dtype)}
+
+    now, running = observation(), np.zeros(ENVS, bool)
+    for _ in range(TABLE // ENVS):
+        after = observation()
+        reward = rng.normal(size=ENVS).astype(np.float32)
+        step = Step(after, reward, running, running, running, None)
+        writer.write(now, None, rng.integers(6, size=ENVS).astype(np.int32), step)
+        now = after
+    return replay
+
+
+if __name__ == "__main__":
+    main()
