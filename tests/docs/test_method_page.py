@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 from tests.support.method_page import PAGE, resolve
-from tfdqn.config import C51, IQN, PQN, QRDQN, Config, Linear, Munchausen, RMSprop
+from tfdqn.config import C51, IQN, PQN, QRDQN, Config, Impala, Linear, Munchausen, RMSprop
 from tfdqn.config.toml import flat
 
 
@@ -21,6 +21,7 @@ def test_every_key_that_the_page_names_is_in_the_configuration() -> None:
         Config(),
         *(Config(agent=kind()) for kind in (PQN, C51, QRDQN, IQN)),
         Config(network=Linear(), agent=Munchausen(), optimizer=RMSprop()),
+        Config(network=Impala()),
     ]
     sections = "agent|ensemble|optimizer|network|replay|learner|exploration"
     for section, key in set(re.findall(rf"`({sections})\.(\w+)[` ]", PAGE)):
