@@ -116,20 +116,6 @@ def test_a_contradiction_is_refused(overrides: list[str]) -> None:
     assert len(refusal(*overrides).splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    ("override", "told"),
-    [
-        ("network.layer_norm=true", "network.layer_norm = true"),
-        ("network.noisy=true", "network.noisy = true"),
-        ("network.kind=impala", 'network.kind = "impala"'),
-    ],
-)
-def test_what_cannot_be_split_is_refused_before_anything_starts(override: str, told: str) -> None:
-    line = refusal(override, "learner.model_parallel=2")
-    assert line.startswith(f"configuration: {told} with learner.model_parallel = 2: ")
-    assert "can't be split over devices" in line
-
-
 def test_the_defaults_agree_with_one_another() -> None:
     assert [problem for check in checks_of(Config()) for problem in check(Config())] == []
 
