@@ -141,7 +141,6 @@ def test_the_defaults_agree_with_one_another() -> None:
             *("task.num_envs=4", "acting.actors=2", "replay.min_size=16"),
         ],
         ["exploration.ladder_alpha=7", "task.num_envs=1", "acting.actors=2"],
-        ["network.dueling=true", "learner.model_parallel=2"],
         # One process alone, whatever its strategy, reaches a table of its own.
         ["learner.strategy=mirrored", "replay.backend=in_graph"],
         ["learner.strategy=averaging", "learner.workers=1", "replay.backend=in_graph"],

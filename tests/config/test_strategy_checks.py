@@ -20,3 +20,8 @@ def test_what_cannot_be_split_is_refused_before_anything_starts(override: str, t
     line = str(caught.value)
     assert line.startswith(f"configuration: {told} with learner.model_parallel = 2: ")
     assert "can't be split over devices" in line
+
+
+def test_a_dueling_network_can_be_split() -> None:
+    config = from_mapping({}, ["network.dueling=true", "learner.model_parallel=2"])
+    assert config.learner.model_parallel == 2
