@@ -34,6 +34,7 @@ class Recorder:
         step: Step,
         policy_state: PolicyState = (),
         env_steps: int = 0,
+        q_values: np.ndarray | None = None,
     ) -> int:
         self.env_steps.append(env_steps)
         self.written.append((observation, legal_actions, actions, step))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -65,7 +66,7 @@ def test_a_sign_from_the_future_is_none(
         return
     status, (line,) = health(capsys, "--within", within)
     assert status == 1
-    assert line.startswith("actor 1: its heartbeat is of 3,600 s in the future: ")
+    assert re.match(r"actor 1: its heartbeat is of 3,(600|5\d\d) s in the future: ", line)
 
 
 def test_a_clock_that_is_set_makes_no_live_process_ill_and_no_stopped_one_well(

@@ -69,11 +69,11 @@ class _Camera:
         picture, name = self._task.render(), self._task.spec.id
         if picture is None:
             raise TaskError(f"{name} can't be filmed: it has no render mode 'rgb_array'")
-        frame = enlarged(picture)
-        size = f"{frame.shape[1]} × {frame.shape[0]} pixels"
+        size = f"{picture.shape[1]} × {picture.shape[0]} pixels"
         self._size = self._size or size
         if size != self._size:
             raise TaskError(f"{name} can't be filmed: frame {number} is {size}, and those before are {self._size}")
+        frame = enlarged(picture)
         self._film.append_data(with_even_sides(frame) if self._suffix == "mp4" else _halved(frame))
 
 
