@@ -139,7 +139,7 @@ def finished_after(count: int, n: int) -> int:
 def test_an_evaluation_plays_a_broken_episode_again(tmp_path: Path) -> None:
     restarts = Restarts(1, say=lambda line: None)
     task = failing(restarts, at=7, once=str(tmp_path / "once"))
-    policy = Policy(lambda weights, observation, _: np.zeros((len(observation["observation"]), 2), np.float32))
+    policy = Policy(lambda weights, observation, *_: np.zeros((len(observation["observation"]), 2), np.float32))
     returns, lengths = play_episodes(task, policy, {}, 6, seed=1)
     assert list(returns) == [4.0] * 6 and list(lengths) == [4] * 6 and restarts.count == 1
 
