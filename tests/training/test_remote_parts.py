@@ -86,6 +86,9 @@ class Elsewhere:
 
     size = transitions = updates_due = updates_due_unsampled = updates_sampled = number
 
+    def update_priorities(self, priorities: object) -> None:
+        pytest.fail("its samples have none")
+
 
 def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Path) -> None:
     """What the others hold is theirs, and theirs to report."""

@@ -8,6 +8,7 @@ from tests.support.lives import REWARDS
 from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.tasks.registry import make_task
@@ -42,7 +43,7 @@ def test_rewards_are_clipped_to_learn_from_and_scored_as_they_are():
 def test_replay_gets_what_is_learned_from_and_statistics_what_the_task_gave():
     task = make_task(Task(id="ThreeLives-v0", num_envs=1, reward_clip=1.0, end_on_life_loss=True))
     codec, rows = TransitionCodec(vector_spec(1, 2)), []
-    writer = NStepWriter(codec, 1, 2, 0.5, lambda new: rows.append(new.copy()))
+    writer = NStepWriter(codec, 1, Horizon(2, 0.5), lambda new: rows.append(new.copy()))
     statistics, finished = EpisodeStatistics(1), []
     observation, _ = task.reset(0)
     for _ in range(13):
