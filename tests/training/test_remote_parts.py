@@ -1,8 +1,10 @@
 """A job as its learner knows it: who counts, what it saves, and how its run goes on in one process."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -88,6 +90,12 @@ class Elsewhere:
 
     def update_priorities(self, priorities: object) -> None:
         pytest.fail("its samples have none")
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def load_state(self, arrays: Mapping[str, Any]) -> None:
+        assert not arrays
 
 
 def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Path) -> None:
