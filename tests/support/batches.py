@@ -75,6 +75,12 @@ def random_weights(like: Mapping[str, tf.Variable], rng: np.random.Generator) ->
     return {name: rng.normal(scale=0.5, size=v.shape).astype(np.float32) for name, v in like.items()}
 
 
+def random_small_weights(like: Mapping[str, tf.Variable], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """The same, divided by √inputs: else convolutions' Q is in thousands, and no digit of it lasts."""
+    drawn = random_weights(like, rng)
+    return {name: array / np.sqrt(np.prod(array.shape[:-1], dtype=np.float32)) for name, array in drawn.items()}
+
+
 def _array(spec: ArraySpec, count: int, rng: np.random.Generator) -> np.ndarray:
     shape = (count, *spec.shape)
     if spec.categories:

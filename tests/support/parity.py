@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
-from tests.support.batches import random_transitions, random_weights, vector_spec
+from tests.support.batches import random_small_weights, random_transitions, random_weights, vector_spec
 from tests.support.parity_errors import keep_errors, largest_difference
 from tests.support.random_sequences import random_sequences
 from tfdqn.agents.dqn import DqnAgent
@@ -103,9 +103,9 @@ def batches_in_turn() -> tf.data.Dataset:
 def initial_state(config: Config, spec: TaskSpec = SPEC) -> dict[str, np.ndarray]:
     """A state whose online and target weights are random and differ."""
     state = TrainStep(make_agent(config, spec), config).state()
-    rng = np.random.default_rng(2)
     weights = {name: array for name, array in state.items() if name.startswith(("online/", "target/"))}
-    return state | random_weights(weights, rng)
+    draw = random_small_weights if config.network.fills_all_cores else random_weights
+    return state | draw(weights, np.random.default_rng(2))
 
 
 def local(config: Config, spec: TaskSpec = SPEC, batch: int = BATCH) -> SynchronousUpdater:
