@@ -161,6 +161,25 @@ def test_padding_has_no_part_in_anything() -> None:
         np.testing.assert_allclose(getattr(found.extra, name), getattr(same.extra, name), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [DQN, DoubleDQN])
+def test_padding_without_a_legal_action_leaves_gradients_finite(kind: type[Agent]) -> None:
+    config = settings(kind(n_step=N, value_rescaling=1e-3))  # type: ignore[call-arg]
+    agent = agent_of(config, np.random.default_rng(1), masks=True)
+    sequences = random_sequences(config, MASKED, B, np.random.default_rng(4))
+    is_step = (sequences.steps > 0)[..., None]
+    padded = sequences._replace(legal_tm1=sequences.legal_tm1 & is_step, legal_t=sequences.legal_t & is_step)
+    assert not is_step.numpy().all()
+    weights = list(agent.network.named_weights().values())
+    found = []
+    for each in (sequences, padded):
+        with tf.GradientTape() as tape:
+            loss = agent.loss(each).loss
+        found.append(tape.gradient(loss, weights))
+    for whole, gradient in zip(*found, strict=True):
+        assert np.isfinite(gradient).all()
+        np.testing.assert_allclose(gradient, whole, rtol=1e-5, atol=1e-6)
+
+
 def test_what_a_sequence_is_told_by() -> None:
     is_step = tf.constant([[True, True, False], [True, False, False]])
     errors = tf.constant([[-3.0, 1.0, 100.0], [2.0, 7.0, 7.0]])

@@ -98,12 +98,12 @@ class RecurrentAgent(DqnAgent):
         ends = {name: self._unrolled(network, experience) for name, network in networks.items()}
         return Batch(
             {name: before for name, (before, _) in ends.items()},
-            _flat(experience.legal_tm1),
+            _legal(experience.legal_tm1, experience.steps),
             _flat(experience.action),
             self._settings.reward_scale * _flat(experience.reward),
             _flat(experience.discount),
             {name: after for name, (_, after) in ends.items()},
-            _flat(experience.legal_t),
+            _legal(experience.legal_t, experience.steps),
         )
 
     def _unrolled(self, network: QNetwork, sequences: Sequences) -> tuple[tf.Tensor, tf.Tensor]:
@@ -137,3 +137,11 @@ def sequence_error(td_error: tf.Tensor, is_step: tf.Tensor) -> tf.Tensor:
 def _flat(array: Any) -> Any:
     """[B, m, …] → [B · m, …]; none of none."""
     return None if array is None else tf.reshape(array, [-1, *array.shape[2:]])
+
+
+def _legal(legal: tf.Tensor | None, steps: tf.Tensor) -> tf.Tensor | None:
+    """bool[B · m, A] of legal actions [B, m, A]: all of them where there is no step.
+
+    A maximum over none would be float32's lowest number, and a gradient through what becomes of that is NaN times 0.
+    """
+    return None if legal is None else _flat(legal | (steps == 0)[..., tf.newaxis])

@@ -104,6 +104,8 @@ class BatchedTask:
         state |= {f"observation/{name}": value for name, value in self.observation.items()}
         if self.legal_actions is not None:
             state["legal_actions"] = self.legal_actions
+        if self._signal is not None:
+            state |= self._signal.state()
         return {**state, "done": self._done}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -124,6 +126,8 @@ class BatchedTask:
         self.observation = {name: np.array(arrays[f"observation/{name}"]) for name in self.observation}
         if self.legal_actions is not None:
             self.legal_actions = np.array(arrays["legal_actions"])
+        if self._signal is not None:
+            self._signal.load_state(arrays)
         envs = {name.removeprefix("envs/"): value for name, value in arrays.items() if name.startswith("envs/")}
         state_capture.write(self._envs, envs, lambda index: next(iter(self.observation.values()))[index])
 

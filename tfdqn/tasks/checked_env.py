@@ -71,9 +71,17 @@ class CheckedEnv(gymnasium.Wrapper):
 
     def _passed_on(self, info: Mapping[str, Any], is_over: bool) -> dict[str, Any]:
         passed = self._mask(info, is_over) if self._mask else {}
-        if self._lives and LIVES in info:
-            passed[LIVES] = info[LIVES]
+        if self._lives:
+            passed[LIVES] = _lives(info)
         return passed
+
+
+def _lives(info: Mapping[str, Any]) -> int:
+    lives = np.asarray(info.get(LIVES, ""))
+    if lives.size != 1 or lives.dtype.kind not in "iu":
+        found = f"is {shown(info[LIVES])}, not a whole number" if LIVES in info else "is missing"
+        raise Breach(f'info["{LIVES}"]', f"{found}, and task.end_on_life_loss is true")
+    return int(lives.reshape(()))
 
 
 def _reader(space: Space[Any], name: str = "") -> Callable[[Any], Any]:

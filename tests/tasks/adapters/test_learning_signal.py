@@ -11,6 +11,7 @@ from tfdqn.errors import TaskError
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.registry import make_task
 
 
@@ -63,10 +64,46 @@ def test_replay_gets_what_is_learned_from_and_statistics_what_the_task_gave():
     assert (ended[0].returns[0], ended[0].lengths[0]) == (REWARDS.sum(), 12)
 
 
+@pytest.mark.parametrize("num_envs", [1, 2])
+def test_an_environment_made_anew_begins_with_all_its_lives(num_envs):
+    restarts = Restarts(num_envs, say=lambda line: None)
+    task = make_task(
+        Task(id="ThreeLives-v0", num_envs=num_envs, end_on_life_loss=True, kwargs={"fails_at": 6}), restarts=restarts
+    )
+    steps = played(task, 5)
+    for env in range(num_envs):
+        assert [t for t, step in enumerate(steps) if step.is_life_lost[env]] == [3]
+    failed, *after = (task.step(np.zeros(num_envs, np.int32)) for _ in range(6))
+    assert failed.is_reset.all() and restarts.count == num_envs
+    for env in range(num_envs):
+        assert [step.observation["observation"][env, 0] for step in after] == [0, 1, 2, 3, 4]
+        assert [t for t, step in enumerate(after) if step.is_life_lost[env]] == [4]
+
+
+def test_a_restored_game_has_the_lives_that_were_left():
+    settings = Task(id="ThreeLives-v0", num_envs=2, end_on_life_loss=True)
+    whole, restored = make_task(settings), make_task(settings)
+    played(whole, 5)
+    restored.load_state(whole.state())
+    for _ in range(9):
+        expected, actual = (task.step(np.zeros(2, np.int32)) for task in (whole, restored))
+        np.testing.assert_equal(actual._asdict(), expected._asdict())
+
+
+@pytest.mark.parametrize("num_envs", [1, 2])
+@pytest.mark.parametrize(("lives", "said"), [(None, "is missing"), (2.5, "is 2.5, not a whole number")])
+def test_a_task_that_stops_telling_its_lives_is_refused_in_one_line(num_envs, lives, said):
+    task = make_task(Task(id="ThreeLives-v0", num_envs=num_envs, end_on_life_loss=True, kwargs={"odd_lives": lives}))
+    task.reset(0)
+    task.step(np.zeros(num_envs, np.int32))
+    with pytest.raises(TaskError) as caught:
+        task.step(np.zeros(num_envs, np.int32))
+    line = f'info["lives"] {said}, and task.end_on_life_loss is true'
+    assert line in str(caught.value) and "environment 0" in str(caught.value) and "step 2" in str(caught.value)
+
+
 def test_a_task_without_lives_is_refused_in_one_line():
-    with pytest.raises(
-        TaskError, match=r'^task\.end_on_life_loss is true, but NoLives-v0 gives no whole numbers info\["lives"\]$'
-    ):
+    with pytest.raises(TaskError, match=r'NoLives-v0, environment 0.*info\["lives"\] is missing'):
         make_task(Task(id="NoLives-v0", num_envs=1, end_on_life_loss=True)).reset(0)
     with pytest.raises(TaskError, match="tells of no lives"):
         make_task(Task(id="CartPole-v1", num_envs=1, vectorization="own", end_on_life_loss=True))

@@ -149,7 +149,10 @@ class FrameWriter:
         env_steps: int = 0,
         q_values: np.ndarray | None = None,
     ) -> int:
-        """Takes one step of all environments; returns how many transitions it finished."""
+        """Takes one step of all environments; returns how many transitions it finished.
+
+        Where n has just fallen, several finish at a step: all but the first become items at the next steps.
+        """
         here, there = self._place(self._time), self._place(self._time + 1)
         finished = self._windows.write(
             here, legal_actions, actions, step._replace(observation=there), policy_state, env_steps, q_values
@@ -173,7 +176,7 @@ class FrameWriter:
         return finished
 
     def flush(self) -> None:
-        """Returns when every finished transition is in the table."""
+        """Returns when every item is in the table."""
         with self._lock:
             for writer in self._writers:
                 writer.flush()

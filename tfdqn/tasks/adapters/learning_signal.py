@@ -15,6 +15,8 @@ LIVES = "lives"  # in `info`
 class LearningSignal:
     """Mnih et al. 2015, Methods: rewards clipped to ±1, and no value beyond the loss of a life.
 
+    A life that goes in the very step that truncates the episode is no end: the row stays truncated.
+
     The game itself goes on: the next step is one of the same episode, and its score is all that it gave.
 
     Args:
@@ -27,6 +29,14 @@ class LearningSignal:
         self._task_id, self._clip, self._end_on_life_loss = task_id, np.float32(reward_clip), end_on_life_loss
         self._lives = np.zeros(0, int)
 
+    def state(self) -> dict[str, np.ndarray]:
+        """The lives that are left, where they count."""
+        return {LIVES: self._lives} if self._end_on_life_loss else {}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `state` gave."""
+        self._lives = np.array(arrays[LIVES]) if self._end_on_life_loss else self._lives
+
     def reset(self, info: Mapping[str, Any]) -> None:
         """Takes the lives at the start. Raises TaskError where the task tells of none."""
         if self._end_on_life_loss:
@@ -38,6 +48,8 @@ class LearningSignal:
             step = step._replace(reward=np.clip(step.reward, -self._clip, self._clip), own_reward=step.reward)
         if not self._end_on_life_loss:
             return step
+        if LIVES not in info and step.is_reset.all():
+            return step  # every environment has failed: the next row has the lives of those made anew
         before, self._lives = self._lives, self._read(info)
         is_within_episode = ~(step.terminated | step.truncated | step.is_reset)
         is_life_lost = is_within_episode & (self._lives < before)
