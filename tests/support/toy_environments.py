@@ -77,18 +77,22 @@ class Catch(gymnasium.Env):
     """A ball falls down a board of ten rows and five columns; the paddle on the bottom row is to catch it.
 
     Actions: 0 left, 1 stay, 2 right. An episode takes nine steps; the last gives +1 (caught) or -1.
-    The optimal return is +1. A random player gets about -0.6. QValuesRequest as float32[50], or with `pixels`
-    as uint8[40, 40, 1] or what else `dtype` says, of 0 and 255.
+    The optimal return is +1. A random player gets about -0.6. Observed as float32[50], with `board` as
+    bool[10, 5, 1], or with `pixels` as uint8[40, 40, 1] or what else `dtype` says, of 0 and 255.
     """
 
     ROWS, COLUMNS = 10, 5
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
 
-    def __init__(self, pixels: bool = False, dtype: str = "uint8", render_mode: str | None = None) -> None:
+    def __init__(
+        self, pixels: bool = False, board: bool = False, dtype: str = "uint8", render_mode: str | None = None
+    ) -> None:
         self.render_mode = render_mode
-        self._pixels, self._dtype = pixels, np.dtype(dtype)
+        self._pixels, self._has_board, self._dtype = pixels, board, np.dtype(dtype)
         self.action_space = spaces.Discrete(3)
-        if pixels:
+        if board:
+            self.observation_space = spaces.Box(0, 1, (self.ROWS, self.COLUMNS, 1), np.bool_)
+        elif pixels:
             self.observation_space = spaces.Box(0, 255, (40, 40, 1), self._dtype.type)
         else:
             self.observation_space = spaces.Box(0.0, 1.0, (self.ROWS * self.COLUMNS,), np.float32)
@@ -124,6 +128,8 @@ class Catch(gymnasium.Env):
         return np.kron(self._board() * 255, np.ones((4, 8))).astype(np.uint8)[..., None]
 
     def _observe(self) -> np.ndarray:
+        if self._has_board:
+            return self._board().astype(bool)[..., None]
         return self._picture().astype(self._dtype) if self._pixels else self._board().ravel()
 
 
