@@ -1,7 +1,7 @@
 """`RecurrentAgent`: networks with a memory, unrolled over sequences, as in R2D2 (Kapturowski et al. 2019).
 
 Both networks go through a sequence from the state that was stored with it: first through the burn-in, without a
-gradient, then through what is learned from (their section 3.1, "stored state" and "burn-in" together). The loss of
+gradient, then through what is learned from (their section 3, "stored state" and "burn-in" together). The loss of
 `[agent]` sees the steps of all sequences as one batch of transitions, whose states are unrolled already.
 """
 
