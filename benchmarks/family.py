@@ -35,7 +35,7 @@ from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.in_graph import InGraphReplay
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.types import Step
+from tfdqn.types import Experience, Step
 
 BATCH, UPDATES, ENVS, TABLE = 32, 50, 50, 10_000
 NETWORKS: dict[str, tuple[DeepNetwork, ArraySpec]] = {
@@ -136,7 +136,7 @@ def filled(config: Config, spec: TaskSpec) -> InGraphReplay:
         after = observation()
         reward = rng.normal(size=ENVS).astype(np.float32)
         step = Step(after, reward, running, running, running, None)
-        writer.write(now, None, rng.integers(6, size=ENVS).astype(np.int32), step)
+        writer.write(Experience(now, None, rng.integers(6, size=ENVS).astype(np.int32), step))
         now = after
     return replay
 

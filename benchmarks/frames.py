@@ -18,6 +18,7 @@ from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Writer
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
+from tfdqn.types import Experience
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def _play(task: BatchedTask, writer: Writer | None, steps: int) -> float:
         actions = rng.integers(0, task.spec.num_actions[0], task.num_envs).astype(np.int32)
         step = task.step(actions)
         if writer is not None:
-            writer.write(observation, None, actions, step)
+            writer.write(Experience(observation, None, actions, step))
     return steps / (time.perf_counter() - start)
 
 

@@ -38,7 +38,7 @@ from tfdqn.replay.reverb.server import TABLE, transitions_table
 from tfdqn.system.addresses import host_and_port
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import make_task, resolve_spec
-from tfdqn.types import Step
+from tfdqn.types import Experience
 
 _ENVS = 4
 _PROCESSES = 2
@@ -46,7 +46,6 @@ _CALLING_THREADS = 16
 _PUBLISH_SECONDS = 0.05
 _REPLY_SECONDS = 5.0
 _RECORDED_STEPS = 500
-_Recorded = tuple[Any, np.ndarray, Step]  # observation, actions, what came of them
 
 
 def main() -> None:
@@ -275,24 +274,23 @@ class _Calls:
             return {**self._counts, "delays": delays, "late": late}
 
 
-def _write(recorded: list[_Recorded], actors: list[_SimulatedActor], env_steps_per_second: float) -> None:
+def _write(recorded: list[Experience], actors: list[_SimulatedActor], env_steps_per_second: float) -> None:
     period, began = _ENVS / env_steps_per_second, time.monotonic()
     for round_ in range(10**9):
         time.sleep(max(began + round_ * period - time.monotonic(), 0))
         for actor in actors:
-            observation, actions, step = recorded[(round_ + actor.process_id.index) % len(recorded)]
-            actor.writer.write(observation, None, actions, step)
+            actor.writer.write(recorded[(round_ + actor.process_id.index) % len(recorded)])
             actor.env_steps += _ENVS
 
 
-def _recorded(config: Config) -> list[_Recorded]:
+def _recorded(config: Config) -> list[Experience]:
     task = make_task(config.task)
-    steps: list[_Recorded] = []
+    steps: list[Experience] = []
     task.reset(0)
     draw = np.random.default_rng(0)
     for _ in range(_RECORDED_STEPS):
         observation, actions = task.observation, draw.integers(2, size=_ENVS, dtype=np.int32)
-        steps.append((observation, actions, task.step(actions)))
+        steps.append(Experience(observation, None, actions, task.step(actions)))
     return steps
 
 

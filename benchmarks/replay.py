@@ -15,7 +15,7 @@ from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Draw, ItemPriorities
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.types import Step
+from tfdqn.types import Experience, Step
 
 CARTPOLE = TaskSpec(
     id="CartPole-v1",
@@ -65,7 +65,7 @@ def _measure(backend: str, block_size: int, exponent: float, num_transitions: in
 
     def write() -> None:
         for _ in range(100):
-            writer.write(observation, None, actions, step)
+            writer.write(Experience(observation, None, actions, step))
 
     inserted = rate(write, 100 * NUM_ENVS)
     while replay.size() < replay.min_size:

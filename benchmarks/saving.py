@@ -17,7 +17,7 @@ from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.types import Step
+from tfdqn.types import Experience, Step
 
 NUM_ENVS, NUMBERS = 32, 1024
 BYTES = 2 * 4 * NUMBERS  # of a transition: an observation at both ends; the rest is small
@@ -74,7 +74,7 @@ def _fill(replay: Replay, transitions: int) -> None:
     for _ in range(transitions // NUM_ENVS + 2):
         observation = {"observation": rng.standard_normal((NUM_ENVS, NUMBERS), np.float32)}  # hardly compresses
         step = Step(observation, np.ones(NUM_ENVS, np.float32), nowhere, nowhere, nowhere, None)
-        writer.write(observation, None, actions, step)
+        writer.write(Experience(observation, None, actions, step))
 
 
 if __name__ == "__main__":

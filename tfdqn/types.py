@@ -1,4 +1,4 @@
-"""Arrays by name, and what one step of many environments gives."""
+"""Arrays by name; what one step of many environments gives, and what an actor makes of it for replay."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -33,3 +33,15 @@ class Step(NamedTuple):
         """bool[E]: whether the task's own episode has ended."""
         ended = self.terminated | self.truncated
         return ended if self.is_life_lost is None else ended & ~self.is_life_lost
+
+
+class Experience(NamedTuple):
+    """One step of E environments as replay learns of it: what was seen, what was done, and what came of it."""
+
+    observation: Observation  # that was acted in
+    legal_actions: np.ndarray | None  # bool[E, A], at `observation`
+    action: np.ndarray  # int32[E], or [E, D] of D branches
+    step: Step  # what the environments answered
+    env_steps: int = 0  # that all actors together had taken before, by which n and the discount follow their schedules
+    policy_state: PolicyState = ()  # with which the policy chose
+    q_values: np.ndarray | None = None  # float32[E, A], by which it chose

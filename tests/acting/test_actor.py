@@ -16,29 +16,18 @@ from tfdqn.errors import NotFiniteError
 from tfdqn.evaluation.evaluator import play_episodes
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
-from tfdqn.types import Observation, PolicyState, Step
+from tfdqn.types import Experience, Observation
 
 
 class Recorder:
     """A writer that keeps what it is given, and calls every row that is no reset a transition."""
 
     def __init__(self) -> None:
-        self.written: list[tuple[Observation, np.ndarray | None, np.ndarray, Step]] = []
-        self.env_steps: list[int] = []
+        self.written: list[Experience] = []
 
-    def write(
-        self,
-        observation: Observation,
-        legal_actions: np.ndarray | None,
-        actions: np.ndarray,
-        step: Step,
-        policy_state: PolicyState = (),
-        env_steps: int = 0,
-        q_values: np.ndarray | None = None,
-    ) -> int:
-        self.env_steps.append(env_steps)
-        self.written.append((observation, legal_actions, actions, step))
-        return int((~step.is_reset).sum())
+    def write(self, experience: Experience) -> int:
+        self.written.append(experience)
+        return int((~experience.step.is_reset).sum())
 
     def state(self) -> dict[str, np.ndarray]:
         return {}
@@ -91,15 +80,14 @@ def test_the_writer_gets_what_was_seen_what_was_done_and_what_came_of_it() -> No
     for _ in range(5):
         actor.step()
     assert len(writer.written) == 5
-    for (_, _, _, before), (observation, legal, actions, step) in zip(writer.written, writer.written[1:], strict=False):
-        assert observation is before.observation
-        assert legal is None
-        np.testing.assert_array_equal(actions, observation["observation"][:, 1] % 2)
-        goes_on = ~step.is_reset
-        np.testing.assert_array_equal(
-            step.observation["observation"][goes_on, 1], observation["observation"][goes_on, 1] + 1
-        )
-    np.testing.assert_array_equal(task.actions, [actions for _, _, actions, _ in writer.written])
+    for before, now in zip(writer.written, writer.written[1:], strict=False):
+        assert now.observation is before.step.observation
+        assert now.legal_actions is None
+        time, goes_on = now.observation["observation"][:, 1], ~now.step.is_reset
+        np.testing.assert_array_equal(now.action, time % 2)
+        np.testing.assert_array_equal(now.q_values, np.eye(2, dtype=np.float32)[(time % 2).astype(int)])
+        np.testing.assert_array_equal(now.step.observation["observation"][goes_on, 1], time[goes_on] + 1)
+    np.testing.assert_array_equal(task.actions, [each.action for each in writer.written])
 
 
 def test_only_legal_actions_are_taken_and_passed_on() -> None:
@@ -108,9 +96,9 @@ def test_only_legal_actions_are_taken_and_passed_on() -> None:
     for _ in range(20):
         actor.step()
     assert (np.array(task.actions) == 1).all()
-    for _, legal, _, _ in writer.written:
-        assert legal is not None
-        np.testing.assert_array_equal(legal, [[False, True]] * 2)
+    for each in writer.written:
+        assert each.legal_actions is not None
+        np.testing.assert_array_equal(each.legal_actions, [[False, True]] * 2)
 
 
 def test_new_weights_are_taken_up_at_the_next_step() -> None:
@@ -139,7 +127,7 @@ def test_the_writer_is_told_the_environment_steps_of_all_actors() -> None:
     actor, writer, _ = made(FakeTask([[1000]] * 3))
     for env_steps in (None, None, 40):
         actor.step(env_steps)
-    assert writer.env_steps == [0, 3, 40]
+    assert [each.env_steps for each in writer.written] == [0, 3, 40]
 
 
 @pytest.mark.filterwarnings("error")
@@ -182,9 +170,9 @@ def test_an_actor_goes_on_where_its_state_was_taken() -> None:
     for _ in range(9):
         assert first.step() == second.step()
     for one, two in zip(first_writer.written[7:], second_writer.written, strict=True):
-        np.testing.assert_array_equal(one[0]["observation"], two[0]["observation"])
-        np.testing.assert_array_equal(one[1], two[1])  # type: ignore[arg-type]
-        np.testing.assert_array_equal(one[2], two[2])
+        np.testing.assert_array_equal(one.observation["observation"], two.observation["observation"])
+        np.testing.assert_array_equal(one.legal_actions, two.legal_actions)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(one.action, two.action)
     assert first.statistics.recent_return == second.statistics.recent_return
 
 
@@ -231,6 +219,15 @@ def test_what_a_policy_remembers_is_saved() -> None:
     for one, two in zip(remembered(first), remembered(second), strict=True):
         np.testing.assert_array_equal(one, two)
     assert remembered(second)[0].tolist() == [4, 4]
+
+
+def test_the_writer_gets_what_the_policy_remembered_when_it_chose() -> None:
+    actor, writer, _ = made(StatefulFakeTask([[2], [9]]), kind=Remembers)
+    for _ in range(4):
+        actor.step()
+    assert writer.written[0].policy_state == ()
+    calls = [each.policy_state[0].tolist() for each in writer.written[1:]]
+    assert calls == [[1, 1], [2, 2], [0, 3]]
 
 
 def test_a_checkpoint_holds_the_observation_once() -> None:

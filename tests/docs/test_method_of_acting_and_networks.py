@@ -14,7 +14,7 @@ from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.replay_ratio import ReplayRatio
 from tfdqn.replay.transition_codec import TransitionCodec
-from tfdqn.types import Step
+from tfdqn.types import Experience, Step
 
 B, A, F = 6, 4, 3
 SPEC = vector_spec(F, A)
@@ -43,7 +43,7 @@ def test_equation_3_finished_transitions(n: int) -> None:
         answers = [one_step(begin + t, r[t], end if t == length - 1 else "") for t in range(length)]
         answers.append(one_step(begin + length, 0.0, "reset"))
         for t, answer in enumerate(answers):
-            writer.write(state(begin + t), None, np.array([0], np.int32), answer)
+            writer.write(Experience(state(begin + t), None, np.array([0], np.int32), answer))
         for t in range(length):
             k = min(n, length - t)
             discount = 0 if end == "terminated" and t + k == length else gamma**k

@@ -33,7 +33,7 @@ def fill(table: InGraphReplay, length: int, seed: int = 0, spec: TaskSpec = VECT
     taken = random_steps(spec, 4, length, np.random.default_rng(seed))
     writer = table.writer(4)
     for step in taken:
-        writer.write(*step)
+        writer.write(step)
     return taken
 
 

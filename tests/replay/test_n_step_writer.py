@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.random_episodes import BRANCHING, MIXED, VECTOR, Taken, multiset, naive_transitions, random_steps
+from tests.support.random_episodes import BRANCHING, MIXED, VECTOR, multiset, naive_transitions, random_steps
 from tfdqn.errors import NotFiniteError
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
-from tfdqn.types import Step
+from tfdqn.types import Experience, Step
 
 
-def written(spec: TaskSpec, taken: list[Taken], n: int, discount: float) -> list[dict[str, Any]]:
+def written(spec: TaskSpec, taken: list[Experience], n: int, discount: float) -> list[dict[str, Any]]:
     codec, rows = TransitionCodec(spec), []
-    writer = NStepWriter(codec, len(taken[0].actions), Horizon(n, discount), lambda new: rows.append(new.copy()))
-    counted = sum(writer.write(*step) for step in taken)
+    writer = NStepWriter(codec, len(taken[0].action), Horizon(n, discount), lambda new: rows.append(new.copy()))
+    counted = sum(writer.write(step) for step in taken)
     finished = as_dicts(codec, rows)
     assert counted == len(finished)
     return finished
@@ -37,7 +37,7 @@ def rounded(transitions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row | {name: kind(row[name]) for name, kind in single.items()} for row in transitions]
 
 
-def episode(rewards: list[float], *, terminated: bool, truncated: bool = False) -> list[Taken]:
+def episode(rewards: list[float], *, terminated: bool, truncated: bool = False) -> list[Experience]:
     """One environment whose observation counts its steps: o_t = [t, t, t, t]."""
     taken = []
     for time, reward in enumerate(rewards):
@@ -45,7 +45,7 @@ def episode(rewards: list[float], *, terminated: bool, truncated: bool = False) 
         before, after = ({"observation": np.full((1, 4), t, np.float32)} for t in (time, time + 1))
         ends = np.array([last and terminated]), np.array([last and truncated])
         step = Step(after, np.float32([reward]), *ends, np.array([False]), None)
-        taken.append(Taken(before, None, np.int32([0]), step))
+        taken.append(Experience(before, None, np.int32([0]), step))
     return taken
 
 
@@ -116,7 +116,7 @@ def test_the_fast_writer_equals_the_naive_one_by_a_schedule(
             saved = writer.state()
             writer = NStepWriter(codec, num_envs, horizon, lambda new: rows.append(new.copy()))
             writer.load_state(saved)
-        writer.write(*step, (), num_envs * time)
+        writer.write(step._replace(env_steps=num_envs * time))
     found, expected = as_dicts(codec, rows), rounded(naive_transitions(taken, 0, 0.0, at))
     for fast, naive in zip(ordered(found), ordered(expected), strict=True):
         assert fast["reward"] == pytest.approx(naive["reward"], rel=1e-6, abs=1e-6)
@@ -162,13 +162,13 @@ def test_saved_windows_go_on_as_if_nothing_had_happened() -> None:
     resumed: list[np.ndarray] = []
     first = NStepWriter(codec, 3, Horizon(4, 0.9), lambda new: whole.append(new.copy()))
     for step in taken[:13]:
-        first.write(*step)
+        first.write(step)
     whole.clear()
     second = NStepWriter(codec, 3, Horizon(4, 0.9), lambda new: resumed.append(new.copy()))
     second.load_state(first.state())
     for step in taken[13:]:
-        first.write(*step)
-        second.write(*step)
+        first.write(step)
+        second.write(step)
     np.testing.assert_array_equal(np.concatenate(whole), np.concatenate(resumed))
 
 
@@ -182,7 +182,7 @@ def test_a_sum_of_rewards_that_float32_can_not_hold_is_an_error(ends: bool) -> N
     def write(rewards: list[float], terminated: bool = False) -> None:
         over = np.array([False, terminated])
         step = Step(observation, np.array(rewards, np.float32), over, false, false, None)
-        writer.write(observation, None, np.zeros(2, np.int32), step)
+        writer.write(Experience(observation, None, np.zeros(2, np.int32), step))
 
     write([1, 3e38])
     write([1, -3e38])  # the sum is what counts

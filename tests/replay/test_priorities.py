@@ -57,7 +57,7 @@ def replay(settings: Config, tmp_path: Path) -> Iterator[Replay]:
 def fill(replay: Replay, length: int = STORED // 4, first: int = 0) -> None:
     writer = replay.writer(4)
     for step in numbered(length, first):
-        writer.write(*step)
+        writer.write(step)
     if hasattr(replay, "_kind"):
         replay._kind.flush()
 

@@ -8,26 +8,27 @@ import pytest
 import tensorflow as tf
 
 from tests.support.naive_sequences import STATE_SIZE, Shape, naive_sequences
-from tests.support.random_episodes import VECTOR, Taken, random_steps
+from tests.support.random_episodes import VECTOR, random_steps
 from tfdqn.agents.sequences import Sequences
 from tfdqn.replay.distributed_ratio import DistributedReplayRatio, TableCounts
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
 from tfdqn.replay.items.kinds import make_item_kind
+from tfdqn.types import Experience
 
 NUM_ENVS = 3
 SHAPE = Shape(burn_in=2, length=6, period=3, n_step=2)
 
 
-def steps(length: int, seed: int = 0) -> tuple[list[Taken], np.ndarray]:
+def steps(length: int, seed: int = 0) -> tuple[list[Experience], np.ndarray]:
     rng = np.random.default_rng(seed)
     taken = random_steps(VECTOR, NUM_ENVS, length, rng, 0.1)
     return taken, rng.normal(size=(length, NUM_ENVS, STATE_SIZE)).astype(np.float32)
 
 
-def write(replay: Replay, taken: list[Taken], states: np.ndarray) -> int:
+def write(replay: Replay, taken: list[Experience], states: np.ndarray) -> int:
     writer = replay.writer(NUM_ENVS)
-    return sum(writer.write(*step, (state,)) for step, state in zip(taken, states, strict=True))
+    return sum(writer.write(step._replace(policy_state=(state,))) for step, state in zip(taken, states, strict=True))
 
 
 @pytest.mark.parametrize("replay", [{"backend": "in_graph"}, {}, {"shards": 2}], ids=str)

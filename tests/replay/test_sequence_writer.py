@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.naive_sequences import STATE_SIZE, Shape, naive_sequences
-from tests.support.random_episodes import MIXED, VECTOR, Taken, random_steps
+from tests.support.random_episodes import MIXED, VECTOR, random_steps
 from tfdqn.replay.rows import SequenceRows
 from tfdqn.replay.sequence_writer import SequenceWriter
 from tfdqn.task_spec import TaskSpec
+from tfdqn.types import Experience
 
 NUM_ENVS = 3
 
@@ -31,9 +32,9 @@ class Written:
     def new_writer(self) -> SequenceWriter:
         return self.rows.writer(NUM_ENVS, lambda rows: self.content.append(rows.copy()))
 
-    def write(self, taken: list[Taken], states: np.ndarray) -> None:
+    def write(self, taken: list[Experience], states: np.ndarray) -> None:
         for step, state in zip(taken, states, strict=True):
-            self.counted += self.writer.write(*step, (state,))
+            self.counted += self.writer.write(step._replace(policy_state=(state,)))
 
     def decoded(self) -> list[dict[str, np.ndarray]]:
         """Every sequence, through the graph."""
@@ -117,7 +118,7 @@ def test_an_episode_begins_without_a_memory_where_the_policy_gave_none() -> None
     shape, rng = Shape(2, 3, 3, 1), np.random.default_rng(7)
     taken = random_steps(VECTOR, NUM_ENVS, 3, rng, 0.0)
     written = Written(shape, VECTOR)
-    written.writer.write(*taken[0])
+    written.writer.write(taken[0])
     for step in taken[1:]:
-        written.writer.write(*step, (np.ones((NUM_ENVS, STATE_SIZE), np.float32),))
+        written.writer.write(step._replace(policy_state=(np.ones((NUM_ENVS, STATE_SIZE), np.float32),)))
     assert [each["state"].tolist() for each in written.decoded()] == [[0, 0, 0]] * NUM_ENVS

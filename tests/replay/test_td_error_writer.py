@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import reverb
 
-from tests.support.random_episodes import MIXED, VECTOR, Taken, random_steps, stacked
+from tests.support.random_episodes import MIXED, VECTOR, random_steps, stacked
 from tfdqn.config import DQN, Config, Priorities
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.td_error_writer import TDErrorWriter
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
+from tfdqn.types import Experience
 
 DISCOUNT, SCALE, ENVS, LENGTH = 0.9, 0.5, 3, 60
 
@@ -23,14 +24,14 @@ def config(n: int, **replay: object) -> Config:
     )
 
 
-def steps(spec: TaskSpec, seed: int) -> tuple[list[Taken], np.ndarray]:
+def steps(spec: TaskSpec, seed: int) -> tuple[list[Experience], np.ndarray]:
     """Steps, and the Q-values that actions are chosen by, float32[T, E, A]."""
     rng = np.random.default_rng(seed)
     taken = random_steps(spec, ENVS, LENGTH, rng, 0.15, 0.05, 0.1)
     return taken, rng.normal(size=(LENGTH, ENVS, spec.num_actions[0])).astype(np.float32)
 
 
-def errors_by_definition(taken: list[Taken], q: np.ndarray, n: int) -> list[tuple[float, float]]:
+def errors_by_definition(taken: list[Experience], q: np.ndarray, n: int) -> list[tuple[float, float]]:
     """Of every transition (R, |R scale + γ^k max_a Q(o_{t+k}, a) − Q(o_t, a_t)|); NaN where o_{t+k} is not acted in."""
     found = []
     for env in range(ENVS):
@@ -53,7 +54,7 @@ def errors_by_definition(taken: list[Taken], q: np.ndarray, n: int) -> list[tupl
             else:
                 legal = taken[t + k].legal_actions
                 value = max(q[t + k, env] if legal is None else q[t + k, env][legal[env]], default=-np.inf)
-            error = SCALE * total + DISCOUNT**k * value - q[t, env, taken[t].actions[env]]
+            error = SCALE * total + DISCOUNT**k * value - q[t, env, taken[t].action[env]]
             found.append((total, abs(error)))
     return sorted(found)
 
@@ -76,7 +77,7 @@ def test_errors_are_those_of_the_definition(spec: TaskSpec, n: int, seed: int) -
             saved = writer.state()
             writer = TDErrorWriter(config(n), codec, ENVS, insert)
             writer.load_state(saved)
-        counted += writer.write(*step, q_values=q[t])
+        counted += writer.write(step._replace(q_values=q[t]))
     assert counted == len(found)
     expected = errors_by_definition(taken, q, n)
     assert any(np.isnan(error) for _, error in expected)
@@ -90,7 +91,7 @@ def test_items_come_with_their_errors_as_priorities(item: str, n: int) -> None:
     taken, q = steps(spec, 7)
     replay = make_replay(config(n, item=item), spec)
     writer = replay.writer(ENVS)
-    counted = sum(writer.write(*step, q_values=values) for step, values in zip(taken, q, strict=True))
+    counted = sum(writer.write(step._replace(q_values=values)) for step, values in zip(taken, q, strict=True))
     replay._kind.flush()
     client: reverb.Client = replay._servers[0].client
     size = client.server_info(timeout=10)["transitions"].current_size

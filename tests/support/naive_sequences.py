@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.support.random_episodes import Taken
 from tfdqn.config import DQN, MLP, Config, Replay
+from tfdqn.types import Experience
 
 DISCOUNT = 0.9
 STATE_SIZE = 3
@@ -28,23 +28,23 @@ class Shape(NamedTuple):
         )
 
 
-def naive_sequences(taken: list[Taken], states: np.ndarray, shape: Shape) -> list[dict[str, np.ndarray]]:
+def naive_sequences(taken: list[Experience], states: np.ndarray, shape: Shape) -> list[dict[str, np.ndarray]]:
     """Every sequence, from the definition alone: each episode by itself, looked at as a whole.
 
     `states` is float32[time, E, S]: what was remembered at each time.
     """
     found = []
-    for env in range(len(taken[0].actions)):
+    for env in range(len(taken[0].action)):
         for times, has_ended in _episodes(taken, env):
             for start in _starts(len(times), has_ended, shape):
                 found.append(_sequence(taken, states, env, times, start, shape))
     return found
 
 
-def _episodes(taken: list[Taken], env: int) -> list[tuple[list[int], bool]]:
+def _episodes(taken: list[Experience], env: int) -> list[tuple[list[int], bool]]:
     """The times of each episode's steps, and whether it came to an end."""
     episodes: list[tuple[list[int], bool]] = [([], False)]
-    for time, (_, _, _, step) in enumerate(taken):
+    for time, step in enumerate(each.step for each in taken):
         if not step.is_reset[env]:
             episodes[-1][0].append(time)
         if step.is_reset[env]:
@@ -66,7 +66,7 @@ def _starts(steps: int, has_ended: bool, shape: Shape) -> list[int]:
 
 
 def _sequence(
-    taken: list[Taken], states: np.ndarray, env: int, times: list[int], start: int, shape: Shape
+    taken: list[Experience], states: np.ndarray, env: int, times: list[int], start: int, shape: Shape
 ) -> dict[str, np.ndarray]:
     observed = [{key: value[env] for key, value in taken[time].observation.items()} for time in times]
     observed.append({key: value[env] for key, value in taken[times[-1]].step.observation.items()})
@@ -87,7 +87,7 @@ def _sequence(
     return found | {"first": np.array(first), "state": states[times[start - shape.burn_in + first], env]}
 
 
-def _transition(taken: list[Taken], env: int, times: list[int], at: int, n: int) -> dict[str, Any]:
+def _transition(taken: list[Experience], env: int, times: list[int], at: int, n: int) -> dict[str, Any]:
     mask = None if taken[0].legal_actions is None else taken[0].legal_actions[env]
     if at >= len(times):
         none = None if mask is None else np.zeros_like(mask)
@@ -96,7 +96,7 @@ def _transition(taken: list[Taken], env: int, times: list[int], at: int, n: int)
     last = taken[window[-1]].step
     total = sum(DISCOUNT**i * float(taken[time].step.reward[env]) for i, time in enumerate(window))
     return {
-        "action": taken[times[at]].actions[env],
+        "action": taken[times[at]].action[env],
         "reward": total,
         "discount": 0.0 if last.terminated[env] else DISCOUNT ** len(window),
         "steps": len(window),

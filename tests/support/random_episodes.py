@@ -1,12 +1,12 @@
 """Random episodes as a batched task would give them, and the ten-line writer that the fast one must equal."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.types import Observation, Step
+from tfdqn.types import Experience, Observation, Step
 
 VECTOR = TaskSpec(
     id="Vector",
@@ -42,15 +42,6 @@ def stacked(frame_stack: int, dtype: str = "uint8", action_masks: bool = False) 
     )
 
 
-class Taken(NamedTuple):
-    """One call of `Writer.write`."""
-
-    observation: Observation
-    legal_actions: np.ndarray | None
-    actions: np.ndarray
-    step: Step
-
-
 def random_steps(
     spec: TaskSpec,
     num_envs: int,
@@ -60,7 +51,7 @@ def random_steps(
     break_probability: float = 0.0,
     life_loss_probability: float = 0.0,
     padding: Literal["reset", "zero"] = "reset",
-) -> list[Taken]:
+) -> list[Experience]:
     """`length` steps under the one autoreset rule: the row after an episode's end only carries a reset.
 
     An environment may break: that row, and the next, in which it is begun anew, only carry resets. A lost life is
@@ -89,28 +80,28 @@ def random_steps(
         if life_loss_probability:
             lost = (rng.random(num_envs) < life_loss_probability) & ~ends & ~resets
         step = Step(next_observation, reward, terminated | lost, ends & ~terminated, resets, next_legal, None, lost)
-        taken.append(Taken(observation, legal, actions, step))
+        taken.append(Experience(observation, legal, actions, step))
         observation, legal, is_reset = next_observation, next_legal, ends | breaks
     return taken
 
 
 def naive_transitions(
-    taken: list[Taken], n: int, discount: float, schedule: Sequence[tuple[int, float]] | None = None
+    taken: list[Experience], n: int, discount: float, schedule: Sequence[tuple[int, float]] | None = None
 ) -> list[dict[str, Any]]:
     """Every finished transition, from the definition alone: for each step, look ahead.
 
     `schedule` is (n, γ) at each step: what begins then has its γ, and is over once it has as many rewards as n is.
     """
     at, found = schedule or [(n, discount)] * len(taken), []
-    for start, (observation, legal, actions, _) in enumerate(taken):
-        for env in range(len(taken[0].actions)):
+    for start, begun in enumerate(taken):
+        for env in range(len(begun.action)):
             total, discount = 0.0, at[start][1]
-            for k, (_, _, _, step) in enumerate(taken[start:], 1):
+            for k, step in enumerate((each.step for each in taken[start:]), 1):
                 if step.is_reset[env]:
                     break
                 total += discount ** (k - 1) * float(step.reward[env])
                 if k >= at[start + k - 1][0] or step.terminated[env] or step.truncated[env]:
-                    found.append(_transition(observation, legal, actions, step, env))
+                    found.append(_transition(begun, step, env))
                     found[-1] |= {"reward": total, "discount": 0.0 if step.terminated[env] else discount**k}
                     break
     return found
@@ -121,14 +112,12 @@ def multiset(transitions: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return sorted(tuple((name, np.asarray(row[name]).tobytes()) for name in sorted(row)) for row in transitions)
 
 
-def _transition(
-    observation: Observation, legal: np.ndarray | None, actions: np.ndarray, step: Step, env: int
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"action": actions[env]}
-    row |= {f"observation/{key}": value[env] for key, value in observation.items()}
+def _transition(begun: Experience, step: Step, env: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"action": begun.action[env]}
+    row |= {f"observation/{key}": value[env] for key, value in begun.observation.items()}
     row |= {f"next_observation/{key}": value[env] for key, value in step.observation.items()}
-    if legal is not None and step.legal_actions is not None:
-        row |= {"legal_actions": legal[env], "next_legal_actions": step.legal_actions[env]}
+    if begun.legal_actions is not None and step.legal_actions is not None:
+        row |= {"legal_actions": begun.legal_actions[env], "next_legal_actions": step.legal_actions[env]}
     return row
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from tests.support.batches import vector_spec
 from tfdqn.config import PQN, Config, Learner, Task
 from tfdqn.replay.rollout import Rollout
-from tfdqn.types import Step
+from tfdqn.types import Experience, Step
 
 STEPS, ENVS, EPOCHS, BATCH = 12, 10, 3, 24
 
@@ -52,5 +52,6 @@ class Acted:
             step = Step(
                 after, self.reward[t], self.terminated[t], self.truncated[t], self.is_reset[t], self.legal[t + 1]
             )
-            written += rollout.write({"observation": self.observation[t]}, self.legal[t], self.action[t], step)
+            seen = {"observation": self.observation[t]}
+            written += rollout.write(Experience(seen, self.legal[t], self.action[t], step))
         return written

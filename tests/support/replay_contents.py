@@ -7,21 +7,22 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
-from tests.support.random_episodes import VECTOR, Taken, random_steps
+from tests.support.random_episodes import VECTOR, random_steps
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
+from tfdqn.types import Experience
 
 DISCOUNT = 0.9
 MakeReplay = Callable[..., ReverbReplay]
 
 
-def write(replay: ReverbReplay, taken: list[Taken]) -> None:
-    writer = replay.writer(len(taken[0].actions))
+def write(replay: ReverbReplay, taken: list[Experience]) -> None:
+    writer = replay.writer(len(taken[0].action))
     for time, step in enumerate(taken):
-        writer.write(*step, (), time)
+        writer.write(step._replace(env_steps=time))
     replay._kind.flush()
 
 
@@ -52,14 +53,14 @@ def as_dicts(transition: trajectory.Transition) -> list[dict[str, Any]]:
     return [{name: array[i] for name, array in arrays.items()} for i in range(len(arrays["action"]))]
 
 
-def n_step_rows(spec: TaskSpec, taken: list[Taken], n: int, **schedule: Any) -> list[dict[str, Any]]:
+def n_step_rows(spec: TaskSpec, taken: list[Experience], n: int, **schedule: Any) -> list[dict[str, Any]]:
     """What `NStepWriter` makes of the same steps."""
     codec, rows = TransitionCodec(spec), []
     writer = NStepWriter(
-        codec, len(taken[0].actions), Horizon(n, DISCOUNT, **schedule), lambda new: rows.append(new.copy())
+        codec, len(taken[0].action), Horizon(n, DISCOUNT, **schedule), lambda new: rows.append(new.copy())
     )
     for time, step in enumerate(taken):
-        writer.write(*step, (), time)
+        writer.write(step._replace(env_steps=time))
     structured = codec.from_bytes(np.concatenate(rows))
     return [{name: row[name] for name in row.dtype.names} for row in structured]
 
@@ -67,7 +68,7 @@ def n_step_rows(spec: TaskSpec, taken: list[Taken], n: int, **schedule: Any) -> 
 NUMBERED_ENVS = 4
 
 
-def numbered(length: int, first: int = 0) -> list[Taken]:
+def numbered(length: int, first: int = 0) -> list[Experience]:
     """Steps of four environments without an end, whose transitions are numbered: o = [number] * 4."""
     taken = random_steps(VECTOR, NUMBERED_ENVS, length, np.random.default_rng(3), 0.0)
     numbers = first + np.arange(length * NUMBERED_ENVS, dtype=np.float32).reshape(length, NUMBERED_ENVS, 1).repeat(

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support.commands import Tfdqn
-from tests.support.random_episodes import VECTOR, Taken, random_steps
+from tests.support.random_episodes import VECTOR, random_steps
 from tests.support.tiny_runs import TINY
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
@@ -23,6 +23,7 @@ from tfdqn.replay.reverb.shard_server import ShardServer
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.system.addresses import free_addresses
 from tfdqn.task_spec import TaskSpec
+from tfdqn.types import Experience
 
 ENVS = 4
 PATIENCE_SECONDS = 150.0  # after a death gRPC tries again in steps, up to 0.6 times as long as it lasted
@@ -76,7 +77,7 @@ class Actor:
 
     def step(self) -> None:
         """One step of all environments. Raises GivenUpError."""
-        self.written += self.writer.write(*self._next())
+        self.written += self.writer.write(self._next())
 
     def write(self, transitions: int) -> None:
         """Steps until at least so many more are written."""
@@ -84,7 +85,7 @@ class Actor:
         while self.written < wanted:
             self.step()
 
-    def _next(self) -> Taken:
+    def _next(self) -> Experience:
         self._taken += 1
         return self._steps[self._taken % len(self._steps)]
 

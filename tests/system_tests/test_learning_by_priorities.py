@@ -12,7 +12,7 @@ from tfdqn.learning.strategies.factory import Sampler, make_updater
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.types import Step
+from tfdqn.types import Experience, Step
 
 STATES = 10
 DISCOUNT = 1 - 1 / STATES  # as in their appendix B.1
@@ -48,7 +48,7 @@ def fill(replay: Replay) -> None:
     reward = ((actions == 1) & (states == STATES - 1)).astype(np.float32)
     one_hot, never = np.eye(STATES, dtype=np.float32), np.zeros(len(states), bool)
     step = Step({"observation": one_hot[after]}, reward, terminated, never, never, None)
-    replay.writer(len(states)).write({"observation": one_hot[states]}, None, actions, step)
+    replay.writer(len(states)).write(Experience({"observation": one_hot[states]}, None, actions, step))
 
 
 def updates_until_right(settings: Config, most: int) -> int:

@@ -13,10 +13,11 @@ import pytest
 
 from tests.replay.reverb.test_remote_replay import TWO, acting
 from tests.support.commands import PROJECT
-from tests.support.random_episodes import VECTOR, Taken, random_steps, stacked
+from tests.support.random_episodes import VECTOR, random_steps, stacked
 from tests.support.replay_servers import PATIENCE_SECONDS, Actor, Job, Learner, config, until
 from tfdqn.replay.reverb.remote_writer import HELD_BACK, remote_writer
 from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.types import Experience
 
 HEAVY = TaskSpec(
     id="Heavy",
@@ -138,12 +139,12 @@ def test_one_that_is_killed_while_it_writes_a_checkpoint_has_the_one_before(
     learner = Learner(settings, job.addresses, HEAVY)
     writer = remote_writer(settings, HEAVY, job.addresses, 4, 0, lambda reason: True)
     for taken in heavy_steps(100):
-        writer.write(*taken)
+        writer.write(taken)
     assert writer.flush(60)
     learner.replay.save()
     (whole,) = job.checkpoints(0)
     for taken in heavy_steps(140):
-        writer.write(*taken)
+        writer.write(taken)
     assert writer.flush(60)
     asking = threading.Thread(target=ignoring_errors, args=(learner.replay.save,), daemon=True)
     asking.start()
@@ -161,7 +162,7 @@ def test_one_that_is_killed_while_it_writes_a_checkpoint_has_the_one_before(
     assert newer != whole
 
 
-def heavy_steps(count: int) -> Iterator[Taken]:
+def heavy_steps(count: int) -> Iterator[Experience]:
     rng = np.random.default_rng(0)
     (step,) = random_steps(HEAVY, 4, 1, rng, 0.0)
     for _ in range(count):

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from tfdqn.acting.episode_statistics import EpisodeStatistics
-from tfdqn.acting.policy import Policy, PolicyOutput, forget
+from tfdqn.acting.policy import Policy, forget
 from tfdqn.coordination.weights import WeightsClient
 from tfdqn.errors import NotFiniteError
 from tfdqn.randomness import generator_state, load_generator_state
 from tfdqn.replay.interfaces import Writer
 from tfdqn.storage.arrays import with_prefix
 from tfdqn.tasks.batched_task import BatchedTask
-from tfdqn.types import Observation, PolicyState, Step
+from tfdqn.types import Experience, PolicyState
 
 
 class Actor:
@@ -61,8 +61,9 @@ class Actor:
         except NotFiniteError as error:
             raise self._located(error) from None
         step = self._task.step(output.action)
+        experience = Experience(observation, legal_actions, output.action, step, taken, state, output.q_values)
         try:
-            written = self._write(observation, legal_actions, output, step, state, taken)
+            written = self._write(experience)
         except NotFiniteError as error:
             raise self._located(error) from None
         self.statistics.add(step)
@@ -70,17 +71,9 @@ class Actor:
         self._policy_state = forget(output.policy_state, step.is_reset)
         return written
 
-    def _write(
-        self,
-        observation: Observation,
-        legal_actions: np.ndarray | None,
-        output: PolicyOutput,
-        step: Step,
-        state: PolicyState,
-        env_steps: int,
-    ) -> int:
-        """Hands the writer a step, and what the policy remembered before it; as `Writer.write`."""
-        return self.writer.write(observation, legal_actions, output.action, step, state, env_steps, output.q_values)
+    def _write(self, experience: Experience) -> int:
+        """As `Writer.write`."""
+        return self.writer.write(experience)
 
     def _located(self, error: NotFiniteError) -> NotFiniteError:
         return NotFiniteError(f"{self._task.spec.id}, environment step {self.env_steps}: {error}")

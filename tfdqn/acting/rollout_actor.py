@@ -3,12 +3,12 @@
 import numpy as np
 
 from tfdqn.acting.actor import Actor
-from tfdqn.acting.policy import Policy, PolicyOutput
+from tfdqn.acting.policy import Policy
 from tfdqn.coordination.weights import WeightsClient
 from tfdqn.networks.legal_actions import only_legal_numpy
 from tfdqn.replay.rollout import Rollout
 from tfdqn.tasks.batched_task import BatchedTask
-from tfdqn.types import Observation, PolicyState, Step
+from tfdqn.types import Experience
 
 
 class RolloutActor(Actor):
@@ -20,18 +20,12 @@ class RolloutActor(Actor):
         super().__init__(task, policy, client, rollout, rng)
         self._rollout = rollout
 
-    def _write(
-        self,
-        observation: Observation,
-        legal_actions: np.ndarray | None,
-        output: PolicyOutput,
-        step: Step,
-        state: PolicyState,
-        env_steps: int,
-    ) -> int:
-        self._rollout.add_values(_values(output.q_values, legal_actions))
-        written = super()._write(observation, legal_actions, output, step, state, env_steps)
+    def _write(self, experience: Experience) -> int:
+        assert experience.q_values is not None
+        self._rollout.add_values(_values(experience.q_values, experience.legal_actions))
+        written = super()._write(experience)
         if self._rollout.is_whole:
+            step = experience.step
             q_values = self._policy.q_values(self._client.weights, step.observation, step.legal_actions)
             self._rollout.finish(_values(q_values, step.legal_actions), self._client.version)
         return written

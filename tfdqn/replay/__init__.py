@@ -1,6 +1,6 @@
 """Replay: finished transitions flow in, samples flow out, each a nest of tensors with one leading axis.
 
-    types.Step → a Writer (n_step_writer, sequence_writer) → a table → a sampler → Sample → learning
+    types.Experience → a Writer (n_step_writer, sequence_writer) → a table → a sampler → Sample → learning
 
 `interfaces.py` says what a writer, a replay and a sample are; `factory.py` makes the backend that `replay.backend`
 names: `in_graph.py`, a TensorFlow variable, or `reverb/`, servers here or in other processes. `items/` says what one

@@ -13,7 +13,7 @@ from tf_agents.trajectories import trajectory
 from tfdqn.agents.sequences import Sequences
 
 if TYPE_CHECKING:
-    from tfdqn.types import Observation, PolicyState, Step
+    from tfdqn.types import Experience
 
 
 Examples: TypeAlias = trajectory.Transition | Sequences  # what is learned from, with one leading axis
@@ -53,23 +53,8 @@ class Sample(NamedTuple):
 class Writer(Protocol):
     """The way in, for one batch of environments."""
 
-    def write(
-        self,
-        observation: Observation,
-        legal_actions: np.ndarray | None,
-        actions: np.ndarray,
-        step: Step,
-        policy_state: PolicyState = (),
-        env_steps: int = 0,
-        q_values: np.ndarray | None = None,
-    ) -> int:
-        """Takes one step of all environments; returns how many transitions are in replay by it that were not before.
-
-        observation, legal_actions bool[E, A], actions int32[E] or [E, D], and what the policy remembered when it chose
-        them, are those of time t; `step` is what the environments answered. All actors together had taken `env_steps`
-        before, by which n and the discount follow their schedules. The Q-values float32[E, A] that actions were chosen
-        by are only needed where `priorities.new_items` is "actor".
-        """
+    def write(self, experience: Experience) -> int:
+        """Takes one step of all environments; returns how many transitions are in replay by it that were not before."""
 
     def state(self) -> dict[str, np.ndarray]:
         """The windows that are still open."""

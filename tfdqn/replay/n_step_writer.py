@@ -12,7 +12,7 @@ from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.transition_codec import TransitionCodec
 
 if TYPE_CHECKING:
-    from tfdqn.types import Observation, PolicyState, Step
+    from tfdqn.types import Experience, Step
 
 
 class NStepWriter:
@@ -43,25 +43,15 @@ class NStepWriter:
         self._is_open = np.zeros((n_step, num_envs), bool)
         self._newest = 0  # the slot of the windows that open at this step
 
-    def write(
-        self,
-        observation: Observation,
-        legal_actions: np.ndarray | None,
-        actions: np.ndarray,
-        step: Step,
-        policy_state: PolicyState = (),
-        env_steps: int = 0,
-        q_values: np.ndarray | None = None,
-    ) -> int:
+    def write(self, experience: Experience) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
-        observation, legal_actions bool[E, A] and actions int32[E] or [E, D] are those of time t; `step` is
-        what the environments answered; `env_steps` were taken before. Raises NotFiniteError where a sum of rewards is
-        too large for float32.
+        Raises NotFiniteError where a sum of rewards is too large for float32.
         """
+        step = experience.step
         if not self._is_constant:
-            self._follow_schedule(env_steps)
-        self._open_windows(observation, legal_actions, actions, step.is_reset)
+            self._follow_schedule(experience.env_steps)
+        self._open_windows(experience)
         self._returns += self._weights[self._newest] * step.reward
         oldest = (self._newest + 1) % self._n
         ended = (step.terminated | step.truncated) & ~step.is_reset
@@ -99,19 +89,17 @@ class NStepWriter:
         self._powers[slot] = discount ** np.arange(self._n + 1)
         self._weights[:, slot, 0] = self._powers[slot][self._ages[:, slot]]
 
-    def _open_windows(
-        self, observation: Observation, legal_actions: np.ndarray | None, actions: np.ndarray, is_reset: np.ndarray
-    ) -> None:
-        newest = self._newest
+    def _open_windows(self, experience: Experience) -> None:
+        newest, is_reset = self._newest, experience.step.is_reset
         self._is_open[newest] = True
         if is_reset.any():
             self._is_open[:, is_reset] = False
         self._returns[newest] = 0
-        for key, value in observation.items():
+        for key, value in experience.observation.items():
             self._fields[f"observation/{key}"][newest] = value
-        self._fields["action"][newest] = actions
-        if legal_actions is not None:
-            self._fields["legal_actions"][newest] = legal_actions
+        self._fields["action"][newest] = experience.action
+        if experience.legal_actions is not None:
+            self._fields["legal_actions"][newest] = experience.legal_actions
 
     def _closing(self, oldest: int, ended: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(slots, environments) of the windows to close: the full ones, and all of an ended episode."""

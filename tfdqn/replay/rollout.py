@@ -18,7 +18,7 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Arrays
 
 if TYPE_CHECKING:
-    from tfdqn.types import Observation, PolicyState, Step
+    from tfdqn.types import Experience
 
 
 class Rollout:
@@ -65,27 +65,19 @@ class Rollout:
         """Takes max_a Q(s, a) over the legal actions, float32[E], of the states that are left by the next step."""
         self._values[self._length] = values
 
-    def write(
-        self,
-        observation: Observation,
-        legal_actions: np.ndarray | None,
-        actions: np.ndarray,
-        step: Step,
-        policy_state: PolicyState = (),
-        env_steps: int = 0,
-        q_values: np.ndarray | None = None,
-    ) -> int:
-        """Takes one step of all environments; returns how many transitions it is. As `Writer.write`."""
+    def write(self, experience: Experience) -> int:
+        """Takes one step of all environments; returns how many transitions it is."""
+        step = experience.step
         rows = {
-            **{f"observation/{key}": value for key, value in observation.items()},
-            "action": actions,
+            **{f"observation/{key}": value for key, value in experience.observation.items()},
+            "action": experience.action,
             "reward": step.reward,
             "terminated": step.terminated,
             "truncated": step.truncated,
             "is_reset": step.is_reset,
         }
-        if legal_actions is not None:
-            rows["legal_actions"] = legal_actions
+        if experience.legal_actions is not None:
+            rows["legal_actions"] = experience.legal_actions
         for name, value in rows.items():
             self._rows[name][self._length] = value
         self._length += 1

@@ -17,7 +17,7 @@ from tfdqn.storage.arrays import with_prefix
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 if TYPE_CHECKING:
-    from tfdqn.types import Observation, PolicyState, Step
+    from tfdqn.types import Experience, Observation
 
 # A step's ends are known by their time alone: what was observed then is kept once, however many steps it belongs to.
 _PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), dtype="int32")}
@@ -68,26 +68,18 @@ class SequenceWriter:
         # Of each environment's episode: the time of its first step, and how many of its steps are finished, and written
         self._begun, self._finished, self._covered = np.zeros((3, num_envs), np.int64)
 
-    def write(
-        self,
-        observation: Observation,
-        legal_actions: np.ndarray | None,
-        actions: np.ndarray,
-        step: Step,
-        policy_state: PolicyState = (),
-        env_steps: int = 0,
-        q_values: np.ndarray | None = None,
-    ) -> int:
+    def write(self, experience: Experience) -> int:
         """Takes one step of all environments; returns how many steps it wrote that were in no sequence before.
 
-        Args as `Writer.write`. Raises NotFiniteError as `NStepWriter.write`.
+        Raises NotFiniteError as `NStepWriter.write`.
         """
+        step, policy_state = experience.step, experience.policy_state
         here, there = self._time % self._slots, (self._time + 1) % self._slots
         for key, ring in self._observations.items():
-            ring[here], ring[there] = observation[key], step.observation[key]
+            ring[here], ring[there] = experience.observation[key], step.observation[key]
         self._states[here] = policy_state[0] if policy_state else 0
         before, after = self._place(self._time), self._place(self._time + 1)
-        self._windows.write(before, legal_actions, actions, step._replace(observation=after), (), env_steps)
+        self._windows.write(experience._replace(observation=before, step=step._replace(observation=after)))
         self._time += 1
         is_over = step.terminated | step.truncated | step.is_reset
         written = self._write_sequences(is_over & ~step.is_reset)

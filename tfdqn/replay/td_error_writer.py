@@ -13,7 +13,7 @@ from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
 
 if TYPE_CHECKING:
-    from tfdqn.types import Observation, PolicyState, Step
+    from tfdqn.types import Experience, Step
 
 Insert = Callable[..., None]  # (rows uint8[N, row_bytes]), and the errors float32[N] where there are; it copies them
 
@@ -41,22 +41,14 @@ class TDErrorWriter(NStepWriter):
         self._q_taken = np.zeros(self._is_open.shape, np.float32)  # Q(o_t, a_t) of every window
         self._is_waiting = np.zeros(self._is_open.shape, bool)  # finished windows, until the next one opens there
 
-    def write(
-        self,
-        observation: Observation,
-        legal_actions: np.ndarray | None,
-        actions: np.ndarray,
-        step: Step,
-        policy_state: PolicyState = (),
-        env_steps: int = 0,
-        q_values: np.ndarray | None = None,
-    ) -> int:
+    def write(self, experience: Experience) -> int:
         """As `NStepWriter.write`, but that transitions count when they come to replay."""
+        q_values, legal_actions, action = experience.q_values, experience.legal_actions, experience.action
         assert q_values is not None
         values = q_values if legal_actions is None else np.where(legal_actions, q_values, -np.inf)
         inserted = self._insert_waiting(values.max(axis=1))
-        self._q_taken[self._newest] = q_values[np.arange(len(actions)), actions]
-        return inserted + super().write(observation, legal_actions, actions, step, policy_state, env_steps)
+        self._q_taken[self._newest] = q_values[np.arange(len(action)), action]
+        return inserted + super().write(experience)
 
     def state(self) -> dict[str, np.ndarray]:
         """The open windows, and what waits."""

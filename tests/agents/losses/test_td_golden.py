@@ -10,7 +10,7 @@ from tfdqn.agents.losses import td
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
-from tfdqn.types import Step
+from tfdqn.types import Experience, Step
 
 GOLDEN, BATCH = golden("temporal_differences"), golden("batch")
 NO_MASK = np.ones_like(BATCH["legal_t"])
@@ -48,19 +48,16 @@ def test_n_step_returns_are_rlaxs(n: int) -> None:
     writer = NStepWriter(codec, 1, Horizon(n, 0.9), lambda each: rows.append(each.copy()))
     end, zero = len(case["r_t"]), np.zeros(1, bool)
     for t in range(end):
-        writer.write(
-            {"observation": np.full((1, 1), t, np.float32)},
-            None,
-            np.zeros(1, np.int32),
-            Step(
-                observation={"observation": np.full((1, 1), t + 1, np.float32)},
-                reward=case["r_t"][t : t + 1],
-                terminated=case["discount_t"][t : t + 1] == 0,
-                truncated=zero | (t == end - 1),
-                is_reset=zero,
-                legal_actions=None,
-            ),
+        step = Step(
+            observation={"observation": np.full((1, 1), t + 1, np.float32)},
+            reward=case["r_t"][t : t + 1],
+            terminated=case["discount_t"][t : t + 1] == 0,
+            truncated=zero | (t == end - 1),
+            is_reset=zero,
+            legal_actions=None,
         )
+        before = {"observation": np.full((1, 1), t, np.float32)}
+        writer.write(Experience(before, None, np.zeros(1, np.int32), step))
     written = codec.from_bytes(np.concatenate(rows))
     begun = written["observation/observation"][:, 0].astype(int)
     assert sorted(begun) == list(range(end))

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.random_episodes import MIXED, VECTOR, Taken, multiset, naive_transitions, random_steps, stacked
+from tests.support.random_episodes import MIXED, VECTOR, multiset, naive_transitions, random_steps, stacked
 from tests.support.replay_contents import DISCOUNT, MakeReplay, as_dicts, n_step_rows, stored, write
 from tfdqn.errors import CheckpointError, ClusterError, ConfigError
 from tfdqn.replay.reverb import server
 from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.types import Experience
 
 
 @pytest.mark.parametrize("spec", [VECTOR, MIXED], ids=lambda spec: spec.id)
@@ -92,7 +93,7 @@ def test_a_sampler_gives_stored_transitions_inside_a_graph(make: MakeReplay, spe
         assert set(multiset(found)) <= expected
 
 
-def naive_without_reward(taken: list[Taken]) -> list[dict[str, Any]]:
+def naive_without_reward(taken: list[Experience]) -> list[dict[str, Any]]:
     return [without_reward(row) for row in naive_transitions(taken, 2, DISCOUNT)]
 
 
@@ -267,7 +268,7 @@ def test_a_writer_whose_items_were_on_their_way_holds_up_no_end() -> None:
         "for _ in range(4):\n"
         "    replay = ReverbReplay(tiny('replay.backend=reverb', 'replay.block_size=1'), VECTOR)\n"
         "    writer = replay.writer(12)\n"
-        "    writer.write(*step)\n"
+        "    writer.write(step)\n"
         "    replay.close()\n"
         "    del replay, writer\n"
         "    gc.collect()\n"

@@ -9,12 +9,13 @@ import pytest
 import tensorflow as tf
 
 from tests.support.commands import PATIENCE_SECONDS
-from tests.support.random_episodes import VECTOR, Taken, multiset, random_steps, stacked
+from tests.support.random_episodes import VECTOR, multiset, random_steps, stacked
 from tests.support.replay_contents import MakeReplay, drawn, n_step_rows, numbered, stored, write
 from tfdqn.errors import ConfigError
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.server import ReplayServer
 from tfdqn.system.addresses import host_and_port
+from tfdqn.types import Experience
 
 ENVS = 4
 
@@ -106,13 +107,13 @@ def test_frames_of_an_environment_stay_on_one_server(make: MakeReplay) -> None:
         assert multiset(stored(replay, server)) == multiset(n_step_rows(spec, part, 2))
 
 
-def of_envs(taken: Taken, envs: slice) -> Taken:
+def of_envs(taken: Experience, envs: slice) -> Experience:
     """The same step of some of the environments."""
     step = taken.step
     rows = {name: getattr(step, name)[envs] for name in ("reward", "terminated", "truncated", "is_reset")}
     after = {key: value[envs] for key, value in step.observation.items()}
     before = {key: value[envs] for key, value in taken.observation.items()}
-    return Taken(before, None, taken.actions[envs], step._replace(observation=after, **rows))
+    return Experience(before, None, taken.action[envs], step._replace(observation=after, **rows))
 
 
 def test_frames_are_sampled_from_the_servers_in_turn(make: MakeReplay) -> None:
@@ -181,7 +182,7 @@ def test_several_threads_fill_the_same_blocks_without_losing_anything(make: Make
     lots = [random_steps(VECTOR, ENVS, 400, np.random.default_rng(i)) for i in range(4)]
     writers = [replay.writer(ENVS) for _ in lots]
     threads = [
-        threading.Thread(target=lambda w=writer, lot=lot: [w.write(*step) for step in lot])  # type: ignore[misc]
+        threading.Thread(target=lambda w=writer, lot=lot: [w.write(step) for step in lot])  # type: ignore[misc]
         for writer, lot in zip(writers, lots, strict=True)
     ]
     interval = sys.getswitchinterval()

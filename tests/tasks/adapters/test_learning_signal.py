@@ -13,6 +13,7 @@ from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.registry import make_task
+from tfdqn.types import Experience
 
 
 def played(task, steps):
@@ -50,7 +51,7 @@ def test_replay_gets_what_is_learned_from_and_statistics_what_the_task_gave():
     for _ in range(13):
         action = np.zeros(1, np.int32)
         step = task.step(action)
-        writer.write(observation, None, action, step)
+        writer.write(Experience(observation, None, action, step))
         finished.append(statistics.add(step))
         observation = step.observation
     found = codec.from_bytes(np.concatenate(rows))

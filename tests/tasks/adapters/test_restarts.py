@@ -19,7 +19,7 @@ from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.tasks.suites.processes import Processes
-from tfdqn.types import Step
+from tfdqn.types import Experience, Step
 
 FAILS = "tests.support.toy_environments:Fails-v0"
 GONE = "RuntimeError: the simulator is gone"
@@ -112,7 +112,7 @@ def test_a_broken_episode_leaves_no_wrong_transition(tmp_path: Path, n: int, vec
     for _ in range(30):
         before, actions = task.observation, np.zeros(num_envs, np.int32)
         step = task.step(actions)
-        writer.write(before, None, actions, step)
+        writer.write(Experience(before, None, actions, step))
         statistics.add(step)
         with_resets += int(step.is_reset[0])
     task.close()

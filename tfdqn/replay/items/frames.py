@@ -23,7 +23,7 @@ from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 if TYPE_CHECKING:
-    from tfdqn.types import Observation, PolicyState, Step
+    from tfdqn.types import Experience, Observation
 
 _FRAMES, _ROW = "frames", "row"
 _MAX_CHUNK_FRAMES = 4  # frames compressed together, which an item then keeps in memory together
@@ -139,26 +139,16 @@ class FrameWriter:
         self._time = 0
         self._lock = threading.Lock()  # checkpoints flush from another thread than the actor's
 
-    def write(
-        self,
-        observation: Observation,
-        legal_actions: np.ndarray | None,
-        actions: np.ndarray,
-        step: Step,
-        policy_state: PolicyState = (),
-        env_steps: int = 0,
-        q_values: np.ndarray | None = None,
-    ) -> int:
+    def write(self, experience: Experience) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
         Where n has just fallen, several finish at a step: all but the first become items at the next steps.
         """
+        step = experience.step
         here, there = self._place(self._time), self._place(self._time + 1)
-        finished = self._windows.write(
-            here, legal_actions, actions, step._replace(observation=there), policy_state, env_steps, q_values
-        )
+        finished = self._windows.write(experience._replace(observation=here, step=step._replace(observation=there)))
         self._time += 1
-        before, after = observation[self._key], step.observation[self._key]
+        before, after = experience.observation[self._key], step.observation[self._key]
         is_over = step.terminated | step.truncated
         with self._lock:
             for env, writer in enumerate(self._writers):

@@ -21,7 +21,7 @@ from tfdqn.system.interval import IntervalTrigger
 from tfdqn.task_spec import TaskSpec
 
 if TYPE_CHECKING:
-    from tfdqn.types import Observation, PolicyState, Step
+    from tfdqn.types import Experience
 
 # Called while a writer waits, at least every few seconds, with the reason in words; False: wait no longer.
 KeepWaiting = Callable[[str], bool]
@@ -70,16 +70,7 @@ class RemoteWriter:
         in_turn = [*shards.each[first:], *shards.each[:first]]
         self._writer: Writer = kind.writer([_PatientClient(shard, self._waits) for shard in in_turn], num_envs)
 
-    def write(
-        self,
-        observation: Observation,
-        legal_actions: np.ndarray | None,
-        actions: np.ndarray,
-        step: Step,
-        policy_state: PolicyState = (),
-        env_steps: int = 0,
-        q_values: np.ndarray | None = None,
-    ) -> int:
+    def write(self, experience: Experience) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
         Waits while acting is too far ahead of learning, or a server is gone. Raises GivenUpError; the rest of this
@@ -87,7 +78,7 @@ class RemoteWriter:
         """
         if self._asks_servers:
             self._hold_back()
-        return self._writer.write(observation, legal_actions, actions, step, policy_state, env_steps, q_values)
+        return self._writer.write(experience)
 
     def raise_largest_priority(self, priority: float) -> None:
         """What new items get from now on, if it is larger than before."""
