@@ -56,7 +56,9 @@ class Agent(Section, frozen=True, kw_only=True):
 class TDAgent(Agent, frozen=True, kw_only=True):
     """What objectives have that are a function of the TD error of one Q-value for each action."""
 
-    loss: Annotated[Literal["squared", "huber"], doc("of the TD error: squared (delta^2 / 2) or huber")] = "squared"
+    loss: Annotated[Literal["squared", "huber"], doc("loss of the TD error: squared (delta^2 / 2) or huber")] = (
+        "squared"
+    )
     huber_delta: Annotated[Positive, doc("|TD error| beyond which the Huber loss is linear")] = 1.0
     value_rescaling: Annotated[
         float, doc("epsilon of h(x) = sign(x) (sqrt(|x| + 1) - 1) + epsilon x, the scale of Q; 0: none", ge=0, le=1)
@@ -75,9 +77,9 @@ class DoubleDQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="doubl
     has_greedy_target = True
 
 
-LogPolicyScale = Annotated[Fraction, doc("alpha, of temperature * log policy; 0: a soft policy without it")]
-Temperature = Annotated[Positive, doc("tau of the policy softmax(Q / tau), in units of Q")]
-LogPolicyFloor = Annotated[float, doc("l0: temperature * log policy is no lower", ge=-1e12, le=0)]
+LogPolicyScale = Annotated[Fraction, doc("alpha: weight of the bonus temperature * log policy; 0: no bonus")]
+Temperature = Annotated[Positive, doc("tau of the soft policy softmax(Q / tau), in units of Q")]
+LogPolicyFloor = Annotated[float, doc("l0: lower bound of temperature * log policy", ge=-1e12, le=0)]
 
 
 class Munchausen(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="munchausen"):
@@ -90,13 +92,14 @@ class Munchausen(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="munc
 
 
 class C51(Agent, frozen=True, kw_only=True, tag_field="kind", tag="c51"):
-    """Bellemare et al. 2017: a distribution of the return over fixed atoms; the numbers are theirs, section 5."""
+    """Bellemare et al. 2017: a distribution of the return over fixed atoms. The defaults are those of section 5."""
 
-    v_min: Annotated[float, doc("the lowest atom, in units of Q", ge=-1e12, le=1e12)] = -10.0
-    v_max: Annotated[float, doc("the highest atom, in units of Q", ge=-1e12, le=1e12)] = 10.0
-    atoms: Annotated[int, doc("how many there are, evenly spaced", ge=2, le=1001)] = 51
+    v_min: Annotated[float, doc("lowest atom, in units of Q", ge=-1e12, le=1e12)] = -10.0
+    v_max: Annotated[float, doc("highest atom, in units of Q", ge=-1e12, le=1e12)] = 10.0
+    atoms: Annotated[int, doc("number of atoms, evenly spaced", ge=2, le=1001)] = 51
     target: Annotated[
-        Literal["max", "double"], doc("whose next action: the target network's best, or the online network's")
+        Literal["max", "double"],
+        doc("next action: max (the target network's best) or double (the online network's best)"),
     ] = "max"
 
 
@@ -104,11 +107,13 @@ class QuantileAgent(Agent, frozen=True, kw_only=True):
     """What objectives have that learn quantiles of the return."""
 
     huber_kappa: Annotated[
-        NonNegative, doc("kappa, |pairwise TD error| beyond which the loss is linear; 0: it is linear throughout")
+        NonNegative, doc("kappa: |pairwise TD error| beyond which the loss is linear; 0: linear throughout")
     ] = 1.0
     target: Annotated[
         Literal["max", "double", "munchausen"],
-        doc("next action: the target network's best, the online network's, or Munchausen's soft policy"),
+        doc(
+            "next action: max (the target network's best), double (the online network's best), munchausen (soft policy)"
+        ),
     ] = "max"
     # Of Munchausen's targets alone.
     log_policy_scale: LogPolicyScale = 0.9
@@ -117,20 +122,22 @@ class QuantileAgent(Agent, frozen=True, kw_only=True):
 
 
 class QRDQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="qr_dqn"):
-    """Dabney et al. 2018a: N quantiles of the return at fixed fractions; N and kappa are theirs, for Atari."""
+    """Dabney et al. 2018a: N quantiles of the return at fixed fractions. The defaults are theirs for Atari."""
 
-    quantiles: Annotated[int, doc("N, learned for each action", ge=2, le=1000)] = 200
+    quantiles: Annotated[int, doc("N: quantiles learned for each action", ge=2, le=1000)] = 200
 
 
 class IQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="iqn"):
-    """Dabney et al. 2018b: the return's quantile function, learned at random fractions; the numbers are theirs."""
+    """Dabney et al. 2018b: the return's quantile function, learned at random fractions. The defaults are theirs."""
 
-    quantiles: Annotated[int, doc("N, fractions drawn for each example that are learned at", ge=1, le=1000)] = 64
-    target_quantiles: Annotated[int, doc("N', fractions drawn for each example's target", ge=1, le=1000)] = 64
+    quantiles: Annotated[
+        int, doc("N: fractions drawn per example, at which the quantile function is learned", ge=1, le=1000)
+    ] = 64
+    target_quantiles: Annotated[int, doc("N': fractions drawn per example for the target", ge=1, le=1000)] = 64
     acting_quantiles: Annotated[
-        int, doc("K, midpoints of equal parts of [0, 1]; the mean of their quantiles is Q", ge=1, le=1000)
+        int, doc("K: Q is the mean of the quantiles at the midpoints of K equal parts of [0, 1]", ge=1, le=1000)
     ] = 32
-    embedding: Annotated[int, doc("n, cosines of a fraction that are embedded", ge=1, le=1024)] = 64
+    embedding: Annotated[int, doc("n: cosines that embed a fraction", ge=1, le=1024)] = 64
 
 
 class PQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="pqn"):
@@ -141,11 +148,11 @@ class PQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="pqn"):
 
     # The authors' numbers for Atari, purejaxql's config/alg/pqn_atari.yaml.
     rollout_steps: Annotated[
-        int, doc("T, steps of every environment that are learned from together and then forgotten", ge=1, le=65536)
+        int, doc("T: steps of every environment in a rollout, which is learned from and then discarded", ge=1, le=65536)
     ] = 32
-    epochs: Annotated[int, doc("how often a rollout is learned from, shuffled anew each time", ge=1, le=1000)] = 2
+    epochs: Annotated[int, doc("passes over each rollout, reshuffled for each pass", ge=1, le=1000)] = 2
     lambda_: Annotated[
-        Fraction, doc("of the lambda-returns; 0: one reward and a bootstrap, 1: all rewards of the rollout")
+        Fraction, doc("lambda of the lambda-returns; 0: one reward, then bootstrap; 1: all rewards of the rollout")
     ] = 0.65
 
 
@@ -163,7 +170,7 @@ class Ensemble(Section, frozen=True, kw_only=True):
     ] = "bootstrap"
     mask_probability: Annotated[PositiveFraction, doc("probability that a transition is in a member's bootstrap")] = 0.5
     hash_cell_size: Annotated[
-        NonNegative, doc("edge of the cells whose states hash to the same member; 0: each state is a cell")
+        NonNegative, doc("edge length of the cells whose states hash to the same member; 0: each state is a cell")
     ] = 0.0
     partition_key: Annotated[str, doc("the observation's array that partitions the states; empty: the only one")] = ""
     partition_index: Annotated[CountOrZero, doc("which element of that array, flattened, partitions the states")] = 0

@@ -25,11 +25,11 @@ class DeepNetwork(Network, frozen=True, kw_only=True):
     """What networks of several layers may have."""
 
     layer_norm: Annotated[bool, doc("layer normalisation before the activation of every hidden layer")] = False
-    dueling: Annotated[
-        bool, doc("separate streams of the last hidden layer and the output for value and advantages")
-    ] = False
-    noisy: Annotated[bool, doc("explore by learned noise in the last hidden layer and the output")] = False
-    noisy_sigma: Annotated[Positive, doc("sigma_0: the scales start at sigma_0 / sqrt(inputs)")] = 0.5
+    dueling: Annotated[bool, doc("separate streams for value and advantages, from the last hidden layer on")] = False
+    noisy: Annotated[bool, doc("explore by learned noise in the weights of the last hidden layer and the output")] = (
+        False
+    )
+    noisy_sigma: Annotated[Positive, doc("sigma_0: noise scales start at sigma_0 / sqrt(inputs)")] = 0.5
     memory: Annotated[Literal["none", "lstm", "gru"], doc("recurrent layer before the last hidden layer")] = "none"
     memory_units: Annotated[int, doc("width of the recurrent layer", ge=1, le=65536)] = 512
 
@@ -45,7 +45,7 @@ class MLP(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
         120,
         84,
     )
-    activation: Annotated[Literal["relu", "tanh", "elu"], doc("of each hidden layer")] = "relu"
+    activation: Annotated[Literal["relu", "tanh", "elu"], doc("activation of each hidden layer")] = "relu"
 
 
 class NatureCNN(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
@@ -69,10 +69,10 @@ class Impala(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="impa
 
     is_slow_in_xla = fills_all_cores = True
 
-    width: Annotated[int, doc("what multiplies the 16, 32 and 32 channels", ge=1, le=64)] = 1
+    width: Annotated[int, doc("factor on the 16, 32 and 32 channels", ge=1, le=64)] = 1
     spectral_norm: Annotated[bool, doc("divide residual blocks' kernels by their largest singular values")] = False
     adaptive_pooling: Annotated[
-        int, doc("N: max-pool the last images to N x N, whatever their size; 0: leave them as they are", ge=0, le=64)
+        int, doc("N: max-pool the last feature maps to N x N, whatever their size; 0: no pooling", ge=0, le=64)
     ] = 0
     dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 256
 

@@ -9,7 +9,7 @@ class ScheduledRate(Section, frozen=True, kw_only=True):
     """The learning rate, which every optimiser has."""
 
     learning_rate: Annotated[Positive, doc("initial learning rate")] = 2.5e-4
-    schedule: Annotated[Literal["constant", "linear", "exponential"], doc("of the learning rate")] = "constant"
+    schedule: Annotated[Literal["constant", "linear", "exponential"], doc("schedule of the learning rate")] = "constant"
     end_learning_rate: Annotated[Positive, doc("learning rate at the end of the schedule")] = 1e-5
     decay_train_steps: Annotated[Count, doc("train steps over which the schedule runs")] = 100_000
 

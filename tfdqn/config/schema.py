@@ -66,10 +66,10 @@ class Replay(Section, frozen=True, kw_only=True):
     ] = 16
     sequence_length: Annotated[int, doc("steps of a sequence that are learned from", ge=1, le=10_000)] = 80
     burn_in: Annotated[
-        int, doc("steps before a sequence over which its memory is computed anew, without a gradient", ge=0, le=10_000)
+        int, doc("steps before each sequence that warm up the memory, without a gradient", ge=0, le=10_000)
     ] = 40
     sequence_period: Annotated[
-        int, doc("steps from the beginning of a sequence to the next one's, for which it counts", ge=1, le=10_000)
+        int, doc("steps between the starts of consecutive sequences; a sequence counts as this many", ge=1, le=10_000)
     ] = 40
     shards: Annotated[
         int,
@@ -87,12 +87,12 @@ class Replay(Section, frozen=True, kw_only=True):
 class Stop(Section, frozen=True, kw_only=True):
     """When training ends: at the first of these."""
 
-    env_steps: Annotated[Count, doc("after so many environment steps")] = 500_000
+    env_steps: Annotated[Count, doc("after this many environment steps")] = 500_000
     return_at_least: Annotated[
         float | None, doc("when the mean return of a confirmed evaluation reaches this; omit: never")
     ] = None
     patience_evaluations: Annotated[
-        CountOrZero, doc("after so many evaluations in a row without a new best; 0: never")
+        CountOrZero, doc("after this many evaluations in a row without a new best; 0: never")
     ] = 0
 
 

@@ -17,18 +17,20 @@ class Task(Section, frozen=True, kw_only=True):
         Literal["auto", "own", "sync", "async"],
         doc("own: the task's vectorised version; sync: in turn; async: a process each; auto: own if any, else sync"),
     ] = "auto"
-    max_episode_steps: Annotated[CountOrZero, doc("truncate episodes after so many steps; 0: the task's own limit")] = 0
+    max_episode_steps: Annotated[
+        CountOrZero, doc("truncate episodes after this many steps; 0: the task's own limit")
+    ] = 0
     restarts: Annotated[
         CountOrZero, MAY_CHANGE, doc("failed environments that each process may replace; the next failure ends it")
     ] = 0
-    reward_clip: Annotated[NonNegative, doc("clip rewards to within this of 0, for learning only; 0: no clipping")] = (
-        0.0
-    )
+    reward_clip: Annotated[
+        NonNegative, doc("clip rewards to plus or minus this, for learning only; 0: no clipping")
+    ] = 0.0
     end_on_life_loss: Annotated[
-        bool, doc('take a lost life (info["lives"]) for the end of an episode, for learning only')
+        bool, doc('treat a lost life (info["lives"]) as the end of an episode, for learning only')
     ] = False
     frame_stack: Annotated[int, doc("consecutive observations stacked into one", ge=1, le=16)] = 1
-    action_masks: Annotated[bool, doc('legal actions are given in info["action_mask"]')] = False
+    action_masks: Annotated[bool, doc('the task gives the legal actions in info["action_mask"]')] = False
     action_names: Annotated[
         tuple[Annotated[str, Meta(min_length=1)], ...],
         MAY_CHANGE,

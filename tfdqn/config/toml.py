@@ -161,7 +161,7 @@ def _section(field: msgspec.structs.FieldInfo, section: Struct) -> list[str]:
 
 
 def _assignments(section: Struct, fields: Sequence[msgspec.structs.FieldInfo]) -> list[str]:
-    """`key = value  # meaning`, the meanings below one another; a key that is none is only mentioned."""
+    """`key = value  # meaning`, the meanings below one another; a key without a value becomes a comment."""
     values = {field.name: getattr(section, field.name) for field in fields}
     written = {
         name: f"# {name} =" if value is None else f"{name} = {_toml(value).as_string()}"
