@@ -1,5 +1,6 @@
 """The recurrent agent: its unrolls against plain ones, its loss against transitions one by one, padding out of all."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -38,23 +39,29 @@ def agent_of(config: Config, rng: np.random.Generator, masks: bool = False) -> R
 
 
 class Remembered(LossNetwork):
-    """A network whose observations are numbers of moments, each of which it has walked to from the stored state."""
+    """A network whose observations are numbers of moments, to each of which it walks by single steps from the stored
+    state."""
 
     def __init__(self, network: Any, sequences: Sequences):
         super().__init__(network, None)
         self._sequences = sequences
+        self._walks = [list(self._walk(row)) for row in range(B)]
 
     def outputs(self, observation: Any) -> tf.Tensor:
-        return self.head.outputs(tf.concat([self._features(*each) for each in observation["moments"]], axis=0), None)
+        moments = [self._walks[row][moment] for row, moment in observation["moments"]]
+        return self.head.outputs(tf.concat(moments, axis=0), None)
 
-    def _features(self, row: int, moment: int) -> tf.Tensor:
+    def _walk(self, row: int) -> Iterator[tf.Tensor | None]:
+        """The features at each moment of a row; of those before its first, none."""
+        first = int(self._sequences.first[row])
+        yield from [None] * first
         state = self._sequences.state[row : row + 1]
-        for t in range(int(self._sequences.first[row]), moment + 1):
+        for t in range(first, OBSERVATIONS):
             seen = {"observation": self._sequences.observation["observation"][row : row + 1, t]}
             features, state = self._network.features(seen, state)
             if t == BURN_IN - 1:
                 state = tf.stop_gradient(state)
-        return features
+            yield features
 
 
 def expected_output(agent: RecurrentAgent, config: Config, sequences: Sequences) -> tuple[Any, list[int]]:
@@ -84,7 +91,9 @@ def expected_output(agent: RecurrentAgent, config: Config, sequences: Sequences)
 @pytest.mark.parametrize("masks", [False, True])
 @pytest.mark.parametrize("memory", ["lstm", "gru"])
 @pytest.mark.parametrize(
-    "objective", [DQN(n_step=N), DoubleDQN(n_step=N, reward_scale=0.5), Munchausen(n_step=N, loss="huber")], ids=str
+    "objective",
+    [DQN(n_step=N), DoubleDQN(n_step=N, reward_scale=0.5), Munchausen(n_step=N, loss="huber")],
+    ids=lambda each: type(each).__name__,
 )
 def test_loss_and_gradient_are_those_of_single_steps(objective: Agent, memory: str, masks: bool) -> None:
     """Stored state, burn-in and one loop over the rest, against a walk of single steps to each end of each step."""
