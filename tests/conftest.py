@@ -1,6 +1,12 @@
-"""What holds for every test: signals do what they do in a terminal, however the tests were started."""
+"""What holds for every test, however and wherever the tests were started: signals do what they do in a terminal, and
+Hypothesis measures no time."""
 
 import signal
+
+from hypothesis import settings
+
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 # `nohup` and shells that start something in the background have them ignored, which every process below would inherit.
 for each in (signal.SIGINT, signal.SIGHUP):

@@ -4,7 +4,7 @@ import tomllib
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.support.random_configs import PLAIN, TEXT, valid_configs
@@ -14,7 +14,7 @@ from tfdqn.config.toml import differences, dump, from_mapping, load
 from tfdqn.errors import ConfigError
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150, phases=set(Phase) - {Phase.shrink})  # which takes minutes; the error says what is wrong
 @given(valid_configs())
 def test_every_valid_configuration_is_read_back_as_it_was_written(config: Config) -> None:
     assert from_mapping(tomllib.loads(dump(config))) == config
@@ -30,7 +30,7 @@ ALL_KEYS = [
 WORDS = st.sampled_from(["", ".", "=", "nan", "inf", "[", "{", '"', "none", "\n", "1979-05-27", "3", "-1", "1e400"])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(ALL_KEYS) | TEXT, st.lists(WORDS | TEXT, max_size=3).map("".join))
 def test_any_override_gives_a_configuration_or_one_clear_line(key: str, value: str) -> None:
     try:
@@ -45,7 +45,7 @@ def test_any_override_gives_a_configuration_or_one_clear_line(key: str, value: s
 STRANGE = PLAIN | st.none() | st.floats() | st.binary(max_size=3) | st.dates() | st.text(max_size=3)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(ALL_KEYS), STRANGE)
 def test_any_value_of_a_key_gives_a_configuration_or_one_clear_line(path: str, value: Any) -> None:
     section, key = path.split(".")
@@ -55,7 +55,7 @@ def test_any_value_of_a_key_gives_a_configuration_or_one_clear_line(path: str, v
         assert len(str(error).splitlines()) == 1
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.binary(max_size=60) | TEXT.map(str.encode))
 def test_any_file_gives_a_configuration_or_one_clear_line(tmp_path_factory: Any, content: bytes) -> None:
     file = tmp_path_factory.mktemp("config") / "some.toml"

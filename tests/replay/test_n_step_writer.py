@@ -55,7 +55,7 @@ def summary(transitions: list[dict[str, Any]]) -> list[tuple[float, float, float
     return [tuple(float(np.ravel(row[name])[0]) for name in names) for row in transitions]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 2**32 - 1),
     spec=st.sampled_from([VECTOR, MIXED, BRANCHING]),
@@ -94,7 +94,7 @@ def without_reward(transitions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in row if name not in ("reward", "discount")} for row in transitions]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 2**32 - 1),
     num_envs=st.integers(1, 4),

@@ -21,7 +21,7 @@ def act(ratio: ReplayRatio, env_steps: int) -> None:
     ratio.acted(env_steps, env_steps, env_steps)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     min_size=st.integers(1, 200),
     env_steps_per_update=st.floats(0.05, 20),

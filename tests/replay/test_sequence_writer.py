@@ -60,7 +60,7 @@ def assert_same(found: list[dict[str, np.ndarray]], expected: list[dict[str, np.
             np.testing.assert_allclose(array, other[name], rtol=1e-6, atol=1e-7, err_msg=name)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     burn_in=st.integers(0, 6),
     length=st.integers(1, 7),

@@ -221,7 +221,7 @@ ANYTHING = st.recursive(
 KEYS = ["instances", "inputs", "signature_name", "position", "picture", "legal_actions", "place", "x"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.binary(max_size=40)
     | ANYTHING.map(body)

@@ -43,7 +43,7 @@ def number_of_arrays(space):
     return sum(number_of_arrays(part) for part in (parts.values() if isinstance(parts, dict) else parts))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(space=SPACES, seed=st.integers(0, 99), batch=st.integers(1, 3))
 def test_every_array_of_a_nested_space_has_a_name_of_its_own_and_is_what_its_spec_says(space, seed, batch):
     specs = observation_specs(space)
@@ -83,7 +83,7 @@ def test_bounds_are_one_pair_for_all_or_a_pair_for_each(space, bounds):
         assert msgspec.json.decode(msgspec.json.encode(spec), type=ArraySpec) == spec
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(space=SPACES, frames=st.integers(2, 4))
 def test_stacked_frames_add_a_leading_axis_and_keep_what_each_number_means(space, frames):
     one, stacked = observation_specs(space), observation_specs(space, frames)
