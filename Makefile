@@ -22,8 +22,9 @@ help:
 train: $(VENV)/.installed
 	@$(BIN)/tfdqn train $(CONFIG) $(ARGS)
 
+# By two processes, each of which has all tests of a file (ARGS=-n0: by one, for --pdb).
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not long and not container" $(ARGS)
+	$(BIN)/python -m pytest -m "not long and not container" -n 2 --dist loadfile $(ARGS)
 
 test-long: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m long $(ARGS)

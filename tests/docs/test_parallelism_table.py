@@ -121,14 +121,12 @@ def test_each_strategy_trains_whatever_the_table_says_together(tmp_path: Path, s
     assert {each for each, is_there in SHOWS.items() if is_there(run)} == set(features)
 
 
-@pytest.mark.parametrize("strategy", [s for s in STRATEGIES if TABLE[s, "model parallel"] == TRAINS])
-def test_each_strategy_that_may_splits_a_network(tmp_path: Path, strategy: str) -> None:
-    trained(tmp_path, strategy, "model parallel")
+def test_replicas_that_are_split_train(tmp_path: Path) -> None:
+    trained(tmp_path, "mirrored", "model parallel")
 
 
-@pytest.mark.parametrize("strategy", ["local", "mirrored"])
-def test_rollouts_are_learned_from(tmp_path: Path, strategy: str) -> None:
-    trained(tmp_path, strategy, "PQN")
+def test_rollouts_are_learned_from(tmp_path: Path) -> None:
+    trained(tmp_path, "local", "PQN")
 
 
 @pytest.mark.long

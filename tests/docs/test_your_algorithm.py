@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.commands import PROJECT
+from tfdqn.cli.main import main
 
 PAGE = (PROJECT / "docs" / "your_algorithm.md").read_text(encoding="utf-8")
 CATCH = (
@@ -35,26 +36,26 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def tfdqn(folder: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "tfdqn", *arguments]
-    path = {"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=path, timeout=250)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_a_loss_and_a_head_are_less_than_forty_lines_of_code() -> None:
     assert len([line for line in block("python").splitlines() if line.strip()]) < 40
 
 
-def test_its_keys_are_shown_with_their_meaning(folder: Path) -> None:
-    shown = tfdqn(folder, "config", "mine.toml")
+def test_its_keys_are_shown_with_their_meaning(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    assert main(["config", "mine.toml"]) == 0
+    shown = capsys.readouterr().out
     assert re.search(r'kind = "my_algorithm:hl_gauss" +# your own, or one of', shown)
     assert re.search(r"bins = 51 +# bins of the histogram", shown) and "limit = 100.0" in shown
 
 
 def test_it_learns_and_is_exported(folder: Path) -> None:
-    tfdqn(folder, "train", "mine.toml", *CATCH, "--run-dir", "run")
+    command = [sys.executable, "-m", "tfdqn", "train", "mine.toml", *CATCH, "--run-dir", "run"]
+    path = {"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=path, timeout=250)
+    assert done.returncode == 0, done.stderr
     summary = json.loads((folder / "run" / "summary.json").read_text())
     assert summary["final"]["mean_return"] >= 0.8  # a random player gets -0.6
     assert (folder / "run" / "exports" / "1" / "saved_model.pb").is_file()
