@@ -19,6 +19,10 @@ class TaskError(UserError):
     """A task that is unknown, not installed, or of a kind that DQN can't be run on."""
 
 
+class PackageMissingError(TaskError):
+    """A task of a package that is not installed here; it may be where the task is run."""
+
+
 class RunDirError(UserError):
     """A run directory that is in use, damaged, or belongs to another configuration."""
 

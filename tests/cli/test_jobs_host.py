@@ -95,6 +95,7 @@ def test_a_process_that_can_t_go_on_ends_the_machine_with_status_2_and_one_line(
     [
         ({"TF_CONFIG": ""}, POOLS, "TF_CONFIG or CLUSTER_SPEC must be set: it lists the job's machines"),
         (tf_config("chief"), (), "environment variable TF_CONFIG makes this machine chief-0: "),
+        (tf_config("chief"), ("task.id=CartPoel-v1", *POOLS), 'unknown task "CartPoel-v1"; the nearest are CartPole'),
         (tf_config("chief"), POOLS[:2], "replay_server is in no pool"),
         (tf_config("chief"), ("--pool", "chief=cook"), "--pool chief=cook: 'cook' is not a role"),
         (

@@ -24,7 +24,7 @@ from tfdqn.cli.arguments import (
 )
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.config import Health
-from tfdqn.errors import STOPPED_STATUS, ConfigError
+from tfdqn.errors import STOPPED_STATUS, ConfigError, PackageMissingError
 from tfdqn.launch.manifests.platforms import Platform
 
 PoolRoles = Annotated[
@@ -130,6 +130,11 @@ def host(config: ConfigFile, overrides: Overrides = None, pool: PoolRoles = None
     resolved = toml.load(config, overrides or ())
     pools, machines = read_pools(pool or ()), machines_of_environment()
     run = RunDir(run_dir or default_run_dir(config, resolved))
+
+    from tfdqn.tasks.registry import check_task
+
+    with suppress(PackageMissingError):  # a machine without environments may have none of their packages
+        check_task(resolved.task)
 
     from tfdqn.cli.live_table import JobView
     from tfdqn.launch.local_job import launch_share
@@ -272,6 +277,12 @@ def manifest(
         gpus=gpus,
     )
     files = render(target, spec)
+
+    from tfdqn.tasks.registry import check_task
+
+    with suppress(PackageMissingError):  # the image may have it
+        check_task(resolved.task)
+
     folder = output or Path("launchers") / config.stem / str(target)
     for path in write_files(folder, files):
         typer.echo(path)

