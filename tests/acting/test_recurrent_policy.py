@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 from tests.support.batches import observations, random_weights, vector_spec
+from tfdqn.acting.factory import make_policy
 from tfdqn.acting.policy import Policy, forget, tensorflow_recurrent_q_function
-from tfdqn.acting.recurrent_policy import RecurrentPolicy, make_policy
+from tfdqn.acting.recurrent_policy import RecurrentPolicy
 from tfdqn.config import MLP, Config, EpsilonGreedy
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.factory import numpy_q_function, numpy_recurrent_q_function, q_network, weight_specs

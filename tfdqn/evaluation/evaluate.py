@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from threadpoolctl import threadpool_limits
 
-from tfdqn.acting.recurrent_policy import make_policy
+from tfdqn.acting.factory import make_policy
 from tfdqn.config import Config, Task, toml
 from tfdqn.errors import ConfigError, FilmError, TaskError, UserError, one_line
 from tfdqn.evaluation.bootstrap import scores

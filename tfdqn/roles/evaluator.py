@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, suppress
 from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
-from tfdqn.acting.recurrent_policy import make_policy
+from tfdqn.acting.factory import make_policy
 from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Nothing, Phase
 from tfdqn.coordination.rpc import RefusedError, UnreachableError

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from tfdqn.acting.actors import Actors, lasting, make_actor, saved_actors
-from tfdqn.acting.recurrent_policy import make_policy
+from tfdqn.acting.factory import make_policy
 from tfdqn.config import Config
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.weights import WeightsBoard, WeightsClient
