@@ -27,6 +27,16 @@ def test_a_fraction_of_the_total_lies_in_the_leaf_of_the_cumulative_sum(size: in
     assert probability.min() > 0
 
 
+@pytest.mark.parametrize("uses_xla", [True, False])
+def test_a_fraction_at_a_leafs_end_lies_in_the_next_that_has_any(uses_xla: bool) -> None:
+    """Of the total, 8, every eighth is exact; the first leaf, and two in the middle, have nothing."""
+    tree = SumTree(7, uses_xla)
+    tree.load(np.array([0.0, 1.0, 2.0, 0.0, 0.0, 4.0, 1.0]))
+    drawn, probability = draws(tree, np.arange(8) / 8)
+    np.testing.assert_array_equal(drawn, [1, 2, 2, 5, 5, 5, 5, 6])
+    np.testing.assert_array_equal(probability * 8, [1, 2, 2, 4, 4, 4, 4, 1])
+
+
 def test_leaves_written_count_when_they_are_refreshed_and_give_the_tree_of_all_leaves() -> None:
     rng = np.random.default_rng(1)
     leaves = rng.random(20_000)

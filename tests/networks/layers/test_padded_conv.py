@@ -21,6 +21,14 @@ def test_a_kernel_is_divided_by_its_largest_singular_value(shape: tuple[int, ...
         np.testing.assert_allclose(normalized, kernel / singular(kernel)[1], rtol=2e-3)
 
 
+@pytest.mark.parametrize("axis", range(4))
+def test_the_largest_singular_value_may_be_of_one_channel_alone(axis: int) -> None:
+    values = np.array([1.0, 2.0, 0.5, 1.5])
+    values[axis] = 3.0
+    kernel = np.diag(values).reshape(1, 1, 4, 4).astype(np.float32)
+    np.testing.assert_allclose(spectrally_normalized(kernel), kernel / 3, rtol=1e-5)
+
+
 def test_its_gradient_is_that_of_the_paper() -> None:
     # Of g · W / σ with σ = uᵀ W v: (g − (g · W / σ) u vᵀ) / σ, equation 12 of Miyato et al. 2018.
     rng = np.random.default_rng(3)

@@ -108,6 +108,12 @@ def test_every_member_of_an_ensemble_is_the_plain_network(settings: Impala) -> N
     alone.create_variables()
     observation = {key: tf.constant(array) for key, array in observations(SPEC, 5, rng).items()}
     np.testing.assert_allclose(ensemble(observation)[0][1], alone(observation)[0], rtol=1e-4, atol=1e-5)
+    weights = {name: 0.3 * array for name, array in random_weights(ensemble.named_weights(), rng).items()}
+    ensemble.load_named_weights(weights)  # biases are no longer zeros
+    for k in range(2):
+        alone.load_named_weights({name: array[k] for name, array in weights.items()})
+        found, expected = ensemble(observation)[0][k], alone(observation)[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
