@@ -8,11 +8,10 @@ import tensorflow as tf
 
 from tests.support.batches import observations, random_weights, vector_spec
 from tfdqn.acting.factory import make_policy
-from tfdqn.acting.policy import Policy, forget, tensorflow_recurrent_q_function
-from tfdqn.acting.recurrent_policy import RecurrentPolicy
-from tfdqn.config import MLP, Config, EpsilonGreedy
+from tfdqn.acting.policy import forget, tensorflow_recurrent_q_function
+from tfdqn.config import MLP, Config
 from tfdqn.errors import NotFiniteError
-from tfdqn.networks.factory import numpy_q_function, numpy_recurrent_q_function, q_network, weight_specs
+from tfdqn.networks.factory import numpy_recurrent_q_function, q_network, weight_specs
 
 SPEC = vector_spec()
 RNG = np.random.default_rng(0)
@@ -69,18 +68,6 @@ def test_what_was_seen_before_matters_until_an_episode_begins() -> None:
     np.testing.assert_allclose(later.q_values[0], fresh.q_values[0], rtol=1e-5)
     assert np.abs(later.q_values[1] - fresh.q_values[1]).max() > 1e-3
     np.testing.assert_array_equal(policy.q_values(weights, second, None), fresh.q_values)
-
-
-def test_a_network_decides_which_policy_acts_and_both_explore() -> None:
-    explores = EpsilonGreedy(start=1.0, end=1.0)
-    config = remembering("gru")
-    policy = make_policy(config, SPEC, explores, num_envs=200)
-    assert isinstance(policy, RecurrentPolicy)
-    actions = policy(weights_of(config, RNG), observations(SPEC, 200, RNG), None, (), RNG).action
-    assert set(actions) == {0, 1, 2, 3}
-    plain = make_policy(Config(), SPEC, explores, num_envs=200)
-    assert type(plain) is Policy
-    assert numpy_q_function(Config(), SPEC) is not None
 
 
 def test_a_state_that_is_not_finite_is_found_by_its_values() -> None:

@@ -83,6 +83,7 @@ CONTRADICTIONS = {
     ],
     "only_plain_layers_mix_precisions": ["learner.precision=mixed_bfloat16", "ensemble.size=2"],
     "devices_fetch_ahead": ["learner.prefetch_to_device=true", "replay.backend=in_graph"],
+    "a_member_acts_where_its_environments_are": ["ensemble.acting=member", "acting.inference=central"],
     "a_shared_target_is_of_one_action": ["ensemble.target=aggregate", "agent.kind=munchausen"],
     "atoms_are_in_order": ["agent.v_min=10", "agent.v_max=10", "agent.kind=c51"],
     "a_soft_policy_is_of_values_as_they_are": ["agent.value_rescaling=0.001", "agent.kind=munchausen"],
@@ -127,6 +128,11 @@ def test_the_defaults_agree_with_one_another() -> None:
         ["replay.backend=in_graph", "learner.batch_size=100"],
         ["replay.item=frames", "task.frame_stack=4", "learner.batch_size=100"],
         ["learner.schedule=alternate"],
+        # Votes are no values, but those of the member that acts are.
+        [
+            *("priorities.exponent=0.6", "priorities.new_items=actor", "replay.block_size=1"),
+            *("ensemble.size=2", "ensemble.aggregation=majority", "ensemble.acting=member"),
+        ],
         ["optimizer.end_learning_rate=0.5"],
         ["exploration.start=0.2", "exploration.end=0.2"],
         ["exploration.end=0"],
@@ -277,24 +283,3 @@ def test_what_has_no_units_for_every_device_is_not_split(network: str, line: str
     from_mapping({}, ["network.hidden_units=[4,1,4]", "learner.model_parallel=4"])
     expected = f"configuration: {line} over learner.model_parallel = 4 devices"
     assert refusal(network, "learner.model_parallel=4") == expected
-
-
-PARTITION = ("ensemble.size=3", "ensemble.data=partition")
-
-
-@pytest.mark.parametrize(
-    ("overrides", "line"),
-    [
-        (["ensemble.target=aggregate"], 'ensemble.target = "aggregate" needs ensemble.size above 1, not 1'),
-        (["ensemble.execution=processes"], 'ensemble.execution = "processes" needs ensemble.size above 1, not 1'),
-        (["ensemble.data=hash"], 'ensemble.data = "hash" needs ensemble.size above 1, not 1: it divides the states'),
-        (PARTITION, "ensemble.partition_edges = [] has 0 values, but ensemble.size = 3 needs 2"),
-        (
-            [*PARTITION, "ensemble.partition_edges=[1.0, 1.0]"],
-            "ensemble.partition_edges = [1.0, 1.0]: each must be above the one before",
-        ),
-    ],
-    ids=str,
-)
-def test_an_ensemble_that_cannot_be_is_refused(overrides: list[str], line: str) -> None:
-    assert refusal(*overrides) == f"configuration: {line}"

@@ -218,6 +218,8 @@ def valid_configs(draw: st.DrawFn) -> Config:
     few_workers = replace(config.learner, workers=draw(st.integers(1, 4)))
     learner = dividing_evenly(few_workers, block_size * blocks, draw(st.integers(1, 4)), ensemble.size > 1)
     is_alone = learner.strategy != "parameter_server" and learner.processes == 1
+    if config.acting.inference == "central":
+        ensemble = replace(ensemble, acting="aggregate")
     if not config.agent.has_greedy_target:
         ensemble = replace(ensemble, target="own")
     agreed: Config = replace(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_runs import assert_same_arrays, everything, latest, tiny, tiny_pqn
-from tfdqn.config import Acting, Config
+from tfdqn.config import Acting, Config, Ensemble
 from tfdqn.training.train import train
 
 # Compiled, as by default. Checkpoints come by the clock, so that no two runs save at the same moments.
@@ -25,6 +25,7 @@ EXACT = tiny(
 
 
 ROLLOUTS = tiny_pqn("learner.xla=auto", "checkpoint.interval_seconds=0.05")
+BOOTSTRAPPED = msgspec.structs.replace(EXACT, ensemble=Ensemble(size=3, acting="member"))
 TWO_ACTORS = msgspec.structs.replace(EXACT, acting=Acting(actors=2))
 
 
@@ -50,7 +51,11 @@ def kill() -> bool:
     raise Killed
 
 
-@pytest.fixture(scope="module", params=[EXACT, TWO_ACTORS, ROLLOUTS], ids=["one actor", "two actors", "rollouts"])
+@pytest.fixture(
+    scope="module",
+    params=[EXACT, TWO_ACTORS, BOOTSTRAPPED, ROLLOUTS],
+    ids=["one actor", "two actors", "bootstrapped", "rollouts"],
+)
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Replicated:
     run, moments = tmp_path_factory.mktemp("whole") / "run", []
     assert train(request.param, run, interrupted=at(0, lambda: moments.append(1) is not None)).status == "finished"

@@ -1,6 +1,13 @@
 """`make_policy`: configuration and task → the policy that acts."""
 
-from tfdqn.acting.policy import ActionValues, Policy, make_q_function, tensorflow_recurrent_q_function
+from tfdqn.acting.member_policy import MemberPolicy
+from tfdqn.acting.policy import (
+    ActionValues,
+    Policy,
+    make_q_function,
+    network_q_function,
+    tensorflow_recurrent_q_function,
+)
 from tfdqn.acting.recurrent_policy import RecurrentPolicy
 from tfdqn.config import Config, Exploration
 from tfdqn.networks.factory import numpy_recurrent_q_function
@@ -15,7 +22,7 @@ def make_policy(
     actor: int = 0,
     action_values: ActionValues | None = None,
 ) -> Policy:
-    """The policy of the configuration's network.
+    """The policy of the configuration's network, or of its ensemble.
 
     Args:
       config: `network`, and what belongs to it.
@@ -25,8 +32,10 @@ def make_policy(
       actor: which of `acting.actors` it is, counted from 0.
       action_values: gives Q-values where the network is elsewhere; it then remembers nothing.
     """
-    place = (exploration, num_envs, actor, config.acting.actors)
+    place = (num_envs, actor, config.acting.actors)
     if config.network.state_size:
         q_function = numpy_recurrent_q_function(config, task_spec) or tensorflow_recurrent_q_function(config, task_spec)
-        return RecurrentPolicy(q_function, config.network.state_size, *place)
-    return Policy(action_values or make_q_function(config, task_spec), *place)
+        return RecurrentPolicy(q_function, config.network.state_size, exploration, *place)
+    if exploration is not None and config.ensemble.acting == "member":
+        return MemberPolicy(network_q_function(config, task_spec), config.ensemble, exploration, *place)
+    return Policy(action_values or make_q_function(config, task_spec), exploration, *place)

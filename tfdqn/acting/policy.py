@@ -14,7 +14,7 @@ from tfdqn import config
 from tfdqn.acting import exploration
 from tfdqn.config import Config, DeepNetwork
 from tfdqn.errors import NotFiniteError
-from tfdqn.networks.aggregation import aggregate_numpy
+from tfdqn.networks.aggregation import Aggregation, aggregate_numpy
 from tfdqn.networks.factory import QFunction, RecurrentQFunction, network_to_load, numpy_q_function
 from tfdqn.networks.legal_actions import greedy_numpy
 from tfdqn.networks.noise import Noise
@@ -142,30 +142,38 @@ def check_finite(q_values: np.ndarray) -> None:
 
 
 def make_q_function(config: Config, task_spec: TaskSpec) -> ActionValues:
-    """What `[network]` and `[ensemble]` describe, as a function of weights and NumPy arrays.
-
-    Of several members, whose weights lead with K, it gives what `ensemble.aggregation` makes of them: for "majority"
-    these are votes (`networks.aggregation`).
-    """
-    q_function = numpy_q_function(config, task_spec) or tensorflow_q_function(config, task_spec)
+    """What `[network]` and `[ensemble]` describe, as a function of weights and NumPy arrays."""
+    q_function = network_q_function(config, task_spec)
     if config.ensemble.size == 1:
         return lambda weights, observation, legal_actions, rng: q_function(weights, observation, rng)
-    aggregation = config.ensemble.aggregation
+    return aggregated(q_function, config.ensemble.aggregation)
 
-    def aggregated(
+
+def network_q_function(config: Config, task_spec: TaskSpec) -> QFunction:
+    """What `[network]` describes, by NumPy where that pays; of an ensemble, the Q-values of all its members."""
+    return numpy_q_function(config, task_spec) or tensorflow_q_function(config, task_spec)
+
+
+def aggregated(q_function: QFunction, aggregation: Aggregation) -> ActionValues:
+    """What an ensemble thinks as one; for "majority" these are votes (`networks.aggregation`)."""
+
+    def action_values(
         weights: Weights,
         observation: dict[str, np.ndarray],
         legal_actions: np.ndarray | None,
         rng: np.random.Generator | None,
     ) -> np.ndarray:
         q_values = q_function(weights, observation, rng)
-        values = aggregate_numpy(q_values, legal_actions, aggregation)
-        if is_finite(q_values):
-            return values
-        # Votes are finite, and so may a minimum be, where a member's Q-values are not.
-        return np.where(np.isfinite(q_values).all(axis=0), values, np.float32(np.nan))
+        return not_finite_where_any_is_not(aggregate_numpy(q_values, legal_actions, aggregation), q_values)
 
-    return aggregated
+    return action_values
+
+
+def not_finite_where_any_is_not(values: np.ndarray, q_values: np.ndarray) -> np.ndarray:
+    """Values float32[B, A] made of Q float32[K, B, A], which may be finite where a member's are not; there NaN."""
+    if is_finite(q_values):
+        return values
+    return np.where(np.isfinite(q_values).all(axis=0), values, np.float32(np.nan))
 
 
 def tensorflow_q_function(config: Config, task_spec: TaskSpec) -> QFunction:

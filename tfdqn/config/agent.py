@@ -157,7 +157,7 @@ class PQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="pqn"):
 
 
 class Ensemble(Section, frozen=True, kw_only=True):
-    """K Q-functions, each with its own weights and its own part of the data; actions follow from their aggregate."""
+    """K Q-functions, each with its own weights and its own part of the data; evaluated and served as one."""
 
     size: Annotated[int, doc("K, the number of members; 1: no ensemble", ge=1, le=256)] = 1
     aggregation: Annotated[
@@ -177,6 +177,10 @@ class Ensemble(Section, frozen=True, kw_only=True):
     partition_edges: Annotated[
         tuple[float, ...], doc("size - 1 increasing values of that element: member k has the states below edge k")
     ] = ()
+    acting: Annotated[
+        Literal["aggregate", "member"],
+        doc("what acts while learning: the members' aggregate, or one member, drawn anew for each episode"),
+    ] = "aggregate"
     target: Annotated[
         Literal["own", "aggregate"],
         doc("value of the next state that a member learns from: its own, or the members' aggregate"),

@@ -202,11 +202,16 @@ def an_ensemble_has_several_members(config: Config) -> Iterator[str]:
     ensemble, plain = config.ensemble, Ensemble()
     if ensemble.size > 1:
         return
-    for key in ("aggregation", "target", "execution"):
+    for key in ("aggregation", "acting", "target", "execution"):
         if getattr(ensemble, key) != getattr(plain, key):
             yield f"<ensemble.{key}> needs ensemble.size above 1, not 1"
     if ensemble.data in ("hash", "partition"):
         yield "<ensemble.data> needs ensemble.size above 1, not 1: it divides the states"
+
+
+def a_member_acts_where_its_environments_are(config: Config) -> Iterator[str]:
+    if config.ensemble.acting == "member" and config.acting.inference == "central":
+        yield "<ensemble.acting> with <acting.inference>: actors get the Q-values of all members as one"
 
 
 def a_shared_target_is_of_one_action(config: Config) -> Iterator[str]:
@@ -271,6 +276,7 @@ CHECKS: tuple[Check, ...] = (
     exponential_decay_stays_above_zero,
     ladder_has_rungs,
     an_ensemble_has_several_members,
+    a_member_acts_where_its_environments_are,
     a_shared_target_is_of_one_action,
     atoms_are_in_order,
     a_soft_policy_is_of_values_as_they_are,

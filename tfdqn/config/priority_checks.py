@@ -41,7 +41,8 @@ def actors_know_how_wrong_they_are(config: Config) -> Iterator[str]:
             "<priorities.new_items> with <agent.kind>: an actor knows the errors of Q-values that are neither "
             "distributions nor rescaled"
         )
-    if config.ensemble.size > 1 and config.ensemble.aggregation == "majority":
+    ensemble = config.ensemble
+    if ensemble.size > 1 and (ensemble.aggregation, ensemble.acting) == ("majority", "aggregate"):
         yield "<priorities.new_items> with <ensemble.size> and <ensemble.aggregation>: votes are no values"
 
 

@@ -1,0 +1,40 @@
+"""`make_policy`: what the configuration says decides which policy acts."""
+
+import numpy as np
+
+from tests.support.batches import observations, vector_spec
+from tfdqn.acting.factory import make_policy
+from tfdqn.acting.member_policy import MemberPolicy
+from tfdqn.acting.policy import Policy
+from tfdqn.acting.recurrent_policy import RecurrentPolicy
+from tfdqn.config import MLP, Config, Ensemble, EpsilonGreedy
+from tfdqn.networks.factory import network_to_load
+
+SPEC = vector_spec()
+EXPLORES = EpsilonGreedy(start=1.0, end=1.0)
+PLAIN = MLP(hidden_units=(4,))
+BOOTSTRAPPED = Config(network=PLAIN, ensemble=Ensemble(size=3, acting="member"))
+
+
+def test_the_network_and_the_ensemble_decide_which_policy_acts_and_all_explore() -> None:
+    policies = {
+        RecurrentPolicy: Config(network=MLP(hidden_units=(4,), memory="gru", memory_units=3)),
+        Policy: Config(network=PLAIN, ensemble=Ensemble(size=3)),
+        MemberPolicy: BOOTSTRAPPED,
+    }
+    for kind, config in policies.items():
+        rng, network = np.random.default_rng(0), network_to_load(config, SPEC)
+        weights = {name: weight.numpy() for name, weight in network.named_weights().items()}
+        policy = make_policy(config, SPEC, EXPLORES, num_envs=200)
+        assert type(policy) is kind
+        assert set(policy(weights, observations(SPEC, 200, rng), None, (), rng).action) == {0, 1, 2, 3}
+
+
+def test_what_does_not_explore_is_the_ensemble_as_one() -> None:
+    """As where it is evaluated."""
+    rng, network = np.random.default_rng(1), network_to_load(BOOTSTRAPPED, SPEC)
+    weights = {name: weight.numpy() for name, weight in network.named_weights().items()}
+    observation = observations(SPEC, 50, rng)
+    output = make_policy(BOOTSTRAPPED, SPEC)(weights, observation, None, (), rng)
+    np.testing.assert_allclose(output.q_values, network(observation)[0].numpy().mean(axis=0), rtol=1e-4, atol=1e-5)
+    assert output.policy_state == ()

@@ -1,0 +1,26 @@
+"""Contradictions between keys of `[ensemble]` are refused in one line."""
+
+import pytest
+
+from tests.config.test_checks import refusal
+
+PARTITION = ("ensemble.size=3", "ensemble.data=partition")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["ensemble.target=aggregate"], 'ensemble.target = "aggregate" needs ensemble.size above 1, not 1'),
+        (["ensemble.execution=processes"], 'ensemble.execution = "processes" needs ensemble.size above 1, not 1'),
+        (["ensemble.data=hash"], 'ensemble.data = "hash" needs ensemble.size above 1, not 1: it divides the states'),
+        (["ensemble.acting=member"], 'ensemble.acting = "member" needs ensemble.size above 1, not 1'),
+        (PARTITION, "ensemble.partition_edges = [] has 0 values, but ensemble.size = 3 needs 2"),
+        (
+            [*PARTITION, "ensemble.partition_edges=[1.0, 1.0]"],
+            "ensemble.partition_edges = [1.0, 1.0]: each must be above the one before",
+        ),
+    ],
+    ids=str,
+)
+def test_an_ensemble_that_cannot_be_is_refused(overrides: list[str], line: str) -> None:
+    assert refusal(*overrides) == f"configuration: {line}"

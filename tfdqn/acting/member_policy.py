@@ -1,0 +1,55 @@
+"""`MemberPolicy`: the policy of an ensemble one of whose members acts for a whole episode."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tfdqn.acting.policy import Policy, aggregated, check_finite, not_finite_where_any_is_not
+from tfdqn.config import Ensemble, Exploration
+from tfdqn.networks.factory import QFunction
+from tfdqn.types import PolicyState
+
+
+class MemberPolicy(Policy):
+    """As `Policy`; each environment's member is drawn anew, uniformly, where an episode begins.
+
+    So it follows one guess about the values for as long as it takes to see where that leads: Osband et al. 2016, *Deep
+    exploration via bootstrapped DQN*, algorithm 1. Its state is one array int64[B], the members counted from 1: 0 is
+    where an episode begins. `q_values`, which knows of no episode, is the ensemble's aggregate.
+
+    Args:
+      q_function: gives Q float32[K, B, A].
+      ensemble: K, and its aggregation.
+      settings, num_envs, actor, actors: as `Policy`'s.
+    """
+
+    def __init__(
+        self,
+        q_function: QFunction,
+        ensemble: Ensemble,
+        settings: Exploration,
+        num_envs: int = 1,
+        actor: int = 0,
+        actors: int = 1,
+    ):
+        super().__init__(aggregated(q_function, ensemble.aggregation), settings, num_envs, actor, actors)
+        self._q_function, self._members = q_function, ensemble.size
+
+    def _values(
+        self,
+        weights: Mapping[str, np.ndarray],
+        observation: dict[str, np.ndarray],
+        legal_actions: np.ndarray | None,
+        policy_state: PolicyState,
+        noise: np.random.Generator | None,
+    ) -> tuple[np.ndarray, PolicyState]:
+        assert noise is not None  # it explores
+        batch = len(next(iter(observation.values())))
+        acting = policy_state[0] if policy_state else np.zeros(batch, np.int64)
+        if not acting.all():
+            acting = np.where(acting == 0, noise.integers(1, self._members + 1, size=batch), acting)
+        with np.errstate(over="ignore", invalid="ignore"):  # found just below
+            q_values = self._q_function(weights, observation, noise)
+        values = not_finite_where_any_is_not(q_values[acting - 1, np.arange(batch)], q_values)
+        check_finite(values)
+        return values, (acting,)
