@@ -84,7 +84,7 @@ def launch(
     run_dir: RunDirectory = None,
     prefix: Annotated[bool, typer.Option("--prefix", help="also show what each process prints")] = False,
 ) -> None:
-    """Learn a task with many processes on this host, or resume an existing run."""
+    """Learn a task with many processes on this host. An existing run is resumed."""
     require_supported_platform()
     from tfdqn.storage.checkpoints import CheckpointManager
     from tfdqn.storage.run_directory import RunDir

@@ -211,7 +211,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Export a run's policy as a SavedModel with a model card, and print its path."""
+    """Export a run's policy as a SavedModel. It comes with a model card; its path is printed."""
     require_supported_platform()
     wanted = parse_formats(formats or [ModelFormat.savedmodel])
     from tfdqn.exporting.from_run import export_run
@@ -236,7 +236,7 @@ def serve(
         str | None, typer.Option(metavar="NAME", help="name of the model in URLs", show_default="the run's name")
     ] = None,
 ) -> None:
-    """Serve a policy over HTTP, with TensorFlow Serving's REST interface. Newer versions replace older ones."""
+    """Serve a policy over HTTP. The REST interface is TensorFlow Serving's; newer versions replace older ones."""
     require_supported_platform()
     from tfdqn.exporting.tf_serving_files import model_name
     from tfdqn.exporting.versions import exports_folder
