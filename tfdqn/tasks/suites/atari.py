@@ -18,7 +18,7 @@ from gymnasium.vector import VectorEnv
 from msgspec import Meta
 
 from tfdqn import config as configuration
-from tfdqn.errors import TaskError
+from tfdqn.errors import PackageMissingError, TaskError
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.actions import check_action_names
 from tfdqn.tasks.observations import observation_bytes, observation_specs
@@ -101,6 +101,8 @@ class AtariSuite:
 
 def _game(task: configuration.Task) -> str:
     """ale-py's name of it, such as "space_invaders"."""
+    if not packages.is_installed(_PACKAGE):
+        raise PackageMissingError(f'{task.id} needs a package: pip install "{_PACKAGE.requirement}"')
     return str(find_env_spec(task.id).kwargs["game"])
 
 
