@@ -1,5 +1,6 @@
-"""Every configuration that comes with the project is valid: its keys are known, and go together."""
+"""Every configuration that comes with the project is valid, and an algorithm's numbers stand with their sources."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,17 @@ FILES = sorted(CONFIGS.rglob("*.toml"))
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CONFIGS)))
 def test_a_configuration_is_valid(file: Path) -> None:
     assert load_config(str(file)).stop.env_steps > 0
+
+
+ALGORITHMS = [file for file in FILES if file.parent.name == "algorithms" and file.stem != "r2d2-tmaze"]
+SECTIONS = {"network", "agent", "optimizer", "exploration", "priorities"}
+
+
+@pytest.mark.parametrize("file", ALGORITHMS, ids=lambda file: file.stem)
+def test_every_number_of_an_algorithm_stands_with_its_source(file: Path) -> None:
+    section, bare = "", []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        section = line.strip("[]") if line.startswith("[") else section
+        if section in SECTIONS and re.match(r"\w+ = (\[?[-\d]|true)", line) and " # " not in line:
+            bare.append(line)
+    assert bare == []
