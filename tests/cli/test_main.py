@@ -100,5 +100,5 @@ def test_help_and_configurations_need_nothing_heavy(arguments: list[str]) -> Non
         f"import sys; from tfdqn.cli.main import main; status = main({arguments}); "
         f"print([name for name in {HEAVY} if name in sys.modules], status)"
     )
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=240, check=True)
     assert done.stdout.splitlines()[-1] == "[] 0"

@@ -125,7 +125,7 @@ def test_the_command_refuses_before_tensorflow_and_any_directory(
         [sys.executable, "-c", probe],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         cwd=tmp_path,
         env={"PYTHONPATH": str(PROJECT), "TF_CONFIG": variable},
     )

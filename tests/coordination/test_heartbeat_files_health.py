@@ -90,7 +90,7 @@ def test_clocks_may_differ_by_a_second(folder: Path, capsys: pytest.CaptureFixtu
 def test_who_has_ended_is_no_longer_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = "from tfdqn.coordination.heartbeat_files import heartbeat_of_command; import os, time\n"
     code += "with heartbeat_of_command('serve', print): time.sleep(0.5); os._exit(0)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
     (left,) = folder.glob("*.json")
     assert (sign := read_heartbeat(left)) is not None and sign.name == "serve"
     assert health(capsys)[0] == 1

@@ -97,7 +97,7 @@ work.record_progress()
 threading.Thread(target=watch, daemon=True).start()
 steps_for_ever()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == RESTART_STATUS
     assert done.stderr.startswith(
         "tfdqn: actor 0 has made no progress for 0 s (acting): it ends, to be started again\n"

@@ -50,7 +50,7 @@ def test_its_commands_lead_from_a_run_to_an_answer(
     with server(tmp_path, *arguments) as client:
         command = curl.replace(":8501/", f":{client.port}/")
         assert command != curl
-        done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=True)
+        done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=240, check=True)
         clients = [_client(rest, ":8501", f":{client.port}")]
     with prediction_service(Path(*arguments).name, tmp_path / Path(*arguments) / "exports" / "1") as address:
         clients.append(_client(grpc, "127.0.0.1:8500", address))
@@ -75,7 +75,7 @@ def _client(command: str, place: str, real: str) -> Any:
     """What a client prints, in JSON, for a command of the page."""
     program, *arguments = shlex.split(command.replace(place, real))
     assert program == "python" and real in command.replace(place, real)
-    done = subprocess.run([sys.executable, *arguments], cwd=PROJECT, capture_output=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, *arguments], cwd=PROJECT, capture_output=True, timeout=240, check=True)
     return json.loads(done.stdout)
 
 

@@ -69,7 +69,7 @@ def test_saved_model_cli_shows_the_named_inputs_and_outputs(tmp_path):
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     ).stdout
     lines = " ".join(shown.split())
     assert "inputs['position'] tensor_info: dtype: DT_FLOAT shape: (-1, 4)" in lines

@@ -35,7 +35,7 @@ def test_what_a_killed_export_leaves_has_no_final_name_and_goes_with_the_next(tm
         versions.sync_tree = stop
         saved_model.export_policy(task(), network_of(task()), pathlib.Path({str(tmp_path)!r}), {{}})
     """
-    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=120, cwd=Path.cwd())
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=240, cwd=Path.cwd())
     assert killed.returncode == -signal.SIGKILL
     left = [entry.name for entry in tmp_path.iterdir()]
     assert left and all(name.startswith(".") for name in left)

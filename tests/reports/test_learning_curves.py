@@ -113,6 +113,6 @@ def test_where_no_cache_can_be_kept_matplotlib_says_nothing(tmp_path):
     code = f"from tfdqn.reports import learning_curves; learning_curves.plot([{str(run)!r}])"
     home = {"HOME": "/proc", "MPLCONFIGDIR": ""}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | home, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], env=os.environ | home, capture_output=True, text=True, timeout=240
     )
     assert (done.returncode, done.stderr) == (0, "")

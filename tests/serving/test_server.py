@@ -59,7 +59,7 @@ def _assert_example_is_answered(client: Client) -> None:
     (line,) = [each for each in client.process.out.splitlines() if each.startswith("Ask: ")]
     command = line.removeprefix("Ask: ")
     assert command.startswith("curl ")
-    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=True)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=240, check=True)
     assert json.loads(done.stdout)["predictions"][0]["action"] in range(3)
 
 

@@ -118,7 +118,7 @@ def test_each_place_is_one_processs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kernels", ["excludes", "grants every lock"])
 def test_a_killed_holder_locks_nobody_out(file: Path, monkeypatch: pytest.MonkeyPatch, kernels: str) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED, file], capture_output=True, text=True, timeout=60)
+    killed = subprocess.run([sys.executable, "-c", KILLED, file], capture_output=True, text=True, timeout=240)
     assert killed.stdout == "ACQUIRED\n" and lease(file)["owner"]["pid"] != os.getpid()
     if kernels == "grants every lock":
         monkeypatch.setattr(fcntl, "flock", lambda *_: None)

@@ -15,7 +15,7 @@ from tfdqn.config import Health
 from tfdqn.launch.supervisor import JobStatus, Supervisor
 
 STAND_IN = (sys.executable, str(PROJECT / "tests" / "support" / "fake_role.py"))
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 EVERY = ("learner.strategy=parameter_server", "acting.actors=2")
 
 

@@ -18,7 +18,7 @@ from tfdqn.serving.server import _run
 from tfdqn.system.addresses import listen
 from tfdqn.types import Arrays
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 PREDICT = "/v1/models/sum:predict"
 
 

@@ -77,7 +77,7 @@ def test_names_are_read_and_shown_in_a_locale_that_is_not_utf8(tmp_path: Path, o
         env={**os.environ, **locale, "PYTHONPATH": str(Path(main.__file__).parents[2])},
         cwd=tmp_path,
         capture_output=True,
-        timeout=60,
+        timeout=240,
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert 'action_names = ["←", "→ 右"]' in done.stdout.decode()

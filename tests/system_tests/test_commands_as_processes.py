@@ -230,7 +230,7 @@ def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
     script = f"{shlex.join(map(str, command))} | head -n 1"
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", script], cwd=tmp_path, env=environment, capture_output=True, timeout=120
+        ["bash", "-o", "pipefail", "-c", script], cwd=tmp_path, env=environment, capture_output=True, timeout=240
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert (tmp_path / "run" / "summary.json").exists()

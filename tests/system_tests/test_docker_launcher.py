@@ -42,7 +42,7 @@ class Host:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=60,
+            timeout=240,
         )
 
     def asked(self) -> list[list[str]]:

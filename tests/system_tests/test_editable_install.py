@@ -24,7 +24,7 @@ def test_the_package_is_found_beside_a_clone_of_its_name(tmp_path: Path) -> None
         (clone / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / file, clone / file)
     build = "from setuptools.build_meta import build_editable; build_editable('..')"
-    subprocess.run([sys.executable, "-c", build], cwd=clone, capture_output=True, timeout=60, check=True)
+    subprocess.run([sys.executable, "-c", build], cwd=clone, capture_output=True, timeout=240, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
@@ -34,6 +34,6 @@ def test_the_package_is_found_beside_a_clone_of_its_name(tmp_path: Path) -> None
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.stdout.strip() == str(clone / "tfdqn" / "__init__.py"), done.stderr

@@ -81,7 +81,7 @@ class Batch:
 
     def ended(self) -> int:
         try:
-            _, errors = self.process.communicate(timeout=120)
+            _, errors = self.process.communicate(timeout=240)
         finally:
             (self.stand_ins / "stop").touch()  # whatever happens, nobody waits on
         assert errors == ""

@@ -274,5 +274,5 @@ def test_a_writer_whose_items_were_on_their_way_holds_up_no_end() -> None:
         "    gc.collect()\n"
     )
     project = Path(__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, timeout=90)
+    done = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, timeout=240)
     assert done.returncode == 0, done.stderr

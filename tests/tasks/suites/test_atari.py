@@ -61,5 +61,5 @@ def test_the_emulators_banner_is_not_shown():
         "    task.reset(0)\n"
         "    task.close()\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=240)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
