@@ -16,6 +16,7 @@ from tfdqn.errors import NotFiniteError
 from tfdqn.networks.factory import network_to_load
 from tfdqn.task_spec import ArraySpec, TaskSpec
 from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.types import Experience
 
 MEMBERS = 5
 GREEDY = EpsilonGreedy(start=0, end=0)
@@ -38,9 +39,10 @@ class Writer:
         self.actions: list[np.ndarray] = []
         self.q_values: list[np.ndarray] = []
 
-    def write(self, *step: Any) -> int:
-        self.actions.append(step[2])
-        self.q_values.append(step[6])
+    def write(self, experience: Experience) -> int:
+        assert experience.q_values is not None
+        self.actions.append(experience.action)
+        self.q_values.append(experience.q_values)
         return 0
 
 
