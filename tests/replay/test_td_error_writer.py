@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-import reverb
 
 from tests.support.random_episodes import MIXED, VECTOR, random_steps, stacked
 from tfdqn.config import DQN, Config, Priorities
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
+from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.td_error_writer import TDErrorWriter
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
@@ -16,9 +16,9 @@ from tfdqn.types import Experience
 DISCOUNT, SCALE, ENVS, LENGTH = 0.9, 0.5, 3, 60
 
 
-def config(n: int, **replay: object) -> Config:
+def config(n: int, n_step_end: int | None = None, **replay: object) -> Config:
     return Config(
-        agent=DQN(n_step=n, discount=DISCOUNT, reward_scale=SCALE),
+        agent=DQN(n_step=n, n_step_end=n_step_end, horizon_env_steps=40, discount=DISCOUNT, reward_scale=SCALE),
         priorities=Priorities(exponent=0.01, new_items="actor"),  # so little that all are soon drawn
         replay=ReplayConfig(block_size=1, capacity=1000, min_size=1, **replay),  # type: ignore[arg-type]
     )
@@ -84,6 +84,20 @@ def test_errors_are_those_of_the_definition(spec: TaskSpec, n: int, seed: int) -
     np.testing.assert_allclose(sorted(found), expected, rtol=1e-4, atol=1e-5)
 
 
+def as_sampled(replay: ReverbReplay, counted: int) -> list[tuple[float, float]]:
+    """(R, priority) of all that is stored, in order of R."""
+    replay._kind.flush()
+    client = replay._servers[0].client
+    size = client.server_info(timeout=10)["transitions"].current_size
+    items = {each.info.key: each for each in client.sample("transitions", 60 * size, emit_timesteps=False)}
+    assert size == counted == len(items)
+    transitions = replay._kind.decode(
+        {name: np.stack([each.data[i] for each in items.values()]) for i, name in enumerate(replay._kind.signature)}, 1
+    )
+    reward = transitions.next_time_step.reward.numpy().tolist()
+    return sorted(zip(reward, (each.info.priority for each in items.values()), strict=True))
+
+
 @pytest.mark.parametrize("n", [1, 3])
 @pytest.mark.parametrize("item", ["block", "frames"])
 def test_items_come_with_their_errors_as_priorities(item: str, n: int) -> None:
@@ -92,21 +106,29 @@ def test_items_come_with_their_errors_as_priorities(item: str, n: int) -> None:
     replay = make_replay(config(n, item=item), spec)
     writer = replay.writer(ENVS)
     counted = sum(writer.write(step._replace(q_values=values)) for step, values in zip(taken, q, strict=True))
-    replay._kind.flush()
-    client: reverb.Client = replay._servers[0].client
-    size = client.server_info(timeout=10)["transitions"].current_size
-    items = {each.info.key: each for each in client.sample("transitions", 60 * size, emit_timesteps=False)}
-    assert size == counted == len(items)
-    transitions = replay._kind.decode(
-        {name: np.stack([each.data[i] for each in items.values()]) for i, name in enumerate(replay._kind.signature)}, 1
-    )
-    reward = transitions.next_time_step.reward.numpy().tolist()
-    priorities = [each.info.priority for each in items.values()]
+    found = np.array(as_sampled(replay, counted))
     expected = np.array(errors_by_definition(taken, q, n))
     known = ~np.isnan(expected[:, 1])
-    found = np.array(sorted(zip(reward, priorities, strict=True)))
     np.testing.assert_allclose(found[:, 0], expected[:, 0], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[known, 1], expected[known, 1] + 1e-6, rtol=1e-4, atol=1e-5)
     largest = max(1.0, expected[known, 1].max())
     assert (found[~known, 1] >= 1.0).all() and (found[~known, 1] <= largest * 1.001).all()
     replay.close()
+
+
+@pytest.mark.parametrize("n_steps", [(5, 2), (1, 4), (1, 1)])
+def test_frames_have_the_priorities_of_blocks_by_a_schedule(n_steps: tuple[int, int]) -> None:
+    spec = stacked(3)
+    taken, q = steps(spec, 8)
+    found = []
+    for item in ("block", "frames"):
+        replay = make_replay(config(*n_steps, item=item), spec)
+        writer = replay.writer(ENVS)
+        counted = [
+            writer.write(step._replace(q_values=values, env_steps=time))
+            for time, (step, values) in enumerate(zip(taken, q, strict=True))
+        ]
+        rows = as_sampled(replay, sum(counted))
+        found.append((counted, rows))
+        replay.close()
+    assert found[0] == found[1]

@@ -56,10 +56,13 @@ def test_frames_of_games_with_lives_decode_to_whole_stacks(make: MakeReplay, n_s
     assert multiset(stored(replay)) == multiset(n_step_rows(spec, taken, n_step))
 
 
+@pytest.mark.parametrize("going_on", [False, True])
 @pytest.mark.parametrize(("n_step", "end"), [(5, 2), (1, 4)])
-def test_frames_follow_the_schedule_of_n(make: MakeReplay, n_step: int, end: int) -> None:
+def test_frames_follow_the_schedule_of_n(make: MakeReplay, n_step: int, end: int, going_on: bool) -> None:
+    """In episodes that end and break, and in those that go on: nothing that is finished waits for their end."""
     replay = make(stacked(3), n_step=n_step, item="frames", schedule={"n_step_end": end, "horizon_env_steps": 30})
-    taken = random_steps(stacked(3), 3, 40, np.random.default_rng(2), 0.05, break_probability=0.05)
+    ends, breaks = (0.0, 0.0) if going_on else (0.05, 0.05)
+    taken = random_steps(stacked(3), 3, 40, np.random.default_rng(2), ends, break_probability=breaks)
     write(replay, taken)
     assert multiset(stored(replay)) == multiset(n_step_rows(stacked(3), taken, n_step, n_step_end=end, env_steps=30))
 

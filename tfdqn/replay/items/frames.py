@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -93,12 +92,11 @@ class FrameItems:
         """Nothing to put back."""
 
     def _trajectory_writer(self, client: reverb.Client) -> reverb.TrajectoryWriter:
-        n = self._horizon.longest
-        # An item's frames, one more where it waits for a step, and the rows that follow an episode's last frame.
-        kept = self._stack + 2 * n + 1
+        kept = self._stack + self._horizon.longest + 1  # an item's frames, one more where it waits for a step
         writer = client.trajectory_writer(num_keep_alive_refs=kept)
         writer.configure((_FRAMES,), num_keep_alive_refs=kept, max_chunk_length=_MAX_CHUNK_FRAMES)
-        writer.configure((_ROW,), num_keep_alive_refs=kept, max_chunk_length=1)
+        for column in _row_columns(self._horizon):
+            writer.configure((column,), num_keep_alive_refs=1, max_chunk_length=1)
         return writer
 
 
@@ -113,10 +111,10 @@ class _Finished(NamedTuple):
 class FrameWriter:
     """Steps of a batch of stacked environments → frames, and items that refer to them.
 
-    Every transition that a step finishes ends with that step's frame, so its item is the newest S + n frames. Where n
-    falls, a step finishes several: an episode that goes on writes one a step, later ones further back, since a step
-    without a frame would be a gap in the slices that follow. An episode starts with n - 1 copies of its oldest frame
-    more: no slice reaches into the one before.
+    Every transition that a step finishes ends with that step's frame, so its item is the newest S + n frames. Several
+    finish at an episode's end, and where n falls: their rows are columns of the same step, since a step without a frame
+    would be a gap in the slices that follow. An episode starts with n - 1 copies of its oldest frame more: no slice
+    reaches into the one before.
     """
 
     def __init__(
@@ -131,19 +129,17 @@ class FrameWriter:
         self._codec, self._scale = codec, scale
         self._key = key
         self._writers = writers
-        self._n = Horizon.of(config.agent).longest
+        horizon = Horizon.of(config.agent)
+        self._n, self._row_columns = horizon.longest, _row_columns(horizon)
         self._frames_per_item = stack + self._n
         self._windows = make_n_step_writer(config, codec, len(writers), self._collect)
-        self._finished: list[deque[_Finished]] = [deque() for _ in writers]  # by environment
+        self._finished: list[list[_Finished]] = [[] for _ in writers]  # by environment, at this step
         self._starts = np.ones(len(writers), bool)  # the next step is an episode's first
         self._time = 0
         self._lock = threading.Lock()  # checkpoints flush from another thread than the actor's
 
     def write(self, experience: Experience) -> int:
-        """Takes one step of all environments; returns how many transitions it finished.
-
-        Where n has just fallen, several finish at a step: all but the first become items at the next steps.
-        """
+        """Takes one step of all environments; returns how many transitions are in replay by it that were not before."""
         step = experience.step
         here, there = self._place(self._time), self._place(self._time + 1)
         finished = self._windows.write(experience._replace(observation=here, step=step._replace(observation=there)))
@@ -153,13 +149,11 @@ class FrameWriter:
         with self._lock:
             for env, writer in enumerate(self._writers):
                 if step.is_reset[env]:
-                    self._write_items(writer, self._finished[env], self._time - 1)
+                    self._append(writer, {}, self._finished[env])
                     continue
                 if self._starts[env]:
                     self._start_episode(writer, before[env])
-                self._append(writer, after[env, -1], self._finished[env])
-                if is_over[env]:
-                    self._write_items(writer, self._finished[env], self._time)
+                self._append(writer, {_FRAMES: after[env, -1]}, self._finished[env])
                 if self._time % _STEPS_BETWEEN_CHECKS == 0:
                     writer.flush(_MAX_ITEMS_PENDING)
         self._starts = is_over | step.is_reset
@@ -182,28 +176,19 @@ class FrameWriter:
         for frame in [stack[0]] * (self._n - 1) + list(stack):
             writer.append({_FRAMES: frame})
 
-    def _append(self, writer: reverb.TrajectoryWriter, frame: np.ndarray, finished: deque[_Finished]) -> None:
-        """The frame, and the oldest item that is due."""
-        if not finished:
-            writer.append({_FRAMES: frame})
-            return
-        each = finished.popleft()
-        writer.append({_FRAMES: frame, _ROW: each.row})
-        self._create_item(writer, self._time - each.end, each.priority)
-
-    def _write_items(self, writer: reverb.TrajectoryWriter, finished: deque[_Finished], newest: int) -> None:
-        """All items that are due, of an episode whose last frame is that of the time `newest`."""
-        for steps in range(1, len(finished) + 1):
-            each = finished.popleft()
-            writer.append({_ROW: each.row})
-            self._create_item(writer, newest - each.end + steps, each.priority)
-
-    def _create_item(self, writer: reverb.TrajectoryWriter, steps_ago: int, priority: float) -> None:
-        """Of the newest row, and the frames of which the last was written so many steps of the writer ago."""
-        frames = slice(-self._frames_per_item - steps_ago, -steps_ago or None)
-        history = writer.history  # which is built anew at each call
-        columns = {_FRAMES: history[_FRAMES][frames], _ROW: history[_ROW][-1]}
-        writer.create_item(TABLE, priority, columns)
+    def _append(self, writer: reverb.TrajectoryWriter, frame: dict[str, np.ndarray], finished: list[_Finished]) -> None:
+        """A step: its frame, none of a reset, and the items that are finished."""
+        rows = {column: each.row for column, each in zip(self._row_columns, finished, strict=False)}
+        if frame or rows:
+            writer.append(frame | rows)
+        if rows:
+            history = writer.history  # which is built anew at each call
+            for column, each in zip(rows, finished, strict=True):
+                steps_ago = self._time - each.end
+                frames = slice(-self._frames_per_item - steps_ago, -steps_ago or None)
+                columns = {_FRAMES: history[_FRAMES][frames], _ROW: history[column][-1]}
+                writer.create_item(TABLE, each.priority, columns)
+            finished.clear()
 
     def _collect(self, rows: np.ndarray, errors: np.ndarray | None = None) -> None:
         taken = self._codec.from_bytes(rows)
@@ -214,6 +199,11 @@ class FrameWriter:
 
     def _place(self, time: int) -> Observation:
         return {"time": np.full(len(self._writers), time), "env": np.arange(len(self._writers))}
+
+
+def _row_columns(horizon: Horizon) -> list[str]:
+    """Of a writer's step: as many as transitions can come to it, the windows that close and one that has waited."""
+    return [f"{_ROW}_{i}" for i in range(horizon.longest + 1)]
 
 
 _PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), dtype="int32")}
