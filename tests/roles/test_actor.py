@@ -119,6 +119,16 @@ def test_it_stops_at_the_jobs_last_step_and_ends_with_the_job(tmp_path: Path) ->
         assert job.counts().env_steps - 4 < 4 * stored(job.client) <= job.counts().env_steps
 
 
+def test_alone_of_two_it_takes_all_steps_without_waiting_for_heartbeats(tmp_path: Path) -> None:
+    """It takes half of what is left, and asks what is left then, not once a heartbeat."""
+    seldom = ("health.beat_seconds=60", "health.dead_after_seconds=120")
+    config = tiny(*KEYS, *seldom, "learner.updates_per_call=200", "stop.env_steps=1000")
+    with job_of(config, tmp_path) as job, job.actor() as actor:
+        until(lambda: job.counts().env_steps >= 1000 or actor.error, "its last counts")
+        assert job.counts().env_steps < 1000 + 4
+        assert actor.ends_well()
+
+
 def test_when_the_job_finishes_it_stops_at_once_and_beats_on(held: Job) -> None:
     with held.actor() as actor:
         until(lambda: held.state() == HELD_BACK or actor.error, "being held back")

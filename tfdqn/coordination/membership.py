@@ -125,6 +125,10 @@ class Membership:
         """Sets what the next heartbeats say that this process is doing."""
         self._state = state
 
+    def send_heartbeat(self) -> None:
+        """Has one sent now, whatever the interval: its answer tells anew how the job stands."""
+        self._send_now.set()
+
     def rendezvous(self) -> None:
         """Returns when the learner is ready for the rendezvous of all that learn in step, and knows that this one is.
 

@@ -18,7 +18,7 @@ from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
 from tfdqn.replay.reverb.remote_writer import GivenUpError, remote_writer
 from tfdqn.roles.context import RoleContext, check_same_task, convert_environment_failures
-from tfdqn.system.interval import Rate
+from tfdqn.system.interval import IntervalTrigger, Rate
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
@@ -80,6 +80,7 @@ class _ActorLoop:
         actor.refresh_weights()
         actor.reset(derived_seed(seed, "task", index))
         self._membership.report_with(lambda: self._figures(actor))
+        question = IntervalTrigger(seconds_between_calls(_POLL_SECONDS, config))
         while self._phase() == Phase.TRAINING:
             # The others have taken about as many since they were last heard; where it was fewer, all act on.
             if self._membership.env_steps(actor.env_steps, config.acting.actors) < config.stop.env_steps:
@@ -87,8 +88,12 @@ class _ActorLoop:
                 if config.priorities.are_used:
                     writer.raise_largest_priority(self._membership.largest_priority)
                 actor.step(self._membership.env_steps(actor.env_steps))
-            else:
-                self._wait_because("done acting")
+                continue
+            # Its share is taken, but not all are, as last heard: it asks what is left, to take a share of that.
+            if self._membership.env_steps(actor.env_steps, 0) < config.stop.env_steps and question.is_due():
+                self._membership.send_heartbeat()
+                question.done()
+            self._wait_because("done acting")
         writer.flush(_FLUSH_SECONDS)
 
     def _fetched(self) -> tuple[WeightsSource, None]:
