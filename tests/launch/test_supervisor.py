@@ -93,7 +93,7 @@ def test_what_can_t_be_executed_is_named(folder: Path) -> None:
 
 
 def test_who_is_stopped_or_dies_leaves_no_child_behind_and_is_started_again(folder: Path) -> None:
-    job = Job(folder, health=Health(dead_after_seconds=1.0))
+    job = Job(folder, health=Health(dead_after_seconds=2.0))
     job.tell("actor-0", "child", "child", "steady")
     assert job.run(
         job.everybody_works,
@@ -104,7 +104,7 @@ def test_who_is_stopped_or_dies_leaves_no_child_behind_and_is_started_again(fold
         lambda: not any(map(exists, job.pids("actor-0")[:2])),
         lambda: not any(descendants_of_session(pid) for pid in job.pids("actor-0")[:2]),
     )
-    assert "actor 0 has given no heartbeat for 1 s: killed" in job.lines
+    assert "actor 0 has given no heartbeat for 2 s: killed" in job.lines
 
 
 def descendants_of_session(session: int) -> list[int]:

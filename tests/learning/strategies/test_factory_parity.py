@@ -6,18 +6,27 @@ import pytest
 from tests.support.parity_runs import largest_difference
 
 
-@pytest.mark.parametrize(("replicas", "optimizer", "xla"), [(2, "adam", "off"), (4, "sgd", "on")])
-def test_mirrored_equals_local(replicas: int, optimizer: str, xla: str) -> None:
-    assert largest_difference("mirrored", str(replicas), optimizer, xla) < 1e-5
-
-
-@pytest.mark.parametrize("all_reduce", ["hierarchical_copy", "one_device"])
-def test_mirrored_equals_local_however_gradients_are_summed(all_reduce: str) -> None:
-    assert largest_difference("mirrored", "2", "adam", "off", all_reduce) < 1e-5
-
-
-def test_mirrored_equals_local_when_every_replica_fetches_its_own_part() -> None:
-    assert largest_difference("mirrored", "2", "adam", "off", "auto", "1", "2") < 1e-5
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["2", "adam", "off"],
+        ["4", "sgd", "on", "one_device"],
+        ["2", "adam", "off", "hierarchical_copy", "1", "2"],  # every replica fetches its own part
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in (
+                ["4", "sgd", "on"],
+                ["2", "adam", "off", "one_device"],
+                ["2", "adam", "off", "hierarchical_copy"],
+                ["2", "adam", "off", "auto", "1", "2"],
+            )
+        ),
+    ],
+    ids=" ".join,
+)
+def test_mirrored_equals_local(arguments: list[str]) -> None:
+    """However gradients are summed."""
+    assert largest_difference("mirrored", *arguments) < 1e-5
 
 
 @pytest.mark.parametrize(("optimizer", "xla"), [("adam", "off"), pytest.param("sgd", "on", marks=pytest.mark.long)])
@@ -27,13 +36,16 @@ def test_multi_worker_equals_local(optimizer: str, xla: str) -> None:
 
 @pytest.mark.parametrize(
     ("servers", "optimizer", "xla"),
-    [(1, "adam", "on"), (2, "sgd", "off"), pytest.param(2, "rmsprop", "off", marks=pytest.mark.long)],
+    [
+        (1, "adam", "on"),  # by two servers: an ensemble
+        *(pytest.param(2, each, "off", marks=pytest.mark.long) for each in ("sgd", "rmsprop")),
+    ],
 )
 def test_one_asynchronous_worker_equals_local(servers: int, optimizer: str, xla: str) -> None:
     assert largest_difference("parameter_server", str(servers), optimizer, xla) < 1e-5
 
 
-@pytest.mark.parametrize(("units", "xla"), [(2, "off"), (4, "on")])
+@pytest.mark.parametrize(("units", "xla"), [pytest.param(2, "off", marks=pytest.mark.long), (4, "on")])
 def test_averaging_after_every_update_equals_synchronous_sgd(units: int, xla: str) -> None:
     assert largest_difference("averaging", str(units), "sgd", xla) < 1e-5
 
@@ -49,21 +61,17 @@ def test_an_ensemble_by_a_strategy_equals_an_ensemble_alone(way: str) -> None:
     assert largest_difference(way, "2", "adam", "off", "auto", "3") < 1e-5
 
 
+@pytest.mark.long  # of its targets on quantiles, below
 @pytest.mark.parametrize(
     "arguments",
     [
         ["mirrored", "2", "adam", "off"],
-        *(
-            pytest.param(each, marks=pytest.mark.long)
-            for each in (
-                ["mirrored", "2", "sgd", "off", "auto", "3"],  # an ensemble
-                ["multi_worker", "2", "sgd", "on"],
-                ["parameter_server", "1", "adam", "on"],
-                ["averaging", "2", "sgd", "off"],
-                ["units", "3", "adam", "off"],
-                ["mesh", "2", "adam"],
-            )
-        ),
+        ["mirrored", "2", "sgd", "off", "auto", "3"],  # an ensemble
+        ["multi_worker", "2", "sgd", "on"],
+        ["parameter_server", "1", "adam", "on"],
+        ["averaging", "2", "sgd", "off"],
+        ["units", "3", "adam", "off"],
+        ["mesh", "2", "adam"],
     ],
     ids=" ".join,
 )
@@ -74,11 +82,11 @@ def test_munchausen_dqn_by_a_strategy_equals_it_alone(arguments: list[str]) -> N
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["mirrored", "2", "adam", "off"],
         ["mirrored", "4", "sgd", "on"],
         *(
             pytest.param(each, marks=pytest.mark.long)
             for each in (
+                ["mirrored", "2", "adam", "off"],
                 ["multi_worker", "2", "adam", "off"],
                 ["parameter_server", "1", "sgd", "off"],
                 ["averaging", "2", "sgd", "off"],

@@ -23,7 +23,7 @@ from tfdqn.storage.arrays import SavedArrays
     [
         pytest.param(2, "adam", 1, "mlp", marks=pytest.mark.long),
         pytest.param(4, "sgd", 1, "mlp", marks=pytest.mark.long),
-        (2, "adam", 2, "mlp"),
+        pytest.param(2, "adam", 2, "mlp", marks=pytest.mark.long),
         (4, "adam", 1, "uneven mlp"),
         (2, "sgd", 2, "uneven mlp"),
         pytest.param(2, "rmsprop", 1, "cnn", marks=pytest.mark.long),
