@@ -139,6 +139,14 @@ def test_it_has_the_papers_layers_and_computes_with_weights_that_are_given() -> 
     assert np.any(network(observation)[0])
 
 
+def test_normalisation_comes_before_every_relu() -> None:
+    convolutions = {f"section_{i}_block_{b}_conv_{j}" for i in range(3) for b in range(2) for j in range(2)}
+    told = weight_specs(Config(network=SETTINGS["normalised"]), SPEC)
+    assert {name for name in told if name.endswith("_norm/scale")} == {
+        f"{layer}_norm/scale" for layer in {*convolutions, "sections", "hidden_0"}
+    }
+
+
 @pytest.mark.parametrize("length", [1, 3, 6, 7, 11, 12])
 def test_adaptive_pooling_takes_the_maxima_of_cells_that_cover_the_image(length: int) -> None:
     images = np.random.default_rng(length).normal(size=(2, length, 5, 3)).astype(np.float32)

@@ -50,6 +50,7 @@ def made(network: QNetwork) -> dict[str, np.ndarray]:
 def test_its_features_are_those_of_the_paper(spec: TaskSpec, settings: SmallCNN) -> None:
     network = q_network(Config(network=settings), spec, seed=0)
     weights = made(network)
+    assert ("conv_0_norm/scale" in weights) == settings.layer_norm
     seen = observations(spec, 4, np.random.default_rng(2))["board"]
     found, _ = network.features({"board": tf.constant(seen)})
     images = seen.transpose(0, 2, 3, 1) / 255.0 if spec is FRAMES else seen.astype(float)
