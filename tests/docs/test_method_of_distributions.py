@@ -39,7 +39,7 @@ def test_equation_34_c51() -> None:
     np.testing.assert_allclose(found.td_error, divergence, rtol=1e-4, atol=1e-6)
 
 
-@equation(35, "tfdqn.agents.losses.quantiles.quantile_huber_loss")
+@equation(35, "tfdqn.agents.losses.quantiles.quantile_regression")
 def test_equation_35_quantile_regression() -> None:
     kappa, tau = 0.7, (np.arange(N) + 0.5) / N
     best = TARGET[B:].mean(axis=2).argmax(axis=1)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.networks.cosine import cos_pi
 from tfdqn.randomness import derived_seed
 
 _GOLDEN = 0x9E3779B9  # 2³² / the golden ratio: multiples of it spread evenly
@@ -32,8 +33,8 @@ class Noise(NamedTuple):
         """
         words = mix(tf.bitwise.bitwise_xor(scattered(np.arange(np.prod(shape, dtype=int)), self.key), self._number()))
         radius = tf.sqrt(-2.0 * tf.math.log(1.0 - uniform(words)))
-        angle = 2.0 * np.pi * uniform(mix(tf.bitwise.invert(words)))
-        return tf.reshape(radius * tf.cos(angle), shape)
+        turns = uniform(mix(tf.bitwise.invert(words)))
+        return tf.reshape(radius * cos_pi(2.0 * turns), shape)
 
     def uniform(self, rows: int | tf.Tensor, columns: int) -> tf.Tensor:
         """Numbers float32[rows, columns] in [0, 1), each example's own: a row's depend on its place in the batch."""

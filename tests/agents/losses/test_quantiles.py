@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tests.support.golden_files import golden
-from tfdqn.agents.losses.quantiles import pairwise_errors, quantile_huber_loss
+from tests.support.quantile_oracle import regression
+from tfdqn.agents.losses.quantiles import quantile_regression
 from tfdqn.networks.heads.quantile import midpoints
 
 GOLDEN, BATCH = golden("quantiles"), golden("batch")
@@ -18,7 +19,7 @@ def f32(array: object) -> tf.Tensor:
 
 def loss(theta_t: np.ndarray, best: np.ndarray, tau: tf.Tensor, kappa: float) -> tf.Tensor:
     target = BATCH["r_t"][:, None] + BATCH["discount_t"][:, None] * theta_t[ROWS, best]
-    return quantile_huber_loss(pairwise_errors(f32(GOLDEN["theta_tm1"][ROWS, TAKEN]), f32(target)), tau, kappa)
+    return quantile_regression(f32(GOLDEN["theta_tm1"][ROWS, TAKEN]), f32(target), tau, kappa)[0]
 
 
 @pytest.mark.parametrize(("kappa", "name"), [(1.0, "qr_loss_1"), (0.5, "qr_loss_half")])
@@ -52,13 +53,38 @@ def test_midpoints_are_those_of_equal_parts() -> None:
     ],
 )
 def test_by_hand(kappa: float, expected: float) -> None:
-    errors = pairwise_errors(f32([[0, 2]]), f32([[-1, 3]]))
-    np.testing.assert_allclose(errors, [[[-1, 3], [-3, 1]]])
-    np.testing.assert_allclose(quantile_huber_loss(errors, f32([0.25, 0.75]), kappa), [expected])
+    loss, error = quantile_regression(f32([[0, 2]]), f32([[-1, 3]]), f32([0.25, 0.75]), kappa)
+    np.testing.assert_allclose(loss, [expected])
+    np.testing.assert_allclose(error, [2])  # (1 + 3 + 3 + 1) / 4
 
 
 def test_an_ensembles_members_are_each_as_one_alone() -> None:
     rng = np.random.default_rng(5)
     theta, target, tau = f32(rng.normal(size=(3, 4, 5))), f32(rng.normal(size=(3, 4, 6))), f32(rng.random((4, 5)))
-    alone = [quantile_huber_loss(pairwise_errors(theta[k], target[k]), tau, 1.0) for k in range(3)]
-    np.testing.assert_allclose(quantile_huber_loss(pairwise_errors(theta, target), tau, 1.0), tf.stack(alone))
+    alone = [quantile_regression(theta[k], target[k], tau, 1.0) for k in range(3)]
+    for found, expected in zip(quantile_regression(theta, target, tau, 1.0), zip(*alone, strict=True), strict=True):
+        np.testing.assert_allclose(found, tf.stack(expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("kappa", [0.0, 0.5, 2.0])
+def test_the_gradient_is_that_of_a_slow_oracle(kappa: float, compiled: bool) -> None:
+    rng = np.random.default_rng(6)
+    theta, target = rng.normal(size=(4, 5)), rng.normal(size=(4, 6))
+    tau, weights = rng.random((4, 5)), rng.normal(size=4)
+
+    @tf.function(jit_compile=compiled)
+    def gradients(theta: tf.Tensor, target: tf.Tensor, tau: tf.Tensor) -> list[tf.Tensor | None]:
+        with tf.GradientTape() as tape:
+            tape.watch([theta, target, tau])
+            loss = tf.tensordot(weights.astype(np.float32), quantile_regression(theta, target, tau, kappa)[0], 1)
+        return tape.gradient(loss, [theta, target, tau])
+
+    by_theta, *by_others = gradients(f32(theta), f32(target), f32(tau))
+    assert by_others == [None, None]
+    step = 1e-6  # of differences in float64
+    for b, i in np.ndindex(theta.shape):
+        above, below = (theta[b] + sign * step * (np.arange(5) == i) for sign in (1, -1))
+        losses = [regression(tau[b], each, target[b].tolist(), kappa)[0] for each in (above, below)]
+        slope = weights[b] * (losses[0] - losses[1]) / (2 * step)
+        np.testing.assert_allclose(by_theta[b, i], slope, rtol=1e-5, atol=1e-6)

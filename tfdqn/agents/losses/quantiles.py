@@ -1,30 +1,44 @@
 """Quantile regression, which QR-DQN and IQN share: the loss of quantiles, and the quantiles of the target."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tfdqn.agents.loss import Batch, LossOutput, Networks
 from tfdqn.agents.losses.munchausen import log_policy_bonus, soft_quantiles
-from tfdqn.agents.losses.td import huber_loss, row_of_action, value_of_action
+from tfdqn.agents.losses.td import row_of_action, value_of_action
 from tfdqn.config import QuantileAgent
 from tfdqn.networks.legal_actions import greedy
 
 
-def pairwise_errors(theta_tm1: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """δ_ij = target j minus θ_i, float32[…, B, N, N'], of float32[…, B, N] and targets float32[…, B, N']."""
-    return target[..., tf.newaxis, :] - theta_tm1[..., tf.newaxis]
+def quantile_regression(
+    theta_tm1: tf.Tensor, target: tf.Tensor, tau_tm1: tf.Tensor, kappa: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Σ_i mean_j |τ_i − 1[δ_ij < 0]| L_κ(δ_ij), δ_ij = y_j − θ_i, and mean_ij |δ_ij|: float32[…, B] both.
 
-
-def quantile_huber_loss(errors: tf.Tensor, tau_tm1: tf.Tensor, kappa: float) -> tf.Tensor:
-    """Σ_i mean_j |τ_i − 1[δ_ij < 0]| L_κ(δ_ij) float32[…, B]: Dabney et al. 2018a, equation 10 and algorithm 1.
+    Dabney et al. 2018a, equation 10 and algorithm 1. The gradient of the first by θ_i is written down, and nothing of
+    all pairs is kept for it: −mean_j |τ_i − 1[δ_ij < 0]| L'_κ(δ_ij), where L'_κ is δ clipped to ±κ. There is no other.
 
     Args:
-      errors: δ float32[…, B, N, N'], as `pairwise_errors` gives them.
+      theta_tm1: θ float32[…, B, N], the predictions.
+      target: y float32[…, B, N'].
       tau_tm1: the fraction τ_i that each θ_i is the quantile at, float32[N] or [B, N].
       kappa: up to where L is quadratic; 0: it is |δ|.
     """
-    weight = tf.abs(tau_tm1[..., tf.newaxis] - tf.cast(errors < 0, tf.float32))
-    loss = huber_loss(errors, kappa) if kappa else tf.abs(errors)
-    return tf.reduce_sum(tf.reduce_mean(weight * loss, axis=-1), axis=-1)
+
+    @tf.custom_gradient
+    def regression(theta_tm1: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[..., tf.Tensor]]:
+        errors = target[..., tf.newaxis, :] - theta_tm1[..., tf.newaxis]
+        tau = tau_tm1[..., tf.newaxis]
+        clipped = tf.clip_by_value(errors, -kappa, kappa)
+        slopes = tf.where(errors < 0, 1 - tau, tau) * (clipped if kappa else tf.sign(errors))
+        slope = tf.reduce_mean(slopes, axis=-1)
+        losses = tf.reduce_mean(slopes * (errors - 0.5 * clipped), axis=-1)
+        absolute = tf.reduce_mean(tf.abs(errors), axis=-1)
+        outputs = tf.reduce_sum(losses, axis=-1), tf.reduce_mean(absolute, axis=-1)
+        return outputs, lambda by_loss, _: -by_loss[..., tf.newaxis] * slope
+
+    return regression(theta_tm1)
 
 
 def target_quantiles(
@@ -48,11 +62,10 @@ def target_quantiles(
 def quantile_output(
     quantiles_tm1: tf.Tensor, tau_tm1: tf.Tensor, target: tf.Tensor, action_tm1: tf.Tensor, kappa: float
 ) -> LossOutput:
-    """`quantile_huber_loss` of the actions taken, of predictions float32[…, B, A, N] and targets float32[…, B, N'].
+    """`quantile_regression` of the actions taken, of predictions float32[…, B, A, N] and targets float32[…, B, N'].
 
     No gradient flows through the targets. The TD error is the mean over all pairs of |δ_ij|, Q the mean over quantiles.
     """
-    errors = pairwise_errors(row_of_action(quantiles_tm1, action_tm1), tf.stop_gradient(target))
-    loss = quantile_huber_loss(errors, tau_tm1, kappa)
+    loss, error = quantile_regression(row_of_action(quantiles_tm1, action_tm1), target, tau_tm1, kappa)
     q_tm1 = tf.reduce_mean(quantiles_tm1, axis=-1)
-    return LossOutput(loss, tf.reduce_mean(tf.abs(errors), axis=(-2, -1)), q_tm1, value_of_action(q_tm1, action_tm1))
+    return LossOutput(loss, error, q_tm1, value_of_action(q_tm1, action_tm1))

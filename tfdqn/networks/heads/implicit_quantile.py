@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import IQN, Config
+from tfdqn.networks.cosine import cos_pi
 from tfdqn.networks.heads.head import Head, NumpyHead
 from tfdqn.networks.heads.quantile import midpoints
 from tfdqn.networks.layers.in_numpy import dense_numpy
@@ -46,8 +47,7 @@ class ImplicitQuantileHead(Head):
         The fractions τ are float32[B, N], or [1, N] where all examples have the same.
         """
         count, width = tau.shape[-1], features.shape[-1]
-        angles = np.pi * np.arange(self._cosines, dtype=np.float32)
-        cosines = tf.cos(tf.reshape(tau, [-1, 1]) * angles)
+        cosines = cos_pi(tf.reshape(tau, [-1, 1]) * np.arange(self._cosines, dtype=np.float32))
         embedded = tf.cast(self._embedding(cosines), features.dtype)
         leading = [*embedded.shape[:-2], -1]  # an ensemble's K, which its first layer's features are without
         embedded = tf.reshape(embedded, [*leading, count, width])

@@ -66,7 +66,8 @@ class NoisyDense(tf.keras.layers.Layer):
         return self._activation(outputs + (bias[:, tf.newaxis] if self._leading else bias))
 
     def _scaled(self, normal: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.sign(normal) * tf.sqrt(tf.abs(normal)), self.compute_dtype)
+        """f, as √ε⁺ − √ε⁻: XLA keeps roots, and would draw anew for every weight what ends in a product with a sign."""
+        return tf.cast(tf.sqrt(tf.nn.relu(normal)) - tf.sqrt(tf.nn.relu(-normal)), self.compute_dtype)
 
 
 class LayerNorm(tf.keras.layers.Layer):
