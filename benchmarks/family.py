@@ -4,10 +4,15 @@
 
 Every part is added to plain DQN alone; the last lines are what papers compose. Batches of 32 are drawn from a full
 table in the graph, and priorities are given back after each call, as a run does. The figures to compare are the ratios.
+
+With a memory a batch is 32 sequences of 20 steps, after up to 10 to burn in: its last figure is of the transitions that
+are learned from; elsewhere it equals the one before. PQN learns from a rollout in the place of replay: the price has
+neither acting in it nor its returns.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,6 +25,7 @@ from tfdqn.config import (
     DQN,
     IQN,
     MLP,
+    PQN,
     QRDQN,
     Config,
     DeepNetwork,
@@ -30,14 +36,17 @@ from tfdqn.config import (
     Priorities,
     Replay,
     SmallCNN,
+    Task,
 )
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.in_graph import InGraphReplay
+from tfdqn.replay.rollout import Rollout
 from tfdqn.task_spec import ArraySpec, TaskSpec
 from tfdqn.types import Experience, Step
 
 BATCH, UPDATES, ENVS, TABLE = 32, 50, 50, 10_000
+SEQUENCE, ROLLOUT = 20, UPDATES * BATCH // ENVS  # steps
 NETWORKS: dict[str, tuple[DeepNetwork, ArraySpec]] = {
     "mlp": (MLP(), ArraySpec(shape=(4,), dtype="float32")),
     "small_cnn": (SmallCNN(), ArraySpec(shape=(10, 10, 4), dtype="bool")),
@@ -66,6 +75,7 @@ def main() -> None:
                 "updates/s": rate.per_second,
                 "updates per CPU second": rate.per_cpu_second,
                 "per CPU second, times plain DQN": rate.per_cpu_second / plain,
+                "transitions per CPU second, times plain DQN": steps_of(parts[name]) * rate.per_cpu_second / plain,
             }
             for name, rate in rates.items()
         },
@@ -75,7 +85,7 @@ def main() -> None:
 def parts_on(network: DeepNetwork) -> dict[str, Config]:
     """Plain DQN on a network, and with each part of the family."""
 
-    def on(**keys: bool) -> DeepNetwork:
+    def on(**keys: Any) -> DeepNetwork:
         return msgspec.structs.replace(network, **keys)
 
     configs = {
@@ -86,11 +96,13 @@ def parts_on(network: DeepNetwork) -> dict[str, Config]:
         "noisy": Config(network=on(noisy=True)),
         "layer norm": Config(network=on(layer_norm=True)),
         "prioritised": Config(network=network, priorities=PRIORITIES),
+        "memory": Config(network=on(memory="lstm")),
         "munchausen": Config(network=network, agent=Munchausen()),
         "c51": Config(network=network, agent=C51()),
         "qr_dqn": Config(network=network, agent=QRDQN()),
         "iqn": Config(network=network, agent=IQN()),
         "munchausen_iqn": Config(network=network, agent=IQN(target="munchausen")),
+        "pqn": Config(network=on(layer_norm=True), agent=PQN(rollout_steps=ROLLOUT, epochs=1, gradient_clip_norm=10.0)),
         "rainbow": Config(network=on(dueling=True, noisy=True), agent=C51(target="double"), priorities=PRIORITIES),
     }
     if isinstance(network, SmallCNN):
@@ -105,8 +117,21 @@ def parts_on(network: DeepNetwork) -> dict[str, Config]:
             ),
         }
     learner = Learner(batch_size=BATCH, updates_per_call=UPDATES)
-    replay = Replay(backend="in_graph", capacity=TABLE, min_size=TABLE)
-    return {name: msgspec.structs.replace(config, learner=learner, replay=replay) for name, config in configs.items()}
+    table = Replay(backend="in_graph", capacity=TABLE, min_size=TABLE)
+    sequences = msgspec.structs.replace(
+        table, item="sequence", sequence_length=SEQUENCE, burn_in=SEQUENCE // 2, sequence_period=SEQUENCE // 2
+    )
+    return {
+        name: msgspec.structs.replace(
+            config, task=Task(num_envs=ENVS), learner=learner, replay=sequences if config.network.state_size else table
+        )
+        for name, config in configs.items()
+    }
+
+
+def steps_of(config: Config) -> int:
+    """Transitions of an example."""
+    return SEQUENCE if config.network.state_size else 1
 
 
 def learning(config: Config, spec: TaskSpec) -> Callable[[], None]:
@@ -122,23 +147,35 @@ def learning(config: Config, spec: TaskSpec) -> Callable[[], None]:
     return call
 
 
-def filled(config: Config, spec: TaskSpec) -> InGraphReplay:
-    """A table of random transitions."""
-    replay, rng = InGraphReplay(config, spec), np.random.default_rng(0)
-    writer, (array,) = replay.writer(ENVS), spec.observation.values()
+def filled(config: Config, spec: TaskSpec) -> InGraphReplay | Rollout:
+    """A table, or a rollout, of random transitions."""
+    kind: type[InGraphReplay | Rollout] = Rollout if isinstance(config.agent, PQN) else InGraphReplay
+    replay = kind(config, spec)
+    writer, values = replay.writer(ENVS), np.ones(ENVS, np.float32)
+    for experience in random_steps(spec, replay.capacity // ENVS):
+        if isinstance(replay, Rollout):
+            replay.add_values(values)
+        writer.write(experience)
+    if isinstance(replay, Rollout):
+        replay.finish(values, 0)
+    return replay
+
+
+def random_steps(spec: TaskSpec, count: int) -> Iterator[Experience]:
+    """Of ENVS environments, whose episodes don't end."""
+    rng, (array,) = np.random.default_rng(0), spec.observation.values()
 
     def observation() -> dict[str, np.ndarray]:
         numbers = rng.normal(size=(ENVS, *array.shape))
         return {"observation": numbers > 1 if array.dtype == "bool" else numbers.astype(array.dtype)}
 
     now, running = observation(), np.zeros(ENVS, bool)
-    for _ in range(TABLE // ENVS):
+    for _ in range(count):
         after = observation()
         reward = rng.normal(size=ENVS).astype(np.float32)
         step = Step(after, reward, running, running, running, None)
-        writer.write(Experience(now, None, rng.integers(6, size=ENVS).astype(np.int32), step))
+        yield Experience(now, None, rng.integers(6, size=ENVS).astype(np.int32), step)
         now = after
-    return replay
 
 
 if __name__ == "__main__":
