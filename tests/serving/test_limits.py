@@ -36,7 +36,7 @@ def strict_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
         "limits.CLIENT_SECONDS": 0.5,
         "limits._CHECK_SECONDS": 0.05,
         "limits._UNTOUCHED_SECONDS": UNTOUCHED_SECONDS,
-        "app._BODY_SECONDS": 0.5,
+        "app._BODY_SECONDS": 0.1,  # well before a connection is ended for its silence
         "server._FINISH_SECONDS": 0.5,
     }.items():
         monkeypatch.setattr(f"tfdqn.serving.{name}", value)
