@@ -16,6 +16,11 @@ def test_a_configuration_is_valid(file: Path) -> None:
     assert load_config(str(file)).stop.env_steps > 0
 
 
+def test_no_two_have_the_same_name() -> None:
+    """By default a run's directory and a job's manifests are named after the file, without its folder."""
+    assert sorted(file.stem for file in FILES) == sorted({file.stem for file in FILES})
+
+
 ALGORITHMS = [file for file in FILES if file.parent.name == "algorithms" and file.stem != "r2d2-tmaze"]
 SECTIONS = {"network", "agent", "optimizer", "exploration", "priorities"}
 

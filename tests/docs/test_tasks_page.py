@@ -34,7 +34,7 @@ def test_the_extras_are_those_of_the_package() -> None:
 
 
 def test_the_files_on_the_page_are_there() -> None:
-    named = re.findall(r"`((?:configs|tests)/[\w./]+)`", PAGE)
+    named = re.findall(r"`((?:configs|tests)/[\w./-]+)`", PAGE)
     assert len(named) >= 4 and all((ROOT / name).exists() for name in named)
 
 
