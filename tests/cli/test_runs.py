@@ -17,6 +17,7 @@ from tfdqn.cli import main
 from tfdqn.config.toml import dump, load
 from tfdqn.errors import FilmError
 from tfdqn.exporting import formats
+from tfdqn.system.shell_commands import pip_install
 from tfdqn.tasks.registry import resolve_spec
 
 
@@ -180,8 +181,8 @@ def test_a_missing_converter_is_said_before_any_work(
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
     assert main.main(["export", "runs/x", "--format", "onnx"]) == 2
     assert export.calls == []
-    line = "tfdqn: ONNX needs tf2onnx, which is not installed: pip install tf2onnx==1.17.0 onnx==1.17.0\n"
-    assert capsys.readouterr().err == line
+    command = pip_install("tf2onnx==1.17.0", "onnx==1.17.0")
+    assert capsys.readouterr().err == f"tfdqn: ONNX needs tf2onnx, which is not installed: {command}\n"
 
 
 def test_the_change_of_a_task_that_help_and_readme_suggest_works_on_the_run_that_the_readme_makes(

@@ -157,7 +157,7 @@ def test_square_brackets_are_text(capsys: pytest.CaptureFixture[str]) -> None:
     reason = "needs its package: pip install 'gymnasium[box2d]'"
     terminal.print_tasks([a_task("LunarLander-v3", reason), a_task("CartPole-v1", own_vector_version=True)])
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert lines == ["task own vector version usable", f"LunarLander-v3 no: {reason}", "CartPole-v1 yes yes"]
+    assert lines == ["task own vector version usable", f"LunarLander-v3 no no: {reason}", "CartPole-v1 yes yes"]
 
 
 def test_a_long_line_is_not_broken_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,6 @@
 """What several verbs of the command line share: their arguments, and what these become."""
 
 import platform
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError, PlatformError
+from tfdqn.system.shell_commands import own_command
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="a TOML file, such as configs/cartpole.toml")]
 Overrides = Annotated[
@@ -56,7 +56,7 @@ def default_run_dir(config_file: Path, config: Config) -> Path:
 def command_to_resume(verb: str, config: Path, arguments: Sequence[str], run_dir: Path) -> str:
     """What a shell takes, pasted, to go on with a run, whatever letters its paths have."""
     name = f"./{config}" if str(config).startswith("-") else str(config)  # no option
-    return shlex.join(["tfdqn", verb, name, *arguments, "--run-dir", str(run_dir)])
+    return own_command([verb, name, *arguments, "--run-dir", str(run_dir)])
 
 
 def load_job(

@@ -19,6 +19,7 @@ from tfdqn.cli.runs import runs
 from tfdqn.coordination.heartbeat_files import heartbeat_of_command
 from tfdqn.errors import FAILED_STATUS, RESTART_STATUS, PeerLostError, ProcessFailedError, UserError
 from tfdqn.storage.disk_full import is_full_disk
+from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import show_any_text
 
 # What the system says of a path that a user has given.
@@ -102,7 +103,20 @@ def _status_of(command: Callable[[], int]) -> int:
             raise
         return _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}")
     except typer.TyperException as error:
-        return _fail(f"{error.format_message().rstrip('.')} (see `tfdqn --help`)")
+        return _fail(f"{_misuse(error)} (see `{own_command(['--help'])}`)")
+
+
+def _misuse(error: typer.TyperException) -> str:
+    """What is wrong with a command line; of something that is no number, what it should be."""
+    problem = error.format_message().rstrip(".")
+    value, not_a, kind = problem.partition(" is not a valid ")
+    words = {"int": "a whole number", "float": "a number"}.get(kind.removesuffix(" range"))
+    if not not_a or words is None:
+        return problem
+    allowed = getattr(getattr(error, "param", None), "type", None)
+    bounds = {"at least": getattr(allowed, "min", None), "at most": getattr(allowed, "max", None)}
+    limits = [f" {word} {bound}" for word, bound in bounds.items() if bound is not None]
+    return f"{value} must be {words}{' and'.join(limits)}"
 
 
 def _fail(problem: str) -> int:

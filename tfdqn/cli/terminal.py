@@ -150,7 +150,7 @@ def print_tasks(tasks: Iterable["TaskEntry"], console: Console | None = None) ->
     table = make_table("task", "own vector version", "usable")
     for task in tasks:
         usable = "yes" if task.usable else f"no: {task.reason}"
-        table.add_row(escape(task.id), "yes" if task.own_vector_version else "", escape(usable))
+        table.add_row(escape(task.id), "yes" if task.own_vector_version else "no", escape(usable))
     (console or make_console()).print(table)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from tfdqn.errors import UserError
 from tfdqn.storage.atomic_files import sync, sync_tree
 from tfdqn.storage.owners import owner_of_mark, this_process
+from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import require_libraries_can_take
 
 MODEL_FILE = "saved_model.pb"
@@ -40,7 +41,7 @@ def exports_folder(path: Path) -> Path:
         raise UserError(f"{path} is one version; give the folder of versions, {path.parent}")
     folder = path / "exports" if (path / "exports").is_dir() else path
     if not any(folder.glob(f"*/{MODEL_FILE}")):
-        raise UserError(f"{folder}: no exported version here; `tfdqn export RUN` writes one")
+        raise UserError(f"{folder}: no exported version here; `{own_command(['export', 'RUN'])}` writes one")
     return folder
 
 

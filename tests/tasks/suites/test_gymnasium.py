@@ -7,6 +7,7 @@ import pytest
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
+from tfdqn.system.shell_commands import pip_install
 from tfdqn.tasks.registry import installed_tasks, make_task, resolve_spec
 from tfdqn.tasks.suites import gymnasium as gymnasium_suite
 from tfdqn.tasks.suites import packages
@@ -44,13 +45,13 @@ def test_an_id_like_no_other_is_sent_to_the_list():
 @pytest.mark.parametrize(
     ("task_id", "install"),
     [
-        ("Hopper-v5", 'pip install "gymnasium[mujoco]"'),
-        ("phys2d/CartPole-v1", 'pip install "gymnasium[jax]"'),
-        ("ALE/Breakout-v5", 'pip install "ale-py==0.12.1"'),
-        ("BreakoutNoFrameskip-v4", 'pip install "ale-py==0.12.1"'),
-        ("MinAtar/Breakout-v0", 'pip install "minatar==1.0.15"'),
-        ("highway-fast-v0", 'pip install "highway-env==1.11"'),
-        ("FetchReach-v4", 'pip install "gymnasium-robotics==1.4.2"'),
+        ("Hopper-v5", pip_install("gymnasium[mujoco]")),
+        ("phys2d/CartPole-v1", pip_install("gymnasium[jax]")),
+        ("ALE/Breakout-v5", pip_install("ale-py==0.12.1")),
+        ("BreakoutNoFrameskip-v4", pip_install("ale-py==0.12.1")),
+        ("MinAtar/Breakout-v0", pip_install("minatar==1.0.15")),
+        ("highway-fast-v0", pip_install("highway-env==1.11")),
+        ("FetchReach-v4", pip_install("gymnasium-robotics==1.4.2")),
     ],
 )
 def test_a_task_whose_package_is_missing_says_what_to_install(task_id, install, monkeypatch):
@@ -70,7 +71,7 @@ def test_box2d_tasks_name_their_extra(monkeypatch):
     for loaded in [name for name in sys.modules if name.startswith("gymnasium.envs.box2d")]:
         monkeypatch.delitem(sys.modules, loaded)
     message = error_of(resolve_spec, Task(id="LunarLander-v3"))
-    assert message == 'LunarLander-v3 needs a package: pip install "gymnasium[box2d]"'
+    assert message == f"LunarLander-v3 needs a package: {pip_install('gymnasium[box2d]')}"
 
 
 def test_an_installed_package_registers_its_tasks_when_one_is_asked_for(tmp_path, monkeypatch):

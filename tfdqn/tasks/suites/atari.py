@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from tfdqn import config as configuration
 from tfdqn.errors import PackageMissingError, TaskError
+from tfdqn.system.shell_commands import pip_install
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.actions import check_action_names
 from tfdqn.tasks.observations import observation_bytes, observation_specs
@@ -29,7 +30,7 @@ from tfdqn.tasks.suites.processes import require_room
 from tfdqn.tasks.suites.suite import TaskEntry
 
 _PACKAGE = next(package for package in packages.PACKAGES if package.module == "ale_py")
-_OPENCV = 'pip install "opencv-python-headless==4.11.0.86"'
+_OPENCV = "opencv-python-headless==4.11.0.86"
 _SET_ELSEWHERE = {
     "max_num_frames_per_episode": "task.max_episode_steps",
     "num_envs": "task.num_envs",
@@ -102,7 +103,7 @@ class AtariSuite:
 def _game(task: configuration.Task) -> str:
     """ale-py's name of it, such as "space_invaders"."""
     if not packages.is_installed(_PACKAGE):
-        raise PackageMissingError(f'{task.id} needs a package: pip install "{_PACKAGE.requirement}"')
+        raise PackageMissingError(f"{task.id} needs a package: {pip_install(_PACKAGE.requirement)}")
     return str(find_env_spec(task.id).kwargs["game"])
 
 
@@ -155,4 +156,4 @@ def _one_by_one(task: configuration.Task, settings: Settings, render_mode: str |
     try:
         return gymnasium_envs.make_vector(recipe, task.num_envs, "async" if task.vectorization == "async" else "sync")
     except DependencyNotInstalled as error:
-        raise TaskError(f"{task.id}, one environment by one, needs a package: {_OPENCV}") from error
+        raise TaskError(f"{task.id}, one environment by one, needs a package: {pip_install(_OPENCV)}") from error

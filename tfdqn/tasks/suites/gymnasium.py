@@ -14,6 +14,7 @@ from gymnasium.vector import VectorEnv
 
 from tfdqn import config as configuration
 from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, one_line
+from tfdqn.system.shell_commands import own_command, pip_install
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.actions import action_names, check_action_names, discrete_actions
 from tfdqn.tasks.observations import observation_bytes, observation_specs
@@ -105,7 +106,7 @@ def find_env_spec(task_id: str) -> EnvSpec:
     package = packages.package_of(name)
     if found is None and package is not None:
         if not packages.is_installed(package):
-            raise PackageMissingError(f'{task_id} needs a package: pip install "{package.requirement}"')
+            raise PackageMissingError(f"{task_id} needs a package: {pip_install(package.requirement)}")
         try:
             packages.register(package)
         except Exception as error:
@@ -144,7 +145,7 @@ def _nearest(name: str) -> str:
     by_lower_case = {known.lower(): known for known in gymnasium.registry}
     near = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.6)
     if not near:
-        return "`tfdqn tasks` lists those that are installed"
+        return f"`{own_command(['tasks'])}` lists those that are installed"
     return f"the nearest are {', '.join(by_lower_case[known] for known in near)}"
 
 

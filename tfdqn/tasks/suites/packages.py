@@ -8,6 +8,7 @@ from typing import NamedTuple
 from gymnasium.envs.registration import EnvSpec
 
 from tfdqn.errors import first_line
+from tfdqn.system.shell_commands import pip_install
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 
 
@@ -87,9 +88,9 @@ def install_hint(env_spec: EnvSpec, error: ImportError | Exception) -> str:
     if isinstance(entry_point, str) and entry_point.startswith("gymnasium.envs."):
         extra = _GYMNASIUM_EXTRAS.get(re.split("[.:]", entry_point)[2])
         if extra is not None:
-            return f'pip install "gymnasium[{extra}]"'
+            return pip_install(f"gymnasium[{extra}]")
     known = package_of(env_spec.id)
     if known is not None and not is_installed(known):
-        return f'pip install "{known.requirement}"'
+        return pip_install(known.requirement)
     missing = getattr(error, "name", None)
-    return f'pip install "{missing.partition(".")[0]}"' if missing else first_line(error)
+    return pip_install(missing.partition(".")[0]) if missing else first_line(error)

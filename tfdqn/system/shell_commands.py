@@ -1,0 +1,40 @@
+"""Commands that are printed to be pasted: each program by a name under which the user's shell finds it."""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"  # where the package runs from a clone
+
+
+def own_command(arguments: Sequence[str]) -> str:
+    """This program with other arguments, as it was called: `tfdqn`, `.venv/bin/tfdqn` or `python -m tfdqn`."""
+    folder, name = os.path.split(sys.argv[0])
+    program = ["tfdqn"]  # of a call from Python, too
+    if name == "tfdqn":
+        program = [_name_in_shell(sys.argv[0])]
+    elif name == "__main__.py" and os.path.basename(folder) == "tfdqn":
+        program = [_name_in_shell(sys.executable), "-m", "tfdqn"]
+    return shlex.join([*program, *arguments])
+
+
+def pip_install(*requirements: str) -> str:
+    """Installs packages for the Python that runs, in a clone at versions that go with the tested ones."""
+    constraint = ["--constraint", os.path.relpath(_CONSTRAINTS)] if _CONSTRAINTS.is_file() else []
+    command = [_name_in_shell(sys.executable), "-m", "pip", "install", *constraint]
+    return shlex.join(command) + "".join(f' "{each}"' for each in requirements)
+
+
+def _name_in_shell(program: str) -> str:
+    """Its bare name where PATH leads to it, else its path: relative where it lies below the working directory."""
+    path = os.path.abspath(program)
+    name = os.path.basename(path)
+    if os.path.abspath(shutil.which(name) or "") == path:
+        return name
+    below = os.path.relpath(path)
+    if below.startswith(os.pardir):
+        return path
+    return below if os.sep in below else os.path.join(os.curdir, below)
