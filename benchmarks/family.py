@@ -5,9 +5,9 @@
 Every part is added to plain DQN alone; the last lines are what papers compose. Batches of 32 are drawn from a full
 table in the graph, and priorities are given back after each call, as a run does. The figures to compare are the ratios.
 
-With a memory a batch is 32 sequences of 20 steps, after up to 10 to burn in: its last figure is of the transitions that
-are learned from; elsewhere it equals the one before. PQN learns from a rollout in the place of replay: the price has
-neither acting in it nor its returns.
+With a memory, an LSTM of 128 units, a batch is 32 sequences of 20 steps, after up to 10 to burn in: its last figure is
+of the transitions that are learned from; elsewhere it equals the one before. PQN learns from a rollout in the place of
+replay: the price has neither acting in it nor its returns.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def parts_on(network: DeepNetwork) -> dict[str, Config]:
         "noisy": Config(network=on(noisy=True)),
         "layer norm": Config(network=on(layer_norm=True)),
         "prioritised": Config(network=network, priorities=PRIORITIES),
-        "memory": Config(network=on(memory="lstm")),
+        "memory": Config(network=on(memory="lstm", memory_units=128)),
         "munchausen": Config(network=network, agent=Munchausen()),
         "c51": Config(network=network, agent=C51()),
         "qr_dqn": Config(network=network, agent=QRDQN()),
