@@ -10,7 +10,7 @@ from tfdqn.config import Config, Learner, Priorities
 from tfdqn.replay.in_graph_priorities import InGraphPriorities
 from tfdqn.replay.interfaces import ItemPriorities
 
-CAPACITY, ALPHA, EPSILON = 11, 0.7, 0.25
+ALPHA, EPSILON = 0.7, 0.25
 
 
 class Rows:
@@ -24,9 +24,9 @@ class Rows:
         self.largest = max([self.largest, *(error + EPSILON for error in errors if not np.isnan(error))])
         return [self.largest if np.isnan(error) else error + EPSILON for error in errors]
 
-    def expected(self) -> tuple[np.ndarray, np.ndarray]:
+    def expected(self, capacity: int) -> tuple[np.ndarray, np.ndarray]:
         """Keys of the rows that are still stored, the oldest first, and with what probability each is drawn."""
-        keys = np.arange(len(self.priorities))[-CAPACITY:]
+        keys = np.arange(len(self.priorities))[-capacity:]
         powers = np.array(self.priorities)[keys] ** ALPHA
         return keys, powers / powers.sum()
 
@@ -35,32 +35,32 @@ def some_errors(count: int, rng: np.random.Generator) -> np.ndarray:
     return np.where(rng.random(count) < 0.2, np.nan, rng.gamma(1.0, size=count)).astype(np.float32)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_rows_are_drawn_by_what_was_last_known_of_them(seed: int) -> None:
+@pytest.mark.parametrize(("capacity", "seed"), [(11, 0), (11, 1), (11, 2), (9_000, 3)])  # the last: of sparse sums, too
+def test_rows_are_drawn_by_what_was_last_known_of_them(capacity: int, seed: int) -> None:
     rng, rows, inserted = np.random.default_rng(seed), Rows(), 0
     config = Config(priorities=Priorities(exponent=ALPHA, epsilon=EPSILON), learner=Learner(xla="off"))
-    table = InGraphPriorities(config, CAPACITY, threading.Lock())
+    table = InGraphPriorities(config, capacity, threading.Lock())
     draw = tf.function(table.draw, autograph=False)
     for round_ in range(12):
         for _ in range(rng.integers(1, 4)):
-            count = int(rng.integers(1, CAPACITY + 1))
+            count = int(rng.integers(1, capacity + 1))
             errors = some_errors(count, rng) if rng.random() < 0.6 else None
-            positions = np.arange(inserted, inserted + count) % CAPACITY
+            positions = np.arange(inserted, inserted + count) % capacity
             inserted += count
             table.inserted(positions, inserted, errors)
             rows.priorities += [rows.largest] * count if errors is None else rows.of(errors)
         if round_ % 2:
             # Of all rows that are stored, the oldest included, and of some just written over; of some twice.
-            keys = rng.permutation(np.arange(max(0, inserted - CAPACITY - 4), inserted))
-            keys = np.concatenate([keys, keys[:5], [max(0, inserted - CAPACITY)]])
+            keys = rng.permutation(np.arange(max(0, inserted - capacity - 4), inserted))
+            keys = np.concatenate([keys, keys[:5], [max(0, inserted - capacity)]])
             errors = np.abs(rng.normal(size=len(keys))).astype(np.float32) * 3
             table.update(ItemPriorities(keys[:, np.newaxis], errors))
             for key, priority in zip(keys, rows.of(errors), strict=True):
                 rows.priorities[key] = priority
-        keys, probability = rows.expected()
-        by_position = np.argsort(keys % CAPACITY)
+        keys, probability = rows.expected(capacity)
+        by_position = np.argsort(keys % capacity)
         keys, probability = keys[by_position], probability[by_position]
         positions, drawn = draw(tf.constant(np.cumsum(probability) - probability / 2))
-        np.testing.assert_array_equal(positions, keys % CAPACITY)
+        np.testing.assert_array_equal(positions, keys % capacity)
         np.testing.assert_array_equal(drawn.keys[:, 0], keys)
         np.testing.assert_allclose(drawn.probability, probability, rtol=1e-5)

@@ -62,3 +62,12 @@ def test_the_largest_fraction_finds_the_last_leaf_that_has_any() -> None:
     tree.load(leaves)
     drawn, _ = draws(tree, np.array([0.0, np.nextafter(1.0, 0.0)]))
     np.testing.assert_array_equal(drawn, [0, 699])
+
+
+@pytest.mark.parametrize("uses_xla", [True, False])
+def test_a_leaf_written_and_not_yet_refreshed_leads_to_none_of_nothing(uses_xla: bool) -> None:
+    tree = SumTree(4, uses_xla)
+    tree.load(np.array([0.0, 0.0, 4.0, 0.0]))
+    tree.write(np.array([2]), np.array([1.0]))  # the sums are still those of 4
+    drawn, _ = draws(tree, np.array([0.1, 0.9]))
+    np.testing.assert_array_equal(drawn, [2, 2])

@@ -53,8 +53,8 @@ def test_each_server_gets_its_own_though_another_is_gone(server: reverb.Server) 
     scale = PriorityScale(SETTINGS)
     updates = PriorityUpdates([NOBODY, client.server_address], scale)
     for _ in range(2 * _MOST_PENDING):  # more than wait for one that is gone
-        updates(of(0, keys, [50.0] * 8))  # the same keys, but another server's
         updates(of(1, keys, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]))
+        updates(of(0, keys, [50.0] * 8))  # the same keys, but another server's
         updates._queues[1].wait(time.monotonic() + PATIENCE_SECONDS)
     assert len(updates._queues[0]._pending) <= _MOST_PENDING
     expected = {key: error + 0.25 for key, error in zip(keys.tolist(), range(1, 9), strict=True)}
@@ -71,4 +71,24 @@ def test_what_has_arrived_when_flush_returns_is_in_the_table(server: reverb.Serv
         updates(of(0, keys, [float(error)] * 8))
     updates.flush(PATIENCE_SECONDS)
     assert set(priorities(client).values()) == {29.25}
+    updates.close(PATIENCE_SECONDS)
+
+
+def test_flush_waits_for_what_is_just_being_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[list[float]] = []
+
+    class SlowClient:
+        def __init__(self, address: str):
+            assert address == NOBODY
+
+        def update_priorities(self, table: str, keys: tf.Tensor, values: tf.Tensor) -> None:
+            time.sleep(0.3)
+            told.append(values.numpy().tolist())
+
+    monkeypatch.setattr(reverb, "TFClient", SlowClient)
+    updates = PriorityUpdates([NOBODY], PriorityScale(SETTINGS))
+    for error in (1.0, 2.0):
+        updates(of(0, np.array([7], np.uint64), [error]))
+    updates.flush(PATIENCE_SECONDS)
+    assert told == [[1.25], [2.25]]
     updates.close(PATIENCE_SECONDS)
