@@ -1,7 +1,6 @@
-"""The far end of a sparse chain: noisy networks and bootstrapped DQN get there, ε-greedy does not.
+"""The far end of a sparse chain: bootstrapped DQN and noisy networks get there, ε-greedy hardly ever does.
 
-There is chance in it: of seeds 4 and 5, which are not run here, bootstrapped DQN gets there with both, a noisy network
-with one, and ε-greedy with one.
+There is chance in it, so what is tested is in how many of five seeds each gets there.
 """
 
 from pathlib import Path
@@ -48,12 +47,16 @@ def final_return(run: Path, seed: int, exploring: dict[str, Any]) -> float:
     return summary.final.mean_return
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("exploring", [NOISY, BOOTSTRAPPED], ids=["noisy", "bootstrapped"])
-def test_what_explores_by_values_gets_to_the_end(exploring: dict[str, Any], seed: int, tmp_path: Path) -> None:
-    assert final_return(tmp_path / "run", seed, exploring) >= 1
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_what_explores_by_single_random_actions_stays_at_the_small_reward(seed: int, tmp_path: Path) -> None:
-    assert final_return(tmp_path / "run", seed, EPSILON_GREEDY) < 0.05
+@pytest.mark.parametrize(
+    ("exploring", "at_least", "at_most"),
+    [
+        pytest.param(BOOTSTRAPPED, 5, 5, id="bootstrapped"),
+        pytest.param(NOISY, 4, 5, id="noisy"),
+        pytest.param(EPSILON_GREEDY, 0, 1, id="epsilon-greedy"),
+    ],
+)
+def test_of_five_seeds_so_many_get_to_the_end(
+    exploring: dict[str, Any], at_least: int, at_most: int, tmp_path: Path
+) -> None:
+    returns = [final_return(tmp_path / str(seed), seed, exploring) for seed in (1, 2, 3, 4, 5)]
+    assert at_least <= sum(mean >= 1 for mean in returns) <= at_most, returns
