@@ -1,4 +1,4 @@
-"""Atari's games by the Arcade Learning Environment, preprocessed as Machado et al. 2018 do, section 4 and table 5.
+"""Atari's games by the Arcade Learning Environment: Mnih et al. 2015's preprocessing, Machado et al. 2018's episodes.
 
 A step repeats an action for four frames, each with probability 0.25 the one before instead; what is seen is the
 pixelwise maximum of the last two, in grey, 84 x 84, the last `task.frame_stack` of them stacked.
