@@ -25,15 +25,23 @@ def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(
     assert written.err == "tfdqn: CartPol-v1: unknown task; did you mean CartPole-v1?\n"
 
 
+@pytest.mark.parametrize("has_saved", [True, False])
 @pytest.mark.parametrize("kind", [ClusterError, EnvironmentFailedError])
 def test_a_lost_process_is_one_line_and_how_to_resume(
-    kind: type[UserError], behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
+    kind: type[UserError],
+    has_saved: bool,
+    behind: Callable[..., Recorder],
+    config_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     behind("training.train", "train_checked", kind("worker 1 was killed by signal 9"))
+    monkeypatch.setattr("tfdqn.storage.run_directory.RunDir.has_checkpoint", has_saved)
     assert main.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 2
     written = capsys.readouterr()
     assert written.err == "tfdqn: worker 1 was killed by signal 9\n"
-    assert written.out == "To resume: tfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'\n"
+    how = "resume" if has_saved else "begin again"
+    assert written.out == f"To {how}: tfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'\n"
 
 
 def test_a_process_whose_part_failed_is_to_be_started_again(

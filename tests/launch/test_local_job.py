@@ -89,7 +89,7 @@ def test_one_ctrl_c_stops_a_job_and_the_line_that_it_prints_goes_on_with_it(
     cluster = json.loads((tmp_path / "run" / "cluster.json").read_text())
     assert (cluster["actor"], cluster["evaluator"], len(cluster["worker"])) == (2, 0, 2)
     assert last == (
-        "Nothing was learned yet. To resume: tfdqn launch tiny.toml learner.strategy=parameter_server "
+        "Nothing was saved yet. To begin again: tfdqn launch tiny.toml learner.strategy=parameter_server "
         "learner.parameter_servers=1 acting.actors=2 replay.shards=2 --no-evaluator --run-dir run"
     )
     environment = {"STAND_INS": str(tmp_path)}

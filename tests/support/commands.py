@@ -1,6 +1,7 @@
 """`tfdqn` as a process of its own: started, watched with deadlines, signalled, and always ended."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -27,6 +28,7 @@ REVERB = ("replay.backend=reverb", "learner.schedule=overlap")
 IN_GRAPH = ("replay.backend=in_graph", "learner.schedule=alternate")
 ENDLESS = "stop.env_steps=100000000"
 OFTEN = "checkpoint.interval_seconds=0.2"
+_AGAIN = "To (?:resume|begin again): "
 _MARK = "TFDQN_TEST_PROCESS"
 # msgspec crashes where two threads make a decoder of one type at the same time.
 _MSGSPEC = threading.Lock()
@@ -111,8 +113,8 @@ class Tfdqn:
 
     def resumption(self) -> list[str]:
         """The arguments of the command that its output says to resume with."""
-        (line,) = [line for line in self.out.splitlines() if "To resume: " in line]
-        program, *arguments = shlex.split(line.partition("To resume: ")[2])
+        (line,) = [line for line in self.out.splitlines() if re.search(_AGAIN, line)]
+        program, *arguments = shlex.split(re.split(_AGAIN, line)[1])
         assert program == "tfdqn"
         return arguments
 

@@ -10,6 +10,7 @@ import pytest
 from tests.support.tiny_runs import latest, lines, tiny
 from tfdqn.errors import EnvironmentFailedError, NotFiniteError
 from tfdqn.storage.checkpoints import Checkpoint
+from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.train import train
 
 
@@ -18,13 +19,21 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step_and_never_enters_
     run = tmp_path / "run"
     overflows = ("optimizer.kind=sgd", "optimizer.learning_rate=1e9", "agent.gradient_clip_norm=0")
     often = ("replay.min_size=900", "checkpoint.interval_seconds=0.001", "checkpoint.keep=100")
-    with pytest.raises(NotFiniteError, match=r"(loss|gradient norm) is (nan|inf) at train step \d+"):
+    with pytest.raises(NotFiniteError, match=r"(loss|gradient norm) is (nan|inf) at train step \d+: lower .*intact$"):
         train(tiny(f"learner.schedule={schedule}", *overflows, *often), run)
     saved = [Checkpoint(path) for path in (run / "checkpoints").iterdir() if path.name.isdecimal()]
     assert saved
     for checkpoint in saved:
         for name, array in checkpoint.arrays("learner").items():
             assert np.isfinite(array).all(), (checkpoint.directory, name)
+
+
+def test_where_nothing_was_saved_before_a_failure_it_is_said(tmp_path):
+    run = tmp_path / "run"
+    overflows = ("optimizer.kind=sgd", "optimizer.learning_rate=1e30", "agent.gradient_clip_norm=0")
+    with pytest.raises(NotFiniteError, match=r"task's rewards; nothing was saved yet$"):
+        train(tiny("replay.backend=in_graph", "learner.schedule=alternate", *overflows), run)
+    assert not RunDir(run).has_checkpoint
 
 
 def test_an_observation_that_is_nan_stops_the_run_and_never_enters_replay(tmp_path):

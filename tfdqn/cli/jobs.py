@@ -108,14 +108,15 @@ def launch(
         return
     newest = CheckpointManager(run.checkpoints).latest(names=())
     if newest is None:
-        saved = "Nothing was learned yet."
+        saved = "Nothing was saved yet."
     else:
         at = f"{newest.counters.env_steps:,} of {resolved.stop.env_steps:,} environment steps"
         saved = (
             f"Saved at {at}." if outcome.is_saved else f"The learner could not save; the last checkpoint is at {at}."
         )
     options = [] if evaluator else ["--no-evaluator"]
-    view.say(f"{saved} To resume: {command_to_resume('launch', config, [*given, *options], run.path)}")
+    again = command_to_resume("launch", config, [*given, *options], run.path)
+    view.say(f"{saved} To {'resume' if newest else 'begin again'}: {again}")
 
 
 @jobs.command()

@@ -77,7 +77,7 @@ def train(
         try:
             summary = train_checked(resolved, cluster, run, progress.show, progress.say, profile, interrupted)
         except (ClusterError, EnvironmentFailedError) as error:
-            error.add_note(f"To resume: {again}")
+            error.add_note(f"To {'resume' if run.has_checkpoint else 'begin again'}: {again}")
             raise
     terminal.print_summary(summary)
     if summary.status == "interrupted":

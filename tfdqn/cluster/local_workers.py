@@ -52,7 +52,7 @@ class LocalWorkers:
         for name, (process, log) in self._processes.items():
             status = process.poll()
             if status is not None:
-                raise ClusterError(f"{name} {how_it_ended(status)}; see {log}; the last checkpoint is intact")
+                raise ClusterError(f"{name} {how_it_ended(status)}; see {log}")
 
     def close(self) -> None:
         """Ends every process: asked first, then killed."""

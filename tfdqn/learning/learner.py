@@ -11,10 +11,7 @@ from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import ItemPriorities
 from tfdqn.storage.arrays import with_prefix
 
-_ADVICE = (
-    "the last checkpoint is intact. Lower optimizer.learning_rate, or set agent.gradient_clip_norm, or check the "
-    "task's rewards"
-)
+_ADVICE = "lower optimizer.learning_rate, or set agent.gradient_clip_norm, or check the task's rewards"
 
 
 class Learner:
@@ -85,7 +82,7 @@ class Learner:
         for name, weight in updated.weights.items():
             if not np.isfinite(weight).all():
                 raise NotFiniteError(
-                    f"weight {name} is not finite after train step {self.train_steps + len(updated.metrics.loss)}; "
+                    f"weight {name} is not finite after train step {self.train_steps + len(updated.metrics.loss)}: "
                     f"{_ADVICE}"
                 )
 
@@ -95,5 +92,5 @@ class Learner:
             if bad.size:
                 step = self.train_steps + int(bad[0]) + 1
                 raise NotFiniteError(
-                    f"{name.replace('_', ' ')} is {getattr(history, name)[bad[0]]} at train step {step}; {_ADVICE}"
+                    f"{name.replace('_', ' ')} is {getattr(history, name)[bad[0]]} at train step {step}: {_ADVICE}"
                 )

@@ -49,6 +49,7 @@ def run(context: RoleContext) -> bool:
     config, run_dir = context.config, RunDir(context.run_dir)
     check_task(config.task)
     with (
+        run_dir.failures_say_what_is_saved(),
         full_disk_is_one_line(run_dir.path),
         run_dir.claim(config),
         native_output_to(run_dir.native_log),

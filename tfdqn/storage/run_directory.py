@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import RunDirError, listed
+from tfdqn.errors import ClusterError, NotFiniteError, RunDirError, listed
 from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.system.utf8 import require_libraries_can_take
@@ -175,6 +175,20 @@ class RunDir:
         with self.native_log.open("a", encoding="utf-8", errors="replace") as log:
             log.write(traceback)
 
+    @contextmanager
+    def failures_say_what_is_saved(self) -> Iterator[None]:
+        """What ends the block's training says whether there is a checkpoint to go on from."""
+        try:
+            yield
+        except (ClusterError, NotFiniteError) as error:
+            saved = "the last checkpoint is intact" if self.has_checkpoint else "nothing was saved yet"
+            raise type(error)(f"{error}; {saved}") from error
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is one to go on from."""
+        return self.checkpoints.is_dir() and any(each.name.isdecimal() for each in self.checkpoints.iterdir())
+
     @property
     def has_been_trained(self) -> bool:
         """Whether a process has come to training in it, even if nothing is left of that."""
@@ -182,9 +196,8 @@ class RunDir:
 
     def _has_learned(self) -> bool:
         """Whether anything came of the run that another configuration would spoil: a start that failed left none."""
-        checkpoints = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
         has_curves = self.metrics_file.exists() and self.metrics_file.stat().st_size > 0
-        return has_curves or self.best.exists() or any(each.name.isdecimal() for each in checkpoints)
+        return has_curves or self.best.exists() or self.has_checkpoint
 
     def begun(self) -> "RunDir":
         """Itself. Raises RunDirError where it is no run's, or not yet."""

@@ -82,6 +82,7 @@ def train_checked(
     _refuse_early(config, cluster)
     devices = learning_devices(config)
     with (
+        run.failures_say_what_is_saved(),
         full_disk_is_one_line(run.path),
         run.claim_alone(config),
         native_output_to(run.native_log),
