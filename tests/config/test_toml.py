@@ -44,7 +44,7 @@ def test_keys_that_both_kinds_have_outlive_a_change_of_kind() -> None:
 
 def test_a_key_of_the_kind_that_was_changed_is_named_with_both_kinds() -> None:
     assert problem({"optimizer": {"kind": "adam", "beta_1": 0.8}}, "optimizer.kind=sgd") == (
-        'configuration: optimizer.beta_1 = 0.8 is a key of optimizer.kind = "adam or radam", and '
+        'configuration: optimizer.beta_1 = 0.8 is a key of optimizer.kind = "adam" or "radam", and '
         'optimizer.kind is "sgd", '
         "whose keys are: learning_rate, schedule, end_learning_rate, decay_train_steps, momentum"
     )

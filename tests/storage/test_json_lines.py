@@ -60,7 +60,10 @@ def test_lines_after_the_checkpoint_go_to_a_file_beside(tmp_path: Path) -> None:
     assert metrics.read_text().splitlines() == [*map(json.dumps, written[:2]), '{"env_st']
     assert lines(tmp_path / "metrics.superseded.jsonl") == written[2:]
     assert put_aside({metrics: 200, none: 200}) == ""
-    put_aside({metrics: -1, none: -1})  # it begins anew
+    said = put_aside({metrics: -1, none: -2})  # it begins anew
+    assert said == (
+        "lines of the steps that are taken again were put aside: 2 of metrics.jsonl to metrics.superseded.jsonl"
+    )
     assert lines(tmp_path / "metrics.superseded.jsonl") == [*written[2:], *written[:2]]
     assert not none.exists()
 

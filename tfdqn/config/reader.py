@@ -116,9 +116,10 @@ class _Reader:
             owners = [name for name, struct in by_kind.items() if key in struct.__struct_fields__]
             if owners and kind not in owners:
                 allowed = ", ".join(by_kind[kind].__struct_fields__)
+                quoted = " or ".join(f'"{owner}"' for owner in owners)
                 self.fail(
                     f"{path}.{key}",
-                    f'{path}.{key} = {shown(value)} is a key of {path}.kind = "{" or ".join(owners)}", and '
+                    f"{path}.{key} = {shown(value)} is a key of {path}.kind = {quoted}, and "
                     f'{path}.kind is "{kind}", whose keys are: {allowed}',
                 )
 

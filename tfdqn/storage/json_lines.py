@@ -26,7 +26,7 @@ def read_lines(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def put_aside(files: Mapping[Path, int]) -> str:
-    """Moves the lines of each file that were written after so many environment steps to a file beside it.
+    """Moves the lines of each file that were written after so many environment steps, -1 for all, to a file beside it.
 
     The run takes those steps again: so its curves never go back, and no line is lost. Returns in words what was
     moved, nothing where nothing was. Raises RunDirError where it can't be written.
@@ -35,7 +35,8 @@ def put_aside(files: Mapping[Path, int]) -> str:
     if not moved:
         return ""
     which = ", ".join(f"{count:,} of {file.name} to {_aside(file).name}" for file, count in moved.items())
-    return f"lines from after the checkpoint were put aside: {which}"
+    whence = "from after the checkpoint" if max(files.values()) >= 0 else "of the steps that are taken again"
+    return f"lines {whence} were put aside: {which}"
 
 
 def _is_json(value: object) -> bool:

@@ -82,14 +82,14 @@ def image_of(task_spec: TaskSpec, kind: str, least: int) -> tuple[str, int, int,
     if len(task_spec.observation) != 1 or not encoding.is_image(next(iter(task_spec.observation.values()))):
         seen = {key: spec.shape for key, spec in task_spec.observation.items()}
         raise ConfigError(
-            f"network.kind = '{kind}': needs one image [height, width] or [height, width, channels]; "
+            f'network.kind = "{kind}": needs one image [height, width] or [height, width, channels]; '
             f"{task_spec.id} observes {seen}"
         )
     ((key, spec),) = task_spec.observation.items()
     frame = spec.shape[1:] if spec.frame_stack > 1 else spec.shape
     if min(frame[:2]) < least:
         raise ConfigError(
-            f"network.kind = '{kind}': images of {task_spec.id} are too small ({frame[0]} x {frame[1]}, as height and "
+            f'network.kind = "{kind}": images of {task_spec.id} are too small ({frame[0]} x {frame[1]}, as height and '
             f"width come before channels); at least {least} x {least} pixels are needed"
         )
     channels = spec.frame_stack * int(np.prod(frame[2:], dtype=int))

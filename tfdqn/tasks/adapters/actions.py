@@ -35,6 +35,8 @@ def action_names(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
 def check_action_names(names: Sequence[str], num_actions: int) -> None:
     """Raises TaskError where the user's names are not one for each action."""
     if names and len(names) != num_actions:
-        raise TaskError(f"task.action_names has {len(names)} names; the task has {num_actions} actions")
+        raise TaskError(
+            f"task.action_names must have one name for each action: it has {len(names)}, and the task {num_actions}"
+        )
     if twice := {name for name in names if names.count(name) > 1}:
         raise TaskError(f"task.action_names has {', '.join(sorted(twice))} more than once")
