@@ -43,6 +43,18 @@ class EnvironmentFailedError(TaskError):
         self.traceback = traceback
 
 
+class OwnCodeError(UserError):
+    """A loss, a head or another part from a module of the user's own, that has raised or gives what it must not.
+
+    Attributes:
+      traceback: of what it raised; empty where it raised nothing.
+    """
+
+    def __init__(self, message: str, traceback: str = ""):
+        super().__init__(message)
+        self.traceback = traceback
+
+
 class NotFiniteError(UserError):
     """A loss, an observation or a reward that is NaN or infinite; names which, and at which step."""
 

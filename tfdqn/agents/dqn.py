@@ -15,7 +15,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from tfdqn.agents.loss import Batch, GreedyValue, LossNetwork, LossOutput, Networks
+from tfdqn.agents.loss import Batch, GreedyValue, LossNetwork, LossOutput, Networks, check_output
 from tfdqn.agents.losses import td
 from tfdqn.agents.losses.table import LOSSES
 from tfdqn.config import Config
@@ -57,7 +57,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         if task_spec.action_masks:
             mask = tensor_spec.BoundedTensorSpec(task_spec.num_actions, tf.bool, False, True)
             observation = (observation, mask)
-        self._has_masks = task_spec.action_masks
+        self._has_masks, self._num_actions = task_spec.action_masks, task_spec.num_actions[0]
         network = self._make_network(config, task_spec)
         super().__init__(
             ts.time_step_spec(observation),
@@ -109,13 +109,19 @@ class DqnAgent(dqn_agent.DqnAgent):
         return tf_agent.LossInfo(tf.reduce_mean(loss), extra)
 
     def _output(self, batch: Batch, noise: Noise | None) -> LossOutput:
-        """What the loss gives of each example; an ensemble's leads with K."""
-        networks = Networks(
+        """What the loss gives of each example; an ensemble's leads with K. Raises OwnCodeError as `check_output`."""
+        output = self._compute_loss(self._settings, self._networks(noise), batch)
+        examples = [*([self.members] if self.members > 1 else []), *batch.action_tm1.shape]
+        source = f'agent.kind = "{self._settings.kind}": {self._compute_loss.__qualname__}'
+        check_output(output, examples, self._num_actions, source)
+        return output
+
+    def _networks(self, noise: Noise | None) -> Networks:
+        return Networks(
             LossNetwork(self._q_network, None if noise is None else noise.split("online")),
             LossNetwork(self._target_q_network, None if noise is None else noise.split("target")),
             self._greedy_value,
         )
-        return self._compute_loss(self._settings, networks, batch)
 
     def _batch(self, experience: trajectory.Transition) -> Batch:
         before, after = experience.time_step, experience.next_time_step

@@ -4,12 +4,13 @@ The unit of extension: one file a paper in `losses/`. Time convention: `_tm1` is
 k <= n steps later. Where an ensemble's K members learn, what networks give and what a loss gives leads with K.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfdqn.errors import OwnCodeError
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.networks.torsos.torso import Observation
@@ -78,3 +79,32 @@ class LossOutput(NamedTuple):
 
 
 Loss = Callable[[Any, Networks, Batch], LossOutput]  # the first: its settings, `config.agent`
+
+
+def check_output(output: Any, examples: Sequence[int | None], num_actions: int, source: str) -> None:
+    """Raises OwnCodeError where a loss gives anything but float32 of the shapes of `LossOutput`.
+
+    It looks at static shapes alone, while the update is traced.
+
+    Args:
+      output: what the loss gave.
+      examples: [B], or [K, B] of an ensemble; None: a size that is not known.
+      num_actions: A.
+      source: the loss, in words.
+    """
+    if not isinstance(output, LossOutput):
+        raise OwnCodeError(f"{source} gives {_described(output)}, where a LossOutput is due")
+    for field, value in output._asdict().items():
+        shape = [*examples, num_actions] if field == "q_tm1" else [*examples]
+        fits = isinstance(value, tf.Tensor) and value.dtype == tf.float32 and value.shape.is_compatible_with(shape)
+        if not fits:
+            due = _described(tf.TensorSpec(shape, tf.float32))
+            raise OwnCodeError(f"{source} gives {field} = {_described(value)}, where {due} is due")
+
+
+def _described(value: Any) -> str:
+    """ "float32[128, 2]"; of what is no tensor, its type."""
+    if not isinstance(value, tf.Tensor | tf.TensorSpec):
+        return type(value).__name__
+    sizes = "…" if value.shape.rank is None else ", ".join("?" if size is None else str(size) for size in value.shape)
+    return f"{value.dtype.name}[{sizes}]"

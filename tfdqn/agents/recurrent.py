@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_agents.agents import tf_agent
 
 from tfdqn.agents.dqn import DqnAgent, LossExtra
-from tfdqn.agents.loss import Batch, LossNetwork, LossOutput, Networks
+from tfdqn.agents.loss import Batch, LossNetwork, Networks
 from tfdqn.agents.sequences import Sequences
 from tfdqn.config import Config
 from tfdqn.networks.noise import Noise
@@ -84,13 +84,12 @@ class RecurrentAgent(DqnAgent):
         )
         return tf_agent.LossInfo(tf.reduce_mean(loss if weights is None else loss * weights), extra)
 
-    def _output(self, batch: Batch, noise: Noise | None) -> LossOutput:
-        networks = Networks(
+    def _networks(self, noise: Noise | None) -> Networks:
+        return Networks(
             UnrolledNetwork(self.network, _ONLINE, None if noise is None else noise.split("online")),
             UnrolledNetwork(self.target_network, _TARGET, None if noise is None else noise.split("target")),
             self._greedy_value,
         )
-        return self._compute_loss(self._settings, networks, batch)
 
     def _batch(self, experience: Sequences) -> Batch:
         """The steps of all sequences, [B · m]."""

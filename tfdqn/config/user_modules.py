@@ -1,10 +1,17 @@
-"""Modules of the user's own, named in a configuration as "my_package.my_module:name"."""
+"""Modules of the user's own, named in a configuration as "my_package.my_module:name", and what they raise."""
 
 import importlib
 import os
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from types import FrameType
 
-from tfdqn.errors import UserError, one_line
+from tfdqn.errors import OwnCodeError, UserError, one_line
+
+_packages: set[str] = set()  # that the modules imported are of, by their first names
 
 
 def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> None:
@@ -19,6 +26,7 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
         sys.path.insert(0, os.getcwd())
     try:
         importlib.import_module(name)
+        _packages.add(name.partition(".")[0])
     except ModuleNotFoundError as missing:
         if missing.name is not None and f"{name}.".startswith(f"{missing.name}."):
             raise error(
@@ -27,3 +35,39 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
         raise error(f'{wanted_by}: {name} needs "{missing.name}", which is not installed') from missing
     except Exception as failure:
         raise error(f"{wanted_by}: importing {name} failed: {one_line(failure)}") from failure
+
+
+@contextmanager
+def own_failures_are_one_line() -> Iterator[None]:
+    """Raises OwnCodeError, which names the function and the line, for what a user's module has raised in the block.
+
+    An error that none of their functions has led to is raised as it is, and so is one of a function that the caller
+    has given to training, to be told of its progress.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if (place := _own_place(error)) is None:
+            raise
+        details = "".join(traceback.format_exception(error))
+        raise OwnCodeError(f"{place}: {one_line(error)}", details) from error
+
+
+def _own_place(error: Exception) -> str | None:
+    """ "hl_gauss failed at /home/me/my_algorithm.py:42": the user's innermost; None: there is none."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    entered = [outer for (outer, _), (inner, _) in pairwise(frames) if _is_own(inner) and not _is_own(outer)]
+    if not entered or _module(entered[0]).startswith("tfdqn.training."):
+        return None
+    frame, line = next(each for each in reversed(frames) if _is_own(each[0]))
+    return f"{frame.f_code.co_qualname} failed at {frame.f_code.co_filename}:{line}"
+
+
+def _is_own(frame: FrameType) -> bool:
+    return _module(frame).partition(".")[0] in _packages
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from tfdqn.cluster.roles import TENSORFLOW_OPENS, TRAITS, ProcessId
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
-from tfdqn.errors import EnvironmentFailedError, ProcessFailedError, TaskError, listed
+from tfdqn.config.user_modules import own_failures_are_one_line
+from tfdqn.errors import EnvironmentFailedError, OwnCodeError, ProcessFailedError, TaskError, listed
 from tfdqn.system.addresses import host_and_port, is_loopback
 from tfdqn.task_spec import TaskSpec, differences
 
@@ -37,6 +38,17 @@ def say_if_open(context: RoleContext) -> None:
         f"warning: {process_id} serves other hosts at {' and '.join(addresses)} without authentication: "
         f"{meaning}; leave that to a private network or a firewall"
     )
+
+
+@contextmanager
+def log_own_failures() -> Iterator[None]:
+    """As `own_failures_are_one_line`; the traceback is printed, into the process's log."""
+    try:
+        with own_failures_are_one_line():
+            yield
+    except OwnCodeError as error:
+        print(error.traceback, file=sys.stderr, end="")
+        raise
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.peers import Peers
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ClusterError
-from tfdqn.roles.context import RoleContext, say_if_open
+from tfdqn.roles.context import RoleContext, log_own_failures, say_if_open
 from tfdqn.system.addresses import require_free
 
 
@@ -27,7 +27,8 @@ def run_role(context: RoleContext) -> bool:
         from tfdqn.roles import learner
 
         return learner.run(context)
-    with closing(Membership(context.process_id, context.topology, context.config, context.say)) as membership:
+    member = Membership(context.process_id, context.topology, context.config, context.say)
+    with closing(member) as membership, log_own_failures():
         # TensorFlow and Reverb take seconds, in which the process gives heartbeats already.
         role = import_module(f"tfdqn.roles.{context.process_id.role}")
         return bool(role.run(context, membership))
@@ -47,7 +48,7 @@ def serve_chief(config: Config, cluster: Cluster, say: Callable[[str], None]) ->
     import tensorflow as tf
 
     try:
-        with Watchdog(cluster.name, config.health, say) as watchdog:
+        with log_own_failures(), Watchdog(cluster.name, config.health, say) as watchdog:
             watchdog.state = "at the chief's service"
             watchdog.require(_chief(cluster, config), "the chief answers")
             if config.learner.strategy == "parameter_server":

@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import make_q_function
 from tfdqn.cluster.roles import Role
+from tfdqn.config.user_modules import own_failures_are_one_line
 from tfdqn.coordination.heartbeat_files import MEETING
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.messages import Inspection, Phase
@@ -50,6 +51,8 @@ def run(context: RoleContext) -> bool:
     check_task(config.task)
     with (
         run_dir.failures_say_what_is_saved(),
+        run_dir.tracebacks_are_kept(),
+        own_failures_are_one_line(),
         full_disk_is_one_line(run_dir.path),
         run_dir.claim(config),
         native_output_to(run_dir.native_log),

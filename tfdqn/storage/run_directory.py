@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import ClusterError, NotFiniteError, RunDirError, listed
+from tfdqn.errors import ClusterError, EnvironmentFailedError, NotFiniteError, OwnCodeError, RunDirError, listed
 from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.system.utf8 import require_libraries_can_take
@@ -66,7 +66,7 @@ class RunDir:
         self.learning_curve = self.path / "learning_curve.png"
         self.summary_file = self.path / "summary.json"
         self.scratch = self.path / ".scratch"  # of the process that holds the claim; emptied when it begins
-        self.native_log = self.path / "native.log"  # what C++ libraries print; tracebacks of environments
+        self.native_log = self.path / "native.log"  # what C++ libraries print; tracebacks of the user's code
         self.process_logs = self.path / "processes"  # what the run's other processes print
         self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are
         self.heartbeats = self.process_logs / "beats"
@@ -170,6 +170,17 @@ class RunDir:
             raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {listed(changed)}"))
         return begun_with
 
+    @contextmanager
+    def tracebacks_are_kept(self) -> Iterator[None]:
+        """Those of what the user's code has raised, in the run's log: its author needs them."""
+        try:
+            yield
+        except (EnvironmentFailedError, OwnCodeError) as error:
+            if not error.traceback:
+                raise
+            self.keep_traceback(error.traceback)
+            raise type(error)(f"{error}; its traceback is in {self.native_log}") from error
+
     def keep_traceback(self, traceback: str) -> None:
         """Adds it to the run's log."""
         with self.native_log.open("a", encoding="utf-8", errors="replace") as log:
@@ -180,7 +191,7 @@ class RunDir:
         """What ends the block's training says whether there is a checkpoint to go on from."""
         try:
             yield
-        except (ClusterError, NotFiniteError) as error:
+        except (ClusterError, NotFiniteError, OwnCodeError) as error:
             saved = "the last checkpoint is intact" if self.has_checkpoint else "nothing was saved yet"
             raise type(error)(f"{error}; {saved}") from error
 

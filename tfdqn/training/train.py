@@ -3,8 +3,8 @@
 In this process, and in those that divide its updates, where the strategy has such.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -13,6 +13,7 @@ from tfdqn.cluster.checks import cluster_for, cluster_keys, require_chief
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config, toml
+from tfdqn.config.user_modules import own_failures_are_one_line
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ConfigError, EnvironmentFailedError, UserError
 from tfdqn.learning.devices import learning_devices, use_threads
@@ -57,8 +58,8 @@ def train(
 
     An environment that fails ends training too, once `task.restarts` are used up: a checkpoint is saved first.
 
-    Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError) for what the user
-    can mend.
+    Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError, OwnCodeError) for what the
+    user can mend.
     """
     if not isinstance(config, Config):
         raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
@@ -83,10 +84,11 @@ def train_checked(
     devices = learning_devices(config)
     with (
         run.failures_say_what_is_saved(),
+        run.tracebacks_are_kept(),
+        own_failures_are_one_line(),
         full_disk_is_one_line(run.path),
         run.claim_alone(config),
         native_output_to(run.native_log),
-        _tracebacks_are_kept(run),
         threadpool_limits(1, "blas"),
         nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
         Watchdog("the run", config.health, tell, interrupted) as watchdog,
@@ -151,18 +153,6 @@ def _refuse_early(config: Config, cluster: Cluster | None) -> None:
         )
     require_chief(cluster)
     check_task(config.task)
-
-
-@contextmanager
-def _tracebacks_are_kept(run: RunDir) -> Iterator[None]:
-    """Those of environments that fail, in the run's log: their authors need them."""
-    try:
-        yield
-    except EnvironmentFailedError as error:
-        if not error.traceback:
-            raise
-        run.keep_traceback(error.traceback)
-        raise EnvironmentFailedError(f"{error}; its traceback is in {run.native_log}") from error
 
 
 def _saved(

@@ -1,0 +1,117 @@
+"""A loss from outside the package that raises, or gives what it must not: one line, status 2, and where to look."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny_runs import TINY, tiny
+from tfdqn.cli.main import main
+from tfdqn.config.toml import dump, from_mapping
+from tfdqn.training.train import train
+
+MODULE = """
+import tensorflow as tf
+
+from tfdqn.agents.loss import LossOutput
+from tfdqn.agents.losses.dqn import dqn
+from tfdqn.agents.losses.table import LOSSES
+from tfdqn.config import DQN
+
+
+class Own(DQN, frozen=True, kw_only=True, tag_field="kind", tag="failing_loss:own"):
+    fault: str = ""
+
+
+def own_loss(settings, networks, batch):
+    output = dqn(settings, networks, batch)
+    if settings.fault == "raises":
+        return output._replace(loss=output.loss + tf.zeros(7))  # here
+    if settings.fault == "nothing":
+        return None
+    field, _, change = settings.fault.partition(" ")
+    changes = {"mean": tf.reduce_mean, "float64": lambda x: tf.cast(x, tf.float64), "column": lambda x: x[:, None]}
+    return output._replace(**({field: changes[change](getattr(output, field))} if field else {}))
+
+
+LOSSES[Own] = own_loss
+"""
+OWN = 'agent.kind = "failing_loss:own": own_loss gives '
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "failing_loss.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, fault: str, *overrides: str) -> None:
+    agent = {"kind": "failing_loss:own", "fault": fault}
+    config = from_mapping({**TINY, "agent": agent}, ("replay.backend=in_graph", *overrides))
+    (folder / "mine.toml").write_text(dump(config))
+
+
+@pytest.mark.parametrize(
+    ("fault", "overrides", "said"),
+    [
+        ("loss mean", (), "loss = float32[], where float32[16] is due"),
+        ("td_error column", (), "td_error = float32[16, 1], where float32[16] is due"),
+        ("loss float64", (), "loss = float64[16], where float32[16] is due"),
+        ("q_tm1 mean", (), "q_tm1 = float32[], where float32[16, 2] is due"),
+        ("td_error mean", ("ensemble.size=3",), "td_error = float32[], where float32[3, 16] is due"),
+        ("nothing", (), "NoneType, where a LossOutput is due"),
+    ],
+)
+def test_what_a_loss_gives_of_another_shape_is_named_before_the_first_update(
+    folder: Path, capsys: pytest.CaptureFixture[str], fault: str, overrides: tuple[str, ...], said: str
+) -> None:
+    write(folder, fault, *overrides)
+    assert main(["train", "mine.toml", "--run-dir", "run"]) == 2
+    written = capsys.readouterr()
+    assert written.err == f"tfdqn: {OWN}{said}; nothing was saved yet\n"
+    assert written.out.splitlines()[-1] == "To begin again: tfdqn train mine.toml --run-dir run"
+
+
+@pytest.mark.parametrize("schedule", ["overlap", "alternate"])
+def test_what_a_loss_raises_is_one_line_with_its_place_and_the_traceback_is_kept(
+    folder: Path, capsys: pytest.CaptureFixture[str], schedule: str
+) -> None:
+    write(folder, "raises", f"learner.schedule={schedule}")
+    assert main(["train", "mine.toml", "--run-dir", "run"]) == 2
+    line = next(i for i, text in enumerate(MODULE.splitlines(), 1) if text.endswith("# here"))
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"tfdqn: own_loss failed at {folder / 'failing_loss.py'}:{line}: ValueError: ")
+    assert said.endswith("; its traceback is in run/native.log; nothing was saved yet")
+    kept = (folder / "run" / "native.log").read_text()
+    assert "in own_loss\n" in kept and kept.rstrip().splitlines()[-1].startswith("ValueError: ")
+
+
+def test_after_a_checkpoint_the_line_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder, "", "stop.env_steps=600")
+    assert main(["train", "mine.toml", "--run-dir", "run"]) == 0
+    capsys.readouterr()
+    write(folder, "raises")
+    (folder / "run" / "config.toml").write_text((folder / "mine.toml").read_text())
+    assert main(["train", "mine.toml", "--run-dir", "run"]) == 2
+    written = capsys.readouterr()
+    assert written.err.endswith("; the last checkpoint is intact\n")
+    assert written.out.splitlines()[-1] == "To resume: tfdqn train mine.toml --run-dir run"
+
+
+def test_what_a_callback_of_training_raises_is_the_callers(folder: Path) -> None:
+    """Even where it is defined beside a loss."""
+
+    def stop(progress: object) -> None:
+        raise LookupError
+
+    config = tiny("task.id=tests.support.toy_environments:Catch-v0", "replay.backend=in_graph")  # `tests` is the user's
+    with pytest.raises(LookupError):
+        train(config, folder / "run", on_progress=stop)
+
+
+def test_what_this_package_raises_by_itself_keeps_its_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder, "")
+    monkeypatch.setattr("tfdqn.agents.dqn.LossExtra", None)
+    with pytest.raises(TypeError, match="NoneType"):
+        main(["train", "mine.toml", "--run-dir", "run"])
