@@ -230,3 +230,11 @@ def test_the_callers_mapping_stays_as_it_was() -> None:
 def test_bytes_of_a_command_line_that_are_no_text_are_refused() -> None:
     assert problem({}, "task.id=\udcff") == 'override: task.id = "\\udcff": must be valid Unicode'
     assert "must be strings" in problem({}, "task.kwargs.\udcff=3")
+
+
+def test_a_key_of_ones_own_without_a_meaning_is_refused_in_one_line() -> None:
+    class Bare(MLP, frozen=True, kw_only=True, tag_field="kind", tag="tests.config.test_toml:bare"):
+        bins: int = 3
+
+    with pytest.raises(ConfigError, match=r"^bins: a key is Annotated.*and this one has no doc$"):
+        dump(Config(network=Bare()))

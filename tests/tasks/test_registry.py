@@ -16,7 +16,7 @@ CORRIDOR = "tests.support.own_suite:corridor/3"
 BROKEN_MODULES = {
     "syntax": ("def (:", "importing {module} failed: SyntaxError"),
     "missing": ("import no_such_package_at_all", '{module} needs "no_such_package_at_all"'),
-    "raises": ("raise RuntimeError('no\\nlicence')", "importing {module} failed: RuntimeError: no licence"),
+    "raises": ("raise RuntimeError('no\\nlicence')", "importing {module} failed at {file}:1: RuntimeError: no licence"),
 }
 
 
@@ -46,10 +46,11 @@ def test_a_users_module_in_the_current_directory_is_found(tmp_path, monkeypatch)
 def test_a_users_module_that_cannot_be_imported_is_one_line(kind, tmp_path, monkeypatch):
     source, expected = BROKEN_MODULES[kind]
     module = f"users_{kind}_envs"
-    (tmp_path / f"{module}.py").write_text(source)
+    file = tmp_path / f"{module}.py"
+    file.write_text(source)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    assert expected.format(module=module) in error_of(resolve_spec, Task(id=f"{module}:Mine-v0"))
+    assert expected.format(module=module, file=file) in error_of(resolve_spec, Task(id=f"{module}:Mine-v0"))
 
 
 def test_a_users_module_that_does_not_exist_is_named():

@@ -173,8 +173,10 @@ def _assignments(section: Struct, fields: Sequence[msgspec.structs.FieldInfo]) -
 
 def _meaning(field: msgspec.structs.FieldInfo) -> str:
     described = inspect.type_info(field.type)
-    assert isinstance(described, inspect.Metadata), f"{field.name} has no doc(...)"
-    meaning = str((described.extra_json_schema or {})["description"])
+    schema = described.extra_json_schema if isinstance(described, inspect.Metadata) else None
+    if not schema or "description" not in schema:
+        raise ConfigError(f'{field.name}: a key is Annotated[its type, doc("what it means")], and this one has no doc')
+    meaning = str(schema["description"])
     choices = literals(field.type)
     return meaning if all(each in meaning for each in choices) else f"{meaning}: {', '.join(choices)}"
 

@@ -25,8 +25,8 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
     if os.getcwd() not in sys.path:  # as `python -m` has it; a console script does not
         sys.path.insert(0, os.getcwd())
     try:
-        importlib.import_module(name)
         _packages.add(name.partition(".")[0])
+        importlib.import_module(name)
     except ModuleNotFoundError as missing:
         if missing.name is not None and f"{name}.".startswith(f"{missing.name}."):
             raise error(
@@ -34,7 +34,9 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
             ) from missing
         raise error(f'{wanted_by}: {name} needs "{missing.name}", which is not installed') from missing
     except Exception as failure:
-        raise error(f"{wanted_by}: importing {name} failed: {one_line(failure)}") from failure
+        frame = _own_frame(failure)
+        where = f" at {_place(*frame)}" if frame else ""
+        raise error(f"{wanted_by}: importing {name} failed{where}: {one_line(failure)}") from failure
 
 
 @contextmanager
@@ -49,20 +51,24 @@ def own_failures_are_one_line() -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        if (place := _own_place(error)) is None:
+        if (own := _own_frame(error)) is None:
             raise
         details = "".join(traceback.format_exception(error))
-        raise OwnCodeError(f"{place}: {one_line(error)}", details) from error
+        line = f"{own[0].f_code.co_qualname} failed at {_place(*own)}: {one_line(error)}"
+        raise OwnCodeError(line, details) from error
 
 
-def _own_place(error: Exception) -> str | None:
-    """ "hl_gauss failed at /home/me/my_algorithm.py:42": the user's innermost; None: there is none."""
+def _own_frame(error: Exception) -> tuple[FrameType, int] | None:
+    """The innermost frame of the user's that an error came through, and its line; None where there is none."""
     frames = list(traceback.walk_tb(error.__traceback__))
     entered = [outer for (outer, _), (inner, _) in pairwise(frames) if _is_own(inner) and not _is_own(outer)]
     if not entered or _module(entered[0]).startswith("tfdqn.training."):
         return None
-    frame, line = next(each for each in reversed(frames) if _is_own(each[0]))
-    return f"{frame.f_code.co_qualname} failed at {frame.f_code.co_filename}:{line}"
+    return next(each for each in reversed(frames) if _is_own(each[0]))
+
+
+def _place(frame: FrameType, line: int) -> str:
+    return f"{frame.f_code.co_filename}:{line}"
 
 
 def _is_own(frame: FrameType) -> bool:
