@@ -33,6 +33,7 @@ class Progress(NamedTuple):
     loss: float | None
     best_return: float | None  # greedy, as evaluated
     phase: str
+    first_call_seconds: float | None = None  # for which the first call's updates are under way; None: they are not
 
 
 class EpisodeScores(Struct, frozen=True, kw_only=True):

@@ -117,6 +117,12 @@ def test_a_log_gets_a_line_every_ten_seconds_and_at_a_new_phase(monkeypatch: pyt
     assert [line.split(":")[0] for line in lines] == ["filling replay", "learning", "learning"]
 
 
+def test_how_long_the_first_updates_are_under_way_is_the_first_figure() -> None:
+    figures = terminal.progress_figures(a_progress(phase="first updates under way", first_call_seconds=41.6))
+    assert figures.startswith("42 s, 125,000/500,000 steps, ")
+    assert terminal.progress_figures(a_progress()).startswith("125,000/500,000 steps, ")
+
+
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_a_terminal_of_any_width_shows_the_bar_and_every_figure(width: int) -> None:
     console, written = a_console(is_terminal=True, width=width)

@@ -30,7 +30,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step_and_never_enters_
 
 def test_where_nothing_was_saved_before_a_failure_it_is_said(tmp_path):
     run = tmp_path / "run"
-    overflows = ("optimizer.kind=sgd", "optimizer.learning_rate=1e30", "agent.gradient_clip_norm=0")
+    overflows = ("optimizer.kind=sgd", "optimizer.learning_rate=1e9", "agent.gradient_clip_norm=0")
     with pytest.raises(NotFiniteError, match=r"task's rewards; nothing was saved yet$"):
         train(tiny("replay.backend=in_graph", "learner.schedule=alternate", *overflows), run)
     assert not RunDir(run).has_checkpoint

@@ -83,7 +83,8 @@ class _BarAboveFigures(Bars):
 
 def progress_figures(progress: Progress) -> str:
     """Steps, rates, return, loss, best and time left, in one short line."""
-    figures = [f"{progress.env_steps:,}/{progress.total_env_steps:,} steps"]
+    first_call = () if progress.first_call_seconds is None else (f"{progress.first_call_seconds:.0f} s",)
+    figures = [*first_call, f"{progress.env_steps:,}/{progress.total_env_steps:,} steps"]
     if progress.env_steps_per_second > 0:  # not known in the first second
         figures.append(f"{progress.env_steps_per_second:,.0f} steps/s")
     if progress.updates_per_second > 0:

@@ -255,7 +255,8 @@ class _Lines:
         self._watchdog.updates_per_second = progress.updates_per_second
         if self._line.is_due():
             self._line.done()
+            seconds = "" if progress.first_call_seconds is None else f"{progress.first_call_seconds:.0f} s, "
             self._say(
-                f"{progress.phase}: {progress.env_steps:,}/{progress.total_env_steps:,} steps, "
+                f"{progress.phase}: {seconds}{progress.env_steps:,}/{progress.total_env_steps:,} steps, "
                 f"{progress.train_steps:,} updates, {progress.updates_per_second:,.0f} updates/s"
             )

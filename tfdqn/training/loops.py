@@ -16,7 +16,7 @@ from typing import Self
 
 from tfdqn.system.signals import Interruption
 from tfdqn.training.local_parts import LocalParts
-from tfdqn.training.monitor import TrainingMonitor
+from tfdqn.training.monitor import FIRST_UPDATES, TrainingMonitor
 from tfdqn.training.session import AnySession, Session
 
 _POLL_SECONDS = 0.02
@@ -38,6 +38,8 @@ def alternate(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
 
     while (reason := monitor.reason_to_stop()) is None:
         if session.ratio.may_learn():
+            if session.learner.metrics is None and not session.must_be_saved:
+                monitor.show(FIRST_UPDATES)  # nothing more can be, until they are made
             session.learn()
         else:
             parts.act()

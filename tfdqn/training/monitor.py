@@ -22,6 +22,7 @@ from tfdqn.training.session import AnySession
 
 log = logging.getLogger(__name__)
 
+FIRST_UPDATES = "first updates under way"
 _PROGRESS_SECONDS = 0.1
 _PROFILE_SECONDS = 2.0
 
@@ -70,12 +71,12 @@ class TrainingMonitor:
             self._profile.tick(self._session.learner.metrics is not None)
         if self._show_due.is_due():
             self._session.run_dir.check_claim()
-            self._on_progress(self.progress())
+            self.show()
             self._show_due.done()
         if self._log_due.is_due():
             self._log()
             self._log_due.done()
-        if self._save_due.is_due():
+        if self._save_due.is_due() or self._session.must_be_saved:
             with paused:
                 self._session.save(self.seconds)
             self._save_due.done()
@@ -100,13 +101,14 @@ class TrainingMonitor:
         """The user's wish, or what the configuration says."""
         return "interrupted" if self._interrupted() else self._session.reason_to_stop()
 
+    def show(self, phase: str | None = None) -> None:
+        """Shows how the run stands now; a phase as of `progress`."""
+        self._on_progress(self.progress(phase))
+
     def progress(self, phase: str | None = None) -> Progress:
         """How the run stands now."""
         session = self._session
         learner = session.learner.metrics
-        if phase is None:
-            is_filling = session.ratio.updates_owed() <= 0 and learner is None and session.config.agent.has_replay
-            phase = "filling replay" if is_filling else "learning"
         return Progress(
             env_steps=session.env_steps,
             total_env_steps=session.config.stop.env_steps,
@@ -117,7 +119,8 @@ class TrainingMonitor:
             episode_return=session.actors.recent_return,
             loss=None if learner is None else learner["loss"],
             best_return=session.evaluations.best_return,
-            phase=phase,
+            phase=phase or self._phase(),
+            first_call_seconds=session.first_call_seconds,
         )
 
     def close(self) -> None:
@@ -125,6 +128,13 @@ class TrainingMonitor:
         if self._profile is not None:
             self._profile.end()
         self._tracker.close()
+
+    def _phase(self) -> str:
+        session = self._session
+        if session.first_call_seconds is not None:
+            return FIRST_UPDATES
+        is_filling = session.ratio.updates_owed() <= 0 and session.learner.metrics is None
+        return "filling replay" if is_filling and session.config.agent.has_replay else "learning"
 
     def _log(self) -> None:
         session = self._session

@@ -6,12 +6,14 @@ Actors, replay and evaluator are in this process (`training.local_parts`) or in 
 session knows them by the protocols below.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
+import tensorflow as tf
 
 from tfdqn.config import Config
 from tfdqn.coordination.stall_detector import StallDetector
@@ -24,6 +26,7 @@ from tfdqn.replay.replay_ratio import Balance
 from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
+from tfdqn.training.long_calls import doubt
 from tfdqn.training.stopping import reason_to_stop
 
 
@@ -152,6 +155,7 @@ class Session(Generic[P]):
     ):
         self.config, self.run_dir, self.work = config, run_dir, work or StallDetector()
         self._chief, self._say = chief, say
+        self._first_call_began: float | None = None
         self._checkpoints = CheckpointManager(run_dir.checkpoints, config.checkpoint.keep)
         saved = self._checkpoints.latest(on_damage=lambda damage: say(f"warning: {damage}"))
         self.counters = Counters() if saved is None else saved.counters  # where it begins
@@ -166,6 +170,10 @@ class Session(Generic[P]):
                 updater.restore(saved.arrays("learner"))
             self.learner = Learner(updater, self.parts.board, self.parts.replay.update_priorities)
             self.learner.publish()
+            long_calls = doubt(config, self.parts.board.get().weights)
+            self._saves_first = bool(long_calls) and not tf.config.list_physical_devices("GPU")
+            if self._saves_first:
+                say(f"warning: {long_calls}")
             # Earlier versions did not count what was lost with a worker.
             self.parts.ratio.learned(self.learner.train_steps - self.counters.train_steps)
             lost = self.parts.resume(saved)
@@ -188,10 +196,27 @@ class Session(Generic[P]):
         return self.parts.environment_restarts
 
     def learn(self, timeout_seconds: float = 0.0) -> None:
-        """A call's updates, as soon as they are owed; none where they are not in time."""
-        if self.ratio.wait_to_learn(timeout_seconds):
+        """A call's updates, as soon as they are owed; none where they are not in time, or `must_be_saved`."""
+        if not self.ratio.wait_to_learn(timeout_seconds):
+            pass
+        elif self._saves_first:
+            time.sleep(timeout_seconds)
+        else:
+            self._first_call_began = self._first_call_began or time.monotonic()
             self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
         self.record_progress("updates")
+
+    @property
+    def first_call_seconds(self) -> float | None:
+        """For how long the first call, which TensorFlow compiles, has been under way; None before and after it."""
+        if self._first_call_began is None or self.learner.metrics is not None:
+            return None
+        return time.monotonic() - self._first_call_began
+
+    @property
+    def must_be_saved(self) -> bool:
+        """Whether a checkpoint is to be made now, since the first call's updates would hold it up for long."""
+        return self._saves_first and self.ratio.may_learn()
 
     def record_progress(self, part: str) -> None:
         """Tells the watchdog that a part of the work goes on."""
@@ -231,6 +256,7 @@ class Session(Generic[P]):
         arrays["actor"] = {**arrays["actor"], **restarts}
         with self.work.suspended():  # the disk takes as long as it takes
             self._checkpoints.save(counters, arrays, self.parts.save_replay)
+        self._saves_first &= not self.ratio.may_learn()
 
     def put_off(self) -> None:
         """Says that a checkpoint is, and why."""

@@ -95,12 +95,17 @@ def train_checked(
     ):
         use_threads(config)
         chief = Chief(config, run, cluster, devices, tell, interrupted, watchdog.require)
+
+        def show_and_watch(progress: Progress) -> None:
+            watchdog.state = progress.phase
+            show(progress)
+
         with closing(chief), chief.losses_are_one_line():
             try:
                 watchdog.state = "training"
                 work = watchdog.work
                 with closing(local_session(config, run, chief, tell, interrupted, work)) as session:
-                    return _finished(session, tell, show, interrupted, profile)
+                    return _finished(session, tell, show_and_watch, interrupted, profile)
             finally:
                 watchdog.release_peers()
 
@@ -121,15 +126,12 @@ def _finished(
     trackers = begin_figures(session, say, evaluated_env_steps)
     with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as monitor:
 
-        def enter(phase: str) -> None:
-            show(monitor.progress(phase))
-
         def final_scores() -> EpisodeScores:
-            enter("final evaluation")
+            monitor.show("final evaluation")
             return session.parts.evaluations.final_scores()
 
         try:
-            return run_to_end(session, monitor, lambda: _train(session, monitor), enter, final_scores)
+            return run_to_end(session, monitor, lambda: _train(session, monitor), monitor.show, final_scores)
         except EnvironmentFailedError as error:
             session.work.finish()
             raise _saved(error, session, monitor) from error
