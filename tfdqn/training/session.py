@@ -256,7 +256,7 @@ class Session(Generic[P]):
         arrays["actor"] = {**arrays["actor"], **restarts}
         with self.work.suspended():  # the disk takes as long as it takes
             self._checkpoints.save(counters, arrays, self.parts.save_replay)
-        self._saves_first &= not self.ratio.may_learn()
+        self._saves_first = self._saves_first and not self.must_be_saved
 
     def put_off(self) -> None:
         """Says that a checkpoint is, and why."""
