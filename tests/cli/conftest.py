@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tfdqn.storage.run_directory import RunDir
+
 
 class Recorder:
     """Stands in for the function behind a verb."""
@@ -35,6 +37,17 @@ def behind(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorder]:
         return recorder
 
     return replace
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run in `runs/x` that has each kind of policy; what they are nobody reads."""
+    monkeypatch.chdir(tmp_path)
+    found = RunDir("runs/x")
+    for file in (found.config_file, found.best_weights, found.checkpoints / "1"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    return found.path
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_a_bug_is_not_hidden(behind: Callable[..., Recorder], config_file: Path)
 
 
 def test_ctrl_c_where_nothing_is_to_be_saved_exits_130(
-    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
+    behind: Callable[..., Recorder], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     behind("evaluation.evaluate", "evaluate", KeyboardInterrupt())
     assert main.main(["evaluate", "runs/x"]) == 130
@@ -105,11 +105,44 @@ def test_the_version_is_told_in_either_way(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == told and re.fullmatch(r"\d+\.\d+\.\d+\S*\n", told)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["evaluate", "nope"], "nope is not a run directory: no such directory"),
+        (["evaluate", "runs/x", "--set", "agent.discount=0.5"], "agent.discount=0.5: only keys of [task] can be"),
+        (["evaluate", "runs/x", "--set", "task.ide=x"], 'override: task.ide is not a key (did you mean "id"?)'),
+        (["evaluate", "begun"], "begun has no evaluated policy yet, and no checkpoint"),
+        (["export", "nope"], "nope is not a run directory: no such directory"),
+        (["export", "begun", "--checkpoint", "latest"], "begun has no checkpoint yet"),
+        (["plot", "nope"], "nope is not a run directory: no such directory"),
+        (["serve", "nope"], "nope: no exported version here"),
+        (["inspect", "nope"], "nope"),
+        (["health", "--run-dir", "nope"], "nope is not a run directory: no such directory"),
+        (["train", "nope"], "nope: there is no such file"),
+        (["launch", "nope"], "nope: there is no such file"),
+        (["manifest", "slurm", "nope"], "nope: there is no such file"),
+    ],
+)
+def test_a_mistake_is_said_before_anything_heavy_is_imported(run: Path, arguments: list[str], said: str) -> None:
+    Path("begun").mkdir()
+    Path("begun/config.toml").touch()
+    status, heavy, err = probe(arguments, ("tensorflow", "tf_agents", "reverb", "gymnasium", "matplotlib"))
+    assert (status, heavy) == (2, "[]")
+    assert said in err and len(err.splitlines()) == 1
+
+
+def probe(arguments: list[str], heavy: tuple[str, ...]) -> tuple[int, str, str]:
+    """A command in a process of its own: its exit status, what of the heavy it has imported, its errors."""
+    program = (
+        f"import sys; from tfdqn.cli.main import main; status = main({arguments}); "
+        f"print(status, [name for name in {heavy} if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    status, _, imported = done.stdout.splitlines()[-1].partition(" ")
+    return int(status), imported, done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], [], ["--version"], ["config", "/dev/null"]])
 def test_help_and_configurations_need_nothing_heavy(arguments: list[str]) -> None:
-    probe = (
-        f"import sys; from tfdqn.cli.main import main; status = main({arguments}); "
-        f"print([name for name in {HEAVY} if name in sys.modules], status)"
-    )
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=240, check=True)
-    assert done.stdout.splitlines()[-1] == "[] 0"
+    assert probe(arguments, HEAVY) == (0, "[]", "")

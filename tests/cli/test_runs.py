@@ -113,7 +113,7 @@ def an_evaluation() -> types.SimpleNamespace:
 
 
 def test_evaluate_passes_on_what_it_was_told(
-    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
+    behind: Callable[..., Recorder], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluate = behind("evaluation.evaluate", "evaluate", an_evaluation())
     arguments = ["runs/x", "--episodes", "7", "--seed", "5", "--video", "--checkpoint", "latest"]
@@ -128,7 +128,7 @@ def test_evaluate_passes_on_what_it_was_told(
 
 
 def test_evaluate_prints_json_and_nothing_else_for_machines(
-    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
+    behind: Callable[..., Recorder], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluate = behind("evaluation.evaluate", "evaluate", an_evaluation())
     assert main.main(["evaluate", "runs/x", "--json"]) == 0
@@ -137,7 +137,7 @@ def test_evaluate_prints_json_and_nothing_else_for_machines(
 
 
 def test_the_figures_are_shown_where_only_the_film_failed(
-    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
+    behind: Callable[..., Recorder], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     behind("evaluation.evaluate", "evaluate", FilmError("x/videos/1.mp4: no room", an_evaluation()))
     assert main.main(["evaluate", "runs/x", "--video", "--json"]) == 2
@@ -164,7 +164,9 @@ def test_plot_prints_where_the_picture_is(
     assert capsys.readouterr().out == f"{output}\n"
 
 
-def test_export_prints_where_the_model_is(behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_prints_where_the_model_is(
+    behind: Callable[..., Recorder], run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     export = behind("exporting.from_run", "export_run", Path("runs/x/exports/2"))
     assert main.main(["export", "runs/x", "--checkpoint", "latest", "--min-return", "-5.5"]) == 0
     assert export.calls == [((Path("runs/x"), "latest", -5.5, ["savedmodel"]), {})]

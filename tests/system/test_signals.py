@@ -45,6 +45,29 @@ def test_another_thread_hears_of_it_while_the_main_one_is_below_python() -> None
     assert heard == [True]
 
 
+def test_the_first_signal_is_acknowledged_while_the_main_thread_is_below_python_and_before_what_is_said_next() -> None:
+    said: list[str] = []
+
+    def acknowledge() -> None:
+        said.append("stopping")
+        raise OSError  # the terminal has gone: signals are heard all the same
+
+    with interruptions(said.clear, acknowledge) as interrupted:
+
+        def send() -> None:
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            until(lambda: said, "the acknowledgement")
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+        sending = threading.Thread(target=send, daemon=True)
+        sending.start()
+        ctypes.CDLL(None).sleep(60)
+        sending.join(30)
+        assert interrupted()
+    said.append("saved")
+    assert said == ["stopping", "saved"]
+
+
 def test_what_a_forked_child_is_sent_is_the_childs_own() -> None:
     with interruptions(never) as interrupted:
         child = os.fork()

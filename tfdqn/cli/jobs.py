@@ -173,7 +173,7 @@ def run_role(
     if leases is not None and index is not None:
         raise ConfigError(f"--index {index} and --leases both say which process this is: give only one")
     path = run_dir or default_run_dir(config, resolved)
-    with interruptions(end_at_once) as interrupted:
+    with interruptions(end_at_once, lambda: typer.echo("stopping")) as interrupted:
         if leases is not None:
             from tfdqn.cluster.index_lease import lease_index
 

@@ -70,7 +70,8 @@ def train(
     run = RunDir(path)
     run.refuse_early(resolved)
     again = command_to_resume("train", config, overrides or (), path)
-    with interruptions(end_at_once) as interrupted, terminal.TrainingProgress() as progress:
+    progress = terminal.TrainingProgress()
+    with interruptions(end_at_once, progress.stopping) as interrupted, progress:
         # Imported late, for that is most of the start: the bar is there already, and signals are taken.
         from tfdqn.training.train import train_checked
 
@@ -145,6 +146,14 @@ def evaluate(
     """Evaluate a run's greedy policy in fresh environments."""
     require_supported_platform()
     from tfdqn.cli import terminal
+    from tfdqn.config import toml
+    from tfdqn.storage.best_policy import require_policy
+
+    directory = RunDir(run)
+    toml.with_changed_task(directory.config(), changes or (), str(directory.config_file))
+    require_policy(directory, checkpoint.value)
+
+    # Imported late, for that takes seconds: mistakes are reported before.
     from tfdqn.evaluation.evaluate import evaluate as run_evaluation
 
     def show(report: "EvaluationReport") -> None:
@@ -214,7 +223,10 @@ def export(
     """Export a run's policy as a SavedModel. It comes with a model card; its path is printed."""
     require_supported_platform()
     wanted = parse_formats(formats or [ModelFormat.savedmodel])
-    from tfdqn.exporting.from_run import export_run
+    from tfdqn.storage.best_policy import require_policy
+
+    require_policy(RunDir(run).begun(), checkpoint.value)
+    from tfdqn.exporting.from_run import export_run  # late, as in `evaluate`
 
     version = export_run(run, checkpoint.value, min_return, wanted)
     for each in wanted:
@@ -244,7 +256,7 @@ def serve(
 
     folder = exports_folder(exports)
     model = model_name(folder, name)
-    with listen(host, port) as listening, interruptions(_end) as interrupted:
+    with listen(host, port) as listening, interruptions(_end, lambda: typer.echo("Stopping.")) as interrupted:
         # Imported late, for that takes seconds: mistakes are reported before, and signals taken already.
         from tfdqn.serving.server import serve as run
 

@@ -36,7 +36,7 @@ class TrainingProgress:
         self._console = console or make_console()
         self._bar: Bars | None = None
         self._row: TaskID | None = None
-        self._phase = ""
+        self._phase = "starting"
         self._line = IntervalTrigger(PLAIN_LINE_INTERVAL_SECONDS, is_due=True)
 
     def __enter__(self) -> "TrainingProgress":
@@ -45,7 +45,7 @@ class TrainingProgress:
             self._bar = _BarAboveFigures(*columns, console=self._console, expand=True)
             self._bar.start()
             self._console.show_cursor(True)  # Rich hides it, and a killed process could not put it back
-            self._row = self._bar.add_task("starting", total=None, figures="")
+            self._row = self._bar.add_task(self._phase, total=None, figures="")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,7 +56,13 @@ class TrainingProgress:
         """One line, above the bar where there is one."""
         self._console.print(line, markup=False, soft_wrap=True)
 
+    def stopping(self) -> None:
+        """Says that a signal was heard: what goes on may take a while to come to an end."""
+        self.say(f"stopping (phase: {self._phase}); a second Ctrl-C ends at once, without saving")
+
     def show(self, progress: Progress) -> None:
+        is_new_phase = progress.phase != self._phase
+        self._phase = progress.phase
         if self._bar and self._row is not None:
             self._bar.update(
                 self._row,
@@ -66,8 +72,7 @@ class TrainingProgress:
                 figures=progress_figures(progress),
             )
             return
-        if progress.phase != self._phase or self._line.is_due():
-            self._phase = progress.phase
+        if is_new_phase or self._line.is_due():
             self._line.done()
             self.say(f"{progress.phase}: {progress_figures(progress)}")
 

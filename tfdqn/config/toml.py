@@ -58,6 +58,14 @@ def from_mapping(values: Mapping[str, Any], overrides: Sequence[str] = (), origi
     return read(merged, origin, overridden)
 
 
+def with_changed_task(config: Config, overrides: Sequence[str], origin: str) -> Config:
+    """A run's configuration for an evaluation, of which keys of the task alone may be overridden."""
+    for override in overrides:
+        if not override.startswith("task."):
+            raise ConfigError(f"{override}: only keys of [task] can be changed for an evaluation")
+    return from_mapping(msgspec.to_builtins(config), overrides, origin)
+
+
 def checked(config: Config, overrides: Sequence[str] = ()) -> Config:
     """`config`, which may have been built in Python, where nothing checks it, with overrides applied.
 

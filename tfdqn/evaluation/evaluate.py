@@ -103,10 +103,7 @@ def _failures_keep(report: EvaluationReport, task_id: str) -> Iterator[None]:
 
 def _changed_task(run: RunDir, before: Config, overrides: Sequence[str]) -> Task:
     """The run's task with some keys changed; limited as in training's evaluations where no change says otherwise."""
-    for override in overrides:
-        if not override.startswith("task."):
-            raise ConfigError(f"{override}: only keys of [task] can be changed for an evaluation")
-    config = toml.from_mapping(msgspec.to_builtins(before), overrides, origin=str(run.config_file))
+    config = toml.with_changed_task(before, overrides, str(run.config_file))
     task = config.task
     if task.max_episode_steps and task.max_episode_steps != before.task.max_episode_steps:
         return task

@@ -54,9 +54,9 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
         raise UserError(f"{path} is {kind}: give a file such as learning_curves.png")
     # Where it keeps its cache if the usual place can't be written is nobody's concern.
     logging.getLogger("matplotlib").addFilter(lambda record: record.funcName != "_get_config_or_cache_dir")
+    groups = _grouped([_read(RunDir.at(run)) for run in run_dirs])
     import matplotlib.figure  # its import costs most of a second
 
-    groups = _grouped([_read(RunDir.at(run)) for run in run_dirs])
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for colour, (label, runs) in zip(cycle(_COLOURS), groups.items(), strict=False):

@@ -42,6 +42,16 @@ def load_best(path: Path, wanted: Mapping[str, ArrayInfo]) -> tuple[dict[str, np
     return arrays, evaluation
 
 
+def require_policy(run: RunDir, which: Literal["best", "latest"]) -> None:
+    """Raises CheckpointError where the run has no such policy yet."""
+    has_checkpoint = any(run.checkpoints.glob("[0-9]*"))
+    if which == "best" and not run.best_weights.exists():
+        advice = "; try --checkpoint latest" if has_checkpoint else ", and no checkpoint"
+        raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
+    if which == "latest" and not has_checkpoint:
+        raise CheckpointError(f"{run.path} has no checkpoint yet")
+
+
 def load_policy_weights(
     run: RunDir,
     which: Literal["best", "latest"],
@@ -54,11 +64,8 @@ def load_policy_weights(
     Where the latest checkpoint's weights are damaged, `on_damage` is told and those before it are taken. Raises
     CheckpointError where the run has no such policy yet, or it is damaged, or of another network than the run's.
     """
+    require_policy(run, which)
     if which == "best":
-        if not run.best_weights.exists():
-            has_checkpoint = any(run.checkpoints.glob("[0-9]*"))
-            advice = "; try --checkpoint latest" if has_checkpoint else ", and no checkpoint"
-            raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
         weights, evaluation = load_best(run.best_weights, wanted)
         return weights, {"train_steps": evaluation.train_steps, "evaluation": msgspec.to_builtins(evaluation.scores)}
     checkpoint = CheckpointManager(run.checkpoints).latest(on_damage, names=["learner"])

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
+_ANSWER_SECONDS = 1.0
+
 
 class Interruption(Exception):
     """Work was given up half-way because the user wants to stop; nothing is wrong."""
@@ -22,7 +24,9 @@ def end_at_once() -> NoReturn:
 
 
 @contextmanager
-def interruptions(at_once: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+def interruptions(
+    at_once: Callable[[], None], acknowledge: Callable[[], None] = lambda: None
+) -> Iterator[Callable[[], bool]]:
     """Yields a function that says whether the user has asked to stop.
 
     Any thread may ask it, and hears of a signal even while the main thread is in a call below Python, where no handler
@@ -30,6 +34,7 @@ def interruptions(at_once: Callable[[], None]) -> Iterator[Callable[[], bool]]:
 
     Args:
       at_once: what a Ctrl-C does when the user has asked before.
+      acknowledge: says that the first signal was heard, from a thread of its own; a terminal that is gone is no error.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -41,12 +46,21 @@ def interruptions(at_once: Callable[[], None]) -> Iterator[Callable[[], bool]]:
             at_once()
         asked.append(number)
 
+    acknowledged = threading.Event()
+
+    def answer() -> None:
+        with suppress(OSError):
+            acknowledge()
+        acknowledged.set()
+
     numbers = _numbers()
-    with _arrivals(numbers) as arrived:
+    with _arrivals(numbers, answer) as arrived:
         before = {number: signal.signal(number, ask) for number in numbers}
         try:
             yield lambda: bool(asked or arrived)
         finally:
+            if asked:
+                acknowledged.wait(_ANSWER_SECONDS)  # what is said next comes after it
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -83,8 +97,11 @@ def _numbers() -> list[signal.Signals]:
 
 
 @contextmanager
-def _arrivals(numbers: Collection[int]) -> Iterator[list[int]]:
-    """Yields the signals of these numbers that have come, as the system's own handler tells a thread by a pipe."""
+def _arrivals(numbers: Collection[int], answer: Callable[[], None]) -> Iterator[list[int]]:
+    """Yields the signals of these numbers that have come, as the system's own handler tells a thread by a pipe.
+
+    The thread calls `answer` at the first.
+    """
     arrived: list[int] = []
     heard, woken = os.pipe()
 
@@ -92,6 +109,8 @@ def _arrivals(numbers: Collection[int]) -> Iterator[list[int]]:
         while number := os.read(heard, 1):  # until the other end is closed
             if number[0] in numbers:
                 arrived.append(number[0])
+                if len(arrived) == 1:
+                    answer()
         os.close(heard)
 
     os.set_blocking(woken, False)
