@@ -59,6 +59,13 @@ def command_to_resume(verb: str, config: Path, arguments: Sequence[str], run_dir
     return own_command([verb, name, *arguments, "--run-dir", str(run_dir)])
 
 
+def load_config(config: Path, overrides: Sequence[str]) -> Config:
+    """As `toml.load`; what an overridden kind leaves out is said on stderr: stdout may be for programs."""
+    from tfdqn.config import toml
+
+    return toml.load(config, overrides, lambda line: typer.echo(line, err=True))
+
+
 def load_job(
     config: Path,
     overrides: list[str] | None,
@@ -68,14 +75,12 @@ def load_job(
     parameter_servers: int | None,
 ) -> tuple[Config, list[str]]:
     """A job's configuration, and every override that makes it, the counts among them. Raises ConfigError."""
-    from tfdqn.config import toml
-
     given = list(overrides or ())
     if parameter_servers is not None:
         given += ["learner.strategy=parameter_server", f"learner.parameter_servers={parameter_servers}"]
     counts = {"acting.actors": actors, "replay.shards": replay_servers, "learner.workers": workers}
     given += [f"{key}={count}" for key, count in counts.items() if count is not None]
-    resolved = toml.load(config, given)
+    resolved = load_config(config, given)
     if workers is not None and resolved.learner.strategy in ("local", "mirrored"):
         raise ConfigError(
             f'--workers {workers}: learner.strategy = "{resolved.learner.strategy}" has none; give '

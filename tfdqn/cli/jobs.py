@@ -19,6 +19,7 @@ from tfdqn.cli.arguments import (
     command_to_resume,
     default_run_dir,
     installed_version,
+    load_config,
     load_job,
     require_supported_platform,
 )
@@ -125,10 +126,9 @@ def host(config: ConfigFile, overrides: Overrides = None, pool: PoolRoles = None
     require_supported_platform()
     from tfdqn.cluster.environment import machines_of_environment
     from tfdqn.cluster.placement import read_pools
-    from tfdqn.config import toml
     from tfdqn.storage.run_directory import RunDir
 
-    resolved = toml.load(config, overrides or ())
+    resolved = load_config(config, overrides or ())
     pools, machines = read_pools(pool or ()), machines_of_environment()
     run = RunDir(run_dir or default_run_dir(config, resolved))
 
@@ -163,10 +163,9 @@ def run_role(
     """Run one process of a distributed job."""
     require_supported_platform()
     from tfdqn.cluster.environment import process_in_job
-    from tfdqn.config import toml
     from tfdqn.system.signals import end_at_once, interruptions
 
-    resolved = toml.load(config, overrides or ())
+    resolved = load_config(config, overrides or ())
     index = task if index is None else index
     leases = places if leases is None else leases
     topology, process_id = process_in_job(resolved, cluster, role, index)

@@ -18,6 +18,7 @@ from tfdqn.cli.arguments import (
     command_to_resume,
     default_run_dir,
     installed_version,
+    load_config,
     require_supported_platform,
 )
 from tfdqn.cluster.tf_config import Cluster
@@ -56,10 +57,9 @@ def train(
     from tfdqn.cli import terminal
     from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt
     from tfdqn.cluster.environment import cluster_of_environment
-    from tfdqn.config import toml
 
     named = cluster_of_environment()
-    resolved = toml.load(config, [*(overrides or ()), *cluster_keys(named)])
+    resolved = load_config(config, [*(overrides or ()), *cluster_keys(named)])
     cluster = cluster_for(resolved, named)
     if cluster is not None and (line := doubt(cluster)):
         typer.echo(f"warning: {line}")
@@ -98,7 +98,7 @@ def show_config(config: ConfigFile, overrides: Overrides = None) -> None:
     """Print the full configuration, with an explanation of each key."""
     from tfdqn.config import toml
 
-    typer.echo(toml.dump(toml.load(config, overrides or ())), nl=False)
+    typer.echo(toml.dump(load_config(config, overrides or ())), nl=False)
 
 
 @runs.command()

@@ -6,7 +6,7 @@ and what is allowed, and suggest what was meant.
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 import msgspec
@@ -22,9 +22,17 @@ from tfdqn.errors import ConfigError
 LARGEST_COUNT = 2**53
 
 
-def read(values: Mapping[str, Any], origin: str, overridden: frozenset[str] = frozenset()) -> Config:
-    """Raises ConfigError, in one line that begins with `origin`, or with "override" for an overridden key."""
-    reader = _Reader(origin, overridden)
+def read(
+    values: Mapping[str, Any],
+    origin: str,
+    overridden: frozenset[str] = frozenset(),
+    say: Callable[[str], None] = lambda line: None,
+) -> Config:
+    """Raises ConfigError, in one line that begins with `origin`, or with "override" for an overridden key.
+
+    Where a kind is overridden, keys of `origin` that the new kind doesn't have are left out, and `say` is told.
+    """
+    reader = _Reader(origin, overridden, say)
     config: Config = reader.section(Config, values, "")
     if problem := contradiction(config):
         reader.fail("", problem)
@@ -59,12 +67,14 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
 
 
 class _Reader:
-    def __init__(self, origin: str, overridden: frozenset[str]):
+    def __init__(self, origin: str, overridden: frozenset[str], say: Callable[[str], None]):
         self._origin = origin
         self._overridden = overridden
+        self._say = say
 
     def fail(self, path: str, problem: str) -> NoReturn:
-        from_override = any(f"{key}.".startswith(f"{path}.") for key in self._overridden)
+        whole = f"{path}."
+        from_override = any(f"{key}.".startswith(whole) or whole.startswith(f"{key}.") for key in self._overridden)
         # A key or a path may hold line breaks and control characters of its own.
         line = " ".join(f"{'override' if from_override else self._origin}: {problem}".split())
         raise ConfigError("".join(each if each.isprintable() else "?" for each in line))
@@ -97,8 +107,12 @@ class _Reader:
         if not isinstance(kind, str) or kind not in by_kind:
             # Where it has a module, that has been imported, and what it defines is among them.
             self._fail_literal(f"{path}.kind", kind, by_kind if ":" in str(kind) else listed(by_kind))
-        self._refuse_keys_of_another_kind(path, kind, value, by_kind)
-        return self.section(by_kind[kind], value, path, kind)
+        others = self._keys_of_another_kind(path, kind, value, by_kind)
+        if others:
+            names = ", ".join(f"{path}.{key}" for key in others)
+            self._say(f"{path}.kind = {shown(kind)} has no {names}: left out of what {self._origin} says")
+        kept = {key: each for key, each in value.items() if key not in others}
+        return self.section(by_kind[kind], kept, path, kind)
 
     def _import_kind(self, path: str, kind: Any) -> None:
         """Imports the module of a kind from outside, "my_package.my_module:name", which defines it."""
@@ -109,19 +123,26 @@ class _Reader:
         except ConfigError as error:
             self.fail(path, str(error))
 
-    def _refuse_keys_of_another_kind(
+    def _keys_of_another_kind(
         self, path: str, kind: str, values: Mapping[str, Any], by_kind: dict[str, type[Struct]]
-    ) -> None:
+    ) -> list[str]:
+        """Those that an overridden kind makes void. Any others are refused."""
+        void = []
         for key, value in values.items():
             owners = [name for name, struct in by_kind.items() if key in struct.__struct_fields__]
             if owners and kind not in owners:
+                own = f"{path}.{key}"
+                if f"{path}.kind" in self._overridden and own not in self._overridden:
+                    void.append(key)
+                    continue
                 allowed = ", ".join(by_kind[kind].__struct_fields__)
                 quoted = " or ".join(f'"{owner}"' for owner in owners)
                 self.fail(
-                    f"{path}.{key}",
-                    f"{path}.{key} = {shown(value)} is a key of {path}.kind = {quoted}, and "
+                    own,
+                    f"{own} = {shown(value)} is a key of {path}.kind = {quoted}, and "
                     f'{path}.kind is "{kind}", whose keys are: {allowed}',
                 )
+        return void
 
     def _leaf(self, leaf_type: Any, value: Any, path: str) -> Any:
         allowed: Any = inspect.type_info(leaf_type)

@@ -38,7 +38,10 @@ def rollouts_leave_keys_alone(config: Config) -> Iterator[str]:
 
 def rollouts_are_acted_in_and_learned_from_in_turn(config: Config) -> Iterator[str]:
     if config.learner.schedule != "alternate":
-        yield '<agent.kind> needs learner.schedule = "alternate", not "overlap": a rollout is of one network'
+        yield (
+            '<agent.kind> needs learner.schedule = "alternate", not "overlap": a rollout is of one network; '
+            "give learner.schedule=alternate"
+        )
 
 
 def a_rollout_is_one_actors(config: Config) -> Iterator[str]:

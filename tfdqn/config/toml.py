@@ -1,8 +1,9 @@
 """Configuration files: TOML in, with overrides from the command line; TOML out, with a comment per key."""
 
 import copy
+import re
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +18,15 @@ from tfdqn.config.schema import Config, keys
 from tfdqn.errors import ConfigError
 
 
-def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+def load(path: Path | str, overrides: Sequence[str] = (), say: Callable[[str], None] = lambda line: None) -> Config:
     """The configuration in the file at `path`, with overrides such as "agent.n_step=3" applied.
+
+    An overridden kind (network.kind=mlp) leaves out the file's keys that only another kind has; `say` is told which.
 
     Raises ConfigError, in one line: a file that can't be read or isn't TOML, an unknown key, a bad value,
     keys that contradict each other.
     """
-    return parse(content(path), overrides, origin=str(path))
+    return parse(content(path), overrides, str(path), say)
 
 
 def content(path: Path | str) -> bytes:
@@ -38,24 +41,41 @@ def content(path: Path | str) -> bytes:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
 
 
-def parse(text: bytes, overrides: Sequence[str] = (), origin: str = "configuration") -> Config:
+def parse(
+    text: bytes,
+    overrides: Sequence[str] = (),
+    origin: str = "configuration",
+    say: Callable[[str], None] = lambda line: None,
+) -> Config:
     """The configuration in a file's content; `origin` begins the line of a ConfigError."""
     try:
-        values = tomllib.loads(text.decode())
+        written = text.decode()
+        values = tomllib.loads(written)
     except UnicodeDecodeError:
         raise ConfigError(f"{origin}: is not valid TOML: it is not UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{origin}: is not valid TOML: {error}") from None
-    return from_mapping(values, overrides, origin)
+        raise ConfigError(f"{origin}: is not valid TOML: {error}{_line_of(error, written)}") from None
+    return from_mapping(values, overrides, origin, say)
 
 
-def from_mapping(values: Mapping[str, Any], overrides: Sequence[str] = (), origin: str = "configuration") -> Config:
+def _line_of(error: Exception, text: str) -> str:
+    """': "key = 1"', the line to which an error of the parser points, where it points to one."""
+    at = re.search(r"\(at line (\d+), column \d+\)$", str(error))
+    return f": {shown(text.split(chr(10))[int(at[1]) - 1].strip())}" if at else ""
+
+
+def from_mapping(
+    values: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    origin: str = "configuration",
+    say: Callable[[str], None] = lambda line: None,
+) -> Config:
     """The configuration in a nested mapping; `origin` begins the line of a ConfigError."""
     if isinstance(overrides, str):
         raise ConfigError(f"overrides must be a list of key=value strings, such as [{overrides!r}], not one string")
     merged: dict[str, Any] = copy.deepcopy(dict(values))
     overridden = frozenset(_apply(merged, override) for override in overrides)
-    return read(merged, origin, overridden)
+    return read(merged, origin, overridden, say)
 
 
 def with_changed_task(config: Config, overrides: Sequence[str], origin: str) -> Config:

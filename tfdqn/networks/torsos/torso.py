@@ -83,7 +83,7 @@ def image_of(task_spec: TaskSpec, kind: str, least: int) -> tuple[str, int, int,
         seen = {key: spec.shape for key, spec in task_spec.observation.items()}
         raise ConfigError(
             f'network.kind = "{kind}": needs one image [height, width] or [height, width, channels]; '
-            f"{task_spec.id} observes {seen}"
+            f"{task_spec.id} observes {seen}, which network.kind=mlp takes"
         )
     ((key, spec),) = task_spec.observation.items()
     frame = spec.shape[1:] if spec.frame_stack > 1 else spec.shape
