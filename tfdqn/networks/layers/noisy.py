@@ -76,7 +76,7 @@ class LayerNorm(tf.keras.layers.Layer):
     Args:
       leading: (K,) of an ensemble; () of one network.
       width: the number of features.
-      dtype: what it computes in.
+      dtype: what it computes in; mean and variance are computed in float32.
       name: of the layer.
     """
 
@@ -90,8 +90,9 @@ class LayerNorm(tf.keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        mean, variance = tf.nn.moments(inputs, axes=[-1], keepdims=True)
-        normal = (inputs - mean) * tf.math.rsqrt(variance + EPSILON)
+        exact = tf.cast(inputs, tf.float32)  # bfloat16's three digits are too few for a mean and differences from it
+        mean, variance = tf.nn.moments(exact, axes=[-1], keepdims=True)
+        normal = tf.cast((exact - mean) * tf.math.rsqrt(variance + EPSILON), inputs.dtype)
         return normal * self._fitted(self.scale, inputs) + self._fitted(self.offset, inputs)
 
     def _fitted(self, weight: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
