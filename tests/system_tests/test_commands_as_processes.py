@@ -198,6 +198,7 @@ def test_a_whole_run_and_a_video_show_nothing_but_what_tfdqn_says(tmp_path: Path
     assert process.err == ""
     ours = (
         "filling replay: ",
+        "first updates under way: ",
         "learning: ",
         "saving: ",
         "final evaluation: ",
