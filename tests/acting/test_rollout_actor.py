@@ -5,9 +5,9 @@ import numpy as np
 from tests.support.batches import random_weights
 from tfdqn.acting.actors import make_actor
 from tfdqn.acting.rollout_actor import RolloutActor
-from tfdqn.config import PQN, Config, Learner, Linear, Task
+from tfdqn.config import MLP, PQN, Config, Learner, Linear, Task
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
-from tfdqn.networks.factory import weight_specs
+from tfdqn.networks.factory import numpy_q_function, weight_specs
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.rollout import Rollout
 from tfdqn.tasks.registry import make_task
@@ -46,4 +46,31 @@ def test_values_are_the_best_legal_actions_by_the_weights_that_acted() -> None:
                 np.testing.assert_array_equal(np.flatnonzero(state["legal_actions"][t, e]), legal)
         assert state["train_steps"] == version
         rollout.clear()
+    task.close()
+
+
+def test_with_noisy_layers_the_values_after_the_end_are_drawn_with_noise_like_the_others() -> None:
+    config = Config(
+        task=Task(id="tests.support.toy_environments:Masked-v0", num_envs=ENVS, action_masks=True),
+        network=MLP(hidden_units=(8,), noisy=True),
+        agent=PQN(rollout_steps=STEPS),
+        learner=Learner(batch_size=STEPS * ENVS, schedule="alternate"),
+    )
+    task, board = make_task(config.task), WeightsBoard()
+    weights = random_weights(weight_specs(config, task.spec), np.random.default_rng(2))
+    board.put(VersionedWeights(0, weights))
+    rollout = make_replay(config, task.spec)
+    assert isinstance(rollout, Rollout)
+    actor = make_actor(config, task, rollout.writer(ENVS), board)
+    actor.reset(seed=1)
+    for _ in range(STEPS):
+        actor.step()
+    state, without_noise = rollout.state(), numpy_q_function(config, task.spec)
+    assert without_noise is not None
+    observations = [*state["observation/observation"], task.observation["observation"]]
+    for t, observation in enumerate(observations):
+        q_values = without_noise(weights, {"observation": observation})
+        q_values[np.arange(ENVS), observation % 3] = -np.inf  # the illegal action
+        expected = q_values.max(axis=1)
+        assert np.abs(state["values"][t] - expected).min() > 1e-4, t
     task.close()

@@ -26,7 +26,7 @@ class RolloutActor(Actor):
         written = super()._write(experience)
         if self._rollout.is_whole:
             step = experience.step
-            q_values = self._policy.q_values(self._client.weights, step.observation, step.legal_actions)
+            q_values = self._policy.q_values(self._client.weights, step.observation, step.legal_actions, self._rng)
             self._rollout.finish(_values(q_values, step.legal_actions), self._client.version)
         return written
 
