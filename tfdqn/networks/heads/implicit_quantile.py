@@ -70,8 +70,8 @@ def implicit_quantile_numpy(config: Config) -> NumpyHead:
     settings = config.agent
     assert isinstance(settings, IQN)
     end, count = stream_numpy(config), settings.acting_quantiles
-    angles = np.pi * np.arange(settings.embedding, dtype=np.float32)
-    cosines = np.cos(midpoints(count)[:, np.newaxis] * angles)
+    turns = midpoints(count)[:, np.newaxis] * np.arange(settings.embedding, dtype=np.float32)  # as the network's
+    cosines = np.cos(np.pi * turns.astype(np.float64)).astype(np.float32)
 
     def head(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         embedded = dense_numpy(weights, _EMBEDDING, cosines, "relu")[..., np.newaxis, :, :]
