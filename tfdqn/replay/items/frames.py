@@ -178,6 +178,8 @@ class FrameWriter:
 
     def _append(self, writer: reverb.TrajectoryWriter, frame: dict[str, np.ndarray], finished: list[_Finished]) -> None:
         """A step: its frame, none of a reset, and the items that are finished."""
+        columns_of_a_step = len(self._row_columns)
+        assert len(finished) <= columns_of_a_step, f"{len(finished)} transitions for {columns_of_a_step} columns"
         rows = {column: each.row for column, each in zip(self._row_columns, finished, strict=False)}
         if frame or rows:
             writer.append(frame | rows)
