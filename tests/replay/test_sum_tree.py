@@ -71,3 +71,17 @@ def test_a_leaf_written_and_not_yet_refreshed_leads_to_none_of_nothing(uses_xla:
     tree.write(np.array([2]), np.array([1.0]))  # the sums are still those of 4
     drawn, _ = draws(tree, np.array([0.1, 0.9]))
     np.testing.assert_array_equal(drawn, [2, 2])
+
+
+def test_draws_are_the_same_by_xla_and_without_and_then_read_only_the_nodes_on_their_way() -> None:
+    rng = np.random.default_rng(2)
+    leaves, fractions = rng.random(20_000), rng.random(3000)
+    trees = [SumTree(20_000, uses_xla) for uses_xla in (True, False)]
+    for tree in trees:
+        tree.load(leaves)
+    for ours, theirs in zip(*(draws(tree, fractions) for tree in trees), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    graph = tf.function(trees[1].draw, autograph=False).get_concrete_function(tf.constant(fractions)).graph
+    definition = graph.as_graph_def()
+    nodes = [*definition.node, *(node for each in definition.library.function for node in each.node_def)]
+    assert "ReadVariableOp" not in {node.op for node in nodes}  # which copies the whole tree

@@ -1,11 +1,12 @@
 """`SumTree`: numbers, and draws in proportion to them, in the graph (Schaul et al. 2016, appendix B.2.1)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-_DENSE = 4096  # a level of no more nodes is summed whole, and all above it: one operation costs as much as that
+_DENSE = 4096  # a level of no more nodes is summed whole, and all above it, instead of level by level
 
 
 class Drawn(NamedTuple):
@@ -24,13 +25,14 @@ class SumTree:
 
     Args:
       size: number of leaves.
-      uses_xla: whether draws are compiled: they take a fifth of the time then, and are the same.
+      uses_xla: whether draws are compiled, which is faster; they are the same.
     """
 
     def __init__(self, size: int, uses_xla: bool):
         self._depth = max(size - 1, 1).bit_length()
         self._first = 1 << self._depth  # leaf
         self._nodes = tf.Variable(tf.zeros([2 * self._first], tf.float64), trainable=False)
+        self._uses_xla = uses_xla
         self._descend = tf.function(self._descended, jit_compile=uses_xla, autograph=False)
 
     def leaves(self, count: int) -> np.ndarray:
@@ -74,13 +76,21 @@ class SumTree:
         self._nodes.scatter_update(tf.IndexedSlices(tf.concat(sums[:0:-1], axis=0), tf.range(1, 2 * level)))
 
     def _descended(self, fractions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        nodes = self._nodes.read_value()
+        read = self._reader()
         node = tf.ones_like(fractions, tf.int64)
-        left = fractions * nodes[1]
+        total = read(node)
+        left = fractions * total
         for _ in range(self._depth):
-            here = tf.gather(nodes, 2 * node)
+            here = read(2 * node)
             # Rounding, or a leaf written meanwhile, must not lead to where there is nothing.
-            goes_right = (left >= here) & (tf.gather(nodes, 2 * node + 1) > 0)
+            goes_right = (left >= here) & (read(2 * node + 1) > 0)
             left = tf.where(goes_right, left - here, left)
             node = 2 * node + tf.cast(goes_right, tf.int64)
-        return node - self._first, tf.gather(nodes, node) / nodes[1]
+        return node - self._first, read(node) / total
+
+    def _reader(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Nodes int64[N] → their numbers float64[N]. Only XLA reads a variable without copying it whole."""
+        if not self._uses_xla:
+            return self._nodes.sparse_read
+        nodes = self._nodes.read_value()
+        return lambda indices: tf.gather(nodes, indices)
