@@ -283,3 +283,14 @@ def test_what_has_no_units_for_every_device_is_not_split(network: str, line: str
     from_mapping({}, ["network.hidden_units=[4,1,4]", "learner.model_parallel=4"])
     expected = f"configuration: {line} over learner.model_parallel = 4 devices"
     assert refusal(network, "learner.model_parallel=4") == expected
+
+
+def test_an_actors_error_has_neither_munchausens_bonus_nor_its_soft_value() -> None:
+    overrides = (
+        "priorities.exponent=0.6",
+        "priorities.new_items=actor",
+        "replay.block_size=1",
+        "agent.kind=munchausen",
+    )
+    line = refusal(*overrides)
+    assert 'priorities.new_items = "actor"' in line and 'agent.kind = "munchausen"' in line

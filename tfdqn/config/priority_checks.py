@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import structs
 
-from tfdqn.config.agent import TDAgent
+from tfdqn.config.agent import Munchausen, TDAgent
 from tfdqn.config.priorities import Priorities
 from tfdqn.config.schema import Config
 
@@ -36,10 +36,11 @@ def actors_know_how_wrong_they_are(config: Config) -> Iterator[str]:
             f'<priorities.new_items> needs replay.item = "block" or "frames", not "{config.replay.item}": an actor '
             "knows the errors of single transitions"
         )
-    if not isinstance(config.agent, TDAgent) or config.agent.value_rescaling:
+    agent = config.agent
+    if not isinstance(agent, TDAgent) or isinstance(agent, Munchausen) or agent.value_rescaling:
         yield (
             "<priorities.new_items> with <agent.kind>: an actor knows the errors of Q-values that are neither "
-            "distributions nor rescaled"
+            "distributions nor rescaled, and of targets without Munchausen's bonus and soft value"
         )
     ensemble = config.ensemble
     if ensemble.size > 1 and (ensemble.aggregation, ensemble.acting) == ("majority", "aggregate"):
