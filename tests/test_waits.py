@@ -21,7 +21,7 @@ LIMIT_AFTER = {
     "select": 3,
 }
 LIMITS = {"timeout", "timeout_seconds", "timeout_ms"}
-BOARDS = {"_board", "_source", "_weights"}  # that `get` weights, and wait for nobody
+BOARDS = {"_board", "board", "_source", "_weights"}  # that `get` weights, and wait for nobody
 MARK = "no limit: "  # then the reason
 
 
