@@ -13,6 +13,7 @@ import pytest
 
 from tests.replay.reverb.test_remote_replay import TWO, acting
 from tests.support.commands import PROJECT
+from tests.support.priorities_through_a_death import DEAD, SETTINGS, live_through_a_death
 from tests.support.random_episodes import VECTOR, random_steps, stacked
 from tests.support.replay_servers import PATIENCE_SECONDS, Actor, Job, Learner, config, until
 from tfdqn.replay.reverb.remote_writer import HELD_BACK, remote_writer
@@ -98,6 +99,16 @@ def test_one_of_two_servers_is_killed_over_and_over_and_the_ratio_holds(tmp_path
     for each in learner.replay._shards.counted():
         assert 4 * each.inserted - each.sampled <= 4 * 13 + 3 * 10 + 2 * 4
     assert learner.calls * 5 <= learner.replay.transitions() / 4
+
+
+@pytest.mark.long
+def test_priorities_outlive_the_death_of_one_of_two_servers(tmp_path: Path, processes: ExitStack) -> None:
+    job = Job(tmp_path, SETTINGS, processes)
+
+    def start_again() -> None:
+        job.servers[DEAD] = job.start(DEAD)
+
+    live_through_a_death(job.addresses, lambda: job.servers[DEAD].kill(), start_again)
 
 
 @pytest.mark.long

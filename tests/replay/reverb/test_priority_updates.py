@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import reverb
 import tensorflow as tf
+from reverb.platform.default import checkpointers
 
 from tests.support.commands import PATIENCE_SECONDS
 from tfdqn.config import Priorities
@@ -19,10 +21,16 @@ SETTINGS = Priorities(exponent=0.5, epsilon=0.25)
 NOBODY = "127.0.0.1:1"
 
 
-@pytest.fixture
-def server() -> Iterator[reverb.Server]:
+def serve(folder: Path, port: int | None = None) -> reverb.Server:
+    """A server with the last checkpoint in the folder, if there is one."""
     signature = {"rows": tf.TensorSpec([1], tf.uint8)}
-    server = reverb.Server([transitions_table(signature, 100, reverb.rate_limiters.MinSize(1), SETTINGS)])
+    table = transitions_table(signature, 100, reverb.rate_limiters.MinSize(1), SETTINGS)
+    return reverb.Server([table], port, checkpointers.DefaultCheckpointer(str(folder)))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[reverb.Server]:
+    server = serve(tmp_path)
     yield server
     server.stop()
 
@@ -62,6 +70,26 @@ def test_each_server_gets_its_own_though_another_is_gone(server: reverb.Server) 
     assert scale.largest == 50.25
     updates.flush(0.1)  # no longer than it is to
     updates.close(0.1)
+
+
+def test_a_server_that_comes_back_with_less_hears_of_what_it_still_has(tmp_path: Path) -> None:
+    """And what it has lost is passed over: a checkpoint keeps keys and priorities, of eight items out of sixteen."""
+    server = serve(tmp_path)
+    client, keys = filled(server)
+    updates = PriorityUpdates([client.server_address], PriorityScale(SETTINGS))
+    updates(of(0, keys, [float(i) for i in range(8)]))
+    updates.flush(PATIENCE_SECONDS)
+    before = priorities(client)
+    client.checkpoint()
+    _, more = filled(server)
+    assert len(more) == 16
+    server.stop()
+    updates(of(0, more, [7.0] * 16))  # returns at once, and goes out when the server is back
+    server = serve(tmp_path, server.port)
+    updates.flush(PATIENCE_SECONDS)
+    assert priorities(reverb.Client(client.server_address)) == dict.fromkeys(before, 7.25)
+    updates.close(PATIENCE_SECONDS)
+    server.stop()
 
 
 def test_what_has_arrived_when_flush_returns_is_in_the_table(server: reverb.Server) -> None:
