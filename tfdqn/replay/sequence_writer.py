@@ -12,15 +12,13 @@ from tfdqn.config import Config
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.sequence_codec import SequenceCodec
-from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.replay.transition_codec import PLACE, TransitionCodec, places
 from tfdqn.storage.arrays import with_prefix
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import TaskSpec
 
 if TYPE_CHECKING:
-    from tfdqn.types import Experience, Observation
+    from tfdqn.types import Experience
 
-# A step's ends are known by their time alone: what was observed then is kept once, however many steps it belongs to.
-_PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), dtype="int32")}
 # Of a sequence, and of its steps' transitions.
 _FIELDS = {
     "action": "action",
@@ -55,7 +53,7 @@ class SequenceWriter:
         self._burn_in, self._length, self._period = replay.burn_in, replay.sequence_length, replay.sequence_period
         horizon = Horizon.of(config.agent)
         self._slots = replay.burn_in + replay.sequence_length + horizon.longest
-        self._step_codec = TransitionCodec(msgspec.structs.replace(task_spec, observation=_PLACE))
+        self._step_codec = TransitionCodec(msgspec.structs.replace(task_spec, observation=PLACE))
         self._windows = NStepWriter(self._step_codec, num_envs, horizon, self._keep_finished)
         # Rings of the newest times; time counts the calls of `write`.
         self._observations = {
@@ -78,7 +76,7 @@ class SequenceWriter:
         for key, ring in self._observations.items():
             ring[here], ring[there] = experience.observation[key], step.observation[key]
         self._states[here] = policy_state[0] if policy_state else 0
-        before, after = self._place(self._time), self._place(self._time + 1)
+        before, after = (places(time, len(self._begun)) for time in (self._time, self._time + 1))
         self._windows.write(experience._replace(observation=before, step=step._replace(observation=after)))
         self._time += 1
         is_over = step.terminated | step.truncated | step.is_reset
@@ -153,6 +151,3 @@ class SequenceWriter:
             if field in (taken.dtype.names or ()):
                 row[name][0, :steps] = taken[field]
         return self._codec.to_bytes(row)
-
-    def _place(self, time: int) -> Observation:
-        return {"time": np.full(len(self._begun), time), "env": np.arange(len(self._begun))}

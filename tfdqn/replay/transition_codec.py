@@ -10,7 +10,15 @@ from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
 from tfdqn.replay.row_codec import Field, RowCodec
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+# What stands for an observation where it is stored apart from the transition: when it was made, and where.
+PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), dtype="int32")}
+
+
+def places(time: int, num_envs: int) -> dict[str, np.ndarray]:
+    """Of every environment's observation at this time."""
+    return {"time": np.full(num_envs, time), "env": np.arange(num_envs)}
 
 
 class TransitionCodec(RowCodec):

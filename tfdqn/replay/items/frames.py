@@ -18,11 +18,11 @@ from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE
 from tfdqn.replay.td_error_writer import make_n_step_writer
-from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.replay.transition_codec import PLACE, TransitionCodec, places
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 if TYPE_CHECKING:
-    from tfdqn.types import Experience, Observation
+    from tfdqn.types import Experience
 
 _FRAMES, _ROW = "frames", "row"
 _MAX_CHUNK_FRAMES = 4  # frames compressed together, which an item then keeps in memory together
@@ -51,7 +51,7 @@ class FrameItems:
         self._stack = spec.frame_stack
         self.priority_scale = PriorityScale(config.priorities)
         self._codec = TransitionCodec(task_spec)
-        self._row_codec = TransitionCodec(msgspec.structs.replace(task_spec, observation=_PLACE))
+        self._row_codec = TransitionCodec(msgspec.structs.replace(task_spec, observation=PLACE))
         self.signature = {
             _FRAMES: tf.TensorSpec((self._stack + self._horizon.longest, *spec.shape[1:]), spec.dtype),
             _ROW: tf.TensorSpec((self._row_codec.row_bytes,), tf.uint8),
@@ -141,7 +141,7 @@ class FrameWriter:
     def write(self, experience: Experience) -> int:
         """Takes one step of all environments; returns how many transitions are in replay by it that were not before."""
         step = experience.step
-        here, there = self._place(self._time), self._place(self._time + 1)
+        here, there = (places(time, len(self._writers)) for time in (self._time, self._time + 1))
         finished = self._windows.write(experience._replace(observation=here, step=step._replace(observation=there)))
         self._time += 1
         before, after = experience.observation[self._key], step.observation[self._key]
@@ -199,16 +199,10 @@ class FrameWriter:
         for env, *each in zip(taken["observation/env"], rows.copy(), priorities, ends, strict=True):
             self._finished[env].append(_Finished(*each))
 
-    def _place(self, time: int) -> Observation:
-        return {"time": np.full(len(self._writers), time), "env": np.arange(len(self._writers))}
-
 
 def _row_columns(horizon: Horizon) -> list[str]:
     """Of a writer's step: as many as transitions can come to it, the windows that close and one that has waited."""
     return [f"{_ROW}_{i}" for i in range(horizon.longest + 1)]
-
-
-_PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), dtype="int32")}
 
 
 def _stacked_observation(task_spec: TaskSpec) -> tuple[str, ArraySpec]:
