@@ -2,12 +2,13 @@
 
     python -m benchmarks.family [--network mlp|small_cnn] [--seconds S]
 
-Every part is added to plain DQN alone; the last lines are what papers compose. Batches of 32 are drawn from a full
-table in the graph, and priorities are given back after each call, as a run does. The figures to compare are the ratios.
+Every part is added to plain DQN alone; the last lines are what papers compose. Batches of 32 are drawn from a table in
+the graph, after 10,000 steps were written, and priorities are given back after each call, as a run does. The figures to
+compare are the ratios.
 
-With a memory, an LSTM of 128 units, a batch is 32 sequences of 20 steps, after up to 10 to burn in: its last figure is
-of the transitions that are learned from; elsewhere it equals the one before. PQN learns from a rollout in the place of
-replay: the price has neither acting in it nor its returns.
+With a memory, an LSTM of 128 units, a batch is 32 sequences of 20 steps, after up to 10 to burn in. So an update learns
+from 20 times as many transitions, which the ratio by transitions counts; without a memory both ratios are equal. PQN
+learns from a rollout in the place of replay: the price has neither acting in it nor its returns.
 """
 
 import argparse
@@ -135,7 +136,7 @@ def steps_of(config: Config) -> int:
 
 
 def learning(config: Config, spec: TaskSpec) -> Callable[[], None]:
-    """A call that makes UPDATES updates from a table that is full, and gives priorities back."""
+    """A call that makes UPDATES updates from a filled table, and gives priorities back."""
     replay = filled(config, spec)
     updates = SynchronousUpdater(TrainStep(make_agent(config, spec), config), [replay.sampler(UPDATES * BATCH)], config)
 

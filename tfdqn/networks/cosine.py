@@ -1,4 +1,7 @@
-"""`cos_pi`: a cosine of multiplications and additions alone. XLA calls the C library for each number's on a CPU."""
+"""`cos_pi`: a cosine made of multiplications and additions, which XLA vectorises on a CPU.
+
+For `tf.cos` it calls the C library there, one number at a time.
+"""
 
 import math
 

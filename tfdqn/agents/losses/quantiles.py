@@ -16,8 +16,9 @@ def quantile_regression(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Σ_i mean_j |τ_i − 1[δ_ij < 0]| L_κ(δ_ij), δ_ij = y_j − θ_i, and mean_ij |δ_ij|: float32[…, B] both.
 
-    Dabney et al. 2018a, equation 10 and algorithm 1. The gradient of the first by θ_i is written down, and nothing of
-    all pairs is kept for it: −mean_j |τ_i − 1[δ_ij < 0]| L'_κ(δ_ij), where L'_κ is δ clipped to ±κ. There is no other.
+    Dabney et al. 2018a, equation 10 and algorithm 1. The gradient of the first by θ_i is given here, so that the
+    backward pass needs no array of all pairs: −mean_j |τ_i − 1[δ_ij < 0]| L'_κ(δ_ij), where L'_κ is δ clipped to ±κ.
+    No gradient flows from the second, nor to target and τ.
 
     Args:
       theta_tm1: θ float32[…, B, N], the predictions.

@@ -66,7 +66,11 @@ class NoisyDense(tf.keras.layers.Layer):
         return self._activation(outputs + (bias[:, tf.newaxis] if self._leading else bias))
 
     def _scaled(self, normal: tf.Tensor) -> tf.Tensor:
-        """f, as √ε⁺ − √ε⁻: XLA keeps roots, and would draw anew for every weight what ends in a product with a sign."""
+        """f, as √ε⁺ − √ε⁻.
+
+        XLA computes a product with the sign again for every weight, and the draw of ε with it; a root, which it takes
+        to be expensive, it computes once for each ε.
+        """
         return tf.cast(tf.sqrt(tf.nn.relu(normal)) - tf.sqrt(tf.nn.relu(-normal)), self.compute_dtype)
 
 

@@ -97,5 +97,5 @@ class _Queue:
                 self._is_sending = True
             try:
                 client.update_priorities(TABLE, tf.constant(keys), tf.constant(values))
-            except (RuntimeError, ReverbError, tf.errors.OpError):  # it is gone; those who wait for it say so
+            except (RuntimeError, ReverbError, tf.errors.OpError):  # the server is gone: these are dropped
                 time.sleep(_RETRY_SECONDS)
