@@ -1,5 +1,8 @@
 """Replay: transitions/s written and sampled, for each backend and several block sizes, and by priorities.
 
+Sampling starts with 10,000 transitions or more in the table. By priorities each sample's is updated, too: the ratio is
+of that to uniform sampling of the same kind.
+
 python -m benchmarks.replay [--batch-size 128] [--updates-per-call 50]
 """
 
@@ -32,29 +35,36 @@ def main() -> None:
     parser.add_argument("--updates-per-call", type=int, default=50)
     options = parser.parse_args()
     use_one_thread()
+    count = options.batch_size * options.updates_per_call
     results = {}
-    for backend, block_size, exponent in (
-        ("reverb", 1, 0.0),
-        ("reverb", 1, 0.6),
-        ("reverb", 16, 0.0),
-        ("reverb", 32, 0.0),
-        ("in_graph", 1, 0.0),
-        ("in_graph", 1, 0.6),
+    for backend, block_size, capacity in (
+        ("reverb", 1, 20_000),
+        ("reverb", 1, 1_000_000),
+        ("reverb", 16, 20_000),
+        ("reverb", 32, 20_000),
+        ("in_graph", 1, 20_000),
+        ("in_graph", 1, 1_000_000),
     ):
-        inserted, sampled = _measure(backend, block_size, exponent, options.batch_size * options.updates_per_call)
         name = backend if backend == "in_graph" else f"{backend}, blocks of {block_size}"
-        name += ", by priorities" if exponent else ""
-        results[name] = {"inserted/s": inserted, "sampled/s": sampled}
+        name += f", capacity {capacity}"
+        inserted, uniform = _measure(backend, block_size, capacity, 0.0, count)
+        results[name] = {"inserted/s": inserted, "sampled/s": uniform}
+        if block_size == 1:
+            inserted, sampled = _measure(backend, block_size, capacity, 0.6, count)
+            ratio = {"sampled, times uniform": sampled / uniform}
+            results[f"{name}, by priorities"] = {"inserted/s": inserted, "sampled/s": sampled} | ratio
     report("replay", {"batch_size": options.batch_size, "updates_per_call": options.updates_per_call}, results)
 
 
-def _measure(backend: str, block_size: int, exponent: float, num_transitions: int) -> tuple[float, float]:
+def _measure(
+    backend: str, block_size: int, capacity: int, exponent: float, num_transitions: int
+) -> tuple[float, float]:
     """Transitions/s written, and sampled; by priorities, every sample's are updated as well."""
     config = Config(
         agent=DQN(n_step=1),
         learner=Learner(batch_size=128),
         priorities=Priorities(exponent=exponent),
-        replay=ReplayConfig(backend=backend, block_size=block_size, capacity=20_000, min_size=10_000),  # type: ignore[arg-type]
+        replay=ReplayConfig(backend=backend, block_size=block_size, capacity=capacity, min_size=10_000),  # type: ignore[arg-type]
     )
     replay = make_replay(config, CARTPOLE)
     writer = replay.writer(NUM_ENVS)
