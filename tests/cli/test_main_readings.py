@@ -16,9 +16,9 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The origin of every configuration that is read from now on."""
     origins: list[str] = []
 
-    def read(values: object, origin: str, overridden: frozenset[str]) -> Config:
+    def read(values: object, origin: str, *others: object) -> Config:
         origins.append(origin)
-        return reader.read(values, origin, overridden)  # type: ignore[arg-type]
+        return reader.read(values, origin, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(toml, "read", read)
     return origins
