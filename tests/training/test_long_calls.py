@@ -61,7 +61,9 @@ def test_what_is_gathered_is_saved_before_a_long_first_call_and_the_call_is_show
     assert first.train_steps == 0 and first.transitions >= 120  # replay is full, and the first five updates are owed
     assert sum(line.startswith("warning: one call makes 5 updates") for line in said) == 1
     phases = list(dict.fromkeys(each.phase for each in shown))
-    assert phases.index("filling replay") < phases.index("first updates under way")
+    assert "first updates under way" in phases
+    # Replay may be full before anything is shown.
+    assert "filling replay" not in phases[phases.index("first updates under way") :]
     assert latest(run).directory.name == "000002"  # the first, and the one at the end
     if schedule == "overlap":
         assert any(each.first_call_seconds is not None for each in shown)
