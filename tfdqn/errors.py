@@ -31,20 +31,8 @@ class CheckpointError(RunDirError):
     """A checkpoint that is missing, damaged or could not be written (a full disk, say)."""
 
 
-class EnvironmentFailedError(TaskError):
-    """An environment that has raised, or whose process has ended.
-
-    Attributes:
-      traceback: of what it raised; empty where there is none.
-    """
-
-    def __init__(self, message: str, traceback: str = ""):
-        super().__init__(message)
-        self.traceback = traceback
-
-
-class OwnCodeError(UserError):
-    """A loss, a head or another part from a module of the user's own, that has raised or gives what it must not.
+class UserCodeError(UserError):
+    """Code that is not tfdqn's has failed.
 
     Attributes:
       traceback: of what it raised; empty where it raised nothing.
@@ -53,6 +41,14 @@ class OwnCodeError(UserError):
     def __init__(self, message: str, traceback: str = ""):
         super().__init__(message)
         self.traceback = traceback
+
+
+class EnvironmentFailedError(UserCodeError, TaskError):
+    """An environment that has raised, or whose process has ended."""
+
+
+class OwnCodeError(UserCodeError):
+    """A loss, a head or another part from a module of the user's own, that has raised or gives what it must not."""
 
 
 class NotFiniteError(UserError):

@@ -26,7 +26,7 @@ SECTIONS = {"network", "agent", "optimizer", "exploration", "priorities"}
 
 
 @pytest.mark.parametrize("file", ALGORITHMS, ids=lambda file: file.stem)
-def test_every_number_of_an_algorithm_stands_with_its_source(file: Path) -> None:
+def test_every_number_of_an_algorithm_has_a_comment_beside_it(file: Path) -> None:
     section, bare = "", []
     for line in file.read_text(encoding="utf-8").splitlines():
         section = line.strip("[]") if line.startswith("[") else section

@@ -44,11 +44,10 @@ def load_best(path: Path, wanted: Mapping[str, ArrayInfo]) -> tuple[dict[str, np
 
 def require_policy(run: RunDir, which: Literal["best", "latest"]) -> None:
     """Raises CheckpointError where the run has no such policy yet."""
-    has_checkpoint = any(run.checkpoints.glob("[0-9]*"))
     if which == "best" and not run.best_weights.exists():
-        advice = "; try --checkpoint latest" if has_checkpoint else ", and no checkpoint"
+        advice = "; try --checkpoint latest" if run.has_checkpoint else ", and no checkpoint"
         raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
-    if which == "latest" and not has_checkpoint:
+    if which == "latest" and not run.has_checkpoint:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import ClusterError, EnvironmentFailedError, NotFiniteError, OwnCodeError, RunDirError, listed
+from tfdqn.errors import ClusterError, NotFiniteError, OwnCodeError, RunDirError, UserCodeError, listed
 from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.system.utf8 import require_libraries_can_take
@@ -175,7 +175,7 @@ class RunDir:
         """Those of what the user's code has raised, in the run's log: its author needs them."""
         try:
             yield
-        except (EnvironmentFailedError, OwnCodeError) as error:
+        except UserCodeError as error:
             if not error.traceback:
                 raise
             self.keep_traceback(error.traceback)

@@ -197,11 +197,10 @@ class Session(Generic[P]):
 
     def learn(self, timeout_seconds: float = 0.0) -> None:
         """A call's updates, as soon as they are owed; none where they are not in time, or `must_be_saved`."""
-        if not self.ratio.wait_to_learn(timeout_seconds):
-            pass
-        elif self._saves_first:
+        are_owed = self.ratio.wait_to_learn(timeout_seconds)
+        if are_owed and self._saves_first:
             time.sleep(timeout_seconds)
-        else:
+        elif are_owed:
             self._first_call_began = self._first_call_began or time.monotonic()
             self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
         self.record_progress("updates")
