@@ -119,6 +119,13 @@ def test_a_film_that_fails_takes_no_figures_with_it(tmp_path: Path, how: str, sa
     assert not list(found.videos.iterdir())
 
 
+def test_nobody_writes_on_a_film_that_has_failed(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), video.written_film(tmp_path / "1.mp4") as film:
+        film.append_data(np.zeros((160, 160, 3), np.uint8))
+        raise RuntimeError
+    assert film.closed  # which waits for ffmpeg: it would make the file anew where that is removed before
+
+
 def test_a_writer_that_fails_takes_no_figures_with_it(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ValueError("ffmpeg can't be found")

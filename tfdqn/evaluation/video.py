@@ -1,7 +1,7 @@
 """A film of one greedy episode, as an MP4 or a GIF."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -103,6 +103,7 @@ def written_film(path: Path) -> Iterator[Any]:
             yield film
         path.write_bytes(content.getvalue())
         return
-    with imageio.get_writer(path, fps=_FRAMES_PER_SECOND, macro_block_size=2, ffmpeg_log_level="quiet") as film:
+    writer = imageio.get_writer(path, fps=_FRAMES_PER_SECOND, macro_block_size=2, ffmpeg_log_level="quiet")
+    with closing(writer) as film:  # whose own `with` leaves ffmpeg at work where the block fails
         yield film
     imageio.get_reader(path).close()  # nobody asks ffmpeg how it ended
