@@ -16,9 +16,10 @@ from tfdqn import config as configuration
 from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, one_line
 from tfdqn.system.shell_commands import own_command, pip_install
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.adapters.actions import action_names, check_action_names, discrete_actions
-from tfdqn.tasks.observations import observation_bytes, observation_specs
+from tfdqn.tasks.adapters.actions import action_names
+from tfdqn.tasks.observations import observation_bytes
 from tfdqn.tasks.suites import gymnasium_envs, packages
+from tfdqn.tasks.suites.description import describe
 from tfdqn.tasks.suites.gymnasium_envs import Recipe
 from tfdqn.tasks.suites.processes import require_room
 from tfdqn.tasks.suites.suite import TaskEntry
@@ -151,28 +152,18 @@ def _nearest(name: str) -> str:
 
 def _looked_at(config: configuration.Task, recipe: Recipe) -> tuple[TaskSpec, int]:
     """Read off one environment before its frames are stacked; and the bytes of a frame."""
-    env_spec = recipe.env_spec
     env = _probe(recipe._replace(frame_stack=1))
     try:
-        num_actions, action_start = discrete_actions(env.action_space)
-        check_action_names(config.action_names, num_actions)
-        names = action_names(env)
-        observation = observation_specs(env.observation_space, recipe.frame_stack)
-        frame_bytes = observation_bytes(env.observation_space)
-    except TaskError as error:
-        raise TaskError(f"{config.id}: {error}") from None
+        spec = describe(
+            config,
+            env.observation_space,
+            env.action_space,
+            action_names=action_names(env),
+            max_episode_steps=recipe.max_episode_steps or recipe.env_spec.max_episode_steps,
+        )
+        return spec, observation_bytes(env.observation_space)
     finally:
         env.close()
-    spec = TaskSpec(
-        id=config.id,
-        observation=observation,
-        num_actions=(num_actions,),
-        action_start=(action_start,),
-        action_names=(names,) if len(names) == num_actions else (),
-        action_masks=config.action_masks,
-        max_episode_steps=recipe.max_episode_steps or env_spec.max_episode_steps,
-    )
-    return spec, frame_bytes
 
 
 def _probe(recipe: Recipe) -> Any:
