@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfdqn import load_config
+from tfdqn.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "fields").glob("*.md"))
@@ -46,7 +47,7 @@ def test_every_command_is_one(page: Path) -> None:
 def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     links = [page.parent / link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
-    named = [ROOT / name for name in re.findall(r"`((?:configs|examples|tests|tfdqn)/[\w./-]+)`", text)]
+    named = [ROOT / name for name in re.findall(r"`((?:configs|examples|tests|tfdqn)/[\w/-]+\.\w+)`", text)]
     assert [str(path) for path in [*links, *named] if not path.exists()] == []
     assert named
 
@@ -56,7 +57,14 @@ def test_every_configuration_of_a_field_has_a_page_that_trains_with_it() -> None
     assert {str(file.relative_to(ROOT)) for file in CONFIGS} == trained
 
 
-@pytest.mark.parametrize("command", ["tfdqn train configs/cartpole.toml seed=x", "python -m examples.fields.battery"])
-def test_the_check_finds_what_it_looks_for(command: str) -> None:
-    with pytest.raises((SystemExit, Exception), match="seed|2"):
+@pytest.mark.parametrize(
+    "command, error",
+    [
+        ("tfdqn train configs/cartpole.toml seed=x", ConfigError),
+        ("python -m examples.fields.battery", SystemExit),
+        ("tfdqn trian configs/cartpole.toml", AssertionError),
+    ],
+)
+def test_the_check_finds_what_it_looks_for(command: str, error: type[BaseException]) -> None:
+    with pytest.raises(error):
         check(command.split())
