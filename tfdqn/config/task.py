@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from tfdqn.config.fields import MAY_CHANGE, CountOrZero, NonNegative, Section, doc
+from tfdqn.config.fields import MAY_CHANGE, CountOrZero, NonNegative, Section, doc, named
 
 
 class Task(Section, frozen=True, kw_only=True):
@@ -30,7 +30,16 @@ class Task(Section, frozen=True, kw_only=True):
         bool, doc('treat a lost life (info["lives"]) as the end of an episode, for learning only')
     ] = False
     frame_stack: Annotated[int, doc("consecutive observations stacked into one", ge=1, le=16)] = 1
-    action_masks: Annotated[bool, doc('the task gives the legal actions in info["action_mask"]')] = False
+    action_masks: Annotated[bool, doc("the task says which actions are legal, in a mask for each state")] = False
+    action_mask_source: Annotated[
+        str,
+        named("auto", "info", "observation", own=r"method:[A-Za-z_]\w*", example="method:NAME"),
+        doc('where masks are: info["action_mask"], a Dict observation\'s "action_mask", a method; auto: it is found'),
+    ] = "auto"
+    action_mask_form: Annotated[
+        Literal["auto", "boolean", "logits"],
+        doc("boolean: what isn't 0 is legal; logits: 0 is legal, -100 or less isn't; auto: numbers below 0 are logits"),
+    ] = "auto"
     action_names: Annotated[
         tuple[Annotated[str, Meta(min_length=1)], ...],
         MAY_CHANGE,

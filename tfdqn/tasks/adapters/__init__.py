@@ -4,8 +4,7 @@ In flow a task's spaces, and its observations, rewards, lives, masks and failure
 `TaskSpec`, and arrays as it says. An adapter imports the folders below `tasks`, and of `tasks` only `contract` and
 `observations`; the suites and `BatchedTask` call it.
 
-To add one (branches of several actions, grids over continuous ones, masks that lie elsewhere, frames that are scaled
-or skipped):
+To add one (branches of several actions, grids over continuous ones, frames that are scaled or skipped):
 1. A file here: a function from a space to its part of the `TaskSpec`, and what the adaptation does at a step: as a
    `gymnasium.Wrapper` of one environment or, where many rows can be done at once, on the arrays of a batch. An action
    is turned by `actions.to_environment`, which gives None where there is nothing to do, so that a step costs nothing.

@@ -146,7 +146,7 @@ def _one_by_one(task: configuration.Task, settings: Settings, render_mode: str |
         kwargs=kwargs,
         max_episode_steps=None,
         frame_stack=task.frame_stack,
-        action_masks=False,
+        masks=None,
         render_mode=render_mode,
         padding="zero",
         lives=task.end_on_life_loss,

@@ -5,7 +5,7 @@ import functools
 import logging
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, parse_env_id
@@ -17,6 +17,8 @@ from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError,
 from tfdqn.system.shell_commands import own_command, pip_install
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.actions import action_names
+from tfdqn.tasks.adapters.legal_actions import MaskSource, find_masks, mask_source, without_masks
+from tfdqn.tasks.checked_env import CheckedEnv
 from tfdqn.tasks.observations import observation_bytes
 from tfdqn.tasks.suites import gymnasium_envs, packages
 from tfdqn.tasks.suites.description import describe
@@ -29,6 +31,14 @@ log = logging.getLogger(__name__)
 _SET_ELSEWHERE = {"max_episode_steps": "task.max_episode_steps", "num_envs": "task.num_envs"}
 
 
+class _LookedAt(NamedTuple):
+    """What one environment tells, before its frames are stacked."""
+
+    spec: TaskSpec
+    frame_bytes: int  # of one observation in the types of its space
+    masks: MaskSource | None
+
+
 class GymnasiumSuite:
     """What gymnasium has registered, or a known package registers with it."""
 
@@ -38,7 +48,7 @@ class GymnasiumSuite:
 
     def describe(self, task: configuration.Task) -> TaskSpec:
         """As `Suite`."""
-        return _looked_at(task, _recipe(task, None))[0]
+        return _looked_at(task, _recipe(task, None)).spec
 
     def environments(
         self, task: configuration.Task, render_mode: str | None
@@ -46,10 +56,10 @@ class GymnasiumSuite:
         """As `Suite`."""
         recipe = _recipe(task, render_mode)
         _warn_if_out_of_date(recipe.env_spec.id)
-        spec, frame_bytes = _looked_at(task, recipe)
+        looked_at = _looked_at(task, recipe)
         if task.vectorization == "async":
-            require_room(spec.id, recipe.frame_stack * frame_bytes, task.num_envs)
-        return spec, functools.partial(_make_vector, task, recipe)
+            require_room(task.id, recipe.frame_stack * looked_at.frame_bytes, task.num_envs)
+        return looked_at.spec, functools.partial(_make_vector, task, recipe._replace(masks=looked_at.masks))
 
     def installed(self) -> list[TaskEntry]:
         """The latest version, or every variant, of each task that is registered here or by a known package."""
@@ -94,7 +104,7 @@ def _recipe(config: configuration.Task, render_mode: str | None) -> Recipe:
         kwargs=config.kwargs,
         max_episode_steps=config.max_episode_steps or None,
         frame_stack=config.frame_stack,
-        action_masks=config.action_masks,
+        masks=None,  # where they are, one environment tells
         render_mode=render_mode,
         lives=config.end_on_life_loss,
     )
@@ -150,20 +160,29 @@ def _nearest(name: str) -> str:
     return f"the nearest are {', '.join(by_lower_case[known] for known in near)}"
 
 
-def _looked_at(config: configuration.Task, recipe: Recipe) -> tuple[TaskSpec, int]:
-    """Read off one environment before its frames are stacked; and the bytes of a frame."""
+def _looked_at(config: configuration.Task, recipe: Recipe) -> _LookedAt:
     env = _probe(recipe._replace(frame_stack=1))
     try:
+        place = find_masks(config, _bare(env))
+        space = without_masks(env.observation_space, place)
         spec = describe(
             config,
-            env.observation_space,
+            space,
             env.action_space,
             action_names=action_names(env),
             max_episode_steps=recipe.max_episode_steps or recipe.env_spec.max_episode_steps,
         )
-        return spec, observation_bytes(env.observation_space)
+        masks = mask_source(config, place, env.observation_space, spec.mask_shape)
+        return _LookedAt(spec, observation_bytes(space), masks)
     finally:
         env.close()
+
+
+def _bare(env: gymnasium.Env) -> gymnasium.Env:
+    """What `CheckedEnv` holds, whose info it does not pass on."""
+    while isinstance(env, gymnasium.Wrapper) and not isinstance(env, CheckedEnv):
+        env = env.env
+    return env.env if isinstance(env, CheckedEnv) else env
 
 
 def _probe(recipe: Recipe) -> Any:
