@@ -100,7 +100,7 @@ def draw(policy: Choice, kwargs: dict[str, Any], seed: int, file: Path) -> None:
 
     play([battery], seed, choose)
     figure = Figure(figsize=(8, 4), layout="constrained")
-    axes, energy = figure.subplots(2, 1, sharex=True)
+    axes, energy = figure.add_subplot(2, 1, 1), figure.add_subplot(2, 1, 2)
     axes.step(range(HOURS), battery.prices, where="post", color="black")
     axes.set_ylabel("EUR/MWh")
     energy.step(range(HOURS), [*stored[1:], stored[-1]], where="post", label="learned")

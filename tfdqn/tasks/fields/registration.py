@@ -2,7 +2,10 @@
 
 import gymnasium
 
-ENTRY_POINTS = {"tfdqn/Battery-v0": "tfdqn.tasks.fields.battery:Battery"}
+ENTRY_POINTS = {
+    "tfdqn/AmericanPut-v0": "tfdqn.tasks.fields.american_put:AmericanPut",
+    "tfdqn/Battery-v0": "tfdqn.tasks.fields.battery:Battery",
+}
 
 
 def register() -> None:
