@@ -226,7 +226,8 @@ def _described(allowed: inspect.Type, value: Any = None) -> str:
             return "a table"
         case inspect.UnionType():
             present = [each for each in allowed.types if not isinstance(each, inspect.NoneType)]
-            return " or ".join(map(_described, present)) + ", or be left out"
+            may_be_left_out = len(present) < len(allowed.types)
+            return " or ".join(map(_described, present)) + (", or be left out" if may_be_left_out else "")
     raise NotImplementedError(f"the configuration uses {allowed}, which reader.py can't describe")
 
 

@@ -6,6 +6,8 @@ from msgspec import Meta, field
 
 from tfdqn.config.fields import MAY_CHANGE, CountOrZero, NonNegative, Section, doc, named
 
+_MOST_BINS = 1_000_000
+
 
 class Task(Section, frozen=True, kw_only=True):
     """The task to be learned: a gymnasium environment, stepped in batches."""
@@ -33,6 +35,17 @@ class Task(Section, frozen=True, kw_only=True):
         bool, doc('treat a lost life (info["lives"]) as the end of an episode, for learning only')
     ] = False
     frame_stack: Annotated[int, doc("consecutive observations stacked into one", ge=1, le=16)] = 1
+    action_form: Annotated[
+        Literal["product", "branches"],
+        doc(
+            "several action dimensions as one number (product), or as one each, with Q-values of its own (branches); "
+            "one dimension: no difference"
+        ),
+    ] = "product"
+    action_bins: Annotated[
+        Annotated[int, Meta(ge=0, le=_MOST_BINS)] | tuple[Annotated[int, Meta(ge=1, le=_MOST_BINS)], ...],
+        doc("evenly spaced values that each dimension of a Box of actions takes, or a list of numbers; 0: no Box"),
+    ] = 0
     action_masks: Annotated[bool, doc("the task says which actions are legal, in a mask for each state")] = False
     action_mask_source: Annotated[
         str,

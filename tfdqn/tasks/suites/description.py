@@ -7,7 +7,7 @@ from gymnasium import Space
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.adapters.actions import check_action_names, discrete_actions
+from tfdqn.tasks.adapters.actions import action_spec, check_action_names
 from tfdqn.tasks.observations import observation_specs
 
 
@@ -31,17 +31,16 @@ def describe(
     Raises TaskError, which names the task, for spaces that can't be learned.
     """
     try:
-        num_actions, action_start = discrete_actions(action_space)
-        check_action_names(task.action_names, num_actions)
+        actions = action_spec(action_space, task)
+        check_action_names(task.action_names, actions.num_actions)
         observation = observation_specs(observation_space, task.frame_stack)
     except TaskError as error:
         raise TaskError(f"{task.id}: {error}") from None
     return TaskSpec(
         id=task.id,
         observation=observation,
-        num_actions=(num_actions,),
-        action_start=(action_start,),
-        action_names=(action_names,) if len(action_names) == num_actions else (),
+        actions=actions,
+        action_names=(action_names,) if (len(action_names),) == actions.num_actions else (),
         action_masks=task.action_masks,
         max_episode_steps=max_episode_steps,
     )
