@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.commands import PROJECT, write_config
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt
+from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt, given_keys
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.errors import ConfigError
 from tfdqn.training.train import train
@@ -71,6 +71,12 @@ def test_a_cluster_says_how_many_processes_learn() -> None:
     assert cluster_keys(cluster(worker=3)) == ["learner.workers=3"]
     assert cluster_keys(cluster(chief=1, worker=3)) == ["learner.workers=4"]
     assert cluster_keys(cluster(chief=1, worker=3, ps=2)) == ["learner.workers=3", "learner.parameter_servers=2"]
+
+
+def test_what_a_cluster_decides_is_no_mistake_of_the_users() -> None:
+    keys = {"learner.workers": "a", "agent.huber_delta": "b"}
+    assert given_keys(keys, None) == keys
+    assert given_keys(keys, cluster(worker=3)) == {"agent.huber_delta": "b"}
 
 
 @pytest.fixture

@@ -10,10 +10,6 @@ PARTITION = ("ensemble.size=3", "ensemble.data=partition")
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
-        (["ensemble.target=aggregate"], 'ensemble.target = "aggregate" needs ensemble.size above 1, not 1'),
-        (["ensemble.execution=processes"], 'ensemble.execution = "processes" needs ensemble.size above 1, not 1'),
-        (["ensemble.data=hash"], 'ensemble.data = "hash" needs ensemble.size above 1, not 1: it divides the states'),
-        (["ensemble.acting=member"], 'ensemble.acting = "member" needs ensemble.size above 1, not 1'),
         (PARTITION, "ensemble.partition_edges = [] has 0 values, but ensemble.size = 3 needs 2"),
         (
             [*PARTITION, "ensemble.partition_edges=[1.0, 1.0]"],

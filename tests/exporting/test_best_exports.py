@@ -167,7 +167,7 @@ def test_at_a_url_a_half_version_counts_for_nothing_and_its_number_is_not_used_a
 
 def test_a_url_that_tensorflow_cannot_write_is_refused_before_a_run_begins(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r'^export.directory = "s3://x": TensorFlow can write .*gs://.* and paths$'):
-        train(tiny('export.directory="s3://x"'), tmp_path / "run")
+        train(tiny("export.on_best=true", 'export.directory="s3://x"'), tmp_path / "run")
 
 
 def test_each_new_best_of_a_run_is_exported_and_changes_nothing_that_is_learned(tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ from msgspec.structs import replace
 
 from tfdqn.config import DQN, Checkpoint, Config, Evaluation, Learner, Logging, Replay, Stop, Task
 from tfdqn.config.toml import dump
-from tfdqn.errors import ClusterError, RunDirError
+from tfdqn.errors import ClusterError, ConfigError, RunDirError
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
+from tfdqn.task_spec import ArraySpec, TaskSpec
 
 CART_POLE = TaskSpec(
-    id="CartPole-v1", observation={"observation": ArraySpec(shape=(4,), dtype="float32")}, actions=discrete(2)
+    id="CartPole-v1",
+    observation={"observation": ArraySpec(shape=(4,), dtype="float32")},
+    num_actions=(2,),
+    action_start=(0,),
 )
 
 
@@ -153,8 +156,8 @@ def test_the_task_spec_is_kept(tmp_path: Path) -> None:
         part = replace(CART_POLE.observation["observation"], bounds=((-1.0, 1.0),))
         told = replace(CART_POLE, observation={"observation": part}, action_names=(("left", "right"),))
         run.write_task_spec(told)  # only people are told otherwise
-        with pytest.raises(RunDirError, match=r"the task has changed: actions.high: \(1,\) in the run, \(2,\) now"):
-            run.write_task_spec(replace(told, actions=discrete(3)))
+        with pytest.raises(RunDirError, match=r"the task has changed: num_actions: \(2,\) in the run, \(3,\) now"):
+            run.write_task_spec(replace(told, num_actions=(3,)))
     assert run.task_spec() == CART_POLE
 
 
@@ -199,3 +202,24 @@ def test_a_failure_says_whether_there_is_a_checkpoint(tmp_path: Path, names: tup
         run.failures_say_what_is_saved(),
     ):
         raise ClusterError("worker 1 was killed by signal 9")
+
+
+def test_keys_that_nothing_reads_are_refused_in_a_new_run_and_a_warning_where_something_was_learned(
+    tmp_path: Path,
+) -> None:
+    run, said = RunDir(tmp_path / "run"), list[str]()
+    run.refuse_unused({}, said.append)
+    with pytest.raises(ConfigError, match=r"^a: agent needs b$"):
+        run.refuse_unused({"agent.a": "a: agent needs b"}, said.append)
+    run.best.mkdir(parents=True)
+    run.refuse_unused({"agent.a": "a: agent needs b"}, said.append)
+    assert said == ["warning: a: agent needs b; it is left out"]
+
+
+def test_a_run_that_was_saved_with_a_key_that_nothing_reads_goes_on_without_it(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    run.best.mkdir(parents=True)
+    run.config_file.write_text(dump(Config(agent=DQN(huber_delta=2.0))))
+    assert run.config() == Config()
+    with run.claim(Config()):
+        assert "huber_delta = 1.0" in run.config_file.read_text()

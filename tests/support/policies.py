@@ -5,7 +5,7 @@ import numpy as np
 from tfdqn import config
 from tfdqn.networks.factory import q_network
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
+from tfdqn.task_spec import ArraySpec, TaskSpec
 
 BOX = ArraySpec(shape=(4,), dtype="float32")
 IMAGE = ArraySpec(shape=(2, 40, 37), dtype="uint8", frame_stack=2)
@@ -16,7 +16,8 @@ def task(*, actions=3, start=0, masks=False, **observation: ArraySpec) -> TaskSp
     return TaskSpec(
         id="Test-v0",
         observation=observation or {"observation": BOX},
-        actions=discrete(actions, start),
+        num_actions=(actions,),
+        action_start=(start,),
         action_masks=masks,
     )
 

@@ -1,5 +1,6 @@
 """Random configurations: `valid_configs`, and random values of whatever a key's type allows."""
 
+import functools
 import math
 from typing import Any
 
@@ -26,6 +27,7 @@ from tfdqn.config import (
 )
 from tfdqn.config.fields import kinds
 from tfdqn.config.priority_checks import PRIORITY_CHECKS
+from tfdqn.config.unused_keys import unused_keys, without
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -39,8 +41,8 @@ PLAIN = st.recursive(
 def values_of(allowed: inspect.Type) -> st.SearchStrategy[Any]:
     """Random values that a key's type allows."""
     match allowed:
-        case inspect.Metadata(extra={"names": names, "example": example}):
-            return st.sampled_from([*names, example])
+        case inspect.Metadata(extra={"names": names}):
+            return st.sampled_from([*names, "my_package.my_module:name"])
         case inspect.Metadata():
             return values_of(allowed.type)
         case inspect.BoolType():
@@ -224,7 +226,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
         ensemble = replace(ensemble, target="own")
     agreed: Config = replace(
         config,
-        task=replace(config.task, num_envs=max(2, config.task.num_envs), action_masks=True),
+        task=replace(config.task, num_envs=max(2, config.task.num_envs)),
         optimizer=with_ordered(config.optimizer, "learning_rate", "end_learning_rate"),
         agent=of_sense(config.agent, learner.model_parallel),
         network=of_split_layers(config.network, learner.model_parallel),
@@ -243,8 +245,13 @@ def valid_configs(draw: st.DrawFn) -> Config:
         health=replace(config.health, dead_after_seconds=max(61, config.health.dead_after_seconds)),
     )
     if not config.agent.has_replay:
-        return without_replay(agreed)
-    return prioritised(fetching_ahead(sharded(remembering(learning_apart(agreed)))))
+        return of_used_keys(without_replay(agreed))
+    return of_used_keys(prioritised(fetching_ahead(sharded(remembering(learning_apart(agreed))))))
+
+
+def of_used_keys(config: Config) -> Config:
+    """The same, with defaults for what nothing reads."""
+    return functools.reduce(without, unused_keys(config), config)
 
 
 def prioritised(config: Config) -> Config:
@@ -255,19 +262,9 @@ def prioritised(config: Config) -> Config:
 
 def without_replay(config: Config) -> Config:
     """Rollouts of whole batches, learned from by one process; what is a replay's is left alone."""
-    replace, plain = msgspec.structs.replace, PQN()
+    replace = msgspec.structs.replace
     assert isinstance(config.agent, PQN)
-    agent = replace(
-        config.agent,
-        rollout_steps=min(config.agent.rollout_steps, 40),
-        n_step=plain.n_step,
-        n_step_end=None,
-        discount_end=None,
-        horizon_env_steps=plain.horizon_env_steps,
-        target_update_period_train_steps=plain.target_update_period_train_steps,
-        target_update_tau=plain.target_update_tau,
-        value_rescaling=0.0,
-    )
+    agent = replace(config.agent, rollout_steps=min(config.agent.rollout_steps, 40))
     return replace(
         config,
         network=MLP() if config.network.state_size else config.network,
@@ -275,7 +272,6 @@ def without_replay(config: Config) -> Config:
         ensemble=Ensemble(),
         acting=replace(config.acting, actors=1, inference="local"),
         replay=Replay(),
-        priorities=Priorities(),
         learner=Learner(
             batch_size=agent.rollout_steps * config.task.num_envs, schedule="alternate", xla=config.learner.xla
         ),

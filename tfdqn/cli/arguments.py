@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -59,11 +59,16 @@ def command_to_resume(verb: str, config: Path, arguments: Sequence[str], run_dir
     return own_command([verb, name, *arguments, "--run-dir", str(run_dir)])
 
 
-def load_config(config: Path, overrides: Sequence[str]) -> Config:
-    """As `toml.load`; what an overridden kind leaves out is said on stderr: stdout may be for programs."""
+def load_config(config: Path, overrides: Sequence[str], unused: MutableMapping[str, str] | None = None) -> Config:
+    """As `toml.load`; what is left out is said on stderr: stdout may be for programs."""
     from tfdqn.config import toml
 
-    return toml.load(config, overrides, lambda line: typer.echo(line, err=True))
+    return toml.load(config, overrides, say_on_stderr, unused)
+
+
+def say_on_stderr(line: str) -> None:
+    """Shows one line."""
+    typer.echo(line, err=True)
 
 
 def load_job(
@@ -73,6 +78,7 @@ def load_job(
     replay_servers: int | None,
     workers: int | None,
     parameter_servers: int | None,
+    unused: MutableMapping[str, str] | None = None,
 ) -> tuple[Config, list[str]]:
     """A job's configuration, and every override that makes it, the counts among them. Raises ConfigError."""
     given = list(overrides or ())
@@ -80,7 +86,7 @@ def load_job(
         given += ["learner.strategy=parameter_server", f"learner.parameter_servers={parameter_servers}"]
     counts = {"acting.actors": actors, "replay.shards": replay_servers, "learner.workers": workers}
     given += [f"{key}={count}" for key, count in counts.items() if count is not None]
-    resolved = load_config(config, given)
+    resolved = load_config(config, given, unused)
     if workers is not None and resolved.learner.strategy in ("local", "mirrored"):
         raise ConfigError(
             f'--workers {workers}: learner.strategy = "{resolved.learner.strategy}" has none; give '

@@ -22,6 +22,7 @@ from tfdqn.cli.arguments import (
     load_config,
     load_job,
     require_supported_platform,
+    say_on_stderr,
 )
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.config import Health
@@ -90,8 +91,10 @@ def launch(
     from tfdqn.storage.checkpoints import CheckpointManager
     from tfdqn.storage.run_directory import RunDir
 
-    resolved, given = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
+    unused: dict[str, str] = {}
+    resolved, given = load_job(config, overrides, actors, replay_servers, workers, parameter_servers, unused)
     run = RunDir(run_dir or default_run_dir(config, resolved))
+    run.refuse_unused(unused, say_on_stderr)
 
     from tfdqn.tasks.registry import check_task
 
@@ -128,9 +131,11 @@ def host(config: ConfigFile, overrides: Overrides = None, pool: PoolRoles = None
     from tfdqn.cluster.placement import read_pools
     from tfdqn.storage.run_directory import RunDir
 
-    resolved = load_config(config, overrides or ())
+    unused: dict[str, str] = {}
+    resolved = load_config(config, overrides or (), unused)
     pools, machines = read_pools(pool or ()), machines_of_environment()
     run = RunDir(run_dir or default_run_dir(config, resolved))
+    run.refuse_unused(unused, say_on_stderr)
 
     from tfdqn.tasks.registry import check_task
 
@@ -165,7 +170,7 @@ def run_role(
     from tfdqn.cluster.environment import process_in_job
     from tfdqn.system.signals import end_at_once, interruptions
 
-    resolved = load_config(config, overrides or ())
+    resolved = load_config(config, overrides or (), unused={})  # a job's file is what `launch` or `manifest` checked
     index = task if index is None else index
     leases = places if leases is None else leases
     topology, process_id = process_in_job(resolved, cluster, role, index)

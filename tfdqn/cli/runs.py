@@ -20,6 +20,7 @@ from tfdqn.cli.arguments import (
     installed_version,
     load_config,
     require_supported_platform,
+    say_on_stderr,
 )
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
@@ -55,11 +56,12 @@ def train(
     """Learn a task, or resume an existing run."""
     require_supported_platform()
     from tfdqn.cli import terminal
-    from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt
+    from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt, given_keys
     from tfdqn.cluster.environment import cluster_of_environment
 
     named = cluster_of_environment()
-    resolved = load_config(config, [*(overrides or ()), *cluster_keys(named)])
+    unused: dict[str, str] = {}
+    resolved = load_config(config, [*(overrides or ()), *cluster_keys(named)], unused)
     cluster = cluster_for(resolved, named)
     if cluster is not None and (line := doubt(cluster)):
         typer.echo(f"warning: {line}")
@@ -68,6 +70,7 @@ def train(
         return
     path = run_dir or default_run_dir(config, resolved)
     run = RunDir(path)
+    run.refuse_unused(given_keys(unused, named), say_on_stderr)
     run.refuse_early(resolved)
     again = command_to_resume("train", config, overrides or (), path)
     progress = terminal.TrainingProgress()

@@ -1,5 +1,7 @@
 """What must hold between the configuration and the cluster that `TF_CONFIG` names; known before anything is begun."""
 
+from collections.abc import Mapping
+
 from tfdqn.cluster.roles import TRAITS, Role, counted
 from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster, tensorflow_jobs
 from tfdqn.cluster.topology import Topology
@@ -16,6 +18,12 @@ def cluster_keys(cluster: Cluster | None) -> list[str]:
     if servers:
         return [f"learner.workers={len(cluster.addresses(WORKER))}", f"learner.parameter_servers={servers}"]
     return [f"learner.workers={sum(cluster.counts.values())}"]
+
+
+def given_keys(keys: Mapping[str, str], cluster: Cluster | None) -> dict[str, str]:
+    """`keys`, which are the user's, without those that the cluster decides."""
+    decided = [each.partition("=")[0] for each in cluster_keys(cluster)]
+    return {key: each for key, each in keys.items() if key not in decided}
 
 
 def cluster_for(config: Config, cluster: Cluster | None) -> Cluster | None:

@@ -6,6 +6,8 @@ again. Imports `errors` alone.
 
 - A key is a field of its section: type and limits, default, `doc("what it means")`, and a mark of `fields.py` such as
   `MAY_CHANGE` where a run may be resumed with another value. `tfdqn config`, messages and resuming know it from there.
+- What a key needs of other keys to be read at all is a mark beside these, `needs("agent.loss", "huber")`:
+  `unused_keys.py` finds what is set in vain, `reader.py` refuses it, `tfdqn config` prints what is needed.
 - A section is a struct below `Section`, a field of `schema.Config` and a name in this file.
 - A kind of agent or network is a subclass of `Agent` or `Network` with a tag, here or in a package of yours.
 - Keys that can't go together are refused by a function in `checks.py`, or `strategy_checks.py`.

@@ -14,7 +14,18 @@ from tfdqn.config.fields import (
     PositiveFraction,
     Section,
     doc,
+    needs,
+    needs_above,
+    needs_agent,
+    needs_given,
 )
+
+_REACH = needs_agent("has_replay", "agent.lambda_ says how far returns reach")
+_SCHEDULE = needs_agent("has_replay", "its discount is constant")
+_TARGET_NETWORK = needs_agent("has_target_network", "it has no target network")
+_MUNCHAUSEN = needs("agent.target", "munchausen")
+_SEVERAL = needs_above(1, "ensemble.size")
+_PARTITION = needs("ensemble.data", "partition")
 
 
 class Agent(Section, frozen=True, kw_only=True):
@@ -25,24 +36,34 @@ class Agent(Section, frozen=True, kw_only=True):
     has_target_network: ClassVar[bool] = True
     has_replay: ClassVar[bool] = True
 
-    n_step: Annotated[int, FIXED_IN_BOTH, doc("rewards summed before bootstrapping", ge=1, le=1000)] = 1
+    n_step: Annotated[int, _REACH, FIXED_IN_BOTH, doc("rewards summed before bootstrapping", ge=1, le=1000)] = 1
     discount: Annotated[Fraction, FIXED_IN_BOTH, doc("gamma, per environment step")] = 0.99
     n_step_end: Annotated[
         Annotated[int, Meta(ge=1, le=1000)] | None,
+        _REACH,
         FIXED_IN_BOTH,
         doc("n_step at the end of its geometric schedule; omit: constant"),
     ] = None
     discount_end: Annotated[
         Annotated[float, Meta(ge=0, lt=1)] | None,
+        _SCHEDULE,
         FIXED_IN_BOTH,
         doc("discount at the end of its schedule, geometric in 1 - discount; omit: constant"),
     ] = None
     horizon_env_steps: Annotated[
-        Count, FIXED_IN_BOTH, doc("environment steps over which n_step and discount follow their schedules")
+        Count,
+        _SCHEDULE,
+        needs_given("agent.n_step_end", "agent.discount_end"),
+        FIXED_IN_BOTH,
+        doc("environment steps over which n_step and discount follow their schedules"),
     ] = 100_000
     reward_scale: Annotated[Positive, doc("factor that multiplies rewards, in the loss only")] = 1.0
-    target_update_period_train_steps: Annotated[Count, doc("train steps between updates of the target network")] = 50
-    target_update_tau: Annotated[PositiveFraction, doc("1: copy the weights; below 1: Polyak averaging")] = 1.0
+    target_update_period_train_steps: Annotated[
+        Count, _TARGET_NETWORK, doc("train steps between updates of the target network")
+    ] = 50
+    target_update_tau: Annotated[
+        PositiveFraction, _TARGET_NETWORK, doc("1: copy the weights; below 1: Polyak averaging")
+    ] = 1.0
     gradient_clip_norm: Annotated[NonNegative, doc("largest global norm of the combined gradient; 0: no clipping")] = (
         0.0
     )
@@ -59,9 +80,13 @@ class TDAgent(Agent, frozen=True, kw_only=True):
     loss: Annotated[Literal["squared", "huber"], doc("loss of the TD error: squared (delta^2 / 2) or huber")] = (
         "squared"
     )
-    huber_delta: Annotated[Positive, doc("|TD error| beyond which the Huber loss is linear")] = 1.0
+    huber_delta: Annotated[
+        Positive, needs("agent.loss", "huber"), doc("|TD error| beyond which the Huber loss is linear")
+    ] = 1.0
     value_rescaling: Annotated[
-        float, doc("epsilon of h(x) = sign(x) (sqrt(|x| + 1) - 1) + epsilon x, the scale of Q; 0: none", ge=0, le=1)
+        float,
+        needs_agent("has_replay", "its returns are sums of rewards as they are"),
+        doc("epsilon of h(x) = sign(x) (sqrt(|x| + 1) - 1) + epsilon x, the scale of Q; 0: none", ge=0, le=1),
     ] = 0.0
 
 
@@ -115,10 +140,9 @@ class QuantileAgent(Agent, frozen=True, kw_only=True):
             "next action: max (the target network's best), double (the online network's best), munchausen (soft policy)"
         ),
     ] = "max"
-    # Of Munchausen's targets alone.
-    log_policy_scale: LogPolicyScale = 0.9
-    temperature: Temperature = 0.03
-    log_policy_floor: LogPolicyFloor = -1.0
+    log_policy_scale: Annotated[LogPolicyScale, _MUNCHAUSEN] = 0.9
+    temperature: Annotated[Temperature, _MUNCHAUSEN] = 0.03
+    log_policy_floor: Annotated[LogPolicyFloor, _MUNCHAUSEN] = -1.0
 
 
 class QRDQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="qr_dqn"):
@@ -162,31 +186,51 @@ class Ensemble(Section, frozen=True, kw_only=True):
     size: Annotated[int, doc("K, the number of members; 1: no ensemble", ge=1, le=256)] = 1
     aggregation: Annotated[
         Literal["mean", "majority", "minimum"],
+        _SEVERAL,
         doc("mean or minimum of the K Q-values, or majority of the K greedy actions"),
     ] = "mean"
     data: Annotated[
         Literal["all", "bootstrap", "hash", "partition"],
+        _SEVERAL,
         doc("what each member learns from: all transitions, a random bootstrap, or its own states (hash, partition)"),
     ] = "bootstrap"
-    mask_probability: Annotated[PositiveFraction, doc("probability that a transition is in a member's bootstrap")] = 0.5
+    mask_probability: Annotated[
+        PositiveFraction,
+        _SEVERAL,
+        needs("ensemble.data", "bootstrap"),
+        doc("probability that a transition is in a member's bootstrap"),
+    ] = 0.5
     hash_cell_size: Annotated[
-        NonNegative, doc("edge length of the cells whose states hash to the same member; 0: each state is a cell")
+        NonNegative,
+        _SEVERAL,
+        needs("ensemble.data", "hash"),
+        doc("edge length of the cells whose states hash to the same member; 0: each state is a cell"),
     ] = 0.0
-    partition_key: Annotated[str, doc("the observation's array that partitions the states; empty: the only one")] = ""
-    partition_index: Annotated[CountOrZero, doc("which element of that array, flattened, partitions the states")] = 0
+    partition_key: Annotated[
+        str, _SEVERAL, _PARTITION, doc("the observation's array that partitions the states; empty: the only one")
+    ] = ""
+    partition_index: Annotated[
+        CountOrZero, _SEVERAL, _PARTITION, doc("which element of that array, flattened, partitions the states")
+    ] = 0
     partition_edges: Annotated[
-        tuple[float, ...], doc("size - 1 increasing values of that element: member k has the states below edge k")
+        tuple[float, ...],
+        _SEVERAL,
+        _PARTITION,
+        doc("size - 1 increasing values of that element: member k has the states below edge k"),
     ] = ()
     acting: Annotated[
         Literal["aggregate", "member"],
+        _SEVERAL,
         doc("what acts while learning: the members' aggregate, or one member, drawn anew for each episode"),
     ] = "aggregate"
     target: Annotated[
         Literal["own", "aggregate"],
+        _SEVERAL,
         doc("value of the next state that a member learns from: its own, or the members' aggregate"),
     ] = "own"
     execution: Annotated[
         Literal["batched", "processes"],
+        _SEVERAL,
         doc("batched: all members in one network; processes: each in a process with its own replay"),
     ] = "batched"
 

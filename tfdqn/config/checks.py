@@ -2,23 +2,19 @@
 
 A check takes a configuration whose keys are each valid on their own, and yields what is wrong in it, in one line that
 names keys and values: `<stop.env_steps>` stands for "stop.env_steps = 500000". It refuses what can't work or can't be
-meant, never what is merely unwise. A new check is a function here, or in `task_checks.py`, `strategy_checks.py` or
+meant, never what is merely unwise. A new check is a function here, or in `strategy_checks.py` or
 `rollout_checks.py`, and a line of the tuple that it belongs to.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from operator import attrgetter
-from typing import Any
 
-from tfdqn.config.agent import C51, Ensemble, Munchausen
-from tfdqn.config.exploration import EpsilonGreedy
+from tfdqn.config.agent import C51, Munchausen
 from tfdqn.config.priority_checks import PRIORITY_CHECKS
 from tfdqn.config.rollout_checks import ROLLOUT_CHECKS
 from tfdqn.config.schema import Config
 from tfdqn.config.strategy_checks import STRATEGY_CHECKS
-from tfdqn.config.task_checks import TASK_CHECKS
+from tfdqn.config.wording import with_values
 
 Check = Callable[[Config], Iterator[str]]
 
@@ -28,19 +24,12 @@ _NEVER_LEARNS = "learning would never start"
 def contradiction(config: Config) -> str | None:
     """The first contradiction in `config`, in one line; None where there is none."""
     problem = next((problem for check in checks_of(config) for problem in check(config)), None)
-    return problem and re.sub(r"<([\w.]+)>", lambda key: _assignment(config, key[1]), problem)
+    return problem and with_values(config, problem)
 
 
 def checks_of(config: Config) -> tuple[Check, ...]:
     """Those that concern it."""
     return (*(REPLAY_CHECKS if config.agent.has_replay else ROLLOUT_CHECKS), *CHECKS)
-
-
-def _assignment(config: Config, key: str) -> str:
-    value: Any = attrgetter(key)(config)
-    if isinstance(value, str):
-        return f'{key} = "{value}"'
-    return f"{key} = {value:g}" if isinstance(value, float) else f"{key} = {value}"
 
 
 def uses_blocks(config: Config) -> bool:
@@ -50,11 +39,6 @@ def uses_blocks(config: Config) -> bool:
 
 def for_each_shard(config: Config) -> str:
     return " for each of <replay.shards>" if config.replay.shards > 1 else ""
-
-
-def shards_are_reverbs(config: Config) -> Iterator[str]:
-    if config.replay.shards > 1 and config.replay.backend != "reverb":
-        yield f'<replay.shards> needs replay.backend = "reverb", not "{config.replay.backend}"'
 
 
 def frames_divide_among_shards(config: Config) -> Iterator[str]:
@@ -192,24 +176,6 @@ def exponential_decay_stays_above_zero(config: Config) -> Iterator[str]:
             yield f'<exploration.{key}> is never reached by <exploration.decay>: use "linear"'
 
 
-def ladder_has_rungs(config: Config) -> Iterator[str]:
-    exploration = config.exploration
-    has_ladder = isinstance(exploration, EpsilonGreedy) and exploration.ladder_alpha > 0
-    if has_ladder and config.task.num_envs * config.acting.actors == 1:
-        yield "<exploration.ladder_alpha> needs task.num_envs or acting.actors above 1, not 1"
-
-
-def an_ensemble_has_several_members(config: Config) -> Iterator[str]:
-    ensemble, plain = config.ensemble, Ensemble()
-    if ensemble.size > 1:
-        return
-    for key in ("aggregation", "acting", "target", "execution"):
-        if getattr(ensemble, key) != getattr(plain, key):
-            yield f"<ensemble.{key}> needs ensemble.size above 1, not 1"
-    if ensemble.data in ("hash", "partition"):
-        yield "<ensemble.data> needs ensemble.size above 1, not 1: it divides the states"
-
-
 def a_member_acts_where_its_environments_are(config: Config) -> Iterator[str]:
     if config.ensemble.acting == "member" and config.acting.inference == "central":
         yield "<ensemble.acting> with <acting.inference>: actors get the Q-values of all members as one"
@@ -235,14 +201,10 @@ def a_soft_policy_is_of_values_as_they_are(config: Config) -> Iterator[str]:
 
 def edges_part_the_states(config: Config) -> Iterator[str]:
     ensemble, edges = config.ensemble, config.ensemble.partition_edges
-    given = f"ensemble.partition_edges = {list(edges)}"
-    if ensemble.data != "partition":
-        if edges:
-            yield f'{given} needs ensemble.data = "partition", not "{ensemble.data}"'
-    elif len(edges) != ensemble.size - 1:
-        yield f"{given} has {len(edges)} values, but <ensemble.size> needs {ensemble.size - 1}"
+    if ensemble.data == "partition" and len(edges) != ensemble.size - 1:
+        yield f"<ensemble.partition_edges> has {len(edges)} values, but <ensemble.size> needs {ensemble.size - 1}"
     elif not all(low < high for low, high in pairwise(edges)):
-        yield f"{given}: each must be above the one before"
+        yield "<ensemble.partition_edges>: each must be above the one before"
 
 
 def a_heartbeat_comes_before_death(config: Config) -> Iterator[str]:
@@ -254,7 +216,6 @@ def a_heartbeat_comes_before_death(config: Config) -> Iterator[str]:
 
 
 REPLAY_CHECKS: tuple[Check, ...] = (
-    shards_are_reverbs,
     table_holds_a_block,
     table_holds_a_batch,
     blocks_divide_the_batch,
@@ -271,13 +232,10 @@ REPLAY_CHECKS: tuple[Check, ...] = (
     *PRIORITY_CHECKS,
 )
 CHECKS: tuple[Check, ...] = (
-    *TASK_CHECKS,
     a_scheduled_discount_is_below_one,
     learning_rate_decays,
     exploration_decays,
     exponential_decay_stays_above_zero,
-    ladder_has_rungs,
-    an_ensemble_has_several_members,
     a_member_acts_where_its_environments_are,
     a_shared_target_is_of_one_action,
     atoms_are_in_order,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from tfdqn.config.fields import Count, Fraction, NonNegative, Positive, Section, doc
+from tfdqn.config.fields import Count, Fraction, NonNegative, Positive, Section, doc, needs_above
 
 
 class EpsilonGreedy(Section, frozen=True, kw_only=True, tag_field="kind", tag="epsilon_greedy"):
@@ -13,7 +13,9 @@ class EpsilonGreedy(Section, frozen=True, kw_only=True, tag_field="kind", tag="e
     decay: Annotated[Literal["linear", "exponential"], doc("shape of the decay")] = "linear"
     decay_env_steps: Annotated[Count, doc("environment steps over which it decays")] = 250_000
     ladder_alpha: Annotated[
-        NonNegative, doc("environment i of N acts with epsilon^(1 + alpha i / (N - 1)); 0: the same for all")
+        NonNegative,
+        needs_above(1, "task.num_envs", "acting.actors"),
+        doc("environment i of N acts with epsilon^(1 + alpha i / (N - 1)); 0: the same for all"),
     ] = 0.0
 
 

@@ -2,7 +2,21 @@
 
 from typing import Annotated, Literal
 
-from tfdqn.config.fields import FIXED_IN_BOTH, MAY_CHANGE, Count, CountOrZero, Positive, Section, doc
+from tfdqn.config.fields import (
+    FIXED_IN_BOTH,
+    MAY_CHANGE,
+    Count,
+    CountOrZero,
+    Positive,
+    Section,
+    doc,
+    needs,
+    needs_agent,
+)
+
+_WORKERS = needs("learner.strategy", "multi_worker", "parameter_server", "averaging")
+_ASYNCHRONOUS = needs("learner.strategy", "parameter_server")
+_AVERAGING = needs("learner.strategy", "averaging")
 
 
 class Learner(Section, frozen=True, kw_only=True):
@@ -24,19 +38,21 @@ class Learner(Section, frozen=True, kw_only=True):
     ] = 1
     workers: Annotated[
         int,
+        _WORKERS,
         MAY_CHANGE,
         doc("learning processes to start on this host; TF_CONFIG overrides it where it names others", ge=1, le=1024),
     ] = 2
     parameter_servers: Annotated[
-        int, MAY_CHANGE, doc("processes that share the weights; for parameter_server", ge=1, le=256)
+        int, _ASYNCHRONOUS, MAY_CHANGE, doc("processes that share the weights", ge=1, le=256)
     ] = 1
     updates_per_read: Annotated[
         int,
+        _ASYNCHRONOUS,
         MAY_CHANGE,
-        doc("gradients that a worker computes for each read of the weights; for parameter_server", ge=1, le=1000),
+        doc("gradients that a worker computes for each read of the weights", ge=1, le=1000),
     ] = 5
     max_staleness_train_steps: Annotated[
-        CountOrZero, MAY_CHANGE, doc("drop gradients older than this; 0: drop none; for parameter_server")
+        CountOrZero, _ASYNCHRONOUS, MAY_CHANGE, doc("drop gradients older than this; 0: drop none")
     ] = 0
     all_reduce: Annotated[
         Literal["auto", "nccl", "ring", "hierarchical_copy", "one_device"],
@@ -44,19 +60,25 @@ class Learner(Section, frozen=True, kw_only=True):
         doc("how replicas sum gradients (mirrored has no ring; the others have no hierarchical_copy or one_device)"),
     ] = "auto"
     averaging_period_train_steps: Annotated[
-        Count, MAY_CHANGE, doc("H: updates that each replica makes on its own between averagings")
+        Count, _AVERAGING, MAY_CHANGE, doc("H: updates that each replica makes on its own between averagings")
     ] = 10
     average_optimizer: Annotated[
-        bool, MAY_CHANGE, doc("average the optimiser's moments too; false: each replica keeps its own")
+        bool, _AVERAGING, MAY_CHANGE, doc("average the optimiser's moments too; false: each replica keeps its own")
     ] = True
     batch_size: Annotated[
         int, FIXED_IN_BOTH, doc("transitions, or sequences, per update, over all replicas", ge=1, le=2**20)
     ] = 128
     env_steps_per_update: Annotated[
-        Positive, FIXED_IN_BOTH, doc("the replay ratio: environment steps per update (0.5: two updates for each step)")
+        Positive,
+        needs_agent("has_replay", "agent.epochs and learner.batch_size say how many updates a rollout is good for"),
+        FIXED_IN_BOTH,
+        doc("the replay ratio: environment steps per update (0.5: two updates for each step)"),
     ] = 10.0
     updates_per_call: Annotated[
-        int, FIXED_IN_BOTH, doc("updates made by one call into TensorFlow", ge=1, le=10_000)
+        int,
+        needs_agent("has_replay", "a call makes all updates of a rollout"),
+        FIXED_IN_BOTH,
+        doc("updates made by one call into TensorFlow", ge=1, le=10_000),
     ] = 50
     schedule: Annotated[
         Literal["overlap", "alternate"], doc("overlap: act and learn in two threads; alternate: in turn, reproducibly")
@@ -68,6 +90,7 @@ class Learner(Section, frozen=True, kw_only=True):
     ] = "auto"
     prefetch_to_device: Annotated[
         bool,
+        needs_agent("has_replay", "batches are of a rollout that is there already"),
         MAY_CHANGE,
         doc("copy the next call's batches to each device while it computes; for local and mirrored on GPUs"),
     ] = False

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from tfdqn.config.fields import Positive, Section, doc
+from tfdqn.config.fields import Positive, Section, doc, needs
 
 
 class Network(Section, frozen=True, kw_only=True):
@@ -29,9 +29,13 @@ class DeepNetwork(Network, frozen=True, kw_only=True):
     noisy: Annotated[bool, doc("explore by learned noise in the weights of the last hidden layer and the output")] = (
         False
     )
-    noisy_sigma: Annotated[Positive, doc("sigma_0: noise scales start at sigma_0 / sqrt(inputs)")] = 0.5
+    noisy_sigma: Annotated[
+        Positive, needs("network.noisy", True), doc("sigma_0: noise scales start at sigma_0 / sqrt(inputs)")
+    ] = 0.5
     memory: Annotated[Literal["none", "lstm", "gru"], doc("recurrent layer before the last hidden layer")] = "none"
-    memory_units: Annotated[int, doc("width of the recurrent layer", ge=1, le=65536)] = 512
+    memory_units: Annotated[
+        int, needs("network.memory", "lstm", "gru"), doc("width of the recurrent layer", ge=1, le=65536)
+    ] = 512
 
     @property
     def state_size(self) -> int:
@@ -81,4 +85,6 @@ class Linear(Network, frozen=True, kw_only=True, tag_field="kind", tag="linear")
     """Q(s, a) = theta_a . phi(s)."""
 
     features: Annotated[Literal["identity", "polynomial"], doc("the feature map phi")] = "identity"
-    degree: Annotated[int, doc("highest total degree of the polynomial features", ge=1, le=6)] = 2
+    degree: Annotated[
+        int, needs("network.features", "polynomial"), doc("highest total degree of the polynomial features", ge=1, le=6)
+    ] = 2

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from tfdqn.config.fields import Count, DecayRate, Positive, Section, doc
+from tfdqn.config.fields import Count, DecayRate, Positive, Section, doc, needs
+
+_DECAY = needs("optimizer.schedule", "linear", "exponential")
 
 
 class ScheduledRate(Section, frozen=True, kw_only=True):
@@ -10,8 +12,8 @@ class ScheduledRate(Section, frozen=True, kw_only=True):
 
     learning_rate: Annotated[Positive, doc("initial learning rate")] = 2.5e-4
     schedule: Annotated[Literal["constant", "linear", "exponential"], doc("schedule of the learning rate")] = "constant"
-    end_learning_rate: Annotated[Positive, doc("learning rate at the end of the schedule")] = 1e-5
-    decay_train_steps: Annotated[Count, doc("train steps over which the schedule runs")] = 100_000
+    end_learning_rate: Annotated[Positive, _DECAY, doc("learning rate at the end of the schedule")] = 1e-5
+    decay_train_steps: Annotated[Count, _DECAY, doc("train steps over which the schedule runs")] = 100_000
 
 
 class Adam(ScheduledRate, frozen=True, kw_only=True, tag_field="kind", tag="adam"):

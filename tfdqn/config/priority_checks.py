@@ -2,20 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from msgspec import structs
-
 from tfdqn.config.agent import Munchausen, TDAgent
-from tfdqn.config.priorities import Priorities
 from tfdqn.config.schema import Config
-
-
-def priorities_are_used(config: Config) -> Iterator[str]:
-    if config.priorities.are_used:
-        return
-    plain = Priorities()
-    for key in structs.fields(Priorities):
-        if getattr(config.priorities, key.name) != getattr(plain, key.name):
-            yield f"<priorities.{key.name}> needs priorities.exponent above 0: sampling is uniform"
 
 
 def items_have_a_priority_each(config: Config) -> Iterator[str]:
@@ -53,7 +41,6 @@ def importance_grows(config: Config) -> Iterator[str]:
 
 
 PRIORITY_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
-    priorities_are_used,
     items_have_a_priority_each,
     actors_know_how_wrong_they_are,
     importance_grows,

@@ -6,7 +6,7 @@ and what is allowed, and suggest what was meant.
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 import msgspec
@@ -15,7 +15,9 @@ from msgspec import Struct, inspect
 from tfdqn.config.checks import contradiction
 from tfdqn.config.fields import kinds
 from tfdqn.config.schema import Config, keys
+from tfdqn.config.unused_keys import unused_keys, without
 from tfdqn.config.user_modules import import_user_module
+from tfdqn.config.wording import shown
 from tfdqn.errors import ConfigError
 
 # The largest count that is exact in a double. As a bound it is said only of what exceeds it.
@@ -27,13 +29,16 @@ def read(
     origin: str,
     overridden: frozenset[str] = frozenset(),
     say: Callable[[str], None] = lambda line: None,
+    unused: MutableMapping[str, str] | None = None,
 ) -> Config:
     """Raises ConfigError, in one line that begins with `origin`, or with "override" for an overridden key.
 
-    Where a kind is overridden, keys of `origin` that the new kind doesn't have are left out, and `say` is told.
+    Where a kind is overridden, keys of `origin` that the new kind doesn't have are left out, and `say` is told; and so
+    are those that an override of another key leaves without a meaning. Other keys that nothing reads are refused, or
+    left out and their lines put into `unused`, where that is given.
     """
     reader = _Reader(origin, overridden, say)
-    config: Config = reader.section(Config, values, "")
+    config: Config = reader.without_unused_keys(reader.section(Config, values, ""), unused)
     if problem := contradiction(config):
         reader.fail("", problem)
     return config
@@ -50,16 +55,6 @@ def literals(key_type: Any) -> tuple[str, ...]:
     return get_args(allowed) if get_origin(allowed) is Literal else ()
 
 
-def shown(value: Any) -> str:
-    """`value` as TOML writes it, more or less, and never longer than a line."""
-    if value is None:
-        return "none"
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
-    if isinstance(value, str):
-        text = '"' + repr(value)[1:-1].replace('"', '\\"') + '"'
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """' (did you mean "dqn"?)', or nothing where none is near."""
     near = difflib.get_close_matches(word, list(candidates), n=1)
@@ -73,11 +68,29 @@ class _Reader:
         self._say = say
 
     def fail(self, path: str, problem: str) -> NoReturn:
-        whole = f"{path}."
-        from_override = any(f"{key}.".startswith(whole) or whole.startswith(f"{key}.") for key in self._overridden)
+        raise ConfigError(self._line(path, problem))
+
+    def _line(self, path: str, problem: str) -> str:
         # A key or a path may hold line breaks and control characters of its own.
-        line = " ".join(f"{'override' if from_override else self._origin}: {problem}".split())
-        raise ConfigError("".join(each if each.isprintable() else "?" for each in line))
+        line = " ".join(f"{'override' if self._is_overridden(path) else self._origin}: {problem}".split())
+        return "".join(each if each.isprintable() else "?" for each in line)
+
+    def _is_overridden(self, path: str) -> bool:
+        """Whether it, what it is a part of, or a part of it is."""
+        whole = f"{path}."
+        return any(f"{key}.".startswith(whole) or whole.startswith(f"{key}.") for key in self._overridden)
+
+    def without_unused_keys(self, config: Config, unused: MutableMapping[str, str] | None) -> Config:
+        """`config`, of which keys that nothing reads have their defaults."""
+        for each in list(unused_keys(config)):
+            if not self._is_overridden(each.path) and any(map(self._is_overridden, each.needs.keys)):
+                self._say(f"{each.line}: left out of what {self._origin} says")
+            elif unused is None:
+                self.fail(each.path, each.line)
+            else:
+                unused[each.path] = self._line(each.path, each.line)
+            config = without(config, each)
+        return config
 
     def section(self, struct: type[Struct], values: Any, path: str, kind: str = "") -> Any:
         """One section, of checked keys. `kind`: of a tagged union, already resolved."""
@@ -146,9 +159,9 @@ class _Reader:
 
     def _leaf(self, leaf_type: Any, value: Any, path: str) -> Any:
         allowed: Any = inspect.type_info(leaf_type)
-        extra: dict[str, Any] = {}
+        names: tuple[str, ...] = ()
         if isinstance(allowed, inspect.Metadata):
-            allowed, extra = allowed.type, allowed.extra or {}
+            allowed, names = allowed.type, (allowed.extra or {}).get("names", ())
         if problem := _unwritable(value, path):
             self.fail(path, problem)
         if isinstance(allowed, inspect.LiteralType) and value is None and "none" in allowed.values:
@@ -158,8 +171,8 @@ class _Reader:
         try:
             return msgspec.convert(_as_toml(value), leaf_type)
         except msgspec.ValidationError:
-            if "names" in extra:
-                self._fail_literal(path, value, extra["names"], f', or one of your own, "{extra["example"]}"')
+            if names:
+                self._fail_literal(path, value, names, ', or one of your own, "my_package.my_module:name"')
             self.fail(path, f"{path} = {shown(value)}: must be {_described(allowed, value)}")
 
     def _fail_literal(self, path: str, value: Any, allowed: Iterable[str], or_else: str = "") -> NoReturn:
@@ -226,8 +239,7 @@ def _described(allowed: inspect.Type, value: Any = None) -> str:
             return "a table"
         case inspect.UnionType():
             present = [each for each in allowed.types if not isinstance(each, inspect.NoneType)]
-            may_be_left_out = len(present) < len(allowed.types)
-            return " or ".join(map(_described, present)) + (", or be left out" if may_be_left_out else "")
+            return " or ".join(map(_described, present)) + ", or be left out"
     raise NotImplementedError(f"the configuration uses {allowed}, which reader.py can't describe")
 
 

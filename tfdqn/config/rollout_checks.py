@@ -4,36 +4,9 @@ Each check is like those of `checks.py`.
 """
 
 from collections.abc import Callable, Iterator
-from operator import attrgetter
-
-from msgspec import structs
 
 from tfdqn.config.agent import PQN
-from tfdqn.config.learner import Learner
-from tfdqn.config.priorities import Priorities
-from tfdqn.config.schema import Config, Replay
-
-_MEANINGLESS: dict[str, str] = {
-    **{f"replay.{field.name}": "it has no replay" for field in structs.fields(Replay)},
-    **{f"priorities.{field.name}": "it has no replay" for field in structs.fields(Priorities)},
-    "learner.env_steps_per_update": "agent.epochs and learner.batch_size say how many updates a rollout is good for",
-    "learner.updates_per_call": "a call makes all updates of a rollout",
-    "learner.prefetch_to_device": "batches are of a rollout that is there already",
-    "agent.n_step": "agent.lambda_ says how far returns reach",
-    "agent.n_step_end": "agent.lambda_ says how far returns reach",
-    "agent.discount_end": "its discount is constant",
-    "agent.value_rescaling": "its returns are sums of rewards as they are",
-    "agent.horizon_env_steps": "its discount is constant",
-    "agent.target_update_period_train_steps": "it has no target network",
-    "agent.target_update_tau": "it has no target network",
-}
-
-
-def rollouts_leave_keys_alone(config: Config) -> Iterator[str]:
-    plain = structs.replace(config, replay=Replay(), priorities=Priorities(), learner=Learner(), agent=PQN())
-    for key, why in _MEANINGLESS.items():
-        if attrgetter(key)(config) != attrgetter(key)(plain):
-            yield f"<{key}> means nothing with <agent.kind>: {why}"
+from tfdqn.config.schema import Config
 
 
 def rollouts_are_acted_in_and_learned_from_in_turn(config: Config) -> Iterator[str]:
@@ -81,7 +54,6 @@ def a_rollout_is_whole_batches(config: Config) -> Iterator[str]:
 
 
 ROLLOUT_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
-    rollouts_leave_keys_alone,
     rollouts_are_acted_in_and_learned_from_in_turn,
     a_rollout_is_one_actors,
     rollouts_are_learned_from_in_step,

@@ -24,12 +24,19 @@ from tfdqn.config.fields import (
     fixed_in,
     kinds,
     named,
+    needs,
+    needs_agent,
 )
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, Network
 from tfdqn.config.optimizer import Adam, Optimizer
 from tfdqn.config.priorities import Priorities
 from tfdqn.config.task import Task
+
+_REVERB = needs("replay.backend", "reverb")
+_SEQUENCE = needs("replay.item", "sequence")
+_ON_BEST = needs("export.on_best", True)
+_HAS_REPLAY = needs_agent("has_replay", "it has no replay")
 
 
 class Acting(Section, frozen=True, kw_only=True):
@@ -46,7 +53,9 @@ class Acting(Section, frozen=True, kw_only=True):
         doc("for actors in processes of their own; local: each has the weights; central: the learner computes Q"),
     ] = "local"
     most_envs_per_inference: Annotated[
-        int, doc("most environments that one central call of the Q-function serves", ge=1, le=2**20)
+        int,
+        needs("acting.inference", "central"),
+        doc("most environments that one central call of the Q-function serves", ge=1, le=2**20),
     ] = 1024
 
 
@@ -62,17 +71,23 @@ class Replay(Section, frozen=True, kw_only=True):
         doc("block: transitions, packed; frames: each frame of a stack once; sequence: for networks with a memory"),
     ] = "block"
     block_size: Annotated[
-        int, doc("transitions per block in Reverb; must divide learner.batch_size", ge=1, le=4096)
+        int,
+        _REVERB,
+        needs("replay.item", "block"),
+        doc("transitions per block in Reverb; must divide learner.batch_size", ge=1, le=4096),
     ] = 16
-    sequence_length: Annotated[int, doc("steps of a sequence that are learned from", ge=1, le=10_000)] = 80
+    sequence_length: Annotated[int, _SEQUENCE, doc("steps of a sequence that are learned from", ge=1, le=10_000)] = 80
     burn_in: Annotated[
-        int, doc("steps before each sequence that warm up the memory, without a gradient", ge=0, le=10_000)
+        int, _SEQUENCE, doc("steps before each sequence that warm up the memory, without a gradient", ge=0, le=10_000)
     ] = 40
     sequence_period: Annotated[
-        int, doc("steps between the starts of consecutive sequences; a sequence counts as this many", ge=1, le=10_000)
+        int,
+        _SEQUENCE,
+        doc("steps between the starts of consecutive sequences; a sequence counts as this many", ge=1, le=10_000),
     ] = 40
     shards: Annotated[
         int,
+        _REVERB,
         FIXED_IN_REPLAY,
         doc("Reverb servers that share the transitions evenly; each batch mixes all of them", ge=1, le=1024),
     ] = 1
@@ -123,9 +138,9 @@ class Export(Section, frozen=True, kw_only=True):
     """Versions of the policy exported for serving during training; one is always exported at the end."""
 
     on_best: Annotated[bool, doc("export a version whenever an evaluation sets a new best")] = False
-    keep: Annotated[int, doc("how many of the newest versions made by on_best to keep", ge=1, le=10_000)] = 3
+    keep: Annotated[int, _ON_BEST, doc("how many of the newest versions made by on_best to keep", ge=1, le=10_000)] = 3
     directory: Annotated[
-        str, doc('where on_best exports to: a path or a URL such as gs://…; "": exports/ in the run')
+        str, _ON_BEST, doc('where on_best exports to: a path or a URL such as gs://…; "": exports/ in the run')
     ] = ""
 
 
@@ -162,8 +177,8 @@ class Config(Section, frozen=True, kw_only=True):
     optimizer: Optimizer = field(default_factory=Adam)
     exploration: Exploration = field(default_factory=EpsilonGreedy)
     acting: Annotated[Acting, MAY_CHANGE] = field(default_factory=Acting)
-    replay: Annotated[Replay, FIXED_IN_BOTH] = field(default_factory=Replay)
-    priorities: Priorities = field(default_factory=Priorities)
+    replay: Annotated[Replay, _HAS_REPLAY, FIXED_IN_BOTH] = field(default_factory=Replay)
+    priorities: Annotated[Priorities, _HAS_REPLAY] = field(default_factory=Priorities)
     learner: Learner = field(default_factory=Learner)
     stop: Annotated[Stop, MAY_CHANGE] = field(default_factory=Stop)
     evaluation: Evaluation = field(default_factory=Evaluation)

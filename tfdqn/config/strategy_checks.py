@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from tfdqn.config.agent import IQN
 from tfdqn.config.network import MLP, DeepNetwork, Impala, Linear
 from tfdqn.config.schema import Config
+from tfdqn.config.wording import either
 
 # Why a network that is split over devices can't be trained so; the strategies that are missing here train it.
 _WHOLE_NETWORKS = {
@@ -155,7 +156,7 @@ def replicas_know_how_to_sum(config: Config) -> Iterator[str]:
         known = ("auto",)  # networks in pieces are summed piece by piece, without `tf.distribute`
         chosen += " and <learner.model_parallel>"
     if config.learner.all_reduce not in known:
-        yield f"<learner.all_reduce> with {chosen}: must be {_either(known)}"
+        yield f"<learner.all_reduce> with {chosen}: must be {either(known)}"
 
 
 def members_learn_by_themselves(config: Config) -> Iterator[str]:
@@ -196,11 +197,7 @@ def devices_fetch_ahead(config: Config) -> Iterator[str]:
     }
     for key, (given, allowed) in needed.items():
         if given not in allowed:
-            yield f"learner.prefetch_to_device = true needs {key} = {_either(allowed)}, not {given}"
-
-
-def _either(allowed: tuple[object, ...]) -> str:
-    return " or ".join(f'"{each}"' if isinstance(each, str) else str(each) for each in allowed)
+            yield f"learner.prefetch_to_device = true needs {key} = {either(allowed)}, not {given}"
 
 
 STRATEGY_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (

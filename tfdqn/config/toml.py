@@ -3,7 +3,7 @@
 import copy
 import re
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,21 +12,34 @@ import tomlkit
 from msgspec import Struct, inspect
 from tomlkit.items import Item
 
-from tfdqn.config.fields import kinds
-from tfdqn.config.reader import listed, literals, read, shown
+from tfdqn.config.fields import kinds, needs_of
+from tfdqn.config.reader import listed, literals, read
 from tfdqn.config.schema import Config, keys
+from tfdqn.config.wording import shown
 from tfdqn.errors import ConfigError
 
 
-def load(path: Path | str, overrides: Sequence[str] = (), say: Callable[[str], None] = lambda line: None) -> Config:
+def load(
+    path: Path | str,
+    overrides: Sequence[str] = (),
+    say: Callable[[str], None] = lambda line: None,
+    unused: MutableMapping[str, str] | None = None,
+) -> Config:
     """The configuration in the file at `path`, with overrides such as "agent.n_step=3" applied.
 
     An overridden kind (network.kind=mlp) leaves out the file's keys that only another kind has; `say` is told which.
+    So does an override with the file's keys that it leaves without a meaning.
+
+    Args:
+      path: of a TOML file.
+      overrides: "key=value" each.
+      say: shows one line.
+      unused: what is wrong, by key, with keys that are set and never read: they are left out; None: they are refused.
 
     Raises ConfigError, in one line: a file that can't be read or isn't TOML, an unknown key, a bad value,
     keys that contradict each other.
     """
-    return parse(content(path), overrides, str(path), say)
+    return parse(content(path), overrides, str(path), say, unused)
 
 
 def content(path: Path | str) -> bytes:
@@ -46,8 +59,9 @@ def parse(
     overrides: Sequence[str] = (),
     origin: str = "configuration",
     say: Callable[[str], None] = lambda line: None,
+    unused: MutableMapping[str, str] | None = None,
 ) -> Config:
-    """The configuration in a file's content; `origin` begins the line of a ConfigError."""
+    """As `load`, of a file's content; `origin` begins the line of a ConfigError."""
     try:
         written = text.decode()
         values = tomllib.loads(written)
@@ -55,7 +69,7 @@ def parse(
         raise ConfigError(f"{origin}: is not valid TOML: it is not UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{origin}: is not valid TOML: {error}{_line_of(error, written)}") from None
-    return from_mapping(values, overrides, origin, say)
+    return from_mapping(values, overrides, origin, say, unused)
 
 
 def _line_of(error: Exception, text: str) -> str:
@@ -69,13 +83,14 @@ def from_mapping(
     overrides: Sequence[str] = (),
     origin: str = "configuration",
     say: Callable[[str], None] = lambda line: None,
+    unused: MutableMapping[str, str] | None = None,
 ) -> Config:
-    """The configuration in a nested mapping; `origin` begins the line of a ConfigError."""
+    """As `load`, of a nested mapping; `origin` begins the line of a ConfigError."""
     if isinstance(overrides, str):
         raise ConfigError(f"overrides must be a list of key=value strings, such as [{overrides!r}], not one string")
     merged: dict[str, Any] = copy.deepcopy(dict(values))
     overridden = frozenset(_apply(merged, override) for override in overrides)
-    return read(merged, origin, overridden, say)
+    return read(merged, origin, overridden, say, unused)
 
 
 def with_changed_task(config: Config, overrides: Sequence[str], origin: str) -> Config:
@@ -86,16 +101,13 @@ def with_changed_task(config: Config, overrides: Sequence[str], origin: str) -> 
     return from_mapping(msgspec.to_builtins(config), overrides, origin)
 
 
-def checked(config: Config, overrides: Sequence[str] = ()) -> Config:
-    """`config`, which may have been built in Python, where nothing checks it, with overrides applied.
-
-    Raises ConfigError.
-    """
+def checked(config: Config, overrides: Sequence[str] = (), unused: MutableMapping[str, str] | None = None) -> Config:
+    """As `load`, of what may have been built in Python, where nothing checks it."""
     try:
         values = msgspec.to_builtins(config)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"configuration: {error}") from None
-    return from_mapping(values, overrides)
+    return from_mapping(values, overrides, unused=unused)
 
 
 def dump(config: Config) -> str:
@@ -206,7 +218,10 @@ def _meaning(field: msgspec.structs.FieldInfo) -> str:
         raise ConfigError(f'{field.name}: a key is Annotated[its type, doc("what it means")], and this one has no doc')
     meaning = str(schema["description"])
     choices = literals(field.type)
-    return meaning if all(each in meaning for each in choices) else f"{meaning}: {', '.join(choices)}"
+    if not all(each in meaning for each in choices):
+        meaning += f": {', '.join(choices)}"
+    needed = [each.words for each in needs_of(field.type) if not each.is_of_the_agent]
+    return f"{meaning} (needs {' and '.join(needed)})" if needed else meaning
 
 
 def _toml(value: Any) -> Item:

@@ -99,7 +99,7 @@ class LearnerService:
     def _difference(self, text: str) -> str:
         """How a configuration that is no copy of the learner's differs from it, in one line."""
         try:
-            theirs = parse(text.encode())
+            theirs = parse(text.encode(), unused={})
         except ConfigError as error:
             return str(error)
         return listed(deviations(theirs, self._config, "the learner"))

@@ -71,7 +71,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
 
 def _require_same(config: Config, chiefs: str, name: str) -> None:
     """Else each would make another update, unnoticed."""
-    found = deviations(config, parse(chiefs.encode()), "the chief", besides=_DECIDED_BY_THE_CLUSTER)
+    found = deviations(config, parse(chiefs.encode(), unused={}), "the chief", besides=_DECIDED_BY_THE_CLUSTER)
     if found:
         raise ConfigError(f"{name}'s configuration is not the chief's: {listed(found)}")
 

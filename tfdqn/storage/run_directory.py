@@ -6,14 +6,14 @@ that a user could miss is ever deleted.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import ClusterError, NotFiniteError, OwnCodeError, RunDirError, UserCodeError, listed
+from tfdqn.errors import ClusterError, ConfigError, NotFiniteError, OwnCodeError, RunDirError, UserCodeError, listed
 from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.system.utf8 import require_libraries_can_take
@@ -93,6 +93,18 @@ class RunDir:
         if self._has_learned():
             self._refuse_another(config, toml.dump(config).encode())
 
+    def refuse_unused(self, keys: Mapping[str, str], say: Callable[[str], None]) -> None:
+        """Raises ConfigError for keys that nothing reads, but where something was learned: perhaps with them.
+
+        Args:
+          keys: what is wrong, by key.
+          say: shows a line, a warning, where the run goes on.
+        """
+        for line in keys.values():
+            if not self._has_learned():
+                raise ConfigError(line)
+            say(f"warning: {line}; it is left out")
+
     @contextmanager
     def claim_alone(self, config: Config) -> Iterator[None]:
         """As `claim`, where no supervisor runs a job in it, nor begins to until the block ends."""
@@ -139,7 +151,7 @@ class RunDir:
         """The configuration that the run was last started with. Raises ConfigError where its file is damaged."""
         text = toml.content(self.begun().config_file)
         if self._config is None or self._config[0] != text:
-            self._config = text, toml.parse(text, origin=str(self.config_file))
+            self._config = text, toml.parse(text, origin=str(self.config_file), unused={})
         return self._config[1]
 
     def restore_config(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from tfdqn.cluster.checks import cluster_for, cluster_keys, require_chief
+from tfdqn.cluster.checks import cluster_for, cluster_keys, given_keys, require_chief
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config, toml
@@ -66,7 +66,9 @@ def train(
     run = RunDir.at(run_dir)
     show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
     named = cluster_of_environment()
-    config = toml.checked(config, cluster_keys(named))
+    unused: dict[str, str] = {}
+    config = toml.checked(config, cluster_keys(named), unused)
+    run.refuse_unused(given_keys(unused, named), tell)
     return train_checked(config, cluster_for(config, named), run, show, tell, profile, interrupted)
 
 

@@ -5,7 +5,7 @@ import functools
 import logging
 import traceback
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, parse_env_id
@@ -16,12 +16,9 @@ from tfdqn import config as configuration
 from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, one_line
 from tfdqn.system.shell_commands import own_command, pip_install
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.adapters.actions import action_names
-from tfdqn.tasks.adapters.legal_actions import MaskSource, find_masks, mask_source, without_masks
-from tfdqn.tasks.checked_env import CheckedEnv
-from tfdqn.tasks.observations import observation_bytes
+from tfdqn.tasks.adapters.actions import action_names, check_action_names, discrete_actions
+from tfdqn.tasks.observations import observation_bytes, observation_specs
 from tfdqn.tasks.suites import gymnasium_envs, packages
-from tfdqn.tasks.suites.description import describe
 from tfdqn.tasks.suites.gymnasium_envs import Recipe
 from tfdqn.tasks.suites.processes import require_room
 from tfdqn.tasks.suites.suite import TaskEntry
@@ -29,14 +26,6 @@ from tfdqn.tasks.suites.suite import TaskEntry
 log = logging.getLogger(__name__)
 
 _SET_ELSEWHERE = {"max_episode_steps": "task.max_episode_steps", "num_envs": "task.num_envs"}
-
-
-class _LookedAt(NamedTuple):
-    """What one environment tells, before its frames are stacked."""
-
-    spec: TaskSpec
-    frame_bytes: int  # of one observation in the types of its space
-    masks: MaskSource | None
 
 
 class GymnasiumSuite:
@@ -48,7 +37,7 @@ class GymnasiumSuite:
 
     def describe(self, task: configuration.Task) -> TaskSpec:
         """As `Suite`."""
-        return _looked_at(task, _recipe(task, None)).spec
+        return _looked_at(task, _recipe(task, None))[0]
 
     def environments(
         self, task: configuration.Task, render_mode: str | None
@@ -56,10 +45,10 @@ class GymnasiumSuite:
         """As `Suite`."""
         recipe = _recipe(task, render_mode)
         _warn_if_out_of_date(recipe.env_spec.id)
-        looked_at = _looked_at(task, recipe)
+        spec, frame_bytes = _looked_at(task, recipe)
         if task.vectorization == "async":
-            require_room(task.id, recipe.frame_stack * looked_at.frame_bytes, task.num_envs)
-        return looked_at.spec, functools.partial(_make_vector, task, recipe._replace(masks=looked_at.masks))
+            require_room(spec.id, recipe.frame_stack * frame_bytes, task.num_envs)
+        return spec, functools.partial(_make_vector, task, recipe)
 
     def installed(self) -> list[TaskEntry]:
         """The latest version, or every variant, of each task that is registered here or by a known package."""
@@ -104,7 +93,7 @@ def _recipe(config: configuration.Task, render_mode: str | None) -> Recipe:
         kwargs=config.kwargs,
         max_episode_steps=config.max_episode_steps or None,
         frame_stack=config.frame_stack,
-        masks=None,  # where they are, one environment tells
+        action_masks=config.action_masks,
         render_mode=render_mode,
         lives=config.end_on_life_loss,
     )
@@ -160,29 +149,30 @@ def _nearest(name: str) -> str:
     return f"the nearest are {', '.join(by_lower_case[known] for known in near)}"
 
 
-def _looked_at(config: configuration.Task, recipe: Recipe) -> _LookedAt:
+def _looked_at(config: configuration.Task, recipe: Recipe) -> tuple[TaskSpec, int]:
+    """Read off one environment before its frames are stacked; and the bytes of a frame."""
+    env_spec = recipe.env_spec
     env = _probe(recipe._replace(frame_stack=1))
     try:
-        place = find_masks(config, _bare(env))
-        space = without_masks(env.observation_space, place)
-        spec = describe(
-            config,
-            space,
-            env.action_space,
-            action_names=action_names(env),
-            max_episode_steps=recipe.max_episode_steps or recipe.env_spec.max_episode_steps,
-        )
-        masks = mask_source(config, place, env.observation_space, spec.mask_shape)
-        return _LookedAt(spec, observation_bytes(space), masks)
+        num_actions, action_start = discrete_actions(env.action_space)
+        check_action_names(config.action_names, num_actions)
+        names = action_names(env)
+        observation = observation_specs(env.observation_space, recipe.frame_stack)
+        frame_bytes = observation_bytes(env.observation_space)
+    except TaskError as error:
+        raise TaskError(f"{config.id}: {error}") from None
     finally:
         env.close()
-
-
-def _bare(env: gymnasium.Env) -> gymnasium.Env:
-    """What `CheckedEnv` holds, whose info it does not pass on."""
-    while isinstance(env, gymnasium.Wrapper) and not isinstance(env, CheckedEnv):
-        env = env.env
-    return env.env if isinstance(env, CheckedEnv) else env
+    spec = TaskSpec(
+        id=config.id,
+        observation=observation,
+        num_actions=(num_actions,),
+        action_start=(action_start,),
+        action_names=(names,) if len(names) == num_actions else (),
+        action_masks=config.action_masks,
+        max_episode_steps=recipe.max_episode_steps or env_spec.max_episode_steps,
+    )
+    return spec, frame_bytes
 
 
 def _probe(recipe: Recipe) -> Any:
