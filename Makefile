@@ -25,7 +25,7 @@ train: $(VENV)/.installed
 
 # By two processes, each of which has all tests of a file (ARGS=-n0: by one, for --pdb).
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not long and not container" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not long and not container and not tasks" -n 2 --dist loadfile $(ARGS)
 
 test-long: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m long $(ARGS)

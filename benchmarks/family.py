@@ -43,7 +43,7 @@ from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.in_graph import InGraphReplay
 from tfdqn.replay.rollout import Rollout
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Experience, Step
 
 BATCH, UPDATES, ENVS, TABLE = 32, 50, 50, 10_000
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each of five rounds")
     options = parser.parse_args()
     network, array = NETWORKS[options.network]
-    spec = TaskSpec(id="benchmark", observation={"observation": array}, num_actions=(6,), action_start=(0,))
+    spec = TaskSpec(id="benchmark", observation={"observation": array}, actions=discrete(6))
     use_one_thread()
     parts = parts_on(network)
     rates = rates_in_turn(

@@ -21,7 +21,7 @@ from tfdqn.config import MLP, Acting, Config, NatureCNN
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.rpc import Caller
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 _SECONDS = 3.0
 _MOST_ROWS = 1024
@@ -75,7 +75,7 @@ def _setting(network: str, actors: int) -> tuple[Config, TaskSpec]:
 
 
 def _spec(array: ArraySpec, actions: int) -> TaskSpec:
-    return TaskSpec(id="benchmark", observation={"observation": array}, num_actions=(actions,), action_start=(0,))
+    return TaskSpec(id="benchmark", observation={"observation": array}, actions=discrete(actions))
 
 
 def _observation(spec: TaskSpec, rows: int) -> dict[str, np.ndarray]:

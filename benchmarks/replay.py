@@ -17,14 +17,11 @@ from tfdqn.config import DQN, Config, Learner, Priorities
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Draw, ItemPriorities
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Experience, Step
 
 CARTPOLE = TaskSpec(
-    id="CartPole-v1",
-    observation={"observation": ArraySpec(shape=(4,), dtype="float32")},
-    num_actions=(2,),
-    action_start=(0,),
+    id="CartPole-v1", observation={"observation": ArraySpec(shape=(4,), dtype="float32")}, actions=discrete(2)
 )
 NUM_ENVS = 32
 

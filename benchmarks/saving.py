@@ -16,16 +16,13 @@ from tfdqn.config import DQN, Config, Learner
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Experience, Step
 
 NUM_ENVS, NUMBERS = 32, 1024
 BYTES = 2 * 4 * NUMBERS  # of a transition: an observation at both ends; the rest is small
 WIDE = TaskSpec(
-    id="Wide-v0",
-    observation={"observation": ArraySpec(shape=(NUMBERS,), dtype="float32")},
-    num_actions=(2,),
-    action_start=(0,),
+    id="Wide-v0", observation={"observation": ArraySpec(shape=(NUMBERS,), dtype="float32")}, actions=discrete(2)
 )
 
 

@@ -27,13 +27,10 @@ from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.networks.factory import q_network
 from tfdqn.serving.model import Model
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 _SPEC = TaskSpec(
-    id="CartPole-v1",
-    observation={"observation": ArraySpec(shape=(4,), dtype="float32")},
-    num_actions=(2,),
-    action_start=(0,),
+    id="CartPole-v1", observation={"observation": ArraySpec(shape=(4,), dtype="float32")}, actions=discrete(2)
 )
 _START_SECONDS = 300.0
 

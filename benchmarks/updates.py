@@ -20,7 +20,7 @@ from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.interfaces import Sample
 from tfdqn.replay.transition_codec import TransitionCodec
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 TABLE_SIZE = 2_000
 KINDS = {"dqn": DQN, "double_dqn": DoubleDQN}
@@ -82,7 +82,7 @@ def _config(options: argparse.Namespace, batch_size: int, updates: int, xla: str
 def _task_spec(options: argparse.Namespace) -> TaskSpec:
     shape, dtype, frame_stack, num_actions = SHAPES[options.network]
     array = ArraySpec(shape=shape, dtype=dtype, frame_stack=frame_stack)
-    return TaskSpec(id="benchmark", observation={"observation": array}, num_actions=(num_actions,), action_start=(0,))
+    return TaskSpec(id="benchmark", observation={"observation": array}, actions=discrete(num_actions))
 
 
 def _sampler(options: argparse.Namespace, num_transitions: int):

@@ -30,13 +30,10 @@ from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import Sample
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.roles.parameter_server import serve_device
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 SPEC = TaskSpec(
-    id="benchmark",
-    observation={"observation": ArraySpec(shape=(4,), dtype="float32")},
-    num_actions=(2,),
-    action_start=(0,),
+    id="benchmark", observation={"observation": ArraySpec(shape=(4,), dtype="float32")}, actions=discrete(2)
 )
 NETWORKS: dict[str, tuple[tuple[int, ...], int]] = {"120-84": ((120, 84), 128), "1024-1024": ((1024, 1024), 256)}
 FLOAT_BYTES = 4

@@ -3,13 +3,10 @@
 The public names are imported when first used, so that `import tfdqn` costs no TensorFlow.
 """
 
-from importlib import import_module
-
 from tfdqn.system import quiet_libraries as quiet_libraries  # before anything imports TensorFlow
 
-TYPE_CHECKING = (
-    False  # as type checkers know it: `typing` takes long to import, and a Ctrl-C would end that in a traceback
-)
+# Nothing is imported here that Python has not yet: until `__main__` has the signals a Ctrl-C ends in a traceback.
+TYPE_CHECKING = False  # as type checkers know it
 if TYPE_CHECKING:
     from tfdqn.config import Config as Config
     from tfdqn.config.toml import load as load_config
@@ -31,10 +28,13 @@ __all__ = ["Config", "evaluate", "export", "load_config", "load_policy", "train"
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from importlib.metadata import version  # which imports much
+        from importlib.metadata import version
 
         return version("tfdqn")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tfdqn' has no attribute {name!r}")
+    from importlib import import_module
+
+    quiet_libraries.ignore_warnings_of_google()
     module, attribute = _PUBLIC[name]
     return getattr(import_module(module), attribute)

@@ -1,21 +1,25 @@
 """`tfdqn`, and `python -m tfdqn`: the command line."""
 
-import signal
+# What `signal` is made of, built into Python: `signal` itself imports much, and until the signals are ours a Ctrl-C
+# ends in a traceback.
+import _signal  # type: ignore[import-not-found]
 import sys
 
 
 def main() -> int:
     """Runs one command; returns its exit status."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun that a Ctrl-C could spoil
+    before = _signal.getsignal(_signal.SIGINT)
+    if before is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # nothing is begun that a Ctrl-C could spoil
+    from tfdqn.system.quiet_libraries import ignore_warnings_of_google
     from tfdqn.system.utf8 import begin_in_utf8
 
     begin_in_utf8()
+    ignore_warnings_of_google()
     from tfdqn.cli.main import main as run_command
 
     try:
-        signal.signal(signal.SIGINT, before)
+        _signal.signal(_signal.SIGINT, before)
         return run_command()
     except KeyboardInterrupt:
         return 130  # before the command took its signals itself

@@ -16,6 +16,14 @@ def derived_seed(seed: int, name: str, index: int = 0) -> int:
     return int(np.random.SeedSequence([seed, *_key(name, index)]).generate_state(1)[0] >> 1)
 
 
+def seeds_of_environments(seed: int | None, count: int) -> list[int]:
+    """One for each, of 31 bits: some keep a signed seed. `seed` None: by chance.
+
+    Counted up from `seed`, as gymnasium has it, runs with neighbouring seeds would share environments.
+    """
+    return [int(word) >> 1 for word in np.random.SeedSequence(seed).generate_state(count)]
+
+
 def generator_state(generator: np.random.Generator) -> np.ndarray:
     """The generator's whole state as uint8[N]."""
     return np.frombuffer(json.dumps(generator.bit_generator.state).encode(), np.uint8)

@@ -5,10 +5,12 @@ flat dict of named arrays: {"observation": x} for a single space, a Dict space's
 "observation_0", "observation_1", … for a Tuple. `flat_name` says what nested and unusual keys become.
 """
 
+import math
 import re
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 
@@ -27,21 +29,112 @@ class ArraySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     frame_stack: int = 1  # > 1: the leading axis of `shape` stacks so many consecutive frames, oldest first
 
 
-class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A task's observations and actions.
+class ActionSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The environment's own actions: arrays whose element e takes counts[e] evenly spaced values, low[e] to high[e].
 
-    `num_actions` has one entry per action dimension: (A,) for a Discrete space, where actions are int32[B]
-    and Q-values float32[B, A]; (A_1, …, A_D) for branching ones, where actions are int32[B, D].
-    Actions count from 0 everywhere in tfdqn; `action_start` is added on the way to the environment.
+    Elements are in the order of the array's rows. Actions count from 0 everywhere in tfdqn: as a product, one number
+    stands for all elements, the last of which changes fastest; as branches, there is a number for each. A Discrete
+    space is one element of an array without axes.
     """
+
+    low: tuple[int | float, ...]
+    high: tuple[int | float, ...]
+    counts: tuple[int, ...]
+    shape: tuple[int, ...] = ()
+    dtype: str = "int64"  # a NumPy name
+    form: Literal["product", "branches"] = "product"
+
+    @property
+    def is_one_number(self) -> bool:
+        """Whether it is whole numbers without a gap, as a Discrete space's."""
+        return self.shape == () and isinstance(self.low[0], int) and self.high[0] - self.low[0] + 1 == self.counts[0]
+
+    @property
+    def counts_from_zero(self) -> bool:
+        """Whether an action is its own number, as in most Discrete spaces."""
+        return self.is_one_number and self.low[0] == 0
+
+    @property
+    def num_actions(self) -> tuple[int, ...]:
+        """(A,) where an action is one number; (A_1, …, A_D), one for each branch."""
+        return self.counts if self.form == "branches" else (math.prod(self.counts),)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """By how much a product's number grows with each element's."""
+        return tuple(math.prod(self.counts[element + 1 :]) for element in range(len(self.counts)))
+
+    def values(self, element: int) -> np.ndarray:
+        """An element's values, [counts[element]] of the environment's type."""
+        low, high, count = self.low[element], self.high[element], self.counts[element]
+        steps = max(count - 1, 1)
+        if isinstance(low, int) and isinstance(high, int):  # exact, however large
+            return np.array([low + (2 * i * (high - low) + steps) // (2 * steps) for i in range(count)], self.dtype)
+        part = np.arange(count) / steps
+        return np.clip(low * (1 - part) + high * part, low, high).astype(self.dtype)
+
+
+class OwnActions:
+    """The environment's own action for every one that is counted from 0, and the reverse.
+
+    Attributes:
+      table: all elements' values, one element's after another's; none of one number, which needs no table.
+      first: where each element's begin in it, int64[elements].
+    """
+
+    def __init__(self, spec: ActionSpec):
+        self._spec, self._dtype = spec, np.dtype(spec.dtype)
+        self._has_branches = len(spec.num_actions) > 1
+        self._values = [] if spec.is_one_number else [spec.values(element) for element in range(len(spec.counts))]
+        self.table = np.concatenate(self._values) if self._values else np.zeros(0, self._dtype)
+        self.first = np.cumsum([0, *spec.counts[:-1]])
+
+    def __call__(self, actions: np.ndarray) -> np.ndarray:
+        """int32[B], or [B, D] of branches → the environment's own, [B, *shape]."""
+        if self._spec.is_one_number:
+            return np.asarray(actions, self._dtype) + self._dtype.type(self._spec.low[0])
+        indices = np.asarray(actions, np.int64)
+        if not self._has_branches:
+            indices = indices[..., np.newaxis] // self._spec.strides % self._spec.counts
+        own: np.ndarray = self.table[self.first + indices]
+        return own.reshape((*indices.shape[:-1], *self._spec.shape))
+
+    def indices(self, own: np.ndarray) -> np.ndarray:
+        """The reverse of a call. Raises ValueError for an action that is none of these."""
+        by_element = np.asarray(own, self._dtype).reshape(len(own), -1)
+        if self._spec.is_one_number:
+            return (by_element[:, 0] - self._spec.low[0]).astype(np.int32)
+        columns = []
+        for values, column in zip(self._values, by_element.T, strict=True):
+            index = np.minimum(np.searchsorted(values, column), len(values) - 1)
+            if (wrong := values[index] != column).any():
+                raise ValueError(f"{column[wrong][0]} is none of the values {values}")
+            columns.append(index)
+        indices = np.stack(columns, axis=1)
+        return (indices if self._has_branches else indices @ np.array(self._spec.strides)).astype(np.int32)
+
+
+def discrete(count: int, start: int = 0) -> ActionSpec:
+    """Actions start, …, start + count - 1."""
+    return ActionSpec(low=(start,), high=(start + count - 1,), counts=(count,))
+
+
+class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A task's observations and actions."""
 
     id: str
     observation: dict[str, ArraySpec]
-    num_actions: tuple[int, ...]
-    action_start: tuple[int, ...]
+    actions: ActionSpec
     action_names: tuple[tuple[str, ...], ...] = ()  # for each dimension those that the task itself gives, if any
     action_masks: bool = False
     max_episode_steps: int | None = None
+
+    @property
+    def num_actions(self) -> tuple[int, ...]:
+        """(A,): actions are int32[B], Q-values float32[B, A]; (A_1, …, A_D) of branches: actions are int32[B, D],
+        Q-values float32[B, D, the largest A_d].
+        """
+        return self.actions.num_actions
 
     @property
     def mask_shape(self) -> tuple[int, ...]:
@@ -54,8 +147,19 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @classmethod
     def from_json(cls, text: bytes) -> "TaskSpec":
-        """Raises `msgspec.ValidationError` on anything that `to_json` would not write."""
-        return msgspec.json.decode(text, type=cls)
+        """Raises `msgspec.DecodeError` on what `to_json` would not write, nor would have in earlier versions."""
+        fields = msgspec.json.decode(text)
+        if isinstance(fields, dict) and "action_start" in fields:
+            both = msgspec.convert({key: fields.pop(key, None) for key in _Discrete.__struct_fields__}, _Discrete)
+            fields["actions"] = msgspec.to_builtins(discrete(both.num_actions[0], both.action_start[0]))
+        return msgspec.convert(fields, cls)
+
+
+class _Discrete(Struct):
+    """What versions that knew no other actions kept of them."""
+
+    num_actions: tuple[int]
+    action_start: tuple[int]
 
 
 def differences(before: TaskSpec, now: TaskSpec) -> list[str]:
@@ -73,6 +177,7 @@ def differences(before: TaskSpec, now: TaskSpec) -> list[str]:
 
 def _what_is_learned(spec: TaskSpec) -> dict[str, Any]:
     fields = msgspec.to_builtins(spec)
+    fields |= {f"actions.{key}": value for key, value in fields.pop("actions").items()}
     del fields["action_names"]
     for part in fields["observation"].values():
         del part["bounds"]

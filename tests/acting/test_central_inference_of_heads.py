@@ -14,14 +14,13 @@ from tfdqn.config import C51, IQN, MLP, QRDQN, Acting, Agent, Config, EpsilonGre
 from tfdqn.coordination.messages import QValues, QValuesRequest
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.networks.factory import weight_specs
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 VECTOR = vector_spec(action_masks=True)
 FRAMES = TaskSpec(
     id="Image-v0",
     observation={"observation": ArraySpec(shape=(2, 36, 36), dtype="uint8", frame_stack=2)},
-    num_actions=(4,),
-    action_start=(0,),
+    actions=discrete(4),
 )
 HEADS = [C51(v_min=-2, v_max=3, atoms=11), QRDQN(quantiles=7), IQN(acting_quantiles=6, embedding=5)]
 NETWORKS: list[Network] = [

@@ -14,7 +14,7 @@ from tfdqn.config import MLP, Config, Ensemble, EpsilonGreedy, NatureCNN, Networ
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.factory import network_to_load
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.types import Experience
 
@@ -107,7 +107,7 @@ def test_legal_actions_and_exploration_are_those_of_any_policy() -> None:
 
 def frames() -> TaskSpec:
     stack = ArraySpec(shape=(2, 36, 36), dtype="uint8", frame_stack=2)
-    return TaskSpec(id="Image-v0", observation={"observation": stack}, num_actions=(3,), action_start=(0,))
+    return TaskSpec(id="Image-v0", observation={"observation": stack}, actions=discrete(3))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tfdqn.config import MLP, Boltzmann, Config, Ensemble, EpsilonGreedy, Explor
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.aggregation import Aggregation
 from tfdqn.networks.factory import numpy_q_function, q_network
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 Q = np.array([[0.0, 2.0, 1.0]] * 4000, np.float32)
 
@@ -108,8 +108,7 @@ def test_convolutions_act_through_tensorflow(dtype: str) -> None:
     spec = TaskSpec(
         id="Image-v0",
         observation={"observation": ArraySpec(shape=(2, 36, 36), dtype=dtype, frame_stack=2)},
-        num_actions=(3,),
-        action_start=(0,),
+        actions=discrete(3),
     )
     network = NatureCNN(dense_units=4)
     original = q_network(Config(network=network), spec, seed=5)

@@ -12,7 +12,7 @@ from tfdqn.agents.ensemble import EnsembleAgent
 from tfdqn.agents.ensemble_masks import by_edges, member_weights, state_hash
 from tfdqn.config import MLP, Config, Ensemble
 from tfdqn.errors import ConfigError
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 SPEC = vector_spec(3, 4)
 TWO_ARRAYS = TaskSpec(
@@ -21,8 +21,7 @@ TWO_ARRAYS = TaskSpec(
         "place": ArraySpec(shape=(2, 2), dtype="float32"),
         "gear": ArraySpec(shape=(), dtype="int64", categories=6),
     },
-    num_actions=(4,),
-    action_start=(0,),
+    actions=discrete(4),
 )
 
 

@@ -46,7 +46,7 @@ def a_summary(**changes: Any) -> Summary:
 
 # A stand-in for TaskEntry, which comes with gymnasium.
 def a_task(id: str, reason: str = "", own_vector_version: bool = False) -> Any:
-    return SimpleNamespace(id=id, usable=not reason, reason=reason, own_vector_version=own_vector_version)
+    return SimpleNamespace(id=id, suite="auto", usable=not reason, reason=reason, own_vector_version=own_vector_version)
 
 
 def a_console(*, is_terminal: bool = False, width: int = 200) -> tuple[Console, io.StringIO]:
@@ -163,7 +163,11 @@ def test_square_brackets_are_text(capsys: pytest.CaptureFixture[str]) -> None:
     reason = "needs its package: pip install 'gymnasium[box2d]'"
     terminal.print_tasks([a_task("LunarLander-v3", reason), a_task("CartPole-v1", own_vector_version=True)])
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert lines == ["task own vector version usable", f"LunarLander-v3 no no: {reason}", "CartPole-v1 yes yes"]
+    assert lines == [
+        "task task.suite own vector version usable",
+        f"LunarLander-v3 auto no no: {reason}",
+        "CartPole-v1 auto yes yes",
+    ]
 
 
 def test_a_long_line_is_not_broken_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:

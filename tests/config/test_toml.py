@@ -117,6 +117,12 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
         ),
         ({}, ["task.id=3"], "override: task.id = 3: must be text in quotes, not empty"),
         ({}, ["task.action_masks=1"], "override: task.action_masks = 1: must be true or false"),
+        (
+            {},
+            ["task.action_mask_source=infos"],
+            'override: task.action_mask_source = "infos": must be one of "auto", "info", "observation", or one of your '
+            'own, "method:NAME" (did you mean "info"?)',
+        ),
         ({}, ["task.kwargs=3"], "override: task.kwargs = 3: must be a table"),
         (
             {},

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.support.actions import branches
 from tests.support.disks import fill, small_disk
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import FilmError, RunDirError, TaskError
@@ -21,7 +22,7 @@ from tfdqn.networks.factory import q_network
 from tfdqn.records import Evaluation
 from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.registry import resolve_spec
 
 TRAINED = TaskSpec(
@@ -30,8 +31,7 @@ TRAINED = TaskSpec(
         "place": ArraySpec(shape=(), dtype="int32", categories=16),
         "speed": ArraySpec(shape=(2,), dtype="float32"),
     },
-    num_actions=(4,),
-    action_start=(0,),
+    actions=discrete(4),
 )
 
 
@@ -54,7 +54,7 @@ def test_another_observation_is_named_alone(change: dict[str, ArraySpec], said: 
 
 
 def test_other_actions_are_named() -> None:
-    now = msgspec.structs.replace(TRAINED, num_actions=(2, 3), action_masks=True)
+    now = msgspec.structs.replace(TRAINED, actions=branches(2, 3), action_masks=True)
     with pytest.raises(TaskError) as caught:
         _check_same_shape(TRAINED, now)
     assert str(caught.value) == (
@@ -64,7 +64,7 @@ def test_other_actions_are_named() -> None:
 
 
 def test_what_a_policy_does_not_see_may_change() -> None:
-    _check_same_shape(TRAINED, msgspec.structs.replace(TRAINED, max_episode_steps=7, action_start=(1,)))
+    _check_same_shape(TRAINED, msgspec.structs.replace(TRAINED, max_episode_steps=7, actions=discrete(4, 1)))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tfdqn.errors import UserError
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.networks.factory import q_network
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import TaskSpec, discrete
 from tfdqn.tasks.contract import Contract
 from tfdqn.tasks.observations import observation_specs
 
@@ -41,7 +41,7 @@ SPACES = {
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=list(SPACES))
 def test_a_policy_reads_its_own_tasks_observations(space, tmp_path):
-    spec = TaskSpec(id="Own-v0", observation=observation_specs(space), num_actions=(3,), action_start=(-1,))
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(space), actions=discrete(3, -1))
     network = q_network(config.Config(network=config.MLP(hidden_units=(16,))), spec, seed=1)
     network.create_variables()
     policy = load_policy(export_policy(spec, network, tmp_path, {}))
@@ -59,7 +59,7 @@ def test_a_policy_reads_its_own_tasks_observations(space, tmp_path):
 
 
 def test_a_part_that_the_task_has_not_is_named(tmp_path):
-    spec = TaskSpec(id="Own-v0", observation=observation_specs(SPACES["tuple"]), num_actions=(2,), action_start=(0,))
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(SPACES["tuple"]), actions=discrete(2))
     network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
     network.create_variables()
     policy = load_policy(export_policy(spec, network, tmp_path, {}))
@@ -68,9 +68,7 @@ def test_a_part_that_the_task_has_not_is_named(tmp_path):
 
 
 def test_a_bit_is_0_or_1(tmp_path):
-    spec = TaskSpec(
-        id="Own-v0", observation=observation_specs(spaces.MultiBinary(3)), num_actions=(2,), action_start=(0,)
-    )
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(spaces.MultiBinary(3)), actions=discrete(2))
     network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
     network.create_variables()
     policy = load_policy(export_policy(spec, network, tmp_path, {}))
@@ -82,7 +80,7 @@ def test_files_of_policies_that_do_not_belong_together_are_refused_in_one_line(t
     exported = []
     for width in (2, 3):
         box = spaces.Box(-1.0, 1.0, (width,))
-        spec = TaskSpec(id="Own-v0", observation=observation_specs(box), num_actions=(3,), action_start=(0,))
+        spec = TaskSpec(id="Own-v0", observation=observation_specs(box), actions=discrete(3))
         network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
         network.create_variables()
         exported.append(export_policy(spec, network, tmp_path / str(width), {}))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.actions import branches
 from tests.support.elsewhere import SAVED_MODEL, ask
 from tests.support.policies import BOX, DISCRETE, IMAGE, network_of, observations, task
 from tfdqn import config
@@ -80,7 +81,7 @@ def test_saved_model_cli_shows_the_named_inputs_and_outputs(tmp_path):
 
 
 def test_masks_of_branching_actions_are_as_wide_as_the_widest():
-    spec = msgspec.structs.replace(task(masks=True), num_actions=(2, 5, 3), action_start=(0, 0, 0))
+    spec = msgspec.structs.replace(task(masks=True), actions=branches(2, 5, 3))
     assert input_signature(spec)["legal_actions"].shape == (None, 3, 5)
 
 

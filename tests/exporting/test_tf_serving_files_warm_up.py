@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
+from tests.support.actions import branches
 from tests.support.policies import BOX, DISCRETE, IMAGE, network_of, task
 from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.saved_model import export_policy
@@ -53,7 +54,7 @@ def test_categories_begin_where_they_do_and_every_action_is_legal(tmp_path: Path
 
 
 def test_of_branching_actions_only_a_branch_s_own_are_legal() -> None:
-    spec = msgspec.structs.replace(task(masks=True), num_actions=(2, 3), action_start=(0, 0))
+    spec = msgspec.structs.replace(task(masks=True), actions=branches(2, 3))
     for request, size in zip(warm_up_requests(spec), (1, 32), strict=True):
         legal = tf.make_ndarray(request.inputs["legal_actions"])
         np.testing.assert_array_equal(legal, [[[True, True, False], [True, True, True]]] * size)

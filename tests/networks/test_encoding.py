@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 
 from tfdqn.networks import encoding
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 
 def spec(**observation: ArraySpec) -> TaskSpec:
-    return TaskSpec(id="Some-v0", observation=observation, num_actions=(3,), action_start=(0,))
+    return TaskSpec(id="Some-v0", observation=observation, actions=discrete(3))
 
 
 def both(array: np.ndarray, array_spec: ArraySpec) -> np.ndarray:

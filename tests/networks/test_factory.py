@@ -6,13 +6,12 @@ from tests.support.random_episodes import VECTOR
 from tests.support.tiny_runs import tiny
 from tfdqn.config import Config
 from tfdqn.networks.factory import network_to_load, weight_specs
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 FRAMES = TaskSpec(
     id="Frames-v0",
     observation={"observation": ArraySpec(shape=(4, 40, 52), dtype="uint8", frame_stack=4)},
-    num_actions=(3,),
-    action_start=(0,),
+    actions=discrete(3),
 )
 CNN = 'network={kind="nature_cnn", dense_units=32}'
 

@@ -10,11 +10,11 @@ from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.networks.factory import numpy_q_function, q_network
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.networks.torsos import linear
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 
 def spec(**observation: ArraySpec) -> TaskSpec:
-    return TaskSpec(id="Some-v0", observation=observation, num_actions=(3,), action_start=(0,))
+    return TaskSpec(id="Some-v0", observation=observation, actions=discrete(3))
 
 
 SPECS = {

@@ -13,12 +13,10 @@ from tfdqn.config import C51, MLP, Config, Ensemble, SmallCNN
 from tfdqn.networks.factory import ensemble_network, network_to_load, numpy_q_function, q_network, weight_specs
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 SPEC = vector_spec(5, 3)
-BOARD = TaskSpec(
-    id="Board-v0", observation={"board": ArraySpec(shape=(6, 5, 2), dtype="bool")}, num_actions=(3,), action_start=(0,)
-)
+BOARD = TaskSpec(id="Board-v0", observation={"board": ArraySpec(shape=(6, 5, 2), dtype="bool")}, actions=discrete(3))
 OPTIONS = [
     {"dueling": dueling, "noisy": noisy, "layer_norm": layer_norm}
     for dueling, noisy, layer_norm in product([False, True], repeat=3)

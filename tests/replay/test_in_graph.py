@@ -13,7 +13,7 @@ from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.in_graph import InGraphReplay
 from tfdqn.replay.interfaces import Sample
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 
 def replay(capacity: int = 64, seed: int = 1, n_step: int = 1, spec: TaskSpec = VECTOR) -> InGraphReplay:
@@ -139,10 +139,7 @@ def test_frames_need_reverb() -> None:
 
 def test_a_table_for_which_there_is_no_memory_is_one_line() -> None:
     spec = TaskSpec(
-        id="Film",
-        observation={"observation": ArraySpec(shape=(1000, 1000), dtype="uint8")},
-        num_actions=(2,),
-        action_start=(0,),
+        id="Film", observation={"observation": ArraySpec(shape=(1000, 1000), dtype="uint8")}, actions=discrete(2)
     )
     with pytest.raises(
         ConfigError, match=r"^replay.capacity = 2147483647: there is no memory for [45],\d\d\d,\d\d\d GB$"

@@ -18,6 +18,7 @@ from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import ConfigError, TaskError
 from tfdqn.replay.reverb.remote_writer import HELD_BACK
 from tfdqn.roles import actor as actor_role
+from tfdqn.task_spec import discrete
 from tfdqn.tasks.batched_task import BatchedTask
 
 
@@ -143,7 +144,7 @@ def test_another_configuration_or_another_task_is_refused(free: Job) -> None:
     with free.actor(config=HELD) as actor, pytest.raises(ConfigError, match="configuration is not the learner"):
         actor.ended()
     there = free.learner
-    there.service.task_spec = msgspec.structs.replace(there.task_spec, num_actions=(3,))
+    there.service.task_spec = msgspec.structs.replace(there.task_spec, actions=discrete(3))
     with free.actor() as actor, pytest.raises(TaskError, match="num_actions"):
         actor.ended()
 

@@ -30,6 +30,7 @@ from tfdqn.records import Evaluation
 from tfdqn.roles.entry import run_role
 from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.task_spec import discrete
 from tfdqn.tracking.factory import TRACKERS
 from tfdqn.tracking.tracker import Tracker
 
@@ -164,6 +165,6 @@ def test_one_that_can_keep_nothing_says_so_before_it_waits_for_anybody(tmp_path:
 
 
 def test_a_task_that_is_another_here_is_refused(there: Learner, run_dir: RunDir) -> None:
-    there.service.task_spec = msgspec.structs.replace(there.task_spec, num_actions=(3,))
+    there.service.task_spec = msgspec.structs.replace(there.task_spec, actions=discrete(3))
     with started(there, run_dir) as evaluator, pytest.raises(TaskError, match="num_actions: "):
         evaluator.ended()

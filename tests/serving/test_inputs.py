@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.support.actions import branches
 from tests.support.policies import BOX, network_of, task
 from tfdqn.errors import UserError
 from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
@@ -131,7 +132,7 @@ def test_a_value_of_another_kind_is_refused_by_both(
 def test_of_branching_actions_each_branch_has_a_legal_one_and_its_own_alone(
     masks: list[list[bool]], problem: str
 ) -> None:
-    inputs = PolicyInputs(msgspec.structs.replace(task(masks=True), num_actions=(2, 3), action_start=(0, 0)))
+    inputs = PolicyInputs(msgspec.structs.replace(task(masks=True), actions=branches(2, 3)))
     example = inputs.example(4)
     inputs.check(example)
     np.testing.assert_array_equal(example["legal_actions"], [[[True, True, False], [True, True, True]]] * 4)

@@ -9,13 +9,10 @@ from tfdqn.config import DQN, Checkpoint, Config, Evaluation, Learner, Logging, 
 from tfdqn.config.toml import dump
 from tfdqn.errors import ClusterError, ConfigError, RunDirError
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 CART_POLE = TaskSpec(
-    id="CartPole-v1",
-    observation={"observation": ArraySpec(shape=(4,), dtype="float32")},
-    num_actions=(2,),
-    action_start=(0,),
+    id="CartPole-v1", observation={"observation": ArraySpec(shape=(4,), dtype="float32")}, actions=discrete(2)
 )
 
 
@@ -156,8 +153,8 @@ def test_the_task_spec_is_kept(tmp_path: Path) -> None:
         part = replace(CART_POLE.observation["observation"], bounds=((-1.0, 1.0),))
         told = replace(CART_POLE, observation={"observation": part}, action_names=(("left", "right"),))
         run.write_task_spec(told)  # only people are told otherwise
-        with pytest.raises(RunDirError, match=r"the task has changed: num_actions: \(2,\) in the run, \(3,\) now"):
-            run.write_task_spec(replace(told, num_actions=(3,)))
+        with pytest.raises(RunDirError, match=r"the task has changed: actions.high: \(1,\) in the run, \(2,\) now"):
+            run.write_task_spec(replace(told, actions=discrete(3)))
     assert run.task_spec() == CART_POLE
 
 

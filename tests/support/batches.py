@@ -7,7 +7,7 @@ import tensorflow as tf
 from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -16,8 +16,7 @@ def vector_spec(size: int = 3, num_actions: int = 4, *, action_masks: bool = Fal
     return TaskSpec(
         id="Vector-v0",
         observation={"observation": ArraySpec(shape=(size,), dtype="float32")},
-        num_actions=(num_actions,),
-        action_start=(0,),
+        actions=discrete(num_actions),
         action_masks=action_masks,
     )
 

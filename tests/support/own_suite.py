@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import TaskSpec, discrete
 from tfdqn.tasks.observations import observation_specs
 from tfdqn.tasks.registry import register_suite
 from tfdqn.tasks.suites.suite import TaskEntry
@@ -51,7 +51,7 @@ class CorridorSuite:
     def describe(self, task: Task) -> TaskSpec:
         self.check(task)
         observation = observation_specs(Corridors.single_observation_space)
-        return TaskSpec(id=task.id, observation=observation, num_actions=(2,), action_start=(0,))
+        return TaskSpec(id=task.id, observation=observation, actions=discrete(2))
 
     def environments(self, task: Task, render_mode: str | None) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
         length = int(task.id.rpartition("/")[2])

@@ -31,7 +31,7 @@ from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import Draw, Examples, Sample
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "adam": Adam(learning_rate=0.01),
@@ -48,7 +48,7 @@ SPEC = vector_spec()
 def image_spec() -> TaskSpec:
     """Two stacked frames of 40 × 36 pixels, to which the network adds a margin."""
     pixels = ArraySpec(shape=(2, 40, 36), dtype="uint8", frame_stack=2)
-    return TaskSpec(id="Image-v0", observation={"image": pixels}, num_actions=(3,), action_start=(0,))
+    return TaskSpec(id="Image-v0", observation={"image": pixels}, actions=discrete(3))
 
 
 def settings(optimizer: str, **learner: object) -> Config:

@@ -5,7 +5,7 @@ import numpy as np
 from tfdqn import config
 from tfdqn.networks.factory import q_network
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 BOX = ArraySpec(shape=(4,), dtype="float32")
 IMAGE = ArraySpec(shape=(2, 40, 37), dtype="uint8", frame_stack=2)
@@ -16,8 +16,7 @@ def task(*, actions=3, start=0, masks=False, **observation: ArraySpec) -> TaskSp
     return TaskSpec(
         id="Test-v0",
         observation=observation or {"observation": BOX},
-        num_actions=(actions,),
-        action_start=(start,),
+        actions=discrete(actions, start),
         action_masks=masks,
     )
 

@@ -41,8 +41,8 @@ PLAIN = st.recursive(
 def values_of(allowed: inspect.Type) -> st.SearchStrategy[Any]:
     """Random values that a key's type allows."""
     match allowed:
-        case inspect.Metadata(extra={"names": names}):
-            return st.sampled_from([*names, "my_package.my_module:name"])
+        case inspect.Metadata(extra={"names": names, "example": example}):
+            return st.sampled_from([*names, example])
         case inspect.Metadata():
             return values_of(allowed.type)
         case inspect.BoolType():
@@ -226,7 +226,7 @@ def valid_configs(draw: st.DrawFn) -> Config:
         ensemble = replace(ensemble, target="own")
     agreed: Config = replace(
         config,
-        task=replace(config.task, num_envs=max(2, config.task.num_envs)),
+        task=replace(config.task, num_envs=max(2, config.task.num_envs), action_masks=True),
         optimizer=with_ordered(config.optimizer, "learning_rate", "end_learning_rate"),
         agent=of_sense(config.agent, learner.model_parallel),
         network=of_split_layers(config.network, learner.model_parallel),

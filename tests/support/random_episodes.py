@@ -5,15 +5,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tests.support.actions import branches
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Experience, Observation, Step
 
-VECTOR = TaskSpec(
-    id="Vector",
-    observation={"observation": ArraySpec(shape=(4,), dtype="float32")},
-    num_actions=(2,),
-    action_start=(0,),
-)
+VECTOR = TaskSpec(id="Vector", observation={"observation": ArraySpec(shape=(4,), dtype="float32")}, actions=discrete(2))
 MIXED = TaskSpec(
     id="Mixed",
     observation={
@@ -22,24 +18,18 @@ MIXED = TaskSpec(
         "speed": ArraySpec(shape=(3,), dtype="float32"),
         "gear": ArraySpec(shape=(), dtype="int16"),
     },
-    num_actions=(5,),
-    action_start=(0,),
+    actions=discrete(5),
     action_masks=True,
 )
 BRANCHING = TaskSpec(
-    id="Branching",
-    observation={"observation": ArraySpec(shape=(2,), dtype="float64")},
-    num_actions=(3, 4),
-    action_start=(0, 0),
+    id="Branching", observation={"observation": ArraySpec(shape=(2,), dtype="float64")}, actions=branches(3, 4)
 )
 
 
 def stacked(frame_stack: int, dtype: str = "uint8", action_masks: bool = False) -> TaskSpec:
     """A task whose one observation stacks frames of three numbers."""
     spec = ArraySpec(shape=(frame_stack, 3), dtype=dtype, frame_stack=frame_stack)
-    return TaskSpec(
-        id="Stacked", observation={"observation": spec}, num_actions=(4,), action_start=(0,), action_masks=action_masks
-    )
+    return TaskSpec(id="Stacked", observation={"observation": spec}, actions=discrete(4), action_masks=action_masks)
 
 
 def random_steps(

@@ -138,30 +138,48 @@ class Masked(gymnasium.Env):
 
     Any legal action moves one on. At position 3 the task ends (with `endless`, it goes on from 0 instead).
     `omit` leaves the mask out everywhere, at the end ("end"), or makes it all False somewhere ("empty").
+    The mask is in every one of `places` ("info", "observation", "method"), of type `form`, or logits.
     """
 
-    def __init__(self, endless: bool = False, omit: str = "") -> None:
-        self.observation_space = spaces.Discrete(4)
+    def __init__(self, endless: bool = False, omit: str = "", places: str = "info", form: str = "int8") -> None:
+        self.observation_space: spaces.Space = spaces.Discrete(4)
+        if "observation" in places:
+            low, high = (-np.inf, 0.0) if form == "logits" else (0, 1)
+            mask = spaces.Box(low, high, (3,), np.float32 if form == "logits" else np.dtype(form).type)
+            self.observation_space = spaces.Dict({"position": spaces.Discrete(4), "action_mask": mask})
         self.action_space = spaces.Discrete(3)
-        self._endless, self._omit = endless, omit
+        self._endless, self._omit, self._places, self._form = endless, omit, places, form
+        self._position = 0
+        if "method" in places:
+            self.action_masks = self._mask
 
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[int, dict]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
         super().reset(seed=seed)
         self._position = 0
-        return 0, self._info()
+        return self._observe(), self._info()
 
-    def step(self, action: int) -> tuple[int, float, bool, bool, dict]:
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict]:
         if action == self._position % 3:
             raise ValueError(f"action {action} is illegal at position {self._position}")
         self._position = (self._position + 1) % 4
-        return self._position, 1.0, self._position == 3 and not self._endless, False, self._info()
+        return self._observe(), 1.0, self._position == 3 and not self._endless, False, self._info()
+
+    def _observe(self) -> Any:
+        if "observation" not in self._places:
+            return self._position
+        return {"position": self._position, "action_mask": self._mask()}
 
     def _info(self) -> dict:
-        if self._omit == "everywhere" or (self._omit == "end" and self._position == 3):
-            return {}
-        mask = np.ones(3, np.int8)
-        mask[self._position % 3] = 0
-        return {"action_mask": mask * (self._omit != "empty" or self._position != 1)}
+        is_left_out = self._omit == "everywhere" or (self._omit == "end" and self._position == 3)
+        return {} if is_left_out or "info" not in self._places else {"action_mask": self._mask()}
+
+    def _mask(self) -> np.ndarray:
+        is_legal = np.arange(3) != self._position % 3
+        if self._omit == "empty" and self._position == 1:
+            is_legal[:] = False
+        if self._form == "logits":
+            return np.where(is_legal, 0, -np.inf).astype(np.float32)
+        return is_legal.astype(self._form)
 
 
 class StartAtThree(gymnasium.Env):

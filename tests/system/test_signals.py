@@ -3,10 +3,13 @@
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
+from tests.support.commands import PROJECT
 from tests.support.threaded_jobs import until
 from tfdqn import __main__
 from tfdqn.cli import main
@@ -106,3 +109,17 @@ def test_a_ctrl_c_before_a_command_takes_its_signals_ends_it_without_a_traceback
 
     monkeypatch.setattr(main, "main", interrupted)
     assert __main__.main() == 130
+
+
+def test_nothing_but_tfdqn_is_imported_until_the_command_line_has_the_signals() -> None:
+    """A Ctrl-C meanwhile is a traceback, so that the moment must be short."""
+    code = "before = set(sys.modules); import tfdqn.__main__; print(*set(sys.modules) - before)"
+    done = subprocess.run(
+        [sys.executable, "-Ic", f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {code}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    ours = {"tfdqn", "tfdqn.__main__", "tfdqn.system", "tfdqn.system.quiet_libraries", "gym_notices.notices"}
+    assert set(done.stdout.split()) <= ours | {"_signal"}  # which is built into Python

@@ -11,16 +11,13 @@ from tfdqn.learning.learner import Learner
 from tfdqn.learning.strategies.factory import Sampler, make_updater
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Experience, Step
 
 STATES = 10
 DISCOUNT = 1 - 1 / STATES  # as in their appendix B.1
 SPEC = TaskSpec(
-    id="BlindCliffwalk",
-    observation={"observation": ArraySpec(shape=(STATES,), dtype="float32")},
-    num_actions=(2,),
-    action_start=(0,),
+    id="BlindCliffwalk", observation={"observation": ArraySpec(shape=(STATES,), dtype="float32")}, actions=discrete(2)
 )
 TRUE_Q = np.stack([np.zeros(STATES), DISCOUNT ** np.arange(STATES - 1, -1, -1.0)], axis=1)  # wrong, right
 

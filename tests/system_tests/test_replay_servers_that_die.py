@@ -17,14 +17,11 @@ from tests.support.priorities_through_a_death import DEAD, SETTINGS, live_throug
 from tests.support.random_episodes import VECTOR, random_steps, stacked
 from tests.support.replay_servers import PATIENCE_SECONDS, Actor, Job, Learner, config, until
 from tfdqn.replay.reverb.remote_writer import HELD_BACK, remote_writer
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Experience
 
 HEAVY = TaskSpec(
-    id="Heavy",
-    observation={"observation": ArraySpec(shape=(20_000,), dtype="float32")},
-    num_actions=(2,),
-    action_start=(0,),
+    id="Heavy", observation={"observation": ArraySpec(shape=(20_000,), dtype="float32")}, actions=discrete(2)
 )
 
 

@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tests.support.toy_environments import Chain, chain_values
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
+from tfdqn.task_spec import discrete
 from tfdqn.tasks.registry import make_task
 
 HERE = "tests.support.toy_environments"
@@ -127,7 +128,7 @@ def test_float64_observations_arrive_as_float32():
 
 def test_actions_count_from_zero_whatever_the_task_calls_them():
     shifted = task("StartAtThree-v0")
-    assert (shifted.spec.num_actions, shifted.spec.action_start) == ((2,), (3,))
+    assert shifted.spec.actions == discrete(2, 3)
     assert shifted.spec.observation["observation"].start == -1
     shifted.reset(seed=0)
     step = shifted.step(np.array([0, 1], np.int32))

@@ -10,19 +10,42 @@ from tfdqn.tasks.registry import make_task
 
 
 def masked_task(**kwargs):
-    return make_task(Task(id="tests.support.toy_environments:Masked-v0", num_envs=2, action_masks=True, kwargs=kwargs))
+    settings = {name: kwargs.pop(name) for name in ("vectorization", "action_mask_form") if name in kwargs}
+    task_id = "tests.support.toy_environments:Masked-v0"
+    return make_task(Task(id=task_id, num_envs=2, action_masks=True, kwargs=kwargs, **settings))
 
 
-def test_masks_are_those_of_the_observation_beside_them_also_on_the_rows_around_a_reset():
-    masked = masked_task()
-    observation, legal = masked.reset(seed=0)
-    illegal = {0: 0, 1: 1, 2: 2}
-    for _ in range(12):
-        for position, row in zip(observation["observation"], legal, strict=True):
-            assert [bool(mask) for mask in row] == [action != position % 3 for action in range(3)]
-        actions = np.array([(illegal.get(int(p), 0) + 1) % 3 for p in observation["observation"]], np.int32)
-        step = masked.step(actions)
-        observation, legal = step.observation, step.legal_actions
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {},
+        {"form": "float64"},
+        {"form": "logits"},
+        {"places": "observation"},
+        {"places": "observation", "form": "logits", "vectorization": "async"},
+        {"places": "method", "form": "bool", "vectorization": "async"},
+    ],
+)
+def test_masks_are_those_of_the_observation_beside_them_also_on_the_rows_around_a_reset(kwargs):
+    masked = masked_task(**kwargs)
+    try:
+        observation, legal = masked.reset(seed=0)
+        illegal = {0: 0, 1: 1, 2: 2}
+        for _ in range(12):
+            (positions,) = observation.values()
+            for position, row in zip(positions, legal, strict=True):
+                terminated = kwargs.get("places") == "method" and position == 3  # where no mask is asked for
+                expected = [terminated or action != position % 3 for action in range(3)]
+                assert [bool(mask) for mask in row] == expected
+            actions = np.array([(illegal.get(int(p), 0) + 1) % 3 for p in positions], np.int32)
+            step = masked.step(actions)
+            observation, legal = step.observation, step.legal_actions
+    finally:
+        masked.close()
+
+
+def test_a_dict_that_a_mask_leaves_keeps_its_other_keys():
+    assert list(masked_task(places="observation").spec.observation) == ["position"]
 
 
 def test_taxi_gives_its_masks():
@@ -49,6 +72,12 @@ def test_after_a_termination_no_mask_is_needed():
     [
         ({"omit": "everywhere"}, r'task.action_masks is true, but .*Masked-v0 gives no info\["action_mask'),
         ({"omit": "empty"}, r"environment 0, step \d: info.*has no legal action"),
+        ({"omit": "empty", "places": "observation"}, r'environment 0, step \d: observation "action_mask" has no legal'),
+        ({"omit": "empty", "places": "method"}, r"environment 0, step \d: action_masks\(\) has no legal action$"),
+        (
+            {"omit": "empty", "form": "float64"},
+            'has no legal action: if 0 means legal, set task.action_mask_form = "logits"',
+        ),
         ({"omit": "end", "endless": True}, "gives no info"),
     ],
 )

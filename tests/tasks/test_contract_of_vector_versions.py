@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from tfdqn.errors import NotFiniteError, TaskError, UserError
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import TaskSpec, discrete
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.observations import observation_specs
@@ -47,7 +47,7 @@ class Own(gymnasium.vector.VectorEnv):
     ],
 )
 def test_a_tasks_own_vector_version_is_held_to_the_same(space, right, wrong, says):
-    spec = TaskSpec(id="Own-v0", observation=observation_specs(space), num_actions=(2,), action_start=(0,))
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(space), actions=discrete(2))
     envs = Own(space, right)
     task = BatchedTask(lambda: envs, spec, Restarts())
     task.reset(seed=0)
@@ -70,7 +70,7 @@ def test_a_tasks_own_vector_version_is_held_to_the_same(space, right, wrong, say
     ],
 )
 def test_a_vector_versions_first_answer_is_one_of_gymnasiums_form(answer, says, monkeypatch):
-    spec = TaskSpec(id="Own-v0", observation=observation_specs(FLOATS), num_actions=(2,), action_start=(0,))
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(FLOATS), actions=discrete(2))
     monkeypatch.setattr(Own, "reset", lambda self, **kwargs: answer)
     with pytest.raises(TaskError, match=f"Own-v0, reset: {says}"):
         BatchedTask(lambda: Own(FLOATS, [FOUR, FOUR]), spec, Restarts()).reset(seed=0)

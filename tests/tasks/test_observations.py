@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfdqn.errors import TaskError
-from tfdqn.task_spec import ArraySpec, TaskSpec, flat_name
-from tfdqn.tasks.adapters.actions import discrete_actions
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete, flat_name
 from tfdqn.tasks.contract import Contract
 from tfdqn.tasks.observations import observation_specs
 
@@ -51,7 +50,7 @@ def test_every_array_of_a_nested_space_has_a_name_of_its_own_and_is_what_its_spe
     assert all(name.isidentifier() and name.isascii() for name in specs)
     batched = batch_space(space, batch)
     batched.seed(seed)
-    spec = TaskSpec(id="Own-v0", observation=specs, num_actions=(2,), action_start=(0,))
+    spec = TaskSpec(id="Own-v0", observation=specs, actions=discrete(2))
     observation, _ = Contract(space, spec, batch).reset((batched.sample(), {}))
     assert list(observation) == list(specs)
     for name, array in observation.items():
@@ -185,11 +184,3 @@ def test_a_space_that_cannot_be_used_is_named_with_its_key_and_what_is_allowed(s
 def test_an_empty_dict_is_refused():
     with pytest.raises(TaskError, match="it is empty"):
         observation_specs(spaces.Dict({}))
-
-
-def test_actions_are_discrete_with_any_start_and_others_are_refused():
-    assert discrete_actions(spaces.Discrete(3, start=-2)) == (3, -2)
-    with pytest.raises(TaskError, match=r"actions are Box\(.*only Discrete actions"):
-        discrete_actions(spaces.Box(-1, 1, (2,)))
-    with pytest.raises(TaskError, match="only Discrete actions"):
-        discrete_actions(spaces.MultiDiscrete([2, 2]))

@@ -153,10 +153,10 @@ def print_evaluation(report: "EvaluationReport", console: Console | None = None)
 
 
 def print_tasks(tasks: Iterable["TaskEntry"], console: Console | None = None) -> None:
-    table = make_table("task", "own vector version", "usable")
+    table = make_table("task", "task.suite", "own vector version", "usable")
     for task in tasks:
         usable = "yes" if task.usable else f"no: {task.reason}"
-        table.add_row(escape(task.id), "yes" if task.own_vector_version else "no", escape(usable))
+        table.add_row(escape(task.id), task.suite, "yes" if task.own_vector_version else "no", escape(usable))
     (console or make_console()).print(table)
 
 

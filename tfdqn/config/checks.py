@@ -2,7 +2,7 @@
 
 A check takes a configuration whose keys are each valid on their own, and yields what is wrong in it, in one line that
 names keys and values: `<stop.env_steps>` stands for "stop.env_steps = 500000". It refuses what can't work or can't be
-meant, never what is merely unwise. A new check is a function here, or in `strategy_checks.py` or
+meant, never what is merely unwise. A new check is a function here, or in `task_checks.py`, `strategy_checks.py` or
 `rollout_checks.py`, and a line of the tuple that it belongs to.
 """
 
@@ -14,6 +14,7 @@ from tfdqn.config.priority_checks import PRIORITY_CHECKS
 from tfdqn.config.rollout_checks import ROLLOUT_CHECKS
 from tfdqn.config.schema import Config
 from tfdqn.config.strategy_checks import STRATEGY_CHECKS
+from tfdqn.config.task_checks import TASK_CHECKS
 from tfdqn.config.wording import with_values
 
 Check = Callable[[Config], Iterator[str]]
@@ -232,6 +233,7 @@ REPLAY_CHECKS: tuple[Check, ...] = (
     *PRIORITY_CHECKS,
 )
 CHECKS: tuple[Check, ...] = (
+    *TASK_CHECKS,
     a_scheduled_discount_is_below_one,
     learning_rate_decays,
     exploration_decays,

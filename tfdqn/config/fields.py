@@ -34,10 +34,9 @@ def doc(text: str, **limits: Any) -> Meta:
     return Meta(description=text, **limits)
 
 
-def named(*names: str) -> Meta:
-    """A text that is one of them, or what a module of the user's registers: "my_package.my_module:name"."""
-    own = r"[A-Za-z_][\w.]*:\w+"
-    return Meta(pattern=f"^({'|'.join(names)}|{own})$", extra={"names": names})
+def named(*names: str, own: str = r"[A-Za-z_][\w.]*:\w+", example: str = "my_package.my_module:name") -> Meta:
+    """A text that is one of them, or one of the user's own, such as `example`: of the form `own`."""
+    return Meta(pattern=f"^({'|'.join(names)}|{own})$", extra={"names": names, "example": example})
 
 
 @dataclass(frozen=True)

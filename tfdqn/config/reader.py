@@ -159,9 +159,9 @@ class _Reader:
 
     def _leaf(self, leaf_type: Any, value: Any, path: str) -> Any:
         allowed: Any = inspect.type_info(leaf_type)
-        names: tuple[str, ...] = ()
+        extra: dict[str, Any] = {}
         if isinstance(allowed, inspect.Metadata):
-            allowed, names = allowed.type, (allowed.extra or {}).get("names", ())
+            allowed, extra = allowed.type, allowed.extra or {}
         if problem := _unwritable(value, path):
             self.fail(path, problem)
         if isinstance(allowed, inspect.LiteralType) and value is None and "none" in allowed.values:
@@ -171,8 +171,8 @@ class _Reader:
         try:
             return msgspec.convert(_as_toml(value), leaf_type)
         except msgspec.ValidationError:
-            if names:
-                self._fail_literal(path, value, names, ', or one of your own, "my_package.my_module:name"')
+            if "names" in extra:
+                self._fail_literal(path, value, extra["names"], f', or one of your own, "{extra["example"]}"')
             self.fail(path, f"{path} = {shown(value)}: must be {_described(allowed, value)}")
 
     def _fail_literal(self, path: str, value: Any, allowed: Iterable[str], or_else: str = "") -> NoReturn:
@@ -239,7 +239,8 @@ def _described(allowed: inspect.Type, value: Any = None) -> str:
             return "a table"
         case inspect.UnionType():
             present = [each for each in allowed.types if not isinstance(each, inspect.NoneType)]
-            return " or ".join(map(_described, present)) + ", or be left out"
+            may_be_left_out = len(present) < len(allowed.types)
+            return " or ".join(map(_described, present)) + (", or be left out" if may_be_left_out else "")
     raise NotImplementedError(f"the configuration uses {allowed}, which reader.py can't describe")
 
 

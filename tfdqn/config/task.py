@@ -4,13 +4,18 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from tfdqn.config.fields import MAY_CHANGE, CountOrZero, NonNegative, Section, doc
+from tfdqn.config.fields import MAY_CHANGE, CountOrZero, NonNegative, Section, doc, named
+
+_MOST_BINS = 1_000_000
 
 
 class Task(Section, frozen=True, kw_only=True):
     """The task to be learned: a gymnasium environment, stepped in batches."""
 
     id: Annotated[str, doc("gymnasium id, or my_package.my_envs:Name-v0", min_length=1)] = "CartPole-v1"
+    suite: Annotated[
+        str, doc("where the id is looked up: gymnasium, ALE, envpool; auto: by the id, else gymnasium", min_length=1)
+    ] = "auto"
     kwargs: Annotated[dict[str, Any], doc("keyword arguments of the task")] = field(default_factory=dict)
     num_envs: Annotated[int, doc("environments that each actor steps as one batch", ge=1, le=4096)] = 16
     vectorization: Annotated[
@@ -30,7 +35,27 @@ class Task(Section, frozen=True, kw_only=True):
         bool, doc('treat a lost life (info["lives"]) as the end of an episode, for learning only')
     ] = False
     frame_stack: Annotated[int, doc("consecutive observations stacked into one", ge=1, le=16)] = 1
-    action_masks: Annotated[bool, doc('the task gives the legal actions in info["action_mask"]')] = False
+    action_form: Annotated[
+        Literal["product", "branches"],
+        doc(
+            "several action dimensions as one number (product), or as one each, with Q-values of its own (branches); "
+            "one dimension: no difference"
+        ),
+    ] = "product"
+    action_bins: Annotated[
+        Annotated[int, Meta(ge=0, le=_MOST_BINS)] | tuple[Annotated[int, Meta(ge=1, le=_MOST_BINS)], ...],
+        doc("evenly spaced values that each dimension of a Box of actions takes, or a list of numbers; 0: no Box"),
+    ] = 0
+    action_masks: Annotated[bool, doc("the task says which actions are legal, in a mask for each state")] = False
+    action_mask_source: Annotated[
+        str,
+        named("auto", "info", "observation", own=r"method:[A-Za-z_]\w*", example="method:NAME"),
+        doc('where masks are: info["action_mask"], a Dict observation\'s "action_mask", a method; auto: it is found'),
+    ] = "auto"
+    action_mask_form: Annotated[
+        Literal["auto", "boolean", "logits"],
+        doc("boolean: what isn't 0 is legal; logits: 0 is legal, -100 or less isn't; auto: numbers below 0 are logits"),
+    ] = "auto"
     action_names: Annotated[
         tuple[Annotated[str, Meta(min_length=1)], ...],
         MAY_CHANGE,

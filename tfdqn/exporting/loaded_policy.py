@@ -21,7 +21,7 @@ from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_S
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.system.utf8 import require_libraries_can_take
-from tfdqn.task_spec import ArraySpec, TaskSpec, flat_name
+from tfdqn.task_spec import ArraySpec, OwnActions, TaskSpec, flat_name
 
 mend_eager_tensors()
 
@@ -55,6 +55,7 @@ class LoadedPolicy:
         self.state_size = state_size_of(takes, self.task_spec)
         check_arrays(takes, input_signature(self.task_spec, self.state_size), f"{path}: {DEFAULT_SIGNATURE}")
         self._inputs = PolicyInputs(self.task_spec, self.state_size)
+        self._own_actions = OwnActions(self.task_spec.actions)
 
     def __call__(self, observation: Any, legal_actions: Any = None) -> int | np.ndarray:
         """The best legal action, as the environment takes it.
@@ -62,10 +63,11 @@ class LoadedPolicy:
         Args:
           observation: one observation of the environment, or a batch.
           legal_actions: bool[A] or [B, A], required by a task with action masks and by no other; [D, A] and
-            [B, D, A] where actions branch, A the widest and the rest False.
+            [B, D, A] of branches, A the widest one's and the rest False.
 
         Returns:
-          an int for one observation, int32[B] for a batch; [D] and [B, D] where actions branch.
+          what the environment's `step` takes: an int of a Discrete space, an array [*shape] of any other, in its type;
+          a batch's lead with B.
 
         Raises:
           UserError: for a name, a shape, a dtype or a value that the task does not have: a category beyond its own,
@@ -91,10 +93,9 @@ class LoadedPolicy:
         if self.task_spec.action_masks and legal_actions is None:
             raise UserError(f"{self.task_spec.id} has action masks: legal_actions is required")
         outputs = self._run(observation, legal_actions, state)
-        action = outputs["action"]
-        start = np.array(self.task_spec.action_start, np.int32)
-        action = action + (start if len(start) > 1 else start[0])
-        return int(action) if action.ndim == 0 else action, outputs.get(NEXT_POLICY_STATE)
+        own = self._own_actions(outputs["action"])
+        is_int = self.task_spec.actions.is_one_number and own.ndim == 0
+        return int(own) if is_int else own, outputs.get(NEXT_POLICY_STATE)
 
     def q_values(self, observation: Any, state: np.ndarray | None = None) -> np.ndarray:
         """Q(s, ·), illegal actions included: float32[A] for one observation, [B, A] for a batch.

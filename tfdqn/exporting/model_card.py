@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.exporting.formats import formats_in
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec
 
 JSON_FILE = "model_card.json"
 MARKDOWN_FILE = "model_card.md"
@@ -33,7 +33,8 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
         "task": task_spec.id,
         "observation": {name: _described(each) for name, each in task_spec.observation.items()},
         "actions": list(task_spec.num_actions),
-        "first_action": list(task_spec.action_start),
+        "first_action": list(task_spec.actions.low),
+        "environment_action": msgspec.to_builtins(task_spec.actions),
         "action_names": _action_names(task_spec, config),
         "action_masks": task_spec.action_masks,
         "policy_state": config.network.state_size,
@@ -49,7 +50,7 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
         "configuration": msgspec.to_builtins(config),
     }
     (directory / JSON_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    (directory / MARKDOWN_FILE).write_text(_markdown(card, dump(config)), encoding="utf-8")
+    (directory / MARKDOWN_FILE).write_text(_markdown(card, task_spec, dump(config)), encoding="utf-8")
 
 
 def git_revision(source: Path) -> str | None:
@@ -95,7 +96,7 @@ def _action_names(task_spec: TaskSpec, config: Config) -> list[list[str]]:
     return [list(names) for names in named]
 
 
-def _markdown(card: Mapping[str, Any], configuration: str) -> str:
+def _markdown(card: Mapping[str, Any], task_spec: TaskSpec, configuration: str) -> str:
     rows = [
         ("task", card["task"]),
         *(
@@ -103,6 +104,7 @@ def _markdown(card: Mapping[str, Any], configuration: str) -> str:
             for name, each in card["observation"].items()
         ),
         ("actions", " x ".join(map(str, card["actions"]))),
+        ("the environment's own", _own_action(task_spec.actions)),
         *([("remembers", f"{card['policy_state']} numbers")] if card["policy_state"] else []),
         *(("they mean", ", ".join(f"{i} {name}" for i, name in enumerate(names))) for names in card["action_names"]),
         ("checkpoint", f"{card['checkpoint']}, after {card['train_steps']:,} updates"),
@@ -113,6 +115,17 @@ def _markdown(card: Mapping[str, Any], configuration: str) -> str:
     ]
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return f"# A policy for {card['task']}\n\n| | |\n| --- | --- |\n{table}\n\n```toml\n{configuration}```\n"
+
+
+def _own_action(spec: ActionSpec) -> str:
+    """Its type and shape, and what its elements may be."""
+    values = [
+        f"{low:.4g}" if count == 1 else f"{low:.4g} to {high:.4g} in {count}"
+        for low, high, count in zip(spec.low, spec.high, spec.counts, strict=True)
+    ]
+    if len(set(values)) == 1:
+        values = values[:1]
+    return f"{spec.dtype}{list(spec.shape)}, {', '.join(values)}"
 
 
 def _shown(value: Any) -> str:

@@ -11,6 +11,7 @@ from tfdqn.task_spec import ArraySpec, TaskSpec
 LEGAL_ACTIONS = "legal_actions"  # the masks' name among a policy's inputs
 POLICY_STATE = "policy_state"  # among its inputs, what a policy with a memory remembers; zeros begin an episode
 NEXT_POLICY_STATE = "next_policy_state"  # among its outputs, what the next step's call is given
+ENVIRONMENT_ACTION = "environment_action"  # among its outputs, what the environment takes, where `action` is not that
 Range = tuple[np.ndarray, np.ndarray]  # lowest and highest, each [] or of the observation's shape
 
 

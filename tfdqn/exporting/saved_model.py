@@ -1,4 +1,7 @@
-"""Q-network → SavedModel, the next version of a folder: observation → greedy action and Q-values."""
+"""Q-network → SavedModel, the next version of a folder: observation → greedy action and Q-values.
+
+`action` counts from 0. Where the environment's own is anything else, `environment_action` is what its `step` takes.
+"""
 
 import contextlib
 import json
@@ -6,14 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfdqn.errors import RunDirError, TaskError, first_line
-from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS, NEXT_POLICY_STATE, POLICY_STATE
+from tfdqn.exporting.policy_inputs import ENVIRONMENT_ACTION, LEGAL_ACTIONS, NEXT_POLICY_STATE, POLICY_STATE
 from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, publish, unfinished_version
 from tfdqn.networks.legal_actions import greedy
 from tfdqn.storage.disk_full import is_full_disk
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import ActionSpec, OwnActions, TaskSpec
 
 if TYPE_CHECKING:  # whose import is TF-Agents', too
     from tfdqn.networks.q_network import QNetwork
@@ -56,10 +60,23 @@ class GreedyPolicy(tf.Module):
             legal_actions = inputs.get(LEGAL_ACTIONS)
             if aggregate is not None:
                 q_values = aggregate(q_values, legal_actions)
-            outputs = {"action": greedy(q_values, legal_actions), "q_values": q_values}
+            action = greedy(q_values, legal_actions)
+            outputs = {"action": action, "q_values": q_values}
+            if not task_spec.actions.counts_from_zero:
+                outputs[ENVIRONMENT_ACTION] = environment_action(task_spec.actions, action)
             return outputs | ({NEXT_POLICY_STATE: state} if memory else {})
 
         self.serve = tf.function(serve, input_signature=[signature], autograph=False)
+
+
+def environment_action(spec: ActionSpec, action: tf.Tensor) -> tf.Tensor:
+    """`task_spec.OwnActions` in the graph: int32[B], or [B, D] of branches → the environment's own, [B, *shape]."""
+    if spec.is_one_number:
+        return tf.cast(action, spec.dtype) + spec.low[0]
+    own, indices = OwnActions(spec), action
+    if len(spec.num_actions) == 1:
+        indices = action[:, tf.newaxis] // np.array(spec.strides, np.int32) % np.array(spec.counts, np.int32)
+    return tf.reshape(tf.gather(own.table, own.first.astype(np.int32) + indices), [-1, *spec.shape])
 
 
 def input_signature(task_spec: TaskSpec, state_size: int = 0) -> dict[str, tf.TensorSpec]:

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from tfdqn.errors import EnvironmentFailedError, TaskError, UserError, one_line
-from tfdqn.randomness import derived_seed
+from tfdqn.randomness import derived_seed, seeds_of_environments
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import state_capture
 from tfdqn.tasks.adapters.actions import to_environment
@@ -133,11 +133,12 @@ class BatchedTask:
 
     def render(self) -> np.ndarray | None:
         """Environment 0 as uint8[height, width, 3]; None if the task was not made for rendering."""
-        if not isinstance(self._envs, SyncVectorEnv) or self._envs.render_mode is None:
+        envs: Any = self._envs
+        if envs.render_mode is None:
             return None
         try:
             with quiet_gymnasium():
-                drawn: Any = self._envs.envs[0].render()
+                drawn = envs.envs[0].render() if isinstance(envs, SyncVectorEnv) else envs.render()[0]
         except Exception as error:
             raise TaskError(f"{self.spec.id} could not be rendered: {one_line(error)}") from error
         try:
@@ -204,11 +205,7 @@ class BatchedTask:
         return f"{self.spec.id}, {f'step {self._steps}' if self._steps else 'reset'}"
 
     def _seeds(self, seed: int) -> Any:
-        if self.is_own_vector_version:
-            return seed
-        # gymnasium would count up from `seed`, so that runs with neighbouring seeds share environments.
-        words = np.random.SeedSequence(seed).generate_state(self.num_envs)
-        return [int(word) >> 1 for word in words]  # 31 bits: some environments keep a signed seed
+        return seed if self.is_own_vector_version else seeds_of_environments(seed, self.num_envs)
 
 
 def as_picture(drawn: Any) -> np.ndarray:

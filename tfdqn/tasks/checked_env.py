@@ -1,7 +1,6 @@
 """`CheckedEnv`: one environment, held to what gymnasium says an environment gives, before it is stacked or batched."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, SupportsFloat
 
 import gymnasium
@@ -9,7 +8,7 @@ import numpy as np
 from gymnasium import Space, spaces
 
 from tfdqn.tasks.adapters.learning_signal import LIVES
-from tfdqn.tasks.adapters.legal_actions import checked_mask
+from tfdqn.tasks.adapters.legal_actions import MaskReader, MaskSource, without_masks
 from tfdqn.tasks.contract import STEP, Breach, Promise, called, shown, unpacked
 from tfdqn.tasks.observations import flat_name
 
@@ -27,19 +26,19 @@ class CheckedEnv(gymnasium.Wrapper):
       env: whose observation space is neither stacked nor batched.
       task_id: for errors.
       index: the environment's number among all of its task.
-      action_masks: whether every state must come with its legal actions.
+      masks: where every state's legal actions are; None: it needs none.
       lives: whether every state must come with the number of lives left.
     """
 
-    def __init__(self, env: gymnasium.Env, task_id: str, index: int, action_masks: bool, lives: bool = False):
+    def __init__(self, env: gymnasium.Env, task_id: str, index: int, masks: MaskSource | None, lives: bool = False):
         super().__init__(env)
         self._task_id, self._index = task_id, index
-        self._read = _reader(env.observation_space)
-        self._mask: Callable[..., dict[str, Any]] | None = None
-        if action_masks:
-            self._mask = partial(checked_mask, int(env.action_space.n), task_id)  # type: ignore[attr-defined]
+        if masks is not None:
+            self.observation_space = without_masks(env.observation_space, masks.place)
+        self._read = _reader(self.observation_space)
+        self._mask = None if masks is None else MaskReader(masks, env, task_id)
         self._lives = lives
-        self._passes_on = action_masks or lives
+        self._passes_on = masks is not None or lives
         self._steps = 0  # since all environments were reset; a reset at an episode's end is one too
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
@@ -47,7 +46,7 @@ class CheckedEnv(gymnasium.Wrapper):
         answer = self.env.reset(seed=seed, options=options)
         try:
             observation, info = unpacked("reset", answer, ("observation", "info"))
-            return self._read(observation), self._passed_on(info, False) if self._passes_on else {}
+            return self._read(observation), self._passed_on(observation, info, False) if self._passes_on else {}
         except Breach as breach:
             raise breach.error(self._task_id, self._steps, self._index) from None
 
@@ -64,13 +63,13 @@ class CheckedEnv(gymnasium.Wrapper):
                 reward if type(reward) in _FLOATS else _number(reward),
                 is_over,
                 truncated if type(truncated) in _TRUTHS else _flag("truncated", truncated),
-                self._passed_on(info, is_over) if self._passes_on else {},
+                self._passed_on(observation, info, is_over) if self._passes_on else {},
             )
         except Breach as breach:
             raise breach.error(self._task_id, self._steps, self._index) from None
 
-    def _passed_on(self, info: Mapping[str, Any], is_over: bool) -> dict[str, Any]:
-        passed = self._mask(info, is_over) if self._mask else {}
+    def _passed_on(self, observation: Any, info: Mapping[str, Any], is_over: bool) -> dict[str, Any]:
+        passed = self._mask.one(observation, info, is_over) if self._mask else {}
         if self._lives:
             passed[LIVES] = _lives(info)
         return passed

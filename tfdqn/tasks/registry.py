@@ -11,15 +11,16 @@ from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.suites.atari import AtariSuite
+from tfdqn.tasks.suites.envpool import EnvPoolSuite
 from tfdqn.tasks.suites.gymnasium import GymnasiumSuite
 from tfdqn.tasks.suites.suite import Suite, TaskEntry
 
-_GYMNASIUM = GymnasiumSuite()
-SUITES: dict[str, Suite] = {"ALE": AtariSuite()}  # by name, besides gymnasium's, which has every id that no other has
+_GYMNASIUM = "gymnasium"  # has every id that no other has
+SUITES: dict[str, Suite] = {_GYMNASIUM: GymnasiumSuite(), "ALE": AtariSuite(), "envpool": EnvPoolSuite()}
 
 
 def register_suite(name: str, suite: Suite) -> None:
-    """Ids that begin with "name/" are the suite's from now on."""
+    """Ids that begin with "name/" are the suite's from now on, and those with `task.suite = "name"`."""
     SUITES[name] = suite
 
 
@@ -63,7 +64,7 @@ def resolve_spec(config: configuration.Task) -> TaskSpec:
 
 def installed_tasks() -> list[TaskEntry]:
     """The tasks of all suites that are installed here, by id."""
-    return sorted(entry for suite in (_GYMNASIUM, *SUITES.values()) for entry in suite.installed())
+    return sorted(entry for suite in SUITES.values() for entry in suite.installed())
 
 
 def _suite(config: configuration.Task) -> Suite:
@@ -72,4 +73,8 @@ def _suite(config: configuration.Task) -> Suite:
     if module:
         with quiet_gymnasium():
             import_user_module(module, config.id, TaskError)
-    return SUITES.get(name.partition("/")[0], _GYMNASIUM)
+    if config.suite == "auto":
+        return SUITES.get(name.partition("/")[0], SUITES[_GYMNASIUM])
+    if config.suite not in SUITES:
+        raise TaskError(f'task.suite = "{config.suite}": must be one of {", ".join(["auto", *SUITES])}')
+    return SUITES[config.suite]

@@ -8,13 +8,12 @@ from tests.support.batches import observations, random_weights, vector_spec
 from tfdqn import config
 from tfdqn.networks.factory import ensemble_network, numpy_q_function, q_network
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 IMAGE = TaskSpec(
     id="Image-v0",
     observation={"observation": ArraySpec(shape=(2, 36, 40), dtype="uint8", frame_stack=2)},
-    num_actions=(3,),
-    action_start=(0,),
+    actions=discrete(3),
 )
 SEVERAL = TaskSpec(
     id="Dict-v0",
@@ -22,8 +21,7 @@ SEVERAL = TaskSpec(
         "speed": ArraySpec(shape=(2,), dtype="float32"),
         "gear": ArraySpec(shape=(), dtype="int64", categories=3, start=1),
     },
-    num_actions=(3,),
-    action_start=(0,),
+    actions=discrete(3),
 )
 CASES = {
     "relu": (config.MLP(hidden_units=(7, 5)), vector_spec(5, 3)),

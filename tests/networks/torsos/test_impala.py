@@ -12,13 +12,12 @@ from tfdqn.config import Config, Impala
 from tfdqn.errors import ConfigError
 from tfdqn.networks.factory import ensemble_network, numpy_q_function, q_network, split_network, weight_specs
 from tfdqn.networks.torsos.impala import adaptive_max_pool
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 SPEC = TaskSpec(
     id="Image-v0",
     observation={"image": ArraySpec(shape=(2, 13, 18), dtype="uint8", frame_stack=2)},
-    num_actions=(3,),
-    action_start=(0,),
+    actions=discrete(3),
 )
 SETTINGS = {
     "plain": Impala(dense_units=7),

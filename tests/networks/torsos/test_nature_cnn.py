@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfdqn.config import Config, NatureCNN
 from tfdqn.networks.factory import ensemble_network, q_network, split_network
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 SETTINGS = NatureCNN(dense_units=2)
 SIZES = range(36, 101)
@@ -32,8 +32,7 @@ def blind_pixels(make: Callable[[TaskSpec], QNetwork], shape: Sequence[int], fra
     spec = TaskSpec(
         id="Image-v0",
         observation={"image": ArraySpec(shape=tuple(shape), dtype="float32", frame_stack=frame_stack)},
-        num_actions=(3,),
-        action_start=(0,),
+        actions=discrete(3),
     )
     network = make(spec)
     network.create_variables()

@@ -11,7 +11,7 @@ from tfdqn.config import Config, SmallCNN
 from tfdqn.errors import ConfigError
 from tfdqn.networks.factory import ensemble_network, q_network, split_network, weight_specs
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 SETTINGS = SmallCNN(dense_units=4)
 NORMALISED = SmallCNN(dense_units=4, layer_norm=True)
@@ -19,7 +19,7 @@ NORMALISED = SmallCNN(dense_units=4, layer_norm=True)
 
 def board(*shape: int, dtype: str = "bool", frame_stack: int = 1) -> TaskSpec:
     array = ArraySpec(shape=shape, dtype=dtype, frame_stack=frame_stack)
-    return TaskSpec(id="Board-v0", observation={"board": array}, num_actions=(3,), action_start=(0,))
+    return TaskSpec(id="Board-v0", observation={"board": array}, actions=discrete(3))
 
 
 BOARD, FRAMES = board(7, 5, 3), board(2, 6, 8, dtype="uint8", frame_stack=2)
@@ -66,10 +66,7 @@ def test_its_features_are_those_of_the_paper(spec: TaskSpec, settings: SmallCNN)
 def test_its_layers_are_the_papers() -> None:
     """A board of 10 × 10 with 4 channels: 3·3·4·16 + 16, then 8·8·16·128 + 128 and 128·6 + 6 numbers."""
     task = TaskSpec(
-        id="MinAtar",
-        observation={"board": ArraySpec(shape=(10, 10, 4), dtype="bool")},
-        num_actions=(6,),
-        action_start=(0,),
+        id="MinAtar", observation={"board": ArraySpec(shape=(10, 10, 4), dtype="bool")}, actions=discrete(6)
     )
     told = {name: tuple(spec.shape) for name, spec in weight_specs(Config(network=SmallCNN()), task).items()}
     assert told == {

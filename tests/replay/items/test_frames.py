@@ -11,15 +11,14 @@ from tfdqn.replay.items import frames
 from tfdqn.replay.items.frames import FrameWriter
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.transition_codec import TransitionCodec
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Experience, Step
 
 N = 2
 PLACES = TaskSpec(
     id="Places-v0",
     observation={"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), dtype="int32")},
-    num_actions=(2,),
-    action_start=(0,),
+    actions=discrete(2),
 )
 
 

@@ -14,7 +14,7 @@ from tests.support.random_episodes import MIXED, VECTOR, multiset, naive_transit
 from tests.support.replay_contents import DISCOUNT, MakeReplay, as_dicts, n_step_rows, stored, write
 from tfdqn.errors import CheckpointError, ClusterError, ConfigError
 from tfdqn.replay.reverb import server
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Experience
 
 
@@ -136,7 +136,7 @@ def test_a_capacity_below_one_block_is_refused(make: MakeReplay) -> None:
 
 def test_a_block_that_no_message_can_hold_is_refused(make: MakeReplay) -> None:
     wide = {"observation": ArraySpec(shape=(1_000, 1_000), dtype="float32")}
-    task_spec = TaskSpec(id="Wide-v0", observation=wide, num_actions=(2,), action_start=(0,))
+    task_spec = TaskSpec(id="Wide-v0", observation=wide, actions=discrete(2))
     line = r"replay\.block_size = 256: .* of 8,000,0\d\d bytes is larger than the 2,000,000,000 .*; at most 249 are"
     with pytest.raises(ConfigError, match=line):
         make(task_spec, block_size=256)

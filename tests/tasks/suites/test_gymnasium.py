@@ -117,7 +117,7 @@ def test_a_constructor_that_raises_is_one_line():
 
 def test_a_task_with_other_actions_is_refused():
     message = error_of(make_task, Task(id="Pendulum-v1"))
-    assert message.startswith("Pendulum-v1: actions are Box(") and "only Discrete actions" in message
+    assert message.startswith("Pendulum-v1: actions are Box(") and "task.action_bins must say how" in message
 
 
 def test_a_task_that_cannot_draw_says_what_it_can():
@@ -142,6 +142,6 @@ def test_the_list_says_which_tasks_are_usable_and_why_others_are_not():
     entries = {entry.id: entry for entry in installed_tasks()}
     assert entries["CartPole-v1"].usable and entries["CartPole-v1"].own_vector_version
     assert entries["Taxi-v3"].usable and not entries["Taxi-v3"].own_vector_version
-    assert not entries["Pendulum-v1"].usable and "only Discrete" in entries["Pendulum-v1"].reason
+    assert not entries["Pendulum-v1"].usable and "task.action_bins" in entries["Pendulum-v1"].reason
     assert "CartPole-v0" not in entries
     assert list(entries) == sorted(entries)

@@ -1,5 +1,10 @@
-"""Discrete actions, which count from 0 everywhere in tfdqn: their number, their first in the task, their names."""
+"""Actions: what a task's action space says, and how a step turns actions into the environment's own.
 
+They count from 0 everywhere in tfdqn. MultiDiscrete, MultiBinary and Box, each of whose elements takes
+`task.action_bins` values, are one number (`task.action_form = "product"`), or one for each element ("branches").
+"""
+
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,23 +12,38 @@ import gymnasium
 import numpy as np
 from gymnasium import Space, spaces
 
+from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import ActionSpec, OwnActions, TaskSpec, discrete
 from tfdqn.tasks.observations import show
 
+MAX_ACTIONS = 1_000_000  # Q-values of one state, of a product or of all branches together
 
-def discrete_actions(space: Space[Any]) -> tuple[int, int]:
-    """(number of actions, first action) of a Discrete space; raises `TaskError` for any other."""
-    if not isinstance(space, spaces.Discrete):
-        raise TaskError(f"actions are {show(space)}, but only Discrete actions can be learned")
-    count, start = np.asarray(space.n), np.asarray(space.start)
-    return int(count), int(start)
+
+def action_spec(space: Space[Any], task: Task) -> ActionSpec:
+    """The actions of a space as the task's keys say. Raises `TaskError` for one that has none such, or too many."""
+    if isinstance(space, spaces.Discrete):
+        spec = discrete(int(np.asarray(space.n)), int(np.asarray(space.start)))
+    elif isinstance(space, spaces.MultiDiscrete):
+        start = np.asarray(space.start)
+        spec = _grid(space, start, start + space.nvec - 1, space.nvec, task)
+    elif isinstance(space, spaces.MultiBinary):
+        zeros = np.zeros(space.shape, int)
+        spec = _grid(space, zeros, zeros + 1, zeros + 2, task)
+    elif isinstance(space, spaces.Box):
+        _check_bounded(space)
+        spec = _grid(space, space.low, space.high, _bins(space, task.action_bins), task)
+    else:
+        raise TaskError(f"actions are {show(space)}: allowed are Discrete, MultiDiscrete, MultiBinary and bounded Box")
+    if task.action_bins and not isinstance(space, spaces.Box):
+        raise TaskError(f"task.action_bins is for actions of a Box, and they are {show(space)}")
+    _check_size(space, spec)
+    return spec
 
 
 def to_environment(spec: TaskSpec) -> Callable[[np.ndarray], np.ndarray] | None:
-    """int32[E] from 0 → the task's own actions; None where they are the same."""
-    start = spec.action_start[0]
-    return (lambda actions: actions + start) if start else None
+    """int32[E], or [E, D], from 0 → the task's own actions; None where they are the same."""
+    return None if spec.actions.counts_from_zero else OwnActions(spec.actions)
 
 
 def action_names(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
@@ -32,11 +52,73 @@ def action_names(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
     return tuple(str(each) for each in meanings()) if callable(meanings) else ()
 
 
-def check_action_names(names: Sequence[str], num_actions: int) -> None:
+def check_action_names(names: Sequence[str], num_actions: tuple[int, ...]) -> None:
     """Raises TaskError where the user's names are not one for each action."""
-    if names and len(names) != num_actions:
+    if names and len(num_actions) > 1:
+        raise TaskError('task.action_names are of one number, and there are several by task.action_form = "branches"')
+    if names and len(names) != num_actions[0]:
         raise TaskError(
-            f"task.action_names must have one name for each action: it has {len(names)}, and the task {num_actions}"
+            f"task.action_names must have one name for each action: it has {len(names)}, and the task {num_actions[0]}"
         )
     if twice := {name for name in names if names.count(name) > 1}:
         raise TaskError(f"task.action_names has {', '.join(sorted(twice))} more than once")
+
+
+def _grid(space: Space[Any], low: np.ndarray, high: np.ndarray, counts: np.ndarray, task: Task) -> ActionSpec:
+    """Elements row by row; of whole numbers there are at most those between the bounds, and one value is the middle."""
+    shape, dtype = tuple(int(length) for length in space.shape or ()), np.dtype(space.dtype)
+    if 0 in shape:
+        raise TaskError(f"actions are {show(space)}: there is nothing to choose")
+    rows = (np.asarray(each).flat for each in (low, high, counts))
+    elements = [_element(first, last, most, dtype.kind == "f") for first, last, most in zip(*rows, strict=True)]
+    lows, highs, numbers = zip(*elements, strict=True)
+    spec = ActionSpec(low=lows, high=highs, counts=numbers, shape=shape, dtype=str(dtype), form=task.action_form)
+    if dtype.kind == "f" and any(len(np.unique(spec.values(e))) < count for e, count in enumerate(numbers)):
+        raise TaskError(f"actions are {show(space)}: task.action_bins asks for more numbers than its bounds enclose")
+    return spec
+
+
+def _element(low: Any, high: Any, count: Any, is_float: bool) -> tuple[float, float, int]:
+    """(lowest, highest, number of values)."""
+    to_number: type[float] = float if is_float else int
+    first, last, most = to_number(low), to_number(high), int(count)
+    if first == last:
+        most = 1
+    elif not is_float:
+        most = min(most, int(last - first) + 1)
+    if most == 1:
+        first = last = first / 2 + last / 2 if is_float else (first + last) // 2
+    return first, last, most
+
+
+def _check_bounded(space: spaces.Box) -> None:
+    if not space.is_bounded("both"):
+        raise TaskError(f"actions are {show(space)}: it is unbounded, and no number of task.action_bins divides it")
+
+
+def _bins(space: spaces.Box, bins: int | tuple[int, ...]) -> np.ndarray:
+    """int[*shape]: into how many values each element is divided."""
+    if not bins:
+        raise TaskError(
+            f"actions are {show(space)}: task.action_bins must say how many values each dimension takes, such as "
+            "task.action_bins=5"
+        )
+    size = math.prod(space.shape)
+    if isinstance(bins, tuple) and len(bins) != size:
+        raise TaskError(f"actions are {show(space)}: task.action_bins has {len(bins)} numbers, and {size} are needed")
+    return np.broadcast_to(np.array(bins), (size,)).reshape(space.shape)
+
+
+def _check_size(space: Space[Any], spec: ActionSpec) -> None:
+    if len(spec.counts) > 1 and sum(spec.num_actions) > MAX_ACTIONS:
+        if spec.form == "product":
+            raise TaskError(
+                f"actions are {show(space)}: a product of {_rough(spec.num_actions[0])}, more than {MAX_ACTIONS:,}; "
+                'task.action_form = "branches" has one number for each dimension'
+            )
+        raise TaskError(f"actions are {show(space)}: {sum(spec.counts):,} in all branches, more than {MAX_ACTIONS:,}")
+
+
+def _rough(count: int) -> str:
+    """In full while it can be read."""
+    return f"{count:,}" if count < 10**15 else f"10^{math.log10(count):.0f}"

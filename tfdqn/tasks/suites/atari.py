@@ -21,9 +21,9 @@ from tfdqn import config as configuration
 from tfdqn.errors import PackageMissingError, TaskError
 from tfdqn.system.shell_commands import pip_install
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.adapters.actions import check_action_names
-from tfdqn.tasks.observations import observation_bytes, observation_specs
+from tfdqn.tasks.observations import observation_bytes
 from tfdqn.tasks.suites import atari_envs, gymnasium_envs, packages
+from tfdqn.tasks.suites.description import describe
 from tfdqn.tasks.suites.gymnasium import find_env_spec
 from tfdqn.tasks.suites.gymnasium_envs import Recipe
 from tfdqn.tasks.suites.processes import require_room
@@ -71,13 +71,11 @@ class AtariSuite:
         self.check(task)
         settings = _settings(task)
         actions = atari_envs.action_names(_game(task), settings.full_action_space)
-        check_action_names(task.action_names, len(actions))
-        return TaskSpec(
-            id=task.id,
-            observation=observation_specs(_frame(settings), task.frame_stack),
-            num_actions=(len(actions),),
-            action_start=(0,),
-            action_names=(actions,),
+        return describe(
+            task,
+            _frame(settings),
+            spaces.Discrete(len(actions)),
+            action_names=actions,
             max_episode_steps=_max_episode_steps(task, settings),
         )
 
@@ -148,7 +146,7 @@ def _one_by_one(task: configuration.Task, settings: Settings, render_mode: str |
         kwargs=kwargs,
         max_episode_steps=None,
         frame_stack=task.frame_stack,
-        action_masks=False,
+        masks=None,
         render_mode=render_mode,
         padding="zero",
         lives=task.end_on_life_loss,

@@ -9,6 +9,8 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.wrappers import AtariPreprocessing
 
+from tfdqn.randomness import seeds_of_environments
+
 
 def action_names(game: str, full_action_space: bool) -> tuple[str, ...]:
     """Of the actions that do something in the game, or of all 18."""
@@ -72,8 +74,7 @@ class AtariBatch(VectorWrapper):
             self.single_observation_space = spaces.Box(0, 255, tuple(shape), np.uint8)
 
     def reset(self, *, seed: Any = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
-        # From one number it would count up, so that runs with neighbouring seeds share games.
-        seeds = None if seed is None else np.random.SeedSequence(seed).generate_state(self.num_envs).astype(int) >> 1
+        seeds = None if seed is None else np.array(seeds_of_environments(seed, self.num_envs))
         frames, info = self._games.reset(seed=seeds, options=options)
         return self._observed(frames), info
 

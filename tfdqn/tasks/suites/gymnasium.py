@@ -5,7 +5,7 @@ import functools
 import logging
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, parse_env_id
@@ -16,9 +16,12 @@ from tfdqn import config as configuration
 from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, one_line
 from tfdqn.system.shell_commands import own_command, pip_install
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.adapters.actions import action_names, check_action_names, discrete_actions
-from tfdqn.tasks.observations import observation_bytes, observation_specs
+from tfdqn.tasks.adapters.actions import action_names
+from tfdqn.tasks.adapters.legal_actions import MaskSource, find_masks, mask_source, without_masks
+from tfdqn.tasks.checked_env import CheckedEnv
+from tfdqn.tasks.observations import observation_bytes
 from tfdqn.tasks.suites import gymnasium_envs, packages
+from tfdqn.tasks.suites.description import describe
 from tfdqn.tasks.suites.gymnasium_envs import Recipe
 from tfdqn.tasks.suites.processes import require_room
 from tfdqn.tasks.suites.suite import TaskEntry
@@ -26,6 +29,14 @@ from tfdqn.tasks.suites.suite import TaskEntry
 log = logging.getLogger(__name__)
 
 _SET_ELSEWHERE = {"max_episode_steps": "task.max_episode_steps", "num_envs": "task.num_envs"}
+
+
+class _LookedAt(NamedTuple):
+    """What one environment tells, before its frames are stacked."""
+
+    spec: TaskSpec
+    frame_bytes: int  # of one observation in the types of its space
+    masks: MaskSource | None
 
 
 class GymnasiumSuite:
@@ -37,7 +48,7 @@ class GymnasiumSuite:
 
     def describe(self, task: configuration.Task) -> TaskSpec:
         """As `Suite`."""
-        return _looked_at(task, _recipe(task, None))[0]
+        return _looked_at(task, _recipe(task, None)).spec
 
     def environments(
         self, task: configuration.Task, render_mode: str | None
@@ -45,10 +56,10 @@ class GymnasiumSuite:
         """As `Suite`."""
         recipe = _recipe(task, render_mode)
         _warn_if_out_of_date(recipe.env_spec.id)
-        spec, frame_bytes = _looked_at(task, recipe)
+        looked_at = _looked_at(task, recipe)
         if task.vectorization == "async":
-            require_room(spec.id, recipe.frame_stack * frame_bytes, task.num_envs)
-        return spec, functools.partial(_make_vector, task, recipe)
+            require_room(task.id, recipe.frame_stack * looked_at.frame_bytes, task.num_envs)
+        return looked_at.spec, functools.partial(_make_vector, task, recipe._replace(masks=looked_at.masks))
 
     def installed(self) -> list[TaskEntry]:
         """The latest version, or every variant, of each task that is registered here or by a known package."""
@@ -93,7 +104,7 @@ def _recipe(config: configuration.Task, render_mode: str | None) -> Recipe:
         kwargs=config.kwargs,
         max_episode_steps=config.max_episode_steps or None,
         frame_stack=config.frame_stack,
-        action_masks=config.action_masks,
+        masks=None,  # where they are, one environment tells
         render_mode=render_mode,
         lives=config.end_on_life_loss,
     )
@@ -149,30 +160,29 @@ def _nearest(name: str) -> str:
     return f"the nearest are {', '.join(by_lower_case[known] for known in near)}"
 
 
-def _looked_at(config: configuration.Task, recipe: Recipe) -> tuple[TaskSpec, int]:
-    """Read off one environment before its frames are stacked; and the bytes of a frame."""
-    env_spec = recipe.env_spec
+def _looked_at(config: configuration.Task, recipe: Recipe) -> _LookedAt:
     env = _probe(recipe._replace(frame_stack=1))
     try:
-        num_actions, action_start = discrete_actions(env.action_space)
-        check_action_names(config.action_names, num_actions)
-        names = action_names(env)
-        observation = observation_specs(env.observation_space, recipe.frame_stack)
-        frame_bytes = observation_bytes(env.observation_space)
-    except TaskError as error:
-        raise TaskError(f"{config.id}: {error}") from None
+        place = find_masks(config, _bare(env))
+        space = without_masks(env.observation_space, place)
+        spec = describe(
+            config,
+            space,
+            env.action_space,
+            action_names=action_names(env),
+            max_episode_steps=recipe.max_episode_steps or recipe.env_spec.max_episode_steps,
+        )
+        masks = mask_source(config, place, env.observation_space, spec.mask_shape)
+        return _LookedAt(spec, observation_bytes(space), masks)
     finally:
         env.close()
-    spec = TaskSpec(
-        id=config.id,
-        observation=observation,
-        num_actions=(num_actions,),
-        action_start=(action_start,),
-        action_names=(names,) if len(names) == num_actions else (),
-        action_masks=config.action_masks,
-        max_episode_steps=recipe.max_episode_steps or env_spec.max_episode_steps,
-    )
-    return spec, frame_bytes
+
+
+def _bare(env: gymnasium.Env) -> gymnasium.Env:
+    """What `CheckedEnv` holds, whose info it does not pass on."""
+    while isinstance(env, gymnasium.Wrapper) and not isinstance(env, CheckedEnv):
+        env = env.env
+    return env.env if isinstance(env, CheckedEnv) else env
 
 
 def _probe(recipe: Recipe) -> Any:

@@ -13,7 +13,9 @@ from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
 from tfdqn.tasks.adapters.frames import Padding, stack_frames
+from tfdqn.tasks.adapters.legal_actions import MaskSource
 from tfdqn.tasks.adapters.restarts import GuardedEnv
+from tfdqn.tasks.adapters.vector_masks import VectorMasks, gives_masks
 from tfdqn.tasks.checked_env import CheckedEnv
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.suites.processes import Processes, leave_signals_to_the_run, start_fork_server
@@ -26,7 +28,7 @@ class Recipe(NamedTuple):
     kwargs: dict[str, Any]
     max_episode_steps: int | None  # None: the task's own limit
     frame_stack: int
-    action_masks: bool
+    masks: MaskSource | None
     render_mode: str | None
     padding: Padding = "reset"
     lives: bool = False  # whether `info["lives"]` is passed on
@@ -59,19 +61,15 @@ def _checked(env: gymnasium.Env, recipe: Recipe, index: int) -> gymnasium.Env:
     if isinstance(env, OrderEnforcing | TimeLimit):
         env.env = _checked(env.env, recipe, index)
         return env
-    return CheckedEnv(env, recipe.env_spec.id, index, recipe.action_masks, recipe.lives)
+    return CheckedEnv(env, recipe.env_spec.id, index, recipe.masks, recipe.lives)
 
 
 def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
     """`vectorization`: auto, own, sync or async. Every kind resets on the step after an episode's end."""
     if vectorization in ("auto", "own"):
-        reason = why_not_own(recipe)
-        if reason is None:
-            own = _make_own(recipe, num_envs)
-            if own.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:
-                return own
-            own.close()
-            reason = "it does not reset on the step after an episode's end"
+        own, reason = _own_or_why_not(recipe, num_envs)
+        if own is not None:
+            return own
         if vectorization == "own":
             raise TaskError(f'{reason}; set task.vectorization to "sync" or "async"')
     makers: list[Callable[[], gymnasium.Env]] = [
@@ -86,6 +84,21 @@ def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
     return SyncVectorEnv(makers, copy=False)
 
 
+def _own_or_why_not(recipe: Recipe, num_envs: int) -> tuple[VectorEnv | None, str | None]:
+    reason = why_not_own(recipe)
+    if reason is not None:
+        return None, reason
+    own = _make_own(recipe, num_envs)
+    if own.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
+        reason = "it does not reset on the step after an episode's end"
+    elif recipe.masks is not None and not gives_masks(own, recipe.masks):
+        reason = f"its own vector version gives no action masks by {recipe.masks.called}"
+    if reason is not None:
+        own.close()
+        return None, reason
+    return own if recipe.masks is None else VectorMasks(own, recipe.masks, recipe.env_spec.id), None
+
+
 def why_not_own(recipe: Recipe) -> str | None:
     """Why the task's own vector version can't serve `recipe`; None if it can."""
     env_spec = recipe.env_spec
@@ -93,8 +106,6 @@ def why_not_own(recipe: Recipe) -> str | None:
         return "it registers no vector version of its own"
     if recipe.frame_stack > 1:
         return "its own vector version can't stack frames"
-    if recipe.action_masks:
-        return "its own vector version gives no action masks"
     if recipe.lives:
         return "its own vector version tells of no lives"
     if recipe.render_mode is not None:

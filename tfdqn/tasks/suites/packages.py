@@ -24,6 +24,7 @@ class Package(NamedTuple):
 
 
 PACKAGES = (
+    Package("tfdqn", "tfdqn", r"tfdqn/", register="tfdqn.tasks.fields.registration:register"),
     Package("ale_py", "ale-py==0.12.1", r"ALE/|\w+(NoFrameskip|Deterministic)-v\d|\w+-ram", has_own_suite=True),
     Package("minatar", "minatar==1.0.15", r"MinAtar/", register="minatar.gym:register_envs", has_variants=True),
     Package(

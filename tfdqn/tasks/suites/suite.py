@@ -15,6 +15,7 @@ class TaskEntry(NamedTuple):
     id: str
     reason: str  # why it can't be used; empty: it can
     own_vector_version: bool
+    suite: str = "auto"  # the value of `task.suite` by which it is found
 
     @property
     def usable(self) -> bool:

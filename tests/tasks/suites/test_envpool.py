@@ -1,0 +1,70 @@
+"""The suite `envpool`: what is found by an id, and what is wrong with it, in one line."""
+
+import importlib.util
+
+import pytest
+
+from tfdqn.config import Task
+from tfdqn.errors import PackageMissingError, TaskError
+from tfdqn.tasks.registry import check_task, installed_tasks, make_task, resolve_spec
+
+
+def error_of(call, **keys):
+    with pytest.raises(TaskError) as caught:
+        call(Task(suite="envpool", **keys))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_missing_package_is_one_line_with_its_extra(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(PackageMissingError, match=r"CartPole-v1 needs .*pip install .*envpool"):
+        check_task(Task(id="CartPole-v1", suite="envpool"))
+    assert not [each for each in installed_tasks() if each.suite == "envpool"]
+
+
+@pytest.mark.tasks
+class TestWithEnvPool:
+    def test_an_id_that_does_not_exist_is_answered_with_the_nearest(self):
+        assert error_of(check_task, id="CartPol-v1").startswith(
+            'EnvPool has no task "CartPol-v1"; the nearest are CartPole-v1,'
+        )
+        assert "tfdqn tasks" in error_of(check_task, id="?")
+
+    @pytest.mark.parametrize(
+        ("keys", "line"),
+        [
+            ({"kwargs": {"lanes": 3}}, "CartPole-v1: task.kwargs: it takes no lanes; it takes num_threads, "),
+            ({"kwargs": {"seed": 3}}, "CartPole-v1: task.kwargs: it takes no seed; it takes num_threads, "),
+            ({"kwargs": {"num_envs": 3}}, "CartPole-v1: task.kwargs.num_envs: set task.num_envs instead"),
+            (
+                {"id": "Pong-v5", "kwargs": {"stack_num": 3}},
+                "Pong-v5: task.kwargs.stack_num: set task.frame_stack instead",
+            ),
+            ({"frame_stack": 2}, "CartPole-v1: task.frame_stack = 2: EnvPool stacks only the grey frames of games"),
+            ({"kwargs": {"num_threads": "x"}}, "CartPole-v1 could not be made with task.kwargs {'num_threads': 'x'}: "),
+            ({"id": "Go9x9-v1"}, "Go9x9-v1 has 2 players, and one learns"),
+        ],
+    )
+    def test_what_is_wrong_with_a_task_is_one_line(self, keys, line):
+        assert error_of(check_task, **{"id": "CartPole-v1", **keys}).startswith(line)
+
+    def test_environments_in_turn_or_in_processes_are_refused(self):
+        line = error_of(make_task, id="CartPole-v1", vectorization="sync")
+        assert line.startswith('CartPole-v1: task.vectorization = "sync", but EnvPool steps all environments as one')
+
+    def test_what_it_cannot_draw_is_one_line(self):
+        task = make_task(Task(id="FrozenLake-v1", suite="envpool"), render_mode="rgb_array")
+        task.reset(0)
+        with pytest.raises(TaskError, match=r"FrozenLake-v1 could not be rendered: .*not implemented"):
+            task.render()
+
+    def test_an_id_that_gymnasium_has_too_is_its_own_unless_the_suite_is_named(self):
+        own, theirs = resolve_spec(Task(id="CartPole-v1")), resolve_spec(Task(id="CartPole-v1", suite="envpool"))
+        assert own.observation["observation"].shape == theirs.observation["observation"].shape
+        assert not make_task(Task(id="CartPole-v1", vectorization="sync")).is_own_vector_version
+        assert make_task(Task(id="CartPole-v1", suite="envpool")).is_own_vector_version
+
+    def test_its_tasks_are_listed_with_the_suite_that_they_need(self):
+        listed = [each for each in installed_tasks() if each.suite == "envpool"]
+        assert len(listed) > 1000 and {"CartPole-v1", "Pong-v5", "highway-fast-v0"} < {each.id for each in listed}

@@ -1,0 +1,104 @@
+"""`Battery`: a store of energy that buys and sells in a day-ahead market, an hour at a time."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from tfdqn.errors import TaskError
+from tfdqn.tasks.fields.day_ahead_prices import HOURS, draw_day, read_days
+
+CHARGE, IDLE, DISCHARGE = range(3)
+_PRICE_UNIT = 100.0  # EUR/MWh
+
+
+class Battery(gymnasium.Env[np.ndarray, int]):
+    """An episode is a day that begins with an empty battery; what is left in it at midnight is worth nothing.
+
+    With power limit P (MW), capacity C (MWh), round-trip efficiency η and the energy stored s (MWh), hour h at price
+    p (EUR/MWh) gives
+
+        charge      buys  x = min(P, (C - s) / √η)   s += √η x   reward = -p x
+        discharge   sells x = min(P, √η s)           s -= x / √η   reward = (p - degradation cost) x
+        idle                                                     reward = 0
+
+    so that a return is the day's profit in EUR. All 24 prices are known when the day begins.
+
+    Observation float32[26]: s / C, the part of the day that is left, and the prices of this hour and of those to come,
+    in units of 100 EUR/MWh, 0 beyond midnight.
+
+    Args:
+      capacity_mwh: C, above 0.
+      power_mw: P at the meter, above 0.
+      efficiency: η, in (0, 1], half of whose loss is at charging and half at discharging.
+      degradation_cost: EUR for each MWh that is sold, at least 0.
+      prices_file: days as `read_days` reads them, one of which each episode draws; "": as `draw_day` draws them.
+
+    Attributes:
+      prices: the day's, float64[24], in EUR/MWh; the others are the arguments.
+    """
+
+    def __init__(
+        self,
+        capacity_mwh: float = 2.0,
+        power_mw: float = 1.0,
+        efficiency: float = 0.85,
+        degradation_cost: float = 0.0,
+        prices_file: str = "",
+    ) -> None:
+        if not (capacity_mwh > 0 and power_mw > 0 and 0 < efficiency <= 1 and degradation_cost >= 0):
+            raise TaskError(
+                "task.kwargs: capacity_mwh and power_mw above 0, efficiency above 0 and up to 1, degradation_cost at "
+                f"least 0 are needed, not {capacity_mwh}, {power_mw}, {efficiency} and {degradation_cost}"
+            )
+        self.capacity_mwh, self.power_mw = capacity_mwh, power_mw
+        self.efficiency, self.degradation_cost = efficiency, degradation_cost
+        self.prices = np.zeros(HOURS)
+        self._one_way = efficiency**0.5
+        self._days = read_days(prices_file) if prices_file else None
+        low, high = np.full(2 + HOURS, -np.inf, np.float32), np.full(2 + HOURS, np.inf, np.float32)
+        low[:2], high[:2] = 0.0, 1.0
+        self.observation_space = spaces.Box(low, high)
+        self.action_space = spaces.Discrete(3)
+        self._hour, self._stored = 0, 0.0
+
+    def get_action_meanings(self) -> list[str]:
+        """The actions' names."""
+        return ["charge", "idle", "discharge"]
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        if self._days is None:
+            self.prices = draw_day(self.np_random)
+        else:
+            self.prices = self._days[self.np_random.integers(len(self._days))]
+        self._hour, self._stored = 0, 0.0
+        return self._observation(), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        price, reward = float(self.prices[self._hour]), 0.0
+        if action == CHARGE:
+            bought = min(self.power_mw, (self.capacity_mwh - self._stored) / self._one_way)
+            self._stored = min(self._stored + self._one_way * bought, self.capacity_mwh)
+            reward = -price * bought
+        elif action == DISCHARGE:
+            sold = min(self.power_mw, self._one_way * self._stored)
+            self._stored = max(self._stored - sold / self._one_way, 0.0)
+            reward = (price - self.degradation_cost) * sold
+        self._hour += 1
+        return self._observation(), reward, self._hour == HOURS, False, {}
+
+    def get_state(self) -> dict[str, Any]:
+        """All that decides the day's future."""
+        return {"prices": self.prices, "hour": self._hour, "stored": self._stored}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on where `get_state` was called."""
+        self.prices, self._hour, self._stored = state["prices"], int(state["hour"]), float(state["stored"])
+
+    def _observation(self) -> np.ndarray:
+        observation = np.zeros(2 + HOURS, np.float32)
+        observation[:2] = self._stored / self.capacity_mwh, 1 - self._hour / HOURS
+        observation[2 : 2 + HOURS - self._hour] = self.prices[self._hour :] / _PRICE_UNIT
+        return observation

@@ -1,0 +1,15 @@
+"""The ids of tfdqn's own environments, for gymnasium's registry."""
+
+import gymnasium
+
+ENTRY_POINTS = {
+    "tfdqn/AmericanPut-v0": "tfdqn.tasks.fields.american_put:AmericanPut",
+    "tfdqn/Battery-v0": "tfdqn.tasks.fields.battery:Battery",
+}
+
+
+def register() -> None:
+    """Makes the ids known to gymnasium, however often it is called."""
+    for task_id, entry_point in ENTRY_POINTS.items():
+        if task_id not in gymnasium.registry:
+            gymnasium.register(task_id, entry_point)

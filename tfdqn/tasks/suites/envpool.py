@@ -1,0 +1,125 @@
+"""EnvPool's environments: games, physics, driving and more, each batch stepped by C++ threads.
+
+Ids are EnvPool's own, with `task.suite = "envpool"`. Many are those of gymnasium's tasks, written anew.
+"""
+
+import difflib
+import functools
+import importlib.util
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from gymnasium.vector import VectorEnv
+
+from tfdqn.config import Task
+from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, first_line
+from tfdqn.system.shell_commands import own_command, pip_install
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.suites import envpool_envs
+from tfdqn.tasks.suites.description import describe
+from tfdqn.tasks.suites.envpool_envs import Pool, PoolSpec
+from tfdqn.tasks.suites.suite import TaskEntry
+
+_SET_ELSEWHERE = {
+    "num_envs": "task.num_envs",
+    "max_episode_steps": "task.max_episode_steps",
+    envpool_envs.STACK: "task.frame_stack",
+    "reward_clip": "task.reward_clip",
+    "episodic_life": "task.end_on_life_loss",
+}
+# EnvPool's own keys that would change how a batch is stepped, or what is known of it.
+_REFUSED = (
+    "batch_size",
+    "seed",
+    "env_seed",
+    "max_num_players",
+    "gym_reset_return_info",
+    "base_path",
+    "gray_scale",
+    "reward_threshold",
+)
+
+
+class EnvPoolSuite:
+    """What EnvPool has registered."""
+
+    def check(self, task: Task) -> None:
+        """As `Suite`."""
+        _look_at(task)
+
+    def describe(self, task: Task) -> TaskSpec:
+        """As `Suite`; no environment is made for it."""
+        found = _look_at(task)
+        return describe(task, found.frame, found.action, max_episode_steps=found.max_episode_steps)
+
+    def environments(self, task: Task, render_mode: str | None) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
+        """As `Suite`; with a render mode EnvPool's too, whatever `task.vectorization` says."""
+        if render_mode is None and task.vectorization not in ("auto", "own"):
+            raise TaskError(
+                f'{task.id}: task.vectorization = "{task.vectorization}", but EnvPool steps all environments as one: '
+                'set "own"'
+            )
+        spec, found = self.describe(task), _look_at(task)
+        kwargs = _kwargs(task) if render_mode is None else {**_kwargs(task), "render_mode": render_mode}
+        make = functools.partial(_make, task, kwargs)
+        return spec, functools.partial(Pool, make, task.num_envs, found, render_mode)
+
+    def installed(self) -> list[TaskEntry]:
+        """All of EnvPool's ids; none is looked at: there are more than a thousand."""
+        if not _is_installed():
+            return []
+        return [TaskEntry(name, "", own_vector_version=True, suite="envpool") for name in envpool_envs.ids()]
+
+
+def _is_installed() -> bool:
+    return importlib.util.find_spec("envpool") is not None
+
+
+def _look_at(task: Task) -> PoolSpec:
+    """Raises TaskError for all that is wrong with the task's id and keys."""
+    if not _is_installed():
+        raise PackageMissingError(f"{task.id} needs a package: {pip_install('envpool==1.2.5')}")
+    if task.id not in (ids := envpool_envs.ids()):
+        near = difflib.get_close_matches(task.id, ids, n=3)
+        listed = f"the nearest are {', '.join(near)}" if near else f"`{own_command(['tasks'])}` lists them"
+        raise TaskError(f'EnvPool has no task "{task.id}"; {listed}')
+    try:
+        _check_kwargs(task)
+        found = envpool_envs.look_at(task.id, _kwargs(task), task.frame_stack)
+    except TaskError as error:
+        raise TaskError(f"{task.id}: {error}") from None
+    except Exception as error:
+        raise _cannot_be_made(task, error) from error
+    if found.players > 1:
+        raise TaskError(f"{task.id} has {found.players} players, and one learns")
+    return found
+
+
+def _check_kwargs(task: Task) -> None:
+    for name, key in _SET_ELSEWHERE.items():
+        if name in task.kwargs:
+            raise TaskError(f"task.kwargs.{name}: set {key} instead")
+    taken = [
+        name for name in envpool_envs.keyword_arguments(task.id) if name not in _REFUSED and name not in _SET_ELSEWHERE
+    ]
+    if unknown := sorted(set(task.kwargs) - set(taken)):
+        raise TaskError(f"task.kwargs: it takes no {', '.join(unknown)}; it takes {', '.join(taken)}")
+
+
+def _kwargs(task: Task) -> dict[str, Any]:
+    limit = {"max_episode_steps": task.max_episode_steps} if task.max_episode_steps else {}
+    return {**task.kwargs, **limit}
+
+
+def _make(task: Task, kwargs: dict[str, Any], seeds: list[int]) -> Any:
+    try:
+        return envpool_envs.make_pool(task.id, kwargs, task.frame_stack, seeds)
+    except Exception as error:
+        raise _cannot_be_made(task, error) from error
+
+
+def _cannot_be_made(task: Task, error: Exception) -> TaskError:
+    given = f" with task.kwargs {task.kwargs}" if task.kwargs else ""
+    details = "".join(traceback.format_exception(error))
+    return EnvironmentFailedError(f"{task.id} could not be made{given}: {first_line(error)}", details)

@@ -1,0 +1,125 @@
+"""EnvPool's environments as gymnasium's vector environments are: spaces of one, and seeds that are given to `reset`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import Space, spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from tfdqn.errors import TaskError
+from tfdqn.randomness import seeds_of_environments
+from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
+
+STACK = "stack_num"  # EnvPool's key, where it can stack frames
+_NO_LIMIT = (0, np.iinfo(np.int32).max)
+
+
+class PoolSpec(NamedTuple):
+    """What EnvPool knows of a task before an environment is made."""
+
+    frame: Space[Any]  # an observation before frames are stacked
+    observation: Space[Any]
+    is_stack_of_one: bool  # whether what it gives has an axis of one frame, which `observation` has not
+    action: Space[Any]
+    players: int
+    max_episode_steps: int | None
+
+
+def ids() -> list[str]:
+    return list(_envpool().list_all_envs())
+
+
+def keyword_arguments(task_id: str) -> tuple[str, ...]:
+    """That EnvPool takes for the task, in its order. Raises what importing its part of the package raises."""
+    return tuple(_envpool().make_spec(task_id).config._fields)
+
+
+def look_at(task_id: str, kwargs: Mapping[str, Any], frame_stack: int) -> PoolSpec:
+    """Raises TaskError where frames can't be stacked, and whatever EnvPool does for `kwargs`."""
+    with quiet_gymnasium():
+        has_stack = STACK in keyword_arguments(task_id)
+        spec = _envpool().make_spec(task_id, **kwargs, **({STACK: 1} if has_stack else {}))
+        frame, action = _with_its_own_bounds(spec.gymnasium_observation_space), spec.gymnasium_action_space
+    has_axis = has_stack and (frame.shape or ())[0] == 1  # of grey frames
+    if has_axis:
+        frame = spaces.Box(0, 255, (frame.shape or ())[1:], np.uint8)
+    elif frame_stack > 1:
+        raise TaskError(f"task.frame_stack = {frame_stack}: EnvPool stacks only the grey frames of games")
+    is_stack = frame_stack > 1
+    observation = spaces.Box(0, 255, (frame_stack, *(frame.shape or ())), np.uint8) if is_stack else frame
+    limit = spec.config.max_episode_steps
+    return PoolSpec(
+        frame=frame,
+        observation=observation,
+        is_stack_of_one=has_axis and not is_stack,
+        action=action,
+        players=spec.config.max_num_players,
+        max_episode_steps=None if limit in _NO_LIMIT else limit,
+    )
+
+
+def make_pool(task_id: str, kwargs: Mapping[str, Any], frame_stack: int, seeds: list[int]) -> Any:
+    """One environment for each seed, stepped together: a row is that of the environment that its index says."""
+    with quiet_gymnasium():
+        stack = {STACK: frame_stack} if STACK in keyword_arguments(task_id) else {}
+        return _envpool().make_gymnasium(task_id, num_envs=len(seeds), seed=seeds, **stack, **kwargs)
+
+
+class Pool(VectorEnv):
+    """Environments that are made when they are reset with a seed, which EnvPool wants to know before.
+
+    Args:
+      make: makes EnvPool's, from a seed for each.
+      num_envs: E.
+      spec: of one.
+      render_mode: as `make` has it; None: they are not to be rendered.
+    """
+
+    def __init__(self, make: Callable[[list[int]], Any], num_envs: int, spec: PoolSpec, render_mode: str | None):
+        self._make = make
+        self._pool: Any = None
+        self._is_stack_of_one = spec.is_stack_of_one
+        self.num_envs, self.render_mode = num_envs, render_mode
+        self.single_observation_space, self.single_action_space = spec.observation, spec.action
+        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        if seed is not None or self._pool is None:
+            self.close_extras()
+            self._pool = self._make(seeds_of_environments(seed, self.num_envs))
+        observation, info = self._pool.reset()
+        return self._observed(observation), info
+
+    def step(self, actions: np.ndarray) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        observation, *rest = self._pool.step(actions)
+        return (self._observed(observation), *rest)
+
+    def render(self) -> tuple[Any, ...]:
+        return tuple(self._pool.render(env_ids=np.arange(self.num_envs)))
+
+    def _observed(self, observation: Any) -> Any:
+        return observation[:, 0] if self._is_stack_of_one else observation
+
+    def close_extras(self, **_: Any) -> None:
+        if self._pool is not None:
+            self._pool.close()
+        self._pool = None
+
+
+def _envpool() -> Any:
+    import envpool
+
+    return envpool
+
+
+def _with_its_own_bounds(space: Space[Any]) -> Space[Any]:
+    """Unbounded where EnvPool has C++'s smallest positive and largest number of a type for that."""
+    if isinstance(space, spaces.Dict):
+        return spaces.Dict({key: _with_its_own_bounds(part) for key, part in space.spaces.items()})
+    if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.floating):
+        return space
+    limits = np.finfo(space.low.dtype)
+    low = np.where(space.low == limits.tiny, -np.inf, space.low)
+    high = np.where(space.high == limits.max, np.inf, space.high)
+    return spaces.Box(low, high, dtype=space.low.dtype.type)
