@@ -197,6 +197,7 @@ def test_a_whole_run_and_a_video_show_nothing_but_what_tfdqn_says(tmp_path: Path
         assert process.ended() == 0
     assert process.err == ""
     ours = (
+        "CartPole-v1: DQN, ",
         "filling replay: ",
         "first updates under way: ",
         "learning: ",

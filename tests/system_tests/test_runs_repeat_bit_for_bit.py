@@ -103,6 +103,6 @@ def test_another_number_of_actors_goes_on_with_fresh_episodes_and_says_so(
     configs = [msgspec.structs.replace(EXACT, acting=Acting(actors=actors)) for actors in (before, now)]
     stopped = train(configs[0], run, interrupted=at(250, lambda: True))
     finished = train(configs[1], run, say=said.append)
-    assert f"fresh episodes are started: acting.actors was {before}, is {now}" in said[0]
+    assert f"fresh episodes are started: acting.actors was {before}, is {now}" in said[1]
     assert 0 < stopped.env_steps < finished.env_steps < EXACT.stop.env_steps + EXACT.task.num_envs
     assert stopped.episodes < finished.episodes

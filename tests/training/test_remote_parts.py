@@ -62,8 +62,8 @@ def test_what_a_job_saved_goes_on_in_one_process(tmp_path: Path, backend: str) -
     CheckpointManager(run / "checkpoints").save(saved.counters, of_a_job, lambda folder: None)
     said: list[str] = []
     summary = train.train(tiny(keys, "stop.env_steps=1_200"), run, say=said.append)
-    assert f"resumed at {saved.counters.env_steps:,} environment steps" in said[0]
-    assert said[0].endswith(
+    assert f"resumed at {saved.counters.env_steps:,} environment steps" in said[1]
+    assert said[1].endswith(
         "0 transitions in replay; its actors and its replay were processes of their own: both start afresh"
     )
     assert summary.env_steps >= 1_200

@@ -67,7 +67,7 @@ def test_what_came_before_an_environment_failed_is_saved_and_goes_on(tmp_path):
     assert "in _fail\n" in (run / "native.log").read_text()
     said: list[str] = []
     assert train(config, run, say=said.append).status == "finished"
-    assert f"resumed at {saved.env_steps:,} environment steps and {saved.train_steps:,} updates" in said[0]
+    assert f"resumed at {saved.env_steps:,} environment steps and {saved.train_steps:,} updates" in said[1]
 
 
 def test_an_evaluation_whose_environment_fails_leaves_what_was_learned(tmp_path):

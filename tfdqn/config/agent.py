@@ -35,6 +35,7 @@ class Agent(Section, frozen=True, kw_only=True):
     has_greedy_target: ClassVar[bool] = False
     has_target_network: ClassVar[bool] = True
     has_replay: ClassVar[bool] = True
+    title: ClassVar[str] = ""  # what it is called in a line for people; "": by its kind
 
     n_step: Annotated[int, _REACH, FIXED_IN_BOTH, doc("rewards summed before bootstrapping", ge=1, le=1000)] = 1
     discount: Annotated[Fraction, FIXED_IN_BOTH, doc("gamma, per environment step")] = 0.99
@@ -94,12 +95,14 @@ class DQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="dqn"):
     """Mnih et al. 2015: the next state is worth the target network's highest Q-value."""
 
     has_greedy_target = True
+    title = "DQN"
 
 
 class DoubleDQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="double_dqn"):
     """Van Hasselt et al. 2016: the online network chooses the next state's action, the target network values it."""
 
     has_greedy_target = True
+    title = "double DQN"
 
 
 LogPolicyScale = Annotated[Fraction, doc("alpha: weight of the bonus temperature * log policy; 0: no bonus")]
@@ -110,6 +113,8 @@ LogPolicyFloor = Annotated[float, doc("l0: lower bound of temperature * log poli
 class Munchausen(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="munchausen"):
     """Vieillard, Pietquin and Geist 2020: DQN with a soft policy, whose log-probabilities are added to the rewards."""
 
+    title = "Munchausen DQN"
+
     # Their numbers, in all experiments: appendix B.1.
     log_policy_scale: LogPolicyScale = 0.9
     temperature: Temperature = 0.03
@@ -118,6 +123,8 @@ class Munchausen(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="munc
 
 class C51(Agent, frozen=True, kw_only=True, tag_field="kind", tag="c51"):
     """Bellemare et al. 2017: a distribution of the return over fixed atoms. The defaults are those of section 5."""
+
+    title = "C51"
 
     v_min: Annotated[float, doc("lowest atom, in units of Q", ge=-1e12, le=1e12)] = -10.0
     v_max: Annotated[float, doc("highest atom, in units of Q", ge=-1e12, le=1e12)] = 10.0
@@ -148,11 +155,15 @@ class QuantileAgent(Agent, frozen=True, kw_only=True):
 class QRDQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="qr_dqn"):
     """Dabney et al. 2018a: N quantiles of the return at fixed fractions. The defaults are theirs for Atari."""
 
+    title = "QR-DQN"
+
     quantiles: Annotated[int, doc("N: quantiles learned for each action", ge=2, le=1000)] = 200
 
 
 class IQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="iqn"):
     """Dabney et al. 2018b: the return's quantile function, learned at random fractions. The defaults are theirs."""
+
+    title = "IQN"
 
     quantiles: Annotated[
         int, doc("N: fractions drawn per example, at which the quantile function is learned", ge=1, le=1000)
@@ -169,6 +180,7 @@ class PQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="pqn"):
 
     has_target_network = False
     has_replay = False
+    title = "PQN"
 
     # The authors' numbers for Atari, purejaxql's config/alg/pqn_atari.yaml.
     rollout_steps: Annotated[

@@ -14,6 +14,7 @@ class Network(Section, frozen=True, kw_only=True):
     # whether several cores make it so much faster that it shall have them all.
     is_slow_in_xla: ClassVar[bool] = False
     fills_all_cores: ClassVar[bool] = False
+    title: ClassVar[str] = ""  # what it is called in a line for people; "": by its kind
 
     @property
     def state_size(self) -> int:
@@ -45,6 +46,8 @@ class DeepNetwork(Network, frozen=True, kw_only=True):
 class MLP(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
     """Dense layers over the flattened observation."""
 
+    title = "MLP"
+
     hidden_units: Annotated[tuple[Annotated[int, Meta(ge=1, le=65536)], ...], doc("width of each hidden layer")] = (
         120,
         84,
@@ -56,6 +59,7 @@ class NatureCNN(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="n
     """Mnih et al. 2015, Methods: three convolutions and a dense layer, for images of at least 36 x 36 pixels."""
 
     is_slow_in_xla = fills_all_cores = True
+    title = "Nature CNN"
 
     dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 512
 
@@ -64,6 +68,7 @@ class SmallCNN(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="sm
     """Young and Tian 2019, for boards such as MinAtar's 10 x 10: 16 filters of 3 x 3 and a dense layer."""
 
     is_slow_in_xla = True
+    title = "small CNN"
 
     dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 128
 
@@ -72,6 +77,7 @@ class Impala(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="impa
     """Espeholt et al. 2018, figure 3: fifteen convolutions with residual connections, and a dense layer."""
 
     is_slow_in_xla = fills_all_cores = True
+    title = "IMPALA"
 
     width: Annotated[int, doc("factor on the 16, 32 and 32 channels", ge=1, le=64)] = 1
     spectral_norm: Annotated[bool, doc("divide residual blocks' kernels by their largest singular values")] = False
@@ -83,6 +89,8 @@ class Impala(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="impa
 
 class Linear(Network, frozen=True, kw_only=True, tag_field="kind", tag="linear"):
     """Q(s, a) = theta_a . phi(s)."""
+
+    title = "linear network"
 
     features: Annotated[Literal["identity", "polynomial"], doc("the feature map phi")] = "identity"
     degree: Annotated[

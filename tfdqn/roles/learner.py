@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import make_q_function
 from tfdqn.cluster.roles import Role
+from tfdqn.config.headline import headline
 from tfdqn.config.user_modules import own_failures_are_one_line
 from tfdqn.coordination.heartbeat_files import MEETING
 from tfdqn.coordination.learner_service import LearnerService
@@ -58,6 +59,7 @@ def run(context: RoleContext) -> bool:
         native_output_to(run_dir.native_log),
         threadpool_limits(1, "blas"),
     ):
+        context.say(headline(config))
         use_threads(config)
         task_spec = _task_spec(context, run_dir)
         board = WeightsBoard()

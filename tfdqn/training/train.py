@@ -13,6 +13,7 @@ from tfdqn.cluster.checks import cluster_for, cluster_keys, given_keys, require_
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config, toml
+from tfdqn.config.headline import headline
 from tfdqn.config.user_modules import own_failures_are_one_line
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ConfigError, EnvironmentFailedError, UserError
@@ -95,6 +96,7 @@ def train_checked(
         nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
         Watchdog("the run", config.health, tell, interrupted) as watchdog,
     ):
+        tell(headline(config))
         use_threads(config)
         chief = Chief(config, run, cluster, devices, tell, interrupted, watchdog.require)
 

@@ -1,0 +1,52 @@
+"""A run in one line for people: "CartPole-v1: double DQN, MLP 120-84, local, 16 environments"."""
+
+from tfdqn.config.agent import C51, QuantileAgent
+from tfdqn.config.network import MLP, DeepNetwork, Network
+from tfdqn.config.schema import Config
+
+
+def headline(config: Config) -> str:
+    """What is learned, how, by which network, with which strategy, and from how many environments."""
+    parts = (_agent(config), _network(config.network), _strategy(config), _environments(config))
+    return f"{config.task.id}: {', '.join(parts)}"
+
+
+def _agent(config: Config) -> str:
+    agent, members = config.agent, config.ensemble.size
+    words = [agent.title or agent.kind]
+    if isinstance(agent, C51 | QuantileAgent) and agent.target != "max":
+        words.insert(0, agent.target.replace("munch", "Munch"))
+    if config.priorities.are_used:
+        words.insert(0, "prioritised")
+    return f"{members} x {' '.join(words)}" if members > 1 else " ".join(words)
+
+
+def _network(network: Network) -> str:
+    words = [network.title or str(network.__struct_config__.tag)]
+    if isinstance(network, MLP) and network.hidden_units:
+        words.append("-".join(map(str, network.hidden_units)))
+    if isinstance(network, DeepNetwork):
+        words[:0] = [word for word in ("noisy", "dueling") if getattr(network, word)]
+        if network.state_size:
+            words.append(f"with {network.memory.upper()} {network.memory_units}")
+    return " ".join(words)
+
+
+def _strategy(config: Config) -> str:
+    learner = config.learner
+    if config.ensemble.in_processes:
+        return f"{config.ensemble.size} processes"
+    has_workers = learner.strategy == "parameter_server" or learner.processes > 1
+    if has_workers:
+        return f"{learner.strategy} with {_counted(learner.workers, 'worker')}"
+    pieces = f" on {learner.model_parallel} devices a network" if learner.model_parallel > 1 else ""
+    return f"{learner.strategy}{pieces}"
+
+
+def _environments(config: Config) -> str:
+    actors, environments = config.acting.actors, _counted(config.task.num_envs, "environment")
+    return environments if actors == 1 else f"{actors} actors with {environments} each"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
