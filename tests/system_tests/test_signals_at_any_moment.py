@@ -16,7 +16,6 @@ from tests.support.threaded_jobs import free_address
 LIMIT_SECONDS = 60.0  # 30 of a quiet machine's
 MOST_SECONDS = 12.0  # until the signal: by then it has learned, or waits for the others
 MOMENTS = 50
-WHOLE = "import sys; from tfdqn.__main__ import main; sys.exit(main())"
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
@@ -35,8 +34,7 @@ def started(folder: Path, kind: str) -> Iterator[Tfdqn]:
     overrides = ["learner.strategy=multi_worker"] if kind in ("chief", "follower") else [*REVERB]
     config = write_config(folder, *overrides, ENDLESS, OFTEN)
     verb = "launch" if kind == "launch" else "train"
-    options = {"environment": environment(kind), "program": WHOLE}
-    with tfdqn(folder, verb, config, "--run-dir", "run", **options) as process:  # type: ignore[arg-type]
+    with tfdqn(folder, verb, config, "--run-dir", "run", environment=environment(kind)) as process:
         yield process
 
 
