@@ -56,6 +56,12 @@ class FakeTask:
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         raise AssertionError("it gave no state")
 
+    def lasting_state(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def load_lasting_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        assert not arrays
+
     def render(self) -> np.ndarray | None:
         return None
 

@@ -91,6 +91,7 @@ class Actor:
         """Counters, statistics, generator; and the episodes under way, where the task gives its state."""
         state = {"rng": generator_state(self._rng), "env_steps": np.array(self.env_steps)}
         state |= {f"statistics/{name}": array for name, array in self.statistics.state().items()}
+        state |= {f"signal/{name}": array for name, array in self._task.lasting_state().items()}
         task_state = self._task.state()
         if task_state is not None:
             state |= {f"task/{name}": array for name, array in task_state.items()}
@@ -102,6 +103,7 @@ class Actor:
         load_generator_state(self._rng, arrays["rng"])
         self.env_steps = int(arrays["env_steps"])
         self.statistics.load_state(with_prefix("statistics", arrays))
+        self._task.load_lasting_state(with_prefix("signal", arrays))
         task_state = with_prefix("task", arrays)
         if not task_state:
             self.statistics.drop_unfinished()

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from tfdqn.config.fields import MAY_CHANGE, CountOrZero, NonNegative, Section, doc, named
+from tfdqn.config.fields import MAY_CHANGE, CountOrZero, Fraction, NonNegative, Section, doc, named
 
 _MOST_BINS = 1_000_000
 
@@ -28,6 +28,14 @@ class Task(Section, frozen=True, kw_only=True):
     restarts: Annotated[
         CountOrZero, MAY_CHANGE, doc("failed environments that each process may replace; the next failure ends it")
     ] = 0
+    reward_sign: Annotated[bool, doc("replace rewards by their signs -1, 0 and 1, for learning only")] = False
+    reward_normalization: Annotated[
+        Fraction,
+        doc(
+            "divide rewards by the running deviation of their return with this discount, for learning only, before "
+            "they are clipped; 0: no division"
+        ),
+    ] = 0.0
     reward_clip: Annotated[
         NonNegative, doc("clip rewards to plus or minus this, for learning only; 0: no clipping")
     ] = 0.0

@@ -14,4 +14,12 @@ def masks_are_asked_for(config: Config) -> Iterator[str]:
             yield f"<task.{key}> needs task.action_masks = true, not false"
 
 
-TASK_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (masks_are_asked_for,)
+def a_sign_has_one_size(config: Config) -> Iterator[str]:
+    task = config.task
+    if task.reward_sign and task.reward_clip:
+        yield "task.reward_sign = true with <task.reward_clip>: signs are -1, 0 and 1 already"
+    if task.reward_sign and task.reward_normalization:
+        yield "task.reward_sign = true with <task.reward_normalization>: the sign of a reward is the same at any scale"
+
+
+TASK_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (masks_are_asked_for, a_sign_has_one_size)

@@ -108,6 +108,15 @@ class BatchedTask:
             state |= self._signal.state()
         return {**state, "done": self._done}
 
+    def lasting_state(self) -> dict[str, np.ndarray]:
+        """What outlives the episodes under way, whether the task gives its state or not."""
+        return {} if self._signal is None else self._signal.lasting_state()
+
+    def load_lasting_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `lasting_state` gave."""
+        if self._signal is not None:
+            self._signal.load_lasting_state(arrays)
+
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Goes on where `state` was taken. Raises `TaskError` if `arrays` are not this task's."""
         self.reset(seed=0)  # makes every environment whole before its parts are replaced

@@ -1,4 +1,4 @@
-"""What is learned from at a step, where that is not what the task gave: clipped rewards, lost lives as ends."""
+"""What is learned from at a step, where that is not what the task gave: other rewards, lost lives as ends."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,66 +6,66 @@ from typing import Any
 import numpy as np
 
 from tfdqn.config import Task
-from tfdqn.errors import TaskError
-from tfdqn.types import Step
-
-LIVES = "lives"  # in `info`
+from tfdqn.tasks.adapters.lives import Lives
+from tfdqn.tasks.adapters.rewards import Rewards
+from tfdqn.types import Arrays, Step
 
 
 class LearningSignal:
-    """Mnih et al. 2015, Methods: rewards clipped to ±1, and no value beyond the loss of a life.
-
-    A life that goes in the very step that truncates the episode is no end: the row stays truncated.
-
-    The game itself goes on: the next step is one of the same episode, and its score is all that it gave.
+    """Steps as they are learned from; what the task gave stands beside it.
 
     Args:
-      task_id: for errors.
-      reward_clip: c: what is learned from lies in [-c, c]; 0: it is the task's own.
-      end_on_life_loss: whether fewer lives in `info["lives"]`, int[E], end an episode for learning.
+      lives: where lost ones are ends; None: nowhere.
+      rewards: what rewards become; None: they are the task's own.
     """
 
-    def __init__(self, task_id: str, reward_clip: float, end_on_life_loss: bool) -> None:
-        self._task_id, self._clip, self._end_on_life_loss = task_id, np.float32(reward_clip), end_on_life_loss
-        self._lives = np.zeros(0, int)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """The lives that are left, where they count."""
-        return {LIVES: self._lives} if self._end_on_life_loss else {}
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
-        self._lives = np.array(arrays[LIVES]) if self._end_on_life_loss else self._lives
+    def __init__(self, lives: Lives | None, rewards: Rewards | None) -> None:
+        self._lives, self._rewards = lives, rewards
+        self._scale = None if rewards is None else rewards.scale
 
     def reset(self, info: Mapping[str, Any]) -> None:
-        """Takes the lives at the start. Raises TaskError where the task tells of none."""
-        if self._end_on_life_loss:
-            self._lives = self._read(info)
+        """Fresh episodes begin everywhere. Raises TaskError as `Lives.reset`."""
+        if self._lives is not None:
+            self._lives.reset(info)
+        if self._scale is not None:
+            self._scale.reset()
 
     def step(self, step: Step, info: Mapping[str, Any]) -> Step:
-        """The step as it is learned from, and beside it what the task gave. Raises TaskError as `reset`."""
-        if self._clip:
-            step = step._replace(reward=np.clip(step.reward, -self._clip, self._clip), own_reward=step.reward)
-        if not self._end_on_life_loss:
-            return step
-        if LIVES not in info and step.is_reset.all():
-            return step  # every environment has failed: the next row has the lives of those made anew
-        before, self._lives = self._lives, self._read(info)
-        is_within_episode = ~(step.terminated | step.truncated | step.is_reset)
-        is_life_lost = is_within_episode & (self._lives < before)
-        return step._replace(terminated=step.terminated | is_life_lost, is_life_lost=is_life_lost)
+        """The step as it is learned from. Raises TaskError as `Lives.step`."""
+        if self._lives is not None:
+            step = self._lives.step(step, info)
+        if self._rewards is not None:
+            step = step._replace(reward=self._rewards(step), own_reward=step.reward)
+        return step
 
-    def _read(self, info: Mapping[str, Any]) -> np.ndarray:
-        lives = np.array(info.get(LIVES, ""))
-        if lives.dtype.kind not in "iu":
-            raise TaskError(
-                f'task.end_on_life_loss is true, but {self._task_id} gives no whole numbers info["{LIVES}"]'
-            )
-        return lives
+    def state(self) -> dict[str, np.ndarray]:
+        """What is known of the episodes under way."""
+        return {
+            name: array
+            for part in (self._lives, self._scale)
+            if part is not None
+            for name, array in part.state().items()
+        }
+
+    def load_state(self, arrays: Arrays) -> None:
+        """Puts back what `state` gave."""
+        for part in (self._lives, self._scale):
+            if part is not None:
+                part.load_state(arrays)
+
+    def lasting_state(self) -> dict[str, np.ndarray]:
+        """What outlives the episodes: the moments of returns, by which rewards are scaled."""
+        return {} if self._scale is None else {"moments": self._scale.moments()}
+
+    def load_lasting_state(self, arrays: Arrays) -> None:
+        """Puts back what `lasting_state` gave."""
+        if self._scale is not None:
+            self._scale.load_moments(arrays["moments"])
 
 
 def learning_signal(task: Task) -> LearningSignal | None:
     """None where what the task gives is learned from as it is."""
-    if not task.reward_clip and not task.end_on_life_loss:
+    has_rewards = task.reward_clip or task.reward_sign or task.reward_normalization
+    if not has_rewards and not task.end_on_life_loss:
         return None
-    return LearningSignal(task.id, task.reward_clip, task.end_on_life_loss)
+    return LearningSignal(Lives(task.id) if task.end_on_life_loss else None, Rewards(task) if has_rewards else None)

@@ -53,7 +53,7 @@ def make_vector(
         num_envs,
         stack_num=frame_stack,
         max_num_frames_per_episode=max_num_frames_per_episode,
-        # A lost life would begin a new game in it: `LearningSignal` makes an end of it alone.
+        # A lost life would begin a new game in it: `Lives` makes an end of it alone.
         episodic_life=False,
         reward_clipping=False,
         use_fire_reset=False,
