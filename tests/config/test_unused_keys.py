@@ -43,6 +43,8 @@ CASES: list[tuple[str, tuple[str, ...], str]] = [
     ("ensemble.acting=member", MEMBERS, SEVERAL),
     ("ensemble.target=aggregate", MEMBERS, SEVERAL),
     ("ensemble.execution=processes", MEMBERS, SEVERAL),
+    ("task.action_mask_source=info", ("task.action_masks=true",), "task.action_masks = true, not false"),
+    ("task.action_mask_form=logits", ("task.action_masks=true",), "task.action_masks = true, not false"),
     ("optimizer.end_learning_rate=1e-6", ("optimizer.schedule=linear",), DECAY),
     ("optimizer.decay_train_steps=9", ("optimizer.schedule=exponential",), DECAY),
     ("acting.most_envs_per_inference=9", ("acting.inference=central",), 'acting.inference = "central", not "local"'),

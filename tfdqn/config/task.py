@@ -4,9 +4,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from tfdqn.config.fields import MAY_CHANGE, CountOrZero, Fraction, NonNegative, Section, doc, named
+from tfdqn.config.fields import MAY_CHANGE, CountOrZero, Fraction, NonNegative, Section, doc, named, needs
 
 _MOST_BINS = 1_000_000
+_MASKS = needs("task.action_masks", True)
 
 
 class Task(Section, frozen=True, kw_only=True):
@@ -57,11 +58,13 @@ class Task(Section, frozen=True, kw_only=True):
     action_masks: Annotated[bool, doc("the task says which actions are legal, in a mask for each state")] = False
     action_mask_source: Annotated[
         str,
+        _MASKS,
         named("auto", "info", "observation", own=r"method:[A-Za-z_]\w*", example="method:NAME"),
         doc('where masks are: info["action_mask"], a Dict observation\'s "action_mask", a method; auto: it is found'),
     ] = "auto"
     action_mask_form: Annotated[
         Literal["auto", "boolean", "logits"],
+        _MASKS,
         doc("boolean: what isn't 0 is legal; logits: 0 is legal, -100 or less isn't; auto: numbers below 0 are logits"),
     ] = "auto"
     action_names: Annotated[

@@ -8,12 +8,6 @@ from collections.abc import Callable, Iterator
 from tfdqn.config.schema import Config
 
 
-def masks_are_asked_for(config: Config) -> Iterator[str]:
-    for key in ("action_mask_source", "action_mask_form"):
-        if getattr(config.task, key) != "auto" and not config.task.action_masks:
-            yield f"<task.{key}> needs task.action_masks = true, not false"
-
-
 def a_sign_has_one_size(config: Config) -> Iterator[str]:
     task = config.task
     if task.reward_sign and task.reward_clip:
@@ -22,4 +16,4 @@ def a_sign_has_one_size(config: Config) -> Iterator[str]:
         yield "task.reward_sign = true with <task.reward_normalization>: the sign of a reward is the same at any scale"
 
 
-TASK_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (masks_are_asked_for, a_sign_has_one_size)
+TASK_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (a_sign_has_one_size,)
