@@ -61,7 +61,7 @@ def test_every_wait_has_a_limit_or_a_reason(file: Path) -> None:
         ("event.wait(timeout=5.0)", []),
         ("a = 1\nchanged.wait_for(lambda: a)", [2]),
         ("changed.wait_for(lambda: a, 5.0)", []),
-        ("# no limit: whoever has closed it opens it\nevent.wait()", []),
+        ("# no limit: the thread that closed it opens it\nevent.wait()", []),
         ("event.wait()  # no limit: the thread ends the process", []),
         ("event.wait()  # for ever", [1]),
         ("queue.get()", [1]),

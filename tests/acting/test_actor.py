@@ -83,10 +83,10 @@ def test_the_writer_gets_what_was_seen_what_was_done_and_what_came_of_it() -> No
     for before, now in zip(writer.written, writer.written[1:], strict=False):
         assert now.observation is before.step.observation
         assert now.legal_actions is None
-        time, goes_on = now.observation["observation"][:, 1], ~now.step.is_reset
+        time, is_under_way = now.observation["observation"][:, 1], ~now.step.is_reset
         np.testing.assert_array_equal(now.action, time % 2)
         np.testing.assert_array_equal(now.q_values, np.eye(2, dtype=np.float32)[(time % 2).astype(int)])
-        np.testing.assert_array_equal(now.step.observation["observation"][goes_on, 1], time[goes_on] + 1)
+        np.testing.assert_array_equal(now.step.observation["observation"][is_under_way, 1], time[is_under_way] + 1)
     np.testing.assert_array_equal(task.actions, [each.action for each in writer.written])
 
 

@@ -1,4 +1,4 @@
-"""Hashes of rows: the same whoever computes them and in whatever company, and as good as random."""
+"""Hashes of rows: the same in NumPy and TensorFlow and in whatever batch, and as good as random."""
 
 import numpy as np
 import pytest

@@ -59,7 +59,7 @@ def test_the_learner_s_machine_runs_its_share_and_ends_with_it(tmp_path: Path) -
         "the addresses of all processes are in run/processes/chief-0/cluster.json"
     )
     assert "learner 0 | == learner 0 starts" in process.out
-    # Whoever looks at the run finds the learner there.
+    # `tfdqn inspect` and the like find the learner there.
     assert read_topology(tmp_path / "run" / "cluster.json").chief == "127.0.0.1:20101"
 
 

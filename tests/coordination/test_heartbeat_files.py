@@ -1,4 +1,4 @@
-"""Signs of life: the folder that all of a user's processes share is that user's alone."""
+"""Heartbeat files: the folder that all of a user's processes share is that user's alone."""
 
 import os
 import tempfile
@@ -22,15 +22,15 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / f"tfdqn-{os.getuid()}"
 
 
-def test_nobody_else_can_write_where_signs_are(shared: Path) -> None:
+def test_no_other_user_can_write_where_heartbeat_files_are(shared: Path) -> None:
     before = os.umask(0)
     try:
         write_heartbeat(heartbeat_file(ACTOR), "actor 1", "acting", 5.0)
     finally:
         os.umask(before)
     assert shared.stat().st_mode & 0o777 == 0o700
-    sign = read_heartbeat(heartbeat_file(ACTOR))
-    assert sign is not None and (sign.name, sign.pid, sign.state) == ("actor 1", os.getpid(), "acting")
+    found = read_heartbeat(heartbeat_file(ACTOR))
+    assert found is not None and (found.name, found.pid, found.state) == ("actor 1", os.getpid(), "acting")
 
 
 def test_a_folder_that_may_be_anothers_is_refused(shared: Path, tmp_path: Path) -> None:

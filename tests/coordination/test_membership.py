@@ -1,4 +1,4 @@
-"""A process's tie to the learner: it joins, beats and is counted, whatever becomes of the learner meanwhile."""
+"""A process's tie to the learner: it joins, gives its heartbeat and is counted, also where the learner is replaced."""
 
 import socket
 import threading
@@ -135,7 +135,7 @@ def test_joining_the_same_life_again_loses_no_count(there: Learner, config: Conf
         until(lambda: there.service.roster.counts().env_steps == 120, "all counts")
 
 
-def test_one_call_joins_whoever_has_taken_the_learners_place(there: Learner, config: Config) -> None:
+def test_one_call_joins_the_learner_that_has_taken_its_place(there: Learner, config: Config) -> None:
     with closing(membership(there.address, config)) as one:
         one.join()
         there.service.close()
@@ -171,7 +171,9 @@ def test_a_learner_that_falls_silent_is_given_up_in_the_end() -> None:
         until(is_given_up, "end of patience")
 
 
-def test_the_sign_of_life_is_there_until_the_end_whether_or_not_anybody_answers(config: Config, beats: Path) -> None:
+def test_the_heartbeat_file_is_there_until_the_end_whether_or_not_the_learner_answers(
+    config: Config, beats: Path
+) -> None:
     """The learner is stopped: it accepts connections and says nothing."""
     impatient = tiny(*FAST, "health.dead_after_seconds=0.5")
     with socket.socket() as silent:
@@ -193,7 +195,9 @@ def test_the_sign_of_life_is_there_until_the_end_whether_or_not_anybody_answers(
     assert list(beats.iterdir()) == []
 
 
-def test_a_host_where_no_sign_can_be_written_still_beats(there: Learner, config: Config, beats: Path) -> None:
+def test_a_process_that_can_write_no_heartbeat_file_still_calls_the_learner(
+    there: Learner, config: Config, beats: Path
+) -> None:
     beats.write_text("a file where the folder should be")
     said: list[str] = []
     topology = Topology(learner=there.address)
@@ -208,7 +212,7 @@ def test_a_host_where_no_sign_can_be_written_still_beats(there: Learner, config:
 
 
 def test_who_says_no_more_that_its_work_goes_on_is_ended(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its heart beats on: nobody else would see that it hangs."""
+    """Its calls go on: no other process would see that it hangs."""
     ends: list[str] = []
     monkeypatch.setattr(stall_detector, "_end", ends.append)
     hasty = tiny(*FAST, "health.stuck_after_seconds=1")

@@ -1,4 +1,4 @@
-"""Who takes part, by their beats: what they counted is neither lost nor doubled, and silence is death."""
+"""Who takes part, by their heartbeats: what they counted is neither lost nor doubled, and silence is death."""
 
 from collections.abc import Callable
 
@@ -141,7 +141,7 @@ def test_the_user_need_not_wait() -> None:
     assert not Roster("L", 8).wait_for([ProcessId(Role.WORKER)], 60, lambda line: None, lambda: True)
 
 
-def test_quiet_are_those_who_took_part_and_are_silent_whoever_they_were(clock: Clock) -> None:
+def test_quiet_are_all_that_took_part_and_are_silent_of_whatever_role(clock: Clock) -> None:
     roster = Roster("L", 8)
     roster.add(heartbeat(0, role=Role.WORKER))
     roster.add(heartbeat(1, role=Role.WORKER))

@@ -113,7 +113,7 @@ def test_a_policy_that_goes_in_circles_is_evaluated_all_the_same(task_id: str) -
 
 
 class Plays:
-    """Stands in for `play_episodes`: the next of a list of returns, whoever asks; notes who asked for what."""
+    """Stands in for `play_episodes`: the next of a list of returns, for every call; notes what each asked for."""
 
     def __init__(self, *returns: list[float]):
         self.returns = list(returns)

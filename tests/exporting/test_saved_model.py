@@ -99,7 +99,7 @@ def test_a_failed_export_leaves_nothing_at_all(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_version_is_readable_by_whoever_may_read_its_folder(tmp_path):
+def test_a_version_is_readable_by_all_who_may_read_its_folder(tmp_path):
     version = export_policy(task(), network_of(task()), tmp_path, {})
     (tmp_path / "plain").mkdir()
     assert version.stat().st_mode == (tmp_path / "plain").stat().st_mode

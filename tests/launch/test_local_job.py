@@ -273,12 +273,12 @@ def test_a_finished_run_is_told_again_and_nobody_is_started(
 
 
 def test_health_says_who_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    signs = tmp_path / "processes" / "beats"
-    signs.mkdir(parents=True)
+    heartbeats = tmp_path / "processes" / "beats"
+    heartbeats.mkdir(parents=True)
     write_config(tmp_path)
     (tmp_path / "tiny.toml").rename(tmp_path / "config.toml")
-    sign = {"name": "worker 2", "pid": 7, "state": "at work", "steps_per_second": 0.0}
-    (signs / "worker-2.json").write_text(json.dumps({**sign, "seconds": time.time() - 100.0}))
+    heartbeat = {"name": "worker 2", "pid": 7, "state": "at work", "steps_per_second": 0.0}
+    (heartbeats / "worker-2.json").write_text(json.dumps({**heartbeat, "seconds": time.time() - 100.0}))
     asked = ["health", "worker", "--index", "2", "--run-dir", str(tmp_path)]
     assert main.main(asked) == 1
     assert capsys.readouterr().out == "worker 2: silent for 100 s, after at work (process 7)\n"

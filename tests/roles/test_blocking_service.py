@@ -1,4 +1,4 @@
-"""Who serves below Python, and whoever watches: nobody of them is left to itself when something unforeseen happens."""
+"""A process that serves below Python, and the thread that watches it: neither outlives the other's failure."""
 
 from pathlib import Path
 from types import SimpleNamespace

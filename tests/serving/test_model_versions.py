@@ -38,7 +38,7 @@ def test_the_newest_complete_version_takes_over_and_gives_back(exports: Path) ->
     assert said == ["Version 2 is served in place of 1."]
     assert {each: state.state for each, state in versions.states.items()} == {1: "END", 2: "AVAILABLE"}
     zeros = {"observation": np.zeros((1, 4), np.float32)}
-    for model in (first, versions.current):  # whoever still asks the first is answered
+    for model in (first, versions.current):  # calls of the first are still answered
         assert model.signatures["serving_default"].call(zeros)["q_values"].shape == (1, 3)
 
     shutil.rmtree(exports / "2")

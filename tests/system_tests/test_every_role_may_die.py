@@ -28,7 +28,7 @@ ALONE = [
 @pytest.mark.long
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("death", DEATHS, ids=["killed", "stopped"])
-def test_of_an_asynchronous_job_whoever_dies_comes_back_and_the_rest_goes_on(
+def test_a_process_of_an_asynchronous_job_that_dies_comes_back_and_the_rest_goes_on(
     tmp_path: Path, death: signal.Signals
 ) -> None:
     write_config(tmp_path, "learner.strategy=parameter_server", *ENDLESS, *QUICK_HEALTH, OFTEN)
@@ -102,7 +102,7 @@ def test_a_learner_that_dies_resumes_while_the_actors_stay(tmp_path: Path, death
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_an_actor_that_hangs_while_its_heart_beats_is_started_again(tmp_path: Path) -> None:
+def test_an_actor_that_hangs_while_its_heartbeat_goes_on_is_started_again(tmp_path: Path) -> None:
     keys = (
         "task.id=tests.support.toy_environments:Stalls-v0",
         f"task.kwargs={{at = 400, once = {str(tmp_path / 'has hung')!r}}}",

@@ -24,7 +24,7 @@ from tfdqn.training.remote_parts import RemoteActors, RemoteParts, distributed_s
 from tfdqn.training.session import Session
 
 
-def beat(index: int, env_steps: int, version: int, episode_return: float | None, joined: str = "now") -> Heartbeat:
+def heartbeat(index: int, env_steps: int, version: int, episode_return: float | None, joined: str = "now") -> Heartbeat:
     return Heartbeat(
         process_id=ProcessId(Role.ACTOR, index),
         life=f"life of {index}",
@@ -43,9 +43,9 @@ def test_actors_elsewhere_are_counted_together_the_dead_included(monkeypatch: py
     roster.start_from(Counts(env_steps=1_000, episodes=5))
     actors = RemoteActors(roster)
     assert (roster.counts().env_steps, actors.recent_return, actors.weights_version) == (1_000, None, 0)
-    roster.add(beat(0, 100, 40, 20.0))
-    roster.add(beat(1, 50, 30, None))
-    roster.add(beat(2, 70, 10, 900.0, joined="a learner before"))
+    roster.add(heartbeat(0, 100, 40, 20.0))
+    roster.add(heartbeat(1, 50, 30, None))
+    roster.add(heartbeat(2, 70, 10, 900.0, joined="a learner before"))
     assert (roster.counts().env_steps, actors.episodes) == (1_150, 20)
     assert (actors.recent_return, actors.weights_version) == (20.0, 30)
     monkeypatch.setattr(time, "monotonic", lambda: float("inf"))  # they have been silent for long
@@ -112,7 +112,7 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
     with run.claim(config):
         first = session()
         assert (first.resumed, first.env_steps_before, first.env_steps) == ("", -1, 0)
-        first.parts._roster.add(beat(0, 1_200, 0, 20.0))
+        first.parts._roster.add(heartbeat(0, 1_200, 0, 20.0))
         first.save(3.0)
         assert said == ["warning: replay server 0 does not answer"]
         saved = latest(run.path)

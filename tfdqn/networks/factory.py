@@ -92,9 +92,10 @@ def weight_specs(config: Config, task_spec: TaskSpec) -> dict[str, tf.TensorSpec
 
 
 def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
-    """Q in NumPy: for small dense networks a tenth of a `tf.function`'s cost; None where it is no gain.
+    """Q in NumPy, which costs small dense networks less than a `tf.function`; None where it is no gain.
 
-    One call serves all environments of an actor, holds no TensorFlow thread and waits for no learner.
+    `python -m benchmarks.acting` compares them. One call serves all environments of an actor, holds no TensorFlow
+    thread and waits for no learner.
     """
     make_torso, make_head = TORSOS.of(config.network).in_numpy, HEADS.of(config.agent).in_numpy
     if make_torso is None or make_head is None:

@@ -145,7 +145,7 @@ class InGraphReplay:
     def _insert(self, rows: np.ndarray, errors: np.ndarray | None = None) -> None:
         """Writes uint8[N, row_bytes] over the oldest; with priorities by these errors, where they are known.
 
-        The raw op takes any N without a trace of its own, and costs a tenth of a call to a `tf.function`.
+        The raw op takes any N without a trace of its own, and without what a call of a `tf.function` costs.
         """
         kept = rows[-self._capacity :]
         with self._lock:

@@ -156,7 +156,7 @@ def test_volumes_are_there_for_every_mount_and_the_run_is_shared() -> None:
         assert bool(templates) is (name == "replay-server")
 
 
-def test_probes_ask_for_the_sign_of_life_of_the_pod_s_own_process() -> None:
+def test_probes_ask_for_the_heartbeat_of_the_pod_s_own_process() -> None:
     from typer.main import get_command
 
     from tfdqn.cli import main

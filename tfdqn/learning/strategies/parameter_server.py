@@ -109,7 +109,7 @@ class AsynchronousUpdater(Updater):
         """Has one of the threads schedule a closure and wait for it: whichever ends first is taken first.
 
         So a slow worker holds up nobody; and the threads being daemons, one that is lost does not hold up the end.
-        TensorFlow keeps 200 bytes of every thread that it has met, so there are no more than can be at work.
+        TensorFlow keeps some memory of every thread that it has met, so there are no more than can be at work.
         """
         self._under_way += 1
         self._begun.put(True)

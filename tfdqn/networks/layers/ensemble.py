@@ -4,14 +4,13 @@ A layer takes float32[B, …], which all members see, or [K, B, …], and gives 
 matrix product; convolutions go member by member, since TensorFlow has no grouped ones on CPU.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import tensorflow as tf
 
+from tfdqn.networks.layers.initializers import Initializer
 from tfdqn.networks.layers.plain import Layer, LayerFactory
-
-Initializer = Callable[..., tf.Tensor]
 
 
 class EnsembleLayerFactory(LayerFactory):
@@ -46,7 +45,7 @@ class EnsembleLayerFactory(LayerFactory):
         """Images float32[K, B, H, W, C] → float32[K, B, H · W · C]."""
         return lambda images: tf.reshape(images, [len(self._members), -1, height * width * channels])
 
-    def _initializers(self, fan_in: int) -> dict:
+    def _initializers(self, fan_in: int) -> dict[str, Initializer]:
         each = [member._initializers(fan_in) for member in self._members]
         return {name: partial(_stacked, [member[name] for member in each]) for name in each[0]}
 

@@ -5,12 +5,12 @@ float32: what is remembered is summed over many steps.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import tensorflow as tf
 
-Initializer = Callable[..., tf.Tensor]
+from tfdqn.networks.layers.initializers import Initializer
 
 
 class Memory(tf.keras.layers.Layer):

@@ -1,13 +1,13 @@
 """Noisy layers and layer normalisation, of one network or of an ensemble's K members, whose weights lead with K."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfdqn.networks.layers.initializers import Initializer
 from tfdqn.networks.noise import Noise
 
 EPSILON = 1e-6  # added to the variance by layer normalisation
-Initializer = Callable[..., tf.Tensor]
 
 
 class NoisyDense(tf.keras.layers.Layer):

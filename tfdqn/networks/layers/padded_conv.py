@@ -1,10 +1,9 @@
 """Convolutions that keep an image's size, of one network or of an ensemble's K members; spectral normalisation."""
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
-Initializer = Callable[..., tf.Tensor]
+from tfdqn.networks.layers.initializers import Initializer
+
 _SQUARINGS = 8  # of WᵀW: as many steps of the power method as 2 ** 8
 _TINY = 1e-12
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.networks.layers.initializers import Initializer, uniform
 from tfdqn.networks.layers.memory import MEMORIES, Memory, biases
 from tfdqn.networks.layers.noisy import LayerNorm, NoisyDense
 from tfdqn.networks.layers.padded_conv import PaddedConv
@@ -110,14 +111,8 @@ class LayerFactory:
         """
         return arrays[name]
 
-    def _initializers(self, fan_in: int) -> dict:
-        bound = fan_in**-0.5
-        uniform = tf.keras.initializers.RandomUniform
-        kernel_seed, bias_seed = (int(child.generate_state(1)[0] >> 1) for child in self._seeds.spawn(2))
-        return {
-            "kernel_initializer": uniform(-bound, bound, seed=kernel_seed),
-            "bias_initializer": uniform(-bound, bound, seed=bias_seed),
-        }
+    def _initializers(self, fan_in: int) -> dict[str, Initializer]:
+        return uniform(fan_in, self._seeds)
 
     def _keep(self, layer: tf.keras.layers.Layer) -> Callable[..., tf.Tensor]:
         self.layers.append(layer)

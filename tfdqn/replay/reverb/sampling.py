@@ -13,8 +13,8 @@ from tfdqn.replay.interfaces import Draw, Sample
 from tfdqn.replay.items.kinds import ItemKind, items_in
 from tfdqn.replay.reverb.server import TABLE
 
-# One worker hands out an item in about 10 µs. Two workers, more in flight, a private thread pool: none
-# differed from this by more than the noise; only few in flight (8) was clearly slower.
+# More workers, more in flight or a private thread pool made `python -m benchmarks.replay` no faster; few in flight made
+# it slower.
 _WORKERS = 1
 _MAX_IN_FLIGHT = 256
 _UNIFORM = Priorities()
