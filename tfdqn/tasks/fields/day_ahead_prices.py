@@ -1,13 +1,10 @@
 """Prices of electricity by the hour, a day ahead: drawn at random, or read from a file."""
 
-import csv
-import math
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 
-from tfdqn.errors import TaskError
+from tfdqn.tasks.fields.csv_columns import Cell, read_rows
 
 HOURS = 24
 
@@ -42,44 +39,27 @@ def read_days(file: str) -> np.ndarray:
     Raises TaskError, with row and column, for a gap: an hour that is missing, twice or not whole, a price that is empty
     or no number, a first or last day that is not whole. Days have 24 hours, so times must be in one offset from UTC.
     """
-    try:
-        with Path(file).open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TaskError(f"{file}: can't be read: {error}") from error
-    if not rows or not {"time", "price"} <= rows[0].keys():
-        raise TaskError(f"{file}: a header with the columns time and price, and a row for each hour, are needed")
     before: datetime | None = None
     prices = []
-    for number, row in enumerate(rows, start=2):
-        before = _following_hour(f"{file}, row {number}, column time", row["time"], before)
-        prices.append(_price(f"{file}, row {number}, column price", row["price"]))
+    for time, price in read_rows(file, ("time", "price")):
+        before = _following_hour(time, before)
+        prices.append(price.number("price in EUR/MWh"))
     if left_over := len(prices) % HOURS:
-        raise TaskError(f"{file}, row {len(rows) + 1}, column time: the last day has {left_over} hours, not {HOURS}")
+        raise time.error(f"the last day has {left_over} hours, not {HOURS}")
     return np.array(prices).reshape(-1, HOURS)
 
 
-def _following_hour(where: str, text: str | None, before: datetime | None) -> datetime:
+def _following_hour(cell: Cell, before: datetime | None) -> datetime:
     try:
-        time = datetime.fromisoformat((text or "").strip())
+        time = datetime.fromisoformat(cell.text.strip())
     except ValueError:
-        raise TaskError(f"{where}: {text!r} is no time as in 2026-01-31T23:00") from None
+        raise cell.error(f"{cell.text!r} is no time as in 2026-01-31T23:00") from None
     if before is None and (time.hour, time.minute, time.second) != (0, 0, 0):
-        raise TaskError(f"{where}: the first day begins at {text}, not at 00:00")
+        raise cell.error(f"the first day begins at {cell.text}, not at 00:00")
     if before is not None and _is_other_than_next(time, before):
-        raise TaskError(f"{where}: {text} follows {before.isoformat()}: a row is needed for each hour, in order")
+        raise cell.error(f"{cell.text} follows {before.isoformat()}: a row is needed for each hour, in order")
     return time
 
 
 def _is_other_than_next(time: datetime, before: datetime) -> bool:
     return time.utcoffset() != before.utcoffset() or time - before != timedelta(hours=1)
-
-
-def _price(where: str, text: str | None) -> float:
-    try:
-        price = float(text or "")
-    except ValueError:
-        price = math.nan
-    if not math.isfinite(price):
-        raise TaskError(f"{where}: {text!r} is no price in EUR/MWh")
-    return price

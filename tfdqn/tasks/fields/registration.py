@@ -5,6 +5,7 @@ import gymnasium
 ENTRY_POINTS = {
     "tfdqn/AmericanPut-v0": "tfdqn.tasks.fields.american_put:AmericanPut",
     "tfdqn/Battery-v0": "tfdqn.tasks.fields.battery:Battery",
+    "tfdqn/Stocks-v0": "tfdqn.tasks.fields.stocks:make_stocks",
 }
 
 
