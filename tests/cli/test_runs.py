@@ -89,8 +89,10 @@ def test_config_prints_the_resolved_configuration(config_file: Path, capsys: pyt
 
 def test_tasks_lists_those_that_match(behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]) -> None:
     entries = [
-        types.SimpleNamespace(id="CartPole-v1", usable=True, reason="", own_vector_version=True),
-        types.SimpleNamespace(id="Pendulum-v1", usable=False, reason="its actions are a Box", own_vector_version=False),
+        types.SimpleNamespace(id="CartPole-v1", suite="auto", usable=True, reason="", own_vector_version=True),
+        types.SimpleNamespace(
+            id="Pendulum-v1", suite="auto", usable=False, reason="its actions are a Box", own_vector_version=False
+        ),
     ]
     behind("tasks.registry", "installed_tasks", entries)
     assert main.main(["tasks", "pend"]) == 0

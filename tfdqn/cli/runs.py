@@ -3,11 +3,13 @@
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from enum import StrEnum
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from tfdqn.cli.arguments import (
@@ -106,16 +108,36 @@ def show_config(config: ConfigFile, overrides: Overrides = None) -> None:
 
 @runs.command()
 def tasks(
-    pattern: Annotated[
-        str,
+    arguments: Annotated[
+        list[str] | None,
         typer.Argument(
             metavar="[PATTERN]",
-            help="show only ids that contain this text or match this pattern, such as 'Cart*'",
+            help="show only ids that contain this text or match this pattern, such as 'Cart*'; with --check: task keys "
+            "to override, such as task.num_envs=4",
             show_default=False,
         ),
-    ] = "",
+    ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            "--check",
+            metavar="ID",
+            help="play a task at random, and say whether it can be trained on",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="with --check: print JSON")] = False,
 ) -> None:
-    """List the installed tasks, and whether each can be used."""
+    """List the installed tasks, and whether each can be used; or check one."""
+    if check is not None:
+        _check_task(check, arguments or (), as_json)
+        return
+    if as_json or len(arguments or ()) > 1:
+        raise UserError(f"{'--json' if as_json else 'more than one pattern'} is only for --check ID")
+    _list_tasks(arguments[0] if arguments else "")
+
+
+def _list_tasks(pattern: str) -> None:
     from tfdqn.cli import terminal
     from tfdqn.tasks.registry import installed_tasks
 
@@ -124,6 +146,26 @@ def tasks(
     if not found:
         raise UserError(f'no installed task has "{pattern}" in its id')
     terminal.print_tasks(found)
+
+
+def _check_task(task_id: str, overrides: Sequence[str], as_json: bool) -> None:
+    """Ends the program with status 2 where training can't run."""
+    from tfdqn.cli.task_check_view import CheckProgress, print_check
+    from tfdqn.config import Task, toml
+
+    config = toml.with_changed_task(Config(task=Task(id=task_id)), overrides, "--check")
+    from tfdqn.tasks.checking.check import check  # gymnasium comes with it
+
+    with CheckProgress(is_shown=not as_json) as progress:
+        found = check(config.task, progress.tell)
+    if as_json:
+        typer.echo(msgspec.json.encode(found))
+    else:
+        print_check(found)
+    for line in found.failures:
+        typer.echo(f"tfdqn: {line}", err=True)
+    if not found.can_train:
+        raise typer.Exit(2)
 
 
 @runs.command()

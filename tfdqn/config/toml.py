@@ -94,10 +94,10 @@ def from_mapping(
 
 
 def with_changed_task(config: Config, overrides: Sequence[str], origin: str) -> Config:
-    """A run's configuration for an evaluation, of which keys of the task alone may be overridden."""
+    """`config`, of which keys of the task alone may be overridden: for an evaluation of a run, or a check of a task."""
     for override in overrides:
         if not override.startswith("task."):
-            raise ConfigError(f"{override}: only keys of [task] can be changed for an evaluation")
+            raise ConfigError(f"{override}: only keys of [task] can be changed here")
     return from_mapping(msgspec.to_builtins(config), overrides, origin)
 
 

@@ -4,7 +4,7 @@ The section `task` of the configuration flows in, and by `registry.make_task` a 
 and at every step a `types.Step` of fresh arrays that were checked against what the task promised.
 
     suites/ (where environments come from) → adapters/, checked_env (one environment, as training needs it)
-    → batched_task, with contract (E of them: reset, step, state, render) → acting
+    → batched_task, with contract (E of them: reset, step, state, render) → acting, or checking/ (`tasks --check`)
 
 It imports what every storey speaks of (errors, types, task_spec, randomness), `config` and `system`.
 What is added here: a source of environments in `suites/`, an adaptation in `adapters/`; a kind of observation is a case

@@ -75,6 +75,13 @@ class CheckedEnv(gymnasium.Wrapper):
         return passed
 
 
+def bare(env: gymnasium.Env) -> gymnasium.Env:
+    """What `CheckedEnv` holds, whose info it does not pass on."""
+    while isinstance(env, gymnasium.Wrapper) and not isinstance(env, CheckedEnv):
+        env = env.env
+    return env.env if isinstance(env, CheckedEnv) else env
+
+
 def _lives(info: Mapping[str, Any]) -> int:
     lives = np.asarray(info.get(LIVES, ""))
     if lives.size != 1 or lives.dtype.kind not in "iu":

@@ -29,7 +29,7 @@ def check_task(config: configuration.Task) -> None:
 
     PackageMissingError where that can't be known here.
     """
-    _suite(config).check(config)
+    suite_of(config).check(config)
 
 
 def make_task(
@@ -53,13 +53,13 @@ def make_task(
         config = structs.replace(config, vectorization="sync", num_envs=num_envs or 1)
     elif num_envs is not None:
         config = structs.replace(config, num_envs=num_envs)
-    spec, make = _suite(config).environments(config, render_mode)
+    spec, make = suite_of(config).environments(config, render_mode)
     return BatchedTask(make, spec, restarts or Restarts(), learning_signal(config))
 
 
 def resolve_spec(config: configuration.Task) -> TaskSpec:
     """What the task looks like, from one environment that is made and closed. Raises `TaskError`."""
-    return _suite(config).describe(config)
+    return suite_of(config).describe(config)
 
 
 def installed_tasks() -> list[TaskEntry]:
@@ -67,7 +67,7 @@ def installed_tasks() -> list[TaskEntry]:
     return sorted(entry for suite in SUITES.values() for entry in suite.installed())
 
 
-def _suite(config: configuration.Task) -> Suite:
+def suite_of(config: configuration.Task) -> Suite:
     """Whose the id is; a module before its colon is imported first, which may register a suite or a task."""
     module, _, name = config.id.rpartition(":")
     if module:

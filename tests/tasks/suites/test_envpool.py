@@ -49,9 +49,10 @@ class TestWithEnvPool:
     def test_what_is_wrong_with_a_task_is_one_line(self, keys, line):
         assert error_of(check_task, **{"id": "CartPole-v1", **keys}).startswith(line)
 
-    def test_environments_in_turn_or_in_processes_are_refused(self):
-        line = error_of(make_task, id="CartPole-v1", vectorization="sync")
-        assert line.startswith('CartPole-v1: task.vectorization = "sync", but EnvPool steps all environments as one')
+    def test_environments_in_processes_are_refused(self):
+        assert error_of(make_task, id="CartPole-v1", vectorization="async") == (
+            'CartPole-v1: EnvPool has threads for its environments, not processes: set "own"'
+        )
 
     def test_what_it_cannot_draw_is_one_line(self):
         task = make_task(Task(id="FrozenLake-v1", suite="envpool"), render_mode="rgb_array")

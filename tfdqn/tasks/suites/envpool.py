@@ -54,12 +54,9 @@ class EnvPoolSuite:
         return describe(task, found.frame, found.action, max_episode_steps=found.max_episode_steps)
 
     def environments(self, task: Task, render_mode: str | None) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
-        """As `Suite`; with a render mode EnvPool's too, whatever `task.vectorization` says."""
-        if render_mode is None and task.vectorization not in ("auto", "own"):
-            raise TaskError(
-                f'{task.id}: task.vectorization = "{task.vectorization}", but EnvPool steps all environments as one: '
-                'set "own"'
-            )
+        """As `Suite`; where `task.vectorization` is "sync", by one thread."""
+        if task.vectorization == "async":
+            raise TaskError(f'{task.id}: EnvPool has threads for its environments, not processes: set "own"')
         spec, found = self.describe(task), _look_at(task)
         kwargs = _kwargs(task) if render_mode is None else {**_kwargs(task), "render_mode": render_mode}
         make = functools.partial(_make, task, kwargs)
@@ -109,7 +106,8 @@ def _check_kwargs(task: Task) -> None:
 
 def _kwargs(task: Task) -> dict[str, Any]:
     limit = {"max_episode_steps": task.max_episode_steps} if task.max_episode_steps else {}
-    return {**task.kwargs, **limit}
+    in_turn = {"num_threads": 1} if task.vectorization == "sync" else {}
+    return {**in_turn, **task.kwargs, **limit}
 
 
 def _make(task: Task, kwargs: dict[str, Any], seeds: list[int]) -> Any:

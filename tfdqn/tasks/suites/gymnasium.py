@@ -18,7 +18,7 @@ from tfdqn.system.shell_commands import own_command, pip_install
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.actions import action_names
 from tfdqn.tasks.adapters.legal_actions import MaskSource, find_masks, mask_source, without_masks
-from tfdqn.tasks.checked_env import CheckedEnv
+from tfdqn.tasks.checked_env import bare
 from tfdqn.tasks.observations import observation_bytes
 from tfdqn.tasks.suites import gymnasium_envs, packages
 from tfdqn.tasks.suites.description import describe
@@ -163,7 +163,7 @@ def _nearest(name: str) -> str:
 def _looked_at(config: configuration.Task, recipe: Recipe) -> _LookedAt:
     env = _probe(recipe._replace(frame_stack=1))
     try:
-        place = find_masks(config, _bare(env))
+        place = find_masks(config, bare(env))
         space = without_masks(env.observation_space, place)
         spec = describe(
             config,
@@ -176,13 +176,6 @@ def _looked_at(config: configuration.Task, recipe: Recipe) -> _LookedAt:
         return _LookedAt(spec, observation_bytes(space), masks)
     finally:
         env.close()
-
-
-def _bare(env: gymnasium.Env) -> gymnasium.Env:
-    """What `CheckedEnv` holds, whose info it does not pass on."""
-    while isinstance(env, gymnasium.Wrapper) and not isinstance(env, CheckedEnv):
-        env = env.env
-    return env.env if isinstance(env, CheckedEnv) else env
 
 
 def _probe(recipe: Recipe) -> Any:

@@ -1,0 +1,65 @@
+"""`tfdqn tasks --check`, from its arguments to the table, the JSON and the exit status."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from tfdqn.cli.main import main
+from tfdqn.cli.task_check_view import CheckProgress, print_check
+from tfdqn.tasks.checking.check import Finding, TaskCheck
+
+FEW = ["task.num_envs=2", "task.max_episode_steps=20"]
+
+
+def test_a_task_that_can_be_trained_ends_with_status_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks", "--check", "CartPole-v1", *FEW]) == 0
+    printed = capsys.readouterr()
+    assert "Training can run." in printed.out and "2 environments" in printed.out and printed.err == ""
+
+
+def test_json_has_what_the_table_has_and_nothing_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks", "--check", "CartPole-v1", "--json", *FEW]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["can_train"] and max(found["episode_lengths"]) <= 20 and found["transition_bytes"] == 44
+
+
+def test_each_failure_is_a_line_and_the_status_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks", "--check", "CartPol-v1"]) == 2
+    printed = capsys.readouterr()
+    assert "Training can't run." in printed.out
+    assert printed.err.startswith('tfdqn: unknown task "CartPol-v1"') and printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--check", "CartPole-v1", "agent.n_step=3"], "agent.n_step=3: only keys of [task] can be changed here"),
+        (["--check", "CartPole-v1", "task.numenvs=3"], "override: task.numenvs is not a key"),
+        (["cart", "pole"], "more than one pattern is only for --check ID"),
+        (["--json"], "--json is only for --check ID"),
+    ],
+)
+def test_a_misuse_is_one_line(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks", *arguments]) == 2
+    assert line in capsys.readouterr().err
+
+
+def test_square_brackets_are_text() -> None:
+    """Rich would take [4] for a style."""
+    written = io.StringIO()
+    findings = (Finding("observation", "yes", "float32[4]"), Finding("1 environment", "no", "[box2d] is missing"))
+    found = TaskCheck(task="Some-v0", can_train=False, findings=findings, suggestions={"task.frame_stack=4": "[why]"})
+    print_check(found, Console(file=written, width=100))
+    lines = [" ".join(line.split()) for line in written.getvalue().splitlines()]
+    assert "observation yes float32[4]" in lines and "1 environment no [box2d] is missing" in lines
+    assert "task.frame_stack=4 [why]" in lines
+
+
+def test_where_no_terminal_is_progress_is_a_line_now_and_then() -> None:
+    written = io.StringIO()
+    with CheckProgress(console=Console(file=written)) as progress:
+        for step in range(1_000):
+            progress.tell("1 environment", step, 1_000)
+    assert written.getvalue().count("\n") <= 1

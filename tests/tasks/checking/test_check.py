@@ -1,0 +1,155 @@
+"""What `check` finds of tasks that are right, and of tasks that are wrong each in a way of its own."""
+
+import time
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from tests.support.odd_environments import Broken, Odd
+from tfdqn.config import Task
+from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks.checking.check import TaskCheck, check, transition_bytes
+
+TWO = np.array([0.5, 1.5], np.float32)
+
+
+class Careless(gymnasium.Env):
+    """Begins and goes on by chance, whatever the seed; or always alike, each step taking `seconds`."""
+
+    def __init__(self, how: str, seconds: float = 0.0) -> None:
+        self.observation_space, self.action_space = spaces.Box(-9.0, 9.0, (1,)), spaces.Discrete(3)
+        self._rng, self._seconds = np.random.default_rng(None if how == "by chance" else 1), seconds
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        return self._rng.normal(size=1).clip(-9, 9).astype(np.float32), {"lives": 3}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        time.sleep(self._seconds)
+        return self.reset()[0], 100.0, bool(self._rng.random() < 0.05), False, {"lives": 3, "action_mask": [1, 0, 1]}
+
+
+@pytest.fixture
+def registered() -> Any:
+    before = dict(gymnasium.registry)
+
+    def register(make: Any, **kwargs: Any) -> str:
+        gymnasium.register("tests/Checked-v0", make, kwargs=kwargs)
+        return "tests/Checked-v0"
+
+    yield register
+    gymnasium.registry.clear()
+    gymnasium.registry.update(before)
+
+
+def found_of(task_id: str, env_steps: int = 150, seconds: float = 20.0, **keys: Any) -> TaskCheck:
+    return check(Task(id=task_id, **{"num_envs": 3, **keys}), lambda *where: None, env_steps, seconds)
+
+
+def verdicts(found: TaskCheck) -> dict[str, str]:
+    return {each.about: each.verdict for each in found.findings}
+
+
+def line(found: TaskCheck, about: str) -> str:
+    return next(each.found for each in found.findings if each.about == about)
+
+
+def test_of_a_task_that_is_right_everything_holds() -> None:
+    found = found_of("CartPole-v1")
+    assert found.can_train and found.failures == [] and set(verdicts(found).values()) == {"yes"}
+    assert set(found.steps_per_second) == {"1 environment", "3 environments"}
+    assert len(found.episode_lengths) == len(found.episode_returns) > 10
+    # A pole that is pushed at random falls after 8 steps at the least, and each of them gives 1.
+    assert min(found.episode_lengths) >= 8 and list(found.episode_returns) == list(found.episode_lengths)
+    assert line(found, "observation") == "float32[4]" and line(found, "actions") == "2"
+    assert "own vector version" in line(found, "3 environments")
+    assert list(found.suggestions) == ["network.kind=mlp"]
+
+
+def test_what_is_told_of_progress_counts_to_the_end() -> None:
+    told: list[tuple[str, int, int]] = []
+    check(Task(id="CartPole-v1", num_envs=2), lambda *where: told.append(where), env_steps=5)
+    assert [where for where in told if where[0] == "2 environments"] == [("2 environments", n, 5) for n in range(1, 6)]
+
+
+@pytest.mark.parametrize(
+    ("task_id", "keys", "message"),
+    [
+        ("CartPol-v1", {}, 'unknown task "CartPol-v1"'),
+        ("CartPole-v1", {"kwargs": {"mass": 3}}, "task.kwargs: CartPole-v1 takes no mass"),
+        ("CartPole-v1", {"suite": "sweet"}, 'task.suite = "sweet": must be one of auto, gymnasium'),
+    ],
+)
+def test_a_task_that_cannot_be_made_is_one_failure(task_id: str, keys: dict[str, Any], message: str) -> None:
+    found = found_of(task_id, **keys)
+    assert not found.can_train and len(found.failures) == 1 and found.failures[0].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda obs, *rest: (obs * np.nan, *rest), "observation[0] is nan, which is not finite"),
+        (lambda obs, *rest: (obs[:1], *rest), "observation has shape (1,), but its space says (2,)"),
+        (lambda obs, reward, *rest: (obs, np.inf, *rest), "reward is inf, which is not finite"),
+        (lambda *right: right[:4], "step gave a tuple of 4"),
+    ],
+)
+def test_a_broken_promise_is_a_failure_with_its_step(registered: Any, spoil: Any, message: str) -> None:
+    task_id = registered(Odd, space=spaces.Box(-2, 2, (2,)), observation=TWO, spoil=spoil)
+    found = found_of(task_id, max_episode_steps=9)
+    assert not found.can_train
+    for about in ("1 environment", "3 environments"):
+        assert verdicts(found)[about] == "no" and "step 3: " + message in line(found, about)
+    assert "spaces, shapes, types" not in verdicts(found)
+
+
+def test_an_environment_that_raises_is_a_failure_and_no_error(registered: Any) -> None:
+    found = found_of(registered(Broken))
+    assert not found.can_train and "the simulator did not start" in found.failures[0]
+
+
+def test_a_task_that_takes_no_seed_can_be_trained_and_that_is_noted(registered: Any) -> None:
+    found = found_of(registered(Careless, how="by chance"))
+    assert found.can_train and verdicts(found)["same seed"] == "note" and verdicts(found)["another seed"] == "yes"
+    assert verdicts(found)["state"] == "note"
+
+
+def test_a_task_that_begins_alike_whatever_the_seed_is_noted(registered: Any) -> None:
+    found = found_of(registered(Careless, how="alike"))
+    assert verdicts(found)["another seed"] == "note" and verdicts(found)["same seed"] == "yes"
+
+
+def test_a_slow_task_is_ended_after_some_seconds(registered: Any) -> None:
+    found = found_of(registered(Careless, how="alike", seconds=0.02), env_steps=10_000, seconds=0.1, num_envs=1)
+    assert found.can_train and "ended after" in line(found, "1 environment")
+
+
+def test_what_info_tells_is_found_behind_what_passes_it_on(registered: Any) -> None:
+    found = found_of(registered(Careless, how="alike"))
+    assert line(found, "info") == "action_mask, lives"
+    assert {"task.action_masks=true", "task.end_on_life_loss=true", "task.reward_clip=1.0"} < set(found.suggestions)
+
+
+def test_warnings_are_findings_and_not_on_the_terminal(registered: Any, caplog: pytest.LogCaptureFixture) -> None:
+    outside = np.float32([0.5, 7.5])
+    found = found_of(registered(Odd, space=spaces.Box(-2, 2, (2,)), observation=outside), max_episode_steps=40)
+    assert found.can_train and "beyond the bounds" in line(found, "warning") and caplog.text == ""
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_transitions_bytes_are_those_of_the_replays_rows(masks: bool) -> None:
+    spec = TaskSpec(
+        id="x",
+        observation={
+            "a": ArraySpec(shape=(3, 5), dtype="uint8"),
+            "b": ArraySpec(shape=(), dtype="int32"),
+            "c": ArraySpec(shape=(7,), dtype="float32"),
+        },
+        num_actions=(3,),
+        action_start=(0,),
+        action_masks=masks,
+    )
+    assert transition_bytes(spec) == TransitionCodec(spec).row_bytes

@@ -1,0 +1,39 @@
+"""Random play: legal actions alone, all of them alike, and what is kept of a play."""
+
+import numpy as np
+
+from tfdqn.config import Task
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.checking.random_play import RandomPlay, random_actions
+
+
+def a_spec(*num_actions: int) -> TaskSpec:
+    return TaskSpec(id="x", observation={}, num_actions=num_actions, action_start=(0,) * len(num_actions))
+
+
+def test_every_legal_action_is_as_likely_as_any_other() -> None:
+    legal = np.array([[True, False, True, True]] * 30_000)
+    actions = random_actions(a_spec(4), legal, 30_000, np.random.default_rng(1))
+    assert actions.dtype == np.int32 and actions.shape == (30_000,)
+    # Each 10,000 times, of which the standard deviation is 82.
+    np.testing.assert_allclose(np.bincount(actions, minlength=4), [10_000, 0, 10_000, 10_000], atol=400)
+
+
+def test_branches_are_drawn_each_from_its_own_actions() -> None:
+    actions = random_actions(a_spec(2, 3), None, 6_000, np.random.default_rng(1))
+    assert actions.shape == (6_000, 2)
+    np.testing.assert_allclose(np.bincount(actions[:, 0] * 3 + actions[:, 1]), np.full(6, 1_000), atol=150)
+    legal = np.array([[[False, True, False], [True, False, True]]] * 100)
+    drawn = random_actions(a_spec(2, 3), legal, 100, np.random.default_rng(1))
+    assert set(map(tuple, drawn.tolist())) == {(1, 0), (1, 2)}
+
+
+def test_a_play_counts_transitions_and_not_resets() -> None:
+    task = Task(id="tests.support.toy_environments:Counter-v0", num_envs=2, vectorization="sync")
+    told: list[int] = []
+    play = RandomPlay(task, 12, 60.0, told.append).play(seed=0)
+    # Counter's episodes have three steps; the row after each only carries the reset: rows 4, 8 and 12.
+    assert play.lengths == (3,) * 6 and play.steps == 12 and play.env_steps == 2 * 9
+    assert told == list(range(1, 13))
+    assert RandomPlay(task, 12, 60.0, told.append).play(seed=0).digest == play.digest
+    assert RandomPlay(task, 11, 60.0, told.append).play(seed=0).digest != play.digest

@@ -1,0 +1,90 @@
+"""Which keys are suggested for what was seen."""
+
+import numpy as np
+import pytest
+
+from tfdqn.config import Task
+from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks.checking.random_play import Play
+from tfdqn.tasks.checking.suggestions import available_cores, may_be_faster_in_processes, suggestions
+
+NONE: frozenset[str] = frozenset()
+
+
+def a_play(array: ArraySpec, **changes) -> Play:
+    spec = TaskSpec(id="x", observation={"observation": array}, num_actions=(2,), action_start=(0,))
+    play = Play(
+        spec=spec,
+        is_own_vector_version=False,
+        gives_state=False,
+        first={"observation": np.zeros((1, *array.shape), array.dtype)},
+        steps=100,
+        env_steps=100,
+        seconds=1.0,
+        lengths=(5,),
+        returns=(1.0,),
+        rewards=(-1.0, 1.0),
+        largest=1.0,
+        digest="",
+    )
+    return play._replace(**changes)
+
+
+def settings(task: Task, play: Play, in_processes: Play | None = None, info: frozenset[str] = NONE) -> list[str]:
+    return [each.setting for each in suggestions(task, play, in_processes, info)]
+
+
+@pytest.mark.parametrize(
+    ("array", "frame_stack", "expected"),
+    [
+        (ArraySpec(shape=(8,), dtype="float32"), 1, ["network.kind=mlp"]),
+        (ArraySpec(shape=(5, 5), dtype="float32"), 1, ["network.kind=mlp"]),
+        (ArraySpec(shape=(), dtype="int32", categories=16), 1, ["network.kind=mlp"]),
+        (ArraySpec(shape=(10, 10, 4), dtype="uint8"), 1, ["network.kind=small_cnn"]),
+        (
+            ArraySpec(shape=(84, 84), dtype="uint8"),
+            1,
+            ["network.kind=nature_cnn", "task.frame_stack=4", "replay.item=frames"],
+        ),
+        (
+            ArraySpec(shape=(4, 96, 96, 3), dtype="uint8", frame_stack=4),
+            4,
+            ["network.kind=nature_cnn", "replay.item=frames"],
+        ),
+    ],
+)
+def test_the_network_is_one_that_what_is_observed_suits(array, frame_stack, expected) -> None:
+    assert settings(Task(frame_stack=frame_stack), a_play(array)) == expected
+
+
+VECTOR = ArraySpec(shape=(3,), dtype="float32")
+
+
+def test_keys_that_the_task_has_already_are_not_suggested() -> None:
+    play, info = a_play(VECTOR, rewards=(-100.0, 1.0)), frozenset({"action_mask", "lives"})
+    assert set(settings(Task(), play, info=info)) == {
+        *("network.kind=mlp", "task.action_masks=true", "task.end_on_life_loss=true", "task.reward_clip=1.0")
+    }
+    have = Task(action_masks=True, end_on_life_loss=True, reward_clip=1.0)
+    assert settings(have, play, info=info) == ["network.kind=mlp"]
+
+
+def test_an_endless_episode_asks_for_a_limit() -> None:
+    assert "task.max_episode_steps=1000" in settings(Task(), a_play(VECTOR, lengths=()))
+    assert "task.max_episode_steps=1000" not in settings(Task(), a_play(VECTOR))
+
+
+def test_processes_are_suggested_where_they_were_faster() -> None:
+    slow, fast = a_play(VECTOR, seconds=1.0), a_play(VECTOR, seconds=0.4)
+    many = available_cores() + 1
+    assert settings(Task(num_envs=many), slow, fast)[1:] == [
+        "task.vectorization=async",
+        f"task.num_envs={available_cores()}",
+    ]
+    assert settings(Task(num_envs=many), fast, slow)[1:] == []
+    assert may_be_faster_in_processes(slow) and not may_be_faster_in_processes(slow._replace(seconds=0.01))
+    assert not may_be_faster_in_processes(slow._replace(is_own_vector_version=True))
+
+
+def test_nothing_is_suggested_of_what_could_not_be_played() -> None:
+    assert suggestions(Task(), None, None, NONE) == []

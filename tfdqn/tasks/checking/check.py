@@ -1,0 +1,218 @@
+"""`tfdqn tasks --check`: what of all that training needs holds of a task, seen by playing it at random."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import numpy as np
+from msgspec import Struct, structs
+
+from tfdqn.config import Task
+from tfdqn.errors import UserError
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.checking.info_keys import info_keys
+from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, RandomPlay
+from tfdqn.tasks.checking.suggestions import available_cores, may_be_faster_in_processes, suggestions
+from tfdqn.tasks.registry import resolve_spec
+
+ENV_STEPS = 1_000  # of each environment
+SECONDS = 20.0  # of stepping, after which a play is ended
+_SEEDS = (1, 2, 3)  # whose first observations are compared
+_A_MILLION = 1_000_000
+
+Tell = Callable[[str, int, int], None]  # (what is played, steps so far of each environment, of how many)
+
+
+class Finding(Struct, frozen=True):
+    """One line of the table."""
+
+    about: str
+    verdict: Literal["yes", "note", "no"]  # no: training can't run
+    found: str
+
+
+class TaskCheck(Struct, frozen=True, kw_only=True):
+    """What was found. A play is of one environment, of many, or of many in processes."""
+
+    task: str
+    can_train: bool
+    findings: tuple[Finding, ...]
+    suggestions: dict[str, str] = {}  # "key=value": why
+    steps_per_second: dict[str, float] = {}  # by play
+    episode_lengths: tuple[int, ...] = ()
+    episode_returns: tuple[float, ...] = ()
+    transition_bytes: int | None = None
+
+    @property
+    def failures(self) -> list[str]:
+        """One line each."""
+        return list(dict.fromkeys(each.found for each in self.findings if each.verdict == "no"))
+
+
+def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = SECONDS) -> TaskCheck:
+    """Plays it: `env_steps` steps of one environment and of `task.num_envs`, each for `seconds` at most.
+
+    What is wrong with the task is in what is returned, never raised; only a KeyboardInterrupt is.
+    """
+    with _warnings() as warned:
+        try:
+            spec = resolve_spec(task)
+        except UserError as error:
+            return TaskCheck(task=task.id, can_train=False, findings=(Finding("the task", "no", str(error)),))
+        trial = _Trial(task, tell, env_steps, seconds)
+        alone = trial.play("1 environment", num_envs=1, vectorization="sync")
+        together = trial.play(f"{task.num_envs} environments")
+        in_processes = trial.play_in_processes(together)
+        info = info_keys(task)
+        findings = _of_shapes(spec)
+        if alone is not None and together is not None:
+            trial.compare_seeds(alone, together)
+            findings += _of_play(alone, together, info)
+        findings += trial.findings
+        findings += [Finding("warning", "note", line) for line in dict.fromkeys(warned)]
+    ended = [play for play in (alone, together) if play is not None]
+    return TaskCheck(
+        task=task.id,
+        can_train=all(each.verdict != "no" for each in findings),
+        findings=tuple(findings),
+        suggestions={each.setting: each.reason for each in suggestions(task, together or alone, in_processes, info)},
+        steps_per_second=trial.steps_per_second,
+        episode_lengths=tuple(length for play in ended for length in play.lengths),
+        episode_returns=tuple(each for play in ended for each in play.returns),
+        transition_bytes=transition_bytes(spec),
+    )
+
+
+def transition_bytes(spec: TaskSpec) -> int:
+    """Of a transition as replay keeps it: two observations and masks, an action, a reward and a discount."""
+    state = [(each.dtype, each.shape) for each in spec.observation.values()]
+    if spec.action_masks:
+        state.append(("bool", spec.mask_shape))
+    numbers = [("int32", spec.mask_shape[:-1]), ("float32", ()), ("float32", ())]
+    widths = [np.dtype(name).itemsize for name, _ in (*state, *numbers)]
+    total = sum(np.dtype(name).itemsize * int(np.prod(shape, dtype=int)) for name, shape in (*state, *state, *numbers))
+    return -(-total // max(widths)) * max(widths)  # rows are aligned
+
+
+class _Trial:
+    """The plays of a check, and what failed in them."""
+
+    def __init__(self, task: Task, tell: Tell, env_steps: int, seconds: float):
+        self._task, self._tell, self._env_steps, self._seconds = task, tell, env_steps, seconds
+        self.findings: list[Finding] = []
+        self.steps_per_second: dict[str, float] = {}
+
+    def play(self, about: str, **keys: object) -> Play | None:
+        """None where it fails."""
+        task = structs.replace(self._task, **keys)
+        found = self._play(about, task, self._env_steps, seed=0)
+        if found is not None:
+            self.findings.append(Finding(about, "yes", _speed(task, found, self._env_steps)))
+            self.steps_per_second[about] = found.steps_per_second
+        return found
+
+    def play_in_processes(self, together: Play | None) -> Play | None:
+        """Where that may be worth while, and nothing else was asked for."""
+        if self._task.vectorization != "auto" or together is None or not may_be_faster_in_processes(together):
+            return None
+        count = min(self._task.num_envs, available_cores())
+        found = self.play(f"{count} environments in processes", num_envs=count, vectorization="async")
+        if found is None:  # training does not need them
+            self.findings[-1] = structs.replace(self.findings[-1], verdict="note")
+        return found
+
+    def compare_seeds(self, alone: Play, together: Play) -> None:
+        """Whether a seed gives the same again, and another seed something else."""
+        task = structs.replace(self._task, num_envs=1, vectorization="sync")
+        again = self._play("same seed", task, min(alone.steps, REMEMBERED_STEPS), seed=0)
+        others = [self._play("another seed", task, 0, seed) for seed in _SEEDS]
+        if again is not None and again.digest == alone.digest:
+            self.findings.append(Finding("same seed", "yes", "the same episodes"))
+        elif again is not None:
+            self.findings.append(Finding("same seed", "note", "other episodes: a run can't be repeated"))
+        firsts = {_bytes(each.first, 0) for each in others if each is not None}
+        begun = {_bytes(together.first, index) for index in range(self._task.num_envs)}
+        if len(firsts) == 1:
+            self.findings.append(Finding("another seed", "note", "every episode begins with the same observation"))
+            return
+        self.findings.append(Finding("another seed", "yes", "another first observation"))
+        if len(begun) == 1 < self._task.num_envs:
+            line = f"all {self._task.num_envs} begin alike: they gather the same again and again"
+            self.findings.append(Finding("environments of a batch", "note", line))
+
+    def _play(self, about: str, task: Task, env_steps: int, seed: int) -> Play | None:
+        play = RandomPlay(task, env_steps, self._seconds, lambda steps: self._tell(about, steps, env_steps))
+        try:
+            return play.play(seed)
+        except UserError as error:
+            self.findings.append(Finding(about, "no", str(error)))
+            return None
+
+
+def _speed(task: Task, play: Play, env_steps: int) -> str:
+    by = {True: "by its own vector version", False: "in turn"}[play.is_own_vector_version]
+    how = "in processes" if task.vectorization == "async" else by if task.num_envs > 1 else "by itself"
+    cut = "" if play.steps >= env_steps else f" (ended after {play.seconds:.0f} s)"
+    return f"{play.env_steps:,} steps{cut}, {play.steps_per_second:,.0f} a second, {how}"
+
+
+def _of_shapes(spec: TaskSpec) -> list[Finding]:
+    shown = [
+        f"{'' if name == 'observation' else f'{name} '}{each.dtype}{list(each.shape)}"
+        + (f" of {each.categories:,} categories" if each.categories else "")
+        for name, each in spec.observation.items()
+    ]
+    size = transition_bytes(spec)
+    return [
+        Finding("observation", "yes", ", ".join(shown)),
+        Finding("actions", "yes", " × ".join(map(str, spec.num_actions))),
+        Finding(
+            "a transition", "yes", f"{size:,} bytes in replay; a million of them {size * _A_MILLION / 1e9:,.3g} GB"
+        ),
+    ]
+
+
+def _of_play(alone: Play, together: Play, info: frozenset[str]) -> list[Finding]:
+    steps = alone.env_steps + together.env_steps
+    rewards = (*alone.rewards, *together.rewards)
+    return [
+        Finding("spaces, shapes, types", "yes", f"kept in {steps:,} steps, all numbers finite"),
+        Finding("rewards", "yes", f"from {min(rewards):g} to {max(rewards):g}"),
+        _of_episodes(alone, together),
+        Finding("resets", "yes", "on the step after an episode's end, which is no transition"),
+        Finding("legal actions", "yes", "as masks say" if alone.spec.action_masks else "all: no masks are asked for"),
+        Finding("info", "yes", ", ".join(sorted(info)) or "empty"),
+        Finding("state", "yes", "can be saved: a resumed run goes on in the same episodes")
+        if together.gives_state
+        else Finding("state", "note", "can't be saved: a resumed run begins new episodes"),
+    ]
+
+
+def _of_episodes(alone: Play, together: Play) -> Finding:
+    lengths, returns = (*alone.lengths, *together.lengths), (*alone.returns, *together.returns)
+    if not lengths:
+        limit = alone.spec.max_episode_steps
+        return Finding("episodes", "note", f"none ended; {f'they are cut at {limit:,} steps' if limit else 'no limit'}")
+    each = f"{len(lengths):,} of {min(lengths):,} to {max(lengths):,} steps, on average {np.mean(lengths):,.1f}"
+    return Finding("episodes", "yes", f"{each}; random return {np.mean(returns):,.2f} (std {np.std(returns):,.2f})")
+
+
+def _bytes(observation: dict[str, np.ndarray], index: int) -> bytes:
+    return b"".join(array[index].tobytes() for array in observation.values())
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """What tasks warn of meanwhile, instead of on the terminal."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("tfdqn.tasks")
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before

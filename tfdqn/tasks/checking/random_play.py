@@ -1,0 +1,133 @@
+"""A task played at random for a while: what it gave, how fast, and whether it repeats."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from tfdqn.config import Task
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.registry import make_task
+from tfdqn.types import Observation, Step
+
+REMEMBERED_STEPS = 100  # by which two plays are compared
+
+
+class Play(NamedTuple):
+    """What came of it. Returns and rewards are the task's own."""
+
+    spec: TaskSpec
+    is_own_vector_version: bool
+    gives_state: bool
+    first: Observation  # of the first episodes, [E, …]
+    steps: int  # of the batch, those that only reset among them
+    env_steps: int  # of all environments together
+    seconds: float  # of stepping alone
+    lengths: tuple[int, ...]  # of the episodes that ended
+    returns: tuple[float, ...]
+    rewards: tuple[float, float]  # lowest and highest
+    largest: float  # absolute number that was observed
+    digest: str  # of all that the first hundred steps gave
+
+    @property
+    def steps_per_second(self) -> float:
+        return self.env_steps / max(self.seconds, 1e-9)
+
+
+class RandomPlay:
+    """Plays random legal actions.
+
+    Args:
+      config: of the task.
+      env_steps: to be taken in each environment.
+      seconds: of stepping, after which a play ends all the same.
+      tell: is given the steps taken so far in each environment, after each.
+    """
+
+    def __init__(self, config: Task, env_steps: int, seconds: float, tell: Callable[[int], None]):
+        self._config, self._env_steps, self._seconds, self._tell = config, env_steps, seconds, tell
+
+    def play(self, seed: int) -> Play:
+        """From `seed`. Raises UserError for all that is wrong with the task."""
+        task = make_task(self._config)
+        try:
+            observation, legal = task.reset(seed)
+            diary = _Diary(observation, task.num_envs)
+            rng, seconds = np.random.default_rng(seed), 0.0
+            for done in range(1, self._env_steps + 1):
+                actions = random_actions(task.spec, legal, task.num_envs, rng)
+                began = time.perf_counter()
+                step = task.step(actions)
+                seconds += time.perf_counter() - began
+                legal = step.legal_actions
+                diary.add(step)
+                self._tell(done)
+                if seconds > self._seconds:
+                    break
+            return diary.play(task.spec, task.is_own_vector_version, task.state() is not None, seconds)
+        finally:
+            task.close()
+
+
+def random_actions(spec: TaskSpec, legal: np.ndarray | None, num_envs: int, rng: np.random.Generator) -> np.ndarray:
+    """int32[E], or int32[E, D] of D branches, evenly among those that are legal: bool[E, A], or bool[E, D, max A]."""
+    shape = (num_envs, *spec.mask_shape)
+    chances = rng.random(shape)
+    if legal is not None:
+        chances = np.where(legal, chances, -1.0)
+    counts = np.reshape(spec.num_actions, (*spec.mask_shape[:-1], 1))
+    chances = np.where(np.arange(shape[-1]) < counts, chances, -2.0)
+    return chances.argmax(axis=-1).astype(np.int32)
+
+
+class _Diary:
+    """What is kept of a play's steps."""
+
+    def __init__(self, first: Observation, num_envs: int):
+        self._first = {name: array.copy() for name, array in first.items()}
+        self._hash, self._steps, self._env_steps = hashlib.sha256(), 0, 0
+        self._length, self._return = np.zeros(num_envs, int), np.zeros(num_envs)
+        self._lengths: list[int] = []
+        self._returns: list[float] = []
+        self._low, self._high, self._largest = np.inf, -np.inf, 0.0
+        self._look_at(first)
+
+    def add(self, step: Step) -> None:
+        self._steps += 1
+        is_step = ~step.is_reset
+        self._env_steps += int(is_step.sum())
+        self._length += is_step
+        self._return += np.where(is_step, step.score, 0.0)
+        if is_step.any():
+            taken = step.score[is_step]
+            self._low, self._high = min(self._low, float(taken.min())), max(self._high, float(taken.max()))
+        for index in np.flatnonzero(step.ended):
+            self._lengths.append(int(self._length[index]))
+            self._returns.append(float(self._return[index]))
+            self._length[index] = self._return[index] = 0
+        self._look_at(step.observation)
+        if self._steps <= REMEMBERED_STEPS:
+            for array in (*step.observation.values(), step.score, step.terminated, step.truncated):
+                self._hash.update(np.ascontiguousarray(array).tobytes())
+
+    def play(self, spec: TaskSpec, is_own: bool, gives_state: bool, seconds: float) -> Play:
+        return Play(
+            spec=spec,
+            is_own_vector_version=is_own,
+            gives_state=gives_state,
+            first=self._first,
+            steps=self._steps,
+            env_steps=self._env_steps,
+            seconds=seconds,
+            lengths=tuple(self._lengths),
+            returns=tuple(self._returns),
+            rewards=(self._low, self._high),
+            largest=self._largest,
+            digest=self._hash.hexdigest(),
+        )
+
+    def _look_at(self, observation: Observation) -> None:
+        numbers = [array for array in observation.values() if array.dtype.kind == "f"]
+        self._largest = max(self._largest, *(float(np.abs(array).max()) for array in numbers), 0.0)

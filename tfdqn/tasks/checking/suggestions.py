@@ -1,0 +1,89 @@
+"""Keys of the configuration that suit a task, each with the reason, as far as random play tells them."""
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tfdqn.config import Task
+from tfdqn.task_spec import ArraySpec
+from tfdqn.tasks.checking.random_play import Play
+
+_NATURE_CNN_PIXELS = 36  # the least height and width that its convolutions take
+_SLOW_STEPS_PER_SECOND = 1_000.0  # below, what several processes cost is little beside a step
+_LARGE = 10.0  # of a reward or an observed number: DQN's usual step sizes suit numbers near 1
+
+
+class Suggestion(NamedTuple):
+    """One "key=value", as the command line takes it."""
+
+    setting: str
+    reason: str
+
+
+def suggestions(task: Task, play: Play | None, in_processes: Play | None, info: frozenset[str]) -> list[Suggestion]:
+    """What to set beside the keys that `task` has.
+
+    Args:
+      task: as it was played.
+      play: None where that failed: nothing is known.
+      in_processes: one environment for each core, each in a process; None where that was not tried.
+      info: keys of the task's `info`.
+    """
+    if play is None:
+        return []
+    return [*_of_observations(task, play), *_of_signals(task, play, info), *_of_speed(task, play, in_processes)]
+
+
+def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
+    parts = list(play.spec.observation.values())
+    if len(parts) > 1 or not is_picture(parts[0]):
+        yield Suggestion("network.kind=mlp", "what is observed is no single image")
+        return
+    least = min(_frame(parts[0])[:2])
+    if least < _NATURE_CNN_PIXELS:
+        yield Suggestion("network.kind=small_cnn", f"nature_cnn needs {_NATURE_CNN_PIXELS} cells each way, not {least}")
+        return
+    yield Suggestion("network.kind=nature_cnn", "what is observed are images")
+    if task.frame_stack == 1:
+        yield Suggestion("task.frame_stack=4", "one image does not show how things move")
+    yield Suggestion("replay.item=frames", "each frame of a stack is then stored once, compressed")
+
+
+def _of_signals(task: Task, play: Play, info: frozenset[str]) -> Iterator[Suggestion]:
+    if "action_mask" in info and not task.action_masks:
+        yield Suggestion("task.action_masks=true", 'info["action_mask"] says which actions are legal')
+    if "lives" in info and not task.end_on_life_loss:
+        yield Suggestion("task.end_on_life_loss=true", 'info["lives"] counts lives: for games that go on after one')
+    largest = max(map(abs, play.rewards))
+    if largest > _LARGE and not task.reward_clip:
+        yield Suggestion("task.reward_clip=1.0", f"rewards reach {largest:g}: learned from as they are, Q is as large")
+    if not play.lengths and play.spec.max_episode_steps is None:
+        yield Suggestion("task.max_episode_steps=1000", "no episode ended, and the task has no limit of its own")
+
+
+def _of_speed(task: Task, play: Play, in_processes: Play | None) -> Iterator[Suggestion]:
+    if in_processes is None:
+        return
+    if (factor := in_processes.steps_per_second / play.steps_per_second) > 1:
+        yield Suggestion("task.vectorization=async", f"{factor:.1f} times as fast here, a process for each environment")
+        if task.num_envs > (cores := available_cores()):
+            yield Suggestion(f"task.num_envs={cores}", "so many cores are there")
+
+
+def may_be_faster_in_processes(play: Play) -> bool:
+    """Whether processes are worth a try: the task's steps take long, and are taken in turn."""
+    return not play.is_own_vector_version and play.steps_per_second < _SLOW_STEPS_PER_SECOND
+
+
+def available_cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def is_picture(spec: ArraySpec) -> bool:
+    """Whether its neighbours are neighbours in a plane: [H, W, C], or [H, W] of bytes."""
+    rank = len(_frame(spec))
+    return not spec.categories and (rank == 3 or (rank == 2 and spec.dtype == "uint8"))
+
+
+def _frame(spec: ArraySpec) -> tuple[int, ...]:
+    return spec.shape[1:] if spec.frame_stack > 1 else spec.shape
