@@ -11,7 +11,7 @@ from gymnasium import spaces
 from tests.support.odd_environments import Broken, Odd
 from tfdqn.config import Task
 from tfdqn.replay.transition_codec import TransitionCodec
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.checking.check import TaskCheck, check, transition_bytes
 
 TWO = np.array([0.5, 1.5], np.float32)
@@ -106,6 +106,19 @@ def test_a_broken_promise_is_a_failure_with_its_step(registered: Any, spoil: Any
     assert "spaces, shapes, types" not in verdicts(found)
 
 
+def test_a_grid_and_branches_are_shown_with_their_values(registered: Any) -> None:
+    class Grid(Careless):
+        def __init__(self) -> None:
+            super().__init__("alike")
+            self.action_space = spaces.Box(-1, 1, (2,))  # type: ignore[assignment]
+
+    task_id = registered(Grid)
+    assert line(found_of(task_id, 5, action_bins=3), "actions") == "9, a grid of 3 × 3 values"
+    branches = found_of(task_id, 5, action_bins=3, action_form="branches")
+    assert branches.can_train and line(branches, "actions") == "2 branches, of 3 × 3 values"
+    assert "task.action_bins" in found_of(task_id, 5).failures[0]
+
+
 def test_an_environment_that_raises_is_a_failure_and_no_error(registered: Any) -> None:
     found = found_of(registered(Broken))
     assert not found.can_train and "the simulator did not start" in found.failures[0]
@@ -130,7 +143,9 @@ def test_a_slow_task_is_ended_after_some_seconds(registered: Any) -> None:
 def test_what_info_tells_is_found_behind_what_passes_it_on(registered: Any) -> None:
     found = found_of(registered(Careless, how="alike"))
     assert line(found, "info") == "action_mask, lives"
-    assert {"task.action_masks=true", "task.end_on_life_loss=true", "task.reward_clip=1.0"} < set(found.suggestions)
+    assert {"task.action_masks=true", "task.end_on_life_loss=true", "task.reward_normalization=0.99"} < set(
+        found.suggestions
+    )
 
 
 def test_warnings_are_findings_and_not_on_the_terminal(registered: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -139,8 +154,12 @@ def test_warnings_are_findings_and_not_on_the_terminal(registered: Any, caplog: 
     assert found.can_train and "beyond the bounds" in line(found, "warning") and caplog.text == ""
 
 
+BRANCHES = ActionSpec(low=(0, 0), high=(1, 2), counts=(2, 3), shape=(2,), form="branches")
+
+
 @pytest.mark.parametrize("masks", [False, True])
-def test_a_transitions_bytes_are_those_of_the_replays_rows(masks: bool) -> None:
+@pytest.mark.parametrize("actions", [discrete(3), BRANCHES], ids=["one number", "branches"])
+def test_a_transitions_bytes_are_those_of_the_replays_rows(masks: bool, actions: ActionSpec) -> None:
     spec = TaskSpec(
         id="x",
         observation={
@@ -148,8 +167,7 @@ def test_a_transitions_bytes_are_those_of_the_replays_rows(masks: bool) -> None:
             "b": ArraySpec(shape=(), dtype="int32"),
             "c": ArraySpec(shape=(7,), dtype="float32"),
         },
-        num_actions=(3,),
-        action_start=(0,),
+        actions=actions,
         action_masks=masks,
     )
     assert transition_bytes(spec) == TransitionCodec(spec).row_bytes

@@ -3,12 +3,14 @@
 import numpy as np
 
 from tfdqn.config import Task
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import ActionSpec, TaskSpec
 from tfdqn.tasks.checking.random_play import RandomPlay, random_actions
 
 
 def a_spec(*num_actions: int) -> TaskSpec:
-    return TaskSpec(id="x", observation={}, num_actions=num_actions, action_start=(0,) * len(num_actions))
+    low, high = (0,) * len(num_actions), tuple(count - 1 for count in num_actions)
+    actions = ActionSpec(low=low, high=high, counts=num_actions, shape=(len(low),), form="branches")
+    return TaskSpec(id="x", observation={}, actions=actions)
 
 
 def test_every_legal_action_is_as_likely_as_any_other() -> None:

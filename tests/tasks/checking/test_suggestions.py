@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfdqn.config import Task
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.checking.random_play import Play
 from tfdqn.tasks.checking.suggestions import available_cores, may_be_faster_in_processes, suggestions
 
@@ -12,7 +12,7 @@ NONE: frozenset[str] = frozenset()
 
 
 def a_play(array: ArraySpec, **changes) -> Play:
-    spec = TaskSpec(id="x", observation={"observation": array}, num_actions=(2,), action_start=(0,))
+    spec = TaskSpec(id="x", observation={"observation": array}, actions=discrete(2))
     play = Play(
         spec=spec,
         is_own_vector_version=False,
@@ -63,10 +63,13 @@ VECTOR = ArraySpec(shape=(3,), dtype="float32")
 def test_keys_that_the_task_has_already_are_not_suggested() -> None:
     play, info = a_play(VECTOR, rewards=(-100.0, 1.0)), frozenset({"action_mask", "lives"})
     assert set(settings(Task(), play, info=info)) == {
-        *("network.kind=mlp", "task.action_masks=true", "task.end_on_life_loss=true", "task.reward_clip=1.0")
+        *("network.kind=mlp", "task.action_masks=true", "task.end_on_life_loss=true", "task.reward_normalization=0.99")
     }
-    have = Task(action_masks=True, end_on_life_loss=True, reward_clip=1.0)
-    assert settings(have, play, info=info) == ["network.kind=mlp"]
+    for key, value in (("reward_clip", 1.0), ("reward_sign", True), ("reward_normalization", 0.99)):
+        have = Task(action_masks=True, end_on_life_loss=True, **{key: value})
+        assert settings(have, play, info=info) == ["network.kind=mlp"]
+    board = ArraySpec(shape=(10, 10, 4), dtype="uint8")
+    assert settings(Task(), a_play(board, rewards=(0.0, 50.0)))[1:] == ["task.reward_clip=1.0"]
 
 
 def test_an_endless_episode_asks_for_a_limit() -> None:

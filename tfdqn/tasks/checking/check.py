@@ -166,11 +166,18 @@ def _of_shapes(spec: TaskSpec) -> list[Finding]:
     size = transition_bytes(spec)
     return [
         Finding("observation", "yes", ", ".join(shown)),
-        Finding("actions", "yes", " × ".join(map(str, spec.num_actions))),
+        Finding("actions", "yes", _shown_actions(spec)),
         Finding(
             "a transition", "yes", f"{size:,} bytes in replay; a million of them {size * _A_MILLION / 1e9:,.3g} GB"
         ),
     ]
+
+
+def _shown_actions(spec: TaskSpec) -> str:
+    counts = " × ".join(f"{count:,}" for count in spec.actions.counts)
+    if len(spec.num_actions) > 1:
+        return f"{len(spec.num_actions)} branches, of {counts} values"
+    return f"{spec.num_actions[0]:,}" + (f", a grid of {counts} values" if len(spec.actions.counts) > 1 else "")
 
 
 def _of_play(alone: Play, together: Play, info: frozenset[str]) -> list[Finding]:

@@ -55,8 +55,10 @@ def _of_signals(task: Task, play: Play, info: frozenset[str]) -> Iterator[Sugges
     if "lives" in info and not task.end_on_life_loss:
         yield Suggestion("task.end_on_life_loss=true", 'info["lives"] counts lives: for games that go on after one')
     largest = max(map(abs, play.rewards))
-    if largest > _LARGE and not task.reward_clip:
-        yield Suggestion("task.reward_clip=1.0", f"rewards reach {largest:g}: learned from as they are, Q is as large")
+    if largest > _LARGE and not (task.reward_clip or task.reward_sign or task.reward_normalization):
+        is_game = all(map(is_picture, play.spec.observation.values()))
+        setting = "task.reward_clip=1.0" if is_game else "task.reward_normalization=0.99"
+        yield Suggestion(setting, f"rewards reach {largest:g}: learned from as they are, Q is as large")
     if not play.lengths and play.spec.max_episode_steps is None:
         yield Suggestion("task.max_episode_steps=1000", "no episode ended, and the task has no limit of its own")
 
