@@ -1,7 +1,7 @@
 """The command line: its verbs, and what an error becomes: one line on stderr, and an exit status.
 
-A verb is a thin layer over the function that does the work, in `runs` or `jobs`. Nothing heavy is imported before a
-verb needs it: `tfdqn --help` knows no TensorFlow.
+A verb is a thin layer over the function that does the work, in `runs`, `tasks` or `jobs`. Nothing heavy is imported
+before a verb needs it: `tfdqn --help` knows no TensorFlow.
 """
 
 import errno
@@ -16,6 +16,7 @@ import typer
 from tfdqn.cli.arguments import installed_version
 from tfdqn.cli.jobs import jobs
 from tfdqn.cli.runs import runs
+from tfdqn.cli.tasks import tasks
 from tfdqn.coordination.heartbeat_files import heartbeat_of_command
 from tfdqn.errors import FAILED_STATUS, RESTART_STATUS, PeerLostError, ProcessFailedError, UserError
 from tfdqn.storage.disk_full import is_full_disk
@@ -50,7 +51,7 @@ def options(
     """Train deep Q-networks in parallel with TensorFlow."""
 
 
-for verbs in (runs, jobs):
+for verbs in (runs, tasks, jobs):
     app.add_typer(verbs)
 
 

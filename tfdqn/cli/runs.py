@@ -1,15 +1,12 @@
-"""The command line's verbs for one run, from `train` to `serve`, and those that list what is installed."""
+"""The command line's verbs for one run, from `train` to `serve`."""
 
 import os
 import sys
 import threading
-from collections.abc import Sequence
 from enum import StrEnum
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from tfdqn.cli.arguments import (
@@ -26,7 +23,7 @@ from tfdqn.cli.arguments import (
 )
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
-from tfdqn.errors import ClusterError, FilmError, UserCodeError, UserError
+from tfdqn.errors import ClusterError, FilmError, UserCodeError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, interruptions
@@ -104,68 +101,6 @@ def show_config(config: ConfigFile, overrides: Overrides = None) -> None:
     from tfdqn.config import toml
 
     typer.echo(toml.dump(load_config(config, overrides or ())), nl=False)
-
-
-@runs.command()
-def tasks(
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[PATTERN]",
-            help="show only ids that contain this text or match this pattern, such as 'Cart*'; with --check: task keys "
-            "to override, such as task.num_envs=4",
-            show_default=False,
-        ),
-    ] = None,
-    check: Annotated[
-        str | None,
-        typer.Option(
-            "--check",
-            metavar="ID",
-            help="play a task at random, and say whether it can be trained on",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="with --check: print JSON")] = False,
-) -> None:
-    """List the installed tasks, and whether each can be used; or check one."""
-    if check is not None:
-        _check_task(check, arguments or (), as_json)
-        return
-    if as_json or len(arguments or ()) > 1:
-        raise UserError(f"{'--json' if as_json else 'more than one pattern'} is only for --check ID")
-    _list_tasks(arguments[0] if arguments else "")
-
-
-def _list_tasks(pattern: str) -> None:
-    from tfdqn.cli import terminal
-    from tfdqn.tasks.registry import installed_tasks
-
-    wanted = pattern.lower()
-    found = [each for each in installed_tasks() if wanted in each.id.lower() or fnmatch(each.id.lower(), wanted)]
-    if not found:
-        raise UserError(f'no installed task has "{pattern}" in its id')
-    terminal.print_tasks(found)
-
-
-def _check_task(task_id: str, overrides: Sequence[str], as_json: bool) -> None:
-    """Ends the program with status 2 where training can't run."""
-    from tfdqn.cli.task_check_view import CheckProgress, print_check
-    from tfdqn.config import Task, toml
-
-    config = toml.with_changed_task(Config(task=Task(id=task_id)), overrides, "--check")
-    from tfdqn.tasks.checking.check import check  # gymnasium comes with it
-
-    with CheckProgress(is_shown=not as_json) as progress:
-        found = check(config.task, progress.tell)
-    if as_json:
-        typer.echo(msgspec.json.encode(found))
-    else:
-        print_check(found)
-    for line in found.failures:
-        typer.echo(f"tfdqn: {line}", err=True)
-    if not found.can_train:
-        raise typer.Exit(2)
 
 
 @runs.command()
