@@ -132,6 +132,41 @@ def test_dicts_and_nested_ones_are_observed():
     }
 
 
+def test_masks_that_are_observed_are_legal_actions_and_not_observed():
+    task = made("Jumanji/Snake-v1", 3, action_masks=True)
+    observation, legal = task.reset(1)
+    assert set(observation) == {"grid", "step_count"} and legal.shape == (3, 4) and legal.any(axis=1).all()
+    rng, masks, lengths = np.random.default_rng(0), [], 0
+    for _ in range(60):
+        step = task.step(np.array([rng.choice(np.flatnonzero(row)) for row in legal], np.int32))
+        legal, lengths = step.legal_actions, lengths + (~step.terminated).sum()
+        masks.append(legal)
+    assert not np.array(masks).all() and np.array(masks).any(axis=2).all()
+
+
+def test_a_grid_of_continuous_actions_is_played():
+    task = made("Pendulum-v1", 5, action_bins=5)
+    assert task.spec.num_actions == (5,)
+    task.reset(1)
+    for _ in range(3):
+        before = observed(task)
+        task.step(np.arange(5, dtype=np.int32))
+    # Of gymnasium's pendulum, theta_dot' = theta_dot + (3 g / (2 l) sin(theta) + 3 u / (m l^2)) dt, within ±8.
+    torque = np.linspace(-2, 2, 5)
+    expected = before[:, 2] + (15 * before[:, 1] + 3 * torque) * 0.05
+    np.testing.assert_allclose(observed(task)[:, 2], np.clip(expected, -8, 8), atol=1e-4)
+
+
+def test_a_goal_env_of_robotics_is_a_dict():
+    task = made("FetchReach-v4", 2, action_bins=3, action_form="branches")
+    assert set(task.spec.observation) == {"observation", "achieved_goal", "desired_goal"}
+    assert task.spec.num_actions == (3, 3, 3, 3)
+    first, _ = task.reset(0)
+    step = task.step(np.full((2, 4), 2, np.int32))
+    assert (step.observation["achieved_goal"] != first["achieved_goal"]).all()
+    np.testing.assert_array_equal(step.observation["desired_goal"], first["desired_goal"])
+
+
 def test_bounds_that_mean_none_are_none():
     assert made("LunarLander-v3").spec.observation["observation"].bounds == ((None, None),)
 

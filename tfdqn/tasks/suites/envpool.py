@@ -10,12 +10,15 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
 from tfdqn.config import Task
 from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, first_line
 from tfdqn.system.shell_commands import own_command, pip_install
 from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.adapters.legal_actions import MASK, MaskSource, mask_source, without_masks
+from tfdqn.tasks.adapters.vector_masks import VectorMasks
 from tfdqn.tasks.suites import envpool_envs
 from tfdqn.tasks.suites.description import describe
 from tfdqn.tasks.suites.envpool_envs import Pool, PoolSpec
@@ -50,17 +53,22 @@ class EnvPoolSuite:
 
     def describe(self, task: Task) -> TaskSpec:
         """As `Suite`; no environment is made for it."""
-        found = _look_at(task)
-        return describe(task, found.frame, found.action, max_episode_steps=found.max_episode_steps)
+        return _described(task, _look_at(task))[0]
 
     def environments(self, task: Task, render_mode: str | None) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
         """As `Suite`; where `task.vectorization` is "sync", by one thread."""
         if task.vectorization == "async":
             raise TaskError(f'{task.id}: EnvPool has threads for its environments, not processes: set "own"')
-        spec, found = self.describe(task), _look_at(task)
+        found = _look_at(task)
+        spec, masks = _described(task, found)
         kwargs = _kwargs(task) if render_mode is None else {**_kwargs(task), "render_mode": render_mode}
         make = functools.partial(_make, task, kwargs)
-        return spec, functools.partial(Pool, make, task.num_envs, found, render_mode)
+
+        def batch() -> VectorEnv:
+            pool = Pool(make, task.num_envs, found, render_mode)
+            return pool if masks is None else VectorMasks(pool, masks, task.id)
+
+        return spec, batch
 
     def installed(self) -> list[TaskEntry]:
         """All of EnvPool's ids; none is looked at: there are more than a thousand."""
@@ -91,6 +99,18 @@ def _look_at(task: Task) -> PoolSpec:
     if found.players > 1:
         raise TaskError(f"{task.id} has {found.players} players, and one learns")
     return found
+
+
+def _described(task: Task, found: PoolSpec) -> tuple[TaskSpec, MaskSource | None]:
+    place = task.action_mask_source if task.action_masks else None
+    if place == "auto":
+        is_observed = isinstance(found.frame, spaces.Dict) and MASK in found.frame.spaces
+        place = "observation" if is_observed else "info"
+    if place is not None and place.startswith("method:"):
+        raise TaskError(f'{task.id}: task.action_mask_source = "{place}", but EnvPool\'s environments have no methods')
+    space = without_masks(found.frame, place)
+    spec = describe(task, space, found.action, max_episode_steps=found.max_episode_steps)
+    return spec, mask_source(task, place, found.frame, spec.mask_shape)
 
 
 def _check_kwargs(task: Task) -> None:
