@@ -119,6 +119,12 @@ def discrete(count: int, start: int = 0) -> ActionSpec:
     return ActionSpec(low=(start,), high=(start + count - 1,), counts=(count,))
 
 
+def all_legal(num_actions: tuple[int, ...]) -> np.ndarray:
+    """bool[A]; bool[D, the largest A_d] of branches, False beyond a branch's own actions."""
+    legal = np.arange(max(num_actions)) < np.reshape(num_actions, (-1, 1))
+    return legal[0] if len(num_actions) == 1 else legal
+
+
 class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A task's observations and actions."""
 
@@ -141,6 +147,11 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """One state's legal actions: bool[A]; bool[D, the largest A_d] for branching, padded with False."""
         branches = () if len(self.num_actions) == 1 else (len(self.num_actions),)
         return (*branches, max(self.num_actions))
+
+    @property
+    def all_legal(self) -> np.ndarray:
+        """bool[*mask_shape]: False beyond a branch's own actions alone."""
+        return all_legal(self.num_actions)
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=2)

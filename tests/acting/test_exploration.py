@@ -103,3 +103,38 @@ def test_the_same_generator_gives_the_same_actions() -> None:
     q = np.random.default_rng(0).normal(size=(50, 4))
     first, second = (exploration.epsilon_greedy(q, None, np.full(50, 0.5), np.random.default_rng(7)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_each_branch_explores_by_itself_and_only_among_its_own_actions() -> None:
+    counts, epsilon = np.array([4, 2, 3]), 0.6
+    q = np.tile(np.array([[0.0, 2, 1, -1], [3, 0, 3, 3], [0, 0, 5, 0]]), (DRAWS, 1, 1))
+    legal = np.arange(4) < counts[:, np.newaxis]
+    actions = exploration.epsilon_greedy(q, legal, np.full((DRAWS, 1), epsilon), np.random.default_rng(1))
+    assert actions.shape == (DRAWS, 3) and actions.dtype == np.int32
+    best = np.array([1, 0, 2])
+    for d, count in enumerate(counts):
+        probabilities = np.full(count, epsilon / count)
+        probabilities[best[d]] += 1 - epsilon
+        assert chi_square(np.bincount(actions[:, d], minlength=count), probabilities) < CHI_SQUARE_3_DF
+    wanders = actions != best
+    expected = epsilon * (counts - 1) / counts
+    both = wanders[:, 0] & wanders[:, 2]
+    assert both.mean() == pytest.approx(expected[0] * expected[2], abs=0.015)  # independent of one another
+
+
+def test_branches_of_one_environment_have_its_epsilon() -> None:
+    q = np.zeros((2, 3, 4))
+    q[..., 2] = 1
+    rungs = np.array([[0.0], [1.0]])
+    actions = np.stack([exploration.epsilon_greedy(q, None, rungs, np.random.default_rng(i)) for i in range(500)])
+    assert (actions[:, 0] == 2).all()
+    assert chi_square(np.bincount(actions[:, 1].ravel(), minlength=4), np.full(4, 0.25)) < CHI_SQUARE_3_DF
+
+
+def test_boltzmann_draws_every_branch_from_its_own_softmax() -> None:
+    q = np.tile(np.array([[1.0, 2.0, 0.5], [0.3, 0.1, 99.0]]), (DRAWS, 1, 1))
+    legal = np.array([[True, True, True], [True, True, False]])
+    actions = exploration.boltzmann(q, legal, 0.7, np.random.default_rng(1))
+    for d, count in enumerate((3, 2)):
+        weights = np.exp(q[0, d, :count] / 0.7)
+        assert chi_square(np.bincount(actions[:, d], minlength=count), weights / weights.sum()) < CHI_SQUARE_3_DF

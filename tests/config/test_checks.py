@@ -43,6 +43,7 @@ CONTRADICTIONS = {
     ],
     "sequences_are_of_a_memory": ["replay.item=sequence"],
     "sequences_leave_no_step_out": ["replay.item=sequence", "replay.sequence_length=40", "replay.sequence_period=41"],
+    "branches_are_of_td_errors": ["task.action_form=branches", "agent.kind=iqn"],
     "a_sign_has_one_size": ["task.reward_sign=true", "task.reward_clip=1"],
     "a_scheduled_discount_is_below_one": ["agent.discount=1", "agent.discount_end=0.5"],
     "a_memory_is_of_one_whole_network": ["network.memory=gru", "ensemble.size=2"],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.support.random_episodes import MIXED, VECTOR, random_steps, stacked
+from tests.support.random_episodes import BRANCHING, MIXED, VECTOR, random_steps, stacked
 from tfdqn.config import DQN, Config, Priorities
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
@@ -25,14 +25,17 @@ def config(n: int, n_step_end: int | None = None, **replay: object) -> Config:
 
 
 def steps(spec: TaskSpec, seed: int) -> tuple[list[Experience], np.ndarray]:
-    """Steps, and the Q-values that actions are chosen by, float32[T, E, A]."""
+    """Steps, and the Q-values that actions are chosen by, float32[T, E, A]; [T, E, D, A] of branches."""
     rng = np.random.default_rng(seed)
     taken = random_steps(spec, ENVS, LENGTH, rng, 0.15, 0.05, 0.1)
-    return taken, rng.normal(size=(LENGTH, ENVS, spec.num_actions[0])).astype(np.float32)
+    return taken, rng.normal(size=(LENGTH, ENVS, *spec.mask_shape)).astype(np.float32)
 
 
 def errors_by_definition(taken: list[Experience], q: np.ndarray, n: int) -> list[tuple[float, float]]:
-    """Of every transition (R, |R scale + γ^k max_a Q(o_{t+k}, a) − Q(o_t, a_t)|); NaN where o_{t+k} is not acted in."""
+    """Of every transition (R, |R scale + γ^k max_a Q(o_{t+k}, a) − Q(o_t, a_t)|); NaN where o_{t+k} is not acted in.
+
+    Of branches the value of a state is the mean of theirs, and the error the sum of each one's.
+    """
     found = []
     for env in range(ENVS):
         for t in range(LENGTH):
@@ -53,14 +56,16 @@ def errors_by_definition(taken: list[Experience], q: np.ndarray, n: int) -> list
                 value = 0.0 if step.terminated[env] else np.nan
             else:
                 legal = taken[t + k].legal_actions
-                value = max(q[t + k, env] if legal is None else q[t + k, env][legal[env]], default=-np.inf)
-            error = SCALE * total + DISCOUNT**k * value - q[t, env, taken[t].action[env]]
-            found.append((total, abs(error)))
+                rows = np.atleast_2d(q[t + k, env])
+                value = np.mean([max(row if legal is None else row[legal[env]], default=-np.inf) for row in rows])
+            acted = zip(np.atleast_2d(q[t, env]), np.atleast_1d(taken[t].action[env]), strict=True)
+            target = SCALE * total + DISCOUNT**k * value
+            found.append((total, sum(abs(target - row[action]) for row, action in acted)))
     return sorted(found)
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("spec", [VECTOR, MIXED], ids=lambda spec: spec.id)
+@pytest.mark.parametrize("spec", [VECTOR, MIXED, BRANCHING], ids=lambda spec: spec.id)
 @pytest.mark.parametrize("n", [1, 3])
 def test_errors_are_those_of_the_definition(spec: TaskSpec, n: int, seed: int) -> None:
     taken, q = steps(spec, seed)

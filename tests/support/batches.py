@@ -1,22 +1,24 @@
 """Random batches of finished transitions, as replay hands them out, for any task's specification."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
+from tests.support.actions import branches
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 Arrays = Mapping[str, np.ndarray]
 
 
-def vector_spec(size: int = 3, num_actions: int = 4, *, action_masks: bool = False) -> TaskSpec:
+def vector_spec(size: int = 3, num_actions: int | Sequence[int] = 4, *, action_masks: bool = False) -> TaskSpec:
+    """Of one number, or of as many branches as there are numbers of actions."""
     return TaskSpec(
         id="Vector-v0",
         observation={"observation": ArraySpec(shape=(size,), dtype="float32")},
-        actions=discrete(num_actions),
+        actions=discrete(num_actions) if isinstance(num_actions, int) else branches(*num_actions),
         action_masks=action_masks,
     )
 
@@ -46,7 +48,7 @@ def transitions(
             (tensors, tf.constant(legal)) if spec.action_masks else tensors,
         )
 
-    everything = np.ones((len(action), spec.num_actions[0]), bool)
+    everything = np.tile(spec.all_legal, (len(action), *[1] * len(spec.mask_shape)))
     return trajectory.Transition(
         step(observation, np.zeros(len(action)), np.ones(len(action)), everything),
         policy_step.PolicyStep(tf.constant(action, tf.int32), (), ()),
@@ -56,12 +58,15 @@ def transitions(
 
 def random_transitions(spec: TaskSpec, count: int, rng: np.random.Generator) -> trajectory.Transition:
     """Random ones, a quarter of them terminal, with large TD errors among them."""
-    legal = rng.random((count, spec.num_actions[0])) < 0.6
-    legal[np.arange(count), rng.integers(spec.num_actions[0], size=count)] = True
+    action_shape = (count, *spec.mask_shape[:-1])
+    legal = rng.random((count, *spec.mask_shape)) < 0.6
+    sure = rng.integers(spec.num_actions if action_shape[1:] else spec.num_actions[0], size=action_shape)
+    np.put_along_axis(legal, sure[..., np.newaxis], True, axis=-1)
+    legal &= spec.all_legal
     return transitions(
         spec,
         observations(spec, count, rng),
-        rng.integers(spec.num_actions[0], size=count),
+        rng.integers(spec.num_actions if action_shape[1:] else spec.num_actions[0], size=action_shape),
         rng.normal(scale=3, size=count),
         0.9 * (rng.random(count) < 0.75),
         observations(spec, count, rng),

@@ -2,7 +2,8 @@
 
 Twenty updates with clipping on, unequal importance weights and target updates on the way. Each way gives
 the largest difference of any weight, target weight, slot, or error by which an example gets its priority.
-`PARITY_AGENT` and `PARITY_NETWORK` are the settings of the agent, by default Double DQN, and of the network, as JSON.
+`PARITY_AGENT` and `PARITY_NETWORK` are the settings of the agent, by default Double DQN, and of the network, as JSON;
+`PARITY_ACTIONS` is the number of actions, or a list of one for each branch.
 """
 
 import json
@@ -42,7 +43,7 @@ BATCH, UPDATES_PER_CALL, CALLS = 24, 5, 4
 UPDATES = UPDATES_PER_CALL * CALLS
 CLIP_NORM = 0.3
 SEQUENCES = Replay(item="sequence", burn_in=2, sequence_length=4, sequence_period=2)
-SPEC = vector_spec()
+SPEC = vector_spec(num_actions=json.loads(os.environ.get("PARITY_ACTIONS", "4")))
 
 
 def image_spec() -> TaskSpec:

@@ -226,7 +226,12 @@ def valid_configs(draw: st.DrawFn) -> Config:
         ensemble = replace(ensemble, target="own")
     agreed: Config = replace(
         config,
-        task=replace(config.task, num_envs=max(2, config.task.num_envs), reward_sign=False),
+        task=replace(
+            config.task,
+            num_envs=max(2, config.task.num_envs),
+            reward_sign=False,
+            action_form=config.task.action_form if config.agent.takes_branches else "product",
+        ),
         optimizer=with_ordered(config.optimizer, "learning_rate", "end_learning_rate"),
         agent=of_sense(config.agent, learner.model_parallel),
         network=of_split_layers(config.network, learner.model_parallel),

@@ -32,9 +32,12 @@ def ladder_exponents(num_envs: int, alpha: float) -> np.ndarray:
 def epsilon_greedy(
     q_values: np.ndarray, legal_actions: np.ndarray | None, epsilons: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """A uniformly random legal action with probability epsilons[b], else the greedy one; int32[B]."""
+    """A uniformly random legal action with probability epsilons[b], else the greedy one; int32[B].
+
+    Of branches, Q-values [B, D, A] and epsilons [B, 1], each dimension draws by itself: int32[B, D].
+    """
     actions = greedy_numpy(q_values, legal_actions)
-    explores = rng.random(len(actions)) < epsilons
+    explores = rng.random(actions.shape) < epsilons
     random_actions = uniform(q_values.shape, legal_actions, rng)
     return np.where(explores, random_actions, actions)
 
@@ -42,12 +45,12 @@ def epsilon_greedy(
 def boltzmann(
     q_values: np.ndarray, legal_actions: np.ndarray | None, temperature: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """An action drawn from softmax(Q / temperature) over the legal ones, by the Gumbel trick; int32[B]."""
+    """Drawn from softmax(Q / temperature) over the legal actions, by the Gumbel trick; int32[B], or [B, D]."""
     return greedy_numpy(q_values / temperature + rng.gumbel(size=q_values.shape), legal_actions)
 
 
 def uniform(shape: tuple[int, ...], legal_actions: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """A uniformly random legal action, int32[B], for Q-values of shape [B, A]."""
+    """A uniformly random legal action, int32[B], for Q-values of shape [B, A]; int32[B, D] for [B, D, A]."""
     if legal_actions is None:
-        return rng.integers(shape[1], size=shape[0], dtype=np.int32)
+        return rng.integers(shape[-1], size=shape[:-1], dtype=np.int32)
     return greedy_numpy(rng.random(shape), legal_actions)

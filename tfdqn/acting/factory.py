@@ -32,7 +32,8 @@ def make_policy(
       actor: which of `acting.actors` it is, counted from 0.
       action_values: gives Q-values where the network is elsewhere; it then remembers nothing.
     """
-    place = (num_envs, actor, config.acting.actors)
+    all_legal = task_spec.all_legal if len(task_spec.num_actions) > 1 else None
+    place = (num_envs, actor, config.acting.actors, all_legal)
     if config.network.state_size:
         q_function = numpy_recurrent_q_function(config, task_spec) or tensorflow_recurrent_q_function(config, task_spec)
         return RecurrentPolicy(q_function, config.network.state_size, exploration, *place)

@@ -31,8 +31,9 @@ class MemberPolicy(Policy):
         num_envs: int = 1,
         actor: int = 0,
         actors: int = 1,
+        all_legal: np.ndarray | None = None,
     ):
-        super().__init__(aggregated(q_function, ensemble.aggregation), settings, num_envs, actor, actors)
+        super().__init__(aggregated(q_function, ensemble.aggregation), settings, num_envs, actor, actors, all_legal)
         self._q_function, self._members = q_function, ensemble.size
 
     def _values(

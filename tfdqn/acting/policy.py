@@ -29,7 +29,10 @@ ActionValues = Callable[[Weights, dict[str, np.ndarray], np.ndarray | None, np.r
 
 
 class PolicyOutput(NamedTuple):
-    """Actions int32[B], Q-values float32[B, A] (an ensemble's aggregate), and the state for the next call."""
+    """Actions int32[B], Q-values float32[B, A] (an ensemble's aggregate), and the state for the next call.
+
+    Of branches, actions are int32[B, D] and Q-values float32[B, D, A].
+    """
 
     action: np.ndarray
     q_values: np.ndarray
@@ -54,6 +57,7 @@ class Policy:
       num_envs: B of an exploring policy, for the ladder of epsilons.
       actor: which of the actors' policies this is, counted from 0.
       actors: how many there are; the ladder runs over the environments of all.
+      all_legal: what may be drawn where a task has no masks, bool[*mask_shape]; None: an action is one number.
     """
 
     def __init__(
@@ -63,12 +67,16 @@ class Policy:
         num_envs: int = 1,
         actor: int = 0,
         actors: int = 1,
+        all_legal: np.ndarray | None = None,
     ):
         self._action_values = action_values
-        self._settings = settings
+        self._settings, self._all_legal = settings, all_legal
+        self._is_boltzmann = isinstance(settings, config.Boltzmann)
         ladder_alpha = settings.ladder_alpha if isinstance(settings, config.EpsilonGreedy) else 0.0
         ladder = exploration.ladder_exponents(actors * num_envs, ladder_alpha)
         self._exponents = ladder[actor * num_envs : (actor + 1) * num_envs]
+        if all_legal is not None:
+            self._exponents = self._exponents[:, np.newaxis]  # of an environment, for each of its branches
 
     def __call__(
         self,
@@ -125,7 +133,9 @@ class Policy:
         if self._settings is None:
             return greedy_numpy(q_values, legal_actions)
         strength = exploration.scheduled(self._settings, env_steps)
-        if isinstance(self._settings, config.Boltzmann):
+        if legal_actions is None:
+            legal_actions = self._all_legal
+        if self._is_boltzmann:
             return exploration.boltzmann(q_values, legal_actions, strength, rng)
         return exploration.epsilon_greedy(q_values, legal_actions, strength**self._exponents, rng)
 
@@ -133,11 +143,11 @@ class Policy:
 def check_finite(q_values: np.ndarray) -> None:
     """Raises NotFiniteError, which names the first environment and action, for a value that is not."""
     if not is_finite(q_values):
-        environment, action = np.argwhere(~np.isfinite(q_values))[0]
-        value = q_values[environment, action]
+        place = np.argwhere(~np.isfinite(q_values))[0]
+        environment, *action = (int(index) for index in place)
         raise NotFiniteError(
-            f"environment {environment}: Q of action {action} is {value}, which is not finite; "
-            "scale the task's observations and rewards, or lower optimizer.learning_rate"
+            f"environment {environment}: Q of action {', '.join(map(str, action))} is {q_values[tuple(place)]}, "
+            "which is not finite; scale the task's observations and rewards, or lower optimizer.learning_rate"
         )
 
 

@@ -27,8 +27,9 @@ class RecurrentPolicy(Policy):
         num_envs: int = 1,
         actor: int = 0,
         actors: int = 1,
+        all_legal: np.ndarray | None = None,
     ):
-        super().__init__(self._of_a_first_step, settings, num_envs, actor, actors)
+        super().__init__(self._of_a_first_step, settings, num_envs, actor, actors, all_legal)
         self._q_function, self._state_size = q_function, state_size
 
     def _of_a_first_step(

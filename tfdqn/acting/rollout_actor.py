@@ -5,7 +5,7 @@ import numpy as np
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.policy import Policy
 from tfdqn.coordination.weights import WeightsClient
-from tfdqn.networks.legal_actions import only_legal_numpy
+from tfdqn.networks.legal_actions import best_value_numpy
 from tfdqn.replay.rollout import Rollout
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.types import Experience
@@ -22,15 +22,10 @@ class RolloutActor(Actor):
 
     def _write(self, experience: Experience) -> int:
         assert experience.q_values is not None
-        self._rollout.add_values(_values(experience.q_values, experience.legal_actions))
+        self._rollout.add_values(best_value_numpy(experience.q_values, experience.legal_actions))
         written = super()._write(experience)
         if self._rollout.is_whole:
             step = experience.step
             q_values = self._policy.q_values(self._client.weights, step.observation, step.legal_actions, self._rng)
-            self._rollout.finish(_values(q_values, step.legal_actions), self._client.version)
+            self._rollout.finish(best_value_numpy(q_values, step.legal_actions), self._client.version)
         return written
-
-
-def _values(q_values: np.ndarray, legal_actions: np.ndarray | None) -> np.ndarray:
-    """max_a Q(s, a) float32[E] over the legal actions."""
-    return only_legal_numpy(q_values, legal_actions).max(axis=1)

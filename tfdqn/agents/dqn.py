@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 from tf_agents.agents.dqn import dqn_agent
+from tf_agents.networks import network as networks
+from tf_agents.policies import random_tf_policy, tf_policy
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
 from tfdqn.agents.loss import Batch, GreedyValue, LossNetwork, LossOutput, Networks, check_output
 from tfdqn.agents.losses import td
+from tfdqn.agents.losses.branches import mean_value
 from tfdqn.agents.losses.table import LOSSES
 from tfdqn.config import Config
 from tfdqn.networks.factory import q_network, split_network
@@ -55,13 +58,16 @@ class DqnAgent(dqn_agent.DqnAgent):
         self._compute_loss = LOSSES.of(config.agent)
         observation: Any = observation_spec(task_spec)
         if task_spec.action_masks:
-            mask = tensor_spec.BoundedTensorSpec(task_spec.num_actions, tf.bool, False, True)
+            mask = tensor_spec.BoundedTensorSpec(task_spec.mask_shape, tf.bool, False, True)
             observation = (observation, mask)
-        self._has_masks, self._num_actions = task_spec.action_masks, task_spec.num_actions[0]
+        self._has_masks, self._actions = task_spec.action_masks, task_spec.mask_shape
+        self._has_branches = len(self._actions) > 1
+        if self._has_branches:
+            self._greedy_value = mean_value(self._greedy_value)
         network = self._make_network(config, task_spec)
         super().__init__(
             ts.time_step_spec(observation),
-            tensor_spec.BoundedTensorSpec((), tf.int32, 0, task_spec.num_actions[0] - 1),
+            tensor_spec.BoundedTensorSpec(self._actions[:-1], tf.int32, 0, self._actions[-1] - 1),
             q_network=network,
             optimizer=None,
             observation_and_action_constraint_splitter=(lambda both: both) if self._has_masks else None,
@@ -105,16 +111,21 @@ class DqnAgent(dqn_agent.DqnAgent):
         """
         output = self._output(self._batch(experience), noise)
         loss = output.loss if weights is None else output.loss * weights
-        extra = LossExtra(output.td_error, output.q_value, tf.reduce_max(output.q_tm1, axis=1), tf.abs(output.td_error))
+        extra = LossExtra(output.td_error, output.q_value, self._best(output.q_tm1), tf.abs(output.td_error))
         return tf_agent.LossInfo(tf.reduce_mean(loss), extra)
 
     def _output(self, batch: Batch, noise: Noise | None) -> LossOutput:
         """What the loss gives of each example; an ensemble's leads with K. Raises OwnCodeError as `check_output`."""
         output = self._compute_loss(self._settings, self._networks(noise), batch)
-        examples = [*([self.members] if self.members > 1 else []), *batch.action_tm1.shape]
+        examples = [*([self.members] if self.members > 1 else []), *batch.action_tm1.shape[:1]]
         source = f'agent.kind = "{self._settings.kind}": {self._compute_loss.__qualname__}'
-        check_output(output, examples, self._num_actions, source)
+        check_output(output, examples, self._actions, source)
         return output
+
+    def _best(self, q: tf.Tensor) -> tf.Tensor:
+        """max_a Q(s, a) float32[…, B]; of branches the mean over them."""
+        best = tf.reduce_max(q, axis=-1)
+        return tf.reduce_mean(best, axis=-1) if self._has_branches else best
 
     def _networks(self, noise: Noise | None) -> Networks:
         return Networks(
@@ -138,6 +149,23 @@ class DqnAgent(dqn_agent.DqnAgent):
         if self._devices:
             return split_network(config, task_spec, seed=seed, devices=self._devices)
         return q_network(config, task_spec, seed=seed, precision=config.learner.precision)
+
+    def _check_action_spec(self, action_spec: tensor_spec.BoundedTensorSpec) -> None:
+        if not self._has_branches:  # which the base class refuses
+            super()._check_action_spec(action_spec)
+
+    def _check_network_output(self, net: networks.Network, label: str) -> None:
+        if not self._has_branches:
+            super()._check_network_output(net, label)
+
+    def _setup_policy(
+        self, time_step_spec: ts.TimeStep, action_spec: tensor_spec.BoundedTensorSpec, *others: Any
+    ) -> tuple[tf_policy.TFPolicy, tf_policy.TFPolicy]:
+        """The base class's, or random ones where those know no such axes; `acting.policy` acts."""
+        if not self._has_branches and self.members == 1:
+            return super()._setup_policy(time_step_spec, action_spec, *others)
+        policy = random_tf_policy.RandomTFPolicy(time_step_spec, action_spec)
+        return policy, policy
 
     def _split(self, observation: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
         return observation if self._has_masks else (observation, None)

@@ -2,14 +2,10 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 from tf_agents.networks import network as networks
-from tf_agents.policies import random_tf_policy
-from tf_agents.specs import tensor_spec
-from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
 from tfdqn.agents.dqn import DqnAgent, LossExtra
@@ -75,7 +71,7 @@ class EnsembleAgent(DqnAgent):
         extra = LossExtra(
             td_error=mean(output.td_error),
             q_value=tf.reduce_mean(output.q_value, axis=0),
-            max_q_value=tf.reduce_max(output.q_tm1, axis=(0, 2)),
+            max_q_value=tf.reduce_max(self._best(output.q_tm1), axis=0),
             priority=mean(tf.abs(output.td_error)),
             disagreement=tf.math.reduce_std(output.q_value, axis=0),
         )
@@ -87,13 +83,3 @@ class EnsembleAgent(DqnAgent):
 
     def _check_network_output(self, net: networks.Network, label: str) -> None:
         """Nothing: the base class would take the members' axis for the batch's."""
-
-    def _setup_policy(
-        self, time_step_spec: ts.TimeStep, action_spec: tensor_spec.BoundedTensorSpec, *_: Any
-    ) -> tuple[random_tf_policy.RandomTFPolicy, random_tf_policy.RandomTFPolicy]:
-        """Random ones: the base class's know no members' axis, and `acting.policy` acts."""
-        splitter = self._observation_and_action_constraint_splitter
-        policy = random_tf_policy.RandomTFPolicy(
-            time_step_spec, action_spec, observation_and_action_constraint_splitter=splitter
-        )
-        return policy, policy

@@ -20,8 +20,8 @@ class Batch(NamedTuple):
     """Finished transitions, leading axis B."""
 
     observation_tm1: Observation
-    legal_tm1: tf.Tensor | None  # bool[B, A]; None: all actions are legal
-    action_tm1: tf.Tensor  # int32[B]
+    legal_tm1: tf.Tensor | None  # bool[B, A], [B, D, A] of branches; None: all actions are legal
+    action_tm1: tf.Tensor  # int32[B]; [B, D] of branches
     r_t: tf.Tensor  # float32[B], n-step returns times `agent.reward_scale`
     discount_t: tf.Tensor  # float32[B], γ^k · (0 where the episode terminated)
     observation_t: Observation
@@ -74,14 +74,14 @@ class LossOutput(NamedTuple):
 
     loss: tf.Tensor  # float32[…, B], of each example
     td_error: tf.Tensor  # float32[…, B], target minus prediction, or what else says how wrong it was
-    q_tm1: tf.Tensor  # Q(s, ·) float32[…, B, A], as it acts
+    q_tm1: tf.Tensor  # Q(s, ·) float32[…, B, A], as it acts; [B, D, A] of branches
     q_value: tf.Tensor  # Q(s, a) float32[…, B] of the action taken
 
 
 Loss = Callable[[Any, Networks, Batch], LossOutput]  # the first: its settings, `config.agent`
 
 
-def check_output(output: Any, examples: Sequence[int | None], num_actions: int, source: str) -> None:
+def check_output(output: Any, examples: Sequence[int | None], actions: Sequence[int], source: str) -> None:
     """Raises OwnCodeError where a loss gives anything but float32 of the shapes of `LossOutput`.
 
     It looks at static shapes alone, while the update is traced.
@@ -89,13 +89,13 @@ def check_output(output: Any, examples: Sequence[int | None], num_actions: int, 
     Args:
       output: what the loss gave.
       examples: [B], or [K, B] of an ensemble; None: a size that is not known.
-      num_actions: A.
+      actions: [A], or [D, A] of branches.
       source: the loss, in words.
     """
     if not isinstance(output, LossOutput):
         raise OwnCodeError(f"{source} gives {_described(output)}, where a LossOutput is due")
     for field, value in output._asdict().items():
-        shape = [*examples, num_actions] if field == "q_tm1" else [*examples]
+        shape = [*examples, *actions] if field == "q_tm1" else [*examples]
         fits = isinstance(value, tf.Tensor) and value.dtype == tf.float32 and value.shape.is_compatible_with(shape)
         if not fits:
             due = _described(tf.TensorSpec(shape, tf.float32))

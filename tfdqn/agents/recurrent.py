@@ -74,7 +74,7 @@ class RecurrentAgent(DqnAgent):
         output = self._output(self._batch(experience), of_steps)
         is_step = experience.steps > 0
         loss = mean_of_steps(self._by_sequence(output.loss), is_step)
-        best = self._by_sequence(tf.reduce_max(output.q_tm1, axis=1))
+        best = self._by_sequence(self._best(output.q_tm1))
         td_error = self._by_sequence(output.td_error)
         extra = LossExtra(
             td_error=mean_of_steps(tf.abs(td_error), is_step),
@@ -143,4 +143,6 @@ def _legal(legal: tf.Tensor | None, steps: tf.Tensor) -> tf.Tensor | None:
 
     A maximum over none would be float32's lowest number, and a gradient through what becomes of that is NaN times 0.
     """
-    return None if legal is None else _flat(legal | (steps == 0)[..., tf.newaxis])
+    if legal is None:
+        return None
+    return _flat(legal | tf.reshape(steps == 0, [-1, steps.shape[1], *[1] * (legal.shape.rank - 2)]))

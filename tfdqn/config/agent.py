@@ -34,6 +34,7 @@ class Agent(Section, frozen=True, kw_only=True):
     # Whether the next state is worth what its best action is: then an ensemble's members can share that value.
     has_greedy_target: ClassVar[bool] = False
     has_target_network: ClassVar[bool] = True
+    takes_branches: ClassVar[bool] = False  # one target for Q-values of several action dimensions
     has_replay: ClassVar[bool] = True
     title: ClassVar[str] = ""  # what it is called in a line for people; "": by its kind
 
@@ -94,6 +95,7 @@ class TDAgent(Agent, frozen=True, kw_only=True):
 class DQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="dqn"):
     """Mnih et al. 2015: the next state is worth the target network's highest Q-value."""
 
+    takes_branches = True
     has_greedy_target = True
     title = "DQN"
 
@@ -101,6 +103,7 @@ class DQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="dqn"):
 class DoubleDQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="double_dqn"):
     """Van Hasselt et al. 2016: the online network chooses the next state's action, the target network values it."""
 
+    takes_branches = True
     has_greedy_target = True
     title = "double DQN"
 
@@ -178,6 +181,7 @@ class IQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="iqn")
 class PQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="pqn"):
     """Gallici et al. 2024: Q(lambda) on rollouts of many environments, without replay and without a target network."""
 
+    takes_branches = True
     has_target_network = False
     has_replay = False
     title = "PQN"

@@ -25,7 +25,7 @@ class PolicyInputs:
         if state_size:
             self._specs[POLICY_STATE] = ArraySpec(shape=(state_size,), dtype="float32")
         self._ranges = {key: _range(spec) for key, spec in self._specs.items()}
-        self._actions = _actions(task_spec) if task_spec.action_masks else None
+        self._actions = task_spec.all_legal if task_spec.action_masks else None
 
     @property
     def names(self) -> set[str]:
@@ -86,12 +86,6 @@ def _range(spec: ArraySpec) -> Range | None:
         return None
     shape = () if len(spec.bounds) == 1 else spec.shape[1:] if spec.frame_stack > 1 else spec.shape
     return lowest.reshape(shape), highest.reshape(shape)
-
-
-def _actions(task_spec: TaskSpec) -> np.ndarray:
-    """bool[A]; bool[D, the largest A_d], False beyond a branch's own actions."""
-    places = np.arange(max(task_spec.num_actions))
-    return np.reshape([places < count for count in task_spec.num_actions], task_spec.mask_shape)
 
 
 def _check_range(key: str, array: np.ndarray, between: Range) -> None:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfdqn.config import Config, DeepNetwork
 from tfdqn.errors import ConfigError
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
-from tfdqn.networks.heads.head import Head
+from tfdqn.networks.heads.head import Head, NumpyHead
 from tfdqn.networks.heads.table import HEADS
 from tfdqn.networks.layers.ensemble import EnsembleLayerFactory
 from tfdqn.networks.layers.memory import Memory
@@ -97,10 +97,10 @@ def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
     `python -m benchmarks.acting` compares them. One call serves all environments of an actor, holds no TensorFlow
     thread and waits for no learner.
     """
-    make_torso, make_head = TORSOS.of(config.network).in_numpy, HEADS.of(config.agent).in_numpy
-    if make_torso is None or make_head is None:
+    make_torso, head = TORSOS.of(config.network).in_numpy, _numpy_head(config, task_spec)
+    if make_torso is None or head is None:
         return None
-    torso, head = make_torso(config.network, task_spec), make_head(config)
+    torso = make_torso(config.network, task_spec)
 
     def q_function(
         weights: Weights, observation: dict[str, np.ndarray], rng: np.random.Generator | None = None
@@ -112,10 +112,10 @@ def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
 
 def numpy_recurrent_q_function(config: Config, task_spec: TaskSpec) -> RecurrentQFunction | None:
     """As `numpy_q_function`, of a network with a memory."""
-    make_torso, make_head = TORSOS.of(config.network).in_numpy, HEADS.of(config.agent).in_numpy
-    if make_torso is None or make_head is None or not isinstance(config.network, DeepNetwork):
+    make_torso, head = TORSOS.of(config.network).in_numpy, _numpy_head(config, task_spec)
+    if make_torso is None or head is None or not isinstance(config.network, DeepNetwork):
         return None
-    torso, head = make_torso(config.network, task_spec), make_head(config)
+    torso = make_torso(config.network, task_spec)
     memory = MEMORIES_NUMPY[config.network.memory]
 
     def q_function(
@@ -125,6 +125,13 @@ def numpy_recurrent_q_function(config: Config, task_spec: TaskSpec) -> Recurrent
         return head(weights, features, rng), state
 
     return q_function
+
+
+def _numpy_head(config: Config, task_spec: TaskSpec) -> NumpyHead | None:
+    kind = HEADS.of(config.agent)
+    if len(task_spec.num_actions) > 1:
+        return kind.branches and kind.branches.in_numpy(config, task_spec.num_actions)
+    return kind.in_numpy and kind.in_numpy(config)
 
 
 def _network(config: Config, task_spec: TaskSpec, make_factory: Callable[[], LayerFactory], name: str) -> QNetwork:
@@ -143,4 +150,11 @@ def _build(config: Config, task_spec: TaskSpec, make: LayerFactory) -> tuple[Tor
             f"ensemble.size = {config.ensemble.size} needs an agent.kind whose head takes the features of several "
             f'members, not "{config.agent.kind}"'
         )
-    return torso, memory, kind.build(config, width, task_spec.num_actions[0], make)
+    if len(task_spec.num_actions) == 1:
+        return torso, memory, kind.build(config, width, task_spec.num_actions[0], make)
+    if kind.branches is None:
+        raise ConfigError(
+            f'task.action_form = "branches" needs an agent.kind whose head has Q-values for each action dimension, not '
+            f'"{config.agent.kind}"'
+        )
+    return torso, memory, kind.branches.build(config, width, task_spec.num_actions, make)

@@ -14,6 +14,12 @@ def only_legal_numpy(q: np.ndarray, legal_actions: np.ndarray | None) -> np.ndar
     return q if legal_actions is None else np.where(legal_actions, q, np.finfo(q.dtype).min)
 
 
+def best_value_numpy(q: np.ndarray, legal_actions: np.ndarray | None) -> np.ndarray:
+    """max_a Q(s, a) float32[B] over the legal actions; of branches, q [B, D, A], the mean of each one's."""
+    best: np.ndarray = only_legal_numpy(q, legal_actions).max(axis=-1)
+    return best if best.ndim == 1 else best.mean(axis=-1)
+
+
 def greedy(q: tf.Tensor, legal_actions: tf.Tensor | None) -> tf.Tensor:
     """The best legal action int32[…, B] by q […, B, A], counted from 0; the first of equals."""
     return tf.argmax(only_legal(q, legal_actions), axis=-1, output_type=tf.int32)

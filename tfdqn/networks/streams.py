@@ -21,7 +21,7 @@ from tfdqn.types import Weights
 # features float32[…, F], noise → float32[…, A], or […, A, M] where M is above 1
 Stream = NoisyLayer
 NumpyStream = Callable[[Weights, np.ndarray, np.random.Generator | None], np.ndarray]
-_OUTPUT, _VALUE, _ADVANTAGE = "q", "value", "advantage"  # the last layers' names
+OUTPUT, VALUE, ADVANTAGE = "q", "value", "advantage"  # the last layers' names
 
 
 def stream(config: Config, width: int, num_actions: int, make: LayerFactory, numbers: int = 1) -> Stream:
@@ -30,12 +30,12 @@ def stream(config: Config, width: int, num_actions: int, make: LayerFactory, num
     if isinstance(settings, Linear):
         theta = make.linear("theta", num_actions * numbers, fan_in=width)
         return lambda features, noise: _by_action(theta(features), num_actions, numbers)
-    if not _deep(settings).dueling:
-        output = _layers(settings, "", _OUTPUT, num_actions * numbers, width, make)
+    if not deep(settings).dueling:
+        output = layers(settings, "", OUTPUT, num_actions * numbers, width, make)
         return lambda features, noise: _by_action(output(features, noise), num_actions, numbers)
     with make.branch():
-        value_of = _layers(settings, _VALUE, _VALUE, numbers, width, make)
-    advantages_of = _layers(settings, _ADVANTAGE, _ADVANTAGE, num_actions * numbers, width, make)
+        value_of = layers(settings, VALUE, VALUE, numbers, width, make)
+    advantages_of = layers(settings, ADVANTAGE, ADVANTAGE, num_actions * numbers, width, make)
 
     def dueling(features: tf.Tensor, noise: Noise | None) -> tf.Tensor:
         value = _by_action(value_of(features, noise), 1, numbers)
@@ -50,10 +50,10 @@ def stream_numpy(config: Config, numbers: int = 1) -> NumpyStream:
     settings = config.network
     if isinstance(settings, Linear):
         return lambda weights, features, rng: _by_action_numpy(features @ weights["theta/kernel"], numbers)
-    if not _deep(settings).dueling:
-        output = _numpy_layers(settings, "", _OUTPUT)
+    if not deep(settings).dueling:
+        output = numpy_layers(settings, "", OUTPUT)
         return lambda weights, features, rng: _by_action_numpy(output(weights, features, rng), numbers)
-    value_of, advantages_of = _numpy_layers(settings, _VALUE, _VALUE), _numpy_layers(settings, _ADVANTAGE, _ADVANTAGE)
+    value_of, advantages_of = numpy_layers(settings, VALUE, VALUE), numpy_layers(settings, ADVANTAGE, ADVANTAGE)
 
     def dueling(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         value = _by_action_numpy(value_of(weights, features, rng), numbers)
@@ -63,7 +63,7 @@ def stream_numpy(config: Config, numbers: int = 1) -> NumpyStream:
     return dueling
 
 
-def _deep(settings: Network) -> DeepNetwork:
+def deep(settings: Network) -> DeepNetwork:
     return settings if isinstance(settings, DeepNetwork) else DeepNetwork()
 
 
@@ -75,16 +75,16 @@ def _hidden(settings: Network, prefix: str) -> Sequence[Hidden]:
     return (hidden._replace(name=f"{prefix}_{hidden.name}") if prefix else hidden,)
 
 
-def _layers(settings: Network, prefix: str, output: str, units: int, width: int, make: LayerFactory) -> NoisyLayer:
+def layers(settings: Network, prefix: str, output: str, units: int, width: int, make: LayerFactory) -> NoisyLayer:
     """The last hidden layer, if there is one, and the output."""
-    layers: list[NoisyLayer] = []
+    made: list[NoisyLayer] = []
     for hidden in _hidden(settings, prefix):
-        layers.append(_hidden_layer(_deep(settings), hidden, width, make))
+        made.append(_hidden_layer(deep(settings), hidden, width, make))
         width = hidden.units
-    layers.append(_dense(_deep(settings), output, units, None, width, make, is_last=True))
+    made.append(_dense(deep(settings), output, units, None, width, make, is_last=True))
 
     def through(features: tf.Tensor, noise: Noise | None) -> tf.Tensor:
-        for layer in layers:
+        for layer in made:
             features = layer(features, noise)
         return features
 
@@ -114,11 +114,12 @@ def _dense(
     return lambda features, noise: layer(features)
 
 
-def _numpy_layers(settings: Network, prefix: str, output: str) -> NumpyStream:
-    layers = [(hidden.name, hidden.activation) for hidden in _hidden(settings, prefix)]
+def numpy_layers(settings: Network, prefix: str, output: str) -> NumpyStream:
+    """`layers` on NumPy arrays."""
+    made = [(hidden.name, hidden.activation) for hidden in _hidden(settings, prefix)]
 
     def through(weights: Weights, x: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        for name, activation in layers:
+        for name, activation in made:
             x = dense_numpy(weights, name, x, activation, rng)
         return dense_numpy(weights, output, x, None, rng)
 

@@ -27,8 +27,8 @@ def make_n_step_writer(config: Config, codec: TransitionCodec, num_envs: int, in
 
 
 class TDErrorWriter(NStepWriter):
-    """|reward_scale · R + γ^k max_a Q(o_{t+k}, a) − Q(o_t, a_t)|, by the Q-values that actions were chosen by anyway
-    (Horgan et al. 2018, algorithm 1: 'calculate priorities for experience').
+    """|reward_scale · R + γ^k max_a Q(o_{t+k}, a) − Q(o_t, a_t)|, by the Q-values that actions were chosen by anyway;
+    of branches, the sum over them (Horgan et al. 2018, algorithm 1: 'calculate priorities for experience').
 
     So a transition whose last state is acted in comes to replay one step later than it is finished; where an episode
     was truncated, and that state never is, the error is NaN: not known.
@@ -38,16 +38,18 @@ class TDErrorWriter(NStepWriter):
         super().__init__(codec, num_envs, Horizon.of(config.agent), insert)
         self._insert_with_errors = insert
         self._reward_scale = config.agent.reward_scale
-        self._q_taken = np.zeros(self._is_open.shape, np.float32)  # Q(o_t, a_t) of every window
+        of_action = codec.dtype["action"].shape  # (D,) of branches
+        self._q_taken = np.zeros((*self._is_open.shape, *of_action), np.float32)  # Q(o_t, a_t) of every window
         self._is_waiting = np.zeros(self._is_open.shape, bool)  # finished windows, until the next one opens there
 
     def write(self, experience: Experience) -> int:
         """As `NStepWriter.write`, but that transitions count when they come to replay."""
         q_values, legal_actions, action = experience.q_values, experience.legal_actions, experience.action
         assert q_values is not None
-        values = q_values if legal_actions is None else np.where(legal_actions, q_values, -np.inf)
-        inserted = self._insert_waiting(values.max(axis=1))
-        self._q_taken[self._newest] = q_values[np.arange(len(action)), action]
+        best = (q_values if legal_actions is None else np.where(legal_actions, q_values, -np.inf)).max(axis=-1)
+        inserted = self._insert_waiting(best if best.ndim == 1 else best.mean(axis=1))
+        taken = np.take_along_axis(q_values, action[..., np.newaxis], axis=-1)
+        self._q_taken[self._newest] = taken[..., 0]
         return inserted + super().write(experience)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -84,4 +86,7 @@ class TDErrorWriter(NStepWriter):
         return int(np.count_nonzero(is_last))
 
     def _errors(self, rows: np.ndarray, values: np.ndarray, q_taken: np.ndarray) -> np.ndarray:
-        return np.abs(self._reward_scale * rows["reward"] + rows["discount"] * values - q_taken).astype(np.float32)
+        target = self._reward_scale * rows["reward"] + rows["discount"] * values
+        if q_taken.ndim == 1:
+            return np.abs(target - q_taken).astype(np.float32)
+        return np.abs(target[:, np.newaxis] - q_taken).sum(axis=1).astype(np.float32)

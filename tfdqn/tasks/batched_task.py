@@ -46,7 +46,7 @@ class BatchedTask:
         self.legal_actions: np.ndarray | None = None
         self._envs = envs
         self._contract = Contract(envs.single_observation_space, spec, envs.num_envs)
-        self._to_environment = to_environment(spec)
+        self._to_environment, self._all_legal = to_environment(spec), spec.all_legal
         self._done = np.zeros(self.num_envs, np.bool_)
         self._steps = 0  # since the last reset
         self._seed, self._batches = 0, 0
@@ -67,7 +67,7 @@ class BatchedTask:
         return self._begin(seed)
 
     def step(self, actions: np.ndarray) -> Step:
-        """`actions`: int32[E], counted from 0. Raises as `reset`."""
+        """`actions`: int32[E], or [E, D] of branches, counted from 0. Raises as `reset`."""
         if self._to_environment is not None:
             actions = self._to_environment(actions)
         self._steps += 1
@@ -85,7 +85,7 @@ class BatchedTask:
             failed = self._failed(info)
             is_reset, self._done = is_reset | failed, self._done | failed
         if self.spec.action_masks:
-            self.legal_actions = batched_masks(info, self.num_envs, self.spec.num_actions[0])
+            self.legal_actions = batched_masks(info, self.num_envs, self._all_legal)
         taken = Step(
             self.observation,
             reward,
@@ -180,7 +180,7 @@ class BatchedTask:
             if self._signal is not None:
                 self._signal.reset(info)
             if self.spec.action_masks:
-                self.legal_actions = batched_masks(info, self.num_envs, self.spec.num_actions[0])
+                self.legal_actions = batched_masks(info, self.num_envs, self._all_legal)
             return self.observation, self.legal_actions
 
     def _failed(self, info: Mapping[str, Any]) -> np.ndarray:

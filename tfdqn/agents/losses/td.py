@@ -3,12 +3,14 @@
 
 Time convention: `_tm1` is the state acted in, `_t` the state k <= n steps later. Rewards r_t are n-step
 returns and discounts γ^k · (0 where the episode terminated), finished when they were written to replay. Q-values may
-lead with the K members of an ensemble, [K, B, A]; what is computed of them then does, too: [K, B].
+lead with the K members of an ensemble, [K, B, A]; what is computed of them then does, too: [K, B]. Actions int32[B, D]
+are of D branches, and their Q-values float32[…, B, D, A].
 """
 
 import tensorflow as tf
 
 from tfdqn.agents.loss import Batch, LossOutput
+from tfdqn.agents.losses.branches import over_branches
 from tfdqn.agents.losses.rescaling import rescaled, unscaled
 from tfdqn.config import TDAgent
 from tfdqn.networks.aggregation import Aggregation, aggregate
@@ -76,8 +78,10 @@ def td_target(settings: TDAgent, batch: Batch, value_t: tf.Tensor) -> tf.Tensor:
 
 def td_output(settings: TDAgent, target: tf.Tensor, q_tm1: tf.Tensor, action_tm1: tf.Tensor) -> LossOutput:
     """The loss that `agent.loss` names of targets float32[…, B], through which no gradient flows."""
+    has_branches = action_tm1.shape.rank > 1
     q_value = value_of_action(q_tm1, action_tm1)
-    td_error = tf.stop_gradient(target) - q_value
+    td_error = tf.stop_gradient(target[..., tf.newaxis] if has_branches else target) - q_value
     is_huber = settings.loss == "huber"
     loss = huber_loss(td_error, settings.huber_delta) if is_huber else squared_loss(td_error)
-    return LossOutput(loss, td_error, q_tm1, q_value)
+    output = LossOutput(loss, td_error, q_tm1, q_value)
+    return over_branches(output) if has_branches else output

@@ -1,7 +1,7 @@
 """`Head`: what each head does; `HeadKind`: how one is made."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,14 @@ class Head(ABC):
 NumpyHead = Callable[[Weights, np.ndarray, np.random.Generator | None], np.ndarray]
 
 
+class BranchesKind(NamedTuple):
+    """How a head is made that has Q-values for each of several action dimensions: Q float32[…, B, D, A]."""
+
+    # (configuration, width F of the features, numbers of actions, layers) → the head
+    build: Callable[[Config, int, Sequence[int], LayerFactory], Head]
+    in_numpy: Callable[[Config, Sequence[int]], NumpyHead]
+
+
 class HeadKind(NamedTuple):
     """How a head is made."""
 
@@ -36,3 +44,4 @@ class HeadKind(NamedTuple):
     build: Callable[[Config, int, int, LayerFactory], Head]
     in_numpy: Callable[[Config], NumpyHead] | None = None  # None: it acts by TensorFlow
     takes_members: bool = False  # features that lead with an ensemble's K, and gives outputs that do
+    branches: BranchesKind | None = None  # None: it knows actions of one number alone

@@ -1,8 +1,9 @@
 """`HEADS`: which head the settings of `[agent]` need; those of no line of their own need the linear one."""
 
 from tfdqn.config import C51, IQN, QRDQN, Agent
+from tfdqn.networks.branches import branching, branching_numpy
 from tfdqn.networks.heads.categorical import categorical, categorical_numpy
-from tfdqn.networks.heads.head import HeadKind
+from tfdqn.networks.heads.head import BranchesKind, HeadKind
 from tfdqn.networks.heads.implicit_quantile import implicit_quantile, implicit_quantile_numpy
 from tfdqn.networks.heads.linear import linear
 from tfdqn.networks.heads.quantile import quantile, quantile_numpy
@@ -11,7 +12,7 @@ from tfdqn.networks.streams import stream_numpy
 
 HEADS: Registry[HeadKind] = Registry(
     {
-        Agent: HeadKind(linear, stream_numpy, takes_members=True),
+        Agent: HeadKind(linear, stream_numpy, takes_members=True, branches=BranchesKind(branching, branching_numpy)),
         C51: HeadKind(categorical, categorical_numpy, takes_members=True),
         QRDQN: HeadKind(quantile, quantile_numpy, takes_members=True),
         IQN: HeadKind(implicit_quantile, implicit_quantile_numpy, takes_members=True),

@@ -11,6 +11,7 @@ from gymnasium import Space, spaces
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
+from tfdqn.task_spec import all_legal
 from tfdqn.tasks.contract import Breach, shown
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class MaskSource(NamedTuple):
     """Where each state's mask is, and how it is read; plain values, which are sent to other processes."""
 
     place: str  # "info", "observation" or "method:NAME"
-    shape: tuple[int, ...]  # of one state's
+    num_actions: tuple[int, ...]  # (A,), or one number for each branch
     form: str  # "boolean" or "logits"; "auto": each mask's own numbers say it
 
     @property
@@ -35,6 +36,12 @@ class MaskSource(NamedTuple):
         """The mask, in errors."""
         by_place = {"info": f'info["{MASK}"]', "observation": f'observation "{MASK}"'}
         return by_place.get(self.place, f"{self.place.partition(':')[2]}()")
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """One state's may have: all actions' one after another; or a row for each branch, as long as the longest."""
+        counts = self.num_actions
+        return ((sum(counts),),) if len(counts) == 1 else ((sum(counts),), (len(counts), max(counts)))
 
 
 def find_masks(task: Task, env: gymnasium.Env) -> str | None:
@@ -65,22 +72,24 @@ def without_masks(space: Space[Any], place: str | None) -> Space[Any]:
     return spaces.Dict({key: part for key, part in space.spaces.items() if key != MASK})
 
 
-def mask_source(task: Task, place: str | None, space: Space[Any], shape: tuple[int, ...]) -> MaskSource | None:
+def mask_source(task: Task, place: str | None, space: Space[Any], num_actions: tuple[int, ...]) -> MaskSource | None:
     """How the masks in the place that `find_masks` gave are read; None where there are none.
 
     Args:
-      space: of the whole observation.
-      shape: of a mask. TaskError is raised for one in the observation that has another.
+      space: of the whole observation. TaskError is raised for a mask in it of another shape.
+      num_actions: of the task.
     """
     if place is None:
         return None
     if place != "observation":
-        return MaskSource(place, shape, task.action_mask_form)
+        return MaskSource(place, num_actions, task.action_mask_form)
     assert isinstance(space, spaces.Dict)
     mask = space.spaces[MASK]
-    if mask.shape != shape:
-        raise TaskError(f'{task.id}: observation "{MASK}" has shape {mask.shape}, not {shape}, one for each action')
-    return MaskSource(place, shape, _form_of(mask, task.action_mask_form))
+    source = MaskSource(place, num_actions, _form_of(mask, task.action_mask_form))
+    if mask.shape not in source.shapes:
+        allowed = " or ".join(map(str, source.shapes))
+        raise TaskError(f'{task.id}: observation "{MASK}" has shape {mask.shape}, not {allowed}, one for each action')
+    return source
 
 
 class MaskReader:
@@ -95,9 +104,11 @@ class MaskReader:
     def __init__(self, source: MaskSource, env: Any, task_id: str):
         self._source, self._task_id = source, task_id
         self._read = _reader(source, env)
+        counts = source.num_actions
+        self._branches = all_legal(counts) if len(counts) > 1 else None
 
     def one(self, observation: Any, info: Mapping[str, Any], is_over: bool) -> dict[str, Any]:
-        """{"action_mask": bool[A]} of what one environment gave; raises Breach.
+        """{"action_mask": bool[A], or [D, A] of branches} of what one environment gave; raises Breach.
 
         What follows a termination is never asked: no mask is needed there.
         """
@@ -106,30 +117,40 @@ class MaskReader:
         given = self._read(observation, info)
         if given is None and is_over:
             return {}
-        legal = self._legal(given, self._source.shape)
-        if not (legal.any() or is_over):
+        legal = self._legal(given, ())
+        if not (legal.any(axis=-1).all() or is_over):
             raise Breach(self._source.called, self._nothing_legal(given))
         return {MASK: legal}
 
     def many(self, observation: Any, info: Mapping[str, Any], is_over: np.ndarray) -> dict[str, Any]:
         """{"action_mask": bool[E, A]} of what a task's own vector version gave; raises Breach."""
         given = self._read(observation, info)
-        legal = self._legal(given, (len(is_over), *self._source.shape))
-        is_empty = ~(legal.reshape(len(is_over), -1).any(axis=1) | is_over)
+        legal = self._legal(given, (len(is_over),))
+        is_empty = ~(legal.any(axis=-1).reshape(len(is_over), -1).all(axis=1) | is_over)
         if is_empty.any():
             raise Breach(self._source.called, self._nothing_legal(given), np.argwhere(is_empty)[0])
         return {MASK: legal}
 
-    def _legal(self, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    def _legal(self, given: Any, leading: tuple[int, ...]) -> np.ndarray:
+        """bool[*leading, A], or [*leading, D, A]."""
         if given is None:
             raise Breach(
                 "task.action_masks",
                 f"is true, but {self._task_id} gives no {self._source.called}: task.action_mask_source says where "
                 "masks are",
             )
-        mask = np.array(given)
-        if mask.shape != shape:
-            raise Breach(self._source.called, f"has shape {mask.shape}, not {shape}")
+        mask = np.array(given) if self._branches is None else _in_a_row(given, self._branches)
+        if mask.shape != (*leading, sum(self._source.num_actions)):
+            allowed = " or ".join(str((*leading, *shape)) for shape in self._source.shapes)
+            raise Breach(self._source.called, f"has shape {mask.shape}, not {allowed}")
+        legal = self._booleans(mask)
+        if self._branches is None:
+            return legal
+        rows = np.zeros((*leading, *self._branches.shape), np.bool_)
+        rows[..., self._branches] = legal
+        return rows
+
+    def _booleans(self, mask: np.ndarray) -> np.ndarray:
         if mask.dtype.kind == "b":
             return mask
         if mask.dtype.kind not in "iuf" or (mask.dtype.kind == "f" and np.isnan(mask).any()):
@@ -162,11 +183,24 @@ def legal_of(mask: np.ndarray, source: MaskSource) -> np.ndarray:
     return legal
 
 
-def batched_masks(info: Mapping[str, Any], num_envs: int, num_actions: int) -> np.ndarray:
-    """bool[E, A] of what `MaskReader` let pass; all True where it gave none."""
-    legal = np.array(info.get(MASK, np.zeros((num_envs, num_actions))), np.bool_)
-    legal[~legal.any(axis=1)] = True  # gymnasium leaves False where an environment gave no mask
+def batched_masks(info: Mapping[str, Any], num_envs: int, everything: np.ndarray) -> np.ndarray:
+    """bool[E, A], or [E, D, A], of what `MaskReader` let pass; `everything`, bool[A] or [D, A], where it gave none."""
+    legal = np.array(info.get(MASK, np.zeros((num_envs, *everything.shape))), np.bool_)
+    # gymnasium leaves False where an environment gave no mask
+    legal[~legal.reshape(num_envs, -1).any(axis=1)] = everything
     return legal
+
+
+def _in_a_row(given: Any, branches: np.ndarray) -> np.ndarray:
+    """[…, all actions of all branches], of those one after another, of an array for each branch, or of equal rows.
+
+    Args:
+      branches: bool[D, A], False beyond a branch's own actions.
+    """
+    if isinstance(given, tuple | list) and len(given) == len(branches) and np.ndim(given[0]):
+        return np.concatenate([np.asarray(each) for each in given], axis=-1)
+    mask = np.array(given)
+    return mask[..., branches] if mask.shape[-2:] == branches.shape else mask
 
 
 def _reader(source: MaskSource, env: Any) -> Read:

@@ -172,7 +172,7 @@ def _looked_at(config: configuration.Task, recipe: Recipe) -> _LookedAt:
             action_names=action_names(env),
             max_episode_steps=recipe.max_episode_steps or recipe.env_spec.max_episode_steps,
         )
-        masks = mask_source(config, place, env.observation_space, spec.mask_shape)
+        masks = mask_source(config, place, env.observation_space, spec.num_actions)
         return _LookedAt(spec, observation_bytes(space), masks)
     finally:
         env.close()

@@ -1,0 +1,117 @@
+"""Branches: Q-values for each of several action dimensions, by streams of their own from the same features.
+
+Tavakoli, Pardo and Kormushev 2018, 'Action branching architectures for deep reinforcement learning'. A dueling network
+has one value and D streams of advantages (their equation 1):
+
+Q_d(s, a_d) = V(s) + A_d(s, a_d) − 1 / A_d Σ_a' A_d(s, a')
+
+Any other network has D streams of Q-values. Every stream has a last hidden layer of its own. All are D rows of as many
+actions as the longest has: beyond a branch's own stands its first action's value again, so that no maximum, first of
+equals, is there.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfdqn.config import Config, Linear, Network
+from tfdqn.networks.heads.head import NumpyHead
+from tfdqn.networks.heads.linear import LinearHead
+from tfdqn.networks.layers.plain import Layer, LayerFactory
+from tfdqn.networks.noise import Noise
+from tfdqn.networks.streams import ADVANTAGE, OUTPUT, VALUE, NumpyStream, Stream, deep, layers, numpy_layers
+from tfdqn.types import Weights
+
+
+def branching(config: Config, width: int, num_actions: Sequence[int], make: LayerFactory) -> LinearHead:
+    """Features float32[…, B, F] → Q float32[…, B, D, A], A being the largest of the D numbers of actions."""
+    settings = config.network
+    if isinstance(settings, Linear):
+        thetas = [make.linear(f"theta_{d}", count, fan_in=width) for d, count in enumerate(num_actions)]
+        return LinearHead(_side_by_side([_without_noise(theta) for theta in thetas], max(num_actions)))
+    if not deep(settings).dueling:
+        return LinearHead(_side_by_side(_streams(settings, OUTPUT, num_actions, width, make), max(num_actions)))
+    with make.branch():
+        value_of = layers(settings, VALUE, VALUE, 1, width, make)
+    advantages_of = _streams(settings, ADVANTAGE, num_actions, width, make)
+    centred = _side_by_side([_centred(each) for each in advantages_of], max(num_actions))
+    return LinearHead(lambda features, noise: value_of(features, noise)[..., tf.newaxis] + centred(features, noise))
+
+
+def branching_numpy(config: Config, num_actions: Sequence[int]) -> NumpyHead:
+    """`branching` on NumPy arrays: features float32[B, F], or [K, B, F] of an ensemble."""
+    settings = config.network
+    if isinstance(settings, Linear):
+        return _side_by_side_numpy([_theta(f"theta_{d}") for d in range(len(num_actions))], max(num_actions))
+    is_dueling = deep(settings).dueling
+    name = ADVANTAGE if is_dueling else OUTPUT
+    streams = [numpy_layers(settings, f"{name}_{d}", f"{name}_{d}") for d in range(len(num_actions))]
+    if not is_dueling:
+        return _side_by_side_numpy(streams, max(num_actions))
+    value_of = numpy_layers(settings, VALUE, VALUE)
+    centred = _side_by_side_numpy([_centred_numpy(each) for each in streams], max(num_actions))
+
+    def dueling(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        return value_of(weights, features, rng)[..., np.newaxis] + centred(weights, features, rng)
+
+    return dueling
+
+
+def _streams(settings: Network, name: str, num_actions: Sequence[int], width: int, make: LayerFactory) -> list[Stream]:
+    streams = []
+    for d, count in enumerate(num_actions):
+        with make.branch():
+            streams.append(layers(settings, f"{name}_{d}", f"{name}_{d}", count, width, make))
+    return streams
+
+
+def _without_noise(layer: Layer) -> Stream:
+    return lambda features, noise: layer(features)
+
+
+def _centred(advantages_of: Stream) -> Stream:
+    def centred(features: tf.Tensor, noise: Noise | None) -> tf.Tensor:
+        advantages = advantages_of(features, noise)
+        return advantages - tf.reduce_mean(advantages, axis=-1, keepdims=True)
+
+    return centred
+
+
+def _side_by_side(streams: Sequence[Stream], widest: int) -> Stream:
+    """float32[…, A_d] each → float32[…, D, widest]."""
+
+    def rows(features: tf.Tensor, noise: Noise | None) -> tf.Tensor:
+        each = [stream(features, noise) for stream in streams]
+        missing = [widest - values.shape[-1] for values in each]
+        padded = [
+            tf.concat([values] + [values[..., :1]] * count, axis=-1)
+            for values, count in zip(each, missing, strict=True)
+        ]
+        return tf.stack(padded, axis=-2)
+
+    return rows
+
+
+def _theta(name: str) -> NumpyStream:
+    return lambda weights, features, rng: features @ weights[f"{name}/kernel"]
+
+
+def _centred_numpy(advantages_of: NumpyStream) -> NumpyStream:
+    def centred(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        advantages = advantages_of(weights, features, rng)
+        return advantages - advantages.mean(axis=-1, keepdims=True)
+
+    return centred
+
+
+def _side_by_side_numpy(streams: Sequence[NumpyStream], widest: int) -> NumpyStream:
+    def rows(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        each = [stream(weights, features, rng) for stream in streams]
+        found = np.empty((*each[0].shape[:-1], len(each), widest), np.float32)
+        for d, values in enumerate(each):
+            found[..., d, : values.shape[-1]] = values
+            found[..., d, values.shape[-1] :] = values[..., :1]
+        return found
+
+    return rows
