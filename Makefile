@@ -9,13 +9,14 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCK := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-long test-container lint types clean platform
+.PHONY: help train test test-long test-tasks test-container lint types clean platform
 
 help:
 	@echo "make train       learn CartPole (CONFIG=configs/....toml and ARGS='seed=2 --run-dir DIR' change that)"
 	@echo "                 for games: $(BIN)/pip install --constraint constraints.txt -e '.[minatar,atari]'"
 	@echo "make test        run the tests (ARGS=tests/replay: only those)"
 	@echo "make test-long   run the tests that take minutes: whole learning runs, deaths, many hosts"
+	@echo "make test-tasks  run the tests of tasks whose packages are extras, which it installs (a gigabyte)"
 	@echo "make test-container   build the image with Docker, and train in it"
 	@echo "make lint types  check style (ruff) and types (mypy)"
 	@echo "make clean       remove the virtual environment $(VENV); runs are never touched"
@@ -29,6 +30,9 @@ test: $(VENV)/.installed-dev
 
 test-long: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m long $(ARGS)
+
+test-tasks: $(VENV)/.installed-tasks
+	$(BIN)/python -m pytest -m tasks $(ARGS)
 
 test-container: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m container tests/container $(ARGS)
@@ -52,6 +56,13 @@ $(VENV)/.installed: $(LOCK) | platform
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing what the tests need into $(VENV)."
 	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# The headless OpenCV last, over that of an environment with windows (setup.cfg).
+$(VENV)/.installed-tasks: $(VENV)/.installed-dev
+	@echo "Installing every kind of task into $(VENV): about a gigabyte, only once."
+	@$(PIP) install --constraint constraints.txt --editable '.[tasks]'
+	@$(PIP) install --constraint constraints.txt --no-deps --force-reinstall opencv-python-headless
 	@touch $@
 
 # Said before pip can: dm-reverb is built for this platform alone.

@@ -17,7 +17,7 @@ from tfdqn.cli import main
 from tfdqn.config.toml import dump, load
 from tfdqn.errors import FilmError
 from tfdqn.exporting import formats
-from tfdqn.system.shell_commands import pip_install
+from tfdqn.system.shell_commands import install_extra
 from tfdqn.tasks.registry import resolve_spec
 
 
@@ -185,7 +185,7 @@ def test_a_missing_converter_is_said_before_any_work(
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
     assert main.main(["export", "runs/x", "--format", "onnx"]) == 2
     assert export.calls == []
-    command = pip_install("tf2onnx==1.17.0", "onnx==1.17.0")
+    command = install_extra("onnx")
     assert capsys.readouterr().err == f"tfdqn: ONNX needs tf2onnx, which is not installed: {command}\n"
 
 

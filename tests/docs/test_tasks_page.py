@@ -1,5 +1,6 @@
 """The page on tasks has the keys, defaults and files that there are."""
 
+import configparser
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tfdqn.tasks.suites.packages import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/tasks.md").read_text()
+CONSTRAINTS = (ROOT / "constraints.txt").read_text().lower().replace("_", "-")
 GAMES = sorted([*(ROOT / "configs/atari").glob("*.toml"), *(ROOT / "configs/minatar").glob("*.toml")])
 
 
@@ -25,12 +27,16 @@ def test_every_setting_of_a_game_is_on_the_page() -> None:
     }
 
 
-def test_the_extras_are_those_of_the_package() -> None:
-    extras = (ROOT / "setup.cfg").read_text()
-    pinned = {package.module: package.requirement for package in PACKAGES}
-    for extra, module in (("minatar", "minatar"), ("atari", "ale_py")):
-        assert re.search(rf"pip install --constraint constraints.txt -e '\.\[.*\b{extra}\b.*\]'", PAGE)
-        assert f"\n{extra} =\n    {pinned[module].replace('==', ' == ')}\n" in extras
+def test_the_extras_are_those_of_the_packages() -> None:
+    extras = configparser.ConfigParser()
+    extras.read(ROOT / "setup.cfg")
+    there = dict(extras["options.extras_require"])
+    for extra in {package.extra for package in PACKAGES if package.extra} | {"envpool", "mujoco"}:
+        assert re.search(rf"^\| .* \| .*`{extra}`", PAGE, re.M) and extra in there, extra
+        assert extra in there["tasks"]
+        for requirement in there[extra].split("\n"):
+            name, _, version = requirement.partition(" == ")
+            assert not requirement or requirement.startswith("#") or f"\n{name}=={version}\n".lower() in CONSTRAINTS
 
 
 def test_the_files_on_the_page_are_there() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tfdqn.system import shell_commands
-from tfdqn.system.shell_commands import own_command, pip_install
+from tfdqn.system.shell_commands import install_extra, own_command, pip_install
 
 
 @pytest.fixture
@@ -64,3 +64,9 @@ def test_pip_is_that_of_the_python_that_runs_and_keeps_to_the_clones_versions(
     assert pip_install("gymnasium[box2d]", "b==1") == f'{pip} "gymnasium[box2d]" "b==1"'  # not from a clone
     Path("constraints.txt").touch()
     assert pip_install("b") == f'{pip} --constraint constraints.txt "b"'
+    assert install_extra("atari") == f'{pip} --constraint constraints.txt ".[atari]"'
+    monkeypatch.setattr(shell_commands, "_CONSTRAINTS", Path.cwd() / "clone" / "constraints.txt")
+    assert install_extra("atari") == f'{pip} "tfdqn[atari]"'  # not from a clone
+    (Path.cwd() / "clone").mkdir()
+    (Path.cwd() / "clone" / "constraints.txt").touch()
+    assert install_extra("atari") == f'{pip} --constraint clone/constraints.txt "./clone[atari]"'

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tfdqn.errors import UserError
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE, MODEL_FILE
-from tfdqn.system.shell_commands import pip_install
+from tfdqn.system.shell_commands import install_extra
 
 _ONNX_OPSET = "17"
 _PATIENCE_SECONDS = 900.0
@@ -39,7 +39,7 @@ def parse_formats(formats: Collection[str]) -> list[ModelFormat]:
         if each not in list(ModelFormat):
             raise UserError(f'format "{each}": allowed are {", ".join(ModelFormat)}')
     if ModelFormat.onnx in formats and find_spec("tf2onnx") is None:
-        raise UserError(f"ONNX needs tf2onnx, which is not installed: {pip_install('tf2onnx==1.17.0', 'onnx==1.17.0')}")
+        raise UserError(f"ONNX needs tf2onnx, which is not installed: {install_extra('onnx')}")
     return [ModelFormat(each) for each in formats]
 
 

@@ -28,6 +28,15 @@ def pip_install(*requirements: str) -> str:
     return shlex.join(command) + "".join(f' "{each}"' for each in requirements)
 
 
+def install_extra(extra: str) -> str:
+    """Installs what an extra of tfdqn's adds: in a clone with that, at the tested versions."""
+    if not _CONSTRAINTS.is_file():
+        return pip_install(f"tfdqn[{extra}]")
+    clone = os.path.relpath(_CONSTRAINTS.parent)
+    path = clone if clone.startswith(os.curdir) else os.path.join(os.curdir, clone)  # a bare name is a package's
+    return pip_install(f"{path}[{extra}]")
+
+
 def _name_in_shell(program: str) -> str:
     """Its bare name where PATH leads to it, else its path: relative where it lies below the working directory."""
     path = os.path.abspath(program)

@@ -73,8 +73,9 @@ def test_keys_that_the_task_has_already_are_not_suggested() -> None:
 
 
 def test_an_endless_episode_asks_for_a_limit() -> None:
-    assert "task.max_episode_steps=1000" in settings(Task(), a_play(VECTOR, lengths=()))
-    assert "task.max_episode_steps=1000" not in settings(Task(), a_play(VECTOR))
+    assert "task.max_episode_steps=1000" in settings(Task(), a_play(VECTOR, lengths=(), steps=1_000))
+    assert "task.max_episode_steps=1000" not in settings(Task(), a_play(VECTOR, steps=1_000))
+    assert "task.max_episode_steps=1000" not in settings(Task(), a_play(VECTOR, lengths=(), steps=999))
 
 
 def test_processes_are_suggested_where_they_were_faster() -> None:

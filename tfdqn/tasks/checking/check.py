@@ -1,6 +1,7 @@
 """`tfdqn tasks --check`: what of all that training needs holds of a task, seen by playing it at random."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -106,7 +107,7 @@ class _Trial:
     def play(self, about: str, **keys: object) -> Play | None:
         """None where it fails."""
         task = structs.replace(self._task, **keys)
-        found = self._play(about, task, self._env_steps, seed=0)
+        found = self._play(about, task, self._env_steps, self._seconds, seed=0)
         if found is not None:
             self.findings.append(Finding(about, "yes", _speed(task, found, self._env_steps)))
             self.steps_per_second[about] = found.steps_per_second
@@ -125,8 +126,9 @@ class _Trial:
     def compare_seeds(self, alone: Play, together: Play) -> None:
         """Whether a seed gives the same again, and another seed something else."""
         task = structs.replace(self._task, num_envs=1, vectorization="sync")
-        again = self._play("same seed", task, min(alone.steps, REMEMBERED_STEPS), seed=0)
-        others = [self._play("another seed", task, 0, seed) for seed in _SEEDS]
+        # As many steps, however long they take this time.
+        again = self._play("same seed", task, min(alone.steps, REMEMBERED_STEPS), math.inf, seed=0)
+        others = [self._play("another seed", task, 0, math.inf, seed) for seed in _SEEDS]
         if again is not None and again.digest == alone.digest:
             self.findings.append(Finding("same seed", "yes", "the same episodes"))
         elif again is not None:
@@ -141,8 +143,8 @@ class _Trial:
             line = f"all {self._task.num_envs} begin alike: they gather the same again and again"
             self.findings.append(Finding("environments of a batch", "note", line))
 
-    def _play(self, about: str, task: Task, env_steps: int, seed: int) -> Play | None:
-        play = RandomPlay(task, env_steps, self._seconds, lambda steps: self._tell(about, steps, env_steps))
+    def _play(self, about: str, task: Task, env_steps: int, seconds: float, seed: int) -> Play | None:
+        play = RandomPlay(task, env_steps, seconds, lambda steps: self._tell(about, steps, env_steps))
         try:
             return play.play(seed)
         except UserError as error:

@@ -10,6 +10,7 @@ from tfdqn.tasks.checking.random_play import Play
 
 _NATURE_CNN_PIXELS = 36  # the least height and width that its convolutions take
 _SLOW_STEPS_PER_SECOND = 1_000.0  # below, what several processes cost is little beside a step
+_ENDLESS_STEPS = 1_000  # of an episode: fewer say nothing
 _LARGE = 10.0  # of a reward or an observed number: DQN's usual step sizes suit numbers near 1
 
 
@@ -59,7 +60,7 @@ def _of_signals(task: Task, play: Play, info: frozenset[str]) -> Iterator[Sugges
         is_game = all(map(is_picture, play.spec.observation.values()))
         setting = "task.reward_clip=1.0" if is_game else "task.reward_normalization=0.99"
         yield Suggestion(setting, f"rewards reach {largest:g}: learned from as they are, Q is as large")
-    if not play.lengths and play.spec.max_episode_steps is None:
+    if not play.lengths and play.spec.max_episode_steps is None and play.steps >= _ENDLESS_STEPS:
         yield Suggestion("task.max_episode_steps=1000", "no episode ended, and the task has no limit of its own")
 
 

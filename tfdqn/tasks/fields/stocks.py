@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 
 from tfdqn.errors import PackageMissingError, TaskError
-from tfdqn.system.shell_commands import pip_install
+from tfdqn.system.shell_commands import install_extra
 from tfdqn.tasks.fields.csv_columns import Cell, read_rows
 
 RETURN_DAYS = (1, 5, 20, 60)  # over which past returns are observed
@@ -90,7 +90,7 @@ def _alphabet() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _missing(error: ImportError) -> PackageMissingError:
-    hint = pip_install("gym-trading-env==0.3.5", "gym-anytrading==2.0.0")
+    hint = install_extra("trading")
     return PackageMissingError(f"tfdqn/Stocks-v0 needs a package ({error.name}): {hint}")
 
 

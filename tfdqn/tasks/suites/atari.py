@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from tfdqn import config as configuration
 from tfdqn.errors import PackageMissingError, TaskError
-from tfdqn.system.shell_commands import pip_install
+from tfdqn.system.shell_commands import install_extra
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.observations import observation_bytes
 from tfdqn.tasks.suites import atari_envs, gymnasium_envs, packages
@@ -30,7 +30,6 @@ from tfdqn.tasks.suites.processes import require_room
 from tfdqn.tasks.suites.suite import TaskEntry
 
 _PACKAGE = next(package for package in packages.PACKAGES if package.module == "ale_py")
-_OPENCV = "opencv-python-headless==4.11.0.86"
 _SET_ELSEWHERE = {
     "max_num_frames_per_episode": "task.max_episode_steps",
     "num_envs": "task.num_envs",
@@ -101,7 +100,7 @@ class AtariSuite:
 def _game(task: configuration.Task) -> str:
     """ale-py's name of it, such as "space_invaders"."""
     if not packages.is_installed(_PACKAGE):
-        raise PackageMissingError(f"{task.id} needs a package: {pip_install(_PACKAGE.requirement)}")
+        raise PackageMissingError(f"{task.id} needs a package: {install_extra(_PACKAGE.extra)}")
     return str(find_env_spec(task.id).kwargs["game"])
 
 
@@ -154,4 +153,6 @@ def _one_by_one(task: configuration.Task, settings: Settings, render_mode: str |
     try:
         return gymnasium_envs.make_vector(recipe, task.num_envs, "async" if task.vectorization == "async" else "sync")
     except DependencyNotInstalled as error:
-        raise TaskError(f"{task.id}, one environment by one, needs a package: {pip_install(_OPENCV)}") from error
+        raise TaskError(
+            f"{task.id}, one environment by one, needs a package: {install_extra(_PACKAGE.extra)}"
+        ) from error

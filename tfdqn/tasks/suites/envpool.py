@@ -15,7 +15,7 @@ from gymnasium.vector import VectorEnv
 
 from tfdqn.config import Task
 from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, first_line
-from tfdqn.system.shell_commands import own_command, pip_install
+from tfdqn.system.shell_commands import install_extra, own_command
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.legal_actions import MASK, MaskSource, mask_source, without_masks
 from tfdqn.tasks.adapters.vector_masks import VectorMasks
@@ -84,7 +84,7 @@ def _is_installed() -> bool:
 def _look_at(task: Task) -> PoolSpec:
     """Raises TaskError for all that is wrong with the task's id and keys."""
     if not _is_installed():
-        raise PackageMissingError(f"{task.id} needs a package: {pip_install('envpool==1.2.5')}")
+        raise PackageMissingError(f"{task.id} needs a package: {install_extra('envpool')}")
     if task.id not in (ids := envpool_envs.ids()):
         near = difflib.get_close_matches(task.id, ids, n=3)
         listed = f"the nearest are {', '.join(near)}" if near else f"`{own_command(['tasks'])}` lists them"

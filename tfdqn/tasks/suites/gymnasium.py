@@ -14,7 +14,7 @@ from gymnasium.vector import VectorEnv
 
 from tfdqn import config as configuration
 from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, one_line
-from tfdqn.system.shell_commands import own_command, pip_install
+from tfdqn.system.shell_commands import install_extra, own_command
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.actions import action_names
 from tfdqn.tasks.adapters.legal_actions import MaskSource, find_masks, mask_source, without_masks
@@ -117,7 +117,7 @@ def find_env_spec(task_id: str) -> EnvSpec:
     package = packages.package_of(name)
     if found is None and package is not None:
         if not packages.is_installed(package):
-            raise PackageMissingError(f"{task_id} needs a package: {pip_install(package.requirement)}")
+            raise PackageMissingError(f"{task_id} needs a package: {install_extra(package.extra)}")
         try:
             packages.register(package)
         except Exception as error:

@@ -18,6 +18,7 @@ from tfdqn.tasks.adapters.restarts import GuardedEnv
 from tfdqn.tasks.adapters.vector_masks import VectorMasks, gives_masks
 from tfdqn.tasks.checked_env import CheckedEnv
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
+from tfdqn.tasks.suites.packages import import_without_banner
 from tfdqn.tasks.suites.processes import Processes, leave_signals_to_the_run, start_fork_server
 
 
@@ -43,6 +44,7 @@ def make_single(recipe: Recipe, index: int = 0) -> gymnasium.Env:
     """Environment `index` of the task, its answers checked, frames stacked; its own errors pass through."""
     if multiprocessing.parent_process() is not None:
         leave_signals_to_the_run()
+    import_without_banner(recipe.env_spec.id)
     kwargs = dict(recipe.kwargs)
     if recipe.render_mode is not None:
         kwargs["render_mode"] = recipe.render_mode

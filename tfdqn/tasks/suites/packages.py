@@ -1,14 +1,17 @@
 """Which package a task comes from: how to install it, and how to have it register its tasks."""
 
+import contextlib
 import importlib
 import importlib.util
+import io
 import re
+import sys
 from typing import NamedTuple
 
 from gymnasium.envs.registration import EnvSpec
 
 from tfdqn.errors import first_line
-from tfdqn.system.shell_commands import pip_install
+from tfdqn.system.shell_commands import install_extra, pip_install
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 
 
@@ -16,7 +19,7 @@ class Package(NamedTuple):
     """A package whose tasks gymnasium knows only once it has been imported."""
 
     module: str
-    requirement: str  # pinned where a later version breaks TensorFlow 2.15 or TF-Agents
+    extra: str  # of setup.cfg, which has its tested version
     ids: str  # a regular expression that its ids match from the start
     register: str = ""  # "module:function" to call, where importing is not enough
     has_own_suite: bool = False  # which lists its tasks
@@ -24,32 +27,25 @@ class Package(NamedTuple):
 
 
 PACKAGES = (
-    Package("tfdqn", "tfdqn", r"tfdqn/", register="tfdqn.tasks.fields.registration:register"),
-    Package("ale_py", "ale-py==0.12.1", r"ALE/|\w+(NoFrameskip|Deterministic)-v\d|\w+-ram", has_own_suite=True),
-    Package("minatar", "minatar==1.0.15", r"MinAtar/", register="minatar.gym:register_envs", has_variants=True),
+    Package("tfdqn", "", r"tfdqn/", register="tfdqn.tasks.fields.registration:register"),
+    Package("ale_py", "atari", r"ALE/|\w+(NoFrameskip|Deterministic)-v\d|\w+-ram", has_own_suite=True),
+    Package("minatar", "minatar", r"MinAtar/", register="minatar.gym:register_envs", has_variants=True),
     Package(
         "highway_env",
-        "highway-env==1.11",
+        "driving",
         r"(highway|merge|roundabout|parking|intersection|racetrack|exit|two-way|u-turn|lane-keeping)-",
     ),
     Package(
-        "gymnasium_robotics",
-        "gymnasium-robotics==1.4.2",
-        r"Fetch|HandReach|HandManipulate|AdroitHand|PointMaze|AntMaze|FrankaKitchen",
+        "gymnasium_robotics", "robotics", r"Fetch|HandReach|HandManipulate|AdroitHand|PointMaze|AntMaze|FrankaKitchen"
     ),
-    Package("gym_anytrading", "gym-anytrading==2.0.0", r"(forex|stocks)-"),
-    Package("gym_trading_env", "gym-trading-env==0.3.5", r"TradingEnv"),
+    Package("gym_anytrading", "trading", r"(forex|stocks)-"),
+    Package("gym_trading_env", "trading", r"(MultiDataset)?TradingEnv"),
+    Package("or_gym_inventory", "scheduling", r"or_gym_inventory/"),
 )
 
-# gymnasium's own tasks, by the folder of its `envs` that holds them.
-_GYMNASIUM_EXTRAS = {
-    "box2d": "box2d",
-    "classic_control": "classic-control",
-    "mujoco": "mujoco",
-    "phys2d": "jax",
-    "tabular": "jax",
-    "toy_text": "toy-text",
-}
+# gymnasium's own tasks, by the folder of its `envs` that holds them: what tfdqn itself brings for them.
+_GYMNASIUM_EXTRAS = {"box2d": "box2d", "classic_control": "classic-control", "toy_text": "toy-text"}
+_OF_JAX = ("phys2d", "tabular")
 
 
 def package_of(task_id: str) -> Package | None:
@@ -75,23 +71,34 @@ def is_installed(package: Package) -> bool:
 
 
 def register(package: Package) -> None:
-    """Imports an installed package so that its tasks are registered; its own errors pass through."""
-    with quiet_gymnasium():
+    """Imports an installed package so that its tasks are registered; its own errors pass through, but no banner."""
+    nowhere = io.StringIO()
+    with quiet_gymnasium(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         importlib.import_module(package.module)
         if package.register:
             module, _, function = package.register.partition(":")
             getattr(importlib.import_module(module), function)()
 
 
+def import_without_banner(task_id: str) -> None:
+    """Imports the known package of a task, where this process has not: one that steps environments, say."""
+    package = package_of(task_id)
+    if package is not None and package.module not in sys.modules:
+        register(package)
+
+
 def install_hint(env_spec: EnvSpec, error: ImportError | Exception) -> str:
     """What to install for a task whose import or constructor failed with `error`."""
-    entry_point = env_spec.entry_point or env_spec.vector_entry_point
-    if isinstance(entry_point, str) and entry_point.startswith("gymnasium.envs."):
-        extra = _GYMNASIUM_EXTRAS.get(re.split("[.:]", entry_point)[2])
-        if extra is not None:
-            return pip_install(f"gymnasium[{extra}]")
+    entry_point = str(env_spec.entry_point or env_spec.vector_entry_point)
+    folder = re.split("[.:]", entry_point)[2] if entry_point.startswith("gymnasium.envs.") else ""
     known = package_of(env_spec.id)
+    if folder == "mujoco":
+        return install_extra("mujoco")
+    if folder in _OF_JAX:
+        return "JAX, of which no version goes with TensorFlow 2.15"
+    if folder in _GYMNASIUM_EXTRAS:
+        return pip_install(f"gymnasium[{_GYMNASIUM_EXTRAS[folder]}]")
     if known is not None and not is_installed(known):
-        return pip_install(known.requirement)
+        return install_extra(known.extra)
     missing = getattr(error, "name", None)
     return pip_install(missing.partition(".")[0]) if missing else first_line(error)
