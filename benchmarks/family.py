@@ -8,7 +8,8 @@ compare are the ratios.
 
 With a memory, an LSTM of 128 units, a batch is 32 sequences of 20 steps, after up to 10 to burn in. So an update learns
 from 20 times as many transitions, which the ratio by transitions counts; without a memory both ratios are equal. PQN
-learns from a rollout in the place of replay: the price has neither acting in it nor its returns.
+learns from a rollout in the place of replay: the price has neither acting in it nor its returns. Branches are
+four dimensions of as many actions as the others have in all, dueling and by Double DQN.
 """
 
 import argparse
@@ -43,7 +44,7 @@ from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.in_graph import InGraphReplay
 from tfdqn.replay.rollout import Rollout
-from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
+from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec, discrete
 from tfdqn.types import Experience, Step
 
 BATCH, UPDATES, ENVS, TABLE = 32, 50, 50, 10_000
@@ -53,6 +54,7 @@ NETWORKS: dict[str, tuple[DeepNetwork, ArraySpec]] = {
     "small_cnn": (SmallCNN(), ArraySpec(shape=(10, 10, 4), dtype="bool")),
 }
 PRIORITIES = Priorities(exponent=0.5)
+FOUR_DIMENSIONS = ActionSpec(low=(0,) * 4, high=(5,) * 4, counts=(6,) * 4, shape=(4,), form="branches")
 
 
 def main() -> None:
@@ -62,10 +64,15 @@ def main() -> None:
     options = parser.parse_args()
     network, array = NETWORKS[options.network]
     spec = TaskSpec(id="benchmark", observation={"observation": array}, actions=discrete(6))
+    branches = msgspec.structs.replace(spec, actions=FOUR_DIMENSIONS)
     use_one_thread()
     parts = parts_on(network)
     rates = rates_in_turn(
-        {name: (learning(config, spec), UPDATES) for name, config in parts.items()}, seconds=options.seconds
+        {
+            name: (learning(config, branches if config.task.action_form == "branches" else spec), UPDATES)
+            for name, config in parts.items()
+        },
+        seconds=options.seconds,
     )
     plain = rates["dqn"].per_cpu_second
     report(
@@ -96,6 +103,7 @@ def parts_on(network: DeepNetwork) -> dict[str, Config]:
         "dueling": Config(network=on(dueling=True)),
         "noisy": Config(network=on(noisy=True)),
         "layer norm": Config(network=on(layer_norm=True)),
+        "branches": Config(network=on(dueling=True), agent=DoubleDQN(), task=Task(action_form="branches")),
         "prioritised": Config(network=network, priorities=PRIORITIES),
         "memory": Config(network=on(memory="lstm", memory_units=128)),
         "munchausen": Config(network=network, agent=Munchausen()),
@@ -124,7 +132,10 @@ def parts_on(network: DeepNetwork) -> dict[str, Config]:
     )
     return {
         name: msgspec.structs.replace(
-            config, task=Task(num_envs=ENVS), learner=learner, replay=sequences if config.network.state_size else table
+            config,
+            task=msgspec.structs.replace(config.task, num_envs=ENVS),
+            learner=learner,
+            replay=sequences if config.network.state_size else table,
         )
         for name, config in configs.items()
     }
@@ -175,7 +186,7 @@ def random_steps(spec: TaskSpec, count: int) -> Iterator[Experience]:
         after = observation()
         reward = rng.normal(size=ENVS).astype(np.float32)
         step = Step(after, reward, running, running, running, None)
-        yield Experience(now, None, rng.integers(6, size=ENVS).astype(np.int32), step)
+        yield Experience(now, None, rng.integers(6, size=(ENVS, *spec.action_shape)).astype(np.int32), step)
         now = after
 
 

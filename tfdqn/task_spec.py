@@ -143,6 +143,11 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return self.actions.num_actions
 
     @property
+    def action_shape(self) -> tuple[int, ...]:
+        """Of one action: (), or (D,) of branches."""
+        return self.mask_shape[:-1]
+
+    @property
     def mask_shape(self) -> tuple[int, ...]:
         """One state's legal actions: bool[A]; bool[D, the largest A_d] for branching, padded with False."""
         branches = () if len(self.num_actions) == 1 else (len(self.num_actions),)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.naive_sequences import STATE_SIZE, Shape, naive_sequences
-from tests.support.random_episodes import MIXED, VECTOR, random_steps
+from tests.support.random_episodes import BRANCHING, MIXED, VECTOR, random_steps
 from tfdqn.replay.rows import SequenceRows
 from tfdqn.replay.sequence_writer import SequenceWriter
 from tfdqn.task_spec import TaskSpec
@@ -68,14 +68,13 @@ def assert_same(found: list[dict[str, np.ndarray]], expected: list[dict[str, np.
     n_step=st.integers(1, 4),
     end=st.sampled_from([0.0, 0.05, 0.3]),
     breaks=st.sampled_from([0.0, 0.1]),
-    masks=st.booleans(),
+    spec=st.sampled_from([VECTOR, MIXED, BRANCHING]),
     seed=st.integers(0, 1000),
 )
 def test_they_are_what_the_definition_says(
-    burn_in: int, length: int, period: int, n_step: int, end: float, breaks: float, masks: bool, seed: int
+    burn_in: int, length: int, period: int, n_step: int, end: float, breaks: float, spec: TaskSpec, seed: int
 ) -> None:
-    shape, spec = Shape(burn_in, length, min(period, length), n_step), MIXED if masks else VECTOR
-    rng = np.random.default_rng(seed)
+    shape, rng = Shape(burn_in, length, min(period, length), n_step), np.random.default_rng(seed)
     taken = random_steps(spec, NUM_ENVS, 60, rng, end, breaks)
     states = random_states(60, rng)
     written = Written(shape, spec)

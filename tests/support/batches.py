@@ -58,15 +58,15 @@ def transitions(
 
 def random_transitions(spec: TaskSpec, count: int, rng: np.random.Generator) -> trajectory.Transition:
     """Random ones, a quarter of them terminal, with large TD errors among them."""
-    action_shape = (count, *spec.mask_shape[:-1])
+    action_shape, most = (count, *spec.action_shape), spec.num_actions if spec.action_shape else spec.num_actions[0]
     legal = rng.random((count, *spec.mask_shape)) < 0.6
-    sure = rng.integers(spec.num_actions if action_shape[1:] else spec.num_actions[0], size=action_shape)
+    sure = rng.integers(most, size=action_shape)
     np.put_along_axis(legal, sure[..., np.newaxis], True, axis=-1)
     legal &= spec.all_legal
     return transitions(
         spec,
         observations(spec, count, rng),
-        rng.integers(spec.num_actions if action_shape[1:] else spec.num_actions[0], size=action_shape),
+        rng.integers(most, size=action_shape),
         rng.normal(scale=3, size=count),
         0.9 * (rng.random(count) < 0.75),
         observations(spec, count, rng),

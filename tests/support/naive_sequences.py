@@ -91,7 +91,8 @@ def _transition(taken: list[Experience], env: int, times: list[int], at: int, n:
     mask = None if taken[0].legal_actions is None else taken[0].legal_actions[env]
     if at >= len(times):
         none = None if mask is None else np.zeros_like(mask)
-        return {"action": 0, "reward": 0.0, "discount": 0.0, "steps": 0, "legal_tm1": none, "legal_t": none}
+        nothing = np.zeros_like(taken[0].action[env])
+        return {"action": nothing, "reward": 0.0, "discount": 0.0, "steps": 0, "legal_tm1": none, "legal_t": none}
     window = times[at : at + n]
     last = taken[window[-1]].step
     total = sum(DISCOUNT**i * float(taken[time].step.reward[env]) for i, time in enumerate(window))

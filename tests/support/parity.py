@@ -43,7 +43,11 @@ BATCH, UPDATES_PER_CALL, CALLS = 24, 5, 4
 UPDATES = UPDATES_PER_CALL * CALLS
 CLIP_NORM = 0.3
 SEQUENCES = Replay(item="sequence", burn_in=2, sequence_length=4, sequence_period=2)
-SPEC = vector_spec(num_actions=json.loads(os.environ.get("PARITY_ACTIONS", "4")))
+
+
+def case_spec() -> TaskSpec:
+    """Of the process's own case, whose environment variables come after the import."""
+    return vector_spec(num_actions=json.loads(os.environ.get("PARITY_ACTIONS", "4")))
 
 
 def image_spec() -> TaskSpec:
@@ -65,8 +69,9 @@ def settings(optimizer: str, **learner: object) -> Config:
     )
 
 
-def all_batches(spec: TaskSpec = SPEC, batch: int = BATCH) -> Sample:
+def all_batches(spec: TaskSpec | None = None, batch: int = BATCH) -> Sample:
     """Every global batch one after another, float32[UPDATES × BATCH, …]."""
+    spec = spec or case_spec()
     rng, config = np.random.default_rng(1), settings("sgd")
     if config.network.state_size:
         examples: Examples = random_sequences(config, spec, UPDATES * batch, rng)
@@ -101,17 +106,17 @@ def batches_in_turn() -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(all_batches()).batch(BATCH, drop_remainder=True)
 
 
-def initial_state(config: Config, spec: TaskSpec = SPEC) -> dict[str, np.ndarray]:
+def initial_state(config: Config, spec: TaskSpec | None = None) -> dict[str, np.ndarray]:
     """A state whose online and target weights are random and differ."""
-    state = TrainStep(make_agent(config, spec), config).state()
+    state = TrainStep(make_agent(config, spec or case_spec()), config).state()
     weights = {name: array for name, array in state.items() if name.startswith(("online/", "target/"))}
     draw = random_small_weights if config.network.fills_all_cores else random_weights
     return state | draw(weights, np.random.default_rng(2))
 
 
-def local(config: Config, spec: TaskSpec = SPEC, batch: int = BATCH) -> SynchronousUpdater:
+def local(config: Config, spec: TaskSpec | None = None, batch: int = BATCH) -> SynchronousUpdater:
     """Plain training from the same start."""
-    step = TrainStep(make_agent(config, spec), config)
+    step = TrainStep(make_agent(config, spec or case_spec()), config)
     sampler = in_turn(all_batches(spec, batch), config.learner.updates_per_call * batch)
     return SynchronousUpdater(step, [sampler], config)
 
@@ -157,7 +162,7 @@ def mirrored(
     start = initial_state(config)
     expected = run(local(config), start)
     with strategy.scope():
-        step = TrainStep(make_agent(config, SPEC), config)
+        step = TrainStep(make_agent(config, case_spec()), config)
     samplers = [
         in_turn(shares(all_batches(), part, int(parts)), UPDATES_PER_CALL * BATCH // int(parts))
         for part in range(int(parts))
@@ -180,7 +185,7 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
     strategy = factory.parameter_server(cluster)
     start = initial_state(config)
     expected = run(local(config), start)
-    updates = AsynchronousUpdater(config, SPEC, strategy, batches_in_turn, workers=1)
+    updates = AsynchronousUpdater(config, case_spec(), strategy, batches_in_turn, workers=1)
     # One after another: only then is asynchronous training the same as plain.
     updates.load_state(start)
     errors = np.full(UPDATES * BATCH, np.nan, np.float32)
@@ -200,7 +205,7 @@ def multi_worker(workers: int, optimizer: str, xla: str) -> float:
     assert cluster is not None
     strategy = factory.multi_worker(cluster)
     with strategy.scope():
-        step = TrainStep(make_agent(config, SPEC), config)
+        step = TrainStep(make_agent(config, case_spec()), config)
     share = shares(all_batches(), cluster.index, workers)
     sampler = in_turn(share, UPDATES_PER_CALL * BATCH // workers)
     updates = SynchronousUpdater(step, [sampler], config, strategy)
@@ -222,14 +227,14 @@ def averaging(units: int, optimizer: str, xla: str) -> float:
     start = initial_state(config)
     expected = run(local(config), start)
     sampler = in_turn(all_batches(), UPDATES_PER_CALL * BATCH)
-    updates = AveragingUpdater(lambda: TrainStep(make_agent(config, SPEC), config), devices, sampler, config)
+    updates = AveragingUpdater(lambda: TrainStep(make_agent(config, case_spec()), config), devices, sampler, config)
     return difference(expected, run(updates, start))
 
 
 def mesh(columns: int, optimizer: str, rows: str = "1", network: str = "mlp") -> float:
     """Rows of so many columns; of convolutions, or of layers that do not divide evenly."""
     devices = logical_cpus(columns * int(rows))
-    config, spec, batch = settings(optimizer, xla="off"), SPEC, BATCH
+    config, spec, batch = settings(optimizer, xla="off"), case_spec(), BATCH
     if network == "uneven mlp":  # whose head is split, too
         config = msgspec.structs.replace(config, network=MLP(hidden_units=(15, 9, 7)))
     if network == "cnn":
@@ -270,13 +275,13 @@ def units(size: int, optimizer: str, xla: str) -> float:
     def no_dataset(size: int) -> tf.data.Dataset:
         raise AssertionError(size)
 
-    updates = factory.make_updater(config, SPEC, strategy, cluster, ["CPU:0"], sampler, no_dataset)
+    updates = factory.make_updater(config, case_spec(), strategy, cluster, ["CPU:0"], sampler, no_dataset)
     broadcast = Broadcast(strategy)
     if cluster.index > 0:
         follow(updates, broadcast)
         return 0.0
     led = LockstepUpdater(updates, broadcast)
-    batched = TrainStep(make_agent(config, SPEC), config)
+    batched = TrainStep(make_agent(config, case_spec()), config)
     begun, expected_start = led.state(), batched.state()
     assert all((begun[name] == array).all() for name, array in expected_start.items())
     start = initial_state(config)

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ def largest_difference(
     *arguments: str,
     agent: Mapping[str, object] | None = None,
     network: Mapping[str, object] | None = None,
+    actions: Sequence[int] | None = None,
 ) -> float:
     """Between the states of `way` and of plain local training after twenty updates.
 
@@ -33,9 +34,14 @@ def largest_difference(
       arguments: what else that function takes.
       agent: its settings; none: Double DQN.
       network: the settings of the MLP beside its width.
+      actions: how many there are in each of several branches; none: four, of one number.
     """
     case = [way, count, *arguments]
-    variables = {"PARITY_AGENT": json.dumps(agent or {}), "PARITY_NETWORK": json.dumps(network or {})}
+    variables = {
+        "PARITY_AGENT": json.dumps(agent or {}),
+        "PARITY_NETWORK": json.dumps(network or {}),
+        "PARITY_ACTIONS": json.dumps(actions or 4),
+    }
     if way == "parameter_server":
         jobs = {"chief": 1, "worker": 1, "ps": int(count)}
     elif way in ("multi_worker", "units", "rollouts by multi_worker"):

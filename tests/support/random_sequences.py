@@ -20,14 +20,15 @@ def random_sequences(config: Config, spec: TaskSpec, count: int, rng: np.random.
     is_terminal = (
         (np.arange(length) + k == steps[:, None]) & (steps < length)[:, None] & (rng.random(count) < 0.5)[:, None]
     )
-    legal = rng.random((2, count, length, spec.num_actions[0])) < 0.6
+    legal = (rng.random((2, count, length, *spec.mask_shape)) < 0.6) & spec.all_legal
     legal[..., 0] = True
+    most = spec.num_actions if spec.action_shape else spec.num_actions[0]
     flat = observations(spec, count * size, rng)
     return Sequences(
         observation={key: tf.constant(array.reshape(count, size, *array.shape[1:])) for key, array in flat.items()},
         first=tf.constant(first, tf.int32),
         state=tf.constant(rng.normal(size=(count, config.network.state_size)), tf.float32),
-        action=tf.constant(rng.integers(spec.num_actions[0], size=(count, length)), tf.int32),
+        action=tf.constant(rng.integers(most, size=(count, length, *spec.action_shape)), tf.int32),
         reward=tf.constant(rng.normal(scale=3, size=(count, length)), tf.float32),
         discount=tf.constant(np.where(is_terminal, 0.0, 0.9**k), tf.float32),
         steps=tf.constant(k, tf.int32),

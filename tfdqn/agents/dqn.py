@@ -67,7 +67,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         network = self._make_network(config, task_spec)
         super().__init__(
             ts.time_step_spec(observation),
-            tensor_spec.BoundedTensorSpec(self._actions[:-1], tf.int32, 0, self._actions[-1] - 1),
+            tensor_spec.BoundedTensorSpec(task_spec.action_shape, tf.int32, 0, self._actions[-1] - 1),
             q_network=network,
             optimizer=None,
             observation_and_action_constraint_splitter=(lambda both: both) if self._has_masks else None,

@@ -17,9 +17,9 @@ class Sequences(NamedTuple):
     observation: Observation  # each [B, L, …]
     first: tf.Tensor  # int32[B] <= l: the first observation that is no padding
     state: tf.Tensor  # float32[B, S]: what the network that acted remembered before that one
-    action: tf.Tensor  # int32[B, m]
+    action: tf.Tensor  # int32[B, m]; [B, m, D] of branches
     reward: tf.Tensor  # float32[B, m], n-step
     discount: tf.Tensor  # float32[B, m], γ^k · (0 where the episode terminated)
     steps: tf.Tensor  # int32[B, m]: k <= n; 0 where there is no step, but padding
-    legal_tm1: tf.Tensor | None  # bool[B, m, A]; None: all actions are legal
+    legal_tm1: tf.Tensor | None  # bool[B, m, A], [B, m, D, A] of branches; None: all actions are legal
     legal_t: tf.Tensor | None

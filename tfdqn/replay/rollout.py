@@ -191,8 +191,7 @@ def _fields(task_spec: TaskSpec) -> Iterator[tuple[str, np.dtype, tuple[int, ...
         yield f"observation/{key}", np.dtype(spec.dtype), spec.shape
     if task_spec.action_masks:
         yield "legal_actions", np.dtype(np.bool_), task_spec.mask_shape
-    dimensions = len(task_spec.num_actions)
-    yield "action", np.dtype(np.int32), () if dimensions == 1 else (dimensions,)
+    yield "action", np.dtype(np.int32), task_spec.action_shape
     yield "reward", np.dtype(np.float32), ()
     for name in _OF_STEPS:
         yield name, np.dtype(np.bool_), ()

@@ -40,7 +40,8 @@ def _fields(config: Config, task_spec: TaskSpec) -> Iterator[Field]:
     observations = replay.burn_in + steps + Horizon.of(config.agent).longest
     for key, spec in task_spec.observation.items():
         yield f"observation/{key}", np.dtype(spec.dtype), (observations, *spec.shape)
-    for name, dtype in (("action", np.int32), ("reward", np.float32), ("discount", np.float32), ("steps", np.int32)):
+    yield "action", np.dtype(np.int32), (steps, *task_spec.action_shape)
+    for name, dtype in (("reward", np.float32), ("discount", np.float32), ("steps", np.int32)):
         yield name, np.dtype(dtype), (steps,)
     yield "first", np.dtype(np.int32), ()
     yield "state", np.dtype(np.float32), (config.network.state_size,)

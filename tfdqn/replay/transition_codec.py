@@ -66,7 +66,6 @@ def _transition_fields(task_spec: TaskSpec) -> Iterator[Field]:
             yield f"{prefix}observation/{key}", np.dtype(spec.dtype), spec.shape
         if task_spec.action_masks:
             yield f"{prefix}legal_actions", np.dtype(bool), task_spec.mask_shape
-    dimensions = len(task_spec.num_actions)
-    yield "action", np.dtype(np.int32), () if dimensions == 1 else (dimensions,)
+    yield "action", np.dtype(np.int32), task_spec.action_shape
     yield "reward", np.dtype(np.float32), ()
     yield "discount", np.dtype(np.float32), ()

@@ -61,6 +61,37 @@ def test_an_ensemble_by_a_strategy_equals_an_ensemble_alone(way: str) -> None:
     assert largest_difference(way, "2", "adam", "off", "auto", "3") < 1e-5
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["mirrored", "2", "adam", "off"],
+        ["mesh", "2", "adam"],
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in (
+                ["mirrored", "2", "sgd", "on", "auto", "3"],  # an ensemble
+                ["multi_worker", "2", "sgd", "on"],
+                ["parameter_server", "2", "adam", "off"],
+                ["averaging", "2", "sgd", "off"],
+                ["units", "3", "adam", "off"],
+            )
+        ),
+    ],
+    ids=" ".join,
+)
+def test_branches_by_a_strategy_equal_them_alone(arguments: list[str]) -> None:
+    """Of dimensions that differ in their numbers of actions; in all but the last, dueling."""
+    network = {"dueling": True} if arguments[0] != "units" else {}
+    assert largest_difference(*arguments, network=network, actions=[3, 5, 2]) < 1e-5
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", ["mirrored", "averaging"])
+def test_branches_with_a_memory_by_a_strategy_equal_them_alone(way: str) -> None:
+    network = {"memory": "gru", "memory_units": 6, "dueling": True}
+    assert largest_difference(way, "2", "sgd", "off", network=network, actions=[3, 5, 2]) < 1e-5
+
+
 @pytest.mark.long  # of its targets on quantiles, below
 @pytest.mark.parametrize(
     "arguments",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support.batches import random_weights
-from tests.support.parity import SPEC, image_spec
+from tests.support.parity import case_spec, image_spec
 from tests.support.parity_runs import forked, largest_difference
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import MLP, Config, Linear, NatureCNN, Network, SmallCNN
@@ -79,7 +79,7 @@ def test_each_device_holds_computes_and_sends_its_part_alone() -> None:
     ],
 )
 def test_pieces_are_cut_from_the_same_initial_weights_and_joined_again(network: Network, columns: int) -> None:
-    spec = image_spec() if isinstance(network, NatureCNN) else SPEC
+    spec = image_spec() if isinstance(network, NatureCNN) else case_spec()
     whole = q_network(Config(network=network), spec, seed=3)
     split = split_network(Config(network=network), spec, seed=3, devices=["CPU:0"] * columns)
     whole.create_variables()
@@ -131,7 +131,7 @@ def test_a_comb_of_rows_is_cut_by_channels() -> None:
 @pytest.mark.parametrize("devices", [(), ("CPU:0", "CPU:0")], ids=["whole", "split"])
 def test_arrays_that_are_missing_or_of_another_shape_are_refused(devices: tuple[str, ...]) -> None:
     config = Config(network=MLP(hidden_units=(6, 2)))
-    step = TrainStep(make_agent(config, SPEC, devices), config)
+    step = TrainStep(make_agent(config, case_spec(), devices), config)
     good = step.state()
     step.load_state(good)
     file = Path("learner.npz")
@@ -154,4 +154,4 @@ def test_arrays_that_are_missing_or_of_another_shape_are_refused(devices: tuple[
 )
 def test_what_cannot_be_split_is_said_in_one_line(network: Network, why: str) -> None:
     with pytest.raises(ConfigError, match=why):
-        split_network(Config(network=network), SPEC, seed=1, devices=["CPU:0"] * 2)
+        split_network(Config(network=network), case_spec(), seed=1, devices=["CPU:0"] * 2)

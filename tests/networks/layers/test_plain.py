@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.batches import random_transitions
-from tests.support.parity import SPEC, image_spec, initial_state, settings
+from tests.support.parity import case_spec, image_spec, initial_state, settings
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import NatureCNN
 from tfdqn.learning.flat_vector import FlatLayout
@@ -16,7 +16,7 @@ from tfdqn.replay.interfaces import Sample
 
 def made(precision: str, images: bool = False) -> TrainStep:
     config = settings("adam", precision=precision)
-    spec = image_spec() if images else SPEC
+    spec = image_spec() if images else case_spec()
     if images:
         config = msgspec.structs.replace(config, network=NatureCNN(dense_units=8))
     step = TrainStep(DqnAgent(config, spec), config)
@@ -26,7 +26,7 @@ def made(precision: str, images: bool = False) -> TrainStep:
 
 @pytest.mark.parametrize("images", [False, True], ids=["dense", "convolutions"])
 def test_bfloat16_is_float32_to_its_three_digits(images: bool) -> None:
-    transition = random_transitions(image_spec() if images else SPEC, 16, np.random.default_rng(1))
+    transition = random_transitions(image_spec() if images else case_spec(), 16, np.random.default_rng(1))
     sample = Sample(transition, None)
     exact, mixed = made("float32", images), made("mixed_bfloat16", images)
     before = mixed.state()
