@@ -1,5 +1,7 @@
 """Random batches of finished transitions, as replay hands them out, for any task's specification."""
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -21,6 +23,11 @@ def vector_spec(size: int = 3, num_actions: int | Sequence[int] = 4, *, action_m
         actions=discrete(num_actions) if isinstance(num_actions, int) else branches(*num_actions),
         action_masks=action_masks,
     )
+
+
+def case_spec() -> TaskSpec:
+    """With as many actions as `PARITY_ACTIONS` says: of a process that a case of parity has to itself."""
+    return vector_spec(num_actions=json.loads(os.environ.get("PARITY_ACTIONS", "4")))
 
 
 def observations(spec: TaskSpec, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
-from tests.support.batches import random_small_weights, random_transitions, random_weights, vector_spec
+from tests.support.batches import case_spec, random_small_weights, random_transitions, random_weights
 from tests.support.parity_errors import keep_errors, largest_difference
 from tests.support.random_sequences import random_sequences
 from tfdqn.agents.dqn import DqnAgent
@@ -45,11 +45,6 @@ CLIP_NORM = 0.3
 SEQUENCES = Replay(item="sequence", burn_in=2, sequence_length=4, sequence_period=2)
 
 
-def case_spec() -> TaskSpec:
-    """Of the process's own case, whose environment variables come after the import."""
-    return vector_spec(num_actions=json.loads(os.environ.get("PARITY_ACTIONS", "4")))
-
-
 def image_spec() -> TaskSpec:
     """Two stacked frames of 40 × 36 pixels, to which the network adds a margin."""
     pixels = ArraySpec(shape=(2, 40, 36), dtype="uint8", frame_stack=2)
@@ -71,12 +66,11 @@ def settings(optimizer: str, **learner: object) -> Config:
 
 def all_batches(spec: TaskSpec | None = None, batch: int = BATCH) -> Sample:
     """Every global batch one after another, float32[UPDATES × BATCH, …]."""
-    spec = spec or case_spec()
     rng, config = np.random.default_rng(1), settings("sgd")
     if config.network.state_size:
-        examples: Examples = random_sequences(config, spec, UPDATES * batch, rng)
+        examples: Examples = random_sequences(config, spec or case_spec(), UPDATES * batch, rng)
     else:
-        examples = random_transitions(spec, UPDATES * batch, rng)
+        examples = random_transitions(spec or case_spec(), UPDATES * batch, rng)
     probability = tf.constant((0.01 + rng.random(UPDATES * batch)) ** 2 / 1000, tf.float32)
     return Sample(examples, None, Draw(probability, tf.range(UPDATES * batch, dtype=tf.int64)[:, tf.newaxis]))
 

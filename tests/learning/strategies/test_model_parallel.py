@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.batches import random_weights
-from tests.support.parity import case_spec, image_spec
+from tests.support.batches import case_spec, random_weights
+from tests.support.parity import image_spec
 from tests.support.parity_runs import forked, largest_difference
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import MLP, Config, Linear, NatureCNN, Network, SmallCNN

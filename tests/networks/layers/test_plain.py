@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.batches import random_transitions
-from tests.support.parity import case_spec, image_spec, initial_state, settings
+from tests.support.batches import case_spec, random_transitions
+from tests.support.parity import image_spec, initial_state, settings
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import NatureCNN
 from tfdqn.learning.flat_vector import FlatLayout
