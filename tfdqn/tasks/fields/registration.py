@@ -5,6 +5,8 @@ import gymnasium
 ENTRY_POINTS = {
     "tfdqn/AmericanPut-v0": "tfdqn.tasks.fields.american_put:AmericanPut",
     "tfdqn/Battery-v0": "tfdqn.tasks.fields.battery:Battery",
+    "tfdqn/Inventory-v0": "tfdqn.tasks.fields.inventory:Inventory",
+    "tfdqn/JobShop-v0": "tfdqn.tasks.fields.job_shop:make_job_shop",
     "tfdqn/Stocks-v0": "tfdqn.tasks.fields.stocks:make_stocks",
 }
 

@@ -1,0 +1,71 @@
+"""The job shop of graph-jsp-env: a schedule by hand, its masks, returns that are makespans."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfdqn.config import Task
+from tfdqn.errors import TaskError
+from tfdqn.tasks.fields.job_shop import make_job_shop
+from tfdqn.tasks.fields.job_shop_instances import OPTIMA
+from tfdqn.tasks.registry import make_task, resolve_spec
+
+KEYS = {"id": "tfdqn/JobShop-v0", "action_masks": True, "action_mask_source": "method:valid_action_mask"}
+
+
+def test_a_shop_that_is_none_is_one_line() -> None:
+    with pytest.raises(TaskError, match="ft07 is none of ft06, la01, nor a file") as caught:
+        resolve_spec(Task(**KEYS, kwargs={"instance": "ft07"}))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.tasks
+def test_a_schedule_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Job 0: machine 0 for 3, machine 1 for 2. Job 1: machine 1 for 6, machine 0 for 1: 7, the longest path at first.
+
+    Job 0 on machine 0 from 0 to 3, job 1 on machine 1 from 0 to 6 and on machine 0 from 6 to 7: no path is longer than
+    7 yet. Job 0 on machine 1 from 6 to 8: it has grown by 1.
+    """
+    (tmp_path / "shop.txt").write_text("0 3 1 2\n1 6 0 1\n")
+    env = make_job_shop(str(tmp_path / "shop.txt"))
+    assert env.reset(seed=0)[0].shape == (4 * (4 + 2 + 1),)
+    given = []
+    for job, legal in ((0, [1, 1]), (1, [1, 1]), (1, [1, 1]), (0, [1, 0])):
+        assert env.get_wrapper_attr("valid_action_mask")() == [bool(each) for each in legal]
+        _, reward, terminated, _, info = env.step(job)
+        given.append((reward, terminated))
+    assert given == [(0.0, False), (0.0, False), (0.0, False), (-1.0, True)]
+    assert info["makespan"] == 8
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.tasks
+@pytest.mark.parametrize("instance, operations, longest", [("ft06", 36, 47), ("la01", 50, 413)])
+def test_a_return_is_the_longest_jobs_length_less_the_makespan(instance: str, operations: int, longest: int) -> None:
+    task = make_task(Task(**KEYS, num_envs=2, kwargs={"instance": instance}))
+    _, legal = task.reset(1)
+    rng, returns = np.random.default_rng(0), np.zeros(2)
+    for step in range(operations):
+        assert legal is not None
+        actions = np.array([rng.choice(np.flatnonzero(each)) for each in legal], np.int32)
+        taken = task.step(actions)
+        legal = taken.legal_actions
+        returns += taken.reward
+        assert (taken.terminated == (step == operations - 1)).all()
+    assert (longest - returns >= OPTIMA[instance]).all()
+    task.close()
+
+
+@pytest.mark.tasks
+def test_the_makespan_is_what_the_environment_says() -> None:
+    """In every episode, whatever the one before came to."""
+    env, rng = make_job_shop("ft06"), np.random.default_rng(0)
+    for _ in range(4):
+        env.reset(seed=0)
+        earned, is_over = 0.0, False
+        while not is_over:
+            job = rng.choice(np.flatnonzero(env.get_wrapper_attr("valid_action_mask")()))
+            _, reward, is_over, _, info = env.step(job)
+            earned += float(reward)
+        assert 47 - earned == info["makespan"]

@@ -1,0 +1,77 @@
+"""`Inventory`: how much of a product to order in each period, at a fixed cost for each order."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from tfdqn.errors import TaskError
+
+
+class Inventory(gymnasium.Env[np.ndarray, int]):
+    """One product under periodic review, with backlogged demand and a supplier who delivers at once.
+
+    With x units in stock, below 0 those that customers wait for, and an order of a units, a period costs
+
+        y = x + a, demand d ~ Poisson(λ)   cost = K [a > 0] + h max(y - d, 0) + p max(d - y, 0)   x = y - d
+
+    and its reward is -cost. The best policy is an (s, S) policy (Scarf 1960): where x ≤ s, order up to S. Stock is kept
+    within -C … C: orders beyond C are not legal (`info["action_mask"]`), and customers beyond C do not wait.
+    Periods go on without an end, so a time limit is needed.
+
+    Observation float32[1]: x in units of λ.
+
+    Args:
+      fixed_cost: K of each order, at least 0.
+      holding_cost: h of each unit left over at a period's end, at least 0.
+      stockout_cost: p of each unit that is waited for at a period's end, above 0.
+      demand_mean: λ, above 0.
+      capacity: C, at least 1, which is also the largest order.
+    """
+
+    def __init__(
+        self,
+        fixed_cost: float = 5.0,
+        holding_cost: float = 1.0,
+        stockout_cost: float = 4.0,
+        demand_mean: float = 6.0,
+        capacity: int = 20,
+    ) -> None:
+        if min(fixed_cost, holding_cost) < 0 or min(stockout_cost, demand_mean) <= 0 or capacity < 1:
+            raise TaskError(
+                "task.kwargs: fixed_cost and holding_cost of at least 0, stockout_cost and demand_mean above 0 and a "
+                "capacity of at least 1 are needed, not "
+                f"{fixed_cost}, {holding_cost}, {stockout_cost}, {demand_mean} and {capacity}"
+            )
+        self._fixed, self._holding, self._stockout = fixed_cost, holding_cost, stockout_cost
+        self._demand_mean, self._capacity = demand_mean, capacity
+        bound = np.float32(capacity / demand_mean)
+        self.observation_space = spaces.Box(-bound, bound, (1,), np.float32)
+        self.action_space = spaces.Discrete(capacity + 1)
+        self._stock = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._stock = 0
+        return self._observation(), self._info()
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        left = min(self._stock + int(action), self._capacity) - int(self.np_random.poisson(self._demand_mean))
+        cost = self._fixed * (action > 0) + self._holding * max(left, 0) + self._stockout * max(-left, 0)
+        self._stock = max(left, -self._capacity)
+        return self._observation(), -float(cost), False, False, self._info()
+
+    def get_state(self) -> dict[str, Any]:
+        """All that decides the future."""
+        return {"stock": self._stock}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on where `get_state` was called."""
+        self._stock = int(state["stock"])
+
+    def _observation(self) -> np.ndarray:
+        return np.array([self._stock / self._demand_mean], np.float32)
+
+    def _info(self) -> dict[str, Any]:
+        return {"action_mask": np.arange(self._capacity + 1) <= self._capacity - self._stock}
