@@ -37,7 +37,7 @@ def epsilon_greedy(
     Of branches, Q-values [B, D, A] and epsilons [B, 1], each dimension draws by itself: int32[B, D].
     """
     actions = greedy_numpy(q_values, legal_actions)
-    explores = rng.random(actions.shape) < epsilons
+    explores = rng.random(len(actions) if actions.ndim == 1 else actions.shape) < epsilons
     random_actions = uniform(q_values.shape, legal_actions, rng)
     return np.where(explores, random_actions, actions)
 
@@ -52,5 +52,6 @@ def boltzmann(
 def uniform(shape: tuple[int, ...], legal_actions: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
     """A uniformly random legal action, int32[B], for Q-values of shape [B, A]; int32[B, D] for [B, D, A]."""
     if legal_actions is None:
-        return rng.integers(shape[-1], size=shape[:-1], dtype=np.int32)
+        size = shape[0] if len(shape) == 2 else shape[:-1]  # NumPy takes a number in less time than a tuple
+        return rng.integers(shape[-1], size=size, dtype=np.int32)
     return greedy_numpy(rng.random(shape), legal_actions)
