@@ -10,7 +10,7 @@ from tests.support.batches import observations, random_weights, vector_spec
 from tfdqn.acting.central_inference import CentralValues, Inference
 from tfdqn.acting.factory import make_policy
 from tfdqn.acting.policy import PolicyOutput, make_q_function
-from tfdqn.config import C51, IQN, MLP, QRDQN, Acting, Agent, Config, EpsilonGreedy, NatureCNN, Network
+from tfdqn.config import C51, IQN, MLP, QRDQN, Acting, Agent, Config, DoubleDQN, EpsilonGreedy, NatureCNN, Network
 from tfdqn.coordination.messages import QValues, QValuesRequest
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.networks.factory import weight_specs
@@ -50,10 +50,11 @@ def acted(config: Config, spec: TaskSpec, is_central: bool) -> list[PolicyOutput
         values = CentralValues(call, lambda reason: False) if is_central else here
         policy = make_policy(config, spec, EXPLORES, ENVS, action_values=values)
         states = [observations(spec, ENVS, rng) for _ in range(5)]
-        legal = [rng.random((ENVS, 4)) < 0.7 if spec.action_masks else None for _ in states]
+        legal = [rng.random((ENVS, *spec.mask_shape)) < 0.7 if spec.action_masks else None for _ in states]
         for mask in legal:
             if mask is not None:
-                mask[:, 2] |= ~mask.any(axis=1)
+                mask &= spec.all_legal
+                mask[..., 0] |= ~mask.any(axis=-1)
         return [policy({}, state, mask, (), rng) for state, mask in zip(states, legal, strict=True)]
 
 
@@ -66,6 +67,17 @@ def test_its_values_and_actions_are_those_of_acting_where_the_weights_are(agent:
         np.testing.assert_array_equal(central.q_values, local.q_values)
         np.testing.assert_array_equal(central.action, local.action)
         assert len(np.unique(central.action)) > 1
+
+
+@pytest.mark.parametrize("network", NETWORKS[:2], ids=["mlp", "noisy"])
+@pytest.mark.parametrize("action_masks", [False, True])
+def test_so_are_those_of_branches(action_masks: bool, network: Network) -> None:
+    config = Config(agent=DoubleDQN(), network=network, acting=Acting(inference="central"))
+    spec = vector_spec(num_actions=(3, 4, 2), action_masks=action_masks)
+    for central, local in zip(*(acted(config, spec, is_central) for is_central in (True, False)), strict=True):
+        assert central.q_values.shape == (ENVS, 3, 4) and central.action.shape == (ENVS, 3)
+        np.testing.assert_array_equal(central.q_values, local.q_values)
+        np.testing.assert_array_equal(central.action, local.action)
 
 
 def test_a_noisy_network_has_noise_there_too_anew_at_each_step() -> None:

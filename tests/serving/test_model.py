@@ -4,14 +4,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from tests.support.policies import network_of, task
 from tests.support.serving_in_process import PREDICT, InProcess, serving
+from tfdqn.config import Task
 from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.tasks.adapters.actions import action_spec
 
 MODEL = PREDICT.removesuffix(":predict")
 
@@ -103,3 +107,23 @@ def test_bad_requests_are_refused_as_tensorflow_serving_refuses_them(
     assert found == status
     assert answer.keys() == {"error"} and problem in answer["error"]
     assert server.predict({"instances": [[0, 0, 0, 0]]})[0] == 200
+
+
+def test_of_several_action_dimensions_the_environments_own_are_answered(tmp_path: Path) -> None:
+    box = spaces.Box(np.float32([-1, 0]), np.float32([1, 5]))
+    actions = action_spec(box, Task(action_bins=(3, 6), action_form="branches"))
+    spec = msgspec.structs.replace(task(masks=True), actions=actions)
+    policy = load_policy(export_policy(spec, network_of(spec), tmp_path / "exports", {}))
+    given, legal = observations(30), np.tile(spec.all_legal, (30, 1, 1))
+    legal[::2, 1, :3] = False
+    rows = [
+        {"observation": row.tolist(), "legal_actions": mask.tolist()} for row, mask in zip(given, legal, strict=True)
+    ]
+    with serving(ModelVersions(tmp_path / "exports", print)) as server:
+        status, answer = server.predict({"instances": rows})
+        refused, why = server.predict({"instances": [rows[0] | {"legal_actions": np.ones((2, 6), bool).tolist()}]})
+    assert status == 200
+    own = np.array([each["environment_action"] for each in answer["predictions"]], np.float32)
+    np.testing.assert_array_equal(own, policy(given, legal))
+    assert all(box.contains(action) for action in own) and (own[::2, 1] >= 3).all()
+    assert refused == 400 and "legal_actions[0][0][3]: true; the task has 3 actions there" in why["error"]
