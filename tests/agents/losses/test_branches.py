@@ -9,7 +9,7 @@ import tensorflow as tf
 from tests.support.batches import transitions, vector_spec
 from tfdqn.agents.dqn import LossExtra
 from tfdqn.agents.factory import make_agent
-from tfdqn.config import DQN, Agent, Config, DoubleDQN, Ensemble, Linear
+from tfdqn.config import DQN, PQN, Agent, Config, DoubleDQN, Ensemble, Linear
 from tfdqn.config.toml import from_mapping
 from tfdqn.errors import ConfigError
 from tfdqn.networks.factory import q_network
@@ -122,6 +122,14 @@ def test_hubers_loss_is_of_each_dimensions_error() -> None:
     absolute = np.abs(errors_of(case, targets))
     huber = np.where(absolute <= 2, absolute**2 / 2, 2 * (absolute - 1))
     np.testing.assert_allclose(case.loss()[0], np.mean(case.weights * huber.mean(axis=1)), rtol=1e-5)
+
+
+def test_pqn_has_the_lambda_return_for_a_target() -> None:
+    case = Case(PQN(), masks=False)
+    loss, extra, _ = case.loss()
+    errors = errors_of(case, case.reward)
+    np.testing.assert_allclose(loss, np.mean(case.weights * (errors**2 / 2).mean(axis=1)), rtol=1e-5)
+    np.testing.assert_allclose(extra.priority, np.abs(errors).sum(axis=1), rtol=1e-4)
 
 
 @pytest.mark.parametrize("aggregation", ["mean", "minimum", "majority"])
