@@ -52,6 +52,7 @@ def boltzmann(
 def uniform(shape: tuple[int, ...], legal_actions: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
     """A uniformly random legal action, int32[B], for Q-values of shape [B, A]; int32[B, D] for [B, D, A]."""
     if legal_actions is None:
-        size = shape[0] if len(shape) == 2 else shape[:-1]  # NumPy takes a number in less time than a tuple
-        return rng.integers(shape[-1], size=size, dtype=np.int32)
+        if len(shape) == 2:  # NumPy takes a number in less time than a tuple
+            return rng.integers(shape[1], size=shape[0], dtype=np.int32)
+        return rng.integers(shape[-1], size=shape[:-1], dtype=np.int32)
     return greedy_numpy(rng.random(shape), legal_actions)
