@@ -1,12 +1,13 @@
 """The job shop of graph-jsp-env: a schedule by hand, its masks, returns that are makespans."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tfdqn.config import Task
-from tfdqn.errors import TaskError
+from tfdqn.errors import PackageMissingError, TaskError
 from tfdqn.tasks.fields.job_shop import make_job_shop
 from tfdqn.tasks.fields.job_shop_instances import OPTIMA
 from tfdqn.tasks.registry import make_task, resolve_spec
@@ -18,6 +19,12 @@ def test_a_shop_that_is_none_is_one_line() -> None:
     with pytest.raises(TaskError, match="ft07 is none of ft06, la01, nor a file") as caught:
         resolve_spec(Task(**KEYS, kwargs={"instance": "ft07"}))
     assert "\n" not in str(caught.value)
+
+
+def test_a_package_that_is_missing_is_one_line_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "graph_jsp_env.disjunctive_graph_jsp_env", None)
+    with pytest.raises(PackageMissingError, match=r"^tfdqn/JobShop-v0 needs a package .*\[scheduling\]"):
+        resolve_spec(Task(**KEYS))
 
 
 @pytest.mark.tasks

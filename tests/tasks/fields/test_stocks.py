@@ -1,14 +1,17 @@
 """The market of one stock: fees by hand, periods apart, no look ahead, gaps in a file."""
 
+import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tfdqn.config import Task
-from tfdqn.errors import TaskError
+from tfdqn.errors import PackageMissingError, TaskError
 from tfdqn.tasks.fields.stocks import WARM_UP_DAYS, features, make_stocks
 from tfdqn.tasks.registry import make_task, resolve_spec
 
@@ -132,6 +135,16 @@ def test_a_gap_is_one_line_with_row_and_column(tmp_path: Path, row: int, text: s
     with pytest.raises(TaskError) as caught:
         resolve_spec(Task(id="tfdqn/Stocks-v0", kwargs={"prices_file": file}))
     assert str(caught.value).startswith(f"{file}, {said}")
+
+
+@pytest.mark.parametrize("missing", ["gym_trading_env", "gym_anytrading"])
+def test_a_package_that_is_missing_is_one_line_with_its_extra(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    prices = pd.DataFrame({"Close": a_walk(100)}, pd.date_range("2015-01-01", periods=100))
+    monkeypatch.setitem(sys.modules, "gym_anytrading.datasets", SimpleNamespace(STOCKS_GOOGL=prices))
+    for each in (f"{missing}.environments", f"{missing}.datasets"):
+        monkeypatch.setitem(sys.modules, each, None)
+    with pytest.raises(PackageMissingError, match=r"^tfdqn/Stocks-v0 needs a package .*\[trading\]"):
+        resolve_spec(Task(id="tfdqn/Stocks-v0"))
 
 
 @pytest.mark.parametrize(

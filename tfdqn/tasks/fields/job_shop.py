@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 
 from tfdqn.errors import PackageMissingError
-from tfdqn.system.shell_commands import pip_install
+from tfdqn.system.shell_commands import install_extra
 from tfdqn.tasks.fields.job_shop_instances import read_instance
 
 
@@ -39,7 +39,7 @@ def _graph_env(machines_and_times: np.ndarray, longest_job: int) -> Any:
         with contextlib.redirect_stdout(io.StringIO()):  # its banner
             from graph_jsp_env.disjunctive_graph_jsp_env import DisjunctiveGraphJspEnv
     except ImportError as error:
-        hint = pip_install("graph-jsp-env==1.1.1")
+        hint = install_extra("scheduling")
         raise PackageMissingError(f"tfdqn/JobShop-v0 needs a package ({error.name}): {hint}") from error
     return DisjunctiveGraphJspEnv(
         machines_and_times,
