@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import Space, spaces
+from msgspec import structs
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
@@ -23,7 +24,9 @@ MAX_ACTIONS = 1_000_000  # Q-values of one state, of a product or of all branche
 def action_spec(space: Space[Any], task: Task) -> ActionSpec:
     """The actions of a space as the task's keys say. Raises `TaskError` for one that has none such, or too many."""
     if isinstance(space, spaces.Discrete):
-        spec = discrete(int(np.asarray(space.n)), int(np.asarray(space.start)))
+        spec = structs.replace(
+            discrete(int(np.asarray(space.n)), int(np.asarray(space.start))), dtype=str(np.dtype(space.dtype))
+        )
     elif isinstance(space, spaces.MultiDiscrete):
         start = np.asarray(space.start)
         spec = _grid(space, start, start + space.nvec - 1, space.nvec, task)
@@ -105,7 +108,8 @@ def _bins(space: spaces.Box, bins: int | tuple[int, ...]) -> np.ndarray:
         )
     size = math.prod(space.shape)
     if isinstance(bins, tuple) and len(bins) != size:
-        raise TaskError(f"actions are {show(space)}: task.action_bins has {len(bins)} numbers, and {size} are needed")
+        needed = "1 number is" if size == 1 else f"{size} numbers are"
+        raise TaskError(f"actions are {show(space)}: task.action_bins = {list(bins)}: {needed} needed, or one for all")
     return np.broadcast_to(np.array(bins), (size,)).reshape(space.shape)
 
 
