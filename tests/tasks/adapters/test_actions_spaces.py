@@ -137,6 +137,8 @@ def test_one_value_is_the_middle_and_whole_numbers_are_no_more_than_there_are() 
     bits = action_spec(spaces.Box(0, 1, (3,), np.int8), Task(action_bins=9))
     assert bits.counts == (2, 2, 2)
     assert action_spec(spaces.Box(0, 9, (1,), np.int32), Task(action_bins=4)).values(0).tolist() == [0, 3, 6, 9]
+    # 0, 3.33, 6.67 and 10: the nearest
+    assert action_spec(spaces.Box(0, 10, (1,), np.int32), Task(action_bins=4)).values(0).tolist() == [0, 3, 7, 10]
 
 
 def test_an_action_that_is_none_has_no_index() -> None:
