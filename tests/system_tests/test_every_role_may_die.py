@@ -8,10 +8,13 @@ import signal
 from pathlib import Path
 
 import pytest
+import reverb
 
 from tests.support.commands import counters, write_config
 from tests.support.launched_jobs import LEARNER, QUICK_HEALTH, Job, job
 from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.replay.reverb.server import TABLE
+from tfdqn.storage.checkpoints import CheckpointManager
 
 ENDLESS = ("stop.env_steps=1_000_000_000", "evaluation.interval_env_steps=20_000", "evaluation.episodes=2")
 OFTEN = "checkpoint.interval_seconds=2"
@@ -98,6 +101,56 @@ def test_a_learner_that_dies_resumes_while_the_actors_stay(tmp_path: Path, death
         assert [running.pid(process_id) for process_id in others] == before
         assert_no_counter_goes_back(running, saved)
         running.stop()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("death", DEATHS, ids=["killed", "stopped"])
+def test_priorities_outlive_the_learner_that_gives_them_and_the_next_one_goes_on(
+    tmp_path: Path, death: signal.Signals
+) -> None:
+    by_priorities = ("priorities.exponent=0.6", "replay.block_size=1")
+    write_config(tmp_path, *ENDLESS, *QUICK_HEALTH, OFTEN, *by_priorities)
+    with job(tmp_path, "tiny.toml", "--actors", "2", "--replay-servers", "2") as running:
+        running.until_learning()
+        until_an_update_changes_priorities(running)
+        saved, largest = running.until_saved(), largest_priority(running)
+        dead = running.send(LEARNER, death)
+        running.until_replaced(LEARNER, dead)
+        assert len(set(priorities(running).values())) > 10, "what the servers knew is gone"
+        running.until_learning(beyond=saved.train_steps)
+        until_an_update_changes_priorities(running)
+        running.until_saved()
+        assert largest_priority(running) >= largest > 0
+        assert_no_counter_goes_back(running, saved)
+        running.stop()
+
+
+def priorities(running: Job) -> dict[tuple[int, int], float]:
+    """Of what is sampled of either replay server now: by server and key, p^alpha."""
+    return {
+        (server, each.info.key): each.info.priority
+        for server, address in enumerate(running.topology.replay_server)
+        for each in reverb.Client(address).sample(TABLE, 500, emit_timesteps=False)
+    }
+
+
+def until_an_update_changes_priorities(running: Job) -> None:
+    seen = priorities(running)
+
+    def have_changed() -> bool:
+        before, now = seen.copy(), priorities(running)
+        seen.update(now)
+        return any(before[key] != now[key] for key in before.keys() & now.keys())
+
+    running.until(have_changed, "other priorities")
+
+
+def largest_priority(running: Job) -> float:
+    """As the newest checkpoint has it."""
+    saved = CheckpointManager(running.run.checkpoints).latest(names=("replay",))
+    assert saved is not None
+    return float(saved.arrays("replay")["largest_priority"])
 
 
 @pytest.mark.long
