@@ -68,6 +68,16 @@ def report(benchmark: str, settings: Mapping[str, Any], results: Mapping[str, An
     print(json.dumps({"benchmark": benchmark, "machine": machine, **settings, "results": rounded}, indent=2))
 
 
+def print_table(first: str, rows: Mapping[str, Mapping[str, float]]) -> None:
+    """Prints rows as Markdown, by four figures, under the headings that any of them has; `first` heads their names."""
+    headings = list(dict.fromkeys(heading for row in rows.values() for heading in row))
+    print("|", " | ".join([first, *headings]), "|")
+    print("|", " | ".join("---" for _ in (first, *headings)), "|")
+    for name, row in rows.items():
+        cells = (f"{float(f'{row[each]:.4g}'):,.10g}" if each in row else "" for each in headings)
+        print("|", " | ".join([name, *cells]), "|")
+
+
 def _round(work: Callable[[], object], units_per_call: float, seconds: float) -> Rate:
     calls, wall, cpu = 0, time.perf_counter(), time.process_time()
     while (elapsed := time.perf_counter() - wall) < seconds:
