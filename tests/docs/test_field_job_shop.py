@@ -28,6 +28,12 @@ def test_a_machine_does_not_wait_for_a_better_operation() -> None:
     assert dispatched(shop, RULES["MWKR"]) == 29
 
 
+def test_work_that_is_left_includes_the_operation_itself() -> None:
+    """Of 6 and 5 the first: job 0 to 5, job 1 to 7 and from there to 10. Without it, of 1 and 3, it would be 8."""
+    shop = JobShop(np.array([[0, 1], [0, 1]]), np.array([[5, 1], [2, 3]]))
+    assert dispatched(shop, RULES["MWKR"]) == 10
+
+
 def test_makespans_of_known_shops() -> None:
     """Within the published range of each rule, whose ties are broken differently: ft06 by SPT 88, la01 by SPT 751."""
     assert dispatched(read_instance("ft06"), RULES["SPT"]) == 88

@@ -14,7 +14,7 @@ CODE = sorted(
 )
 PAGES = [
     PROJECT / "README.md",
-    *sorted((PROJECT / "docs").glob("*.md")),
+    *sorted((PROJECT / "docs").rglob("*.md")),
     *sorted((PROJECT / "configs").rglob("*.toml")),
 ]
 GLOSSARY = PROJECT / "docs" / "glossary.md"
