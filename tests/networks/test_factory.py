@@ -21,6 +21,8 @@ CNN = 'network={kind="nature_cnn", dense_units=32}'
     [
         (tiny("network.hidden_units=[7, 5]"), VECTOR),
         (tiny("network.hidden_units=[]"), VECTOR),
+        (tiny("network.normalize_observations=true"), VECTOR),
+        (tiny("network.normalize_observations=true", "ensemble.size=3"), VECTOR),
         (tiny("ensemble.size=3"), VECTOR),
         (tiny(CNN), FRAMES),
         (tiny(CNN, "ensemble.size=2"), FRAMES),

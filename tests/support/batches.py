@@ -82,8 +82,10 @@ def random_transitions(spec: TaskSpec, count: int, rng: np.random.Generator) -> 
 
 
 def random_weights(like: Mapping[str, tf.Variable], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Weights of the same names and shapes."""
-    return {name: rng.normal(scale=0.5, size=v.shape).astype(np.float32) for name, v in like.items()}
+    """Weights of the same names and shapes; of statistics, variances and counts are above zero."""
+    drawn = {name: rng.normal(scale=0.5, size=v.shape).astype(np.float32) for name, v in like.items()}
+    above_zero = ("_statistics/variance", "_statistics/count")
+    return {name: np.exp(array) if name.endswith(above_zero) else array for name, array in drawn.items()}
 
 
 def random_small_weights(like: Mapping[str, tf.Variable], rng: np.random.Generator) -> dict[str, np.ndarray]:

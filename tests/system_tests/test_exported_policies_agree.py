@@ -108,6 +108,16 @@ def test_saved_model_cli_answers_as_the_live_policy(learned: Exported, tmp_path:
     [
         pytest.param(Config(network=MLP(hidden_units=(16,))), task(masks=True, place=BOX, cell=DISCRETE), id="parts"),
         pytest.param(Config(network=Linear()), task(), id="linear"),
+        pytest.param(
+            Config(network=MLP(hidden_units=(16,), normalize_observations=True)),
+            task(masks=True, place=BOX, cell=DISCRETE),
+            id="normalised",
+        ),
+        pytest.param(
+            Config(network=MLP(hidden_units=(16,), normalize_observations=True), ensemble=Ensemble(size=5)),
+            task(place=BOX, cell=DISCRETE),
+            id="normalised ensemble",
+        ),
         pytest.param(Config(network=NatureCNN(dense_units=8)), task(observation=IMAGE), id="frames"),
         pytest.param(
             Config(network=MLP(hidden_units=(16,)), ensemble=Ensemble(size=5, aggregation="majority")),

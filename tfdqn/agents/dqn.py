@@ -5,7 +5,7 @@ batches without a time axis, whose rewards and discounts are already n-step, lea
 `learning/`, and returns what the curves need.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -22,7 +22,9 @@ from tfdqn.agents.losses import td
 from tfdqn.agents.losses.branches import mean_value
 from tfdqn.agents.losses.table import LOSSES
 from tfdqn.config import Config
+from tfdqn.networks import encoding
 from tfdqn.networks.factory import q_network, split_network
+from tfdqn.networks.layers.statistics import Moments, moments_of
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.q_network import QNetwork, observation_spec
 from tfdqn.randomness import derived_seed
@@ -54,7 +56,7 @@ class DqnAgent(dqn_agent.DqnAgent):
 
     def __init__(self, config: Config, task_spec: TaskSpec, devices: Sequence[str] = (), member: int = 0):
         self._devices, self._member = devices, member
-        self._settings = config.agent
+        self._settings, self._observation = config.agent, task_spec.observation
         self._compute_loss = LOSSES.of(config.agent)
         observation: Any = observation_spec(task_spec)
         if task_spec.action_masks:
@@ -89,6 +91,21 @@ class DqnAgent(dqn_agent.DqnAgent):
     def target_weights(self) -> dict[str, tf.Variable]:
         """The target network's, by canonical name; none where the loss has no use for one."""
         return self.target_network.named_weights() if self._settings.has_target_network else {}
+
+    def moments(self, experience: Any, total: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> dict[str, Moments]:
+        """Of the observations acted in, those arrays that the network normalises; `total` as `moments_of` has it."""
+        if not self.network.statistics:
+            return {}
+        observation, weights = self._seen(experience)
+        size = {key: encoding.size_of(self._observation[key]) for key in self.network.statistics}
+        return {
+            key: moments_of(tf.reshape(tf.cast(observation[key], tf.float32), [-1, size[key]]), weights, total)
+            for key in self.network.statistics
+        }
+
+    def _seen(self, experience: trajectory.Transition) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
+        """(observations [M, …] that were acted in; how often each counts, float32[M], or none: once)."""
+        return self._split(experience.time_step.observation)[0], None
 
     def _loss(
         self,

@@ -43,6 +43,11 @@ class DeepNetwork(Network, frozen=True, kw_only=True):
         return {"none": 0, "lstm": 2, "gru": 1}[self.memory] * self.memory_units
 
 
+NormalizeObservations = Annotated[
+    bool, doc("subtract each number's running mean and divide by its running deviation, before the first layer")
+]
+
+
 class MLP(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
     """Dense layers over the flattened observation."""
 
@@ -53,6 +58,7 @@ class MLP(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
         84,
     )
     activation: Annotated[Literal["relu", "tanh", "elu"], doc("activation of each hidden layer")] = "relu"
+    normalize_observations: NormalizeObservations = False
 
 
 class NatureCNN(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
@@ -96,3 +102,4 @@ class Linear(Network, frozen=True, kw_only=True, tag_field="kind", tag="linear")
     degree: Annotated[
         int, needs("network.features", "polynomial"), doc("highest total degree of the polynomial features", ge=1, le=6)
     ] = 2
+    normalize_observations: NormalizeObservations = False

@@ -19,6 +19,10 @@ class FlatLayout:
         self.names = tuple(self._shapes)
         self.size = sum(self._sizes)
 
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """Of one array."""
+        return self._shapes[name]
+
     def flat(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         """Arrays by name → float32[size]."""
         return np.concatenate([np.ravel(arrays[name]) for name in self._shapes])

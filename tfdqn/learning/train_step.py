@@ -6,6 +6,7 @@ of replicas never changes the algorithm.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -89,8 +90,9 @@ class TrainStep:
         self._settings = config.agent
         self._tells_errors = config.priorities.are_used
         self._gradients = self.gradients
-        self._weights = list(agent.network.named_weights().values())
-        self._target_weights = list(agent.target_weights.values())
+        self._weights = list(agent.network.learned_weights().values())
+        self._online = list(agent.network.named_weights().values())
+        self._target = list(agent.target_weights.values())
         create_slots(self.optimizer, self._weights)
 
     def __call__(self, sample: Sample) -> UpdateOutput:
@@ -102,6 +104,7 @@ class TrainStep:
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         gradients, norm = self.clipped(gradients)
+        self.count(sample, tf.identity if replicas == 1 else partial(context.all_reduce, tf.distribute.ReduceOp.SUM))
         self.apply(gradients)
         return self.output(loss_info, norm)
 
@@ -149,20 +152,28 @@ class TrainStep:
         """(gradients clipped as `agent.gradient_clip_norm` says; their global norm float32 before that)."""
         return clipped(gradients, self._settings.gradient_clip_norm, self.agent.members)
 
+    def count(self, sample: Sample, total: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> None:
+        """Merges a sample's observations into the running statistics of the online network, if it has any.
+
+        `total` gives the sum of a tensor over all replicas that each have a part of the sample.
+        """
+        for key, moments in self.agent.moments(sample.transition, total).items():
+            self.agent.network.statistics[key].add(moments)
+
     def apply(self, gradients: list[tf.Tensor]) -> None:
         """Steps the optimiser, counts, and updates the target where that is due."""
         self.optimizer.apply_gradients(
             zip(gradients, self._weights, strict=True), experimental_aggregate_gradients=False
         )
         self.train_steps.assign_add(1)
-        if self._target_weights:
+        if self._target:
             self._update_target()
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """Everything that an update reads and writes, by canonical name."""
         weights = self.agent.network.named_weights()
         target = self.agent.target_weights
-        slots = named_slots(self.optimizer, weights)
+        slots = named_slots(self.optimizer, self.agent.network.learned_weights())
         return {
             "train_steps": self.train_steps,
             **{f"online/{name}": weight for name, weight in weights.items()},
@@ -185,7 +196,7 @@ class TrainStep:
         period, tau = self._settings.target_update_period_train_steps, self._settings.target_update_tau
 
         def update() -> tf.Tensor:
-            for target, online in zip(self._target_weights, self._weights, strict=True):
+            for target, online in zip(self._target, self._online, strict=True):
                 with tf.device(target.device):  # left to TensorFlow, all pieces would meet on the first one
                     target.assign(online if tau == 1 else target + tau * (online - target))
             return tf.constant(True)

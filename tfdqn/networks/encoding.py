@@ -5,22 +5,44 @@ one-hot vectors (all zero where out of range), bytes and images are divided by t
 cast. The two versions agree to float32 rounding; a test holds them together.
 """
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import tensorflow as tf
 
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 
-def encode(observation: dict[str, tf.Tensor], task_spec: TaskSpec) -> tf.Tensor:
-    """Flat features, float32[B, F]: the observation's arrays in the order of the task's specification."""
-    parts = [_flat(observation[key], spec) for key, spec in task_spec.observation.items()]
-    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
+def encode(
+    observation: dict[str, tf.Tensor], task_spec: TaskSpec, normalize: Mapping[str, Callable] | None = None
+) -> tf.Tensor:
+    """Flat features, float32[B, F]: the observation's arrays in the order of the task's specification.
+
+    `normalize` has a function for each array that is normalised, float32[B, N] → the same, or [K, B, N] for an
+    ensemble, whose features are float32[K, B, F].
+    """
+    parts = {key: _flat(observation[key], spec) for key, spec in task_spec.observation.items()}
+    if normalize:
+        parts |= {key: function(parts[key]) for key, function in normalize.items()}
+        if members := [part for part in parts.values() if part.shape.rank == 3]:
+            size = members[0].shape[0]
+            parts = {key: part if part.shape.rank == 3 else tf.stack([part] * size) for key, part in parts.items()}
+    flat = list(parts.values())
+    return flat[0] if len(flat) == 1 else tf.concat(flat, axis=-1)
 
 
-def encode_numpy(observation: dict[str, np.ndarray], task_spec: TaskSpec) -> np.ndarray:
+def encode_numpy(
+    observation: dict[str, np.ndarray], task_spec: TaskSpec, normalize: Mapping[str, Callable] | None = None
+) -> np.ndarray:
     """`encode` on NumPy arrays, for acting without TensorFlow."""
-    parts = [_flat_numpy(observation[key], spec) for key, spec in task_spec.observation.items()]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    parts = {key: _flat_numpy(observation[key], spec) for key, spec in task_spec.observation.items()}
+    if normalize:
+        parts |= {key: function(parts[key]) for key, function in normalize.items()}
+        if members := [part for part in parts.values() if part.ndim == 3]:
+            size = len(members[0])
+            parts = {key: part if part.ndim == 3 else np.stack([part] * size) for key, part in parts.items()}
+    flat = list(parts.values())
+    return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=-1)
 
 
 def encode_image(image: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
@@ -40,9 +62,19 @@ def is_image(spec: ArraySpec) -> bool:
     return not spec.categories and rank in (2, 3)
 
 
+def is_numbers(spec: ArraySpec) -> bool:
+    """Whether it is a vector of numbers of no known scale, which statistics may normalise: no bytes, bits or image."""
+    return not spec.categories and spec.dtype != "uint8" and not is_image(spec)
+
+
+def size_of(spec: ArraySpec) -> int:
+    """Of one array, flattened."""
+    return int(np.prod(spec.shape, dtype=int))
+
+
 def num_features(task_spec: TaskSpec) -> int:
     """F of `encode`."""
-    return sum(int(np.prod(spec.shape, dtype=int)) * max(spec.categories, 1) for spec in task_spec.observation.values())
+    return sum(size_of(spec) * max(spec.categories, 1) for spec in task_spec.observation.values())
 
 
 def _flat(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:

@@ -11,6 +11,7 @@ from tf_agents.specs import tensor_spec
 from tfdqn.networks.heads.head import Head
 from tfdqn.networks.layers.memory import Memory
 from tfdqn.networks.layers.plain import LayerFactory
+from tfdqn.networks.layers.statistics import RunningStatistics
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.torsos.torso import Observation, State, Torso
 from tfdqn.storage.arrays import check_arrays
@@ -91,6 +92,16 @@ class QNetwork(network.Network):
     def named_weights(self) -> dict[str, tf.Variable]:
         """The weights by name ("hidden_0/kernel"), from input to output; of a split network, its pieces."""
         return self._factory.named_weights()
+
+    def learned_weights(self) -> dict[str, tf.Variable]:
+        """Those of `named_weights` that gradients change: all but running statistics."""
+        counted = {f"{each.name}/" for each in self.statistics.values()}
+        return {name: weight for name, weight in self.named_weights().items() if not name.startswith(tuple(counted))}
+
+    @property
+    def statistics(self) -> dict[str, RunningStatistics]:
+        """Of the observation's arrays that it normalises, by their names."""
+        return self._factory.statistics
 
     def join(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Arrays under the names of `named_weights`, with any prefix → the same under canonical names, whole."""

@@ -147,6 +147,35 @@ def test_a_memory_that_learns_by_a_strategy_equals_one_alone(arguments: list[str
     assert largest_difference(*arguments, network={"memory": "lstm", "memory_units": 6}) < 1e-5
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["mirrored", "2", "adam", "off"],
+        ["parameter_server", "2", "sgd", "on"],
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in (
+                ["mirrored", "4", "sgd", "on", "one_device"],
+                ["mirrored", "2", "sgd", "off", "auto", "3"],  # an ensemble
+                ["multi_worker", "2", "adam", "off"],
+                ["parameter_server", "1", "adam", "off", "auto", "3"],
+                ["units", "3", "adam", "off"],
+                ["mesh", "2", "adam", "2"],
+            )
+        ),
+    ],
+    ids=" ".join,
+)
+def test_statistics_of_observations_are_the_same_whatever_strategy_divides_the_batch(arguments: list[str]) -> None:
+    assert largest_difference(*arguments, network={"normalize_observations": True}) < 1e-5
+
+
+@pytest.mark.long
+def test_statistics_of_a_memorys_steps_are_the_same_whatever_divides_the_sequences() -> None:
+    network = {"normalize_observations": True, "memory": "gru", "memory_units": 6}
+    assert largest_difference("mirrored", "2", "adam", "off", network=network) < 1e-5
+
+
 # What draws must draw the same whatever the number of replicas: IQN its fractions, noisy layers their noise.
 IQN = {"kind": "iqn", "quantiles": 8, "target_quantiles": 6, "acting_quantiles": 5, "embedding": 8}
 NOISY = {"noisy": True, "dueling": True}

@@ -98,6 +98,7 @@ class ModelParallelUpdater(Updater):
         total, norm = self._replicas[0].clipped(_summed(gradients))
         for replica, row in zip(self._replicas, self._rows, strict=True):
             with tf.device(row[0]):
+                replica.count(batch)
                 replica.apply(total)
         outputs = [self._replicas[0].output(loss_info, norm) for loss_info in losses]
         metrics = UpdateMetrics(*tf.unstack(combined_metrics([tf.stack(each.metrics) for each in outputs])))

@@ -53,10 +53,11 @@ class AsynchronousUpdater(Updater):
         # It gives the loss and names the weights; its own variables are only where those begin.
         self._pattern = TrainStep(make_agent(config, task_spec), config)
         self._row_size = self._pattern.row_size(self._batch_size)
-        self._layout = FlatLayout(self._pattern.agent.network.named_weights())
+        network = self._pattern.agent.network
+        self._layout = FlatLayout(network.learned_weights())
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
         with strategy.scope():
-            self._parameters = ShardedVariables(self._layout, config)
+            self._parameters = ShardedVariables(self._layout, config, network)
         self._parameters.load_state(self._pattern.state())
         self._samples = iter(self._coordinator.create_per_worker_dataset(make_dataset))
         self._gradients = tf.function(self._take_gradients, jit_compile=uses_xla(config), autograph=False)
@@ -155,8 +156,8 @@ class AsynchronousUpdater(Updater):
         batches = split_batches(next(samples), self._updates_per_read, self._batch_size)
         read = self._parameters.read()
         (weighed,) = weighted([batches], self._priorities, read.version)
-        gradients, rows = self._gradients(read.weights, read.target_weights, read.version, weighed)
-        place = self._parameters.apply(gradients, read.version)
+        gradients, rows = self._gradients(read.weights, read.target_weights, read.version, weighed, read.statistics)
+        place = self._parameters.apply(gradients, read.version, self._moments(batches))
         order = tf.range(self._updates_per_read, dtype=tf.int64)
         figures = tf.stack([place.staleness + order, tf.cast(order < place.accepted, tf.int64)], axis=1)
         packed = [tf.cast(rows, tf.float64), tf.cast(figures, tf.float64)]
@@ -164,8 +165,21 @@ class AsynchronousUpdater(Updater):
             packed.append(tf.bitcast(tf.reshape(keys, [self._updates_per_read, -1]), tf.float64))
         return tf.concat(packed, axis=1)
 
+    def _moments(self, batches: Sample) -> tf.Tensor | None:
+        """float32[N, S] of batches, where the network has statistics of its observations."""
+        statistics, moments = self._parameters.statistics, self._pattern.agent.moments
+        if statistics is None:
+            return None
+        each = (batches.map(lambda x, i=i: x[i]).transition for i in range(self._updates_per_read))  # type: ignore[misc]
+        return tf.stack([statistics.flat(moments(transition)) for transition in each])
+
     def _take_gradients(
-        self, weights: tf.Tensor, target_weights: tf.Tensor, version: tf.Tensor, batches: Sample
+        self,
+        weights: tf.Tensor,
+        target_weights: tf.Tensor,
+        version: tf.Tensor,
+        batches: Sample,
+        statistics: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """(clipped gradients float32[N, P] at weights float32[P] of that version, rows float32[N, …]) of batches."""
         count = self._updates_per_read
@@ -174,19 +188,27 @@ class AsynchronousUpdater(Updater):
 
         def one(i: tf.Tensor, gradients: tf.TensorArray, rows: tf.TensorArray) -> tuple:
             step = version + tf.cast(i, version.dtype)
-            gradient, row = self._gradient(weights, target_weights, step, batches.map(lambda x: x[i]))
+            gradient, row = self._gradient(weights, target_weights, statistics, step, batches.map(lambda x: x[i]))
             return i + 1, gradients.write(i, gradient), rows.write(i, row)
 
         _, gradients, rows = tf.while_loop(lambda i, *_: i < count, one, [0, gradients, rows], maximum_iterations=count)
         return gradients.stack(), rows.stack()
 
     def _gradient(
-        self, weights: tf.Tensor, target_weights: tf.Tensor, step: tf.Tensor, batch: Sample
+        self,
+        weights: tf.Tensor,
+        target_weights: tf.Tensor,
+        statistics: tf.Tensor | None,
+        step: tf.Tensor,
+        batch: Sample,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        agent, named = self._pattern.agent, self._layout.named_tensors
-        online = named(weights)
-        with agent.network.with_weights(online), agent.target_network.with_weights(named(target_weights)):
-            gradients, loss_info = self._pattern.gradients(batch, weights=list(online.values()), step=step)
+        agent, learned = self._pattern.agent, self._layout.named_tensors(weights)
+        online, target = learned, self._layout.named_tensors(target_weights)
+        if self._parameters.statistics is not None:
+            counted = map(self._parameters.statistics.named_tensors, tf.unstack(statistics))
+            online, target = (ours | theirs for ours, theirs in zip((online, target), counted, strict=True))
+        with agent.network.with_weights(online), agent.target_network.with_weights(target):
+            gradients, loss_info = self._pattern.gradients(batch, weights=list(learned.values()), step=step)
         gradients, norm = self._pattern.clipped(gradients)
         return flat_tensor(gradients), self._pattern.output(loss_info, norm).row()
 

@@ -14,6 +14,8 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.learning.flat_vector import FlatLayout
 from tfdqn.learning.optimizers import create_slots, make_optimizer
+from tfdqn.learning.strategies.server_statistics import ServerStatistics
+from tfdqn.networks.q_network import QNetwork
 
 
 class Read(NamedTuple):
@@ -22,6 +24,7 @@ class Read(NamedTuple):
     version: tf.Tensor  # int64[]: updates applied when the reading began
     weights: tf.Tensor  # float32[P]
     target_weights: tf.Tensor  # float32[P]
+    statistics: tf.Tensor | None  # float32[2, S], as `ServerStatistics.read` gives them; None where there are none
 
 
 class Place(NamedTuple):
@@ -79,9 +82,10 @@ class ShardedVariables:
     Args:
       layout: of the weights in a vector.
       config: `optimizer`, `agent` and the bound on staleness.
+      network: whose weights they are; None: it has no statistics.
     """
 
-    def __init__(self, layout: FlatLayout, config: Config):
+    def __init__(self, layout: FlatLayout, config: Config, network: QNetwork | None = None):
         self._layout = layout
         self._max_staleness = config.learner.max_staleness_train_steps
         zeros = tf.zeros([layout.size])
@@ -92,6 +96,9 @@ class ShardedVariables:
             self._train_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="train_steps")
             self._applied = tf.Variable(0, dtype=tf.int64, trainable=False, name="applied")
             self._one_at_a_time = tf.CriticalSection(name="places")
+        self.statistics: ServerStatistics | None = None
+        if network is not None and network.statistics:
+            self.statistics = ServerStatistics(network, config, self._shards[0].device)
 
     def read(self) -> Read:
         """In a worker's graph: everything, at first the number of updates that are surely in it.
@@ -102,10 +109,14 @@ class ShardedVariables:
         with tf.control_dependencies([version]):
             weights = [shard.weights.read_value() for shard in self._shards]
             target_weights = [shard.target_weights.read_value() for shard in self._shards]
-        return Read(version, tf.concat(weights, 0), tf.concat(target_weights, 0))
+            statistics = None if self.statistics is None else self.statistics.read()
+        return Read(version, tf.concat(weights, 0), tf.concat(target_weights, 0), statistics)
 
-    def apply(self, gradients: tf.Tensor, version: tf.Tensor) -> Place:
-        """In a worker's graph: applies float32[N, P], computed from what was read at `version`."""
+    def apply(self, gradients: tf.Tensor, version: tf.Tensor, moments: tf.Tensor | None) -> Place:
+        """In a worker's graph: applies float32[N, P], computed from what was read at `version`.
+
+        `moments` float32[N, S] are those of the batches, where there are statistics.
+        """
         count = gradients.shape[0]
 
         def claim_turn() -> tuple[tf.Tensor, tf.Tensor]:
@@ -122,6 +133,8 @@ class ShardedVariables:
             first, accepted = self._one_at_a_time.execute(claim_turn)
         parts = tf.split(gradients, [shard.size for shard in self._shards], axis=1)
         applied = [shard.apply(part, first, accepted) for shard, part in zip(self._shards, parts, strict=True)]
+        if self.statistics is not None:
+            applied.append(self.statistics.add(moments, first, accepted))
         with tf.device(self._shards[0].device), tf.control_dependencies(applied):
             counted = self._applied.assign_add(accepted, read_value=False)
         with tf.control_dependencies([counted]):
@@ -129,7 +142,8 @@ class ShardedVariables:
 
     def weights(self) -> dict[str, np.ndarray]:
         """The online network's, by canonical name."""
-        return self._named([shard.weights for shard in self._shards])
+        counted = {} if self.statistics is None else self.statistics.weights()
+        return counted | self._named([shard.weights for shard in self._shards])
 
     def state(self) -> dict[str, np.ndarray]:
         """As `TrainStep.state`; no update may be under way."""
@@ -142,6 +156,7 @@ class ShardedVariables:
         targets = self._named([shard.target_weights for shard in self._shards])
         return {
             "train_steps": self._train_steps.numpy(),
+            **({} if self.statistics is None else self.statistics.state()),
             **{f"online/{name}": array for name, array in self.weights().items()},
             **{f"target/{name}": array for name, array in targets.items()},
             "optimizer/iterations": first.optimizer.iterations.numpy(),
@@ -154,6 +169,8 @@ class ShardedVariables:
             counter.assign(arrays["train_steps"])
         self._assign([shard.weights for shard in self._shards], arrays, "online")
         self._assign([shard.target_weights for shard in self._shards], arrays, "target")
+        if self.statistics is not None:
+            self.statistics.load_state(arrays)
         for shard in self._shards:
             shard.optimizer.iterations.assign(arrays["optimizer/iterations"])
         for slot in self._shards[0].slots:

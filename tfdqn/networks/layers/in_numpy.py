@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from tfdqn.networks.layers.noisy import EPSILON
+from tfdqn.networks.layers.statistics import CLIP
+from tfdqn.networks.layers.statistics import EPSILON as STATISTICS_EPSILON
 from tfdqn.types import Weights
 
 _ACTIVATIONS: dict[str | None, Callable[[np.ndarray], np.ndarray]] = {
@@ -34,6 +36,12 @@ def dense_numpy(
         x = _normal(x) * weights[f"{name}_norm/scale"][..., np.newaxis, :]
         x += weights[f"{name}_norm/offset"][..., np.newaxis, :]
     return _ACTIVATIONS[activation](x)
+
+
+def normalize_numpy(weights: Weights, name: str, x: np.ndarray) -> np.ndarray:
+    """`RunningStatistics` of x float32[B, N]; an ensemble's are [K, B, N]."""
+    mean, variance = (weights[f"{name}/{each}"][..., np.newaxis, :] for each in ("mean", "variance"))
+    return np.clip((x - mean) / np.sqrt(variance + np.float32(STATISTICS_EPSILON)), -CLIP, CLIP)
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -10,6 +10,7 @@ from tfdqn.networks.layers.initializers import Initializer, uniform
 from tfdqn.networks.layers.memory import MEMORIES, Memory, biases
 from tfdqn.networks.layers.noisy import LayerNorm, NoisyDense
 from tfdqn.networks.layers.padded_conv import PaddedConv
+from tfdqn.networks.layers.statistics import RunningStatistics
 from tfdqn.networks.noise import Noise
 
 Layer = Callable[[tf.Tensor], tf.Tensor]
@@ -32,6 +33,12 @@ class LayerFactory:
         self._seeds = np.random.SeedSequence(seed)
         self._precision = precision
         self.layers: list[tf.keras.layers.Layer] = []
+        self.statistics: dict[str, RunningStatistics] = {}  # by the observation's array that they are of
+
+    def running_statistics(self, key: str, size: int) -> Layer:
+        """Normalises the numbers of one array of an observation: `RunningStatistics`."""
+        self.statistics[key] = self._make_statistics(f"{key}_statistics", size)
+        return self._keep(self.statistics[key])
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
         options = self._initializers(fan_in)
@@ -111,6 +118,9 @@ class LayerFactory:
         """
         return arrays[name]
 
+    def _make_statistics(self, name: str, size: int) -> RunningStatistics:
+        return RunningStatistics(self.leading, size, name)
+
     def _initializers(self, fan_in: int) -> dict[str, Initializer]:
         return uniform(fan_in, self._seeds)
 
@@ -130,6 +140,9 @@ class RecordingFactory(LayerFactory):
         super().__init__(seed=0)
         self.leading = leading
         self.specs: dict[str, tf.TensorSpec] = {}  # by the names of `named_weights`
+
+    def running_statistics(self, key: str, size: int) -> Layer:
+        return self._record(f"{key}_statistics", mean=(size,), variance=(size,), count=())
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
         return self._record(name, kernel=(fan_in, units), bias=(units,))

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.networks.layers.statistics import RunningStatistics
+
 Tensors = list[tf.Tensor]
 _ONE_PIECE = ""
 
@@ -131,6 +133,17 @@ class Replicated(_Sharded):
             return tf.matmul(x, kernel) + bias
 
         return _placed(self._device, affine, inputs, self._whole_kernel, self._whole_bias)
+
+
+class PlacedStatistics(RunningStatistics):
+    """Running statistics, all of them on one device."""
+
+    def __init__(self, size: int, name: str, device: str):
+        with tf.device(device):
+            super().__init__((), size, name)
+        self.cuts: dict[str, Partition] = {}
+        whole = {"mean": self.mean, "variance": self.variance, "count": self.count}
+        self.pieces = {kind: {_ONE_PIECE: variable} for kind, variable in whole.items()}
 
 
 def _on_the_host(initial: Callable[[Sequence[int]], tf.Tensor], shape: tuple[int, ...]) -> np.ndarray:

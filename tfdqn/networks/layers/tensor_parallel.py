@@ -13,7 +13,15 @@ import tensorflow as tf
 
 from tfdqn.errors import ConfigError
 from tfdqn.networks.layers.plain import Layer, LayerFactory, NoisyLayer
-from tfdqn.networks.layers.sharded import ColumnParallel, Function, Initial, Partition, Replicated, RowParallel
+from tfdqn.networks.layers.sharded import (
+    ColumnParallel,
+    Function,
+    Initial,
+    Partition,
+    PlacedStatistics,
+    Replicated,
+    RowParallel,
+)
 
 
 class SplitLayerFactory(LayerFactory):
@@ -100,6 +108,9 @@ class SplitLayerFactory(LayerFactory):
         whole_name, index = _whole_name(name)
         array, cut = arrays[whole_name], self._cut_of(whole_name)
         return array if cut is None else cut.piece(np.asarray(array), index)
+
+    def _make_statistics(self, name: str, size: int) -> PlacedStatistics:
+        return PlacedStatistics(size, name, self._devices[0])
 
     def _cut_of(self, name: str) -> Partition | None:
         """How the array of a canonical name, with any prefix, is cut; None: it is whole."""

@@ -8,25 +8,43 @@ import tensorflow as tf
 from tfdqn.config import Linear
 from tfdqn.networks import encoding
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.networks.torsos.torso import NumpyTorso, Torso, feed_forward
+from tfdqn.networks.torsos.torso import (
+    NumpyTorso,
+    Observation,
+    Torso,
+    feed_forward,
+    normalized_keys,
+    normalizers,
+    normalizers_numpy,
+)
 from tfdqn.task_spec import TaskSpec
+from tfdqn.types import Weights
 
 
 def linear(settings: Linear, task_spec: TaskSpec, make: LayerFactory) -> Torso:
     """φ(s) of the linear network Q(s, a) = θ_aᵀ φ(s): the identity, or all monomials up to a degree."""
-    inputs = encoding.num_features(task_spec)
+    inputs, normalize = encoding.num_features(task_spec), normalizers(make, settings, task_spec)
+
+    def encoded(observation: Observation) -> tf.Tensor:
+        return encoding.encode(observation, task_spec, normalize)
+
     if settings.features == "identity":
-        return feed_forward(inputs, lambda observation: encoding.encode(observation, task_spec))
+        return feed_forward(inputs, encoded)
     factors = monomials(inputs, settings.degree)
-    return feed_forward(len(factors), lambda observation: polynomial(encoding.encode(observation, task_spec), factors))
+    return feed_forward(len(factors), lambda observation: polynomial(encoded(observation), factors))
 
 
 def linear_numpy(settings: Linear, task_spec: TaskSpec) -> NumpyTorso:
     """`linear` on NumPy arrays."""
+    normalized = normalized_keys(settings, task_spec)
+
+    def encoded(weights: Weights, observation: dict[str, np.ndarray]) -> np.ndarray:
+        return encoding.encode_numpy(observation, task_spec, normalizers_numpy(weights, normalized))
+
     if settings.features == "identity":
-        return lambda _, observation: encoding.encode_numpy(observation, task_spec)
+        return encoded
     factors = monomials(encoding.num_features(task_spec), settings.degree)
-    return lambda _, observation: polynomial_numpy(encoding.encode_numpy(observation, task_spec), factors)
+    return lambda weights, observation: polynomial_numpy(encoded(weights, observation), factors)
 
 
 def monomials(num_inputs: int, degree: int) -> np.ndarray:
@@ -38,12 +56,12 @@ def monomials(num_inputs: int, degree: int) -> np.ndarray:
 
 
 def polynomial(inputs: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """φ(s) float32[B, F]: products of the inputs float32[B, N], as `monomials` lists them."""
-    with_one = tf.pad(inputs, [[0, 0], [1, 0]], constant_values=1.0)
-    return tf.reduce_prod(tf.gather(with_one, factors, axis=1), axis=2)
+    """φ(s) float32[…, B, F]: products of the inputs float32[…, B, N], as `monomials` lists them."""
+    with_one = tf.pad(inputs, [*[[0, 0]] * (inputs.shape.rank - 1), [1, 0]], constant_values=1.0)
+    return tf.reduce_prod(tf.gather(with_one, factors, axis=-1), axis=-1)
 
 
 def polynomial_numpy(inputs: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """`polynomial` on NumPy arrays."""
-    with_one = np.concatenate([np.ones((len(inputs), 1), np.float32), inputs], axis=1)
-    return with_one[:, factors].prod(axis=2)
+    with_one = np.concatenate([np.ones((*inputs.shape[:-1], 1), np.float32), inputs], axis=-1)
+    return with_one[..., factors].prod(axis=-1)

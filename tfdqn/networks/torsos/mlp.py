@@ -7,13 +7,24 @@ from tfdqn.config import MLP
 from tfdqn.networks import encoding
 from tfdqn.networks.layers.in_numpy import dense_numpy
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.networks.torsos.torso import Hidden, NumpyTorso, Observation, Torso, dense, feed_forward
+from tfdqn.networks.torsos.torso import (
+    Hidden,
+    NumpyTorso,
+    Observation,
+    Torso,
+    dense,
+    feed_forward,
+    normalized_keys,
+    normalizers,
+    normalizers_numpy,
+)
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
 
 
 def mlp(settings: MLP, task_spec: TaskSpec, make: LayerFactory) -> Torso:
     """Dense layers over the flattened observation: all but the last hidden one."""
+    normalize = normalizers(make, settings, task_spec)
     widths = [encoding.num_features(task_spec), *settings.hidden_units[:-1]]
     layers = [
         dense(make, settings, hidden, fan_in)
@@ -21,7 +32,7 @@ def mlp(settings: MLP, task_spec: TaskSpec, make: LayerFactory) -> Torso:
     ]
 
     def features(observation: Observation) -> tf.Tensor:
-        hidden = encoding.encode(observation, task_spec)
+        hidden = encoding.encode(observation, task_spec, normalize)
         for layer in layers:
             hidden = layer(hidden)
         return hidden
@@ -31,10 +42,10 @@ def mlp(settings: MLP, task_spec: TaskSpec, make: LayerFactory) -> Torso:
 
 def mlp_numpy(settings: MLP, task_spec: TaskSpec) -> NumpyTorso:
     """`mlp` on NumPy arrays."""
-    layers = hidden_layers(settings)[:-1]
+    layers, normalized = hidden_layers(settings)[:-1], normalized_keys(settings, task_spec)
 
     def features(weights: Weights, observation: dict[str, np.ndarray]) -> np.ndarray:
-        x = encoding.encode_numpy(observation, task_spec)
+        x = encoding.encode_numpy(observation, task_spec, normalizers_numpy(weights, normalized))
         for layer in layers:
             x = dense_numpy(weights, layer.name, x, layer.activation)
         return x

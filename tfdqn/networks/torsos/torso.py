@@ -1,15 +1,17 @@
 """`Torso`, and what the torsos are made of: layers that may be normalised, the one image that a task shows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.config import DeepNetwork
+from tfdqn.config import MLP, DeepNetwork, Linear
 from tfdqn.errors import ConfigError
 from tfdqn.networks import encoding
+from tfdqn.networks.layers.in_numpy import normalize_numpy
 from tfdqn.networks.layers.plain import Layer, LayerFactory
 from tfdqn.networks.noise import Noise
 from tfdqn.task_spec import TaskSpec
@@ -50,6 +52,30 @@ class TorsoKind(NamedTuple):
 def feed_forward(width: int, features: Callable[[Observation], tf.Tensor]) -> Torso:
     """A torso that remembers nothing, and has no noise."""
     return Torso(width, lambda observation, state, noise: (features(observation), state))
+
+
+def normalizers(make: LayerFactory, settings: MLP | Linear, task_spec: TaskSpec) -> dict[str, Layer]:
+    """For each array of the observation that the settings want normalised, a layer."""
+    keys = normalized_keys(settings, task_spec)
+    return {key: make.running_statistics(key, encoding.size_of(task_spec.observation[key])) for key in keys}
+
+
+def normalized_keys(settings: MLP | Linear, task_spec: TaskSpec) -> list[str]:
+    """The observation's arrays that are normalised. Raises ConfigError where there shall be some and are none."""
+    if not settings.normalize_observations:
+        return []
+    keys = [key for key, spec in task_spec.observation.items() if encoding.is_numbers(spec)]
+    if not keys:
+        raise ConfigError(
+            f"network.normalize_observations = true: {task_spec.id} observes no vector of numbers; categories, bytes, "
+            "bits and images have a scale already"
+        )
+    return keys
+
+
+def normalizers_numpy(weights: Weights, keys: Sequence[str]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """`normalizers` on NumPy arrays."""
+    return {key: partial(normalize_numpy, weights, f"{key}_statistics") for key in keys}
 
 
 def dense(make: LayerFactory, settings: DeepNetwork, layer: Hidden, fan_in: int) -> Layer:

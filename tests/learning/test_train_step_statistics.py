@@ -1,0 +1,101 @@
+"""Running statistics in an update: of what it learned from, counted after the gradient, copied with the target."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support.batches import random_transitions, vector_spec
+from tests.support.random_sequences import random_sequences
+from tfdqn.agents.factory import make_agent
+from tfdqn.config import DQN, MLP, Adam, Config, Ensemble, Replay
+from tfdqn.learning.train_step import TrainStep
+from tfdqn.replay.interfaces import Sample
+from tfdqn.task_spec import TaskSpec
+
+MEAN, VARIANCE, COUNT = (f"observation_statistics/{name}" for name in ("mean", "variance", "count"))
+
+
+def settings(normalize: bool = True, size: int = 1, **agent: float) -> Config:
+    return Config(
+        network=MLP(hidden_units=(6,), normalize_observations=normalize),
+        agent=DQN(**agent),  # type: ignore[arg-type]
+        optimizer=Adam(learning_rate=0.1),
+        ensemble=Ensemble(size=size),
+    )
+
+
+def samples(spec: TaskSpec, count: int) -> list[Sample]:
+    rng = np.random.default_rng(3)
+    return [Sample(random_transitions(spec, 16, rng), None, None) for _ in range(count)]
+
+
+def seen(sample: Sample) -> np.ndarray:
+    observation = sample.transition.time_step.observation
+    return (observation[0] if isinstance(observation, tuple) else observation)["observation"].numpy()
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("masks", [False, True])
+def test_an_update_counts_the_states_that_it_learned_from(masks: bool, size: int) -> None:
+    spec, config = vector_spec(action_masks=masks), settings(size=size)
+    step, batches = TrainStep(make_agent(config, spec), config), samples(spec, 5)
+    update = tf.function(step, autograph=False)
+    for batch in batches:
+        update(batch)
+    everything = np.concatenate([seen(batch) for batch in batches])
+    state = step.state()
+    for member in range(size):
+        of = (lambda name: state[f"online/{name}"]) if size == 1 else lambda name, k=member: state[f"online/{name}"][k]
+        np.testing.assert_allclose(of(MEAN), everything.mean(0), atol=1e-5)
+        np.testing.assert_allclose(of(VARIANCE), everything.var(0), rtol=1e-5)
+        assert of(COUNT) == len(everything)
+
+
+def test_the_targets_are_copied_with_its_weights() -> None:
+    spec, config = vector_spec(), settings(target_update_period_train_steps=3)
+    step, batches = TrainStep(make_agent(config, spec), config), samples(spec, 5)
+    for batch in batches:
+        step(batch)
+    state, copied = step.state(), np.concatenate([seen(batch) for batch in batches[:3]])
+    np.testing.assert_allclose(state[f"target/{MEAN}"], copied.mean(0), atol=1e-5)
+    assert (state[f"target/{COUNT}"], state[f"online/{COUNT}"]) == (48, 80)
+
+
+def test_the_gradient_is_that_of_the_statistics_before() -> None:
+    """So that workers, who read weights and statistics together, take the same one."""
+    spec, config = vector_spec(), settings()
+    (batch,) = samples(spec, 1)
+    plain = settings(normalize=False)
+    counting, other = (TrainStep(make_agent(each, spec), each) for each in (config, plain))
+    start = {name: array for name, array in counting.state().items() if name in other.state()}
+    other.load_state(start)
+    counting(batch)
+    other(batch)  # mean 0 and variance 1 change nothing within ten deviations
+    assert np.abs(seen(batch)).max() < 10
+    for name, array in other.state().items():
+        np.testing.assert_allclose(counting.state()[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_the_optimiser_has_no_slot_for_them_and_without_the_key_there_are_none() -> None:
+    spec = vector_spec()
+    normal, plain = (
+        TrainStep(make_agent(each, spec), each).state() for each in (settings(), settings(normalize=False))
+    )
+    extra = {f"{part}/{name}" for part in ("online", "target") for name in (MEAN, VARIANCE, COUNT)}
+    assert normal.keys() - plain.keys() == extra
+    assert plain.keys() <= normal.keys()
+
+
+def test_a_sequences_padding_and_its_burn_in_do_not_count() -> None:
+    replay = Replay(item="sequence", burn_in=2, sequence_length=4, sequence_period=2)
+    network = MLP(hidden_units=(6,), normalize_observations=True, memory="gru", memory_units=4)
+    config, spec = Config(network=network, replay=replay), vector_spec()
+    step = TrainStep(make_agent(config, spec), config)
+    sequences = random_sequences(config, spec, 16, np.random.default_rng(4))
+    step(Sample(sequences, None, None))
+    taken = sequences.steps.numpy() > 0
+    assert 0 < taken.sum() < taken.size
+    learned = sequences.observation["observation"].numpy()[:, 2:6][taken]
+    np.testing.assert_allclose(step.state()[f"online/{MEAN}"], learned.mean(0), atol=1e-5)
+    np.testing.assert_allclose(step.state()[f"online/{VARIANCE}"], learned.var(0), rtol=1e-5)
+    assert step.state()[f"online/{COUNT}"] == taken.sum()

@@ -1,0 +1,78 @@
+"""`RunningStatistics`: observations centred and scaled by the mean and variance of all that was learned from.
+
+Batches are merged by their moments (Chan, Golub and LeVeque 1979, equation 2.1), in any order and any sizes.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+EPSILON = 1e-8  # added to the variance
+CLIP = 10.0  # deviations; what lies farther from the mean is taken to lie there
+
+
+class Moments(NamedTuple):
+    """Of many vectors; an ensemble's lead with K."""
+
+    mean: tf.Tensor  # float32[…, N]
+    variance: tf.Tensor  # float32[…, N]
+    count: tf.Tensor  # float32[…]
+
+
+class RunningStatistics(tf.keras.layers.Layer):
+    """x → clip((x − mean) / √(variance + 10⁻⁸), ±10); mean 0 and variance 1 until something was counted.
+
+    Args:
+      leading: (K,) of an ensemble; () of one network.
+      size: N.
+      name: of the layer.
+    """
+
+    def __init__(self, leading: tuple[int, ...], size: int, name: str):
+        super().__init__(name=name, dtype="float32", trainable=False)
+        self.mean = self._keep("mean", (*leading, size), "zeros")
+        self.variance = self._keep("variance", (*leading, size), "ones")
+        self.count = self._keep("count", leading, "zeros")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """float32[B, N] → the same; an ensemble's → [K, B, N]."""
+        mean, variance = self.mean[..., tf.newaxis, :], self.variance[..., tf.newaxis, :]
+        return tf.clip_by_value((inputs - mean) * tf.math.rsqrt(variance + EPSILON), -CLIP, CLIP)
+
+    def add(self, new: Moments) -> None:
+        """Merges those of a batch of vectors."""
+        for variable, value in zip((self.mean, self.variance, self.count), merged(self.moments, new), strict=True):
+            variable.assign(value)
+
+    @property
+    def moments(self) -> Moments:
+        return Moments(*(variable.read_value() for variable in (self.mean, self.variance, self.count)))
+
+    def _keep(self, name: str, shape: tuple[int, ...], initializer: str) -> tf.Variable:
+        return self.add_weight(name, shape, initializer=initializer, trainable=False)
+
+
+def moments_of(
+    vectors: tf.Tensor, weights: tf.Tensor | None, total: Callable[[tf.Tensor], tf.Tensor] = tf.identity
+) -> Moments:
+    """The moments of vectors float32[M, N].
+
+    Args:
+      weights: float32[M], how often each counts; None: once.
+      total: the sum of a tensor over all replicas.
+    """
+    counts = tf.ones(tf.shape(vectors)[:1]) if weights is None else weights
+    count = total(tf.reduce_sum(counts))
+    by = counts[:, tf.newaxis]
+    mean = total(tf.reduce_sum(by * vectors, axis=0)) / count
+    return Moments(mean, total(tf.reduce_sum(by * tf.square(vectors - mean), axis=0)) / count, count)
+
+
+def merged(old: Moments, new: Moments) -> Moments:
+    """Of all that either has counted; `new` of one network may be merged into each of an ensemble's."""
+    count = old.count + new.count
+    part = (new.count / count)[..., tf.newaxis]
+    away = new.mean - old.mean
+    variance = (1 - part) * old.variance + part * new.variance + part * (1 - part) * tf.square(away)
+    return Moments(old.mean + part * away, variance, count)
