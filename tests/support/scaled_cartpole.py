@@ -12,30 +12,35 @@ SHIFT = np.array([5000.0, -2000.0, 300.0, 8000.0], np.float32)
 SPACE = spaces.Box(-np.inf, np.inf, (4,))
 
 
-class ScaledCartPole(gymnasium.ObservationWrapper):
-    def __init__(self, max_episode_steps: int = 500):
-        super().__init__(gymnasium.wrappers.TimeLimit(CartPoleEnv(), max_episode_steps))
+class ScaledCartPole(CartPoleEnv):
+    def __init__(self) -> None:
+        super().__init__()
         self.observation_space = SPACE
 
-    def observation(self, observation: np.ndarray) -> np.ndarray:
-        return FACTOR * observation + SHIFT
+    def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict]:
+        observation, info = super().reset(**kwargs)
+        return FACTOR * observation + SHIFT, info
+
+    def step(self, action: Any) -> tuple[np.ndarray, Any, Any, Any, dict]:
+        observation, reward, terminated, truncated, info = super().step(action)
+        return FACTOR * observation + SHIFT, reward, terminated, truncated, info
 
 
-class ScaledCartPoles(gymnasium.vector.VectorWrapper):
+class ScaledCartPoles(CartPoleVectorEnv):
     """Its vector version."""
 
     def __init__(self, num_envs: int, max_episode_steps: int = 500):
-        super().__init__(CartPoleVectorEnv(num_envs, max_episode_steps=max_episode_steps))
+        super().__init__(num_envs, max_episode_steps=max_episode_steps)
         self.single_observation_space = SPACE
         self.observation_space = gymnasium.vector.utils.batch_space(SPACE, num_envs)
 
     def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict]:
-        observation, info = self.env.reset(**kwargs)
+        observation, info = super().reset(**kwargs)
         return FACTOR * observation + SHIFT, info
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, Any, Any, Any, dict]:
-        observation, *rest = self.env.step(actions)
-        return (FACTOR * observation + SHIFT, *rest)  # type: ignore[return-value]
+        observation, reward, terminated, truncated, info = super().step(actions)
+        return FACTOR * observation + SHIFT, reward, terminated, truncated, info
 
 
-gymnasium.register("ScaledCartPole-v0", ScaledCartPole, vector_entry_point=ScaledCartPoles)
+gymnasium.register("ScaledCartPole-v0", ScaledCartPole, vector_entry_point=ScaledCartPoles, max_episode_steps=500)

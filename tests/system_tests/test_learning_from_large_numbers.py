@@ -5,15 +5,9 @@ There is chance in it, so what is tested is how many of three seeds solve it.
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tests.support.tiny_runs import policy_weights
 from tfdqn.config.toml import from_mapping
-from tfdqn.exporting.from_run import export_run
-from tfdqn.exporting.loaded_policy import load_policy
-from tfdqn.storage.records import Evaluation
-from tfdqn.tasks.registry import make_task
 from tfdqn.training.train import train
 
 SOLVED = 475.0
@@ -39,3 +33,10 @@ def final(run: Path, seed: int, normalize: bool, env_steps: int) -> float:
     summary = train(config, run)
     assert summary.final is not None
     return summary.final.mean_return
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("normalize", "at_least", "at_most"), [(True, 3, 3), (False, 0, 0)])
+def test_of_three_seeds_so_many_solve_it(normalize: bool, at_least: int, at_most: int, tmp_path: Path) -> None:
+    returns = [final(tmp_path / str(seed), seed, normalize, 80_000) for seed in (1, 2, 3)]
+    assert at_least <= sum(mean >= SOLVED for mean in returns) <= at_most, returns

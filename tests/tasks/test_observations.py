@@ -8,10 +8,12 @@ from gymnasium.vector.utils import batch_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete, flat_name
 from tfdqn.tasks.contract import Contract
 from tfdqn.tasks.observations import observation_specs
+from tfdqn.tasks.registry import make_task
 
 SHAPES = st.lists(st.integers(1, 3), max_size=3).map(tuple)
 LEAVES = st.one_of(
@@ -23,7 +25,9 @@ LEAVES = st.one_of(
     st.builds(lambda shape: spaces.Box(-np.inf, np.inf, shape), SHAPES),
     st.builds(lambda n, start: spaces.Discrete(n, start=start), st.integers(1, 9), st.integers(-9, 9)),
     st.lists(st.integers(1, 5), min_size=1, max_size=3).map(spaces.MultiDiscrete),
+    st.builds(lambda start: spaces.MultiDiscrete([[3, 4], [2, 2]], start=[[start, 0], [1, -3]]), st.integers(-9, 9)),
     st.integers(1, 4).map(spaces.MultiBinary),
+    st.just(spaces.MultiBinary((2, 3))),
 )
 SPACES = st.recursive(
     LEAVES,
@@ -170,6 +174,9 @@ def test_uneven_multi_discrete_covers_the_range_of_all_its_parts():
         (spaces.Tuple([]), "it is empty"),
         (spaces.Text(5), "no fixed arrays; allowed are Box, Discrete"),
         (spaces.Sequence(spaces.Discrete(2)), "no fixed arrays"),
+        (spaces.Graph(spaces.Discrete(2), None), "no fixed arrays"),
+        (spaces.OneOf([spaces.Discrete(2), spaces.Box(0, 1)]), "no fixed arrays"),
+        (spaces.Space((2,), np.float32), "no fixed arrays"),
         (spaces.Discrete(10**9), "at most 1,000,000 categories"),
     ],
 )
@@ -179,6 +186,11 @@ def test_a_space_that_cannot_be_used_is_named_with_its_key_and_what_is_allowed(s
     with pytest.raises(TaskError, match=f'observation "inside" is .*{reason.split(";")[0]}') as caught:
         observation_specs(spaces.Dict({"inside": space}))
     assert "\n" not in str(caught.value)
+    for whole in (space, spaces.Tuple([spaces.Discrete(2), spaces.Dict({"inside": space})])):
+        task = Task(id="tests.support.toy_environments:Odd-v0", kwargs={"space": whole, "observation": 0})
+        with pytest.raises(TaskError, match=f"Odd-v0: observation .*{reason.split(';')[0]}") as caught:
+            make_task(task)
+        assert type(caught.value) is TaskError and "\n" not in str(caught.value)
 
 
 def test_an_empty_dict_is_refused():

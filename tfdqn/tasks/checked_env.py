@@ -7,10 +7,11 @@ import gymnasium
 import numpy as np
 from gymnasium import Space, spaces
 
+from tfdqn.errors import TaskError
 from tfdqn.tasks.adapters.legal_actions import MaskReader, MaskSource, without_masks
 from tfdqn.tasks.adapters.lives import LIVES
 from tfdqn.tasks.contract import STEP, Breach, Promise, called, shown, unpacked
-from tfdqn.tasks.observations import flat_name
+from tfdqn.tasks.observations import flat_name, observation_specs
 
 _FLOATS, _TRUTHS = (float, np.float64, np.float32), (bool, np.bool_)
 
@@ -23,7 +24,7 @@ class CheckedEnv(gymnasium.Wrapper):
     passed on, where they are asked for.
 
     Args:
-      env: whose observation space is neither stacked nor batched.
+      env: whose observation space is neither stacked nor batched; TaskError is raised for one that can't be learned.
       task_id: for errors.
       index: the environment's number among all of its task.
       masks: where every state's legal actions are; None: it needs none.
@@ -35,6 +36,10 @@ class CheckedEnv(gymnasium.Wrapper):
         self._task_id, self._index = task_id, index
         if masks is not None:
             self.observation_space = without_masks(env.observation_space, masks.place)
+        try:
+            observation_specs(self.observation_space)
+        except TaskError as error:
+            raise TaskError(f"{task_id}: {error}") from None
         self._read = _reader(self.observation_space)
         self._mask = None if masks is None else MaskReader(masks, env, task_id)
         self._lives = lives
