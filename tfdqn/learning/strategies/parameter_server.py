@@ -17,6 +17,7 @@ from tfdqn.agents.factory import make_agent
 from tfdqn.config import Config
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
 from tfdqn.learning.importance import weighted
+from tfdqn.learning.strategies.server_statistics import ServerStatistics
 from tfdqn.learning.strategies.sharded_variables import ShardedVariables
 from tfdqn.learning.strategies.synchronous import keys_of, uses_xla
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics, split_batches
@@ -57,7 +58,9 @@ class AsynchronousUpdater(Updater):
         self._layout = FlatLayout(network.learned_weights())
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
         with strategy.scope():
-            self._parameters = ShardedVariables(self._layout, config, network)
+            self._parameters = ShardedVariables(self._layout, config)
+        if network.statistics:
+            self._parameters.statistics = ServerStatistics(network, config, self._parameters.first_device)
         self._parameters.load_state(self._pattern.state())
         self._samples = iter(self._coordinator.create_per_worker_dataset(make_dataset))
         self._gradients = tf.function(self._take_gradients, jit_compile=uses_xla(config), autograph=False)

@@ -15,7 +15,6 @@ from tfdqn.config import Config
 from tfdqn.learning.flat_vector import FlatLayout
 from tfdqn.learning.optimizers import create_slots, make_optimizer
 from tfdqn.learning.strategies.server_statistics import ServerStatistics
-from tfdqn.networks.q_network import QNetwork
 
 
 class Read(NamedTuple):
@@ -82,10 +81,14 @@ class ShardedVariables:
     Args:
       layout: of the weights in a vector.
       config: `optimizer`, `agent` and the bound on staleness.
-      network: whose weights they are; None: it has no statistics.
+
+    Attributes:
+      statistics: that are read and counted with the weights. They are made outside that scope, which would cut them.
     """
 
-    def __init__(self, layout: FlatLayout, config: Config, network: QNetwork | None = None):
+    statistics: ServerStatistics | None = None
+
+    def __init__(self, layout: FlatLayout, config: Config):
         self._layout = layout
         self._max_staleness = config.learner.max_staleness_train_steps
         zeros = tf.zeros([layout.size])
@@ -96,9 +99,11 @@ class ShardedVariables:
             self._train_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="train_steps")
             self._applied = tf.Variable(0, dtype=tf.int64, trainable=False, name="applied")
             self._one_at_a_time = tf.CriticalSection(name="places")
-        self.statistics: ServerStatistics | None = None
-        if network is not None and network.statistics:
-            self.statistics = ServerStatistics(network, config, self._shards[0].device)
+
+    @property
+    def first_device(self) -> str:
+        """Of the first server."""
+        return self._shards[0].device
 
     def read(self) -> Read:
         """In a worker's graph: everything, at first the number of updates that are surely in it.
