@@ -42,7 +42,7 @@ def test_every_gradient_is_an_update_and_staleness_counts_those_since_the_readin
     assert weight(parameters) == -RATE * 63
     state = parameters.state()
     assert state["train_steps"] == state["optimizer/iterations"] == 6
-    version, weights, _ = parameters.read()
+    version, weights, *_ = parameters.read()
     assert int(version) == 6
     np.testing.assert_array_equal(weights, np.full(SIZE, -RATE * 63, np.float32))
 
@@ -94,6 +94,6 @@ def test_updates_that_are_still_being_applied_count_as_stale() -> None:
     parameters = shared()
     push(parameters, [1.0], version=0)
     parameters._train_steps.assign_add(5)  # another push has taken its places and is under way
-    version, _, _ = parameters.read()
+    version = parameters.read().version
     assert int(version) == 1
     assert push(parameters, [1.0], int(version)) == (5, 1)

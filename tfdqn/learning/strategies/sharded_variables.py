@@ -117,7 +117,7 @@ class ShardedVariables:
             statistics = None if self.statistics is None else self.statistics.read()
         return Read(version, tf.concat(weights, 0), tf.concat(target_weights, 0), statistics)
 
-    def apply(self, gradients: tf.Tensor, version: tf.Tensor, moments: tf.Tensor | None) -> Place:
+    def apply(self, gradients: tf.Tensor, version: tf.Tensor, moments: tf.Tensor | None = None) -> Place:
         """In a worker's graph: applies float32[N, P], computed from what was read at `version`.
 
         `moments` float32[N, S] are those of the batches, where there are statistics.
