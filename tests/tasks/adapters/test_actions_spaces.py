@@ -169,8 +169,9 @@ UNUSABLE = [
     (
         spaces.MultiDiscrete([600_000] * 2),
         Task(action_form="branches"),
-        "1,200,000 in all branches, more than 1,000,000",
+        "1,200,000 in all dimensions, more than 1,000,000",
     ),
+    (spaces.MultiDiscrete([2_000_000_000]), Task(), "2,000,000,000 in all dimensions, more than 1,000,000"),
     (spaces.Box(0.0, 1.0, (0,)), Task(action_bins=3), "there is nothing to choose"),
 ]
 

@@ -114,13 +114,14 @@ def _bins(space: spaces.Box, bins: int | tuple[int, ...]) -> np.ndarray:
 
 
 def _check_size(space: Space[Any], spec: ActionSpec) -> None:
-    if len(spec.counts) > 1 and sum(spec.num_actions) > MAX_ACTIONS:
-        if spec.form == "product":
-            raise TaskError(
-                f"actions are {show(space)}: a product of {_rough(spec.num_actions[0])}, more than {MAX_ACTIONS:,}; "
-                'task.action_form = "branches" has one number for each dimension'
-            )
-        raise TaskError(f"actions are {show(space)}: {sum(spec.counts):,} in all branches, more than {MAX_ACTIONS:,}")
+    if spec.is_one_number or sum(spec.num_actions) <= MAX_ACTIONS:
+        return
+    if spec.form == "product" and len(spec.counts) > 1:
+        raise TaskError(
+            f"actions are {show(space)}: a product of {_rough(spec.num_actions[0])}, more than {MAX_ACTIONS:,}; "
+            'task.action_form = "branches" has one number for each dimension'
+        )
+    raise TaskError(f"actions are {show(space)}: {sum(spec.counts):,} in all dimensions, more than {MAX_ACTIONS:,}")
 
 
 def _rough(count: int) -> str:
