@@ -1,8 +1,11 @@
-"""Fields: small environments of tfdqn's own, for fields of which no kept package has one.
+"""Fields: tasks whose ids begin with "tfdqn/": energy, trading, scheduling.
 
-In flow a task's keyword arguments, from `task.kwargs`; out flow gymnasium environments, whose ids begin with "tfdqn/".
-They import what every storey speaks of (errors), gymnasium and NumPy, and nothing of the rest of `tasks`, which takes
-them as it takes anyone's.
+Where a kept package has an environment that its id alone can't make, a function here makes it (`stocks`, `job_shop`);
+where none has one, it is here, small (`battery`, `american_put`, `inventory`).
+
+In flow a task's keyword arguments, from `task.kwargs`; out flow gymnasium environments. They import what every storey
+speaks of (errors), `system`, gymnasium and NumPy, and nothing of the rest of `tasks`, which takes them as it takes
+anyone's.
 
 To add one (`battery` is an example):
 1. A file here with a `gymnasium.Env`: its equations and units in the docstring, what is wrong with an argument as a
