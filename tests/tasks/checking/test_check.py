@@ -136,7 +136,7 @@ def test_a_task_that_begins_alike_whatever_the_seed_is_noted(registered: Any) ->
 
 
 def test_a_slow_task_is_ended_after_some_seconds(registered: Any) -> None:
-    found = found_of(registered(Careless, how="alike", seconds=0.02), env_steps=10_000, seconds=0.1, num_envs=1)
+    found = found_of(registered(Careless, how="alike", seconds=0.02), env_steps=200, seconds=0.1, num_envs=1)
     assert found.can_train and "ended after" in line(found, "1 environment")
 
 
