@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,7 +18,9 @@ from tfdqn.errors import ClusterError, ConfigError, NotFiniteError, OwnCodeError
 from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.system.utf8 import require_libraries_can_take
-from tfdqn.task_spec import TaskSpec, differences
+
+if TYPE_CHECKING:  # NumPy comes with it, which no command needs that prints its help
+    from tfdqn.task_spec import TaskSpec
 
 EVALUATOR_LOGS = "evaluator"  # below a run's logs: TensorBoard follows one file in each folder
 
@@ -160,7 +163,9 @@ class RunDir:
             write_atomically(self.config_file, self._config_before)
             self._config = self._config_before = None
 
-    def task_spec(self) -> TaskSpec:
+    def task_spec(self) -> "TaskSpec":
+        from tfdqn.task_spec import TaskSpec
+
         self.begun()
         try:
             return TaskSpec.from_json(self.task_file.read_bytes())
@@ -169,7 +174,7 @@ class RunDir:
         except (OSError, msgspec.MsgspecError) as error:
             raise RunDirError(_one_line(f"{self.task_file} is damaged: {error}")) from None
 
-    def write_task_spec(self, spec: TaskSpec) -> TaskSpec:
+    def write_task_spec(self, spec: "TaskSpec") -> "TaskSpec":
         """Keeps `spec`, and returns what the run's networks see: that with which the run was begun.
 
         Raises RunDirError where the task looked otherwise then.
@@ -177,6 +182,8 @@ class RunDir:
         if not self.task_file.exists():
             write_atomically(self.task_file, spec.to_json())
             return spec
+        from tfdqn.task_spec import differences
+
         begun_with = self.task_spec()
         if changed := differences(begun_with, spec):
             raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {listed(changed)}"))
