@@ -72,6 +72,12 @@ def test_keys_that_the_task_has_already_are_not_suggested() -> None:
     assert settings(Task(), a_play(board, rewards=(0.0, 50.0)))[1:] == ["task.reward_clip=1.0"]
 
 
+def test_large_numbers_are_to_be_normalised_where_they_are_no_images() -> None:
+    assert settings(Task(), a_play(VECTOR, largest=50.0))[1:] == ["network.normalize_observations=true"]
+    board = ArraySpec(shape=(10, 10, 4), dtype="float32")
+    assert settings(Task(), a_play(board, largest=50.0)) == ["network.kind=small_cnn"]
+
+
 def test_an_endless_episode_asks_for_a_limit() -> None:
     assert "task.max_episode_steps=1000" in settings(Task(), a_play(VECTOR, lengths=(), steps=1_000))
     assert "task.max_episode_steps=1000" not in settings(Task(), a_play(VECTOR, steps=1_000))

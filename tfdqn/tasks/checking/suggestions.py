@@ -39,6 +39,8 @@ def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
     parts = list(play.spec.observation.values())
     if len(parts) > 1 or not is_picture(parts[0]):
         yield Suggestion("network.kind=mlp", "what is observed is no single image")
+        if play.largest > _LARGE:
+            yield Suggestion("network.normalize_observations=true", f"observed numbers reach {play.largest:g}")
         return
     least = min(_frame(parts[0])[:2])
     if least < _NATURE_CNN_PIXELS:
