@@ -88,6 +88,7 @@ class OwnActions:
         self._values = [] if spec.is_one_number else [spec.values(element) for element in range(len(spec.counts))]
         self.table = np.concatenate(self._values) if self._values else np.zeros(0, self._dtype)
         self.first = np.cumsum([0, *spec.counts[:-1]])
+        self._counts, self._strides = np.array(spec.counts), np.array(() if self._has_branches else spec.strides)
 
     def __call__(self, actions: np.ndarray) -> np.ndarray:
         """int32[B], or [B, D] of branches → the environment's own, [B, *shape]."""
@@ -95,7 +96,7 @@ class OwnActions:
             return np.asarray(actions, self._dtype) + self._dtype.type(self._spec.low[0])
         indices = np.asarray(actions, np.int64)
         if not self._has_branches:
-            indices = indices[..., np.newaxis] // self._spec.strides % self._spec.counts
+            indices = indices[..., np.newaxis] // self._strides % self._counts
         own: np.ndarray = self.table[self.first + indices]
         return own.reshape((*indices.shape[:-1], *self._spec.shape))
 
@@ -111,7 +112,7 @@ class OwnActions:
                 raise ValueError(f"{column[wrong][0]} is none of the values {values}")
             columns.append(index)
         indices = np.stack(columns, axis=1)
-        return (indices if self._has_branches else indices @ np.array(self._spec.strides)).astype(np.int32)
+        return (indices if self._has_branches else indices @ self._strides).astype(np.int32)
 
 
 def discrete(count: int, start: int = 0) -> ActionSpec:
