@@ -88,4 +88,4 @@ def test_every_kind_of_space_is_learned(task: dict[str, Any], seed: int, tmp_pat
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_as_one_number_six_dials_are_not_learned_from_as_many_steps(seed: int, tmp_path: Path) -> None:
     config = settings(seed, SIX_DIALS | {"action_form": "product"})
-    assert learned(config, tmp_path / "run") <= 0.75 * BEST
+    assert learned(config, tmp_path / "run") <= 0.8 * BEST  # as branches at least 0.9
