@@ -4,6 +4,7 @@ python -m benchmarks.acting [--task CartPole-v1] [--num-envs 32]
 """
 
 import argparse
+from collections.abc import Callable
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -14,8 +15,9 @@ from tfdqn.acting.actor import Actor
 from tfdqn.acting.policy import Policy, tensorflow_q_function
 from tfdqn.config import Config, Task
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
-from tfdqn.networks.factory import numpy_q_function, q_network
+from tfdqn.networks.factory import QFunction, numpy_q_function, q_network
 from tfdqn.randomness import stream
+from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.tasks.registry import make_task
@@ -37,7 +39,9 @@ def main() -> None:
         "acting with TensorFlow": tensorflow_q_function(config, spec),
         "acting with NumPy": numpy_q_function(config, spec),
     }
-    works = {"task alone": (lambda: alone.step(actions), options.num_envs)}
+    works: dict[str, tuple[Callable[[], object], float]] = {
+        "task alone": (lambda: alone.step(actions), options.num_envs)
+    }
     for name, q_function in q_functions.items():
         if q_function is not None:
             works[name] = (_actor(config, q_function).step, options.num_envs)
@@ -50,7 +54,7 @@ def main() -> None:
     )
 
 
-def _actor(config: Config, q_function) -> Actor:
+def _actor(config: Config, q_function: QFunction) -> Actor:
     task = make_task(config.task)
     board = WeightsBoard()
     network = q_network(config, task.spec, seed=0)
@@ -58,7 +62,7 @@ def _actor(config: Config, q_function) -> Actor:
     weights = {name: weight.numpy() for name, weight in network.named_weights().items()}
     board.put(VersionedWeights(0, weights))
     codec = TransitionCodec(task.spec)
-    writer = NStepWriter(codec, task.num_envs, 1, config.agent.discount, insert=lambda rows: None)
+    writer = NStepWriter(codec, task.num_envs, Horizon.of(config.agent), insert=lambda rows: None)
     policy = Policy(
         lambda weights, observation, legal_actions, rng: q_function(weights, observation, rng),
         config.exploration,

@@ -15,13 +15,14 @@ from threadpoolctl import threadpool_limits
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import free_address, new_weights, rate, report, use_one_thread
 from tfdqn.acting.central_inference import CentralValues, Inference
-from tfdqn.acting.policy import make_q_function
+from tfdqn.acting.policy import ActionValues, make_q_function
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import MLP, Acting, Config, NatureCNN
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.rpc import Caller
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
+from tfdqn.types import Observation, Weights
 
 _SECONDS = 3.0
 _MOST_ROWS = 1024
@@ -38,7 +39,7 @@ def main() -> None:
     observation = _observation(spec, options.num_envs)
     q_function, arrays = make_q_function(config, spec), new_weights(config, spec)
     with threadpool_limits(1, "blas"):
-        local = rate(lambda: q_function(arrays, observation, None), options.num_envs)
+        local = rate(lambda: q_function(arrays, observation, None, None), options.num_envs)
     results: dict[str, float] = {"local, one process: observations/s": local.per_second}
     address = free_address()
     context = multiprocessing.get_context("spawn")
@@ -85,6 +86,25 @@ def _observation(spec: TaskSpec, rows: int) -> dict[str, np.ndarray]:
     }
 
 
+class _Calls:
+    """A Q-function that counts its calls and their observations."""
+
+    def __init__(self, action_values: ActionValues):
+        self._action_values = action_values
+        self.count = self.rows = 0
+
+    def __call__(
+        self,
+        weights: Weights,
+        observation: Observation,
+        legal_actions: np.ndarray | None,
+        rng: np.random.Generator | None,
+    ) -> np.ndarray:
+        self.count += 1
+        self.rows += len(next(iter(observation.values())))
+        return self._action_values(weights, observation, legal_actions, rng)
+
+
 def _learn(pipe: Connection, network: str, actors: int, address: str) -> None:
     """A learner that computes Q-values and nothing else."""
     use_one_thread()
@@ -92,12 +112,13 @@ def _learn(pipe: Connection, network: str, actors: int, address: str) -> None:
     board = WeightsBoard()
     board.put(VersionedWeights(0, new_weights(config, spec)))
     with threadpool_limits(1, "blas"):
-        inference = Inference(make_q_function(config, spec), spec, board, _MOST_ROWS, np.random.default_rng(0))
+        calls = _Calls(make_q_function(config, spec))
+        inference = Inference(calls, spec, board, _MOST_ROWS, np.random.default_rng(0))
         control = LearnerService(Topology(learner=address, actor=actors), config, spec, board)
         control.q_values = inference
         pipe.send("ready")
         while pipe.recv():
-            pipe.send((inference.calls, inference.rows))
+            pipe.send((calls.count, calls.rows))
 
 
 def _central(address: str, actors: int, observation: dict[str, np.ndarray]) -> tuple[int, list[float]]:
@@ -107,7 +128,7 @@ def _central(address: str, actors: int, observation: dict[str, np.ndarray]) -> t
     def act() -> None:
         values = CentralValues(Caller(address), lambda reason: True)
         while (began := time.monotonic()) < end:
-            values({}, observation, None)
+            values({}, observation, None, None)
             delays.append(time.monotonic() - began)
 
     threads = [threading.Thread(target=act, daemon=True) for _ in range(actors)]
