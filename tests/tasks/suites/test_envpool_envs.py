@@ -115,6 +115,16 @@ def test_games_stack_their_frames_and_one_frame_has_no_axis_for_it():
     assert (single[10] != single[30]).any()
 
 
+def test_colours_are_the_last_axis_as_convolutions_read_them():
+    task = made("Basic-v1", 2, action_bins=2, action_form="branches")
+    assert task.spec.observation["observation"].shape == (84, 84, 3)
+    task.reset(3)
+    own = make_pool("Basic-v1", {}, 1, seeds_of_environments(3, 2)).reset()[0]
+    assert own.shape == (2, 3, 84, 84)
+    for channel in range(3):
+        np.testing.assert_array_equal(observed(task)[..., channel], own[:, channel])
+
+
 def test_a_lost_life_is_an_end_for_learning_alone():
     _, taken = rollout(made("Breakout-v5", 4, end_on_life_loss=True), seed=2, steps=400)
     lost = np.array([step.is_life_lost for step in taken])

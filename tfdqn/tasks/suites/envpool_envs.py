@@ -20,7 +20,7 @@ class PoolSpec(NamedTuple):
 
     frame: Space[Any]  # an observation before frames are stacked
     observation: Space[Any]
-    is_stack_of_one: bool  # whether what it gives has an axis of one frame, which `observation` has not
+    arrange: Callable[[np.ndarray], np.ndarray] | None  # what it gives → `observation`, both [E, …]; None: the same
     action: Space[Any]
     players: int
     max_episode_steps: int | None
@@ -41,9 +41,13 @@ def look_at(task_id: str, kwargs: Mapping[str, Any], frame_stack: int) -> PoolSp
         has_stack = STACK in keyword_arguments(task_id)
         spec = _envpool().make_spec(task_id, **kwargs, **({STACK: 1} if has_stack else {}))
         frame, action = _with_its_own_bounds(spec.gymnasium_observation_space), spec.gymnasium_action_space
-    has_axis = has_stack and (frame.shape or ())[0] == 1  # of grey frames
-    if has_axis:
-        frame = spaces.Box(0, 255, (frame.shape or ())[1:], np.uint8)
+    arrange = None
+    channels, *plane = frame.shape if has_stack and frame.shape else (0,)
+    if channels == 1:  # grey
+        frame = spaces.Box(0, 255, tuple(plane), np.uint8)
+        arrange = None if frame_stack > 1 else _without_channel
+    elif channels and frame_stack == 1:
+        frame, arrange = spaces.Box(0, 255, (*plane, channels), np.uint8), _with_channels_last
     elif frame_stack > 1:
         raise TaskError(f"task.frame_stack = {frame_stack}: EnvPool stacks only the grey frames of games")
     is_stack = frame_stack > 1
@@ -52,7 +56,7 @@ def look_at(task_id: str, kwargs: Mapping[str, Any], frame_stack: int) -> PoolSp
     return PoolSpec(
         frame=frame,
         observation=observation,
-        is_stack_of_one=has_axis and not is_stack,
+        arrange=arrange,
         action=action,
         players=spec.config.max_num_players,
         max_episode_steps=None if limit in _NO_LIMIT else limit,
@@ -79,7 +83,7 @@ class Pool(VectorEnv):
     def __init__(self, make: Callable[[list[int]], Any], num_envs: int, spec: PoolSpec, render_mode: str | None):
         self._make = make
         self._pool: Any = None
-        self._is_stack_of_one = spec.is_stack_of_one
+        self._arrange = spec.arrange
         self.num_envs, self.render_mode = num_envs, render_mode
         self.single_observation_space, self.single_action_space = spec.observation, spec.action
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -99,7 +103,7 @@ class Pool(VectorEnv):
         return tuple(self._pool.render(env_ids=np.arange(self.num_envs)))
 
     def _observed(self, observation: Any) -> Any:
-        return observation[:, 0] if self._is_stack_of_one else observation
+        return observation if self._arrange is None else self._arrange(observation)
 
     def close_extras(self, **_: Any) -> None:
         if self._pool is not None:
@@ -111,6 +115,14 @@ def _envpool() -> Any:
     import envpool
 
     return envpool
+
+
+def _without_channel(frames: np.ndarray) -> np.ndarray:
+    return frames[:, 0]
+
+
+def _with_channels_last(frames: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.moveaxis(frames, 1, -1))
 
 
 def _with_its_own_bounds(space: Space[Any]) -> Space[Any]:
