@@ -21,28 +21,20 @@ def encode(
     `normalize` has a function for each array that is normalised, float32[B, N] → the same, or [K, B, N] for an
     ensemble, whose features are float32[K, B, F].
     """
-    parts = {key: _flat(observation[key], spec) for key, spec in task_spec.observation.items()}
+    parts = [_flat(observation[key], spec) for key, spec in task_spec.observation.items()]
     if normalize:
-        parts |= {key: function(parts[key]) for key, function in normalize.items()}
-        if members := [part for part in parts.values() if part.shape.rank == 3]:
-            size = members[0].shape[0]
-            parts = {key: part if part.shape.rank == 3 else tf.stack([part] * size) for key, part in parts.items()}
-    flat = list(parts.values())
-    return flat[0] if len(flat) == 1 else tf.concat(flat, axis=-1)
+        parts = _normalized(parts, task_spec, normalize, tf.stack)
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)
 
 
 def encode_numpy(
     observation: dict[str, np.ndarray], task_spec: TaskSpec, normalize: Mapping[str, Callable] | None = None
 ) -> np.ndarray:
     """`encode` on NumPy arrays, for acting without TensorFlow."""
-    parts = {key: _flat_numpy(observation[key], spec) for key, spec in task_spec.observation.items()}
+    parts = [_flat_numpy(observation[key], spec) for key, spec in task_spec.observation.items()]
     if normalize:
-        parts |= {key: function(parts[key]) for key, function in normalize.items()}
-        if members := [part for part in parts.values() if part.ndim == 3]:
-            size = len(members[0])
-            parts = {key: part if part.ndim == 3 else np.stack([part] * size) for key, part in parts.items()}
-    flat = list(parts.values())
-    return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=-1)
+        parts = _normalized(parts, task_spec, normalize, np.stack)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
 
 def encode_image(image: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
@@ -75,6 +67,14 @@ def size_of(spec: ArraySpec) -> int:
 def num_features(task_spec: TaskSpec) -> int:
     """F of `encode`."""
     return sum(size_of(spec) * max(spec.categories, 1) for spec in task_spec.observation.values())
+
+
+def _normalized(parts: list, task_spec: TaskSpec, normalize: Mapping[str, Callable], stack: Callable) -> list:
+    """The parts, normalised where there is a function for one; where one leads with K then, all do."""
+    named = zip(task_spec.observation, parts, strict=True)
+    parts = [normalize[key](part) if key in normalize else part for key, part in named]
+    members = next((part.shape[0] for part in parts if len(part.shape) == 3), 0)
+    return [stack([part] * members) if members and len(part.shape) == 2 else part for part in parts]
 
 
 def _flat(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:

@@ -73,9 +73,9 @@ def normalized_keys(settings: MLP | Linear, task_spec: TaskSpec) -> list[str]:
     return keys
 
 
-def normalizers_numpy(weights: Weights, keys: Sequence[str]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """`normalizers` on NumPy arrays."""
-    return {key: partial(normalize_numpy, weights, f"{key}_statistics") for key in keys}
+def normalizers_numpy(weights: Weights, keys: Sequence[str]) -> dict[str, Callable[[np.ndarray], np.ndarray]] | None:
+    """`normalizers` on NumPy arrays; None where nothing is normalised."""
+    return None if not keys else {key: partial(normalize_numpy, weights, f"{key}_statistics") for key in keys}
 
 
 def dense(make: LayerFactory, settings: DeepNetwork, layer: Hidden, fan_in: int) -> Layer:
