@@ -64,3 +64,20 @@ def test_rows_are_drawn_by_what_was_last_known_of_them(capacity: int, seed: int)
         np.testing.assert_array_equal(positions, keys % capacity)
         np.testing.assert_array_equal(drawn.keys[:, 0], keys)
         np.testing.assert_allclose(drawn.probability, probability, rtol=1e-5)
+
+
+def test_a_row_that_an_update_names_several_times_is_written_once_with_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Several threads may write what one operation is given, in any order."""
+    written: list[tuple[np.ndarray, np.ndarray]] = []
+    config = Config(priorities=Priorities(exponent=1.0, epsilon=EPSILON), learner=Learner(xla="off"))
+    table = InGraphPriorities(config, 4, threading.Lock())
+    table.inserted(np.array([2, 3, 0, 1]), 6, None)
+    monkeypatch.setattr(table._tree, "write", lambda leaves, values: written.append((leaves, values)))
+    # Of six rows the first two have been written over by the last two.
+    keys = np.array([[2], [5], [0], [2], [3], [5], [1]])
+    table.update(ItemPriorities(keys, np.arange(7, dtype=np.float32)))
+    ((leaves, values),) = written
+    assert dict(zip(leaves.tolist(), values.tolist(), strict=True)) == {2: 3.25, 3: 4.25, 1: 5.25}
+    assert len(leaves) == 3

@@ -26,6 +26,7 @@ class InGraphPriorities:
         self._exponent, self._capacity, self._lock = config.priorities.exponent, capacity, lock
         self._tree = SumTree(capacity, uses_xla=config.learner.xla != "off")
         self._scale = PriorityScale(config.priorities)
+        self._last = np.zeros(capacity, np.int32)  # of each row in an update: where its last priority stands
         self._inserted = tf.Variable(0, dtype=tf.int64, trainable=False)  # leaves ever written for new rows
         self._summed = tf.Variable(0, dtype=tf.int64, trainable=False)  # of these, in the tree's sums
         signature = [tf.TensorSpec([None], tf.int64)]
@@ -54,13 +55,14 @@ class InGraphPriorities:
 
     def update(self, priorities: ItemPriorities) -> None:
         """Sets them; of several for one row, the last."""
-        values = self._scale(priorities.errors) ** self._exponent
-        keys, from_behind = np.unique(priorities.keys[::-1, 0], return_index=True)
-        values = values[::-1][from_behind]
+        values, keys = self._scale(priorities.errors) ** self._exponent, priorities.keys[:, 0]
         with self._lock:
             is_stored = keys >= int(self._inserted.numpy()) - self._capacity
-            positions = keys[is_stored] % self._capacity
-            self._tree.write(positions, values[is_stored])
+            positions, order = keys[is_stored] % self._capacity, np.arange(np.count_nonzero(is_stored))
+            self._last[positions] = order  # of several NumPy keeps the last
+            is_last = self._last[positions] == order
+            positions = positions[is_last]
+            self._tree.write(positions, values[is_stored][is_last])
         self._refresh(positions)
 
     def stored(self, rows: int) -> np.ndarray:

@@ -77,16 +77,24 @@ class SumTree:
 
     def _descended(self, fractions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         read = self._reader()
-        node = tf.ones_like(fractions, tf.int64)
-        total = read(node)
-        left = fractions * total
-        for _ in range(self._depth):
-            here = read(2 * node)
-            # Rounding, or a leaf written meanwhile, must not lead to where there is nothing.
-            goes_right = (left >= here) & (read(2 * node + 1) > 0)
-            left = tf.where(goes_right, left - here, left)
-            node = 2 * node + tf.cast(goes_right, tf.int64)
-        return node - self._first, read(node) / total
+        total = read(tf.constant(1, tf.int64))
+
+        def walk(looks_right: bool) -> tuple[tf.Tensor, tf.Tensor]:
+            left, node = fractions * total, tf.ones_like(fractions, tf.int64)
+            for _ in range(self._depth):
+                here = read(2 * node)
+                goes_right = left >= here
+                if looks_right:
+                    goes_right &= read(2 * node + 1) > 0
+                left = tf.where(goes_right, left - here, left)
+                node = 2 * node + tf.cast(goes_right, tf.int64)
+            return node, read(node)
+
+        # Rounding, or a leaf written meanwhile, must not lead to where there is nothing. It hardly ever does, and half
+        # of what is read is only to see to that.
+        node, number = walk(looks_right=False)
+        node, number = tf.cond(tf.reduce_all(number > 0), lambda: (node, number), lambda: walk(looks_right=True))
+        return node - self._first, number / total
 
     def _reader(self) -> Callable[[tf.Tensor], tf.Tensor]:
         """Nodes int64[N] → their numbers float64[N]. Only XLA reads a variable without copying it whole."""
