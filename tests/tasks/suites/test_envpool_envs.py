@@ -154,6 +154,17 @@ def test_masks_that_are_observed_are_legal_actions_and_not_observed():
     assert not np.array(masks).all() and np.array(masks).any(axis=2).all()
 
 
+def test_masks_of_branches_are_legal_actions():
+    keys = {"action_bins": 4, "action_form": "branches", "action_masks": True}
+    task = made("Jumanji/Cleaner-v0", 2, **keys)  # three cleaners, each of which goes one of four ways
+    assert task.spec.num_actions == (4, 4, 4) and "action_mask" not in task.spec.observation
+    _, legal = task.reset(1)
+    own = make_pool("Jumanji/Cleaner-v0", {}, 1, seeds_of_environments(1, 2)).reset()[0]["action_mask"]
+    np.testing.assert_array_equal(legal, own.astype(bool))
+    assert legal.shape == (2, 3, 4) and legal.any() and not legal.all()
+    assert task.step(legal.argmax(axis=2).astype(np.int32)).legal_actions.shape == (2, 3, 4)
+
+
 def test_a_grid_of_continuous_actions_is_played():
     task = made("Pendulum-v1", 5, action_bins=5)
     assert task.spec.num_actions == (5,)
