@@ -73,6 +73,19 @@ def test_where_none_is_given_all_of_a_dimensions_own_are_legal() -> None:
     np.testing.assert_array_equal(batched_masks({}, 2, everything), [everything, everything])
 
 
+def test_where_a_terminal_state_leaves_a_dimension_without_an_action_all_of_its_own_are_legal() -> None:
+    """Two lowest floats, of two dimensions without an action, would be -inf, and NaN times a discount of 0."""
+    everything = np.array([[True, True, True], [True, False, False], [True, True, False]])
+    given = ROWS & np.array([[False], [True], [False]])
+    terminal = reader().one(None, {"action_mask": given}, True)["action_mask"]
+    found = batched_masks({"action_mask": terminal[np.newaxis]}, 1, everything)
+    np.testing.assert_array_equal(found, [everything])
+    partly = ROWS & np.array([[True], [True], [False]])
+    np.testing.assert_array_equal(
+        batched_masks({"action_mask": partly[np.newaxis]}, 1, everything), [[ROWS[0], ROWS[1], everything[2]]]
+    )
+
+
 class MaskedDials(Dials):
     """Only what is shown, and the position above it, is legal of each dial."""
 

@@ -184,11 +184,13 @@ def legal_of(mask: np.ndarray, source: MaskSource) -> np.ndarray:
 
 
 def batched_masks(info: Mapping[str, Any], num_envs: int, everything: np.ndarray) -> np.ndarray:
-    """bool[E, A], or [E, D, A], of what `MaskReader` let pass; `everything`, bool[A] or [D, A], where it gave none."""
+    """bool[E, A], or [E, D, A], of what `MaskReader` let pass; `everything`, bool[A] or [D, A], where nothing is legal.
+
+    That is so where an environment gave no mask, of which gymnasium makes False, and where a terminal state's is empty,
+    in one branch or in all: nothing is done there, but a maximum over no action would be the lowest float.
+    """
     legal = np.array(info.get(MASK, np.zeros((num_envs, *everything.shape))), np.bool_)
-    # gymnasium leaves False where an environment gave no mask
-    legal[~legal.reshape(num_envs, -1).any(axis=1)] = everything
-    return legal
+    return np.where(legal.any(axis=-1, keepdims=True), legal, everything)
 
 
 def _in_a_row(given: Any, branches: np.ndarray) -> np.ndarray:
