@@ -124,6 +124,17 @@ def test_an_environment_that_raises_is_a_failure_and_no_error(registered: Any) -
     assert not found.can_train and "the simulator did not start" in found.failures[0]
 
 
+def test_a_vector_version_that_cannot_be_made_is_a_failure_and_no_error(registered: Any) -> None:
+    def vector(num_envs: int, how: str) -> None:
+        raise RuntimeError("no device")
+
+    task_id = registered(Careless, how="alike")
+    gymnasium.registry[task_id].vector_entry_point = vector
+    found = found_of(task_id, env_steps=5)
+    assert not found.can_train and len(found.failures) == 1 and "no device" in found.failures[0]
+    assert verdicts(found)["1 environment"] == "yes" and verdicts(found)["3 environments"] == "no"
+
+
 def test_a_task_that_takes_no_seed_can_be_trained_and_that_is_noted(registered: Any) -> None:
     found = found_of(registered(Careless, how="by chance"))
     assert found.can_train and verdicts(found)["same seed"] == "note" and verdicts(found)["another seed"] == "yes"

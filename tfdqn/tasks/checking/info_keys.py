@@ -1,5 +1,6 @@
 """What a task tells in `info`, which no adapter has touched."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,13 @@ _STEPS = 20
 
 
 def info_keys(config: Task) -> frozenset[str]:
-    """Of the first steps of one environment; those of its reset where it fails then."""
-    _, make = suite_of(config).environments(structs.replace(config, num_envs=1, vectorization="auto"), None)
-    envs = make()
+    """Of the first steps of one environment; those until it fails, where it does."""
     keys: set[str] = set()
-    try:
-        with quiet_gymnasium():
+    with contextlib.suppress(Exception, SystemExit), quiet_gymnasium():  # a failure is found where it is played
+        _, make = suite_of(config).environments(structs.replace(config, num_envs=1, vectorization="auto"), None)
+        with contextlib.closing(make()) as envs:
             for info in _infos(envs):
                 keys |= {key for key in info if isinstance(key, str) and not key.startswith("_")}
-    except (Exception, SystemExit):
-        pass  # what that means is found where it is played
-    finally:
-        envs.close()
     return frozenset(keys)
 
 
