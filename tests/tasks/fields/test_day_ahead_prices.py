@@ -52,6 +52,13 @@ def test_a_gap_is_one_line_with_row_and_column(tmp_path: Path, row: int, changed
     assert "\n" not in str(caught.value)
 
 
+def test_empty_lines_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [f"{hour},1.0" for hour in HOURS]
+    assert read_days(write(tmp_path, [*rows[:4], "", *rows[4:]])).shape == (2, 24)
+    with pytest.raises(TaskError, match=r"row 8, column price: 'n/a'"):
+        read_days(write(tmp_path, [*rows[:4], "", rows[4], "2026-01-01T05:00,n/a", *rows[6:]]))
+
+
 @pytest.mark.parametrize("rows, header", [([], "time,price"), (["1,2"], "hour,price")])
 def test_a_file_without_its_columns_says_which(tmp_path: Path, rows: list[str], header: str) -> None:
     with pytest.raises(TaskError, match="columns time and price"):

@@ -31,13 +31,17 @@ class Cell(NamedTuple):
 
 
 def read_rows(file: str, columns: tuple[str, ...]) -> Iterator[tuple[Cell, ...]]:
-    """The cells of these columns, row by row; the header is row 1. Raises TaskError where there are no such rows."""
+    """The cells of these columns, row by row; a row's number is its line's, of which empty ones are left out.
+
+    Raises TaskError where there are no such rows.
+    """
     try:
         with Path(file).open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
+            reader = csv.DictReader(lines)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TaskError(f"{file}: can't be read: {error}") from error
-    if not rows or not set(columns) <= rows[0].keys():
+    if not rows or not set(columns) <= rows[0][1].keys():
         raise TaskError(f"{file}: a header with the columns {' and '.join(columns)}, and rows below it, are needed")
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         yield tuple(Cell(row[name] or "", f"{file}, row {number}, column {name}") for name in columns)
