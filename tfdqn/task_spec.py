@@ -104,7 +104,10 @@ class OwnActions:
         """The reverse of a call. Raises ValueError for an action that is none of these."""
         by_element = np.asarray(own, self._dtype).reshape(len(own), -1)
         if self._spec.is_one_number:
-            return (by_element[:, 0] - self._spec.low[0]).astype(np.int32)
+            low, high = self._spec.low[0], self._spec.high[0]
+            if (wrong := (by_element < low) | (by_element > high)).any():
+                raise ValueError(f"{by_element[wrong][0]} is none of {low} to {high}")
+            return (by_element[:, 0] - low).astype(np.int32)
         columns = []
         for values, column in zip(self._values, by_element.T, strict=True):
             index = np.minimum(np.searchsorted(values, column), len(values) - 1)

@@ -145,6 +145,9 @@ def test_an_action_that_is_none_has_no_index() -> None:
     own_actions = OwnActions(action_spec(spaces.Box(-1.0, 1.0, (2,)), Task(action_bins=3)))
     with pytest.raises(ValueError, match=r"0\.5 is none of the values"):
         own_actions.indices(np.array([[0.0, 0.5]]))
+    for outside in (-2, 2):
+        with pytest.raises(ValueError, match=f"{outside} is none of -1 to 1"):
+            OwnActions(discrete(3, -1)).indices(np.array([0, outside]))
 
 
 def test_a_step_costs_nothing_where_actions_count_from_zero() -> None:
