@@ -16,7 +16,7 @@ REMEMBERED_STEPS = 100  # by which two plays are compared
 
 
 class Play(NamedTuple):
-    """What came of it. Returns and rewards are the task's own."""
+    """The outcome of a play. Returns and rewards are the task's own."""
 
     spec: TaskSpec
     is_own_vector_version: bool

@@ -19,7 +19,7 @@ def draw_day(rng: np.random.Generator) -> np.ndarray:
     level ~ N(60, 15), the morning's peak a ~ U(10, 40), the evening's b ~ U(20, 70), the trough of the sun at noon
     c ~ U(0, 80); bump(h, centre, width) = exp(-(h - centre)² / (2 width²)); noise(h) = 0.7 noise(h - 1) + N(0, 6).
     The shape is that of a market with much solar power, whose prices are below zero now and then; the numbers are
-    nobody's estimates.
+    estimated from none.
     """
     hours = np.arange(HOURS)
     prices = np.full(HOURS, rng.normal(60.0, 15.0))

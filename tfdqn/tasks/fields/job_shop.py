@@ -29,7 +29,7 @@ def make_job_shop(instance: str = "ft06") -> gymnasium.Env[np.ndarray, int]:
 
 
 def _growth(observation: Any, done: Any, info: Any, graph: Any, now: float, before: float, longest_job: int) -> float:
-    """The reward; before an episode's first step, the package's own has the path of the last one's end."""
+    """The reward. The first step counts from the longest job; the package's own counts from the last makespan."""
     is_first = sum(scheduled for _, scheduled in graph.nodes(data="scheduled")) == 3  # start, end, and one operation
     return float((longest_job if is_first else before) - now)
 

@@ -23,8 +23,9 @@ def make_stocks(
 
     Action 0 holds cash, action 1 stock, traded at the day's closing price; the reward is the logarithm of what the
     portfolio has grown by at the next close, fees paid. Observation float32[6]: the logarithmic returns over 1, 5, 20
-    and 60 days and the daily volatility over 20, all up to the *previous* day's close, in units of their deviation were
-    a day's 1 %; and the position held. So a decision needs no price that is not known the evening before.
+    and 60 days and the daily volatility over 20, all up to the *previous* day's close, each divided by what its
+    standard deviation would be if a day's were 1 %; and the position held. So a decision needs only prices that are
+    known the evening before.
 
     Args:
       first_day: of the period, as in 2015-01-01; the first 61 days of the prices are only observed.
