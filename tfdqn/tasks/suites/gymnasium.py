@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _SET_ELSEWHERE = {"max_episode_steps": "task.max_episode_steps", "num_envs": "task.num_envs"}
 
 
-class _LookedAt(NamedTuple):
+class _EnvDescription(NamedTuple):
     """What one environment tells, before its frames are stacked."""
 
     spec: TaskSpec
@@ -48,7 +48,7 @@ class GymnasiumSuite:
 
     def describe(self, task: configuration.Task) -> TaskSpec:
         """As `Suite`."""
-        return _looked_at(task, _recipe(task, None)).spec
+        return _describe_env(task, _recipe(task, None)).spec
 
     def environments(
         self, task: configuration.Task, render_mode: str | None
@@ -56,10 +56,10 @@ class GymnasiumSuite:
         """As `Suite`."""
         recipe = _recipe(task, render_mode)
         _warn_if_out_of_date(recipe.env_spec.id)
-        looked_at = _looked_at(task, recipe)
+        described = _describe_env(task, recipe)
         if task.vectorization == "async":
-            require_room(task.id, recipe.frame_stack * looked_at.frame_bytes, task.num_envs)
-        return looked_at.spec, functools.partial(_make_vector, task, recipe._replace(masks=looked_at.masks))
+            require_room(task.id, recipe.frame_stack * described.frame_bytes, task.num_envs)
+        return described.spec, functools.partial(_make_vector, task, recipe._replace(masks=described.masks))
 
     def installed(self) -> list[TaskEntry]:
         """The latest version, or every variant, of each task that is registered here or by a known package."""
@@ -160,7 +160,7 @@ def _nearest(name: str) -> str:
     return f"the nearest are {', '.join(by_lower_case[known] for known in near)}"
 
 
-def _looked_at(config: configuration.Task, recipe: Recipe) -> _LookedAt:
+def _describe_env(config: configuration.Task, recipe: Recipe) -> _EnvDescription:
     env = _probe(recipe._replace(frame_stack=1))
     try:
         place = find_masks(config, bare(env))
@@ -173,7 +173,7 @@ def _looked_at(config: configuration.Task, recipe: Recipe) -> _LookedAt:
             max_episode_steps=recipe.max_episode_steps or recipe.env_spec.max_episode_steps,
         )
         masks = mask_source(config, place, env.observation_space, spec.num_actions)
-        return _LookedAt(spec, observation_bytes(space), masks)
+        return _EnvDescription(spec, observation_bytes(space), masks)
     finally:
         env.close()
 
