@@ -198,7 +198,7 @@ def differences(before: TaskSpec, now: TaskSpec) -> list[str]:
 def _what_is_learned(spec: TaskSpec) -> dict[str, Any]:
     fields = msgspec.to_builtins(spec)
     fields |= {f"actions.{key}": value for key, value in fields.pop("actions").items()}
-    del fields["action_names"]
+    del fields["action_names"], fields["actions.dtype"]  # a type decides how an action is handed over
     for part in fields["observation"].values():
         del part["bounds"]
     return fields
