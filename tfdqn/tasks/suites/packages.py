@@ -43,7 +43,7 @@ PACKAGES = (
     Package("or_gym_inventory", "scheduling", r"or_gym_inventory/"),
 )
 
-# gymnasium's own tasks, by the folder of its `envs` that holds them: what tfdqn itself brings for them.
+# gymnasium's own extras, by the folder of `gymnasium.envs` whose tasks need them.
 _GYMNASIUM_EXTRAS = {"box2d": "box2d", "classic_control": "classic-control", "toy_text": "toy-text"}
 _OF_JAX = ("phys2d", "tabular")
 
