@@ -72,6 +72,13 @@ def test_keys_that_the_task_has_already_are_not_suggested() -> None:
     assert settings(Task(), a_play(board, rewards=(0.0, 50.0)))[1:] == ["task.reward_clip=1.0"]
 
 
+def test_a_mask_that_is_observed_is_suggested_as_one() -> None:
+    observation = {"x": VECTOR, "action_mask": ArraySpec(shape=(2,), dtype="uint8")}
+    play = a_play(VECTOR, spec=TaskSpec(id="x", observation=observation, actions=discrete(2)))
+    assert settings(Task(), play)[1:] == ["task.action_masks=true"]
+    assert settings(Task(action_masks=True), play)[1:] == []
+
+
 def test_large_numbers_are_to_be_normalised_where_they_are_no_images() -> None:
     assert settings(Task(), a_play(VECTOR, largest=50.0))[1:] == ["network.normalize_observations=true"]
     board = ArraySpec(shape=(10, 10, 4), dtype="float32")

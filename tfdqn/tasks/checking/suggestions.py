@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tfdqn.config import Task
 from tfdqn.task_spec import ArraySpec
+from tfdqn.tasks.adapters.legal_actions import MASK
 from tfdqn.tasks.checking.random_play import Play
 
 _NATURE_CNN_PIXELS = 36  # the least height and width that its convolutions take
@@ -53,8 +54,9 @@ def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
 
 
 def _of_signals(task: Task, play: Play, info: frozenset[str]) -> Iterator[Suggestion]:
-    if "action_mask" in info and not task.action_masks:
-        yield Suggestion("task.action_masks=true", 'info["action_mask"] says which actions are legal')
+    if not task.action_masks and (MASK in info or MASK in play.spec.observation):
+        place = "info" if MASK in info else "observation"
+        yield Suggestion("task.action_masks=true", f'{place}["{MASK}"] says which actions are legal')
     if "lives" in info and not task.end_on_life_loss:
         yield Suggestion("task.end_on_life_loss=true", 'info["lives"] counts lives: for games that go on after one')
     largest = max(map(abs, play.rewards))
