@@ -65,20 +65,36 @@ CASES: list[tuple[str, tuple[str, ...], str]] = [
     ("export.keep=9", ("export.on_best=true",), "export.on_best = true, not false"),
     ("export.directory=/tmp/x", ("export.on_best=true",), "export.on_best = true, not false"),
 ]
-# The same of keys whose default doesn't lack anything: what they lack it after these overrides.
-CASES_AFTER: list[tuple[str, tuple[str, ...], str]] = [
-    ("replay.block_size=8", ("replay.backend=in_graph",), 'replay.backend = "reverb", not "in_graph"'),
-    ("replay.block_size=8", SEQUENCES, 'replay.item = "block", not "sequence"'),
-    ("replay.shards=2", ("replay.backend=in_graph",), 'replay.backend = "reverb", not "in_graph"'),
+# A key's value, overrides with which it is read, others with which it is not, and what it lacks then.
+CASES_AFTER: list[tuple[str, tuple[str, ...], tuple[str, ...], str]] = [
+    ("replay.block_size=8", (), ("replay.backend=in_graph",), 'replay.backend = "reverb", not "in_graph"'),
+    ("replay.block_size=8", (), SEQUENCES, 'replay.item = "block", not "sequence"'),
+    ("replay.shards=2", (), ("replay.backend=in_graph",), 'replay.backend = "reverb", not "in_graph"'),
     (
         "exploration.ladder_alpha=7",
+        (),
         ("task.num_envs=1", "acting.actors=1"),
         "task.num_envs or acting.actors above 1, not 1",
     ),
-    ("ensemble.mask_probability=0.3", (*MEMBERS, "ensemble.data=all"), 'ensemble.data = "bootstrap", not "all"'),
-    ("ensemble.hash_cell_size=0.3", MEMBERS, 'ensemble.data = "hash", not "bootstrap"'),
-    ("ensemble.partition_edges=[0.5]", MEMBERS, 'ensemble.data = "partition", not "bootstrap"'),
-    ("learner.updates_per_read=2", ("learner.strategy=averaging",), '"parameter_server", not "averaging"'),
+    (
+        "ensemble.mask_probability=0.3",
+        MEMBERS,
+        (*MEMBERS, "ensemble.data=all"),
+        'ensemble.data = "bootstrap", not "all"',
+    ),
+    (
+        "ensemble.hash_cell_size=0.3",
+        (*MEMBERS, "ensemble.data=hash"),
+        MEMBERS,
+        'ensemble.data = "hash", not "bootstrap"',
+    ),
+    ("ensemble.partition_edges=[0.5]", PARTITION, MEMBERS, 'ensemble.data = "partition", not "bootstrap"'),
+    (
+        "learner.updates_per_read=2",
+        ("learner.strategy=parameter_server",),
+        ("learner.strategy=averaging",),
+        '"parameter_server", not "averaging"',
+    ),
 ]
 KINDS = {"network.degree": "network.kind=linear", "agent.huber_delta": "agent.kind=double_dqn"}
 OF_MUNCHAUSEN = ("agent.log_policy_scale", "agent.temperature", "agent.log_policy_floor")
@@ -110,15 +126,17 @@ def test_a_key_is_refused_where_nothing_reads_it(override: str, with_which: tupl
     assert line.startswith(f"override: {key} = ") and line.endswith(f" needs {lacking}")
 
 
-@pytest.mark.parametrize(("override", "after", "lacking"), CASES_AFTER, ids=str)
-def test_other_keys_can_leave_it_without_a_reader(override: str, after: tuple[str, ...], lacking: str) -> None:
-    from_mapping({}, [override, *MEMBERS, "ensemble.data=hash"] if "hash" in override else [])
+@pytest.mark.parametrize(("override", "with_which", "after", "lacking"), CASES_AFTER, ids=str)
+def test_other_keys_can_leave_it_without_a_reader(
+    override: str, with_which: tuple[str, ...], after: tuple[str, ...], lacking: str
+) -> None:
+    from_mapping({}, [*with_which, override])
     assert refusal(*after, override).endswith(lacking)
 
 
 def test_every_key_that_needs_others_has_its_case() -> None:
     needing = {key for key, needs in marks().items() if any(not each.is_of_the_agent for each in needs)}
-    assert needing == {override.partition("=")[0] for override, _, _ in (*CASES, *CASES_AFTER)}
+    assert needing == {override.partition("=")[0] for override, *_ in (*CASES, *CASES_AFTER)}
 
 
 def test_what_a_key_needs_is_a_key() -> None:
