@@ -30,12 +30,13 @@ def reader(form: str = "auto") -> MaskReader:
         FLAT,
         FLAT.astype(np.int8).tolist(),
         ROWS,
+        ROWS.tolist(),
         ROWS | np.array([[0, 0, 0], [0, 1, 1], [0, 0, 1]], bool),  # beyond a branch's own actions nothing counts
         (np.array([1, 0, 1], np.int8), np.array([1], np.int8), np.array([0, 1], np.int8)),  # as sample() takes
         [[True, False, True], [True], [False, True]],
         np.where(FLAT, 0.0, -np.inf),
     ],
-    ids=["in a row", "a list", "rows", "rows with padding", "a tuple", "lists", "logits"],
+    ids=["in a row", "a list", "rows", "lists of rows", "rows with padding", "a tuple", "lists", "logits"],
 )
 def test_a_mask_may_be_in_a_row_in_rows_or_one_for_each_dimension(given: Any) -> None:
     found = reader().one(None, {"action_mask": given}, False)["action_mask"]
@@ -64,6 +65,15 @@ def test_what_is_no_mask_is_one_line(given: np.ndarray, how: str) -> None:
         reader().one(None, {"action_mask": given}, False)
     with pytest.raises(Breach, match="has no legal action"):
         reader().many(None, {"action_mask": np.stack([FLAT, FLAT & False])}, np.zeros(2, bool))
+
+
+def test_rows_of_other_lengths_are_one_line() -> None:
+    uneven = (FLAT[:3], FLAT[:1], FLAT[:3])
+    with pytest.raises(Breach, match=r"has rows of several lengths, not the shape \(6,\) or \(3, 3\)"):
+        reader().one(None, {"action_mask": uneven}, False)
+    product = MaskReader(MaskSource("info", (6,), "auto"), None, "Some-v0")
+    with pytest.raises(Breach, match=r"has rows of several lengths, not the shape \(6,\)"):
+        product.one(None, {"action_mask": uneven}, False)
 
 
 def test_where_none_is_given_all_of_a_dimensions_own_are_legal() -> None:

@@ -139,9 +139,12 @@ class MaskReader:
                 f"is true, but {self._task_id} gives no {self._source.called}: task.action_mask_source says where "
                 "masks are",
             )
-        mask = np.array(given) if self._branches is None else _in_a_row(given, self._branches)
+        allowed = " or ".join(str((*leading, *shape)) for shape in self._source.shapes)
+        try:
+            mask = np.array(given) if self._branches is None else _in_a_row(given, self._branches)
+        except ValueError:
+            raise Breach(self._source.called, f"has rows of several lengths, not the shape {allowed}") from None
         if mask.shape != (*leading, sum(self._source.num_actions)):
-            allowed = " or ".join(str((*leading, *shape)) for shape in self._source.shapes)
             raise Breach(self._source.called, f"has shape {mask.shape}, not {allowed}")
         legal = self._booleans(mask)
         if self._branches is None:
@@ -199,7 +202,8 @@ def _in_a_row(given: Any, branches: np.ndarray) -> np.ndarray:
     Args:
       branches: bool[D, A], False beyond a branch's own actions.
     """
-    if isinstance(given, tuple | list) and len(given) == len(branches) and np.ndim(given[0]):
+    counts = [(count,) for count in branches.sum(axis=1)]
+    if isinstance(given, tuple | list) and [np.shape(each)[-1:] for each in given] == counts:
         return np.concatenate([np.asarray(each) for each in given], axis=-1)
     mask = np.array(given)
     return mask[..., branches] if mask.shape[-2:] == branches.shape else mask
