@@ -24,12 +24,15 @@ SHORT = [
 COMPARISONS = {  # module of examples.fields, arguments, and a figure that it must have
     "american_put": ("american_put", ["--steps-per-date", "2", "--paths", "100"], "best on the same dates"),
     "battery": ("battery", ["--days", "3"], "linear program"),
+    "hopper": ("robot_control", ["--episodes", "2", "--factors", "2"], "gravity"),
     "inventory": ("inventory", [], "best (s, S): (4, 10)"),
+    "inverted_pendulum": ("robot_control", ["--episodes", "2", "--factors", "2"], "gravity"),
     "job_shop_ft06": ("job_shop", [], "optimum"),
     "job_shop_la01": ("job_shop", [], "optimum"),
+    "reacher": ("robot_control", ["--episodes", "2", "--factors", "2"], "gravity"),
     "stocks": ("stocks", [], "chosen by validation"),
 }
-NEED_PACKAGES = {"job_shop_ft06", "job_shop_la01", "stocks"}
+NEED_PACKAGES = {"hopper", "inverted_pendulum", "job_shop_ft06", "job_shop_la01", "reacher", "stocks"}
 
 
 @pytest.mark.parametrize(
