@@ -48,8 +48,10 @@ class TDErrorWriter(NStepWriter):
         assert q_values is not None
         best = (q_values if legal_actions is None else np.where(legal_actions, q_values, -np.inf)).max(axis=-1)
         inserted = self._insert_waiting(best if best.ndim == 1 else best.mean(axis=1))
-        taken = np.take_along_axis(q_values, action[..., np.newaxis], axis=-1)
-        self._q_taken[self._newest] = taken[..., 0]
+        if action.ndim == 1:  # in a third of the time
+            self._q_taken[self._newest] = q_values[np.arange(len(action)), action]
+        else:
+            self._q_taken[self._newest] = np.take_along_axis(q_values, action[..., np.newaxis], axis=-1)[..., 0]
         return inserted + super().write(experience)
 
     def state(self) -> dict[str, np.ndarray]:
