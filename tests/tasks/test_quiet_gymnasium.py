@@ -1,5 +1,6 @@
 """What environments' libraries say stays off the terminal, and what users say does not."""
 
+import signal
 import threading
 import warnings
 
@@ -37,3 +38,12 @@ def test_threads_that_are_quiet_at_the_same_time_leave_the_level_as_it_was() -> 
     for each in threads:
         each.join(10)
     assert gymnasium.logger.min_level == before
+
+
+def test_a_library_that_takes_signals_for_itself_loses_them_again() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    with quiet_gymnasium():
+        for number in numbers:
+            signal.signal(number, lambda *_: None)
+    assert [signal.getsignal(number) for number in numbers] == before

@@ -66,6 +66,18 @@ def interruptions(
 
 
 @contextmanager
+def signals_kept() -> Iterator[None]:
+    """Puts back what SIGINT, SIGTERM and SIGHUP do, where a library in the block takes them for itself."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is not handler and handler is not None:
+                signal.signal(number, handler)
+
+
+@contextmanager
 def ended_by_signals(interrupted: Callable[[], bool]) -> Iterator[None]:
     """While the block runs, SIGINT, SIGTERM and SIGHUP end the process, as where nothing had been asked of them.
 

@@ -1,4 +1,4 @@
-"""Keeps the notices of environments' libraries off the user's terminal."""
+"""Keeps the notices of environments' libraries off the user's terminal, and their hands off the run's signals."""
 
 import contextlib
 import os
@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator
 
 import gymnasium
+
+from tfdqn.system.signals import signals_kept
 
 # pygame greets on standard output when an environment that draws is imported.
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
@@ -29,13 +31,14 @@ os.register_at_fork(after_in_child=_forget_other_threads)
 def quiet_gymnasium() -> Iterator[None]:
     """Keeps gymnasium's and pygame's notices off the user's terminal, and other warnings on it.
 
+    A library that takes signals for itself, as graph-jsp-env does, loses them again: a Ctrl-C would not save the run.
     One thread at a time: what is changed is the process's, and two that overlap would each put back the other's.
     """
     with _being_quiet:
         level = gymnasium.logger.min_level
         gymnasium.logger.min_level = gymnasium.logger.ERROR + 1
         try:
-            with warnings.catch_warnings():
+            with signals_kept(), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", category=DeprecationWarning)
                 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
                 yield
