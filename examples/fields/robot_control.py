@@ -23,8 +23,9 @@ from matplotlib.figure import Figure
 import tfdqn
 from tfdqn.config import Task
 from tfdqn.evaluation.bootstrap import scores
+from tfdqn.tasks.suites.packages import package_of
 
-Policy = Callable[[np.ndarray], np.ndarray]  # observations float64[E, …] → actions of the environment [E, …]
+Policy = Callable[[Any], np.ndarray]  # observations [E, …], or a dict of them → actions of the environment [E, …]
 PARTS = {  # of a mujoco.MjModel
     "mass": ("body_mass", "body_inertia"),
     "friction": ("geom_friction", "dof_damping"),
@@ -44,21 +45,30 @@ def scale(env: gymnasium.Env[Any, Any], quantity: str, factor: float) -> None:
 
 
 def make(task: Task) -> gymnasium.Env[Any, Any]:
+    """gymnasium's environment, or Gymnasium-Robotics'."""
+    package = package_of(task.id)
     limit = {"max_episode_steps": task.max_episode_steps} if task.max_episode_steps else {}
-    return gymnasium.make(task.id, **task.kwargs, **limit)
+    return gymnasium.make(f"{package.module}:{task.id}" if package else task.id, **task.kwargs, **limit)
 
 
 def play(policy: Policy, envs: Sequence[gymnasium.Env[Any, Any]], seed: int) -> np.ndarray:
     """Returns float64[E] of an episode of each; the same initial states for the same seed."""
-    observations = np.stack([env.reset(seed=seed + index)[0] for index, env in enumerate(envs)])
+    observations = [env.reset(seed=seed + index)[0] for index, env in enumerate(envs)]
     returns, running = np.zeros(len(envs)), np.ones(len(envs), bool)
     while running.any():
-        actions = policy(observations)
+        actions = policy(_stacked(observations))
         for index in np.flatnonzero(running):
             observations[index], reward, terminated, truncated, _ = envs[index].step(actions[index])
             returns[index] += float(reward)
             running[index] = not (terminated or truncated)
     return returns
+
+
+def _stacked(observations: Sequence[Any]) -> Any:
+    """Arrays, or dicts of arrays as of gymnasium's goal environments, with a batch axis."""
+    if isinstance(observations[0], dict):
+        return {name: np.stack([each[name] for each in observations]) for name in observations[0]}
+    return np.stack(observations)
 
 
 def compare(policy: Policy, task: Task, factors: Sequence[float], episodes: int, seed: int) -> dict[str, Any]:

@@ -92,3 +92,19 @@ def test_the_episode_limit_is_that_of_the_configuration() -> None:
     env = make(Task(id="Hopper-v5", max_episode_steps=3))
     env.reset(seed=0)
     assert [env.step(np.zeros(3, np.float32))[3] for _ in range(3)] == [False, False, True]
+
+
+def test_a_goal_environments_observations_are_a_dict_with_a_batch_axis() -> None:
+    """Its episodes have 50 steps, each of which costs 1 while the gripper is not there."""
+    seen: list[dict[str, tuple[int, ...]]] = []
+
+    def policy(observations: dict[str, np.ndarray]) -> np.ndarray:
+        seen.append({name: values.shape for name, values in observations.items()})
+        return np.zeros((2, 4), np.float32)
+
+    envs = [make(Task(id="FetchReach-v4")) for _ in range(2)]
+    for env in envs:
+        scale(env, "mass", 2.0)
+    returns = play(policy, envs, seed=0)
+    assert seen == [{"observation": (2, 10), "achieved_goal": (2, 3), "desired_goal": (2, 3)}] * 50
+    assert ((returns >= -50) & (returns <= 0)).all()

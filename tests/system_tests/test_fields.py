@@ -24,6 +24,7 @@ SHORT = [
 COMPARISONS = {  # module of examples.fields, arguments, and a figure that it must have
     "american_put": ("american_put", ["--steps-per-date", "2", "--paths", "100"], "best on the same dates"),
     "battery": ("battery", ["--days", "3"], "linear program"),
+    "fetch_reach": ("robot_control", ["--episodes", "2", "--factors", "2"], "gravity"),
     "highway_fast": ("driving", ["--episodes", "2"], "learned"),
     "highway_grid": ("driving", ["--episodes", "2"], "learned"),
     "hopper": ("robot_control", ["--episodes", "2", "--factors", "2"], "gravity"),
