@@ -81,7 +81,7 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             {"network": {"kind": "linear", "degre": 3}},
             [],
             'configuration: network.degre is not a key (did you mean "degree"?); the keys of '
-            "[network] are: kind, features, degree",
+            "[network] are: kind, features, degree, normalize_observations",
         ),
         (
             {"agent": {"kind": "double"}},

@@ -20,10 +20,12 @@ from tfdqn.system.addresses import free_addresses
 ASKED_BEFORE = """
 import signal
 from pathlib import Path
+from tfdqn.system.quiet_libraries import ignore_warnings_of_google
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config.toml import load
 from tfdqn.system.signals import interruptions
 from tfdqn.storage.run_directory import RunDir
+ignore_warnings_of_google()
 from tfdqn.learning.strategies.chief import Chief
 with interruptions(lambda: None) as interrupted:
     signal.raise_signal(signal.SIGINT)
@@ -31,7 +33,13 @@ with interruptions(lambda: None) as interrupted:
     Chief(load(Path("tiny.toml")), RunDir("run"), cluster, [], lambda line: print(line, flush=True), interrupted)
 """
 ONE_WORKER = "learner.workers=1"  # for what needs no second: each process takes seconds to start
-LONG, PERIOD = "stop.env_steps=1_000_000", "learner.averaging_period_train_steps=5"
+LONG = "stop.env_steps=1_000_000"
+
+
+def divided(strategy: str) -> list[str]:
+    """Overrides: how the run is divided, and under averaging soon averaged."""
+    period = ["learner.averaging_period_train_steps=5"] if strategy == "averaging" else []
+    return [f"learner.strategy={strategy}", *period]
 
 
 def ends_with_all_its_relatives(process: Tfdqn) -> int:
@@ -76,7 +84,7 @@ def test_a_process_that_is_killed_ends_the_run_in_one_line(
     tmp_path: Path, strategy: str, victim: tuple[str, int], name: str
 ) -> None:
     workers = [ONE_WORKER] if victim[0] == "ps" else []
-    write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG, *workers)
+    write_config(tmp_path, *divided(strategy), LONG, *workers)
     with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run") as process:
         process.until(learning(tmp_path), "learning")
         os.kill(process_id(process, victim), signal.SIGKILL)
@@ -89,7 +97,7 @@ def test_a_process_that_is_killed_ends_the_run_in_one_line(
 @pytest.mark.long  # of what it starts, one by one: tests/system/test_subprocesses.py
 @pytest.mark.parametrize("strategy", ["parameter_server", "multi_worker"])
 def test_a_killed_chief_leaves_nobody_behind(tmp_path: Path, strategy: str) -> None:
-    write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG)
+    write_config(tmp_path, *divided(strategy), LONG)
     with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run") as process:
         process.until(learning(tmp_path), "learning")
         process.send(signal.SIGKILL)
@@ -99,7 +107,7 @@ def test_a_killed_chief_leaves_nobody_behind(tmp_path: Path, strategy: str) -> N
 @pytest.mark.parametrize("strategy", ["parameter_server", pytest.param("averaging", marks=pytest.mark.long)])
 def test_an_interrupted_run_saves_and_ends_everybody(tmp_path: Path, strategy: str) -> None:
     workers = [ONE_WORKER] if strategy == "parameter_server" else []
-    write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, LONG, *workers)
+    write_config(tmp_path, *divided(strategy), LONG, *workers)
     with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run") as process:
         process.until(learning(tmp_path), "learning")
         process.send(signal.SIGINT)
@@ -118,7 +126,7 @@ def test_an_interrupted_run_saves_and_ends_everybody(tmp_path: Path, strategy: s
 )
 def test_a_cluster_of_tf_config_trains_and_ends(tmp_path: Path, strategy: str, tasks: dict[str, int]) -> None:
     """The same command on every host, in any order; only the chief writes."""
-    write_config(tmp_path, f"learner.strategy={strategy}", PERIOD, "stop.env_steps=800")
+    write_config(tmp_path, *divided(strategy), "stop.env_steps=800")
     addresses = iter(free_addresses(sum(tasks.values())))
     cluster = {job: list(islice(addresses, count)) for job, count in tasks.items()}
     with ExitStack() as stack:
