@@ -12,31 +12,20 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import tfdqn
 from tfdqn.evaluation.bootstrap import scores
-from tfdqn.tasks.fields.american_put import EXERCISE
+from tfdqn.tasks.fields.american_put import EXERCISE, AmericanPut
 
 Choice = Callable[[np.ndarray], Any]  # observations float32[B, 2] → an action for each
 Rule = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # date, spots, payoffs, held values → whether
 
 
-class Put(NamedTuple):
-    """As `AmericanPut`'s arguments."""
-
-    spot: float = 36.0
-    strike: float = 40.0
-    rate: float = 0.06
-    volatility: float = 0.2
-    maturity_years: float = 1.0
-    exercise_dates: int = 50
-
-
-def value(put: Put, steps_per_date: int, is_exercised: Rule) -> float:
+def value(put: AmericanPut, steps_per_date: int, is_exercised: Rule) -> float:
     """What the option is worth on a tree with `steps_per_date` steps between exercise dates.
 
     Up and down are u = exp(σ sqrt(dt)) and 1 / u, the chance of up p = (exp(r dt) - 1 / u) / (u - 1 / u).
@@ -61,32 +50,26 @@ def best(date: int, spots: np.ndarray, payoffs: np.ndarray, held: np.ndarray) ->
     return payoffs > held
 
 
-def at_maturity(put: Put) -> Rule:
+def at_maturity(put: AmericanPut) -> Rule:
     """A European put's."""
     return lambda date, spots, payoffs, held: (payoffs > 0) & (date == put.exercise_dates)
 
 
-def of_policy(policy: Choice, put: Put) -> Rule:
+def of_policy(policy: Choice, put: AmericanPut) -> Rule:
     """The learned one, asked in states as the task observes them."""
 
     def is_exercised(date: int, spots: np.ndarray, payoffs: np.ndarray, held: np.ndarray) -> np.ndarray:
-        return np.asarray(policy(observed(put, date, spots))) == EXERCISE
+        return np.asarray(policy(put.observed(date, spots))) == EXERCISE
 
     return is_exercised
 
 
-def observed(put: Put, date: int, spots: np.ndarray) -> np.ndarray:
-    """Observations float32[B, 2] of spots [B] at a date."""
-    left = np.full(len(spots), 1 - date / put.exercise_dates)
-    return np.stack([left, spots / put.strike - 1], axis=1).astype(np.float32)
-
-
-def simulated(put: Put, policy: Choice, paths: int, seed: int) -> np.ndarray:
+def simulated(put: AmericanPut, policy: Choice, paths: int, seed: int) -> np.ndarray:
     """Discounted payoffs float64[paths] of the policy on paths of the stock."""
     rng, step_years = np.random.default_rng(seed), put.maturity_years / put.exercise_dates
     spots, payoffs, alive = np.full(paths, put.spot), np.zeros(paths), np.arange(paths)
     for date in range(put.exercise_dates + 1):
-        now = np.asarray(policy(observed(put, date, spots[alive]))) == EXERCISE
+        now = np.asarray(policy(put.observed(date, spots[alive]))) == EXERCISE
         payoffs[alive[now]] = math.exp(-put.rate * date * step_years) * (put.strike - spots[alive[now]])
         alive = alive[~now]
         if not len(alive):
@@ -96,7 +79,7 @@ def simulated(put: Put, policy: Choice, paths: int, seed: int) -> np.ndarray:
     return payoffs
 
 
-def compare(policy: Choice, put: Put, steps_per_date: int, paths: int, seed: int) -> dict[str, Any]:
+def compare(policy: Choice, put: AmericanPut, steps_per_date: int, paths: int, seed: int) -> dict[str, Any]:
     """The learned value, exact and simulated, beside the best and the European one."""
     learned, most = value(put, steps_per_date, of_policy(policy, put)), value(put, steps_per_date, best)
     found = scores(simulated(put, policy, paths, seed), np.full(paths, put.exercise_dates))
@@ -113,11 +96,12 @@ def compare(policy: Choice, put: Put, steps_per_date: int, paths: int, seed: int
     }
 
 
-def _continuous(put: Put, steps_per_date: int) -> Put:
-    return put._replace(exercise_dates=put.exercise_dates * steps_per_date)
+def _continuous(put: AmericanPut, steps_per_date: int) -> AmericanPut:
+    dates = put.exercise_dates * steps_per_date
+    return AmericanPut(put.spot, put.strike, put.rate, put.volatility, put.maturity_years, dates)
 
 
-def boundary(put: Put, rule: Rule, steps_per_date: int) -> np.ndarray:
+def boundary(put: AmericanPut, rule: Rule, steps_per_date: int) -> np.ndarray:
     """The highest spot at which the rule exercises at each date, float64[dates + 1]; NaN where it never does."""
     highest = np.full(put.exercise_dates + 1, np.nan)
 
@@ -131,7 +115,7 @@ def boundary(put: Put, rule: Rule, steps_per_date: int) -> np.ndarray:
     return highest
 
 
-def draw(policy: Choice, put: Put, steps_per_date: int, file: Path) -> None:
+def draw(policy: Choice, put: AmericanPut, steps_per_date: int, file: Path) -> None:
     """A picture of the boundary below which the option is exercised, the learned one and the best."""
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     axes = figure.add_subplot()
@@ -155,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
-    put = Put(**tfdqn.load_config(str(options.run / "config.toml")).task.kwargs)
+    put = AmericanPut(**tfdqn.load_config(str(options.run / "config.toml")).task.kwargs)
     policy = tfdqn.load_policy(options.run)
     print(json.dumps(compare(policy, put, options.steps_per_date, options.paths, options.seed), indent=2))
     if options.picture:

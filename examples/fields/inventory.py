@@ -10,110 +10,96 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import poisson
 
 import tfdqn
+from tfdqn.tasks.fields.inventory import Inventory
 
 Choice = Callable[[np.ndarray, np.ndarray], Any]  # observations float32[B, 1], legal bool[B, A] → an action for each
 
 
-class Costs(NamedTuple):
-    """As `Inventory`'s arguments."""
-
-    fixed_cost: float = 5.0
-    holding_cost: float = 1.0
-    stockout_cost: float = 4.0
-    demand_mean: float = 6.0
-    capacity: int = 20
-
-    @property
-    def stocks(self) -> np.ndarray:
-        """What may be in stock, int[2 C + 1]."""
-        return np.arange(-self.capacity, self.capacity + 1)
+def stocks_of(shop: Inventory) -> np.ndarray:
+    """What may be in stock, int[2 C + 1]."""
+    return np.arange(-shop.capacity, shop.capacity + 1)
 
 
-def periods(costs: Costs) -> tuple[np.ndarray, np.ndarray]:
+def periods(shop: Inventory) -> tuple[np.ndarray, np.ndarray]:
     """(chances float64[y, x] that x is left of y after the order, mean cost float64[y] without the order's)."""
-    stocks = costs.stocks
-    demand = np.arange(int(poisson.ppf(1 - 1e-12, costs.demand_mean)) + 1)
-    chance = poisson.pmf(demand, costs.demand_mean)
+    stocks = stocks_of(shop)
+    demand = np.arange(int(poisson.ppf(1 - 1e-12, shop.demand_mean)) + 1)
+    chance = poisson.pmf(demand, shop.demand_mean)
     left = stocks[:, np.newaxis] - demand
-    unit_costs = np.where(left > 0, costs.holding_cost * left, -costs.stockout_cost * left)
+    unit_costs = np.where(left > 0, shop.holding_cost * left, -shop.stockout_cost * left)
     chances = np.zeros((len(stocks), len(stocks)))
     rows = np.broadcast_to(np.arange(len(stocks))[:, np.newaxis], left.shape)
-    np.add.at(chances, (rows, np.maximum(left, -costs.capacity) + costs.capacity), chance)
+    np.add.at(chances, (rows, np.maximum(left, -shop.capacity) + shop.capacity), chance)
     return chances, unit_costs @ chance
 
 
-def mean_cost(costs: Costs, orders: np.ndarray) -> float:
+def mean_cost(shop: Inventory, orders: np.ndarray) -> float:
     """Of a period in the long run; orders float64[x, a], the chances of each order at each stock."""
-    chances, unit_costs = periods(costs)
+    chances, unit_costs = periods(shop)
     size, amounts = orders.shape
     after = np.minimum(np.arange(size)[:, np.newaxis] + np.arange(amounts), size - 1)  # index of y
     moves = (orders[..., np.newaxis] * chances[after]).sum(axis=1)
-    cost = (orders * (unit_costs[after] + costs.fixed_cost * (np.arange(amounts) > 0))).sum(axis=1)
+    cost = (orders * (unit_costs[after] + shop.fixed_cost * (np.arange(amounts) > 0))).sum(axis=1)
     equations = np.vstack([moves.T - np.eye(size), np.ones(size)])
     stationary = np.linalg.lstsq(equations, np.eye(size + 1)[-1], rcond=None)[0]
     return float(stationary @ cost)
 
 
-def of_amounts(costs: Costs, amounts: np.ndarray) -> np.ndarray:
+def of_amounts(shop: Inventory, amounts: np.ndarray) -> np.ndarray:
     """Chances float64[x, a] of a policy that orders int[x]."""
-    return np.eye(costs.capacity + 1)[amounts]
+    return np.eye(shop.capacity + 1)[amounts]
 
 
-def order_up_to(costs: Costs, below: int, level: int) -> np.ndarray:
+def order_up_to(shop: Inventory, below: int, level: int) -> np.ndarray:
     """The (s, S) policy's orders int[x]: up to S = level where stock is at most s = below, as far as one order goes."""
-    return np.where(costs.stocks <= below, np.clip(level - costs.stocks, 0, costs.capacity), 0)
+    return np.where(stocks_of(shop) <= below, np.clip(level - stocks_of(shop), 0, shop.capacity), 0)
 
 
-def best(costs: Costs) -> tuple[int, int]:
+def best(shop: Inventory) -> tuple[int, int]:
     """(s, S) of the lowest mean cost, of all that there are."""
-    pairs = [(below, level) for level in range(1, costs.capacity + 1) for below in range(-costs.capacity, level)]
-    return min(pairs, key=lambda pair: mean_cost(costs, of_amounts(costs, order_up_to(costs, *pair))))
+    pairs = [(below, level) for level in range(1, shop.capacity + 1) for below in range(-shop.capacity, level)]
+    return min(pairs, key=lambda pair: mean_cost(shop, of_amounts(shop, order_up_to(shop, *pair))))
 
 
-def newsvendor_level(costs: Costs) -> int:
+def newsvendor_level(shop: Inventory) -> int:
     """The least level that meets a period's demand with the chance p / (p + h): best where orders cost nothing."""
-    return int(poisson.ppf(costs.stockout_cost / (costs.stockout_cost + costs.holding_cost), costs.demand_mean))
+    return int(poisson.ppf(shop.stockout_cost / (shop.stockout_cost + shop.holding_cost), shop.demand_mean))
 
 
-def learned_amounts(costs: Costs, policy: Choice) -> np.ndarray:
+def learned_amounts(shop: Inventory, policy: Choice) -> np.ndarray:
     """A policy's orders int[x]."""
-    observations = (costs.stocks[:, np.newaxis] / costs.demand_mean).astype(np.float32)
-    return np.asarray(policy(observations, legal(costs)))
+    stocks = stocks_of(shop)
+    return np.asarray(policy(shop.observed(stocks), shop.legal(stocks)))
 
 
-def legal(costs: Costs) -> np.ndarray:
-    """The orders that keep within the capacity, bool[x, a]."""
-    return np.arange(costs.capacity + 1) <= costs.capacity - costs.stocks[:, np.newaxis]
-
-
-def compare(policy: Choice, costs: Costs) -> dict[str, Any]:
+def compare(policy: Choice, shop: Inventory) -> dict[str, Any]:
     """The mean cost of a period under each, and its ratio to the best's."""
-    below, level = best(costs)
-    every = np.where(legal(costs), 1.0, 0.0)
+    below, level = best(shop)
+    every = np.where(shop.legal(stocks_of(shop)), 1.0, 0.0)
     orders = {
-        f"best (s, S): ({below}, {level})": of_amounts(costs, order_up_to(costs, below, level)),
-        "learned": of_amounts(costs, learned_amounts(costs, policy)),
-        f"newsvendor, up to {(most := newsvendor_level(costs))}": of_amounts(costs, order_up_to(costs, most - 1, most)),
+        f"best (s, S): ({below}, {level})": of_amounts(shop, order_up_to(shop, below, level)),
+        "learned": of_amounts(shop, learned_amounts(shop, policy)),
+        f"newsvendor, up to {(most := newsvendor_level(shop))}": of_amounts(shop, order_up_to(shop, most - 1, most)),
         "random": every / every.sum(axis=1, keepdims=True),
     }
-    found = {name: mean_cost(costs, each) for name, each in orders.items()}
+    found = {name: mean_cost(shop, each) for name, each in orders.items()}
     least = next(iter(found.values()))
     return {name: {"cost": round(cost, 4), "times the best": round(cost / least, 4)} for name, cost in found.items()}
 
 
-def draw(policy: Choice, costs: Costs, file: Path) -> None:
+def draw(policy: Choice, shop: Inventory, file: Path) -> None:
     """A picture of the orders at each stock, the learned ones and the best."""
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.step(costs.stocks, learned_amounts(costs, policy), where="mid", label="learned")
-    axes.step(costs.stocks, order_up_to(costs, *best(costs)), where="mid", label="best (s, S)", linestyle="--")
+    axes.step(stocks_of(shop), learned_amounts(shop, policy), where="mid", label="learned")
+    axes.step(stocks_of(shop), order_up_to(shop, *best(shop)), where="mid", label="best (s, S)", linestyle="--")
     axes.set(xlabel="stock", ylabel="order")
     axes.legend()
     figure.savefig(file, dpi=110)
@@ -128,11 +114,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
-    costs = Costs(**tfdqn.load_config(str(options.run / "config.toml")).task.kwargs)
+    shop = Inventory(**tfdqn.load_config(str(options.run / "config.toml")).task.kwargs)
     policy = tfdqn.load_policy(options.run)
-    print(json.dumps(compare(policy, costs), indent=2))
+    print(json.dumps(compare(policy, shop), indent=2))
     if options.picture:
-        draw(policy, costs, options.picture)
+        draw(policy, shop, options.picture)
 
 
 if __name__ == "__main__":

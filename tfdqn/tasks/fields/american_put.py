@@ -50,7 +50,8 @@ class AmericanPut(gymnasium.Env[np.ndarray, int]):
                 f"needed, not {spot}, {strike}, {volatility}, {maturity_years} and {exercise_dates}"
             )
         step_years = maturity_years / exercise_dates
-        self._first, self._strike, self._dates = spot, strike, exercise_dates
+        self.spot, self.strike, self.rate, self.volatility = spot, strike, rate, volatility
+        self.maturity_years, self.exercise_dates = maturity_years, exercise_dates
         self._drift, self._deviation = (rate - volatility**2 / 2) * step_years, volatility * math.sqrt(step_years)
         self._discount = math.exp(-rate * step_years)
         self.observation_space = spaces.Box(np.array([0.0, -1.0], np.float32), np.array([1.0, np.inf], np.float32))
@@ -63,13 +64,13 @@ class AmericanPut(gymnasium.Env[np.ndarray, int]):
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
-        self._spot, self._date = self._first, 0
+        self._spot, self._date = self.spot, 0
         return self._observation(), {}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         if action == EXERCISE:
-            return self._observation(), self._discount**self._date * (self._strike - self._spot), True, False, {}
-        if self._date == self._dates:
+            return self._observation(), self._discount**self._date * (self.strike - self._spot), True, False, {}
+        if self._date == self.exercise_dates:
             return self._observation(), 0.0, True, False, {}
         self._date += 1
         self._spot *= math.exp(self._drift + self._deviation * self.np_random.standard_normal())
@@ -83,5 +84,11 @@ class AmericanPut(gymnasium.Env[np.ndarray, int]):
         """Goes on where `get_state` was called."""
         self._spot, self._date = float(state["spot"]), int(state["date"])
 
+    def observed(self, date: int, spots: Any) -> np.ndarray:
+        """Observations float32[…, 2] of spots […] at a date."""
+        moneyness = np.asarray(spots) / self.strike - 1
+        left = np.full(moneyness.shape, 1 - date / self.exercise_dates)
+        return np.stack([left, moneyness], axis=-1).astype(np.float32)
+
     def _observation(self) -> np.ndarray:
-        return np.array([1 - self._date / self._dates, self._spot / self._strike - 1], np.float32)
+        return self.observed(self._date, self._spot)

@@ -44,8 +44,8 @@ class Inventory(gymnasium.Env[np.ndarray, int]):
                 "capacity of at least 1 are needed, not "
                 f"{fixed_cost}, {holding_cost}, {stockout_cost}, {demand_mean} and {capacity}"
             )
-        self._fixed, self._holding, self._stockout = fixed_cost, holding_cost, stockout_cost
-        self._demand_mean, self._capacity = demand_mean, capacity
+        self.fixed_cost, self.holding_cost, self.stockout_cost = fixed_cost, holding_cost, stockout_cost
+        self.demand_mean, self.capacity = demand_mean, capacity
         bound = np.float32(capacity / demand_mean)
         self.observation_space = spaces.Box(-bound, bound, (1,), np.float32)
         self.action_space = spaces.Discrete(capacity + 1)
@@ -57,9 +57,9 @@ class Inventory(gymnasium.Env[np.ndarray, int]):
         return self._observation(), self._info()
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        left = min(self._stock + int(action), self._capacity) - int(self.np_random.poisson(self._demand_mean))
-        cost = self._fixed * (action > 0) + self._holding * max(left, 0) + self._stockout * max(-left, 0)
-        self._stock = max(left, -self._capacity)
+        left = min(self._stock + int(action), self.capacity) - int(self.np_random.poisson(self.demand_mean))
+        cost = self.fixed_cost * (action > 0) + self.holding_cost * max(left, 0) + self.stockout_cost * max(-left, 0)
+        self._stock = max(left, -self.capacity)
         return self._observation(), -float(cost), False, False, self._info()
 
     def get_state(self) -> dict[str, Any]:
@@ -70,8 +70,16 @@ class Inventory(gymnasium.Env[np.ndarray, int]):
         """Goes on where `get_state` was called."""
         self._stock = int(state["stock"])
 
+    def observed(self, stocks: Any) -> np.ndarray:
+        """Observations float32[…, 1] of units in stock […]."""
+        return (np.asarray(stocks)[..., np.newaxis] / self.demand_mean).astype(np.float32)
+
+    def legal(self, stocks: Any) -> np.ndarray:
+        """The orders that keep within the capacity, bool[…, capacity + 1], of units in stock […]."""
+        return np.arange(self.capacity + 1) <= self.capacity - np.asarray(stocks)[..., np.newaxis]
+
     def _observation(self) -> np.ndarray:
-        return np.array([self._stock / self._demand_mean], np.float32)
+        return self.observed(self._stock)
 
     def _info(self) -> dict[str, Any]:
-        return {"action_mask": np.arange(self._capacity + 1) <= self._capacity - self._stock}
+        return {"action_mask": self.legal(self._stock)}
