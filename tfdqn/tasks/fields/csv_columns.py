@@ -33,7 +33,7 @@ class Cell(NamedTuple):
 def read_rows(file: str, columns: tuple[str, ...]) -> Iterator[tuple[Cell, ...]]:
     """The cells of these columns, row by row; a row's number is its line's, of which empty ones are left out.
 
-    Raises TaskError where there are no such rows.
+    Raises TaskError where there are no such rows, or one has more cells than the header.
     """
     try:
         with Path(file).open(encoding="utf-8-sig", newline="") as lines:
@@ -44,4 +44,6 @@ def read_rows(file: str, columns: tuple[str, ...]) -> Iterator[tuple[Cell, ...]]
     if not rows or not set(columns) <= rows[0][1].keys():
         raise TaskError(f"{file}: a header with the columns {' and '.join(columns)}, and rows below it, are needed")
     for number, row in rows:
+        if None in row:  # a decimal comma, say
+            raise TaskError(f"{file}, row {number}: it has more cells than the header has columns")
         yield tuple(Cell(row[name] or "", f"{file}, row {number}, column {name}") for name in columns)
