@@ -44,6 +44,12 @@ def read(
     return config
 
 
+def read_alone(values: Mapping[str, Any], origin: str) -> Config:
+    """As `read`, of a few keys, each on its own: what others they need or contradict isn't asked."""
+    config: Config = _Reader(origin, frozenset(), lambda line: None).section(Config, values, "")
+    return config
+
+
 def listed(by_kind: Iterable[str]) -> list[str]:
     """The package's own kinds; those from outside come and go with what has been imported."""
     return [each for each in by_kind if ":" not in each]

@@ -62,14 +62,18 @@ def parse(
     unused: MutableMapping[str, str] | None = None,
 ) -> Config:
     """As `load`, of a file's content; `origin` begins the line of a ConfigError."""
+    return from_mapping(decoded(text, origin), overrides, origin, say, unused)
+
+
+def decoded(text: bytes, origin: str) -> dict[str, Any]:
+    """What a file of TOML holds, nothing of which is checked. Raises ConfigError where it isn't TOML."""
     try:
-        written = text.decode()
-        values = tomllib.loads(written)
+        lines = text.decode()
+        return tomllib.loads(lines)
     except UnicodeDecodeError:
         raise ConfigError(f"{origin}: is not valid TOML: it is not UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{origin}: is not valid TOML: {error}{_line_of(error, written)}") from None
-    return from_mapping(values, overrides, origin, say, unused)
+        raise ConfigError(f"{origin}: is not valid TOML: {error}{_line_of(error, lines)}") from None
 
 
 def _line_of(error: Exception, text: str) -> str:
@@ -137,7 +141,7 @@ def differences(run: Config, now: Config, directory: Literal["run", "replay"]) -
 
     Another kind has other keys, of which nothing is said: that it is another says it all.
     """
-    before, after = ({key: _shown(value) for key, value in flat(each).items()} for each in (run, now))
+    before, after = ({key: written(value) for key, value in flat(each).items()} for each in (run, now))
     fixed = [key for key, directories in keys().items() if directory in directories]
     return [
         f"{key}: {before[key]} in the run, {after[key]} now"
@@ -203,12 +207,12 @@ def _section(field: msgspec.structs.FieldInfo, section: Struct) -> list[str]:
 def _assignments(section: Struct, fields: Sequence[msgspec.structs.FieldInfo]) -> list[str]:
     """`key = value  # meaning`, the meanings below one another; a key without a value becomes a comment."""
     values = {field.name: getattr(section, field.name) for field in fields}
-    written = {
+    lines = {
         name: f"# {name} =" if value is None else f"{name} = {_toml(value).as_string()}"
         for name, value in values.items()
     }
-    column = max((len(text) for text in written.values() if len(text) <= 40), default=0)
-    return [f"{written[field.name]:<{column}}  # {_meaning(field)}" for field in fields]
+    column = max((len(line) for line in lines.values() if len(line) <= 40), default=0)
+    return [f"{lines[field.name]:<{column}}  # {_meaning(field)}" for field in fields]
 
 
 def _meaning(field: msgspec.structs.FieldInfo) -> str:
@@ -240,6 +244,6 @@ def _toml(value: Any) -> Item:
     return item
 
 
-def _shown(value: Any) -> str:
-    """As TOML, in which true isn't 1."""
+def written(value: Any) -> str:
+    """A key's value as an override gives it, `{key}={written(value)}`: TOML, in which true isn't 1, or none."""
     return "none" if value is None else _toml(value).as_string()

@@ -1,0 +1,158 @@
+"""Search spaces: what is read, what becomes of a trial's values, and what is wrong in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from tfdqn.config import MLP, Adam, Config, SmallCNN
+from tfdqn.config.toml import from_mapping, load
+from tfdqn.errors import ConfigError
+from tfdqn.tuning.search_space import Choices, NumberRange, SearchSpace, load_space
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def space_of(tmp_path: Path, text: str, config: Config | None = None, overridden: tuple[str, ...] = ()) -> SearchSpace:
+    file = tmp_path / "space.toml"
+    file.write_text(text, encoding="utf-8")
+    return load_space(file, config or Config(), overridden)
+
+
+def problem(tmp_path: Path, text: str, config: Config | None = None, overridden: tuple[str, ...] = ()) -> str:
+    """The one line of the ConfigError, without the file's name."""
+    with pytest.raises(ConfigError) as caught:
+        space_of(tmp_path, text, config, overridden)
+    line = str(caught.value)
+    assert len(line.splitlines()) == 1
+    return line.replace(f"{tmp_path / 'space.toml'}", "SPACE")
+
+
+def test_ranges_and_choices_have_the_types_of_their_keys(tmp_path: Path) -> None:
+    text = """
+        "optimizer.learning_rate" = { low = 1e-5, high = 1, log = true }
+        "agent.n_step" = { low = 1, high = 8, step = 2 }
+        network.hidden_units = { choices = [[64, 64], [256]] }
+        "agent.n_step_end" = { choices = ["none", 4] }
+        [exploration]
+        end = { low = 0, high = 0.1 }
+    """
+    dimensions = space_of(tmp_path, text).dimensions
+    assert dimensions == {
+        "optimizer.learning_rate": NumberRange(1e-5, 1.0, log=True),
+        "agent.n_step": NumberRange(1, 7, 2),  # 8 is not reached from 1 by twos
+        "network.hidden_units": Choices(((64, 64), (256,))),
+        "agent.n_step_end": Choices((None, 4)),
+        "exploration.end": NumberRange(0.0, 0.1),
+    }
+    assert [type(each) for each in vars(dimensions["optimizer.learning_rate"]).values()] == [float, float, int, bool]
+    assert list(dimensions)[-1] == "exploration.end"
+
+
+def test_a_trials_values_become_what_the_command_line_would_say(tmp_path: Path) -> None:
+    text = """
+        "agent.kind" = { choices = ["dqn", "munchausen"] }
+        "network.hidden_units" = { choices = [[64, 64], [256]] }
+        "agent.n_step_end" = { choices = ["none", 4] }
+        "agent.loss" = { choices = ["squared", "huber"] }
+        "task.kwargs.render" = { choices = [true, false] }
+    """
+    values = {"agent.kind": "munchausen", "network.hidden_units": (256,), "agent.n_step_end": None}
+    values |= {"agent.loss": "huber", "task.kwargs.render": True}
+    overrides = space_of(tmp_path, text).overrides(values)
+    assert overrides == [
+        'agent.kind="munchausen"',
+        "network.hidden_units=[256]",
+        "agent.n_step_end=none",
+        'agent.loss="huber"',
+        "task.kwargs.render=true",
+    ]
+    config = from_mapping({}, overrides)
+    assert (config.agent.kind, config.network, config.agent.n_step_end) == (
+        "munchausen",
+        MLP(hidden_units=(256,)),
+        None,
+    )
+
+
+def test_a_key_of_one_searched_kind_is_left_out_beside_another(tmp_path: Path) -> None:
+    space = space_of(
+        tmp_path, '"optimizer.kind" = { choices = ["adam", "sgd"] }\n"optimizer.momentum" = { low = 0.5, high = 0.9 }\n'
+    )
+    assert space.overrides({"optimizer.kind": "sgd", "optimizer.momentum": 0.6}) == [
+        'optimizer.kind="sgd"',
+        "optimizer.momentum=0.6",
+    ]
+    assert space.overrides({"optimizer.kind": "adam", "optimizer.momentum": 0.6}) == ['optimizer.kind="adam"']
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", 'is empty: it names the keys to search, such as "optimizer.learning_rate" = '),
+        ("a = ", "is not valid TOML: "),
+        ('"optimizer.lr" = { low = 1, high = 2 }', "optimizer.lr is not a key"),
+        ('"optimiser.epsilon" = { low = 1, high = 2 }', "optimiser is not a key (did you mean"),
+        (
+            '"optimizer.momentum" = { low = 0.1, high = 0.2 }',
+            'optimizer.momentum = 0.1 is a key of optimizer.kind = "rmsprop" or "sgd", and optimizer.kind is "adam"',
+        ),
+        (
+            '"optimizer.learning_rate" = { low = 0.0, high = 1.0 }',
+            "optimizer.learning_rate = 0.0: must be a number above 0 and at most 1e+12",
+        ),
+        ('"agent.n_step" = { low = 1, high = 1001 }', "agent.n_step = 1001: must be a whole number from 1 to 1000"),
+        ('"agent.n_step" = { low = 1.5, high = 3 }', "agent.n_step = 1.5: must be a whole number"),
+        (
+            '"agent.kind" = { choices = ["dqn", "doubledqn"] }',
+            'agent.kind = "doubledqn": must be one of "dqn", "double_dqn"',
+        ),
+        ('"agent.n_step" = { choices = [1, "two"] }', 'agent.n_step = "two": must be a whole number'),
+        ('"agent.loss" = { low = "a", high = "b" }', 'agent.loss = "a": must be one of "squared", "huber"'),
+        ('"agent.loss" = { low = "huber", high = "squared" }', "agent.loss is no number: give choices"),
+        ('"replay.backend" = 3', "replay.backend = 3: must be a table, { low = …, high = … } or"),
+        ('"agent.n_step" = { lowest = 1, high = 3 }', 'agent.n_step has "lowest" (did you mean "low"?): must be of'),
+        ('"agent.n_step" = { high = 3 }', "agent.n_step has no low: give low and high, or choices"),
+        ('"agent.n_step" = { low = 3, high = 3 }', "agent.n_step: low = 3 must be below high = 3"),
+        ('"exploration.end" = { low = 0.0, high = 0.1, log = true }', "exploration.end: low = 0.0 must be above 0"),
+        ('"exploration.end" = { low = 0.1, high = 0.2, log = 1 }', "exploration.end.log = 1: must be true or false"),
+        ('"exploration.end" = { low = 0.1, high = 0.2, step = 1 }', "exploration.end.step = 1: is for whole numbers"),
+        (
+            '"agent.n_step" = { low = 1, high = 3, step = 3 }',
+            "agent.n_step.step = 3: must be a whole number from 1 to 2",
+        ),
+        ('"agent.n_step" = { choices = [1, 2], low = 1 }', "agent.n_step has choices and low: give one of them"),
+        ('"agent.n_step" = { choices = [1] }', "agent.n_step.choices = [1]: must be a list of at least two values"),
+        ('"agent.discount" = { choices = [1, 0.9, 1.0] }', "agent.discount.choices has 1.0 twice"),
+        ('"seed" = { low = 1, high = 9 }', "seed can't be searched: every trial has the seed of the configuration"),
+        ('"stop.env_steps" = { low = 1, high = 9 }', "stop.env_steps can't be searched: trials are compared after"),
+        ('"evaluation.episodes" = { low = 1, high = 9 }', "evaluation.episodes can't be searched: "),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, line: str) -> None:
+    assert problem(tmp_path, text).startswith(f"SPACE: {line}")
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml: there is no such file"):
+        load_space(tmp_path / "none.toml", Config())
+
+
+def test_keys_are_those_of_the_configurations_own_kinds(tmp_path: Path) -> None:
+    text = '"network.dense_units" = { low = 16, high = 64, step = 16 }'
+    assert problem(tmp_path, text).startswith("SPACE: network.dense_units = 16 is a key of network.kind = ")
+    space = space_of(tmp_path, text, Config(network=SmallCNN(), optimizer=Adam()))
+    assert space.dimensions == {"network.dense_units": NumberRange(16, 64, 16)}
+
+
+@pytest.mark.parametrize("given", ["agent.n_step", "task.kwargs"])
+def test_a_key_that_is_searched_and_given_is_refused(tmp_path: Path, given: str) -> None:
+    text = '"agent.n_step" = { low = 1, high = 3 }\n"task.kwargs" = { choices = [{ a = 1 }, { a = 2 }] }'
+    line = problem(tmp_path, text, overridden=("agent.discount", given))
+    assert line == f"{given} is given on the command line, and searched by SPACE: leave out one of them"
+
+
+def test_the_shipped_spaces_suit_their_configurations() -> None:
+    spaces = sorted((CONFIGS / "spaces").glob("*.toml"))
+    assert spaces
+    for file in spaces:
+        assert load_space(file, load(CONFIGS / file.name)).dimensions

@@ -1,0 +1,213 @@
+"""`SearchSpace`: which keys are searched, and in what: a TOML file, checked against the configuration.
+
+"optimizer.learning_rate" = { low = 1e-5, high = 1e-2, log = true }
+"agent.n_step" = { low = 1, high = 9, step = 2 }
+"learner.batch_size" = { choices = [32, 64, 128] }
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from tfdqn.config import Config, toml
+from tfdqn.config.fields import kinds
+from tfdqn.config.reader import did_you_mean, read_alone
+from tfdqn.config.wording import shown
+from tfdqn.errors import ConfigError
+
+_WORDS = ("low", "high", "step", "log", "choices")
+_EXAMPLE = '"optimizer.learning_rate" = { low = 1e-5, high = 1e-2, log = true }'
+# What trials are compared by, or what their returns are returns of.
+_FIXED = {
+    "seed": "every trial has the seed of the configuration",
+    "task.id": "returns of different tasks can't be compared",
+    "stop": "trials are compared after the same training",
+    "evaluation": "trials are compared by the same evaluation",
+}
+
+
+@dataclass(frozen=True)
+class NumberRange:
+    """From `low` to `high`, both included: whole numbers where these are, each `step`-th; else any number."""
+
+    low: int | float
+    high: int | float
+    step: int = 1  # of whole numbers
+    log: bool = False  # drawn evenly from the logarithms
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One of these, as the configuration holds them."""
+
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What is searched, by key, in the order of the file `origin`."""
+
+    origin: str
+    dimensions: Mapping[str, NumberRange | Choices]
+
+    def overrides(self, values: Mapping[str, Any]) -> list[str]:
+        """A trial's values, by key, as overrides of the configuration.
+
+        Left out are keys that only other kinds than the trial's have, such as `optimizer.momentum` beside Adam.
+        """
+        kept = {key: value for key, value in values.items() if _is_kind(key) or _may_be_set(key, values)}
+        return [f"{key}={toml.written(value)}" for key, value in kept.items()]
+
+    def to_builtins(self) -> dict[str, Any]:
+        """As JSON can hold it; equal for equal spaces."""
+        plain: dict[str, Any] = msgspec.to_builtins(self.dimensions)
+        return plain
+
+
+def load_space(path: Path | str, config: Config, overridden: Collection[str] = ()) -> SearchSpace:
+    """The space in the file at `path`, for trials of `config`.
+
+    Args:
+      path: of a TOML file.
+      config: as it is with what the command line overrides.
+      overridden: the keys that this does.
+
+    Raises ConfigError, in one line: a file that can't be read, isn't TOML or is empty, a key that does not exist or
+    can't be searched, a range outside the key's own bounds, a choice that is no value of the key.
+    """
+    reader = _SpaceReader(str(path), config)
+    dimensions = reader.read(toml.decoded(toml.content(path), str(path)))
+    for key in dimensions:
+        for other in overridden:
+            if key == other or other.startswith(f"{key}."):
+                raise ConfigError(
+                    f"{other} is given on the command line, and searched by {path}: leave out one of them"
+                )
+    return SearchSpace(str(path), dimensions)
+
+
+class _SpaceReader:
+    def __init__(self, origin: str, config: Config):
+        self._origin = origin
+        self._own_kinds = {name: _tag(getattr(config, name)) for name in config.__struct_fields__}
+        self._kinds: dict[str, Sequence[str]] = {}  # of the space, by section
+
+    def read(self, values: Mapping[str, Any]) -> dict[str, NumberRange | Choices]:
+        ranges = dict(_with_whole_keys(values))
+        if not ranges:
+            self._fail(f"is empty: it names the keys to search, such as {_EXAMPLE}")
+        read = {key: self._dimension(key, ranges[key]) for key in sorted(ranges, key=lambda key: not _is_kind(key))}
+        return {key: read[key] for key in ranges}
+
+    def _dimension(self, key: str, words: Any) -> NumberRange | Choices:
+        for fixed, why in _FIXED.items():
+            if key == fixed or key.startswith(f"{fixed}."):
+                self._fail(f"{key} can't be searched: {why}")
+        if not isinstance(words, Mapping):
+            self._fail(f"{key} = {shown(words)}: must be a table, {{ low = …, high = … }} or {{ choices = […] }}")
+        for word in words:
+            if word not in _WORDS:
+                self._fail(f"{key} has {shown(word)}{did_you_mean(word, _WORDS)}: must be of {', '.join(_WORDS)}")
+        if "choices" in words:
+            return self._choices(key, words)
+        return self._range(key, words)
+
+    def _choices(self, key: str, words: Mapping[str, Any]) -> Choices:
+        choices = words["choices"]
+        if len(words) > 1:
+            self._fail(
+                f"{key} has choices and {', '.join(each for each in words if each != 'choices')}: give one of them"
+            )
+        if not isinstance(choices, list) or len(choices) < 2:
+            self._fail(f"{key}.choices = {shown(choices)}: must be a list of at least two values")
+        values = tuple(self._checked(key, None if each == "none" else each) for each in choices)
+        for index, each in enumerate(values):
+            if each in values[:index]:
+                self._fail(f"{key}.choices has {shown(choices[index])} twice")
+        if _is_kind(key):
+            self._kinds[key.removesuffix(".kind")] = values
+        return Choices(values)
+
+    def _range(self, key: str, words: Mapping[str, Any]) -> NumberRange:
+        for word in ("low", "high"):
+            if word not in words:
+                self._fail(f"{key} has no {word}: give low and high, or choices")
+        low, high = (self._checked(key, words[word]) for word in ("low", "high"))
+        if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in (low, high)):
+            self._fail(f"{key} is no number: give choices, not low and high")
+        if low >= high:
+            self._fail(f"{key}: low = {shown(words['low'])} must be below high = {shown(words['high'])}")
+        log, step = words.get("log", False), words.get("step")
+        if not isinstance(log, bool):
+            self._fail(f"{key}.log = {shown(log)}: must be true or false")
+        if log and low <= 0:
+            self._fail(f"{key}: low = {shown(words['low'])} must be above 0 with log = true")
+        if step is None:
+            return NumberRange(low, high, log=log)
+        if log or isinstance(low, float):
+            self._fail(f"{key}.step = {shown(step)}: is for whole numbers without log")
+        if not isinstance(step, int) or isinstance(step, bool) or not 1 <= step <= high - low:
+            self._fail(f"{key}.step = {shown(step)}: must be a whole number from 1 to {high - low}, high - low")
+        return NumberRange(low, high - (high - low) % step, step)
+
+    def _checked(self, key: str, value: Any) -> Any:
+        """As the configuration holds it. Raises ConfigError where the key can't have it with any possible kind."""
+        section, *path = key.split(".")
+        own_kind = self._own_kinds.get(section, "")
+        if not path or not own_kind:
+            return _value_at(read_alone(_nested(key, value), self._origin), key)
+        if path == ["kind"]:
+            return _tag(getattr(read_alone(_nested(key, value), self._origin), section))
+        possible = self._kinds.get(section, [own_kind])
+        having = [kind for kind in possible if path[0] in _keys_of(section, kind)]
+        kind, *_ = having or possible
+        return _value_at(read_alone({section: {"kind": kind, path[0]: value}}, self._origin), key)
+
+    def _fail(self, problem: str) -> NoReturn:
+        raise ConfigError(f"{self._origin}: {' '.join(problem.split())}")
+
+
+def _with_whole_keys(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Those of [sections], whose keys are without the section's name, by their whole names."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and "." not in name and not any(word in value for word in _WORDS):
+            yield from ((f"{name}.{key}", each) for key, each in value.items())
+        else:
+            yield name, value
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def _value_at(config: Config, key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+    return value
+
+
+def _may_be_set(key: str, values: Mapping[str, Any]) -> bool:
+    section, path = key.split(".")[:2]
+    kind = values.get(f"{section}.kind")
+    return kind is None or path in _keys_of(section, kind)
+
+
+def _keys_of(section: str, kind: str) -> tuple[str, ...]:
+    """Those of a section of that kind."""
+    fields = {field.name: field for field in msgspec.structs.fields(Config)}
+    return kinds(fields[section].type)[kind].__struct_fields__
+
+
+def _tag(section: Any) -> str:
+    """Its kind; "": it has none."""
+    return str(section.__struct_config__.tag or "") if isinstance(section, msgspec.Struct) else ""
+
+
+def _is_kind(key: str) -> bool:
+    return key.count(".") == 1 and key.endswith(".kind")
