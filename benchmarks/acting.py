@@ -17,9 +17,9 @@ from tfdqn.config import Config, Task
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
 from tfdqn.networks.factory import QFunction, numpy_q_function, q_network
 from tfdqn.randomness import stream
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.tasks.registry import make_task
 
 

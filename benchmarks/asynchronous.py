@@ -29,10 +29,10 @@ from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import MLP, Config, Learner, Replay
 from tfdqn.learning.strategies.factory import parameter_server
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.sampling import sample_dataset
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.roles.parameter_server import serve_device
 
 PER_READ = (1, 5, 10, 20)

@@ -18,8 +18,8 @@ from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import DQN, MLP, Config, DoubleDQN, Learner, NatureCNN, SmallCNN
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.interfaces import Sample
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 TABLE_SIZE = 2_000

@@ -27,8 +27,8 @@ from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import make_strategy, make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
 from tfdqn.learning.updater import Updater
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.interfaces import Sample
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.roles.parameter_server import serve_device
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 

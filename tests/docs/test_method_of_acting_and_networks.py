@@ -10,10 +10,10 @@ from tfdqn.acting import exploration
 from tfdqn.config import Boltzmann, Config, EpsilonGreedy, Linear
 from tfdqn.networks.factory import q_network
 from tfdqn.networks.torsos import linear
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.replay_ratio import ReplayRatio
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.types import Experience, Step
 
 B, A, F = 6, 4, 3

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.support.random_episodes import BRANCHING, MIXED, VECTOR, multiset, naive_transitions, random_steps
 from tfdqn.errors import NotFiniteError
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Experience, Step
 

@@ -6,10 +6,10 @@ import pytest
 from tests.support.random_episodes import BRANCHING, MIXED, VECTOR, random_steps, stacked
 from tfdqn.config import DQN, Config, Priorities
 from tfdqn.config import Replay as ReplayConfig
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.td_error_writer import TDErrorWriter
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Experience
 

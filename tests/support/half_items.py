@@ -8,12 +8,12 @@ import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
 from tfdqn.config import Config, Priorities
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.items.kinds import register_item_kind
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
 
 _STATES = "observation/observation", "next_observation/observation"

@@ -8,10 +8,10 @@ import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
 from tests.support.random_episodes import VECTOR, random_steps
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.replay.reverb.in_process import ReverbReplay
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Experience
 

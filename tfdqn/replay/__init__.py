@@ -4,9 +4,9 @@
 
 `interfaces.py` says what a writer, a replay and a sample are; `factory.py` makes the backend that `replay.backend`
 names: `in_graph.py`, a TensorFlow variable, or `reverb/`, servers here or in other processes. `items/` says what one
-item of Reverb's tables is, `rows.py` what one row of a block or of the graph's table is. The ratios keep updates and
-transitions in step. `rollout.py` and `rollout_turns.py` stand in the place of all these for PQN, which keeps nothing
-that it has learned from. All of it imports only what lies below.
+item of Reverb's tables is, `rows.py` what one row of a block or of the graph's table is, `codec.py` where its fields
+lie in its bytes. The ratios keep updates and transitions in step. `rollout.py` and `rollout_turns.py` stand in the
+place of all these for PQN, which keeps nothing that it has learned from. All of it imports only what lies below.
 
 To add a backend: a class that is a `Replay`, its line in `factory.py`, its name in `config/schema.py`.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfdqn.errors import NotFiniteError
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
-from tfdqn.replay.transition_codec import TransitionCodec
 
 if TYPE_CHECKING:
     from tfdqn.types import Experience, Step

@@ -12,8 +12,8 @@ import tensorflow as tf
 from tfdqn.agents.losses.pqn import lambda_returns
 from tfdqn.config import PQN, Config
 from tfdqn.randomness import stream
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.interfaces import ItemPriorities, Sample
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Arrays
 

@@ -9,10 +9,9 @@ import msgspec
 import numpy as np
 
 from tfdqn.config import Config
+from tfdqn.replay.codec import PLACE, SequenceCodec, TransitionCodec, places
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.replay.sequence_codec import SequenceCodec
-from tfdqn.replay.transition_codec import PLACE, TransitionCodec, places
 from tfdqn.storage.arrays import with_prefix
 from tfdqn.task_spec import TaskSpec
 

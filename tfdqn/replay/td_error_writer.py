@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfdqn.config import Config
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.replay.transition_codec import TransitionCodec
 
 if TYPE_CHECKING:
     from tfdqn.types import Experience, Step

@@ -7,9 +7,9 @@ import tensorflow as tf
 from tests.support.batches import vector_spec
 from tests.support.golden_files import golden
 from tfdqn.agents.losses import td
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.types import Experience, Step
 
 GOLDEN, BATCH = golden("temporal_differences"), golden("batch")

@@ -11,9 +11,9 @@ from tests.support.random_episodes import VECTOR, multiset, random_steps
 from tests.support.replay_contents import DISCOUNT, n_step_rows, stored, write
 from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.config import DQN, Config, Ensemble, Replay
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.reverb.in_process import ReverbReplay
-from tfdqn.replay.transition_codec import TransitionCodec
 
 ENVS, MEMBERS = 4, 3
 WAYS: dict[str, dict[str, Any]] = {

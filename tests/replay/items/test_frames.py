@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_runs import tiny
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.items import frames
 from tfdqn.replay.items.frames import FrameWriter
 from tfdqn.replay.priorities import PriorityScale
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Experience, Step
 

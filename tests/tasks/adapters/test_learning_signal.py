@@ -6,9 +6,9 @@ from tests.support.batches import vector_spec
 from tests.support.lives import REWARDS
 from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.config import Task
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.tasks.adapters.learning_signal import learning_signal
 from tfdqn.tasks.registry import make_task
 from tfdqn.types import Experience

@@ -12,9 +12,9 @@ from tfdqn.acting.policy import Policy
 from tfdqn.config import Task
 from tfdqn.errors import EnvironmentFailedError
 from tfdqn.evaluation.evaluator import play_episodes
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task

@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from tests.support.odd_environments import Broken, Odd
 from tfdqn.config import Task
-from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.checking.check import TaskCheck, check, transition_bytes
 

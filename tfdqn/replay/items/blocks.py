@@ -17,11 +17,11 @@ from reverb import structured_writer
 from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.config import Config, Ensemble
 from tfdqn.errors import ConfigError
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.interfaces import Examples, Writer
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE
 from tfdqn.replay.rows import make_rows
-from tfdqn.replay.transition_codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
 
 _COLUMN = "rows"

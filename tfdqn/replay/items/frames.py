@@ -14,11 +14,11 @@ from tf_agents.trajectories import trajectory
 
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
+from tfdqn.replay.codec import PLACE, TransitionCodec, places
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE
 from tfdqn.replay.td_error_writer import make_n_step_writer
-from tfdqn.replay.transition_codec import PLACE, TransitionCodec, places
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 if TYPE_CHECKING:

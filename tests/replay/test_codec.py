@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.random_episodes import BRANCHING, MIXED, VECTOR
-from tfdqn.replay.transition_codec import TransitionCodec
+from tfdqn.replay.codec import TransitionCodec
 from tfdqn.task_spec import TaskSpec
 
 

@@ -1,0 +1,183 @@
+"""`RowCodec`: named arrays ↔ rows of bytes: NumPy structured arrays on the way in, one uint8 tensor on the way out.
+
+`TransitionCodec` lays out one finished transition, `SequenceCodec` one stretch of an episode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.trajectories import policy_step, trajectory
+from tf_agents.trajectories import time_step as ts
+
+from tfdqn.agents.sequences import Sequences
+from tfdqn.config import Config
+from tfdqn.replay.horizon import Horizon
+from tfdqn.task_spec import ArraySpec, TaskSpec
+
+Field = tuple[str, np.dtype, tuple[int, ...]]  # name, dtype and shape
+# What stands for an observation where it is stored apart from the transition: when it was made, and where.
+PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), dtype="int32")}
+
+
+def places(time: int, num_envs: int) -> dict[str, np.ndarray]:
+    """Of every environment's observation at this time."""
+    return {"time": np.full(num_envs, time), "env": np.arange(num_envs)}
+
+
+class _Place(NamedTuple):
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    offset: int  # bytes from the start of a row
+
+
+class RowCodec:
+    """The layout of some fields as a row of bytes.
+
+    Wide types come first and equal ones lie side by side, so every number is aligned and one bitcast decodes all
+    fields of a type.
+    """
+
+    def __init__(self, fields: Iterable[Field]):
+        in_order = sorted(fields, key=lambda field: (-field[1].itemsize, field[1].str))
+        self.dtype = np.dtype(in_order, align=True)
+        self.row_bytes = self.dtype.itemsize
+
+    def empty(self, *shape: int) -> np.ndarray:
+        """Rows of zeros, structured, of the given shape."""
+        return np.zeros(shape, self.dtype)
+
+    def to_bytes(self, rows: np.ndarray) -> np.ndarray:
+        """Structured [N] → uint8[N, row_bytes], the same memory."""
+        return rows.view(np.uint8).reshape(len(rows), self.row_bytes)
+
+    def from_bytes(self, rows: np.ndarray) -> np.ndarray:
+        """uint8[N, row_bytes] → structured [N], the same memory where it is contiguous."""
+        return np.ascontiguousarray(rows).view(self.dtype).reshape(len(rows))
+
+    def fields(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """uint8[N, row_bytes] → every field by name, [N, …] each; in the graph."""
+        fields: dict[str, tf.Tensor] = {}
+        for dtype, run in groupby(self._places(), key=lambda place: place.dtype):
+            places = list(run)
+            start, last = places[0].offset, places[-1]
+            stop = last.offset + _size(last.shape) * dtype.itemsize
+            values = _bitcast(rows[:, start:stop], dtype)
+            for place in places:
+                first = (place.offset - start) // dtype.itemsize
+                flat = values[:, first : first + _size(place.shape)]
+                fields[place.name] = tf.reshape(flat, (_length(rows), *place.shape))
+        return fields
+
+    def _places(self) -> Iterator[_Place]:
+        assert self.dtype.fields is not None
+        for name, (dtype, offset, *_) in self.dtype.fields.items():
+            yield _Place(name, dtype.base, dtype.shape, offset)
+
+
+class TransitionCodec(RowCodec):
+    """The layout of one finished transition as a row of bytes.
+
+    The fields are `observation/<key>`, `action`, `legal_actions` (where the task has masks), `reward`,
+    `discount`, `next_observation/<key>` and `next_legal_actions`.
+    """
+
+    def __init__(self, task_spec: TaskSpec):
+        super().__init__(_transition_fields(task_spec))
+        self._observation_keys = tuple(task_spec.observation)
+        self._action_masks = task_spec.action_masks
+
+    def decode(self, rows: tf.Tensor) -> trajectory.Transition:
+        """uint8[N, row_bytes] → Transition[N] as TF-Agents takes it; in the graph."""
+        return self.transition(self.fields(rows))
+
+    def transition(self, fields: dict[str, tf.Tensor]) -> trajectory.Transition:
+        """The fields as a Transition: its reward is R, its discount the finished one; every step is MID.
+
+        With action masks an observation is the pair (dict, legal actions bool[N, *mask_shape]), as TF-Agents'
+        `observation_and_action_constraint_splitter` idiom has it.
+        """
+        reward = fields["reward"]
+        step_type = tf.fill(tf.shape(reward), ts.StepType.MID)
+        return trajectory.Transition(
+            time_step=ts.TimeStep(
+                step_type, tf.zeros_like(reward), tf.ones_like(reward), self._observation(fields, "")
+            ),
+            action_step=policy_step.PolicyStep(fields["action"], (), ()),
+            next_time_step=ts.TimeStep(step_type, reward, fields["discount"], self._observation(fields, "next_")),
+        )
+
+    def _observation(
+        self, fields: dict[str, tf.Tensor], prefix: str
+    ) -> dict[str, tf.Tensor] | tuple[dict[str, tf.Tensor], tf.Tensor]:
+        observation = {key: fields[f"{prefix}observation/{key}"] for key in self._observation_keys}
+        return (observation, fields[f"{prefix}legal_actions"]) if self._action_masks else observation
+
+
+class SequenceCodec(RowCodec):
+    """The layout of one sequence, fields as those of `Sequences`; an observation's are `observation/<key>`.
+
+    Args:
+      config: `replay` and `agent` say how many observations and steps a sequence has, `network` what it remembers.
+      task_spec: the task's observations and actions.
+    """
+
+    def __init__(self, config: Config, task_spec: TaskSpec):
+        super().__init__(_sequence_fields(config, task_spec))
+        self._observation_keys = tuple(task_spec.observation)
+
+    def decode(self, rows: tf.Tensor) -> Sequences:
+        """uint8[N, row_bytes] → N sequences; in the graph."""
+        fields = self.fields(rows)
+        observation = {key: fields.pop(f"observation/{key}") for key in self._observation_keys}
+        fields = {"legal_tm1": None, "legal_t": None} | fields
+        return Sequences(observation=observation, **fields)
+
+
+def _transition_fields(task_spec: TaskSpec) -> Iterator[Field]:
+    for prefix in ("", "next_"):
+        for key, spec in task_spec.observation.items():
+            yield f"{prefix}observation/{key}", np.dtype(spec.dtype), spec.shape
+        if task_spec.action_masks:
+            yield f"{prefix}legal_actions", np.dtype(bool), task_spec.mask_shape
+    yield "action", np.dtype(np.int32), task_spec.action_shape
+    yield "reward", np.dtype(np.float32), ()
+    yield "discount", np.dtype(np.float32), ()
+
+
+def _sequence_fields(config: Config, task_spec: TaskSpec) -> Iterator[Field]:
+    replay = config.replay
+    steps = replay.sequence_length
+    observations = replay.burn_in + steps + Horizon.of(config.agent).longest
+    for key, spec in task_spec.observation.items():
+        yield f"observation/{key}", np.dtype(spec.dtype), (observations, *spec.shape)
+    yield "action", np.dtype(np.int32), (steps, *task_spec.action_shape)
+    for name, dtype in (("reward", np.float32), ("discount", np.float32), ("steps", np.int32)):
+        yield name, np.dtype(dtype), (steps,)
+    yield "first", np.dtype(np.int32), ()
+    yield "state", np.dtype(np.float32), (config.network.state_size,)
+    if task_spec.action_masks:
+        yield "legal_tm1", np.dtype(bool), (steps, *task_spec.mask_shape)
+        yield "legal_t", np.dtype(bool), (steps, *task_spec.mask_shape)
+
+
+def _bitcast(columns: tf.Tensor, dtype: np.dtype) -> tf.Tensor:
+    """uint8[N, bytes] → dtype[N, bytes / itemsize]."""
+    if dtype == np.bool_:
+        return tf.cast(columns, tf.bool)
+    if dtype.itemsize > 1:
+        columns = tf.reshape(columns, (_length(columns), -1, dtype.itemsize))
+    return tf.bitcast(columns, tf.as_dtype(dtype))
+
+
+def _length(rows: tf.Tensor) -> int | tf.Tensor:
+    return rows.shape[0] if rows.shape[0] is not None else tf.shape(rows)[0]
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=np.int64))
