@@ -5,44 +5,19 @@ Only root can make such hosts; elsewhere these tests are skipped.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import ENDLESS, PROJECT, Tfdqn, counters, tfdqn, write_config
+from tests.support.commands import ENDLESS, PROJECT, counters, write_config
+from tests.support.far_clusters import IN_STEP, SERVED, TINY_RUN, learning_chief, started
 from tests.support.network_namespaces import Network, network
 from tests.support.parallelism_page import Command, commands
-from tests.support.tiny_runs import lines
 from tfdqn.system.addresses import host_and_port
 
 TRAIN_SECONDS = 300.0  # on a busy machine
-TINY_RUN = ("train", "tiny.toml", "--run-dir", "run")
 MULTI_WORKER = "learner.strategy=multi_worker"
-
-
-@contextmanager
-def started(
-    folder: Path, hosts: Network, jobs: Mapping[str, Sequence[str]], names: Mapping[str, str], *arguments: str
-) -> Iterator[dict[tuple[str, int], Tfdqn]]:
-    """The same command as every task of a cluster, the chief last, each on a host of its own.
-
-    Args:
-      folder: where they run, as on storage that all hosts share; the chief alone leaves a run there.
-      jobs: `TF_CONFIG`'s cluster.
-      names: the host of an address's host.
-    """
-    tasks = [(job, index) for job, addresses in jobs.items() for index in range(len(addresses))]
-    with ExitStack() as stack:
-        processes = {}
-        for job, index in reversed(tasks):
-            config = json.dumps({"cluster": jobs, "task": {"type": job, "index": index}})
-            name = names[host_and_port(jobs[job][index])[0]]
-            below = hosts.command_with_names(name, folder / f"{name}.hosts")
-            process = tfdqn(folder, *arguments, environment={"TF_CONFIG": config}, below=below)
-            processes[job, index] = stack.enter_context(process)
-        yield processes
 
 
 def learns(
@@ -99,10 +74,6 @@ def test_every_documented_command_for_many_hosts_learns_there(tmp_path: Path, nu
         learns(tmp_path, hosts, jobs, dict(zip(names, names, strict=True)), *arguments)
 
 
-SERVED = {"chief": ["host-a:2222"], "worker": ["host-b:2222"], "ps": ["host-c:2222"]}
-IN_STEP = {"worker": ["host-a:2222", "host-b:2222", "host-c:2222"]}
-
-
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
@@ -124,9 +95,7 @@ def test_who_is_lost_is_named_in_one_line(
     write_config(tmp_path, f"learner.strategy={strategy}", *keys)
     names = {name: name for name in ("host-a", "host-b", "host-c")}
     with network(list(names)) as hosts, started(tmp_path, hosts, jobs, names, *TINY_RUN) as processes:
-        metrics = tmp_path / "run" / "metrics.jsonl"
-        (chief, *_) = reversed(processes.values())
-        chief.until(lambda: metrics.exists() and any(line["train_steps"] > 0 for line in lines(metrics)), "learning")
+        chief = learning_chief(processes, tmp_path / "run")
         if is_cut:
             hosts.cut(host_and_port(jobs[victim[0]][victim[1]])[0])
         else:
