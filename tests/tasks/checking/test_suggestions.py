@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tfdqn.config import Task
+from tfdqn.system.cores import available_cores
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.checking.random_play import Play
-from tfdqn.tasks.checking.suggestions import available_cores, may_be_faster_in_processes, suggestions
+from tfdqn.tasks.checking.suggestions import may_be_faster_in_processes, suggestions
 
 NONE: frozenset[str] = frozenset()
 

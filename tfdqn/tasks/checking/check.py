@@ -11,10 +11,11 @@ from msgspec import Struct, structs
 
 from tfdqn.config import Task
 from tfdqn.errors import UserError
+from tfdqn.system.cores import available_cores
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.checking.info_keys import info_keys
 from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, RandomPlay
-from tfdqn.tasks.checking.suggestions import available_cores, may_be_faster_in_processes, suggestions
+from tfdqn.tasks.checking.suggestions import may_be_faster_in_processes, suggestions
 from tfdqn.tasks.registry import resolve_spec
 
 ENV_STEPS = 1_000  # of each environment

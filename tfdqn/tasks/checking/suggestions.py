@@ -1,10 +1,10 @@
 """Keys of the configuration that suit a task, each with the reason, as far as random play tells them."""
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from tfdqn.config import Task
+from tfdqn.system.cores import available_cores
 from tfdqn.task_spec import ArraySpec
 from tfdqn.tasks.adapters.legal_actions import MASK
 from tfdqn.tasks.checking.random_play import Play
@@ -80,10 +80,6 @@ def _of_speed(task: Task, play: Play, in_processes: Play | None) -> Iterator[Sug
 def may_be_faster_in_processes(play: Play) -> bool:
     """Whether processes are worth a try: the task's steps take long, and are taken in turn."""
     return not play.is_own_vector_version and play.steps_per_second < _SLOW_STEPS_PER_SECOND
-
-
-def available_cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def is_picture(spec: ArraySpec) -> bool:
