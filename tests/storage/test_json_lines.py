@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_runs import lines
-from tfdqn.storage.json_lines import append_line, put_aside, read_lines
+from tfdqn.storage.json_lines import append_line, put_aside, read_last_line, read_lines
 
 
 def test_lines_are_on_disk_as_soon_as_they_are_written(tmp_path: Path) -> None:
@@ -75,3 +75,16 @@ def test_each_line_that_is_put_aside_is_one_wherever_a_kill_came(tmp_path: Path)
         metrics.write_text(f'{{"env_steps": 1}}\n{{"env_steps": {step}}}')  # before the line's end was written
         put_aside({metrics: 1})
     assert aside.read_text() == '{"env_st\n{"env_steps": 2}\n{"env_steps": 3}\n'
+
+
+def test_the_last_whole_line_is_read_without_the_others(tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    assert read_last_line(file) is None
+    file.touch()
+    assert read_last_line(file) is None
+    for number in range(3_000):
+        append_line(file, {"number": number})
+    assert read_last_line(file) == {"number": 2_999}
+    with file.open("a") as torn:
+        torn.write('{"number": 3')
+    assert read_last_line(file) == {"number": 2_999}

@@ -54,10 +54,16 @@ def deal_gpus(config: Config, program: Program, gpus: tuple[str, ...], say: Call
         say(f"{counted}: they share them")
     elif left:
         say(f"{counted}: {share} each, {left} left over")
-    environments = {}
-    for index, process in enumerate(computing):
-        own = gpus[index * share : (index + 1) * share] if share else (gpus[index % len(gpus)],)
-        more = {_VISIBLE: ",".join(own), **({} if share else _GROWING)}
-        environments[process.id] = {**process.environment, **more}
+    shares = zip(computing, gpu_shares(gpus, len(computing)), strict=True)
+    environments = {process.id: {**process.environment, **more} for process, more in shares}
     processes = (replace(each, environment=environments.get(each.id, each.environment)) for each in program.processes)
     return replace(program, processes=tuple(processes))
+
+
+def gpu_shares(gpus: tuple[str, ...], count: int) -> list[dict[str, str]]:
+    """The variables by which each of so many processes sees as many GPUs as the others, or, of too few, shares one."""
+    if not gpus or count == 1:
+        return [{} for _ in range(count)]
+    share = len(gpus) // count
+    dealt = [gpus[i * share : (i + 1) * share] if share else (gpus[i % len(gpus)],) for i in range(count)]
+    return [{_VISIBLE: ",".join(own), **({} if share else _GROWING)} for own in dealt]

@@ -15,11 +15,10 @@ from tfdqn.launch.gpus import deal_gpus, visible_gpus
 from tfdqn.launch.supervisor import Supervisor, View
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import MachineDir, RunDir
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.signals import end_at_once, interruptions
-from tfdqn.training.stopping import finished_before
+from tfdqn.training.stopping import finished_summary
 
 
 class Outcome(NamedTuple):
@@ -41,7 +40,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
     Raises UserError: RunDirError where the directory is in use or another's, ClusterError where a process can't go on.
     """
     with run.supervise(config):
-        if (finished := _finished(config, run, has_evaluator)) is not None:
+        if (finished := finished_summary(run, config, has_evaluator=has_evaluator)) is not None:
             return Outcome(finished, is_saved=True)
         program = deal_gpus(config, program_for(config, run, has_evaluator), visible_gpus(), view.say)
         before = _written(run)
@@ -53,7 +52,9 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
         _run(supervisor)
         # A learner that was told to end by itself leaves an earlier summary, which may stand no longer.
         is_new = _written(run) != before
-        summary = read_summary(run.summary_file) if is_new else _finished(config, run, has_evaluator)
+        summary = (
+            read_summary(run.summary_file) if is_new else finished_summary(run, config, has_evaluator=has_evaluator)
+        )
         return Outcome(summary, supervisor.has_saved)
 
 
@@ -112,14 +113,6 @@ def _run(supervisor: Supervisor) -> bool:
 
     with interruptions(at_once) as interrupted:
         return supervisor.run(interrupted)
-
-
-def _finished(config: Config, run: RunDir, has_evaluator: bool) -> Summary | None:
-    """What a finished run came to, where that still stands."""
-    newest = CheckpointManager(run.checkpoints).latest(names=())
-    if newest is None:
-        return None
-    return finished_before(run, config, newest.counters, has_evaluator=has_evaluator)
 
 
 def _kept(run: RunDir) -> Topology | None:

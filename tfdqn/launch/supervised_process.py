@@ -19,14 +19,13 @@ from tfdqn.coordination.heartbeat_files import (
     silence_limit_seconds,
 )
 from tfdqn.errors import ClusterError
-from tfdqn.system.subprocesses import start_process, status_when_ended
+from tfdqn.system.subprocesses import last_line, start_process, status_when_ended
 
 TFDQN = (sys.executable, "-m", "tfdqn")
 STARTING, WAITING = "starting", "waiting for"  # as the processes themselves say; any other state is work
 _MOST_SECONDS_BETWEEN_LOOKS = 1.0  # counted as silence: the supervisor may have been stopped itself
 _STEADY_SECONDS = 60.0
 _PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 0.5, 10.0
-_LAST_LINE_BYTES = 20_000
 _FROM_OUTSIDE = tuple(-number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 
 
@@ -161,8 +160,4 @@ class SupervisedProcess:
 
     def last_line(self, beginning: str = "") -> str:
         """The last line that this life has printed, of those that begin so."""
-        with suppress(OSError), self.log.open("rb") as file:
-            file.seek(max(self._log_start_bytes, self.log.stat().st_size - _LAST_LINE_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-            return next((line for line in reversed(lines) if line.strip() and line.startswith(beginning)), "")
-        return ""
+        return last_line(self.log, self._log_start_bytes, beginning)

@@ -4,10 +4,13 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tfdqn.storage.atomic_files import write_atomically
+
+_LAST_LINES_BYTES = 20_000
 
 
 def append_line(file: Path, record: Mapping[str, object]) -> None:
@@ -23,6 +26,15 @@ def read_lines(file: Path) -> Iterator[dict[str, Any]]:
     for line in file.read_bytes().splitlines() if file.exists() else ():
         if (record := _record(line)) is not None:
             yield record
+
+
+def read_last_line(file: Path) -> dict[str, Any] | None:
+    """The last whole record of a file, of lines that are not very long; None where there is none."""
+    with suppress(OSError), file.open("rb") as content:
+        content.seek(max(0, file.stat().st_size - _LAST_LINES_BYTES))
+        records = map(_record, reversed(content.read().splitlines()))
+        return next((record for record in records if record is not None), None)
+    return None
 
 
 def put_aside(files: Mapping[Path, int]) -> str:

@@ -71,6 +71,8 @@ class RunDir:
         self.scratch = self.path / ".scratch"  # of the process that holds the claim; emptied when it begins
         self.native_log = self.path / "native.log"  # what C++ libraries print; tracebacks of the user's code
         self.process_logs = self.path / "processes"  # what the run's other processes print
+        self.child_log = self.process_logs / "train.log"  # of a run that is one of many: what its process prints
+        self.child_config_file = self.process_logs / "config.toml"  # and what that is told
         self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are
         self.heartbeats = self.process_logs / "beats"
         self.supervisor_lock_file = self.process_logs / "lock"

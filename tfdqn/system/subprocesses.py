@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_LAST_LINE_BYTES = 20_000
 
 
 def start_process(command: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> subprocess.Popen:
@@ -50,6 +51,15 @@ def how_it_ended(status: int) -> str:
         return f"has ended with status {status}"
     known = {number.value: f" ({number.name})" for number in signal.Signals}
     return f"was killed by signal {-status}{known.get(-status, '')}"
+
+
+def last_line(log: Path, since_bytes: int, beginning: str = "") -> str:
+    """The last line of a log that begins so, of those after so many bytes; empty where there is none."""
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(max(since_bytes, log.stat().st_size - _LAST_LINE_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+        return next((line for line in reversed(lines) if line.strip() and line.startswith(beginning)), "")
+    return ""
 
 
 def _dies_with(parent: int) -> Callable[[], None]:

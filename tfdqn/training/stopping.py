@@ -4,6 +4,7 @@ import msgspec
 
 from tfdqn.config import Config, Stop
 from tfdqn.records import Counters, Summary
+from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 
@@ -36,6 +37,12 @@ def finished_before(run: RunDir, config: Config, counters: Counters, *, has_eval
         return None
     run.restore_config()
     return msgspec.structs.replace(summary, status="already finished")
+
+
+def finished_summary(run: RunDir, config: Config, *, has_evaluator: bool) -> Summary | None:
+    """As `finished_before`, by the newest checkpoint's counters. Raises CheckpointError where that is damaged."""
+    newest = CheckpointManager(run.checkpoints).latest(names=())
+    return None if newest is None else finished_before(run, config, newest.counters, has_evaluator=has_evaluator)
 
 
 def still_stands(summary: Summary, config: Config, counters: Counters, *, has_evaluator: bool) -> bool:
