@@ -56,6 +56,7 @@ LIGHT = [
     "coordination",
     "reports",
     "launch",
+    "tuning",
     "cli",
 ]
 

@@ -1,0 +1,59 @@
+"""Runs that were never trained: directories with the files that a finished run leaves."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tfdqn.config import Config
+from tfdqn.config.toml import dump
+from tfdqn.records import Counters, EpisodeScores, Summary
+from tfdqn.storage.checkpoints import CheckpointManager
+from tfdqn.storage.json_lines import append_line
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import write_summary
+
+ENV_STEPS, TRAIN_STEPS = 1_200, 270  # of `tests.support.tiny_runs.tiny`
+
+
+def scores(mean_return: float, episodes: int = 4) -> EpisodeScores:
+    return EpisodeScores(
+        episodes=episodes,
+        mean_return=mean_return,
+        std_return=1.0,
+        median_return=mean_return,
+        ci_low=mean_return - 1.0,
+        ci_high=mean_return + 1.0,
+        mean_length=mean_return,
+    )
+
+
+def finish(path: Path, final_return: float, best_return: float | None = None, env_steps: int = ENV_STEPS) -> None:
+    """Leaves the checkpoint and the summary of a run that has taken its environment steps."""
+    run = RunDir(path)
+    counters = Counters(env_steps=env_steps, train_steps=TRAIN_STEPS, episodes=20, seconds=3.0)
+    CheckpointManager(run.checkpoints).save(counters, {"learner": {"a": np.zeros(1)}}, lambda folder: None)
+    summary = Summary(
+        status="finished",
+        reason=f"{env_steps:,} environment steps were taken",
+        env_steps=env_steps,
+        train_steps=TRAIN_STEPS,
+        episodes=20,
+        seconds=3.0,
+        best_return=final_return if best_return is None else best_return,
+        final=scores(final_return),
+    )
+    write_summary(run.summary_file, summary)
+
+
+def finished_run(path: Path, config: Config, returns: list[float], final_return: float) -> RunDir:
+    """A whole finished run: `returns` were evaluated at even distances."""
+    run = RunDir(path)
+    path.mkdir(parents=True)
+    run.config_file.write_text(dump(config), encoding="utf-8")
+    for index, each in enumerate(returns):
+        steps = config.stop.env_steps * (index + 1) // len(returns)
+        is_best = each == max(returns[: index + 1])
+        append_line(run.evaluations_file, {"env_steps": steps, "mean_return": each, "is_best": is_best})
+        append_line(run.metrics_file, {"env_steps": steps, "seconds": index + 1.0, "episode_return": each / 2})
+    finish(path, final_return, max(returns), config.stop.env_steps)
+    return run

@@ -1,0 +1,245 @@
+"""Runs as processes: how each ends, how many go at a time, and that none is left, whatever ends them all."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import PROJECT
+from tests.support.run_files import finished_run
+from tests.support.tiny_runs import lines, tiny
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, Outcome
+
+FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_run.py"))
+PATIENCE_SECONDS = 120.0
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
+
+
+def a_run(folder: Path, seed: int, do: str = "learn finish") -> ChildRun:
+    """One whose stand-in does as it is told."""
+    path = folder / f"seed-{seed}"
+    path.mkdir()
+    (path / "do").write_text(do)
+    return ChildRun(f"seed {seed}", tiny(f"seed={seed}"), RunDir(path))
+
+
+def run_all(
+    runs: Sequence[ChildRun],
+    jobs: int = 1,
+    look: Callable[[list[ChildRun]], None] = lambda ended: None,
+    command: Sequence[str] = FAKE,
+) -> tuple[bool, list[str]]:
+    """Whether they came to their ends, and what was said."""
+    said: list[str] = []
+    deadline = time.monotonic() + PATIENCE_SECONDS
+
+    def watched(ended: list[ChildRun]) -> None:
+        assert time.monotonic() < deadline, [(each.name, each.state) for each in runs]
+        look(ended)
+
+    return ChildRuns([{"SLOT": str(i)} for i in range(jobs)], said.append, command).run(runs, watched), said
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def pid_of(run: ChildRun) -> int:
+    return int(lines(run.run.path / "told")[-1]["pid"])
+
+
+def has_begun(run: ChildRun) -> bool:
+    told = run.run.path / "told"
+    return told.exists() and told.read_text().endswith("\n")
+
+
+def test_runs_end_each_in_its_own_way_and_no_failure_takes_others_along(tmp_path: Path) -> None:
+    ways = ["fail", "learn finish", "raise", "die", "learn"]
+    runs = [a_run(tmp_path, seed, way) for seed, way in enumerate(ways)]
+    order: list[str] = []
+    done, said = run_all(runs, jobs=2, look=lambda ended: order.extend(each.name for each in ended))
+    assert done and not said
+    assert sorted(order) == sorted(each.name for each in runs)
+    failed, finished, raised, killed, saved = runs
+    # Exit status 0 without a summary: somebody else has asked it to save and end.
+    outcomes = [each.outcome for each in runs]
+    assert outcomes == [Outcome.FAILED, Outcome.FINISHED, Outcome.FAILED, Outcome.FAILED, Outcome.STOPPED]
+    assert [each.is_saved for each in runs] == [False, True, False, False, True]
+    assert failed.why == "the pole is broken"
+    assert raised.why == "has ended with status 1 (ValueError: something broke)"
+    assert killed.why == "was killed by signal 9 (SIGKILL)"
+    assert "the pole is broken" in failed.run.child_log.read_text()
+    assert finished.summary() is not None and saved.summary() is None
+
+
+def test_a_process_gets_the_configuration_its_directory_and_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    run = a_run(tmp_path, 7)
+    ChildRuns([{"TF_CONFIG": None, "TF_NUM_INTRAOP_THREADS": "3"}], print, FAKE).run([run], lambda ended: None)
+    (told,) = lines(run.run.path / "told")
+    verb, config, *rest = told["arguments"]
+    assert (verb, rest) == ("train", ["--run-dir", str(run.run.path)])
+    assert (told["TF_CONFIG"], told["TF_NUM_INTRAOP_THREADS"]) == (None, "3")
+    assert Path(config) == run.run.child_config_file
+    assert "\nseed = 7 " in Path(config).read_text()
+
+
+def test_no_more_run_at_a_time_than_there_is_room_for(tmp_path: Path) -> None:
+    runs = [a_run(tmp_path, seed, "wait finish") for seed in range(5)]
+    alive: list[int] = []
+
+    def look(ended: list[ChildRun]) -> None:
+        now = [each for each in runs if each.is_alive]
+        alive.append(len(now))
+        if now and all(map(has_begun, now)):
+            now[0].stop()
+
+    assert run_all(runs, jobs=2, look=look)[0]
+    assert max(alive) == 2
+    assert [each.outcome for each in runs] == [Outcome.FINISHED] * 5
+
+
+def test_a_next_run_is_asked_for_when_there_is_room_and_after_the_last_was_told_of(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def source() -> Iterator[ChildRun]:
+        for seed in range(3):
+            seen.append(f"asked {seed}")
+            yield a_run(tmp_path, seed)
+
+    pool = ChildRuns([{}], print, FAKE)
+    assert pool.run(source(), lambda ended: seen.extend(each.name for each in ended))
+    assert seen == ["asked 0", "seed 0", "asked 1", "seed 1", "asked 2", "seed 2"]
+
+
+def test_progress_is_what_the_runs_files_say(tmp_path: Path) -> None:
+    run = a_run(tmp_path, 1, "learn wait")
+    assert (run.state, run.progress().env_steps, run.progress().best_return) == ("waiting", 0, None)
+    states: list[str] = []
+
+    def look(ended: list[ChildRun]) -> None:
+        states.append(run.state)
+        if run.state == "learning" and run.progress().evaluations:
+            run.stop()
+
+    assert run_all([run], look=look)[0]
+    told = list(dict.fromkeys(states))
+    assert told == ["waiting", "starting", "learning", "stopping", "stopped"]
+    progress = run.progress()
+    assert (progress.env_steps, progress.seconds, progress.env_steps_per_second) == (600, 1.5, 400.0)
+    assert progress.best_return == 9.5
+    assert run.is_saved and run.outcome is Outcome.STOPPED
+
+
+def test_a_deaf_process_is_killed_in_the_end_with_all_that_it_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfdqn.tuning.child_runs._GRACE_SECONDS", 0.2)
+    run = a_run(tmp_path, 1, "deaf child learn wait")
+    assert run_all([run], look=lambda ended: run.stop() if run.state == "learning" else None)[0]
+    assert (run.outcome, run.is_saved) == (Outcome.STOPPED, False)
+    child = int((run.run.path / "child").read_text())
+    until(lambda: not is_running(child))
+
+
+def test_a_signal_asks_all_to_end_and_starts_no_more(tmp_path: Path) -> None:
+    runs = [a_run(tmp_path, seed, "learn wait") for seed in range(3)]
+
+    def look(ended: list[ChildRun]) -> None:
+        if [each.state for each in runs[:2]] == ["learning"] * 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    done, said = run_all(runs, jobs=2, look=look)
+    assert not done
+    assert said == ["stopping; a second Ctrl-C ends everything at once, without saving"]
+    assert [each.outcome for each in runs] == [Outcome.STOPPED, Outcome.STOPPED, None]
+    assert runs[0].is_saved and runs[1].is_saved
+    assert not any(is_running(pid_of(each)) for each in runs[:2])
+
+
+def test_what_fails_here_lets_all_save_first(tmp_path: Path) -> None:
+    run = a_run(tmp_path, 1, "learn wait")
+
+    def look(ended: list[ChildRun]) -> None:
+        if run.state == "learning":
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        run_all([run], look=look)
+    assert (run.outcome, run.is_saved) == (Outcome.STOPPED, True)
+
+
+def test_one_that_cant_be_started_has_failed(tmp_path: Path) -> None:
+    bad, good = a_run(tmp_path, 1), a_run(tmp_path, 2)
+    bad.run.process_logs.write_text("a file stands in the way")
+    assert run_all([bad, good])[0]
+    assert (bad.outcome, good.outcome) == (Outcome.FAILED, Outcome.FINISHED)
+    assert bad.why.startswith("can't be started: ")
+
+
+def test_a_finished_run_is_told_by_its_summary_until_its_configuration_asks_for_more(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run", tiny(), [5.0, 9.0], 8.5)
+    summary = ChildRun("a", tiny(), run).summary()
+    assert summary is not None and summary.final is not None
+    assert (summary.final.mean_return, summary.best_return) == (8.5, 9.0)
+    assert ChildRun("a", tiny("stop.env_steps=5000"), run).summary() is None
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from tfdqn.config import Config
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.tuning.child_runs import ChildRun, ChildRuns
+folder, *fake = sys.argv[1:]
+runs = [ChildRun(str(seed), Config(), RunDir(Path(folder) / f"seed-{seed}")) for seed in range(2)]
+ChildRuns([{}, {}], print, fake).run(runs, lambda ended: None)
+"""
+
+
+def test_a_killed_parent_leaves_no_process(tmp_path: Path) -> None:
+    runs = [a_run(tmp_path, seed, "deaf wait") for seed in range(2)]
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path), *FAKE]) as parent:
+        until(lambda: all(map(has_begun, runs)))
+        children = list(map(pid_of, runs))
+        assert all(map(is_running, children))
+        parent.send_signal(signal.SIGKILL)
+    until(lambda: not any(map(is_running, children)))
+
+
+def test_a_true_run_is_trained_stopped_and_finished(tmp_path: Path) -> None:
+    """By `tfdqn train` itself."""
+    config = tiny("replay.backend=in_graph", "learner.schedule=alternate", "stop.env_steps=100000000")
+    first = ChildRun("seed 1", config, RunDir(tmp_path / "run"))
+    assert run_all([first], look=lambda _: first.stop() if first.progress().env_steps else None, command=TFDQN)[0]
+    assert (first.outcome, first.is_saved) == (Outcome.STOPPED, True), first.run.child_log.read_text()
+    taken = first.progress().env_steps
+    config = tiny("replay.backend=in_graph", "learner.schedule=alternate", f"stop.env_steps={taken + 500}")
+    second = ChildRun("seed 1", config, first.run)
+    assert run_all([second], command=TFDQN)[0]
+    assert second.outcome is Outcome.FINISHED, first.run.child_log.read_text()
+    summary = second.summary()
+    assert summary is not None and taken + 500 <= summary.env_steps < taken + 2_000
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

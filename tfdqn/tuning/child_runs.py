@@ -1,0 +1,256 @@
+"""`ChildRuns`: runs as processes of their own, a `tfdqn train` each, so many at a time; none outlives this process.
+
+What a run is at is read from its directory. What its process prints goes to a log there (`RunDir.child_log`).
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from typing import NamedTuple
+
+from tfdqn.cluster.roles import LEARNER, TRAITS
+from tfdqn.config import Config
+from tfdqn.config.toml import dump
+from tfdqn.errors import CheckpointError, RunDirError
+from tfdqn.records import Summary
+from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.json_lines import read_last_line
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import EvaluationLine, read_evaluations
+from tfdqn.system.signals import end_at_once, interruptions
+from tfdqn.system.subprocesses import how_it_ended, last_line, start_process, status_when_ended
+from tfdqn.training.stopping import finished_summary
+
+TFDQN = (sys.executable, "-m", "tfdqn")
+_LOOK_SECONDS = 0.2
+_GRACE_SECONDS = TRAITS[LEARNER.role].grace_seconds  # from being asked to end until being killed, in which it saves
+# By which a process ends that was asked to, but could not save: in time, or at all.
+_UNSAVED = (130, 143, *(-number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)))
+_SHOWN_CHARACTERS = 300
+
+
+class Outcome(StrEnum):
+    """How a run's process came to its end."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped"  # it was asked to, and can be resumed
+    FAILED = "failed"
+
+
+class RunProgress(NamedTuple):
+    """How a run stands, by the files in its directory."""
+
+    env_steps: int
+    seconds: float  # of training, all sessions together
+    env_steps_per_second: float
+    episode_return: float | None  # mean of the recent episodes, exploration included
+    evaluations: Sequence[EvaluationLine]  # greedy episodes, oldest first
+
+    @property
+    def best_return(self) -> float | None:
+        returns = [each.mean_return for each in self.evaluations if each.mean_return is not None]
+        return max(returns, default=None)
+
+
+class ChildRun:
+    """One run. Looked at by `ChildRuns` a few times a second.
+
+    Args:
+      name: for people: "seed 3".
+      config: the whole configuration.
+      run: its directory; resumed if it was begun.
+      options: of `tfdqn train`.
+
+    Attributes:
+      outcome: how it ended; None: it has not begun, or is under way.
+      is_saved: whether it ended as it should, with all that it had learned on the disk.
+      why: of a failure, in one line.
+    """
+
+    def __init__(self, name: str, config: Config, run: RunDir, options: Sequence[str] = ()):
+        self.name, self.config, self.run = name, config, run
+        self.outcome: Outcome | None = None
+        self.is_saved = False
+        self.why = ""
+        self._options = tuple(options)
+        self._process: subprocess.Popen | None = None
+        self._log_start_bytes = 0
+        self._metrics_before: int | None = None
+        self._killed_at_seconds: float | None = None  # None: it has not been asked to end
+        self._evaluations: tuple[int, list[EvaluationLine]] = (-1, [])  # of a file of so many bytes
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process is not None and self.outcome is None
+
+    @property
+    def state(self) -> str:
+        """What it is doing, in a word."""
+        if self.outcome is not None:
+            return self.outcome
+        if self._process is None:
+            return "waiting"
+        if self._killed_at_seconds is not None:
+            return "stopping"
+        return "starting" if _written_ns(self.run) == self._metrics_before else "learning"
+
+    def summary(self) -> Summary | None:
+        """What it came to, where it has finished under this configuration; else None."""
+        try:
+            return finished_summary(self.run, self.config, has_evaluator=True)
+        except CheckpointError:
+            return None  # its own process will say what is damaged
+
+    def progress(self) -> RunProgress:
+        """How it stands now."""
+        newest = read_last_line(self.run.metrics_file) or {}
+        bytes_now = _size(self.run.evaluations_file)
+        if bytes_now != self._evaluations[0]:
+            self._evaluations = bytes_now, read_evaluations(self.run.evaluations_file)
+        return RunProgress(
+            env_steps=newest.get("env_steps") or 0,
+            seconds=newest.get("seconds") or 0.0,
+            env_steps_per_second=newest.get("env_steps_per_second") or 0.0,
+            episode_return=newest.get("episode_return"),
+            evaluations=self._evaluations[1],
+        )
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
+        """Begins its process; where that is impossible, it has failed.
+
+        Args:
+          command: what stands before `train`.
+          environment: variables to set, or with None to leave out.
+        """
+        self._metrics_before, self._log_start_bytes = _written_ns(self.run), _size(self.run.child_log)
+        arguments = ("train", str(self.run.child_config_file), "--run-dir", str(self.run.path), *self._options)
+        try:
+            write_atomically(self.run.child_config_file, dump(self.config).encode())
+            self._process = start_process((*command, *arguments), self.run.child_log, environment)
+        except (OSError, RunDirError) as error:
+            self.outcome, self.why = Outcome.FAILED, f"can't be started: {error}"
+
+    def look(self) -> bool:
+        """Whether it has ended since the last look. One that does not end in time when asked to is killed."""
+        if self._process is None or self.outcome is not None:
+            return False
+        if self._killed_at_seconds is not None and time.monotonic() > self._killed_at_seconds:
+            self.kill()
+        status = status_when_ended(self._process)
+        if status is None:
+            return False
+        self._end(status)
+        return True
+
+    def stop(self) -> None:
+        """Asks it to save and end; `look` says when it has."""
+        if self.is_alive and self._process is not None and self._killed_at_seconds is None:
+            self._killed_at_seconds = time.monotonic() + _GRACE_SECONDS
+            os.kill(self._process.pid, signal.SIGTERM)  # it hasn't been reaped, so its number is still its own
+
+    def kill(self) -> None:
+        """With all that it has started; waits for nothing."""
+        if self.is_alive and self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _end(self, status: int) -> None:
+        self.is_saved = status == 0
+        if status == 0:
+            self.outcome = Outcome.STOPPED if self.summary() is None else Outcome.FINISHED
+        elif self._killed_at_seconds is not None and status in _UNSAVED:
+            self.outcome = Outcome.STOPPED
+        else:
+            self.outcome, self.why = Outcome.FAILED, self._failure(status)
+
+    def _failure(self, status: int) -> str:
+        own_line = last_line(self.run.child_log, self._log_start_bytes, "tfdqn: ").removeprefix("tfdqn: ")
+        if status > 0 and own_line:
+            return own_line
+        said = last_line(self.run.child_log, self._log_start_bytes)[:_SHOWN_CHARACTERS] if status > 0 else ""
+        return how_it_ended(status) + (f" ({said})" if said else "")
+
+
+class ChildRuns:
+    """Made and used by the main thread: processes die with the thread that started them.
+
+    Args:
+      environments: variables for each process that may run beside the others; there are no more at a time.
+      say: shows one line to the user.
+      command: what stands before `train`.
+    """
+
+    def __init__(
+        self,
+        environments: Sequence[Mapping[str, str | None]],
+        say: Callable[[str], None],
+        command: Sequence[str] = TFDQN,
+    ):
+        self._free = list(environments)
+        self._running: dict[ChildRun, Mapping[str, str | None]] = {}
+        self._say, self._command = say, tuple(command)
+
+    def run(self, runs: Iterable[ChildRun], look: Callable[[list[ChildRun]], None]) -> bool:
+        """Runs them, in order, until all have ended; or False: until the user has asked to stop, and all that ran have
+        ended. Whatever ends it, no process is left; those under way are asked to save first.
+
+        Args:
+          runs: taken one at a time, when there is room.
+          look: called a few times a second with those that have ended since; it may stop others.
+        """
+        left = iter(runs)
+        with interruptions(self._end_at_once) as interrupted:
+            try:
+                while not interrupted():
+                    look(self._newly_ended())
+                    while self._free and (each := next(left, None)) is not None:
+                        self._start(each)
+                    if not self._running:
+                        return True
+                    time.sleep(_LOOK_SECONDS)
+            except BaseException:
+                self._stop_all(lambda ended: None)
+                raise
+            self._say("stopping; a second Ctrl-C ends everything at once, without saving")
+            self._stop_all(look)
+            return False
+
+    def kill(self) -> None:
+        """Kills every live process, with all that it has started; waits for nothing."""
+        for each in self._running:
+            each.kill()
+
+    def _start(self, run: ChildRun) -> None:
+        self._running[run] = environment = self._free.pop(0)
+        run.start(self._command, environment)
+
+    def _newly_ended(self) -> list[ChildRun]:
+        ended = [each for each in self._running if each.look() or each.outcome is not None]
+        for each in ended:
+            self._free.append(self._running.pop(each))
+        return ended
+
+    def _stop_all(self, look: Callable[[list[ChildRun]], None]) -> None:
+        for each in self._running:
+            each.stop()
+        while self._running:
+            look(self._newly_ended())
+            time.sleep(_LOOK_SECONDS / 4)
+
+    def _end_at_once(self) -> None:
+        self.kill()
+        end_at_once()
+
+
+def _written_ns(run: RunDir) -> int | None:
+    """When its curves were written last; a process that comes to training writes them."""
+    return run.metrics_file.stat().st_mtime_ns if run.metrics_file.exists() else None
+
+
+def _size(file: os.PathLike[str]) -> int:
+    return os.path.getsize(file) if os.path.exists(file) else 0
