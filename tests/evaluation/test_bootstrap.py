@@ -15,7 +15,7 @@ def test_the_interval_is_the_same_however_much_is_drawn_at_a_time(
     returns = np.random.default_rng(3).normal(size=23)
     resampled = stream(5, "bootstrap").choice(returns, (2_000, 23)).mean(axis=1)
     low, high = np.percentile(resampled, [2.5, 97.5])
-    monkeypatch.setattr(module, "_BOOTSTRAP_ELEMENTS", elements)
+    monkeypatch.setattr(module, "_DRAWN_AT_A_TIME", elements)
     found = scores(returns, np.ones(23), seed=5)
     assert (found.ci_low, found.ci_high) == (low, high)
 
@@ -25,9 +25,9 @@ def test_many_episodes_are_scored_in_little_memory(monkeypatch: pytest.MonkeyPat
         def __init__(self, real: np.random.Generator):
             self.real, self.largest = real, 0
 
-        def choice(self, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-            self.largest = max(self.largest, shape[0] * shape[1])
-            return self.real.choice(values, shape)
+        def integers(self, high: int, size: tuple[int, int]) -> np.ndarray:
+            self.largest = max(self.largest, size[0] * size[1])
+            return self.real.integers(high, size=size)
 
     drawn = Generator(np.random.default_rng(0))
     monkeypatch.setattr(module, "stream", lambda seed, name: drawn)

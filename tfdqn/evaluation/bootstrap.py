@@ -1,4 +1,6 @@
-"""Scores of greedy episodes, with a bootstrap interval of their mean return."""
+"""Scores of greedy episodes, with a bootstrap interval of their mean return; resampling."""
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -6,12 +8,13 @@ from tfdqn.randomness import stream
 from tfdqn.records import EpisodeScores
 
 _BOOTSTRAP_SAMPLES = 2_000
-_BOOTSTRAP_ELEMENTS = 1_000_000  # drawn at a time
+_DRAWN_AT_A_TIME = 1_000_000
 
 
 def scores(returns: np.ndarray, lengths: np.ndarray, seed: int = 0) -> EpisodeScores:
     """Scores of N episodes by their returns float64[N] and lengths int64[N]; the seed draws the bootstrap's samples."""
-    low, high = np.percentile(_resampled_means(returns, stream(seed, "bootstrap")), [2.5, 97.5])
+    resampled = draws(len(returns), _BOOTSTRAP_SAMPLES, stream(seed, "bootstrap"))
+    low, high = np.percentile(np.concatenate([returns[rows].mean(axis=1) for rows in resampled]), [2.5, 97.5])
     return EpisodeScores(
         episodes=len(returns),
         mean_return=float(returns.mean()),
@@ -23,11 +26,11 @@ def scores(returns: np.ndarray, lengths: np.ndarray, seed: int = 0) -> EpisodeSc
     )
 
 
-def _resampled_means(returns: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Means float64[_BOOTSTRAP_SAMPLES] of samples of N returns, drawn with replacement; in parts, to save memory."""
-    rows = max(_BOOTSTRAP_ELEMENTS // len(returns), 1)
-    means = [
-        rng.choice(returns, (min(rows, _BOOTSTRAP_SAMPLES - done), len(returns))).mean(axis=1)
-        for done in range(0, _BOOTSTRAP_SAMPLES, rows)
-    ]
-    return np.concatenate(means)
+def draws(count: int, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Which of `count` things each resample holds, drawn with replacement: int64[some, count], `resamples` in all.
+
+    They come in parts, to save memory, and are the same however large those are.
+    """
+    rows = max(_DRAWN_AT_A_TIME // count, 1)
+    for done in range(0, resamples, rows):
+        yield rng.integers(count, size=(min(rows, resamples - done), count))

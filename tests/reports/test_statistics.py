@@ -1,0 +1,63 @@
+"""Statistics of many runs: against SciPy, brute force, and every resample there is."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from tfdqn.reports.statistics import (
+    interquartile_mean,
+    performance_profile,
+    probability_of_improvement,
+    stratified_bootstrap_interval,
+)
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (3, 1), (4,), (7, 3), (25, 2)])
+def test_the_interquartile_mean_is_scipys_trimmed_one(shape: tuple[int, ...]) -> None:
+    scores = np.random.default_rng(1).standard_cauchy(shape)
+    assert interquartile_mean(scores) == pytest.approx(scipy.stats.trim_mean(scores, 0.25, axis=None))
+
+
+def test_a_draw_counts_half_and_a_run_is_compared_on_its_own_task_alone() -> None:
+    # Task 1: 3 > 2, 3 = 3, 1 < 2, 1 < 3: (1 + 0.5) / 4. Task 2, where all are a thousand times better: 1.
+    ours, theirs = np.array([[3.0, 9e3], [1.0, 9e3]]), np.array([[2.0, 5e3], [3.0, 6e3]])
+    assert probability_of_improvement(ours, theirs) == (0.375 + 1) / 2
+    with pytest.raises(ValueError, match="scores of 2 tasks can't be compared with scores of 1"):
+        probability_of_improvement(ours, theirs[:, :1])
+
+
+def test_the_interval_holds_the_middle_of_every_resample_there_is() -> None:
+    scores = np.array([0.0, 1.0, 5.0, 20.0])
+    means = [np.mean(each) for each in product(scores, repeat=4)]
+    found = stratified_bootstrap_interval(np.mean, scores, resamples=20_000, confidence=0.8)
+    np.testing.assert_allclose(found, np.quantile(means, [0.1, 0.9]), atol=0.3)
+
+
+def test_runs_never_leave_their_task_and_tasks_are_drawn_apart() -> None:
+    """Task 1 holds 0 or 1, task 2 10 or 11: their sums are 10 to 12, and 11 comes of unlike draws too."""
+    seen: list[np.ndarray] = []
+    scores = np.array([[0.0, 10.0], [1.0, 11.0]])
+    stratified_bootstrap_interval(lambda drawn: seen.append(drawn) or 0.0, scores, resamples=200)
+    drawn = np.stack(seen)
+    assert drawn.shape == (200, 2, 2)
+    assert set(drawn[..., 0].flat) == {0.0, 1.0} and set(drawn[..., 1].flat) == {10.0, 11.0}
+    assert set((drawn[..., 1] - drawn[..., 0]).flat) == {9.0, 10.0, 11.0}
+
+
+def test_a_statistic_that_is_an_array_has_an_interval_for_each_element() -> None:
+    scores = np.random.default_rng(2).normal(size=8)
+    thresholds = np.array([-1.0, 0.0, 1.0])
+    low, high = stratified_bootstrap_interval(lambda drawn: performance_profile(drawn, thresholds), scores)
+    alone = stratified_bootstrap_interval(lambda drawn: performance_profile(drawn, thresholds)[1], scores)
+    assert low.shape == high.shape == (3,)
+    assert (low[1], high[1]) == alone
+
+
+def test_the_seed_decides_and_an_interval_of_nothing_is_refused() -> None:
+    scores = np.random.default_rng(3).normal(size=9)
+    same, again, another = (stratified_bootstrap_interval(np.mean, scores, seed=seed) for seed in (4, 4, 5))
+    assert same == again != another
+    with pytest.raises(ValueError, match="at least one run"):
+        stratified_bootstrap_interval(np.mean, scores, np.array([]))
