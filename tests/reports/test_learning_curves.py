@@ -23,17 +23,6 @@ def make_run(path, seed=1, returns=(10.0, 20.0), overrides=()):
     return path
 
 
-def test_a_resumed_runs_points_replace_those_that_it_went_back_behind():
-    curve = learning_curves.curve((steps, float(i)) for i, steps in enumerate([100, 200, 300, 150, 250]))
-    np.testing.assert_array_equal(curve.env_steps, [100, 150, 250])
-    np.testing.assert_array_equal(curve.values, [0, 3, 4])
-
-
-def test_a_point_without_a_number_is_left_out():
-    curve = learning_curves.curve([(100, 1.0), (200, None), (None, 2.0)])
-    np.testing.assert_array_equal(curve.env_steps, [100])
-
-
 def test_runs_that_differ_in_the_seed_alone_are_drawn_as_one_with_its_range(tmp_path, monkeypatch):
     import matplotlib.axes
 

@@ -1,0 +1,58 @@
+"""Runs grouped by their configurations, which differ in more than the seed, and labels that say in what."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from tfdqn.config import Config, toml
+
+_KEYS_IN_LABEL = 3
+
+Configuration = Mapping[str, Any]  # each key's path and value, the seed's left out: {"task.id": "CartPole-v1", …}
+Run = TypeVar("Run")
+
+
+def without_seed(config: Config) -> Configuration:
+    """What a run has in common with those of other seeds."""
+    flat = toml.flat(config)
+    del flat["seed"]
+    return flat
+
+
+def grouped(runs: Iterable[tuple[Configuration, Run]]) -> list[tuple[Configuration, list[Run]]]:
+    """The runs of each configuration, in the order in which it is first seen."""
+    groups: dict[str, tuple[Configuration, list[Run]]] = {}
+    for configuration, run in runs:
+        name = json.dumps(configuration, sort_keys=True)
+        groups.setdefault(name, (configuration, []))[1].append(run)
+    return list(groups.values())
+
+
+def differing_keys(configurations: Sequence[Configuration]) -> list[str]:
+    """The keys that not all have, or have with the same value, in order."""
+    every = {key: None for each in configurations for key in each}
+    return [key for key in every if len({_shown(each, key) for each in configurations}) > 1]
+
+
+def labels(configurations: Sequence[Configuration], names: Sequence[str]) -> list[str]:
+    """Each configuration by its name; where several share that, also by keys in which they differ, all labels apart."""
+    found = []
+    for each, name in zip(configurations, names, strict=True):
+        alike = [other for other, its_name in zip(configurations, names, strict=True) if its_name == name]
+        differing = sorted(differing_keys(alike))
+        shown = differing[: _telling(alike, differing)]
+        parts = [f"{key}={_shown(each, key)}" for key in shown]
+        found.append(", ".join([name, *parts, *(["…"] if len(differing) > len(shown) else [])]))
+    return found
+
+
+def _telling(alike: Sequence[Configuration], keys: Sequence[str]) -> int:
+    """How many of the keys, three or more, tell the configurations apart."""
+    count = min(_KEYS_IN_LABEL, len(keys))
+    while count < len(keys) and len({tuple(_shown(each, key) for key in keys[:count]) for each in alike}) < len(alike):
+        count += 1
+    return count
+
+
+def _shown(configuration: Configuration, key: str) -> str:
+    return str(configuration.get(key, "none"))

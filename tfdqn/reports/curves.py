@@ -1,0 +1,35 @@
+"""Curves over environment steps, and those of several runs on the steps that all have reached."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Curve(NamedTuple):
+    """Values over environment steps."""
+
+    env_steps: np.ndarray  # int64[N], ascending
+    values: np.ndarray  # float64[N]
+
+
+def curve(points: Iterable[tuple[int | None, float | None]]) -> Curve:
+    """A quantity over environment steps; a resumed run's points replace those that it went back behind."""
+    kept: list[tuple[int, float]] = []
+    for env_steps, value in points:
+        if env_steps is None or value is None:
+            continue
+        while kept and kept[-1][0] >= env_steps:
+            kept.pop()
+        kept.append((env_steps, value))
+    return Curve(np.array([x for x, _ in kept], np.int64), np.array([y for _, y in kept], np.float64))
+
+
+def on_common_steps(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
+    """(steps int64[N], values float64[runs, N]) on the steps that every run has reached, by interpolation."""
+    if len(curves) == 1:
+        return curves[0].env_steps, curves[0].values[np.newaxis]
+    first, last = max(c.env_steps[0] for c in curves), min(c.env_steps[-1] for c in curves)
+    every = np.unique(np.concatenate([c.env_steps for c in curves]))
+    steps = every[(every >= first) & (every <= max(last, first))]
+    return steps, np.stack([np.interp(steps, c.env_steps, c.values) for c in curves])
