@@ -1,4 +1,4 @@
-"""Statistics of many runs: against SciPy, brute force, and every resample there is."""
+"""Statistics of many runs: against rliable's own results, SciPy, brute force, and every resample there is."""
 
 from itertools import product
 
@@ -6,12 +6,38 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from tests.support.golden_files import golden
 from tfdqn.reports.statistics import (
     interquartile_mean,
+    optimality_gap,
     performance_profile,
     probability_of_improvement,
     stratified_bootstrap_interval,
 )
+
+CASES = ("three", "five", "many", "tasks")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_statistic_is_what_rliable_makes_it(name: str) -> None:
+    case, settings = golden(name, "rliable_statistics"), golden("settings", "rliable_statistics")
+    assert interquartile_mean(case["x"]) == pytest.approx(case["iqm"], abs=1e-12)
+    gaps = [optimality_gap(case["x"], target) for target in settings["gammas"]]
+    np.testing.assert_allclose(gaps, case["gaps"], atol=1e-12)
+    np.testing.assert_allclose(performance_profile(case["x"], settings["thresholds"]), case["profile"], atol=1e-12)
+    assert probability_of_improvement(case["x"], case["y"]) == pytest.approx(case["improvement"], abs=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_intervals_are_rliables_within_the_chance_of_their_draws(name: str) -> None:
+    """Both draw 10,000 resamples of their own; a quantile that moves by more than a tenth of the width is wrong."""
+    case = golden(name, "rliable_statistics")
+    ours = [
+        stratified_bootstrap_interval(interquartile_mean, case["x"], resamples=10_000),
+        stratified_bootstrap_interval(probability_of_improvement, case["x"], case["y"], resamples=10_000),
+    ]
+    for found, known in zip(ours, (case["iqm_interval"], case["improvement_interval"]), strict=True):
+        np.testing.assert_allclose(found, known, atol=0.1 * (known[1] - known[0]) + 1e-12)
 
 
 @pytest.mark.parametrize("shape", [(1,), (2,), (3, 1), (4,), (7, 3), (25, 2)])
