@@ -102,7 +102,7 @@ def test_on_a_terminal_the_table_stands_above_a_bar_and_the_figures(monkeypatch:
 
 
 def lines_of(*statuses: JobStatus, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr("tfdqn.cli.live_table._REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr("tfdqn.cli.live_view._REFRESH_SECONDS", 0.0)
     console = Console(file=io.StringIO(), width=200, highlight=False)
     with JobView(500_000, console=console) as view:
         for status in statuses:
@@ -128,7 +128,7 @@ def test_elsewhere_each_state_of_a_life_is_said_once_and_for_all_who_share_it(mo
 
 
 def test_elsewhere_the_totals_are_said_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.cli.live_table.PLAIN_LINE_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("tfdqn.cli.live_view.PLAIN_LINE_INTERVAL_SECONDS", 0.0)
     status = JobStatus([LEARNER_ROW], an_inspection())
     assert lines_of(status, status, monkeypatch=monkeypatch) == [
         "learner 0: learning",

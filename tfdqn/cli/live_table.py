@@ -2,28 +2,25 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.markup import escape
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console, make_table, progress_figures
+from tfdqn.cli.live_view import LiveView
+from tfdqn.cli.terminal import make_table, progress_figures
 from tfdqn.cluster.roles import LEARNER, Role
 from tfdqn.coordination.messages import Inspection
 from tfdqn.launch.supervisor import JobStatus, Row
 from tfdqn.records import Progress
-from tfdqn.system.interval import IntervalTrigger
 
-_REFRESH_SECONDS = 0.25
-_LINES_BELOW = 8  # of the figures and of messages
 _PRESENT_SECONDS = 10.0
 _MOST_BYTES_AT_ONCE = 200_000
 _PASSING = re.compile(r"silent for|starting")
@@ -52,7 +49,7 @@ def totals(inspection: Inspection, total_env_steps: int, phase: str) -> Progress
     )
 
 
-class JobView:
+class JobView(LiveView):
     """`with JobView(stop.env_steps) as view: Supervisor(…, view).run()`; a terminal that is closed is no error.
 
     Args:
@@ -61,52 +58,20 @@ class JobView:
     """
 
     def __init__(self, total_env_steps: int, logs: Path | None = None, console: Console | None = None):
+        super().__init__(console)
         self._total_env_steps = total_env_steps
-        self._console = console or make_console()
-        self._live: Live | None = None
         self._tail = None if logs is None else _LogTail(logs)
         self._said: dict[tuple, set[str]] = defaultdict(set)  # states, by process and life
-        self._totals_line = IntervalTrigger(PLAIN_LINE_INTERVAL_SECONDS)
-        self._refresh = IntervalTrigger(_REFRESH_SECONDS, is_due=True)
-
-    def __enter__(self) -> "JobView":
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop", transient=True)
-            self._live.start()
-            self._console.show_cursor(True)  # Rich hides it, and a killed process could not put it back
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._shielded(self._live.stop)
-
-    def say(self, line: str) -> None:
-        """One line, above the table where there is one."""
-        self._shielded(lambda: self._console.print(line, markup=False, soft_wrap=True))
 
     def show(self, status: JobStatus) -> None:
         if self._tail is not None:
             for line in self._tail.new_lines(status.rows):
                 self.say(line)
-        if not self._refresh.is_due():
-            return
         figures = self._totals(status)
-        if self._live is None:
-            self._say_what_changed(status, figures)
-        else:
-            self._shielded(partial(self._live.update, self._rendered(status, figures), refresh=True))
-        self._refresh.done()
-
-    def _shielded(self, write: Callable[[], object]) -> None:
-        """A terminal that has gone away takes no job with it: nothing more is shown."""
-        try:
-            write()
-        except OSError:
-            self._console.quiet = True
+        self.draw(partial(self._rendered, status, figures), partial(self._say_what_changed, status, figures))
 
     def _rendered(self, status: JobStatus, figures: Progress | None) -> RenderableType:
-        room = max(self._console.height - _LINES_BELOW, len(Role))
-        table = process_table(status.rows, room)
+        table = process_table(status.rows, max(self.room, len(Role)))
         if figures is None:
             return table
         bar = ProgressBar(total=figures.total_env_steps, completed=figures.env_steps)
@@ -130,9 +95,8 @@ class JobView:
                 new[row.process_id.role, row.state].append(row.process_id.index)
         for (role, state), indices in new.items():
             self.say(f"{_name(role, len(indices))} {_ranges(indices)}: {state}")
-        if figures is not None and self._totals_line.is_due():
-            self._totals_line.done()
-            self.say(f"{figures.phase}: {progress_figures(figures)}")
+        if figures is not None:
+            self.say_totals(f"{figures.phase}: {progress_figures(figures)}")
 
 
 def process_table(rows: Sequence[Row], room: int) -> Table:
