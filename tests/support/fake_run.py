@@ -1,7 +1,7 @@
 """Stands in for `tfdqn`: `python fake_run.py train CONFIG --run-dir DIR` writes a run's files without learning.
 
-What it does is said by `do` in the run's directory, words that it follows in order; `stop` (or nothing) waits until it
-is asked to end. What it was given is noted in `told`.
+What it does is said by `do` among the logs of the run's processes: words that it follows in order. What it was given is
+noted beside it, in `told`.
 """
 
 import json
@@ -21,11 +21,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
     names = ("TF_CONFIG", "TF_NUM_INTRAOP_THREADS", "CUDA_VISIBLE_DEVICES")
     told = {"arguments": sys.argv[1:], "pid": os.getpid(), **{name: os.environ.get(name) for name in names}}
-    with (run.path / "told").open("a") as file:
+    with (run.process_logs / "told").open("a") as file:
         file.write(json.dumps(told) + "\n")
-    do = run.path / "do"
-    for word in do.read_text().split() if do.exists() else ["learn", "finish"]:
+    do = run.process_logs / "do"
+    for word in do.read_text().split() if do.exists() else ["begin", "learn", "finish"]:
         match word:
+            case "begin":
+                run.config_file.write_bytes(run.child_config_file.read_bytes())
             case "learn":
                 append_line(run.metrics_file, {"env_steps": 600, "seconds": 1.5, "env_steps_per_second": 400.0})
                 append_line(run.evaluations_file, {"env_steps": 500, "mean_return": 9.5, "is_best": True})
@@ -33,7 +35,7 @@ def main() -> int:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
             case "child":
                 if os.fork() == 0:
-                    (run.path / "child").write_text(str(os.getpid()))
+                    (run.process_logs / "child").write_text(str(os.getpid()))
                     time.sleep(300)
             case "fail":
                 print("tfdqn: the pole is broken", file=sys.stderr)
@@ -43,7 +45,7 @@ def main() -> int:
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "finish":
-                finish(run.path, float(sys.argv[-1]) if sys.argv[-1].isdecimal() else 9.5)
+                finish(run.path, 9.5)
             case "wait":
                 while not asked:
                     time.sleep(0.01)

@@ -29,9 +29,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def a_run(folder: Path, seed: int, do: str = "learn finish") -> ChildRun:
     """One whose stand-in does as it is told."""
     path = folder / f"seed-{seed}"
-    path.mkdir()
-    (path / "do").write_text(do)
-    return ChildRun(f"seed {seed}", tiny(f"seed={seed}"), RunDir(path))
+    run = RunDir(path)
+    run.process_logs.mkdir(parents=True)
+    (run.process_logs / "do").write_text(do)
+    return ChildRun(f"seed {seed}", tiny(f"seed={seed}"), run)
 
 
 def run_all(
@@ -59,11 +60,11 @@ def is_running(pid: int) -> bool:
 
 
 def pid_of(run: ChildRun) -> int:
-    return int(lines(run.run.path / "told")[-1]["pid"])
+    return int(lines(run.run.process_logs / "told")[-1]["pid"])
 
 
 def has_begun(run: ChildRun) -> bool:
-    told = run.run.path / "told"
+    told = run.run.process_logs / "told"
     return told.exists() and told.read_text().endswith("\n")
 
 
@@ -92,7 +93,7 @@ def test_a_process_gets_the_configuration_its_directory_and_its_environment(
     monkeypatch.setenv("TF_CONFIG", "{}")
     run = a_run(tmp_path, 7)
     ChildRuns([{"TF_CONFIG": None, "TF_NUM_INTRAOP_THREADS": "3"}], print, FAKE).run([run], lambda ended: None)
-    (told,) = lines(run.run.path / "told")
+    (told,) = lines(run.run.process_logs / "told")
     verb, config, *rest = told["arguments"]
     assert (verb, rest) == ("train", ["--run-dir", str(run.run.path)])
     assert (told["TF_CONFIG"], told["TF_NUM_INTRAOP_THREADS"]) == (None, "3")
@@ -154,7 +155,7 @@ def test_a_deaf_process_is_killed_in_the_end_with_all_that_it_has_started(
     run = a_run(tmp_path, 1, "deaf child learn wait")
     assert run_all([run], look=lambda ended: run.stop() if run.state == "learning" else None)[0]
     assert (run.outcome, run.is_saved) == (Outcome.STOPPED, False)
-    child = int((run.run.path / "child").read_text())
+    child = int((run.run.process_logs / "child").read_text())
     until(lambda: not is_running(child))
 
 
@@ -187,7 +188,7 @@ def test_what_fails_here_lets_all_save_first(tmp_path: Path) -> None:
 
 def test_one_that_cant_be_started_has_failed(tmp_path: Path) -> None:
     bad, good = a_run(tmp_path, 1), a_run(tmp_path, 2)
-    bad.run.process_logs.write_text("a file stands in the way")
+    bad.run.child_config_file.mkdir()  # stands in the way
     assert run_all([bad, good])[0]
     assert (bad.outcome, good.outcome) == (Outcome.FAILED, Outcome.FINISHED)
     assert bad.why.startswith("can't be started: ")

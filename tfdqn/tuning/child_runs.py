@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
-from typing import NamedTuple
 
 from tfdqn.cluster.roles import LEARNER, TRAITS
 from tfdqn.config import Config
@@ -19,12 +18,11 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import CheckpointError, RunDirError
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.storage.json_lines import read_last_line
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import EvaluationLine, read_evaluations
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.system.subprocesses import how_it_ended, last_line, start_process, status_when_ended
 from tfdqn.training.stopping import finished_summary
+from tfdqn.tuning.run_progress import ProgressReader, RunProgress, file_bytes
 
 TFDQN = (sys.executable, "-m", "tfdqn")
 _LOOK_SECONDS = 0.2
@@ -40,21 +38,6 @@ class Outcome(StrEnum):
     FINISHED = "finished"
     STOPPED = "stopped"  # it was asked to, and can be resumed
     FAILED = "failed"
-
-
-class RunProgress(NamedTuple):
-    """How a run stands, by the files in its directory."""
-
-    env_steps: int
-    seconds: float  # of training, all sessions together
-    env_steps_per_second: float
-    episode_return: float | None  # mean of the recent episodes, exploration included
-    evaluations: Sequence[EvaluationLine]  # greedy episodes, oldest first
-
-    @property
-    def best_return(self) -> float | None:
-        returns = [each.mean_return for each in self.evaluations if each.mean_return is not None]
-        return max(returns, default=None)
 
 
 class ChildRun:
@@ -82,7 +65,7 @@ class ChildRun:
         self._log_start_bytes = 0
         self._metrics_before: int | None = None
         self._killed_at_seconds: float | None = None  # None: it has not been asked to end
-        self._evaluations: tuple[int, list[EvaluationLine]] = (-1, [])  # of a file of so many bytes
+        self._reader = ProgressReader(run)
 
     @property
     def is_alive(self) -> bool:
@@ -108,17 +91,14 @@ class ChildRun:
 
     def progress(self) -> RunProgress:
         """How it stands now."""
-        newest = read_last_line(self.run.metrics_file) or {}
-        bytes_now = _size(self.run.evaluations_file)
-        if bytes_now != self._evaluations[0]:
-            self._evaluations = bytes_now, read_evaluations(self.run.evaluations_file)
-        return RunProgress(
-            env_steps=newest.get("env_steps") or 0,
-            seconds=newest.get("seconds") or 0.0,
-            env_steps_per_second=newest.get("env_steps_per_second") or 0.0,
-            episode_return=newest.get("episode_return"),
-            evaluations=self._evaluations[1],
-        )
+        return self._reader.read()
+
+    def take_as_finished(self) -> bool:
+        """Whether it has finished before: then there is nothing to start, and its outcome says so."""
+        if self.summary() is None:
+            return False
+        self.outcome, self.is_saved = Outcome.FINISHED, True
+        return True
 
     def start(self, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
         """Begins its process; where that is impossible, it has failed.
@@ -127,7 +107,7 @@ class ChildRun:
           command: what stands before `train`.
           environment: variables to set, or with None to leave out.
         """
-        self._metrics_before, self._log_start_bytes = _written_ns(self.run), _size(self.run.child_log)
+        self._metrics_before, self._log_start_bytes = _written_ns(self.run), file_bytes(self.run.child_log)
         arguments = ("train", str(self.run.child_config_file), "--run-dir", str(self.run.path), *self._options)
         try:
             write_atomically(self.run.child_config_file, dump(self.config).encode())
@@ -250,7 +230,3 @@ class ChildRuns:
 def _written_ns(run: RunDir) -> int | None:
     """When its curves were written last; a process that comes to training writes them."""
     return run.metrics_file.stat().st_mtime_ns if run.metrics_file.exists() else None
-
-
-def _size(file: os.PathLike[str]) -> int:
-    return os.path.getsize(file) if os.path.exists(file) else 0

@@ -1,0 +1,120 @@
+"""Several seeds: what is trained, what stays, what is said and written; the runs are stand-ins."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import PROJECT
+from tests.support.run_files import finished_run
+from tests.support.tiny_runs import lines, tiny
+from tfdqn.errors import RunDirError
+from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.tuning.child_runs import ChildRun
+from tfdqn.tuning.seeds import SeedsOutcome, train_seeds
+
+FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_run.py"))
+
+
+class Recorder:
+    """Stands in for the view."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.states: list[list[str]] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def show(self, runs: Sequence[ChildRun]) -> None:
+        self.states.append([run.state for run in runs])
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("tfdqn.tuning.seeds.available_cores", lambda: 8)
+    monkeypatch.setattr("tfdqn.tuning.seeds.visible_gpus", lambda: ())
+
+
+def tell(folder: SeedsFolder, seed: int, do: str) -> None:
+    path = folder.run(seed).process_logs
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "do").write_text(do)
+
+
+def train(folder: SeedsFolder, seeds: list[int], *overrides: str, jobs: int | None = None) -> SeedsOutcome:
+    return train_seeds(tiny(*overrides), seeds, folder, Recorder(), jobs, command=FAKE)
+
+
+def starts(folder: SeedsFolder, seed: int) -> int:
+    told = folder.run(seed).process_logs / "told"
+    return len(lines(told)) if told.exists() else 0
+
+
+def test_what_has_finished_stays_and_what_has_not_is_trained(tmp_path: Path) -> None:
+    folder, view = SeedsFolder(tmp_path / "seeds"), Recorder()
+    finished_run(folder.run(1).path, tiny("seed=1"), [8.0], 8.0)
+    tell(folder, 2, "fail")  # before it is a run
+    tell(folder, 3, "begin learn finish")
+    outcome = train_seeds(tiny(), [3, 1, 2], folder, view, command=FAKE)
+    assert [starts(folder, seed) for seed in (1, 2, 3)] == [0, 1, 1]
+    assert (outcome.is_over, outcome.failed, outcome.unsaved) == (True, ["seed 2"], [])
+    assert [each.status for each in outcome.summary.seeds] == ["finished", "failed", "finished"]
+    assert view.lines[0] == f"3 seeds in {folder.path} (1 have finished before): 2 at a time on 8 cores"
+    assert set(view.lines[1:]) == {
+        f"seed 2 has failed: the pole is broken; its log is {folder.run(2).child_log}",
+        "seed 3 has finished: mean return 9.50",
+    }
+    assert view.states[-1] == ["finished", "finished", "failed"]
+
+
+def test_a_seed_that_has_failed_is_tried_again(tmp_path: Path) -> None:
+    folder = SeedsFolder(tmp_path / "seeds")
+    tell(folder, 1, "begin fail")
+    tell(folder, 2, "begin learn finish")
+    first = train(folder, [1, 2])
+    assert (first.failed, [each.status for each in first.summary.seeds]) == (["seed 1"], ["failed", "finished"])
+    assert json.loads(folder.summary_file.read_text())["seeds"][0]["reason"] == "the pole is broken"
+    tell(folder, 1, "begin learn finish")
+    second = train(folder, [1, 2])
+    assert (second.failed, [each.status for each in second.summary.seeds]) == ([], ["finished"] * 2)
+    assert [starts(folder, seed) for seed in (1, 2)] == [2, 1]
+    assert second.summary.final is not None and second.summary.final.mean == 9.5
+    third = train(folder, [1, 2])
+    assert third.is_over and [starts(folder, seed) for seed in (1, 2)] == [2, 1]
+
+
+def test_one_that_someone_else_has_stopped_is_not_taken_for_finished(tmp_path: Path) -> None:
+    folder = SeedsFolder(tmp_path / "seeds")
+    tell(folder, 1, "begin learn")
+    outcome = train(folder, [1])
+    assert (outcome.is_over, outcome.failed, outcome.unsaved) == (False, [], [])
+
+
+def test_each_gets_its_seed_and_its_share_of_the_cores(tmp_path: Path) -> None:
+    folder = SeedsFolder(tmp_path / "seeds")
+    assert train(folder, [4, 9], jobs=2).is_over
+    for seed in (4, 9):
+        assert f"\nseed = {seed} " in folder.run(seed).child_config_file.read_text()
+        assert lines(folder.run(seed).process_logs / "told")[0]["TF_NUM_INTRAOP_THREADS"] == "4"
+
+
+def test_the_summary_is_of_all_seeds_in_the_folder(tmp_path: Path) -> None:
+    folder = SeedsFolder(tmp_path / "seeds")
+    finished_run(folder.run(7).path, tiny("seed=7"), [8.5], 8.5)
+    tell(folder, 1, "begin learn finish")
+    outcome = train(folder, [1])
+    assert [each.seed for each in outcome.summary.seeds] == [1, 7]
+    assert outcome.summary.final is not None and outcome.summary.final.mean == 9.0  # of 9.5 and 8.5
+
+
+def test_a_folder_of_another_configuration_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    folder = SeedsFolder(tmp_path / "seeds")
+    finished_run(folder.run(2).path, tiny("seed=2"), [8.0], 8.0)
+    with pytest.raises(RunDirError, match=r"agent\.n_step: 1 in the run, 3 now"):
+        train(folder, [1], "agent.n_step=3")
+    assert not folder.run(1).path.exists()

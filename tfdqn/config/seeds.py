@@ -1,0 +1,32 @@
+"""Lists of seeds as a user writes them: "1-5,8"."""
+
+import re
+
+from tfdqn.errors import ConfigError
+
+_MOST = 1_000
+_PART = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?", re.ASCII)
+
+
+def read_seeds(text: str) -> list[int]:
+    """Seeds of a list like "1-5,8", in its order. Raises ConfigError, in one line."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = _PART.fullmatch(part.strip())
+        if found is None:
+            raise _error(text, f"{part.strip()!r} is neither a seed nor a range; give them like 1-5 or 1,2,8")
+        first = int(found[1])
+        last = first if found[2] is None else int(found[2])
+        if last < first:
+            raise _error(text, f"{part.strip()} ends before it begins; {last}-{first} does not")
+        if len(seeds) + last - first >= _MOST:
+            raise _error(text, f"more than {_MOST:,} seeds")
+        seeds += range(first, last + 1)
+    if twice := next((each for index, each in enumerate(seeds) if each in seeds[:index]), None):
+        raise _error(text, f"{twice} is given twice")
+    return seeds
+
+
+def _error(text: str, why: str) -> ConfigError:
+    shown = text if len(text) <= 50 else f"{text[:47]}..."
+    return ConfigError(f"--seeds {shown}: {why}")

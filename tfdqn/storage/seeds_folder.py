@@ -1,0 +1,75 @@
+"""A folder of seeds: runs that differ in their seed alone, and what they come to together; one writer at a time."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from tfdqn.config import Config
+from tfdqn.errors import RunDirError
+from tfdqn.storage.locks import locked
+from tfdqn.storage.run_directory import RunDir
+
+_RUN = re.compile(r"seed-(0|[1-9]\d*)")
+
+
+class SeedsFolder:
+    """Its paths; making one touches nothing on the disk."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self.summary_file = self.path / "seeds.json"
+        self.learning_curve = self.path / "learning_curve.png"
+        self.lock_file = self.path / "lock"
+
+    def run(self, seed: int) -> RunDir:
+        return RunDir(self.path / f"seed-{seed}")
+
+    def seeds(self) -> list[int]:
+        """Those whose runs have begun, in order."""
+        found = [_RUN.fullmatch(each.name) for each in self.path.iterdir()] if self.path.is_dir() else []
+        seeds = sorted(int(each[1]) for each in found if each is not None)
+        return [seed for seed in seeds if self.run(seed).config_file.is_file()]
+
+    @contextmanager
+    def claim(self, config: Config, seeds: Iterable[int]) -> Iterator[None]:
+        """Makes it this process's until the block ends.
+
+        Raises RunDirError where it is something else than a folder of seeds, in use, or where a run in it belongs to
+        another configuration or is being trained; then nothing in it has changed.
+        """
+        self._refuse_what_is_not_one()
+        for seed in sorted({*seeds, *self.seeds()}):
+            self.run(seed).refuse_early(replace(config, seed=seed))
+        with locked(self.lock_file, self.path):
+            yield
+
+    def _refuse_what_is_not_one(self) -> None:
+        if RunDir(self.path).config_file.is_file():
+            raise RunDirError(f"{self.path} is a run directory, not a folder of seeds: choose another --run-dir")
+        if self.path.exists() and not self.path.is_dir():
+            raise RunDirError(f"{self.path} is not a directory: choose another --run-dir")
+        ours = {self.summary_file, self.learning_curve, self.lock_file}
+        paths = [each for each in self.path.iterdir() if each not in ours] if self.path.exists() else []
+        others = sorted(each.name for each in paths if not _RUN.fullmatch(each.name))
+        if others and len(others) == len(paths):
+            raise RunDirError(
+                f"{self.path} is not a folder of seeds: it has no seed-1 or the like, but {others[0]}; choose an empty "
+                "or a new --run-dir"
+            )
+
+
+def is_seeds_folder(path: Path | str) -> bool:
+    """Whether seeds were trained in it."""
+    return Path(path).is_dir() and not RunDir(path).config_file.exists() and bool(SeedsFolder(path).seeds())
+
+
+def with_seeds(paths: Iterable[Path | str]) -> list[RunDir]:
+    """The runs at these paths, of a folder of seeds all that have begun."""
+    runs: list[RunDir] = []
+    for path in paths:
+        folder = SeedsFolder(path)
+        runs += [folder.run(seed) for seed in folder.seeds()] if is_seeds_folder(path) else [RunDir(path)]
+    return runs

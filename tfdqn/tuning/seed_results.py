@@ -1,0 +1,115 @@
+"""What the seeds of a folder have come to, each and together: `seeds.json`, and what `tfdqn inspect` says of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from tfdqn.errors import CheckpointError
+from tfdqn.records import Summary
+from tfdqn.reports.statistics import interquartile_mean, stratified_bootstrap_interval
+from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.locks import holder_of
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.training.stopping import finished_summary
+from tfdqn.tuning.run_progress import ProgressReader
+
+
+class SeedResult(Struct, frozen=True, kw_only=True):
+    """What one seed has come to."""
+
+    seed: int
+    run: str  # its directory's name in the folder
+    status: str  # "finished", "in training", "not finished" or "failed"
+    reason: str  # why training has ended, or what has failed
+    final_return: float | None  # mean of the final evaluation; None: there was none
+    best_return: float | None  # of the best evaluation during training
+    env_steps: int
+    train_steps: int
+    seconds: float  # of training
+
+
+class SeedStatistics(Struct, frozen=True, kw_only=True):
+    """Of one return of each of several runs. Intervals: 95 %, by bootstrap over them; None of a single one."""
+
+    seeds: int
+    mean: float
+    mean_interval: tuple[float, float] | None
+    interquartile_mean: float
+    interquartile_mean_interval: tuple[float, float] | None
+
+
+class SeedsSummary(Struct, frozen=True, kw_only=True):
+    """What all seeds of a folder have come to."""
+
+    seeds: tuple[SeedResult, ...]
+    final: SeedStatistics | None  # of the finished seeds' final evaluations; None: there are none
+    best: SeedStatistics | None  # of their best evaluations
+
+
+def summarize(folder: SeedsFolder, failures: Mapping[int, str] = MappingProxyType({})) -> SeedsSummary:
+    """How the folder stands now.
+
+    Args:
+      failures: what has failed in seeds that were trained just now, which no file of theirs says.
+    """
+    begun = sorted({*folder.seeds(), *failures})
+    seeds = tuple(_result(seed, folder.run(seed), failures.get(seed, "")) for seed in begun)
+    finished = [each for each in seeds if each.status == "finished"]
+    return SeedsSummary(
+        seeds=seeds,
+        final=_statistics([each.final_return for each in finished]),
+        best=_statistics([each.best_return for each in finished]),
+    )
+
+
+def write_summary(folder: SeedsFolder, summary: SeedsSummary) -> None:
+    """Raises RunDirError where it can't be written."""
+    write_atomically(folder.summary_file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
+
+
+def _result(seed: int, run: RunDir, failure: str) -> SeedResult:
+    summary = None if failure else _finished(run)
+    progress = ProgressReader(run).read()
+    unfinished = "failed" if failure else "in training" if holder_of(run.lock_file) else "not finished"
+    return SeedResult(
+        seed=seed,
+        run=run.path.name,
+        status="finished" if summary else unfinished,
+        reason=summary.reason if summary else failure,
+        final_return=summary.final.mean_return if summary and summary.final else None,
+        best_return=summary.best_return if summary else progress.best_return,
+        env_steps=summary.env_steps if summary else progress.env_steps,
+        train_steps=summary.train_steps if summary else progress.train_steps,
+        seconds=summary.seconds if summary else progress.seconds,
+    )
+
+
+def _finished(run: RunDir) -> Summary | None:
+    try:
+        return finished_summary(run, run.config(), has_evaluator=True)
+    except CheckpointError:
+        return None
+
+
+def _statistics(returns: Sequence[float | None]) -> SeedStatistics | None:
+    scores = np.array([each for each in returns if each is not None], np.float64)
+    if not scores.size:
+        return None
+    return SeedStatistics(
+        seeds=scores.size,
+        mean=float(scores.mean()),
+        mean_interval=_interval(np.mean, scores),
+        interquartile_mean=interquartile_mean(scores),
+        interquartile_mean_interval=_interval(interquartile_mean, scores),
+    )
+
+
+def _interval(statistic: Callable[[np.ndarray], float], scores: np.ndarray) -> tuple[float, float] | None:
+    if scores.size < 2:
+        return None
+    interval = stratified_bootstrap_interval(statistic, scores)
+    return float(interval.low), float(interval.high)

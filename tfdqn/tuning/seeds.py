@@ -1,0 +1,103 @@
+"""`train_seeds`: a configuration with several seeds, a run each, and what these come to together.
+
+What has finished stays, what was interrupted goes on, what has failed is tried again; no failure takes others along.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from msgspec.structs import replace
+
+from tfdqn.config import Config
+from tfdqn.launch.gpus import visible_gpus
+from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.system.cores import available_cores
+from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, Outcome
+from tfdqn.tuning.seed_results import SeedsSummary, summarize, write_summary
+from tfdqn.tuning.slots import default_jobs, slots
+
+
+class View(Protocol):
+    """What a person sees of it."""
+
+    def say(self, line: str) -> None: ...
+
+    def show(self, runs: Sequence[ChildRun]) -> None: ...
+
+
+class SeedsOutcome(NamedTuple):
+    """How the training of several seeds came to its end."""
+
+    summary: SeedsSummary  # of all seeds in the folder
+    is_over: bool  # False: the user has asked to stop
+    failed: list[str]  # names of those that have
+    unsaved: list[str]  # of those that could not save when they were asked to stop
+
+
+def train_seeds(
+    config: Config,
+    seeds: Sequence[int],
+    folder: SeedsFolder,
+    view: View,
+    jobs: int | None = None,
+    options: Sequence[str] = (),
+    command: Sequence[str] = TFDQN,
+) -> SeedsOutcome:
+    """Trains each seed until all have ended or the user asks to stop.
+
+    Args:
+      config: the whole configuration; its own seed does not count.
+      seeds: in the order in which they are begun.
+      folder: made if need be; holds a run for each seed.
+      view: what the user sees of it.
+      jobs: how many go side by side; None: as many as this host has cores for.
+      options: of `tfdqn train`, for each run.
+      command: what stands before `train`.
+
+    Raises RunDirError where the folder is in use, another configuration's, or something else.
+    """
+    by_seed = {seed: ChildRun(f"seed {seed}", replace(config, seed=seed), folder.run(seed), options) for seed in seeds}
+    runs = list(by_seed.values())
+
+    def summary() -> SeedsSummary:
+        found = summarize(folder, {seed: run.why for seed, run in by_seed.items() if run.outcome is Outcome.FAILED})
+        write_summary(folder, found)
+        return found
+
+    def look(ended: list[ChildRun]) -> None:
+        for each in ended:
+            view.say(_said(each))
+        if ended:
+            summary()
+        view.show(runs)
+
+    with folder.claim(config, seeds):
+        left = [run for run in runs if not run.take_as_finished()]
+        cores, gpus = available_cores(), visible_gpus()
+        at_once = max(1, min(jobs or default_jobs(config, cores, len(gpus)), len(left)))
+        if left:
+            view.say(_beginning(len(left), len(runs), at_once, cores, folder))
+        is_over = ChildRuns(slots(at_once, cores, gpus), view.say, command).run(left, look)
+        stopped = [run for run in runs if run.outcome is Outcome.STOPPED]
+        return SeedsOutcome(
+            summary=summary(),
+            is_over=is_over and not stopped,
+            failed=[run.name for run in runs if run.outcome is Outcome.FAILED],
+            unsaved=[run.name for run in stopped if not run.is_saved],
+        )
+
+
+def _beginning(left: int, count: int, at_once: int, cores: int, folder: SeedsFolder) -> str:
+    finished = f" ({count - left} have finished before)" if left < count else ""
+    of_cores = f"{cores} core{'s' if cores > 1 else ''}"
+    return f"{count} seeds in {folder.path}{finished}: {at_once} at a time on {of_cores}"
+
+
+def _said(run: ChildRun) -> str:
+    if run.outcome is Outcome.FAILED:
+        return f"{run.name} has failed: {run.why}; its log is {run.run.child_log}"
+    if run.outcome is Outcome.STOPPED:
+        return f"{run.name} has stopped" + ("" if run.is_saved else " without saving: its last checkpoint stands")
+    summary = run.summary()
+    final = None if summary is None else summary.final
+    return f"{run.name} has finished" + ("" if final is None else f": mean return {final.mean_return:.2f}")
