@@ -1,7 +1,8 @@
 """Learning curves as pictures: what runs left in `evaluations.jsonl` and `metrics.jsonl`, drawn to PNG."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from io import BytesIO
 from itertools import cycle
 from pathlib import Path
@@ -14,6 +15,7 @@ from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.json_lines import read_lines
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations
+from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
 
 # Okabe and Ito's palette, told apart by colour-blind readers too (jfly.uni-koeln.de/color).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -31,7 +33,7 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
     """Draws the runs' learning curves; runs that differ in the seed alone become one mean with a band.
 
     Args:
-      run_dirs: one or more runs.
+      run_dirs: one or more runs, or folders of seeds.
       output: the PNG; by default the learning curve of the first run.
 
     Raises RunDirError where a run has nothing to draw yet, or the picture can't be written, and UserError where
@@ -43,7 +45,7 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
         raise UserError(f"{path} is {kind}: give a file such as learning_curves.png")
     # Where it keeps its cache if the usual place can't be written is nobody's concern.
     logging.getLogger("matplotlib").addFilter(lambda record: record.funcName != "_get_config_or_cache_dir")
-    groups = grouped((run.configuration, run) for run in map(_read, map(RunDir.at, run_dirs)))
+    groups = grouped((run.configuration, run) for path in run_dirs for run in _read_all(path))
     configurations = [configuration for configuration, _ in groups]
     names = [f"{each['task.id']} {each['agent.kind'].replace('_', ' ')}" for each in configurations]
     import matplotlib.figure  # its import costs most of a second
@@ -62,6 +64,20 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
     figure.savefig(picture, format="png")
     write_atomically(path, picture.getvalue())
     return path
+
+
+def _read_all(path: RunDir | Path | str) -> Iterator[RunCurves]:
+    """Of a run, or of all in a folder of seeds that have something to draw."""
+    if isinstance(path, RunDir) or not is_seeds_folder(path):
+        yield _read(RunDir.at(path))
+        return
+    folder, is_empty = SeedsFolder(path), True
+    for seed in folder.seeds():
+        with suppress(RunDirError):
+            yield _read(folder.run(seed))
+            is_empty = False
+    if is_empty:
+        raise RunDirError(f"{folder.path} has nothing to draw yet: no evaluation and no finished episode")
 
 
 def _read(run: RunDir) -> RunCurves:
