@@ -1,9 +1,12 @@
 """What a person sees of `tfdqn inspect`: how the job stands, its processes, its replay servers."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
-from rich.console import Group, RenderableType
+import msgspec
+import typer
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
@@ -12,26 +15,35 @@ from tfdqn.cli.live_table import speed
 from tfdqn.cli.terminal import ago, duration, make_console, make_table, pairs_table
 from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.coordination.messages import Inspection, ProcessStatus
-from tfdqn.launch.inspector import Inspector, Report, RunReport
+from tfdqn.launch.inspector import Report, RunReport
 
 _INTERVAL_SECONDS = 1.0
+T = TypeVar("T")
 
 
-def print_report(report: Report) -> None:
-    make_console().print(rendered(report))
-
-
-def watch(inspector: Inspector) -> None:
-    """Refreshes the report every second until interrupted: in place on a terminal, else one below the other."""
+def show(
+    report: Callable[[], T], rendered: Callable[[T], RenderableType], is_watched: bool = False, as_json: bool = False
+) -> None:
+    """Prints how something stands; where it is watched, every second until interrupted: on a terminal in place."""
     console = make_console()
-    while not console.is_terminal:
-        console.print(rendered(inspector.report()))
-        time.sleep(_INTERVAL_SECONDS)
+    if as_json or not console.is_terminal or not is_watched:
+        _print(console, report(), rendered, as_json)
+        while is_watched:
+            time.sleep(_INTERVAL_SECONDS)
+            _print(console, report(), rendered, as_json)
+        return
     with Live(console=console, auto_refresh=False, transient=False) as live:
         console.show_cursor(True)
         while True:
-            live.update(rendered(inspector.report()), refresh=True)
+            live.update(rendered(report()), refresh=True)
             time.sleep(_INTERVAL_SECONDS)
+
+
+def _print(console: Console, report: T, rendered: Callable[[T], RenderableType], as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.encode(report))  # JSON is UTF-8, whatever the terminal
+    else:
+        console.print(rendered(report))
 
 
 def rendered(report: Report) -> RenderableType:

@@ -1,6 +1,5 @@
 """The command line's verbs for distributed jobs: to run one or a part of it, to look after it, to have it run."""
 
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -228,29 +227,26 @@ def health(
 @jobs.command()
 def inspect(
     target: Annotated[
-        str, typer.Argument(metavar="RUN|ADDRESS", help="a run directory, or host:port of a job's learner")
+        str,
+        typer.Argument(
+            metavar="RUN|ADDRESS", help="a run directory or folder of seeds, or host:port of a job's learner"
+        ),
     ],
     watch: Annotated[bool, typer.Option("--watch", help="refresh every second")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, one line per report")] = False,
 ) -> None:
-    """Show the state of a distributed job, or what a run has left."""
-    import msgspec
-
-    from tfdqn.launch.inspector import Inspector
-
-    inspector = Inspector(target)
-    if as_json:
-        typer.echo(msgspec.json.encode(inspector.report()))
-        while watch:
-            time.sleep(1.0)
-            typer.echo(msgspec.json.encode(inspector.report()))
-        return
+    """Show the state of a distributed job, or what a run, or each of a folder of seeds, has left."""
     from tfdqn.cli import inspect_view
+    from tfdqn.launch.inspector import Inspector
+    from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
 
-    if watch:
-        inspect_view.watch(inspector)
+    if is_seeds_folder(target):
+        from tfdqn.cli import seeds
+        from tfdqn.tuning.seed_results import summarize
+
+        inspect_view.show(lambda: summarize(SeedsFolder(target)), seeds.rendered, watch, as_json)
     else:
-        inspect_view.print_report(inspector.report())
+        inspect_view.show(Inspector(target).report, inspect_view.rendered, watch, as_json)
 
 
 @jobs.command()

@@ -23,7 +23,7 @@ from tfdqn.cli.arguments import (
 )
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
-from tfdqn.errors import ClusterError, FilmError, UserCodeError
+from tfdqn.errors import ClusterError, ConfigError, FilmError, UserCodeError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, interruptions
@@ -51,9 +51,23 @@ def train(
     overrides: Overrides = None,
     run_dir: RunDirectory = None,
     profile: Annotated[bool, typer.Option("--profile", help="write a TensorFlow profiler trace")] = False,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="SEEDS", help="train several seeds, such as 1-5 or 1,2,8", show_default=False)
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="J", help="seeds trained side by side", show_default="by the number of cores"),
+    ] = None,
 ) -> None:
-    """Learn a task, or resume an existing run."""
+    """Learn a task, or resume an existing run. With --seeds, DIR holds a run for each seed."""
     require_supported_platform()
+    if seeds is not None:
+        from tfdqn.cli import seeds as many
+
+        many.train(config, overrides or (), run_dir, seeds, jobs, ["--profile"] if profile else [])
+        return
+    if jobs is not None:
+        raise ConfigError(f"--jobs {jobs} needs --seeds, such as --seeds 1-5")
     from tfdqn.cli import terminal
     from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt, given_keys
     from tfdqn.cluster.environment import cluster_of_environment
@@ -159,7 +173,7 @@ def evaluate(
 
 @runs.command()
 def plot(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="run directories")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="run directories, or folders of seeds")],
     output: Annotated[
         Path | None,
         typer.Option(

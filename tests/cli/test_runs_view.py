@@ -1,0 +1,81 @@
+"""What a person sees of several runs: the table on a terminal, the lines elsewhere."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.support.run_files import finished_run
+from tests.support.tiny_runs import tiny
+from tfdqn.cli.runs_view import RunsView, figures, runs_table
+from tfdqn.storage.json_lines import append_line
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.tuning.child_runs import ChildRun, Outcome
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[list[ChildRun]]:
+    """One that has finished, one under way, one that waits, one that has failed."""
+    finished = ChildRun("seed 1", tiny(), finished_run(tmp_path / "1", tiny(), [5.0, 9.0], 8.5))
+    assert finished.take_as_finished()
+    learning, waiting, failed = (ChildRun(f"seed {i}", tiny(), RunDir(tmp_path / str(i))) for i in (2, 3, 4))
+    learning.run.process_logs.mkdir(parents=True)
+    learning.start(("sh", "-c", "sleep 100"), {})
+    figures_now = {"env_steps": 600, "seconds": 61.0, "env_steps_per_second": 400.0, "episode_return": 21.5}
+    append_line(learning.run.metrics_file, figures_now)
+    failed.outcome = Outcome.FAILED
+    yield [finished, learning, waiting, failed]
+    learning.kill()
+
+
+def test_the_table_has_a_line_for_each_run(runs: list[ChildRun]) -> None:
+    console = Console(file=io.StringIO(), width=100)
+    with console.capture() as captured:
+        console.print(runs_table(runs))
+    head, *lines = [line.split() for line in captured.get().splitlines()]
+    assert head == ["run", "state", "steps", "speed", "return", "best", "evaluation", "time"]
+    assert lines == [
+        ["seed", "1", "finished", "1,200", "4.5", "9.0", "0:02"],
+        ["seed", "2", "learning", "600", "400", "steps/s", "21.5", "1:01"],
+        ["seed", "3", "waiting"],
+        ["seed", "4", "failed"],
+    ]
+
+
+def test_the_figures_are_of_all_together(runs: list[ChildRun]) -> None:
+    # Two runs of 1,200 steps are to come, and half a one: 3,000 steps, at 400 a second.
+    assert figures(runs) == "1 of 4 finished, 1 failed, 1,800/4,800 steps, 400 steps/s, at most 0:08 left"
+
+
+def test_on_a_terminal_the_table_stands_above_the_figures(runs: list[ChildRun]) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, height=30)
+    with RunsView(console) as view:
+        view.show(runs)
+        shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.index("seed 4") < shown.index("1 of 4 finished")
+
+
+def test_in_a_small_terminal_those_under_way_come_first(runs: list[ChildRun]) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, height=10)  # with room for two
+    with RunsView(console) as view:
+        view.show(runs)
+        shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert [each.name for each in runs if each.name in shown] == ["seed 2", "seed 4"]
+
+
+def test_elsewhere_each_state_is_said_once_and_the_figures_now_and_then(
+    runs: list[ChildRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfdqn.cli.live_view._REFRESH_SECONDS", 0.0)
+    console = Console(file=io.StringIO(), force_terminal=False, width=200)
+    with RunsView(console) as view:
+        view.show(runs)
+        view.show(runs)
+    assert console.file.getvalue() == "seed 2: learning\n"  # type: ignore[attr-defined]
+    monkeypatch.setattr("tfdqn.cli.live_view.PLAIN_LINE_INTERVAL_SECONDS", 0.0)
+    console = Console(file=io.StringIO(), force_terminal=False, width=200)
+    with RunsView(console) as view:
+        view.show(runs)
+    assert console.file.getvalue().splitlines()[-1].startswith("1 of 4 finished, ")  # type: ignore[attr-defined]

@@ -1,0 +1,139 @@
+"""`tfdqn train --seeds`: what reaches the function behind it, what it prints, and one line for what can't be."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Recorder
+from tests.support.run_files import finished_run
+from tests.support.tiny_runs import tiny
+from tfdqn.cli import main
+from tfdqn.config.toml import load
+from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.tuning.seed_results import summarize
+
+Behind = Callable[..., Recorder]
+FINAL = {1: 10.0, 2: 20.0, 3: 60.0}
+
+
+@pytest.fixture
+def folder(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> SeedsFolder:
+    """Three finished seeds, where a command finds them by default."""
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    folder = SeedsFolder("runs/small-seeds")
+    for seed, final in FINAL.items():
+        finished_run(folder.run(seed).path, tiny(f"seed={seed}"), [final / 2, final + 1.0], final)
+    return folder
+
+
+def outcome(folder: SeedsFolder, **changes: Any) -> Any:
+    from tfdqn.tuning.seeds import SeedsOutcome
+
+    values: dict[str, Any] = {"summary": summarize(folder), "is_over": True, "failed": [], "unsaved": []}
+    return SeedsOutcome(**values | changes)
+
+
+def test_seeds_reach_the_function_behind_and_the_summary_is_printed(
+    behind: Behind, folder: SeedsFolder, config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind("tasks.registry", "check_task")
+    train = behind("tuning.seeds", "train_seeds", outcome(folder))
+    assert main.main(["train", "small.toml", "--seeds", "1-3", "--jobs", "2", "agent.n_step=2", "--profile"]) == 0
+    (((config, seeds, where, _, jobs, options), _),) = train.calls
+    assert config == load(config_file, ["agent.n_step=2", f"seed={config.seed}"])
+    assert (seeds, where.path, jobs, options) == ([1, 2, 3], folder.path, 2, ["--profile"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["1", "finished", "10.00", "11.00", "1,200", "270", "0:03"] in lines
+    text = [" ".join(line) for line in lines]
+    (mean,) = [line for line in text if line.startswith("final evaluation, mean")]
+    assert mean.startswith("final evaluation, mean 30.00 (95 % interval ") and mean.endswith(" over 3 seeds")
+    assert any(line.startswith("best evaluation, interquartile mean 31.00 ") for line in text)
+    assert f"learning curve {folder.learning_curve}" in text
+    assert folder.learning_curve.read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_interruption_prints_the_command_to_resume(
+    behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind("tasks.registry", "check_task")
+    behind("tuning.seeds", "train_seeds", outcome(folder, is_over=False, unsaved=["seed 2"]))
+    arguments = ["train", "small.toml", "task.kwargs.name=a b", "--seeds", "1-3", "--jobs", "2", "--run-dir", "my runs"]
+    assert main.main(arguments) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "Saved, but for seed 2. To resume: tfdqn train small.toml 'task.kwargs.name=a b' --seeds 1-3 --jobs 2 "
+        "--run-dir 'my runs'"
+    )
+
+
+def test_a_failure_is_an_exit_status_of_its_own(
+    behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind("tasks.registry", "check_task")
+    behind("tuning.seeds", "train_seeds", outcome(folder, failed=["seed 3"]))
+    assert main.main(["train", "small.toml", "--seeds", "1-3"]) == 70
+    said = "tfdqn: 1 of 3 seeds failed (seed 3); to try again: tfdqn train small.toml --seeds 1-3 --run-dir "
+    assert capsys.readouterr().err == f"{said}runs/small-seeds\n"
+
+
+CLUSTER = json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--seeds", "5-1"], "--seeds 5-1: 5-1 ends before it begins; 1-5 does not"),
+        (["--seeds", "a"], "--seeds a: 'a' is neither a seed nor a range; give them like 1-5 or 1,2,8"),
+        (["--seeds", "1,1"], "--seeds 1,1: 1 is given twice"),
+        (["--seeds", "0-2000"], "--seeds 0-2000: more than 1,000 seeds"),
+        (["--seeds", "1", "--jobs", "0"], "--jobs"),
+        (["--seeds", "2147483648"], "override: seed = 2147483648"),
+        (["seed=3", "--seeds", "1-5"], "seed=3: --seeds 1-5 says which seeds are trained: leave one of the two out"),
+        (["--jobs", "2"], "--jobs 2 needs --seeds, such as --seeds 1-5"),
+        (["--seeds", "1-2", "--run-dir", "runs/small-seeds/seed-1"], "is a run directory, not a folder of seeds"),
+        (["--seeds", "1-2", "agent.n_step=3"], "seed-1 belongs to another configuration: "),
+        (["--seeds", "1-2", "task.id=Nowhere-v0"], "Nowhere-v0"),
+        (["--seeds", "1-2", "agent.n_stepp=3"], "agent.n_stepp"),
+    ],
+)
+def test_bad_input_is_one_line(
+    folder: SeedsFolder, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    before = sorted(Path().rglob("*"))
+    assert main.main(["train", "small.toml", *arguments]) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("tfdqn: ") and said in line
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_cluster_is_refused(
+    folder: SeedsFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", CLUSTER)
+    assert main.main(["train", "small.toml", "--seeds", "1-2"]) == 2
+    said = "tfdqn: --seeds trains each seed on this host, and TF_CONFIG names a cluster: unset TF_CONFIG\n"
+    assert capsys.readouterr().err == said
+
+
+def test_inspect_says_how_each_seed_stands(folder: SeedsFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.run(2).summary_file.unlink()
+    assert main.main(["inspect", str(folder.path)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:4] == [
+        "1 finished 10.00 11.00 1,200 270 0:03",
+        "2 not finished 21.00 1,200 0 0:02",
+        "3 finished 60.00 61.00 1,200 270 0:03",
+    ]
+    assert any(line.startswith("final evaluation, mean 35.00 ") for line in lines)
+    assert main.main(["inspect", str(folder.path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [each["status"] for each in found["seeds"]] == ["finished", "not finished", "finished"]
+
+
+def test_a_folder_of_seeds_is_plotted_into_itself(folder: SeedsFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["plot", str(folder.path)]) == 0
+    assert capsys.readouterr().out == f"{folder.learning_curve}\n"
+    assert folder.learning_curve.exists()

@@ -1,0 +1,84 @@
+"""`RunsView`: what a person sees of several runs that are trained as processes: a live table, elsewhere lines."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tfdqn.cli.live_view import LiveView
+from tfdqn.cli.terminal import duration, make_table
+from tfdqn.tuning.child_runs import ChildRun, Outcome
+
+
+class RunsView(LiveView):
+    """`with RunsView() as view: train_seeds(…, view)`."""
+
+    def __init__(self, console: Console | None = None):
+        super().__init__(console)
+        self._said: dict[str, str] = {}  # states, by name
+
+    def show(self, runs: Sequence[ChildRun]) -> None:
+        self.draw(partial(self._rendered, runs), partial(self._say_what_changed, runs))
+
+    def _rendered(self, runs: Sequence[ChildRun]) -> RenderableType:
+        done, total = _steps(runs)
+        bar = ProgressBar(total=total, completed=done)
+        # The bar ends with no line of its own.
+        return Group(runs_table(_most_telling(runs, max(self.room, 1))), Padding(bar, 0), Text(figures(runs)))
+
+    def _say_what_changed(self, runs: Sequence[ChildRun]) -> None:
+        for run in runs:
+            # How each has ended is said by what has started it.
+            if run.is_alive and self._said.get(run.name) != run.state:
+                self._said[run.name] = run.state
+                self.say(f"{run.name}: {run.state}")
+        self.say_totals(figures(runs))
+
+
+def runs_table(runs: Sequence[ChildRun]) -> Table:
+    """A line for each run."""
+    table = make_table("run", "state", right=("steps", "speed", "return", "best evaluation", "time"))
+    for run in runs:
+        now = run.progress()
+        table.add_row(
+            run.name,
+            run.state,
+            f"{now.env_steps:,}" if now.env_steps else "",
+            f"{now.env_steps_per_second:,.0f} steps/s" if run.is_alive and now.env_steps_per_second else "",
+            "" if now.episode_return is None else f"{now.episode_return:,.1f}",
+            "" if now.best_return is None else f"{now.best_return:,.1f}",
+            duration(now.seconds) if now.seconds else "",
+        )
+    return table
+
+
+def figures(runs: Sequence[ChildRun]) -> str:
+    """How all of them stand together, in one short line."""
+    finished, failed = (sum(run.outcome is each for run in runs) for each in (Outcome.FINISHED, Outcome.FAILED))
+    done, total = _steps(runs)
+    speed = sum(run.progress().env_steps_per_second for run in runs if run.is_alive)
+    parts = [f"{finished} of {len(runs)} finished", *([f"{failed} failed"] if failed else [])]
+    parts.append(f"{done:,}/{total:,} steps")
+    if speed > 0:
+        parts += [f"{speed:,.0f} steps/s", f"at most {duration((total - done) / speed)} left"]
+    return ", ".join(parts)
+
+
+def _steps(runs: Sequence[ChildRun]) -> tuple[int, int]:
+    """Environment steps taken, and those that are to be: of a run that is over, what it has taken."""
+    done = total = 0
+    for run in runs:
+        taken = run.progress().env_steps
+        done += taken
+        total += max(taken, run.config.stop.env_steps) if run.outcome is not Outcome.FINISHED else taken
+    return done, total
+
+
+def _most_telling(runs: Sequence[ChildRun], room: int) -> Sequence[ChildRun]:
+    """Of more than there is room for, first those under way and those that have failed."""
+    order = sorted(runs, key=lambda run: (not run.is_alive, run.outcome is not Outcome.FAILED))[:room]
+    return [run for run in runs if run in order]

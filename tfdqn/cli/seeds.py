@@ -1,0 +1,93 @@
+"""`tfdqn train --seeds`: what the user sees of a configuration that is trained with several seeds."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tfdqn.cli.arguments import command_to_resume, load_config, say_on_stderr
+from tfdqn.cli.terminal import duration, make_console, make_table, pairs_table
+from tfdqn.config.seeds import read_seeds
+from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError
+from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.tuning.seed_results import SeedsSummary, SeedStatistics
+
+_FIGURES = ("final evaluation", "best evaluation", "steps", "updates", "time")
+
+
+def train(
+    config: Path, overrides: Sequence[str], run_dir: Path | None, seeds: str, jobs: int | None, options: Sequence[str]
+) -> None:
+    """Trains each of `seeds`, a list such as "1-5,8", in a process of its own, and prints what all have come to."""
+    from tfdqn.cluster.environment import cluster_of_environment
+
+    wanted = read_seeds(seeds)
+    if given := next((each for each in overrides if each.partition("=")[0].strip() == "seed"), None):
+        raise ConfigError(f"{given}: --seeds {seeds} says which seeds are trained: leave one of the two out")
+    if cluster_of_environment() is not None:
+        raise ConfigError("--seeds trains each seed on this host, and TF_CONFIG names a cluster: unset TF_CONFIG")
+    unused: dict[str, str] = {}
+    resolved = load_config(config, [*overrides, f"seed={max(wanted)}"], unused)
+    folder = SeedsFolder(run_dir or Path("runs") / f"{config.stem}-seeds")
+    folder.run((folder.seeds() or wanted)[0]).refuse_unused(unused, say_on_stderr)
+
+    from tfdqn.tasks.registry import check_task
+
+    check_task(resolved.task)
+
+    from tfdqn.cli.runs_view import RunsView
+    from tfdqn.tuning.seeds import train_seeds
+
+    with RunsView() as view:
+        outcome = train_seeds(resolved, wanted, folder, view, jobs, options)
+    with suppress(OSError):  # a terminal that was closed meanwhile
+        make_console().print(rendered(outcome.summary, [*_curve(folder), ("summary", str(folder.summary_file))]))
+    asked = ["--seeds", seeds, *([] if jobs is None else ["--jobs", str(jobs)]), *options]
+    again = command_to_resume("train", config, [*overrides, *asked], folder.path)
+    if not outcome.is_over:
+        unsaved = f"Saved, but for {', '.join(outcome.unsaved)}." if outcome.unsaved else "Saved."
+        view.say(f"{unsaved} To resume: {again}")
+    if outcome.failed:
+        count = f"{len(outcome.failed)} of {len(wanted)} seeds"
+        say_on_stderr(f"tfdqn: {count} failed ({', '.join(outcome.failed)}); to try again: {again}")
+        raise typer.Exit(FAILED_STATUS)
+
+
+def rendered(summary: SeedsSummary, paths: Iterable[tuple[str, str]] = ()) -> RenderableType:
+    """What the seeds have come to, each and together."""
+    table = make_table("seed", "status", right=_FIGURES)
+    for each in summary.seeds:
+        cells = (
+            str(each.seed),
+            each.status,
+            "" if each.final_return is None else f"{each.final_return:.2f}",
+            "" if each.best_return is None else f"{each.best_return:.2f}",
+            f"{each.env_steps:,}",
+            f"{each.train_steps:,}",
+            duration(each.seconds),
+        )
+        table.add_row(*cells)
+    pairs = [*_statistics("final evaluation", summary.final), *_statistics("best evaluation", summary.best), *paths]
+    return Group(table, Text(), pairs_table(pairs)) if pairs else table
+
+
+def _statistics(name: str, found: SeedStatistics | None) -> Iterable[tuple[str, str]]:
+    if found is None:
+        return
+    for kind, value, interval in (
+        ("mean", found.mean, found.mean_interval),
+        ("interquartile mean", found.interquartile_mean, found.interquartile_mean_interval),
+    ):
+        within = "" if interval is None else f" (95 % interval {interval[0]:.2f} to {interval[1]:.2f})"
+        yield f"{name}, {kind}", f"{value:.2f}{within} over {found.seeds} seed{'s' if found.seeds > 1 else ''}"
+
+
+def _curve(folder: SeedsFolder) -> Iterable[tuple[str, str]]:
+    """Draws it, where there is something to draw."""
+    from tfdqn.reports.learning_curves import plot
+
+    with suppress(RunDirError):
+        yield "learning curve", str(plot([folder.path], folder.learning_curve))
