@@ -182,6 +182,23 @@ def locked(file: Path, folder: Path) -> Iterator[FileLock]:
         lock.release()
 
 
+@contextmanager
+def exclusive(file: Path) -> Iterator[None]:
+    """Waits until the kernel gives this process the file, for a moment's work; it passes on when its holder dies.
+
+    Raises NoLocksError, and OSError where the file can't be created.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise NoLocksError(error.strerror) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _acquire(lock: FileLock, folder: Path) -> None:
     is_said = False
     try:

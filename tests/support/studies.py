@@ -1,0 +1,56 @@
+"""Studies for tests: a small space, a process that runs trials of a cheap function, and what is left of them."""
+
+import sys
+import time
+from pathlib import Path
+
+from tests.support.tiny_runs import tiny
+from tfdqn.config import Config
+from tfdqn.tuning.optuna_terms import Pruner
+from tfdqn.tuning.search_space import Choices, NumberRange, SearchSpace
+from tfdqn.tuning.study import ClaimedTrial, Settings, Study
+from tfdqn.tuning.study_folder import StudyFolder
+
+SPACE = SearchSpace(
+    "space.toml",
+    {
+        "optimizer.learning_rate": NumberRange(1e-5, 1e-1, log=True),
+        "agent.n_step": NumberRange(1, 9, 2),
+        "network.hidden_units": Choices(((16,), (8, 8))),
+    },
+)
+
+
+def study_in(
+    folder: Path, pruner: Pruner = Pruner.none, storage: str | None = None, config: Config | None = None
+) -> Study:
+    return Study(StudyFolder(folder), config or tiny(), SPACE, Settings(storage, "test", pruner))
+
+
+def score(trial: ClaimedTrial) -> float:
+    """Best at a learning rate of 0.01 and long returns."""
+    import math
+
+    return -abs(math.log10(trial.values["optimizer.learning_rate"]) + 2) + 0.1 * trial.values["agent.n_step"]
+
+
+def carry_on(folder: Path, wanted: int, storage: str | None = None) -> None:
+    """One of the processes of a study, until that has so many trials; each of its trials leaves a line in a file."""
+    study = study_in(folder, storage=storage)
+    while True:
+        claimed = study.next_trial(wanted)
+        if claimed is None:
+            if not any(each.state == "running" for each in study.trials()):
+                return
+            time.sleep(0.05)
+            continue
+        with (folder / f"begun-{claimed.number}").open("a") as file:
+            file.write(f"{claimed.values['optimizer.learning_rate']!r}\n")
+        for evaluation in (1, 2, 3):
+            time.sleep(0.02)
+            study.report(claimed, evaluation, score(claimed) + evaluation)
+        study.complete(claimed, score(claimed))
+
+
+if __name__ == "__main__":
+    carry_on(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else None)

@@ -1,0 +1,228 @@
+"""`Study`: one search, which any number of processes carry on at the same time by what its storage says.
+
+A trial that is run is claimed by a lock in the study's folder. One that has not ended, and whose lock is free, was left
+by a process that is gone, or that its user stopped: the next process that asks for a trial goes on with it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tfdqn.config import Config, toml
+from tfdqn.errors import listed
+from tfdqn.randomness import derived_seed
+from tfdqn.storage.locks import Attempt, FileLock
+from tfdqn.system.interval import IntervalTrigger
+from tfdqn.tuning.optuna_terms import Pruner, make_pruner, suggest, value_of
+from tfdqn.tuning.search_space import SearchSpace
+from tfdqn.tuning.study_folder import StudyError, StudyFolder
+from tfdqn.tuning.study_storage import HEARTBEAT_SECONDS, open_database, open_journal, require_optuna, shown_url
+from tfdqn.tuning.trial_records import Trial, TrialState, total_evaluations
+
+if TYPE_CHECKING:  # an extra
+    import optuna
+
+_FOLDER, _WHY = "folder", "why"  # a trial's attributes: where its run is, and of a failure the reason
+
+
+class ClaimedTrial(NamedTuple):
+    """A trial that this process runs."""
+
+    number: int
+    values: Mapping[str, Any]
+    lock: FileLock
+
+
+class Settings(NamedTuple):
+    """Where a study is kept, and how it prunes."""
+
+    storage: str | None = None  # a database's URL; None: the journal in the folder
+    name: str | None = None  # in the database; None: that of the folder
+    pruner: Pruner = Pruner.median
+    prune_after: int | None = None  # evaluations that each trial has; None: a quarter of all
+
+
+class Study:
+    """Opened, or begun where there is none yet.
+
+    Args:
+      folder: made if need be.
+      config: what trials have in common.
+      space: in what they differ.
+      settings: where it is kept, and how it prunes.
+
+    Raises StudyError, in one line: Optuna or a database's driver is missing, the database can't be reached, the folder
+    or the study belongs to another search.
+    """
+
+    def __init__(self, folder: StudyFolder, config: Config, space: SearchSpace, settings: Settings):
+        require_optuna()
+        import optuna
+
+        self.folder, self._config, self._space = folder, config, space
+        self._name = settings.name or folder.path.resolve().name
+        self._folder_id = folder.settle(shown_url(settings.storage) if settings.storage else "", self._name)
+        self._storage = open_database(settings.storage) if settings.storage else open_journal(folder.journal)
+        self._is_shared = settings.storage is not None  # with hosts that have no part in the folder
+        evaluations = total_evaluations(config)
+        least = settings.prune_after or max(1, evaluations // 4)
+        pruner = make_pruner(settings.pruner, least, max(least, evaluations))
+        with folder.alone():
+            self._study = optuna.create_study(
+                storage=self._storage, study_name=self._name, direction="maximize", pruner=pruner, load_if_exists=True
+            )
+            self._require_same()
+        self._id = self._storage.get_study_id_from_name(self._name)
+        self._claimed: dict[int, ClaimedTrial] = {}
+        self._others: dict[int, FileLock] = {}  # whose holder may be gone, on another host
+        self._heartbeat = IntervalTrigger(HEARTBEAT_SECONDS, is_due=True)
+
+    def next_trial(self, wanted: int) -> ClaimedTrial | None:
+        """A trial to run: one that was left, else a new one where the study has fewer than `wanted`; None: neither."""
+        with self.folder.alone():
+            trials = self._study.get_trials(deepcopy=False)
+            claimed = self._one_that_was_left(trials)
+            if claimed is None and sum(self._read(each).counts for each in trials) < wanted:
+                claimed = self._new()
+        if claimed is not None:
+            self._claimed[claimed.number] = claimed
+        return claimed
+
+    def trials(self) -> list[Trial]:
+        """All, by number."""
+        return [self._read(each) for each in self._study.get_trials(deepcopy=False)]
+
+    def report(self, trial: ClaimedTrial, evaluation: int, mean_return: float) -> bool:
+        """Keeps a trial's evaluation, the first being 1; whether the trial is to end: it is pruned, or was ended.
+
+        A number that the study has already, from before the trial was resumed, is left as it was.
+        """
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        trial_id = self._trial_id(trial.number)
+        if evaluation in self._storage.get_trial(trial_id).intermediate_values:
+            return False
+        try:
+            self._storage.set_trial_intermediate_value(trial_id, evaluation, mean_return)
+        except UpdateFinishedTrialError:
+            return True  # another host took it for dead
+        return bool(self._study.pruner.prune(self._study, self._storage.get_trial(trial_id)))
+
+    def complete(self, trial: ClaimedTrial, score: float) -> None:
+        self._study.tell(trial.number, score, skip_if_finished=True)
+        self.release(trial)
+
+    def prune(self, trial: ClaimedTrial) -> None:
+        import optuna
+
+        self._study.tell(trial.number, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
+        self.release(trial)
+
+    def fail(self, trial: ClaimedTrial, why: str) -> None:
+        """Ends a trial for a reason of its own: it counts, and is not tried again."""
+        self._storage.set_trial_user_attr(self._trial_id(trial.number), _WHY, why)
+        self._lose(trial.number)
+        self.release(trial)
+
+    def release(self, trial: ClaimedTrial) -> None:
+        """Gives it up: if it hasn't ended, it waits for whoever asks for a trial next."""
+        del self._claimed[trial.number]
+        trial.lock.release()
+
+    def keep_alive(self) -> None:
+        """To be called now and then: tells other hosts that this one's trials go on, and looks after theirs."""
+        if self._is_shared and self._heartbeat.is_due():
+            from optuna.storages import fail_stale_trials
+
+            self._heartbeat.done()
+            for each in self._study.get_trials(deepcopy=False):
+                if each.state.name == "RUNNING" and each.user_attrs.get(_FOLDER) == self._folder_id:
+                    self._send_heartbeat(each.number)  # those that were left, too: this process will go on with them
+            fail_stale_trials(self._study)
+
+    def importances(self) -> dict[str, float]:
+        """What part each key has in being among the best tenth, most important first (PED-ANOVA, arXiv:2304.10255)."""
+        import optuna
+
+        return optuna.importance.get_param_importances(self._study)
+
+    def _send_heartbeat(self, number: int) -> None:
+        from optuna.storages import RDBStorage
+
+        if isinstance(self._storage, RDBStorage):
+            self._storage.record_heartbeat(self._trial_id(number))
+
+    def _one_that_was_left(self, trials: "Sequence[optuna.trial.FrozenTrial]") -> ClaimedTrial | None:
+        """With the folder's lock: so nobody is choosing a trial now."""
+        for each in trials:
+            if each.state.name != "RUNNING" or each.number in self._claimed:
+                continue
+            folder = each.user_attrs.get(_FOLDER)
+            if folder == self._folder_id:
+                lock = self._others.setdefault(each.number, FileLock(self.folder.trial_lock_file(each.number)))
+                if (attempt := lock.try_acquire()) is not Attempt.UNCLEAR:
+                    del self._others[each.number]
+                if attempt is not Attempt.ACQUIRED:
+                    continue
+                if not self._storage.get_trial(self._trial_id(each.number)).state.is_finished():
+                    return ClaimedTrial(each.number, self._values(each), lock)
+                lock.release()  # it ended a moment ago
+            elif folder is None and not self._is_shared:
+                self._lose(each.number)  # its process died when it had chosen but a part of the values
+        return None
+
+    def _new(self) -> ClaimedTrial:
+        """With the folder's lock."""
+        import optuna
+
+        trial = self._study.ask()
+        self._send_heartbeat(trial.number)
+        # Of its own: a sampler that is begun anew would draw as it did before, and beside another as that one does.
+        self._study.sampler = optuna.samplers.TPESampler(seed=derived_seed(self._config.seed, "tune", trial.number))
+        for key, dimension in self._space.dimensions.items():
+            suggest(trial, key, dimension)
+        lock = FileLock(self.folder.trial_lock_file(trial.number))
+        if lock.try_acquire() is not Attempt.ACQUIRED:
+            raise StudyError(f"{lock.file} is held by {lock.holder}, but trial {trial.number} is new")
+        trial.set_user_attr(_FOLDER, self._folder_id)
+        return ClaimedTrial(trial.number, self._values(self._storage.get_trial(self._trial_id(trial.number))), lock)
+
+    def _lose(self, number: int) -> None:
+        import optuna
+
+        self._study.tell(number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
+
+    def _trial_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+
+    def _values(self, trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
+        """As the configuration has them."""
+        return {key: value_of(self._space.dimensions[key], each) for key, each in trial.params.items()}
+
+    def _read(self, trial: "optuna.trial.FrozenTrial") -> Trial:
+        why = trial.user_attrs.get(_WHY, "")
+        state = TrialState[trial.state.name] if trial.state.name in TrialState.__members__ else TrialState.FAILED
+        has_begun = _FOLDER in trial.user_attrs
+        if (state is TrialState.FAILED and not why) or (state is TrialState.RUNNING and not has_begun):
+            state = TrialState.LOST
+        score = trial.value if state is TrialState.COMPLETE else None
+        return Trial(trial.number, state, self._values(trial), score, trial.intermediate_values, why)
+
+    def _require_same(self) -> None:
+        """Raises StudyError where the study was begun with another configuration or space."""
+        for name, now in (("space", self._space.to_builtins()), ("configuration", toml.flat(self._config))):
+            now = json.loads(json.dumps(now))
+            before = self._study.user_attrs.get(name)
+            if before is None:
+                self._study.set_user_attr(name, now)
+            elif before != now:
+                keys = [key for key in before | now if before.get(key, ...) != now.get(key, ...)]
+                changed = (f"{key} is {_said(before, key)} there, {_said(now, key)} here" for key in keys)
+                raise StudyError(
+                    f"{self.folder.path} belongs to a study of another {name}: {listed(list(changed))}; "
+                    "choose another --study-dir"
+                )
+
+
+def _said(values: Mapping[str, Any], key: str) -> str:
+    return toml.written(values[key]) if key in values else "absent"

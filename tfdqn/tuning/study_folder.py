@@ -1,0 +1,82 @@
+"""A study's folder: the only file that names paths in it. Its trials' runs are there, and the journal by default."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from tfdqn.errors import RunDirError, UserError
+from tfdqn.storage.atomic_files import require_writable, write_atomically
+from tfdqn.storage.locks import NoLocksError, exclusive
+from tfdqn.storage.run_directory import RunDir
+
+
+class StudyError(UserError):
+    """A study that can't be opened, is another than was asked for, or comes to nothing."""
+
+
+class _Identity(msgspec.Struct, frozen=True):
+    id: str  # tells trials whose runs are here from those of other hosts that share the database
+    storage: str  # without its password; "": the journal here
+    name: str
+
+
+class StudyFolder:
+    """The paths of a study; making one touches nothing on the disk."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self.identity_file = self.path / "study.json"
+        self.journal = self.path / "study.journal"
+        self.lock_file = self.path / "lock"  # held for moments, while a trial is chosen
+        self.best_config_file = self.path / "best.toml"
+        self.page = self.path / "study.html"
+
+    def trial(self, number: int) -> RunDir:
+        return RunDir(self.path / "trials" / f"{number:03}")
+
+    def trial_lock_file(self, number: int) -> Path:
+        """Held by the process that runs the trial, for as long as it does. Beside the run, which has its own."""
+        return self.path / "locks" / f"{number:03}"
+
+    def seeds_of_best(self, number: int) -> Path:
+        """For runs of the best trial's configuration with other seeds."""
+        return self.path / "best" / f"trial-{number:03}"
+
+    def settle(self, storage: str, name: str) -> str:
+        """Makes it that study's, and returns its id. Raises StudyError where it is another's, or no study's."""
+        if self.path.is_dir() and not self.identity_file.exists():
+            strange = sorted(each.name for each in self.path.iterdir() if each != self.lock_file)
+            if strange:
+                raise StudyError(f"{self.path} is no study's folder: it has {strange[0]}; choose an empty or a new one")
+        require_writable(self.path)
+        with self.alone():
+            if not self.identity_file.exists():
+                write_atomically(
+                    self.identity_file, msgspec.json.encode(_Identity(id=uuid.uuid4().hex, storage=storage, name=name))
+                )
+        return self._checked(storage, name).id
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits until no other process of this study chooses a trial. Raises StudyError where the disk has no locks."""
+        try:
+            with exclusive(self.lock_file):
+                yield
+        except NoLocksError as error:
+            raise StudyError(f"{self.path} can't be locked: {error}: choose a --study-dir on another disk") from None
+
+    def _checked(self, storage: str, name: str) -> _Identity:
+        try:
+            own = msgspec.json.decode(self.identity_file.read_bytes(), type=_Identity)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise RunDirError(f"{self.identity_file} is damaged: {error}") from None
+        if (own.storage, own.name) != (storage, name):
+            before, now = (
+                f'study "{study}" in {f"the database {where}" if where else "its journal"}'
+                for where, study in ((own.storage, own.name), (storage, name))
+            )
+            raise StudyError(f"{self.path} belongs to {before}, not {now}: choose another --study-dir, or give its own")
+        return own

@@ -1,0 +1,100 @@
+"""Where a study is kept: in a journal file, or in a database that many hosts share."""
+
+import os
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from tfdqn.errors import first_line
+from tfdqn.storage.locks import exclusive
+from tfdqn.system.shell_commands import install_extra, pip_install
+from tfdqn.tuning.study_folder import StudyError
+
+if TYPE_CHECKING:  # Optuna is an extra
+    from optuna.storages import BaseStorage
+
+HEARTBEAT_SECONDS = 60  # between those of a database's trials
+_SILENT_SECONDS = 300  # after which other hosts take such a trial for dead
+
+
+def require_optuna() -> None:
+    """Raises StudyError where it isn't installed; what it would say of its own at each step is for nobody here."""
+    try:
+        import optuna
+    except ImportError:
+        raise StudyError(f"tfdqn tune needs Optuna: {install_extra('tune')}") from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", "Heartbeat of storage is supposed to be used with Study.optimize")
+
+
+def shown_url(url: str) -> str:
+    """A database's URL without its password. Raises StudyError for what is none."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):
+        example = "postgresql+psycopg2://user@host/database"
+        raise StudyError(f"--storage: must be a database's URL, such as {example}") from None
+
+
+def open_journal(file: Path) -> "BaseStorage":
+    """The storage in a file of this host's disk, for any number of processes at once."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    try:
+        return JournalStorage(JournalFileBackend(str(file), cast(Any, JournalLock(file))))
+    except (ValueError, KeyError, AssertionError) as error:
+        raise StudyError(f"{file} is damaged: {first_line(error)}") from None
+
+
+def open_database(url: str) -> "BaseStorage":
+    """The storage in a database, which is made ready if need be. Raises StudyError where it can't be reached."""
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import SQLAlchemyError
+
+    where = shown_url(url)
+    try:
+        return RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=_SILENT_SECONDS)
+    except ImportError as error:
+        missing = getattr(error.__cause__ or error.__context__, "name", None)
+        install = f": {pip_install(missing)}" if missing else ""
+        raise StudyError(f"--storage {where} needs a driver that isn't installed{install}") from None
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise StudyError(f"--storage {where} can't be opened: {first_line(cause)}") from None
+
+
+class JournalLock:
+    """Optuna's protocol of a journal's lock, by the kernel's: it passes on at once when its holder is killed.
+
+    Optuna's own, a link that is taken to be stale after 30 s, would halt every other process until then. What a killed
+    writer has left of a line is cut off before the next is written: Optuna can't read a journal with half a line in it.
+    """
+
+    def __init__(self, journal: Path):
+        self._journal = journal
+        self._lock_file = journal.with_name(f"{journal.name}.lock")
+        self._held = ExitStack()
+
+    def acquire(self) -> bool:
+        self._held.enter_context(exclusive(self._lock_file))
+        self._cut_off_half_a_line()
+        return True
+
+    def release(self) -> None:
+        self._held.close()
+
+    def _cut_off_half_a_line(self) -> None:
+        with self._journal.open("r+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            if not end:
+                return
+            file.seek(end - 1)
+            if file.read(1) != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)

@@ -1,0 +1,49 @@
+"""What a study knows of its trials."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from tfdqn.config import Config
+
+
+class TrialState(StrEnum):
+    """How a trial stands."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    LOST = "lost"  # its process died before the trial had begun, or with its whole host: another takes its place
+
+
+class Trial(NamedTuple):
+    """What the study knows of a trial."""
+
+    number: int
+    state: TrialState
+    values: Mapping[str, Any]  # by key, as the configuration has them
+    score: float | None  # of a complete one
+    returns: Mapping[int, float]  # of its evaluations, by their number, from 1
+    why: str = ""  # it failed
+
+    @property
+    def counts(self) -> bool:
+        """Whether no other takes its place."""
+        return self.state is not TrialState.LOST
+
+
+def best_of(trials: Sequence[Trial]) -> Trial | None:
+    """The complete one with the highest score; of equal ones the first."""
+    complete = [(each.score, -each.number, each) for each in trials if each.score is not None]
+    return max(complete)[2] if complete else None
+
+
+def total_evaluations(config: Config) -> int:
+    """How many evaluations a trial has that is not ended early."""
+    return max(1, config.stop.env_steps // config.evaluation.interval_env_steps)
+
+
+def evaluation_number(config: Config, env_steps: int) -> int:
+    """Which of its evaluations a trial made after so many environment steps, the first being 1."""
+    return max(1, round(env_steps / config.evaluation.interval_env_steps))
