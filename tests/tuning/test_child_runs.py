@@ -83,6 +83,7 @@ def test_runs_end_each_in_its_own_way_and_no_failure_takes_others_along(tmp_path
     assert failed.why == "the pole is broken"
     assert raised.why == "has ended with status 1 (ValueError: something broke)"
     assert killed.why == "was killed by signal 9 (SIGKILL)"
+    assert [each.was_killed for each in runs] == [False, False, False, True, False]
     assert "the pole is broken" in failed.run.child_log.read_text()
     assert finished.summary() is not None and saved.summary() is None
 
@@ -127,6 +128,21 @@ def test_a_next_run_is_asked_for_when_there_is_room_and_after_the_last_was_told_
     pool = ChildRuns([{}], print, FAKE)
     assert pool.run(source(), lambda ended: seen.extend(each.name for each in ended))
     assert seen == ["asked 0", "seed 0", "asked 1", "seed 1", "asked 2", "seed 2"]
+
+
+def test_a_source_that_has_nothing_just_now_is_asked_again(tmp_path: Path) -> None:
+    """Even where nothing runs: what it waits for may come from elsewhere."""
+    seen: list[str] = []
+
+    def source() -> Iterator[ChildRun | None]:
+        for seed in range(2):
+            yield None
+            yield None
+            seen.append(f"asked {seed}")
+            yield a_run(tmp_path, seed)
+
+    assert ChildRuns([{}, {}], print, FAKE).run(source(), lambda ended: seen.extend(each.name for each in ended))
+    assert sorted(seen) == ["asked 0", "asked 1", "seed 0", "seed 1"]
 
 
 def test_progress_is_what_the_runs_files_say(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ _GRACE_SECONDS = TRAITS[LEARNER.role].grace_seconds  # from being asked to end u
 # By which a process ends that was asked to, but could not save: in time, or at all.
 _UNSAVED = (130, 143, *(-number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)))
 _SHOWN_CHARACTERS = 300
+_OVER = object()  # no further run is to come
 
 
 class Outcome(StrEnum):
@@ -53,6 +54,7 @@ class ChildRun:
       outcome: how it ended; None: it has not begun, or is under way.
       is_saved: whether it ended as it should, with all that it had learned on the disk.
       why: of a failure, in one line.
+      was_killed: whether it failed because a signal from outside ended it.
     """
 
     def __init__(self, name: str, config: Config, run: RunDir, options: Sequence[str] = ()):
@@ -60,6 +62,7 @@ class ChildRun:
         self.outcome: Outcome | None = None
         self.is_saved = False
         self.why = ""
+        self.was_killed = False
         self._options = tuple(options)
         self._process: subprocess.Popen | None = None
         self._log_start_bytes = 0
@@ -146,7 +149,7 @@ class ChildRun:
         elif self._killed_at_seconds is not None and status in _UNSAVED:
             self.outcome = Outcome.STOPPED
         else:
-            self.outcome, self.why = Outcome.FAILED, self._failure(status)
+            self.outcome, self.why, self.was_killed = Outcome.FAILED, self._failure(status), status < 0
 
     def _failure(self, status: int) -> str:
         own_line = last_line(self.run.child_log, self._log_start_bytes, "tfdqn: ").removeprefix("tfdqn: ")
@@ -175,12 +178,12 @@ class ChildRuns:
         self._running: dict[ChildRun, Mapping[str, str | None]] = {}
         self._say, self._command = say, tuple(command)
 
-    def run(self, runs: Iterable[ChildRun], look: Callable[[list[ChildRun]], None]) -> bool:
+    def run(self, runs: Iterable[ChildRun | None], look: Callable[[list[ChildRun]], None]) -> bool:
         """Runs them, in order, until all have ended; or False: until the user has asked to stop, and all that ran have
         ended. Whatever ends it, no process is left; those under way are asked to save first.
 
         Args:
-          runs: taken one at a time, when there is room.
+          runs: taken one at a time, when there is room; None: there is none just now, but may be later.
           look: called a few times a second with those that have ended since; it may stop others.
         """
         left = iter(runs)
@@ -188,9 +191,9 @@ class ChildRuns:
             try:
                 while not interrupted():
                     look(self._newly_ended())
-                    while self._free and (each := next(left, None)) is not None:
+                    while self._free and isinstance(each := next(left, _OVER), ChildRun):
                         self._start(each)
-                    if not self._running:
+                    if not self._running and each is _OVER:
                         return True
                     time.sleep(_LOOK_SECONDS)
             except BaseException:
