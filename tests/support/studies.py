@@ -1,11 +1,12 @@
 """Studies for tests: a small space, a process that runs trials of a cheap function, and what is left of them."""
 
+import math
 import sys
 import time
 from pathlib import Path
 
-from tests.support.tiny_runs import tiny
 from tfdqn.config import Config
+from tfdqn.config.toml import from_mapping
 from tfdqn.tuning.optuna_terms import Pruner
 from tfdqn.tuning.search_space import Choices, NumberRange, SearchSpace
 from tfdqn.tuning.study import ClaimedTrial, Settings, Study
@@ -21,16 +22,20 @@ SPACE = SearchSpace(
 )
 
 
+def searched(*overrides: str) -> Config:
+    """Evaluated every 500 environment steps, for 1,200. TensorFlow is not imported for it."""
+    values = {"stop": {"env_steps": 1_200}, "evaluation": {"interval_env_steps": 500, "final_episodes": 4}}
+    return from_mapping({**values, "replay": {"capacity": 1_000, "min_size": 100}}, overrides)
+
+
 def study_in(
     folder: Path, pruner: Pruner = Pruner.none, storage: str | None = None, config: Config | None = None
 ) -> Study:
-    return Study(StudyFolder(folder), config or tiny(), SPACE, Settings(storage, "test", pruner))
+    return Study(StudyFolder(folder), config or searched(), SPACE, Settings(storage, "test", pruner))
 
 
 def score(trial: ClaimedTrial) -> float:
     """Best at a learning rate of 0.01 and long returns."""
-    import math
-
     return -abs(math.log10(trial.values["optimizer.learning_rate"]) + 2) + 0.1 * trial.values["agent.n_step"]
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.studies import SPACE, carry_on, score, study_in
-from tests.support.tiny_runs import tiny
+from tests.support.studies import SPACE, carry_on, score, searched, study_in
 from tfdqn.storage.locks import FileLock
 from tfdqn.tuning.optuna_terms import Pruner
 from tfdqn.tuning.search_space import NumberRange, SearchSpace
@@ -142,7 +141,7 @@ def test_a_trial_that_another_ended_is_told_to_end_and_stays_as_it_is(tmp_path: 
 
 
 def test_the_median_pruner_ends_what_is_below_the_median_after_its_first_evaluations(tmp_path: Path) -> None:
-    study = study_in(tmp_path, Pruner.median, config=tiny("stop.env_steps=4000"))  # eight evaluations: two are left
+    study = study_in(tmp_path, Pruner.median, config=searched("stop.env_steps=4000"))  # eight evaluations: two are left
     for level in range(5):
         claimed = claim(study)
         for evaluation in range(1, 9):
@@ -168,7 +167,7 @@ def test_one_whose_evaluation_is_not_finite_is_pruned(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pruner", [Pruner.asha, Pruner.hyperband])
 def test_successive_halving_ends_most_of_the_bad_ones_and_keeps_the_best(tmp_path: Path, pruner: Pruner) -> None:
-    study = study_in(tmp_path, pruner, config=tiny("stop.env_steps=4500"))  # nine evaluations, rungs at 2 and 6
+    study = study_in(tmp_path, pruner, config=searched("stop.env_steps=4500"))  # nine evaluations, rungs at 2 and 6
     levels = list(range(18))
     random.Random(1).shuffle(levels)
     for level in [18, *levels]:
@@ -186,16 +185,16 @@ def test_a_study_of_another_space_or_configuration_is_refused(tmp_path: Path) ->
     study_in(tmp_path)
     narrower = SearchSpace("b.toml", {**SPACE.dimensions, "agent.n_step": NumberRange(1, 5)})
     with pytest.raises(StudyError) as caught:
-        Study(StudyFolder(tmp_path), tiny(), narrower, Settings(None, "test"))
+        Study(StudyFolder(tmp_path), searched(), narrower, Settings(None, "test"))
     assert str(caught.value) == (
         f"{tmp_path} belongs to a study of another space: agent.n_step is "
         "{low = 1, high = 9, step = 2, log = false} there, {low = 1, high = 5, step = 1, log = false} here; "
         "choose another --study-dir"
     )
     with pytest.raises(StudyError, match=r"another configuration: seed is 1 there, 2 here; choose"):
-        study_in(tmp_path, config=tiny("seed=2"))
+        study_in(tmp_path, config=searched("seed=2"))
     with pytest.raises(StudyError, match=r'belongs to study "test" in its journal, not study "other" in its journal'):
-        Study(StudyFolder(tmp_path), tiny(), SPACE, Settings(None, "other"))
+        Study(StudyFolder(tmp_path), searched(), SPACE, Settings(None, "other"))
 
 
 def test_a_folder_that_is_no_studys_is_left_alone(tmp_path: Path) -> None:
@@ -296,7 +295,7 @@ def test_a_process_carries_a_finished_study_on_when_more_trials_are_wanted(tmp_p
 
 
 def test_evaluations_are_numbered_by_the_steps_after_which_they_were_due() -> None:
-    config = tiny("stop.env_steps=4400")  # every 500
+    config = searched("stop.env_steps=4400")  # every 500
     assert total_evaluations(config) == 8
     assert [evaluation_number(config, each) for each in (0, 500, 1004, 3_996)] == [1, 1, 2, 8]
 

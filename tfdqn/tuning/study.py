@@ -59,7 +59,7 @@ class Study:
         require_optuna()
         import optuna
 
-        self.folder, self._config, self._space = folder, config, space
+        self.folder, self.space, self._config = folder, space, config
         self._name = settings.name or folder.path.resolve().name
         self._folder_id = folder.settle(shown_url(settings.storage) if settings.storage else "", self._name)
         self._storage = open_database(settings.storage) if settings.storage else open_journal(folder.journal)
@@ -179,7 +179,7 @@ class Study:
         self._send_heartbeat(trial.number)
         # Of its own: a sampler that is begun anew would draw as it did before, and beside another as that one does.
         self._study.sampler = optuna.samplers.TPESampler(seed=derived_seed(self._config.seed, "tune", trial.number))
-        for key, dimension in self._space.dimensions.items():
+        for key, dimension in self.space.dimensions.items():
             suggest(trial, key, dimension)
         lock = FileLock(self.folder.trial_lock_file(trial.number))
         if lock.try_acquire() is not Attempt.ACQUIRED:
@@ -197,7 +197,7 @@ class Study:
 
     def _values(self, trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
         """As the configuration has them."""
-        return {key: value_of(self._space.dimensions[key], each) for key, each in trial.params.items()}
+        return {key: value_of(self.space.dimensions[key], each) for key, each in trial.params.items()}
 
     def _read(self, trial: "optuna.trial.FrozenTrial") -> Trial:
         why = trial.user_attrs.get(_WHY, "")
@@ -210,7 +210,7 @@ class Study:
 
     def _require_same(self) -> None:
         """Raises StudyError where the study was begun with another configuration or space."""
-        for name, now in (("space", self._space.to_builtins()), ("configuration", toml.flat(self._config))):
+        for name, now in (("space", self.space.to_builtins()), ("configuration", toml.flat(self._config))):
             now = json.loads(json.dumps(now))
             before = self._study.user_attrs.get(name)
             if before is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from tfdqn.errors import RunDirError, UserError
-from tfdqn.storage.atomic_files import require_writable, write_atomically
+from tfdqn.storage.atomic_files import is_partial, require_writable, write_atomically
 from tfdqn.storage.locks import NoLocksError, exclusive
 from tfdqn.storage.run_directory import RunDir
 
@@ -48,8 +48,8 @@ class StudyFolder:
     def settle(self, storage: str, name: str) -> str:
         """Makes it that study's, and returns its id. Raises StudyError where it is another's, or no study's."""
         if self.path.is_dir() and not self.identity_file.exists():
-            strange = sorted(each.name for each in self.path.iterdir() if each != self.lock_file)
-            if strange:
+            others = (each for each in self.path.iterdir() if each != self.lock_file)
+            if strange := sorted(each.name for each in others if not is_partial(each, self.identity_file)):
                 raise StudyError(f"{self.path} is no study's folder: it has {strange[0]}; choose an empty or a new one")
         require_writable(self.path)
         with self.alone():

@@ -1,0 +1,127 @@
+"""The study's page: its pictures show the study's numbers, and it needs no other file."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from tests.support.studies import score, study_in
+from tfdqn.tuning.search_space import Choices, NumberRange
+from tfdqn.tuning.study import Study
+from tfdqn.tuning.study_page import page, write_page
+from tfdqn.tuning.study_pictures import draw_history, draw_importances, draw_parallel_coordinates, draw_slices, svg
+from tfdqn.tuning.trial_records import Trial, TrialState
+
+DIMENSIONS = {
+    "optimizer.learning_rate": NumberRange(1e-4, 1e-2, log=True),
+    "agent.n_step": NumberRange(1, 9, 2),
+    "network.hidden_units": Choices(((16,), (8, 8), (4,))),
+}
+
+
+def trial(number: int, score: float | None, rate: float, n_step: int, units: tuple[int, ...]) -> Trial:
+    values = {"optimizer.learning_rate": rate, "agent.n_step": n_step, "network.hidden_units": units}
+    state = TrialState.PRUNED if score is None else TrialState.COMPLETE
+    return Trial(number, state, values, score, {1: -5.0, 2: -3.0 - number})
+
+
+TRIALS = [
+    trial(0, 10.0, 1e-4, 1, (16,)),
+    trial(1, None, 1e-3, 3, (8, 8)),
+    trial(2, 30.0, 1e-3, 9, (8, 8)),
+    trial(3, 20.0, 1e-2, 5, (4,)),
+]
+
+
+def test_the_history_is_of_scores_the_best_so_far_and_what_was_pruned() -> None:
+    (axes,) = draw_history(TRIALS).axes
+    drawn = {str(line.get_label()): np.stack(line.get_data()).tolist() for line in axes.lines}
+    assert drawn == {
+        "complete": [[0, 2, 3], [10, 30, 20]],
+        "best so far": [[0, 2, 3], [10, 30, 30]],
+        "pruned, at its last evaluation": [[1], [-4]],
+    }
+
+
+def test_importances_are_bars_from_the_top() -> None:
+    (axes,) = draw_importances({"agent.n_step": 0.75, "optimizer.learning_rate": 0.25}).axes
+    assert [each.get_width() for each in axes.patches] == [0.75, 0.25]
+    assert [each.get_text() for each in axes.get_yticklabels()] == ["agent.n_step", "optimizer.learning_rate"]
+    assert axes.yaxis_inverted()
+
+
+def test_each_complete_trial_is_a_line_through_its_values_to_its_score() -> None:
+    (axes,) = draw_parallel_coordinates(TRIALS, DIMENSIONS).axes
+    lines = [np.asarray(line.get_ydata()).tolist() for line in axes.lines if len(np.asarray(line.get_ydata())) == 4]
+    assert lines == [  # the worst first: 1e-4, 1 and the first choice are 0, their counterparts 1
+        pytest.approx([0.0, 0.0, 0.0, 0.0]),
+        pytest.approx([1.0, 0.5, 1.0, 0.5]),
+        pytest.approx([0.5, 1.0, 0.5, 1.0]),
+    ]
+
+
+def test_slices_show_the_scores_over_each_key() -> None:
+    rate, n_step, units = draw_slices(TRIALS, DIMENSIONS).axes
+    assert [each.get_xlabel() for each in (rate, n_step, units)] == list(DIMENSIONS)
+    points = [np.asarray(each.collections[0].get_offsets()).tolist() for each in (rate, n_step, units)]
+    assert points == [[[1e-4, 10], [1e-3, 30], [1e-2, 20]], [[1, 10], [9, 30], [5, 20]], [[0, 10], [1, 30], [2, 20]]]
+    assert (rate.get_xscale(), n_step.get_xscale()) == ("log", "linear")
+    assert [each.get_text() for each in units.get_xticklabels()] == ["[16]", "[8, 8]", "[4]"]
+
+
+def test_a_single_trial_can_be_drawn() -> None:
+    for figure in (
+        draw_history(TRIALS[:1]),
+        draw_importances({"agent.n_step": 0.0}),
+        draw_parallel_coordinates(TRIALS[:1], DIMENSIONS),
+        draw_slices(TRIALS[:1], DIMENSIONS),
+    ):
+        assert ElementTree.fromstring(svg(figure)).tag.endswith("svg")
+
+
+def searched_study(folder: Path) -> Study:
+    study = study_in(folder)
+    for _ in range(11):
+        claimed = study.next_trial(12)
+        assert claimed is not None
+        study.complete(claimed, score(claimed))
+    claimed = study.next_trial(12)
+    assert claimed is not None
+    study.fail(claimed, "the <loss> is NaN")
+    return study
+
+
+def test_the_page_has_everything_inside(tmp_path: Path) -> None:
+    study = searched_study(tmp_path)
+    write_page(study)
+    text = (tmp_path / "study.html").read_text(encoding="utf-8")
+    headings = ["The best", "History", "Importance", "Parallel coordinates", "Slices", "Trials"]
+    assert re.findall(r"<h2>(.*?)</h2>", text) == headings
+    assert text.count("<svg") == 4
+    links = [each for each in re.findall(r'(?:src|href)="([^"]*)"', text) if not each.startswith("#")]
+    assert links == []
+    assert "@import" not in text
+    assert "the &lt;loss&gt; is NaN" in text
+    assert "11 complete, 1 failed." in text
+    best = max(each.score for each in study.trials() if each.score is not None)
+    assert f"{best:,.2f}" in text
+    assert len(text) < 1_000_000
+
+
+def test_pictures_have_names_of_their_own_for_their_parts(tmp_path: Path) -> None:
+    """Four pictures share a page: an id of one must not stand for another's."""
+    text = page("x", searched_study(tmp_path).trials(), study_in(tmp_path))
+    pictures = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
+    for picture in pictures:
+        own = set(re.findall(r'id="([^"]*)"', picture))
+        assert {each for each in re.findall(r"url\(#([^)]*)\)", picture)} <= own
+    clips = [set(re.findall(r'<clipPath id="([^"]*)"', each)) for each in pictures]
+    assert sum(map(len, clips)) == len(set().union(*clips))
+
+
+def test_a_study_without_a_complete_trial_has_a_page_too(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    write_page(study)
+    assert "<h2>Trials</h2>" in study.folder.page.read_text()

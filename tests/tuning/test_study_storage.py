@@ -1,0 +1,83 @@
+"""Where studies are kept: what is wrong with a storage, in one line, and no password in it."""
+
+import builtins
+import multiprocessing
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.studies import study_in
+from tfdqn.tuning.study_folder import StudyError
+from tfdqn.tuning.study_storage import JournalLock, open_database, open_journal, require_optuna, shown_url
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        (
+            "mysql://me:secret@host/db",
+            r"^--storage mysql://me:\*\*\*@host/db needs a driver that isn't installed: .*MySQLdb",
+        ),
+        (
+            "postgresql://me:secret@host/db",
+            r"^--storage postgresql://me:\*\*\*@host/db needs a driver .* install .*psycopg2",
+        ),
+        ("tea://pot", r"^--storage tea://pot can't be opened: Can't load plugin"),
+        ("study.db", r"^--storage: must be a database's URL, such as postgresql\+psycopg2://user@host/database$"),
+        ("sqlite:////nowhere/at/all.db", r"^--storage sqlite:////nowhere/at/all\.db can't be opened: unable to open"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_one_line(url: str, line: str) -> None:
+    with pytest.raises(StudyError, match=line) as caught:
+        open_database(url)
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_password_is_not_shown() -> None:
+    assert shown_url("postgresql+psycopg2://me:secret@host:5432/db") == "postgresql+psycopg2://me:***@host:5432/db"
+
+
+def test_without_optuna_the_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.startswith("optuna"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(StudyError, match=r"^tfdqn tune needs Optuna: .*pip install .*\[tune\]"):
+        require_optuna()
+
+
+@pytest.mark.parametrize("content", [b"no json\n", b'{"op_code": 99, "worker_id": "a"}\n', b"{}\n"])
+def test_a_damaged_journal_is_one_line(tmp_path: Path, content: bytes) -> None:
+    journal = tmp_path / "study.journal"
+    journal.write_bytes(content * 2)
+    with pytest.raises(StudyError, match=r"study\.journal is damaged"):
+        open_journal(journal)
+
+
+def hold(journal: Path, seconds: float) -> None:
+    JournalLock(journal).acquire()
+    journal.with_name("held").touch()
+    time.sleep(seconds)
+
+
+def test_a_killed_holder_of_the_lock_halts_nobody(tmp_path: Path) -> None:
+    """Optuna's own lock would let everyone wait for half a minute."""
+    study = study_in(tmp_path)
+    holder = multiprocessing.get_context("spawn").Process(target=hold, args=(study.folder.journal, 600.0))
+    holder.start()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "held").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    holder.kill()
+    holder.join()
+    before = time.monotonic()
+    assert study.next_trial(1) is not None
+    assert time.monotonic() - before < 20

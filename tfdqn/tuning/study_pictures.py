@@ -1,0 +1,161 @@
+"""The pictures of a study: its history, what its keys matter, parallel coordinates, and a slice for each key."""
+
+import re
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfdqn.config import toml
+from tfdqn.tuning.search_space import Choices, NumberRange
+from tfdqn.tuning.trial_records import Trial, TrialState
+
+if TYPE_CHECKING:  # its import costs most of a second
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Dimensions = Mapping[str, NumberRange | Choices]
+
+# Okabe and Ito's palette, as in learning curves.
+_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#777777"
+_WIDTH_INCHES, _SLICES_IN_A_ROW = 9.0, 3
+
+
+def draw_history(trials: Sequence[Trial]) -> "Figure":
+    """Scores over numbers, with the best so far; of pruned trials the last evaluation."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure = _figure(4.0)
+    axes = figure.add_subplot(xlabel="trial", ylabel="mean return")
+    complete = _complete(trials)
+    scores = _scores(complete)
+    numbers = [each.number for each in complete]
+    axes.plot(numbers, scores, "o", color=_BLUE, label="complete")
+    axes.plot(numbers, np.maximum.accumulate(scores), color=_ORANGE, drawstyle="steps-post", label="best so far")
+    pruned = [each for each in trials if each.state is TrialState.PRUNED and each.returns]
+    if pruned:
+        last = [each.returns[max(each.returns)] for each in pruned]
+        axes.plot([each.number for each in pruned], last, "x", color=_GREY, label="pruned, at its last evaluation")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    return figure
+
+
+def draw_importances(importances: Mapping[str, float]) -> "Figure":
+    """Bars, the most important key on top."""
+    figure = _figure(0.8 + 0.35 * len(importances))
+    axes = figure.add_subplot(xlabel="importance")
+    bars = axes.barh(list(importances), list(importances.values()), color=_BLUE)
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.invert_yaxis()
+    axes.margins(x=0.1)
+    return figure
+
+
+def draw_parallel_coordinates(trials: Sequence[Trial], dimensions: Dimensions) -> "Figure":
+    """An axis for each key, the score's last; a line for each complete trial."""
+    from matplotlib import colormaps
+
+    figure = _figure(4.5)
+    axes = figure.add_subplot()
+    complete = sorted(_complete(trials), key=lambda each: each.score or 0.0)
+    scores = _unit(_scores(complete))
+    columns = [_positions(complete, key, dimension) for key, dimension in dimensions.items()]
+    for index in range(len(complete)):
+        heights = [*(column[index] for column in columns), scores[index]]
+        axes.plot(heights, color=colormaps["viridis"](0.95 * scores[index]), alpha=0.8)
+    for place, dimension in enumerate(dimensions.values()):
+        axes.axvline(place, color=_GREY, lw=0.8)
+        for height, label in _ends(dimension):
+            axes.annotate(label, (place, height), (3, 3), textcoords="offset points", fontsize=7)
+    axes.axvline(len(columns), color=_GREY, lw=0.8)
+    for height, index in ((0.0, 0), (1.0, -1)):
+        axes.annotate(
+            f"{complete[index].score:.4g}", (len(columns), height), (3, 3), textcoords="offset points", fontsize=7
+        )
+    names = [*(key.replace(".", ".\n") for key in dimensions), "mean\nreturn"]
+    axes.set_xticks(range(len(names)), names, fontsize=7)
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def draw_slices(trials: Sequence[Trial], dimensions: Dimensions) -> "Figure":
+    """A picture for each key: scores over values."""
+    rows = -(-len(dimensions) // _SLICES_IN_A_ROW)
+    figure = _figure(2.6 * rows)
+    complete = _complete(trials)
+    for place, (key, dimension) in enumerate(dimensions.items(), start=1):
+        axes = figure.add_subplot(rows, _SLICES_IN_A_ROW, place, xlabel=key)
+        has = [each for each in complete if key in each.values]
+        scores = _scores(has)
+        axes.scatter(
+            _abscissae(axes, has, key, dimension), scores, c=[each.number for each in has], cmap="Blues", vmin=-10
+        )
+    return figure
+
+
+def svg(figure: "Figure") -> str:
+    """As an element of a page, whose texts stay texts."""
+    from matplotlib import rc_context
+
+    picture = StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "study"}):
+        figure.savefig(picture, format="svg", metadata={"Date": None})
+    element = picture.getvalue()
+    return re.sub(r"<metadata>.*?</metadata>", "", element[element.index("<svg") :], flags=re.DOTALL)
+
+
+def _figure(height_inches: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(_WIDTH_INCHES, height_inches), layout="constrained")
+
+
+def _complete(trials: Sequence[Trial]) -> list[Trial]:
+    return [each for each in trials if each.score is not None]
+
+
+def _scores(complete: Sequence[Trial]) -> np.ndarray:
+    """float64[N]."""
+    return np.array([each.score for each in complete], np.float64)
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    """From 0 for the lowest to 1 for the highest, float64[N]; all 0 where they are equal."""
+    spread = values.max() - values.min()
+    return (values - values.min()) / spread if spread > 0 else np.zeros_like(values)
+
+
+def _positions(trials: Sequence[Trial], key: str, dimension: NumberRange | Choices) -> np.ndarray:
+    """Where their values lie between the ends of the key's range, float64[N]."""
+    values = [each.values[key] for each in trials]
+    if isinstance(dimension, Choices):
+        return np.array([dimension.values.index(each) for each in values]) / (len(dimension.values) - 1)
+    low, high = float(dimension.low), float(dimension.high)
+    scaled = np.asarray(values, np.float64)
+    if dimension.log:
+        scaled, low, high = np.log(scaled), float(np.log(low)), float(np.log(high))
+    return (scaled - low) / (high - low)
+
+
+def _ends(dimension: NumberRange | Choices) -> list[tuple[float, str]]:
+    """Heights from 0 to 1 with what they stand for."""
+    if isinstance(dimension, Choices):
+        last = len(dimension.values) - 1
+        return [(index / last, toml.written(each)) for index, each in enumerate(dimension.values)]
+    return [(0.0, f"{dimension.low:g}"), (1.0, f"{dimension.high:g}")]
+
+
+def _abscissae(axes: "Axes", trials: Sequence[Trial], key: str, dimension: NumberRange | Choices) -> list[Any]:
+    """Where their values lie on the axes, which are labelled for it."""
+    values = [each.values[key] for each in trials]
+    if isinstance(dimension, Choices):
+        labels = [toml.written(each) for each in dimension.values]
+        axes.set_xticks(range(len(labels)), labels, fontsize=7)
+        axes.set_xlim(-0.5, len(labels) - 0.5)
+        return [dimension.values.index(each) for each in values]
+    if dimension.log:
+        axes.set_xscale("log")
+    return values
