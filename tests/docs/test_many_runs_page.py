@@ -1,0 +1,66 @@
+"""docs/many_runs.md against the program: its commands are taken as they stand, its files and options exist."""
+
+import re
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import PROJECT
+from tests.support.run_files import finished_run
+from tests.support.tiny_runs import tiny
+from tfdqn.cli import main
+from tfdqn.config.toml import flat
+from tfdqn.errors import FAILED_STATUS
+from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.tuning.seeds import train_seeds
+
+PAGE = (PROJECT / "docs" / "many_runs.md").read_text(encoding="utf-8")
+SEEDS = PAGE.split("## Several seeds")[1].split("\n## ")[0]
+FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_run.py"))
+
+
+def commands(text: str) -> list[list[str]]:
+    """What stands in blocks, then what stands in lines; after `tfdqn`."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    lines = [*"\n".join(blocks).splitlines(), *re.findall(r"`(tfdqn (?:inspect|plot) [^`]+)`", text)]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("tfdqn ")]
+
+
+def test_the_commands_for_seeds_do_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run is a stand-in's."""
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setattr("tfdqn.tuning.seeds.train_seeds", partial(train_seeds, command=FAKE))
+    (tmp_path / "configs").symlink_to(PROJECT / "configs")
+    monkeypatch.chdir(tmp_path)
+    finished_run(SeedsFolder("runs/cartpole-munchausen-seeds").run(1).path, tiny("agent.n_step=3"), [9.0], 9.0)
+    given = commands(SEEDS)
+    assert [command[0] for command in given] == ["train", "plot", "inspect", "plot"]
+    for command in given:
+        assert main.main(command) == 0, command
+    folder = Path(re.findall(r"\| in `(runs/[^`]+)/` \|", SEEDS)[0])
+    cells = " ".join(re.findall(r"^\| (`[^|]+) \|", SEEDS, re.MULTILINE))
+    rows = re.findall(r"`([^`]+)`", cells)
+    assert rows == ["seed-1/", "seed-5/", "seeds.json", "learning_curve.png"]
+    assert all((folder / row).exists() for row in rows)
+    (log,) = re.findall(r"`(seed-1/[\w/]+\.log)`", SEEDS)
+    assert (folder / log).exists()
+    assert Path("compared.png").exists()
+
+
+def test_every_key_and_option_that_the_page_names_exists() -> None:
+    from typer.main import get_command
+
+    verbs = get_command(main.app).commands  # type: ignore[attr-defined]
+    options = {each for verb in verbs.values() for param in verb.params for each in param.opts}
+    named = set(re.findall(r"(--[a-z][a-z-]+)", PAGE))
+    assert {"--seeds", "--jobs", "--run-dir"} <= named <= options
+    assert set(re.findall(r"`((?:learner|task)\.\w+)`", PAGE)) <= set(flat(tiny()))
+
+
+def test_the_exit_status_of_a_failed_seed_is_the_page_s() -> None:
+    (status,) = re.findall(r"exit\s+status is (\d+)", SEEDS)
+    assert int(status) == FAILED_STATUS
