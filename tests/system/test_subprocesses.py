@@ -4,8 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from tests.support.processes import is_running, wait_until
 
 PARENT = """
 import sys, time
@@ -16,13 +17,6 @@ time.sleep(100)
 """
 
 
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def test_a_killed_process_leaves_nothing_behind_that_it_started(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PARENT, str(tmp_path / "log")]
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
@@ -31,7 +25,4 @@ def test_a_killed_process_leaves_nothing_behind_that_it_started(tmp_path: Path) 
         children = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(children) == 2 and all(map(is_running, children))
         parent.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while any(map(is_running, children)):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not any(map(is_running, children)))

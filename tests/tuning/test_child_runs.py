@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import PROJECT
+from tests.support.processes import is_running, wait_until
 from tests.support.run_files import finished_run
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.storage.run_directory import RunDir
@@ -50,13 +51,6 @@ def run_all(
         look(ended)
 
     return ChildRuns([{"SLOT": str(i)} for i in range(jobs)], said.append, command).run(runs, watched), said
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def pid_of(run: ChildRun) -> int:
@@ -172,7 +166,7 @@ def test_a_deaf_process_is_killed_in_the_end_with_all_that_it_has_started(
     assert run_all([run], look=lambda ended: run.stop() if run.state == "learning" else None)[0]
     assert (run.outcome, run.is_saved) == (Outcome.STOPPED, False)
     child = int((run.run.process_logs / "child").read_text())
-    until(lambda: not is_running(child))
+    wait_until(lambda: not is_running(child))
 
 
 def test_a_signal_asks_all_to_end_and_starts_no_more(tmp_path: Path) -> None:
@@ -233,11 +227,11 @@ ChildRuns([{}, {}], print, fake).run(runs, lambda ended: None)
 def test_a_killed_parent_leaves_no_process(tmp_path: Path) -> None:
     runs = [a_run(tmp_path, seed, "deaf wait") for seed in range(2)]
     with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path), *FAKE]) as parent:
-        until(lambda: all(map(has_begun, runs)))
+        wait_until(lambda: all(map(has_begun, runs)))
         children = list(map(pid_of, runs))
         assert all(map(is_running, children))
         parent.send_signal(signal.SIGKILL)
-    until(lambda: not any(map(is_running, children)))
+    wait_until(lambda: not any(map(is_running, children)))
 
 
 def test_a_true_run_is_trained_stopped_and_finished(tmp_path: Path) -> None:
@@ -253,10 +247,3 @@ def test_a_true_run_is_trained_stopped_and_finished(tmp_path: Path) -> None:
     assert second.outcome is Outcome.FINISHED, first.run.child_log.read_text()
     summary = second.summary()
     assert summary is not None and taken + 500 <= summary.env_steps < taken + 2_000
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
