@@ -4,6 +4,8 @@ from tfdqn.config.agent import C51, QuantileAgent
 from tfdqn.config.network import MLP, DeepNetwork, Network
 from tfdqn.config.schema import Config
 
+_TARGETS = {"double": "double", "munchausen": "Munchausen"}  # that an agent may have instead of its own, max
+
 
 def headline(config: Config) -> str:
     """What is learned, how, by which network, with which strategy, and from how many environments."""
@@ -15,7 +17,7 @@ def _agent(config: Config) -> str:
     agent, members = config.agent, config.ensemble.size
     words = [agent.title or agent.kind]
     if isinstance(agent, C51 | QuantileAgent) and agent.target != "max":
-        words.insert(0, agent.target.replace("munch", "Munch"))
+        words.insert(0, _TARGETS[agent.target])
     if config.priorities.are_used:
         words.insert(0, "prioritised")
     return f"{members} x {' '.join(words)}" if members > 1 else " ".join(words)
