@@ -54,6 +54,23 @@ def test_none_as_an_override_takes_a_value_back() -> None:
     assert from_mapping({"stop": {"return_at_least": 475}}, ["stop.return_at_least=none"]).stop == Stop()
 
 
+@pytest.mark.parametrize("day", ["2030-01-01", "2030-01-01 10:30:00", "2030-01-01T10:30:00Z", "10:30:00"])
+def test_a_date_on_the_command_line_is_its_text(day: str) -> None:
+    assert from_mapping({}, [f"task.kwargs.first_day={day}"]).task.kwargs == {"first_day": day}
+
+
+def test_a_date_in_a_file_is_to_be_quoted() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(b"[task]\nkwargs = { first_day = 2030-01-01 }")
+    line = 'configuration: task.kwargs.first_day = 2030-01-01: a date or a time must be in quotes: "2030-01-01"'
+    assert str(caught.value) == line
+    with pytest.raises(ConfigError, match="seed = 2030-01-01: must be a whole number"):
+        parse(b"seed = 2030-01-01")
+    assert 'kwargs.days[0] = 10:30:00: a date or a time must be in quotes: "10:30:00"' in problem(
+        {}, "task.kwargs.days=[10:30:00]"
+    )
+
+
 def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
     assert from_mapping({}, ['task.id="3"']).task.id == "3"
 

@@ -4,6 +4,7 @@
 and what is allowed, and suggest what was meant.
 """
 
+import datetime
 import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -208,6 +209,8 @@ def _unwritable(value: Any, name: str) -> str | None:
     elif isinstance(value, list | tuple):
         nested = [(f"{name}[{index}]", each) for index, each in enumerate(value)]
     for nested_name, each in nested:
+        if isinstance(each, datetime.date | datetime.time):
+            return f'{nested_name} = {shown(each)}: a date or a time must be in quotes: "{shown(each)}"'
         if not isinstance(each, bool | int | float | str | list | tuple | Mapping):
             return f"{nested_name} = {shown(each)}: must be a string, a number, true, false, a list or a table"
         if problem := _unwritable(each, nested_name):

@@ -1,6 +1,7 @@
 """Configuration files: TOML in, with overrides from the command line; TOML out, with a comment per key."""
 
 import copy
+import datetime
 import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
@@ -183,15 +184,19 @@ def _apply(values: dict[str, Any], override: str) -> str:
 
 
 def _value(text: str) -> Any:
-    """TOML where `text` is a TOML value; none for "none", which TOML lacks; else `text` itself."""
+    """TOML where `text` is a TOML value; none for "none", which TOML lacks; else `text` itself.
+
+    `text` too where TOML has a date or a time of day, which no key takes, but as text.
+    """
     if text == "none":
         return None
     try:
         document = tomllib.loads(f"value = {text}")
     except (tomllib.TOMLDecodeError, RecursionError):
         return text
+    is_date = isinstance(document["value"], datetime.date | datetime.time)
     # A line break in `text` could add keys.
-    return document["value"] if len(document) == 1 else text
+    return text if is_date or len(document) > 1 else document["value"]
 
 
 def _section(field: msgspec.structs.FieldInfo, section: Struct) -> list[str]:

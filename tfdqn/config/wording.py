@@ -1,5 +1,6 @@
 """How messages write values and keys."""
 
+import datetime
 import re
 from collections.abc import Sequence
 from operator import attrgetter
@@ -11,6 +12,8 @@ def shown(value: Any) -> str:
     if value is None:
         return "none"
     text = str(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
     if isinstance(value, str):
         text = '"' + repr(value)[1:-1].replace('"', '\\"') + '"'
     return text if len(text) <= 60 else text[:57] + "..."
