@@ -7,6 +7,7 @@ flat dict of named arrays: {"observation": x} for a single space, a Dict space's
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -127,6 +128,68 @@ def all_legal(num_actions: tuple[int, ...]) -> np.ndarray:
     """bool[A]; bool[D, the largest A_d] of branches, False beyond a branch's own actions."""
     legal = np.arange(max(num_actions)) < np.reshape(num_actions, (-1, 1))
     return legal[0] if len(num_actions) == 1 else legal
+
+
+class MaskForms:
+    """The forms in which a state's mask may be given, and all of them in one: every action's in a row.
+
+    Of a product, one for each action in its order, or in the shape of the grid. Of branches, those of all branches one
+    after another, an array for each branch, or [D, A] of rows as long as the longest, beyond whose own actions nothing
+    counts.
+
+    Attributes:
+      shapes: of one state's mask that is one array, the row's first.
+    """
+
+    def __init__(self, actions: ActionSpec):
+        self._counts = actions.num_actions
+        self._branches = all_legal(self._counts) if len(self._counts) > 1 else None
+        other = actions.counts if self._branches is None else self._branches.shape
+        self.shapes = tuple(dict.fromkeys(((sum(self._counts),), other)))
+
+    def in_a_row(self, given: Any, leading: tuple[int, ...] = ()) -> np.ndarray:
+        """[*leading, actions], in the type that was given; of a batch, each row may be of any form.
+
+        Raises ValueError, whose words follow the mask's name: "has shape (5,), not (6,) or (3, 3)".
+        """
+        if isinstance(given, np.ndarray) and given.dtype == object:
+            given = given.tolist()
+        if isinstance(given, tuple) and self._is_by_branch(given, leading):
+            return np.concatenate(given, axis=-1)
+        try:
+            mask = np.array(given)
+        except ValueError:  # rows of several lengths
+            return self._of_rows(given, leading)
+        shape = mask.shape[len(leading) :]
+        if mask.shape[: len(leading)] != leading or shape not in self.shapes:
+            raise ValueError(f"has shape {mask.shape}, not {self._allowed(leading)}")
+        if shape == self.shapes[0]:
+            return mask
+        return mask.reshape(*leading, -1) if self._branches is None else mask[..., self._branches]
+
+    def padded(self, row: np.ndarray) -> np.ndarray:
+        """bool[…, A] of one that is in a row; [..., D, A] of branches, False beyond a branch's own actions."""
+        if self._branches is None:
+            return row
+        rows = np.zeros((*row.shape[:-1], *self._branches.shape), np.bool_)
+        rows[..., self._branches] = row
+        return rows
+
+    def _of_rows(self, given: Any, leading: tuple[int, ...]) -> np.ndarray:
+        if self._is_by_branch(given, leading):
+            return np.concatenate(given, axis=-1)
+        if not leading or len(given) != leading[0]:
+            raise ValueError(f"has rows of several lengths, not the shape {self._allowed(leading)}")
+        return np.stack([self.in_a_row(each, leading[1:]) for each in given])
+
+    def _is_by_branch(self, given: Sequence[Any], leading: tuple[int, ...]) -> bool:
+        try:
+            return [np.shape(each) for each in given] == [(*leading, count) for count in self._counts]
+        except ValueError:  # one of them has rows of several lengths itself
+            return False
+
+    def _allowed(self, leading: tuple[int, ...]) -> str:
+        return " or ".join(str((*leading, *shape)) for shape in self.shapes)
 
 
 class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -21,7 +21,7 @@ from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_S
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.system.utf8 import require_libraries_can_take
-from tfdqn.task_spec import ArraySpec, OwnActions, TaskSpec, flat_name
+from tfdqn.task_spec import ArraySpec, MaskForms, OwnActions, TaskSpec, flat_name
 
 mend_eager_tensors()
 
@@ -56,14 +56,15 @@ class LoadedPolicy:
         check_arrays(takes, input_signature(self.task_spec, self.state_size), f"{path}: {DEFAULT_SIGNATURE}")
         self._inputs = PolicyInputs(self.task_spec, self.state_size)
         self._own_actions = OwnActions(self.task_spec.actions)
+        self._mask_forms = MaskForms(self.task_spec.actions)
 
     def __call__(self, observation: Any, legal_actions: Any = None) -> int | np.ndarray:
         """The best legal action, as the environment takes it.
 
         Args:
           observation: one observation of the environment, or a batch.
-          legal_actions: bool[A] or [B, A], required by a task with action masks and by no other; [D, A] and
-            [B, D, A] of branches, A the widest one's and the rest False.
+          legal_actions: one mask, or one for each observation, as the environment gives them (`MaskForms`); required by
+            a task with action masks and by no other.
 
         Returns:
           what the environment's `step` takes: an int of a Discrete space, an array [*shape] of any other, in its type;
@@ -132,13 +133,14 @@ class LoadedPolicy:
         rows = len(next(iter(inputs.values())))
         if legal_actions is None:
             return self._inputs.example(rows)[LEGAL_ACTIONS]
-        shape = (rows, *self.task_spec.mask_shape)
-        legal = np.asarray(legal_actions)
-        legal = legal if is_batch else legal[np.newaxis]
-        if legal.shape != shape or not np.isin(legal, (0, 1)).all():
-            wanted = shape if is_batch else shape[1:]
-            raise UserError(f"legal_actions: bool{list(wanted)} is needed; got {_describe(np.asarray(legal_actions))}")
-        return legal.astype(bool)
+        try:
+            legal = self._mask_forms.in_a_row(legal_actions, (rows,) if is_batch else ())
+        except ValueError as error:
+            raise UserError(f"legal_actions {error}") from None
+        if not np.isin(legal, (0, 1)).all():
+            raise UserError(f"legal_actions: booleans are needed, or 0 and 1; got {_describe(legal)}")
+        padded = self._mask_forms.padded(legal.astype(bool))
+        return padded if is_batch else padded[np.newaxis]
 
     def _state(self, state: np.ndarray | None, rows: int, is_batch: bool) -> np.ndarray:
         if state is None:

@@ -10,6 +10,7 @@ from gymnasium import spaces
 from tests.support.toy_environments import Masked
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
+from tfdqn.task_spec import discrete
 from tfdqn.tasks.adapters import legal_actions
 from tfdqn.tasks.adapters.legal_actions import MaskSource, find_masks, legal_of, mask_source, without_masks
 from tfdqn.tasks.contract import Breach
@@ -19,7 +20,7 @@ INF = np.inf
 
 def found(env, **settings) -> MaskSource:
     task = Task(id="Masked-v0", action_masks=True, **settings)
-    source = mask_source(task, find_masks(task, env), env.observation_space, (3,))
+    source = mask_source(task, find_masks(task, env), env.observation_space, discrete(3))
     assert source is not None
     return source
 
@@ -40,7 +41,7 @@ def found(env, **settings) -> MaskSource:
     ],
 )
 def test_numbers_are_read_by_their_form(numbers, form, expected):
-    legal = legal_of(np.array(numbers), MaskSource("info", (2,), form))
+    legal = legal_of(np.array(numbers), MaskSource("info", discrete(2), form))
     assert legal.dtype == np.bool_ and legal.tolist() == expected
 
 
@@ -55,7 +56,7 @@ def test_numbers_are_read_by_their_form(numbers, form, expected):
 )
 def test_numbers_that_are_of_no_form_are_refused(numbers, form, says):
     with pytest.raises(Breach, match=says):
-        legal_of(np.array(numbers), MaskSource("info", (2,), form))
+        legal_of(np.array(numbers), MaskSource("info", discrete(2), form))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_numbers_that_are_of_no_form_are_refused(numbers, form, says):
 def test_masks_are_found_by_themselves_and_the_log_says_where(places, place, form, caplog, monkeypatch):
     monkeypatch.setattr(legal_actions, "_said", set())
     with caplog.at_level(logging.WARNING):
-        assert found(Masked(places=places)) == MaskSource(place, (3,), form)
+        assert found(Masked(places=places)) == MaskSource(place, discrete(3), form)
         found(Masked(places=places))
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == (places != "info")  # once; what it finds where it always was is nothing to speak of
@@ -125,7 +126,7 @@ def test_masks_that_are_not_where_the_key_says_are_refused(source, says):
 
 def test_a_method_of_any_name_can_be_named_also_behind_wrappers():
     wrapped = gymnasium.wrappers.TransformReward(Foreign(places=""), float)
-    assert found(wrapped, action_mask_source="method:legal") == MaskSource("method:legal", (3,), "auto")
+    assert found(wrapped, action_mask_source="method:legal") == MaskSource("method:legal", discrete(3), "auto")
 
 
 def test_an_observations_mask_of_another_length_is_refused():
@@ -137,4 +138,4 @@ def test_an_observations_mask_of_another_length_is_refused():
 
 def test_without_the_key_no_mask_is_looked_for():
     task = Task(id="Masked-v0")
-    assert mask_source(task, find_masks(task, Masked()), Masked().observation_space, (3,)) is None
+    assert mask_source(task, find_masks(task, Masked()), Masked().observation_space, discrete(3)) is None

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from tests.support.actions import branches
 from tests.support.dials import Dials
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
+from tfdqn.task_spec import MaskForms, discrete
+from tfdqn.tasks.adapters.actions import action_spec
 from tfdqn.tasks.adapters.legal_actions import MaskReader, MaskSource, batched_masks
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.contract import Breach
@@ -21,7 +24,7 @@ ROWS = np.array([[True, False, True], [True, False, False], [False, True, False]
 
 
 def reader(form: str = "auto") -> MaskReader:
-    return MaskReader(MaskSource("info", COUNTS, form), None, "Some-v0")
+    return MaskReader(MaskSource("info", branches(*COUNTS), form), None, "Some-v0")
 
 
 @pytest.mark.parametrize(
@@ -57,10 +60,13 @@ def test_a_vector_versions_masks_lead_with_the_environments() -> None:
         (FLAT[:5], r"has shape \(5,\), not \(6,\) or \(3, 3\)"),
         (ROWS[:2], r"has shape \(2, 3\), not \(6,\) or \(3, 3\)"),
         (np.array([1, 1, 1, 0, 1, 1]), "has no legal action"),  # of the second dimension
+        ([[1, 1, 1], [0], [1, 1]], "has no legal action$"),
+        ([[1.0, 1.0, 1.0], [0.0], [1.0, 1.0]], 'has no legal action: if 0 means legal, set task.action_mask_form = "l'),
+        ([[1, 1, 1], [], [1, 1]], "has rows of several lengths"),
         (FLAT * np.nan, "not a boolean for each action"),
     ],
 )
-def test_what_is_no_mask_is_one_line(given: np.ndarray, how: str) -> None:
+def test_what_is_no_mask_is_one_line(given: Any, how: str) -> None:
     with pytest.raises(Breach, match=how):
         reader().one(None, {"action_mask": given}, False)
     with pytest.raises(Breach, match="has no legal action"):
@@ -71,7 +77,7 @@ def test_rows_of_other_lengths_are_one_line() -> None:
     uneven = (FLAT[:3], FLAT[:1], FLAT[:3])
     with pytest.raises(Breach, match=r"has rows of several lengths, not the shape \(6,\) or \(3, 3\)"):
         reader().one(None, {"action_mask": uneven}, False)
-    product = MaskReader(MaskSource("info", (6,), "auto"), None, "Some-v0")
+    product = MaskReader(MaskSource("info", discrete(6), "auto"), None, "Some-v0")
     with pytest.raises(Breach, match=r"has rows of several lengths, not the shape \(6,\)"):
         product.one(None, {"action_mask": uneven}, False)
 
@@ -171,5 +177,35 @@ def test_a_masks_space_of_another_shape_is_refused() -> None:
         action_masks=True,
         action_mask_source="observation",
     )
-    with pytest.raises(TaskError, match=r"has shape \(15,\), not \(125,\), one for each action"):
+    with pytest.raises(TaskError, match=r"has shape \(15,\), not \(125,\) or \(5, 5, 5\), one for each action"):
         make_task(task)
+
+
+def product() -> MaskForms:
+    return MaskForms(action_spec(spaces.MultiDiscrete([2, 3]), Task()))
+
+
+def test_the_mask_of_a_product_may_have_the_shape_of_its_grid() -> None:
+    grid = np.array([[False, False, True], [True, False, False]])  # (0, 2) and (1, 0), which are 2 and 3 of the product
+    for given in (grid, grid.tolist(), np.array([0, 0, 1, 1, 0, 0])):
+        np.testing.assert_array_equal(product().in_a_row(given), [0, 0, 1, 1, 0, 0])
+        np.testing.assert_array_equal(product().in_a_row([given, given], (2,)), [[0, 0, 1, 1, 0, 0]] * 2)
+    with pytest.raises(ValueError, match=r"^has shape \(3, 2\), not \(6,\) or \(2, 3\)$"):
+        product().in_a_row(grid.T)
+    three = MaskForms(action_spec(spaces.MultiBinary((3, 1)), Task()))  # an element is an axis, however they lie
+    assert three.in_a_row(np.ones((2, 2, 2))).shape == (8,)
+
+
+def test_a_batch_of_masks_may_be_of_rows_or_of_an_array_for_each_dimension() -> None:
+    """Three masks of three dimensions, so that rows taken for dimensions would be seen."""
+    forms, cells = MaskForms(branches(2, 2, 2)), np.random.default_rng(0).random((3, 3, 2)) < 0.5
+    rows = cells.reshape(3, 6)
+    for given in (cells, cells.tolist(), rows, list(cells), tuple(np.swapaxes(cells, 0, 1))):
+        np.testing.assert_array_equal(forms.in_a_row(given, (3,)), rows)
+    uneven, given_rows = MaskForms(branches(*COUNTS)), [[[1, 0, 1], [1], [0, 1]]] * 4
+    each_dimension = [np.array([[1, 0, 1]] * 4), np.array([[1]] * 4), np.array([[0, 1]] * 4)]
+    for given in (given_rows, each_dimension, tuple(each_dimension), np.array(given_rows, object)):
+        np.testing.assert_array_equal(uneven.in_a_row(given, (4,)), [FLAT] * 4)
+    for wrong in (given_rows[:3], [*given_rows[:3], [[1, 0, 1], [1, 1], [0]]]):
+        with pytest.raises(ValueError, match=r"^has (rows of several lengths|shape)"):
+            uneven.in_a_row(wrong, (4,))

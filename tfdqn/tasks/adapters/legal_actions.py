@@ -11,7 +11,7 @@ from gymnasium import Space, spaces
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.task_spec import all_legal
+from tfdqn.task_spec import ActionSpec, MaskForms
 from tfdqn.tasks.contract import Breach, shown
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class MaskSource(NamedTuple):
     """Where each state's mask is, and how it is read; plain values, which are sent to other processes."""
 
     place: str  # "info", "observation" or "method:NAME"
-    num_actions: tuple[int, ...]  # (A,), or one number for each branch
+    actions: ActionSpec
     form: str  # "boolean" or "logits"; "auto": each mask's own numbers say it
 
     @property
@@ -36,12 +36,6 @@ class MaskSource(NamedTuple):
         """The mask, in errors."""
         by_place = {"info": f'info["{MASK}"]', "observation": f'observation "{MASK}"'}
         return by_place.get(self.place, f"{self.place.partition(':')[2]}()")
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """One state's may have: all actions' one after another; or a row for each branch, as long as the longest."""
-        counts = self.num_actions
-        return ((sum(counts),),) if len(counts) == 1 else ((sum(counts),), (len(counts), max(counts)))
 
 
 def find_masks(task: Task, env: gymnasium.Env) -> str | None:
@@ -58,7 +52,7 @@ def find_masks(task: Task, env: gymnasium.Env) -> str | None:
     if place == "observation" and not _has_mask(space):
         raise TaskError(f'task.action_mask_source = "{place}": {task.id} observes no Dict with the key "{MASK}"')
     name = place.partition(":")[2]
-    if name and not _is_callable(env, name):
+    if name and not takes_no_arguments(env, name):
         raise TaskError(
             f'task.action_mask_source = "{place}": {task.id} has no method {name}() that takes no arguments'
         )
@@ -72,22 +66,22 @@ def without_masks(space: Space[Any], place: str | None) -> Space[Any]:
     return spaces.Dict({key: part for key, part in space.spaces.items() if key != MASK})
 
 
-def mask_source(task: Task, place: str | None, space: Space[Any], num_actions: tuple[int, ...]) -> MaskSource | None:
+def mask_source(task: Task, place: str | None, space: Space[Any], actions: ActionSpec) -> MaskSource | None:
     """How the masks in the place that `find_masks` gave are read; None where there are none.
 
     Args:
       space: of the whole observation. TaskError is raised for a mask in it of another shape.
-      num_actions: of the task.
+      actions: of the task.
     """
     if place is None:
         return None
     if place != "observation":
-        return MaskSource(place, num_actions, task.action_mask_form)
+        return MaskSource(place, actions, task.action_mask_form)
     assert isinstance(space, spaces.Dict)
     mask = space.spaces[MASK]
-    source = MaskSource(place, num_actions, _form_of(mask, task.action_mask_form))
-    if mask.shape not in source.shapes:
-        allowed = " or ".join(map(str, source.shapes))
+    source = MaskSource(place, actions, _form_of(mask, task.action_mask_form))
+    if mask.shape not in (shapes := MaskForms(actions).shapes):
+        allowed = " or ".join(map(str, shapes))
         raise TaskError(f'{task.id}: observation "{MASK}" has shape {mask.shape}, not {allowed}, one for each action')
     return source
 
@@ -104,8 +98,7 @@ class MaskReader:
     def __init__(self, source: MaskSource, env: Any, task_id: str):
         self._source, self._task_id = source, task_id
         self._read = _reader(source, env)
-        counts = source.num_actions
-        self._branches = all_legal(counts) if len(counts) > 1 else None
+        self._forms = MaskForms(source.actions)
 
     def one(self, observation: Any, info: Mapping[str, Any], is_over: bool) -> dict[str, Any]:
         """{"action_mask": bool[A], or [D, A] of branches} of what one environment gave; raises Breach.
@@ -119,7 +112,7 @@ class MaskReader:
             return {}
         legal = self._legal(given, ())
         if not (legal.any(axis=-1).all() or is_over):
-            raise Breach(self._source.called, self._nothing_legal(given))
+            raise Breach(self._source.called, self._nothing_legal(given, ()))
         return {MASK: legal}
 
     def many(self, observation: Any, info: Mapping[str, Any], is_over: np.ndarray) -> dict[str, Any]:
@@ -128,7 +121,7 @@ class MaskReader:
         legal = self._legal(given, (len(is_over),))
         is_empty = ~(legal.any(axis=-1).reshape(len(is_over), -1).all(axis=1) | is_over)
         if is_empty.any():
-            raise Breach(self._source.called, self._nothing_legal(given), np.argwhere(is_empty)[0])
+            raise Breach(self._source.called, self._nothing_legal(given, (len(is_over),)), np.argwhere(is_empty)[0])
         return {MASK: legal}
 
     def _legal(self, given: Any, leading: tuple[int, ...]) -> np.ndarray:
@@ -139,19 +132,11 @@ class MaskReader:
                 f"is true, but {self._task_id} gives no {self._source.called}: task.action_mask_source says where "
                 "masks are",
             )
-        allowed = " or ".join(str((*leading, *shape)) for shape in self._source.shapes)
         try:
-            mask = np.array(given) if self._branches is None else _in_a_row(given, self._branches)
-        except ValueError:
-            raise Breach(self._source.called, f"has rows of several lengths, not the shape {allowed}") from None
-        if mask.shape != (*leading, sum(self._source.num_actions)):
-            raise Breach(self._source.called, f"has shape {mask.shape}, not {allowed}")
-        legal = self._booleans(mask)
-        if self._branches is None:
-            return legal
-        rows = np.zeros((*leading, *self._branches.shape), np.bool_)
-        rows[..., self._branches] = legal
-        return rows
+            mask = self._forms.in_a_row(given, leading)
+        except ValueError as error:
+            raise Breach(self._source.called, str(error)) from None
+        return self._forms.padded(self._booleans(mask))
 
     def _booleans(self, mask: np.ndarray) -> np.ndarray:
         if mask.dtype.kind == "b":
@@ -160,8 +145,8 @@ class MaskReader:
             raise Breach(self._source.called, f"is {shown(mask)}, not a boolean for each action")
         return legal_of(mask, self._source)
 
-    def _nothing_legal(self, given: Any) -> str:
-        is_float = np.asarray(given).dtype.kind == "f" and self._source.form == "auto"
+    def _nothing_legal(self, given: Any, leading: tuple[int, ...]) -> str:
+        is_float = self._forms.in_a_row(given, leading).dtype.kind == "f" and self._source.form == "auto"
         hint = ': if 0 means legal, set task.action_mask_form = "logits"' if is_float else ""
         return f"has no legal action{hint}"
 
@@ -196,19 +181,6 @@ def batched_masks(info: Mapping[str, Any], num_envs: int, everything: np.ndarray
     return np.where(legal.any(axis=-1, keepdims=True), legal, everything)
 
 
-def _in_a_row(given: Any, branches: np.ndarray) -> np.ndarray:
-    """[…, all actions of all branches], of those one after another, of an array for each branch, or of equal rows.
-
-    Args:
-      branches: bool[D, A], False beyond a branch's own actions.
-    """
-    counts = [(count,) for count in branches.sum(axis=1)]
-    if isinstance(given, tuple | list) and [np.shape(each)[-1:] for each in given] == counts:
-        return np.concatenate([np.asarray(each) for each in given], axis=-1)
-    mask = np.array(given)
-    return mask[..., branches] if mask.shape[-2:] == branches.shape else mask
-
-
 def _reader(source: MaskSource, env: Any) -> Read:
     if source.place == "info":
         return lambda observation, info: info.get(MASK)
@@ -224,7 +196,7 @@ def _found(task_id: str, env: gymnasium.Env) -> str:
     places = [
         *(["info"] if _has_mask_in_info(env) else []),
         *(["observation"] if _has_mask(env.observation_space) else []),
-        *(f"method:{name}" for name in METHODS if _is_callable(env, name)),
+        *(f"method:{name}" for name in METHODS if takes_no_arguments(env, name)),
     ]
     if places and places != ["info"] and (task_id, places[0]) not in _said:
         _said.add((task_id, places[0]))
@@ -255,8 +227,8 @@ def _form_of(space: Space[Any], form: str) -> str:
     return "logits" if (space.high <= 0).all() else "auto"
 
 
-def _is_callable(env: gymnasium.Env, name: str) -> bool:
-    """Whether it has such a method that takes no arguments; Taxi's action_mask(state), say, does."""
+def takes_no_arguments(env: gymnasium.Env, name: str) -> bool:
+    """Whether it has such a method, and that takes none; Taxi's action_mask(state), say, does."""
     try:
         inspect.signature(env.get_wrapper_attr(name)).bind()
     except (AttributeError, TypeError, ValueError):

@@ -110,7 +110,7 @@ def _described(task: Task, found: PoolSpec) -> tuple[TaskSpec, MaskSource | None
         raise TaskError(f'{task.id}: task.action_mask_source = "{place}", but EnvPool\'s environments have no methods')
     space = without_masks(found.frame, place)
     spec = describe(task, space, found.action, max_episode_steps=found.max_episode_steps)
-    return spec, mask_source(task, place, found.frame, spec.num_actions)
+    return spec, mask_source(task, place, found.frame, spec.actions)
 
 
 def _check_kwargs(task: Task) -> None:

@@ -172,7 +172,7 @@ def _describe_env(config: configuration.Task, recipe: Recipe) -> _EnvDescription
             action_names=action_names(env),
             max_episode_steps=recipe.max_episode_steps or recipe.env_spec.max_episode_steps,
         )
-        masks = mask_source(config, place, env.observation_space, spec.num_actions)
+        masks = mask_source(config, place, env.observation_space, spec.actions)
         return _EnvDescription(spec, observation_bytes(space), masks)
     finally:
         env.close()
