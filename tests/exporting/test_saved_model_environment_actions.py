@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,6 +14,7 @@ from gymnasium import Space, spaces
 from tests.support.policies import network_of, observations, task
 from tests.support.tiny_runs import tiny
 from tfdqn.config import MLP, Task
+from tfdqn.errors import UserError
 from tfdqn.exporting.formats import ModelFormat, convert
 from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
 from tfdqn.exporting.model_card import write_model_card
@@ -108,6 +110,30 @@ def test_the_masks_of_branches_are_obeyed_and_checked(tmp_path: Path) -> None:
     legal = np.array([[False, True, False, False], [True, False, True, False], [False, False, True, False]])
     action = policy(np.zeros(4, np.float32), legal)
     assert space.contains(action) and action[0] == 8 and action[1] in (-2, 0) and action[2] == 2
+    rows = [[0, 1], [1, 0, 1, 0], [0, 0, 1]]  # as the environment may give it
+    for mask in (rows, tuple(map(np.array, rows)), np.concatenate(rows).astype(bool)):
+        np.testing.assert_array_equal(policy(np.zeros(4, np.float32), mask), action)
+    np.testing.assert_array_equal(policy(np.zeros((2, 4), np.float32), [rows, rows]), [action, action])
+
+
+@pytest.mark.parametrize(
+    ("mask", "problem"),
+    [
+        (
+            [[0, 1], [1, 0, 1, 0], [0, 0]],
+            r"legal_actions has rows of several lengths, not the shape \(9,\) or \(3, 4\)",
+        ),
+        ([[0, 1], [1, 0, 1, 0], []], "legal_actions has rows of several lengths"),
+        (np.ones((3, 3)), r"legal_actions has shape \(3, 3\), not \(9,\) or \(3, 4\)"),
+        ([[0, 1], [0, 0, 0, 0], [0, 0, 1]], r"legal_actions\[1\]: no action is legal"),
+        ([[0, 2], [1, 0, 1, 0], [0, 0, 1]], r"legal_actions: booleans are needed, or 0 and 1; got int64\[9\]"),
+    ],
+    ids=["a row too short", "an empty row", "another shape", "nothing legal", "no truth"],
+)
+def test_what_is_no_mask_of_branches_is_one_line(mask: Any, problem: str, tmp_path: Path) -> None:
+    policy = load_policy(exported("branches", tmp_path, masks=True)[2])
+    with pytest.raises(UserError, match=f"^{problem}"):
+        policy(np.zeros(4, np.float32), mask)
 
 
 def test_the_model_card_says_what_each_element_may_be(tmp_path: Path) -> None:
@@ -121,3 +147,16 @@ def test_the_model_card_says_what_each_element_may_be(tmp_path: Path) -> None:
     }  # fmt: skip
     page = (version / "model_card.md").read_text()
     assert "| the environment's own | float32[3], -1 to 1 in 3, 0 to 5 in 4, 2 |" in page
+
+
+@pytest.mark.parametrize(
+    ("played", "words"),
+    [(7, "7 episodes: 3 that promised a new best, and 4 that confirmed it"), (3, "3 episodes"), (9, "9 episodes")],
+)
+def test_the_model_card_says_which_episodes_were_played(played: int, words: str, tmp_path: Path) -> None:
+    _, spec, version = exported("grid", tmp_path)
+    config = tiny("evaluation.episodes=3", "evaluation.confirm_episodes=4")
+    scores = {"episodes": played, "mean_return": 1.0, "ci_low": 0.0, "ci_high": 2.0}
+    write_model_card(version, spec, config, {"checkpoint": "best", "train_steps": 3, "evaluation": scores})
+    page = (version / "model_card.md").read_text()
+    assert f"| evaluation | greedy mean return 1 (95 %: 0 to 2) over {words} |" in page

@@ -108,7 +108,7 @@ def _markdown(card: Mapping[str, Any], task_spec: TaskSpec, configuration: str) 
         *([("remembers", f"{card['policy_state']} numbers")] if card["policy_state"] else []),
         *(("they mean", ", ".join(f"{i} {name}" for i, name in enumerate(names))) for names in card["action_names"]),
         ("checkpoint", f"{card['checkpoint']}, after {card['train_steps']:,} updates"),
-        ("evaluation", _evaluated(card.get("evaluation"))),
+        ("evaluation", _evaluated(card.get("evaluation"), card["configuration"]["evaluation"])),
         ("formats", ", ".join(f"{each} (`{file}`)" for each, file in card["formats"].items())),
         *(card["versions"].items()),
         ("git revision", card["git_revision"] or "none"),
@@ -136,10 +136,15 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def _evaluated(scores: Mapping[str, Any] | None) -> str:
+def _evaluated(scores: Mapping[str, Any] | None, keys: Mapping[str, Any]) -> str:
+    """`keys`: the section `evaluation` of the configuration."""
     if scores is None:
         return "none"
+    played, first, more = scores["episodes"], keys["episodes"], keys["confirm_episodes"]
+    parts = (
+        f": {first} that promised a new best, and {more} that confirmed it" if played == first + more > first else ""
+    )
     return (
         f"greedy mean return {scores['mean_return']:.4g} (95 %: {scores['ci_low']:.4g} to {scores['ci_high']:.4g}) "
-        f"over {scores['episodes']} episodes"
+        f"over {played} episodes{parts}"
     )
