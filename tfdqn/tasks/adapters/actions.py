@@ -110,6 +110,8 @@ def _bins(space: spaces.Box, bins: int | tuple[int, ...]) -> np.ndarray:
     if isinstance(bins, tuple) and len(bins) != size:
         needed = "1 number is" if size == 1 else f"{size} numbers are"
         raise TaskError(f"actions are {show(space)}: task.action_bins = {list(bins)}: {needed} needed, or one for all")
+    if np.max(bins) == 1:
+        raise TaskError(f"actions are {show(space)}: task.action_bins leaves a single action: take at least 2 values")
     return np.broadcast_to(np.array(bins), (size,)).reshape(space.shape)
 
 
