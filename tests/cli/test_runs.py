@@ -88,11 +88,10 @@ def test_config_prints_the_resolved_configuration(config_file: Path, capsys: pyt
 
 
 def test_tasks_lists_those_that_match(behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]) -> None:
+    both = {"suite": "auto", "needs": "", "is_tried": True, "own_vector_version": True}
     entries = [
-        types.SimpleNamespace(id="CartPole-v1", suite="auto", usable=True, reason="", own_vector_version=True),
-        types.SimpleNamespace(
-            id="Pendulum-v1", suite="auto", usable=False, reason="its actions are a Box", own_vector_version=False
-        ),
+        types.SimpleNamespace(id="CartPole-v1", reason="", **both),
+        types.SimpleNamespace(id="Pendulum-v1", reason="its actions are a Box", **both),
     ]
     behind("tasks.registry", "installed_tasks", entries)
     assert main.main(["tasks", "pend"]) == 0

@@ -45,8 +45,9 @@ def a_summary(**changes: Any) -> Summary:
 
 
 # A stand-in for TaskEntry, which comes with gymnasium.
-def a_task(id: str, reason: str = "", own_vector_version: bool = False) -> Any:
-    return SimpleNamespace(id=id, suite="auto", usable=not reason, reason=reason, own_vector_version=own_vector_version)
+def a_task(id: str, reason: str = "", own_vector_version: bool = False, **keys: Any) -> Any:
+    kept = {"suite": "auto", "needs": "", "is_tried": True, **keys}
+    return SimpleNamespace(id=id, reason=reason, own_vector_version=own_vector_version, **kept)
 
 
 def a_console(*, is_terminal: bool = False, width: int = 200) -> tuple[Console, io.StringIO]:
@@ -173,3 +174,16 @@ def test_square_brackets_are_text(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_long_line_is_not_broken_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.print_tasks([a_task("Long-v0", "because " * 60)])
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_the_list_says_how_a_task_can_be_used(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.print_tasks(
+        [
+            a_task("Some-v0"),
+            a_task("Grid-v0", needs="task.action_bins"),
+            a_task("Cpp-v0", suite="envpool", is_tried=False),
+            a_task("Broken-v0", "it does not start", is_tried=False),
+        ]
+    )
+    usable = [line.partition("  no ")[2].strip() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert usable == ["yes", "with task.action_bins", "not tried: --check ID tries one", "no: it does not start"]

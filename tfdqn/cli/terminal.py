@@ -155,9 +155,17 @@ def print_evaluation(report: "EvaluationReport", console: Console | None = None)
 def print_tasks(tasks: Iterable["TaskEntry"], console: Console | None = None) -> None:
     table = make_table("task", "task.suite", "own vector version", "usable")
     for task in tasks:
-        usable = "yes" if task.usable else f"no: {task.reason}"
-        table.add_row(escape(task.id), task.suite, "yes" if task.own_vector_version else "no", escape(usable))
+        own = "yes" if task.own_vector_version else "no"
+        table.add_row(escape(task.id), task.suite, own, escape(_usable(task)))
     (console or make_console()).print(table)
+
+
+def _usable(task: "TaskEntry") -> str:
+    if task.reason:
+        return f"no: {task.reason}"
+    if task.needs:
+        return f"with {task.needs}"
+    return "yes" if task.is_tried else "not tried: --check ID tries one"
 
 
 def _print_pairs(rows: Iterable[tuple[str, str]], console: Console | None) -> None:

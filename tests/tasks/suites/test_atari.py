@@ -46,6 +46,18 @@ def test_what_a_game_does_not_have_is_one_line(keys, message):
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_what_is_no_game_is_not_of_this_suite(is_installed, monkeypatch):
+    monkeypatch.setattr(packages, "is_installed", lambda package: is_installed)
+    for task_id in "CartPole-v1", "Pong-v5":
+        with pytest.raises(TaskError) as caught:
+            check_task(Task(id=task_id, suite="ALE"))
+        assert str(caught.value) == (
+            f'task.suite = "ALE": {task_id} is none of its games, such as ALE/Pong-v5; "auto" goes by the id, and '
+            'others are "gymnasium" and "envpool"'
+        )
+
+
 def test_without_ale_py_none_is_listed(monkeypatch):
     assert "ALE/Pong-v5" in {entry.id for entry in installed_tasks()}
     monkeypatch.setattr(packages, "is_installed", lambda package: False)

@@ -31,18 +31,29 @@ class TestWithEnvPool:
         )
         assert "tfdqn tasks" in error_of(check_task, id="?")
 
+    def test_an_id_that_only_gymnasium_has_is_answered_with_its_suite(self):
+        for task_id in "MinAtar/Breakout-v1", "tfdqn/Battery-v0":
+            assert error_of(check_task, id=task_id) == (
+                f'EnvPool has no task "{task_id}"; gymnasium has it: leave out task.suite = "envpool"'
+            )
+
     @pytest.mark.parametrize(
         ("keys", "line"),
         [
-            ({"kwargs": {"lanes": 3}}, "CartPole-v1: task.kwargs: it takes no lanes; it takes num_threads, "),
-            ({"kwargs": {"seed": 3}}, "CartPole-v1: task.kwargs: it takes no seed; it takes num_threads, "),
-            ({"kwargs": {"num_envs": 3}}, "CartPole-v1: task.kwargs.num_envs: set task.num_envs instead"),
-            (
-                {"id": "Pong-v5", "kwargs": {"stack_num": 3}},
-                "Pong-v5: task.kwargs.stack_num: set task.frame_stack instead",
-            ),
+            ({"kwargs": {"lanes": 3}}, "task.kwargs: CartPole-v1 takes no lanes; it takes num_threads, "),
+            ({"kwargs": {"seed": 3}}, "task.kwargs: CartPole-v1 takes no seed; it takes num_threads, "),
+            ({"kwargs": {"num_envs": 3}}, "task.kwargs.num_envs: set task.num_envs instead"),
+            ({"id": "Pong-v5", "kwargs": {"stack_num": 3}}, "task.kwargs.stack_num: set task.frame_stack instead"),
             ({"frame_stack": 2}, "CartPole-v1: task.frame_stack = 2: EnvPool stacks only the grey frames of games"),
-            ({"kwargs": {"num_threads": "x"}}, "CartPole-v1 could not be made with task.kwargs {'num_threads': 'x'}: "),
+            (
+                {"kwargs": {"num_threads": "x"}},
+                'CartPole-v1 could not be made: task.kwargs.num_threads = "x", and its default, 0, is a whole number',
+            ),
+            (
+                {"id": "Pong-v5", "kwargs": {"img_height": 2.5}},
+                "Pong-v5 could not be made: task.kwargs.img_height = 2.5, and its default, 84, is a whole number",
+            ),
+            ({"id": "FishSwim-v1"}, "FishSwim-v1: EnvPool 1.2.5 fails on its own description of what is observed"),
             ({"id": "Go9x9-v1"}, "Go9x9-v1 has 2 players, and one learns"),
         ],
     )
@@ -69,3 +80,4 @@ class TestWithEnvPool:
     def test_its_tasks_are_listed_with_the_suite_that_they_need(self):
         listed = [each for each in installed_tasks() if each.suite == "envpool"]
         assert len(listed) > 1000 and {"CartPole-v1", "Pong-v5", "highway-fast-v0"} < {each.id for each in listed}
+        assert not any(each.is_tried for each in listed)

@@ -1,16 +1,19 @@
 """gymnasium's tasks: every way in which one can't be had is one line that says what to do."""
 
 import sys
+from importlib import import_module
 
 import gymnasium
 import pytest
 
+from tests.support.dials import Dials
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.system.shell_commands import install_extra, pip_install
 from tfdqn.tasks.registry import installed_tasks, make_task, resolve_spec
+from tfdqn.tasks.suites import envpool_envs, packages
 from tfdqn.tasks.suites import gymnasium as gymnasium_suite
-from tfdqn.tasks.suites import packages
+from tfdqn.tasks.suites.suite import TaskEntry
 
 
 def error_of(call, *args, **kwargs):
@@ -36,6 +39,17 @@ def test_an_id_without_a_version_is_the_latest():
 def test_an_unknown_id_is_answered_with_the_nearest(wrong, right):
     message = error_of(resolve_spec, Task(id=wrong))
     assert f'unknown task "{wrong}"; the nearest are' in message and right in message
+
+
+def test_an_id_that_only_envpool_has_is_answered_with_its_suite(monkeypatch):
+    monkeypatch.setattr(envpool_envs, "is_installed", lambda: True)
+    monkeypatch.setattr(envpool_envs, "ids", lambda: ["FishSwim-v9", "CartPole-v9"])
+    has_it = 'EnvPool has it: task.suite = "envpool"'
+    assert error_of(resolve_spec, Task(id="FishSwim-v9")) == f'unknown task "FishSwim-v9"; {has_it}'
+    near = error_of(resolve_spec, Task(id="CartPole-v9"))
+    assert "the nearest are CartPole-v1" in near and near.endswith(f"; {has_it}")
+    monkeypatch.setattr(envpool_envs, "is_installed", lambda: False)
+    assert "EnvPool" not in error_of(resolve_spec, Task(id="FishSwim-v9"))
 
 
 def test_an_id_like_no_other_is_sent_to_the_list():
@@ -98,6 +112,29 @@ def test_a_wrong_value_shows_the_keywords():
     assert "FrozenLake-v1 could not be made with task.kwargs {'map_name': '9x9'}: KeyError" in message
 
 
+@pytest.mark.parametrize(
+    ("task_id", "kwargs", "line"),
+    [
+        ("FrozenLake-v1", {"map_name": 3}, 'task.kwargs.map_name = 3, and its default, "4x4", is a string'),
+        ("LunarLander-v3", {"gravity": "x"}, 'task.kwargs.gravity = "x", and its default, -10.0, is a number'),
+        ("tfdqn/Battery-v0", {"power_mw": [1]}, "task.kwargs.power_mw = [1], and its default, 1.0, is a number"),
+    ],
+)
+def test_a_value_of_another_kind_is_named_where_the_constructor_fails(task_id, kwargs, line):
+    assert error_of(make_task, Task(id=task_id, kwargs=kwargs)) == f"{task_id} could not be made: {line}"
+
+
+def test_a_value_of_another_kind_is_warned_of_where_the_constructor_takes_it(caplog):
+    gymnasium_suite._warn_once.cache_clear()
+    for _ in range(2):
+        make_task(Task(id="MountainCar-v0", num_envs=1, kwargs={"goal_velocity": "fast"})).close()
+    assert [record.getMessage() for record in caplog.records] == [
+        'MountainCar-v0: task.kwargs.goal_velocity = "fast", and its default, 0, is a number'
+    ]
+    make_task(Task(id="MountainCar-v0", num_envs=1, kwargs={"goal_velocity": 0.01})).close()
+    assert len(caplog.records) == 1
+
+
 def test_the_limit_of_steps_has_a_key_of_its_own():
     message = error_of(make_task, Task(kwargs={"max_episode_steps": 3}))
     assert message == "task.kwargs.max_episode_steps: set task.max_episode_steps instead"
@@ -127,7 +164,7 @@ def test_a_task_that_cannot_draw_says_what_it_can():
 
 
 def test_an_old_version_is_one_helpful_line_and_nothing_of_gymnasiums(recwarn, capfd, caplog):
-    gymnasium_suite._warn_if_out_of_date.cache_clear()
+    gymnasium_suite._warn_once.cache_clear()
     for num_envs in (1, 2):  # to act in, and to evaluate in
         old = make_task(Task(id="CartPole-v0", num_envs=num_envs))
         old.reset(seed=0)
@@ -139,10 +176,17 @@ def test_an_old_version_is_one_helpful_line_and_nothing_of_gymnasiums(recwarn, c
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_list_says_which_tasks_are_usable_and_why_others_are_not():
+def test_the_list_says_which_tasks_are_usable_by_which_keys_and_why_others_are_not(monkeypatch):
+    import_module("tests.support.toy_environments")
+    for name, kind in ("ManyDials-v0", "box"), ("ManyBits-v0", "binary"):
+        spec = gymnasium.envs.registration.EnvSpec(name, Dials, kwargs={"dials": 21, "kind": kind})
+        monkeypatch.setitem(gymnasium.registry, name, spec)
     entries = {entry.id: entry for entry in installed_tasks() if entry.suite == "auto"}
-    assert entries["CartPole-v1"].usable and entries["CartPole-v1"].own_vector_version
-    assert entries["Taxi-v3"].usable and not entries["Taxi-v3"].own_vector_version
-    assert not entries["Pendulum-v1"].usable and "task.action_bins" in entries["Pendulum-v1"].reason
+    assert entries["CartPole-v1"] == TaskEntry("CartPole-v1", "", own_vector_version=True)
+    assert entries["Taxi-v3"] == TaskEntry("Taxi-v3", "", own_vector_version=False)
+    assert entries["Pendulum-v1"] == TaskEntry("Pendulum-v1", "", False, needs="task.action_bins")
+    assert entries["ManyDials-v0"].needs == 'task.action_bins and task.action_form = "branches"'
+    assert entries["ManyBits-v0"].needs == 'task.action_form = "branches"'
+    assert entries["Broken-v0"].reason == "could not be made: RuntimeError: the simulator did not start"
     assert "CartPole-v0" not in entries
     assert list(entries) == sorted(entries)

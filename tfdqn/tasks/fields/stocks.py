@@ -35,7 +35,10 @@ def make_stocks(
         gym-anytrading ships.
     """
     days, closes = _read(prices_file) if prices_file else _alphabet()
-    start, end = (int(np.searchsorted(days, day)) for day in (_day(first_day), _day(last_day) + np.timedelta64(1)))
+    start, end = (
+        int(np.searchsorted(days, day))
+        for day in (_day("first_day", first_day), _day("last_day", last_day) + np.timedelta64(1))
+    )
     start = max(start, WARM_UP_DAYS)
     if end - start < 2:
         raise TaskError(
@@ -117,8 +120,8 @@ def _later_day(cell: Cell, before: np.datetime64 | None) -> np.datetime64:
     return day
 
 
-def _day(text: str) -> np.datetime64:
+def _day(argument: str, text: str) -> np.datetime64:
     try:
         return np.datetime64(date.fromisoformat(text), "D")
     except ValueError:
-        raise TaskError(f"task.kwargs: {text!r} is no day as in 2026-01-31") from None
+        raise TaskError(f"task.kwargs.{argument} = {text!r}: it is no day as in 2026-01-31") from None

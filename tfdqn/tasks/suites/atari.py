@@ -26,6 +26,7 @@ from tfdqn.tasks.suites import atari_envs, gymnasium_envs, packages
 from tfdqn.tasks.suites.description import describe
 from tfdqn.tasks.suites.gymnasium import find_env_spec
 from tfdqn.tasks.suites.gymnasium_envs import Recipe
+from tfdqn.tasks.suites.keyword_arguments import refuse_set_elsewhere, refuse_unknown
 from tfdqn.tasks.suites.processes import require_room
 from tfdqn.tasks.suites.suite import TaskEntry
 
@@ -99,18 +100,17 @@ class AtariSuite:
 
 def _game(task: configuration.Task) -> str:
     """ale-py's name of it, such as "space_invaders"."""
+    if packages.package_of(task.id.rpartition(":")[2]) != _PACKAGE:
+        others = '"auto" goes by the id, and others are "gymnasium" and "envpool"'
+        raise TaskError(f'task.suite = "ALE": {task.id} is none of its games, such as ALE/Pong-v5; {others}')
     if not packages.is_installed(_PACKAGE):
         raise PackageMissingError(f"{task.id} needs a package: {install_extra(_PACKAGE.extra)}")
     return str(find_env_spec(task.id).kwargs["game"])
 
 
 def _settings(task: configuration.Task) -> Settings:
-    for name, key in _SET_ELSEWHERE.items():
-        if name in task.kwargs:
-            raise TaskError(f"task.kwargs.{name}: set {key} instead")
-    if unknown := sorted(set(task.kwargs) - set(Settings.__struct_fields__)):
-        taken = ", ".join(Settings.__struct_fields__)
-        raise TaskError(f"task.kwargs: {task.id} takes no {', '.join(unknown)}; it takes {taken}")
+    refuse_set_elsewhere(task.kwargs, _SET_ELSEWHERE)
+    refuse_unknown(task.id, task.kwargs, Settings.__struct_fields__)
     try:
         return msgspec.convert(task.kwargs, Settings)
     except msgspec.ValidationError as error:

@@ -3,12 +3,23 @@
 from typing import Any
 
 from gymnasium import Space
+from msgspec import structs
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.actions import action_spec, check_action_names
 from tfdqn.tasks.observations import observation_specs
+
+_BINS: dict[str, Any] = {"action_bins": 3}  # the fewest that are of any use
+_BRANCHES: dict[str, Any] = {"action_form": "branches"}
+# What may be needed, the least first.
+_KEYS = {
+    "": {},
+    "task.action_bins": _BINS,
+    'task.action_form = "branches"': _BRANCHES,
+    'task.action_bins and task.action_form = "branches"': {**_BINS, **_BRANCHES},
+}
 
 
 def describe(
@@ -44,3 +55,18 @@ def describe(
         action_masks=task.action_masks,
         max_episode_steps=max_episode_steps,
     )
+
+
+def needed_keys(task: Task, observation_space: Space[Any], action_space: Space[Any]) -> str:
+    """The keys beside its own without which a task can't be learned, in words; "" where it needs none.
+
+    Raises TaskError where none would do.
+    """
+    failures = []
+    for needed, keys in _KEYS.items():
+        try:
+            describe(structs.replace(task, **keys), observation_space, action_space, max_episode_steps=None)
+            return needed
+        except TaskError as error:
+            failures.append(error)
+    raise failures[0]

@@ -5,11 +5,11 @@ Ids are EnvPool's own, with `task.suite = "envpool"`. Many are those of gymnasiu
 
 import difflib
 import functools
-import importlib.util
 import traceback
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
@@ -19,9 +19,10 @@ from tfdqn.system.shell_commands import install_extra, own_command
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.legal_actions import MASK, MaskSource, mask_source, without_masks
 from tfdqn.tasks.adapters.vector_masks import VectorMasks
-from tfdqn.tasks.suites import envpool_envs
+from tfdqn.tasks.suites import envpool_envs, packages
 from tfdqn.tasks.suites.description import describe
 from tfdqn.tasks.suites.envpool_envs import Pool, PoolSpec
+from tfdqn.tasks.suites.keyword_arguments import could_not_be_made, refuse_set_elsewhere, refuse_unknown
 from tfdqn.tasks.suites.suite import TaskEntry
 
 _SET_ELSEWHERE = {
@@ -72,33 +73,36 @@ class EnvPoolSuite:
 
     def installed(self) -> list[TaskEntry]:
         """All of EnvPool's ids; none is looked at: there are more than a thousand."""
-        if not _is_installed():
+        if not envpool_envs.is_installed():
             return []
-        return [TaskEntry(name, "", own_vector_version=True, suite="envpool") for name in envpool_envs.ids()]
-
-
-def _is_installed() -> bool:
-    return importlib.util.find_spec("envpool") is not None
+        return [
+            TaskEntry(name, "", own_vector_version=True, suite="envpool", is_tried=False) for name in envpool_envs.ids()
+        ]
 
 
 def _look_at(task: Task) -> PoolSpec:
     """Raises TaskError for all that is wrong with the task's id and keys."""
-    if not _is_installed():
+    if not envpool_envs.is_installed():
         raise PackageMissingError(f"{task.id} needs a package: {install_extra('envpool')}")
     if task.id not in (ids := envpool_envs.ids()):
-        near = difflib.get_close_matches(task.id, ids, n=3)
-        listed = f"the nearest are {', '.join(near)}" if near else f"`{own_command(['tasks'])}` lists them"
-        raise TaskError(f'EnvPool has no task "{task.id}"; {listed}')
+        raise TaskError(f'EnvPool has no task "{task.id}"; {_nearest(task.id, ids)}')
     try:
         _check_kwargs(task)
         found = envpool_envs.look_at(task.id, _kwargs(task), task.frame_stack)
-    except TaskError as error:
-        raise TaskError(f"{task.id}: {error}") from None
+    except TaskError:
+        raise
     except Exception as error:
         raise _cannot_be_made(task, error) from error
     if found.players > 1:
         raise TaskError(f"{task.id} has {found.players} players, and one learns")
     return found
+
+
+def _nearest(task_id: str, ids: list[str]) -> str:
+    if task_id in gymnasium.registry or packages.package_of(task_id):
+        return 'gymnasium has it: leave out task.suite = "envpool"'
+    near = difflib.get_close_matches(task_id, ids, n=3)
+    return f"the nearest are {', '.join(near)}" if near else f"`{own_command(['tasks'])}` lists them"
 
 
 def _described(task: Task, found: PoolSpec) -> tuple[TaskSpec, MaskSource | None]:
@@ -114,14 +118,9 @@ def _described(task: Task, found: PoolSpec) -> tuple[TaskSpec, MaskSource | None
 
 
 def _check_kwargs(task: Task) -> None:
-    for name, key in _SET_ELSEWHERE.items():
-        if name in task.kwargs:
-            raise TaskError(f"task.kwargs.{name}: set {key} instead")
-    taken = [
-        name for name in envpool_envs.keyword_arguments(task.id) if name not in _REFUSED and name not in _SET_ELSEWHERE
-    ]
-    if unknown := sorted(set(task.kwargs) - set(taken)):
-        raise TaskError(f"task.kwargs: it takes no {', '.join(unknown)}; it takes {', '.join(taken)}")
+    refuse_set_elsewhere(task.kwargs, _SET_ELSEWHERE)
+    taken = [name for name in envpool_envs.defaults(task.id) if name not in (*_REFUSED, *_SET_ELSEWHERE)]
+    refuse_unknown(task.id, task.kwargs, taken)
 
 
 def _kwargs(task: Task) -> dict[str, Any]:
@@ -138,6 +137,7 @@ def _make(task: Task, kwargs: dict[str, Any], seeds: list[int]) -> Any:
 
 
 def _cannot_be_made(task: Task, error: Exception) -> TaskError:
-    given = f" with task.kwargs {task.kwargs}" if task.kwargs else ""
     details = "".join(traceback.format_exception(error))
-    return EnvironmentFailedError(f"{task.id} could not be made{given}: {first_line(error)}", details)
+    defaults = envpool_envs.defaults(task.id) if task.kwargs else {}
+    line = could_not_be_made(task.id, task.kwargs, defaults, first_line(error), whole_stay_whole=True)
+    return EnvironmentFailedError(line, details)

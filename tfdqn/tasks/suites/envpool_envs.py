@@ -1,6 +1,8 @@
 """EnvPool's environments as gymnasium's vector environments are: spaces of one, and seeds that are given to `reset`."""
 
+import importlib.util
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,21 +28,26 @@ class PoolSpec(NamedTuple):
     max_episode_steps: int | None
 
 
+def is_installed() -> bool:
+    return importlib.util.find_spec("envpool") is not None
+
+
 def ids() -> list[str]:
     return list(_envpool().list_all_envs())
 
 
-def keyword_arguments(task_id: str) -> tuple[str, ...]:
-    """That EnvPool takes for the task, in its order. Raises what importing its part of the package raises."""
-    return tuple(_envpool().make_spec(task_id).config._fields)
+def defaults(task_id: str) -> dict[str, Any]:
+    """Of the keyword arguments that EnvPool takes. Raises what importing the task's part of the package raises."""
+    config: dict[str, Any] = _envpool().make_spec(task_id).config._asdict()
+    return config
 
 
 def look_at(task_id: str, kwargs: Mapping[str, Any], frame_stack: int) -> PoolSpec:
     """Raises TaskError where frames can't be stacked, and whatever EnvPool does for `kwargs`."""
     with quiet_gymnasium():
-        has_stack = STACK in keyword_arguments(task_id)
+        has_stack = STACK in defaults(task_id)
         spec = _envpool().make_spec(task_id, **kwargs, **({STACK: 1} if has_stack else {}))
-        frame, action = _with_its_own_bounds(spec.gymnasium_observation_space), spec.gymnasium_action_space
+        frame, action = _spaces(task_id, spec)
     arrange = None
     channels, *plane = frame.shape if has_stack and frame.shape else (0,)
     if channels == 1:  # grey
@@ -49,7 +56,7 @@ def look_at(task_id: str, kwargs: Mapping[str, Any], frame_stack: int) -> PoolSp
     elif channels and frame_stack == 1:
         frame, arrange = spaces.Box(0, 255, (*plane, channels), np.uint8), _with_channels_last
     elif frame_stack > 1:
-        raise TaskError(f"task.frame_stack = {frame_stack}: EnvPool stacks only the grey frames of games")
+        raise TaskError(f"{task_id}: task.frame_stack = {frame_stack}: EnvPool stacks only the grey frames of games")
     is_stack = frame_stack > 1
     observation = spaces.Box(0, 255, (frame_stack, *(frame.shape or ())), np.uint8) if is_stack else frame
     limit = spec.config.max_episode_steps
@@ -66,7 +73,7 @@ def look_at(task_id: str, kwargs: Mapping[str, Any], frame_stack: int) -> PoolSp
 def make_pool(task_id: str, kwargs: Mapping[str, Any], frame_stack: int, seeds: list[int]) -> Any:
     """One environment for each seed, stepped together: a row is that of the environment that its index says."""
     with quiet_gymnasium():
-        stack = {STACK: frame_stack} if STACK in keyword_arguments(task_id) else {}
+        stack = {STACK: frame_stack} if STACK in defaults(task_id) else {}
         return _envpool().make_gymnasium(task_id, num_envs=len(seeds), seed=seeds, **stack, **kwargs)
 
 
@@ -123,6 +130,15 @@ def _without_channel(frames: np.ndarray) -> np.ndarray:
 
 def _with_channels_last(frames: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(frames, 1, -1))
+
+
+def _spaces(task_id: str, spec: Any) -> tuple[Space[Any], Space[Any]]:
+    """Of an observation and of an action, as EnvPool derives them, which it does again where it makes the task."""
+    try:
+        return _with_its_own_bounds(spec.gymnasium_observation_space), spec.gymnasium_action_space
+    except TypeError as error:
+        version = metadata.version("envpool")
+        raise TaskError(f"{task_id}: EnvPool {version} fails on its own description of what is observed") from error
 
 
 def _with_its_own_bounds(space: Space[Any]) -> Space[Any]:

@@ -1,5 +1,6 @@
 """gymnasium's tasks: found by id, described, made; every way in which that can fail is one line."""
 
+import contextlib
 import difflib
 import functools
 import logging
@@ -20,9 +21,15 @@ from tfdqn.tasks.adapters.actions import action_names
 from tfdqn.tasks.adapters.legal_actions import MaskSource, find_masks, mask_source, without_masks
 from tfdqn.tasks.checked_env import bare
 from tfdqn.tasks.observations import observation_bytes
-from tfdqn.tasks.suites import gymnasium_envs, packages
-from tfdqn.tasks.suites.description import describe
+from tfdqn.tasks.suites import envpool_envs, gymnasium_envs, packages
+from tfdqn.tasks.suites.description import describe, needed_keys
 from tfdqn.tasks.suites.gymnasium_envs import Recipe
+from tfdqn.tasks.suites.keyword_arguments import (
+    could_not_be_made,
+    refuse_set_elsewhere,
+    refuse_unknown,
+    unlike_defaults,
+)
 from tfdqn.tasks.suites.processes import require_room
 from tfdqn.tasks.suites.suite import TaskEntry
 
@@ -57,6 +64,8 @@ class GymnasiumSuite:
         recipe = _recipe(task, render_mode)
         _warn_if_out_of_date(recipe.env_spec.id)
         described = _describe_env(task, recipe)
+        if unlike := unlike_defaults(recipe.kwargs, _defaults(recipe)):
+            _warn_once(f"{task.id}: {unlike}")
         if task.vectorization == "async":
             require_room(task.id, recipe.frame_stack * described.frame_bytes, task.num_envs)
         return described.spec, functools.partial(_make_vector, task, recipe._replace(masks=described.masks))
@@ -76,13 +85,19 @@ class GymnasiumSuite:
                 env_spec.version != latest and not packages.has_variants(env_spec.id)
             ):
                 continue
-            reason = ""
-            try:
-                self.describe(configuration.Task(id=env_spec.id))
-            except TaskError as error:
-                reason = str(error).removeprefix(f"{env_spec.id}: ").removeprefix(f"{env_spec.id} ")
-            entries.append(TaskEntry(env_spec.id, reason, env_spec.vector_entry_point is not None))
+            entries.append(_entry(env_spec))
         return entries
+
+
+def _entry(env_spec: EnvSpec) -> TaskEntry:
+    task = configuration.Task(id=env_spec.id)
+    needs = reason = ""
+    try:
+        with contextlib.closing(_probe(_recipe(task, None))) as env:
+            needs = needed_keys(task, env.observation_space, env.action_space)
+    except TaskError as error:
+        reason = str(error).removeprefix(f"{env_spec.id}: ").removeprefix(f"{env_spec.id} ")
+    return TaskEntry(env_spec.id, reason, env_spec.vector_entry_point is not None, needs=needs)
 
 
 def _make_vector(task: configuration.Task, recipe: Recipe) -> VectorEnv:
@@ -96,9 +111,7 @@ def _make_vector(task: configuration.Task, recipe: Recipe) -> VectorEnv:
 
 def _recipe(config: configuration.Task, render_mode: str | None) -> Recipe:
     env_spec = find_env_spec(config.id)
-    for name, key in _SET_ELSEWHERE.items():
-        if name in config.kwargs:
-            raise TaskError(f"task.kwargs.{name}: set {key} instead")
+    refuse_set_elsewhere(config.kwargs, _SET_ELSEWHERE)
     return Recipe(
         env_spec=env_spec,
         kwargs=config.kwargs,
@@ -129,15 +142,19 @@ def find_env_spec(task_id: str) -> EnvSpec:
 
 
 @functools.cache
+def _warn_once(line: str) -> None:
+    """In a process, however often the task is made."""
+    log.warning("%s", line)
+
+
 def _warn_if_out_of_date(registered_id: str) -> None:
-    """Once in a process, however often the task is made."""
     if packages.has_variants(registered_id):
         return
     namespace, name, version = parse_env_id(registered_id)
     latest = find_highest_version(namespace, name)
     if version is not None and latest is not None and latest > version:
         newer = get_env_id(namespace, name, latest)
-        log.warning("%s is out of date; its maintainers recommend %s", registered_id, newer)
+        _warn_once(f"{registered_id} is out of date; its maintainers recommend {newer}")
 
 
 def _registered(name: str) -> EnvSpec | None:
@@ -155,9 +172,10 @@ def _registered(name: str) -> EnvSpec | None:
 def _nearest(name: str) -> str:
     by_lower_case = {known.lower(): known for known in gymnasium.registry}
     near = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.6)
-    if not near:
-        return f"`{own_command(['tasks'])}` lists those that are installed"
-    return f"the nearest are {', '.join(by_lower_case[known] for known in near)}"
+    found = [f"the nearest are {', '.join(by_lower_case[known] for known in near)}"] if near else []
+    if envpool_envs.is_installed() and name in envpool_envs.ids():
+        found.append('EnvPool has it: task.suite = "envpool"')
+    return "; ".join(found) or f"`{own_command(['tasks'])}` lists those that are installed"
 
 
 def _describe_env(config: configuration.Task, recipe: Recipe) -> _EnvDescription:
@@ -200,12 +218,9 @@ def _probe(recipe: Recipe) -> Any:
 def _check_kwargs(recipe: Recipe) -> None:
     """Before the constructor is called, whose own complaint would not say what it does take."""
     entry_point = recipe.env_spec.entry_point
-    unknown = gymnasium_envs.unknown_kwargs(entry_point, recipe.kwargs)
-    if unknown:
-        taken = gymnasium_envs.constructor_parameters(entry_point) or ["none"]
-        raise TaskError(
-            f"task.kwargs: {recipe.env_spec.id} takes no {', '.join(sorted(unknown))}; it takes {', '.join(taken)}"
-        )
+    taken = gymnasium_envs.constructor_parameters(entry_point)
+    if taken is not None:
+        refuse_unknown(recipe.env_spec.id, recipe.kwargs, taken)
     if recipe.render_mode and gymnasium_envs.unknown_kwargs(entry_point, {"render_mode": recipe.render_mode}):
         raise _cannot_be_rendered(recipe, "")
 
@@ -218,6 +233,11 @@ def _cannot_be_made(recipe: Recipe, error: BaseException) -> TaskError:
     task_id = recipe.env_spec.id
     if isinstance(error, ImportError | DependencyNotInstalled):
         return TaskError(f"{task_id} needs a package: {packages.install_hint(recipe.env_spec, error)}")
-    given = f" with task.kwargs {recipe.kwargs}" if recipe.kwargs else ""
     details = "".join(traceback.format_exception(error))
-    return EnvironmentFailedError(f"{task_id} could not be made{given}: {one_line(error)}", details)
+    said = one_line(error).partition(" was raised from the environment creator for ")[0]
+    return EnvironmentFailedError(could_not_be_made(task_id, recipe.kwargs, _defaults(recipe), said), details)
+
+
+def _defaults(recipe: Recipe) -> dict[str, Any]:
+    """Of the constructor's arguments."""
+    return {**gymnasium_envs.constructor_defaults(recipe.env_spec.entry_point), **recipe.env_spec.kwargs}

@@ -129,11 +129,20 @@ def unknown_kwargs(entry_point: Any, kwargs: dict[str, Any]) -> set[str]:
 
 def constructor_parameters(entry_point: Any) -> list[str] | None:
     """The keyword arguments that the constructor takes; None if it takes any."""
-    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    parameters = inspect.signature(creator).parameters.values()
+    parameters = _parameters(entry_point)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
     return [parameter.name for parameter in parameters]
+
+
+def constructor_defaults(entry_point: Any) -> dict[str, Any]:
+    """Of those keyword arguments that have one."""
+    return {each.name: each.default for each in _parameters(entry_point) if each.default is not each.empty}
+
+
+def _parameters(entry_point: Any) -> list[inspect.Parameter]:
+    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return list(inspect.signature(creator).parameters.values())
 
 
 def _make_own(recipe: Recipe, num_envs: int) -> VectorEnv:

@@ -16,10 +16,8 @@ class TaskEntry(NamedTuple):
     reason: str  # why it can't be used; empty: it can
     own_vector_version: bool
     suite: str = "auto"  # the value of `task.suite` by which it is found
-
-    @property
-    def usable(self) -> bool:
-        return not self.reason
+    needs: str = ""  # keys without which it can't be used
+    is_tried: bool = True  # whether anything but its id was looked at
 
 
 class Suite(Protocol):
