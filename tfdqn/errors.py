@@ -23,6 +23,10 @@ class PackageMissingError(TaskError):
     """A task of a package that is not installed here; it may be where the task is run."""
 
 
+class BreachError(TaskError):
+    """An environment that gives what it must not: other shapes, types or numbers than its spaces', or nothing legal."""
+
+
 class RunDirError(UserError):
     """A run directory that is in use, damaged, or belongs to another configuration."""
 
@@ -53,6 +57,10 @@ class OwnCodeError(UserCodeError):
 
 class NotFiniteError(UserError):
     """A loss, an observation or a reward that is NaN or infinite; names which, and at which step."""
+
+
+class NotFiniteBreachError(NotFiniteError, BreachError):
+    """An environment's observation or reward that is NaN or infinite."""
 
 
 class FilmError(UserError):

@@ -1,8 +1,14 @@
 """`tfdqn tasks --check`, from its arguments to the table, the JSON and the exit status."""
 
+import ctypes
 import io
 import json
+import os
+import subprocess
+from typing import Any
 
+import gymnasium
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -23,6 +29,38 @@ def test_json_has_what_the_table_has_and_nothing_beside_it(capsys: pytest.Captur
     assert main(["tasks", "--check", "CartPole-v1", "--json", *FEW]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["can_train"] and max(found["episode_lengths"]) <= 20 and found["transition_bytes"] == 44
+
+
+class Loud(gymnasium.Env):
+    """Prints in every way that a process has, C's buffered one among them."""
+
+    observation_space, action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,)), gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        if seed is not None:
+            subprocess.run(["echo", "from a process"], check=True)
+        print("from Python")
+        os.write(1, b"from a descriptor\n")
+        ctypes.CDLL(None).puts(b"from C")
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        return np.zeros(1, np.float32), 1.0, True, False, {}
+
+
+gymnasium.register("Loud-v0", Loud)
+
+
+def test_what_an_environment_prints_is_kept_out_of_the_json(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks", "--check", "Loud-v0", "--json", "task.num_envs=1"]) == 0
+    ctypes.CDLL(None).fflush(None)
+    printed = capfd.readouterr()
+    assert json.loads(printed.out)["can_train"]
+    for way in "Python", "a descriptor", "C", "a process":
+        assert f"from {way}\n" in printed.err
+    print("after")
+    assert capfd.readouterr().out == "after\n"
 
 
 def test_each_failure_is_a_line_and_the_status_is_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """The command line's verb `tasks`: which there are, and whether one of them can be trained on."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from fnmatch import fnmatch
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from tfdqn.config import Config
 from tfdqn.errors import UserError
+from tfdqn.system.standard_output import others_print_to_stderr
 
 tasks = typer.Typer()
 
@@ -63,7 +65,7 @@ def _check_task(task_id: str, overrides: Sequence[str], as_json: bool) -> None:
     config = toml.with_changed_task(Config(task=Task(id=task_id)), overrides, "--check")
     from tfdqn.tasks.checking.check import check  # gymnasium comes with it
 
-    with CheckProgress(is_shown=not as_json) as progress:
+    with others_print_to_stderr() if as_json else nullcontext(), CheckProgress(is_shown=not as_json) as progress:
         found = check(config.task, progress.tell)
     if as_json:
         typer.echo(msgspec.json.encode(found))
