@@ -11,7 +11,15 @@ import pytest
 from tests.cli.conftest import Recorder
 from tfdqn.cli import main
 from tfdqn.cluster.program import Restart
-from tfdqn.errors import FAILED_STATUS, ClusterError, EnvironmentFailedError, ProcessFailedError, TaskError, UserError
+from tfdqn.errors import (
+    FAILED_STATUS,
+    BreachError,
+    ClusterError,
+    EnvironmentFailedError,
+    ProcessFailedError,
+    TaskError,
+    UserError,
+)
 
 HEAVY = ("tensorflow", "keras", "tf_agents", "reverb", "gymnasium", "gym", "matplotlib", "numpy", "rich")
 
@@ -26,7 +34,7 @@ def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(
 
 
 @pytest.mark.parametrize("has_saved", [True, False])
-@pytest.mark.parametrize("kind", [ClusterError, EnvironmentFailedError])
+@pytest.mark.parametrize("kind", [BreachError, ClusterError, EnvironmentFailedError])
 def test_a_lost_process_is_one_line_and_how_to_resume(
     kind: type[UserError],
     has_saved: bool,

@@ -49,6 +49,18 @@ def test_a_run_in_use_is_refused_with_the_process_that_uses_it(tmp_path: Path) -
     assert f"is in use by process {holder.pid}:" in str(caught.value)
 
 
+def test_a_process_that_ended_without_giving_up_its_claim_is_known(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with held_by_another_process(run.path) as (holder, _):
+        pass
+    run.refuse_early(Config())  # which claims it for a moment, as a supervisor does
+    with run.claim_alone(Config()):
+        assert run.left_by is not None and run.left_by.pid == holder.pid
+    again = RunDir(run.path)
+    with again.claim_alone(Config()):
+        assert again.left_by is None
+
+
 def test_the_same_process_cannot_claim_twice(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     with run.claim(Config()):

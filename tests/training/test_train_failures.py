@@ -2,16 +2,20 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support.tiny_runs import latest, lines, tiny
-from tfdqn.errors import EnvironmentFailedError, NotFiniteError
+from tfdqn.errors import EnvironmentFailedError, NotFiniteBreachError, NotFiniteError
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.train import train
+
+COUNTER = "tests.support.toy_environments:Counter-v0"
 
 
 @pytest.mark.parametrize("schedule", ["overlap", "alternate"])
@@ -42,6 +46,20 @@ def test_an_observation_that_is_nan_stops_the_run_and_never_enters_replay(tmp_pa
     )
     with pytest.raises(NotFiniteError, match=r"environment \d, step 2: observation\[0\] is nan"):
         train(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("schedule", ["overlap", "alternate"])
+def test_what_came_before_a_broken_contract_is_saved_and_goes_on_in_new_episodes(schedule, tmp_path):
+    run = tmp_path / "run"
+    breaks = (f"task.id={COUNTER}", "task.kwargs={nan='reward', nan_from=100, ends_at=0}")
+    saved = []
+    for _ in range(2):
+        with pytest.raises(NotFiniteBreachError) as caught:
+            train(tiny(*breaks, f"learner.schedule={schedule}", "evaluation.interval_env_steps=5000"), run)
+        saved.append(latest(run).counters.env_steps)
+        what = f"{COUNTER}, environment 0, step 100: reward is nan, which is not finite"
+        assert str(caught.value) == f"{what}; saved at {saved[-1]:,} environment steps"
+    assert 300 < saved[0] < 400 and 700 < saved[1] < 800
 
 
 def failing(tmp_path: Path, **kwargs: object) -> tuple[str, ...]:
@@ -92,6 +110,28 @@ def test_environments_that_are_made_anew_are_counted_over_all_of_a_run(tmp_path)
     assert again.environment_restarts == 2
     # A row that only carries a reset is no step: all that was taken was written, but for broken windows (n = 1: none).
     assert latest(run).counters.transitions == latest(run).counters.env_steps == again.env_steps
+
+
+def test_who_goes_on_is_told_of_a_process_that_ended_without_saving(tmp_path):
+    run, said = tmp_path / "run", list[str]()
+    script = (
+        "import os, sys\n"
+        "from tfdqn.config import Config\n"
+        "from tfdqn.storage.run_directory import RunDir\n"
+        "with RunDir(sys.argv[1]).claim(Config()):\n"
+        "    os._exit(3)\n"  # as an environment may
+    )
+    with subprocess.Popen([sys.executable, "-c", script, run]) as ended:
+        pass
+    config = tiny("task.id=tests.support.toy_environments:Broken-v0")
+    for left in True, False:
+        with pytest.raises(EnvironmentFailedError, match="the simulator did not start"):
+            train(config, run, say=said.append)
+        named = (
+            f"process {ended.pid}, which trained here before, ended without saving: it was killed, or its environment"
+        )
+        assert any(line.startswith(named) for line in said) == left
+        said.clear()
 
 
 def test_a_run_without_a_finished_episode_has_no_nan_in_any_file(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,10 +24,11 @@ from tfdqn.cli.arguments import (
 )
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
-from tfdqn.errors import ClusterError, ConfigError, FilmError, UserCodeError
+from tfdqn.errors import BreachError, ClusterError, ConfigError, FilmError, UserCodeError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, interruptions
+from tfdqn.system.standard_output import others_print_to_stderr
 
 if TYPE_CHECKING:
     from tfdqn.evaluation.evaluate import EvaluationReport
@@ -93,7 +95,7 @@ def train(
 
         try:
             summary = train_checked(resolved, cluster, run, progress.show, progress.say, profile, interrupted)
-        except (ClusterError, UserCodeError) as error:
+        except (BreachError, ClusterError, UserCodeError) as error:
             error.add_note(f"To {'resume' if run.has_checkpoint else 'begin again'}: {again}")
             raise
     terminal.print_summary(summary)
@@ -157,14 +159,15 @@ def evaluate(
             terminal.print_evaluation(report)
 
     try:
-        report = run_evaluation(
-            run,
-            episodes=episodes,
-            seed=seed,
-            overrides=changes or (),
-            checkpoint=checkpoint.value,
-            video="gif" if gif else "mp4" if video else None,
-        )
+        with others_print_to_stderr() if as_json else nullcontext():
+            report = run_evaluation(
+                run,
+                episodes=episodes,
+                seed=seed,
+                overrides=changes or (),
+                checkpoint=checkpoint.value,
+                video="gif" if gif else "mp4" if video else None,
+            )
     except FilmError as error:
         show(error.report)
         raise

@@ -15,7 +15,8 @@ from tfdqn.launch.gpus import deal_gpus, visible_gpus
 from tfdqn.launch.supervisor import Supervisor, View
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.storage.run_directory import MachineDir, RunDir
+from tfdqn.storage.machine_directory import MachineDir
+from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.training.stopping import finished_summary

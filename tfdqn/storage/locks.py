@@ -57,12 +57,14 @@ class FileLock:
     Attributes:
       holder: who has it, where another does and has said so.
       is_lost: whether another has acquired it since, because this process was silent for too long.
+      left_by: the process that held it before, where that has ended without a release: it was killed, say.
     """
 
     def __init__(self, file: Path):
         self.file = file
         self.holder: Owner | None = None
         self.is_lost = False
+        self.left_by: Owner | None = None
         self._descriptor = -1
         self._writing = threading.Lock()  # no renewal comes after the release
         self._lease: _Lease | None = None
@@ -74,6 +76,8 @@ class FileLock:
         try:
             attempt = self._attempt()
             if attempt is Attempt.ACQUIRED:
+                left = _decoded(self.file.read_bytes())
+                self.left_by = None if left is None else left.owner
                 self._hold()
         except BaseException:
             self._close()

@@ -14,33 +14,26 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import ClusterError, ConfigError, NotFiniteError, OwnCodeError, RunDirError, UserCodeError, listed
+from tfdqn.errors import (
+    BreachError,
+    ClusterError,
+    ConfigError,
+    NotFiniteError,
+    OwnCodeError,
+    RunDirError,
+    UserCodeError,
+    listed,
+)
 from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
+from tfdqn.storage.machine_directory import MachineDir
+from tfdqn.storage.owners import Owner
 from tfdqn.system.utf8 import require_libraries_can_take
 
 if TYPE_CHECKING:  # NumPy comes with it, which no command needs that prints its help
     from tfdqn.task_spec import TaskSpec
 
 EVALUATOR_LOGS = "evaluator"  # below a run's logs: TensorBoard follows one file in each folder
-
-
-class MachineDir:
-    """The paths of one machine's own in a run directory that several may share."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.lock_file = path / "lock"
-        self.process_logs = path
-        self.heartbeats = path / "beats"
-        self.config_file = path / "config.toml"  # what its processes are told: the whole job's
-        self.cluster_file = path / "cluster.json"
-
-    @contextmanager
-    def claim(self) -> Iterator[None]:
-        """Makes it this process's until the block ends. Raises RunDirError where it is another's."""
-        with locked(self.lock_file, self.path):
-            yield
 
 
 class RunDir:
@@ -52,6 +45,7 @@ class RunDir:
     def __init__(self, path: Path | str):
         self.path = Path(path)
         require_libraries_can_take(self.path)
+        self.left_by: Owner | None = None  # once it is claimed: who did so before, and ended without giving it up
         self._locks: list[FileLock] = []  # that it holds
         self._config: tuple[bytes, Config] | None = None  # as its file was last read
         self._config_before: bytes | None = None  # what the claim replaced
@@ -84,7 +78,7 @@ class RunDir:
         """The same, where it is one already: what it has read is not read again."""
         return run if isinstance(run, RunDir) else cls(run)
 
-    def machine(self, name: str) -> "MachineDir":
+    def machine(self, name: str) -> MachineDir:
         """What a machine keeps that runs a part of the job's processes."""
         return MachineDir(self.process_logs / name)
 
@@ -212,6 +206,8 @@ class RunDir:
         """What ends the block's training says whether there is a checkpoint to go on from."""
         try:
             yield
+        except BreachError:
+            raise  # what came before is saved, and that is said
         except (ClusterError, NotFiniteError, OwnCodeError) as error:
             saved = "the last checkpoint is intact" if self.has_checkpoint else "nothing was saved yet"
             raise type(error)(f"{error}; {saved}") from error
@@ -265,6 +261,8 @@ class RunDir:
         self._refuse_what_is_not_a_run()
         with locked(file, self.path) as lock:
             self._locks.append(lock)
+            if file == self.lock_file:
+                self.left_by = lock.left_by or self.left_by
             try:
                 yield
             finally:

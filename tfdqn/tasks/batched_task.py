@@ -60,8 +60,7 @@ class BatchedTask:
     def reset(self, seed: int) -> tuple[Observation, np.ndarray | None]:
         """Starts every environment anew, each with its own seed drawn from `seed`; see `Step` for shapes.
 
-        Raises TaskError, and NotFiniteError, where an environment breaks its contract, and EnvironmentFailedError
-        where one fails.
+        Raises BreachError where an environment breaks its contract, and EnvironmentFailedError where one fails.
         """
         self._seed, self._steps, self._is_broken = seed, 0, False
         return self._begin(seed)
@@ -71,6 +70,7 @@ class BatchedTask:
         if self._to_environment is not None:
             actions = self._to_environment(actions)
         self._steps += 1
+        self._is_broken = True  # until it is seen that the step is sound
         try:
             answer = self._envs.step(actions)
         except UserError:

@@ -16,7 +16,7 @@ from tfdqn.config import Config, toml
 from tfdqn.config.headline import headline
 from tfdqn.config.user_modules import own_failures_are_one_line
 from tfdqn.coordination.watchdog import Watchdog
-from tfdqn.errors import ConfigError, EnvironmentFailedError, UserError
+from tfdqn.errors import BreachError, ConfigError, EnvironmentFailedError, TaskError, UserError
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import EpisodeScores, Progress, Summary
@@ -57,7 +57,8 @@ def train(
       profile: record a profiler trace of the first seconds of learning, for TensorBoard.
       interrupted: says whether to stop, where the caller takes the signals itself; asked by several threads.
 
-    An environment that fails ends training too, once `task.restarts` are used up: a checkpoint is saved first.
+    An environment that breaks its contract ends training too, and so does one that fails, once `task.restarts` are used
+    up: a checkpoint is saved first.
 
     Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError, OwnCodeError) for what the
     user can mend.
@@ -97,6 +98,7 @@ def train_checked(
         Watchdog("the run", config.health, tell, interrupted) as watchdog,
     ):
         tell(headline(config))
+        _say_if_left(run, tell)
         use_threads(config)
         chief = Chief(config, run, cluster, devices, tell, interrupted, watchdog.require)
 
@@ -136,7 +138,7 @@ def _finished(
 
         try:
             return run_to_end(session, monitor, lambda: _train(session, monitor), monitor.show, final_scores)
-        except EnvironmentFailedError as error:
+        except (EnvironmentFailedError, BreachError) as error:
             session.work.finish()
             raise _saved(error, session, monitor) from error
 
@@ -151,6 +153,14 @@ def _train(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
     return reason
 
 
+def _say_if_left(run: RunDir, say: Callable[[str], None]) -> None:
+    if run.left_by is not None:
+        say(
+            f"{run.left_by}, which trained here before, ended without saving: it was killed, or its environment or a "
+            f"library has ended it; {run.native_log} may say more"
+        )
+
+
 def _refuse_early(config: Config, cluster: Cluster | None) -> None:
     """Before a run's directory is touched."""
     if config.acting.inference == "central":
@@ -161,16 +171,17 @@ def _refuse_early(config: Config, cluster: Cluster | None) -> None:
     check_task(config.task)
 
 
-def _saved(
-    error: EnvironmentFailedError, session: Session[LocalParts], monitor: TrainingMonitor
-) -> EnvironmentFailedError:
+def _saved(error: TaskError, session: Session[LocalParts], monitor: TrainingMonitor) -> TaskError:
     """The same, said with what is saved: what came before the failure is sound."""
     try:
         session.save(monitor.seconds)
         how = f"saved at {session.env_steps:,} environment steps"
     except UserError as why:
         how = f"not saved: {why}"
-    return EnvironmentFailedError(f"{error}; {how}", error.traceback)
+    line = f"{error}; {how}"
+    if isinstance(error, EnvironmentFailedError):
+        return EnvironmentFailedError(line, error.traceback)
+    return type(error)(line)
 
 
 def _keyboard_interrupt() -> None:

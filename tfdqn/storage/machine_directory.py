@@ -1,0 +1,25 @@
+"""What one machine keeps for itself in a run directory that several share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tfdqn.storage.locks import locked
+
+
+class MachineDir:
+    """The paths of one machine's own in a run directory that several may share."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.lock_file = path / "lock"
+        self.process_logs = path
+        self.heartbeats = path / "beats"
+        self.config_file = path / "config.toml"  # what its processes are told: the whole job's
+        self.cluster_file = path / "cluster.json"
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Makes it this process's until the block ends. Raises RunDirError where it is another's."""
+        with locked(self.lock_file, self.path):
+            yield
