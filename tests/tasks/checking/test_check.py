@@ -66,7 +66,7 @@ def test_of_a_task_that_is_right_everything_holds() -> None:
     assert min(found.episode_lengths) >= 8 and list(found.episode_returns) == list(found.episode_lengths)
     assert line(found, "observation") == "float32[4]" and line(found, "actions") == "2"
     assert "own vector version" in line(found, "3 environments")
-    assert list(found.suggestions) == ["network.kind=mlp"]
+    assert found.suggestions == {}
 
 
 def test_what_is_told_of_progress_counts_to_the_end() -> None:
@@ -154,9 +154,49 @@ def test_a_slow_task_is_ended_after_some_seconds(registered: Any) -> None:
 def test_what_info_tells_is_found_behind_what_passes_it_on(registered: Any) -> None:
     found = found_of(registered(Careless, how="alike"))
     assert line(found, "info") == "action_mask, lives"
-    assert {"task.action_masks=true", "task.end_on_life_loss=true", "task.reward_normalization=0.99"} < set(
+    assert {"task.action_masks=true", "task.end_on_life_loss=true", "task.reward_normalization=0.99"} == set(
         found.suggestions
     )
+
+
+class Long(Careless):
+    """Its episodes have a known length; a method gives its masks, and others only seem to."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__("alike")
+        self._length, self._left = length, 0
+
+    def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict]:
+        self._left = self._length
+        return super().reset(**kwargs)[0], {"lives": 0}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self._left -= 1
+        return super().reset()[0], 1.0, self._left == 0, False, {"lives": 0}
+
+    def valid_action_mask(self, mode: str = "job") -> list[bool]:
+        return [True, False, True]
+
+    def mask(self) -> list[bool]:
+        return [True]
+
+    def of_state_mask(self, state: int) -> list[bool]:
+        raise NotImplementedError
+
+
+def test_only_what_changes_something_is_suggested(registered: Any) -> None:
+    """An episode may be longer than all plays, and none without an end."""
+    found = found_of(registered(Long, length=400), env_steps=20)
+    assert set(found.suggestions) == {"task.action_masks=true", "task.action_mask_source=method:valid_action_mask"}
+    assert line(found, "episodes").startswith("1 of 400 to 400 steps")
+    assert found.episode_lengths == (400,)
+
+
+def test_an_episode_without_an_end_is_played_until_it_is_known_to_be(registered: Any) -> None:
+    found = found_of(registered(Long, length=0), env_steps=20, num_envs=1)
+    assert "task.max_episode_steps=1000" in found.suggestions
+    assert line(found, "episodes") == "none ended in 10,000 steps; no limit"
+    assert "task.max_episode_steps=1000" not in found_of("tests/Checked-v0", 20, 0.0, num_envs=1).suggestions
 
 
 def test_warnings_are_findings_and_not_on_the_terminal(registered: Any, caplog: pytest.LogCaptureFixture) -> None:

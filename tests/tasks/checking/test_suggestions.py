@@ -6,10 +6,11 @@ import pytest
 from tfdqn.config import Task
 from tfdqn.system.cores import available_cores
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
+from tfdqn.tasks.checking.info_keys import Told
 from tfdqn.tasks.checking.random_play import Play
 from tfdqn.tasks.checking.suggestions import may_be_faster_in_processes, suggestions
 
-NONE: frozenset[str] = frozenset()
+NOTHING = Told()
 
 
 def a_play(array: ArraySpec, **changes) -> Play:
@@ -31,16 +32,16 @@ def a_play(array: ArraySpec, **changes) -> Play:
     return play._replace(**changes)
 
 
-def settings(task: Task, play: Play, in_processes: Play | None = None, info: frozenset[str] = NONE) -> list[str]:
-    return [each.setting for each in suggestions(task, play, in_processes, info)]
+def settings(task: Task, play: Play, in_processes: Play | None = None, told: Told = NOTHING) -> list[str]:
+    return [each.setting for each in suggestions(task, play, in_processes, told)]
 
 
 @pytest.mark.parametrize(
     ("array", "frame_stack", "expected"),
     [
-        (ArraySpec(shape=(8,), dtype="float32"), 1, ["network.kind=mlp"]),
-        (ArraySpec(shape=(5, 5), dtype="float32"), 1, ["network.kind=mlp"]),
-        (ArraySpec(shape=(), dtype="int32", categories=16), 1, ["network.kind=mlp"]),
+        (ArraySpec(shape=(8,), dtype="float32"), 1, []),
+        (ArraySpec(shape=(5, 5), dtype="float32"), 1, []),
+        (ArraySpec(shape=(), dtype="int32", categories=16), 1, []),
         (ArraySpec(shape=(10, 10, 4), dtype="uint8"), 1, ["network.kind=small_cnn"]),
         (
             ArraySpec(shape=(84, 84), dtype="uint8"),
@@ -62,13 +63,13 @@ VECTOR = ArraySpec(shape=(3,), dtype="float32")
 
 
 def test_keys_that_the_task_has_already_are_not_suggested() -> None:
-    play, info = a_play(VECTOR, rewards=(-100.0, 1.0)), frozenset({"action_mask", "lives"})
-    assert set(settings(Task(), play, info=info)) == {
-        *("network.kind=mlp", "task.action_masks=true", "task.end_on_life_loss=true", "task.reward_normalization=0.99")
-    }
+    play, told = a_play(VECTOR, rewards=(-100.0, 1.0)), Told(frozenset({"action_mask", "lives"}), most_lives=3)
+    assert settings(Task(), play, told=told) == [
+        *("task.action_masks=true", "task.end_on_life_loss=true", "task.reward_normalization=0.99")
+    ]
     for key, value in (("reward_clip", 1.0), ("reward_sign", True), ("reward_normalization", 0.99)):
         have = Task(action_masks=True, end_on_life_loss=True, **{key: value})
-        assert settings(have, play, info=info) == ["network.kind=mlp"]
+        assert settings(have, play, told=told) == []
     board = ArraySpec(shape=(10, 10, 4), dtype="uint8")
     assert settings(Task(), a_play(board, rewards=(0.0, 50.0)))[1:] == ["task.reward_clip=1.0"]
 
@@ -76,33 +77,47 @@ def test_keys_that_the_task_has_already_are_not_suggested() -> None:
 def test_a_mask_that_is_observed_is_suggested_as_one() -> None:
     observation = {"x": VECTOR, "action_mask": ArraySpec(shape=(2,), dtype="uint8")}
     play = a_play(VECTOR, spec=TaskSpec(id="x", observation=observation, actions=discrete(2)))
-    assert settings(Task(), play)[1:] == ["task.action_masks=true"]
-    assert settings(Task(action_masks=True), play)[1:] == []
+    assert settings(Task(), play) == ["task.action_masks=true"]
+    assert settings(Task(action_masks=True), play) == []
 
 
 def test_large_numbers_are_to_be_normalised_where_they_are_no_images() -> None:
-    assert settings(Task(), a_play(VECTOR, largest=50.0))[1:] == ["network.normalize_observations=true"]
+    assert settings(Task(), a_play(VECTOR, largest=50.0)) == ["network.normalize_observations=true"]
     board = ArraySpec(shape=(10, 10, 4), dtype="float32")
     assert settings(Task(), a_play(board, largest=50.0)) == ["network.kind=small_cnn"]
 
 
 def test_an_endless_episode_asks_for_a_limit() -> None:
-    assert "task.max_episode_steps=1000" in settings(Task(), a_play(VECTOR, lengths=(), steps=1_000))
-    assert "task.max_episode_steps=1000" not in settings(Task(), a_play(VECTOR, steps=1_000))
-    assert "task.max_episode_steps=1000" not in settings(Task(), a_play(VECTOR, lengths=(), steps=999))
+    assert settings(Task(), a_play(VECTOR, lengths=(), steps=10_000)) == ["task.max_episode_steps=1000"]
+    assert settings(Task(), a_play(VECTOR, steps=10_000)) == []
+    assert settings(Task(), a_play(VECTOR, lengths=(), steps=9_999)) == []
+
+
+def test_a_game_that_ends_with_its_only_life_asks_for_no_end_of_its_own() -> None:
+    for lives in 0, 1:  # Pong counts none
+        assert settings(Task(), a_play(VECTOR), told=Told(frozenset({"lives"}), most_lives=lives)) == []
+
+
+def test_masks_of_a_method_are_suggested_with_its_name_where_it_would_not_be_found() -> None:
+    told = Told(mask_methods=("action_masks", "legal_mask"))
+    assert settings(Task(), a_play(VECTOR), told=told) == ["task.action_masks=true"]
+    told = Told(mask_methods=("valid_action_mask",))
+    named = ["task.action_masks=true", "task.action_mask_source=method:valid_action_mask"]
+    assert settings(Task(), a_play(VECTOR), told=told) == named
+    assert settings(Task(), a_play(VECTOR), told=told._replace(info=frozenset({"action_mask"}))) == named[:1]
 
 
 def test_processes_are_suggested_where_they_were_faster() -> None:
     slow, fast = a_play(VECTOR, seconds=1.0), a_play(VECTOR, seconds=0.4)
     many = available_cores() + 1
-    assert settings(Task(num_envs=many), slow, fast)[1:] == [
+    assert settings(Task(num_envs=many), slow, fast) == [
         "task.vectorization=async",
         f"task.num_envs={available_cores()}",
     ]
-    assert settings(Task(num_envs=many), fast, slow)[1:] == []
+    assert settings(Task(num_envs=many), fast, slow) == []
     assert may_be_faster_in_processes(slow) and not may_be_faster_in_processes(slow._replace(seconds=0.01))
     assert not may_be_faster_in_processes(slow._replace(is_own_vector_version=True))
 
 
 def test_nothing_is_suggested_of_what_could_not_be_played() -> None:
-    assert suggestions(Task(), None, None, NONE) == []
+    assert suggestions(Task(), None, None, NOTHING) == []

@@ -13,9 +13,9 @@ from tfdqn.config import Task
 from tfdqn.errors import UserError
 from tfdqn.system.cores import available_cores
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.checking.info_keys import info_keys
+from tfdqn.tasks.checking.info_keys import told_by
 from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, RandomPlay
-from tfdqn.tasks.checking.suggestions import may_be_faster_in_processes, suggestions
+from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, may_be_faster_in_processes, suggestions
 from tfdqn.tasks.registry import resolve_spec
 
 ENV_STEPS = 1_000  # of each environment
@@ -66,11 +66,12 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
         alone = trial.play("1 environment", num_envs=1, vectorization="sync")
         together = trial.play(f"{task.num_envs} environments")
         in_processes = trial.play_in_processes(together)
-        info = info_keys(task)
+        told = told_by(task)
         findings = _of_shapes(spec)
         if alone is not None and together is not None:
             trial.compare_seeds(alone, together)
-            findings += _of_play(alone, together, info)
+            together = trial.play_to_an_end(alone, together)
+            findings += _of_play(alone, together, told.info)
         findings += trial.findings
         findings += [Finding("warning", "note", line) for line in dict.fromkeys(warned)]
     ended = [play for play in (alone, together) if play is not None]
@@ -78,7 +79,7 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
         task=task.id,
         can_train=all(each.verdict != "no" for each in findings),
         findings=tuple(findings),
-        suggestions={each.setting: each.reason for each in suggestions(task, together or alone, in_processes, info)},
+        suggestions={each.setting: each.reason for each in suggestions(task, together or alone, in_processes, told)},
         steps_per_second=trial.steps_per_second,
         episode_lengths=tuple(length for play in ended for length in play.lengths),
         episode_returns=tuple(each for play in ended for each in play.returns),
@@ -124,6 +125,16 @@ class _Trial:
             self.findings[-1] = structs.replace(self.findings[-1], verdict="note")
         return found
 
+    def play_to_an_end(self, alone: Play, together: Play) -> Play:
+        """`together`; where no episode has ended and none is cut, with one environment's, which goes on for longer."""
+        if alone.lengths or together.lengths or alone.spec.max_episode_steps is not None:
+            return together
+        task = structs.replace(self._task, num_envs=1, vectorization="sync")
+        longer = self._play("one long episode", task, ENDLESS_STEPS, self._seconds, seed=0, to_an_end=True)
+        if longer is None:
+            return together
+        return together._replace(lengths=longer.lengths, returns=longer.returns, steps=longer.steps)
+
     def compare_seeds(self, alone: Play, together: Play) -> None:
         """Whether a seed gives the same again, and another seed something else."""
         task = structs.replace(self._task, num_envs=1, vectorization="sync")
@@ -144,8 +155,10 @@ class _Trial:
             line = f"all {self._task.num_envs} begin alike: they gather the same again and again"
             self.findings.append(Finding("environments of a batch", "note", line))
 
-    def _play(self, about: str, task: Task, env_steps: int, seconds: float, seed: int) -> Play | None:
-        play = RandomPlay(task, env_steps, seconds, lambda steps: self._tell(about, steps, env_steps))
+    def _play(
+        self, about: str, task: Task, env_steps: int, seconds: float, seed: int, to_an_end: bool = False
+    ) -> Play | None:
+        play = RandomPlay(task, env_steps, seconds, lambda steps: self._tell(about, steps, env_steps), to_an_end)
         try:
             return play.play(seed)
         except UserError as error:
@@ -203,7 +216,8 @@ def _of_episodes(alone: Play, together: Play) -> Finding:
     lengths, returns = (*alone.lengths, *together.lengths), (*alone.returns, *together.returns)
     if not lengths:
         limit = alone.spec.max_episode_steps
-        return Finding("episodes", "note", f"none ended; {f'they are cut at {limit:,} steps' if limit else 'no limit'}")
+        cut = f"they are cut at {limit:,} steps" if limit else "no limit"
+        return Finding("episodes", "note", f"none ended in {together.steps:,} steps; {cut}")
     each = f"{len(lengths):,} of {min(lengths):,} to {max(lengths):,} steps, on average {np.mean(lengths):,.1f}"
     return Finding("episodes", "yes", f"{each}; random return {np.mean(returns):,.2f} (std {np.std(returns):,.2f})")
 

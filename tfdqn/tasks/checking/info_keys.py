@@ -1,29 +1,45 @@
-"""What a task tells in `info`, which no adapter has touched."""
+"""What one environment tells that no adapter has touched: in `info`, and by its methods."""
 
 import contextlib
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 from msgspec import structs
 
 from tfdqn.config import Task
+from tfdqn.task_spec import MaskForms
+from tfdqn.tasks.adapters.legal_actions import takes_no_arguments
 from tfdqn.tasks.checked_env import bare
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.registry import suite_of
 
 _STEPS = 20
+_MASK_METHOD = re.compile(r"[a-z]\w*masks?|masks?")
 
 
-def info_keys(config: Task) -> frozenset[str]:
-    """Of the first steps of one environment; those until it fails, where it does."""
+class Told(NamedTuple):
+    """Of the first steps of one environment; of those until it fails, where it does."""
+
+    info: frozenset[str] = frozenset()  # keys
+    most_lives: int = 0  # in info["lives"]
+    mask_methods: tuple[str, ...] = ()  # that give a truth for each action
+
+
+def told_by(config: Task) -> Told:
+    """What a task's first environment tells in its first steps."""
     keys: set[str] = set()
+    lives, methods = 0, tuple[str, ...]()
     with contextlib.suppress(Exception, SystemExit), quiet_gymnasium():  # a failure is found where it is played
-        _, make = suite_of(config).environments(structs.replace(config, num_envs=1, vectorization="auto"), None)
+        spec, make = suite_of(config).environments(structs.replace(config, num_envs=1, vectorization="auto"), None)
         with contextlib.closing(make()) as envs:
             for info in _infos(envs):
                 keys |= {key for key in info if isinstance(key, str) and not key.startswith("_")}
-    return frozenset(keys)
+                lives = max(lives, _lives(info))
+            if isinstance(envs, SyncVectorEnv):
+                methods = _mask_methods(bare(envs.envs[0]).unwrapped, MaskForms(spec.actions))
+    return Told(frozenset(keys), lives, methods)
 
 
 def _infos(envs: Any) -> Any:
@@ -37,3 +53,18 @@ def _infos(envs: Any) -> Any:
         yield info
         if isinstance(envs, SyncVectorEnv) and (terminated or truncated):
             yield env.reset()[1]
+
+
+def _lives(info: dict[str, Any]) -> int:
+    lives = np.asarray(info.get("lives", 0))
+    return int(lives.max()) if lives.size and lives.dtype.kind in "iu" else 0
+
+
+def _mask_methods(env: Any, forms: MaskForms) -> tuple[str, ...]:
+    """Methods whose names speak of a mask, and which give one now."""
+    found = []
+    for name in filter(_MASK_METHOD.fullmatch, dir(env)):
+        with contextlib.suppress(Exception, SystemExit):
+            if takes_no_arguments(env, name) and np.isin(forms.in_a_row(getattr(env, name)()), (0, 1)).all():
+                found.append(name)
+    return tuple(found)

@@ -44,10 +44,14 @@ class RandomPlay:
       env_steps: to be taken in each environment.
       seconds: of stepping, after which a play ends all the same.
       tell: is given the steps taken so far in each environment, after each.
+      to_an_end: whether the first end of an episode ends a play.
     """
 
-    def __init__(self, config: Task, env_steps: int, seconds: float, tell: Callable[[int], None]):
+    def __init__(
+        self, config: Task, env_steps: int, seconds: float, tell: Callable[[int], None], to_an_end: bool = False
+    ):
         self._config, self._env_steps, self._seconds, self._tell = config, env_steps, seconds, tell
+        self._to_an_end = to_an_end
 
     def play(self, seed: int) -> Play:
         """From `seed`. Raises UserError for all that is wrong with the task."""
@@ -64,7 +68,7 @@ class RandomPlay:
                 legal = step.legal_actions
                 diary.add(step)
                 self._tell(done)
-                if seconds > self._seconds:
+                if seconds > self._seconds or (self._to_an_end and step.ended.any()):
                     break
             return diary.play(task.spec, task.is_own_vector_version, task.state() is not None, seconds)
         finally:

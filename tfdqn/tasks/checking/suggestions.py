@@ -6,12 +6,13 @@ from typing import NamedTuple
 from tfdqn.config import Task
 from tfdqn.system.cores import available_cores
 from tfdqn.task_spec import ArraySpec
-from tfdqn.tasks.adapters.legal_actions import MASK
+from tfdqn.tasks.adapters.legal_actions import MASK, METHODS
+from tfdqn.tasks.checking.info_keys import Told
 from tfdqn.tasks.checking.random_play import Play
 
 _NATURE_CNN_PIXELS = 36  # the least height and width that its convolutions take
 _SLOW_STEPS_PER_SECOND = 1_000.0  # below, what several processes cost is little beside a step
-_ENDLESS_STEPS = 1_000  # of an episode: fewer say nothing
+ENDLESS_STEPS = 10_000  # of an episode: fewer say nothing
 _LARGE = 10.0  # of a reward or an observed number: DQN's usual step sizes suit numbers near 1
 
 
@@ -22,24 +23,23 @@ class Suggestion(NamedTuple):
     reason: str
 
 
-def suggestions(task: Task, play: Play | None, in_processes: Play | None, info: frozenset[str]) -> list[Suggestion]:
-    """What to set beside the keys that `task` has.
+def suggestions(task: Task, play: Play | None, in_processes: Play | None, told: Told) -> list[Suggestion]:
+    """What to set beside the keys that `task` has, and beside all others' defaults.
 
     Args:
       task: as it was played.
       play: None where that failed: nothing is known.
       in_processes: one environment for each core, each in a process; None where that was not tried.
-      info: keys of the task's `info`.
+      told: what an environment tells.
     """
     if play is None:
         return []
-    return [*_of_observations(task, play), *_of_signals(task, play, info), *_of_speed(task, play, in_processes)]
+    return [*_of_observations(task, play), *_of_signals(task, play, told), *_of_speed(task, play, in_processes)]
 
 
 def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
     parts = list(play.spec.observation.values())
     if len(parts) > 1 or not is_picture(parts[0]):
-        yield Suggestion("network.kind=mlp", "what is observed is no single image")
         if play.largest > _LARGE:
             yield Suggestion("network.normalize_observations=true", f"observed numbers reach {play.largest:g}")
         return
@@ -53,19 +53,31 @@ def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
     yield Suggestion("replay.item=frames", "each frame of a stack is then stored once, compressed")
 
 
-def _of_signals(task: Task, play: Play, info: frozenset[str]) -> Iterator[Suggestion]:
-    if not task.action_masks and (MASK in info or MASK in play.spec.observation):
-        place = "info" if MASK in info else "observation"
-        yield Suggestion("task.action_masks=true", f'{place}["{MASK}"] says which actions are legal')
-    if "lives" in info and not task.end_on_life_loss:
-        yield Suggestion("task.end_on_life_loss=true", 'info["lives"] counts lives: for games that go on after one')
+def _of_signals(task: Task, play: Play, told: Told) -> Iterator[Suggestion]:
+    if not task.action_masks:
+        yield from _of_masks(play, told)
+    if told.most_lives > 1 and not task.end_on_life_loss:
+        why = f'info["lives"] counts up to {told.most_lives} lives, and the game goes on after a lost one'
+        yield Suggestion("task.end_on_life_loss=true", why)
     largest = max(map(abs, play.rewards))
     if largest > _LARGE and not (task.reward_clip or task.reward_sign or task.reward_normalization):
         is_game = all(map(is_picture, play.spec.observation.values()))
         setting = "task.reward_clip=1.0" if is_game else "task.reward_normalization=0.99"
         yield Suggestion(setting, f"rewards reach {largest:g}: learned from as they are, Q is as large")
-    if not play.lengths and play.spec.max_episode_steps is None and play.steps >= _ENDLESS_STEPS:
-        yield Suggestion("task.max_episode_steps=1000", "no episode ended, and the task has no limit of its own")
+    if not play.lengths and play.spec.max_episode_steps is None and play.steps >= ENDLESS_STEPS:
+        why = f"no episode ended in {play.steps:,} steps, and the task has no limit of its own"
+        yield Suggestion("task.max_episode_steps=1000", why)
+
+
+def _of_masks(play: Play, told: Told) -> Iterator[Suggestion]:
+    if MASK in told.info or MASK in play.spec.observation:
+        place = "info" if MASK in told.info else "observation"
+        yield Suggestion("task.action_masks=true", f'{place}["{MASK}"] says which actions are legal')
+    elif told.mask_methods:
+        named = [*(name for name in METHODS if name in told.mask_methods), *told.mask_methods]
+        yield Suggestion("task.action_masks=true", f"{named[0]}() says which actions are legal")
+        if named[0] not in METHODS:
+            yield Suggestion(f"task.action_mask_source=method:{named[0]}", "no other place has masks")
 
 
 def _of_speed(task: Task, play: Play, in_processes: Play | None) -> Iterator[Suggestion]:
