@@ -12,10 +12,11 @@ from rich.markup import escape
 from rich.text import Text
 
 from tfdqn.cli.live_table import speed
-from tfdqn.cli.terminal import ago, duration, make_console, make_table, pairs_table
+from tfdqn.cli.terminal import ago, make_console, make_table, pairs_table
 from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.coordination.messages import Inspection, ProcessStatus
 from tfdqn.launch.inspector import Report, RunReport
+from tfdqn.system.durations import duration
 
 _INTERVAL_SECONDS = 1.0
 T = TypeVar("T")

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfdqn.records import Progress, Summary
+from tfdqn.system.durations import duration
 from tfdqn.system.interval import IntervalTrigger
 
 # Types alone: TensorFlow and gymnasium come with them.
@@ -104,13 +105,6 @@ def progress_figures(progress: Progress) -> str:
         steps_left = max(0, progress.total_env_steps - progress.env_steps)
         figures.append(f"{duration(steps_left / progress.env_steps_per_second)} left")
     return ", ".join(figures)
-
-
-def duration(seconds: float) -> str:
-    """0:07, 12:34, 1:02:03."""
-    minutes, whole_seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{whole_seconds:02}" if hours else f"{minutes}:{whole_seconds:02}"
 
 
 def ago(seconds: float) -> str:
