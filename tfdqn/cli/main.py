@@ -15,6 +15,7 @@ import typer
 
 from tfdqn.cli.arguments import installed_version
 from tfdqn.cli.jobs import jobs
+from tfdqn.cli.reports import reports
 from tfdqn.cli.runs import runs
 from tfdqn.cli.tasks import tasks
 from tfdqn.coordination.heartbeat_files import heartbeat_of_command
@@ -51,7 +52,7 @@ def options(
     """Train deep Q-networks in parallel with TensorFlow."""
 
 
-for verbs in (runs, tasks, jobs):
+for verbs in (runs, reports, tasks, jobs):
     app.add_typer(verbs)
 
 

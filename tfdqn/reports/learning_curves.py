@@ -11,14 +11,12 @@ from typing import Any, NamedTuple
 from tfdqn.errors import RunDirError, UserError
 from tfdqn.reports.configurations import Configuration, grouped, labels, without_seed
 from tfdqn.reports.curves import Curve, curve, on_common_steps
+from tfdqn.reports.pictures import COLOURS, thousands
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.json_lines import read_lines
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations
 from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
-
-# Okabe and Ito's palette, told apart by colour-blind readers too (jfly.uni-koeln.de/color).
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 class RunCurves(NamedTuple):
@@ -52,11 +50,11 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
 
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    for colour, label, (_, runs) in zip(cycle(_COLOURS), labels(configurations, names), groups, strict=False):
+    for colour, label, (_, runs) in zip(cycle(COLOURS), labels(configurations, names), groups, strict=False):
         _draw(axes, label, runs, colour)
     axes.set_xlabel("environment steps")
     axes.set_ylabel("return per episode")
-    axes.xaxis.set_major_formatter(lambda steps, _: _thousands(steps))
+    axes.xaxis.set_major_formatter(lambda steps, _: thousands(steps))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
     axes.legend(frameon=False, loc="best")
@@ -106,9 +104,3 @@ def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:
     if acting:
         steps, values = on_common_steps(acting)
         axes.plot(steps, values.mean(axis=0), color=colour, lw=1, ls=":", label=f"{label}: exploring{of_exploring}")
-
-
-def _thousands(steps: float) -> str:
-    if steps >= 1e6:
-        return f"{steps / 1e6:g}M"
-    return f"{steps / 1e3:g}k" if steps >= 1e3 else f"{steps:g}"

@@ -11,10 +11,15 @@ from tfdqn.storage.json_lines import append_line, read_lines
 
 
 class EvaluationLine(msgspec.Struct, frozen=True):
-    """What is read back of an evaluation."""
+    """What is read back of an evaluation; None: not known, or not finite."""
 
     env_steps: int
-    mean_return: float | None = None  # None: it was not finite
+    train_steps: int | None = None
+    seconds: float | None = None  # of training until then
+    mean_return: float | None = None
+    std_return: float | None = None
+    mean_length: float | None = None
+    episodes: int | None = None
     is_best: bool = False
 
 

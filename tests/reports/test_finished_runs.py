@@ -1,0 +1,102 @@
+"""Finished runs: where they are found, what is read of them, and one line for each that can't be taken."""
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.finished_runs import finished_run, seeds
+from tfdqn.errors import RunDirError, UserError
+from tfdqn.reports.finished_runs import read_runs, require_one_task
+
+
+def test_folders_are_searched_seeds_come_in_order_and_a_run_counts_once(tmp_path: Path) -> None:
+    folder = seeds(tmp_path / "study" / "a", range(1, 12))
+    (folder / "notes").mkdir()
+    (folder / "notes" / "config.txt").write_text("no run")
+    found = read_runs([tmp_path, folder / "seed-2", str(folder) + "/../a/seed-2"])
+    assert [run.config.seed for run in found] == list(range(1, 12))
+
+
+def test_what_is_read_of_a_run(tmp_path: Path) -> None:
+    path = finished_run(tmp_path / "run", score=42.0, returns=(5.0, 30.0, 20.0), seconds=6.0)
+    for name in ("1.mp4", "2.gif", "readme.txt"):
+        (path / "videos").mkdir(exist_ok=True)
+        (path / "videos" / name).write_bytes(b"film")
+    (run,) = read_runs([path])
+    assert (run.score, run.env_steps_per_second) == (42.0, 50.0)
+    np.testing.assert_array_equal(run.evaluation.values, [5, 30, 20])
+    assert (run.steps_to(5.0), run.steps_to(25.0), run.steps_to(30.1)) == (100, 200, math.inf)
+    assert {film.name for film in run.films} == {"1.mp4", "2.gif"}
+
+
+def unfinished(run: Path) -> None:
+    (run / "summary.json").unlink()
+
+
+def another_version(run: Path) -> None:
+    (run / "summary.json").write_text('{"status": "finished", "steps": 3}')
+
+
+def unknown_key(run: Path) -> None:
+    (run / "config.toml").write_text('[task]\nid = "CartPole-v1"\n[agent]\nmood = "good"\n')
+
+
+def empty(run: Path) -> None:
+    shutil.rmtree(run)
+    run.mkdir()
+
+
+def gone(run: Path) -> None:
+    shutil.rmtree(run)
+
+
+def no_evaluation(run: Path) -> None:
+    (run / "evaluations.jsonl").write_text("")
+
+
+def nan(run: Path) -> None:
+    with (run / "evaluations.jsonl").open("a") as lines:
+        lines.write('{"env_steps": 12300, "mean_return": NaN}\n')
+
+
+def null(run: Path) -> None:
+    with (run / "evaluations.jsonl").open("a") as lines:
+        lines.write('{"env_steps": 12300, "mean_return": null}\n')
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (unfinished, "run has not finished: reports are of finished runs"),
+        (another_version, "summary.json is damaged, or another version of tfdqn has written it"),
+        (unknown_key, "config.toml: .*mood"),
+        (empty, "run is not a run directory, and has none in it"),
+        (gone, "run is no directory"),
+        (no_evaluation, "run has no evaluation in evaluations.jsonl"),
+        (nan, "evaluations.jsonl, at 12,300 environment steps: the return is not finite"),
+        (null, "evaluations.jsonl, at 12,300 environment steps: the return is not finite"),
+    ],
+)
+def test_what_can_t_be_taken_is_one_line(tmp_path: Path, break_it: Callable[[Path], None], said: str) -> None:
+    break_it(finished_run(tmp_path / "run"))
+    with pytest.raises(RunDirError, match=said) as raised:
+        read_runs([finished_run(tmp_path / "good"), tmp_path / "run"])
+    assert "\n" not in str(raised.value) and "good" not in str(raised.value)
+
+
+def test_every_run_that_can_t_be_taken_is_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        unfinished(finished_run(tmp_path / name))
+    with pytest.raises(RunDirError, match=r"/a has not finished.*; .*/b has not finished"):
+        read_runs([tmp_path / "a", tmp_path / "b"])
+
+
+def test_runs_of_different_tasks_are_refused_with_one_of_each(tmp_path: Path) -> None:
+    runs = [finished_run(tmp_path / "a"), finished_run(tmp_path / "b", overrides=["task.id=Acrobot-v1"])]
+    with pytest.raises(UserError, match=r"different tasks.*CartPole-v1 \(.*/a\); Acrobot-v1 \(.*/b\)"):
+        require_one_task(read_runs(runs))
+    assert require_one_task(read_runs(runs[:1])) == "CartPole-v1"

@@ -1,0 +1,73 @@
+"""The command line's verbs for many runs that have finished: what they come to, and whether some are better."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+reports = typer.Typer()
+
+
+@reports.command()
+def report(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN", help="run directories, folders of seeds, or folders with runs in them"),
+    ],
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="write one self-contained page, with PNGs beside it")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="write all evaluations as CSV")] = None,
+    parquet: Annotated[
+        Path | None, typer.Option("--parquet", metavar="FILE", help="write all evaluations as Parquet")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="return from which the task counts as learned", show_default="stop.return_at_least"
+        ),
+    ] = None,
+) -> None:
+    """Report on finished runs of a task, grouped by whatever their configurations differ in but the seed."""
+    from tfdqn.cli import reports_view
+    from tfdqn.reports.groups import read_report
+    from tfdqn.system.shell_commands import own_command
+
+    found = read_report(paths, threshold)
+    reports_view.print_report(found)
+    if csv is not None:
+        from tfdqn.reports.tidy_rows import write_csv
+
+        write_csv(found, csv)
+        typer.echo(csv)
+    if parquet is not None:
+        from tfdqn.reports.tidy_rows import write_parquet
+
+        write_parquet(found, parquet)
+        typer.echo(parquet)
+    if html is not None:
+        from tfdqn.reports.page import write_page
+
+        of_threshold = [] if threshold is None else ["--threshold", str(threshold)]
+        command = own_command(["report", *map(str, paths), *of_threshold, "--html", str(html)])
+        for file in write_page(found, html, command):
+            typer.echo(file)
+
+
+Further = Annotated[
+    list[Path] | None, typer.Option(metavar="RUN", help="a further run, or folder of seeds, of this side")
+]
+
+
+@reports.command()
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="a run directory or a folder of seeds")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="a run directory or a folder of seeds")],
+    and_a: Further = None,
+    and_b: Further = None,
+) -> None:
+    """Say whether B scores higher than A, how sure that is, and how many more seeds would settle it."""
+    from tfdqn.cli import reports_view
+    from tfdqn.reports.comparison import compare_runs
+
+    typer.echo(reports_view.verdict(compare_runs([a, *(and_a or ())], [b, *(and_b or ())])))

@@ -1,0 +1,127 @@
+"""Finished runs as reports read them; of what can't be read, one line that says why."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tfdqn.config import Config
+from tfdqn.errors import RunDirError, UserError, listed
+from tfdqn.records import EpisodeScores, Summary
+from tfdqn.reports.configurations import Configuration, without_seed
+from tfdqn.reports.curves import Curve, curve
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import EvaluationLine, read_evaluations, read_summary
+
+_DEPTH = 3  # of folders in which runs are looked for
+_FILMS = (".mp4", ".gif")
+
+
+class FinishedRun(NamedTuple):
+    """What a run has left."""
+
+    path: Path
+    config: Config
+    configuration: Configuration
+    summary: Summary
+    final: EpisodeScores  # of the best policy on fresh episodes
+    lines: list[EvaluationLine]  # evaluations during training, as they were written
+    evaluation: Curve  # their mean returns
+    films: list[Path]  # the newest first
+
+    @property
+    def score(self) -> float:
+        """What runs are compared by: the mean return of the best policy on fresh episodes."""
+        return self.final.mean_return
+
+    @property
+    def env_steps_per_second(self) -> float:
+        return self.summary.env_steps / self.summary.seconds if self.summary.seconds else math.nan
+
+    def steps_to(self, threshold: float) -> float:
+        """Environment steps at the first evaluation whose mean return reached it; infinite: none has."""
+        reached = self.evaluation.env_steps[self.evaluation.values >= threshold]
+        return float(reached[0]) if reached.size else math.inf
+
+
+def read_runs(paths: Iterable[Path | str]) -> list[FinishedRun]:
+    """The runs at these paths, of a folder all that lie below it; one that is named twice counts once.
+
+    Raises RunDirError, which names each that has not finished, is of another version or has a return that is not
+    finite, and a path without runs.
+    """
+    runs: dict[Path, FinishedRun] = {}
+    problems = []
+    for path in paths:
+        found = list(_runs_below(Path(path)))
+        if not found:
+            reason = "is not a run directory, and has none in it" if Path(path).is_dir() else "is no directory"
+            problems.append(f"{path} {reason}")
+        for each in found:
+            try:
+                runs.setdefault(each.resolve(), _read(RunDir(each)))
+            except UserError as error:
+                problems.append(str(error))
+    if problems:
+        raise RunDirError(listed(problems))
+    return list(runs.values())
+
+
+def require_one_task(runs: Sequence[FinishedRun]) -> str:
+    """The id of the task of all. Raises UserError where there are several: their returns can't be compared."""
+    tasks = {run.config.task.id: run.path for run in runs}
+    if len(tasks) > 1:
+        which = listed([f"{task} ({path})" for task, path in tasks.items()])
+        raise UserError(f"the runs are of different tasks, whose returns can't be compared: {which}")
+    return next(iter(tasks))
+
+
+def _runs_below(path: Path, depth: int = _DEPTH) -> Iterator[Path]:
+    if (path / "config.toml").is_file():
+        yield path
+    elif depth and path.is_dir():
+        for each in sorted(path.iterdir(), key=_in_order):
+            yield from _runs_below(each, depth - 1)
+
+
+def _in_order(path: Path) -> list[str]:
+    """seed-2 before seed-10."""
+    return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
+
+
+def _read(run: RunDir) -> FinishedRun:
+    config, summary = run.config(), _summary(run)
+    lines = read_evaluations(run.evaluations_file)
+    if not lines:
+        raise RunDirError(f"{run.path} has no evaluation in {run.evaluations_file.name}")
+    for line in lines:
+        if line.mean_return is None or not math.isfinite(line.mean_return):
+            where = f"{run.evaluations_file}, at {line.env_steps:,} environment steps"
+            raise RunDirError(f"{where}: the return is not finite")
+    if summary.final is None:
+        raise RunDirError(f"{run.path} has no final evaluation in {run.summary_file.name}")
+    return FinishedRun(
+        path=run.path,
+        config=config,
+        configuration=without_seed(config),
+        summary=summary,
+        final=summary.final,
+        lines=lines,
+        evaluation=curve((line.env_steps, line.mean_return) for line in lines),
+        films=_films(run.videos),
+    )
+
+
+def _summary(run: RunDir) -> Summary:
+    summary = read_summary(run.summary_file)
+    if summary is None and run.summary_file.exists():
+        raise RunDirError(f"{run.summary_file} is damaged, or another version of tfdqn has written it")
+    if summary is None or summary.status == "interrupted":
+        raise RunDirError(f"{run.path} has not finished: reports are of finished runs")
+    return summary
+
+
+def _films(folder: Path) -> list[Path]:
+    films = [each for each in folder.iterdir() if each.suffix in _FILMS] if folder.is_dir() else []
+    return sorted(films, key=lambda each: each.stat().st_mtime, reverse=True)

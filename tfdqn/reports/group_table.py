@@ -1,0 +1,120 @@
+"""The numbers of a report's groups, and the table that a reader sees of them, on a terminal and on a page alike."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tfdqn.reports.finished_runs import FinishedRun
+from tfdqn.reports.groups import Group, Improvement, Report
+from tfdqn.reports.statistics import Interval, interquartile_mean, optimality_gap, stratified_bootstrap_interval
+from tfdqn.system.durations import duration
+
+
+class GroupStatistics(NamedTuple):
+    """Of the scores of a group's runs, and of what they took."""
+
+    interquartile_mean: float
+    interval: Interval | None  # of that: 95 %, by stratified bootstrap; None of a single run
+    mean: float
+    median: float
+    optimality_gap: float | None  # None: without a threshold
+    reached: int  # runs of which an evaluation has reached the threshold
+    steps_to_threshold: float  # the median of all runs; infinite: half of them or more have not reached it
+    seconds: float  # of training; median
+    env_steps_per_second: float  # median
+
+
+class Table(NamedTuple):
+    """Columns of text; the first is what its row is about."""
+
+    columns: list[str]
+    rows: list[list[str]]
+
+
+def statistics(group: Group, threshold: float | None) -> GroupStatistics:
+    """The numbers of one group."""
+    scores = group.scores
+    steps = [math.inf if threshold is None else run.steps_to(threshold) for run in group.runs]
+    return GroupStatistics(
+        interquartile_mean=interquartile_mean(scores),
+        interval=stratified_bootstrap_interval(interquartile_mean, scores) if len(scores) > 1 else None,
+        mean=float(scores.mean()),
+        median=float(np.median(scores)),
+        optimality_gap=None if threshold is None else optimality_gap(scores, threshold),
+        reached=sum(map(math.isfinite, steps)),
+        steps_to_threshold=float(np.sort(steps)[len(steps) // 2]),
+        seconds=float(np.median([run.summary.seconds for run in group.runs])),
+        env_steps_per_second=float(np.median([run.env_steps_per_second for run in group.runs])),
+    )
+
+
+def group_table(report: Report) -> Table:
+    """A row for each group, the best first; what is of a threshold is left out where there is none."""
+    columns = ["group", "runs", "IQM", "95 % interval", "mean", "median"]
+    columns += [] if report.threshold is None else ["gap", f"steps to {report.threshold:g}", "reached"]
+    rows = []
+    for group in report.groups:
+        found = statistics(group, report.threshold)
+        row = [group.name, str(len(group.runs)), number(found.interquartile_mean)]
+        row += ["–" if found.interval is None else span(found.interval), number(found.mean), number(found.median)]
+        if found.optimality_gap is not None:
+            reached = f"{found.reached} of {len(group.runs)}"
+            row += [number(found.optimality_gap), steps(found.steps_to_threshold), reached]
+        rows.append([*row, duration(found.seconds), f"{found.env_steps_per_second:,.0f}"])
+    return Table([*columns, "time", "steps/s"], rows)
+
+
+def run_table(report: Report) -> Table:
+    """A row for each run."""
+    columns = ["run", "seed", "score", "best while training", "steps", "time", "why it ended"]
+    rows = [
+        [
+            str(run.path),
+            str(run.config.seed),
+            f"{number(run.score)} ± {number(run.final.std_return)}",
+            number(float(run.evaluation.values.max())),
+            steps(run.summary.env_steps),
+            duration(run.summary.seconds),
+            run.summary.reason,
+        ]
+        for run in _runs(report)
+    ]
+    return Table(columns, rows)
+
+
+def improvement_table(found: Sequence[Improvement]) -> Table:
+    """A row for each two groups."""
+    columns = ["X", "Y", "P(X > Y)", "95 % interval"]
+    rows = []
+    for each in found:
+        interval = "–" if each.interval is None else span(each.interval, ".2f")
+        rows.append([each.better.name, each.other.name, f"{each.probability:.2f}", interval])
+    return Table(columns, rows)
+
+
+def key_table(report: Report) -> Table:
+    """A row for each key in which the groups differ."""
+    rows = [
+        [key, *(str(group.configuration.get(key, "–")) for group in report.groups)] for key in report.differing_keys
+    ]
+    return Table(["key", *(group.name for group in report.groups)], rows)
+
+
+def number(value: float) -> str:
+    """Four digits, and no exponent up to a million."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
+
+
+def span(interval: Interval, form: str = "") -> str:
+    low, high = (format(float(each), form) if form else number(float(each)) for each in interval)
+    return f"{low} to {high}"
+
+
+def steps(count: float) -> str:
+    return f"{count:,.0f}" if math.isfinite(count) else "never"
+
+
+def _runs(report: Report) -> list[FinishedRun]:
+    return [run for group in report.groups for run in group.runs]

@@ -1,0 +1,139 @@
+"""A report as one HTML page that needs nothing else: no network, no script; pictures and films lie in it."""
+
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+
+from tfdqn.config.toml import dump
+from tfdqn.errors import UserError
+from tfdqn.reports import group_table
+from tfdqn.reports.group_table import Table
+from tfdqn.reports.groups import Group, Improvement, Report, improvements
+from tfdqn.reports.page_style import STYLE
+from tfdqn.reports.pictures import MOST_PAIRS, Picture, colours, pictures, png, svg
+from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.system.shell_commands import own_command
+
+_FILM_BYTES, _FILMS_BYTES = 4_000_000, 16_000_000  # the most of one film, and of all
+_EXPLANATIONS = {
+    "curves": "Greedy evaluations during training: mean of a group's runs, and a band from the least to the greatest.",
+    "profile": "Performance profile: for each return, the part of a group's runs whose score is higher.",
+    "improvement": "Probability of improvement: that a run of the first group scores more than one of the second.",
+}
+_SCORES = (
+    "A run's score is the mean return of its best policy over fresh episodes. IQM: the mean of the middle half of a "
+    "group's scores. Intervals and bands of scores: 95 %, by stratified bootstrap over runs; of fewer than ten runs "
+    "they are too narrow. Time and steps/s: medians."
+)
+_THRESHOLD = (
+    " Gap: by how much the scores fall short of {0:g} on average. Steps to {0:g}: the median over runs of the first "
+    "evaluation that reached it."
+)
+
+
+def write_page(report: Report, file: Path, command: str) -> list[Path]:
+    """Writes the page, and its pictures beside it as PNGs: `report-curves.png` for `report.html`.
+
+    Args:
+      report: what is reported of.
+      file: ends in .html.
+      command: that makes the page, to be shown in it.
+
+    Returns all files, the page first. Raises UserError where `file` can't be a page's name, RunDirError where one can't
+    be written.
+    """
+    if file.is_dir() or file.suffix.lower() not in (".html", ".htm"):
+        kind = "a directory" if file.is_dir() else "not an HTML page's name"
+        raise UserError(f"{file} is {kind}: give a file such as report.html")
+    pairs = improvements(report)
+    drawn = pictures(report, pairs)
+    beside = {name: file.with_name(f"{file.stem}-{name}.png") for name in drawn}
+    write_atomically(file, "\n".join(_page(report, pairs, drawn, command)).encode())
+    for name, path in beside.items():
+        write_atomically(path, png(drawn[name]))
+    return [file, *beside.values()]
+
+
+def _page(report: Report, pairs: Sequence[Improvement], drawn: dict[str, Picture], command: str) -> Iterator[str]:
+    runs = sum(len(group.runs) for group in report.groups)
+    title = f"{report.task}: {_counted(runs, 'run')} in {_counted(len(report.groups), 'group')}"
+    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>"
+    yield f"<p>{_SCORES}{'' if report.threshold is None else _THRESHOLD.format(report.threshold)}</p>"
+    yield _table(group_table.group_table(report), "groups")
+    legend = _legend(report.groups)
+    for name, picture in drawn.items():
+        yield f'<figure id="{name}">{svg(picture, name)}<figcaption>{_EXPLANATIONS[name]}</figcaption>'
+        yield f"{'' if name == 'improvement' else legend}</figure>"
+    if pairs:
+        yield _table(group_table.improvement_table(pairs), "improvements")
+        if len(pairs) > MOST_PAIRS:
+            yield f"<p>The picture has the first {MOST_PAIRS} pairs.</p>"
+        yield "<h2>In what the groups differ</h2>" + _table(group_table.key_table(report), "keys")
+    yield "<h2>Runs</h2>" + _table(group_table.run_table(report), "runs")
+    yield from _films(report)
+    yield from _commands(report, command)
+    yield "</body>\n</html>\n"
+
+
+def _table(table: Table, name: str) -> str:
+    """Where the page is narrow, each row becomes a list of what its columns say."""
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    rows = [
+        "".join(
+            f'<td data-column="{escape(column)}">{escape(cell)}</td>'
+            for column, cell in zip(table.columns, row, strict=True)
+        )
+        for row in table.rows
+    ]
+    body = "".join(f"<tr>{row}</tr>\n" for row in rows)
+    return f'<table id="{name}-table">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>'
+
+
+def _legend(groups: Sequence[Group]) -> str:
+    entries = [
+        f'<li><span style="background:{colour}"></span>{escape(group.name)}</li>'
+        for group, colour in zip(groups, colours(groups), strict=True)
+    ]
+    return f'<ul class="legend">{"".join(entries)}</ul>'
+
+
+def _films(report: Report) -> Iterator[str]:
+    """The newest film of each run, as far as they are small enough."""
+    films = [(run, run.films[0]) for group in report.groups for run in group.runs if run.films]
+    if films:
+        yield "<h2>Films</h2>"
+    room = _FILMS_BYTES
+    for run, film in films:
+        size = film.stat().st_size
+        caption = f"<figcaption>{escape(str(run.path))}, seed {run.config.seed}</figcaption>"
+        if size > min(_FILM_BYTES, room):
+            which = f"the limit of {_FILM_BYTES / 1e6:.0f} MB a film, {_FILMS_BYTES / 1e6:.0f} MB a page"
+            yield f"<p>{escape(str(film))} is left out: with {size / 1e6:.1f} MB it is beyond {which}.</p>"
+            continue
+        room -= size
+        yield f'<figure class="film">{_film(film)}{caption}</figure>'
+
+
+def _film(film: Path) -> str:
+    data = b64encode(film.read_bytes()).decode()
+    if film.suffix == ".gif":
+        return f'<img alt="An episode" src="data:image/gif;base64,{data}">'
+    return f'<video controls loop muted playsinline src="data:video/mp4;base64,{data}"></video>'
+
+
+def _commands(report: Report, command: str) -> Iterator[str]:
+    yield f"<h2>Commands</h2>\n<p>This page:</p>\n<pre>{escape(command)}</pre>\n<p>Its runs, once more:</p>"
+    runs = [run for group in report.groups for run in group.runs]
+    commands = [own_command(["train", str(run.path / "config.toml"), "--run-dir", f"{run.path}-again"]) for run in runs]
+    yield f"<pre>{escape(chr(10).join(commands))}</pre>"
+    for group in report.groups:
+        seeds = ", ".join(str(run.config.seed) for run in group.runs)
+        summary = f"Configuration of {group.name} (seeds {seeds})"
+        yield f"<details><summary>{escape(summary)}</summary><pre>{escape(dump(group.runs[0].config))}</pre></details>"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

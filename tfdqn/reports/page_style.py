@@ -1,0 +1,30 @@
+"""How a report's page looks: in light and dark, on a wide screen and on a telephone's."""
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1f2328; --ground: #ffffff; --line: #d1d9e0; --soft: #59636e; --box: #f6f8fa }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6edf3; --ground: #0d1117; --line: #3d444d; --soft: #9aa4af; --box: #151b23 }
+}
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 64rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif;
+  color: var(--ink); background: var(--ground); overflow-wrap: break-word }
+h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2rem }
+figure { margin: 1.5rem 0 } figcaption { color: var(--soft); font-size: .9rem }
+figure > svg { display: block; width: 100%; max-width: 40rem; height: auto; color: var(--ink) }
+svg * { stroke-linejoin: round; stroke-linecap: butt }
+.film img, .film video { max-width: 100%; max-height: 30rem }
+.legend { list-style: none; padding: 0; margin: .5rem 0 }
+.legend span { display: inline-block; width: 1rem; height: .3rem; margin-right: .5rem; vertical-align: middle }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums }
+td:first-child { overflow-wrap: anywhere }
+th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px; padding: .6rem; font-size: .8rem;
+  white-space: pre-wrap }
+@media (max-width: 40rem) {
+  thead { display: none }
+  tr { display: block; border-bottom: 2px solid var(--line); padding: .4rem 0 }
+  td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .1rem 0; text-align: right }
+  td::before { content: attr(data-column); color: var(--soft); text-align: left; flex-shrink: 0 }
+  td:first-child { font-weight: 600; text-align: left } td:first-child::before { content: none }
+}
+"""

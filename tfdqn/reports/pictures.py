@@ -1,0 +1,146 @@
+"""A report's pictures: learning curves, performance profile, probability of improvement; as PNG, and as SVG for a page.
+
+In an SVG, text and axes have the colour of the page's text, so that one picture serves light and dark pages; its lines
+have an id, `curve-0` for the first group's. Groups go by their number, from 1.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
+from itertools import cycle, islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tfdqn.reports.curves import on_common_steps
+from tfdqn.reports.groups import Group, Improvement, Report
+from tfdqn.reports.statistics import performance_profile, stratified_bootstrap_interval
+
+# Okabe and Ito's palette, told apart by colour-blind readers too (jfly.uni-koeln.de/color), but for its black.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888")
+MOST_PAIRS = 20  # that are drawn
+_INK = "#010203"  # in an SVG it becomes the text's colour
+_PROFILE_POINTS = 201
+
+
+class Picture(NamedTuple):
+    """What is drawn, and how high."""
+
+    draw: Callable[[Any], None]  # on Matplotlib's axes
+    height: float = 3.4  # inches, of a width of five
+
+
+def pictures(report: Report, improvements: Sequence[Improvement]) -> dict[str, Picture]:
+    """By name, with which their files' end; without improvements where there is one group."""
+    found = {"curves": Picture(partial(_draw_curves, report)), "profile": Picture(partial(_draw_profile, report))}
+    if improvements:
+        drawn = improvements[:MOST_PAIRS]
+        found["improvement"] = Picture(partial(_draw_improvements, drawn), height=0.7 + 0.3 * len(drawn))
+    return found
+
+
+def colours(groups: Sequence[Group]) -> list[str]:
+    """One for each; they begin anew after the seventh."""
+    return list(islice(cycle(COLOURS), len(groups)))
+
+
+def png(picture: Picture) -> bytes:
+    """On white, with a legend."""
+    with _figure("#24292f", picture.height) as figure:
+        axes = figure.add_subplot()
+        picture.draw(axes)
+        handles, names = axes.get_legend_handles_labels()
+        if handles:
+            figure.legend(handles, names, loc="outside lower left", frameon=False)
+        return _saved(figure, format="png", dpi=200)
+
+
+def svg(picture: Picture, name: str) -> str:
+    """An element for an HTML page, without a legend; `name` begins its ids."""
+    with _figure(_INK, picture.height) as figure:
+        picture.draw(figure.add_subplot())
+        text = _saved(figure, format="svg", transparent=True, metadata={"Date": None}).decode()
+    text = text[text.index("<svg") :].replace(_INK, "currentColor").replace("xlink:", "")
+    # What a page doesn't need: names of XML's, and styles that would be the whole page's.
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|\sxmlns(:\w+)?=\"[^\"]*\"", "", text, flags=re.DOTALL)
+    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text).replace("<svg", '<svg role="img"', 1)
+
+
+@contextmanager
+def _figure(ink: str, height: float) -> Iterator[Any]:
+    # Where it keeps its cache if the usual place can't be written is nobody's concern.
+    logging.getLogger("matplotlib").addFilter(lambda record: record.funcName != "_get_config_or_cache_dir")
+    import matplotlib.figure  # its import costs most of a second
+
+    keys = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
+    style = dict.fromkeys(keys, ink) | {"svg.fonttype": "none", "svg.hashsalt": "tfdqn", "path.simplify": False}
+    with matplotlib.rc_context(style):
+        # Small: a page scales it down to a telephone's width, and its text is to be read there.
+        yield matplotlib.figure.Figure(figsize=(5, height), layout="constrained")
+
+
+def _saved(figure: Any, **options: Any) -> bytes:
+    content = BytesIO()
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.2)
+    figure.savefig(content, **options)
+    return content.getvalue()
+
+
+def _draw_curves(report: Report, axes: Any) -> None:
+    """Mean of the greedy evaluations of each group's runs, and the range from the least to the greatest."""
+    for i, (group, colour) in enumerate(zip(report.groups, colours(report.groups), strict=True)):
+        steps, values = on_common_steps([run.evaluation for run in group.runs])
+        marker = "o" if len(steps) == 1 else None  # a line of one point is invisible
+        style = {"color": colour, "label": group.name, "gid": f"curve-{i}"}
+        axes.plot(steps, values.mean(axis=0), marker=marker, **style)
+        if len(values) > 1:
+            axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
+    if report.threshold is not None:
+        axes.axhline(report.threshold, color="#888888", lw=1, ls="--", gid="threshold")
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("return per episode")
+    axes.xaxis.set_major_formatter(lambda steps, _: thousands(steps))
+
+
+def _draw_profile(report: Report, axes: Any) -> None:
+    """For each return, the part of a group's runs that score more, with its interval."""
+    every = np.concatenate([group.scores for group in report.groups])
+    margin = 0.05 * np.ptp(every) or 1.0
+    thresholds = np.linspace(every.min() - margin, every.max() + margin, _PROFILE_POINTS)
+    profile = partial(performance_profile, thresholds=thresholds)
+    for i, (group, colour) in enumerate(zip(report.groups, colours(report.groups), strict=True)):
+        style = {"color": colour, "label": group.name, "gid": f"profile-{i}"}
+        axes.plot(thresholds, profile(group.scores), **style)
+        if len(group.runs) > 1:
+            axes.fill_between(
+                thresholds, *stratified_bootstrap_interval(profile, group.scores), color=colour, alpha=0.2, lw=0
+            )
+    axes.set_xlabel("return")
+    axes.set_ylabel("part of the runs that score more")
+    axes.set_ylim(-0.03, 1.03)
+
+
+def _draw_improvements(improvements: Sequence[Improvement], axes: Any) -> None:
+    """P(X > Y) of each two groups, with its interval, one below the other."""
+    names = [f"{each.better.number} > {each.other.number}" for each in improvements]
+    for row, each in enumerate(improvements):
+        if each.interval is not None:
+            axes.plot(each.interval, (row, row), color=COLOURS[0], lw=3, alpha=0.4, gid=f"interval-{row}")
+        axes.plot([each.probability], [row], "o", color=COLOURS[0], gid=f"improvement-{row}")
+    axes.axvline(0.5, color="#888888", lw=1, ls="--")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_xlabel("P(X > Y)")
+
+
+def thousands(steps: float) -> str:
+    """20k, 1.5M."""
+    if steps >= 1e6:
+        return f"{steps / 1e6:g}M"
+    return f"{steps / 1e3:g}k" if steps >= 1e3 else f"{steps:g}"
