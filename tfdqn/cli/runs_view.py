@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tfdqn.cli.live_view import LiveView
-from tfdqn.cli.terminal import duration, make_table
+from tfdqn.cli.terminal import make_table
+from tfdqn.system.durations import duration
 from tfdqn.tuning.child_runs import ChildRun, Outcome
 
 

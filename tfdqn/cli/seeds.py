@@ -9,10 +9,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tfdqn.cli.arguments import command_to_resume, load_config, say_on_stderr
-from tfdqn.cli.terminal import duration, make_console, make_table, pairs_table
+from tfdqn.cli.terminal import make_console, make_table, pairs_table
 from tfdqn.config.seeds import read_seeds
 from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError
 from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.system.durations import duration
 from tfdqn.tuning.seed_results import SeedsSummary, SeedStatistics
 
 _FIGURES = ("final evaluation", "best evaluation", "steps", "updates", "time")

@@ -21,7 +21,7 @@ class GroupStatistics(NamedTuple):
     median: float
     optimality_gap: float | None  # None: without a threshold
     reached: int  # runs of which an evaluation has reached the threshold
-    steps_to_threshold: float  # the median of all runs; infinite: half of them or more have not reached it
+    steps_to_threshold: float  # the median of all runs; infinite: half of them have not reached it
     seconds: float  # of training; median
     env_steps_per_second: float  # median
 
@@ -44,7 +44,7 @@ def statistics(group: Group, threshold: float | None) -> GroupStatistics:
         median=float(np.median(scores)),
         optimality_gap=None if threshold is None else optimality_gap(scores, threshold),
         reached=sum(map(math.isfinite, steps)),
-        steps_to_threshold=float(np.sort(steps)[len(steps) // 2]),
+        steps_to_threshold=float(np.median(steps)),
         seconds=float(np.median([run.summary.seconds for run in group.runs])),
         env_steps_per_second=float(np.median([run.env_steps_per_second for run in group.runs])),
     )

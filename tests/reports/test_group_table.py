@@ -1,0 +1,57 @@
+"""The numbers of groups, by hand, and the tables that show them."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.support.finished_runs import finished_run, seeds
+from tfdqn.reports.group_table import group_table, improvement_table, key_table, number, run_table, statistics
+from tfdqn.reports.groups import improvements, read_report
+
+
+def test_the_numbers_of_a_group(tmp_path: Path) -> None:
+    """Scores 10, 20, 30, 100; evaluations reach 20 at steps 100, 200, 100 and never; 2, 4, 6 and 10 seconds."""
+    returns = [(20.0, 0.0), (5.0, 25.0), (30.0, 30.0), (19.0, 19.9)]
+    for i, score in enumerate((10.0, 20.0, 30.0, 100.0)):
+        finished_run(tmp_path / str(i), score, returns[i], seed=i, seconds=(2.0, 4.0, 6.0, 10.0)[i])
+    (group,) = read_report([tmp_path]).groups
+    found = statistics(group, 20.0)
+    assert (found.interquartile_mean, found.mean, found.median) == (25.0, 40.0, 25.0)
+    assert found.optimality_gap == pytest.approx(20 - (10 + 20 + 20 + 20) / 4)
+    assert (found.reached, found.steps_to_threshold) == (3, 150.0)
+    assert (found.seconds, found.env_steps_per_second) == (5.0, pytest.approx((200 / 4 + 200 / 6) / 2))
+    assert found.interval is not None and 10 <= found.interval.low < 25 < found.interval.high <= 100
+
+
+def test_what_half_of_the_runs_never_reach_is_never_reached(tmp_path: Path) -> None:
+    for i, returns in enumerate([(20.0,), (1.0,)]):
+        finished_run(tmp_path / str(i), returns=returns, seed=i)
+    (group,) = read_report([tmp_path]).groups
+    found = statistics(group, 20.0)
+    assert (found.reached, found.steps_to_threshold) == (1, math.inf)
+    table = group_table(read_report([tmp_path], 20.0))
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert (row["steps to 20"], row["reached"]) == ("never", "1 of 2")
+
+
+def test_without_a_threshold_nothing_is_said_of_one(tmp_path: Path) -> None:
+    table = group_table(read_report([finished_run(tmp_path / "run", 12345.6)]))
+    assert table.columns == ["group", "runs", "IQM", "95 % interval", "mean", "median", "time", "steps/s"]
+    assert table.rows == [["1. dqn", "1", "12,346", "–", "12,346", "12,346", "0:10", "20"]]
+
+
+def test_runs_pairs_and_keys_have_a_row_each(tmp_path: Path) -> None:
+    report = read_report([seeds(tmp_path / "a", [8.0, 9.0]), seeds(tmp_path / "b", [1.0], ["agent.kind=qr_dqn"])])
+    assert [row[1:3] for row in run_table(report).rows] == [["1", "8 ± 2"], ["2", "9 ± 2"], ["1", "1 ± 2"]]
+    assert improvement_table(improvements(report)).rows == [["1. dqn", "2. qr dqn", "1.00", "–"]]
+    keys = {row[0]: row[1:] for row in key_table(report).rows}
+    assert keys["agent.kind"] == ["dqn", "qr_dqn"]
+    assert keys["agent.quantiles"][0] == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.123456, "0.1235"), (-12.5, "-12.5"), (123456.7, "123,457"), (1e9, "1e+09"), (0.0, "0")]
+)
+def test_numbers_read_well(value: float, text: str) -> None:
+    assert number(value) == text
