@@ -37,7 +37,7 @@ def test_the_table_has_a_line_for_each_run(runs: list[ChildRun]) -> None:
     head, *lines = [line.split() for line in captured.get().splitlines()]
     assert head == ["run", "state", "steps", "speed", "return", "best", "evaluation", "time"]
     assert lines == [
-        ["seed", "1", "finished", "1,200", "4.5", "9.0", "0:02"],
+        ["seed", "1", "finished", "1,200", "4.5", "9.0", "0:03"],
         ["seed", "2", "learning", "600", "400", "steps/s", "21.5", "1:01"],
         ["seed", "3", "waiting"],
         ["seed", "4", "failed"],

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.commands import PROJECT
 from tests.support.processes import is_running, wait_until
-from tests.support.run_files import finished_run
+from tests.support.run_files import finish, finished_run
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, Outcome
@@ -156,6 +156,9 @@ def test_progress_is_what_the_runs_files_say(tmp_path: Path) -> None:
     assert (progress.env_steps, progress.seconds, progress.env_steps_per_second) == (600, 1.5, 400.0)
     assert progress.best_return == 9.5
     assert run.is_saved and run.outcome is Outcome.STOPPED
+    finish(run.run.path, 9.5)  # its curves end before it does
+    assert run.take_as_finished()
+    assert (run.progress().env_steps, run.progress().train_steps, run.progress().seconds) == (1_200, 270, 3.0)
 
 
 def test_a_deaf_process_is_killed_in_the_end_with_all_that_it_has_started(

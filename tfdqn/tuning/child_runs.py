@@ -69,6 +69,7 @@ class ChildRun:
         self._metrics_before: int | None = None
         self._killed_at_seconds: float | None = None  # None: it has not been asked to end
         self._reader = ProgressReader(run)
+        self._summary: Summary | None = None  # of a run that has finished
 
     @property
     def is_alive(self) -> bool:
@@ -94,11 +95,15 @@ class ChildRun:
 
     def progress(self) -> RunProgress:
         """How it stands now."""
-        return self._reader.read()
+        now, end = self._reader.read(), self._summary
+        if end is None:
+            return now
+        return now._replace(env_steps=end.env_steps, train_steps=end.train_steps, seconds=end.seconds)
 
     def take_as_finished(self) -> bool:
         """Whether it has finished before: then there is nothing to start, and its outcome says so."""
-        if self.summary() is None:
+        self._summary = self.summary()
+        if self._summary is None:
             return False
         self.outcome, self.is_saved = Outcome.FINISHED, True
         return True
@@ -145,7 +150,8 @@ class ChildRun:
     def _end(self, status: int) -> None:
         self.is_saved = status == 0
         if status == 0:
-            self.outcome = Outcome.STOPPED if self.summary() is None else Outcome.FINISHED
+            self._summary = self.summary()
+            self.outcome = Outcome.STOPPED if self._summary is None else Outcome.FINISHED
         elif self._killed_at_seconds is not None and status in _UNSAVED:
             self.outcome = Outcome.STOPPED
         else:

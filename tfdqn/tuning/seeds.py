@@ -97,7 +97,8 @@ def _said(run: ChildRun) -> str:
     if run.outcome is Outcome.FAILED:
         return f"{run.name} has failed: {run.why}; its log is {run.run.child_log}"
     if run.outcome is Outcome.STOPPED:
-        return f"{run.name} has stopped" + ("" if run.is_saved else " without saving: its last checkpoint stands")
+        left = "its last checkpoint stands" if run.run.has_checkpoint else "nothing was learned yet"
+        return f"{run.name} has stopped" + ("" if run.is_saved else f" without saving: {left}")
     summary = run.summary()
     final = None if summary is None else summary.final
     return f"{run.name} has finished" + ("" if final is None else f": mean return {final.mean_return:.2f}")
