@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from tests.support.run_files import finish
 from tfdqn.config import Config
@@ -30,6 +31,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
     total = total_evaluations(config)
     first = len(read_evaluations(run.evaluations_file)) + 1
+    run.config_file.write_bytes(Path(sys.argv[2]).read_bytes())
     with (run.path / "begun").open("a") as file:
         file.write(f"{first}\n")
     do = run.path.parent.parent / f"do-{run.path.name}"

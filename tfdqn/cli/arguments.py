@@ -55,8 +55,12 @@ def default_run_dir(config_file: Path, config: Config) -> Path:
 
 def command_to_resume(verb: str, config: Path, arguments: Sequence[str], run_dir: Path) -> str:
     """What a shell takes, pasted, to go on with a run, whatever letters its paths have."""
-    name = f"./{config}" if str(config).startswith("-") else str(config)  # no option
-    return own_command([verb, name, *arguments, "--run-dir", str(run_dir)])
+    return own_command([verb, as_argument(config), *arguments, "--run-dir", str(run_dir)])
+
+
+def as_argument(path: Path) -> str:
+    """A path as a command takes it that has options, too."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def load_config(config: Path, overrides: Sequence[str], unused: MutableMapping[str, str] | None = None) -> Config:

@@ -18,6 +18,7 @@ from tfdqn.cli.jobs import jobs
 from tfdqn.cli.reports import reports
 from tfdqn.cli.runs import runs
 from tfdqn.cli.tasks import tasks
+from tfdqn.cli.tune import verbs as tune
 from tfdqn.coordination.heartbeat_files import heartbeat_of_command
 from tfdqn.errors import FAILED_STATUS, RESTART_STATUS, PeerLostError, ProcessFailedError, UserError
 from tfdqn.storage.disk_full import is_full_disk
@@ -52,7 +53,7 @@ def options(
     """Train deep Q-networks in parallel with TensorFlow."""
 
 
-for verbs in (runs, reports, tasks, jobs):
+for verbs in (runs, tune, reports, tasks, jobs):
     app.add_typer(verbs)
 
 

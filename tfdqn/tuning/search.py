@@ -42,6 +42,8 @@ def search(
     """
     cores, gpus = available_cores(), visible_gpus()
     at_once = max(1, min(jobs or default_jobs(template.filled({}), cores, len(gpus)), wanted))
+    of_cores = f"{cores} core{'s' if cores > 1 else ''}"
+    view.say(f"{wanted} trials in {study.folder.path}: {at_once} at a time on {of_cores}")
     trials = TrialRuns(study, template, wanted, view.say, view.show)
     with _storage_errors_in_one_line(study):
         return ChildRuns(slots(at_once, cores, gpus), view.say, command).run(trials, trials.look)

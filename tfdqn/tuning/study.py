@@ -5,6 +5,7 @@ by a process that is gone, or that its user stopped: the next process that asks 
 """
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -144,7 +145,9 @@ class Study:
         """What part each key has in being among the best tenth, most important first (PED-ANOVA, arXiv:2304.10255)."""
         import optuna
 
-        return optuna.importance.get_param_importances(self._study)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that a few trials say little
+            return optuna.importance.get_param_importances(self._study)
 
     def _send_heartbeat(self, number: int) -> None:
         from optuna.storages import RDBStorage

@@ -99,6 +99,8 @@ class TrialRuns:
         run = ChildRun(f"trial {claimed.number}", config, self._study.folder.trial(claimed.number))
         self._running[run] = claimed
         self._lives[claimed.number] += 1
+        given = " ".join(self._template.space.overrides(claimed.values))
+        self._say(f"{run.name} {'goes on' if run.run.has_been_trained else 'begins'}: {given}")
         self._refreshed()
         return run
 

@@ -1,0 +1,143 @@
+"""The verb `tune`: what it takes, what it leaves and says, and what is wrong in one line."""
+
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.support.commands import PROJECT
+from tests.support.fake_trial import level
+from tests.support.studies import searched
+from tfdqn.cli import main
+from tfdqn.config import toml
+from tfdqn.tuning import search as search_module
+from tfdqn.tuning import seeds as seeds_module
+from tfdqn.tuning import study_storage
+
+FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_trial.py"))
+SPACE = """
+"optimizer.learning_rate" = { low = 1e-4, high = 1e-2, log = true }
+"agent.n_step" = { low = 1, high = 5, step = 2 }
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_with_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(search_module, "search", partial(search_module.search, command=FAKE))
+    monkeypatch.setattr(seeds_module, "train_seeds", partial(seeds_module.train_seeds, command=FAKE))
+    Path("small.toml").write_text(toml.dump(searched()))
+    Path("space.toml").write_text(SPACE)
+
+
+def tune(arguments: str) -> int:
+    return main.main(["tune", *shlex.split(arguments)])
+
+
+def failure(capsys: pytest.CaptureFixture[str], arguments: str) -> str:
+    """The one line of a command that ends with status 2."""
+    assert tune(arguments) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1, err
+    return err.rstrip("\n")
+
+
+def test_the_best_of_the_trials_is_kept_drawn_and_trained_with_other_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune("small.toml space.toml seed=7 --trials 3 --jobs 2 --fresh-seeds 2") == 0
+    out = capsys.readouterr().out
+    folder = Path("runs/small-tune")
+    assert sorted(each.name for each in (folder / "trials").iterdir()) == ["000", "001", "002"]
+    best = toml.load(folder / "best.toml")
+    levels = [level(toml.load(each)) for each in folder.glob("trials/*/processes/config.toml")]
+    assert level(best) == max(levels)
+    assert best.seed == 7
+    (of_best,) = (folder / "best").iterdir()
+    assert sorted(each.name for each in of_best.iterdir() if each.is_dir()) == ["seed-8", "seed-9"]
+    seeds = msgspec.json.decode((of_best / "seeds.json").read_bytes())
+    assert seeds["final"]["mean"] == pytest.approx(level(best))
+    assert f"mean return {level(best):.2f}" in out
+    assert "was the best with seed 7; its configuration with others:" in out
+    assert "<svg" in (folder / "study.html").read_text()
+
+
+def test_the_same_command_again_runs_nothing_and_more_trials_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune("small.toml space.toml --trials 2 --fresh-seeds 0 --study-dir here") == 0
+    assert tune("small.toml space.toml --trials 2 --fresh-seeds 0 --study-dir here") == 0
+    assert tune("small.toml space.toml --trials 3 --fresh-seeds 0 --study-dir here") == 0
+    begun = [each.read_text() for each in sorted(Path("here/trials").glob("*/begun"))]
+    assert begun == ["1\n"] * 3
+    assert capsys.readouterr().out.count("is complete") == 3
+
+
+def test_a_stopped_search_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(search_module, "search", lambda *_: False)
+    monkeypatch.setattr(study_storage, "HEARTBEAT_SECONDS", 60)
+    options = "--trials 5 --jobs 2 --pruner asha --prune-after 2 --fresh-seeds 1"
+    url = "sqlite:///a.db"
+    assert tune(f"small.toml space.toml seed=3 --study-dir 'my study' {options} --storage {url} --study-name x") == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == (
+        f"Saved. To go on: tfdqn tune small.toml space.toml seed=3 --study-dir 'my study' {options} "
+        f"--storage {url} --study-name x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("small.toml empty.toml", "tfdqn: empty.toml: is empty: it names the keys to search, such as"),
+        ("small.toml nowhere.toml", "tfdqn: nowhere.toml: there is no such file"),
+        ("small.toml space.toml --trials 0", "tfdqn: Invalid value for '--trials': 0 is not in the range x>=1"),
+        (
+            "small.toml space.toml --jobs many",
+            "tfdqn: Invalid value for '--jobs': 'many' must be a whole number at least 1",
+        ),
+        ("small.toml space.toml --pruner best", "tfdqn: Invalid value for '--pruner': 'best' is not one of 'none',"),
+        (
+            "small.toml space.toml agent.n_step=3",
+            "tfdqn: agent.n_step is given on the command line, and searched by space.toml: leave out one of them",
+        ),
+        (
+            "small.toml space.toml --prune-after 3",
+            "tfdqn: --prune-after 3: a trial has 2 evaluations, by stop.env_steps = 1200 and "
+            "evaluation.interval_env_steps = 500",
+        ),
+        ("small.toml space.toml task.id=Nowhere-v0", "tfdqn: "),
+        ("small.toml space.toml --storage mysql://a:b@c/d", "tfdqn: --storage mysql://a:***@c/d needs a driver"),
+        ("small.toml space.toml --storage database", "tfdqn: --storage: must be a database's URL"),
+        ("small.toml space.toml --study-dir taken", "tfdqn: taken is no study's folder: it has thesis.tex; choose"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(capsys: pytest.CaptureFixture[str], arguments: str, line: str) -> None:
+    Path("empty.toml").touch()
+    Path("taken").mkdir()
+    Path("taken/thesis.tex").touch()
+    assert failure(capsys, arguments).startswith(line)
+    assert not Path("runs/small-tune/trials").exists()
+
+
+def test_a_folder_of_another_search_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune("small.toml space.toml --trials 1 --fresh-seeds 0") == 0
+    capsys.readouterr()
+    assert failure(capsys, "small.toml space.toml agent.discount=0.9").startswith(
+        "tfdqn: runs/small-tune belongs to a study of another configuration: agent.discount is 0.99 there, 0.9 here;"
+    )
+    Path("space.toml").write_text('"agent.n_step" = { low = 1, high = 4 }')
+    assert failure(capsys, "small.toml space.toml").startswith(
+        "tfdqn: runs/small-tune belongs to a study of another space: optimizer.learning_rate is "
+        "{low = 0.0001, high = 0.01, step = 1, log = true} there, absent here; agent.n_step is"
+    )
+
+
+def test_a_cluster_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}}'
+    monkeypatch.setenv("TF_CONFIG", cluster)
+    line = failure(capsys, "small.toml space.toml")
+    assert line == "tfdqn: tune runs its trials on this host, and TF_CONFIG names a cluster: unset TF_CONFIG"

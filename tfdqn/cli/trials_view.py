@@ -1,0 +1,49 @@
+"""`TrialsView`: what a person sees of a search: a live table of the trials that run here, elsewhere lines."""
+
+from collections.abc import Sequence
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from tfdqn.cli.live_view import LiveView
+from tfdqn.cli.runs_view import runs_table
+from tfdqn.tuning.child_runs import ChildRun
+from tfdqn.tuning.trial_records import Trial, TrialState, best_of
+
+
+class TrialsView(LiveView):
+    """`with TrialsView(wanted) as view: search(…, view)`.
+
+    Args:
+      wanted: how many trials the study is to have.
+    """
+
+    def __init__(self, wanted: int, console: Console | None = None):
+        super().__init__(console)
+        self._wanted = wanted
+
+    def show(self, trials: Sequence[Trial], runs: Sequence[ChildRun]) -> None:
+        def rendered() -> Group:
+            bar = ProgressBar(total=self._wanted, completed=ended(trials))
+            # The bar ends with no line of its own.
+            return Group(runs_table(runs[: max(self.room, 1)]), Padding(bar, 0), Text(figures(trials, self._wanted)))
+
+        self.draw(rendered, lambda: self.say_totals(figures(trials, self._wanted)))
+
+
+def ended(trials: Sequence[Trial]) -> int:
+    """How many have come to their end, and are not replaced by others."""
+    return sum(each.counts and each.state is not TrialState.RUNNING for each in trials)
+
+
+def figures(trials: Sequence[Trial], wanted: int) -> str:
+    """How the study stands, in one short line."""
+    parts = [f"{ended(trials)} of {wanted} trials"]
+    for state in TrialState:
+        if count := sum(each.state is state for each in trials):
+            parts.append(f"{count} {state}")
+    if (best := best_of(trials)) is not None:
+        parts.append(f"best {best.score:,.2f} (trial {best.number})")
+    return ", ".join(parts)

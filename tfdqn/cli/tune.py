@@ -1,0 +1,164 @@
+"""The command line's verb `tune`: keys of a configuration are searched for the best values."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tfdqn.cli.arguments import (
+    ConfigFile,
+    Overrides,
+    as_argument,
+    load_config,
+    require_supported_platform,
+    say_on_stderr,
+)
+from tfdqn.cli.terminal import make_console, pairs_table
+from tfdqn.config import Config
+from tfdqn.errors import FAILED_STATUS, ConfigError
+from tfdqn.storage.locks import holder_of
+from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.system.shell_commands import own_command
+from tfdqn.tuning.optuna_terms import Pruner
+from tfdqn.tuning.study_storage import shown_url
+from tfdqn.tuning.trial_records import Trial, best_of, total_evaluations
+
+if TYPE_CHECKING:
+    from tfdqn.tuning.study import Study
+    from tfdqn.tuning.trial_runs import Template
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def tune(
+    config: ConfigFile,
+    space: Annotated[
+        Path, typer.Argument(metavar="SPACE", help="a TOML file of keys and what to search, such as configs/spaces/…")
+    ],
+    overrides: Overrides = None,
+    trials: Annotated[
+        int, typer.Option(min=1, metavar="N", help="how many trials the study is to have, those before among them")
+    ] = 40,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="J", help="trials run side by side", show_default="by the number of cores"),
+    ] = None,
+    study_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="the study's folder", show_default="runs/<CONFIG>-tune")
+    ] = None,
+    pruner: Annotated[Pruner, typer.Option(help="what ends trials early, by their evaluations")] = Pruner.median,
+    prune_after: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="K", help="evaluations that each trial has", show_default="a quarter of all"),
+    ] = None,
+    fresh_seeds: Annotated[
+        int, typer.Option(min=0, metavar="S", help="seeds with which the best is trained afterwards")
+    ] = 3,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="a database for several hosts", show_default="a journal in the study's folder"
+        ),
+    ] = None,
+    study_name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="the study's name in it", show_default="that of its folder")
+    ] = None,
+) -> None:
+    """Search for the best values of keys of a configuration; each trial is a run. Resumes an existing study."""
+    require_supported_platform()
+    from tfdqn.config import toml
+    from tfdqn.tuning.search_space import load_space
+    from tfdqn.tuning.study import Settings, Study
+    from tfdqn.tuning.study_folder import StudyFolder
+    from tfdqn.tuning.trial_runs import Template
+
+    given = overrides or []
+    base = load_config(config, given)
+    ranges = load_space(space, base, [each.partition("=")[0].strip() for each in given])
+    _refuse_what_cannot_be_searched(base, prune_after)
+    folder = StudyFolder(study_dir or Path("runs") / f"{config.stem}-tune")
+    study = Study(folder, base, ranges, Settings(storage, study_name, pruner, prune_after))
+    template = Template(toml.content(config), str(config), given, ranges)
+    arguments = [as_argument(config), as_argument(space), *given, "--study-dir", str(folder.path)]
+    for name, value in (
+        ("--trials", trials),
+        ("--jobs", jobs),
+        ("--pruner", pruner),
+        ("--prune-after", prune_after),
+        ("--fresh-seeds", fresh_seeds),
+        ("--storage", None if storage is None else shown_url(storage)),
+        ("--study-name", study_name),
+    ):
+        arguments += [] if value is None else [name, str(value)]
+    _search(study, template, trials, jobs, fresh_seeds, own_command(["tune", *arguments]))
+
+
+def _search(study: "Study", template: "Template", trials: int, jobs: int | None, fresh_seeds: int, again: str) -> None:
+    """Runs the trials, says what has come of them, and trains the best with other seeds."""
+    from tfdqn.cli.trials_view import TrialsView
+    from tfdqn.tuning.search import search, write_best
+    from tfdqn.tuning.study_page import write_page
+
+    with TrialsView(trials) as view:
+        is_over = search(study, template, trials, view, jobs)
+        best = best_of(study.trials())
+        tuned = None if best is None else write_best(study, template, best)
+        write_page(study)
+    _print(study, best)
+    if not is_over:
+        typer.echo(f"Saved. To go on: {again}")
+    elif best is not None and tuned is not None and fresh_seeds:
+        folder = SeedsFolder(study.folder.seeds_of_best(best.number))
+        _train_with_fresh_seeds(tuned, best, folder, fresh_seeds, jobs, again)
+
+
+def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> None:
+    """Raises ConfigError."""
+    from tfdqn.cluster.environment import cluster_of_environment
+    from tfdqn.tasks.registry import check_task
+
+    if cluster_of_environment() is not None:
+        raise ConfigError("tune runs its trials on this host, and TF_CONFIG names a cluster: unset TF_CONFIG")
+    if prune_after is not None and prune_after > (evaluations := total_evaluations(config)):
+        raise ConfigError(
+            f"--prune-after {prune_after}: a trial has {evaluations} evaluations, by stop.env_steps = "
+            f"{config.stop.env_steps} and evaluation.interval_env_steps = {config.evaluation.interval_env_steps}"
+        )
+    check_task(config.task)
+
+
+def _print(study: "Study", best: Trial | None) -> None:
+    """What the study has come to."""
+    from tfdqn.config import toml
+
+    rows: list[tuple[str, str]] = []
+    if best is not None:
+        rows += [("best", f"trial {best.number}, mean return {best.score:.2f}")]
+        rows += [(key, toml.written(value)) for key, value in best.values.items()]
+        rows += [("its run", str(study.folder.trial(best.number).path))]
+        rows += [("its configuration", str(study.folder.best_config_file))]
+    make_console().print(pairs_table([*rows, ("page", str(study.folder.page))]))
+
+
+def _train_with_fresh_seeds(
+    config: Config, best: Trial, folder: SeedsFolder, count: int, jobs: int | None, again: str
+) -> None:
+    """Of all trials the best has had luck, too: what its values are worth, other seeds say."""
+    if (holder := holder_of(folder.lock_file)) is not None:
+        typer.echo(f"{holder} trains the best with other seeds, in {folder.path}")
+        return
+    from tfdqn.cli.runs_view import RunsView
+    from tfdqn.cli.seeds import rendered
+    from tfdqn.tuning.seeds import train_seeds
+
+    seeds = [config.seed + index for index in range(1, count + 1)]
+    typer.echo(f"trial {best.number} was the best with seed {config.seed}; its configuration with others:")
+    with RunsView() as view:
+        outcome = train_seeds(config, seeds, folder, view, jobs)
+    make_console().print(rendered(outcome.summary))
+    if not outcome.is_over:
+        typer.echo(f"Saved. To go on: {again}")
+    if outcome.failed:
+        say_on_stderr(f"tfdqn: {', '.join(outcome.failed)} failed; to try again: {again}")
+        raise typer.Exit(FAILED_STATUS)
