@@ -126,7 +126,7 @@ class Study:
         self.release(trial)
 
     def release(self, trial: ClaimedTrial) -> None:
-        """Gives it up: if it hasn't ended, it waits for whoever asks for a trial next."""
+        """Gives it up: if it hasn't ended, the next process that asks for a trial goes on with it."""
         del self._claimed[trial.number]
         trial.lock.release()
 
