@@ -29,41 +29,46 @@ if TYPE_CHECKING:
 
 verbs = typer.Typer()
 
+Space = Annotated[
+    Path, typer.Argument(metavar="SPACE", help="a TOML file of keys and what to search, such as configs/spaces/…")
+]
+Trials = Annotated[
+    int, typer.Option(min=1, metavar="N", help="how many trials the study is to have, those before among them")
+]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, metavar="J", help="trials run side by side", show_default="by the number of cores")
+]
+StudyDirectory = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="the study's folder", show_default="runs/<CONFIG>-tune")
+]
+HowToPrune = Annotated[Pruner, typer.Option(help="what ends trials early, by their evaluations")]
+PruneAfter = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="K", help="evaluations that each trial has", show_default="a quarter of all"),
+]
+FreshSeeds = Annotated[int, typer.Option(min=0, metavar="S", help="seeds with which the best is trained afterwards")]
+Storage = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="a database for several hosts", show_default="a journal in the study's folder"),
+]
+StudyName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="the study's name in it", show_default="that of its folder")
+]
+
 
 @verbs.command()
 def tune(
     config: ConfigFile,
-    space: Annotated[
-        Path, typer.Argument(metavar="SPACE", help="a TOML file of keys and what to search, such as configs/spaces/…")
-    ],
+    space: Space,
     overrides: Overrides = None,
-    trials: Annotated[
-        int, typer.Option(min=1, metavar="N", help="how many trials the study is to have, those before among them")
-    ] = 40,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="J", help="trials run side by side", show_default="by the number of cores"),
-    ] = None,
-    study_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="the study's folder", show_default="runs/<CONFIG>-tune")
-    ] = None,
-    pruner: Annotated[Pruner, typer.Option(help="what ends trials early, by their evaluations")] = Pruner.median,
-    prune_after: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="K", help="evaluations that each trial has", show_default="a quarter of all"),
-    ] = None,
-    fresh_seeds: Annotated[
-        int, typer.Option(min=0, metavar="S", help="seeds with which the best is trained afterwards")
-    ] = 3,
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="a database for several hosts", show_default="a journal in the study's folder"
-        ),
-    ] = None,
-    study_name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="the study's name in it", show_default="that of its folder")
-    ] = None,
+    trials: Trials = 40,
+    jobs: Jobs = None,
+    study_dir: StudyDirectory = None,
+    pruner: HowToPrune = Pruner.median,
+    prune_after: PruneAfter = None,
+    fresh_seeds: FreshSeeds = 3,
+    storage: Storage = None,
+    study_name: StudyName = None,
 ) -> None:
     """Search for the best values of keys of a configuration; each trial is a run. Resumes an existing study."""
     require_supported_platform()
