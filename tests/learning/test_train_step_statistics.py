@@ -1,5 +1,6 @@
 """Running statistics in an update: of what it learned from, counted after the gradient, copied with the target."""
 
+import msgspec
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,7 +8,7 @@ import tensorflow as tf
 from tests.support.batches import random_transitions, vector_spec
 from tests.support.random_sequences import random_sequences
 from tfdqn.agents.factory import make_agent
-from tfdqn.config import DQN, MLP, Adam, Config, Ensemble, Replay
+from tfdqn.config import DQN, MLP, PQN, Adam, Config, Ensemble, Replay
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.interfaces import Sample
 from tfdqn.task_spec import TaskSpec
@@ -51,6 +52,27 @@ def test_an_update_counts_the_states_that_it_learned_from(masks: bool, size: int
         assert of(COUNT) == len(everything)
 
 
+@pytest.mark.parametrize("kind", ["dqn", "pqn"])
+def test_what_has_no_weight_does_not_count(kind: str) -> None:
+    """As the rows of a rollout that only carry a reset; a batch of nothing else changes no statistics."""
+    spec = vector_spec()
+    config = settings() if kind == "dqn" else msgspec.structs.replace(settings(), agent=PQN())
+    step, (first, second, third) = TrainStep(make_agent(config, spec), config), samples(spec, 3)
+    weights = np.where(np.arange(16) < 11, 0.3, 0.0).astype(np.float32)
+    step(first._replace(weights=tf.zeros(16)))
+    assert step.state()[f"online/{COUNT}"] == 0
+    np.testing.assert_array_equal(step.state()[f"online/{VARIANCE}"], np.ones(3))
+    for batch in (second, third):
+        step(batch._replace(weights=tf.constant(weights)))
+    learned = np.concatenate([seen(second)[:11], seen(third)[:11]])
+    before = step.state()
+    step(first._replace(weights=tf.zeros(16)))
+    for state in (before, step.state()):
+        np.testing.assert_allclose(state[f"online/{MEAN}"], learned.mean(0), atol=1e-5)
+        np.testing.assert_allclose(state[f"online/{VARIANCE}"], learned.var(0), rtol=1e-5)
+        assert state[f"online/{COUNT}"] == 22
+
+
 def test_the_targets_are_copied_with_its_weights() -> None:
     spec, config = vector_spec(), settings(target_update_period_train_steps=3)
     step, batches = TrainStep(make_agent(config, spec), config), samples(spec, 5)
@@ -92,8 +114,9 @@ def test_a_sequences_padding_and_its_burn_in_do_not_count() -> None:
     config, spec = Config(network=network, replay=replay), vector_spec()
     step = TrainStep(make_agent(config, spec), config)
     sequences = random_sequences(config, spec, 16, np.random.default_rng(4))
-    step(Sample(sequences, None, None))
-    taken = sequences.steps.numpy() > 0
+    weights = np.where(np.arange(16) < 12, 0.5, 0.0).astype(np.float32)
+    step(Sample(sequences, tf.constant(weights), None))
+    taken = (sequences.steps.numpy() > 0) & (weights > 0)[:, np.newaxis]
     assert 0 < taken.sum() < taken.size
     learned = sequences.observation["observation"].numpy()[:, 2:6][taken]
     np.testing.assert_allclose(step.state()[f"online/{MEAN}"], learned.mean(0), atol=1e-5)

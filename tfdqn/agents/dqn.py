@@ -92,20 +92,36 @@ class DqnAgent(dqn_agent.DqnAgent):
         """The target network's, by canonical name; none where the loss has no use for one."""
         return self.target_network.named_weights() if self._settings.has_target_network else {}
 
-    def moments(self, experience: Any, total: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> dict[str, Moments]:
-        """Of the observations acted in, those arrays that the network normalises; `total` as `moments_of` has it."""
+    def moments(
+        self,
+        experience: Any,
+        weights: tf.Tensor | None = None,
+        total: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+    ) -> dict[str, Moments]:
+        """Of the observations acted in, those arrays that the network normalises.
+
+        Args:
+          experience: as of `_loss`.
+          weights: as of `_loss`; an example of weight 0, which nothing is learned from, does not count.
+          total: as `moments_of` has it.
+        """
         if not self.network.statistics:
             return {}
-        observation, weights = self._seen(experience)
+        observation, counts = self._seen(experience, None if weights is None else tf.sign(weights))
         size = {key: encoding.size_of(self._observation[key]) for key in self.network.statistics}
         return {
-            key: moments_of(tf.reshape(tf.cast(observation[key], tf.float32), [-1, size[key]]), weights, total)
+            key: moments_of(tf.reshape(tf.cast(observation[key], tf.float32), [-1, size[key]]), counts, total)
             for key in self.network.statistics
         }
 
-    def _seen(self, experience: trajectory.Transition) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
-        """(observations [M, …] that were acted in; how often each counts, float32[M], or none: once)."""
-        return self._split(experience.time_step.observation)[0], None
+    def _seen(
+        self, experience: trajectory.Transition, counts: tf.Tensor | None
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
+        """(observations [M, …] that were acted in; how often each counts, float32[M], or none: once).
+
+        `counts` are the same of the examples, float32[B].
+        """
+        return self._split(experience.time_step.observation)[0], counts
 
     def _loss(
         self,

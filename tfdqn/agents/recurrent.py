@@ -84,11 +84,12 @@ class RecurrentAgent(DqnAgent):
         )
         return tf_agent.LossInfo(tf.reduce_mean(loss if weights is None else loss * weights), extra)
 
-    def _seen(self, experience: Sequences) -> tuple[Observation, tf.Tensor | None]:
+    def _seen(self, experience: Sequences, counts: tf.Tensor | None) -> tuple[Observation, tf.Tensor]:
         """The steps' observations, padding not counted."""
         first = self._burn_in
         steps = {key: _flat(array[:, first : first + self._steps]) for key, array in experience.observation.items()}
-        return steps, tf.cast(_flat(experience.steps) > 0, tf.float32)
+        is_step = tf.cast(experience.steps > 0, tf.float32)
+        return steps, _flat(is_step if counts is None else is_step * counts[:, tf.newaxis])
 
     def _networks(self, noise: Noise | None) -> Networks:
         return Networks(

@@ -157,7 +157,7 @@ class TrainStep:
 
         `total` gives the sum of a tensor over all replicas that each have a part of the sample.
         """
-        for key, moments in self.agent.moments(sample.transition, total).items():
+        for key, moments in self.agent.moments(sample.transition, sample.weights, total).items():
             self.agent.network.statistics[key].add(moments)
 
     def apply(self, gradients: list[tf.Tensor]) -> None:

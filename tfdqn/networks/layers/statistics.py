@@ -56,7 +56,7 @@ class RunningStatistics(tf.keras.layers.Layer):
 def moments_of(
     vectors: tf.Tensor, weights: tf.Tensor | None, total: Callable[[tf.Tensor], tf.Tensor] = tf.identity
 ) -> Moments:
-    """The moments of vectors float32[M, N].
+    """The moments of vectors float32[M, N]; zeros where none counts.
 
     Args:
       weights: float32[M], how often each counts; None: once.
@@ -65,14 +65,15 @@ def moments_of(
     counts = tf.ones(tf.shape(vectors)[:1]) if weights is None else weights
     count = total(tf.reduce_sum(counts))
     by = counts[:, tf.newaxis]
-    mean = total(tf.reduce_sum(by * vectors, axis=0)) / count
-    return Moments(mean, total(tf.reduce_sum(by * tf.square(vectors - mean), axis=0)) / count, count)
+    mean = tf.math.divide_no_nan(total(tf.reduce_sum(by * vectors, axis=0)), count)
+    squares = total(tf.reduce_sum(by * tf.square(vectors - mean), axis=0))
+    return Moments(mean, tf.math.divide_no_nan(squares, count), count)
 
 
 def merged(old: Moments, new: Moments) -> Moments:
     """Of all that either has counted; `new` of one network may be merged into each of an ensemble's."""
     count = old.count + new.count
-    part = (new.count / count)[..., tf.newaxis]
+    part = tf.math.divide_no_nan(new.count, count)[..., tf.newaxis]
     away = new.mean - old.mean
     variance = (1 - part) * old.variance + part * new.variance + part * (1 - part) * tf.square(away)
     return Moments(old.mean + part * away, variance, count)
