@@ -54,13 +54,29 @@ def test_another_observation_is_named_alone(change: dict[str, ArraySpec], said: 
 
 
 def test_other_actions_are_named() -> None:
-    now = msgspec.structs.replace(TRAINED, actions=branches(2, 3), action_masks=True)
+    now = msgspec.structs.replace(TRAINED, actions=discrete(6), action_masks=True)
     with pytest.raises(TaskError) as caught:
         _check_same_shape(TRAINED, now)
     assert str(caught.value) == (
-        "Lake-v1 isn't what the policy was trained on: the number of actions is 2 × 3, not 4; "
+        "Lake-v1 isn't what the policy was trained on: the number of actions is 6, not 4; "
         "task.action_masks is true, not false"
     )
+
+
+def test_a_product_of_other_dimensions_is_another_though_as_large() -> None:
+    """Its numbers mean other actions."""
+    three_by_five, five_by_three = (
+        msgspec.structs.replace(TRAINED, actions=msgspec.structs.replace(branches(*counts), form="product"))
+        for counts in ((3, 5), (5, 3))
+    )
+    in_branches = msgspec.structs.replace(TRAINED, actions=branches(3, 5))
+    assert three_by_five.num_actions == five_by_three.num_actions == (15,)
+    _check_same_shape(three_by_five, three_by_five)
+    start = "^Lake-v1 isn't what the policy was trained on: "
+    with pytest.raises(TaskError, match=start + "the number of actions is 5 × 3, not 3 × 5$"):
+        _check_same_shape(three_by_five, five_by_three)
+    with pytest.raises(TaskError, match=start + "task.action_form is branches, not product$"):
+        _check_same_shape(three_by_five, in_branches)
 
 
 def test_what_a_policy_does_not_see_may_change() -> None:

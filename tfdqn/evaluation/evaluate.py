@@ -125,7 +125,9 @@ def _check_same_shape(trained: TaskSpec, now: TaskSpec) -> None:
 def _shape(spec: TaskSpec) -> dict[str, str]:
     """What a policy depends on, in words."""
     shape = {f'observation "{key}"': _words(array) for key, array in spec.observation.items()}
-    shape["the number of actions"] = " × ".join(map(str, spec.num_actions))
+    shape["the number of actions"] = " × ".join(map(str, spec.actions.counts))
+    if len(spec.actions.counts) > 1:
+        shape["task.action_form"] = spec.actions.form
     return shape | {"task.action_masks": str(spec.action_masks).lower()}
 
 
