@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfdqn.config import Config
+from tfdqn.networks.legal_actions import best_value_numpy
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
@@ -46,8 +47,7 @@ class TDErrorWriter(NStepWriter):
         """As `NStepWriter.write`, but that transitions count when they come to replay."""
         q_values, legal_actions, action = experience.q_values, experience.legal_actions, experience.action
         assert q_values is not None
-        best = (q_values if legal_actions is None else np.where(legal_actions, q_values, -np.inf)).max(axis=-1)
-        inserted = self._insert_waiting(best if best.ndim == 1 else best.mean(axis=1))
+        inserted = self._insert_waiting(best_value_numpy(q_values, legal_actions))
         if action.ndim == 1:  # in a third of the time
             self._q_taken[self._newest] = q_values[np.arange(len(action)), action]
         else:
