@@ -29,6 +29,28 @@ class ArraySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     bounds: tuple[tuple[float | None, float | None], ...] = ()
     frame_stack: int = 1  # > 1: the leading axis of `shape` stacks so many consecutive frames, oldest first
 
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Of one frame; without a stack, of the whole."""
+        return self.shape[1:] if self.frame_stack > 1 else self.shape
+
+    @property
+    def has_image_shape(self) -> bool:
+        """Whether a frame is [H, W] or [H, W, C]."""
+        return len(self.frame_shape) in (2, 3)
+
+    @property
+    def is_of_unknown_scale(self) -> bool:
+        """Whether nothing brings its numbers near ±1: no categories, bytes or bits, no image with known bounds."""
+        if self.categories or self.dtype == "uint8" or self.high:
+            return False
+        return not (self.has_image_shape and self._lies_within_one)
+
+    @property
+    def _lies_within_one(self) -> bool:
+        ends = [end for pair in self.bounds for end in pair]
+        return bool(ends) and all(end is not None and abs(end) <= 1 for end in ends)
+
 
 class ActionSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The environment's own actions: arrays whose element e takes counts[e] evenly spaced values, low[e] to high[e].

@@ -93,10 +93,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         return self.target_network.named_weights() if self._settings.has_target_network else {}
 
     def moments(
-        self,
-        experience: Any,
-        weights: tf.Tensor | None = None,
-        total: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+        self, experience: Any, weights: tf.Tensor | None = None, total: Callable[[tf.Tensor], tf.Tensor] = tf.identity
     ) -> dict[str, Moments]:
         """Of the observations acted in, those arrays that the network normalises.
 

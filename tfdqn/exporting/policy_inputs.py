@@ -84,7 +84,7 @@ def _range(spec: ArraySpec) -> Range | None:
     highest = np.array([limits.max if high is None else int(high) for _, high in spec.bounds])
     if (lowest <= limits.min).all() and (highest >= limits.max).all():
         return None
-    shape = () if len(spec.bounds) == 1 else spec.shape[1:] if spec.frame_stack > 1 else spec.shape
+    shape = () if len(spec.bounds) == 1 else spec.frame_shape
     return lowest.reshape(shape), highest.reshape(shape)
 
 

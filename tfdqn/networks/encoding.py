@@ -50,13 +50,7 @@ def encode_image(image: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
 
 def is_image(spec: ArraySpec) -> bool:
     """Whether a convolution can read it: [H, W] or [H, W, C], of numbers, stacked or not."""
-    rank = len(spec.shape) - (spec.frame_stack > 1)
-    return not spec.categories and rank in (2, 3)
-
-
-def is_numbers(spec: ArraySpec) -> bool:
-    """Whether it is a vector of numbers of no known scale, which statistics may normalise: no bytes, bits or image."""
-    return not spec.categories and spec.dtype != "uint8" and not is_image(spec)
+    return not spec.categories and spec.has_image_shape
 
 
 def size_of(spec: ArraySpec) -> int:

@@ -23,11 +23,13 @@ PARTS = TaskSpec(
         "place": ArraySpec(shape=(2,), dtype="float32"),
         "cell": ArraySpec(shape=(), dtype="int32", categories=4),
         "counts": ArraySpec(shape=(2, 2), dtype="int32", frame_stack=2),
-        "board": ArraySpec(shape=(2, 3), dtype="float32"),
+        "board": ArraySpec(shape=(2, 3), dtype="float32", bounds=((-1.0, 1.0),)),
+        "picture": ArraySpec(shape=(2, 2, 1), dtype="float32", high=(40.0,), bounds=((0.0, 40.0),)),
+        "table": ArraySpec(shape=(2, 3), dtype="float32", bounds=((None, None),)),
     },
     actions=discrete(3),
 )
-NORMALISED = ["place", "counts"]
+NORMALISED = ["place", "counts", "table"]
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -71,6 +73,7 @@ def test_normalised_by_hand_and_given_to_a_network_without_it_is_the_same(size: 
 def test_a_task_without_numbers_is_refused_in_one_line() -> None:
     spec = TaskSpec(id="Cells-v0", observation={"cell": PARTS.observation["cell"]}, actions=discrete(3))
     config = Config(network=MLP(normalize_observations=True))
+    start = r"^network\.normalize_observations = true: Cells-v0 observes no numbers of unknown scale; "
     for make in (network_to_load, numpy_q_function):
-        with pytest.raises(ConfigError, match=r"^network\.normalize_observations = true: Cells-v0 observes no vector"):
+        with pytest.raises(ConfigError, match=start):
             make(config, spec)

@@ -64,11 +64,11 @@ def normalized_keys(settings: MLP | Linear, task_spec: TaskSpec) -> list[str]:
     """The observation's arrays that are normalised. Raises ConfigError where there shall be some and are none."""
     if not settings.normalize_observations:
         return []
-    keys = [key for key, spec in task_spec.observation.items() if encoding.is_numbers(spec)]
+    keys = [key for key, spec in task_spec.observation.items() if spec.is_of_unknown_scale]
     if not keys:
         raise ConfigError(
-            f"network.normalize_observations = true: {task_spec.id} observes no vector of numbers; categories, bytes, "
-            "bits and images have a scale already"
+            f"network.normalize_observations = true: {task_spec.id} observes no numbers of unknown scale; categories, "
+            "bytes, bits and images with known bounds are scaled already"
         )
     return keys
 
@@ -112,7 +112,7 @@ def image_of(task_spec: TaskSpec, kind: str, least: int) -> tuple[str, int, int,
             f"{task_spec.id} observes {seen}, which network.kind=mlp takes"
         )
     ((key, spec),) = task_spec.observation.items()
-    frame = spec.shape[1:] if spec.frame_stack > 1 else spec.shape
+    frame = spec.frame_shape
     if min(frame[:2]) < least:
         raise ConfigError(
             f'network.kind = "{kind}": images of {task_spec.id} are too small ({frame[0]} x {frame[1]}, as height and '

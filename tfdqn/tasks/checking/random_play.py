@@ -28,7 +28,7 @@ class Play(NamedTuple):
     lengths: tuple[int, ...]  # of the episodes that ended
     returns: tuple[float, ...]
     rewards: tuple[float, float]  # lowest and highest
-    largest: float  # absolute number that was observed
+    largest: float  # absolute number that was observed, of those whose scale is not known
     digest: str  # of all that the first hundred steps gave
 
     @property
@@ -58,7 +58,7 @@ class RandomPlay:
         task = make_task(self._config)
         try:
             observation, legal = task.reset(seed)
-            diary = _Diary(observation, task.num_envs)
+            diary = _Diary(task.spec, observation, task.num_envs)
             rng, seconds = np.random.default_rng(seed), 0.0
             for done in range(1, self._env_steps + 1):
                 actions = random_actions(task.spec, legal, task.num_envs, rng)
@@ -70,7 +70,7 @@ class RandomPlay:
                 self._tell(done)
                 if seconds > self._seconds or (self._to_an_end and step.ended.any()):
                     break
-            return diary.play(task.spec, task.is_own_vector_version, task.state() is not None, seconds)
+            return diary.play(task.is_own_vector_version, task.state() is not None, seconds)
         finally:
             task.close()
 
@@ -78,18 +78,15 @@ class RandomPlay:
 def random_actions(spec: TaskSpec, legal: np.ndarray | None, num_envs: int, rng: np.random.Generator) -> np.ndarray:
     """int32[E], or int32[E, D] of D branches, evenly among those that are legal: bool[E, A], or bool[E, D, max A]."""
     shape = (num_envs, *spec.mask_shape)
-    chances = rng.random(shape)
-    if legal is not None:
-        chances = np.where(legal, chances, -1.0)
-    counts = np.reshape(spec.num_actions, (*spec.mask_shape[:-1], 1))
-    chances = np.where(np.arange(shape[-1]) < counts, chances, -2.0)
+    chances = np.where(spec.all_legal if legal is None else legal & spec.all_legal, rng.random(shape), -1.0)
     return chances.argmax(axis=-1).astype(np.int32)
 
 
 class _Diary:
     """What is kept of a play's steps."""
 
-    def __init__(self, first: Observation, num_envs: int):
+    def __init__(self, spec: TaskSpec, first: Observation, num_envs: int):
+        self._spec = spec
         self._first = {name: array.copy() for name, array in first.items()}
         self._hash, self._steps, self._env_steps = hashlib.sha256(), 0, 0
         self._length, self._return = np.zeros(num_envs, int), np.zeros(num_envs)
@@ -116,9 +113,9 @@ class _Diary:
             for array in (*step.observation.values(), step.score, step.terminated, step.truncated):
                 self._hash.update(np.ascontiguousarray(array).tobytes())
 
-    def play(self, spec: TaskSpec, is_own: bool, gives_state: bool, seconds: float) -> Play:
+    def play(self, is_own: bool, gives_state: bool, seconds: float) -> Play:
         return Play(
-            spec=spec,
+            spec=self._spec,
             is_own_vector_version=is_own,
             gives_state=gives_state,
             first=self._first,
@@ -133,5 +130,6 @@ class _Diary:
         )
 
     def _look_at(self, observation: Observation) -> None:
-        numbers = [array for array in observation.values() if array.dtype.kind == "f"]
+        specs = self._spec.observation
+        numbers = [array for name, array in observation.items() if specs[name].is_of_unknown_scale]
         self._largest = max(self._largest, *(float(np.abs(array).max()) for array in numbers), 0.0)

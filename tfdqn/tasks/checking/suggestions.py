@@ -43,7 +43,7 @@ def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
         if play.largest > _LARGE:
             yield Suggestion("network.normalize_observations=true", f"observed numbers reach {play.largest:g}")
         return
-    least = min(_frame(parts[0])[:2])
+    least = min(parts[0].frame_shape[:2])
     if least < _NATURE_CNN_PIXELS:
         yield Suggestion("network.kind=small_cnn", f"nature_cnn needs {_NATURE_CNN_PIXELS} cells each way, not {least}")
         return
@@ -96,9 +96,5 @@ def may_be_faster_in_processes(play: Play) -> bool:
 
 def is_picture(spec: ArraySpec) -> bool:
     """Whether its neighbours are neighbours in a plane: [H, W, C], or [H, W] of bytes."""
-    rank = len(_frame(spec))
+    rank = len(spec.frame_shape)
     return not spec.categories and (rank == 3 or (rank == 2 and spec.dtype == "uint8"))
-
-
-def _frame(spec: ArraySpec) -> tuple[int, ...]:
-    return spec.shape[1:] if spec.frame_stack > 1 else spec.shape
