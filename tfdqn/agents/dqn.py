@@ -34,7 +34,7 @@ from tfdqn.task_spec import TaskSpec
 class LossExtra(NamedTuple):
     """What the loss knows of each example, float32[B] all."""
 
-    td_error: tf.Tensor  # target minus prediction; the mean over an ensemble's members that learn from it
+    td_error: tf.Tensor  # as `LossOutput` has it; the mean over an ensemble's members that learn from it
     q_value: tf.Tensor  # Q(s, a) of the action taken; the mean over an ensemble's members
     max_q_value: tf.Tensor  # max_a Q(s, a) over all actions, and all members
     priority: tf.Tensor  # |TD error|; the mean over an ensemble's members that learn from it

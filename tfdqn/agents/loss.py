@@ -73,7 +73,7 @@ class LossOutput(NamedTuple):
     """What a loss gives; the agent takes the mean, weighted by importance."""
 
     loss: tf.Tensor  # float32[…, B], of each example
-    td_error: tf.Tensor  # float32[…, B], target minus prediction, or what else says how wrong it was
+    td_error: tf.Tensor  # float32[…, B], target minus prediction, or what else says how wrong it was: of branches a sum
     q_tm1: tf.Tensor  # Q(s, ·) float32[…, B, A], as it acts; [B, D, A] of branches
     q_value: tf.Tensor  # Q(s, a) float32[…, B] of the action taken
 

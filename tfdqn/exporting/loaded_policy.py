@@ -101,6 +101,8 @@ class LoadedPolicy:
     def q_values(self, observation: Any, state: np.ndarray | None = None) -> np.ndarray:
         """Q(s, ·), illegal actions included: float32[A] for one observation, [B, A] for a batch.
 
+        Of branches they are [D, A] and [B, D, A], with the value of a dimension's first action beyond its own as well.
+
         Of an ensemble, the mean or the minimum of its members'. Where they decide by majority, the votes: how many
         members' best action it is, all taken for legal, and half a vote more for the winner. `state` as of `step`.
         """

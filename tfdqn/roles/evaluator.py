@@ -58,7 +58,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
         check_same_task(context.process_id, welcome.task_spec, spec)
         task.spec = welcome.task_spec
         fetched_seconds = config.acting.fetch_interval_seconds
-        wanted = weight_specs(config, spec)
+        wanted = weight_specs(config, task.spec)
         weights = parts.enter_context(closing(RemoteWeights(membership.call, fetched_seconds, wanted)))
         tracker = parts.enter_context(closing(make_trackers(config, run, "evaluator", context.say)))
         exports = parts.enter_context(closing(BestExports(config, run, task.spec, context.say)))

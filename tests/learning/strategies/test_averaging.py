@@ -16,6 +16,7 @@ from tfdqn.config import DQN, SGD, Adam, Config, Learner, Linear
 from tfdqn.learning.strategies.averaging import AveragingUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.interfaces import Sample
+from tfdqn.storage.arrays import with_prefix
 
 REPLICAS, UPDATES, SHARE, CLIP_NORM, TARGET_PERIOD = 3, 6, 8, 0.5, 4
 MOMENTUM, ADAM = SGD(learning_rate=0.1, momentum=0.9), Adam(learning_rate=0.05, epsilon=0.1)
@@ -134,3 +135,35 @@ def test_an_optimiser_without_moments_has_none_to_average() -> None:
     updates = made(settings, lambda: batch)
     updates(2)
     assert updates.state()["train_steps"] == 2
+
+
+def test_each_replica_counts_its_own_observations_and_the_means_are_kept() -> None:
+    updates_made, period = 6, 2
+    settings = Config(
+        network=Linear(normalize_observations=True),
+        optimizer=SGD(learning_rate=0.01),
+        learner=Learner(
+            batch_size=REPLICAS * SHARE, updates_per_call=updates_made, averaging_period_train_steps=period
+        ),
+    )
+    rng = np.random.default_rng(5)
+    batches = [[random_batch(rng, SHARE) for _ in range(REPLICAS)] for _ in range(updates_made)]
+    for parts in batches:
+        for k, batch in enumerate(parts):
+            batch.phi_tm1[:] = (1 + k) * batch.phi_tm1 + 5 * k  # so that replicas see unlike observations
+    updates = made(settings, lambda: sample(joined([batch for parts in batches for batch in parts])))
+    updated = updates(updates_made)
+    mean, variance, count = np.zeros((REPLICAS, 3)), np.ones((REPLICAS, 3)), 0.0
+    for step, parts in enumerate(batches, start=1):
+        for k, batch in enumerate(parts):  # by its definition, from what the moments stand for
+            new, part = batch.phi_tm1, SHARE / (count + SHARE)
+            square = (1 - part) * (variance[k] + mean[k] ** 2) + part * (new**2).mean(0)
+            mean[k] = (1 - part) * mean[k] + part * new.mean(0)
+            variance[k] = square - mean[k] ** 2
+        count += SHARE
+        if step % period == 0:
+            mean[:], variance[:] = mean.mean(0), variance.mean(0)
+    for found in (updated.weights, with_prefix("online", updates.state())):
+        np.testing.assert_allclose(found["observation_statistics/mean"], mean[0], rtol=1e-4)
+        np.testing.assert_allclose(found["observation_statistics/variance"], variance[0], rtol=1e-4)
+        assert found["observation_statistics/count"] == count
