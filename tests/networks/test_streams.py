@@ -155,10 +155,18 @@ def test_weights_that_are_given_are_those_that_it_computes_with(members: int) ->
     assert np.abs(before - given).max() > 1e-3
 
 
-def test_mixed_precision_keeps_float32_weights_and_q_values() -> None:
-    config = Config(network=MLP(hidden_units=(16, 16), dueling=True, noisy=True, layer_norm=True))
-    exact, mixed = (q_network(config, SPEC, seed=1, precision=each) for each in ("float32", "mixed_bfloat16"))
+@pytest.mark.parametrize("spec", [SPEC, vector_spec(5, (3, 2))], ids=["one number", "branches"])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_mixed_precision_keeps_float32_weights_and_q_values(spec: TaskSpec, normalize: bool) -> None:
+    parts = {"dueling": True, "noisy": True, "layer_norm": True, "normalize_observations": normalize}
+    config = Config(network=MLP(hidden_units=(16, 16), **parts))
+    exact, mixed = (q_network(config, spec, seed=1, precision=each) for each in ("float32", "mixed_bfloat16"))
     x = {"observation": tf.constant(np.random.default_rng(10).normal(size=(4, 5)), tf.float32)}
+    if normalize:  # numbers of which bfloat16 would keep nothing
+        x = {"observation": x["observation"] + 1000.0}
+        for network in (exact, mixed):
+            network.create_variables()
+            network.statistics["observation"].mean.assign([1000.0] * 5)
     expected, found = (network(x, noise=noise(3))[0] for network in (exact, mixed))
     assert found.dtype == tf.float32
     assert {weight.dtype for weight in mixed.named_weights().values()} == {tf.float32}
