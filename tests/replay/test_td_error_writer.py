@@ -57,7 +57,7 @@ def errors_by_definition(taken: list[Experience], q: np.ndarray, n: int) -> list
             else:
                 legal = taken[t + k].legal_actions
                 rows = np.atleast_2d(q[t + k, env])
-                value = np.mean([max(row if legal is None else row[legal[env]], default=-np.inf) for row in rows])
+                value = np.mean([max(row if legal is None else row[legal[env]]) for row in rows])
             acted = zip(np.atleast_2d(q[t, env]), np.atleast_1d(taken[t].action[env]), strict=True)
             target = SCALE * total + DISCOUNT**k * value
             found.append((total, sum(abs(target - row[action]) for row, action in acted)))

@@ -132,4 +132,9 @@ def _observe(
 
 
 def _legal(spec: TaskSpec, rng: np.random.Generator, num_envs: int) -> np.ndarray | None:
-    return rng.random((num_envs, sum(spec.num_actions))) < 0.7 if spec.action_masks else None
+    """In every state something, as in a task."""
+    if not spec.action_masks:
+        return None
+    legal = spec.all_legal & (rng.random((num_envs, *spec.mask_shape)) < 0.7)
+    legal[..., 0] |= ~legal.any(axis=-1)
+    return legal
