@@ -63,6 +63,8 @@ def test_it_is_not_called_as_if_it_remembered_nothing(version: Path) -> None:
         policy(seen)
     with pytest.raises(UserError, match=r"state: float32\[8\] is needed; got float32\[3\]"):
         policy.step(seen, np.zeros(3, np.float32))
+    with pytest.raises(UserError, match=r"state: float32\[8\] is needed; got no array of numbers"):
+        policy.step(seen, [[0.0], [0.0, 0.0]])
     with pytest.raises(UserError, match=r"policy_state\[2\]: nan is not a finite float32"):
         policy.step(seen, np.array([0, 0, np.nan, 0, 0, 0, 0, 0], np.float32))
 

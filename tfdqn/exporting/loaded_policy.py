@@ -148,9 +148,13 @@ class LoadedPolicy:
         if state is None:
             return np.zeros((rows, self.state_size), np.float32)
         shape = (rows, self.state_size) if is_batch else (self.state_size,)
-        if np.shape(state) != shape:
+        try:
+            numbers = np.asarray(state, np.float32)
+        except (TypeError, ValueError):
+            raise UserError(f"state: float32{list(shape)} is needed; got no array of numbers") from None
+        if numbers.shape != shape:
             raise UserError(f"state: float32{list(shape)} is needed; got {_describe(np.asarray(state))}")
-        return np.asarray(state, np.float32).reshape(rows, self.state_size)
+        return numbers.reshape(rows, self.state_size)
 
 
 def load_policy(path: str | Path) -> LoadedPolicy:
