@@ -10,9 +10,11 @@ from gymnasium import spaces
 
 from tests.support.odd_environments import Broken, Odd
 from tfdqn.config import Task
+from tfdqn.errors import TaskError
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.checking.check import TaskCheck, check, transition_bytes
+from tfdqn.tasks.registry import resolve_spec
 
 TWO = np.array([0.5, 1.5], np.float32)
 
@@ -197,6 +199,27 @@ def test_an_episode_without_an_end_is_played_until_it_is_known_to_be(registered:
     assert "task.max_episode_steps=1000" in found.suggestions
     assert line(found, "episodes") == "none ended in 10,000 steps; no limit"
     assert "task.max_episode_steps=1000" not in found_of("tests/Checked-v0", 20, 0.0, num_envs=1).suggestions
+
+
+def test_what_a_task_cannot_have_is_not_suggested(registered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Film(Careless):
+        def __init__(self) -> None:
+            super().__init__("alike")
+            self.observation_space = spaces.Box(0, 255, (48, 48), np.uint8)  # type: ignore[assignment]
+
+        def reset(self, **kwargs: Any) -> tuple[np.ndarray, dict]:
+            return np.full((48, 48), super().reset(**kwargs)[0] > 0, np.uint8), {}
+
+    def resolve_without_stacks(task: Task) -> TaskSpec:
+        if task.frame_stack > 1:
+            raise TaskError("frames can't be stacked")
+        return resolve_spec(task)
+
+    task_id = registered(Film)
+    images = ["network.kind=nature_cnn", "task.frame_stack=4", "replay.item=frames"]
+    assert list(found_of(task_id, 5).suggestions)[:3] == images
+    monkeypatch.setattr("tfdqn.tasks.checking.check.resolve_spec", resolve_without_stacks)
+    assert list(found_of(task_id, 5).suggestions)[:2] == [images[0], images[2]]
 
 
 def test_warnings_are_findings_and_not_on_the_terminal(registered: Any, caplog: pytest.LogCaptureFixture) -> None:

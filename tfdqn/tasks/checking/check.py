@@ -2,20 +2,21 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
 from msgspec import Struct, structs
 
-from tfdqn.config import Task
+from tfdqn.config import Config, Task
+from tfdqn.config.toml import with_changed_task
 from tfdqn.errors import UserError
 from tfdqn.system.cores import available_cores
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.checking.info_keys import told_by
 from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, RandomPlay
-from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, may_be_faster_in_processes, suggestions
+from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, Suggestion, may_be_faster_in_processes, suggestions
 from tfdqn.tasks.registry import resolve_spec
 
 ENV_STEPS = 1_000  # of each environment
@@ -79,7 +80,7 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
         task=task.id,
         can_train=all(each.verdict != "no" for each in findings),
         findings=tuple(findings),
-        suggestions={each.setting: each.reason for each in suggestions(task, together or alone, in_processes, told)},
+        suggestions=_possible(task, suggestions(task, together or alone, in_processes, told)),
         steps_per_second=trial.steps_per_second,
         episode_lengths=tuple(length for play in ended for length in play.lengths),
         episode_returns=tuple(each for play in ended for each in play.returns),
@@ -96,6 +97,20 @@ def transition_bytes(spec: TaskSpec) -> int:
     widths = [np.dtype(name).itemsize for name, _ in (*state, *numbers)]
     total = sum(np.dtype(name).itemsize * int(np.prod(shape, dtype=int)) for name, shape in (*state, *state, *numbers))
     return -(-total // max(widths)) * max(widths)  # rows are aligned
+
+
+def _possible(task: Task, suggested: Iterable[Suggestion]) -> dict[str, str]:
+    """Settings, with their reasons, without those of the task that it can't have: its frames can't be stacked, say."""
+    kept: dict[str, str] = {}
+    for each in suggested:
+        changes = [key for key in (*kept, each.setting) if key.startswith("task.")]
+        try:
+            if each.setting in changes:
+                resolve_spec(with_changed_task(Config(task=task), changes, "suggested").task)
+            kept[each.setting] = each.reason
+        except UserError:
+            continue
+    return kept
 
 
 class _Trial:
