@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from tests.support.toy_environments import Chain, chain_values
 from tfdqn.config import Task
-from tfdqn.errors import TaskError
+from tfdqn.errors import BreachError, TaskError
 from tfdqn.task_spec import discrete
 from tfdqn.tasks.registry import make_task
 
@@ -232,3 +232,26 @@ def test_catch_is_won_by_following_the_ball():
         rewards.append(step.reward)
     assert step.terminated.all()
     np.testing.assert_array_equal(np.sum(rewards, axis=0), np.ones(4))
+
+
+class Slips(Chain):
+    """A step to the right from the start breaks the contract."""
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict]:
+        observation, *rest = super().step(action)
+        return (99 if observation else observation, *rest)  # type: ignore[return-value]
+
+
+gymnasium.register("Slips-v0", Slips)
+
+
+def test_what_environments_keep_is_not_saved_once_one_has_broken_its_contract() -> None:
+    task = make_task(Task(id=f"{__name__}:Slips-v0", num_envs=2, vectorization="sync"))
+    task.reset(0)
+    task.step(np.zeros(2, np.int32))
+    assert task.state() is not None
+    with pytest.raises(BreachError, match="step 2: observation is 99"):
+        task.step(np.array([0, 1], np.int32))
+    assert task.state() is None  # the first has gone on, and the second not
+    task.reset(0)
+    assert task.state() is not None

@@ -186,10 +186,10 @@ def product() -> MaskForms:
 
 
 def test_the_mask_of_a_product_may_have_the_shape_of_its_grid() -> None:
-    grid = np.array([[False, False, True], [True, False, False]])  # (0, 2) and (1, 0), which are 2 and 3 of the product
-    for given in (grid, grid.tolist(), np.array([0, 0, 1, 1, 0, 0])):
-        np.testing.assert_array_equal(product().in_a_row(given), [0, 0, 1, 1, 0, 0])
-        np.testing.assert_array_equal(product().in_a_row([given, given], (2,)), [[0, 0, 1, 1, 0, 0]] * 2)
+    grid = np.array([[False, True, True], [True, False, False]])  # (0, 1), (0, 2), (1, 0): 1, 2 and 3 of the product
+    for given in (grid, grid.tolist(), np.array([0, 1, 1, 1, 0, 0])):
+        np.testing.assert_array_equal(product().in_a_row(given), [0, 1, 1, 1, 0, 0])
+        np.testing.assert_array_equal(product().in_a_row([given, given], (2,)), [[0, 1, 1, 1, 0, 0]] * 2)
     with pytest.raises(ValueError, match=r"^has shape \(3, 2\), not \(6,\) or \(2, 3\)$"):
         product().in_a_row(grid.T)
     three = MaskForms(action_spec(spaces.MultiBinary((3, 1)), Task()))  # an element is an axis, however they lie
