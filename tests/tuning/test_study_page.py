@@ -1,17 +1,21 @@
 """The study's page: its pictures show the study's numbers, and it needs no other file."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tests.support.studies import score, study_in
+from tfdqn.reports.pictures import svg
 from tfdqn.tuning.search_space import Choices, NumberRange
 from tfdqn.tuning.study import Study
 from tfdqn.tuning.study_page import page, write_page
-from tfdqn.tuning.study_pictures import draw_history, draw_importances, draw_parallel_coordinates, draw_slices, svg
+from tfdqn.tuning.study_pictures import draw_history, draw_importances, draw_parallel_coordinates, draw_slice, pictures
 from tfdqn.tuning.trial_records import Trial, TrialState
 
 DIMENSIONS = {
@@ -19,6 +23,12 @@ DIMENSIONS = {
     "agent.n_step": NumberRange(1, 9, 2),
     "network.hidden_units": Choices(((16,), (8, 8), (4,))),
 }
+
+
+def drawn_by(draw: Callable[..., None], *given: Any) -> Axes:
+    axes = Figure().add_subplot()
+    draw(*given, axes)
+    return axes
 
 
 def trial(number: int, score: float | None, rate: float, n_step: int, units: tuple[int, ...]) -> Trial:
@@ -36,7 +46,7 @@ TRIALS = [
 
 
 def test_the_history_is_of_scores_the_best_so_far_and_what_was_pruned() -> None:
-    (axes,) = draw_history(TRIALS).axes
+    axes = drawn_by(draw_history, TRIALS)
     drawn = {str(line.get_label()): np.stack(line.get_data()).tolist() for line in axes.lines}
     assert drawn == {
         "complete": [[0, 2, 3], [10, 30, 20]],
@@ -46,14 +56,14 @@ def test_the_history_is_of_scores_the_best_so_far_and_what_was_pruned() -> None:
 
 
 def test_importances_are_bars_from_the_top() -> None:
-    (axes,) = draw_importances({"agent.n_step": 0.75, "optimizer.learning_rate": 0.25}).axes
+    axes = drawn_by(draw_importances, {"agent.n_step": 0.75, "optimizer.learning_rate": 0.25})
     assert [each.get_width() for each in axes.patches] == [0.75, 0.25]
     assert [each.get_text() for each in axes.get_yticklabels()] == ["agent.n_step", "optimizer.learning_rate"]
     assert axes.yaxis_inverted()
 
 
 def test_each_complete_trial_is_a_line_through_its_values_to_its_score() -> None:
-    (axes,) = draw_parallel_coordinates(TRIALS, DIMENSIONS).axes
+    axes = drawn_by(draw_parallel_coordinates, TRIALS, DIMENSIONS)
     lines = [np.asarray(line.get_ydata()).tolist() for line in axes.lines if len(np.asarray(line.get_ydata())) == 4]
     assert lines == [  # the worst first: 1e-4, 1 and the first choice are 0, their counterparts 1
         pytest.approx([0.0, 0.0, 0.0, 0.0]),
@@ -63,7 +73,7 @@ def test_each_complete_trial_is_a_line_through_its_values_to_its_score() -> None
 
 
 def test_slices_show_the_scores_over_each_key() -> None:
-    rate, n_step, units = draw_slices(TRIALS, DIMENSIONS).axes
+    rate, n_step, units = (drawn_by(draw_slice, TRIALS, *each) for each in DIMENSIONS.items())
     assert [each.get_xlabel() for each in (rate, n_step, units)] == list(DIMENSIONS)
     points = [np.asarray(each.collections[0].get_offsets()).tolist() for each in (rate, n_step, units)]
     assert points == [[[1e-4, 10], [1e-3, 30], [1e-2, 20]], [[1, 10], [9, 30], [5, 20]], [[0, 10], [1, 30], [2, 20]]]
@@ -72,13 +82,10 @@ def test_slices_show_the_scores_over_each_key() -> None:
 
 
 def test_a_single_trial_can_be_drawn() -> None:
-    for figure in (
-        draw_history(TRIALS[:1]),
-        draw_importances({"agent.n_step": 0.0}),
-        draw_parallel_coordinates(TRIALS[:1], DIMENSIONS),
-        draw_slices(TRIALS[:1], DIMENSIONS),
-    ):
-        assert ElementTree.fromstring(svg(figure)).tag.endswith("svg")
+    for name, picture in pictures(TRIALS[:1], DIMENSIONS, {"agent.n_step": 0.0}).items():
+        text = svg(picture, name)
+        assert text.startswith("<svg")
+        assert text.rstrip().endswith("</svg>")
 
 
 def searched_study(folder: Path) -> Study:
@@ -99,7 +106,7 @@ def test_the_page_has_everything_inside(tmp_path: Path) -> None:
     text = (tmp_path / "study.html").read_text(encoding="utf-8")
     headings = ["The best", "History", "Importance", "Parallel coordinates", "Slices", "Trials"]
     assert re.findall(r"<h2>(.*?)</h2>", text) == headings
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 3 + 3  # a slice for each key
     links = [each for each in re.findall(r'(?:src|href)="([^"]*)"', text) if not each.startswith("#")]
     assert links == []
     assert "@import" not in text
@@ -111,7 +118,7 @@ def test_the_page_has_everything_inside(tmp_path: Path) -> None:
 
 
 def test_pictures_have_names_of_their_own_for_their_parts(tmp_path: Path) -> None:
-    """Four pictures share a page: an id of one must not stand for another's."""
+    """The pictures share a page: an id of one must not stand for another's."""
     text = page("x", searched_study(tmp_path).trials(), study_in(tmp_path))
     pictures = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
     for picture in pictures:

@@ -27,10 +27,12 @@ _PROFILE_POINTS = 201
 
 
 class Picture(NamedTuple):
-    """What is drawn, and how high."""
+    """What is drawn, and its size."""
 
     draw: Callable[[Any], None]  # on Matplotlib's axes
-    height: float = 3.4  # inches, of a width of five
+    height: float = 3.4  # inches
+    # Small: a page scales it down to a telephone's width, and its text is to be read there.
+    width: float = 5.0
 
 
 def pictures(report: Report, improvements: Sequence[Improvement]) -> dict[str, Picture]:
@@ -49,7 +51,7 @@ def colours(groups: Sequence[Group]) -> list[str]:
 
 def png(picture: Picture) -> bytes:
     """On white, with a legend."""
-    with _figure("#24292f", picture.height) as figure:
+    with _figure("#24292f", picture) as figure:
         axes = figure.add_subplot()
         picture.draw(axes)
         handles, names = axes.get_legend_handles_labels()
@@ -60,7 +62,7 @@ def png(picture: Picture) -> bytes:
 
 def svg(picture: Picture, name: str) -> str:
     """An element for an HTML page, without a legend; `name` begins its ids."""
-    with _figure(_INK, picture.height) as figure:
+    with _figure(_INK, picture) as figure:
         picture.draw(figure.add_subplot())
         text = _saved(figure, format="svg", transparent=True, metadata={"Date": None}).decode()
     text = text[text.index("<svg") :].replace(_INK, "currentColor").replace("xlink:", "")
@@ -70,7 +72,7 @@ def svg(picture: Picture, name: str) -> str:
 
 
 @contextmanager
-def _figure(ink: str, height: float) -> Iterator[Any]:
+def _figure(ink: str, picture: Picture) -> Iterator[Any]:
     # Where it keeps its cache if the usual place can't be written is nobody's concern.
     logging.getLogger("matplotlib").addFilter(lambda record: record.funcName != "_get_config_or_cache_dir")
     import matplotlib.figure  # its import costs most of a second
@@ -78,8 +80,7 @@ def _figure(ink: str, height: float) -> Iterator[Any]:
     keys = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
     style = dict.fromkeys(keys, ink) | {"svg.fonttype": "none", "svg.hashsalt": "tfdqn", "path.simplify": False}
     with matplotlib.rc_context(style):
-        # Small: a page scales it down to a telephone's width, and its text is to be read there.
-        yield matplotlib.figure.Figure(figsize=(5, height), layout="constrained")
+        yield matplotlib.figure.Figure(figsize=(picture.width, picture.height), layout="constrained")
 
 
 def _saved(figure: Any, **options: Any) -> bytes:

@@ -5,24 +5,22 @@ from html import escape
 from typing import Any, NamedTuple
 
 from tfdqn.config import toml
+from tfdqn.reports.page_style import STYLE
+from tfdqn.reports.pictures import svg
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.tuning.study import Study
-from tfdqn.tuning.study_pictures import draw_history, draw_importances, draw_parallel_coordinates, draw_slices, svg
+from tfdqn.tuning.study_pictures import pictures
 from tfdqn.tuning.trial_records import Trial, TrialState, best_of
 
 _STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 0 auto; padding: 1rem; }
-figure { margin: 1rem 0; padding: .5rem; background: #fff; border: 1px solid #8886; overflow-x: auto; }
-figure svg { display: block; width: 100%; height: auto; min-width: 36rem; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .8rem .2rem 0; text-align: left; border-bottom: 1px solid #8884; white-space: nowrap; }
+.table { overflow-x: auto } .table td { white-space: nowrap }
+.slices { display: flex; flex-wrap: wrap } .slices > svg { width: 20rem; max-width: 100% }
 """
 _IMPORTANCE = (
     "How far the best tenth of the trials differs in a key from all of them, by PED-ANOVA (Watanabe et al. 2023, "
     "arXiv:2304.10255); of few trials it says little."
 )
+_PARALLEL = "A line for each complete trial, drawn from key to key; the brighter the better."
 
 
 class Section(NamedTuple):
@@ -44,25 +42,25 @@ def page(name: str, trials: Sequence[Trial], study: Study) -> str:
     best, keys = best_of(trials), study.space.dimensions
     sections = [Section("Trials", _counts(trials), _table(trials, list(keys)))]
     if best is not None:
-        pictures = [
-            Section("History", "Each trial's score, and the best so far.", _figure(svg(draw_history(trials)))),
-            Section("Importance", _IMPORTANCE, _figure(svg(draw_importances(study.importances())))),
+        drawn = {name: svg(each, name) for name, each in pictures(trials, keys, study.importances()).items()}
+        slices = "".join(each for name, each in drawn.items() if name.startswith("slice-"))
+        pictured = [
+            Section("History", "Each trial's score, and the best so far.", _figure(drawn["history"])),
+            Section("Importance", _IMPORTANCE, _figure(drawn["importance"])),
+            Section("Parallel coordinates", _PARALLEL, _figure(drawn["parallel"])),
             Section(
-                "Parallel coordinates",
-                "A line for each complete trial, drawn from key to key; the brighter the better.",
-                _figure(svg(draw_parallel_coordinates(trials, keys))),
-            ),
-            Section(
-                "Slices", "The scores over each key; the darker, the later.", _figure(svg(draw_slices(trials, keys)))
+                "Slices",
+                "The scores over each key, from early trials, light blue, to late ones, pink.",
+                _figure(slices, "slices"),
             ),
         ]
-        sections = [Section("The best", _of_best(best), _values_table(best.values)), *pictures, *sections]
+        sections = [Section("The best", _of_best(best), _values_table(best.values)), *pictured, *sections]
     title = f"Search: {escape(name)}"
     body = "".join(f"<h2>{each.heading}</h2>\n<p>{each.text}</p>\n{each.content}\n" for each in sections)
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{_STYLE}</style></head>\n<body><h1>{title}</h1>\n{body}</body></html>\n"
+        f"<style>{STYLE}{_STYLE}</style></head>\n<body><h1>{title}</h1>\n{body}</body></html>\n"
     )
 
 
@@ -75,12 +73,12 @@ def _of_best(best: Trial) -> str:
     return f"Trial {best.number}, whose final evaluation had a mean return of {best.score:,.2f}, with"
 
 
-def _figure(picture: str) -> str:
-    return f"<figure>{picture}</figure>"
+def _figure(content: str, kind: str = "picture") -> str:
+    return f'<figure class="{kind}">{content}</figure>'
 
 
 def _values_table(values: Mapping[str, Any]) -> str:
-    return _rows([], [[key, toml.written(value)] for key, value in values.items()])
+    return _rows(["key", "value"], [[key, toml.written(value)] for key, value in values.items()])
 
 
 def _table(trials: Sequence[Trial], keys: Sequence[str]) -> str:
@@ -102,6 +100,11 @@ def _short(value: Any) -> str:
 
 
 def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "<tr>" + "".join(f"<th>{escape(each)}</th>" for each in heads) + "</tr>\n" if heads else ""
-    body = "".join("<tr>" + "".join(f"<td>{escape(each)}</td>" for each in row) + "</tr>\n" for row in rows)
-    return f'<div class="table"><table>\n{head}{body}</table></div>'
+    """A table whose cells know their columns: where the page is narrow, each row becomes a list."""
+    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
+    body = "".join("<tr>" + "".join(map(_cell, heads, row)) + "</tr>\n" for row in rows)
+    return f'<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+
+
+def _cell(column: str, text: str) -> str:
+    return f'<td data-column="{escape(column)}">{escape(text)}</td>'

@@ -1,33 +1,45 @@
-"""The pictures of a study: its history, what its keys matter, parallel coordinates, and a slice for each key."""
+"""A study's pictures: its history, what its keys matter, parallel coordinates, and a slice for each key."""
 
-import re
 from collections.abc import Mapping, Sequence
-from io import StringIO
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfdqn.config import toml
+from tfdqn.reports.pictures import Picture
 from tfdqn.tuning.search_space import Choices, NumberRange
 from tfdqn.tuning.trial_records import Trial, TrialState
 
 if TYPE_CHECKING:  # its import costs most of a second
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Dimensions = Mapping[str, NumberRange | Choices]
 
 # Okabe and Ito's palette, as in learning curves.
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#777777"
-_WIDTH_INCHES, _SLICES_IN_A_ROW = 9.0, 3
+_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#888888"
 
 
-def draw_history(trials: Sequence[Trial]) -> "Figure":
+def pictures(trials: Sequence[Trial], dimensions: Dimensions, importances: Mapping[str, float]) -> dict[str, Picture]:
+    """By name, for a study with complete trials; a slice for each key."""
+    found = {
+        "history": Picture(partial(draw_history, trials)),
+        "importance": Picture(partial(draw_importances, importances), height=0.8 + 0.3 * len(importances)),
+        "parallel": Picture(
+            partial(draw_parallel_coordinates, trials, dimensions), width=max(5.0, 1.0 + 0.9 * len(dimensions))
+        ),
+    }
+    for key, dimension in dimensions.items():
+        slice_of_key = partial(draw_slice, trials, key, dimension)
+        found[f"slice-{key.replace('.', '-')}"] = Picture(slice_of_key, height=2.4, width=3.4)
+    return found
+
+
+def draw_history(trials: Sequence[Trial], axes: "Axes") -> None:
     """Scores over numbers, with the best so far; of pruned trials the last evaluation."""
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(4.0)
-    axes = figure.add_subplot(xlabel="trial", ylabel="mean return")
+    axes.set(xlabel="trial", ylabel="mean return")
     complete = _complete(trials)
     scores = _scores(complete)
     numbers = [each.number for each in complete]
@@ -39,26 +51,21 @@ def draw_history(trials: Sequence[Trial]) -> "Figure":
         axes.plot([each.number for each in pruned], last, "x", color=_GREY, label="pruned, at its last evaluation")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
-    return figure
 
 
-def draw_importances(importances: Mapping[str, float]) -> "Figure":
+def draw_importances(importances: Mapping[str, float], axes: "Axes") -> None:
     """Bars, the most important key on top."""
-    figure = _figure(0.8 + 0.35 * len(importances))
-    axes = figure.add_subplot(xlabel="importance")
+    axes.set_xlabel("importance")
     bars = axes.barh(list(importances), list(importances.values()), color=_BLUE)
     axes.bar_label(bars, fmt="%.2f", padding=3)
     axes.invert_yaxis()
     axes.margins(x=0.1)
-    return figure
 
 
-def draw_parallel_coordinates(trials: Sequence[Trial], dimensions: Dimensions) -> "Figure":
+def draw_parallel_coordinates(trials: Sequence[Trial], dimensions: Dimensions, axes: "Axes") -> None:
     """An axis for each key, the score's last; a line for each complete trial."""
     from matplotlib import colormaps
 
-    figure = _figure(4.5)
-    axes = figure.add_subplot()
     complete = sorted(_complete(trials), key=lambda each: each.score or 0.0)
     scores = _unit(_scores(complete))
     columns = [_positions(complete, key, dimension) for key, dimension in dimensions.items()]
@@ -78,39 +85,15 @@ def draw_parallel_coordinates(trials: Sequence[Trial], dimensions: Dimensions) -
     axes.set_xticks(range(len(names)), names, fontsize=7)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
-    return figure
 
 
-def draw_slices(trials: Sequence[Trial], dimensions: Dimensions) -> "Figure":
-    """A picture for each key: scores over values."""
-    rows = -(-len(dimensions) // _SLICES_IN_A_ROW)
-    figure = _figure(2.6 * rows)
-    complete = _complete(trials)
-    for place, (key, dimension) in enumerate(dimensions.items(), start=1):
-        axes = figure.add_subplot(rows, _SLICES_IN_A_ROW, place, xlabel=key)
-        has = [each for each in complete if key in each.values]
-        scores = _scores(has)
-        axes.scatter(
-            _abscissae(axes, has, key, dimension), scores, c=[each.number for each in has], cmap="Blues", vmin=-10
-        )
-    return figure
-
-
-def svg(figure: "Figure") -> str:
-    """As an element of a page, whose texts stay texts."""
-    from matplotlib import rc_context
-
-    picture = StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "study"}):
-        figure.savefig(picture, format="svg", metadata={"Date": None})
-    element = picture.getvalue()
-    return re.sub(r"<metadata>.*?</metadata>", "", element[element.index("<svg") :], flags=re.DOTALL)
-
-
-def _figure(height_inches: float) -> "Figure":
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(_WIDTH_INCHES, height_inches), layout="constrained")
+def draw_slice(trials: Sequence[Trial], key: str, dimension: NumberRange | Choices, axes: "Axes") -> None:
+    """Scores over a key's values."""
+    axes.set_xlabel(key)
+    has = [each for each in _complete(trials) if key in each.values]
+    numbers = [each.number for each in has]
+    # Colours that are seen on light and dark pages alike.
+    axes.scatter(_abscissae(axes, has, key, dimension), _scores(has), c=numbers, cmap="cool")
 
 
 def _complete(trials: Sequence[Trial]) -> list[Trial]:
