@@ -105,3 +105,25 @@ def test_where_no_cache_can_be_kept_matplotlib_says_nothing(tmp_path):
         [sys.executable, "-c", code], env=os.environ | home, capture_output=True, text=True, timeout=240
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_folder_of_seeds_is_drawn_as_its_runs_that_have_something_to_draw(tmp_path, monkeypatch):
+    import matplotlib.axes
+
+    labels = []
+    plot = matplotlib.axes.Axes.plot
+    monkeypatch.setattr(
+        matplotlib.axes.Axes,
+        "plot",
+        lambda self, x, y, **style: labels.append(style["label"]) or plot(self, x, y, **style),
+    )
+    folder = tmp_path / "seeds"
+    folder.mkdir()
+    make_run(folder / "seed-1", seed=1, returns=())
+    with pytest.raises(RunDirError, match="seeds has nothing to draw yet"):
+        learning_curves.plot([folder], tmp_path / "curves.png")
+    make_run(folder / "seed-2", seed=2)
+    make_run(folder / "seed-10", seed=10)
+    other = make_run(tmp_path / "other", overrides=["agent.n_step=3"])
+    learning_curves.plot([folder, other], tmp_path / "curves.png")
+    assert [("of 2 seeds" in label, "n_step=3" in label) for label in labels] == [(True, False), (False, True)]
