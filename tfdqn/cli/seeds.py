@@ -11,7 +11,7 @@ from rich.text import Text
 from tfdqn.cli.arguments import command_to_resume, load_config, say_on_stderr
 from tfdqn.cli.terminal import make_console, make_table, pairs_table
 from tfdqn.config.seeds import read_seeds
-from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError
+from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, listed
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.durations import duration
 from tfdqn.tuning.seed_results import SeedsSummary, SeedStatistics
@@ -53,7 +53,7 @@ def train(
         view.say(f"{unsaved} To resume: {again}")
     if outcome.failed:
         count = f"{len(outcome.failed)} of {len(wanted)} seeds"
-        say_on_stderr(f"tfdqn: {count} failed ({', '.join(outcome.failed)}); to try again: {again}")
+        say_on_stderr(f"tfdqn: {count} failed ({listed(outcome.failed)}); to try again: {again}")
         raise typer.Exit(FAILED_STATUS)
 
 

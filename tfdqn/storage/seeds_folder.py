@@ -64,12 +64,3 @@ class SeedsFolder:
 def is_seeds_folder(path: Path | str) -> bool:
     """Whether seeds were trained in it."""
     return Path(path).is_dir() and not RunDir(path).config_file.exists() and bool(SeedsFolder(path).seeds())
-
-
-def with_seeds(paths: Iterable[Path | str]) -> list[RunDir]:
-    """The runs at these paths, of a folder of seeds all that have begun."""
-    runs: list[RunDir] = []
-    for path in paths:
-        folder = SeedsFolder(path)
-        runs += [folder.run(seed) for seed in folder.seeds()] if is_seeds_folder(path) else [RunDir(path)]
-    return runs
