@@ -13,7 +13,6 @@ from tfdqn.cli.arguments import (
     require_supported_platform,
     say_on_stderr,
 )
-from tfdqn.cli.terminal import make_console, pairs_table
 from tfdqn.config import Config
 from tfdqn.errors import FAILED_STATUS, ConfigError
 from tfdqn.storage.locks import holder_of
@@ -135,6 +134,7 @@ def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> 
 
 def _print(study: "Study", best: Trial | None) -> None:
     """What the study has come to."""
+    from tfdqn.cli.terminal import make_console, pairs_table
     from tfdqn.config import toml
 
     rows: list[tuple[str, str]] = []
@@ -155,6 +155,7 @@ def _train_with_fresh_seeds(
         return
     from tfdqn.cli.runs_view import RunsView
     from tfdqn.cli.seeds import rendered
+    from tfdqn.cli.terminal import make_console
     from tfdqn.tuning.seeds import train_seeds
 
     seeds = [config.seed + index for index in range(1, count + 1)]
