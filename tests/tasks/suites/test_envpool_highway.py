@@ -18,6 +18,16 @@ MERGE_UNITS = np.array([1, 200, 8, 80, 80.0])  # of two lanes
 METRE = 1 / 200
 
 
+@pytest.fixture(autouse=True)
+def drivers_as_they_are_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """highway-env's intersection, which listing tasks makes, changes the driver model of all roads of the process."""
+    from highway_env.vehicle.behavior import IDMVehicle
+
+    monkeypatch.setattr(IDMVehicle, "DISTANCE_WANTED", 5.0 + IDMVehicle.LENGTH)
+    monkeypatch.setattr(IDMVehicle, "COMFORT_ACC_MAX", 3.0)
+    monkeypatch.setattr(IDMVehicle, "COMFORT_ACC_MIN", -5.0)
+
+
 def twin(observation: np.ndarray) -> gymnasium.Env:
     """highway-env's own, its vehicles where `observation`, of the first step, has them."""
     from highway_env.vehicle.behavior import IDMVehicle
