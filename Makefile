@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCK := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-long test-tasks test-container lint types clean platform
+.PHONY: help train test test-long test-tasks test-container test-browser lint types clean platform
 
 help:
 	@echo "make train       learn CartPole (CONFIG=configs/....toml and ARGS='seed=2 --run-dir DIR' change that)"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-long   run the tests that take minutes: whole learning runs, deaths, many hosts"
 	@echo "make test-tasks  run the tests of tasks whose packages are extras, which it installs (a gigabyte)"
 	@echo "make test-container   build the image with Docker, and train in it"
+	@echo "make test-browser     read a report's page in Chromium"
 	@echo "make lint types  check style (ruff) and types (mypy)"
 	@echo "make clean       remove the virtual environment $(VENV); runs are never touched"
 
@@ -26,7 +27,7 @@ train: $(VENV)/.installed
 
 # By two processes, each of which has all tests of a file (ARGS=-n0: by one, for --pdb).
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not long and not container and not tasks" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not long and not container and not tasks and not browser" -n 2 --dist loadfile $(ARGS)
 
 test-long: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m long $(ARGS)
@@ -36,6 +37,9 @@ test-tasks: $(VENV)/.installed-tasks
 
 test-container: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m container tests/container $(ARGS)
+
+test-browser: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m browser tests/reports $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

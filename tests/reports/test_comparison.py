@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tests.support.finished_runs import finished_run, seeds
+from tests.support.reported_runs import reported_run, seeds
 from tfdqn.errors import UserError
 from tfdqn.reports.comparison import compare, compare_runs, runs_to_settle, student_t_cdf, student_t_quantile
 
@@ -58,7 +58,7 @@ def test_no_number_of_runs_settles_what_is_hardly_there() -> None:
 
 
 def test_sides_of_several_folders_are_put_together(tmp_path: Path) -> None:
-    paths = [seeds(tmp_path / "a", [1, 2]), finished_run(tmp_path / "c", 3.0, seed=3)]
+    paths = [seeds(tmp_path / "a", [1, 2]), reported_run(tmp_path / "c", 3.0, seed=3)]
     found = compare_runs(paths, [seeds(tmp_path / "b", [5, 6], ["agent.n_step=2"])])
     assert (found.runs, found.means) == ((3, 2), (2.0, 5.5))
 

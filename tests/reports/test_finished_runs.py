@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.finished_runs import finished_run, seeds
+from tests.support.reported_runs import reported_run, seeds
 from tfdqn.errors import RunDirError, UserError
 from tfdqn.reports.finished_runs import read_runs, require_one_task
 
@@ -22,7 +22,7 @@ def test_folders_are_searched_seeds_come_in_order_and_a_run_counts_once(tmp_path
 
 
 def test_what_is_read_of_a_run(tmp_path: Path) -> None:
-    path = finished_run(tmp_path / "run", score=42.0, returns=(5.0, 30.0, 20.0), seconds=6.0)
+    path = reported_run(tmp_path / "run", score=42.0, returns=(5.0, 30.0, 20.0), seconds=6.0)
     for name in ("1.mp4", "2.gif", "readme.txt"):
         (path / "videos").mkdir(exist_ok=True)
         (path / "videos" / name).write_bytes(b"film")
@@ -82,21 +82,21 @@ def null(run: Path) -> None:
     ],
 )
 def test_what_can_t_be_taken_is_one_line(tmp_path: Path, break_it: Callable[[Path], None], said: str) -> None:
-    break_it(finished_run(tmp_path / "run"))
+    break_it(reported_run(tmp_path / "run"))
     with pytest.raises(RunDirError, match=said) as raised:
-        read_runs([finished_run(tmp_path / "good"), tmp_path / "run"])
+        read_runs([reported_run(tmp_path / "good"), tmp_path / "run"])
     assert "\n" not in str(raised.value) and "good" not in str(raised.value)
 
 
 def test_every_run_that_can_t_be_taken_is_named(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        unfinished(finished_run(tmp_path / name))
+        unfinished(reported_run(tmp_path / name))
     with pytest.raises(RunDirError, match=r"/a has not finished.*; .*/b has not finished"):
         read_runs([tmp_path / "a", tmp_path / "b"])
 
 
 def test_runs_of_different_tasks_are_refused_with_one_of_each(tmp_path: Path) -> None:
-    runs = [finished_run(tmp_path / "a"), finished_run(tmp_path / "b", overrides=["task.id=Acrobot-v1"])]
+    runs = [reported_run(tmp_path / "a"), reported_run(tmp_path / "b", overrides=["task.id=Acrobot-v1"])]
     with pytest.raises(UserError, match=r"different tasks.*CartPole-v1 \(.*/a\); Acrobot-v1 \(.*/b\)"):
         require_one_task(read_runs(runs))
     assert require_one_task(read_runs(runs[:1])) == "CartPole-v1"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.finished_runs import finished_run, seeds
+from tests.support.reported_runs import reported_run, seeds
 from tfdqn.reports.group_table import group_table, improvement_table, key_table, number, run_table, statistics
 from tfdqn.reports.groups import improvements, read_report
 
@@ -14,7 +14,7 @@ def test_the_numbers_of_a_group(tmp_path: Path) -> None:
     """Scores 10, 20, 30, 100; evaluations reach 20 at steps 100, 200, 100 and never; 2, 4, 6 and 10 seconds."""
     returns = [(20.0, 0.0), (5.0, 25.0), (30.0, 30.0), (19.0, 19.9)]
     for i, score in enumerate((10.0, 20.0, 30.0, 100.0)):
-        finished_run(tmp_path / str(i), score, returns[i], seed=i, seconds=(2.0, 4.0, 6.0, 10.0)[i])
+        reported_run(tmp_path / str(i), score, returns[i], seed=i, seconds=(2.0, 4.0, 6.0, 10.0)[i])
     (group,) = read_report([tmp_path]).groups
     found = statistics(group, 20.0)
     assert (found.interquartile_mean, found.mean, found.median) == (25.0, 40.0, 25.0)
@@ -26,7 +26,7 @@ def test_the_numbers_of_a_group(tmp_path: Path) -> None:
 
 def test_what_half_of_the_runs_never_reach_is_never_reached(tmp_path: Path) -> None:
     for i, returns in enumerate([(20.0,), (1.0,)]):
-        finished_run(tmp_path / str(i), returns=returns, seed=i)
+        reported_run(tmp_path / str(i), returns=returns, seed=i)
     (group,) = read_report([tmp_path]).groups
     found = statistics(group, 20.0)
     assert (found.reached, found.steps_to_threshold) == (1, math.inf)
@@ -36,7 +36,7 @@ def test_what_half_of_the_runs_never_reach_is_never_reached(tmp_path: Path) -> N
 
 
 def test_without_a_threshold_nothing_is_said_of_one(tmp_path: Path) -> None:
-    table = group_table(read_report([finished_run(tmp_path / "run", 12345.6)]))
+    table = group_table(read_report([reported_run(tmp_path / "run", 12345.6)]))
     assert table.columns == ["group", "runs", "IQM", "95 % interval", "mean", "median", "time", "steps/s"]
     assert table.rows == [["1. dqn", "1", "12,346", "–", "12,346", "12,346", "0:10", "20"]]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.finished_runs import finished_run, seeds
+from tests.support.reported_runs import reported_run, seeds
 from tfdqn.reports.groups import improvements, read_report
 
 
@@ -18,7 +18,7 @@ def test_groups_are_named_by_what_differs_and_the_best_comes_first(tmp_path: Pat
 
 
 def test_the_threshold_is_the_configurations_own_where_they_agree_and_none_is_given(tmp_path: Path) -> None:
-    runs = [finished_run(tmp_path / str(at), overrides=[f"stop.return_at_least={at}"]) for at in (90.0, 91.0)]
+    runs = [reported_run(tmp_path / str(at), overrides=[f"stop.return_at_least={at}"]) for at in (90.0, 91.0)]
     assert read_report(runs[:1]).threshold == 90.0
     assert read_report(runs).threshold is None
     assert read_report(runs, 7.0).threshold == 7.0
@@ -34,6 +34,6 @@ def test_each_two_groups_are_beside_one_another(tmp_path: Path) -> None:
 
 
 def test_one_run_has_no_interval(tmp_path: Path) -> None:
-    paths = [seeds(tmp_path / "a", [1, 2]), finished_run(tmp_path / "b", overrides=["agent.n_step=2"])]
+    paths = [seeds(tmp_path / "a", [1, 2]), reported_run(tmp_path / "b", overrides=["agent.n_step=2"])]
     (found,) = improvements(read_report(paths))
     assert found.interval is None

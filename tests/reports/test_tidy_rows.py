@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.finished_runs import finished_run
+from tests.support.reported_runs import reported_run
 from tfdqn.errors import UserError
 from tfdqn.reports.groups import Report, read_report
 from tfdqn.reports.tidy_rows import COLUMNS, write_csv, write_parquet
@@ -14,8 +14,8 @@ from tfdqn.reports.tidy_rows import COLUMNS, write_csv, write_parquet
 
 @pytest.fixture
 def report(tmp_path: Path) -> Report:
-    one = finished_run(tmp_path / "one", 25.0, (10.0, 20.0), ["agent.n_step=3", "agent.kind=dqn"])
-    other = finished_run(tmp_path / "other", 5.0, (1.0,), ["agent.kind=qr_dqn", "agent.target=double"], seed=9)
+    one = reported_run(tmp_path / "one", 25.0, (10.0, 20.0), ["agent.n_step=3", "agent.kind=dqn"])
+    other = reported_run(tmp_path / "other", 5.0, (1.0,), ["agent.kind=qr_dqn", "agent.target=double"], seed=9)
     return read_report([one, other])
 
 
@@ -57,7 +57,7 @@ def test_parquet_has_the_same_rows(report: Report, tmp_path: Path) -> None:
 
 def test_values_of_several_types_become_text(tmp_path: Path) -> None:
     runs = [
-        finished_run(tmp_path / str(i), overrides=[f"task.kwargs={kwargs}"])
+        reported_run(tmp_path / str(i), overrides=[f"task.kwargs={kwargs}"])
         for i, kwargs in enumerate(("{}", "{sutton_barto_reward = true}"))
     ]
     write_parquet(read_report(runs), tmp_path / "rows.parquet")

@@ -1,7 +1,7 @@
 """The command line: its verbs, and what an error becomes: one line on stderr, and an exit status.
 
-A verb is a thin layer over the function that does the work, in `runs`, `tasks` or `jobs`. Nothing heavy is imported
-before a verb needs it: `tfdqn --help` knows no TensorFlow.
+A verb is a thin layer over the function that does the work, in `runs`, `reports`, `tasks` or `jobs`. Nothing heavy is
+imported before a verb needs it: `tfdqn --help` knows no TensorFlow.
 """
 
 import errno

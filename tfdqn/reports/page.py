@@ -15,7 +15,7 @@ from tfdqn.reports.pictures import MOST_PAIRS, Picture, colours, pictures, png, 
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.system.shell_commands import own_command
 
-_FILM_BYTES, _FILMS_BYTES = 4_000_000, 16_000_000  # the most of one film, and of all
+FILM_BYTES, FILMS_BYTES = 4_000_000, 16_000_000  # the most of one film, and of all
 _EXPLANATIONS = {
     "curves": "Greedy evaluations during training: mean of a group's runs, and a band from the least to the greatest.",
     "profile": "Performance profile: for each return, the part of a group's runs whose score is higher.",
@@ -105,12 +105,12 @@ def _films(report: Report) -> Iterator[str]:
     films = [(run, run.films[0]) for group in report.groups for run in group.runs if run.films]
     if films:
         yield "<h2>Films</h2>"
-    room = _FILMS_BYTES
+    room = FILMS_BYTES
     for run, film in films:
         size = film.stat().st_size
         caption = f"<figcaption>{escape(str(run.path))}, seed {run.config.seed}</figcaption>"
-        if size > min(_FILM_BYTES, room):
-            which = f"the limit of {_FILM_BYTES / 1e6:.0f} MB a film, {_FILMS_BYTES / 1e6:.0f} MB a page"
+        if size > min(FILM_BYTES, room):
+            which = f"the limit of {FILM_BYTES / 1e6:.0f} MB a film, {FILMS_BYTES / 1e6:.0f} MB a page"
             yield f"<p>{escape(str(film))} is left out: with {size / 1e6:.1f} MB it is beyond {which}.</p>"
             continue
         room -= size

@@ -10,7 +10,7 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 
 
-def finished_run(
+def reported_run(
     path: Path,
     score: float = 20.0,
     returns: Sequence[float | None] = (10.0, 20.0),
@@ -55,5 +55,5 @@ def finished_run(
 def seeds(folder: Path, scores: Sequence[float], overrides: Sequence[str] = ()) -> Path:
     """A folder with a run for each score, of seeds from 1."""
     for seed, score in enumerate(scores, 1):
-        finished_run(folder / f"seed-{seed}", score, (score / 2, score), overrides, seed)
+        reported_run(folder / f"seed-{seed}", score, (score / 2, score), overrides, seed)
     return folder

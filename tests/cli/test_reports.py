@@ -1,0 +1,75 @@
+"""`report` and `compare`: what is printed, which files are written, and mistakes as one line."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.reported_runs import reported_run, seeds
+from tfdqn.cli.main import main
+
+
+def test_report_prints_a_row_for_each_group_and_the_files_that_it_writes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [seeds(tmp_path / "a", [100, 200, 300]), seeds(tmp_path / "b", [450, 480], ["agent.n_step=3"])]
+    files = [tmp_path / "rows.csv", tmp_path / "page.html"]
+    options = ["--threshold", "400", "--csv", str(files[0]), "--html", str(files[1])]
+    assert main(["report", *map(str, folders), *options]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "CartPole-v1, learned from 400"
+    assert [line.split()[:5] for line in printed[2:4]] == [
+        ["1.", "dqn,", "agent.n_step=3", "2", "465"],
+        ["2.", "dqn,", "agent.n_step=1", "3", "200"],
+    ]
+    beside = [tmp_path / f"page-{name}.png" for name in ("curves", "profile", "improvement")]
+    assert printed[4:] == [str(file) for file in (*files, *beside)]
+    assert all(file.stat().st_size for file in (*files, *beside))
+    assert f"report {folders[0]} {folders[1]} --threshold 400.0 --html {files[1]}" in files[1].read_text()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        (
+            [10, 11, 12],
+            [20, 21, 22],
+            "B is better: 21 against 11, difference 10 (95 % interval 7.733 to 12.27), P(B > A) ",
+        ),
+        ([20, 21, 22], [10, 11, 12], "A is better: 11 against 21, difference -10 (95 % interval -12.27 to -7.733), "),
+        ([5, 5], [5, 5], "No difference: 5 against 5"),
+        ([9, 10, 11], [10, 11, 12], "; if it is as it looks, about 14 more seeds of A and 14 of B would settle it"),
+        ([9, 10, 11], [9.001, 10.001, 11.001], "a thousand runs of each would not settle it"),
+    ],
+)
+def test_compare_is_one_line(
+    tmp_path: Path, ours: list[float], theirs: list[float], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(seeds(tmp_path / "a", ours)), str(seeds(tmp_path / "b", theirs))]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert said in line
+
+
+def test_each_side_may_be_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = (seeds(tmp_path / name, [10, 11]) for name in "ab")
+    more = [reported_run(tmp_path / f"more-{seed}", 12, seed=seed) for seed in (3, 4, 5)]
+    sides = ["--and-a", str(more[0]), "--and-b", str(more[1]), "--and-b", str(more[2])]
+    assert main(["compare", str(a), str(b), *sides]) == 0
+    assert ", of 3 and 4 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["report", "{}/none"], "tfdqn: {}/none is no directory\n"),
+        (["report", "{}/a", "--html", "{}/page.txt"], "page.txt is not an HTML page's name"),
+        (["compare", "{}/a", "{}/a/seed-1"], "tfdqn: B is one run: a comparison needs two seeds of each"),
+        (["compare", "{}/a"], "Missing argument 'B'"),
+    ],
+)
+def test_mistakes_are_one_line(
+    tmp_path: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seeds(tmp_path / "a", [1, 2])
+    assert main([each.format(tmp_path) for each in arguments]) == 2
+    error = capsys.readouterr().err
+    assert said.format(tmp_path) in error and error.count("\n") == 1
