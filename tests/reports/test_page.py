@@ -57,7 +57,7 @@ def test_the_curves_and_profiles_that_are_drawn_are_those_that_were_computed(rep
     for i, group in enumerate((best, other)):
         points = drawn(text, "profile", f"profile-{i}")
         known = np.array([performance_profile(group.scores, each) for each in points[:, 0] * (1 + 1e-6)])
-        assert np.isclose(points[:, 1], known.ravel(), atol=1e-3).mean() > 0.97  # but where a step lies between two
+        assert np.count_nonzero(~np.isclose(points[:, 1], known.ravel(), atol=1e-3)) <= 1  # beside a step
 
 
 def test_the_improvements_that_are_drawn_are_those_that_were_computed(tmp_path: Path) -> None:
