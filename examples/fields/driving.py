@@ -113,7 +113,8 @@ def draw(figures: dict[str, Any], file: Path) -> None:
 
 def film(policy: Driver, task: Task, seed: int, file: Path) -> None:
     """Writes an MP4 of one episode of highway-env's own pictures, one for each decision."""
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame opens no window
+    os.environ["OFFSCREEN_RENDERING"] = "1"  # highway-env opens no window then, and with SDL's dummy it draws nothing
+    os.environ.pop("SDL_VIDEODRIVER", None)
     env, frames = make(task, render_mode="rgb_array"), list[Any]()
     drive(policy, env, seed, lambda: frames.append(env.render()))
     env.close()

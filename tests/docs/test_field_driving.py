@@ -67,7 +67,9 @@ def test_drivers_meet_the_same_traffic() -> None:
 
 
 @pytest.mark.tasks
-def test_an_episode_is_filmed_decision_by_decision(tmp_path: Path) -> None:
+def test_an_episode_is_filmed_decision_by_decision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setenv("OFFSCREEN_RENDERING", "0")
     seen: list[np.ndarray] = []
 
     def driver(observation: np.ndarray) -> int:
@@ -77,3 +79,4 @@ def test_an_episode_is_filmed_decision_by_decision(tmp_path: Path) -> None:
     film(driver, MERGE, 0, tmp_path / "merge.mp4")
     with imageio.get_reader(tmp_path / "merge.mp4") as frames:
         assert frames.count_frames() == len(seen) + 1
+        assert frames.get_data(0).std() > 10  # not all of one colour, as highway-env's are with SDL's dummy driver
