@@ -48,8 +48,8 @@ def test_evaluations_are_read_as_they_were_written_but_for_what_is_damaged(tmp_p
     append_evaluation(file, evaluation(300, float("nan"), False), 2.0)
     append_evaluation(file, evaluation(400, 1.0, False), 3.0)
     assert read_evaluations(file) == [
-        EvaluationLine(100, 2.0, True),
-        EvaluationLine(300, None, False),
-        EvaluationLine(400, 1.0, False),
+        EvaluationLine(100, 25, 1.235, 2.0, 0.5, 7.0, 4, True),
+        EvaluationLine(300, 75, 2.0, None, 0.5, 7.0, 4, False),
+        EvaluationLine(400, 100, 3.0, 1.0, 0.5, 7.0, 4, False),
     ]
     assert read_standing(file) == Standing(env_steps=400, without_best=2)

@@ -1,7 +1,7 @@
 """Stands in for `tfdqn` in a search: writes a run's files, with returns that follow from the configuration alone.
 
 Like a true run it saves when it is asked to end, and goes on from there. A file `do-NNN` in the study's folder has it
-`fail`, `die` once, or `wait` until it is asked to end.
+`fail`, `die` once, `die always`, or `wait` until it is asked to end.
 """
 
 import math
@@ -44,8 +44,9 @@ def main() -> int:
         mean_return = level(config) + number - total
         append_line(run.metrics_file, {"env_steps": steps, "seconds": 1.5})
         append_line(run.evaluations_file, {"env_steps": steps, "mean_return": mean_return, "is_best": True})
-        if word == "die":
-            do.unlink()
+        if word.startswith("die"):
+            if word == "die":
+                do.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
         while word == "wait" and not asked:
             time.sleep(0.01)

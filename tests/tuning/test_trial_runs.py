@@ -119,14 +119,8 @@ def test_a_trial_whose_process_is_killed_is_resumed_under_its_number(tmp_path: P
 def test_one_that_is_killed_again_and_again_fails(tmp_path: Path) -> None:
     study = study_in(tmp_path, config=searched("stop.env_steps=5000"))
     template = Template(toml.dump(searched("stop.env_steps=5000")).encode(), "small.toml", (), SPACE)
-
-    def kill_the_first(runs: Sequence[ChildRun]) -> None:
-        for each in runs:
-            if each.name == "trial 0":
-                (tmp_path / "do-000").write_text("die")
-
-    view = Watcher(kill_the_first)
-    assert search(study, template, 2, view, jobs=1, command=FAKE)
+    (tmp_path / "do-000").write_text("die always")
+    assert search(study, template, 2, Watcher(), jobs=1, command=FAKE)
     assert [each.state for each in study.trials()] == [TrialState.FAILED, TrialState.COMPLETE]
     assert study.trials()[0].why == "was killed by signal 9 (SIGKILL)"
     assert len(begun(tmp_path, 0)) == 3

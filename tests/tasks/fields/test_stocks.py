@@ -154,7 +154,7 @@ def test_a_package_that_is_missing_is_one_line_with_its_extra(missing: str, monk
             {"first_day": "2021-01-01"},
             "0 trading days from 2021-01-01 to 2030-01-01; prices from 2020-01-01 to 2020-04-",
         ),
-        ({"first_day": "soon"}, "'soon' is no day as in 2026-01-31"),
+        ({"first_day": "soon"}, "task.kwargs.first_day = 'soon': it is no day as in 2026-01-31"),
         ({"fee": 1.0}, "task.kwargs.fee = 1.0"),
     ],
 )
