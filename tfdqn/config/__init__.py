@@ -21,6 +21,7 @@ from tfdqn.config.optimizer import SGD, Adam, Optimizer, RAdam, RMSprop
 from tfdqn.config.priorities import Priorities
 from tfdqn.config.schema import Acting, Checkpoint, Config, Evaluation, Export, Health, Logging, Replay, Stop
 from tfdqn.config.task import Task
+from tfdqn.config.tracking import Tracking
 
 __all__ = [
     "C51",
@@ -61,4 +62,5 @@ __all__ = [
     "Stop",
     "TDAgent",
     "Task",
+    "Tracking",
 ]

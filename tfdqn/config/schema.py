@@ -32,6 +32,7 @@ from tfdqn.config.network import MLP, Network
 from tfdqn.config.optimizer import Adam, Optimizer
 from tfdqn.config.priorities import Priorities
 from tfdqn.config.task import Task
+from tfdqn.config.tracking import Tracking
 
 _REVERB = needs("replay.backend", "reverb")
 _SEQUENCE = needs("replay.item", "sequence")
@@ -185,6 +186,7 @@ class Config(Section, frozen=True, kw_only=True):
     checkpoint: Annotated[Checkpoint, MAY_CHANGE] = field(default_factory=Checkpoint)
     export: Annotated[Export, MAY_CHANGE] = field(default_factory=Export)
     logging: Annotated[Logging, MAY_CHANGE] = field(default_factory=Logging)
+    tracking: Annotated[Tracking, MAY_CHANGE] = field(default_factory=Tracking)
     health: Annotated[Health, MAY_CHANGE] = field(default_factory=Health)
 
     @property
