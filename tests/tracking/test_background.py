@@ -26,6 +26,7 @@ def test_what_waits_for_a_slow_tracker_is_bounded_and_taken_in_order() -> None:
     assert said == ["warning: the tracker slow is 1,000 calls behind; it is told nothing more"]
     slow.may_go_on.set()
     tracker.close()
+    tracker.wait_until_closed(60.0)
     assert len(said) == 1
 
 
@@ -36,4 +37,5 @@ def test_all_is_taken_before_it_closes() -> None:
     for env_steps in range(100):
         tracker.scalars({}, Point(env_steps, 0, 0.0))
     tracker.close()
+    tracker.wait_until_closed(60.0)
     assert (slow.taken, said) == (list(range(100)), [])

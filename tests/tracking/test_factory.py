@@ -5,14 +5,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Event
 
+import msgspec
 import numpy as np
 import pytest
 
 from tests.support.event_files import made_earlier, points
+from tests.support.fake_wandb import FakeWandB
 from tests.support.tiny_runs import latest, lines, tiny
 from tfdqn.config import Config
+from tfdqn.errors import ConfigError
+from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.factory import TRACKERS, Part, register_tracker
+from tfdqn.tracking.final_scores import final_scores
 from tfdqn.tracking.tracker import Point, Tracker
 from tfdqn.training.train import train
 
@@ -127,13 +132,44 @@ def test_a_tracker_that_fails_is_one_line_and_ends_nothing(tmp_path: Path) -> No
 
 def test_a_tracker_that_hangs_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers, said = Event(), list[str]()
-    monkeypatch.setattr("tfdqn.tracking.background._CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("tfdqn.tracking.background._MAKING_SECONDS", 0.1)
+    monkeypatch.setattr("tfdqn.tracking.factory._FINISHED_SECONDS", 0.1)
     register_tracker("hanging", lambda *_: Notebook() if answers.wait() else None)
     assert train(tiny(*ALTERNATE, *OFTEN), tmp_path / "run", say=said.append).status == "finished"
     answers.set()
     assert [line for line in said if "tracker" in line] == [
-        "warning: the tracker hanging has not come to an end within 0.1 s; it is told nothing more"
+        "warning: the tracker hanging has not come to an end in time; it is told nothing more"
     ]
+
+
+def test_a_run_is_tracked_by_one_key_and_resumed_under_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With W&B's package played by another, which is told what the run's own files say, all sessions together."""
+    wandb, run, said = FakeWandB(tmp_path, monkeypatch), tmp_path / "run", list[str]()
+    config = tiny(*ALTERNATE, *OFTEN, "tracking.wandb=true", "tracking.name=pole")
+    metrics = run / "metrics.jsonl"
+    train(config, run, say=said.append, interrupted=lambda: metrics.exists() and len(metrics.read_text()) > 500)
+    assert train(config, run, say=said.append).status == "finished"
+    assert not [line for line in said if "warning" in line]
+    first, second = wandb.said("init")
+    assert (first["name"], first["id"]) == ("pole", second["id"])
+    assert wandb.said("finish") == [None, None]
+    assert wandb.said("config")[0]["learner.batch_size"] == 16
+    told = wandb.said("log")
+    for each, file, name in (("learning/loss", "metrics", "loss"), ("evaluation/return", "evaluations", "mean_return")):
+        own = [(line["env_steps"], line[name]) for line in lines(run / f"{file}.jsonl") if name in line]
+        assert [(values["env_steps"], values[each]) for values in told if each in values] == own
+        assert len(own) > 2
+    summary = json.loads((run / "summary.json").read_text())
+    assert wandb.said("summary") == [final_scores(msgspec.convert(summary, Summary))]
+    assert wandb.said("artifact") == [str(run / summary["paths"]["exported policy"])]
+    assert wandb.said("video") == [str(run / "videos" / "1.mp4")]
+
+
+def test_a_run_that_cant_be_tracked_as_asked_for_never_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeWandB(tmp_path, monkeypatch).will(fail="not logged in")
+    with pytest.raises(ConfigError, match="not logged in to Weights & Biases"):
+        train(tiny("tracking.wandb=true"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 class Killed(BaseException):

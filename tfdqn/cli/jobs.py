@@ -96,8 +96,10 @@ def launch(
     run.refuse_unused(unused, say_on_stderr)
 
     from tfdqn.tasks.registry import check_task
+    from tfdqn.tracking.systems import require_systems
 
     check_task(resolved.task)
+    require_systems(resolved.tracking)
 
     from tfdqn.cli import terminal
     from tfdqn.cli.live_table import JobView

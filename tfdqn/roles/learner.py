@@ -30,6 +30,7 @@ from tfdqn.system.native_stderr import native_output_to
 from tfdqn.system.signals import Interruption
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import check_task, make_task
+from tfdqn.tracking.systems import require_systems
 from tfdqn.training import loops
 from tfdqn.training.finish import run_to_end
 from tfdqn.training.monitor import TrainingMonitor, begin_figures
@@ -50,6 +51,7 @@ def run(context: RoleContext) -> bool:
     """
     config, run_dir = context.config, RunDir(context.run_dir)
     check_task(config.task)
+    require_systems(config.tracking)
     with (
         run_dir.failures_say_what_is_saved(),
         run_dir.tracebacks_are_kept(),

@@ -71,6 +71,7 @@ class RunDir:
         self.heartbeats = self.process_logs / "beats"
         self.supervisor_lock_file = self.process_logs / "lock"
         self.videos = self.path / "videos"
+        self.tracking = self.path / "tracking"  # as which runs other systems know it
         self.replay = self.path / "replay"  # what replay servers keep, a folder each
 
     @classmethod

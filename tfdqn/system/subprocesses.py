@@ -29,7 +29,7 @@ def start_process(command: Sequence[str], log: Path, environment: Mapping[str, s
             stderr=output,
             env={name: value for name, value in variables.items() if value is not None},
             start_new_session=True,  # Ctrl-C is for the parent, which ends the others in order
-            preexec_fn=_dies_with(os.getpid()),
+            preexec_fn=dies_with(os.getpid()),
         )
 
 
@@ -62,8 +62,9 @@ def last_line(log: Path, since_bytes: int, beginning: str = "") -> str:
     return ""
 
 
-def _dies_with(parent: int) -> Callable[[], None]:
-    """For the child: the kernel ends it when its parent is gone, however that ended."""
+def dies_with(parent: int) -> Callable[[], None]:
+    """For a child of that number to call: the kernel ends it when its parent, or the thread there that started it, is
+    gone, however that ended."""
     prctl = ctypes.CDLL(None).prctl
 
     def before_it_runs() -> None:

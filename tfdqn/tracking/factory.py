@@ -1,21 +1,27 @@
 """Which trackers a process of a run has, all of them as one; and what they do where a run is resumed."""
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from tfdqn.config import Config, toml
+from tfdqn.records import Summary
 from tfdqn.storage.json_lines import put_aside
 from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
 from tfdqn.tracking.background import BackgroundTracker
 from tfdqn.tracking.json_lines import JsonLines
+from tfdqn.tracking.systems import wanted_systems
 from tfdqn.tracking.tensorboard import TensorBoard, purge
-from tfdqn.tracking.tracker import ForwardingTracker, Tracker
+from tfdqn.tracking.tracker import ForwardingTracker, Point, Tracker
+from tfdqn.tracking.tracker_process import TrackerProcess
 
+_STOPPED_SECONDS = 10.0  # that a run which the user has stopped waits for its trackers at its end
+_FINISHED_SECONDS = 30.0  # that one waits which has finished: a film and a model are sent
 Part = Literal["learner", "evaluator"]  # the processes that track; a run in one process is a learner
 MakeTracker = Callable[[Config, RunDir, Part], Tracker | None]  # None: the configuration asks for none
 
-# Those of other systems, by name. What befalls them does not concern training: each has a thread of its own.
+# Those from outside the package, by name. What befalls them does not concern training: each has a thread of its own.
 TRACKERS: dict[str, MakeTracker] = {}
 
 
@@ -25,18 +31,35 @@ def register_tracker(name: str, make: MakeTracker) -> None:
 
 
 class Trackers(ForwardingTracker):
-    """All trackers of a process as one."""
+    """All trackers of a process as one.
 
-    def __init__(self, trackers: Sequence[Tracker]):
-        self._trackers = trackers
+    Args:
+      own: write the run's own files, and are called at once. An error of theirs (a full disk, say) is the run's.
+      background: others.
+    """
+
+    def __init__(self, own: Sequence[Tracker], background: Sequence[BackgroundTracker]):
+        self._own, self._background = own, background
+        self._patience_seconds = _STOPPED_SECONDS
 
     @property
     def takes_videos(self) -> bool:
-        return any(tracker.takes_videos for tracker in self._trackers)
+        return any(tracker.takes_videos for tracker in (*self._own, *self._background))
 
-    def tell(self, call: Callable[[Tracker], None]) -> None:
-        for tracker in self._trackers:
-            call(tracker)
+    def tell(self, method: str, *arguments: Any) -> None:
+        for tracker in (*self._own, *self._background):
+            getattr(tracker, method)(*arguments)
+
+    def summary(self, summary: Summary, at: Point) -> None:
+        self._patience_seconds = _FINISHED_SECONDS
+        super().summary(summary, at)
+
+    def close(self) -> None:
+        """Waits, for a while, until all have done what they were told."""
+        super().close()
+        latest = time.monotonic() + self._patience_seconds
+        for tracker in self._background:
+            tracker.wait_until_closed(max(0.0, latest - time.monotonic()))
 
 
 def make_trackers(config: Config, run: RunDir, part: Part, say: Callable[[str], None]) -> Trackers:
@@ -48,16 +71,17 @@ def make_trackers(config: Config, run: RunDir, part: Part, say: Callable[[str], 
       part: which process has them.
       say: shows one line to the user: of a tracker of another system that was dropped.
     """
-    # What writes the run's files is called at once, and an error of its own (a full disk, say) is the run's.
-    made: list[Tracker] = [JsonLines(run)]
+    own: list[Tracker] = [JsonLines(run)]
     if part == "learner":
         run.metrics_file.touch()  # it tells that the run has come to training
         run.evaluations_file.touch()
     if config.logging.tensorboard:  # which follows one file in each directory
-        made.append(TensorBoard(run.logs if part == "learner" else run.logs / EVALUATOR_LOGS))
-    for name, make in TRACKERS.items():
-        made.append(BackgroundTracker(name, partial(make, config, run, part), say))
-    trackers = Trackers(made)
+        own.append(TensorBoard(run.logs if part == "learner" else run.logs / EVALUATOR_LOGS))
+    background = [BackgroundTracker(name, partial(make, config, run, part), say) for name, make in TRACKERS.items()]
+    if part == "learner":  # which reads what the evaluator writes
+        for name in wanted_systems(config.tracking):
+            background.append(BackgroundTracker(name, partial(TrackerProcess, name, config.tracking, run, say), say))
+    trackers = Trackers(own, background)
     if part == "learner":
         trackers.text("configuration", "```toml\n" + toml.dump(config) + "```")
         flat = {key: value for key, value in toml.flat(config).items() if value is not None}

@@ -1,13 +1,13 @@
 """`Tracker`: takes a run's figures while it lasts; `ForwardingTracker`: has others take them."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfdqn.records import Evaluation
+from tfdqn.records import Evaluation, Summary
 
 
 class Point(NamedTuple):
@@ -16,6 +16,10 @@ class Point(NamedTuple):
     env_steps: int
     train_steps: int
     seconds: float  # of training, all sessions of the run together
+
+
+class TrackerError(Exception):
+    """What keeps a tracker from its work, in one line."""
 
 
 class Tracker:
@@ -44,6 +48,9 @@ class Tracker:
     def text(self, name: str, markdown: str) -> None:
         """Something to read, such as the configuration."""
 
+    def summary(self, summary: Summary, at: Point) -> None:
+        """What the run came to, and the paths of what it left; not where it was interrupted."""
+
     def video(self, name: str, film: Path, at: Point) -> None:
         """An MP4 file; called where `takes_videos`."""
 
@@ -55,26 +62,29 @@ class ForwardingTracker(Tracker):
     """Hands each call on."""
 
     @abstractmethod
-    def tell(self, call: Callable[[Tracker], None]) -> None:
-        """Calls those behind it."""
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Has those behind it called: `method` is one of `Tracker`'s."""
 
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
-        self.tell(lambda tracker: tracker.scalars(values, at))
+        self.tell("scalars", values, at)
 
     def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
-        self.tell(lambda tracker: tracker.evaluation(evaluation, seconds))
+        self.tell("evaluation", evaluation, seconds)
 
     def histogram(self, name: str, values: np.ndarray, at: Point) -> None:
-        self.tell(lambda tracker: tracker.histogram(name, values, at))
+        self.tell("histogram", name, values, at)
 
     def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
-        self.tell(lambda tracker: tracker.hyperparameters(values))
+        self.tell("hyperparameters", values)
 
     def text(self, name: str, markdown: str) -> None:
-        self.tell(lambda tracker: tracker.text(name, markdown))
+        self.tell("text", name, markdown)
+
+    def summary(self, summary: Summary, at: Point) -> None:
+        self.tell("summary", summary, at)
 
     def video(self, name: str, film: Path, at: Point) -> None:
-        self.tell(lambda tracker: tracker.video(name, film, at))
+        self.tell("video", name, film, at)
 
     def close(self) -> None:
-        self.tell(lambda tracker: tracker.close())
+        self.tell("close")

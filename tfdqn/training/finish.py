@@ -45,6 +45,7 @@ def run_to_end(
         return _interrupted(session, seconds)
     enter("drawing and exporting")
     summary = _write_results(session, _summary(session, seconds, reason, final))
+    monitor.finished(summary)
     monitor.film("best" if session.run_dir.best_weights.exists() else "latest")
     return summary
 

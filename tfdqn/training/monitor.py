@@ -14,7 +14,7 @@ from tfdqn.acting import exploration
 from tfdqn.config import EpsilonGreedy
 from tfdqn.errors import UserError
 from tfdqn.evaluation.evaluate import evaluate
-from tfdqn.records import Evaluation, Progress
+from tfdqn.records import Evaluation, Progress, Summary
 from tfdqn.system.interval import IntervalTrigger, Rate
 from tfdqn.tracking.factory import make_trackers, rewind
 from tfdqn.tracking.tracker import Point, Tracker
@@ -85,17 +85,20 @@ class TrainingMonitor:
         """Takes note of an evaluation."""
         self._tracker.evaluation(evaluation, self.seconds)
 
+    def finished(self, summary: Summary) -> None:
+        """Takes note of what the run came to."""
+        self._tracker.summary(summary, self._now())
+
     def film(self, policy: Literal["best", "latest"]) -> None:
         """Hands the tracker a film of a policy that the run has kept, where it takes films."""
         if not self._tracker.takes_videos:
             return
-        at = Point(self._session.env_steps, self._session.learner.train_steps, self.seconds)
         try:
             film = evaluate(self._session.run_dir.path, episodes=1, checkpoint=policy, video="mp4").video
         except UserError as error:  # the run has come to its end all the same
             log.warning("the %s policy was not filmed: %s", policy, error)
         else:
-            self._tracker.video(f"evaluation/{policy}", Path(str(film)), at)
+            self._tracker.video(f"evaluation/{policy}", Path(str(film)), self._now())
 
     def reason_to_stop(self) -> str | None:
         """The user's wish, or what the configuration says."""
@@ -128,6 +131,9 @@ class TrainingMonitor:
         if self._profile is not None:
             self._profile.end()
         self._tracker.close()
+
+    def _now(self) -> Point:
+        return Point(self._session.env_steps, self._session.learner.train_steps, self.seconds)
 
     def _phase(self) -> str:
         session = self._session

@@ -25,6 +25,7 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.native_stderr import native_output_to
 from tfdqn.system.signals import interruptions
 from tfdqn.tasks.registry import check_task
+from tfdqn.tracking.systems import require_systems
 from tfdqn.training import loops
 from tfdqn.training.finish import run_to_end
 from tfdqn.training.local_parts import LocalParts, local_session
@@ -169,6 +170,7 @@ def _refuse_early(config: Config, cluster: Cluster | None) -> None:
         )
     require_chief(cluster)
     check_task(config.task)
+    require_systems(config.tracking)
 
 
 def _saved(error: TaskError, session: Session[LocalParts], monitor: TrainingMonitor) -> TaskError:

@@ -1,0 +1,41 @@
+"""What a system to track in needs is refused in one line before anything starts."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_wandb import FakeWandB
+from tfdqn.config import Tracking
+from tfdqn.errors import ConfigError
+from tfdqn.tracking.systems import SYSTEMS, require_systems, wanted_systems
+
+ONLINE, OFFLINE = Tracking(wandb=True), Tracking(wandb=True, wandb_mode="offline")
+
+
+def test_none_is_wanted_by_default_and_each_by_its_key() -> None:
+    assert wanted_systems(Tracking()) == []
+    assert [wanted_systems(Tracking(**{name: True})) for name in SYSTEMS] == [[name] for name in SYSTEMS]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_missing_package_is_named_with_its_extra(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).mkdir()  # W&B's own folder beside the user
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(ConfigError, match=rf"^tracking\.{name} = true needs {name}, .* pip install .*\[{name}\]\"$"):
+        require_systems(Tracking(**{name: True}))
+
+
+def test_who_is_not_logged_in_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeWandB(tmp_path, monkeypatch)
+    require_systems(ONLINE)
+    fake.will(fail="not logged in")
+    require_systems(OFFLINE)
+    with pytest.raises(ConfigError, match=r"^tracking\.wandb = true: not logged in .* `wandb login`, "):
+        require_systems(ONLINE)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    require_systems(ONLINE)
+    with pytest.raises(ConfigError):
+        require_systems(Tracking(wandb=True, wandb_mode="online"))
+    monkeypatch.setenv("WANDB_API_KEY", "a key")
+    require_systems(Tracking(wandb=True, wandb_mode="online"))

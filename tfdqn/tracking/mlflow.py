@@ -1,0 +1,82 @@
+"""`MLflow`: a run of an MLflow experiment, on a server or in a folder."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tfdqn.config import Tracking
+from tfdqn.records import Summary
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.tracking.external_run import ExternalRun
+from tfdqn.tracking.final_scores import final_scores
+from tfdqn.tracking.tracker import Point
+
+_MOST_PARAMS = 100  # of one request
+_LONGEST_PARAM = 6_000  # characters
+
+
+class MLflow(ExternalRun):
+    """The configuration as params, curves as metrics by environment steps; the exported policy as artifacts."""
+
+    def __init__(self, config: Tracking, run: RunDir, id: str, is_new: bool):
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import mlflow
+        from mlflow.entities import Metric, Param
+
+        self._metric, self._param = Metric, Param
+        if config.mlflow_tracking_uri is not None:
+            mlflow.set_tracking_uri(config.mlflow_tracking_uri)
+        self._client = mlflow.MlflowClient()
+        if is_new:
+            experiment = self._experiment(config.mlflow_experiment)
+            name = config.name or run.path.resolve().name
+            tags = {"mlflow.source.name": "tfdqn", "run_dir": str(run.path.resolve()), **dict.fromkeys(config.tags, "")}
+            id = self._client.create_run(experiment, run_name=name, tags=tags).info.run_id
+        else:
+            self._client.update_run(id, status="RUNNING")
+        self.id, self._ends_as = id, "KILLED"
+        self.where = f"run {id} of experiment {config.mlflow_experiment} at {mlflow.get_tracking_uri()}"
+
+    def scalars(self, values: Mapping[str, float], at: Point) -> None:
+        now = int(1000 * time.time())
+        named = {**values, "train_steps": at.train_steps, "seconds": at.seconds}
+        metrics = [self._metric(name, float(value), now, at.env_steps) for name, value in named.items()]
+        self._client.log_batch(self.id, metrics=metrics)
+
+    def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
+        """Those that it has not: a param never changes, so keys that may be are shown as at the run's beginning."""
+        had = self._client.get_run(self.id).data.params
+        new = [self._param(key, str(value)[:_LONGEST_PARAM]) for key, value in values.items() if key not in had]
+        for first in range(0, len(new), _MOST_PARAMS):
+            self._client.log_batch(self.id, params=new[first : first + _MOST_PARAMS])
+
+    def text(self, name: str, markdown: str) -> None:
+        self._client.log_text(self.id, markdown, f"{name}.md")
+
+    def summary(self, summary: Summary, at: Point) -> None:
+        self.scalars(final_scores(summary), at)
+        if policy := summary.paths.get("exported policy"):
+            self._client.log_artifacts(self.id, policy, "policy")
+        self._ends_as = "FINISHED"
+
+    def video(self, name: str, film: Path, at: Point) -> None:
+        self._client.log_artifact(self.id, str(film), name)
+
+    def close(self) -> None:
+        self._client.set_terminated(self.id, self._ends_as)
+
+    def _experiment(self, name: str) -> Any:
+        """Its id; made where there is none, which another run may do at the same moment."""
+        import mlflow
+
+        for _ in range(2):
+            if found := self._client.get_experiment_by_name(name):
+                return found.experiment_id
+            try:
+                return self._client.create_experiment(name)
+            except mlflow.MlflowException:
+                if self._client.get_experiment_by_name(name) is None:
+                    raise
+        raise AssertionError

@@ -1,0 +1,86 @@
+"""`WandB`: a run of Weights & Biases, online or offline.
+
+As a program, it says by its exit status whether this machine is logged in where the mode given asks for that.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfdqn.config import Tracking
+from tfdqn.records import Summary
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.tracking.external_run import ExternalRun
+from tfdqn.tracking.final_scores import final_scores
+from tfdqn.tracking.tracker import Point
+
+STAGING_VARIABLE = "WANDB_DATA_DIR"  # where W&B copies what it has yet to send
+
+
+class WandB(ExternalRun):
+    """Curves against environment steps; the exported policy as a model artifact.
+
+    W&B keeps its own files in `wandb/` of the run's directory, from which `wandb sync` sends what was not sent.
+    """
+
+    def __init__(self, config: Tracking, run: RunDir, id: str, is_new: bool):
+        os.environ.setdefault(STAGING_VARIABLE, str(run.path.resolve() / "wandb"))
+        import wandb
+
+        self._wandb: Any = wandb
+        self._name = config.name or run.path.resolve().name
+        self._run = wandb.init(
+            id=id,
+            resume="allow",
+            project=config.wandb_project,
+            entity=config.wandb_entity,
+            group=config.wandb_group,
+            name=self._name,
+            tags=list(config.tags),
+            mode=None if config.wandb_mode == "auto" else config.wandb_mode,
+            dir=str(run.path),
+            settings=wandb.Settings(console="off"),
+        )
+        self.id = self._run.id
+        self.where = self._run.url or f"offline; to send it: wandb sync {Path(self._run.dir).parent}"
+        self._run.define_metric("env_steps")
+        self._run.define_metric("*", step_metric="env_steps")
+
+    def scalars(self, values: Mapping[str, float], at: Point) -> None:
+        self._run.log({**values, **at._asdict()})
+
+    def histogram(self, name: str, values: np.ndarray, at: Point) -> None:
+        self._run.log({name: self._wandb.Histogram(values), **at._asdict()})
+
+    def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
+        self._run.config.update(dict(values), allow_val_change=True)
+
+    def summary(self, summary: Summary, at: Point) -> None:
+        self._run.summary.update(final_scores(summary))
+        if policy := summary.paths.get("exported policy"):
+            artifact = self._wandb.Artifact(f"policy-{self.id}", type="model", metadata=final_scores(summary))
+            artifact.add_dir(policy, skip_cache=True)
+            self._run.log_artifact(artifact, aliases=["latest", "best"])
+
+    def video(self, name: str, film: Path, at: Point) -> None:
+        self._run.log({name: self._wandb.Video(str(film), format="mp4"), **at._asdict()})
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def may_send(mode: str) -> bool:
+    """Whether W&B has a key by which to send a run of this mode, or need not send it."""
+    import wandb
+
+    settings = wandb.setup().settings
+    mode = settings.mode if mode == "auto" else mode
+    return mode != "online" or bool(settings.identity_token_file or wandb.api.api_key)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if may_send(sys.argv[1]) else 1)
