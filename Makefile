@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCK := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-long test-tasks test-container test-browser lint types clean platform
+.PHONY: help train test test-long test-tasks test-tracking test-container test-browser lint types clean platform
 
 help:
 	@echo "make train       learn CartPole (CONFIG=configs/....toml and ARGS='seed=2 --run-dir DIR' change that)"
@@ -17,6 +17,7 @@ help:
 	@echo "make test        run the tests (ARGS=tests/replay: only those)"
 	@echo "make test-long   run the tests that take minutes: whole learning runs, deaths, many hosts"
 	@echo "make test-tasks  run the tests of tasks whose packages are extras, which it installs (a gigabyte)"
+	@echo "make test-tracking  run the tests with W&B's and MLflow's packages, which it installs"
 	@echo "make test-container   build the image with Docker, and train in it"
 	@echo "make test-browser     read a report's page in Chromium"
 	@echo "make lint types  check style (ruff) and types (mypy)"
@@ -27,13 +28,16 @@ train: $(VENV)/.installed
 
 # By two processes, each of which has all tests of a file (ARGS=-n0: by one, for --pdb).
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not long and not container and not tasks and not browser" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not long and not container and not tasks and not browser and not tracking" -n 2 --dist loadfile $(ARGS)
 
 test-long: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m long $(ARGS)
 
 test-tasks: $(VENV)/.installed-tasks
 	$(BIN)/python -m pytest -m tasks $(ARGS)
+
+test-tracking: $(VENV)/.installed-tracking
+	$(BIN)/python -m pytest -m tracking $(ARGS)
 
 test-container: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m container tests/container $(ARGS)
@@ -67,6 +71,11 @@ $(VENV)/.installed-tasks: $(VENV)/.installed-dev
 	@echo "Installing every kind of task into $(VENV): about a gigabyte, only once."
 	@$(PIP) install --constraint constraints.txt --editable '.[tasks]'
 	@$(PIP) install --constraint constraints.txt --no-deps --force-reinstall opencv-python-headless
+	@touch $@
+
+$(VENV)/.installed-tracking: $(VENV)/.installed-dev
+	@echo "Installing W&B and MLflow into $(VENV)."
+	@$(PIP) install --constraint constraints.txt --editable '.[wandb,mlflow]'
 	@touch $@
 
 # Said before pip can: dm-reverb is built for this platform alone.

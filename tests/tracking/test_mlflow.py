@@ -1,0 +1,93 @@
+"""MLflow's own package: a folder's files read back, and a server that is not there."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfdqn.config import Tracking
+from tfdqn.records import Summary
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.tracking.tracker import Point, TrackerError
+from tfdqn.tracking.tracker_process import TrackerProcess
+
+pytestmark = pytest.mark.tracking
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "run" / "exports" / "1").mkdir(parents=True)
+    return RunDir(tmp_path / "run")
+
+
+def runs_in(folder: Path) -> list[Any]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(str(folder))
+    [experiment] = client.search_experiments(filter_string="name = 'poles'")
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+def curve(folder: Path, run_id: str, name: str) -> list[tuple[int, float]]:
+    from mlflow import MlflowClient
+
+    return [(each.step, each.value) for each in MlflowClient(str(folder)).get_metric_history(run_id, name)]
+
+
+def test_files_read_back_hold_the_numbers_that_were_written(tmp_path: Path, run: RunDir) -> None:
+    folder = tmp_path / "mlruns"
+    config = Tracking(mlflow=True, mlflow_tracking_uri=str(folder), mlflow_experiment="poles", tags=("a", "b"))
+    configuration = {f"section.key_{number}": number for number in range(150)}
+    losses = {100: 0.1 + 0.2, 200: 1e-12, 300: 3.0}
+    process = TrackerProcess("mlflow", config, run, lambda line: None)
+    process.hyperparameters(configuration)
+    process.text("configuration", "seed = 1")
+    for env_steps in (100, 200):
+        process.scalars({"learning/loss": losses[env_steps]}, Point(env_steps, env_steps // 10, 1.5))
+    process.close()
+    [stopped] = runs_in(folder)
+    assert stopped.info.status == "KILLED"
+
+    film, policy = tmp_path / "1.mp4", run.exports / "1"
+    film.write_bytes(b"a film")
+    (policy / "saved_model.pb").write_bytes(b"a policy")
+    process = TrackerProcess("mlflow", config, run, lambda line: None)
+    process.hyperparameters({**configuration, "section.key_0": 7, "new": 1})  # a param never changes
+    for env_steps in (100, 200, 300):
+        process.scalars({"learning/loss": losses[env_steps]}, Point(env_steps, env_steps // 10, 2.5))
+    process.summary(
+        Summary(
+            status="finished",
+            reason="",
+            env_steps=300,
+            train_steps=30,
+            episodes=9,
+            seconds=50.0,
+            best_return=490.0,
+            paths={"exported policy": str(policy)},
+        ),
+        Point(300, 30, 50.0),
+    )
+    process.video("evaluation/best", film, Point(300, 30, 51.0))
+    process.close()
+
+    [found] = runs_in(folder)
+    assert (found.info.status, found.info.run_name) == ("FINISHED", "run")
+    assert found.data.params == {key: str(value) for key, value in {**configuration, "new": 1}.items()}
+    assert {"a", "b"} <= set(found.data.tags)
+    assert curve(folder, found.info.run_id, "learning/loss") == list(losses.items())
+    assert curve(folder, found.info.run_id, "train_steps")[:3] == [(100, 10.0), (200, 20.0), (300, 30.0)]
+    assert curve(folder, found.info.run_id, "final/best_return") == [(300, 490.0)]
+    artifacts = Path(found.info.artifact_uri.removeprefix("file://"))
+    assert (artifacts / "policy" / "saved_model.pb").read_bytes() == b"a policy"
+    assert (artifacts / "evaluation" / "best" / "1.mp4").read_bytes() == b"a film"
+    assert (artifacts / "configuration.md").read_text() == "seed = 1"
+
+
+def test_a_server_that_is_not_there_is_one_line(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    config = Tracking(mlflow=True, mlflow_tracking_uri="http://127.0.0.1:9")
+    with pytest.raises(TrackerError, match=r"^MlflowException: API request to http://127\.0\.0\.1:9") as raised:
+        TrackerProcess("mlflow", config, run, print)
+    assert "\n" not in str(raised.value)
