@@ -3,9 +3,17 @@
 from pathlib import Path
 
 import tensorflow as tf
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams.api_pb2 import STATUS_RUNNING, STATUS_SUCCESS, STATUS_UNKNOWN, ListSessionGroupsRequest
+from tensorboard.plugins.hparams.backend_context import Context
+from tensorboard.plugins.hparams.list_session_groups import Handler
 
 from tests.support.event_files import made_earlier, points
+from tfdqn.records import EpisodeScores, Summary
 from tfdqn.tracking.tensorboard import TensorBoard, purge
 from tfdqn.tracking.tracker import Point
 
@@ -29,6 +37,45 @@ def test_tensorboard_reads_scalars_text_and_hyperparameters(tmp_path: Path) -> N
         (200, 20.0),
     ]
     assert "_hparams_/session_start_info" in events.summary_metadata
+
+
+def test_its_hparams_view_compares_runs_by_their_keys_and_final_scores(tmp_path: Path) -> None:
+    for seed, score in ((1, 480.0), (2, 500.0)):
+        board = TensorBoard(tmp_path / f"seed-{seed}" / "logs")
+        board.hyperparameters({"seed": seed, "agent.kind": "dqn"})
+        board.scalars({"learning/loss": 0.5}, at(100))
+        scores = EpisodeScores(
+            episodes=5, mean_return=score, std_return=1, median_return=score, ci_low=1, ci_high=2, mean_length=score
+        )
+        board.summary(
+            Summary(
+                status="finished",
+                reason="",
+                env_steps=200,
+                train_steps=20,
+                episodes=9,
+                seconds=1.0,
+                best_return=score + 0.5,
+                final=scores,
+            ),
+            at(200),
+        )
+        board.close()
+    runs = EventMultiplexer()
+    runs.AddRunsFromDirectory(str(tmp_path))
+    runs.Reload()
+    view = Context(TBContext(data_provider=MultiplexerDataProvider(runs, str(tmp_path)), logdir=str(tmp_path)))
+    request = ListSessionGroupsRequest(
+        start_index=0, slice_size=10, allowed_statuses=[STATUS_UNKNOWN, STATUS_SUCCESS, STATUS_RUNNING]
+    )
+    groups = Handler(RequestContext(), view, "", request).run().session_groups
+    shown = {
+        group.hparams["seed"].number_value: {value.name.tag: value.value for value in group.metric_values}
+        for group in groups
+    }
+    assert {seed: values["final/return"] for seed, values in shown.items()} == {1: 480.0, 2: 500.0}
+    assert {seed: values["final/best_return"] for seed, values in shown.items()} == {1: 480.5, 2: 500.5}
+    assert all(group.hparams["agent.kind"].string_value == "dqn" for group in groups)
 
 
 def test_tensorboard_forgets_what_is_written_again(tmp_path: Path) -> None:

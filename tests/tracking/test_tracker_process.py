@@ -1,6 +1,5 @@
 """A tracker's process is told everything, heeds no signal that ends others, and outlives no failure and no parent."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -146,8 +145,8 @@ def test_it_ends_with_the_thread_that_made_it(wandb: FakeWandB, run: RunDir) -> 
 
 def test_this_processs_own_signals_and_exit_are_untouched(wandb: FakeWandB, run: RunDir) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    streams, hook = (sys.stdout, sys.stderr), sys.excepthook
+    streams, hook, modules = (sys.stdout, sys.stderr), sys.excepthook, set(sys.modules)
     TrackerProcess("wandb", CONFIG, run, lambda line: None).close()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
     assert ((sys.stdout, sys.stderr), sys.excepthook) == (streams, hook)
-    assert "wandb" not in sys.modules and "WANDB_SERVICE" not in os.environ
+    assert not [each for each in set(sys.modules) - modules if each.startswith("wandb")]

@@ -49,6 +49,8 @@ def records(run: RunDir) -> Iterator[Any]:
 def history(run: RunDir) -> list[dict[str, Any]]:
     items = [record.history.item for record in records(run) if record.WhichOneof("record_type") == "history"]
     own = [{each.key or "/".join(each.nested_key): json.loads(each.value_json) for each in item} for item in items]
+    rows = [each["_step"] for each in own]
+    assert rows == sorted(set(rows))  # over all sessions
     return [{key: value for key, value in each.items() if not key.startswith("_")} for each in own]
 
 

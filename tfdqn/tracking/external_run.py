@@ -36,6 +36,7 @@ class _Record(msgspec.Struct):
     place: str
     env_steps: int = -1  # up to which it has had the curves
     evaluated: tuple[int, int] = (-1, -1)  # the last evaluation that it has had: environment and train steps
+    calls: int = 0  # that it was told
 
 
 class TrackedRun(ForwardingTracker):
@@ -63,26 +64,29 @@ class TrackedRun(ForwardingTracker):
         """The external run's; of one's own choice where that `is_new`."""
         return self._record.id
 
+    @property
+    def calls(self) -> int:
+        """Of its methods so far, all sessions together."""
+        return self._record.calls
+
     def begin(self, run: ExternalRun) -> None:
         """From now on it is told."""
         self._run, self._record.id = run, run.id
         self._write()
 
     def tell(self, method: str, *arguments: Any) -> None:
-        assert self._run is not None
-        self._tell_evaluations(self._run)
-        getattr(self._run, method)(*arguments)
+        self._tell_evaluations()
+        self._call(method, *arguments)
 
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
         if at.env_steps > self._record.env_steps:
             self._record.env_steps = at.env_steps
             super().scalars(values, at)
-            self._write()
 
     def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
         """Nothing: it is in the file."""
 
-    def _tell_evaluations(self, run: ExternalRun) -> None:
+    def _tell_evaluations(self) -> None:
         size = self._evaluations.stat().st_size if self._evaluations.exists() else 0
         if size == self._evaluations_bytes:
             return
@@ -93,8 +97,13 @@ class TrackedRun(ForwardingTracker):
                 self._record.evaluated = number
                 names = {"return": "mean_return", "std_return": "std_return", "length": "mean_length"}
                 values = {f"evaluation/{name}": line[key] for name, key in names.items() if line[key] is not None}
-                run.scalars(values, Point(*number, line["seconds"]))
+                self._call("scalars", values, Point(*number, line["seconds"]))
+
+    def _call(self, method: str, *arguments: Any) -> None:
+        """What is called is on the disk before: a kill in between loses a point, and none is told twice."""
+        self._record.calls += 1
         self._write()
+        getattr(self._run, method)(*arguments)
 
     def _read(self) -> _Record | None:
         try:

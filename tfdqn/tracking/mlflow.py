@@ -20,7 +20,7 @@ _LONGEST_PARAM = 6_000  # characters
 class MLflow(ExternalRun):
     """The configuration as params, curves as metrics by environment steps; the exported policy as artifacts."""
 
-    def __init__(self, config: Tracking, run: RunDir, id: str, is_new: bool):
+    def __init__(self, config: Tracking, run: RunDir, id: str, is_new: bool, calls: int):
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
         from mlflow.entities import Metric, Param

@@ -10,6 +10,8 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from tfdqn.records import Summary
+from tfdqn.tracking.final_scores import final_scores
 from tfdqn.tracking.tracker import Point, Tracker
 
 
@@ -40,6 +42,9 @@ class TensorBoard(Tracker):
     def text(self, name: str, markdown: str) -> None:
         with self._writer.as_default(step=0):
             tf.summary.text(name, markdown)
+
+    def summary(self, summary: Summary, at: Point) -> None:
+        self.scalars(final_scores(summary), at)
 
     def close(self) -> None:
         self._writer.close()

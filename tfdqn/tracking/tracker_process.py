@@ -86,9 +86,9 @@ def _begin(beginning: _Beginning) -> tuple[TrackedRun, str]:
     """The run, and where the user finds it."""
     system, config, run = SYSTEMS[beginning.system], beginning.config, RunDir(beginning.run_dir)
     module, _, name = system.tracker.partition(":")
-    make: Callable[[Tracking, RunDir, str, bool], ExternalRun] = getattr(importlib.import_module(module), name)
+    make: Callable[[Tracking, RunDir, str, bool, int], ExternalRun] = getattr(importlib.import_module(module), name)
     tracked = TrackedRun(run.tracking / f"{beginning.system}.json", system.place(config), run.evaluations_file)
-    external = make(config, run, tracked.id, tracked.is_new)
+    external = make(config, run, tracked.id, tracked.is_new, tracked.calls)
     tracked.begin(external)
     return tracked, external.where
 

@@ -24,10 +24,15 @@ STAGING_VARIABLE = "WANDB_DATA_DIR"  # where W&B copies what it has yet to send
 class WandB(ExternalRun):
     """Curves against environment steps; the exported policy as a model artifact.
 
-    W&B keeps its own files in `wandb/` of the run's directory, from which `wandb sync` sends what was not sent.
+    W&B keeps its own files in `wandb/` of the run's directory, from which `wandb sync` sends what was not sent. It
+    appends an offline session to another where its rows have later numbers.
+
+    Args:
+      id: of the run, which is made where there is none.
+      calls: of methods in earlier sessions.
     """
 
-    def __init__(self, config: Tracking, run: RunDir, id: str, is_new: bool):
+    def __init__(self, config: Tracking, run: RunDir, id: str, is_new: bool, calls: int):
         os.environ.setdefault(STAGING_VARIABLE, str(run.path.resolve() / "wandb"))
         import wandb
 
@@ -45,16 +50,16 @@ class WandB(ExternalRun):
             dir=str(run.path),
             settings=wandb.Settings(console="off"),
         )
-        self.id = self._run.id
+        self.id, self._row = self._run.id, calls
         self.where = self._run.url or f"offline; to send it: wandb sync {Path(self._run.dir).parent}"
         self._run.define_metric("env_steps")
         self._run.define_metric("*", step_metric="env_steps")
 
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
-        self._run.log({**values, **at._asdict()})
+        self._log(values, at)
 
     def histogram(self, name: str, values: np.ndarray, at: Point) -> None:
-        self._run.log({name: self._wandb.Histogram(values), **at._asdict()})
+        self._log({name: self._wandb.Histogram(values)}, at)
 
     def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
         self._run.config.update(dict(values), allow_val_change=True)
@@ -67,10 +72,14 @@ class WandB(ExternalRun):
             self._run.log_artifact(artifact, aliases=["latest", "best"])
 
     def video(self, name: str, film: Path, at: Point) -> None:
-        self._run.log({name: self._wandb.Video(str(film), format="mp4"), **at._asdict()})
+        self._log({name: self._wandb.Video(str(film), format="mp4")}, at)
 
     def close(self) -> None:
         self._run.finish()
+
+    def _log(self, values: Mapping[str, Any], at: Point) -> None:
+        self._run.log({**values, **at._asdict()}, step=self._row)
+        self._row += 1
 
 
 def may_send(mode: str) -> bool:

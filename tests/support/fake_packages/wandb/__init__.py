@@ -67,7 +67,7 @@ class Run:
     def define_metric(self, name: str, step_metric: str | None = None) -> None:
         _write("define_metric", [name, step_metric])
 
-    def log(self, values: dict[str, Any]) -> None:
+    def log(self, values: dict[str, Any], step: int) -> None:
         if _FAILURE == "hang in log":
             time.sleep(_HANG_SECONDS)
         if _FAILURE == "print and exit in log":
