@@ -216,18 +216,34 @@ def export(
             show_default="savedmodel",
         ),
     ] = None,
+    hub_layout: Annotated[
+        Path | None,
+        typer.Option(
+            "--hub-layout",
+            metavar="DIR",
+            help="also write DIR as model hubs take it: model card, model, configuration, film",
+        ),
+    ] = None,
 ) -> None:
     """Export a run's policy as a SavedModel. It comes with a model card; its path is printed."""
     require_supported_platform()
     wanted = parse_formats(formats or [ModelFormat.savedmodel])
+    from tfdqn.exporting.versions import require_free
     from tfdqn.storage.best_policy import require_policy
 
     require_policy(RunDir(run).begun(), checkpoint.value)
+    if hub_layout is not None:
+        require_free(hub_layout)
     from tfdqn.exporting.from_run import export_run  # late, as in `evaluate`
 
     version = export_run(run, checkpoint.value, min_return, wanted)
     for each in wanted:
         typer.echo(version if each is ModelFormat.savedmodel else version / each.file)
+    if hub_layout is not None:
+        from tfdqn.exporting.hub_layout import write_hub_layout
+
+        write_hub_layout(RunDir(run), version, checkpoint.value, hub_layout)
+        typer.echo(hub_layout)
 
 
 @runs.command()

@@ -50,6 +50,12 @@ def has_model(version: Path) -> bool:
     return (version / MODEL_FILE).is_file()
 
 
+def require_free(directory: Path) -> None:
+    """Raises UserError where something lies at `directory` that is not an empty folder."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise UserError(f"{directory}: something is there already; give a new or an empty folder")
+
+
 @contextmanager
 def unfinished_version(directory: Path) -> Iterator[Path]:
     """The path at which to write a version; what lies there when the block ends, unpublished, is removed."""

@@ -1,0 +1,88 @@
+"""A folder for model hubs: what they read of a model card, and a policy that loads."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import yaml
+
+from tfdqn.config import toml
+from tfdqn.errors import UserError
+from tfdqn.evaluation.bootstrap import scores
+from tfdqn.exporting.from_run import export_run
+from tfdqn.exporting.hub_layout import write_hub_layout
+from tfdqn.exporting.loaded_policy import load_policy
+from tfdqn.records import Summary
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import write_summary
+
+
+def front_matter(folder: Path) -> dict[str, Any]:
+    opening, front, _ = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    assert opening == ""
+    found = yaml.safe_load(front)
+    assert isinstance(found, dict)
+    return found
+
+
+def the_metric(folder: Path) -> dict[str, Any]:
+    [model] = front_matter(folder)["model-index"]
+    assert model["name"] == "dqn-Test-v0"
+    [result] = model["results"]
+    assert result["dataset"] == {"type": "Test-v0", "name": "Test-v0"}
+    assert result["task"]["type"] == "reinforcement-learning"
+    [metric] = result["metrics"]
+    assert isinstance(metric, dict)
+    return metric
+
+
+def test_it_has_what_a_hub_reads_and_a_policy_that_loads(
+    run: RunDir, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    version = export_run(run.path)
+    folder = tmp_path / "hub" / "policy"
+    write_hub_layout(run, version, "best", folder)
+    front = front_matter(folder)
+    assert (front["library_name"], front["pipeline_tag"]) == ("tfdqn", "reinforcement-learning")
+    assert {"Test-v0", "dqn", "reinforcement-learning"} <= set(front["tags"])
+    # Returns of 100, 200 and 300: their mean, and their deviation √(20,000 / 3).
+    assert the_metric(folder) == {
+        "type": "mean_reward",
+        "name": "mean_reward, 3 greedy episodes",
+        "value": "200.00 +/- 81.65",
+        "verified": False,
+    }
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert "# A policy for Test-v0" in page and 'tfdqn.load_policy("saved_model")' in page
+    observation = np.array([0.1, -0.2, 0.3, 0.4], np.float32)
+    assert load_policy(folder / "saved_model")(observation) == load_policy(version)(observation)
+    assert tomllib.loads((folder / "config.toml").read_text()) == tomllib.loads(toml.dump(run.config()))
+    # There is no such task as Test-v0: no film.
+    assert sorted(each.name for each in folder.iterdir()) == ["README.md", "config.toml", "saved_model"]
+    assert "replay.mp4 is left out: " in caplog.text
+    assert sorted(each.name for each in folder.parent.iterdir()) == ["policy"]
+
+
+def test_a_finished_runs_score_is_of_its_fresh_episodes(run: RunDir, tmp_path: Path) -> None:
+    final = scores(np.array([10.0, 14.0]), np.array([10.0, 14.0]))
+    summary = Summary(
+        status="finished", reason="", env_steps=1, train_steps=1, episodes=1, seconds=1.0, best_return=1.0, final=final
+    )
+    write_summary(run.summary_file, msgspec.structs.replace(summary, paths={}))
+    write_hub_layout(run, export_run(run.path), "best", tmp_path / "policy")
+    assert the_metric(tmp_path / "policy")["value"] == "12.00 +/- 2.00"
+
+
+def test_what_is_there_already_is_left_alone(run: RunDir, tmp_path: Path) -> None:
+    version = export_run(run.path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").write_text("mine")
+    with pytest.raises(UserError, match=r"mine: something is there already; give a new or an empty folder$"):
+        write_hub_layout(run, version, "best", tmp_path / "mine")
+    assert [each.name for each in (tmp_path / "mine").iterdir()] == ["notes"]
+    (tmp_path / "empty").mkdir()
+    write_hub_layout(run, version, "best", tmp_path / "empty")
+    assert (tmp_path / "empty" / "README.md").is_file()
