@@ -72,7 +72,7 @@ def test_another_project_has_a_run_of_its_own(tmp_path: Path) -> None:
     assert told.points == [(200, {"loss": 2.0})]
 
 
-def test_evaluations_are_told_from_their_file_once_each_whoever_writes_it(tmp_path: Path) -> None:
+def test_evaluations_are_told_from_their_file_once_each_whichever_process_writes_it(tmp_path: Path) -> None:
     file = tmp_path / "evaluations.jsonl"
     append_evaluation(file, evaluation(100, 10, 1.0), 1.0)
     tracked, told = session(tmp_path)
