@@ -39,3 +39,11 @@ def test_who_is_not_logged_in_is_told_what_to_do(tmp_path: Path, monkeypatch: py
         require_systems(Tracking(wandb=True, wandb_mode="online"))
     monkeypatch.setenv("WANDB_API_KEY", "a key")
     require_systems(Tracking(wandb=True, wandb_mode="online"))
+
+
+def test_a_package_that_does_not_work_is_not_taken_for_a_login_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FakeWandB(tmp_path, monkeypatch).will(fail="raise when imported")
+    with pytest.raises(ConfigError, match=r"^tracking\.wandb = true: wandb can't be used: ImportError: no pl"):
+        require_systems(ONLINE)

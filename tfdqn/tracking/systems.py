@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -15,18 +16,24 @@ from tfdqn.config import Tracking
 from tfdqn.errors import ConfigError
 from tfdqn.system.shell_commands import install_extra
 
+NOT_LOGGED_IN_STATUS = 3  # of `tfdqn.tracking.wandb` as a program
 _LOGIN_SECONDS = 60.0
 
 
-def _wandb_is_logged_in(config: Tracking) -> None:
+def _require_wandb_login(config: Tracking) -> None:
     if config.wandb_mode == "offline" or os.environ.get("WANDB_API_KEY"):
         return
     command = [sys.executable, "-P", "-m", "tfdqn.tracking.wandb", config.wandb_mode]
-    if subprocess.run(command, capture_output=True, timeout=_LOGIN_SECONDS).returncode:
-        raise ConfigError(
-            "tracking.wandb = true: not logged in to Weights & Biases: run `wandb login`, set WANDB_API_KEY, or give "
-            'tracking.wandb_mode = "offline"'
-        )
+    with suppress(subprocess.TimeoutExpired):  # what is the matter, is said when a run begins
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_LOGIN_SECONDS)
+        if done.returncode == NOT_LOGGED_IN_STATUS:
+            raise ConfigError(
+                "tracking.wandb = true: not logged in to Weights & Biases: run `wandb login`, set WANDB_API_KEY, or "
+                'give tracking.wandb_mode = "offline"'
+            )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+            raise ConfigError(f"tracking.wandb = true: wandb can't be used: {last}")
 
 
 class System(NamedTuple):
@@ -41,7 +48,7 @@ SYSTEMS = {
     "wandb": System(
         "tfdqn.tracking.wandb:WandB",
         lambda config: f"{config.wandb_entity or ''}/{config.wandb_project}",
-        _wandb_is_logged_in,
+        _require_wandb_login,
     ),
     "mlflow": System(
         "tfdqn.tracking.mlflow:MLflow",

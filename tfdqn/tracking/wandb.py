@@ -16,6 +16,7 @@ from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.external_run import ExternalRun
 from tfdqn.tracking.final_scores import final_scores
+from tfdqn.tracking.systems import NOT_LOGGED_IN_STATUS
 from tfdqn.tracking.tracker import Point
 
 STAGING_VARIABLE = "WANDB_DATA_DIR"  # where W&B copies what it has yet to send
@@ -48,7 +49,7 @@ class WandB(ExternalRun):
             tags=list(config.tags),
             mode=None if config.wandb_mode == "auto" else config.wandb_mode,
             dir=str(run.path),
-            settings=wandb.Settings(console="off"),
+            settings=wandb.Settings(console="off", x_stats_pid=os.getppid()),  # the trainer's CPU and memory
         )
         self.id, self._row = self._run.id, calls
         self.where = self._run.url or f"offline; to send it: wandb sync {Path(self._run.dir).parent}"
@@ -92,4 +93,4 @@ def may_send(mode: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if may_send(sys.argv[1]) else 1)
+    sys.exit(0 if may_send(sys.argv[1]) else NOT_LOGGED_IN_STATUS)

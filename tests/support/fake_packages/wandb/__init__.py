@@ -1,7 +1,7 @@
 """Stands for W&B's package in a tracker's process: writes what it is told to a file, and fails as it is asked to.
 
 FAKE_WANDB_LOG names the file, FAKE_WANDB says what goes wrong: `raise in init`, `hang in log`, `print and exit in log`,
-`hang in finish` or `not logged in`.
+`hang in finish`, `not logged in` or `raise when imported`.
 """
 
 import json
@@ -13,6 +13,9 @@ from typing import Any
 
 _FAILURE = os.environ.get("FAKE_WANDB", "")
 _HANG_SECONDS = 3_600.0
+
+if _FAILURE == "raise when imported":
+    raise ImportError("no platformdirs")
 
 api = SimpleNamespace(api_key=None if _FAILURE == "not logged in" else "a key")
 
