@@ -16,7 +16,7 @@ from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.tracking.factory import TRACKERS, Part, register_tracker
+from tfdqn.tracking.factory import TRACKERS, Part, make_trackers, register_tracker
 from tfdqn.tracking.final_scores import final_scores
 from tfdqn.tracking.tracker import Point, Tracker
 from tfdqn.training.train import train
@@ -163,6 +163,15 @@ def test_a_run_is_tracked_by_one_key_and_resumed_under_its_id(tmp_path: Path, mo
     assert wandb.said("summary") == [final_scores(msgspec.convert(summary, Summary))]
     assert wandb.said("artifact") == [str(run / summary["paths"]["exported policy"])]
     assert wandb.said("video") == [str(run / "videos" / "1.mp4")]
+
+
+def test_a_jobs_evaluator_leaves_other_systems_to_the_learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wandb, run = FakeWandB(tmp_path, monkeypatch), RunDir(tmp_path / "run")
+    run.path.mkdir()
+    make_trackers(tiny("tracking.wandb=true"), run, "evaluator", print).close()
+    assert wandb.said("init") == []
+    make_trackers(tiny("tracking.wandb=true"), run, "learner", print).close()
+    assert len(wandb.said("init")) == 1
 
 
 def test_a_run_that_cant_be_tracked_as_asked_for_never_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
