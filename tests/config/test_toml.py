@@ -92,7 +92,7 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             'configuration: n_step is not a key (did you mean "agent.n_step"?); the keys and sections '
             "are: seed, task, "
             "network, agent, ensemble, optimizer, exploration, acting, replay, priorities, learner, stop, evaluation, "
-            "checkpoint, export, logging, health",
+            "checkpoint, export, logging, tracking, health",
         ),
         (
             {"network": {"kind": "linear", "degre": 3}},

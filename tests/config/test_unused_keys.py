@@ -20,6 +20,8 @@ AVERAGING = 'learner.strategy = "averaging", not "local"'
 SEVERAL = "ensemble.size above 1, not 1"
 USED = "priorities.exponent above 0, not 0.0"
 DECAY = 'optimizer.schedule = "linear" or "exponential", not "constant"'
+IN_WANDB, IN_MLFLOW = ("tracking.wandb=true",), ("tracking.mlflow=true",)
+WANDB, MLFLOW = "tracking.wandb = true, not false", "tracking.mlflow = true, not false"
 SEQUENCE = 'replay.item = "sequence", not "block"'
 
 # A key's value, overrides with which it is read, and what it lacks without them.
@@ -56,6 +58,12 @@ CASES: list[tuple[str, tuple[str, ...], str]] = [
     ("priorities.importance_train_steps=9", PRIORITIES, USED),
     ("priorities.new_items=actor", PRIORITIES, USED),
     ("priorities.epsilon=0.1", PRIORITIES, USED),
+    ("tracking.wandb_project=x", IN_WANDB, WANDB),
+    ("tracking.wandb_entity=x", IN_WANDB, WANDB),
+    ("tracking.wandb_group=x", IN_WANDB, WANDB),
+    ("tracking.wandb_mode=offline", IN_WANDB, WANDB),
+    ("tracking.mlflow_experiment=x", IN_MLFLOW, MLFLOW),
+    ("tracking.mlflow_tracking_uri=x", IN_MLFLOW, MLFLOW),
     ("learner.workers=4", ("learner.strategy=multi_worker",), WORKERS),
     ("learner.parameter_servers=3", ("learner.strategy=parameter_server",), SERVERS),
     ("learner.updates_per_read=2", ("learner.strategy=parameter_server",), SERVERS),

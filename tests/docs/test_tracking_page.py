@@ -14,7 +14,7 @@ from tfdqn.tracking.systems import wanted_systems
 
 PAGE = (PROJECT / "docs" / "tracking.md").read_text(encoding="utf-8")
 SHORT = (
-    "stop.env_steps=600",
+    "stop.env_steps=1200",
     "replay.min_size=128",
     "replay.block_size=1",
     "learner.xla=off",

@@ -51,9 +51,10 @@ def test_a_resumed_run_keeps_its_id_and_is_told_only_what_is_new(tmp_path: Path)
     assert (again.is_new, again.id) == (False, tracked.id)
     for env_steps in (150, 250, 300, 350):
         again.scalars({"loss": env_steps / 10}, at(env_steps))
+    again.scalars({"loss": 36.0}, at(350))  # an update later, say
     again.close()
     assert told.points == [(100, {"loss": 10.0}), (200, {"loss": 20.0}), (300, {"loss": 30.0})]
-    assert told_again.points == [(350, {"loss": 35.0})]
+    assert told_again.points == [(350, {"loss": 35.0}), (350, {"loss": 36.0})]
     assert told_again.is_closed and not told.is_closed
 
 

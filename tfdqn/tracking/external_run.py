@@ -34,8 +34,8 @@ class _Record(msgspec.Struct):
 
     id: str
     place: str
-    env_steps: int = -1  # up to which it has had the curves
-    evaluated: tuple[int, int] = (-1, -1)  # the last evaluation that it has had: environment and train steps
+    point: tuple[int, int] = (-1, -1)  # of curves that it has had last: environment and train steps
+    evaluated: tuple[int, int] = (-1, -1)  # the evaluation that it has had last, likewise
     calls: int = 0  # that it was told
 
 
@@ -57,6 +57,7 @@ class TrackedRun(ForwardingTracker):
         earlier = self._read()
         self.is_new = earlier is None or earlier.place != place
         self._record = _Record(secrets.token_hex(4), place) if earlier is None or self.is_new else earlier
+        self._point_before = self._record.point  # in earlier sessions
         self._run: ExternalRun | None = None
 
     @property
@@ -79,8 +80,9 @@ class TrackedRun(ForwardingTracker):
         self._call(method, *arguments)
 
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
-        if at.env_steps > self._record.env_steps:
-            self._record.env_steps = at.env_steps
+        point = (at.env_steps, at.train_steps)
+        if point > self._point_before:
+            self._record.point = point
             super().scalars(values, at)
 
     def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
