@@ -272,7 +272,7 @@ def test_a_function_whose_name_asks_answers() -> None:
 
 
 # They end like participles, but name sections of the configuration, or are nouns.
-NOUNS = {"Acting", "Logging", "Finding", "Nothing"}
+NOUNS = {"Acting", "Logging", "Tracking", "Finding", "Nothing"}
 
 
 def test_classes_are_nouns() -> None:

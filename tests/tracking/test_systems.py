@@ -22,6 +22,7 @@ def test_none_is_wanted_by_default_and_each_by_its_key() -> None:
 def test_a_missing_package_is_named_with_its_extra(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / name).mkdir()  # W&B's own folder beside the user
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(ConfigError, match=rf"^tracking\.{name} = true needs {name}, .* pip install .*\[{name}\]\"$"):
         require_systems(Tracking(**{name: True}))
 

@@ -127,8 +127,8 @@ def test_a_second_session_goes_on_under_the_same_id_and_leaves_no_process(run: R
     before = services()
     for env_steps in (100, 200):
         process = TrackerProcess("wandb", CONFIG, run, lambda line: None)
-        process.scalars({"learning/loss": 1.0}, Point(100, 10, 1.0))
-        process.scalars({"learning/loss": 2.0}, Point(env_steps, 10, 1.0))
+        for at in range(100, env_steps + 100, 100):  # the second begins with steps that the first has taken
+            process.scalars({"learning/loss": 1.0}, Point(at, 10, 1.0))
         process.close()
     ids = [record.run.run_id for record in records(run) if record.WhichOneof("record_type") == "run"]
     assert len(ids) == 2 and len(set(ids)) == 1

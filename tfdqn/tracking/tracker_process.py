@@ -27,7 +27,7 @@ from tfdqn.tracking.systems import SYSTEMS
 from tfdqn.tracking.tracker import ForwardingTracker, TrackerError
 
 
-class _Beginning(NamedTuple):
+class _Order(NamedTuple):
     """What the process is told first."""
 
     system: str
@@ -55,7 +55,7 @@ class TrackerProcess(ForwardingTracker):
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
             )
-        say(f"{system}: {self._ask(_Beginning(system, config, str(run.path)))}")
+        say(f"{system}: {self._ask(_Order(system, config, str(run.path)))}")
 
     @property
     def takes_videos(self) -> bool:
@@ -82,12 +82,12 @@ class TrackerProcess(ForwardingTracker):
         return str(text)
 
 
-def _begin(beginning: _Beginning) -> tuple[TrackedRun, str]:
+def _begin(order: _Order) -> tuple[TrackedRun, str]:
     """The run, and where the user finds it."""
-    system, config, run = SYSTEMS[beginning.system], beginning.config, RunDir(beginning.run_dir)
+    system, config, run = SYSTEMS[order.system], order.config, RunDir(order.run_dir)
     module, _, name = system.tracker.partition(":")
     make: Callable[[Tracking, RunDir, str, bool, int], ExternalRun] = getattr(importlib.import_module(module), name)
-    tracked = TrackedRun(run.tracking / f"{beginning.system}.json", system.place(config), run.evaluations_file)
+    tracked = TrackedRun(run.tracking / f"{order.system}.json", system.place(config), run.evaluations_file)
     external = make(config, run, tracked.id, tracked.is_new, tracked.calls)
     tracked.begin(external)
     return tracked, external.where
@@ -106,7 +106,7 @@ def _serve() -> None:
             return
         text = ""
         try:
-            if isinstance(asked, _Beginning):
+            if isinstance(asked, _Order):
                 tracked, text = _begin(asked)
             else:
                 method, arguments = asked
