@@ -23,7 +23,7 @@ class PackageMissingError(TaskError):
     """A task of a package that is not installed here; it may be where the task is run."""
 
 
-class BreachError(TaskError):
+class FaultyTaskError(TaskError):
     """An environment that gives what it must not: other shapes, types or numbers than its spaces', or nothing legal."""
 
 
@@ -59,7 +59,7 @@ class NotFiniteError(UserError):
     """A loss, an observation or a reward that is NaN or infinite; names which, and at which step."""
 
 
-class NotFiniteBreachError(NotFiniteError, BreachError):
+class NotFiniteTaskError(NotFiniteError, FaultyTaskError):
     """An environment's observation or reward that is NaN or infinite."""
 
 

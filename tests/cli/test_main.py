@@ -13,9 +13,9 @@ from tfdqn.cli import main
 from tfdqn.cluster.program import Restart
 from tfdqn.errors import (
     FAILED_STATUS,
-    BreachError,
     ClusterError,
     EnvironmentFailedError,
+    FaultyTaskError,
     ProcessFailedError,
     TaskError,
     UserError,
@@ -34,7 +34,7 @@ def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(
 
 
 @pytest.mark.parametrize("has_saved", [True, False])
-@pytest.mark.parametrize("kind", [BreachError, ClusterError, EnvironmentFailedError])
+@pytest.mark.parametrize("kind", [FaultyTaskError, ClusterError, EnvironmentFailedError])
 def test_a_lost_process_is_one_line_and_how_to_resume(
     kind: type[UserError],
     has_saved: bool,

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from tests.support.toy_environments import Chain, chain_values
 from tfdqn.config import Task
-from tfdqn.errors import BreachError, TaskError
+from tfdqn.errors import FaultyTaskError, TaskError
 from tfdqn.task_spec import discrete
 from tfdqn.tasks.registry import make_task
 
@@ -250,7 +250,7 @@ def test_what_environments_keep_is_not_saved_once_one_has_broken_its_contract() 
     task.reset(0)
     task.step(np.zeros(2, np.int32))
     assert task.state() is not None
-    with pytest.raises(BreachError, match="step 2: observation is 99"):
+    with pytest.raises(FaultyTaskError, match="step 2: observation is 99"):
         task.step(np.array([0, 1], np.int32))
     assert task.state() is None  # the first has gone on, and the second not
     task.reset(0)

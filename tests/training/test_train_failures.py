@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_runs import latest, lines, tiny
-from tfdqn.errors import EnvironmentFailedError, NotFiniteBreachError, NotFiniteError
+from tfdqn.errors import EnvironmentFailedError, NotFiniteError, NotFiniteTaskError
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.train import train
@@ -54,7 +54,7 @@ def test_what_came_before_a_broken_contract_is_saved_and_goes_on_in_new_episodes
     breaks = (f"task.id={COUNTER}", "task.kwargs={nan='reward', nan_from=100, ends_at=0}")
     saved = []
     for _ in range(2):
-        with pytest.raises(NotFiniteBreachError) as caught:
+        with pytest.raises(NotFiniteTaskError) as caught:
             train(tiny(*breaks, f"learner.schedule={schedule}", "evaluation.interval_env_steps=5000"), run)
         saved.append(latest(run).counters.env_steps)
         what = f"{COUNTER}, environment 0, step 100: reward is nan, which is not finite"

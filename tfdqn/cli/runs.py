@@ -24,7 +24,7 @@ from tfdqn.cli.arguments import (
 )
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
-from tfdqn.errors import BreachError, ClusterError, ConfigError, FilmError, UserCodeError
+from tfdqn.errors import ClusterError, ConfigError, FaultyTaskError, FilmError, UserCodeError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, interruptions
@@ -95,7 +95,7 @@ def train(
 
         try:
             summary = train_checked(resolved, cluster, run, progress.show, progress.say, profile, interrupted)
-        except (BreachError, ClusterError, UserCodeError) as error:
+        except (FaultyTaskError, ClusterError, UserCodeError) as error:
             error.add_note(f"To {'resume' if run.has_checkpoint else 'begin again'}: {again}")
             raise
     terminal.print_summary(summary)

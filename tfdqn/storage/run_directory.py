@@ -15,9 +15,9 @@ import msgspec
 
 from tfdqn.config import Config, toml
 from tfdqn.errors import (
-    BreachError,
     ClusterError,
     ConfigError,
+    FaultyTaskError,
     NotFiniteError,
     OwnCodeError,
     RunDirError,
@@ -207,7 +207,7 @@ class RunDir:
         """What ends the block's training says whether there is a checkpoint to go on from."""
         try:
             yield
-        except BreachError:
+        except FaultyTaskError:
             raise  # what came before is saved, and that is said
         except (ClusterError, NotFiniteError, OwnCodeError) as error:
             saved = "the last checkpoint is intact" if self.has_checkpoint else "nothing was saved yet"

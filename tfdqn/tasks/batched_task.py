@@ -60,7 +60,7 @@ class BatchedTask:
     def reset(self, seed: int) -> tuple[Observation, np.ndarray | None]:
         """Starts every environment anew, each with its own seed drawn from `seed`; see `Step` for shapes.
 
-        Raises BreachError where an environment breaks its contract, and EnvironmentFailedError where one fails.
+        Raises FaultyTaskError where an environment breaks its contract, and EnvironmentFailedError where one fails.
         """
         self._seed, self._steps, self._is_broken = seed, 0, False
         return self._begin(seed)

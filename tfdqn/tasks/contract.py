@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import Space, spaces
 
-from tfdqn.errors import BreachError, NotFiniteBreachError
+from tfdqn.errors import FaultyTaskError, NotFiniteTaskError
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.observations import leaves, show
 from tfdqn.types import Observation
@@ -28,11 +28,11 @@ _warned: set[tuple[str, str]] = set()  # (task, what): once in a process, howeve
 class Breach(Exception):
     """A promise broken: of what, how, and by which element of its array, if by one."""
 
-    def __init__(self, what: str, how: str, index: Sequence[int] = (), kind: type[BreachError] = BreachError):
+    def __init__(self, what: str, how: str, index: Sequence[int] = (), kind: type[FaultyTaskError] = FaultyTaskError):
         super().__init__(f"{what} {how}")
         self.what, self.how, self.index, self.kind = what, how, tuple(map(int, index)), kind
 
-    def error(self, task_id: str, step: int, environment: int | None = None) -> BreachError:
+    def error(self, task_id: str, step: int, environment: int | None = None) -> FaultyTaskError:
         """The one line; `environment` None: the array is a batch's, and its first axis counts environments."""
         index = self.index
         if environment is None and index:
@@ -87,7 +87,7 @@ class Promise:
         if self._is_float:
             if not is_finite(array):
                 index = _first(~np.isfinite(array))
-                raise Breach(self.what, f"is {array[index]}, which is not finite", index, NotFiniteBreachError)
+                raise Breach(self.what, f"is {array[index]}, which is not finite", index, NotFiniteTaskError)
             if self._may_warn and step % _STEPS_BETWEEN_LOOKS == 1 and self._is_outside(array):
                 self._warn(array, task_id, step)
         elif self._is_bounded and self._is_outside(array):
@@ -137,7 +137,7 @@ class Contract:
         self._truncated = Promise("truncated", flag, (num_envs,))
 
     def reset(self, answer: Any) -> tuple[Observation, Mapping[str, Any]]:
-        """(observation, info) as a vector environment's `reset` gave them; raises BreachError."""
+        """(observation, info) as a vector environment's `reset` gave them; raises FaultyTaskError."""
         try:
             raw, info = unpacked("reset", answer, ("observation", "info"))
             return self._observation(raw, 0), info
@@ -147,7 +147,7 @@ class Contract:
     def step(self, answer: Any, step: int) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, Mapping[str, Any]]:
         """(observation, reward float32[E], terminated bool[E], truncated bool[E], info) of step number `step`.
 
-        Raises BreachError, of a kind of its own for a number that is not finite. Every array is fresh.
+        Raises FaultyTaskError, of a kind of its own for a number that is not finite. Every array is fresh.
         """
         try:
             raw, reward, terminated, truncated, info = unpacked("step", answer, STEP)
@@ -214,7 +214,7 @@ def cast(array: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
             with np.errstate(over="ignore"):
                 index = _first(np.isinf(array.astype(dtype)) & np.isfinite(array))
             raise Breach(
-                what, f"is {array[index]:g}, which is not finite in {dtype}", index, NotFiniteBreachError
+                what, f"is {array[index]:g}, which is not finite in {dtype}", index, NotFiniteTaskError
             ) from None
     low, high = _limits(dtype)
     if array.min() < low or array.max() > high:

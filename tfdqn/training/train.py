@@ -16,7 +16,7 @@ from tfdqn.config import Config, toml
 from tfdqn.config.headline import headline
 from tfdqn.config.user_modules import own_failures_are_one_line
 from tfdqn.coordination.watchdog import Watchdog
-from tfdqn.errors import BreachError, ConfigError, EnvironmentFailedError, TaskError, UserError
+from tfdqn.errors import ConfigError, EnvironmentFailedError, FaultyTaskError, TaskError, UserError
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import EpisodeScores, Progress, Summary
@@ -139,7 +139,7 @@ def _finished(
 
         try:
             return run_to_end(session, monitor, lambda: _train(session, monitor), monitor.show, final_scores)
-        except (EnvironmentFailedError, BreachError) as error:
+        except (EnvironmentFailedError, FaultyTaskError) as error:
             session.work.finish()
             raise _saved(error, session, monitor) from error
 
