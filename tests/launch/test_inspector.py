@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -160,7 +162,9 @@ def test_it_watches_until_it_is_interrupted(
 ) -> None:
     seconds: list[float] = []
 
-    def sleep(interval_seconds: float) -> None:
+    def sleep(interval_seconds: float, others: Callable[[float], None] = time.sleep) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return others(interval_seconds)
         seconds.append(interval_seconds)
         if len(seconds) == 3:
             raise KeyboardInterrupt

@@ -25,7 +25,7 @@ def _require_wandb_login(config: Tracking) -> None:
         return
     command = [sys.executable, "-P", "-m", "tfdqn.tracking.wandb", config.wandb_mode]
     with suppress(subprocess.TimeoutExpired):  # what is the matter, is said when a run begins
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_LOGIN_SECONDS)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=_LOGIN_SECONDS)
         if done.returncode == NOT_LOGGED_IN_STATUS:
             raise ConfigError(
                 "tracking.wandb = true: not logged in to Weights & Biases: run `wandb login`, set WANDB_API_KEY, or "

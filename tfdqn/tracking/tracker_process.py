@@ -64,7 +64,7 @@ class TrackerProcess(ForwardingTracker):
     def tell(self, method: str, *arguments: Any) -> None:
         self._ask((method, arguments))
         if method == "close":
-            self._process.wait()
+            self._process.wait()  # no limit: only the tracker's own thread waits here
 
     def _ask(self, what: object) -> str:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -77,7 +77,7 @@ class TrackerProcess(ForwardingTracker):
         if not is_done:
             if text:
                 self._process.kill()
-            status = self._process.wait()
+            status = self._process.wait()  # no limit: it has ended, or was killed
             raise TrackerError(text or f"its process {how_it_ended(status)}")
         return str(text)
 
