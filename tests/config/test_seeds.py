@@ -33,6 +33,7 @@ def test_seeds_and_ranges_are_taken_in_their_order(text: str, seeds: list[int]) 
         ("1-2-3", "'1-2-3' is neither a seed nor a range"),
         ("²", "'²' is neither a seed nor a range"),
         ("1-3,2", "--seeds 1-3,2: 2 is given twice"),
+        ("0-3,0", "--seeds 0-3,0: 0 is given twice"),
         ("1-1001", "--seeds 1-1001: more than 1,000 seeds"),
         ("1-9999999999", "more than 1,000 seeds"),
         (",".join(map(str, range(1_001))), "...: more than 1,000 seeds"),

@@ -1,6 +1,7 @@
 """Lists of seeds as a user writes them: "1-5,8"."""
 
 import re
+from collections import Counter
 
 from tfdqn.errors import ConfigError
 
@@ -22,8 +23,8 @@ def read_seeds(text: str) -> list[int]:
         if len(seeds) + last - first >= _MOST:
             raise _error(text, f"more than {_MOST:,} seeds")
         seeds += range(first, last + 1)
-    if twice := next((each for index, each in enumerate(seeds) if each in seeds[:index]), None):
-        raise _error(text, f"{twice} is given twice")
+    if twice := [seed for seed, count in Counter(seeds).items() if count > 1]:
+        raise _error(text, f"{twice[0]} is given twice")
     return seeds
 
 
