@@ -51,7 +51,16 @@ def test_runs_pairs_and_keys_have_a_row_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.123456, "0.1235"), (-12.5, "-12.5"), (123456.7, "123,457"), (1e9, "1e+09"), (0.0, "0")]
+    ("value", "text"),
+    [
+        (0.123456, "0.1235"),
+        (-12.5, "-12.5"),
+        (9999.4, "9999"),
+        (9999.7, "10,000"),
+        (123456.7, "123,457"),
+        (1e9, "1e+09"),
+        (0.0, "0"),
+    ],
 )
 def test_numbers_read_well(value: float, text: str) -> None:
     assert number(value) == text

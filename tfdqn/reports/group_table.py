@@ -103,8 +103,8 @@ def key_table(report: Report) -> Table:
 
 
 def number(value: float) -> str:
-    """Four digits, and no exponent up to a million."""
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
+    """Four digits, and no exponent below ten million."""
+    return f"{value:,.0f}" if 9_999.5 <= abs(value) < 1e7 else f"{value:.4g}"
 
 
 def span(interval: Interval, form: str = "") -> str:
