@@ -53,6 +53,21 @@ def test_runs_that_differ_in_the_seed_alone_are_drawn_as_one_with_its_range(tmp_
     assert any("agent.n_step=3" in label for label in drawn)
 
 
+def test_curves_of_one_point_are_seen(tmp_path, monkeypatch):
+    import matplotlib.axes
+
+    markers, plot = [], matplotlib.axes.Axes.plot
+    monkeypatch.setattr(
+        matplotlib.axes.Axes,
+        "plot",
+        lambda self, x, y, **style: markers.append(style["marker"]) or plot(self, x, y, **style),
+    )
+    run = make_run(tmp_path / "run", returns=(10.0,))
+    (run / "metrics.jsonl").write_text('{"env_steps": 90, "episode_return": 8.0}\n')
+    learning_curves.plot([run, make_run(tmp_path / "longer", overrides=["agent.n_step=3"])])
+    assert [bool(each) for each in markers] == [True, True, False]
+
+
 def test_a_run_without_data_is_a_clear_error(tmp_path):
     run = make_run(tmp_path / "run", returns=())
     with pytest.raises(RunDirError, match="nothing to draw yet"):

@@ -1,6 +1,5 @@
 """Learning curves as pictures: what runs left in `evaluations.jsonl` and `metrics.jsonl`, drawn to PNG."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import BytesIO
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 from tfdqn.errors import RunDirError, UserError
 from tfdqn.reports.configurations import Configuration, grouped, labels, without_seed
 from tfdqn.reports.curves import Curve, curve, on_common_steps
-from tfdqn.reports.pictures import COLOURS, thousands
+from tfdqn.reports.pictures import COLOURS, import_matplotlib, marker, thousands
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.json_lines import read_lines
 from tfdqn.storage.run_directory import RunDir
@@ -41,14 +40,10 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
     if path.is_dir() or path.suffix.lower() != ".png":
         kind = "a directory" if path.is_dir() else "not a PNG's name"
         raise UserError(f"{path} is {kind}: give a file such as learning_curves.png")
-    # Where it keeps its cache if the usual place can't be written is nobody's concern.
-    logging.getLogger("matplotlib").addFilter(lambda record: record.funcName != "_get_config_or_cache_dir")
     groups = grouped((run.configuration, run) for path in run_dirs for run in _read_all(path))
     configurations = [configuration for configuration, _ in groups]
     names = [f"{each['task.id']} {each['agent.kind'].replace('_', ' ')}" for each in configurations]
-    import matplotlib.figure  # its import costs most of a second
-
-    figure = matplotlib.figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
+    figure = import_matplotlib().figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for colour, label, (_, runs) in zip(cycle(COLOURS), labels(configurations, names), groups, strict=False):
         _draw(axes, label, runs, colour)
@@ -97,10 +92,12 @@ def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:
     of_greedy, of_exploring = (f", mean and range{seeds}", f", mean{seeds}") if seeds else ("", "")
     if evaluations:
         steps, values = on_common_steps(evaluations)
-        marker = "o" if len(steps) == 1 else None  # a line of one point is invisible
-        axes.plot(steps, values.mean(axis=0), marker=marker, color=colour, lw=2, label=f"{label}: greedy{of_greedy}")
+        axes.plot(
+            steps, values.mean(axis=0), marker=marker(steps), color=colour, lw=2, label=f"{label}: greedy{of_greedy}"
+        )
         if len(evaluations) > 1:
             axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
     if acting:
         steps, values = on_common_steps(acting)
-        axes.plot(steps, values.mean(axis=0), color=colour, lw=1, ls=":", label=f"{label}: exploring{of_exploring}")
+        style = {"color": colour, "lw": 1, "ls": ":", "marker": marker(steps, ".")}
+        axes.plot(steps, values.mean(axis=0), label=f"{label}: exploring{of_exploring}", **style)

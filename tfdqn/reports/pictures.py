@@ -71,12 +71,22 @@ def svg(picture: Picture, name: str) -> str:
     return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text).replace("<svg", '<svg role="img"', 1)
 
 
+def import_matplotlib() -> Any:
+    """With its figures; that costs most of a second."""
+    logging.getLogger("matplotlib").addFilter(_is_worth_saying)
+    import matplotlib.figure
+
+    return matplotlib
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """Not where it keeps its cache if the usual place can't be written."""
+    return record.funcName != "_get_config_or_cache_dir"
+
+
 @contextmanager
 def _figure(ink: str, picture: Picture) -> Iterator[Any]:
-    # Where it keeps its cache if the usual place can't be written is nobody's concern.
-    logging.getLogger("matplotlib").addFilter(lambda record: record.funcName != "_get_config_or_cache_dir")
-    import matplotlib.figure  # its import costs most of a second
-
+    matplotlib = import_matplotlib()
     keys = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
     style = dict.fromkeys(keys, ink) | {"svg.fonttype": "none", "svg.hashsalt": "tfdqn", "path.simplify": False}
     with matplotlib.rc_context(style):
@@ -96,9 +106,8 @@ def _draw_curves(report: Report, axes: Any) -> None:
     """Mean of the greedy evaluations of each group's runs, and the range from the least to the greatest."""
     for i, (group, colour) in enumerate(zip(report.groups, colours(report.groups), strict=True)):
         steps, values = on_common_steps([run.evaluation for run in group.runs])
-        marker = "o" if len(steps) == 1 else None  # a line of one point is invisible
         style = {"color": colour, "label": group.name, "gid": f"curve-{i}"}
-        axes.plot(steps, values.mean(axis=0), marker=marker, **style)
+        axes.plot(steps, values.mean(axis=0), marker=marker(steps), **style)
         if len(values) > 1:
             axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
     if report.threshold is not None:
@@ -138,6 +147,11 @@ def _draw_improvements(improvements: Sequence[Improvement], axes: Any) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(-0.03, 1.03)
     axes.set_xlabel("P(X > Y)")
+
+
+def marker(steps: np.ndarray, shape: str = "o") -> str | None:
+    """Of a curve's points: none, but of a single one, for a line through that is invisible."""
+    return shape if len(steps) == 1 else None
 
 
 def thousands(steps: float) -> str:
