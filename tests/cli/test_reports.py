@@ -62,6 +62,10 @@ def test_each_side_may_be_several(tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         (["report", "{}/none"], "tfdqn: {}/none is no directory\n"),
         (["report", "{}/a", "--html", "{}/page.txt"], "page.txt is not an HTML page's name"),
+        (["report", "{}/a", "--csv", "."], "tfdqn: . couldn't be written: it is a directory\n"),
+        (["report", "{}/a", "--parquet", "{}/a"], "tfdqn: {}/a couldn't be written: it is a directory\n"),
+        (["report", "{}/a", "--threshold", "nan"], "tfdqn: --threshold nan: must be a finite number\n"),
+        (["report", "{}/a", "--threshold", "-inf"], "tfdqn: --threshold -inf: must be a finite number\n"),
         (["compare", "{}/a", "{}/a/seed-1"], "tfdqn: B is one run: a comparison needs two seeds of each"),
         (["compare", "{}/a"], "Missing argument 'B'"),
     ],

@@ -1,9 +1,12 @@
 """The command line's verbs for many runs that have finished: what they come to, and whether some are better."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tfdqn.errors import ConfigError
 
 reports = typer.Typer()
 
@@ -33,6 +36,8 @@ def report(
     from tfdqn.reports.groups import read_report
     from tfdqn.system.shell_commands import own_command
 
+    if threshold is not None and not math.isfinite(threshold):
+        raise ConfigError(f"--threshold {threshold}: must be a finite number")
     found = read_report(paths, threshold)
     reports_view.print_report(found)
     if csv is not None:

@@ -39,6 +39,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     Raises RunDirError where it can't be written (a full disk, say); then what was there before still is.
     """
+    if path.is_dir():
+        raise RunDirError(f"{path} couldn't be written: it is a directory")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
