@@ -81,6 +81,12 @@ def test_slices_show_the_scores_over_each_key() -> None:
     assert [each.get_text() for each in units.get_xticklabels()] == ["[16]", "[8, 8]", "[4]"]
 
 
+def test_a_whole_number_has_no_ticks_in_between() -> None:
+    few = [trial(number, 10.0, 1e-3, number, (4,)) for number in (1, 2)]
+    axes = drawn_by(draw_slice, few, "agent.n_step", NumberRange(1, 3))
+    assert all(float(each).is_integer() for each in axes.get_xticks())
+
+
 def test_a_single_trial_can_be_drawn() -> None:
     for name, picture in pictures(TRIALS[:1], DIMENSIONS, {"agent.n_step": 0.0}).items():
         text = svg(picture, name)

@@ -8,9 +8,8 @@ from pathlib import Path
 from tfdqn.config.toml import dump
 from tfdqn.errors import UserError
 from tfdqn.reports import group_table
-from tfdqn.reports.group_table import Table
 from tfdqn.reports.groups import Group, Improvement, Report, improvements
-from tfdqn.reports.page_style import STYLE
+from tfdqn.reports.html import document, table
 from tfdqn.reports.pictures import MOST_PAIRS, Picture, colours, pictures, png, svg
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.system.shell_commands import own_command
@@ -49,47 +48,29 @@ def write_page(report: Report, file: Path, command: str) -> list[Path]:
     pairs = improvements(report)
     drawn = pictures(report, pairs)
     beside = {name: file.with_name(f"{file.stem}-{name}.png") for name in drawn}
-    write_atomically(file, "\n".join(_page(report, pairs, drawn, command)).encode())
+    runs = sum(len(group.runs) for group in report.groups)
+    title = f"{report.task}: {_counted(runs, 'run')} in {_counted(len(report.groups), 'group')}"
+    write_atomically(file, document(title, _parts(report, pairs, drawn, command)).encode())
     for name, path in beside.items():
         write_atomically(path, png(drawn[name]))
     return [file, *beside.values()]
 
 
-def _page(report: Report, pairs: Sequence[Improvement], drawn: dict[str, Picture], command: str) -> Iterator[str]:
-    runs = sum(len(group.runs) for group in report.groups)
-    title = f"{report.task}: {_counted(runs, 'run')} in {_counted(len(report.groups), 'group')}"
-    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>"
+def _parts(report: Report, pairs: Sequence[Improvement], drawn: dict[str, Picture], command: str) -> Iterator[str]:
     yield f"<p>{_SCORES}{'' if report.threshold is None else _THRESHOLD.format(report.threshold)}</p>"
-    yield _table(group_table.group_table(report), "groups")
+    yield table(*group_table.group_table(report), "groups-table")
     legend = _legend(report.groups)
     for name, picture in drawn.items():
         yield f'<figure id="{name}">{svg(picture, name)}<figcaption>{_EXPLANATIONS[name]}</figcaption>'
         yield f"{'' if name == 'improvement' else legend}</figure>"
     if pairs:
-        yield _table(group_table.improvement_table(pairs), "improvements")
+        yield table(*group_table.improvement_table(pairs), "improvements-table")
         if len(pairs) > MOST_PAIRS:
             yield f"<p>The picture has the first {MOST_PAIRS} pairs.</p>"
-        yield "<h2>In what the groups differ</h2>" + _table(group_table.key_table(report), "keys")
-    yield "<h2>Runs</h2>" + _table(group_table.run_table(report), "runs")
+        yield "<h2>In what the groups differ</h2>" + table(*group_table.key_table(report), "keys-table")
+    yield "<h2>Runs</h2>" + table(*group_table.run_table(report), "runs-table")
     yield from _films(report)
     yield from _commands(report, command)
-    yield "</body>\n</html>\n"
-
-
-def _table(table: Table, name: str) -> str:
-    """Where the page is narrow, each row becomes a list of what its columns say."""
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
-    rows = [
-        "".join(
-            f'<td data-column="{escape(column)}">{escape(cell)}</td>'
-            for column, cell in zip(table.columns, row, strict=True)
-        )
-        for row in table.rows
-    ]
-    body = "".join(f"<tr>{row}</tr>\n" for row in rows)
-    return f'<table id="{name}-table">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>'
 
 
 def _legend(groups: Sequence[Group]) -> str:

@@ -1,11 +1,10 @@
 """`write_page`: a study as one HTML page, with pictures of its history, keys' importance and slices inside."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any, NamedTuple
 
 from tfdqn.config import toml
-from tfdqn.reports.page_style import STYLE
+from tfdqn.reports.html import document, table
 from tfdqn.reports.pictures import svg
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.tuning.study import Study
@@ -20,7 +19,7 @@ _IMPORTANCE = (
     "How far the best tenth of the trials differs in a key from all of them, by PED-ANOVA (Watanabe et al. 2023, "
     "arXiv:2304.10255); of few trials it says little."
 )
-_PARALLEL = "A line for each complete trial, drawn from key to key; the brighter the better."
+_PARALLEL = "A line for each complete trial, drawn from key to key: the worst light blue, the best pink."
 
 
 class Section(NamedTuple):
@@ -55,13 +54,8 @@ def page(name: str, trials: Sequence[Trial], study: Study) -> str:
             ),
         ]
         sections = [Section("The best", _of_best(best), _values_table(best.values)), *pictured, *sections]
-    title = f"Search: {escape(name)}"
-    body = "".join(f"<h2>{each.heading}</h2>\n<p>{each.text}</p>\n{each.content}\n" for each in sections)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{STYLE}{_STYLE}</style></head>\n<body><h1>{title}</h1>\n{body}</body></html>\n"
-    )
+    parts = (f"<h2>{each.heading}</h2>\n<p>{each.text}</p>\n{each.content}" for each in sections)
+    return document(f"Search: {name}", parts, _STYLE)
 
 
 def _counts(trials: Sequence[Trial]) -> str:
@@ -78,7 +72,7 @@ def _figure(content: str, kind: str = "picture") -> str:
 
 
 def _values_table(values: Mapping[str, Any]) -> str:
-    return _rows(["key", "value"], [[key, toml.written(value)] for key, value in values.items()])
+    return table(["key", "value"], [[key, toml.written(value)] for key, value in values.items()], "best-table")
 
 
 def _table(trials: Sequence[Trial], keys: Sequence[str]) -> str:
@@ -92,19 +86,8 @@ def _table(trials: Sequence[Trial], keys: Sequence[str]) -> str:
         ]
         for each in sorted(trials, key=lambda each: (each.score is None, -(each.score or 0.0), each.number))
     ]
-    return _rows(["trial", "state", "score", *keys, "reason"], rows)
+    return f'<div class="table">{table(["trial", "state", "score", *keys, "reason"], rows, "trials-table")}</div>'
 
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else toml.written(value)
-
-
-def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose cells know their columns: where the page is narrow, each row becomes a list."""
-    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
-    body = "".join("<tr>" + "".join(map(_cell, heads, row)) + "</tr>\n" for row in rows)
-    return f'<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
-
-
-def _cell(column: str, text: str) -> str:
-    return f'<td data-column="{escape(column)}">{escape(text)}</td>'

@@ -18,6 +18,7 @@ Dimensions = Mapping[str, NumberRange | Choices]
 
 # Okabe and Ito's palette, as in learning curves.
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#888888"
+_COLOURS = "cool"  # Matplotlib's, from light blue to pink: each is seen on light and dark pages alike
 
 
 def pictures(trials: Sequence[Trial], dimensions: Dimensions, importances: Mapping[str, float]) -> dict[str, Picture]:
@@ -71,7 +72,7 @@ def draw_parallel_coordinates(trials: Sequence[Trial], dimensions: Dimensions, a
     columns = [_positions(complete, key, dimension) for key, dimension in dimensions.items()]
     for index in range(len(complete)):
         heights = [*(column[index] for column in columns), scores[index]]
-        axes.plot(heights, color=colormaps["viridis"](0.95 * scores[index]), alpha=0.8)
+        axes.plot(heights, color=colormaps[_COLOURS](scores[index]), alpha=0.8)
     for place, dimension in enumerate(dimensions.values()):
         axes.axvline(place, color=_GREY, lw=0.8)
         for height, label in _ends(dimension):
@@ -92,8 +93,7 @@ def draw_slice(trials: Sequence[Trial], key: str, dimension: NumberRange | Choic
     axes.set_xlabel(key)
     has = [each for each in _complete(trials) if key in each.values]
     numbers = [each.number for each in has]
-    # Colours that are seen on light and dark pages alike.
-    axes.scatter(_abscissae(axes, has, key, dimension), _scores(has), c=numbers, cmap="cool")
+    axes.scatter(_abscissae(axes, has, key, dimension), _scores(has), c=numbers, cmap=_COLOURS)
 
 
 def _complete(trials: Sequence[Trial]) -> list[Trial]:
@@ -133,6 +133,8 @@ def _ends(dimension: NumberRange | Choices) -> list[tuple[float, str]]:
 
 def _abscissae(axes: "Axes", trials: Sequence[Trial], key: str, dimension: NumberRange | Choices) -> list[Any]:
     """Where their values lie on the axes, which are labelled for it."""
+    from matplotlib.ticker import MaxNLocator
+
     values = [each.values[key] for each in trials]
     if isinstance(dimension, Choices):
         labels = [toml.written(each) for each in dimension.values]
@@ -141,4 +143,6 @@ def _abscissae(axes: "Axes", trials: Sequence[Trial], key: str, dimension: Numbe
         return [dimension.values.index(each) for each in values]
     if dimension.log:
         axes.set_xscale("log")
+    elif isinstance(dimension.low, int):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return values

@@ -1,6 +1,9 @@
-"""How a report's page looks: in light and dark, on a wide screen and on a telephone's."""
+"""HTML documents that need no other file, readable in light and dark, on a wide screen and on a telephone's."""
 
-STYLE = """
+from collections.abc import Iterable, Sequence
+from html import escape
+
+_STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --ground: #ffffff; --line: #d1d9e0; --soft: #59636e; --box: #f6f8fa }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6edf3; --ground: #0d1117; --line: #3d444d; --soft: #9aa4af; --box: #151b23 }
@@ -26,5 +29,35 @@ pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px;
   td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .1rem 0; text-align: right }
   td::before { content: attr(data-column); color: var(--soft); text-align: left; flex-shrink: 0 }
   td:first-child { font-weight: 600; text-align: left } td:first-child::before { content: none }
+  td:empty { display: none }
 }
 """
+
+
+def document(title: str, body: Iterable[str], style: str = "") -> str:
+    """A whole document.
+
+    Args:
+      title: text, its heading too.
+      body: HTML, a part each.
+      style: CSS besides what all documents have.
+    """
+    head = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>"
+    )
+    return "\n".join([head, f"<body>\n<h1>{escape(title)}</h1>", *body, "</body>\n</html>\n"])
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], id: str) -> str:
+    """A table of texts. Where the page is narrow, each row becomes a list of what its columns say."""
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+    body = "".join(
+        f"<tr>{''.join(_cell(column, text) for column, text in zip(columns, row, strict=True))}</tr>\n" for row in rows
+    )
+    return f'<table id="{id}">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>'
+
+
+def _cell(column: str, text: str) -> str:
+    return f'<td data-column="{escape(column)}">{escape(text)}</td>'
