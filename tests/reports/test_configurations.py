@@ -1,30 +1,32 @@
 """Groups of runs: by whatever their configurations differ in but the seed, and labels that tell them apart."""
 
 from tests.support.tiny_runs import tiny
-from tfdqn.reports.configurations import differing_keys, grouped, labels, without_seed
+from tfdqn.reports.configurations import compared, differing_keys, grouped, labels
 
 
-def test_the_seed_is_no_difference_and_everything_else_is() -> None:
-    configurations = [tiny("seed=1"), tiny("seed=2"), tiny("seed=1", "logging.tensorboard=true"), tiny("seed=3")]
-    groups = grouped((without_seed(each), each.seed) for each in configurations)
+def test_the_seed_and_where_a_run_is_shown_are_no_differences_and_everything_else_is() -> None:
+    shown = "tracking.name=third", "tracking.wandb=true"
+    settings = [("seed=1",), ("seed=2",), ("seed=1", "logging.tensorboard=true"), ("seed=3", *shown)]
+    configurations = [tiny(*each) for each in settings]
+    groups = grouped((compared(each), each.seed) for each in configurations)
     assert [seeds for _, seeds in groups] == [[1, 2, 3], [1]]
     assert differing_keys([configuration for configuration, _ in groups]) == ["logging.tensorboard"]
 
 
 def test_a_key_that_only_some_kinds_have_is_a_difference() -> None:
-    configurations = [without_seed(tiny()), without_seed(tiny("agent.kind=qr_dqn"))]
+    configurations = [compared(tiny()), compared(tiny("agent.kind=qr_dqn"))]
     assert {"agent.kind", "agent.quantiles"} <= set(differing_keys(configurations))
 
 
 def test_a_name_that_is_one_configuration_s_own_says_enough() -> None:
-    configurations = [without_seed(tiny(f"agent.n_step={n}")) for n in (1, 2, 3)]
+    configurations = [compared(tiny(f"agent.n_step={n}")) for n in (1, 2, 3)]
     assert labels(configurations, ["a", "b", "b"]) == ["a", "b, agent.n_step=2", "b, agent.n_step=3"]
 
 
 def test_labels_name_three_keys_or_as_many_as_tell_all_apart() -> None:
     first = ("agent.discount=0.9", "agent.n_step=2", "evaluation.episodes=5")
     settings = [(), first, (*first, "learner.batch_size=8"), (*first, "learner.batch_size=8", "stop.env_steps=1300")]
-    configurations = [without_seed(tiny(*each)) for each in settings]
+    configurations = [compared(tiny(*each)) for each in settings]
     found = labels(configurations[:2], ["x", "x"])
     assert found[1] == "x, agent.discount=0.9, agent.n_step=2, evaluation.episodes=5"
     found = labels(configurations, ["x"] * 4)

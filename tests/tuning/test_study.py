@@ -189,6 +189,7 @@ def test_a_study_of_another_space_or_configuration_is_refused(tmp_path: Path) ->
     )
     with pytest.raises(StudyError, match=r"another configuration: seed is 1 there, 2 here; choose"):
         study_in(tmp_path, config=searched("seed=2"))
+    study_in(tmp_path, config=searched("tracking.name=elsewhere"))
     with pytest.raises(StudyError, match=r'belongs to study "test" in its journal, not study "other" in its journal'):
         Study(StudyFolder(tmp_path), searched(), SPACE, Settings(None, "other"))
 

@@ -1,4 +1,4 @@
-"""Runs grouped by their configurations, which differ in more than the seed, and labels that say in what."""
+"""Runs grouped by their configurations, and labels that say in what these differ."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,15 +8,13 @@ from tfdqn.config import Config, toml
 
 _KEYS_IN_LABEL = 3
 
-Configuration = Mapping[str, Any]  # each key's path and value, the seed's left out: {"task.id": "CartPole-v1", …}
+Configuration = Mapping[str, Any]  # the path and value of each key by which runs are compared
 Run = TypeVar("Run")
 
 
-def without_seed(config: Config) -> Configuration:
-    """What a run has in common with those of other seeds."""
-    flat = toml.flat(config)
-    del flat["seed"]
-    return flat
+def compared(config: Config) -> Configuration:
+    """{"task.id": "CartPole-v1", …}: all but the seed, and `[tracking]`, which says where a run is shown."""
+    return {key: value for key, value in toml.flat(config).items() if key != "seed" and not key.startswith("tracking.")}
 
 
 def grouped(runs: Iterable[tuple[Configuration, Run]]) -> list[tuple[Configuration, list[Run]]]:

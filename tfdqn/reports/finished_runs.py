@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tfdqn.config import Config
 from tfdqn.errors import RunDirError, UserError, listed
 from tfdqn.records import EpisodeScores, Summary
-from tfdqn.reports.configurations import Configuration, without_seed
+from tfdqn.reports.configurations import Configuration, compared
 from tfdqn.reports.curves import Curve, curve
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine, read_evaluations, read_summary
@@ -104,7 +104,7 @@ def _read(run: RunDir) -> FinishedRun:
     return FinishedRun(
         path=run.path,
         config=config,
-        configuration=without_seed(config),
+        configuration=compared(config),
         summary=summary,
         final=summary.final,
         lines=lines,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfdqn.errors import RunDirError, UserError
-from tfdqn.reports.configurations import Configuration, grouped, labels, without_seed
+from tfdqn.reports.configurations import Configuration, compared, grouped, labels
 from tfdqn.reports.curves import Curve, curve, on_common_steps
 from tfdqn.reports.pictures import COLOURS, import_matplotlib, marker, thousands
 from tfdqn.storage.atomic_files import write_atomically
@@ -75,7 +75,7 @@ def _read_all(path: RunDir | Path | str) -> Iterator[RunCurves]:
 
 def _read(run: RunDir) -> RunCurves:
     curves = RunCurves(
-        configuration=without_seed(run.config()),
+        configuration=compared(run.config()),
         evaluation=curve((each.env_steps, each.mean_return) for each in read_evaluations(run.evaluations_file)),
         acting=curve((each.get("env_steps"), each.get("episode_return")) for each in read_lines(run.metrics_file)),
     )

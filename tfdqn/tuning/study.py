@@ -218,8 +218,10 @@ class Study:
             before = self._study.user_attrs.get(name)
             if before is None:
                 self._study.set_user_attr(name, now)
-            elif before != now:
-                keys = [key for key in before | now if before.get(key, ...) != now.get(key, ...)]
+                continue
+            keys = [key for key in before | now if before.get(key, ...) != now.get(key, ...)]
+            keys = [key for key in keys if not key.startswith("tracking.")]  # where trials are shown may change
+            if keys:
                 changed = (f"{key} is {_said(before, key)} there, {_said(now, key)} here" for key in keys)
                 raise StudyError(
                     f"{self.folder.path} belongs to a study of another {name}: {listed(list(changed))}; "
