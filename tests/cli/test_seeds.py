@@ -118,6 +118,16 @@ def test_a_cluster_is_refused(
     assert capsys.readouterr().err == said
 
 
+def test_a_system_to_track_in_that_is_missing_is_refused_before_any_seed_begins(
+    folder: SeedsFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tfdqn.tracking.systems.find_spec", lambda name: None)
+    before = sorted(Path().rglob("*"))
+    assert main.main(["train", "small.toml", "--seeds", "4-9", "tracking.mlflow=true"]) == 2
+    assert capsys.readouterr().err.startswith("tfdqn: tracking.mlflow = true needs mlflow, which is not installed: ")
+    assert sorted(Path().rglob("*")) == before
+
+
 def test_inspect_says_how_each_seed_stands(folder: SeedsFolder, capsys: pytest.CaptureFixture[str]) -> None:
     folder.run(2).summary_file.unlink()
     assert main.main(["inspect", str(folder.path)]) == 0

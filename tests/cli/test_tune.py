@@ -58,6 +58,7 @@ def test_the_best_of_the_trials_is_kept_drawn_and_trained_with_other_seeds(capsy
     assert best.seed == 7
     (of_best,) = (folder / "best").iterdir()
     assert sorted(each.name for each in of_best.iterdir() if each.is_dir()) == ["seed-8", "seed-9"]
+    assert (of_best / "learning_curve.png").exists()
     seeds = msgspec.json.decode((of_best / "seeds.json").read_bytes())
     assert seeds["final"]["mean"] == pytest.approx(level(best))
     assert f"mean return {level(best):.2f}" in out
@@ -134,6 +135,15 @@ def test_a_folder_of_another_search_is_refused(capsys: pytest.CaptureFixture[str
         "tfdqn: runs/small-tune belongs to a study of another space: optimizer.learning_rate is "
         "{low = 0.0001, high = 0.01, step = 1, log = true} there, absent here; agent.n_step is"
     )
+
+
+def test_a_system_to_track_in_that_is_missing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tfdqn.tracking.systems.find_spec", lambda name: None)
+    line = failure(capsys, "small.toml space.toml tracking.wandb=true")
+    assert line.startswith("tfdqn: tracking.wandb = true needs wandb, which is not installed: ")
+    assert not Path("runs").exists()
 
 
 def test_a_cluster_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tfdqn.cli.arguments import command_to_resume, load_config, say_on_stderr
 from tfdqn.cli.terminal import make_console, make_table, pairs_table
+from tfdqn.config import Config
 from tfdqn.config.seeds import read_seeds
 from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, listed
 from tfdqn.storage.seeds_folder import SeedsFolder
@@ -22,7 +23,7 @@ _FIGURES = ("final evaluation", "best evaluation", "steps", "updates", "time")
 def train(
     config: Path, overrides: Sequence[str], run_dir: Path | None, seeds: str, jobs: int | None, options: Sequence[str]
 ) -> None:
-    """Trains each of `seeds`, a list such as "1-5,8", in a process of its own, and prints what all have come to."""
+    """What `tfdqn train` does with `seeds`, a list such as "1-5,8"."""
     from tfdqn.cluster.environment import cluster_of_environment
 
     wanted = read_seeds(seeds)
@@ -36,23 +37,31 @@ def train(
     folder.run((folder.seeds() or wanted)[0]).refuse_unused(unused, say_on_stderr)
 
     from tfdqn.tasks.registry import check_task
+    from tfdqn.tracking.systems import require_systems
 
     check_task(resolved.task)
+    require_systems(resolved.tracking)
+    asked = ["--seeds", seeds, *([] if jobs is None else ["--jobs", str(jobs)]), *options]
+    again = command_to_resume("train", config, [*overrides, *asked], folder.path)
+    train_each(resolved, wanted, folder, jobs, again, options)
 
+
+def train_each(
+    config: Config, seeds: Sequence[int], folder: SeedsFolder, jobs: int | None, again: str, options: Sequence[str] = ()
+) -> None:
+    """Trains each seed in a process of its own, and prints what all have come to. `again` is the command to resume."""
     from tfdqn.cli.runs_view import RunsView
     from tfdqn.tuning.seeds import train_seeds
 
     with RunsView() as view:
-        outcome = train_seeds(resolved, wanted, folder, view, jobs, options)
+        outcome = train_seeds(config, seeds, folder, view, jobs, options)
     with suppress(OSError):  # a terminal that was closed meanwhile
         make_console().print(rendered(outcome.summary, [*_curve(folder), ("summary", str(folder.summary_file))]))
-    asked = ["--seeds", seeds, *([] if jobs is None else ["--jobs", str(jobs)]), *options]
-    again = command_to_resume("train", config, [*overrides, *asked], folder.path)
     if not outcome.is_over:
         unsaved = f"Saved, but for {', '.join(outcome.unsaved)}." if outcome.unsaved else "Saved."
         view.say(f"{unsaved} To resume: {again}")
     if outcome.failed:
-        count = f"{len(outcome.failed)} of {len(wanted)} seeds"
+        count = f"{len(outcome.failed)} of {len(seeds)} seeds"
         say_on_stderr(f"tfdqn: {count} failed ({listed(outcome.failed)}); to try again: {again}")
         raise typer.Exit(FAILED_STATUS)
 

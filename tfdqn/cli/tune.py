@@ -5,16 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfdqn.cli.arguments import (
-    ConfigFile,
-    Overrides,
-    as_argument,
-    load_config,
-    require_supported_platform,
-    say_on_stderr,
-)
+from tfdqn.cli.arguments import ConfigFile, Overrides, as_argument, load_config, require_supported_platform
 from tfdqn.config import Config
-from tfdqn.errors import FAILED_STATUS, ConfigError
+from tfdqn.errors import ConfigError
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.shell_commands import own_command
@@ -121,6 +114,7 @@ def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> 
     """Raises ConfigError."""
     from tfdqn.cluster.environment import cluster_of_environment
     from tfdqn.tasks.registry import check_task
+    from tfdqn.tracking.systems import require_systems
 
     if cluster_of_environment() is not None:
         raise ConfigError("tune runs its trials on this host, and TF_CONFIG names a cluster: unset TF_CONFIG")
@@ -130,6 +124,7 @@ def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> 
             f"{config.stop.env_steps} and evaluation.interval_env_steps = {config.evaluation.interval_env_steps}"
         )
     check_task(config.task)
+    require_systems(config.tracking)
 
 
 def _print(study: "Study", best: Trial | None) -> None:
@@ -153,18 +148,8 @@ def _train_with_fresh_seeds(
     if (holder := holder_of(folder.lock_file)) is not None:
         typer.echo(f"{holder} trains the best with other seeds, in {folder.path}")
         return
-    from tfdqn.cli.runs_view import RunsView
-    from tfdqn.cli.seeds import rendered
-    from tfdqn.cli.terminal import make_console
-    from tfdqn.tuning.seeds import train_seeds
+    from tfdqn.cli.seeds import train_each
 
     seeds = [config.seed + index for index in range(1, count + 1)]
     typer.echo(f"trial {best.number} was the best with seed {config.seed}; its configuration with others:")
-    with RunsView() as view:
-        outcome = train_seeds(config, seeds, folder, view, jobs)
-    make_console().print(rendered(outcome.summary))
-    if not outcome.is_over:
-        typer.echo(f"Saved. To go on: {again}")
-    if outcome.failed:
-        say_on_stderr(f"tfdqn: {', '.join(outcome.failed)} failed; to try again: {again}")
-        raise typer.Exit(FAILED_STATUS)
+    train_each(config, seeds, folder, jobs, again)
