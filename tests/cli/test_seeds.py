@@ -39,7 +39,7 @@ def outcome(folder: SeedsFolder, **changes: Any) -> Any:
 def test_seeds_reach_the_function_behind_and_the_summary_is_printed(
     behind: Behind, folder: SeedsFolder, config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("tasks.registry", "check_task")
+    behind("training.prerequisites", "require_trainable")
     train = behind("tuning.seeds", "train_seeds", outcome(folder))
     assert main.main(["train", "small.toml", "--seeds", "1-3", "--jobs", "2", "agent.n_step=2", "--profile"]) == 0
     (((config, seeds, where, _, jobs, options), _),) = train.calls
@@ -58,7 +58,7 @@ def test_seeds_reach_the_function_behind_and_the_summary_is_printed(
 def test_an_interruption_prints_the_command_to_resume(
     behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("tasks.registry", "check_task")
+    behind("training.prerequisites", "require_trainable")
     behind("tuning.seeds", "train_seeds", outcome(folder, is_over=False, unsaved=["seed 2"]))
     arguments = ["train", "small.toml", "task.kwargs.name=a b", "--seeds", "1-3", "--jobs", "2", "--run-dir", "my runs"]
     assert main.main(arguments) == 0
@@ -71,7 +71,7 @@ def test_an_interruption_prints_the_command_to_resume(
 def test_a_failure_is_an_exit_status_of_its_own(
     behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("tasks.registry", "check_task")
+    behind("training.prerequisites", "require_trainable")
     behind("tuning.seeds", "train_seeds", outcome(folder, failed=["seed 3"]))
     assert main.main(["train", "small.toml", "--seeds", "1-3"]) == 70
     said = "tfdqn: 1 of 3 seeds failed (seed 3); to try again: tfdqn train small.toml --seeds 1-3 --run-dir "
@@ -96,6 +96,7 @@ CLUSTER = json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "w
         (["--seeds", "1-2", "agent.n_step=3"], "seed-1 belongs to another configuration: "),
         (["--seeds", "1-2", "task.id=Nowhere-v0"], "Nowhere-v0"),
         (["--seeds", "1-2", "agent.n_stepp=3"], "agent.n_stepp"),
+        (["--seeds", "4-5", "acting.inference=central"], "`tfdqn launch` starts them"),
     ],
 )
 def test_bad_input_is_one_line(

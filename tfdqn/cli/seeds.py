@@ -36,11 +36,9 @@ def train(
     folder = SeedsFolder(run_dir or Path("runs") / f"{config.stem}-seeds")
     folder.run((folder.seeds() or wanted)[0]).refuse_unused(unused, say_on_stderr)
 
-    from tfdqn.tasks.registry import check_task
-    from tfdqn.tracking.systems import require_systems
+    from tfdqn.training.prerequisites import require_trainable
 
-    check_task(resolved.task)
-    require_systems(resolved.tracking)
+    require_trainable(resolved)
     asked = ["--seeds", seeds, *([] if jobs is None else ["--jobs", str(jobs)]), *options]
     again = command_to_resume("train", config, [*overrides, *asked], folder.path)
     train_each(resolved, wanted, folder, jobs, again, options)

@@ -113,8 +113,7 @@ def _search(study: "Study", template: "Template", trials: int, jobs: int | None,
 def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> None:
     """Raises ConfigError."""
     from tfdqn.cluster.environment import cluster_of_environment
-    from tfdqn.tasks.registry import check_task
-    from tfdqn.tracking.systems import require_systems
+    from tfdqn.training.prerequisites import require_trainable
 
     if cluster_of_environment() is not None:
         raise ConfigError("tune runs its trials on this host, and TF_CONFIG names a cluster: unset TF_CONFIG")
@@ -123,8 +122,7 @@ def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> 
             f"--prune-after {prune_after}: a trial has {evaluations} evaluations, by stop.env_steps = "
             f"{config.stop.env_steps} and evaluation.interval_env_steps = {config.evaluation.interval_env_steps}"
         )
-    check_task(config.task)
-    require_systems(config.tracking)
+    require_trainable(config)
 
 
 def _print(study: "Study", best: Trial | None) -> None:

@@ -7,7 +7,7 @@ In: a configuration and a run directory that is claimed. Out: checkpoints, curve
 - `session`: what is learned, saved and resumed. `local_parts` and `remote_parts` build one: its actors, replay and
   evaluator are in this process, or in others.
 - `loops`: the ways to run a session. `monitor`: what happens at intervals beside one. `stopping`: when it ends.
-  `finish`: from the first step to the results.
+  `finish`: from the first step to the results. `prerequisites`: what is refused before a run begins.
 
 It may import all but `serving`, `roles`, `launch`, `tuning` and `cli`. A new loop is a function in `loops`, from a
 session and a monitor to the reason why it ended; a value of `learner.schedule`; and a line in `train._train`.

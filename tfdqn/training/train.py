@@ -24,12 +24,11 @@ from tfdqn.storage.disk_full import full_disk_is_one_line
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.native_stderr import native_output_to
 from tfdqn.system.signals import interruptions
-from tfdqn.tasks.registry import check_task
-from tfdqn.tracking.systems import require_systems
 from tfdqn.training import loops
 from tfdqn.training.finish import run_to_end
 from tfdqn.training.local_parts import LocalParts, local_session
 from tfdqn.training.monitor import TrainingMonitor, begin_figures
+from tfdqn.training.prerequisites import require_trainable
 from tfdqn.training.session import Session
 from tfdqn.training.stopping import finished_before
 
@@ -85,7 +84,8 @@ def train_checked(
     interrupted: Callable[[], bool] | None,
 ) -> Summary:
     """As `train`, of a configuration that has been read already, with the keys that its cluster decides."""
-    _refuse_early(config, cluster)
+    require_chief(cluster)
+    require_trainable(config)
     devices = learning_devices(config)
     with (
         run.failures_say_what_is_saved(),
@@ -160,17 +160,6 @@ def _say_if_left(run: RunDir, say: Callable[[str], None]) -> None:
             f"{run.left_by}, which trained here before, ended without saving: it was killed, or its environment or a "
             f"library has ended it; {run.native_log} may say more"
         )
-
-
-def _refuse_early(config: Config, cluster: Cluster | None) -> None:
-    """Before a run's directory is touched."""
-    if config.acting.inference == "central":
-        raise ConfigError(
-            'acting.inference = "central" is for actors in processes of their own: `tfdqn launch` starts them'
-        )
-    require_chief(cluster)
-    check_task(config.task)
-    require_systems(config.tracking)
 
 
 def _saved(error: TaskError, session: Session[LocalParts], monitor: TrainingMonitor) -> TaskError:
