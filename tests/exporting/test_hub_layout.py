@@ -16,6 +16,7 @@ from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.hub_layout import write_hub_layout
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.records import Summary
+from tfdqn.reports.finished_runs import read_runs
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 
@@ -59,9 +60,9 @@ def test_it_has_what_a_hub_reads_and_a_policy_that_loads(
     assert "# A policy for Test-v0" in page and 'tfdqn.load_policy("saved_model")' in page
     observation = np.array([0.1, -0.2, 0.3, 0.4], np.float32)
     assert load_policy(folder / "saved_model")(observation) == load_policy(version)(observation)
-    assert tomllib.loads((folder / "config.toml").read_text()) == tomllib.loads(toml.dump(run.config()))
+    assert tomllib.loads((folder / "training.toml").read_text()) == tomllib.loads(toml.dump(run.config()))
     # There is no such task as Test-v0: no film.
-    assert sorted(each.name for each in folder.iterdir()) == ["README.md", "config.toml", "saved_model"]
+    assert sorted(each.name for each in folder.iterdir()) == ["README.md", "saved_model", "training.toml"]
     assert "replay.mp4 is left out: " in caplog.text
     assert sorted(each.name for each in folder.parent.iterdir()) == ["policy"]
 
@@ -74,6 +75,12 @@ def test_a_finished_runs_score_is_of_its_fresh_episodes(run: RunDir, tmp_path: P
     write_summary(run.summary_file, msgspec.structs.replace(summary, paths={}))
     write_hub_layout(run, export_run(run.path), "best", tmp_path / "policy")
     assert the_metric(tmp_path / "policy")["value"] == "12.00 +/- 2.00"
+
+
+def test_a_folder_for_a_hub_is_not_taken_for_a_run(run: RunDir, tmp_path: Path) -> None:
+    write_hub_layout(run, export_run(run.path), "best", tmp_path / "hub" / "policy")
+    with pytest.raises(UserError, match="hub is not a run directory, and has none in it"):
+        read_runs([tmp_path / "hub"])
 
 
 def test_what_is_there_already_is_left_alone(run: RunDir, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 
 README_FILE = "README.md"
+CONFIG_FILE = "training.toml"  # not a run's: the folder is none
 REPLAY_FILE = "replay.mp4"
 log = logging.getLogger(__name__)
 _MODEL = "saved_model"
@@ -37,7 +38,7 @@ policy = tfdqn.load_policy("{model}")
 action = policy(observation)  # the environment's own
 ```
 
-`{model}/` is a SavedModel that needs TensorFlow alone. `tfdqn train config.toml` trains one like it.
+`{model}/` is a SavedModel that needs TensorFlow alone. `tfdqn train {config}` trains one like it.
 
 """
 
@@ -61,7 +62,7 @@ def write_hub_layout(run: RunDir, version: Path, checkpoint: Literal["best", "la
         shutil.copytree(version, folder / _MODEL, ignore=shutil.ignore_patterns(*converted))
         for file in converted:
             shutil.copy(version / file, folder)
-        shutil.copy(run.config_file, folder)
+        shutil.copy(run.config_file, folder / CONFIG_FILE)
         _film(run, checkpoint, folder / REPLAY_FILE)
         card = json.loads((version / JSON_FILE).read_text(encoding="utf-8"))
         page = (version / MARKDOWN_FILE).read_text(encoding="utf-8")
@@ -100,7 +101,9 @@ def _readme(run: RunDir, card: Mapping[str, Any], page: str, checkpoint: str) ->
     scores = card.get("evaluation") if final is None else msgspec.structs.asdict(final)
     front = yaml.safe_dump(metadata(card, scores), sort_keys=False, allow_unicode=True)
     title, _, rest = page.partition("\n\n")
-    body = _BODY.format(task=card["task"], kind=card["configuration"]["agent"]["kind"], model=_MODEL)
+    body = _BODY.format(
+        task=card["task"], kind=card["configuration"]["agent"]["kind"], model=_MODEL, config=CONFIG_FILE
+    )
     return f"---\n{front}---\n\n{title}\n\n{body}{rest}"
 
 
