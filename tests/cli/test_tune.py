@@ -53,7 +53,7 @@ def test_the_best_of_the_trials_is_kept_drawn_and_trained_with_other_seeds(capsy
     folder = Path("runs/small-tune")
     assert sorted(each.name for each in (folder / "trials").iterdir()) == ["000", "001", "002"]
     best = toml.load(folder / "best.toml")
-    levels = [level(toml.load(each)) for each in folder.glob("trials/*/processes/config.toml")]
+    levels = [level(toml.load(each)) for each in folder.glob("trials/*/processes/train.toml")]
     assert level(best) == max(levels)
     assert best.seed == 7
     (of_best,) = (folder / "best").iterdir()

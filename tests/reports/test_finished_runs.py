@@ -11,6 +11,7 @@ import pytest
 from tests.support.reported_runs import reported_run, seeds
 from tfdqn.errors import RunDirError, UserError
 from tfdqn.reports.finished_runs import read_runs, require_one_task
+from tfdqn.storage.run_directory import RunDir
 
 
 def test_folders_are_searched_seeds_come_in_order_and_a_run_counts_once(tmp_path: Path) -> None:
@@ -50,6 +51,14 @@ def empty(run: Path) -> None:
     run.mkdir()
 
 
+def never_begun(run: Path) -> None:
+    """Its process was killed before it had begun, as one of several seeds."""
+    empty(run)
+    told = RunDir(run).child_config_file
+    told.parent.mkdir()
+    told.touch()
+
+
 def gone(run: Path) -> None:
     shutil.rmtree(run)
 
@@ -75,6 +84,7 @@ def null(run: Path) -> None:
         (another_version, "summary.json is damaged, or another version of tfdqn has written it"),
         (unknown_key, "config.toml: .*mood"),
         (empty, "run is not a run directory, and has none in it"),
+        (never_begun, "run is not a run directory, and has none in it"),
         (gone, "run is no directory"),
         (no_evaluation, "run has no evaluation in evaluations.jsonl"),
         (nan, "evaluations.jsonl, at 12,300 environment steps: the return is not finite"),

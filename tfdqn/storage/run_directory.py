@@ -66,7 +66,7 @@ class RunDir:
         self.native_log = self.path / "native.log"  # what C++ libraries print; tracebacks of the user's code
         self.process_logs = self.path / "processes"  # what the run's other processes print
         self.child_log = self.process_logs / "train.log"  # of a run that is one of many: what its process prints
-        self.child_config_file = self.process_logs / "config.toml"  # and what that is told
+        self.child_config_file = self.process_logs / "train.toml"  # and what that is told
         self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are
         self.heartbeats = self.process_logs / "beats"
         self.supervisor_lock_file = self.process_logs / "lock"
@@ -232,8 +232,14 @@ class RunDir:
         """Itself. Raises RunDirError where it is no run's, or not yet."""
         if not self.config_file.is_file():
             reason = f"no {self.config_file.name} in it" if self.path.is_dir() else "no such directory"
-            raise RunDirError(f"{self.path} is not a run directory: {reason}")
+            raise RunDirError(f"{self.path} is not a run directory: {reason}{self._runs_inside()}")
         return self
+
+    def _runs_inside(self) -> str:
+        """Which there are in a folder of seeds or of a search, in words; nothing where there are none."""
+        name = self.config_file.name
+        runs = sorted({*self.path.glob(f"*/{name}"), *self.path.glob(f"*/*/{name}")})
+        return f"; it holds runs, such as {runs[0].parent}" if runs else ""
 
     def _refuse_what_is_not_a_run(self) -> None:
         """A file, or a directory in which something else lies: it is the user's, and stays as it is."""
@@ -254,7 +260,7 @@ class RunDir:
         if others:
             raise RunDirError(
                 f"{self.path} is not a run directory: it has no {self.config_file.name}, but {others[0]}; "
-                "choose an empty or a new --run-dir"
+                f"choose an empty or a new --run-dir{self._runs_inside()}"
             )
 
     @contextmanager
