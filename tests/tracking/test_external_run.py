@@ -93,6 +93,13 @@ def test_evaluations_are_told_from_their_file_once_each_whichever_process_writes
     assert told_again.points == [(300, values(4.0))]
 
 
+def test_an_evaluation_that_an_older_version_has_written_is_told_as_far_as_it_is_known(tmp_path: Path) -> None:
+    (tmp_path / "evaluations.jsonl").write_text('{"mean_return": 5.0}\n{"env_steps": 100, "mean_return": 7.0}\n')
+    tracked, told = session(tmp_path)
+    tracked.close()
+    assert told.points == [(100, {"evaluation/return": 7.0})]
+
+
 def test_a_damaged_record_is_one_of_no_run(tmp_path: Path) -> None:
     tracked, _ = session(tmp_path)
     (tmp_path / "system.json").write_text('{"id": 1')

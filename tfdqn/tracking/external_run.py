@@ -9,7 +9,7 @@ import msgspec
 
 from tfdqn.records import Evaluation
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.storage.json_lines import read_lines
+from tfdqn.storage.run_records import read_evaluations
 from tfdqn.tracking.tracker import ForwardingTracker, Point, Tracker
 
 
@@ -93,13 +93,13 @@ class TrackedRun(ForwardingTracker):
         if size == self._evaluations_bytes:
             return
         self._evaluations_bytes = size
-        for line in read_lines(self._evaluations):
-            number = (line["env_steps"], line["train_steps"])
+        for line in read_evaluations(self._evaluations):
+            number = (line.env_steps, line.train_steps or 0)
             if number > self._record.evaluated:
                 self._record.evaluated = number
-                names = {"return": "mean_return", "std_return": "std_return", "length": "mean_length"}
-                values = {f"evaluation/{name}": line[key] for name, key in names.items() if line[key] is not None}
-                self._call("scalars", values, Point(*number, line["seconds"]))
+                found = {"return": line.mean_return, "std_return": line.std_return, "length": line.mean_length}
+                values = {f"evaluation/{name}": value for name, value in found.items() if value is not None}
+                self._call("scalars", values, Point(*number, line.seconds or 0.0))
 
     def _call(self, method: str, *arguments: Any) -> None:
         """What is called is on the disk before: a kill in between loses a point, and none is told twice."""
