@@ -67,7 +67,7 @@ class ChildRun:
         self._process: subprocess.Popen | None = None
         self._log_start_bytes = 0
         self._metrics_before: int | None = None
-        self._killed_at_seconds: float | None = None  # None: it has not been asked to end
+        self._deadline_seconds: float | None = None  # after which it is killed; None: it has not been asked to end
         self._reader = ProgressReader(run)
         self._summary: Summary | None = None  # of a run that has finished
 
@@ -76,13 +76,17 @@ class ChildRun:
         return self._process is not None and self.outcome is None
 
     @property
+    def is_asked_to_end(self) -> bool:
+        return self._deadline_seconds is not None
+
+    @property
     def state(self) -> str:
         """What it is doing, in a word."""
         if self.outcome is not None:
             return self.outcome
         if self._process is None:
             return "waiting"
-        if self._killed_at_seconds is not None:
+        if self.is_asked_to_end:
             return "stopping"
         return "starting" if _written_ns(self.run) == self._metrics_before else "learning"
 
@@ -127,7 +131,7 @@ class ChildRun:
         """Whether it has ended since the last look. One that does not end in time when asked to is killed."""
         if self._process is None or self.outcome is not None:
             return False
-        if self._killed_at_seconds is not None and time.monotonic() > self._killed_at_seconds:
+        if self._deadline_seconds is not None and time.monotonic() > self._deadline_seconds:
             self.kill()
         status = status_when_ended(self._process)
         if status is None:
@@ -137,8 +141,8 @@ class ChildRun:
 
     def stop(self) -> None:
         """Asks it to save and end; `look` says when it has."""
-        if self.is_alive and self._process is not None and self._killed_at_seconds is None:
-            self._killed_at_seconds = time.monotonic() + _GRACE_SECONDS
+        if self.is_alive and self._process is not None and not self.is_asked_to_end:
+            self._deadline_seconds = time.monotonic() + _GRACE_SECONDS
             os.kill(self._process.pid, signal.SIGTERM)  # it hasn't been reaped, so its number is still its own
 
     def kill(self) -> None:
@@ -152,7 +156,7 @@ class ChildRun:
         if status == 0:
             self._summary = self.summary()
             self.outcome = Outcome.STOPPED if self._summary is None else Outcome.FINISHED
-        elif self._killed_at_seconds is not None and status in _UNSAVED:
+        elif self.is_asked_to_end and status in _UNSAVED:
             self.outcome = Outcome.STOPPED
         else:
             self.outcome, self.why, self.was_killed = Outcome.FAILED, self._failure(status), status < 0

@@ -122,11 +122,16 @@ class TrialRuns:
         elif run in self._pruned:
             self._study.prune(claimed)
             self._say(f"{run.name} is pruned after evaluation {self._reported[run]}; its run is {run.run.path}")
-        elif (run.outcome is Outcome.STOPPED or run.was_killed) and self._lives[claimed.number] < _MOST_LIVES:
+        elif self._may_be_resumed(run, claimed):
             self._study.release(claimed)
             self._say(f"{run.name} {run.why or 'has stopped'}: it can be resumed")
         else:
             self._fail(claimed, run.why or f"its process was stopped {_MOST_LIVES} times")
+
+    def _may_be_resumed(self, run: ChildRun, claimed: ClaimedTrial) -> bool:
+        """Always where this process's user has stopped it; what others have ended, only so often."""
+        is_interrupted = run.outcome is Outcome.STOPPED or run.was_killed
+        return is_interrupted and (run.is_asked_to_end or self._lives[claimed.number] < _MOST_LIVES)
 
     def _complete(self, run: ChildRun, claimed: ClaimedTrial) -> None:
         summary = run.summary()
