@@ -1,7 +1,9 @@
 """The verb `tune`: what it takes, what it leaves and says, and what is wrong in one line."""
 
 import shlex
+import sqlite3
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +17,6 @@ from tfdqn.cli import main
 from tfdqn.config import toml
 from tfdqn.tuning import search as search_module
 from tfdqn.tuning import seeds as seeds_module
-from tfdqn.tuning import study_storage
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_trial.py"))
 SPACE = """
@@ -79,7 +80,6 @@ def test_a_stopped_search_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(search_module, "search", lambda *_: False)
-    monkeypatch.setattr(study_storage, "HEARTBEAT_SECONDS", 60)
     options = "--trials 5 --jobs 2 --pruner asha --prune-after 2 --fresh-seeds 1"
     url = "sqlite:///a.db"
     assert tune(f"small.toml space.toml seed=3 --study-dir 'my study' {options} --storage {url} --study-name x") == 0
@@ -135,6 +135,19 @@ def test_a_folder_of_another_search_is_refused(capsys: pytest.CaptureFixture[str
         "tfdqn: runs/small-tune belongs to a study of another space: optimizer.learning_rate is "
         "{low = 0.0001, high = 0.01, step = 1, log = true} there, absent here; agent.n_step is"
     )
+
+
+def test_a_storage_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """After the trials, too."""
+
+    def lose_a_table(*_: object) -> bool:
+        with closing(sqlite3.connect("a.db")) as database:
+            database.execute("DROP TABLE trials")
+        return True
+
+    monkeypatch.setattr(search_module, "search", lose_a_table)
+    line = failure(capsys, "small.toml space.toml --storage sqlite:///a.db")
+    assert line == "tfdqn: the storage of the study in runs/small-tune fails: no such table: trials"
 
 
 def test_a_system_to_track_in_that_is_missing_is_refused(

@@ -5,6 +5,7 @@ import random
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 
 from tests.support.studies import SPACE, score, searched, study_in
@@ -13,6 +14,7 @@ from tfdqn.tuning.optuna_terms import Pruner
 from tfdqn.tuning.search_space import NumberRange, SearchSpace
 from tfdqn.tuning.study import ClaimedTrial, Settings, Study
 from tfdqn.tuning.study_folder import StudyError, StudyFolder
+from tfdqn.tuning.study_storage import open_journal
 from tfdqn.tuning.trial_records import Trial, TrialState, best_of, evaluation_number, total_evaluations
 
 
@@ -20,6 +22,11 @@ def claim(study: Study, wanted: int = 1_000) -> ClaimedTrial:
     claimed = study.next_trial(wanted)
     assert claimed is not None
     return claimed
+
+
+def in_optuna(study: Study) -> optuna.Study:
+    """The same study as other processes have it."""
+    return optuna.load_study(study_name="test", storage=open_journal(study.folder.journal))
 
 
 def states(study: Study) -> list[str]:
@@ -102,9 +109,11 @@ def test_one_that_ends_while_another_looks_for_what_was_left_is_not_taken_up(
     first, other = study_in(tmp_path), study_in(tmp_path)
     ending = claim(first)
     attempt = FileLock.try_acquire
+    is_over: list[bool] = []
 
     def end_then_attempt(lock: FileLock) -> object:
-        if ending.number in first._claimed:
+        if not is_over:
+            is_over.append(True)
             first.complete(ending, 1.0)
         return attempt(lock)
 
@@ -116,12 +125,12 @@ def test_one_that_ends_while_another_looks_for_what_was_left_is_not_taken_up(
 def test_failed_trials_count_and_lost_ones_are_replaced(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     study.fail(claim(study), "the loss is NaN")
-    study._study.ask()  # as a process does that dies before it has drawn the values
+    in_optuna(study).ask()  # as a process does that dies before it has drawn the values
     assert states(study) == ["failed", "lost"]
     claimed = claim(study, wanted=2)
     assert claimed.number == 2
     assert states(study) == ["failed", "lost", "running"]
-    assert [each.state.name for each in study._study.trials] == ["FAIL", "FAIL", "RUNNING"]
+    assert [each.state.name for each in in_optuna(study).trials] == ["FAIL", "FAIL", "RUNNING"]
     study.complete(claimed, 1.0)
     assert study.next_trial(2) is None
     assert study.trials()[0].why == "the loss is NaN"
@@ -130,7 +139,8 @@ def test_failed_trials_count_and_lost_ones_are_replaced(tmp_path: Path) -> None:
 def test_a_trial_that_another_ended_is_told_to_end_and_stays_as_it_is(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     claimed = claim(study)
-    study_in(tmp_path)._lose(claimed.number)  # as hosts do with what they take for dead
+    # As hosts do with what they take for dead.
+    in_optuna(study).tell(claimed.number, state=optuna.trial.TrialState.FAIL)
     assert study.report(claimed, 1, 3.0)
     study.complete(claimed, 3.0)
     assert states(study) == ["lost"]
@@ -218,6 +228,7 @@ def test_a_study_in_a_database_goes_on_from_several_folders(tmp_path: Path) -> N
 
 def test_a_databases_trials_whose_host_is_silent_are_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfdqn.tuning.study_storage._SILENT_SECONDS", 1)
+    monkeypatch.setattr("tfdqn.tuning.study.HEARTBEAT_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path / 'study.db'}"
     here, there = study_in(tmp_path / "here", storage=url), study_in(tmp_path / "there", storage=url)
     claim(there)
@@ -226,7 +237,6 @@ def test_a_databases_trials_whose_host_is_silent_are_lost(tmp_path: Path, monkey
     while states(here) != ["lost", "running"]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-        here._heartbeat._next = 0.0
         here.keep_alive()
     here.complete(ours, 1.0)
     assert claim(here, wanted=2).number == 2

@@ -12,7 +12,7 @@ from tfdqn.storage.locks import holder_of
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.shell_commands import own_command
 from tfdqn.tuning.optuna_terms import Pruner
-from tfdqn.tuning.study_storage import shown_url
+from tfdqn.tuning.study_storage import require_optuna, shown_url, storage_failures_are_one_line
 from tfdqn.tuning.trial_records import Trial, best_of, total_evaluations
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def tune(
 ) -> None:
     """Search for the best values of keys of a configuration; each trial is a run. Resumes an existing study."""
     require_supported_platform()
+    require_optuna()
     from tfdqn.config import toml
     from tfdqn.tuning.search_space import load_space
     from tfdqn.tuning.study import Settings, Study
@@ -75,7 +76,6 @@ def tune(
     ranges = load_space(space, base, [each.partition("=")[0].strip() for each in given])
     _refuse_what_cannot_be_searched(base, prune_after)
     folder = StudyFolder(study_dir or Path("runs") / f"{config.stem}-tune")
-    study = Study(folder, base, ranges, Settings(storage, study_name, pruner, prune_after))
     template = Template(toml.content(config), str(config), given, ranges)
     arguments = [as_argument(config), as_argument(space), *given, "--study-dir", str(folder.path)]
     for name, value in (
@@ -88,7 +88,9 @@ def tune(
         ("--study-name", study_name),
     ):
         arguments += [] if value is None else [name, str(value)]
-    _search(study, template, trials, jobs, fresh_seeds, own_command(["tune", *arguments]))
+    with storage_failures_are_one_line(folder.path):
+        study = Study(folder, base, ranges, Settings(storage, study_name, pruner, prune_after))
+        _search(study, template, trials, jobs, fresh_seeds, own_command(["tune", *arguments]))
 
 
 def _search(study: "Study", template: "Template", trials: int, jobs: int | None, fresh_seeds: int, again: str) -> None:

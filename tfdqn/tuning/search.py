@@ -1,18 +1,15 @@
 """`search`: trials until the study has as many as are wanted; `write_best`: what it has found, as a configuration."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Protocol
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import first_line
 from tfdqn.launch.gpus import visible_gpus
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.system.cores import available_cores
 from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns
 from tfdqn.tuning.slots import default_jobs, slots
 from tfdqn.tuning.study import Study
-from tfdqn.tuning.study_folder import StudyError
 from tfdqn.tuning.trial_records import Trial
 from tfdqn.tuning.trial_runs import Template, TrialRuns
 
@@ -38,15 +35,14 @@ def search(
       jobs: how many of this process's trials go side by side; None: as many as this host has cores for.
       command: what stands before `train`.
 
-    Raises StudyError where the study's storage fails, or where every trial does.
+    Raises StudyError where every trial fails.
     """
     cores, gpus = available_cores(), visible_gpus()
     at_once = max(1, min(jobs or default_jobs(template.filled({}), cores, len(gpus)), wanted))
     of_cores = f"{cores} core{'s' if cores > 1 else ''}"
     view.say(f"{wanted} trials in {study.folder.path}: {at_once} at a time on {of_cores}")
     trials = TrialRuns(study, template, wanted, view.say, view.show)
-    with _storage_errors_in_one_line(study):
-        return ChildRuns(slots(at_once, cores, gpus), view.say, command).run(trials, trials.look)
+    return ChildRuns(slots(at_once, cores, gpus), view.say, command).run(trials, trials.look)
 
 
 def write_best(study: Study, template: Template, best: Trial) -> Config:
@@ -55,15 +51,3 @@ def write_best(study: Study, template: Template, best: Trial) -> Config:
     heading = f"# Trial {best.number}, the best of {study.folder.path.name}: mean return {best.score:.2f}.\n"
     write_atomically(study.folder.best_config_file, (heading + toml.dump(config)).encode())
     return config
-
-
-@contextmanager
-def _storage_errors_in_one_line(study: Study) -> Iterator[None]:
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (StorageInternalError, SQLAlchemyError) as error:
-        cause = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
-        raise StudyError(f"the storage of the study in {study.folder.path} fails: {first_line(cause)}") from error

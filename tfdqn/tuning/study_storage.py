@@ -2,7 +2,8 @@
 
 import os
 import warnings
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -67,6 +68,19 @@ def open_database(url: str) -> "BaseStorage":
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
         raise StudyError(f"--storage {where} can't be opened: {first_line(cause)}") from None
+
+
+@contextmanager
+def storage_failures_are_one_line(folder: Path) -> Iterator[None]:
+    """While the block works on the study in a folder. Raises StudyError where its storage fails."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        cause = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
+        raise StudyError(f"the storage of the study in {folder} fails: {first_line(cause)}") from error
 
 
 class JournalLock:
