@@ -125,6 +125,7 @@ def test_a_key_of_one_searched_kind_is_left_out_beside_another(tmp_path: Path) -
         ('"agent.discount" = { choices = [1, 0.9, 1.0] }', "agent.discount.choices has 1.0 twice"),
         ('"seed" = { low = 1, high = 9 }', "seed can't be searched: every trial has the seed of the configuration"),
         ('"stop.env_steps" = { low = 1, high = 9 }', "stop.env_steps can't be searched: trials are compared after"),
+        ('"tracking.name" = { choices = ["a", "b"] }', "tracking.name can't be searched: where a trial is shown"),
         ('"evaluation.episodes" = { low = 1, high = 9 }', "evaluation.episodes can't be searched: "),
     ],
 )

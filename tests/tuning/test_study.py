@@ -226,6 +226,12 @@ def test_a_study_in_a_database_goes_on_from_several_folders(tmp_path: Path) -> N
         study_in(tmp_path / "here")
 
 
+def test_a_folder_does_not_belong_to_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="can't be opened"):
+        study_in(tmp_path / "here", storage="sqlite:////nowhere/at/all.db")
+    assert states(study_in(tmp_path / "here", storage=f"sqlite:///{tmp_path / 'study.db'}")) == []
+
+
 def test_a_databases_trials_whose_host_is_silent_are_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfdqn.tuning.study_storage._SILENT_SECONDS", 1)
     monkeypatch.setattr("tfdqn.tuning.study.HEARTBEAT_SECONDS", 0.05)

@@ -25,26 +25,33 @@ Space = Annotated[
     Path, typer.Argument(metavar="SPACE", help="a TOML file of keys and what to search, such as configs/spaces/…")
 ]
 Trials = Annotated[
-    int, typer.Option(min=1, metavar="N", help="how many trials the study is to have, those before among them")
+    int, typer.Option(min=1, metavar="N", help="number of trials that the study is to have, earlier ones included")
 ]
 Jobs = Annotated[
-    int | None, typer.Option(min=1, metavar="J", help="trials run side by side", show_default="by the number of cores")
+    int | None,
+    typer.Option(min=1, metavar="J", help="number of trials run side by side", show_default="by the number of cores"),
 ]
 StudyDirectory = Annotated[
     Path | None, typer.Option(metavar="DIR", help="the study's folder", show_default="runs/<CONFIG>-tune")
 ]
-HowToPrune = Annotated[Pruner, typer.Option(help="what ends trials early, by their evaluations")]
+HowToPrune = Annotated[Pruner, typer.Option(help="how unpromising trials are ended early, by their evaluations")]
 PruneAfter = Annotated[
     int | None,
-    typer.Option(min=1, metavar="K", help="evaluations that each trial has", show_default="a quarter of all"),
+    typer.Option(
+        min=1, metavar="K", help="number of evaluations before a trial may be pruned", show_default="a quarter of all"
+    ),
 ]
-FreshSeeds = Annotated[int, typer.Option(min=0, metavar="S", help="seeds with which the best is trained afterwards")]
+FreshSeeds = Annotated[
+    int, typer.Option(min=0, metavar="S", help="number of other seeds with which to train the best afterwards")
+]
 Storage = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="a database for several hosts", show_default="a journal in the study's folder"),
+    typer.Option(
+        metavar="URL", help="database that several hosts share", show_default="a journal in the study's folder"
+    ),
 ]
 StudyName = Annotated[
-    str | None, typer.Option(metavar="NAME", help="the study's name in it", show_default="that of its folder")
+    str | None, typer.Option(metavar="NAME", help="name of the study in its storage", show_default="that of its folder")
 ]
 
 

@@ -26,6 +26,7 @@ _FIXED = {
     "task.id": "returns of different tasks can't be compared",
     "stop": "trials are compared after the same training",
     "evaluation": "trials are compared by the same evaluation",
+    "tracking": "where a trial is shown changes nothing in it",
 }
 
 

@@ -62,8 +62,10 @@ class Study:
 
         self.folder, self.space, self._config = folder, space, config
         self._name = settings.name or folder.path.resolve().name
-        self._folder_id = folder.settle(shown_url(settings.storage) if settings.storage else "", self._name)
-        self._storage = open_database(settings.storage) if settings.storage else open_journal(folder.journal)
+        database = None if settings.storage is None else open_database(settings.storage)
+        # Only now: a folder doesn't belong to what can't be opened.
+        self._folder_id = folder.settle("" if settings.storage is None else shown_url(settings.storage), self._name)
+        self._storage = open_journal(folder.journal) if database is None else database
         self._is_shared = settings.storage is not None  # with hosts that have no part in the folder
         evaluations = total_evaluations(config)
         least = settings.prune_after or max(1, evaluations // 4)
