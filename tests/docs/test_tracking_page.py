@@ -53,4 +53,4 @@ def test_a_run_is_tracked_offline_and_shared(tmp_path: Path, monkeypatch: pytest
     assert (begun["mode"], begun["name"]) == ("offline", "offline")
     assert len(wandb.said("finish")) == 1
     names = {each.name for each in (tmp_path / "runs" / "hub" / "cartpole").iterdir()}
-    assert names == {"README.md", "saved_model", "config.toml", "replay.mp4"}
+    assert names == {"README.md", "saved_model", "training.toml", "replay.mp4"}

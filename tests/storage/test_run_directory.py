@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from tfdqn.config import DQN, Checkpoint, Config, Evaluation, Learner, Logging, Replay, Stop, Task
 from tfdqn.config.toml import dump
-from tfdqn.errors import ClusterError, ConfigError, RunDirError
+from tfdqn.errors import ConfigError, RunDirError
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
@@ -191,25 +191,6 @@ def test_a_damaged_task_file_is_named(tmp_path: Path, damage: bytes) -> None:
         run.task_file.write_bytes(damage)
         with pytest.raises(RunDirError, match=r"task\.json is damaged"):
             run.task_spec()
-
-
-@pytest.mark.parametrize(
-    ("names", "said"),
-    [
-        ((), "nothing was saved yet"),
-        ((".saving-000001",), "nothing was saved yet"),
-        (("000001",), "the last checkpoint is intact"),
-    ],
-)
-def test_a_failure_says_whether_there_is_a_checkpoint(tmp_path: Path, names: tuple[str, ...], said: str) -> None:
-    run = RunDir(tmp_path / "run")
-    for name in names:
-        (run.checkpoints / name).mkdir(parents=True)
-    with (
-        pytest.raises(ClusterError, match=f"^worker 1 was killed by signal 9; {said}$"),
-        run.failures_say_what_is_saved(),
-    ):
-        raise ClusterError("worker 1 was killed by signal 9")
 
 
 def test_keys_that_nothing_reads_are_refused_in_a_new_run_and_a_warning_where_something_was_learned(

@@ -24,6 +24,7 @@ from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import RoleContext
 from tfdqn.roles.learner_watchdog import LearnerWatchdog
 from tfdqn.storage.disk_full import full_disk_is_one_line
+from tfdqn.storage.failures import failures_say_what_is_saved, tracebacks_are_kept
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.native_stderr import native_output_to
@@ -53,8 +54,8 @@ def run(context: RoleContext) -> bool:
     check_task(config.task)
     require_systems(config.tracking)
     with (
-        run_dir.failures_say_what_is_saved(),
-        run_dir.tracebacks_are_kept(),
+        failures_say_what_is_saved(run_dir),
+        tracebacks_are_kept(run_dir),
         own_failures_are_one_line(),
         full_disk_is_one_line(run_dir.path),
         run_dir.claim(config),

@@ -14,16 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import (
-    ClusterError,
-    ConfigError,
-    FaultyTaskError,
-    NotFiniteError,
-    OwnCodeError,
-    RunDirError,
-    UserCodeError,
-    listed,
-)
+from tfdqn.errors import ConfigError, RunDirError, listed
 from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.storage.machine_directory import MachineDir
@@ -186,32 +177,10 @@ class RunDir:
             raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {listed(changed)}"))
         return begun_with
 
-    @contextmanager
-    def tracebacks_are_kept(self) -> Iterator[None]:
-        """Those of what the user's code has raised, in the run's log: its author needs them."""
-        try:
-            yield
-        except UserCodeError as error:
-            if not error.traceback:
-                raise
-            self.keep_traceback(error.traceback)
-            raise type(error)(f"{error}; its traceback is in {self.native_log}") from error
-
     def keep_traceback(self, traceback: str) -> None:
         """Adds it to the run's log."""
         with self.native_log.open("a", encoding="utf-8", errors="replace") as log:
             log.write(traceback)
-
-    @contextmanager
-    def failures_say_what_is_saved(self) -> Iterator[None]:
-        """What ends the block's training says whether there is a checkpoint to go on from."""
-        try:
-            yield
-        except FaultyTaskError:
-            raise  # what came before is saved, and that is said
-        except (ClusterError, NotFiniteError, OwnCodeError) as error:
-            saved = "the last checkpoint is intact" if self.has_checkpoint else "nothing was saved yet"
-            raise type(error)(f"{error}; {saved}") from error
 
     @property
     def has_checkpoint(self) -> bool:

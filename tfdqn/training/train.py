@@ -21,6 +21,7 @@ from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import EpisodeScores, Progress, Summary
 from tfdqn.storage.disk_full import full_disk_is_one_line
+from tfdqn.storage.failures import failures_say_what_is_saved, tracebacks_are_kept
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.native_stderr import native_output_to
 from tfdqn.system.signals import interruptions
@@ -88,8 +89,8 @@ def train_checked(
     require_trainable(config)
     devices = learning_devices(config)
     with (
-        run.failures_say_what_is_saved(),
-        run.tracebacks_are_kept(),
+        failures_say_what_is_saved(run),
+        tracebacks_are_kept(run),
         own_failures_are_one_line(),
         full_disk_is_one_line(run.path),
         run.claim_alone(config),
