@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.support.random_episodes import BRANCHING, MIXED, VECTOR, random_steps, stacked
 from tfdqn.config import DQN, Config, Priorities
@@ -96,9 +97,8 @@ def as_sampled(replay: ReverbReplay, counted: int) -> list[tuple[float, float]]:
     size = client.server_info(timeout=10)["transitions"].current_size
     items = {each.info.key: each for each in client.sample("transitions", 60 * size, emit_timesteps=False)}
     assert size == counted == len(items)
-    transitions = replay._kind.decode(
-        {name: np.stack([each.data[i] for each in items.values()]) for i, name in enumerate(replay._kind.signature)}, 1
-    )
+    columns = zip(replay._kind.signature, zip(*(each.data for each in items.values()), strict=True), strict=True)
+    transitions = replay._kind.decode({name: tf.constant(np.stack(column)) for name, column in columns}, 1)
     reward = transitions.next_time_step.reward.numpy().tolist()
     return sorted(zip(reward, (each.info.priority for each in items.values()), strict=True))
 

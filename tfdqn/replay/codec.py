@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -35,12 +34,15 @@ class _Place(NamedTuple):
     shape: tuple[int, ...]
     offset: int  # bytes from the start of a row
 
+    @property
+    def num_bytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
 
 class RowCodec:
     """The layout of some fields as a row of bytes.
 
-    Wide types come first and equal ones lie side by side, so every number is aligned and one bitcast decodes all
-    fields of a type.
+    Wide types come first, so that every number is aligned.
     """
 
     def __init__(self, fields: Iterable[Field]):
@@ -62,17 +64,10 @@ class RowCodec:
 
     def fields(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         """uint8[N, row_bytes] → every field by name, [N, …] each; in the graph."""
-        fields: dict[str, tf.Tensor] = {}
-        for dtype, run in groupby(self._places(), key=lambda place: place.dtype):
-            places = list(run)
-            start, last = places[0].offset, places[-1]
-            stop = last.offset + _size(last.shape) * dtype.itemsize
-            values = _bitcast(rows[:, start:stop], dtype)
-            for place in places:
-                first = (place.offset - start) // dtype.itemsize
-                flat = values[:, first : first + _size(place.shape)]
-                fields[place.name] = tf.reshape(flat, (_length(rows), *place.shape))
-        return fields
+        return {
+            place.name: _field(rows[:, place.offset : place.offset + place.num_bytes], place)
+            for place in self._places()
+        }
 
     def _places(self) -> Iterator[_Place]:
         assert self.dtype.fields is not None
@@ -166,18 +161,12 @@ def _sequence_fields(config: Config, task_spec: TaskSpec) -> Iterator[Field]:
         yield "legal_t", np.dtype(bool), (steps, *task_spec.mask_shape)
 
 
-def _bitcast(columns: tf.Tensor, dtype: np.dtype) -> tf.Tensor:
-    """uint8[N, bytes] → dtype[N, bytes / itemsize]."""
-    if dtype == np.bool_:
-        return tf.cast(columns, tf.bool)
-    if dtype.itemsize > 1:
-        columns = tf.reshape(columns, (_length(columns), -1, dtype.itemsize))
-    return tf.bitcast(columns, tf.as_dtype(dtype))
+def _field(columns: tf.Tensor, place: _Place) -> tf.Tensor:
+    """uint8[N, bytes] → [N, …] of the field's type and shape.
 
-
-def _length(rows: tf.Tensor) -> int | tf.Tensor:
-    return rows.shape[0] if rows.shape[0] is not None else tf.shape(rows)[0]
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape, dtype=np.int64))
+    Shapes change while these are bytes: a GPU leaves int32 to the host for that.
+    """
+    length = columns.shape[0] if columns.shape[0] is not None else tf.shape(columns)[0]
+    item = (place.dtype.itemsize,) if place.dtype.itemsize > 1 else ()
+    shaped = tf.reshape(columns, (length, *place.shape, *item))
+    return tf.cast(shaped, tf.bool) if place.dtype == np.bool_ else tf.bitcast(shaped, tf.as_dtype(place.dtype))

@@ -18,6 +18,7 @@ from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.config import Config, Ensemble
 from tfdqn.errors import ConfigError
 from tfdqn.replay.codec import TransitionCodec
+from tfdqn.replay.gather import gather
 from tfdqn.replay.interfaces import Examples, Writer
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE
@@ -69,7 +70,7 @@ class BlockItems:
         if rows.shape[0] is None:
             raise ValueError("the number of blocks must be known when the graph is traced")
         if self.examples_per_item > 1:
-            rows = tf.gather(rows, spread(blocks.shape[0], self.examples_per_item, num_servers))
+            rows = gather(rows, spread(blocks.shape[0], self.examples_per_item, num_servers))
         return self._rows.decode(rows)
 
     def flush(self) -> None:

@@ -15,6 +15,7 @@ from tf_agents.trajectories import trajectory
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.replay.codec import PLACE, TransitionCodec, places
+from tfdqn.replay.gather import gather
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE
@@ -74,7 +75,7 @@ class FrameItems:
         n = self._horizon.longest
         start = n - (fields["next_observation/time"] - fields["observation/time"])
         indices = start[:, None] + tf.range(self._stack, dtype=start.dtype)
-        stacks = frames[:, : self._stack] if n == 1 else tf.gather(frames, indices, batch_dims=1)
+        stacks = frames[:, : self._stack] if n == 1 else gather(frames, indices, batch_dims=1)
         fields[f"observation/{self._key}"] = stacks
         fields[f"next_observation/{self._key}"] = frames[:, n:]
         return self._codec.transition(fields)
