@@ -177,6 +177,8 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
     cluster = cluster_of_environment()
     assert cluster is not None and cluster.counts["ps"] == servers
     strategy = factory.parameter_server(cluster)
+    there = {tf.DeviceSpec.from_string(each.name).job for each in tf.config.list_logical_devices("CPU")}
+    assert "worker" in there, there  # by which `learns_on_gpus` knows the workers' GPUs
     start = initial_state(config)
     expected = run(local(config), start)
     updates = AsynchronousUpdater(config, case_spec(), strategy, batches_in_turn, workers=1)

@@ -45,7 +45,7 @@ def test_what_is_gathered_is_saved_before_a_long_first_call_and_the_call_is_show
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: list[Progress], schedule: str
 ) -> None:
     monkeypatch.setattr(long_calls, "_MANY", 1.0)
-    monkeypatch.setattr("tfdqn.training.session.tf.config.list_physical_devices", lambda kind: [])
+    monkeypatch.setattr("tfdqn.training.session.learns_on_gpus", lambda config: False)
     run, found, update = tmp_path / "run", [], Learner.run
 
     def watched(learner: Learner, most: int) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfdqn.cluster.tf_config import WORKER
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 
@@ -31,6 +32,20 @@ def learning_devices(config: Config) -> list[str]:
                 f"begin a new one"
             ) from None
     return _checked(config, [f"CPU:{i}" for i in range(count)])
+
+
+def learns_on_gpus(config: Config) -> bool:
+    """Whether every process that computes gradients has a GPU, as far as this one is connected to them.
+
+    A job's learner sees none itself where asynchronous workers compute: then these are asked for.
+    """
+    is_elsewhere = config.learner.strategy == "parameter_server"
+
+    def tasks(kind: str) -> set[int | None]:
+        specs = (tf.DeviceSpec.from_string(each.name) for each in tf.config.list_logical_devices(kind))
+        return {spec.task for spec in specs if not is_elsewhere or spec.job == WORKER}
+
+    return bool(tasks("GPU")) and tasks("GPU") == tasks("CPU")
 
 
 def require_gpus(count: int) -> None:

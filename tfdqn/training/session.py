@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-import tensorflow as tf
 
 from tfdqn.config import Config
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.weights import WeightsBoard
+from tfdqn.learning.devices import learns_on_gpus
 from tfdqn.learning.learner import Learner
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Counters
@@ -171,7 +171,7 @@ class Session(Generic[P]):
             self.learner = Learner(updater, self.parts.board, self.parts.replay.update_priorities)
             self.learner.publish()
             long_calls = doubt(config, self.parts.board.get().weights)
-            self._saves_first = bool(long_calls) and not tf.config.list_physical_devices("GPU")
+            self._saves_first = bool(long_calls) and not learns_on_gpus(config)
             if self._saves_first:
                 say(f"warning: {long_calls}")
             # Earlier versions did not count what was lost with a worker.

@@ -202,32 +202,18 @@ def test_metrics_are_means_over_the_call_but_for_the_largest_q() -> None:
     assert learn.metrics["max_q"] == pytest.approx(max(float(metrics.max_q) for metrics in expected), rel=1e-5)
 
 
-def test_convolutions_and_ensembles_are_not_compiled_on_a_cpu_unless_asked() -> None:
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_convolutions_and_ensembles_are_not_compiled_on_a_cpu_unless_asked(
+    has_gpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def xla(network: object, choice: str, units: int = 1) -> bool:
         learner = LearnerSettings(xla=choice)  # type: ignore[arg-type]
         return uses_xla(Config(network=network, ensemble=Ensemble(size=units), learner=learner))  # type: ignore[arg-type]
 
-    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    monkeypatch.setattr("tfdqn.learning.strategies.synchronous.learns_on_gpus", lambda config: has_gpu)
     assert xla(MLP(), "auto")
     assert xla(NatureCNN(), "auto") == has_gpu
     assert xla(MLP(), "auto", units=5) == has_gpu
     assert xla(NatureCNN(), "on")
     assert xla(MLP(), "on", units=5)
     assert not xla(MLP(), "off")
-
-
-@pytest.mark.parametrize(
-    ("config", "expected"),
-    [
-        (Config(), True),
-        (Config(network=NatureCNN()), False),
-        (Config(ensemble=Ensemble(size=2)), False),
-        (Config(network=NatureCNN(), learner=LearnerSettings(xla="on")), True),
-        (Config(learner=LearnerSettings(xla="off")), False),
-    ],
-)
-def test_xla_compiles_by_itself_what_it_does_not_slow_down_on_a_cpu(
-    config: Config, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    assert uses_xla(config) == expected

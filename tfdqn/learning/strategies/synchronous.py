@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
+from tfdqn.learning.devices import learns_on_gpus
 from tfdqn.learning.importance import weighted
 from tfdqn.learning.train_step import (
     TrainStep,
@@ -134,9 +135,9 @@ def num_processes(strategy: tf.distribute.Strategy | None) -> int:
 def uses_xla(config: Config) -> bool:
     """Whether updates are compiled: as `learner.xla` says; by itself, unless XLA's code would be slow on a CPU.
 
-    It is for convolutions, and for an ensemble's batched products.
+    It is for convolutions, and for an ensemble's batched products. To be asked when the strategy has been made.
     """
     if config.learner.xla != "auto":
         return config.learner.xla == "on"
     is_slow = config.network.is_slow_in_xla or config.ensemble.size > 1
-    return not is_slow or bool(tf.config.list_physical_devices("GPU"))
+    return not is_slow or learns_on_gpus(config)
