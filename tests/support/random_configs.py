@@ -199,7 +199,7 @@ def of_sense(agent: Agent, parts: int) -> Agent:
         agent = replace(agent, discount_end=None)
     match agent:
         case C51():
-            return with_ordered(replace(agent, v_min=agent.v_min - 1), "v_max", "v_min")
+            return with_ordered(replace(agent, v_min=max(agent.v_min - 1, -1e12)), "v_max", "v_min")
         case Munchausen():
             return replace(agent, value_rescaling=0.0)
         case IQN() if parts > 1:
