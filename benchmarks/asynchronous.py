@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     options = parser.parse_args()
     if (cluster := cluster_of_environment()) is not None:
-        serve_device(cluster)
+        serve_device(cluster, Learner())
     tf.config.threading.set_inter_op_parallelism_threads(4)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     command = [sys.executable, "-m", "benchmarks.asynchronous"]

@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--case", nargs=2, metavar=("WORKERS", "SLOW"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if (cluster := cluster_of_environment()) is not None:
-        serve_device(cluster)
+        serve_device(cluster, Learner())
     if options.case:
         workers, slow = map(int, options.case)
         print(json.dumps(measured(workers, slow, options.delay, options.seconds)))

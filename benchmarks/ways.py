@@ -125,7 +125,7 @@ def measured(options: argparse.Namespace, way: str, count: str, batch: str) -> f
     )
     cluster = cluster_of_environment()
     if cluster is not None and config.learner.strategy == "parameter_server" and not cluster.is_chief:
-        serve_device(cluster)
+        serve_device(cluster, Learner())
     alone = config.learner.strategy == "local" and config.learner.model_parallel == 1
     tf.config.threading.set_inter_op_parallelism_threads(1 if alone else 4)
     tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -186,7 +186,7 @@ def test_fewer_gpus_than_asked_for_are_refused_where_gradients_are_computed(monk
     assert learning_devices(asynchronous) == ["GPU:0"]  # of the learner, which leaves it to the workers
     worker = Cluster(jobs={"chief": ("a:1",), "worker": ("b:1",), "ps": ("c:1",)}, job="worker", index=0)
     with pytest.raises(ConfigError, match=r"learner.min_gpus = 2"):
-        serve_device(worker, asynchronous.learner.min_gpus)
+        serve_device(worker, asynchronous.learner)
 
 
 def test_a_batch_that_the_gpus_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tests.support.tiny_runs import tiny
-from tfdqn.learning.devices import learns_on_gpus
+from tfdqn.errors import ConfigError
+from tfdqn.learning.devices import learning_devices, learns_on_gpus
 
 ALONE = ("/device:CPU:0",)
 CHIEF, SERVER = "/job:chief/replica:0/task:0", "/job:ps/replica:0/task:0"
@@ -46,3 +47,20 @@ def see(monkeypatch: pytest.MonkeyPatch) -> See:
 def test_the_gpus_of_those_that_compute_count(strategy: str, there: tuple[str, ...], expected: bool, see: See) -> None:
     see(*there)
     assert learns_on_gpus(tiny(strategy)) == expected
+
+
+@pytest.mark.parametrize("choice", ["true", "false"])
+def test_factors_are_rounded_where_gradients_are_computed_if_the_configuration_says_so(
+    choice: str, request: pytest.FixtureRequest
+) -> None:
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    request.addfinalizer(lambda: tf.config.experimental.enable_tensor_float_32_execution(before))
+    tf.config.experimental.enable_tensor_float_32_execution(choice == "false")
+    learning_devices(tiny(f"learner.tf32={choice}"))
+    assert tf.config.experimental.tensor_float_32_execution_enabled() == (choice == "true")
+
+
+def test_acting_on_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    with pytest.raises(ConfigError, match=r'acting.device = "gpu" needs a GPU, and this process sees none'):
+        learning_devices(tiny("acting.device=gpu"))

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from tempfile import TemporaryFile
 from typing import IO
 
-from tests.support import mesh_devices, parity, rollout_parity
+from tests.support import acting_placement, mesh_devices, parity, rollout_parity
 from tfdqn.cluster.environment import cluster_of_environment
+from tfdqn.config import Learner
 from tfdqn.roles.parameter_server import serve_device
 
 PATIENCE_SECONDS = 200
@@ -57,9 +58,12 @@ def _run(way: str, *arguments: str) -> None:
     if way == "serve_device":
         cluster = cluster_of_environment()
         assert cluster is not None
-        serve_device(cluster)
+        serve_device(cluster, Learner())
         return
     count, *others = arguments
+    if way == "acting":
+        acting_placement.main(int(count), *others)
+        return
     if way == "mesh_devices":
         mesh_devices.main(int(count), int(others[0]))
         return

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfdqn import config
 from tfdqn.acting import exploration
+from tfdqn.acting.device import acting_device
 from tfdqn.config import Config, DeepNetwork
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.aggregation import Aggregation, aggregate_numpy
@@ -194,7 +195,9 @@ def tensorflow_q_function(config: Config, task_spec: TaskSpec) -> QFunction:
 
 def tensorflow_recurrent_q_function(config: Config, task_spec: TaskSpec) -> RecurrentQFunction:
     """The same of a network that may have a memory: without one its state is ()."""
-    copy = network_to_load(config, task_spec, name="acting")
+    device = acting_device(config)
+    with tf.device(device):
+        copy = network_to_load(config, task_spec, name="acting")
     size = config.network.state_size
     signature = [
         {key: tf.TensorSpec((None, *spec.shape), spec.dtype, name=key) for key, spec in task_spec.observation.items()},
@@ -219,15 +222,16 @@ def tensorflow_recurrent_q_function(config: Config, task_spec: TaskSpec) -> Recu
         rng: np.random.Generator | None = None,
     ) -> tuple[np.ndarray, Any]:
         nonlocal assigned
-        if weights is not assigned:
-            copy.load_named_weights(weights)
-            assigned = weights
-        tensors = {key: tf.convert_to_tensor(array) for key, array in observation.items()}
-        state = tf.convert_to_tensor(state) if size else ()
-        if rng is None or not is_noisy:
-            q_values, state = call(tensors, state)
-        else:
-            q_values, state = noisy_call(tensors, state, tf.constant(rng.integers(2**63 - 1)))
+        with tf.device(device):
+            if weights is not assigned:
+                copy.load_named_weights(weights)
+                assigned = weights
+            tensors = {key: tf.convert_to_tensor(array) for key, array in observation.items()}
+            state = tf.convert_to_tensor(state) if size else ()
+            if rng is None or not is_noisy:
+                q_values, state = call(tensors, state)
+            else:
+                q_values, state = noisy_call(tensors, state, tf.constant(rng.integers(2**63 - 1)))
         return q_values.numpy(), state.numpy() if size else ()
 
     return q_function

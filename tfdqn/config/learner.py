@@ -98,6 +98,9 @@ class Learner(Section, frozen=True, kw_only=True):
         Literal["float32", "mixed_bfloat16"],
         doc("float32, or mixed_bfloat16: bfloat16 in layers, for devices that are fast at it; float32 weights"),
     ] = "float32"
+    tf32: Annotated[
+        bool, MAY_CHANGE, doc("let GPUs round the factors of float32 products to 10 bits (TF32): faster, to 1e-3")
+    ] = True
     threads: Annotated[
         int, MAY_CHANGE, doc("cores that one operation may use; 0: one, or all for large convolutions", ge=0, le=1024)
     ] = 0

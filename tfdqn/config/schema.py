@@ -53,6 +53,10 @@ class Acting(Section, frozen=True, kw_only=True):
         Literal["local", "central"],
         doc("for actors in processes of their own; local: each has the weights; central: the learner computes Q"),
     ] = "local"
+    device: Annotated[
+        Literal["auto", "cpu", "gpu"],
+        doc("for networks beyond NumPy in the process that learns; auto: the CPU, but a GPU for central inference"),
+    ] = "auto"
     most_envs_per_inference: Annotated[
         int,
         needs("acting.inference", "central"),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfdqn.cluster.tf_config import WORKER
-from tfdqn.config import Config
+from tfdqn.config import Config, Learner
 from tfdqn.errors import ConfigError
 
 
@@ -17,7 +17,7 @@ def learning_devices(config: Config) -> list[str]:
     """
     count = config.learner.logical_devices
     if config.learner.strategy != "parameter_server":  # there it is the workers that compute
-        require_gpus(config.learner.min_gpus)
+        prepare_gpus(config.learner)
     if not count:
         gpus = tf.config.list_physical_devices("GPU")
         return _checked(config, [f"GPU:{i}" for i in range(len(gpus))] or ["CPU:0"])
@@ -48,8 +48,14 @@ def learns_on_gpus(config: Config) -> bool:
     return bool(tasks("GPU")) and tasks("GPU") == tasks("CPU")
 
 
-def require_gpus(count: int) -> None:
-    """Raises ConfigError where TensorFlow finds fewer: it would learn on the CPU without a word."""
+def prepare_gpus(learner: Learner) -> None:
+    """What a process does that computes gradients, before it uses TensorFlow.
+
+    Raises ConfigError where TensorFlow finds fewer GPUs than `learner.min_gpus`: it would learn on the CPU without a
+    word.
+    """
+    tf.config.experimental.enable_tensor_float_32_execution(learner.tf32)
+    count = learner.min_gpus
     if count and (found := len(tf.config.list_physical_devices("GPU"))) < count:
         raise ConfigError(
             f"learner.min_gpus = {count}: TensorFlow finds {found} here; is CUDA installed with it "
@@ -78,6 +84,8 @@ def _checked(config: Config, devices: list[str]) -> list[str]:
     learner, processes = config.learner, config.learner.processes
     if learner.all_reduce == "nccl" and not tf.config.list_physical_devices("GPU"):
         raise ConfigError('learner.all_reduce = "nccl" needs GPUs, and this machine shows none')
+    if config.acting.device == "gpu" and not tf.config.list_physical_devices("GPU"):
+        raise ConfigError('acting.device = "gpu" needs a GPU, and this process sees none')
     here = len(replicas(config, devices))
     if learner.strategy == "averaging" and processes * here == 1:
         raise ConfigError(

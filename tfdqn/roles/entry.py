@@ -54,7 +54,7 @@ def serve_chief(config: Config, cluster: Cluster, say: Callable[[str], None]) ->
             if config.learner.strategy == "parameter_server":
                 from tfdqn.roles.parameter_server import serve_device
 
-                serve_device(cluster, config.learner.min_gpus)
+                serve_device(cluster, config.learner)
             else:
                 from tfdqn.roles import lockstep_worker
 

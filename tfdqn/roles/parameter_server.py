@@ -3,8 +3,9 @@
 import tensorflow as tf
 
 from tfdqn.cluster.tf_config import WORKER, Cluster
+from tfdqn.config import Learner
 from tfdqn.coordination.membership import Membership
-from tfdqn.learning.devices import require_gpus
+from tfdqn.learning.devices import prepare_gpus
 from tfdqn.roles.blocking_service import serve
 from tfdqn.roles.context import RoleContext
 
@@ -18,18 +19,18 @@ def run(context: RoleContext, membership: Membership) -> bool:
 
     def service() -> None:
         membership.set_state("serving")
-        serve_device(cluster, context.config.learner.min_gpus)
+        serve_device(cluster, context.config.learner)
 
     return serve(context, membership, service)
 
 
-def serve_device(cluster: Cluster, min_gpus: int = 0) -> None:
+def serve_device(cluster: Cluster, learner: Learner) -> None:
     """Serves this process's device to the chief, which says what runs there, until the process is ended.
 
-    An asynchronous worker does so, too. Raises ConfigError where a worker has fewer GPUs than `min_gpus`.
+    An asynchronous worker does so, too. Raises ConfigError where a worker has fewer GPUs than `learner` says.
     """
     if cluster.job == WORKER:
-        require_gpus(min_gpus)
+        prepare_gpus(learner)
         import reverb  # noqa: F401  (registers the operations that sample; without them a closure is refused)
     settings = tf.compat.v1.ConfigProto(
         inter_op_parallelism_threads=_THREADS_BETWEEN_OPERATIONS, intra_op_parallelism_threads=1

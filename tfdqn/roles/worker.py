@@ -26,7 +26,7 @@ def _asynchronous(context: RoleContext, membership: Membership, cluster: Cluster
     def service() -> None:
         membership.set_state("serving")
         guard_connections(context.topology.replay_server, tensorflow=context.topology.parameter_server)
-        serve_device(cluster, context.config.learner.min_gpus)
+        serve_device(cluster, context.config.learner)
 
     return service
 
