@@ -21,7 +21,6 @@ COMPONENT = "app.kubernetes.io/component"
 STORAGE_VOLUME = "storage"
 JOB_INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 STATEFUL_SET_INDEX = "metadata.labels['apps.kubernetes.io/pod-index']"
-CRASHES_OF_ONE = 20  # after which its Job is given up
 _CONTAINER = "tfdqn"
 
 
@@ -42,21 +41,18 @@ def failure_policy() -> dict[str, Any]:
     return {"rules": [on_status("FailJob", 2), on_status("Ignore", RESTART_STATUS, STOPPED_STATUS), evicted]}
 
 
-def template(spec: JobSpec, role: Role, index_path: str, restart: str) -> dict[str, Any]:
+def template(
+    spec: JobSpec, role: Role, index_path: str, restart: str, *, storage: dict[str, Any] | None
+) -> dict[str, Any]:
     """A pod of a role.
 
     Args:
       index_path: the field of the pod that holds its index.
       restart: "Always", or "Never" where the controller makes another pod instead.
+      storage: the volume for the run's directory, if the pod itself names one.
     """
-    # What a replay server keeps is its own: its volume comes from its StatefulSet.
-    shares_files = TRAITS[role].keeps_files and not TRAITS[role].holds_state
-    pod = specification(
-        spec,
-        _container(spec, role, index_path),
-        grace_seconds=grace_seconds(role),
-        storage=run_volume(spec) if shares_files else None,
-    )
+    container = _container(spec, role, index_path)
+    pod = specification(spec, container, grace_seconds=grace_seconds(role), storage=storage)
     return {"metadata": {"labels": labels(spec, role)}, "spec": {"restartPolicy": restart, **pod}}
 
 

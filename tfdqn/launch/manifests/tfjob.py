@@ -10,7 +10,7 @@ from tfdqn.cluster.program import PORT
 from tfdqn.cluster.roles import Role
 from tfdqn.launch.manifests import pods
 from tfdqn.launch.manifests.job_spec import COMMAND, JobSpec
-from tfdqn.launch.manifests.kubernetes import config_map, kustomized, network_policy, run_claim, tensorboard
+from tfdqn.launch.manifests.kubernetes_objects import config_map, kustomized, network_policy, run_claim, tensorboard
 from tfdqn.launch.manifests.pools import Pool, host_arguments, make_pools
 
 # As `TF_CONFIG` names them, and as the object does.
