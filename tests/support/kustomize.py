@@ -2,10 +2,12 @@
 
 import shutil
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -26,6 +28,18 @@ def assert_kubectl_builds(files: Mapping[str, str], folder: Path) -> None:
     done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=True)
     built = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout)}
     assert built == {(each["kind"], each["metadata"]["name"]): each for each in objects_in(files)}
+
+
+def assert_schemas_accept(every: Iterable[Object]) -> None:
+    """That Kubernetes' own schemas, in which nothing else is allowed, accept objects. Those of a kind go in one list,
+    for each call reads megabytes.
+    """
+    lists: dict[tuple[str, str], list[Object]] = defaultdict(list)
+    for each in every:
+        lists[each["apiVersion"], each["kind"]].append(each)
+    for (version, kind), items in lists.items():
+        listed = {"apiVersion": version, "kind": f"{kind}List", "items": items}
+        kubernetes_validate.validate(listed, kubernetes_validate.latest_version(), strict=True)
 
 
 def assert_restricted(pod: Object) -> None:

@@ -19,6 +19,7 @@ import yaml
 
 from tests.support.commands import PROJECT
 from tests.support.containers import Service, composed, hosts_of
+from tests.support.jobset import pods_of
 from tests.support.kustomize import objects_in
 from tests.support.network_namespaces import Network, network
 from tests.support.rendered_manifests import below_init, tf_config
@@ -133,6 +134,18 @@ def pods_of_kubernetes(files: Mapping[str, str]) -> tuple[dict[str, Any], dict[s
     return as_document(services, configs), configs
 
 
+def pods_of_jobset(files: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Those that the JobSet's Jobs make, likewise."""
+    every = {each["kind"]: each for each in objects_in(files)}
+    configs = every["ConfigMap"]["data"]
+    services = {}
+    for host, index, pod in pods_of(every["JobSet"]):
+        ignored = [75, 143]  # as `tests/launch/manifests/test_jobset.py` has each Job do
+        services[host] = as_service(host, pod, configs, restart=ignored)
+        services[host]["command"] = [word.replace("$(TASK)", str(index)) for word in services[host]["command"]]
+    return as_document(services, configs), configs
+
+
 def nodes_of(script: str) -> list[str]:
     """A node for each task of each component, as the script asks for them."""
     tasks = re.findall(r"^tasks\[(\d+)\]='--ntasks=(\d+) ", script, flags=re.MULTILINE)
@@ -201,20 +214,36 @@ def test_the_pods_learn_each_on_a_host_of_its_own_and_a_learner_that_is_evicted_
     assert "resumed at" in (tmp_path / "tiny-learner-0.tiny-learner.log").read_text()
 
 
+def test_the_jobset_s_pods_learn_each_on_a_host_of_its_own_and_an_evicted_replay_server_keeps_what_it_held(
+    tmp_path: Path,
+) -> None:
+    config = tiny(*CHANGES, "logging.tensorboard=false", "stop.env_steps=20000")
+    document, files = pods_of_jobset(render(Platform.JOBSET, JobSpec(name="tiny", config=config, image="tfdqn:test")))
+    evicted = "tiny-replay-server-0-0.tiny"
+    statuses = evicted_once(tmp_path, document, files, evicted, r" updates/s$", watched="tiny-learner-0-0.tiny")
+    assert len(statuses) == 7
+    assert statuses[evicted] == [143, 0]
+    assert all(each[-1] == 0 and set(each) <= {0, 75} for name, each in statuses.items() if name != evicted)
+    log = (tmp_path / f"{evicted}.log").read_text()
+    (saved,) = re.findall(r"replay server 0: saved ([\d,]+) transitions", log)
+    assert f"{saved} transitions" in log.split("saved", 1)[1].split("\n", 1)[1]
+
+
 def evicted_once(
-    folder: Path, document: dict[str, Any], files: Mapping[str, str], name: str, at_work: str
+    folder: Path, document: dict[str, Any], files: Mapping[str, str], name: str, at_work: str, watched: str = ""
 ) -> dict[str, list[int]]:
-    """Runs pods until the job has been learned; one is told to go when its log has said that it is at work.
+    """Runs pods until the job has been learned; one is told to go when its log, or that of the pod that is watched,
+    has said that it is at work.
 
     Returns the statuses with which each has ended.
     """
     with network(list(document["services"])) as hosts, composed(folder, document, files, hosts) as job:
         for volume in job.volumes.values():
             os.chown(volume, 10001, 10001)  # as Kubernetes does by fsGroup
-        pod, evicted = job.services[name], list[Service]()
+        pod, at_it, evicted = job.services[name], job.services[watched or name], list[Service]()
 
         def evict() -> None:
-            if not evicted and re.search(at_work, pod.log.read_text(), re.M):
+            if not evicted and re.search(at_work, at_it.log.read_text(), re.M):
                 evicted.append(pod)
                 pod.stop()
 

@@ -253,7 +253,9 @@ def inspect(
 
 @jobs.command()
 def manifest(
-    target: Annotated[Platform, typer.Argument(metavar="PLATFORM", help=f"one of {', '.join(Platform)}")],
+    target: Annotated[
+        Platform, typer.Argument(metavar="PLATFORM", help=f"one of {', '.join(Platform)}; tfjob is legacy")
+    ],
     config: ConfigFile,
     overrides: Overrides = None,
     actors: Actors = None,
@@ -263,6 +265,9 @@ def manifest(
     evaluator: Evaluator = True,
     gpus: Annotated[int, typer.Option(min=0, metavar="N", help="GPUs for each process that computes gradients")] = 0,
     image: Image = None,
+    queue: Annotated[
+        str, typer.Option(metavar="NAME", help="Kueue's local queue, for jobset", show_default=False)
+    ] = "",
     output: ManifestFolder = None,
 ) -> None:
     """Write the files with which a platform runs a distributed job."""
@@ -278,6 +283,7 @@ def manifest(
         image=image or f"tfdqn:{installed_version()}{'-cuda' if gpus else ''}",
         has_evaluator=evaluator,
         gpus=gpus,
+        queue=queue,
     )
     files = render(target, spec)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import kubernetes_validate
 import pytest
 from kubeflow.training.api_client import ApiClient
 
@@ -15,6 +14,7 @@ from tests.support.kustomize import (
     assert_admitted,
     assert_kubectl_builds,
     assert_restricted,
+    assert_schemas_accept,
     needs_kubectl,
     objects_in,
 )
@@ -22,7 +22,6 @@ from tests.support.rendered_manifests import EVERYBODY, below_init, rendered, sh
 from tfdqn.cluster.roles import LEARNER, Role
 from tfdqn.launch.manifests.platforms import Platform
 
-VERSION = kubernetes_validate.latest_version()
 STRATEGIES = [(), ("learner.strategy=multi_worker",), ("learner.strategy=local",)]
 
 
@@ -52,12 +51,16 @@ def test_kubeflow_s_models_and_kubernetes_own_schemas_accept_everything(
 ) -> None:
     every = objects(*overrides, **changes)
     assert is_kubeflow_s(every["TFJob"])
-    for name, replica in replicas(every).items():
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name.lower()}}
-        pod["metadata"] |= replica["template"]["metadata"]
-        kubernetes_validate.validate(pod | {"spec": replica["template"]["spec"]}, VERSION, strict=True)
-    for kind in every.keys() - {"TFJob"}:
-        kubernetes_validate.validate(every[kind], VERSION, strict=True)
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            **each["template"],
+            "metadata": {**each["template"]["metadata"], "name": kind.lower()},
+        }
+        for kind, each in replicas(every).items()
+    ]
+    assert_schemas_accept([*pods, *(each for kind, each in every.items() if kind != "TFJob")])
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ class JobSpec(Struct, frozen=True, kw_only=True):
       config: the whole configuration; it says how many processes there are.
       image: that every container is made from.
       gpus: for each process that computes gradients.
+      queue: of Kueue, which decides when the job begins.
     """
 
     name: str
@@ -53,6 +54,7 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     image: str
     has_evaluator: bool = True
     gpus: int = 0
+    queue: str = ""
 
     @property
     def config_toml(self) -> str:

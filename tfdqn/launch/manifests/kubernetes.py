@@ -13,19 +13,18 @@ from tfdqn.launch.manifests import pods
 from tfdqn.launch.manifests.job_spec import JobSpec
 from tfdqn.launch.manifests.kubernetes_objects import (
     budget,
-    claim,
     config_map,
     indexed_job,
     kustomized,
     metadata,
     name,
     network_policy,
+    replay_claim,
     run_claim,
     tensorboard,
 )
 
 _CRASHES_OF_ONE = 20
-_GI_OF_REPLAY_SERVER = 10
 
 
 def render(spec: JobSpec) -> dict[str, str]:
@@ -75,7 +74,7 @@ def _service(spec: JobSpec, role: Role) -> dict[str, Any]:
 def _stateful_set(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
     claims = []
     if TRAITS[role].keeps_files:
-        claims = [{"metadata": {"name": pods.STORAGE_VOLUME}, "spec": claim("ReadWriteOnce", _GI_OF_REPLAY_SERVER)}]
+        claims = [{"metadata": {"name": pods.STORAGE_VOLUME}, "spec": replay_claim()}]
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",

@@ -13,7 +13,7 @@ from tfdqn.launch.manifests.job_spec import (
 )
 
 _TENSORBOARD = "tensorboard"
-_GI_OF_RUN = 20
+_GI_OF_RUN, _GI_OF_REPLAY_SERVER = 20, 10
 
 
 def kustomized(files: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
@@ -38,18 +38,26 @@ def config_map(spec: JobSpec, more: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def run_claim(spec: JobSpec) -> dict[str, Any]:
-    """The run's directory, which the learner and the evaluator have in common, be it on two nodes."""
+def run_claim(spec: JobSpec, replay_servers: int = 0) -> dict[str, Any]:
+    """The run's directory, which the learner and the evaluator have in common, be it on two nodes.
+
+    Args:
+      replay_servers: that keep what they hold there, too.
+    """
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": metadata(spec, pods.run_claim_name(spec)),
-        "spec": claim("ReadWriteMany", _GI_OF_RUN),
+        "spec": _claim("ReadWriteMany", _GI_OF_RUN + replay_servers * _GI_OF_REPLAY_SERVER),
     }
 
 
-def claim(mode: str, gi: int) -> dict[str, Any]:
-    """What is asked of a volume."""
+def replay_claim() -> dict[str, Any]:
+    """What is asked of a replay server's own volume."""
+    return _claim("ReadWriteOnce", _GI_OF_REPLAY_SERVER)
+
+
+def _claim(mode: str, gi: int) -> dict[str, Any]:
     return {"accessModes": [mode], "resources": {"requests": {"storage": f"{gi}Gi"}}}
 
 

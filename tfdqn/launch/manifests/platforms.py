@@ -8,6 +8,7 @@ class Platform(StrEnum):
 
     COMPOSE = "compose"
     KUBERNETES = "kubernetes"
+    JOBSET = "jobset"
     SLURM = "slurm"
     TFJOB = "tfjob"
     VERTEX = "vertex"

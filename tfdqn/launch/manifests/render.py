@@ -5,6 +5,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from tfdqn.errors import ConfigError
 from tfdqn.launch.manifests.job_spec import HEADER, JobSpec
 from tfdqn.launch.manifests.platforms import Platform
 from tfdqn.storage.atomic_files import write_atomically
@@ -15,8 +16,10 @@ _MODE = 0o644  # whatever the umask: containers read them as a user of their own
 def render(platform: Platform, spec: JobSpec) -> dict[str, str]:
     """The files by which a platform runs a job: names and contents.
 
-    Raises ConfigError where the configuration can't be run by many processes.
+    Raises ConfigError where the configuration can't be run by many processes, or the platform knows no queue.
     """
+    if spec.queue and platform is not Platform.JOBSET:
+        raise ConfigError(f"--queue {spec.queue}: Kueue admits a job as a whole where it is one JobSet: write jobset")
     files: dict[str, str] = import_module(f"tfdqn.launch.manifests.{platform}").render(spec)
     return files
 

@@ -1,5 +1,6 @@
 """A job as Kubeflow's TFJob: four kinds of pods, in which roles share a supervisor, on Kubernetes.
 
+It is of the Training Operator 1, which Kubeflow calls legacy: https://www.kubeflow.org/docs/components/trainer/legacy-v1
 The operator tells each pod where the others are (`TF_CONFIG`). The chief's good end is the job's. A pod that ends with
 a status beyond 127 is made anew; with any other but 0 the job has failed.
 """
@@ -7,7 +8,7 @@ a status beyond 127 is made anew; with any other but 0 the job has failed.
 from typing import Any
 
 from tfdqn.cluster.program import PORT
-from tfdqn.cluster.roles import Role
+from tfdqn.cluster.roles import Role, process_counts
 from tfdqn.launch.manifests import pods
 from tfdqn.launch.manifests.job_spec import COMMAND, JobSpec
 from tfdqn.launch.manifests.kubernetes_objects import config_map, kustomized, network_policy, run_claim, tensorboard
@@ -31,7 +32,7 @@ def render(spec: JobSpec) -> dict[str, str]:
     return kustomized(
         {
             "configuration.yaml": [config_map(spec, {})],
-            "storage.yaml": [run_claim(spec)],
+            "storage.yaml": [run_claim(spec, process_counts(spec.config)[Role.REPLAY_SERVER])],
             "network.yaml": [network_policy(spec)],
             "tfjob.yaml": [_job(spec, pools)],
             **tensorboard(spec),

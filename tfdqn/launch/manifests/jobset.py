@@ -1,0 +1,101 @@
+"""A job as one Kubernetes JobSet: an Indexed Job for each role, which begin, fail and end together.
+
+The learner's good end is the job's: what is left then is told to end. A Job knows which exit statuses mean that a pod
+is to be made anew. Where one has failed by its policy, for status 2, the JobSet has failed: only its user can correct
+that. Where the pods of one crash too often, all Jobs begin again, from the last checkpoint, a few times.
+
+Of the interface (`jobset.x-k8s.io/v1alpha2`) it uses what version 0.7 has, and each later one:
+https://github.com/kubernetes-sigs/jobset/blob/v0.12.0/api/jobset/v1alpha2/jobset_types.go
+"""
+
+import re
+from typing import Any
+
+from tfdqn.cluster.roles import TRAITS, ProcessId, Role
+from tfdqn.errors import ConfigError
+from tfdqn.launch.manifests import pods
+from tfdqn.launch.manifests.job_spec import JobSpec
+from tfdqn.launch.manifests.kubernetes_objects import (
+    budget,
+    config_map,
+    indexed_job,
+    kustomized,
+    metadata,
+    network_policy,
+    run_claim,
+    tensorboard,
+)
+
+_CRASHES_OF_ONE = 5
+_RESTARTS = 3  # of all Jobs
+_QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+_QUEUE = r"(?=.{1,63}$)[a-z0-9]+([-.]+[a-z0-9]+)*"
+
+
+def render(spec: JobSpec) -> dict[str, str]:
+    """kustomization.yaml and what it names. Raises ConfigError."""
+    if spec.queue and not re.fullmatch(_QUEUE, spec.queue):
+        raise ConfigError(
+            f'--queue "{spec.queue}": a queue has a name of at most 63 lower-case letters, digits, - and .'
+        )
+    topology = spec.program(lambda process_id: _host(spec, process_id)).topology
+    counts = {role: topology.count(role) for role in Role if topology.count(role)}
+    return kustomized(
+        {
+            "configuration.yaml": [config_map(spec, {"cluster.json": topology.to_json().decode()})],
+            "storage.yaml": [run_claim(spec, counts[Role.REPLAY_SERVER])],
+            "network.yaml": [network_policy(spec)],
+            "disruption.yaml": [
+                budget(spec, role, count, is_job=True) for role, count in counts.items() if TRAITS[role].serves
+            ],
+            "jobset.yaml": [_job_set(spec, counts)],
+            **tensorboard(spec),
+        }
+    )
+
+
+def _name(role: Role) -> str:
+    return role.replace("_", "-")
+
+
+def _host(spec: JobSpec, process_id: ProcessId) -> str:
+    """A pod's: the JobSet, the Job, which is the first of its kind, and the pod's index; then the JobSet's Service."""
+    return f"{spec.name}-{_name(process_id.role)}-0-{process_id.index}.{spec.name}"
+
+
+def _job_set(spec: JobSpec, counts: dict[Role, int]) -> dict[str, Any]:
+    of_queue = {_QUEUE_LABEL: spec.queue} if spec.queue else {}
+    described = metadata(spec, spec.name)
+    return {
+        "apiVersion": "jobset.x-k8s.io/v1alpha2",
+        "kind": "JobSet",
+        "metadata": described | {"labels": described["labels"] | of_queue},
+        "spec": {
+            # Whoever admits it lets it begin.
+            **({"suspend": True} if spec.queue else {}),
+            # Names before pods are ready, since each waits for the others.
+            "network": {"enableDNSHostnames": True, "subdomain": spec.name, "publishNotReadyAddresses": True},
+            "successPolicy": {"operator": "All", "targetReplicatedJobs": [_name(Role.LEARNER)]},
+            "failurePolicy": {
+                "maxRestarts": _RESTARTS,
+                # No process of an earlier attempt meets one of the next.
+                "restartStrategy": "BlockingRecreate",
+                "rules": [{"name": "mistake", "action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}],
+            },
+            "replicatedJobs": [_replicated_job(spec, role, count) for role, count in counts.items()],
+        },
+    }
+
+
+def _replicated_job(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
+    # A replay server keeps a folder of its own in the run's directory: a JobSet has no volume for each pod.
+    storage = pods.run_volume(spec) if TRAITS[role].keeps_files else None
+    template = pods.template(spec, role, pods.JOB_INDEX, "Never", storage=storage)
+    return {
+        "name": _name(role),
+        "replicas": 1,
+        "template": {
+            "metadata": {"labels": template["metadata"]["labels"]},
+            "spec": indexed_job(template, count, crashes=_CRASHES_OF_ONE),
+        },
+    }
