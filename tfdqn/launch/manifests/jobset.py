@@ -71,7 +71,7 @@ def _job_set(spec: JobSpec, counts: dict[Role, int]) -> dict[str, Any]:
         "kind": "JobSet",
         "metadata": described | {"labels": described["labels"] | of_queue},
         "spec": {
-            # Whoever admits it lets it begin.
+            # Kueue lets it begin when it admits it.
             **({"suspend": True} if spec.queue else {}),
             # Names before pods are ready, since each waits for the others.
             "network": {"enableDNSHostnames": True, "subdomain": spec.name, "publishNotReadyAddresses": True},
