@@ -76,8 +76,9 @@ class InGraphReplay:
                     (num_examples,), seed, minval=0, maxval=self._stored.read_value(), dtype=tf.int64, alg="philox"
                 )
             else:
-                fractions = tf.random.stateless_uniform((num_examples,), seed, dtype=tf.float64, alg="philox")
-                indices, draw = self._priorities.draw(fractions)
+                indices, draw = self._priorities.draw(
+                    lambda: tf.random.stateless_uniform((num_examples,), seed, dtype=tf.float64, alg="philox")
+                )
             return Sample(self._layout.decode(self._rows.sparse_read(indices)), None, draw)
 
         return sample

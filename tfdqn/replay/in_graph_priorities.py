@@ -1,7 +1,7 @@
 """`InGraphPriorities`: the priorities of a ring of rows in the graph, and what is drawn by them."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -24,13 +24,12 @@ class InGraphPriorities:
 
     def __init__(self, config: Config, capacity: int, lock: threading.Lock):
         self._exponent, self._capacity, self._lock = config.priorities.exponent, capacity, lock
-        self._tree = SumTree(capacity, uses_xla=config.learner.xla != "off")
+        self._uses_xla = config.learner.xla != "off"
+        self._tree = SumTree(capacity, self._uses_xla)
         self._scale = PriorityScale(config.priorities)
         self._last = np.zeros(capacity, np.int32)  # of each row in an update: where its last priority stands
         self._inserted = tf.Variable(0, dtype=tf.int64, trainable=False)  # leaves ever written for new rows
         self._summed = tf.Variable(0, dtype=tf.int64, trainable=False)  # of these, in the tree's sums
-        signature = [tf.TensorSpec([None], tf.int64)]
-        self._refresh = tf.function(self._tree.refresh, input_signature=signature, autograph=False)
 
     def inserted(self, positions: np.ndarray, inserted: int, errors: np.ndarray | None) -> None:
         """Gives new rows their priorities; the lock is held.
@@ -44,14 +43,24 @@ class InGraphPriorities:
         self._tree.write(positions, priorities**self._exponent)
         self._inserted.assign(np.int64(inserted))
 
-    def draw(self, fractions: tf.Tensor) -> tuple[tf.Tensor, Draw]:
-        """In the graph: the positions, int64[N], in which these fractions of the total lie, float64[N] in [0, 1)."""
+    def draw(self, fractions: Callable[[], tf.Tensor]) -> tuple[tf.Tensor, Draw]:
+        """In the graph: the positions, int32[N], in which fractions of the total lie.
+
+        Args:
+          fractions: gives them, float64[N] in [0, 1); XLA compiles it with the draw.
+        """
         inserted = self._inserted.read_value()
-        self._tree.refresh(self._newest(inserted - self._summed, inserted))
-        with tf.control_dependencies([self._summed.assign(inserted)]):
-            drawn = self._tree.draw(fractions)
-        keys = inserted - 1 - (inserted - 1 - drawn.leaves) % self._capacity
-        return drawn.leaves, Draw(tf.cast(drawn.probability, tf.float32), keys[:, tf.newaxis])
+        tf.cond(inserted > self._summed, lambda: self._sum_up(inserted), lambda: tf.constant(False))
+
+        def draw() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            drawn = self._tree.draw(fractions())
+            next_position = inserted % self._capacity
+            lap = tf.where(tf.cast(drawn.leaves, tf.int64) < next_position, inserted, inserted - self._capacity)
+            keys = lap - next_position + tf.cast(drawn.leaves, tf.int64)
+            return drawn.leaves, tf.cast(drawn.probability, tf.float32), keys[:, tf.newaxis]
+
+        positions, probability, keys = tf.function(draw, jit_compile=self._uses_xla, autograph=False)()
+        return positions, Draw(probability, keys)
 
     def update(self, priorities: ItemPriorities) -> None:
         """Sets them; of several for one row, the last."""
@@ -63,7 +72,7 @@ class InGraphPriorities:
             is_last = self._last[positions] == order
             positions = positions[is_last]
             self._tree.write(positions, values[is_stored][is_last])
-        self._refresh(positions)
+        self._tree.refresh(positions)
 
     def stored(self, rows: int) -> np.ndarray:
         """Of the first so many positions, float64[rows]: p^alpha."""
@@ -83,6 +92,9 @@ class InGraphPriorities:
         """Puts back what `state` gave."""
         self._scale.raise_to(float(arrays["largest_priority"]))
 
-    def _newest(self, count: tf.Tensor, inserted: tf.Tensor) -> tf.Tensor:
-        """The positions of the last so many rows, or of all."""
-        return (inserted - 1 - tf.range(tf.minimum(count, self._capacity))) % self._capacity
+    def _sum_up(self, inserted: tf.Tensor) -> tf.Tensor:
+        """In the graph: takes all rows but the first `_summed` into the sums."""
+        count = tf.minimum(inserted - self._summed, self._capacity)
+        self._tree.refresh_from((inserted - count) % self._capacity, count)
+        self._summed.assign(inserted)
+        return tf.constant(True)

@@ -1,104 +1,125 @@
 """`SumTree`: numbers, and draws in proportion to them, in the graph (Schaul et al. 2016, appendix B.2.1)."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-_DENSE = 4096  # a level of no more nodes is summed whole, and all above it, instead of level by level
+_FAN_OUT = 32
+_DENSE = 4096  # without XLA: among so many nodes one operation searches faster than one for each level
+_TINY = np.finfo(np.float64).tiny
 
 
 class Drawn(NamedTuple):
-    """Leaves int64[N], and with what probability float64[N] each was drawn."""
+    """Leaves int32[N], and with what probability float64[N] each was drawn."""
 
     leaves: tf.Tensor
     probability: tf.Tensor
 
 
 class SumTree:
-    """Numbers float64[size] >= 0 at the leaves of a binary tree, each other node being the sum of its two children.
+    """Numbers float64[size] >= 0 at the leaves of a tree, each other node being the sum of its 32 children.
 
-    Node i has the children 2 i and 2 i + 1; 1 is the root. Writing leaves leaves the sums as they are until `refresh`.
-    A sum is always computed from both its terms, never adjusted: no error adds up, and what is written twice is written
-    alike, so that the same writes give the same tree bit for bit.
+    A level is float64[rows, 32], the first one that of the leaves; a node is the sum of a row of the level before it.
+    For each number the tree keeps its start, which is the sum of those before it in its row, or infinity where nothing
+    follows. Writing leaves leaves starts and sums as they are until they are refreshed. They are always computed from
+    all their terms, in order, and never adjusted: no error adds up, and the same writes give the same tree bit for bit.
 
     Args:
       size: number of leaves.
-      uses_xla: whether draws are compiled, which is faster; they are the same.
+      uses_xla: whether XLA will compile `draw`, which is faster; draws are the same.
     """
 
     def __init__(self, size: int, uses_xla: bool):
-        self._depth = max(size - 1, 1).bit_length()
-        self._first = 1 << self._depth  # leaf
-        self._nodes = tf.Variable(tf.zeros([2 * self._first], tf.float64), trainable=False)
+        self._numbers: list[tf.Variable] = []
+        self._starts: list[tf.Variable] = []
+        self._total = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self._uses_xla = uses_xla
-        self._descend = tf.function(self._descended, jit_compile=uses_xla, autograph=False)
+        nodes = size
+        while not self._numbers or nodes > 1:
+            nodes = -(-nodes // _FAN_OUT)
+            for variables in (self._numbers, self._starts):
+                variables.append(tf.Variable(tf.zeros([nodes, _FAN_OUT], tf.float64), trainable=False))
+        self._rows = [int(level.shape[0]) for level in self._numbers]
+        signature = [[tf.TensorSpec([None], tf.int64)] * len(self._rows)]
+        self._sum_up_now = tf.function(self._sum_up, input_signature=signature, autograph=False)
 
     def leaves(self, count: int) -> np.ndarray:
         """The first so many, float64[count]."""
-        return self._nodes.numpy()[self._first : self._first + count]
+        return self._numbers[0].numpy().reshape(-1)[:count]
 
     def load(self, leaves: np.ndarray) -> None:
         """Takes float64[N] for the first leaves, and 0 for all others."""
-        nodes = np.zeros(self._nodes.shape)
-        nodes[self._first : self._first + len(leaves)] = leaves
-        for depth in reversed(range(self._depth)):
-            level = 1 << depth
-            nodes[level : 2 * level] = nodes[2 * level : 4 * level].reshape(-1, 2).sum(axis=1)
-        self._nodes.assign(nodes)
+        rows = np.zeros(self._numbers[0].shape)
+        rows.reshape(-1)[: len(leaves)] = leaves
+        self._numbers[0].assign(rows)
+        self._sum_up_now([np.arange(count) for count in self._rows])
 
-    def write(self, leaves: np.ndarray | tf.Tensor, values: np.ndarray | tf.Tensor) -> None:
+    def write(self, leaves: np.ndarray, values: np.ndarray) -> None:
         """Sets leaves int64[N], each only once; by an operation that takes any N without a trace of its own."""
-        tf.raw_ops.ResourceScatterUpdate(resource=self._nodes.handle, indices=self._first + leaves, updates=values)
+        places = np.stack(np.divmod(leaves, _FAN_OUT), axis=1)
+        tf.raw_ops.ResourceScatterNdUpdate(ref=self._numbers[0].handle, indices=places, updates=values)
 
-    def refresh(self, leaves: tf.Tensor) -> None:
-        """In the graph: brings the sums over leaves int64[N] up to date."""
-        nodes = self._first + leaves
-        for depth in reversed(range(self._depth)):
-            if 1 << depth <= _DENSE:
-                self._sum_all(depth)
-                return
-            nodes //= 2
-            sums = self._nodes.sparse_read(2 * nodes) + self._nodes.sparse_read(2 * nodes + 1)
-            self._nodes.scatter_update(tf.IndexedSlices(sums, nodes))
+    def refresh(self, leaves: np.ndarray) -> None:
+        """Brings the sums over leaves int64[N] up to date, at once."""
+        changed, nodes = [], leaves
+        for rows in self._rows:
+            nodes = nodes // _FAN_OUT if len(nodes) < rows else np.arange(rows)
+            changed.append(nodes)
+        self._sum_up_now(changed)
+
+    def refresh_from(self, first: tf.Tensor, count: tf.Tensor) -> None:
+        """In the graph: the same for so many leaves from the first on, and round the end; both int64[]."""
+        changed = []
+        for rows in self._rows:
+            first, count = first // _FAN_OUT, tf.minimum(count // _FAN_OUT + 3, rows)  # the end may be within a row
+            changed.append((first + tf.range(count)) % rows)
+        self._sum_up(changed)
 
     def draw(self, fractions: tf.Tensor) -> Drawn:
         """In the graph: the leaves in which these fractions of the total, float64[N] in [0, 1), lie."""
-        return Drawn(*self._descend(fractions))
-
-    def _sum_all(self, depth: int) -> None:
-        """Every node of so many levels from the root."""
-        level = 1 << depth
-        sums = [self._nodes.sparse_read(tf.range(2 * level, 4 * level))]
-        for _ in range(depth + 1):
-            sums.append(tf.reduce_sum(tf.reshape(sums[-1], [-1, 2]), axis=1))
-        self._nodes.scatter_update(tf.IndexedSlices(tf.concat(sums[:0:-1], axis=0), tf.range(1, 2 * level)))
-
-    def _descended(self, fractions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        read = self._reader()
-        total = read(tf.constant(1, tf.int64))
-
-        def walk(looks_right: bool) -> tuple[tf.Tensor, tf.Tensor]:
-            left, node = fractions * total, tf.ones_like(fractions, tf.int64)
-            for _ in range(self._depth):
-                here = read(2 * node)
-                goes_right = left >= here
-                if looks_right:
-                    goes_right &= read(2 * node + 1) > 0
-                left = tf.where(goes_right, left - here, left)
-                node = 2 * node + tf.cast(goes_right, tf.int64)
-            return node, read(node)
-
-        # Rounding, or a leaf written meanwhile, must not lead to where there is nothing. It hardly ever does, and half
-        # of what is read is only to see to that.
-        node, number = walk(looks_right=False)
-        node, number = tf.cond(tf.reduce_all(number > 0), lambda: (node, number), lambda: walk(looks_right=True))
-        return node - self._first, number / total
-
-    def _reader(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """Nodes int64[N] → their numbers float64[N]. Only XLA reads a variable without copying it whole."""
+        total = self._total.read_value()
+        left, nodes, level = fractions * total, tf.zeros_like(fractions, tf.int32), len(self._rows)
         if not self._uses_xla:
-            return self._nodes.sparse_read
-        nodes = self._nodes.read_value()
-        return lambda indices: tf.gather(nodes, indices)
+            level = next(k for k, rows in enumerate(self._rows) if rows * _FAN_OUT <= _DENSE)
+            left, nodes = self._search(level, left)
+        for starts in reversed(self._starts[:level]):
+            nodes = nodes * _FAN_OUT + self._children(starts.sparse_read(nodes), left)
+            left -= self._at(starts, nodes)
+        return Drawn(nodes, self._at(self._numbers[0], nodes) / total)
+
+    def _sum_up(self, changed: Sequence[tf.Tensor]) -> None:
+        """Computes these rows int64[M] of each level, from the leaves to the root, and what is made of them."""
+        for level, (rows, numbers, starts) in enumerate(zip(changed, self._numbers, self._starts, strict=True)):
+            terms = numbers.sparse_read(rows)
+            before = tf.cumsum(terms, axis=1, exclusive=True)
+            sums = before[:, -1] + terms[:, -1]
+            # Rounding must not lead to where there is nothing.
+            has_more = before < tf.maximum(sums[:, tf.newaxis], _TINY)
+            starts.scatter_update(tf.IndexedSlices(tf.where(has_more, before, np.inf), rows))
+            if level + 1 < len(self._rows):
+                places = tf.stack([rows // _FAN_OUT, rows % _FAN_OUT], axis=1)
+                self._numbers[level + 1].scatter_nd_update(places, sums)
+            else:
+                self._total.assign(sums[0])
+
+    def _search(self, level: int, left: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """(what is left of float64[N] in the nodes of this level to which it leads, these nodes int32[N])."""
+        numbers = tf.reshape(self._numbers[level].read_value(), [-1])
+        starts = tf.cumsum(numbers, exclusive=True)
+        starts = tf.where(starts < starts[-1] + numbers[-1], starts, np.inf)
+        nodes = tf.raw_ops.UpperBound(sorted_inputs=starts[tf.newaxis], values=left[tf.newaxis])[0] - 1
+        return left - tf.gather(starts, nodes), nodes
+
+    def _children(self, starts: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
+        """To which child, int32[N], each number float64[N] leads: the last of its row of starts that is no larger."""
+        if self._uses_xla:
+            return tf.reduce_sum(tf.cast(starts <= left[:, tf.newaxis], tf.int32), axis=1) - 1
+        return tf.raw_ops.UpperBound(sorted_inputs=starts, values=left[:, tf.newaxis])[:, 0] - 1
+
+    def _at(self, level: tf.Variable, nodes: tf.Tensor) -> tf.Tensor:
+        """What a level has for nodes int32[N]. Only XLA reads a variable without copying it whole."""
+        if self._uses_xla:
+            return tf.gather(tf.reshape(level.read_value(), [-1]), nodes)
+        return level.gather_nd(tf.stack([nodes // _FAN_OUT, nodes % _FAN_OUT], axis=1))
