@@ -66,6 +66,18 @@ def test_rows_are_drawn_by_what_was_last_known_of_them(capacity: int, seed: int)
         np.testing.assert_allclose(drawn.probability, probability, rtol=1e-5)
 
 
+def test_every_row_that_is_new_at_a_draw_is_drawn() -> None:
+    """One more each time, wherever in the tree's rows of 32 that is."""
+    config = Config(priorities=Priorities(exponent=ALPHA, epsilon=EPSILON), learner=Learner(xla="off"))
+    table = InGraphPriorities(config, 100, threading.Lock())
+    draw = tf.function(lambda fractions: table.draw(lambda: fractions), autograph=False)
+    for stored in range(1, 100):
+        table.inserted(np.array([stored - 1]), stored, None)
+        positions, drawn = draw(tf.constant([1 - 1e-6], tf.float64))
+        assert positions.numpy() == [stored - 1]
+        np.testing.assert_allclose(drawn.probability, 1 / stored, rtol=1e-6)
+
+
 def test_a_row_that_an_update_names_several_times_is_written_once_with_the_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

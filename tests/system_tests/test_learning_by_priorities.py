@@ -23,6 +23,7 @@ TRUE_Q = np.stack([np.zeros(STATES), DISCOUNT ** np.arange(STATES - 1, -1, -1.0)
 
 
 def config(backend: str, exponent: float, seed: int) -> Config:
+    one = {"block_size": 1} if backend == "reverb" else {}
     return from_mapping(
         {
             "seed": seed,
@@ -30,7 +31,7 @@ def config(backend: str, exponent: float, seed: int) -> Config:
             "agent": {"kind": "dqn", "discount": DISCOUNT, "target_update_period_train_steps": 1},
             "optimizer": {"kind": "sgd", "learning_rate": 1.0},  # of four examples' mean: theirs is 1/4, of one
             "priorities": {"exponent": exponent, **({"importance_train_steps": 5_000} if exponent else {})},
-            "replay": {"backend": backend, "block_size": 1, "capacity": 4_000, "min_size": 2_000},
+            "replay": {"backend": backend, "capacity": 4_000, "min_size": 2_000, **one},
             "learner": {"batch_size": 4, "updates_per_call": 5},
         }
     )
