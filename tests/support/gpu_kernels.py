@@ -69,7 +69,7 @@ def _kernel(operation: tf.Operation) -> Any:
 
 def _fitting(operation: tf.Operation) -> Iterator[Any]:
     for kernel in kernels.get_registered_kernels_for_op(operation.type).kernel:
-        if kernel.device_type == "GPU" and all(
+        if kernel.device_type in ("GPU", "DEFAULT") and all(
             operation.get_attr(each.name).as_datatype_enum in each.allowed_values.list.type
             for each in kernel.constraint
         ):

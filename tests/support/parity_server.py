@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from tempfile import TemporaryFile
 from typing import IO
 
-from tests.support import acting_placement, mesh_devices, parity, rollout_parity
+from tests.support import acting_placement, mesh_devices, parity, placed_updates, rollout_parity
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config import Learner
 from tfdqn.roles.parameter_server import serve_device
@@ -63,6 +63,9 @@ def _run(way: str, *arguments: str) -> None:
     count, *others = arguments
     if way == "acting":
         acting_placement.main(int(count), *others)
+        return
+    if way == "placed_updates":
+        placed_updates.main(int(count), *others)
         return
     if way == "mesh_devices":
         mesh_devices.main(int(count), int(others[0]))

@@ -108,7 +108,8 @@ def row_hash(arrays: Sequence[tf.Tensor], salt: int) -> tf.Tensor:
     """
     words = tf.concat([_words(array) for array in arrays], axis=1)
     places = scattered(np.arange(words.shape[1]), salt)
-    return mix(tf.reduce_sum(mix(tf.bitwise.bitwise_xor(words, places)), axis=1))
+    mixed = tf.cast(mix(tf.bitwise.bitwise_xor(words, places)), tf.int64)  # a GPU adds no integers without a sign
+    return mix(tf.cast(tf.reduce_sum(mixed, axis=1), tf.uint32))
 
 
 def _values(state: Observation) -> list[tf.Tensor]:

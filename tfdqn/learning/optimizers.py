@@ -78,11 +78,9 @@ class RectifiedAdam(tf.keras.optimizers.legacy.Adam):
         length = longest - 2 * step * power / (1 - power)
         square = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
         bias = tf.sqrt(1 - power)
-        rate, epsilon = tf.cond(
-            length > 5,
-            lambda: (tf.sqrt(square), self.epsilon * bias),
-            lambda: (self._FLAT / bias, tf.constant(self._FLAT, tf.float64)),
-        )
+        is_rectified = length > 5  # no condition of the graph's: a GPU would keep the host waiting for it
+        rate = tf.where(is_rectified, tf.sqrt(square), self._FLAT / bias)
+        epsilon = tf.where(is_rectified, self.epsilon * bias, self._FLAT)
         coefficients = apply_state[var_device, var_dtype]
         coefficients["lr_t"] *= tf.cast(rate, var_dtype)
         coefficients["epsilon"] = tf.cast(epsilon, var_dtype)

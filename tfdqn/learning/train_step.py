@@ -1,5 +1,4 @@
 """`TrainStep`: one update of one replica, from a sample to new weights; every strategy drives this same function.
-`update_in_turn` makes several, over batches that were fetched together.
 
 Gradients are summed over the replicas, *then* clipped by their global norm, *then* applied, so that the number
 of replicas never changes the algorithm.
@@ -93,6 +92,7 @@ class TrainStep:
         self._weights = list(agent.network.learned_weights().values())
         self._online = list(agent.network.named_weights().values())
         self._target = list(agent.target_weights.values())
+        self._is_on_gpu = any("GPU" in weight.device for weight in self._target)
         create_slots(self.optimizer, self._weights)
 
     def __call__(self, sample: Sample) -> UpdateOutput:
@@ -107,6 +107,10 @@ class TrainStep:
         self.count(sample, tf.identity if replicas == 1 else partial(context.all_reduce, tf.distribute.ReduceOp.SUM))
         self.apply(gradients)
         return self.output(loss_info, norm)
+
+    def row(self, sample: Sample) -> tf.Tensor:
+        """One update; what it gives as one vector, `UpdateOutput.row`."""
+        return self(sample).row()
 
     def row_size(self, batch_size: int) -> int:
         """Of what an update from a batch of that size gives."""
@@ -193,40 +197,27 @@ class TrainStep:
 
     def _update_target(self) -> None:
         """Copies the online weights to the target every so many updates (tau < 1: moves it a part of the way)."""
-        period, tau = self._settings.target_update_period_train_steps, self._settings.target_update_tau
+        period = self._settings.target_update_period_train_steps
+        if period == 1:
+            self._move_target()
+            return
+        is_due = tf.equal(self.train_steps % period, 0)
+        if self._is_on_gpu:
+            self._move_target(is_due)
+            return
 
-        def update() -> tf.Tensor:
-            for target, online in zip(self._target, self._online, strict=True):
-                with tf.device(target.device):  # left to TensorFlow, all pieces would meet on the first one
-                    target.assign(online if tau == 1 else target + tau * (online - target))
+        def move() -> tf.Tensor:
+            self._move_target()
             return tf.constant(True)
 
-        if period == 1:
-            update()
-        else:
-            due = tf.equal(self.train_steps % period, 0)
-            tf.cond(due, update, lambda: tf.constant(False))
+        tf.cond(is_due, move, lambda: tf.constant(False))
 
-
-def update_in_turn(update: Callable[..., UpdateOutput], row_size: int, *batches: Sample) -> tf.Tensor:
-    """K updates from batches [K, B, …], or parts of them; gives the row of each, float32[K, row_size]."""
-    count = batches[0].size
-    rows = tf.TensorArray(tf.float32, count, element_shape=[row_size])
-
-    def one(i: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        output = update(*(part.map(lambda x: x[i]) for part in batches))
-        return i + 1, rows.write(i, output.row())
-
-    _, rows = tf.while_loop(lambda i, _: i < count, one, [0, rows], maximum_iterations=count)
-    return rows.stack()
-
-
-def split_batches(sample: Sample, *shape: int) -> Sample:
-    """Leading axis N → leading axes `shape`, whose product N is."""
-    return sample.map(lambda x: tf.reshape(x, [*shape, *x.shape[1:]]))
-
-
-def combined_metrics(metrics: list[tf.Tensor]) -> tf.Tensor:
-    """Metrics float32[…, METRICS] of several replicas or members as one: means, but for the maximum of `max_q`."""
-    is_maximum = [name == "max_q" for name in UpdateMetrics._fields]
-    return tf.where(is_maximum, tf.reduce_max(metrics, axis=0), tf.reduce_mean(metrics, axis=0))
+    def _move_target(self, is_due: tf.Tensor | None = None) -> None:
+        """Writes the whole target, where bool[] is not true as it was: the host need not know on which branch a GPU is,
+        for which it would have to wait, and the GPU's memory is fast.
+        """
+        tau = self._settings.target_update_tau
+        for target, online in zip(self._target, self._online, strict=True):
+            with tf.device(target.device):  # left to TensorFlow, all pieces would meet on the first one
+                moved = online if tau == 1 else target + tau * (online - target)
+                target.assign(moved if is_due is None else tf.where(is_due, moved, target))

@@ -15,8 +15,9 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
 from tfdqn.learning.importance import weighted
+from tfdqn.learning.many_updates import HOST, combined_rows, divided, each_at, split_batches, update_in_turn
 from tfdqn.learning.strategies.synchronous import gathered, keys_of, num_processes, uses_xla
-from tfdqn.learning.train_step import METRICS, TrainStep, combined_metrics, split_batches, update_in_turn
+from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 
@@ -61,7 +62,7 @@ class AveragingUpdater(Updater):
             self._replicas[-1].first = (process * len(devices) + index) * self._batch_size
         self._many = [
             tf.function(
-                partial(update_in_turn, replica, replica.row_size(self._batch_size)),
+                partial(update_in_turn, replica.row, replica.row_size(self._batch_size)),
                 jit_compile=uses_xla(config),
                 autograph=False,
             )
@@ -92,15 +93,17 @@ class AveragingUpdater(Updater):
     def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None]:
         """(rows float32[K, …], the mean weights, the keys int64[K, R · B, …] of what was sampled)."""
         updates, replicas = self._periods * self._period, len(self._replicas)
-        sampled = [split_batches(self._sampler(), updates, replicas, self._batch_size)]
-        # Of the whole batch, as if one replica had it.
-        (shares,) = weighted(sampled, self._priorities, self._replicas[0].train_steps, self._least_of_all)
-        batches = shares.map(lambda x: tf.reshape(x, [self._periods, self._period, *x.shape[1:]]))
+        with tf.device(HOST):
+            sampled = [split_batches(self._sampler(), updates, replicas, self._batch_size)]
+            # Of the whole batch, as if one replica had it.
+            (shares,) = weighted(sampled, self._priorities, self._replicas[0].train_steps, self._least_of_all)
+            shares = shares.map(lambda x: tf.reshape(x, [self._periods, self._period, *x.shape[1:]]))
+        parts = divided(shares, self._devices, axis=2)
         row_size = self._replicas[0].row_size(replicas * self._batch_size)
         rows = tf.TensorArray(tf.float32, self._periods, element_shape=[self._period, row_size])
 
         def one_period(i: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            of_period = self._update_replicas(batches.map(lambda x: x[i]))
+            of_period = self._update_replicas(each_at(i, parts, self._devices))
             with tf.control_dependencies([of_period]):
                 self._average()
             return i + 1, rows.write(i, of_period)
@@ -113,15 +116,13 @@ class AveragingUpdater(Updater):
             keys_of(sampled),
         )
 
-    def _update_replicas(self, batches: Sample) -> tf.Tensor:
+    def _update_replicas(self, parts: Sequence[Sample]) -> tf.Tensor:
         """H updates of every replica, side by side: the mean of their metrics and all their errors, [H, …]."""
         rows = []
-        shares = (batches.map(partial(_share_of, index)) for index in range(len(self._replicas)))
-        for many, device, share in zip(self._many, self._devices, shares, strict=True):
+        for many, device, part in zip(self._many, self._devices, parts, strict=True):
             with tf.device(device):
-                rows.append(many(share))
-        metrics = combined_metrics([each[:, :METRICS] for each in rows])
-        return tf.concat([metrics, *(each[:, METRICS:] for each in rows)], axis=1)
+                rows.append(many(part))
+        return combined_rows(rows)
 
     def _least_of_all(self, values: tf.Tensor) -> tf.Tensor:
         """float32[K] of this process → the minima over all processes."""
@@ -138,9 +139,10 @@ class AveragingUpdater(Updater):
 
     def _mean(self, which: Callable[[TrainStep], Named]) -> tf.Tensor:
         """Of these variables over the replicas of all processes, as one vector: one exchange."""
-        flat = [
-            flat_tensor([variable.read_value() for variable in which(replica).values()]) for replica in self._replicas
-        ]
+        flat = []
+        for replica, device in zip(self._replicas, self._devices, strict=True):
+            with tf.device(device):
+                flat.append(flat_tensor([variable.read_value() for variable in which(replica).values()]))
         mean = tf.add_n(flat) / len(flat)
         if self._strategy is None:
             return mean
@@ -163,8 +165,3 @@ def _slots(replica: TrainStep) -> Named:
 def _floats_of(replica: TrainStep, *parts: str) -> Named:
     variables = replica.named_variables().items()
     return {name: each for name, each in variables if name.startswith(parts) and each.dtype == tf.float32}
-
-
-def _share_of(replica: int, batches: tf.Tensor) -> tf.Tensor:
-    """[H, replicas, …] → [H, …]."""
-    return batches[:, replica]

@@ -46,7 +46,7 @@ def make_strategy(config: Config, cluster: Cluster | None, devices: Sequence[str
         return multi_worker(cluster)
     if config.learner.model_parallel > 1:
         return None
-    if name == "mirrored":
+    if name == "mirrored" and len(devices) > 1:  # one device learns faster without, and the same
         return tf.distribute.MirroredStrategy(list(devices), _cross_device_ops(config))
     if name == "parameter_server":
         assert cluster is not None

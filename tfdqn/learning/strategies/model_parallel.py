@@ -12,15 +12,9 @@ import tensorflow as tf
 
 from tfdqn.config import Config
 from tfdqn.learning.importance import weighted
+from tfdqn.learning.many_updates import combined_rows, split_batches, update_in_turn
 from tfdqn.learning.strategies.synchronous import keys_of
-from tfdqn.learning.train_step import (
-    TrainStep,
-    UpdateMetrics,
-    UpdateOutput,
-    combined_metrics,
-    split_batches,
-    update_in_turn,
-)
+from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 
@@ -85,8 +79,8 @@ class ModelParallelUpdater(Updater):
         shares = weighted(batches, self._priorities, first.train_steps)
         return update_in_turn(self._update, first.row_size(self._batch_size), *shares), keys_of(batches)
 
-    def _update(self, batch: Sample) -> UpdateOutput:
-        """One update of all replicas, from a global batch."""
+    def _update(self, batch: Sample) -> tf.Tensor:
+        """One update of all replicas, from a global batch; its row."""
         size = self._batch_size // len(self._rows)
         gradients, losses = [], []
         for index, (replica, row) in enumerate(zip(self._replicas, self._rows, strict=True)):
@@ -100,10 +94,7 @@ class ModelParallelUpdater(Updater):
             with tf.device(row[0]):
                 replica.count(batch)
                 replica.apply(total)
-        outputs = [self._replicas[0].output(loss_info, norm) for loss_info in losses]
-        metrics = UpdateMetrics(*tf.unstack(combined_metrics([tf.stack(each.metrics) for each in outputs])))
-        errors = [each.errors for each in outputs if each.errors is not None]
-        return UpdateOutput(metrics, tf.concat(errors, axis=0) if errors else None)
+        return combined_rows([self._replicas[0].output(loss_info, norm).row() for loss_info in losses])
 
 
 def _summed(gradients: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:

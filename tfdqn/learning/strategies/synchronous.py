@@ -14,16 +14,11 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.learning.devices import learns_on_gpus
 from tfdqn.learning.importance import weighted
-from tfdqn.learning.train_step import (
-    TrainStep,
-    UpdateMetrics,
-    UpdateOutput,
-    combined_metrics,
-    split_batches,
-    update_in_turn,
-)
+from tfdqn.learning.many_updates import HOST, combined_rows, divided, split_batches, update_in_turn
+from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.placement import on
 
 
 class SynchronousUpdater(Updater):
@@ -49,7 +44,7 @@ class SynchronousUpdater(Updater):
         self._samplers = samplers
         self._strategy = strategy
         self._priorities = config.priorities
-        self._local_replicas = 1 if strategy is None else len(strategy.extended.worker_devices)
+        self._devices: Sequence[str | None] = [None] if strategy is None else strategy.extended.worker_devices
         self._updates = config.updates_per_call
         self._batch_size = config.learner.batch_size // num_processes(strategy)
         is_alone = strategy is None
@@ -75,41 +70,53 @@ class SynchronousUpdater(Updater):
 
     def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None]:
         """(rows float32[K, …], the weights after the last, the keys int64[K, B, …] of what was sampled)."""
-        size = self._batch_size // len(self._samplers)
-        batches = [split_batches(sampler(), self._updates, size) for sampler in self._samplers]
-        keys = keys_of(batches)
-        rows = self._many(*weighted(batches, self._priorities, self._train_step.train_steps, self._least_of_all))
+        parts, keys = self._fetched() if len(self._samplers) == len(self._devices) else self._fetched_and_divided()
+        rows = self._many(*parts)
         weights = self._train_step.agent.network.named_weights()
         return rows, {name: tf.identity(weight) for name, weight in weights.items()}, keys
 
-    def _loop(self, *batches: Sample) -> tf.Tensor:
+    def _fetched(self) -> tuple[list[Sample], tf.Tensor | None]:
+        """(each device's part [K, …] of K batches, by a sampler of its own; the keys)."""
+        size = self._batch_size // len(self._samplers)
+        batches = []
+        for sampler, device in zip(self._samplers, self._devices, strict=True):
+            with on(device):
+                batches.append(split_batches(sampler(), self._updates, size))
+        return self._weighted(batches), keys_of(batches)
+
+    def _fetched_and_divided(self) -> tuple[list[Sample], tf.Tensor | None]:
+        """The same by one sampler: on the host, else the first device would get all, and send the others theirs."""
+        (sampler,), parts = self._samplers, len(self._devices)
+        with tf.device(HOST):
+            batches = [split_batches(sampler(), self._updates, parts, self._batch_size // parts)]
+            (whole,) = self._weighted(batches)
+            keys = keys_of(batches)
+        return divided(whole, self._devices), keys
+
+    def _weighted(self, batches: Sequence[Sample]) -> list[Sample]:
+        return weighted(batches, self._priorities, self._train_step.train_steps, self._least_of_all)
+
+    def _loop(self, *parts: Sample) -> tf.Tensor:
         # The loop is around `strategy.run`: inside it, optimisers can't merge the replicas' calls.
-        return update_in_turn(self._update, self._train_step.row_size(self._batch_size), *batches)
+        row_size = self._train_step.row_size(self._batch_size)
+        return update_in_turn(self._update, row_size, *parts, devices=self._devices)
 
     def _least_of_all(self, values: tf.Tensor) -> tf.Tensor:
         """float32[K] of this process → the minima over all processes."""
         return values if num_processes(self._strategy) == 1 else tf.reduce_min(gathered(self._strategy, values), axis=0)
 
-    def _update(self, *parts: Sample) -> UpdateOutput:
-        """One update from this process's share of a batch, in parts or whole; its metrics are of that share."""
+    def _update(self, *parts: Sample) -> tf.Tensor:
+        """One update from each replica's part of a batch; the row of this process's share."""
         if self._strategy is None:
-            return self._train_step(*parts)
-        size = self._batch_size // self._local_replicas
+            (whole,) = parts
+            return self._train_step.row(whole)
 
         def share(context: Any) -> Sample:
-            replica = context.replica_id_in_sync_group % self._local_replicas
-            if len(parts) > 1:
-                return parts[replica]
-            return parts[0].map(lambda x: x[replica * size : (replica + 1) * size])
+            return parts[context.replica_id_in_sync_group % len(parts)]
 
         shares = self._strategy.experimental_distribute_values_from_function(share)
-        output = self._strategy.run(self._train_step, (shares,))
-        of_each = tf.nest.map_structure(self._strategy.experimental_local_results, output.metrics)
-        replicas = [tf.stack(each) for each in zip(*of_each, strict=True)]
-        metrics = UpdateMetrics(*tf.unstack(combined_metrics(replicas)))
-        if output.errors is None:
-            return UpdateOutput(metrics, None)
-        return UpdateOutput(metrics, tf.concat(self._strategy.experimental_local_results(output.errors), axis=0))
+        rows = self._strategy.run(self._train_step.row, (shares,))
+        return combined_rows(self._strategy.experimental_local_results(rows))
 
 
 def keys_of(batches: Sequence[Sample]) -> tf.Tensor | None:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfdqn.config import Priorities
 from tfdqn.replay.interfaces import Draw, Sample
 from tfdqn.replay.items.kinds import ItemKind, items_in
+from tfdqn.replay.placement import on
 from tfdqn.replay.reverb.server import TABLE
 
 # More workers, more in flight or a private thread pool made `python -m benchmarks.replay` no faster; few in flight made
@@ -29,18 +30,18 @@ def make_sampler(
 ) -> Callable[[], Sample]:
     """A function to call inside a `tf.function`; each call gives `num_examples`, from all servers evenly.
 
-    With a device, the next call's items are copied there in the background, and decoded there.
+    With a device, the next call's items are copied there in the background, and decoded there; else where it is called.
 
     Raises ConfigError where `num_examples` is no multiple of the examples in an item.
     """
     items = _item_dataset(addresses, kind, num_examples, priorities)
     if device is not None:
         items = items.apply(tf.data.experimental.copy_to_device(f"/{device}"))
-    with tf.device(device):
+    with on(device):
         iterator = iter(_fetched_ahead(items))
 
     def sample() -> Sample:
-        with tf.device(device):
+        with on(device):
             return _decoded(kind, next(iterator), len(addresses))
 
     return sample

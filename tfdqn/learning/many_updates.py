@@ -1,0 +1,68 @@
+"""Many updates in one call: batches that were fetched together, each device's part of them, and the updates' rows."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tfdqn.learning.train_step import METRICS, UpdateMetrics
+from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.placement import on
+
+HOST = "CPU:0"
+
+
+def update_in_turn(
+    update: Callable[..., tf.Tensor], row_size: int, *batches: Sample, devices: Sequence[str | None] = (None,)
+) -> tf.Tensor:
+    """K updates from batches [K, B, …], or parts of them; gives the row of each, float32[K, row_size].
+
+    Args:
+      update: from a batch, or its parts, to its row.
+      devices: where each part is, and stays.
+    """
+    count = batches[0].size
+    rows = tf.TensorArray(tf.float32, count, element_shape=[row_size])
+
+    def one(i: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        return i + 1, rows.write(i, update(*each_at(i, batches, devices)))
+
+    _, rows = tf.while_loop(lambda i, _: i < count, one, [0, rows], maximum_iterations=count)
+    return rows.stack()
+
+
+def each_at(index: tf.Tensor, parts: Sequence[Sample], devices: Sequence[str | None]) -> list[Sample]:
+    """[K, …] → [index, …] of each part, on its device."""
+
+    def taken(part: Sample, device: str | None) -> Sample:
+        with on(device):
+            return part.map(lambda x: x[index])
+
+    return [taken(part, device) for part, device in zip(parts, devices, strict=True)]
+
+
+def split_batches(sample: Sample, *shape: int) -> Sample:
+    """Leading axis N → leading axes `shape`, whose product N is."""
+    return sample.map(lambda x: tf.reshape(x, [*shape, *x.shape[1:]]))
+
+
+def divided(batches: Sample, devices: Sequence[str | None], axis: int = 1) -> list[Sample]:
+    """[…, R, …] on the host, R being that axis → the part without it of each of R devices, copied straight to it."""
+
+    def copied(index: int, device: str | None) -> Sample:
+        with tf.device(HOST):
+            part = batches.map(lambda x: tf.gather(x, index, axis=axis))
+        with on(device):
+            return part.map(tf.identity)
+
+    return [copied(index, device) for index, device in enumerate(devices)]
+
+
+def combined_rows(rows: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Rows float32[…, METRICS + B] of several replicas, each of its part of a batch, as one of the whole.
+
+    Metrics are means, but for the maximum of `max_q`. A row is one tensor, since each one is sent by itself.
+    """
+    is_maximum = [name == "max_q" for name in UpdateMetrics._fields]
+    metrics = [row[..., :METRICS] for row in rows]
+    combined = tf.where(is_maximum, tf.reduce_max(metrics, axis=0), tf.reduce_mean(metrics, axis=0))
+    return tf.concat([combined, *(row[..., METRICS:] for row in rows)], axis=-1)
