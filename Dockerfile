@@ -23,6 +23,8 @@ RUN /opt/tfdqn/bin/pip install --quiet --no-deps --prefix /package /opt/source
 FROM dependencies
 # Nothing but /tmp and the run's directory need be writable; whatever uid a container is given is at home in /tmp.
 ENV PATH=/opt/tfdqn/bin:$PATH HOME=/tmp TFDQN_BEATS=/tmp/beats PYTHONUNBUFFERED=1
+# What the driver compiles for GPUs outlives the container where that is a volume.
+ENV CUDA_CACHE_PATH=/workspace/runs/.cuda
 WORKDIR /workspace
 USER 10001:10001
 STOPSIGNAL SIGTERM

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds the image and trains in a container of it, each batch divided over all GPUs of this host.
+# Builds the image and trains in a container of it, on this host's GPU, or with each batch divided over all of them.
 #
 #   launchers/docker.sh CONFIG [key=value ...]       e.g. launchers/docker.sh configs/lunarlander.toml seed=2
 #
-# The run lands in ./runs, as with `tfdqn train`, and belongs to you; Ctrl-C saves, and the same command resumes.
+# The run lands in ./runs, as with `tfdqn train`, and belongs to you; Ctrl-C saves, and the same command resumes. What the
+# driver compiles for the GPUs when it is first used is kept in ./runs/.cuda, for all containers after.
 # Variables change the rest:
 #   GPUS=none     train on the processors: another image, without CUDA, and learner.strategy as CONFIG has it
 #   RUNS=DIR      where runs go, instead of ./runs
@@ -64,8 +65,11 @@ options+=(--user "$(id -u):$(id -g)" --network "${NETWORK:-none}" --shm-size "${
 options+=(--volume "$runs:/workspace/runs" --volume "$config:/workspace/$inside:ro")
 arguments=(train "$inside")
 if [ "$gpus" = all ]; then
-  options+=(--gpus all --ulimit memlock=-1)
-  arguments+=(learner.strategy=mirrored learner.logical_devices=0 learner.min_gpus="$(grep -c ^GPU <<<"$listed")")
+  count=$(grep -c ^GPU <<<"$listed")
+  strategy=local
+  [ "$count" = 1 ] || strategy=mirrored
+  options+=(--gpus all --ulimit memlock=-1 --env CUDA_CACHE_PATH=/workspace/runs/.cuda)
+  arguments+=(learner.strategy="$strategy" learner.logical_devices=0 learner.min_gpus="$count")
 fi
 [ ! -t 0 ] || [ ! -t 1 ] || options+=(--interactive --tty)
 exec docker run "${options[@]}" "$image" "${arguments[@]}" "$@"

@@ -66,6 +66,7 @@ def test_it_builds_with_cuda_and_trains_on_every_gpu(tmp_path: Path) -> None:
         ("--gpus", "all"),
         ("--user", f"{os.getuid()}:{os.getgid()}"),
         ("--shm-size", "1g"),
+        ("--env", "CUDA_CACHE_PATH=/workspace/runs/.cuda"),
         ("--volume", f"{tmp_path / 'runs'}:/workspace/runs"),
     ):
         assert value in options and options[options.index(value) - 1] == option
@@ -77,13 +78,19 @@ def test_it_builds_with_cuda_and_trains_on_every_gpu(tmp_path: Path) -> None:
     assert arguments[2:] == ["learner.strategy=mirrored", "learner.logical_devices=0", "learner.min_gpus=2", "seed=2"]
 
 
+def test_on_one_gpu_nothing_is_divided(tmp_path: Path) -> None:
+    host = Host(tmp_path, docker=DOCKER, nvidia_smi='echo "GPU 0: NVIDIA H100 (UUID: GPU-0)"\n')
+    assert host.launch(str(CONFIG)).returncode == 0
+    assert host.asked()[-1][-3:] == ["learner.strategy=local", "learner.logical_devices=0", "learner.min_gpus=1"]
+
+
 def test_without_gpus_the_configuration_says_how_to_learn(tmp_path: Path) -> None:
     host = Host(tmp_path, docker=DOCKER)
     done = host.launch(str(CONFIG), GPUS="none", RUNS="elsewhere", NETWORK="mine")
     assert (done.returncode, done.stderr) == (0, "")
     build, run = host.asked()
     assert "EXTRAS=" in build
-    assert "--gpus" not in run
+    assert "--gpus" not in run and "--env" not in run
     assert f"{tmp_path / 'elsewhere'}:/workspace/runs" in run
     assert run[run.index("--network") + 1] == "mine"
     assert run[-2:] == ["train", "configs/cartpole.toml"]

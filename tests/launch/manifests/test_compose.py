@@ -167,6 +167,18 @@ def test_processes_that_compute_gradients_have_gpus_of_their_own() -> None:
     assert not any("deploy" in each for each in compose()["services"].values())
 
 
+def test_what_is_compiled_for_gpus_is_kept_on_a_volume_that_all_of_them_share() -> None:
+    document = compose("learner.strategy=multi_worker", gpus=1)
+    for name in ("learner-0", "worker-0"):
+        service = document["services"][name]
+        assert service["environment"]["CUDA_CACHE_PATH"] == "/var/lib/tfdqn-cuda"
+        assert "cuda:/var/lib/tfdqn-cuda" in service["volumes"] and "storage" in service["depends_on"]
+    storage = document["services"]["storage"]
+    assert "/var/lib/tfdqn-cuda" in storage["command"] and "cuda:/var/lib/tfdqn-cuda" in storage["volumes"]
+    assert "cuda" in document["volumes"] and "cuda" not in compose()["volumes"]
+    assert "CUDA_CACHE_PATH" not in document["services"]["actor"]["environment"]
+
+
 def test_without_its_logs_there_is_no_tensorboard_and_without_an_evaluator_none() -> None:
     names = set(compose("logging.tensorboard=false", has_evaluator=False)["services"])
     assert not names & {"tensorboard", "evaluator-0"}

@@ -143,6 +143,23 @@ def test_the_pod_security_standard_restricted_is_kept() -> None:
         assert_restricted(pod)
 
 
+def test_what_is_compiled_for_gpus_is_kept_on_a_volume_that_is_no_memory() -> None:
+    caches = {}
+    for strategy in ("learner.strategy=parameter_server", "learner.strategy=multi_worker"):
+        for name, controller in controllers(objects(strategy, gpus=1)).items():
+            pod = controller["template"]["spec"]
+            (container,), volumes = pod["containers"], {each["name"]: each for each in pod["volumes"]}
+            cache = {each["name"]: each.get("value") for each in container["env"]}.get("CUDA_CACHE_PATH")
+            assert (cache is not None) is ("nvidia.com/gpu" in container["resources"]["limits"]), name
+            if cache is not None:
+                (mount,) = (each for each in container["volumeMounts"] if cache.startswith(f"{each['mountPath']}/"))
+                caches[strategy, name] = {key: each for key, each in volumes[mount["name"]].items() if key != "name"}
+    on_its_own = {"emptyDir": {"sizeLimit": "4Gi"}}
+    assert caches["learner.strategy=parameter_server", "worker"] == on_its_own
+    assert caches["learner.strategy=multi_worker", "worker"] == on_its_own
+    assert "persistentVolumeClaim" in caches["learner.strategy=multi_worker", "learner"]
+
+
 def test_volumes_are_there_for_every_mount_and_the_run_is_shared() -> None:
     every = objects()
     claims = set(of_kind("PersistentVolumeClaim", every))

@@ -18,15 +18,19 @@ from tfdqn.launch.manifests.job_spec import (
     TENSORBOARD_PORT,
     USER,
     JobSpec,
+    environment,
     grace_seconds,
     to_yaml,
 )
 from tfdqn.storage.run_directory import RunDir
 
 _STORAGE_SERVICE = "storage"
+_AFTER_STORAGE = {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}}
 _NETWORK, _VIEW_NETWORK, _VOLUME = "job", "view", "run"
 # Actors are one service, as many as you say: each finds out which it is.
 _ACTOR_SERVICE, _PLACES_VOLUME, _PLACES = "actor", "places", "/var/lib/tfdqn-places"
+# What the driver compiles for the GPUs, which all share.
+_CACHE_VOLUME, _CACHE = "cuda", "/var/lib/tfdqn-cuda"
 _SERVING_IMAGE = "tensorflow/serving:2.15.1"  # of the TensorFlow that made the models
 _GRPC_PORT, _REST_PORT = 8500, 8501
 _SERVING_FILES = {name: f"/etc/tfdqn/{name}" for name in (MODELS_FILE, BATCHING_FILE)}
@@ -48,7 +52,7 @@ def render(spec: JobSpec) -> dict[str, str]:
         },
         # No way in or out of the job's network; what only reads the run is on another.
         "networks": {_NETWORK: {"internal": True}, _VIEW_NETWORK: {}},
-        "volumes": {_VOLUME: {}, _PLACES_VOLUME: {}},
+        "volumes": {name: {} for name in (_VOLUME, _PLACES_VOLUME, *([_CACHE_VOLUME] if spec.gpus else []))},
     }
     return {
         "compose.yaml": to_yaml(compose),
@@ -70,6 +74,9 @@ def _services(spec: JobSpec, program: Program) -> dict[str, Any]:
             devices = [str(gpu + i) for i in range(count)]  # no two processes have one in common
             reserved = {"driver": "nvidia", "device_ids": devices, "capabilities": ["gpu"]}
             service["deploy"] = {"resources": {"reservations": {"devices": [reserved]}}}
+            service["environment"] = environment(count, _CACHE)
+            service["volumes"] = [*service.get("volumes", ()), f"{_CACHE_VOLUME}:{_CACHE}"]
+            service["depends_on"] = {**_AFTER_STORAGE, **service.get("depends_on", {})}
             gpu += count
         services[_service_name(process.id)] = service
     services[_ACTOR_SERVICE] = _actors(spec, program)
@@ -104,7 +111,7 @@ def _service(spec: JobSpec, program: Program, process: Process) -> dict[str, Any
         "shm_size": "1gb",  # environments in processes of their own hand observations over in it
     }
     if TRAITS[process_id.role].keeps_files:
-        service["depends_on"] = {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}, **depends_on}
+        service["depends_on"] = {**_AFTER_STORAGE, **depends_on}
         service["volumes"] = [f"{_VOLUME}:{STORAGE}"]
     if not service["depends_on"]:
         del service["depends_on"]
@@ -141,14 +148,15 @@ def _hardened(spec: JobSpec) -> dict[str, Any]:
 
 def _storage(spec: JobSpec) -> dict[str, Any]:
     """Gives the volumes, which Docker makes as root's, to the user; then it has done."""
+    owned = {_VOLUME: STORAGE, _PLACES_VOLUME: _PLACES} | ({_CACHE_VOLUME: _CACHE} if spec.gpus else {})
     return {
         **_hardened(spec),
         "user": "0:0",
         "cap_add": ["CHOWN"],
         "entrypoint": ["chown"],
-        "command": [f"{USER}:{USER}", STORAGE, _PLACES],
+        "command": [f"{USER}:{USER}", *owned.values()],
         "network_mode": "none",
-        "volumes": [f"{_VOLUME}:{STORAGE}", f"{_PLACES_VOLUME}:{_PLACES}"],
+        "volumes": [f"{volume}:{path}" for volume, path in owned.items()],
         "restart": "no",
     }
 
@@ -184,7 +192,7 @@ def _reader(spec: JobSpec, *ports: int) -> dict[str, Any]:
     """A service that only reads the run, for people and programs on this host."""
     return {
         **_hardened(spec),
-        "depends_on": {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}},
+        "depends_on": dict(_AFTER_STORAGE),
         "networks": [_VIEW_NETWORK],
         "ports": [f"127.0.0.1:{port}:{port}" for port in ports],
         "volumes": [f"{_VOLUME}:{STORAGE}:ro"],

@@ -23,6 +23,7 @@ STORAGE = "/var/lib/tfdqn"  # where a volume is mounted
 RUN_DIR = f"{STORAGE}/run"
 # The root is read-only: what libraries write besides goes to /tmp, in memory.
 ENVIRONMENT = {"HOME": "/tmp", "TFDQN_BEATS": "/tmp/beats"}
+CUDA_CACHE = f"{STORAGE}/cuda"
 TENSORBOARD_PORT = 6006
 TENSORBOARD_ARGUMENTS = (
     *("--logdir", str(RunDir(RUN_DIR).logs)),
@@ -36,6 +37,11 @@ _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:))(?::\d+)?"
 _IMAGE = rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@\w+:[0-9a-fA-F]{{32,}})?"
 HEADER = "# Written by `tfdqn manifest`. To change the number of processes or the configuration, run it again.\n"
+
+
+def environment(gpus: int, cache: str = CUDA_CACHE) -> dict[str, str]:
+    """A container's variables. What the driver compiles for its GPUs goes to `cache`, which is no memory."""
+    return ENVIRONMENT | ({"CUDA_CACHE_PATH": cache} if gpus else {})
 
 
 class JobSpec(Struct, frozen=True, kw_only=True):

@@ -9,11 +9,11 @@ from tfdqn.launch.manifests.job_spec import (
     CLUSTER_FILE,
     COMMAND,
     CONFIG_FILE,
-    ENVIRONMENT,
     RUN_DIR,
     STORAGE,
     USER,
     JobSpec,
+    environment,
     grace_seconds,
 )
 
@@ -51,6 +51,8 @@ def template(
       restart: "Always", or "Never" where the controller makes another pod instead.
       storage: the volume for the run's directory, if the pod itself names one.
     """
+    if spec.gpus_of(role) and not TRAITS[role].keeps_files:
+        storage = {"emptyDir": {"sizeLimit": "4Gi"}}  # of the driver's cache alone
     container = _container(spec, role, index_path)
     pod = specification(spec, container, grace_seconds=grace_seconds(role), storage=storage)
     return {"metadata": {"labels": labels(spec, role)}, "spec": {"restartPolicy": restart, **pod}}
@@ -118,9 +120,9 @@ def confined(spec: JobSpec, *, has_storage: bool, only_reads: bool = False) -> d
     }
 
 
-def variables() -> list[dict[str, Any]]:
+def variables(gpus: int = 0) -> list[dict[str, Any]]:
     """Of the environment of every container."""
-    return [{"name": name, "value": value} for name, value in ENVIRONMENT.items()]
+    return [{"name": name, "value": value} for name, value in environment(gpus).items()]
 
 
 def resources(cpus: int, memory_gib: int, gpus: int) -> dict[str, Any]:
@@ -133,15 +135,16 @@ def resources(cpus: int, memory_gib: int, gpus: int) -> dict[str, Any]:
 
 def _container(spec: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
     arguments = run_arguments(role, "$(TASK)", config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR)
-    common = confined(spec, has_storage=TRAITS[role].keeps_files)
+    gpus = spec.gpus_of(role)
+    common = confined(spec, has_storage=TRAITS[role].keeps_files or gpus > 0)
     # Of what was stopped and ends with 0, a Job would say that it is done; a StatefulSet does not ask.
     container: dict[str, Any] = {
         "name": _CONTAINER,
         "image": common.pop("image"),
         "command": [*COMMAND, *arguments, "--stopped-status", str(STOPPED_STATUS)],
-        "env": [{"name": "TASK", "valueFrom": {"fieldRef": {"fieldPath": index_path}}}, *variables()],
+        "env": [{"name": "TASK", "valueFrom": {"fieldRef": {"fieldPath": index_path}}}, *variables(gpus)],
         **_probes(spec, role),
-        "resources": resources(*TRAITS[role].resources, spec.gpus_of(role)),
+        "resources": resources(*TRAITS[role].resources, gpus),
         **common,
     }
     if TRAITS[role].serves:

@@ -58,7 +58,7 @@ def _replicas(spec: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
         "name": _CONTAINER,
         "image": common.pop("image"),
         "command": [*COMMAND, *host_arguments(pools)],
-        "env": pods.variables(),
+        "env": pods.variables(pool.gpus),
         "ports": [{"name": _PORT_NAME, "containerPort": PORT}],
         "resources": pods.resources(pool.cpus, pool.memory_gib, pool.gpus),
         **common,
@@ -67,7 +67,7 @@ def _replicas(spec: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
         spec,
         container,
         grace_seconds=pool.grace_seconds,
-        storage=pods.run_volume(spec) if pool.keeps else {"emptyDir": {"sizeLimit": "1Gi"}},
+        storage=pods.run_volume(spec) if pool.keeps else {"emptyDir": {"sizeLimit": "4Gi" if pool.gpus else "1Gi"}},
     )
     return {
         "replicas": pool.size,

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfdqn.cluster.roles import Role
 from tfdqn.errors import ConfigError
-from tfdqn.launch.manifests.job_spec import COMMAND, ENVIRONMENT, JobSpec, to_yaml
+from tfdqn.launch.manifests.job_spec import COMMAND, JobSpec, environment, to_yaml
 from tfdqn.launch.manifests.pools import Pool, host_arguments, make_pools
 
 # Pools are numbered by their place in the list; one that isn't needed stands there empty.
@@ -20,6 +20,7 @@ _ROLES = {
 }
 _MOUNT = "tfdqn"
 _RUN_DIR = f"/mnt/nfs/{_MOUNT}/run"  # where the service mounts it
+_CUDA_CACHE = f"/mnt/nfs/{_MOUNT}/cuda"
 _CONFIG_FILE = "/tmp/config.toml"
 # A file can be brought by a variable alone.
 _VARIABLE = "CONFIGURATION"
@@ -52,7 +53,7 @@ def render(spec: JobSpec) -> dict[str, str]:
 def _pool(spec: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
     # The service would put variables of its own for what looks like $(NAME).
     configuration = spec.config_toml.replace("$(", "$$(")
-    variables = {**ENVIRONMENT, _VARIABLE: configuration}
+    variables = environment(pool.gpus, _CUDA_CACHE) | {_VARIABLE: configuration}
     nfs = {"server": "NFS_SERVER_ADDRESS", "path": "/NFS_PATH", "mountPoint": _MOUNT}
     return {
         "replicaCount": pool.size,
