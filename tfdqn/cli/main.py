@@ -1,7 +1,7 @@
 """The command line: its verbs, and what an error becomes: one line on stderr, and an exit status.
 
-A verb is a thin layer over the function that does the work, in `runs`, `reports`, `tasks` or `jobs`. Nothing heavy is
-imported before a verb needs it: `tfdqn --help` knows no TensorFlow.
+A verb is a thin layer over the function that does the work, in `runs`, `serving`, `reports`, `tasks` or `jobs`. Nothing
+heavy is imported before a verb needs it: `tfdqn --help` knows no TensorFlow.
 """
 
 import errno
@@ -17,6 +17,7 @@ from tfdqn.cli.arguments import installed_version
 from tfdqn.cli.jobs import jobs
 from tfdqn.cli.reports import reports
 from tfdqn.cli.runs import runs
+from tfdqn.cli.serving import serving
 from tfdqn.cli.tasks import tasks
 from tfdqn.cli.tune import verbs as tune
 from tfdqn.coordination.heartbeat_files import heartbeat_of_command
@@ -53,7 +54,7 @@ def options(
     """Train deep Q-networks in parallel with TensorFlow."""
 
 
-for verbs in (runs, tune, reports, tasks, jobs):
+for verbs in (runs, serving, tune, reports, tasks, jobs):
     app.add_typer(verbs)
 
 

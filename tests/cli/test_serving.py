@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfdqn.cli import main
-from tfdqn.cli.runs import _end_if_held, serve
+from tfdqn.cli.serving import _end_if_held, serve
 from tfdqn.errors import UserError
 from tfdqn.exporting.tf_serving_files import model_name
 from tfdqn.exporting.versions import exports_folder
@@ -62,7 +62,7 @@ def test_it_listens_at_loopback_unless_asked() -> None:
 def test_a_thread_that_does_not_end_does_not_hold_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
     monkeypatch.setattr("os._exit", ended.append)
-    monkeypatch.setattr("tfdqn.cli.runs._JOIN_SECONDS", 0.01)
+    monkeypatch.setattr("tfdqn.cli.serving._JOIN_SECONDS", 0.01)
     returns = threading.Event()
     thread = threading.Thread(target=returns.wait, args=(60.0,))
     thread.start()

@@ -1,0 +1,60 @@
+"""The command line's verb that answers requests: `serve`."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfdqn.cli.arguments import require_supported_platform
+from tfdqn.system.signals import interruptions
+
+_JOIN_SECONDS = 1.0
+serving = typer.Typer()
+
+
+@serving.command()
+def serve(
+    exports: Annotated[
+        Path, typer.Argument(metavar="EXPORTS", help="a run directory, or a directory of exported versions")
+    ],
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="address to listen on; other hosts cannot reach a loopback address")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="port to listen on; 0 picks a free one")
+    ] = 8501,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="name of the model in URLs", show_default="the run's name")
+    ] = None,
+) -> None:
+    """Serve a policy over HTTP. The REST interface is TensorFlow Serving's; newer versions replace older ones."""
+    require_supported_platform()
+    from tfdqn.exporting.tf_serving_files import model_name
+    from tfdqn.exporting.versions import exports_folder
+    from tfdqn.system.addresses import listen
+
+    folder = exports_folder(exports)
+    model = model_name(folder, name)
+    with listen(host, port) as listening, interruptions(_end, lambda: typer.echo("Stopping.")) as interrupted:
+        # Imported late, for that takes seconds: mistakes are reported before, and signals taken already.
+        from tfdqn.serving.server import serve as run
+
+        run(folder, model, listening, typer.echo, interrupted)
+    _end_if_held()
+
+
+def _end() -> None:
+    os._exit(130)
+
+
+def _end_if_held() -> None:
+    """Ends the process where a thread does not end: Python would wait for it, even in a call that never returns."""
+    others = [each for each in threading.enumerate() if not each.daemon and each is not threading.current_thread()]
+    for each in others:
+        each.join(_JOIN_SECONDS)
+    if any(each.is_alive() for each in others):
+        sys.stdout.flush()
+        os._exit(0)
