@@ -1,5 +1,6 @@
 """What tests of manifests for Kubernetes share: reading a kustomization, and what holds for every pod."""
 
+import os
 import shutil
 import subprocess
 from collections import defaultdict
@@ -15,19 +16,55 @@ Object = dict[str, Any]
 needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 
 
-def objects_in(files: Mapping[str, str]) -> list[Object]:
-    """Everything that the kustomization names, which is every file."""
-    named = yaml.safe_load(files["kustomization.yaml"])["resources"]
-    assert sorted([*named, "kustomization.yaml"]) == sorted(files)
-    return [each for name in named for each in yaml.safe_load_all(files[name])]
+def objects_in(files: Mapping[str, str], overlay: str = "") -> list[Object]:
+    """Everything that the kustomization of a folder names, below it, patched as it says.
+
+    Args:
+      files: names, with folders, and contents.
+      overlay: the folder.
+    """
+    written = yaml.safe_load(files[str(Path(overlay, "kustomization.yaml"))])
+    every = []
+    for name in written["resources"]:
+        path = os.path.normpath(Path(overlay, name))
+        every += list(yaml.safe_load_all(files[path])) if path in files else objects_in(files, path)
+    for each in written.get("patches", []):
+        (target,) = [one for one in every if named(one) == (each["target"]["kind"], each["target"]["name"])]
+        patch(target, yaml.safe_load(each["patch"]))
+    return every
 
 
-def assert_kubectl_builds(files: Mapping[str, str], folder: Path) -> None:
+def named(each: Object) -> tuple[str, str]:
+    return each["kind"], each["metadata"]["name"]
+
+
+def patch(document: Any, operations: list[Object]) -> None:
+    """Does, in place, what a JSON patch says (RFC 6902). What is removed or replaced must be there, and what is
+    added must not.
+    """
+    for each in operations:
+        *path, last = [part.replace("~1", "/").replace("~0", "~") for part in each["path"].split("/")[1:]]
+        inner = document
+        for part in path:
+            inner = inner[int(part) if isinstance(inner, list) else part]
+        key: Any = int(last) if isinstance(inner, list) else last
+        is_there = 0 <= key < len(inner) if isinstance(inner, list) else key in inner
+        assert is_there is (each["op"] != "add"), each
+        if each["op"] == "remove":
+            del inner[key]
+        else:
+            assert each["op"] in ("add", "replace") and isinstance(inner, dict | list)
+            inner[key] = each["value"]
+
+
+def assert_kubectl_builds(files: Mapping[str, str], folder: Path, overlay: str = "") -> None:
     for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
-    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=True)
-    built = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout)}
-    assert built == {(each["kind"], each["metadata"]["name"]): each for each in objects_in(files)}
+    command = ["kubectl", "kustomize", str(folder / overlay)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    built = {named(each): each for each in yaml.safe_load_all(done.stdout)}
+    assert built == {named(each): each for each in objects_in(files, overlay)}
 
 
 def assert_schemas_accept(every: Iterable[Object]) -> None:

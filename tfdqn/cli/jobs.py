@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from msgspec.structs import replace
 
 from tfdqn.cli.arguments import (
     Actors,
@@ -271,7 +270,7 @@ def manifest(
     output: ManifestFolder = None,
 ) -> None:
     """Write the files with which a platform runs a distributed job."""
-    from tfdqn.launch.manifests.job_spec import JobSpec, check_image, dns_label
+    from tfdqn.launch.manifests.job_spec import JobSpec, check_image, dns_label, with_gpus
     from tfdqn.launch.manifests.render import render, write_files
 
     if image:
@@ -279,13 +278,13 @@ def manifest(
     resolved, _ = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
     spec = JobSpec(
         name=dns_label(config.stem),
-        config=replace(resolved, learner=replace(resolved.learner, min_gpus=gpus)) if gpus else resolved,
-        image=image or f"tfdqn:{installed_version()}{'-cuda' if gpus else ''}",
+        config=resolved,
+        image=image or f"tfdqn:{installed_version()}",
+        cuda_image="" if image else f"tfdqn:{installed_version()}-cuda",
         has_evaluator=evaluator,
-        gpus=gpus,
         queue=queue,
     )
-    files = render(target, spec)
+    files = render(target, with_gpus(spec, gpus) if gpus else spec)
 
     from tfdqn.tasks.registry import check_task
 

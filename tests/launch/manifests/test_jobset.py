@@ -7,14 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.jobset import Object, action_of, becomes_of, is_admitted, jobs_of, pods_of
-from tests.support.kustomize import (
-    assert_admitted,
-    assert_kubectl_builds,
-    assert_restricted,
-    assert_schemas_accept,
-    needs_kubectl,
-    objects_in,
-)
+from tests.support.kustomize import assert_admitted, assert_restricted, assert_schemas_accept, objects_in
 from tests.support.rendered_manifests import CONFIG, EVERYBODY, below_init, member_of, rendered, topology_in
 from tfdqn.cli import main
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
@@ -219,8 +212,3 @@ def test_what_can_t_be_queued_is_one_line(
     said = capsys.readouterr()
     assert said.err.startswith(line) and said.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
-
-
-@needs_kubectl
-def test_kubectl_builds_the_kustomization(tmp_path: Path) -> None:
-    assert_kubectl_builds(rendered(Platform.JOBSET), tmp_path)

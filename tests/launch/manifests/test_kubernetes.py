@@ -8,14 +8,7 @@ from typing import Any
 import pytest
 from kubernetes_validate import ValidationError
 
-from tests.support.kustomize import (
-    assert_admitted,
-    assert_kubectl_builds,
-    assert_restricted,
-    assert_schemas_accept,
-    needs_kubectl,
-    objects_in,
-)
+from tests.support.kustomize import assert_admitted, assert_restricted, assert_schemas_accept, objects_in
 from tests.support.rendered_manifests import EVERYBODY, below_init, member_of, rendered, topology_in
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
@@ -58,11 +51,6 @@ def test_kubernetes_own_schemas_accept_everything(overrides: tuple[str, ...], ch
     job["spec"]["template"]["spec"]["containers"][0]["restart"] = "Never"
     with pytest.raises(ValidationError):
         assert_schemas_accept([job])
-
-
-@needs_kubectl
-def test_kubectl_builds_the_kustomization(tmp_path: Path) -> None:
-    assert_kubectl_builds(rendered(Platform.KUBERNETES), tmp_path)
 
 
 def test_every_process_has_a_pod_whose_name_is_its_address(tmp_path: Path) -> None:

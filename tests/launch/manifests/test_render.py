@@ -15,7 +15,7 @@ from tests.support.rendered_manifests import CONFIG, COUNTS, ROOT
 from tfdqn import __version__
 from tfdqn.cli import main
 from tfdqn.config.toml import load
-from tfdqn.launch.manifests.job_spec import check_image, dns_label
+from tfdqn.launch.manifests.job_spec import HEADER, check_image, dns_label
 from tfdqn.launch.manifests.platforms import Platform
 from tfdqn.tasks.suites import packages
 
@@ -28,6 +28,10 @@ SHORT = (
 LAUNCHERS = ROOT / "launchers" / CONFIG.stem
 
 
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+
+
 @pytest.mark.parametrize("target", Platform)
 def test_the_launchers_are_what_the_command_writes(
     target: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -38,11 +42,11 @@ def test_the_launchers_are_what_the_command_writes(
     changes = ("export.on_best=true",) if target is Platform.COMPOSE else ()
     assert main.main(["manifest", target, f"configs/{CONFIG.name}", *changes, *COUNTS]) == 0
     written = tmp_path / "launchers" / CONFIG.stem / target
-    files = sorted(file.name for file in written.iterdir())
-    assert files == sorted(file.name for file in (LAUNCHERS / target).iterdir())
+    said = [str((tmp_path / line).relative_to(written)) for line in capsys.readouterr().out.split()]
+    files = files_below(written)
+    assert files == files_below(LAUNCHERS / target) == sorted(said)
     for name in files:
         assert (written / name).read_text() == (LAUNCHERS / target / name).read_text(), name
-    assert sorted(Path(line).name for line in capsys.readouterr().out.split()) == files
 
 
 def test_the_page_s_commands_write_the_launchers_or_say_that_nobody_has_run_them(
@@ -194,12 +198,17 @@ def test_what_a_container_reads_it_may_read_and_what_is_no_longer_written_goes(t
     before = os.umask(0o077)
     try:
         assert main.main(["manifest", "kubernetes", str(CONFIG), "--output", str(tmp_path)]) == 0
-        (tmp_path / "mine.yaml").write_text("of the user's own")
+        for name in ("mine.yaml", "overlays/mine/kustomization.yaml"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("of the user's own")
+        (tmp_path / "evaluator.yaml").write_text(HEADER)  # as an earlier version wrote it
         assert main.main(["manifest", "kubernetes", str(CONFIG), "--output", str(tmp_path), "--no-evaluator"]) == 0
     finally:
         os.umask(before)
-    assert (tmp_path / "mine.yaml").exists() and not (tmp_path / "evaluator.yaml").exists()
-    assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("*.yaml") if file.name != "mine.yaml"} == {0o644}
+    mine = {file for file in tmp_path.rglob("*.yaml") if file.read_text() == "of the user's own"}
+    assert {str(file.relative_to(tmp_path)) for file in mine} == {"mine.yaml", "overlays/mine/kustomization.yaml"}
+    assert not list(tmp_path.rglob("evaluator.yaml")) and (tmp_path / "base" / "actor.yaml").exists()
+    assert {file.stat().st_mode & 0o777 for file in set(tmp_path.rglob("*.yaml")) - mine} == {0o644}
 
 
 def test_processes_that_are_given_gpus_refuse_to_learn_without(tmp_path: Path) -> None:

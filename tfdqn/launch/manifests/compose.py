@@ -136,7 +136,7 @@ def _actors(spec: JobSpec, program: Program) -> dict[str, Any]:
 
 def _hardened(spec: JobSpec) -> dict[str, Any]:
     return {
-        "image": spec.image,
+        "image": spec.container_image,
         "init": True,  # process 1 is the engine's, which hands on signals and reaps orphans
         "user": f"{USER}:{USER}",
         "read_only": True,

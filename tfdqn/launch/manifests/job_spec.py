@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import yaml
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tfdqn.cluster.program import Program, make_program, topology_on_hosts
 from tfdqn.cluster.roles import TRAITS, ProcessId, Role, process_counts
@@ -44,6 +45,14 @@ def environment(gpus: int, cache: str = CUDA_CACHE) -> dict[str, str]:
     return ENVIRONMENT | ({"CUDA_CACHE_PATH": cache} if gpus else {})
 
 
+class Scale(Struct, frozen=True, kw_only=True):
+    """How many times what a small task needs."""
+
+    cpus: float = 1
+    memory: float = 1
+    storage: float = 1
+
+
 class JobSpec(Struct, frozen=True, kw_only=True):
     """What is to be run.
 
@@ -51,16 +60,25 @@ class JobSpec(Struct, frozen=True, kw_only=True):
       name: of the job: a DNS label.
       config: the whole configuration; it says how many processes there are.
       image: that every container is made from.
+      cuda_image: that it is where there are GPUs, if another.
       gpus: for each process that computes gradients.
+      scale: of what processes and volumes are given.
       queue: of Kueue, which decides when the job begins.
     """
 
     name: str
     config: Config
     image: str
+    cuda_image: str = ""
     has_evaluator: bool = True
     gpus: int = 0
     queue: str = ""
+    scale: Scale = Scale()
+
+    @property
+    def container_image(self) -> str:
+        """Of every container."""
+        return (self.cuda_image if self.gpus else "") or self.image
 
     @property
     def config_toml(self) -> str:
@@ -92,6 +110,12 @@ class JobSpec(Struct, frozen=True, kw_only=True):
         return ("health", *which, "--within", str(self.config.health.dead_after_seconds))
 
 
+def with_gpus(spec: JobSpec, gpus: int) -> JobSpec:
+    """With so many for each process that computes gradients, which refuses to learn without them."""
+    learner = replace(spec.config.learner, min_gpus=gpus)
+    return replace(spec, gpus=gpus, config=replace(spec.config, learner=learner))
+
+
 def grace_seconds(role: Role) -> int:
     """From being asked to end until a platform may kill a process."""
     return TRAITS[role].grace_seconds + _GRACE_MARGIN_SECONDS
@@ -117,9 +141,9 @@ def dns_label(text: str) -> str:
     return label if label[:1].isalpha() else f"job-{label}"
 
 
-def to_yaml(*documents: object) -> str:
+def to_yaml(*documents: object, header: str = HEADER) -> str:
     """YAML, keys in the order given, texts of several lines as such."""
-    return HEADER + yaml.dump_all(
+    return header + yaml.dump_all(
         documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
     )
 

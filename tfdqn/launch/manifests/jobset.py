@@ -19,12 +19,12 @@ from tfdqn.launch.manifests.kubernetes_objects import (
     budget,
     config_map,
     indexed_job,
-    kustomized,
     metadata,
     network_policy,
     run_claim,
     tensorboard,
 )
+from tfdqn.launch.manifests.sizes import Objects, in_sizes
 
 _CRASHES_OF_ONE = 5
 _RESTARTS = 3  # of all Jobs
@@ -33,25 +33,27 @@ _QUEUE = r"(?=.{1,63}$)[a-z0-9]+([-.]+[a-z0-9]+)*"
 
 
 def render(spec: JobSpec) -> dict[str, str]:
-    """kustomization.yaml and what it names. Raises ConfigError."""
+    """kustomization.yaml, the base that it names, and overlays of it. Raises ConfigError."""
     if spec.queue and not re.fullmatch(_QUEUE, spec.queue):
         raise ConfigError(
             f'--queue "{spec.queue}": a queue has a name of at most 63 lower-case letters, digits, - and .'
         )
+    return in_sizes(spec, _objects)
+
+
+def _objects(spec: JobSpec) -> Objects:
     topology = spec.program(lambda process_id: _host(spec, process_id)).topology
     counts = {role: topology.count(role) for role in Role if topology.count(role)}
-    return kustomized(
-        {
-            "configuration.yaml": [config_map(spec, {"cluster.json": topology.to_json().decode()})],
-            "storage.yaml": [run_claim(spec, counts[Role.REPLAY_SERVER])],
-            "network.yaml": [network_policy(spec)],
-            "disruption.yaml": [
-                budget(spec, role, count, is_job=True) for role, count in counts.items() if TRAITS[role].serves
-            ],
-            "jobset.yaml": [_job_set(spec, counts)],
-            **tensorboard(spec),
-        }
-    )
+    return {
+        "configuration.yaml": [config_map(spec, {"cluster.json": topology.to_json().decode()})],
+        "storage.yaml": [run_claim(spec, replay_servers=counts[Role.REPLAY_SERVER])],
+        "network.yaml": [network_policy(spec)],
+        "disruption.yaml": [
+            budget(spec, role, count, is_job=True) for role, count in counts.items() if TRAITS[role].serves
+        ],
+        "jobset.yaml": [_job_set(spec, counts)],
+        **tensorboard(spec),
+    }
 
 
 def _name(role: Role) -> str:

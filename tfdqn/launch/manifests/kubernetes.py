@@ -15,7 +15,6 @@ from tfdqn.launch.manifests.kubernetes_objects import (
     budget,
     config_map,
     indexed_job,
-    kustomized,
     metadata,
     name,
     network_policy,
@@ -23,12 +22,17 @@ from tfdqn.launch.manifests.kubernetes_objects import (
     run_claim,
     tensorboard,
 )
+from tfdqn.launch.manifests.sizes import Objects, in_sizes
 
 _CRASHES_OF_ONE = 20
 
 
 def render(spec: JobSpec) -> dict[str, str]:
-    """kustomization.yaml and what it names. Raises ConfigError."""
+    """kustomization.yaml, the base that it names, and overlays of it. Raises ConfigError."""
+    return in_sizes(spec, _objects)
+
+
+def _objects(spec: JobSpec) -> Objects:
     topology = spec.program(lambda process_id: _host(spec, process_id)).topology
     counts = {role: topology.count(role) for role in Role if topology.count(role)}
     files = {
@@ -44,7 +48,7 @@ def render(spec: JobSpec) -> dict[str, str]:
     for role, count in counts.items():
         make = _stateful_set if TRAITS[role].holds_state else _job
         files[f"{role.replace('_', '-')}.yaml"] = [make(spec, role, count)]
-    return kustomized(files | tensorboard(spec))
+    return files | tensorboard(spec)
 
 
 def _host(spec: JobSpec, process_id: ProcessId) -> str:
@@ -74,7 +78,7 @@ def _service(spec: JobSpec, role: Role) -> dict[str, Any]:
 def _stateful_set(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
     claims = []
     if TRAITS[role].keeps_files:
-        claims = [{"metadata": {"name": pods.STORAGE_VOLUME}, "spec": replay_claim()}]
+        claims = [{"metadata": {"name": pods.STORAGE_VOLUME}, "spec": replay_claim(spec)}]
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",

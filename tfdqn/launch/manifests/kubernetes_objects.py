@@ -1,8 +1,9 @@
 """What a job on Kubernetes consists of besides its pods: files, volumes, Jobs, who may reach it, who looks at it."""
 
+import math
 from typing import Any
 
-from tfdqn.cluster.roles import TRAITS, Role
+from tfdqn.cluster.roles import TRAITS, Resources, Role
 from tfdqn.launch.manifests import pods
 from tfdqn.launch.manifests.job_spec import (
     READER_GRACE_SECONDS,
@@ -16,11 +17,10 @@ _TENSORBOARD = "tensorboard"
 _GI_OF_RUN, _GI_OF_REPLAY_SERVER = 20, 10
 
 
-def kustomized(files: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
-    """Files of objects, and kustomization.yaml, which names them."""
-    kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(files)}
-    written = {name: to_yaml(*documents) for name, documents in files.items()}
-    return {"kustomization.yaml": to_yaml(kustomization), **written}
+def kustomization(resources: list[str], **more: object) -> str:
+    """A kustomization.yaml, which names files and folders, and says `more` of what is made of them."""
+    kind = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+    return to_yaml(kind | {"resources": resources} | more)
 
 
 def metadata(spec: JobSpec, name: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def config_map(spec: JobSpec, more: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def run_claim(spec: JobSpec, replay_servers: int = 0) -> dict[str, Any]:
+def run_claim(spec: JobSpec, *, replay_servers: int = 0) -> dict[str, Any]:
     """The run's directory, which the learner and the evaluator have in common, be it on two nodes.
 
     Args:
@@ -48,17 +48,17 @@ def run_claim(spec: JobSpec, replay_servers: int = 0) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": metadata(spec, pods.run_claim_name(spec)),
-        "spec": _claim("ReadWriteMany", _GI_OF_RUN + replay_servers * _GI_OF_REPLAY_SERVER),
+        "spec": _claim(spec, "ReadWriteMany", _GI_OF_RUN + replay_servers * _GI_OF_REPLAY_SERVER),
     }
 
 
-def replay_claim() -> dict[str, Any]:
+def replay_claim(spec: JobSpec) -> dict[str, Any]:
     """What is asked of a replay server's own volume."""
-    return _claim("ReadWriteOnce", _GI_OF_REPLAY_SERVER)
+    return _claim(spec, "ReadWriteOnce", _GI_OF_REPLAY_SERVER)
 
 
-def _claim(mode: str, gi: int) -> dict[str, Any]:
-    return {"accessModes": [mode], "resources": {"requests": {"storage": f"{gi}Gi"}}}
+def _claim(spec: JobSpec, mode: str, gi: int) -> dict[str, Any]:
+    return {"accessModes": [mode], "resources": {"requests": {"storage": f"{math.ceil(gi * spec.scale.storage)}Gi"}}}
 
 
 def network_policy(spec: JobSpec) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def tensorboard(spec: JobSpec) -> dict[str, list[dict[str, Any]]]:
         "env": pods.variables(),
         "ports": [{"name": "http", "containerPort": TENSORBOARD_PORT}],
         "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 10},
-        "resources": pods.resources(1, 2, 0),
+        "resources": pods.resources(spec, Resources(1, 2), 0),
         **pods.confined(spec, has_storage=True, only_reads=True),
     }
     pod = pods.specification(spec, container, grace_seconds=READER_GRACE_SECONDS, storage=pods.run_volume(spec))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tfdqn.cluster.program import CHIEF_PORT, PORT, run_arguments
-from tfdqn.cluster.roles import TRAITS, Role
+from tfdqn.cluster.roles import TRAITS, Resources, Role
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 from tfdqn.launch.manifests.job_spec import (
     CLUSTER_FILE,
@@ -22,6 +22,7 @@ STORAGE_VOLUME = "storage"
 JOB_INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 STATEFUL_SET_INDEX = "metadata.labels['apps.kubernetes.io/pod-index']"
 _CONTAINER = "tfdqn"
+_GPU = "nvidia.com/gpu"
 
 
 def labels(spec: JobSpec, component: str = "") -> dict[str, str]:
@@ -73,6 +74,7 @@ def specification(
     ]
     if storage is not None:
         volumes.append({"name": STORAGE_VOLUME, **storage})
+    has_gpus = _GPU in container["resources"]["limits"]
     return {
         "terminationGracePeriodSeconds": grace_seconds,
         "automountServiceAccountToken": False,
@@ -85,6 +87,8 @@ def specification(
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        # Nodes with GPUs are often kept for those that ask for them.
+        **({"tolerations": [{"key": _GPU, "operator": "Exists", "effect": "NoSchedule"}]} if has_gpus else {}),
         "containers": [container],
         "volumes": volumes,
     }
@@ -110,7 +114,7 @@ def confined(spec: JobSpec, *, has_storage: bool, only_reads: bool = False) -> d
     if has_storage:
         mounts.append({"name": STORAGE_VOLUME, "mountPath": STORAGE} | ({"readOnly": True} if only_reads else {}))
     return {
-        "image": spec.image,
+        "image": spec.container_image,
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -125,11 +129,17 @@ def variables(gpus: int = 0) -> list[dict[str, Any]]:
     return [{"name": name, "value": value} for name, value in environment(gpus).items()]
 
 
-def resources(cpus: int, memory_gib: int, gpus: int) -> dict[str, Any]:
-    """What a container is given: more memory than that ends it, idle processors it may use."""
+def resources(spec: JobSpec, needed: Resources, gpus: int) -> dict[str, Any]:
+    """What a container is given: more memory than that ends it, idle processors it may use.
+
+    Args:
+      needed: for a small task; the job's scale is by how much more it is.
+    """
+    millicpus, mib = round(1000 * needed.cpus * spec.scale.cpus), round(1024 * needed.memory_gib * spec.scale.memory)
+    memory = f"{mib}Mi" if mib % 1024 else f"{mib // 1024}Gi"
     return {
-        "requests": {"cpu": str(cpus), "memory": f"{memory_gib}Gi"},
-        "limits": {"memory": f"{memory_gib}Gi", **({"nvidia.com/gpu": str(gpus)} if gpus else {})},
+        "requests": {"cpu": f"{millicpus}m" if millicpus % 1000 else str(millicpus // 1000), "memory": memory},
+        "limits": {"memory": memory, **({_GPU: str(gpus)} if gpus else {})},
     }
 
 
@@ -144,7 +154,7 @@ def _container(spec: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
         "command": [*COMMAND, *arguments, "--stopped-status", str(STOPPED_STATUS)],
         "env": [{"name": "TASK", "valueFrom": {"fieldRef": {"fieldPath": index_path}}}, *variables(gpus)],
         **_probes(spec, role),
-        "resources": resources(*TRAITS[role].resources, gpus),
+        "resources": resources(spec, TRAITS[role].resources, gpus),
         **common,
     }
     if TRAITS[role].serves:

@@ -10,6 +10,7 @@ from tfdqn.launch.manifests.job_spec import HEADER, JobSpec
 from tfdqn.launch.manifests.platforms import Platform
 from tfdqn.storage.atomic_files import write_atomically
 
+_PATTERNS = ("*.yaml", "base/*.yaml", "overlays/*/*.yaml")
 _MODE = 0o644  # whatever the umask: containers read them as a user of their own
 
 
@@ -34,9 +35,10 @@ def write_files(folder: Path, files: Mapping[str, str]) -> Iterator[Path]:
         write_atomically(path, content.encode())
         path.chmod(_MODE)
         yield path
-    for path in folder.glob("*.yaml"):
-        if path.name not in files and _is_ours(path):
-            path.unlink()
+    for pattern in _PATTERNS:
+        for path in folder.glob(pattern):
+            if str(path.relative_to(folder)) not in files and _is_ours(path):
+                path.unlink()
 
 
 def _is_ours(path: Path) -> bool:

@@ -8,10 +8,10 @@ a status beyond 127 is made anew; with any other but 0 the job has failed.
 from typing import Any
 
 from tfdqn.cluster.program import PORT
-from tfdqn.cluster.roles import Role, process_counts
+from tfdqn.cluster.roles import Resources, Role, process_counts
 from tfdqn.launch.manifests import pods
-from tfdqn.launch.manifests.job_spec import COMMAND, JobSpec
-from tfdqn.launch.manifests.kubernetes_objects import config_map, kustomized, network_policy, run_claim, tensorboard
+from tfdqn.launch.manifests.job_spec import COMMAND, JobSpec, to_yaml
+from tfdqn.launch.manifests.kubernetes_objects import config_map, kustomization, network_policy, run_claim, tensorboard
 from tfdqn.launch.manifests.pools import Pool, host_arguments, make_pools
 
 # As `TF_CONFIG` names them, and as the object does.
@@ -29,15 +29,15 @@ _CONTAINER, _PORT_NAME = "tensorflow", "tfjob-port"
 def render(spec: JobSpec) -> dict[str, str]:
     """kustomization.yaml and what it names. Raises ConfigError."""
     pools = make_pools(spec, _ROLES, is_spread=True)
-    return kustomized(
-        {
-            "configuration.yaml": [config_map(spec, {})],
-            "storage.yaml": [run_claim(spec, process_counts(spec.config)[Role.REPLAY_SERVER])],
-            "network.yaml": [network_policy(spec)],
-            "tfjob.yaml": [_job(spec, pools)],
-            **tensorboard(spec),
-        }
-    )
+    files = {
+        "configuration.yaml": [config_map(spec, {})],
+        "storage.yaml": [run_claim(spec, replay_servers=process_counts(spec.config)[Role.REPLAY_SERVER])],
+        "network.yaml": [network_policy(spec)],
+        "tfjob.yaml": [_job(spec, pools)],
+        **tensorboard(spec),
+    }
+    written = {name: to_yaml(*documents) for name, documents in files.items()}
+    return {"kustomization.yaml": kustomization(list(files)), **written}
 
 
 def _job(spec: JobSpec, pools: list[Pool]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _replicas(spec: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
         "command": [*COMMAND, *host_arguments(pools)],
         "env": pods.variables(pool.gpus),
         "ports": [{"name": _PORT_NAME, "containerPort": PORT}],
-        "resources": pods.resources(pool.cpus, pool.memory_gib, pool.gpus),
+        "resources": pods.resources(spec, Resources(pool.cpus, pool.memory_gib), pool.gpus),
         **common,
     }
     pod = pods.specification(

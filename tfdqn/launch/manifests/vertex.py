@@ -59,7 +59,7 @@ def _pool(spec: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
         "replicaCount": pool.size,
         "machineSpec": _machine(pool),
         "containerSpec": {
-            "imageUri": spec.image,
+            "imageUri": spec.container_image,
             "command": ["sh", "-c", _BEGINNING, "tfdqn"],
             "args": list(host_arguments(pools, _CONFIG_FILE, _RUN_DIR)),
             "env": [{"name": name, "value": value} for name, value in variables.items()],
