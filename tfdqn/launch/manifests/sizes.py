@@ -81,16 +81,15 @@ def _patches(base: Objects, sized: Objects) -> Iterator[dict[str, Any]]:
 
 
 def _operations(path: str, before: object, after: object) -> Iterator[dict[str, Any]]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in dict.fromkeys([*before, *after]):
+    """A size adds to what there is, or gives it another value; lists stay as long as they are."""
+    if isinstance(before, dict) and isinstance(after, dict) and before.keys() <= after.keys():
+        for key, value in after.items():
             inner = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
-            if key not in after:
-                yield {"op": "remove", "path": inner}
-            elif key not in before:
-                yield {"op": "add", "path": inner, "value": after[key]}
+            if key in before:
+                yield from _operations(inner, before[key], value)
             else:
-                yield from _operations(inner, before[key], after[key])
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+                yield {"op": "add", "path": inner, "value": value}
+    elif isinstance(before, list) and isinstance(after, list):
         for i, (one, other) in enumerate(zip(before, after, strict=True)):
             yield from _operations(f"{path}/{i}", one, other)
     elif before != after:
