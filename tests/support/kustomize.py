@@ -47,6 +47,9 @@ def patch(document: Any, operations: list[Object]) -> None:
         inner = document
         for part in path:
             inner = inner[int(part) if isinstance(inner, list) else part]
+        if isinstance(inner, list) and (each["op"], last) == ("add", "-"):
+            inner.append(each["value"])
+            continue
         key: Any = int(last) if isinstance(inner, list) else last
         is_there = 0 <= key < len(inner) if isinstance(inner, list) else key in inner
         assert is_there is (each["op"] != "add"), each

@@ -81,7 +81,7 @@ def _patches(base: Objects, sized: Objects) -> Iterator[dict[str, Any]]:
 
 
 def _operations(path: str, before: object, after: object) -> Iterator[dict[str, Any]]:
-    """A size adds to what there is, or gives it another value; lists stay as long as they are."""
+    """A size adds to what there is, or gives it another value."""
     if isinstance(before, dict) and isinstance(after, dict) and before.keys() <= after.keys():
         for key, value in after.items():
             inner = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
@@ -89,8 +89,10 @@ def _operations(path: str, before: object, after: object) -> Iterator[dict[str, 
                 yield from _operations(inner, before[key], value)
             else:
                 yield {"op": "add", "path": inner, "value": value}
-    elif isinstance(before, list) and isinstance(after, list):
-        for i, (one, other) in enumerate(zip(before, after, strict=True)):
+    elif isinstance(before, list) and isinstance(after, list) and len(before) <= len(after):
+        for i, (one, other) in enumerate(zip(before, after, strict=False)):
             yield from _operations(f"{path}/{i}", one, other)
+        for value in after[len(before) :]:
+            yield {"op": "add", "path": f"{path}/-", "value": value}
     elif before != after:
         yield {"op": "replace", "path": path, "value": after}
