@@ -3,7 +3,8 @@
 The public names are imported when first used, so that `import tfdqn` costs no TensorFlow.
 """
 
-from tfdqn.system import quiet_libraries as quiet_libraries  # before anything imports TensorFlow
+from tfdqn.system import gpu_memory as gpu_memory  # both before anything imports TensorFlow
+from tfdqn.system import quiet_libraries as quiet_libraries
 
 # Nothing is imported here that Python has not yet: until `__main__` has the signals a Ctrl-C ends in a traceback.
 TYPE_CHECKING = False  # as type checkers know it

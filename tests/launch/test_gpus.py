@@ -11,8 +11,8 @@ from tfdqn.cluster.environment import machines_of_environment
 from tfdqn.cluster.placement import read_pools
 from tfdqn.cluster.program import Program
 from tfdqn.config import Config
-from tfdqn.launch import gpus, local_job
-from tfdqn.launch.gpus import deal_gpus, visible_gpus
+from tfdqn.launch import local_job
+from tfdqn.launch.gpus import deal_gpus
 from tfdqn.storage.run_directory import RunDir
 
 WORKERS = ("learner.strategy=parameter_server", "learner.workers=3", "acting.actors=2")
@@ -21,13 +21,6 @@ IN_STEP = ("learner.strategy=multi_worker", "learner.workers=2")
 
 class Taken(Exception):
     """Stands in for the run of a program."""
-
-
-def nvidia_smi(folder: Path, script: str) -> dict[str, str]:
-    """An environment in which that is what the driver's program does."""
-    (folder / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
-    (folder / "nvidia-smi").chmod(0o755)
-    return {"PATH": f"{folder}:/usr/bin:/bin"}
 
 
 def dealt(config: Config, there: tuple[str, ...], folder: Path) -> tuple[dict[str, dict[str, str | None]], list[str]]:
@@ -72,40 +65,6 @@ def test_who_computes_alone_sees_all_of_them_and_where_there_are_none_nothing_is
     found, said = dealt(tiny(*overrides), there, tmp_path)
     assert all(each == {} for each in found.values())
     assert said == []
-
-
-@pytest.mark.parametrize(
-    ("named", "found"),
-    [
-        ("0,2", ("0", "2")),
-        ("GPU-1f, MIG-2e", ("GPU-1f", "MIG-2e")),
-        ("1,-1,0", ("1",)),  # CUDA leaves out what comes after a name that is none
-        ("-1", ()),
-        ("", ()),
-    ],
-)
-def test_those_that_the_user_shows_are_the_ones(named: str, found: tuple[str, ...], tmp_path: Path) -> None:
-    environment = nvidia_smi(tmp_path, "echo GPU-9")
-    assert visible_gpus(environment | {"CUDA_VISIBLE_DEVICES": named}) == found
-
-
-@pytest.mark.parametrize(
-    ("script", "found"),
-    [
-        ('[ "$*" = "--query-gpu=uuid --format=csv,noheader" ] && echo GPU-1f && echo GPU-2e', ("GPU-1f", "GPU-2e")),
-        ("echo No devices were found; exit 6", ()),
-        ("exec sleep 60", ()),
-    ],
-)
-def test_else_those_that_the_driver_lists_are(
-    script: str, found: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gpus, "_LIST_SECONDS", 0.5 if "sleep" in script else 30.0)
-    assert visible_gpus(nvidia_smi(tmp_path, script)) == found
-
-
-def test_without_a_driver_there_are_none(tmp_path: Path) -> None:
-    assert visible_gpus({"PATH": str(tmp_path)}) == ()
 
 
 @pytest.mark.parametrize("verb", ["launch", "host"])

@@ -5,17 +5,35 @@ Each is the same command with another `TF_CONFIG`, as it would be on another hos
 
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from tfdqn.cluster.tf_config import CHIEF, VARIABLE, WORKER, Cluster
+from tfdqn.cluster.tf_config import CHIEF, VARIABLE, WORKER, Cluster, tensorflow_jobs
+from tfdqn.config import Config
 from tfdqn.errors import ClusterError
 from tfdqn.system.addresses import free_addresses
+from tfdqn.system.gpus import NONE_VISIBLE, deal
 from tfdqn.system.subprocesses import how_it_ended, start_process
 
 _GRACE_SECONDS = 5.0
+Shares = Mapping[tuple[str, int], Mapping[str, str]]  # by job and index: variables that say which GPUs are seen
+
+
+def share_gpus(config: Config, gpus: tuple[str, ...], say: Callable[[str], None]) -> Shares:
+    """Of the processes that `train` starts on this host, and of itself; none where it learns alone, or has no GPU."""
+    jobs = tensorflow_jobs(config)
+    if not jobs or not gpus:
+        return {}
+    tasks = [(job, index) for job, count in jobs.items() for index in range(count)]
+    computing = [task for task in tasks if task[0] == WORKER]  # a chief beside them computes no gradient
+    return {task: {} if task in computing else NONE_VISIBLE for task in tasks} | deal(computing, gpus, say)
+
+
+def own_share(config: Config, shares: Shares) -> Mapping[str, str]:
+    """Of the chief, which is this process."""
+    return shares.get((CHIEF if CHIEF in tensorflow_jobs(config) else WORKER, 0), {})
 
 
 class LocalWorkers:
@@ -25,9 +43,11 @@ class LocalWorkers:
       counts: of each job's tasks, as `tensorflow_jobs` gives them; without a chief worker 0 is it.
       command: what each process runs.
       logs: a folder for what they print, one file each.
+      gpus: as `share_gpus` gave them.
     """
 
-    def __init__(self, counts: Mapping[str, int], command: Sequence[str], logs: Path):
+    def __init__(self, counts: Mapping[str, int], command: Sequence[str], logs: Path, gpus: Shares | None = None):
+        self._gpus = gpus or {}
         addresses = iter(free_addresses(sum(counts.values())))
         jobs = {job: tuple(islice(addresses, count)) for job, count in counts.items()}
         self.cluster = Cluster(jobs=jobs, job=CHIEF if CHIEF in jobs else WORKER, index=0)
@@ -70,5 +90,6 @@ class LocalWorkers:
 
     def _start(self, task: Cluster, command: Sequence[str], logs: Path) -> None:
         log = logs / f"{task.job}-{task.index}.log"
-        process = start_process(command, log, {VARIABLE: task.tf_config()})
+        own = self._gpus.get((task.job, task.index), {})
+        process = start_process(command, log, {VARIABLE: task.tf_config(), **own})
         self._processes[task.name] = (process, log)

@@ -13,6 +13,7 @@ from tfdqn.cluster.topology import THE_CHIEF, Topology, make_topology
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.system.addresses import LOOPBACK, free_addresses, host_and_port, is_free
+from tfdqn.system.gpus import NONE_VISIBLE
 
 # Where a process has a host to itself: its port, and the learner's second one, for `tf.distribute`.
 PORT, CHIEF_PORT = 2222, 2223
@@ -91,8 +92,8 @@ def make_program(config: Config, topology: Topology, *, config_file: str, cluste
 
 
 def _environment(config: Config, role: Role) -> dict[str, str | None]:
-    """A `TF_CONFIG` would be another job's; and TensorFlow takes all memory of every GPU that it sees."""
-    return {"TF_CONFIG": None} | ({} if TRAITS[role].computes_gradients(config) else {"CUDA_VISIBLE_DEVICES": ""})
+    """A `TF_CONFIG` would be another job's; and TensorFlow takes some memory of every GPU that it sees."""
+    return {"TF_CONFIG": None} | ({} if TRAITS[role].computes_gradients(config) else NONE_VISIBLE)
 
 
 def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology | None = None) -> Topology:

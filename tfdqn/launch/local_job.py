@@ -11,13 +11,14 @@ from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError
-from tfdqn.launch.gpus import deal_gpus, visible_gpus
+from tfdqn.launch.gpus import deal_gpus
 from tfdqn.launch.supervisor import Supervisor, View
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
+from tfdqn.system.gpus import visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.training.stopping import finished_summary
 

@@ -1,6 +1,8 @@
 """The devices of this process that learn, every GPU or logical parts of its CPU, and TensorFlow's threads."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import tensorflow as tf
 
@@ -9,12 +11,16 @@ from tfdqn.config import Config, Learner
 from tfdqn.errors import ConfigError
 
 
-def learning_devices(config: Config) -> list[str]:
+def learning_devices(config: Config, variables: Mapping[str, str] | None = None) -> list[str]:
     """Names such as "GPU:0"; before anything else uses TensorFlow, which fixes its devices then.
+
+    With variables, such as `CUDA_VISIBLE_DEVICES`, they are found as if these were set for the process.
 
     Raises ConfigError where a process has used TensorFlow with fewer logical devices than are asked for, and where
     the updates can't be divided among the devices that there are, or there are fewer GPUs than `learner.min_gpus`.
     """
+    with _environment(variables or {}):
+        tf.config.list_physical_devices("GPU")  # which CUDA lists once and for all
     count = config.learner.logical_devices
     if config.learner.strategy != "parameter_server":  # there it is the workers that compute
         prepare_gpus(config.learner)
@@ -32,6 +38,17 @@ def learning_devices(config: Config) -> list[str]:
                 f"begin a new one"
             ) from None
     return _checked(config, [f"CPU:{i}" for i in range(count)])
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def learns_on_gpus(config: Config) -> bool:

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from tfdqn.cluster.checks import cluster_for, cluster_keys, given_keys, require_chief
 from tfdqn.cluster.environment import cluster_of_environment
+from tfdqn.cluster.local_workers import own_share, share_gpus
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config, toml
 from tfdqn.config.headline import headline
@@ -23,6 +24,7 @@ from tfdqn.records import EpisodeScores, Progress, Summary
 from tfdqn.storage.disk_full import full_disk_is_one_line
 from tfdqn.storage.failures import failures_say_what_is_saved, tracebacks_are_kept
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.gpus import visible_gpus
 from tfdqn.system.native_stderr import native_output_to
 from tfdqn.system.signals import interruptions
 from tfdqn.training import loops
@@ -87,7 +89,8 @@ def train_checked(
     """As `train`, of a configuration that has been read already, with the keys that its cluster decides."""
     require_chief(cluster)
     require_trainable(config)
-    devices = learning_devices(config)
+    gpus = {} if cluster else share_gpus(config, visible_gpus(), tell)
+    devices = learning_devices(config, own_share(config, gpus))
     with (
         failures_say_what_is_saved(run),
         tracebacks_are_kept(run),
@@ -102,7 +105,7 @@ def train_checked(
         tell(headline(config))
         _say_if_left(run, tell)
         use_threads(config)
-        chief = Chief(config, run, cluster, devices, tell, interrupted, watchdog.require)
+        chief = Chief(config, run, cluster, devices, tell, interrupted, watchdog.require, gpus)
 
         def show_and_watch(progress: Progress) -> None:
             watchdog.state = progress.phase

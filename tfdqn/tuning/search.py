@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tfdqn.config import Config, toml
-from tfdqn.launch.gpus import visible_gpus
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.system.cores import available_cores
+from tfdqn.system.gpus import visible_gpus
 from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns
 from tfdqn.tuning.slots import default_jobs, slots
 from tfdqn.tuning.study import Study

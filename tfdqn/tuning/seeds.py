@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 from msgspec.structs import replace
 
 from tfdqn.config import Config
-from tfdqn.launch.gpus import visible_gpus
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.cores import available_cores
+from tfdqn.system.gpus import visible_gpus
 from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, Outcome
 from tfdqn.tuning.seed_results import SeedsSummary, summarize, write_summary
 from tfdqn.tuning.slots import default_jobs, slots

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from tfdqn.cluster.tf_config import VARIABLE, tensorflow_jobs
 from tfdqn.config import Config
-from tfdqn.launch.gpus import gpu_shares
+from tfdqn.system.gpus import gpu_shares
 
 # How many threads TensorFlow gives one operation where `learner.threads` leaves it to TensorFlow.
 _THREADS = "TF_NUM_INTRAOP_THREADS"

@@ -12,7 +12,7 @@ import tensorflow as tf
 # What a coordinator raises is public nowhere.
 from tensorflow.python.distribute.coordinator.cluster_coordinator import ClosureAbortedError, ClosureInputError
 
-from tfdqn.cluster.local_workers import LocalWorkers
+from tfdqn.cluster.local_workers import LocalWorkers, Shares
 from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, Cluster, tensorflow_jobs
 from tfdqn.cluster.tf_errors import in_one_line
 from tfdqn.config import Config
@@ -54,6 +54,7 @@ class Chief:
       say: shows one line to the user.
       interrupted: whether the user has asked to stop.
       awaits: told of the cluster's other processes, and in words that they answer, before they are waited for.
+      gpus: of the processes that are started.
     """
 
     def __init__(
@@ -65,12 +66,13 @@ class Chief:
         say: Callable[[str], None],
         interrupted: Callable[[], bool] = lambda: False,
         awaits: Callable[[Peers, str], None] = lambda peers, answer: None,
+        gpus: Shares | None = None,
     ):
         self._config, self._devices, self._say = config, devices, say
         self._processes, self._cluster = None, cluster
         if cluster is not None:
             say(f"waiting for {_others(cluster)}")
-        elif (started := _start_processes(config, run_dir)) is not None:
+        elif (started := _start_processes(config, run_dir, gpus)) is not None:
             self._processes, self._cluster = started, started.cluster
             say(f"started {', '.join(started.pids)}; their logs are in {run_dir.process_logs}")
         if self._cluster is None:
@@ -171,11 +173,11 @@ class Chief:
         return self._cluster is not None and (follow or self._config.ensemble.in_processes)
 
 
-def _start_processes(config: Config, run_dir: RunDir) -> LocalWorkers | None:
+def _start_processes(config: Config, run_dir: RunDir, gpus: Shares | None) -> LocalWorkers | None:
     """The processes that the strategy needs besides this one; None where it needs none."""
     command = [sys.executable, "-m", "tfdqn", "train", str(Path(run_dir.config_file).resolve())]
     jobs = tensorflow_jobs(config)
-    return LocalWorkers(jobs, command, run_dir.process_logs) if jobs else None
+    return LocalWorkers(jobs, command, run_dir.process_logs, gpus) if jobs else None
 
 
 def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:

@@ -1,0 +1,86 @@
+"""The processes that `train` starts on this host have GPUs of their own."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny_runs import tiny
+from tfdqn.cluster.local_workers import LocalWorkers, Shares, own_share, share_gpus
+from tfdqn.config import Config
+from tfdqn.errors import ClusterError
+from tfdqn.learning.strategies.chief import Chief
+from tfdqn.training import train as training
+from tfdqn.training.train import train
+
+ASYNCHRONOUS = tiny("learner.strategy=parameter_server", "learner.workers=2")
+IN_STEP = tiny("learner.strategy=multi_worker", "learner.workers=2")
+SHOW_GPUS = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES'), flush=True)"
+NONE = {"CUDA_VISIBLE_DEVICES": ""}
+SECONDS = 60
+
+
+def shared(config: Config, *gpus: str) -> tuple[Shares, list[str]]:
+    said: list[str] = []
+    return share_gpus(config, gpus, said.append), said
+
+
+def on(names: str) -> dict[str, str]:
+    return {"CUDA_VISIBLE_DEVICES": names}
+
+
+def test_those_that_compute_gradients_share_them_out() -> None:
+    assert shared(IN_STEP, "a", "b", "c", "d") == ({("worker", 0): on("a,b"), ("worker", 1): on("c,d")}, [])
+    found, said = shared(ASYNCHRONOUS, "a")
+    growing = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    assert found.pop(("worker", 0)) == found.pop(("worker", 1)) == on("a") | growing
+    assert found == {("chief", 0): NONE, ("ps", 0): NONE}
+    assert said == ["2 processes compute gradients on this host's 1 GPUs: they share them"]
+    assert own_share(IN_STEP, shared(IN_STEP, "a", "b")[0]) == on("a")
+    assert own_share(ASYNCHRONOUS, shared(ASYNCHRONOUS, "a", "b")[0]) == NONE
+
+
+def test_who_learns_alone_or_has_none_is_told_nothing() -> None:
+    for config, gpus in ((tiny("learner.strategy=mirrored"), ("a", "b")), (IN_STEP, ())):
+        shares, said = shared(config, *gpus)
+        assert (shares, said) == ({}, []) and own_share(config, shares) == {}
+
+
+def test_a_process_sees_its_own(tmp_path: Path) -> None:
+    shares, _ = shared(ASYNCHRONOUS, "a", "b")
+    jobs = {"chief": 1, "worker": 2, "ps": 1}
+    workers = LocalWorkers(jobs, [sys.executable, "-c", SHOW_GPUS], tmp_path, shares)
+    logs = {name: tmp_path / f"{name}.log" for name in ("worker-0", "worker-1", "ps-0")}
+    deadline = time.monotonic() + SECONDS
+    while not all(log.read_text() for log in logs.values()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    workers.close()
+    assert {name: log.read_text() for name, log in logs.items()} == {"worker-0": "a\n", "worker-1": "b\n", "ps-0": "\n"}
+
+
+def test_train_deals_them_out_and_sees_its_own_while_devices_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+    given: list[Shares] = []
+
+    class Started(Chief):
+        def __init__(self, *arguments: object):
+            given.append(arguments[-1])  # type: ignore[arg-type]
+            raise ClusterError("enough")
+
+    def listed(kind: str | None = None) -> list[str]:
+        seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return []
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(training, "visible_gpus", lambda: ("a", "b"))
+    monkeypatch.setattr(training, "Chief", Started)
+    monkeypatch.setattr("tfdqn.learning.devices.tf.config.list_physical_devices", listed)
+    with pytest.raises(ClusterError, match="enough"):
+        train(IN_STEP, tmp_path / "run")
+    assert given == [{("worker", 0): on("a"), ("worker", 1): on("b")}]
+    assert seen[0] == "a" and set(seen[1:]) <= {None}
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
