@@ -43,6 +43,10 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.Capture
             ([run, "--port", port], f"can't serve at 127.0.0.1, port {port}: Address already in use"),
             ([run, "--host", "nowhere.invalid"], "can't serve at nowhere.invalid, port 8501"),
             ([run, "--port", "65536"], "65536"),
+            ([run, "--host", "0.0.0.0", "--port", 0], "other hosts can reach 0.0.0.0: --api-key-file and --tls-cert"),
+            ([run, "--api-key-file", tmp_path / "keys"], "keys: No such file or directory"),
+            ([run, "--tls-cert", tmp_path / "one.crt"], "give both or neither"),
+            ([run, "--tls-cert", tmp_path / "one.crt", "--tls-key", tmp_path], "one.crt: No such file or directory"),
         ):
             assert main.main(["serve", *map(str, arguments)]) == 2
             (line,) = capsys.readouterr().err.splitlines()

@@ -79,6 +79,15 @@ def test_any_content_type_is_json(server: InProcess, kind: str) -> None:
     assert server.ask("POST", PREDICT, ONE, headers={"Content-Type": kind}) == (200, PREDICTIONS)
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "POST"])
+def test_no_other_sites_script_may_ask(server: InProcess, method: str) -> None:
+    head = f"{method} {PREDICT} HTTP/1.1\r\nHost: x\r\nOrigin: https://elsewhere\r\n{CLOSE}"
+    head += f"Access-Control-Request-Method: POST\r\nContent-Length: {len(ONE)}\r\n\r\n"
+    answer = received(server.connect(head.encode() + ONE))
+    assert answer.startswith(b"HTTP/1.1 400" if method == "OPTIONS" else b"HTTP/1.1 200")
+    assert b"access-control" not in answer.lower()
+
+
 def test_a_compressed_body_is_refused(server: InProcess) -> None:
     status, found = server.ask("POST", PREDICT, gzip.compress(ONE), headers={"Content-Encoding": "gzip"})
     assert status == 415 and "gzip is not accepted" in found["error"]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tfdqn.cli.arguments import require_supported_platform
+from tfdqn.cli.arguments import require_supported_platform, say_on_stderr
 from tfdqn.system.signals import interruptions
 
 _JOIN_SECONDS = 1.0
@@ -29,20 +29,37 @@ def serve(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="name of the model in URLs", show_default="the run's name")
     ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="API keys, one a line, of which each request needs one", show_default=False),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="certificate chain for TLS, as PEM", show_default=False)
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="the certificate's private key, as PEM", show_default=False)
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="listen beyond loopback without API keys or TLS")
+    ] = False,
 ) -> None:
     """Serve a policy over HTTP. The REST interface is TensorFlow Serving's; newer versions replace older ones."""
     require_supported_platform()
     from tfdqn.exporting.tf_serving_files import model_name
     from tfdqn.exporting.versions import exports_folder
+    from tfdqn.serving.access import read_access
     from tfdqn.system.addresses import listen
 
     folder = exports_folder(exports)
     model = model_name(folder, name)
+    access = read_access(api_key_file, tls_cert, tls_key, say_on_stderr)
     with listen(host, port) as listening, interruptions(_end, lambda: typer.echo("Stopping.")) as interrupted:
+        if not insecure:
+            access.require_beyond_loopback(listening.getsockname()[0])
         # Imported late, for that takes seconds: mistakes are reported before, and signals taken already.
         from tfdqn.serving.server import serve as run
 
-        run(folder, model, listening, typer.echo, interrupted)
+        run(folder, model, listening, access, typer.echo, interrupted)
     _end_if_held()
 
 

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tfdqn.serving.access import ApiKeys, Reloaded
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.limits import MemoryBudget, Share
 from tfdqn.serving.model import Model
@@ -115,11 +116,14 @@ _CROWDED = JSONResponse(
 )
 
 
-def make_app(name: str, versions: ModelVersions, batcher: Batcher, reading: Executor) -> ASGIApp:
+def make_app(
+    name: str, versions: ModelVersions, batcher: Batcher, reading: Executor, keys: Reloaded[ApiKeys] | None
+) -> ASGIApp:
     """The ASGI application.
 
     Args:
       reading: has one thread, which reads large requests and writes large answers, one at a time.
+      keys: of which each request needs one, where there are some.
     """
     paths = _Paths(name, versions, batcher, reading)
     routes = []
@@ -142,10 +146,25 @@ def make_app(name: str, versions: ModelVersions, batcher: Batcher, reading: Exec
         if scope["state"]["is_one_too_many"]:
             await _CROWDED(scope, receive, send)
             return
+        if keys is not None and (refusal := _unauthorized(scope, keys.value)):
+            await refusal(scope, receive, send)
+            return
         with budget.share() as scope["state"]["share"]:
             await app(scope, receive, send)
 
     return with_share
+
+
+def _unauthorized(scope: Scope, keys: ApiKeys) -> Response | None:
+    """The answer to a request without one of the keys, as RFC 6750 has it; none where it has one."""
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    if keys.allow(given):
+        return None
+    if given:
+        problem, challenge = "not one of this server's API keys", 'Bearer error="invalid_token"'
+    else:
+        problem, challenge = "an API key is needed: `Authorization: Bearer KEY`", "Bearer"
+    return JSONResponse({"error": problem}, 401, {"WWW-Authenticate": challenge})
 
 
 def _version(request: Request) -> int | None:

@@ -59,13 +59,21 @@ class Connection(H11Protocol):
         self._since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.begin(transport)
+        self.take_place()
+
+    def begin(self, transport: asyncio.Transport) -> None:
+        """Reads requests from now on, and writes answers, through this transport."""
         super().connection_made(transport)
+
+    def take_place(self) -> None:
+        """As one of the connections, in the place of another where there are too many."""
         self._since = self.loop.time()
         if len(self.connections) <= self._most or self._make_room():
             return
         self.app_state["is_one_too_many"] = True
         if len(self.connections) > self._most + _MOST_REFUSED:
-            transport.abort()
+            self.transport.abort()
 
     def end_if_slow(self, now: float) -> None:
         """Ends it where its client takes too long: to be called about each second."""

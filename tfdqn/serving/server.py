@@ -8,17 +8,20 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
+from tfdqn.serving.access import Access
 from tfdqn.serving.app import make_app
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.limits import Connection, end_slow, end_waiting, most_connections
 from tfdqn.serving.model import Model
 from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.tls import TlsConnection
 from tfdqn.system.addresses import is_loopback, with_host
 
 _REFRESH_SECONDS = 1.0
@@ -28,7 +31,12 @@ _SHOWN_NUMBERS = 64  # of an example request
 
 
 def serve(
-    exports: Path, name: str, listening: socket.socket, say: Callable[[str], None], interrupted: Callable[[], bool]
+    exports: Path,
+    name: str,
+    listening: socket.socket,
+    access: Access,
+    say: Callable[[str], None],
+    interrupted: Callable[[], bool],
 ) -> None:
     """Serves until `interrupted`, then answers what was asked, for ten seconds at most.
 
@@ -44,21 +52,28 @@ def serve(
     versions = ModelVersions(exports, say)
     host, port = listening.getsockname()[:2]
     address = with_host(port, host)
-    say(f"Serving {exports}, version {versions.current.version}, at http://{address}/v1/models/{name}")
-    if not is_loopback(host):
-        say(
-            f"{address} is not loopback: anyone who can reach it can query the policy, unauthenticated and unencrypted."
-        )
+    url = f"{'http' if access.tls is None else 'https'}://{address}/v1/models/{name}"
+    say(f"Serving {exports}, version {versions.current.version}, at {url}")
+    if access.missing and not is_loopback(host):
+        say(f"{address} is not loopback, and {' and '.join(access.missing)} not given: --insecure allows it.")
     if example := _example(versions.current):
-        say(f"Ask: curl -d {shlex.quote(example)} http://{address}/v1/models/{name}:predict")
-    asyncio.run(_run(listening, name, versions, interrupted))
+        key = "" if access.keys is None else "-H 'Authorization: Bearer KEY' "
+        say(f"Ask: curl {key}-d {shlex.quote(example)} {url}:predict")
+    asyncio.run(_run(listening, name, versions, access, say, interrupted))
     say("Stopped.")
 
 
-async def _run(listening: socket.socket, name: str, versions: ModelVersions, interrupted: Callable[[], bool]) -> None:
+async def _run(
+    listening: socket.socket,
+    name: str,
+    versions: ModelVersions,
+    access: Access,
+    say: Callable[[str], None],
+    interrupted: Callable[[], bool],
+) -> None:
     with _thread("model") as calls, _thread("versions") as refreshing, _thread("reading") as reading:
         batcher = Batcher(calls)
-        server = _http_server(make_app(name, versions, batcher, reading))
+        server = _http_server(make_app(name, versions, batcher, reading, access.keys), access)
         connections = server.server_state.connections
 
         async def refresh() -> None:
@@ -80,10 +95,21 @@ async def _run(listening: socket.socket, name: str, versions: ModelVersions, int
             end_waiting(connections)
 
         async with asyncio.TaskGroup() as group:
-            beside = [group.create_task(each) for each in (batcher.run(), refresh(), end_slow(connections), end())]
+            works = (batcher.run(), refresh(), end_slow(connections), end(), _reload(access, say))
+            beside = [group.create_task(each) for each in works]
             await server.serve(sockets=[listening])
             for task in beside:
                 task.cancel()
+
+
+async def _reload(access: Access, say: Callable[[str], None]) -> None:
+    """Keys and certificates, in a thread of their own: a version that is being loaded holds up no withdrawn key."""
+    with _thread("access") as reading:
+        while True:
+            await asyncio.sleep(_REFRESH_SECONDS)
+            for each in (access.keys, access.tls):
+                if each is not None:
+                    await asyncio.get_running_loop().run_in_executor(reading, each.refresh, say)
 
 
 @contextmanager
@@ -103,11 +129,12 @@ def _settle() -> None:
     gc.freeze()
 
 
-def _http_server(app: ASGIApp) -> uvicorn.Server:
+def _http_server(app: ASGIApp, access: Access) -> uvicorn.Server:
+    connection = Connection if access.tls is None else partial(TlsConnection, tls=access.tls)
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            http=Connection,
+            http=connection,  # type: ignore[arg-type]
             limit_concurrency=most_connections(),
             backlog=_BACKLOG,
             ws="none",

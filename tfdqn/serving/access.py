@@ -1,0 +1,142 @@
+"""Who may ask, and how: API keys, TLS, and what is demanded where other hosts can ask."""
+
+import hashlib
+import hmac
+import re
+import ssl
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+from tfdqn.errors import UserError
+from tfdqn.system.addresses import is_loopback
+
+_KEY = re.compile(rb"[A-Za-z0-9._~+/-]+=*")  # RFC 6750's b64token: what fits an Authorization header
+_T = TypeVar("_T")
+
+
+class ApiKeys(NamedTuple):
+    """Keys, of which the digests alone are kept."""
+
+    digests: frozenset[bytes]
+
+    def allow(self, authorizations: list[bytes]) -> bool:
+        """Whether a request's Authorization headers are one, with one of the keys: as `Bearer KEY` (RFC 6750)."""
+        scheme, _, key = authorizations[0].partition(b" ") if len(authorizations) == 1 else (b"", b"", b"")
+        return scheme.lower() == b"bearer" and self._has(key.strip())
+
+    def _has(self, key: bytes) -> bool:
+        """Takes as long for any key, whether it is one of these or not."""
+        digest = hashlib.sha256(key).digest()
+        return sum(hmac.compare_digest(digest, each) for each in self.digests) > 0
+
+
+def read_keys(file: Path) -> ApiKeys:
+    """One key a line; blank lines and those that begin with # are passed over. Raises UserError."""
+    try:
+        lines = [line.strip() for line in file.read_bytes().splitlines()]
+    except OSError as error:
+        raise UserError(f"--api-key-file {file}: {error.strerror}") from error
+    keys = {number: line for number, line in enumerate(lines, 1) if line and not line.startswith(b"#")}
+    for number, key in keys.items():
+        if not _KEY.fullmatch(key):
+            raise UserError(f"--api-key-file {file}, line {number}: a key has only letters, digits and -._~+/, then =")
+    if not keys:
+        raise UserError(f"--api-key-file {file}: no key in it; one a line is needed")
+    return ApiKeys(frozenset(hashlib.sha256(key).digest() for key in keys.values()))
+
+
+def is_read_by_all(file: Path) -> bool:
+    """Whether every user of this host may read it."""
+    return bool(file.stat().st_mode & stat.S_IROTH)
+
+
+def read_tls(certificates: Path, key: Path) -> ssl.SSLContext:
+    """A certificate, those between it and its authority, and its key, as PEM. Raises UserError."""
+    for option, file in (("--tls-cert", certificates), ("--tls-key", key)):
+        try:
+            file.read_bytes()
+        except OSError as error:
+            raise UserError(f"{option} {file}: {error.strerror}") from error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificates, key, password=_no_password)
+    except (ssl.SSLError, ValueError) as error:
+        why = str(error) or "no certificate and key in PEM form that belong together"
+        raise UserError(f"--tls-cert {certificates}, --tls-key {key}: {why}") from error
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted; one without a password is needed")
+
+
+class Reloaded(Generic[_T]):
+    """What is read from files, and read again when they change.
+
+    Attributes:
+      value: as it was read last; what can't be read leaves that before.
+    """
+
+    def __init__(self, read: Callable[..., _T], *files: Path):
+        """Raises UserError where they can't be read."""
+        self._read = read
+        self._files = files
+        self._stamps = self._stamp()
+        self.value = read(*files)
+
+    def refresh(self, say: Callable[[str], None]) -> None:
+        """Reads them where they have changed, and says so."""
+        stamps = self._stamp()
+        if stamps == self._stamps:
+            return
+        self._stamps = stamps
+        try:
+            self.value = self._read(*self._files)
+        except UserError as error:
+            say(f"{error}; what was read before stays.")
+        else:
+            say(f"Read again: {', '.join(map(str, self._files))}")
+
+    def _stamp(self) -> list[object]:
+        return [_stamp(file) for file in self._files]
+
+
+def _stamp(file: Path) -> object:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+class Access(NamedTuple):
+    """How clients are let in; None where it is left out."""
+
+    keys: Reloaded[ApiKeys] | None = None
+    tls: Reloaded[ssl.SSLContext] | None = None
+
+    @property
+    def missing(self) -> list[str]:
+        """Options without which no other host should be able to ask."""
+        return ["--api-key-file"] * (self.keys is None) + ["--tls-cert and --tls-key"] * (self.tls is None)
+
+    def require_beyond_loopback(self, host: str) -> None:
+        """Raises UserError where other hosts can reach this one's address, and something is missing."""
+        if self.missing and not is_loopback(host):
+            raise UserError(
+                f"other hosts can reach {host}: {' and '.join(self.missing)} must be given, or --insecure to serve "
+                f"without"
+            )
+
+
+def read_access(keys: Path | None, certificates: Path | None, key: Path | None, say: Callable[[str], None]) -> Access:
+    """What the options name; a file of keys that everyone can read is said. Raises UserError."""
+    if (certificates is None) != (key is None):
+        raise UserError("--tls-cert and --tls-key belong together: give both or neither")
+    api_keys = None if keys is None else Reloaded(read_keys, keys)
+    if keys is not None and is_read_by_all(keys):
+        say(f"--api-key-file {keys}: every user of this host can read it; `chmod o-r` mends that.")
+    tls = None if certificates is None else Reloaded(read_tls, certificates, key)  # type: ignore[arg-type]
+    return Access(api_keys, tls)

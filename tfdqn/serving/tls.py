@@ -1,0 +1,70 @@
+"""`TlsConnection`: a client's connection that is encrypted, with the limits of one that is not from its first byte."""
+
+import asyncio
+import ssl
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from tfdqn.serving import limits
+from tfdqn.serving.access import Reloaded
+
+_GOODBYE_SECONDS = 2.0  # for a client to confirm the end
+
+
+class TlsConnection(limits.Connection):
+    """It shakes hands itself: asyncio's own TLS server tells no one of a connection before its handshake is over.
+
+    So those that shake hands count among the connections, and make room for others; and a new certificate is used as
+    soon as it has been read.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        tls: Reloaded[ssl.SSLContext],
+    ):
+        super().__init__(config, server_state, app_state, _loop)
+        self._tls = tls
+        self._is_encrypted = False
+        self._early = bytearray()
+        self._handshake: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+        self.connections.add(self)
+        self.take_place()
+        self._handshake = self.loop.create_task(self._shake_hands(transport))
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_encrypted:
+            super().data_received(data)
+        else:  # with the handshake's last packet
+            self._early += data
+
+    async def _shake_hands(self, transport: asyncio.Transport) -> None:
+        try:
+            encrypted = await self.loop.start_tls(
+                transport,
+                self,
+                self._tls.value,
+                server_side=True,
+                ssl_handshake_timeout=limits.CLIENT_SECONDS,
+                ssl_shutdown_timeout=_GOODBYE_SECONDS,
+            )
+        except OSError:  # of a client that speaks no TLS, is silent, or has gone
+            encrypted = None
+        if encrypted is None or transport.is_closing():
+            self.connections.discard(self)
+            transport.abort()
+            return
+        self.begin(encrypted)
+        self._is_encrypted = True
+        if self._early:
+            super().data_received(bytes(self._early))
+            self._early.clear()
