@@ -7,13 +7,13 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from tfdqn.serving import limits
 from tfdqn.serving.access import Reloaded
+from tfdqn.serving.limits import Connection
 
 _GOODBYE_SECONDS = 2.0  # for a client to confirm the end
 
 
-class TlsConnection(limits.Connection):
+class TlsConnection(Connection):
     """It shakes hands itself: asyncio's own TLS server tells no one of a connection before its handshake is over.
 
     So those that shake hands count among the connections, and make room for others; and a new certificate is used as
@@ -50,12 +50,7 @@ class TlsConnection(limits.Connection):
     async def _shake_hands(self, transport: asyncio.Transport) -> None:
         try:
             encrypted = await self.loop.start_tls(
-                transport,
-                self,
-                self._tls.value,
-                server_side=True,
-                ssl_handshake_timeout=limits.CLIENT_SECONDS,
-                ssl_shutdown_timeout=_GOODBYE_SECONDS,
+                transport, self, self._tls.value, server_side=True, ssl_shutdown_timeout=_GOODBYE_SECONDS
             )
         except OSError:  # of a client that speaks no TLS, is silent, or has gone
             encrypted = None
