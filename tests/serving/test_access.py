@@ -11,7 +11,7 @@ from tests.support.certificates import write_certificate
 from tests.support.serving_client import ask
 from tests.support.serving_in_process import PREDICT, serving
 from tfdqn.errors import UserError
-from tfdqn.serving.access import Access, Reloaded, read_access, read_keys, read_tls
+from tfdqn.serving.access import Access, FileContent, read_access, read_keys, read_tls
 
 ONE = {"instances": [[1, 2, 3, 4]]}
 
@@ -46,7 +46,7 @@ def test_a_request_needs_one_of_the_keys(tmp_path: Path) -> None:
 
 
 def test_it_says_which_kind_of_key_it_wants(tmp_path: Path) -> None:
-    with serving(access=Access(Reloaded(read_keys, keys_file(tmp_path, "one")))) as server:
+    with serving(access=Access(FileContent(read_keys, keys_file(tmp_path, "one")))) as server:
         for headers, challenge in (({}, "Bearer"), (bearer("two"), 'Bearer error="invalid_token"')):
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
             connection.request("GET", "/v1/models/sum", headers=headers)
@@ -74,7 +74,7 @@ def test_every_key_is_compared_in_constant_time_whichever_fits(tmp_path: Path, m
 
 def test_a_changed_file_is_read_again_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:
     file, said = keys_file(tmp_path, "old"), list[str]()
-    keys = Reloaded(read_keys, file)
+    keys = FileContent(read_keys, file)
     keys.refresh(said.append)
     assert said == []
     file.write_text("new")

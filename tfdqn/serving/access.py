@@ -72,7 +72,7 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted; one without a password is needed")
 
 
-class Reloaded(Generic[_T]):
+class FileContent(Generic[_T]):
     """What is read from files, and read again when they change.
 
     Attributes:
@@ -114,8 +114,8 @@ def _stamp(file: Path) -> object:
 class Access(NamedTuple):
     """How clients are let in; None where it is left out."""
 
-    keys: Reloaded[ApiKeys] | None = None
-    tls: Reloaded[ssl.SSLContext] | None = None
+    keys: FileContent[ApiKeys] | None = None
+    tls: FileContent[ssl.SSLContext] | None = None
 
     @property
     def missing(self) -> list[str]:
@@ -135,8 +135,8 @@ def read_access(keys: Path | None, certificates: Path | None, key: Path | None, 
     """What the options name; a file of keys that everyone can read is said. Raises UserError."""
     if (certificates is None) != (key is None):
         raise UserError("--tls-cert and --tls-key belong together: give both or neither")
-    api_keys = None if keys is None else Reloaded(read_keys, keys)
+    api_keys = None if keys is None else FileContent(read_keys, keys)
     if keys is not None and is_read_by_all(keys):
         say(f"--api-key-file {keys}: every user of this host can read it; `chmod o-r` mends that.")
-    tls = None if certificates is None else Reloaded(read_tls, certificates, key)  # type: ignore[arg-type]
+    tls = None if certificates is None else FileContent(read_tls, certificates, key)  # type: ignore[arg-type]
     return Access(api_keys, tls)

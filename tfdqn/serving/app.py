@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tfdqn.serving.access import ApiKeys, Reloaded
+from tfdqn.serving.access import ApiKeys, FileContent
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.limits import MemoryBudget, Share
 from tfdqn.serving.model import Model
@@ -117,7 +117,7 @@ _CROWDED = JSONResponse(
 
 
 def make_app(
-    name: str, versions: ModelVersions, batcher: Batcher, reading: Executor, keys: Reloaded[ApiKeys] | None
+    name: str, versions: ModelVersions, batcher: Batcher, reading: Executor, keys: FileContent[ApiKeys] | None
 ) -> ASGIApp:
     """The ASGI application.
 

@@ -7,7 +7,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from tfdqn.serving.access import Reloaded
+from tfdqn.serving.access import FileContent
 from tfdqn.serving.limits import Connection
 
 _GOODBYE_SECONDS = 2.0  # for a client to confirm the end
@@ -27,7 +27,7 @@ class TlsConnection(Connection):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        tls: Reloaded[ssl.SSLContext],
+        tls: FileContent[ssl.SSLContext],
     ):
         super().__init__(config, server_state, app_state, _loop)
         self._tls = tls
