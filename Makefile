@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCK := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-long test-tasks test-tracking test-container test-browser lint types clean platform
+.PHONY: help train test test-long test-tasks test-tracking test-container test-browser test-gpu lint types clean platform
 
 help:
 	@echo "make train       learn CartPole (CONFIG=configs/....toml and ARGS='seed=2 --run-dir DIR' change that)"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-tasks  run the tests of tasks whose packages are extras, which it installs (a gigabyte)"
 	@echo "make test-tracking  run the tests with W&B's and MLflow's packages, which it installs"
 	@echo "make test-container   build the image with Docker, and train in it"
+	@echo "make test-gpu    run the tests that need a GPU (GPU_STAND_IN=1: on the CPU, to try the tests)"
 	@echo "make test-browser     read a report's page in Chromium"
 	@echo "make lint types  check style (ruff) and types (mypy)"
 	@echo "make clean       remove the virtual environment $(VENV); runs are never touched"
@@ -28,7 +29,7 @@ train: $(VENV)/.installed
 
 # By two processes, each of which has all tests of a file (ARGS=-n0: by one, for --pdb).
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not long and not container and not tasks and not browser and not tracking" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not long and not container and not tasks and not browser and not tracking and not gpu" -n 2 --dist loadfile $(ARGS)
 
 test-long: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m long $(ARGS)
@@ -44,6 +45,10 @@ test-container: $(VENV)/.installed-dev
 
 test-browser: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m browser tests/reports $(ARGS)
+
+# On a machine without a registry: RUN -m pytest -m gpu tests/gpu, by the Python that has the packages.
+test-gpu: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m gpu tests/gpu $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -241,7 +241,7 @@ def test_files_and_functions_stay_short() -> None:
 
 
 # Tests that cross the package, those of documents, and what tests share.
-APART = {"container", "docs", "support", "system_tests"}
+APART = {"container", "docs", "gpu", "support", "system_tests"}
 
 
 def test_the_tree_of_tests_is_the_tree_of_the_package() -> None:

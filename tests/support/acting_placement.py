@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support.batches import observations
-from tests.support.parity import image_spec, logical_cpus
+from tests.support.logical_devices import logical_devices
+from tests.support.parity import image_spec
 from tests.support.placement import computed, placed, sent
 from tests.support.tiny_runs import tiny
 from tfdqn.acting.policy import tensorflow_q_function
@@ -15,7 +16,7 @@ from tfdqn.networks.factory import network_to_load
 
 def main(count: int, *overrides: str) -> None:
     """With the last part of the CPU for the first GPU, or for the only one."""
-    *_, gpu = logical_cpus(count)
+    *_, gpu = logical_devices(count)
     config, spec = tiny("network.kind=nature_cnn", "network.dense_units=4", *overrides), image_spec()
     named = [tf.config.LogicalDevice(f"/device:{gpu}", "GPU")]
     tf.config.list_logical_devices = lambda kind: named if kind == "GPU" else []

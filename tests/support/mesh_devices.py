@@ -8,7 +8,8 @@ import msgspec
 import tensorflow as tf
 
 from tests.support.batches import vector_spec
-from tests.support.parity import BATCH, UPDATES_PER_CALL, all_batches, in_turn, logical_cpus, settings
+from tests.support.logical_devices import logical_devices
+from tests.support.parity import BATCH, UPDATES_PER_CALL, all_batches, in_turn, settings
 from tests.support.placement import placed, sent
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import MLP
@@ -27,7 +28,7 @@ def operations(graph: tf.Graph) -> Iterator[tf.Operation]:
 
 
 def main(rows: int, columns: int) -> None:
-    devices = logical_cpus(rows * columns)
+    devices = logical_devices(rows * columns)
     config = msgspec.structs.replace(settings("adam"), network=MLP(hidden_units=(1024, 1024)))
     updates = ModelParallelUpdater(
         lambda row: TrainStep(DqnAgent(config, SPEC, row), config),

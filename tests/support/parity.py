@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support.batches import case_spec, random_small_weights, random_transitions, random_weights
+from tests.support.logical_devices import logical_devices
 from tests.support.parity_errors import keep_errors, largest_difference
 from tests.support.random_sequences import random_sequences
 from tfdqn.agents.dqn import DqnAgent
@@ -42,6 +43,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
 BATCH, UPDATES_PER_CALL, CALLS = 24, 5, 4
 UPDATES = UPDATES_PER_CALL * CALLS
 CLIP_NORM = 0.3
+State = Mapping[str, np.ndarray]
 SEQUENCES = Replay(item="sequence", burn_in=2, sequence_length=4, sequence_period=2)
 
 
@@ -115,7 +117,13 @@ def local(config: Config, spec: TaskSpec | None = None, batch: int = BATCH) -> S
     return SynchronousUpdater(step, [sampler], config)
 
 
-def run(updates: Updater, start: Mapping[str, np.ndarray], count: int = UPDATES) -> dict[str, np.ndarray]:
+def on_the_cpu(config: Config, start: State, spec: TaskSpec | None = None, batch: int = BATCH) -> dict[str, np.ndarray]:
+    """What plain training gives there."""
+    with tf.device("CPU:0"):
+        return run(local(config, spec, batch), start)
+
+
+def run(updates: Updater, start: State, count: int = UPDATES) -> dict[str, np.ndarray]:
     """The state after all updates. Checks that clipping had something to do, and something not."""
     updates.load_state(start)
     norms: list[float] = []
@@ -129,7 +137,7 @@ def run(updates: Updater, start: Mapping[str, np.ndarray], count: int = UPDATES)
     return updates.state() | {"errors": errors}
 
 
-def difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], parts: int = 1) -> float:
+def difference(ours: State, theirs: State, parts: int = 1) -> float:
     """The largest; the names must be the same, and of all errors theirs one part."""
     assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
     assert ours["train_steps"] == UPDATES
@@ -137,24 +145,17 @@ def difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray],
     return max(errors, *(float(np.abs(ours[name] - theirs[name]).max()) for name in ours if name != "errors"))
 
 
-def logical_cpus(count: int) -> list[str]:
-    """Splits the CPU; before anything else uses TensorFlow."""
-    (cpu,) = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
-    return [f"CPU:{i}" for i in range(count)]
-
-
 def mirrored(
     replicas: int, optimizer: str, xla: str, all_reduce: str = "auto", size: str = "1", parts: str = "1"
 ) -> float:
     """With as many `parts` as replicas, each has a sampler of its own."""
-    devices = logical_cpus(replicas)
+    devices = logical_devices(replicas)
     config = settings(optimizer, xla=xla, strategy="mirrored", all_reduce=all_reduce)
     config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
     strategy = factory.make_strategy(config, None, devices)
     assert strategy is not None
     start = initial_state(config)
-    expected = run(local(config), start)
+    expected = on_the_cpu(config, start)
     with strategy.scope():
         step = TrainStep(make_agent(config, case_spec()), config)
     samplers = [
@@ -180,7 +181,7 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
     there = {tf.DeviceSpec.from_string(each.name).job for each in tf.config.list_logical_devices("CPU")}
     assert "worker" in there, there  # by which `learns_on_gpus` knows the workers' GPUs
     start = initial_state(config)
-    expected = run(local(config), start)
+    expected = on_the_cpu(config, start)
     updates = AsynchronousUpdater(config, case_spec(), strategy, batches_in_turn, workers=1)
     # One after another: only then is asynchronous training the same as plain.
     updates.load_state(start)
@@ -212,16 +213,16 @@ def multi_worker(workers: int, optimizer: str, xla: str) -> float:
     start = initial_state(config)
     reached = run(led := LockstepUpdater(updates, broadcast), start)
     led.close()
-    return difference(run(local(config), start), reached, workers)
+    return difference(on_the_cpu(config, start), reached, workers)
 
 
 def averaging(units: int, optimizer: str, xla: str) -> float:
     """One after each update, of SGD without clipping: as synchronous."""
-    devices = logical_cpus(units)
+    devices = logical_devices(units)
     config = settings(optimizer, xla=xla, averaging_period_train_steps=1)
     config = msgspec.structs.replace(config, agent=msgspec.structs.replace(config.agent, gradient_clip_norm=0.0))
     start = initial_state(config)
-    expected = run(local(config), start)
+    expected = on_the_cpu(config, start)
     sampler = in_turn(all_batches(), UPDATES_PER_CALL * BATCH)
     updates = AveragingUpdater(lambda: TrainStep(make_agent(config, case_spec()), config), devices, sampler, config)
     return difference(expected, run(updates, start))
@@ -229,7 +230,7 @@ def averaging(units: int, optimizer: str, xla: str) -> float:
 
 def mesh(columns: int, optimizer: str, rows: str = "1", network: str = "mlp") -> float:
     """Rows of so many columns; of convolutions, or of layers that do not divide evenly."""
-    devices = logical_cpus(columns * int(rows))
+    devices = logical_devices(columns * int(rows))
     config, spec, batch = settings(optimizer, xla="off"), case_spec(), BATCH
     if network == "uneven mlp":  # whose head is split, too
         config = msgspec.structs.replace(config, network=MLP(hidden_units=(15, 9, 7)))
@@ -237,7 +238,7 @@ def mesh(columns: int, optimizer: str, rows: str = "1", network: str = "mlp") ->
         config = msgspec.structs.replace(config, network=NatureCNN(dense_units=10))
         spec = image_spec()
     start = initial_state(config, spec)
-    expected = run(local(config, spec, batch), start)
+    expected = on_the_cpu(config, start, spec, batch)
     steps: list[TrainStep] = []
 
     def train_step(row: Sequence[str]) -> TrainStep:
@@ -284,7 +285,7 @@ def units(size: int, optimizer: str, xla: str) -> float:
     assert all(array.shape[0] == size for name, array in start.items() if name.startswith("online/"))
     reached = run(led, start)
     led.close()
-    expected = run(local(config), start)
+    expected = on_the_cpu(config, start)
     # A member in its own process has its own errors; all in one network, their mean.
     return difference(expected, reached | {"errors": expected["errors"]})
 

@@ -25,22 +25,25 @@ def largest_difference(
     agent: Mapping[str, object] | None = None,
     network: Mapping[str, object] | None = None,
     actions: Sequence[int] | None = None,
+    devices: str = "parts",
 ) -> float:
     """Between the states of `way` and of plain local training after twenty updates.
 
     Args:
-      way: one of `parity.WAYS` or `rollout_parity.WAYS`.
+      way: one of `parity.WAYS`, `rollout_parity.WAYS` or `gpu_parity.WAYS`.
       count: of its devices, processes or servers.
       arguments: what else that function takes.
       agent: its settings; none: Double DQN.
       network: the settings of the MLP beside its width.
       actions: how many there are in each of several branches; none: four, of one number.
+      devices: "parts" of the CPU, or "gpus".
     """
     case = [way, count, *arguments]
     variables = {
         "PARITY_AGENT": json.dumps(agent or {}),
         "PARITY_NETWORK": json.dumps(network or {}),
         "PARITY_ACTIONS": json.dumps(actions or 4),
+        "PARITY_DEVICES": devices,
     }
     if way == "parameter_server":
         jobs = {"chief": 1, "worker": 1, "ps": int(count)}

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from tempfile import TemporaryFile
 from typing import IO
 
-from tests.support import acting_placement, mesh_devices, parity, placed_updates, rollout_parity
+from tests.support import acting_placement, gpu_parity, mesh_devices, parity, placed_updates, rollout_parity
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config import Learner
 from tfdqn.roles.parameter_server import serve_device
@@ -70,7 +70,7 @@ def _run(way: str, *arguments: str) -> None:
     if way == "mesh_devices":
         mesh_devices.main(int(count), int(others[0]))
         return
-    print((parity.WAYS | rollout_parity.WAYS)[way](int(count), *others))
+    print((parity.WAYS | rollout_parity.WAYS | gpu_parity.WAYS)[way](int(count), *others))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import tensorflow as tf
 
-from tests.support.parity import logical_cpus
+from tests.support.logical_devices import logical_devices
 from tests.support.placement import placed, sent
 from tests.support.random_episodes import VECTOR
 from tests.support.replay_contents import numbered
@@ -22,7 +22,7 @@ NUMBERS = (tf.float32, tf.uint8, tf.int64)  # not int32, which a GPU's side of T
 
 def main(count: int, *overrides: str) -> None:
     """With all parts of the CPU but the first, which is the host, for GPUs."""
-    _, *gpus = logical_cpus(count)
+    _, *gpus = logical_devices(count)
     config = tiny(*overrides)
     with tf.device(gpus[0]), closing(make_replay(config, VECTOR)) as replay:
         writer = replay.writer(num_envs=4)

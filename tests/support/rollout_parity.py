@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support.batches import random_weights
-from tests.support.parity import logical_cpus
+from tests.support.logical_devices import logical_devices
 from tests.support.random_rollouts import SPEC, Acted, config
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config import MLP, Config, Learner, RAdam
@@ -76,7 +76,7 @@ def compiled(_: int) -> float:
 
 
 def mirrored(replicas: int, xla: str) -> float:
-    devices, config = logical_cpus(replicas), settings("mirrored", xla)
+    devices, config = logical_devices(replicas), settings("mirrored", xla)
     strategy = factory.make_strategy(config, None, devices)
     rollout = Rollout(config, SPEC)
     return difference(local("off"), run(make_updater(config, rollout, strategy, None, devices), rollout))
