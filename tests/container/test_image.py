@@ -18,6 +18,28 @@ TOOL = os.environ.get("IMAGE_TOOL") or str(Path(__file__).parent / "docker_tool.
 TAG = "localhost/tfdqn:test"
 REVISION = "0123456789abcdef"
 BUILD_SECONDS, RUN_SECONDS = 3600.0, 300.0
+LISTING = """
+import json
+from importlib.metadata import distributions
+def named(name): return name.lower().replace("_", "-").replace(".", "-")
+with open("/opt/tfdqn/sbom.cdx.json") as file: sbom = json.load(file)
+assert (sbom["bomFormat"], sbom["specVersion"]) == ("CycloneDX", "1.6")
+listed = {named(each["name"]): each["version"] for each in sbom["components"]}
+print(json.dumps([listed, {named(each.name): each.version for each in distributions()}]))
+"""
+# A source of which Python would not take the bytecode: its header holds flags, the source's date and its size.
+BYTECODE = """
+import struct
+from importlib.util import cache_from_source
+from pathlib import Path
+def is_stale(source):
+    file, status = Path(cache_from_source(source)), source.stat()
+    return not file.exists() or struct.unpack("<III", file.read_bytes()[4:16]) != (0, 315532800, status.st_size) \\
+        or int(status.st_mtime) != 315532800
+site = Path("/opt/tfdqn/lib/python3.11/site-packages")
+print({str(each) for name in ("tfdqn", "tensorflow", "tf_agents") for each in (site / name).rglob("*.py")
+       if is_stale(each)})
+"""
 SHORT = "stop.env_steps=24_000 evaluation.episodes=10 evaluation.final_episodes=10"
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(BUILD_SECONDS)]
@@ -92,6 +114,18 @@ def test_sigterm_saves_and_ends_with_0() -> None:
         rest, _ = process.communicate(timeout=RUN_SECONDS)
     assert process.returncode == 0, seen + rest
     assert "To resume: tfdqn train configs/cartpole.toml --run-dir /tmp/run" in rest
+
+
+def test_the_list_of_packages_has_each_that_is_installed_and_no_other() -> None:
+    output = output_of(f"python - <<'END'\n{LISTING}\nEND")
+    listed, installed = json.loads(output[output.index("[") :])
+    assert listed == installed
+    assert {"tfdqn", "tensorflow", "dm-reverb"} <= set(installed)
+    assert not any(name.startswith("cyclonedx") for name in installed)
+
+
+def test_bytecode_is_all_there_and_valid_where_none_can_be_written() -> None:
+    assert output_of(f"python - <<'END'\n{BYTECODE}\nEND").strip() == "set()"
 
 
 def tell_to_end(tool: int) -> None:

@@ -5,7 +5,7 @@ pkg/webhooks/jobset_webhook.go (names, and what refers to what).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -83,10 +83,6 @@ def is_admitted(job_set: Object) -> bool:
     """Whether the interface has every field and type of it, Kubernetes its Jobs, and the webhook nothing against it."""
     if not Draft202012Validator(JOB_SET).is_valid(job_set):
         return False
-    try:
-        assert_schemas_accept(jobs_of(job_set))
-    except ValidationError:
-        return False
     spec, name = job_set["spec"], job_set["metadata"]["name"]
     replicated = [each["name"] for each in spec["replicatedJobs"]]
     rules = spec["failurePolicy"]["rules"]
@@ -95,12 +91,22 @@ def is_admitted(job_set: Object) -> bool:
         f"{name}-{each['name']}-{each['replicas'] - 1}-{each['template']['spec']['completions'] - 1}-abcde"
         for each in spec["replicatedJobs"]
     ]
-    return (
+    is_consistent = (
         all(LABEL.fullmatch(each) for each in [spec["network"]["subdomain"], *longest])
         and all(set(each.get("targetReplicatedJobs", ())) <= set(replicated) for each in targets)
         and len(set(replicated)) == len(replicated)
         and len({rule["name"] for rule in rules}) == len(rules)
     )
+    return is_consistent and are_jobs(jobs_of(job_set))
+
+
+def are_jobs(every: Iterable[Object]) -> bool:
+    """Whether Kubernetes' own schemas accept them."""
+    try:
+        assert_schemas_accept(every)
+    except ValidationError:
+        return False
+    return True
 
 
 def jobs_of(job_set: Object) -> Iterator[Object]:

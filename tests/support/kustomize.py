@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 Object = dict[str, Any]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # which is ten times as fast
 needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 
 
@@ -27,7 +28,7 @@ def objects_in(files: Mapping[str, str], overlay: str = "") -> list[Object]:
     every = []
     for name in written["resources"]:
         path = os.path.normpath(Path(overlay, name))
-        every += list(yaml.safe_load_all(files[path])) if path in files else objects_in(files, path)
+        every += list(yaml.load_all(files[path], LOADER)) if path in files else objects_in(files, path)
     for each in written.get("patches", []):
         (target,) = [one for one in every if named(one) == (each["target"]["kind"], each["target"]["name"])]
         patch(target, yaml.safe_load(each["patch"]))
@@ -66,7 +67,7 @@ def assert_kubectl_builds(files: Mapping[str, str], folder: Path, overlay: str =
         (folder / name).write_text(content)
     command = ["kubectl", "kustomize", str(folder / overlay)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    built = {named(each): each for each in yaml.safe_load_all(done.stdout)}
+    built = {named(each): each for each in yaml.load_all(done.stdout, LOADER)}
     assert built == {named(each): each for each in objects_in(files, overlay)}
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def wanted(*overrides: str, **changes: object) -> JobSpec:
     return JobSpec(**{"name": "cartpole-parameter-server", "config": config, "image": "tfdqn:0.1.0"} | changes)
 
 
+@cache
 def rendered(target: Platform, *overrides: str, **changes: object) -> dict[str, str]:
     return render(target, wanted(*overrides, **changes))
 
