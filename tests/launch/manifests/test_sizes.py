@@ -149,6 +149,26 @@ def test_actors_are_as_many_as_the_configuration_allows(size: str, overrides: tu
     assert config_in(every).acting.actors == actors
 
 
+def test_the_page_says_what_the_example_asks_for_in_all() -> None:
+    def total(every: list[Object]) -> tuple[int, int]:
+        millicpus = gib = 0
+        for spec in [each["spec"] for each in every if each["kind"] in ("Job", "StatefulSet", "Deployment")]:
+            (container,) = spec["template"]["spec"]["containers"]
+            count, asked = spec.get("replicas", spec.get("completions")), container["resources"]["requests"]
+            millicpus += count * (int(asked["cpu"].removesuffix("m")) * (1 if asked["cpu"].endswith("m") else 1000))
+            gib += count * int(asked["memory"].removesuffix("Gi"))
+        return millicpus // 1000, gib
+
+    base, small, large = (total(each) for each in (overlay("gpu"), overlay("small"), overlay("large")))
+    page = " ".join((ROOT / "docs" / "deploy.md").read_text().split())
+    assert (
+        "asks for {} CPUs and {} GiB in all: {} and {} with `small`, {} and {} with `large`".format(
+            *base, *small, *large
+        )
+        in page
+    )
+
+
 def test_every_size_is_on_the_page() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
     assert set(re.findall(r"^\| `overlays/(\w+)` \|", page, flags=re.MULTILINE)) == set(SIZES)
