@@ -52,13 +52,13 @@ def test_a_seed_that_fails_leaves_the_other_alone(tmp_path: Path) -> None:
     config = write_config(tmp_path, *IN_GRAPH)
     blocked = tmp_path / "s" / "seed-1" / "processes"
     blocked.mkdir(parents=True)
-    (blocked / "config.toml").mkdir()  # stands in the way
+    (blocked / "train.toml").mkdir()  # stands in the way
     with tfdqn(tmp_path, "train", config, "--seeds", "1-2", "--run-dir", "s") as process:
         assert process.ended() == 70
         assert process.err.startswith("tfdqn: 1 of 2 seeds failed (seed 1); to try again: tfdqn train ")
         assert "seed 1 has failed: can't be started: " in process.out
     assert (tmp_path / "s" / "seed-2" / "summary.json").exists()
-    (blocked / "config.toml").rmdir()
+    (blocked / "train.toml").rmdir()
     with tfdqn(tmp_path, "train", config, "--seeds", "1-2", "--run-dir", "s") as process:
         assert process.ended() == 0, process.err
         assert "2 seeds in s (1 have finished before): 1 at a time on" in process.out
