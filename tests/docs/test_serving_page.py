@@ -15,7 +15,7 @@ from tests.support.commands import PROJECT
 from tests.support.prediction_service import prediction_service
 from tests.support.serving_client import server
 from tfdqn.cli import main
-from tfdqn.serving import app, batching, limits, payload
+from tfdqn.serving import batching, endpoints, limits, payload
 from tfdqn.serving.inputs import Input
 from tfdqn.serving.model import Signature
 from tfdqn.serving.payload import answer, parse
@@ -106,15 +106,15 @@ def test_its_options_and_limits_are_the_programs() -> None:
     assert {param.name: param.default for param in verb.params}["port"] == 8501
     text = " ".join(PAGE.split())
     for shown in (
-        f"more than {app.MOST_BODY_BYTES // 2**20} MiB",
+        f"more than {endpoints.MOST_BODY_BYTES // 2**20} MiB",
         f"or more than {payload.MOST_ROWS:,} rows",
-        f"longer than {app._SHORT_BYTES // 2**10} KiB is read outside",
-        f"of more than {app._SHORT_ROWS} rows is written",
+        f"longer than {endpoints._SHORT_BYTES // 2**10} KiB is read outside",
+        f"of more than {endpoints._SHORT_ROWS} rows is written",
         f"first {limits.UNCOUNTED_BYTES // 2**10} KiB of a request",
         f"{limits.MOST_BYTES // 2**20} MiB are for what is longer",
         f"hold {limits.MOST_BYTES // 2**20} MiB already",
         f"{limits._MOST_CONNECTIONS} connections are open",
-        f"body takes more than {app._BODY_SECONDS:.0f} seconds",
+        f"body takes more than {endpoints._BODY_SECONDS:.0f} seconds",
         f"{limits.CLIENT_SECONDS:.0f} seconds for a request's head",
         f"no answer within {batching._PATIENCE_SECONDS:.0f} seconds",
         f"of {batching._MOST_ROWS:,} rows and {batching._MOST_BYTES // 2**20} MiB at most",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.serving_in_process import PATIENCE_SECONDS, PREDICT, InProcess, received, request, serving
-from tfdqn.serving import app
+from tfdqn.serving import endpoints
 from tfdqn.serving.limits import _TAKING, _WORK, UNCOUNTED_BYTES, Connection, MemoryBudget, most_connections
 from tfdqn.serving.payload import MOST_ROWS, RequestError
 
@@ -36,7 +36,7 @@ def strict_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
         "limits.CLIENT_SECONDS": 0.5,
         "limits._CHECK_SECONDS": 0.05,
         "limits._UNTOUCHED_SECONDS": UNTOUCHED_SECONDS,
-        "app._BODY_SECONDS": 0.1,  # well before a connection is ended for its silence
+        "endpoints._BODY_SECONDS": 0.1,  # well before a connection is ended for its silence
         "server._FINISH_SECONDS": 0.5,
     }.items():
         monkeypatch.setattr(f"tfdqn.serving.{name}", value)
@@ -118,8 +118,8 @@ def test_what_is_long_is_read_and_written_outside_the_loop(
     def recording(work: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments: (threads.append(threading.current_thread().name), work(*arguments))[1]
 
-    monkeypatch.setattr("tfdqn.serving.app.parse", recording(app.parse))
-    monkeypatch.setattr("tfdqn.serving.app.answer", recording(app.answer))
+    monkeypatch.setattr("tfdqn.serving.endpoints.parse", recording(endpoints.parse))
+    monkeypatch.setattr("tfdqn.serving.endpoints.answer", recording(endpoints.answer))
     assert server.predict({"instances": ONE["instances"] * rows})[0] == 200
     assert threads == [thread, thread]
 
@@ -191,7 +191,7 @@ def test_connections_that_ask_nothing_make_room(
     strict_server: InProcess, monkeypatch: pytest.MonkeyPatch, text: bytes
 ) -> None:
     monkeypatch.setattr("tfdqn.serving.limits.CLIENT_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr("tfdqn.serving.app._BODY_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.endpoints._BODY_SECONDS", PATIENCE_SECONDS)
     idle = [strict_server.connect(text) for _ in range(12)]
     until(lambda: strict_server.predict(ONE) == ANSWER)
     for each in idle:
@@ -230,7 +230,7 @@ def test_connections_are_at_most_half_of_the_files(monkeypatch: pytest.MonkeyPat
 def test_what_waits_to_be_read_is_not_where_its_client_has_gone(server: InProcess) -> None:
     model: Any = server.model
     with pytest.raises(RequestError) as raised:
-        app._parse_for(lambda: True, bytearray(b"nonsense"), model)
+        endpoints._parse_for(lambda: True, bytearray(b"nonsense"), model)
     assert raised.value.status == 499
 
 
@@ -254,7 +254,7 @@ def test_the_end_is_in_order_whatever_is_unfinished(
     strict_server: InProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("tfdqn.serving.limits.CLIENT_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr("tfdqn.serving.app._BODY_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.endpoints._BODY_SECONDS", PATIENCE_SECONDS)
     unfinished = [strict_server.connect(text) for text in (b"", HALF_A_HEAD, HALF_A_BODY)]
     strict_server.model.hold()
     with ThreadPoolExecutor(2) as clients:

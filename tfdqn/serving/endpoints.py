@@ -1,0 +1,141 @@
+"""`Endpoints`: what the paths of one model answer: predictions, its versions' states, its signatures."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from tfdqn.serving.batching import Batcher
+from tfdqn.serving.limits import Share
+from tfdqn.serving.model import Model
+from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.payload import PredictRequest, RequestError, answer, parse
+
+MOST_BODY_BYTES = 16 * 2**20
+_BODY_SECONDS = 30.0
+_ROW_BYTES = 256  # about what one row's answer takes, beside its inputs
+_PART_BYTES = 2**16  # of an answer that are handed on before the client has taken those before them
+# What is longer is read and written outside the event loop, in which it would keep everyone waiting.
+_SHORT_BYTES = 2**15
+_SHORT_ROWS = 256
+_T = TypeVar("_T")
+
+
+class Endpoints:
+    """One model's answers."""
+
+    def __init__(self, name: str, versions: ModelVersions, batcher: Batcher, reading: Executor):
+        self._name = name
+        self._versions = versions
+        self._batcher = batcher
+        self._reading = reading
+
+    async def predict(self, request: Request) -> Response:
+        model = self._model(request)
+        share, is_gone = request.scope["state"]["share"], request.scope["state"]["is_gone"]
+        body = await _body(request, share)
+        if len(body) <= _SHORT_BYTES:
+            asked = parse(body, model)
+        else:
+            asked = await self._outside(_parse_for, is_gone, body, model)
+        del body
+        share.hold(asked.rows * (_ROW_BYTES + asked.signature.row_bytes))
+        outputs = await self._batcher(asked, is_gone)
+        if asked.rows <= _SHORT_ROWS:
+            return _Answer(answer(outputs, asked.in_rows), media_type="application/json")
+        text = await self._outside(answer, outputs, asked.in_rows)
+        return _Answer(text, media_type="application/json")
+
+    async def _outside(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, work, *arguments)
+
+    async def status(self, request: Request) -> Response:
+        states = self._versions.states
+        version = _version(request)
+        name = request.path_params["name"]
+        if ":" in name:  # GET …:predict
+            raise HTTPException(405)
+        if name != self._name or (version is not None and version not in states):
+            asked = name + (f" version {version}" if version is not None else "")
+            raise RequestError(f"Could not find any versions of model {asked}", 404)
+        shown = sorted(states, reverse=True) if version is None else [version]
+        found = [
+            {
+                "version": str(each),
+                "state": states[each].state,
+                "status": {
+                    "error_code": "UNKNOWN" if states[each].problem else "OK",
+                    "error_message": states[each].problem,
+                },
+            }
+            for each in shown
+        ]
+        return JSONResponse({"model_version_status": found})
+
+    async def metadata(self, request: Request) -> Response:
+        model = self._model(request)
+        spec = {"name": self._name, "signature_name": "", "version": str(model.version)}
+        defs = {"signature_def": model.signature_defs}
+        return JSONResponse({"model_spec": spec, "metadata": {"signature_def": defs}})
+
+    def _model(self, request: Request) -> Model:
+        name, version = request.path_params["name"], _version(request)
+        model = self._versions.current
+        if name != self._name or version not in (None, model.version):
+            asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+            raise RequestError(f"Servable not found for request: {asked}", 404)
+        return model
+
+
+class _Answer(Response):
+    """Sent in parts, each when the client has taken most of those before it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body = memoryview(self.body)
+        for start in range(0, len(body), _PART_BYTES):
+            part, is_last = body[start : start + _PART_BYTES], start + _PART_BYTES >= len(body)
+            await send({"type": "http.response.body", "body": bytes(part), "more_body": not is_last})
+
+
+def _version(request: Request) -> int | None:
+    """Where the path has one."""
+    version = request.path_params.get("version")
+    if version is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", version):  # TensorFlow Serving's have 64 bits
+        raise HTTPException(404)
+    return int(version)
+
+
+def _parse_for(is_gone: Callable[[], bool], body: bytearray, model: Model) -> PredictRequest:
+    if is_gone():  # while it waited for its turn
+        raise RequestError("the client has gone", 499)
+    return parse(body, model)
+
+
+async def _body(request: Request, share: Share) -> bytearray:
+    """Whole, unless it is too long or too slow."""
+    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+        raise RequestError(f"Content-Encoding: {encoding[:50]} is not accepted; send plain JSON", 415)
+    too_long = RequestError(f"the request is longer than {MOST_BODY_BYTES} bytes", 413)
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and int(said) > MOST_BODY_BYTES:
+        raise too_long
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_BODY_BYTES:
+                    raise too_long
+                share.hold(len(body))
+    except TimeoutError:
+        raise RequestError(f"the request did not come within {_BODY_SECONDS:.0f} s", 408) from None
+    return body
