@@ -12,6 +12,7 @@ from tests.support.serving_client import ask
 from tests.support.serving_in_process import PREDICT, serving
 from tfdqn.errors import UserError
 from tfdqn.serving.access import Access, FileContent, read_access, read_keys, read_tls
+from tfdqn.serving.options import Options
 
 ONE = {"instances": [[1, 2, 3, 4]]}
 
@@ -29,7 +30,7 @@ def bearer(key: str) -> dict[str, str]:
 
 def test_a_request_needs_one_of_the_keys(tmp_path: Path) -> None:
     file = keys_file(tmp_path, "# for the shop\n  first-key==  \n\nsecond.key~+/\n#third\n")
-    with serving(access=read_access(file, None, None, pytest.fail)) as server:
+    with serving(options=Options(read_access(file, None, None, pytest.fail))) as server:
         for key in ("first-key==", "second.key~+/"):
             for scheme in ("Bearer", "bearer"):
                 headers = {"Authorization": f"{scheme} {key}"}
@@ -46,7 +47,7 @@ def test_a_request_needs_one_of_the_keys(tmp_path: Path) -> None:
 
 
 def test_it_says_which_kind_of_key_it_wants(tmp_path: Path) -> None:
-    with serving(access=Access(FileContent(read_keys, keys_file(tmp_path, "one")))) as server:
+    with serving(options=Options(Access(FileContent(read_keys, keys_file(tmp_path, "one"))))) as server:
         for headers, challenge in (({}, "Bearer"), (bearer("two"), 'Bearer error="invalid_token"')):
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
             connection.request("GET", "/v1/models/sum", headers=headers)
@@ -95,7 +96,7 @@ def test_a_changed_file_is_read_again_and_a_broken_one_changes_nothing(tmp_path:
 def test_a_server_takes_up_new_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfdqn.serving.server._REFRESH_SECONDS", 0.01)
     file = keys_file(tmp_path, "old")
-    with serving(access=read_access(file, None, None, pytest.fail)) as server:
+    with serving(options=Options(read_access(file, None, None, pytest.fail))) as server:
         assert server.ask("POST", PREDICT, ONE, headers=bearer("old"))[0] == 200
         file.write_text("newer")
         while server.ask("POST", PREDICT, ONE, headers=bearer("newer"))[0] != 200:

@@ -96,7 +96,7 @@ def test_large_requests_share_what_there_is_and_small_ones_always_have_room() ->
 
 
 def test_what_has_come_of_a_body_is_held_already(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.serving.app.MemoryBudget", lambda: MemoryBudget(2**20))
+    monkeypatch.setattr("tfdqn.serving.server.MemoryBudget", lambda: MemoryBudget(2**20))
     with serving() as small:
         unfinished = [small.connect(request(b" " * 2**20)[: -(2**17)]) for _ in range(2)]
         readable, _, _ = select.select(unfinished, [], [], PATIENCE_SECONDS)
@@ -126,7 +126,7 @@ def test_what_is_long_is_read_and_written_outside_the_loop(
 
 def test_what_is_held_is_held_until_the_answer_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.dumps({"instances": [[0, 0, 0, 1]] * MOST_ROWS}).encode()
-    monkeypatch.setattr("tfdqn.serving.app.MemoryBudget", lambda: MemoryBudget(10 * 2**20))  # two such requests
+    monkeypatch.setattr("tfdqn.serving.server.MemoryBudget", lambda: MemoryBudget(10 * 2**20))  # two such requests
     with serving() as small:
         slow = [small.connect(request(body), receive_bytes=4096) for _ in range(4)]
         until(lambda: sum(small.model.sizes) == 2 * MOST_ROWS)

@@ -12,6 +12,7 @@ import pytest
 from tests.support.certificates import write_certificate
 from tests.support.serving_in_process import PATIENCE_SECONDS, InProcess, received, request, serving
 from tfdqn.serving.access import Access, FileContent, read_access, read_tls
+from tfdqn.serving.options import Options
 from tfdqn.serving.payload import MOST_ROWS
 
 ONE = json.dumps({"instances": [[1, 2, 3, 4]]}).encode()
@@ -30,7 +31,7 @@ def server(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator
     for name, value in {"_MOST_CONNECTIONS": 6, "CLIENT_SECONDS": 0.5, "_CHECK_SECONDS": 0.05}.items():
         monkeypatch.setattr(f"tfdqn.serving.limits.{name}", value)
     monkeypatch.setattr("tfdqn.serving.limits._UNTOUCHED_SECONDS", 0.2)
-    with serving(access=read_access(None, *pair, pytest.fail)) as found:
+    with serving(options=Options(read_access(None, *pair, pytest.fail))) as found:
         yield found
 
 
@@ -108,7 +109,7 @@ def test_a_new_certificate_is_used_for_the_next_connection(
 ) -> None:
     monkeypatch.setattr("tfdqn.serving.server._REFRESH_SECONDS", 0.01)
     tls = FileContent(read_tls, *pair)
-    with serving(access=Access(tls=tls)) as server:
+    with serving(options=Options(Access(tls=tls))) as server:
         kept = encrypted(server, pair[0])
         first = tls.value
         for old, new in zip(pair, write_certificate(tmp_path, "two"), strict=True):

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from tests.support.serving_client import ask
-from tfdqn.serving.access import Access
 from tfdqn.serving.inputs import Input
 from tfdqn.serving.model import Signature
 from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.options import Options
 from tfdqn.serving.server import _run
 from tfdqn.system.addresses import listen
 from tfdqn.types import Arrays
 
 PATIENCE_SECONDS = 180.0
-OPEN = Access()
+PLAIN = Options()
 PREDICT = "/v1/models/sum:predict"
 
 
@@ -52,13 +52,13 @@ class Summing:
 class InProcess:
     """A running server's address and its model, called `sum`, and the thread that it has until its `end`."""
 
-    def __init__(self, listening: socket.socket, versions: Any = None, access: Access = OPEN):
+    def __init__(self, listening: socket.socket, versions: Any = None, options: Options = PLAIN):
         self.port = listening.getsockname()[1]
         self.model = Summing()
         self.end = threading.Event()
-        only = SimpleNamespace(current=self.model, states={}, refresh=lambda: None)
+        self.versions = versions or SimpleNamespace(current=self.model, states={}, refresh=lambda: None)
         self.said: list[str] = []
-        run = _run(listening, "sum", versions or only, access, self.said.append, self.end.is_set)
+        run = _run(listening, "sum", self.versions, options, self.said.append, self.end.is_set)
         self.thread = threading.Thread(target=lambda: asyncio.run(run), name="loop", daemon=True)
 
     def ask(self, *arguments: Any, **more: Any) -> tuple[int, Any]:
@@ -96,11 +96,11 @@ def received(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def serving(versions: ModelVersions | None = None, access: Access = OPEN) -> Iterator[InProcess]:
+def serving(versions: ModelVersions | None = None, options: Options = PLAIN) -> Iterator[InProcess]:
     """Answers until the block ends, and has ended then; for these versions if given, in place of `Summing`."""
     with listen("127.0.0.1", 0) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**14)  # else the kernel takes whole answers
-        found = InProcess(listening, versions, access)
+        found = InProcess(listening, versions, options)
         found.thread.start()
         try:
             yield found

@@ -39,6 +39,9 @@ def serve(
     tls_key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="the certificate's private key, as PEM", show_default=False)
     ] = None,
+    drain_seconds: Annotated[
+        float, typer.Option(min=0, metavar="N", help="after SIGTERM: seconds of 'not ready' before it stops listening")
+    ] = 0.0,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="listen beyond loopback without API keys or TLS")
     ] = False,
@@ -48,6 +51,7 @@ def serve(
     from tfdqn.exporting.tf_serving_files import model_name
     from tfdqn.exporting.versions import exports_folder
     from tfdqn.serving.access import read_access
+    from tfdqn.serving.options import Options
     from tfdqn.system.addresses import listen
 
     folder = exports_folder(exports)
@@ -59,7 +63,7 @@ def serve(
         # Imported late, for that takes seconds: mistakes are reported before, and signals taken already.
         from tfdqn.serving.server import serve as run
 
-        run(folder, model, listening, access, typer.echo, interrupted)
+        run(folder, model, listening, Options(access, drain_seconds), typer.echo, interrupted)
     _end_if_held()
 
 

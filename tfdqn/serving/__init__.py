@@ -1,9 +1,11 @@
 """One machine's server of an exported policy: TensorFlow Serving's REST paths and JSON; needs no TF-Agents.
 
-A request flows through `limits` (connections, bytes), `app` (its path), `payload` and `inputs` (JSON → arrays),
-`batching` (with others that wait) into `model`; `model_versions` says which version that is. It
-imports `exporting`, and no training.
+A request flows through `tls` and `limits` (connections, bytes), `app` (its key and its path), `endpoints`, `payload` and
+`inputs` (JSON → arrays), `batching` (with others that wait) into `model`; `model_versions` says which version that is.
+`monitoring` answers those who watch, with `metrics`. `options` and `access` are what the command line says. It imports
+`exporting`, and no training.
 
-The next path is a route in `app.make_app`; the next check of what a client sends belongs to `exporting.policy_inputs`,
+The next path is a method of `Endpoints` or `Monitoring` and a route in `app`; the next metric a family in `Monitoring`,
+its name in docs/serving.md; the next check of what a client sends belongs to `exporting.policy_inputs`,
 where `load_policy` has it too.
 """

@@ -1,7 +1,8 @@
-"""The paths of TensorFlow Serving's REST interface: predict, status and metadata of one model, on Starlette."""
+"""Which path is answered by what, on Starlette: TensorFlow Serving's REST interface, and what watches the server."""
 
 import logging
-from concurrent.futures import Executor
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from starlette.applications import Starlette
@@ -9,19 +10,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tfdqn.serving.access import ApiKeys, FileContent
-from tfdqn.serving.batching import Batcher
 from tfdqn.serving.endpoints import Endpoints
 from tfdqn.serving.limits import MemoryBudget
-from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.monitoring import Monitoring
 from tfdqn.serving.payload import RequestError
 
+_LIVE = ("/healthz", "/v2/health/live")
+_READY = ("/readyz", "/v2/health/ready")
+_OPEN = frozenset((*_LIVE, *_READY))  # to those without a key
+_NO_ANSWER = 499  # the status that is counted where a client has gone
 _LONGEST_SHOWN = 200  # characters of a path
 _log = logging.getLogger(__name__)
-
-
 _RETRY = {"Retry-After": "1"}  # seconds
 _CROWDED = JSONResponse(
     {"error": "too many connections are open; try again later"}, 503, _RETRY | {"Connection": "close"}
@@ -29,42 +31,67 @@ _CROWDED = JSONResponse(
 
 
 def make_app(
-    name: str, versions: ModelVersions, batcher: Batcher, reading: Executor, keys: FileContent[ApiKeys] | None
+    endpoints: Endpoints, monitoring: Monitoring, budget: MemoryBudget, keys: FileContent[ApiKeys] | None
 ) -> ASGIApp:
     """The ASGI application.
 
     Args:
-      reading: has one thread, which reads large requests and writes large answers, one at a time.
-      keys: of which each request needs one, where there are some.
+      budget: what requests may hold together.
+      keys: of which each request needs one, where there are some, but for those in `_OPEN`.
     """
-    paths = Endpoints(name, versions, batcher, reading)
-    routes = []
-    for base in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
-        routes += [
-            Route(base + ":predict", paths.predict, methods=["POST"]),
-            Route(base + "/metadata", paths.metadata, methods=["GET"]),
-            Route(base, paths.status, methods=["GET"]),
-        ]
     handlers: dict[Any, Any] = {
         RequestError: _refused,
         HTTPException: _malformed,
         ClientDisconnect: _gone,
         Exception: _failed,
     }
-    app, budget = Starlette(routes=routes, exception_handlers=handlers), MemoryBudget()
+    app = Starlette(routes=list(_routes(endpoints, monitoring)), exception_handlers=handlers)
 
-    async def with_share(scope: Scope, receive: Receive, send: Send) -> None:
-        """Until the answer has been taken, not only made."""
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["state"]["is_one_too_many"]:
             await _CROWDED(scope, receive, send)
-            return
-        if keys is not None and (refusal := _unauthorized(scope, keys.value)):
+        elif keys is not None and scope["path"] not in _OPEN and (refusal := _unauthorized(scope, keys.value)):
             await refusal(scope, receive, send)
-            return
-        with budget.share() as scope["state"]["share"]:
-            await app(scope, receive, send)
+        else:
+            with budget.share() as scope["state"]["share"]:  # until the answer has been taken, not only made
+                await app(scope, receive, send)
 
-    return with_share
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        begun, status = time.perf_counter(), _NO_ANSWER
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await guarded(scope, receive, noting)
+        finally:
+            path = scope["state"].get("path", "other")
+            monitoring.metrics.add_request(path, scope["method"], status, time.perf_counter() - begun)
+
+    return counted
+
+
+def _routes(endpoints: Endpoints, monitoring: Monitoring) -> Iterator[Route]:
+    for base in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
+        yield _route("POST", base + ":predict", endpoints.predict)
+        yield _route("GET", base + "/metadata", endpoints.metadata)
+        yield _route("GET", base, endpoints.status)
+    for path in _LIVE:
+        yield _route("GET", path, monitoring.live)
+    for path in _READY:
+        yield _route("GET", path, monitoring.ready)
+    yield _route("GET", "/monitoring/prometheus/metrics", monitoring.prometheus)
+
+
+def _route(method: str, path: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:
+    async def endpoint(request: Request) -> Response:
+        request.scope["state"]["path"] = path  # by which it is counted
+        return await answer(request)
+
+    return Route(path, endpoint, methods=[method])
 
 
 def _unauthorized(scope: Scope, keys: ApiKeys) -> Response | None:

@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdqn.errors import UserError, first_line
+from tfdqn.serving.metrics import Histogram
 from tfdqn.serving.model import Signature
 from tfdqn.serving.payload import PredictRequest, RequestError
 from tfdqn.types import Arrays
 
 _MOST_ROWS = 1024  # of one call
 _MOST_BYTES = 16 * 2**20  # of one call's inputs, unless one row alone has more
+_ROWS = [2**power for power in range(11)]  # the bounds of the histogram
 _PATIENCE_SECONDS = 60.0
 
 
@@ -51,9 +53,14 @@ class _Piece(NamedTuple):
 
 
 class Batcher:
-    """Requests of one event loop, answered by one thread of `executor`; `run` must be running."""
+    """Requests of one event loop, answered by one thread of `executor`; `run` must be running.
+
+    Attributes:
+      batches: the rows of each call.
+    """
 
     def __init__(self, executor: Executor):
+        self.batches = Histogram(_ROWS)
         self._executor = executor
         self._waiting: deque[_Entry] = deque()
         self._in_call: list[_Piece] = []
@@ -74,6 +81,11 @@ class Batcher:
         except TimeoutError:
             raise RequestError(f"not answered within {_PATIENCE_SECONDS:.0f} s", 504) from None
 
+    @property
+    def waiting(self) -> int:
+        """Requests."""
+        return len(self._waiting)
+
     async def run(self) -> None:
         """Answers, until it is cancelled."""
         loop = asyncio.get_running_loop()
@@ -83,6 +95,7 @@ class Batcher:
             if not self._in_call:
                 self._some.clear()
                 continue
+            self.batches.add(sum(piece.stop - piece.start for piece in self._in_call))
             answers = await loop.run_in_executor(self._executor, _answer, self._in_call)
             for piece, found in zip(self._in_call, answers, strict=True):
                 _deliver(piece, found)

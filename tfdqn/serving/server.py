@@ -10,6 +10,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -18,9 +19,12 @@ from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.access import Access
 from tfdqn.serving.app import make_app
 from tfdqn.serving.batching import Batcher
-from tfdqn.serving.limits import Connection, end_slow, end_waiting, most_connections
+from tfdqn.serving.endpoints import Endpoints
+from tfdqn.serving.limits import Connection, MemoryBudget, end_slow, end_waiting, most_connections
 from tfdqn.serving.model import Model
 from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.monitoring import Monitoring
+from tfdqn.serving.options import Options
 from tfdqn.serving.tls import TlsConnection
 from tfdqn.system.addresses import is_loopback, with_host
 
@@ -34,7 +38,7 @@ def serve(
     exports: Path,
     name: str,
     listening: socket.socket,
-    access: Access,
+    options: Options,
     say: Callable[[str], None],
     interrupted: Callable[[], bool],
 ) -> None:
@@ -51,7 +55,7 @@ def serve(
     """
     versions = ModelVersions(exports, say)
     host, port = listening.getsockname()[:2]
-    address = with_host(port, host)
+    address, access = with_host(port, host), options.access
     url = f"{'http' if access.tls is None else 'https'}://{address}/v1/models/{name}"
     say(f"Serving {exports}, version {versions.current.version}, at {url}")
     if access.missing and not is_loopback(host):
@@ -59,7 +63,7 @@ def serve(
     if example := _example(versions.current):
         key = "" if access.keys is None else "-H 'Authorization: Bearer KEY' "
         say(f"Ask: curl {key}-d {shlex.quote(example)} {url}:predict")
-    asyncio.run(_run(listening, name, versions, access, say, interrupted))
+    asyncio.run(_run(listening, name, versions, options, say, interrupted))
     say("Stopped.")
 
 
@@ -67,14 +71,16 @@ async def _run(
     listening: socket.socket,
     name: str,
     versions: ModelVersions,
-    access: Access,
+    options: Options,
     say: Callable[[str], None],
     interrupted: Callable[[], bool],
 ) -> None:
     with _thread("model") as calls, _thread("versions") as refreshing, _thread("reading") as reading:
-        batcher = Batcher(calls)
-        server = _http_server(make_app(name, versions, batcher, reading, access.keys), access)
-        connections = server.server_state.connections
+        batcher, budget, connections = Batcher(calls), MemoryBudget(), set[Any]()
+        endpoints = Endpoints(name, versions, batcher, reading)
+        monitoring = Monitoring(name, versions, batcher, budget, connections)
+        server = _http_server(make_app(endpoints, monitoring, budget, options.access.keys), options.access)
+        server.server_state.connections = connections
 
         async def refresh() -> None:
             served = None
@@ -86,16 +92,18 @@ async def _run(
                 await asyncio.get_running_loop().run_in_executor(refreshing, versions.refresh)
 
         async def end() -> None:
-            """Heeds signals that uvicorn does not take, and ends what is unfinished before uvicorn cancels it."""
-            while not (interrupted() or server.should_exit):
+            """Says that it is not ready, then takes no more, then ends what is unfinished before uvicorn cancels it."""
+            while not interrupted():
                 await asyncio.sleep(0.1)
+            monitoring.is_ready = False
+            await asyncio.sleep(options.drain_seconds)
             server.should_exit = True
             await asyncio.sleep(_FINISH_SECONDS)
             batcher.give_up()
             end_waiting(connections)
 
         async with asyncio.TaskGroup() as group:
-            works = (batcher.run(), refresh(), end_slow(connections), end(), _reload(access, say))
+            works = (batcher.run(), refresh(), end_slow(connections), end(), _reload(options.access, say))
             beside = [group.create_task(each) for each in works]
             await server.serve(sockets=[listening])
             for task in beside:
@@ -129,9 +137,17 @@ def _settle() -> None:
     gc.freeze()
 
 
+class _Server(uvicorn.Server):
+    """Leaves signals alone: it would stop listening at once."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 def _http_server(app: ASGIApp, access: Access) -> uvicorn.Server:
     connection = Connection if access.tls is None else partial(TlsConnection, tls=access.tls)
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(
             app,
             http=connection,  # type: ignore[arg-type]

@@ -1,0 +1,107 @@
+"""What watches the server learns how it stands, with no key, or with one for the metrics."""
+
+import asyncio
+import http.client
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.serving.test_metrics import read
+from tests.support.serving_in_process import PATIENCE_SECONDS, InProcess, received, request, serving
+from tfdqn.serving.access import read_access
+from tfdqn.serving.options import Options
+
+DRAIN_SECONDS = 77.0
+ONE = {"instances": [[1, 2, 3, 4]]}
+METRICS = "/monitoring/prometheus/metrics"
+PATHS = {"/healthz": "live", "/v2/health/live": "live", "/readyz": "ready", "/v2/health/ready": "ready"}
+
+
+def metrics(server: InProcess) -> dict[str, float]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("GET", METRICS)
+    response = connection.getresponse()
+    assert (response.status, response.getheader("Content-Type")) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    found = read(response.read().decode())
+    connection.close()
+    return found
+
+
+def test_life_and_readiness_need_no_key_and_all_else_does(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("one")
+    (tmp_path / "keys").chmod(0o600)
+    with serving(options=Options(read_access(tmp_path / "keys", None, None, pytest.fail))) as server:
+        for path, word in PATHS.items():
+            assert server.ask("GET", path) == (200, {word: True})
+            assert server.ask("POST", path)[0] == 400
+        for path in (METRICS, "/v2/health", "/healthz/", "/readyz/..", "//healthz"):
+            assert server.ask("GET", path)[0] == 401
+
+
+def test_requests_batches_and_the_queue_are_counted() -> None:
+    with serving() as server:
+        server.model.version = 7
+        assert server.predict(ONE)[0] == 200
+        assert server.predict({"instances": [[1, 2, 3, 4]] * 5})[0] == 200
+        assert server.predict(b"nonsense")[0] == 400
+        assert server.ask("GET", "/v1/models/sum/versions/7/metadata/no")[0] == 400
+        server.model.hold()
+        with ThreadPoolExecutor(3) as clients:
+            asked = [clients.submit(server.predict, ONE)]
+            assert server.model.begun.wait(PATIENCE_SECONDS)
+            asked += [clients.submit(server.predict, ONE) for _ in range(2)]
+            while (found := metrics(server))["tfdqn_waiting_requests"] < 2:
+                assert server.thread.is_alive()
+            server.model.go.set()
+            assert [each.result(PATIENCE_SECONDS)[0] for each in asked] == [200] * 3
+        assert found["tfdqn_connections"] >= 4
+        before = metrics(server)
+    label = '{path="/v1/models/{name}:predict",method="POST",status="%d"}'
+    assert [before["tfdqn_requests_total" + label % status] for status in (200, 400)] == [5, 1]
+    assert before['tfdqn_requests_total{path="other",method="GET",status="400"}'] == 1
+    assert before['tfdqn_request_seconds_count{path="/v1/models/{name}:predict"}'] == 6
+    assert (before["tfdqn_batch_rows_count"], before["tfdqn_batch_rows_sum"]) == (4, 9)  # the last two together
+    assert [before[f'tfdqn_batch_rows_bucket{{le="{each}"}}'] for each in (1, 2, 4, 8)] == [2, 3, 3, 4]
+    assert before["tfdqn_ready"] == 1 and before["tfdqn_large_request_bytes"] == 0
+
+
+def test_versions_and_large_requests_are_shown() -> None:
+    states = {2: SimpleNamespace(state="AVAILABLE"), 1: SimpleNamespace(state="END")}
+    with serving() as server:
+        server.versions.states.update(states)
+        unfinished = server.connect(request(b" " * 2**20)[:-1])
+        while (found := metrics(server))["tfdqn_large_request_bytes"] < 2**19:
+            assert server.thread.is_alive()
+        unfinished.close()
+        for version, state in ((1, "END"), (2, "AVAILABLE")):
+            assert found[f'tfdqn_model_version{{model="sum",version="{version}",state="{state}"}}'] == 1
+
+
+def test_readiness_goes_first_and_requests_are_answered_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    drained, asyncio_sleep = threading.Event(), asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        while seconds == DRAIN_SECONDS and not drained.is_set():
+            await asyncio_sleep(0.01)
+        await asyncio_sleep(seconds % DRAIN_SECONDS)
+
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    with serving(options=Options(drain_seconds=DRAIN_SECONDS)) as server:
+        server.end.set()
+        while server.ask("GET", "/readyz") != (503, {"ready": False}):
+            assert server.thread.is_alive()
+        assert server.ask("GET", "/healthz") == (200, {"live": True})
+        assert metrics(server)["tfdqn_ready"] == 0
+        server.model.hold()
+        held = server.connect(request(json.dumps(ONE).encode(), head="Connection: close\r\n"))
+        assert server.model.begun.wait(PATIENCE_SECONDS)
+        drained.set()
+        server.model.go.set()
+        assert b'"q":10.0' in received(held)
+        server.thread.join(PATIENCE_SECONDS)
+        with pytest.raises(ConnectionRefusedError):
+            server.connect()
