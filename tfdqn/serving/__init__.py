@@ -1,6 +1,6 @@
 """One machine's server of an exported policy: TensorFlow Serving's REST paths and JSON; needs no TF-Agents.
 
-A request flows through `tls` and `limits` (connections, bytes), `app` (its key and its path), `endpoints`, `payload` and
+A request flows through `tls` and `limits` (connections, bytes), `app` (key and path), `endpoints`, `payload` and
 `inputs` (JSON → arrays), `batching` (with others that wait) into `model`; `model_versions` says which version that is.
 `monitoring` answers those who watch, with `metrics`. `options` and `access` are what the command line says. It imports
 `exporting`, and no training.
