@@ -5,7 +5,7 @@ A request flows through `tls` and `limits` (connections, bytes), `app` (key and 
 `monitoring` answers those who watch, with `metrics`. `options` and `access` are what the command line says. It imports
 `exporting`, and no training.
 
-The next path is a method of `Endpoints` or `Monitoring` and a route in `app`; the next metric a family in `Monitoring`,
+The next path is a method of `Endpoints` or `Monitor` and a route in `app`; the next metric a family in `Monitor`,
 its name in docs/serving.md; the next check of what a client sends belongs to `exporting.policy_inputs`,
 where `load_policy` has it too.
 """

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tfdqn.serving.access import ApiKeys, FileContent
 from tfdqn.serving.endpoints import Endpoints
 from tfdqn.serving.limits import MemoryBudget
-from tfdqn.serving.monitoring import Monitoring
+from tfdqn.serving.monitoring import Monitor
 from tfdqn.serving.payload import RequestError
 
 _LIVE = ("/healthz", "/v2/health/live")
@@ -31,7 +31,7 @@ _CROWDED = JSONResponse(
 
 
 def make_app(
-    endpoints: Endpoints, monitoring: Monitoring, budget: MemoryBudget, keys: FileContent[ApiKeys] | None
+    endpoints: Endpoints, monitor: Monitor, budget: MemoryBudget, keys: FileContent[ApiKeys] | None
 ) -> ASGIApp:
     """The ASGI application.
 
@@ -45,7 +45,7 @@ def make_app(
         ClientDisconnect: _gone,
         Exception: _failed,
     }
-    app = Starlette(routes=list(_routes(endpoints, monitoring)), exception_handlers=handlers)
+    app = Starlette(routes=list(_routes(endpoints, monitor)), exception_handlers=handlers)
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["state"]["is_one_too_many"]:
@@ -69,21 +69,21 @@ def make_app(
             await guarded(scope, receive, noting)
         finally:
             path = scope["state"].get("path", "other")
-            monitoring.metrics.add_request(path, scope["method"], status, time.perf_counter() - begun)
+            monitor.metrics.add_request(path, scope["method"], status, time.perf_counter() - begun)
 
     return counted
 
 
-def _routes(endpoints: Endpoints, monitoring: Monitoring) -> Iterator[Route]:
+def _routes(endpoints: Endpoints, monitor: Monitor) -> Iterator[Route]:
     for base in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
         yield _route("POST", base + ":predict", endpoints.predict)
         yield _route("GET", base + "/metadata", endpoints.metadata)
         yield _route("GET", base, endpoints.status)
     for path in _LIVE:
-        yield _route("GET", path, monitoring.live)
+        yield _route("GET", path, monitor.live)
     for path in _READY:
-        yield _route("GET", path, monitoring.ready)
-    yield _route("GET", "/monitoring/prometheus/metrics", monitoring.prometheus)
+        yield _route("GET", path, monitor.ready)
+    yield _route("GET", "/monitoring/prometheus/metrics", monitor.prometheus)
 
 
 def _route(method: str, path: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:

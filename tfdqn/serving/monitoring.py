@@ -1,4 +1,4 @@
-"""`Monitoring`: what watches the server asks: whether it lives, whether it takes requests, and its metrics."""
+"""`Monitor`: what watches the server asks: whether it lives, whether it takes requests, and its metrics."""
 
 from collections.abc import Iterator, Sized
 
@@ -11,7 +11,7 @@ from tfdqn.serving.metrics import CONTENT_TYPE, Family, Labels, Metrics, gauge, 
 from tfdqn.serving.model_versions import ModelVersions
 
 
-class Monitoring:
+class Monitor:
     """The answers.
 
     Attributes:

@@ -23,7 +23,7 @@ from tfdqn.serving.endpoints import Endpoints
 from tfdqn.serving.limits import Connection, MemoryBudget, end_slow, end_waiting, most_connections
 from tfdqn.serving.model import Model
 from tfdqn.serving.model_versions import ModelVersions
-from tfdqn.serving.monitoring import Monitoring
+from tfdqn.serving.monitoring import Monitor
 from tfdqn.serving.options import Options
 from tfdqn.serving.tls import TlsConnection
 from tfdqn.system.addresses import is_loopback, with_host
@@ -78,8 +78,8 @@ async def _run(
     with _thread("model") as calls, _thread("versions") as refreshing, _thread("reading") as reading:
         batcher, budget, connections = Batcher(calls), MemoryBudget(), set[Any]()
         endpoints = Endpoints(name, versions, batcher, reading)
-        monitoring = Monitoring(name, versions, batcher, budget, connections)
-        server = _http_server(make_app(endpoints, monitoring, budget, options.access.keys), options.access)
+        monitor = Monitor(name, versions, batcher, budget, connections)
+        server = _http_server(make_app(endpoints, monitor, budget, options.access.keys), options.access)
         server.server_state.connections = connections
 
         async def refresh() -> None:
@@ -95,7 +95,7 @@ async def _run(
             """Says that it is not ready, then takes no more, then ends what is unfinished before uvicorn cancels it."""
             while not interrupted():
                 await asyncio.sleep(0.1)
-            monitoring.is_ready = False
+            monitor.is_ready = False
             await asyncio.sleep(options.drain_seconds)
             server.should_exit = True
             await asyncio.sleep(_FINISH_SECONDS)
