@@ -20,7 +20,9 @@ def render(platform: Platform, spec: JobSpec) -> dict[str, str]:
     Raises ConfigError where the configuration can't be run by many processes, or the platform knows no queue.
     """
     if spec.queue and platform is not Platform.JOBSET:
-        raise ConfigError(f"--queue {spec.queue}: Kueue admits a job as a whole where it is one JobSet: write jobset")
+        raise ConfigError(
+            f"--queue {spec.queue}: Kueue admits a job as a whole only as a JobSet: use the platform jobset"
+        )
     files: dict[str, str] = import_module(f"tfdqn.launch.manifests.{platform}").render(spec)
     return files
 
