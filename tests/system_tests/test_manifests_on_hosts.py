@@ -220,7 +220,7 @@ def test_the_jobset_s_pods_learn_each_on_a_host_of_its_own_and_an_evicted_replay
     config = tiny(*CHANGES, "logging.tensorboard=false", "stop.env_steps=20000")
     document, files = pods_of_jobset(render(Platform.JOBSET, JobSpec(name="tiny", config=config, image="tfdqn:test")))
     evicted = "tiny-replay-server-0-0.tiny"
-    statuses = evicted_once(tmp_path, document, files, evicted, r" updates/s$", watched="tiny-learner-0-0.tiny")
+    statuses = evicted_once(tmp_path, document, files, evicted, r"^learning: ", watched="tiny-learner-0-0.tiny")
     assert len(statuses) == 7
     assert statuses[evicted] == [143, 0]
     assert all(each[-1] == 0 and set(each) <= {0, 75} for name, each in statuses.items() if name != evicted)
