@@ -61,11 +61,15 @@ def new_weights(config: Config, task_spec: TaskSpec) -> dict[str, np.ndarray]:
     return {name: weight.numpy() for name, weight in network.named_weights().items()}
 
 
+def machine() -> dict[str, Any]:
+    """What the figures are of."""
+    return {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+
+
 def report(benchmark: str, settings: Mapping[str, Any], results: Mapping[str, Any]) -> None:
     """Prints one JSON object."""
-    machine = {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()}
     rounded = json.loads(json.dumps(results), parse_float=lambda text: float(f"{float(text):.4g}"))
-    print(json.dumps({"benchmark": benchmark, "machine": machine, **settings, "results": rounded}, indent=2))
+    print(json.dumps({"benchmark": benchmark, "machine": machine(), **settings, "results": rounded}, indent=2))
 
 
 def print_table(first: str, rows: Mapping[str, Mapping[str, float]]) -> None:

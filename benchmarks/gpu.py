@@ -1,0 +1,299 @@
+"""What a GPU makes of tfdqn, beside the same network and batch in JAX and PyTorch: a table, and JSON in a file.
+
+    python -m benchmarks.gpu [--peer jax=PYTHON torch=PYTHON] [--json FILE] [--only updates inference loop]
+                             [--networks nature_cnn] [--small]
+
+`updates` takes what it compares in turn, round by round: compiled by XLA and not, in float32 and bfloat16, divided over
+all GPUs where there are several, with batches from Reverb copied ahead and not, and peers in processes of their own, by
+the Pythons that have them. `inference` is the call by which a learner answers actors, `loop` a whole run on pictures of
+Atari's shape. `--small` runs every line in a minute or two, without a GPU: its figures mean nothing.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+import tensorflow as tf
+from msgspec.structs import replace
+
+import tfdqn
+from benchmarks.measure import machine, new_weights, print_table, rate
+from tfdqn.acting.policy import tensorflow_q_function
+from tfdqn.agents.factory import make_agent
+from tfdqn.config import MLP, Acting, Config, Impala, Learner, NatureCNN, Network, Replay
+from tfdqn.config.toml import from_mapping
+from tfdqn.learning.devices import learning_devices
+from tfdqn.learning.strategies.factory import make_strategy, make_updater
+from tfdqn.learning.strategies.synchronous import SynchronousUpdater
+from tfdqn.learning.train_step import TrainStep
+from tfdqn.replay.codec import TransitionCodec
+from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.items.kinds import make_item_kind
+from tfdqn.replay.reverb.in_process import ReverbReplay
+from tfdqn.replay.reverb.sampling import make_sampler
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
+
+TABLE_SIZE, ACTIONS = 2_000, 6
+Call = Callable[[], object]
+
+
+class Case(NamedTuple):
+    """What is learned by, and how much of it in a call."""
+
+    name: str
+    network: Network
+    batch_size: int
+    updates_per_call: int
+
+    @property
+    def spec(self) -> TaskSpec:
+        vector, pictures = (
+            ArraySpec(shape=(4,), dtype="float32"),
+            ArraySpec(shape=(4, 84, 84), dtype="uint8", frame_stack=4),
+        )
+        observation = {"observation": vector if isinstance(self.network, MLP) else pictures}
+        return TaskSpec(id="benchmark", observation=observation, actions=discrete(ACTIONS))
+
+    def config(self, **learner: Any) -> Config:
+        settings = {"batch_size": self.batch_size, "updates_per_call": self.updates_per_call, **learner}
+        replay = Replay(block_size=1, capacity=TABLE_SIZE, min_size=1)
+        return Config(network=self.network, learner=Learner(**settings), replay=replay)
+
+
+CASES = (
+    Case("mlp 120-84", MLP(), 128, 200),
+    Case("mlp 1024-1024", MLP(hidden_units=(1024, 1024)), 128, 200),
+    *(Case("nature_cnn", NatureCNN(), batch, updates) for batch, updates in ((32, 50), (256, 20), (2048, 4))),
+    Case("impala", Impala(), 32, 20),
+)
+SMALL = (Case("mlp 120-84", MLP(), 8, 3), Case("nature_cnn", NatureCNN(), 4, 2), Case("impala", Impala(), 2, 1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = {"updates": measure_updates, "inference": measure_inference, "loop": measure_loop}
+    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
+    parser.add_argument("--peer", nargs="*", default=[], metavar="NAME=PYTHON", help="jax=…, torch=…")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--networks", nargs="+", help="of the updates: those that are measured; all if not given")
+    parser.add_argument("--small", action="store_true", help="the least that runs every line")
+    options = parser.parse_args()
+    if options.small:
+        options.seconds, options.rounds = 0.01, 1
+    gpus = [tf.config.experimental.get_device_details(each) for each in tf.config.list_physical_devices("GPU")]
+    results = {
+        "benchmark": "gpu",
+        "machine": machine(),
+        "gpus": [str(each) for each in gpus],
+        "is_small": options.small,
+    }
+    for part in options.only:
+        rows = results[part] = parts[part](options)
+        print_table(part, rows)
+        if options.json:  # after each part: a machine that is lent may be taken back
+            options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def measure_updates(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Updates/s of every case, by each way; and how long the first call took, with all that is compiled for it."""
+    rows = {}
+    for case in SMALL if options.small else CASES:
+        if options.networks and case.name not in options.networks:
+            continue
+        found: dict[str, list[float]] = {}
+        with ExitStack() as stack:
+            ways = dict(stack.enter_context(_ways(case, options.peer)))
+            for _ in range(options.rounds):
+                for name, updates_in in ways.items():
+                    found.setdefault(name, []).append(updates_in(options.seconds))
+        rows[f"{case.name}, batch {case.batch_size}"] = {
+            name: statistics.median(rates) for name, rates in found.items()
+        } | {f"{name}, first call: s": _FIRST_CALL.pop(name) for name in ways}
+    return rows
+
+
+_FIRST_CALL: dict[str, float] = {}
+
+
+@contextmanager
+def _ways(case: Case, peers: Sequence[str]) -> Iterator[dict[str, Callable[[float], float]]]:
+    """By name: for so many seconds → updates/s."""
+    devices = learning_devices(case.config())
+    with ExitStack() as stack:
+        ways = {}
+        for precision in ("float32", "mixed_bfloat16"):
+            for xla in ("on", "off"):
+                config = case.config(xla=xla, precision=precision)
+                ways[f"{precision}, XLA {xla}"] = _timed(case, f"{precision}, XLA {xla}", _in_graph(case, config))
+        replay = stack.enter_context(_filled(case))
+        for ahead in (False, True):
+            name = f"Reverb{', copied ahead' if ahead else ''}"
+            ways[name] = _timed(case, name, _from_replay(case.config(prefetch_to_device=ahead), case, replay, devices))
+        if len(devices) > 1:
+            mirrored = case.config(strategy="mirrored")
+            ways["mirrored"] = _timed(case, "mirrored", _from_replay(mirrored, case, replay, devices))
+        for name, _, python in (each.partition("=") for each in peers):
+            for precision in ("float32", "bfloat16"):
+                ways[f"{name}, {precision}"] = stack.enter_context(_peer(case, name, python, precision))
+        yield ways
+
+
+def _timed(case: Case, name: str, call: Call) -> Callable[[float], float]:
+    began = time.perf_counter()
+    call()
+    _FIRST_CALL[name] = time.perf_counter() - began
+    return lambda seconds: rate(call, case.updates_per_call, seconds=seconds, rounds=1).per_second
+
+
+def _in_graph(case: Case, config: Config) -> Call:
+    """Updates on batches drawn from a table that is on the device."""
+    codec = TransitionCodec(case.spec)
+    table = tf.Variable(codec.to_bytes(_rows(codec)), trainable=False)
+    count = case.updates_per_call * case.batch_size
+
+    def sample() -> Sample:
+        return Sample(codec.decode(table.sparse_read(tf.random.uniform([count], 0, TABLE_SIZE, tf.int64))), None)
+
+    return SynchronousUpdater(TrainStep(make_agent(config, case.spec), config), [sample], config)
+
+
+def _rows(codec: TransitionCodec) -> np.ndarray:
+    rng, rows = np.random.default_rng(0), codec.empty(TABLE_SIZE)
+    for name in ("observation/observation", "next_observation/observation"):
+        shape, is_picture = rows[name].shape, rows[name].dtype == np.uint8
+        rows[name] = rng.integers(256, size=shape) if is_picture else rng.normal(size=shape)
+    rows["action"], rows["reward"], rows["discount"] = rng.integers(ACTIONS, size=TABLE_SIZE), 1.0, 0.99
+    return rows
+
+
+@contextmanager
+def _filled(case: Case) -> Iterator[ReverbReplay]:
+    replay, codec = ReverbReplay(case.config(), case.spec), TransitionCodec(case.spec)
+    writer = replay._kind.writer([server.client for server in replay._servers], 1)
+    del writer  # it has made the table's own, which take rows
+    replay._kind._pack(codec.to_bytes(_rows(codec)))
+    replay._kind.flush()
+    try:
+        yield replay
+    finally:
+        replay.close()
+
+
+def _from_replay(config: Config, case: Case, replay: ReverbReplay, devices: Sequence[str]) -> Call:
+    strategy = make_strategy(config, None, devices)
+
+    def sampler(num_examples: int, device: str | None = None) -> Callable[[], Sample]:
+        return make_sampler(replay.addresses, make_item_kind(config, case.spec), num_examples, device)
+
+    return make_updater(config, case.spec, strategy, None, devices, sampler, lambda size: None)
+
+
+@contextmanager
+def _peer(case: Case, name: str, python: str, precision: str) -> Iterator[Callable[[float], float]]:
+    """A process that makes the same updates, and rests between its rounds."""
+    program = Path(__file__).with_name("gpu_peers.py")
+    environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # else JAX takes most of the GPU's memory
+    process = subprocess.Popen(
+        [python, str(program), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdin is not None and process.stdout is not None
+
+    def ask(**question: Any) -> float:
+        print(json.dumps(question), file=process.stdin, flush=True)
+        (answer,) = json.loads(process.stdout.readline()).values()
+        return answer
+
+    settings = {"batch_size": case.batch_size, "updates_per_call": case.updates_per_call, "actions": ACTIONS}
+    try:
+        _FIRST_CALL[f"{name}, {precision}"] = ask(network=case.name, precision=precision, **settings)
+        yield lambda seconds: ask(seconds=seconds)
+    finally:
+        process.stdin.close()
+        process.wait(60)
+
+
+def measure_inference(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Observations/s and ms of one call, where the learner has the network on its CPU and on its GPU."""
+    case, rows = Case("nature_cnn", NatureCNN(), 32, 1), {}
+    sizes = (16, 64) if options.small else (16, 64, 256, 1024, 4096)
+    rng, weights = np.random.default_rng(0), new_weights(case.config(), case.spec)
+    for size in sizes:
+        observation = {"observation": rng.integers(256, size=(size, 4, 84, 84), dtype=np.uint8)}
+        row = rows[f"{size} observations"] = {}
+        for device in ("cpu", "gpu"):
+            q_function = tensorflow_q_function(replace(case.config(), acting=Acting(device=device)), case.spec)
+            done = rate(
+                lambda q=q_function, x=observation: q(weights, x), size, seconds=options.seconds, rounds=options.rounds
+            )
+            row |= {f"{device}: observations/s": done.per_second, f"{device}: ms": 1e3 * size / done.per_second}
+    return rows
+
+
+class Pictures(gymnasium.Env):
+    """84 × 84 grey pixels at random, which cost an actor nothing."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (84, 84), np.uint8)
+    action_space = gymnasium.spaces.Discrete(ACTIONS)
+    _FRAMES = np.random.default_rng(0).integers(256, size=(64, 84, 84), dtype=np.uint8)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._FRAMES[0], {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self._steps += 1
+        return self._FRAMES[self._steps % 64], float(action == 1), self._steps >= 500, False, {}
+
+
+gymnasium.register("Pictures-v0", f"{__name__}:Pictures")
+
+
+def measure_loop(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Environment steps/s and updates/s of whole runs, an update of batch 32 each four steps."""
+    rows, steps = {}, 600 if options.small else 40_000
+    for ahead in (False, True):
+        for device in ("cpu", "gpu") if tf.config.list_physical_devices("GPU") else ("cpu",):
+            config = from_mapping(
+                {
+                    "task": {"id": f"{__name__}:Pictures-v0", "num_envs": 32, "frame_stack": 4},
+                    "network": {"kind": "nature_cnn"},
+                    "acting": {"device": device},
+                    "replay": {"item": "frames", "capacity": 20_000, "min_size": min(5_000, steps // 2)},
+                    "learner": {
+                        **{"batch_size": 4 if options.small else 32, "env_steps_per_update": 4.0},
+                        **{"updates_per_call": 4, "prefetch_to_device": ahead},
+                    },
+                    "stop": {"env_steps": steps},
+                    "evaluation": {
+                        "interval_env_steps": 10 * steps,
+                        "episodes": 1,
+                        "confirm_episodes": 0,
+                        "final_episodes": 1,
+                    },
+                    "logging": {"tensorboard": False},
+                }
+            )
+            with tempfile.TemporaryDirectory() as folder:
+                summary = tfdqn.train(config, Path(folder) / "run")
+            rows[f"acts on the {device}{', copied ahead' if ahead else ''}"] = {
+                "environment steps/s": summary.env_steps / summary.seconds,
+                "updates/s": summary.train_steps / summary.seconds,
+            }
+    return rows
+
+
+if __name__ == "__main__":
+    main()
