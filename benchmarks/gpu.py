@@ -103,7 +103,7 @@ def main() -> None:
         rows = results[part] = parts[part](options)
         print_table(part, rows)
         if options.json:  # after each part: a machine that is lent may be taken back
-            options.json.write_text(json.dumps(results, indent=2) + "\n")
+            options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def measure_updates(options: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -206,7 +206,7 @@ def _peer(case: Case, name: str, python: str, precision: str) -> Iterator[Callab
     program = Path(__file__).with_name("gpu_peers.py")
     environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # else JAX takes most of the GPU's memory
     process = subprocess.Popen(
-        [python, str(program), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        [python, str(program), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", env=environment
     )
     assert process.stdin is not None and process.stdout is not None
 
