@@ -52,7 +52,7 @@ def test_leaves_written_count_when_they_are_refreshed_and_give_the_tree_of_all_l
     leaves = rng.random(200_000)
     tree = SumTree(200_000, uses_xla=False)
     tree.load(leaves)
-    for count in (1, 32, 6000, 100_000):
+    for count in (1, 32, 0, 6000, 100_000):
         written = rng.choice(200_000, count, replace=False)
         leaves[written] = rng.random(count) * 100
         tree.write(written, leaves[written])

@@ -63,6 +63,8 @@ class SumTree:
 
     def refresh(self, leaves: np.ndarray) -> None:
         """Brings the sums over leaves int64[N] up to date, at once."""
+        if not len(leaves):
+            return  # there is no row of each level then, not even of the last
         changed, nodes = [], leaves
         for rows in self._rows:
             nodes = nodes // _FAN_OUT if len(nodes) < rows else np.arange(rows)
