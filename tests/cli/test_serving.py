@@ -45,6 +45,9 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.Capture
             ([run, "--port", "65536"], "65536"),
             ([run, "--host", "0.0.0.0", "--port", 0], "other hosts can reach 0.0.0.0: --api-key-file and --tls-cert"),
             ([run, "--api-key-file", tmp_path / "keys"], "keys: No such file or directory"),
+            ([run, "--versions", "newest"], '--versions "newest": latest:N, all, or specific:1,3 is needed'),
+            ([run, "--label", "stable"], '--label "stable": NAME=VERSION is needed'),
+            ([run, "--max-batch-size", 0], "max-batch-size"),
             ([run, "--tls-cert", tmp_path / "one.crt"], "give both or neither"),
             ([run, "--tls-cert", tmp_path / "one.crt", "--tls-key", tmp_path], "one.crt: No such file or directory"),
         ):

@@ -15,7 +15,7 @@ from tests.support.commands import PROJECT
 from tests.support.prediction_service import prediction_service
 from tests.support.serving_client import server
 from tfdqn.cli import main
-from tfdqn.serving import batching, endpoints, limits, payload
+from tfdqn.serving import batching, endpoints, limits, options, payload
 from tfdqn.serving.inputs import Input
 from tfdqn.serving.model import Signature
 from tfdqn.serving.payload import answer, parse
@@ -96,14 +96,16 @@ def test_its_options_and_limits_are_the_programs() -> None:
     from typer.main import get_command
 
     verbs = [get_command(main.app).commands[name] for name in ("serve", "export", "train")]  # type: ignore[attr-defined]
-    verb, (options, *others) = (
+    verb, (named_options, *others) = (
         verbs[0],
         [{name for param in each.params for name in param.opts if name.startswith("--")} for each in verbs],
     )
     run_here = "".join(line for line in PAGE.splitlines() if not line.endswith("# not run here"))
     named = set(re.findall(r"(--[a-z][a-z-]+)(?!\w)", run_here))
-    assert options <= named <= options.union(*others)
-    assert {param.name: param.default for param in verb.params}["port"] == 8501
+    assert named_options <= named <= named_options.union(*others)
+    defaults = {param.name: param.default for param in verb.params}
+    assert (defaults["port"], defaults["max_batch_size"]) == (8501, options.MOST_ROWS)
+    assert options.read_policy(defaults["versions"]) == options.LATEST
     text = " ".join(PAGE.split())
     for shown in (
         f"more than {endpoints.MOST_BODY_BYTES // 2**20} MiB",
@@ -117,6 +119,6 @@ def test_its_options_and_limits_are_the_programs() -> None:
         f"body takes more than {endpoints._BODY_SECONDS:.0f} seconds",
         f"{limits.CLIENT_SECONDS:.0f} seconds for a request's head",
         f"no answer within {batching._PATIENCE_SECONDS:.0f} seconds",
-        f"of {batching._MOST_ROWS:,} rows and {batching._MOST_BYTES // 2**20} MiB at most",
+        f"of {options.MOST_ROWS:,} rows and {batching._MOST_BYTES // 2**20} MiB at most",
     ):
         assert shown in text

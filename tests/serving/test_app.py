@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.serving_client import strict
 from tests.support.serving_in_process import PREDICT, InProcess, received, request, serving
+from tfdqn.serving.options import Options
 
 ONE = json.dumps({"instances": [[1, 2, 3, 4]]}).encode()
 PREDICTIONS = {"predictions": [{"action": 3, "q": 10.0}]}
@@ -17,7 +18,7 @@ CLOSE = "Connection: close\r\n"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[InProcess]:
-    with serving() as found:
+    with serving(options=Options(labels={"stable": 1, "next": 2})) as found:
         yield found
 
 
@@ -58,7 +59,11 @@ def test_a_version_that_is_no_number_is_a_malformed_request(server: InProcess, p
         ("POST", "/v1/models/sum/versions/01:predict", 200),
         ("POST", f"/v1/models/sum/versions/{'9' * 18}:predict", 404),
         ("POST", f"/v1/models/sum/versions/{'9' * 5000}:predict", 400),
-        ("POST", "/v1/models/sum/labels/stable:predict", 400),
+        ("POST", "/v1/models/sum/labels/stable:predict", 200),
+        ("POST", "/v1/models/sum/labels/next:predict", 404),
+        ("POST", "/v1/models/sum/labels/none:predict", 400),
+        ("POST", "/v1/models/other/labels/stable:predict", 404),
+        ("POST", "/v1/models/sum/labels/stable/versions/1:predict", 400),
         ("POST", "/v1/models/%ff%00:predict", 404),
         ("POST", "//v1/models/sum:predict", 400),
         ("PUT", PREDICT, 400),
@@ -72,6 +77,16 @@ def test_every_path_and_method_is_answered(server: InProcess, method: str, path:
     found, answer = server.ask(method, path, ONE)
     assert found == status
     assert (answer is None) == (method == "HEAD")
+
+
+def test_a_label_is_a_version_by_another_name(server: InProcess) -> None:
+    for path in ("/v1/models/sum/versions/1/metadata", "/v1/models/sum/labels/stable/metadata"):
+        status, found = server.ask("GET", path)
+        assert (status, found["model_spec"]["version"]) == (200, "1")
+    unknown = {"error": f"Unrecognized servable version label: {'x' * 50}"}
+    for path in (f"/v1/models/sum/labels/{'x' * 100}", f"/v1/models/sum/labels/{'x' * 100}/metadata"):
+        assert server.ask("GET", path) == (400, unknown)
+    assert server.ask("GET", "/v1/models/sum/labels/next")[0] == 404
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded", ""])

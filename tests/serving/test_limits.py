@@ -13,6 +13,7 @@ import pytest
 from tests.support.serving_in_process import PATIENCE_SECONDS, PREDICT, InProcess, received, request, serving
 from tfdqn.serving import endpoints
 from tfdqn.serving.limits import _TAKING, _WORK, UNCOUNTED_BYTES, Connection, MemoryBudget, most_connections
+from tfdqn.serving.options import Options
 from tfdqn.serving.payload import MOST_ROWS, RequestError
 
 ONE = {"instances": [[1, 2, 3, 4]]}
@@ -67,6 +68,13 @@ def test_too_many_rows_are_refused_and_many_are_answered_by_several_calls(server
     assert server.model.sizes == [1024] * (MOST_ROWS // 1024)
     status, found = server.predict({"inputs": rows})
     assert found["outputs"]["q"] == [index + 1 for index in range(MOST_ROWS)]
+
+
+def test_a_call_has_no_more_rows_than_asked() -> None:
+    with serving(options=Options(most_rows=3)) as small:
+        status, found = small.predict({"instances": [[index, 0, 0, 0] for index in range(10)]})
+        assert status == 200 and [each["q"] for each in found["predictions"]] == list(range(10))
+        assert small.model.sizes == [3, 3, 3, 1]
 
 
 def test_between_the_calls_of_a_large_request_the_others_have_their_turn(server: InProcess) -> None:

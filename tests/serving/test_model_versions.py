@@ -10,6 +10,7 @@ from tests.support.policies import network_of, task
 from tfdqn.errors import UserError
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.options import read_policy
 
 
 @pytest.fixture
@@ -47,6 +48,57 @@ def test_the_newest_complete_version_takes_over_and_gives_back(exports: Path) ->
     shutil.rmtree(exports)
     versions.refresh()
     assert versions.current.version == 1
+
+
+def served(exports: Path, text: str) -> tuple[ModelVersions, list[str]]:
+    said: list[str] = []
+    return ModelVersions(exports, said.append, read_policy(text)), said
+
+
+def test_the_latest_so_many_are_served_and_an_older_one_in_place_of_a_broken(exports: Path) -> None:
+    for version in (2, 3):
+        copy(exports, version)
+    (exports / "3" / "saved_model.pb").write_bytes(b"")
+    versions, said = served(exports, "latest:2")
+    assert versions.served == [2, 1] and versions.current.version == 2
+    two, one = versions.find(2), versions.find(1)
+    assert two is not None and one is not None and (two.version, one.version) == (2, 1)
+    assert versions.find(3) is None and len(said) == 1
+
+    copy(exports, 4)
+    versions.refresh()
+    assert versions.served == [4, 2] and versions.find(2) is two and versions.find(1) is None
+    assert said[1:] == ["Version 4 is served in place of 1."]
+    assert [versions.states[each].state for each in (1, 2, 3, 4)] == ["END", "AVAILABLE", "END", "AVAILABLE"]
+    shutil.rmtree(exports / "4")
+    shutil.rmtree(exports / "1")
+    versions.refresh()
+    assert versions.served == [2] and said[2:] == ["Version 4 is served no more."]
+
+
+def test_all_are_served_and_each_that_comes(exports: Path) -> None:
+    for version in (2, 10):
+        copy(exports, version)
+    versions, said = served(exports, "all")
+    assert versions.served == [10, 2, 1]
+    for version in (5, 7):
+        copy(exports, version)
+    versions.refresh()
+    assert versions.served == [10, 7, 5, 2, 1] and said == ["Versions 5, 7 are served."]
+    assert versions.current.version == 10
+
+
+def test_specific_ones_are_served_and_no_others(exports: Path) -> None:
+    for version in (2, 3):
+        copy(exports, version)
+    versions, said = served(exports, "specific:1,2,9")
+    assert versions.served == [2, 1] and versions.find(3) is None and 3 not in versions.states
+    copy(exports, 4)
+    copy(exports, 9)
+    versions.refresh()
+    assert versions.served == [9, 2, 1] and said == ["Version 9 is served."]
+    with pytest.raises(UserError, match="no version can be loaded"):
+        served(exports, "specific:7")
 
 
 def test_a_broken_version_is_said_once_and_tried_again_when_it_changes(exports: Path) -> None:

@@ -44,11 +44,10 @@ def test_life_and_readiness_need_no_key_and_all_else_does(tmp_path: Path) -> Non
 
 def test_requests_batches_and_the_queue_are_counted() -> None:
     with serving() as server:
-        server.model.version = 7
         assert server.predict(ONE)[0] == 200
         assert server.predict({"instances": [[1, 2, 3, 4]] * 5})[0] == 200
         assert server.predict(b"nonsense")[0] == 400
-        assert server.ask("GET", "/v1/models/sum/versions/7/metadata/no")[0] == 400
+        assert server.ask("GET", "/v1/models/sum/versions/1/metadata/no")[0] == 400
         server.model.hold()
         with ThreadPoolExecutor(3) as clients:
             asked = [clients.submit(server.predict, ONE)]

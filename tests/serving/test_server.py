@@ -14,7 +14,11 @@ import tensorflow as tf
 
 from tests.support.policies import network_of, task
 from tests.support.serving_client import Client, server
+from tfdqn.errors import UserError
 from tfdqn.exporting.saved_model import export_policy
+from tfdqn.serving.options import Options
+from tfdqn.serving.server import serve
+from tfdqn.system.addresses import listen
 
 
 def test_versions_change_under_load_and_sigterm_ends_in_order(tmp_path: Path) -> None:
@@ -53,6 +57,13 @@ def test_versions_change_under_load_and_sigterm_ends_in_order(tmp_path: Path) ->
         assert found.process.ended() == 0
         assert found.process.out.endswith("Stopped.\n")
         assert "Traceback" not in found.process.err
+
+
+def test_a_label_of_a_version_that_is_not_served_is_a_users_error(tmp_path: Path) -> None:
+    export_policy(task(), network_of(task()), tmp_path, {})
+    with listen("127.0.0.1", 0) as listening, pytest.raises(UserError) as raised:
+        serve(tmp_path, "two", listening, Options(labels={"old": 1, "stable": 5}), print, lambda: True)
+    assert str(raised.value) == "--label stable=5: version 5 is not served; served: 1"
 
 
 def _assert_example_is_answered(client: Client) -> None:

@@ -31,6 +31,7 @@ class Summing:
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
+        self.signature_defs: dict[str, Any] = {}
         self.begun = threading.Event()
         self.go = threading.Event()
         self.go.set()
@@ -56,7 +57,13 @@ class InProcess:
         self.port = listening.getsockname()[1]
         self.model = Summing()
         self.end = threading.Event()
-        self.versions = versions or SimpleNamespace(current=self.model, states={}, refresh=lambda: None)
+        self.versions = versions or SimpleNamespace(
+            current=self.model,
+            served=[self.model.version],
+            states={},
+            refresh=lambda: None,
+            find={self.model.version: self.model}.get,
+        )
         self.said: list[str] = []
         run = _run(listening, "sum", self.versions, options, self.said.append, self.end.is_set)
         self.thread = threading.Thread(target=lambda: asyncio.run(run), name="loop", daemon=True)

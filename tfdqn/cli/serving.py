@@ -14,6 +14,27 @@ from tfdqn.system.signals import interruptions
 _JOIN_SECONDS = 1.0
 serving = typer.Typer()
 
+Versions = Annotated[str, typer.Option(metavar="WHICH", help="versions to serve: latest:N, all, or specific:1,3")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="NAME=VERSION", help="another name of a version in URLs; repeatable"),
+]
+MostRows = Annotated[int, typer.Option(min=1, metavar="ROWS", help="most rows of one call of the policy")]
+ApiKeyFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="API keys, one a line, of which each request needs one", show_default=False),
+]
+TlsCertificate = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="certificate chain for TLS, as PEM", show_default=False)
+]
+TlsKey = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="the certificate's private key, as PEM", show_default=False)
+]
+DrainSeconds = Annotated[
+    float, typer.Option(min=0, metavar="N", help="after SIGTERM: seconds of 'not ready' before it stops listening")
+]
+Insecure = Annotated[bool, typer.Option("--insecure", help="listen beyond loopback without API keys or TLS")]
+
 
 @serving.command()
 def serve(
@@ -29,41 +50,34 @@ def serve(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="name of the model in URLs", show_default="the run's name")
     ] = None,
-    api_key_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="API keys, one a line, of which each request needs one", show_default=False),
-    ] = None,
-    tls_cert: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="certificate chain for TLS, as PEM", show_default=False)
-    ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="the certificate's private key, as PEM", show_default=False)
-    ] = None,
-    drain_seconds: Annotated[
-        float, typer.Option(min=0, metavar="N", help="after SIGTERM: seconds of 'not ready' before it stops listening")
-    ] = 0.0,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="listen beyond loopback without API keys or TLS")
-    ] = False,
+    versions: Versions = "latest:1",
+    labels: Labels = None,
+    max_batch_size: MostRows = 1024,
+    api_key_file: ApiKeyFile = None,
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    drain_seconds: DrainSeconds = 0.0,
+    insecure: Insecure = False,
 ) -> None:
     """Serve a policy over HTTP. The REST interface is TensorFlow Serving's; newer versions replace older ones."""
     require_supported_platform()
     from tfdqn.exporting.tf_serving_files import model_name
     from tfdqn.exporting.versions import exports_folder
     from tfdqn.serving.access import read_access
-    from tfdqn.serving.options import Options
+    from tfdqn.serving.options import Options, read_labels, read_policy
     from tfdqn.system.addresses import listen
 
     folder = exports_folder(exports)
     model = model_name(folder, name)
     access = read_access(api_key_file, tls_cert, tls_key, say_on_stderr)
+    options = Options(access, read_policy(versions), read_labels(labels or []), drain_seconds, max_batch_size)
     with listen(host, port) as listening, interruptions(_end, lambda: typer.echo("Stopping.")) as interrupted:
         if not insecure:
             access.require_beyond_loopback(listening.getsockname()[0])
         # Imported late, for that takes seconds: mistakes are reported before, and signals taken already.
         from tfdqn.serving.server import serve as run
 
-        run(folder, model, listening, Options(access, drain_seconds), typer.echo, interrupted)
+        run(folder, model, listening, options, typer.echo, interrupted)
     _end_if_held()
 
 

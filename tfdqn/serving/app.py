@@ -75,7 +75,8 @@ def make_app(
 
 
 def _routes(endpoints: Endpoints, monitor: Monitor) -> Iterator[Route]:
-    for base in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
+    model = "/v1/models/{name}"
+    for base in (model, model + "/versions/{version}", model + "/labels/{label}"):
         yield _route("POST", base + ":predict", endpoints.predict)
         yield _route("GET", base + "/metadata", endpoints.metadata)
         yield _route("GET", base, endpoints.status)

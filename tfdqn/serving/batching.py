@@ -15,12 +15,11 @@ import numpy as np
 from tfdqn.errors import UserError, first_line
 from tfdqn.serving.metrics import Histogram
 from tfdqn.serving.model import Signature
+from tfdqn.serving.options import MOST_ROWS
 from tfdqn.serving.payload import PredictRequest, RequestError
 from tfdqn.types import Arrays
 
-_MOST_ROWS = 1024  # of one call
 _MOST_BYTES = 16 * 2**20  # of one call's inputs, unless one row alone has more
-_ROWS = [2**power for power in range(11)]  # the bounds of the histogram
 _PATIENCE_SECONDS = 60.0
 
 
@@ -55,12 +54,15 @@ class _Piece(NamedTuple):
 class Batcher:
     """Requests of one event loop, answered by one thread of `executor`; `run` must be running.
 
+    A call has `most_rows` rows at most, and at most `_MOST_BYTES`.
+
     Attributes:
       batches: the rows of each call.
     """
 
-    def __init__(self, executor: Executor):
-        self.batches = Histogram(_ROWS)
+    def __init__(self, executor: Executor, most_rows: int = MOST_ROWS):
+        self.batches = Histogram((*(2**power for power in range((most_rows - 1).bit_length())), most_rows))
+        self._most_rows = most_rows
         self._executor = executor
         self._waiting: deque[_Entry] = deque()
         self._in_call: list[_Piece] = []
@@ -115,7 +117,7 @@ class Batcher:
         while self._waiting:
             entry = self._waiting[0]
             if not pieces:
-                most = room = _most_rows(entry.signature)
+                most = room = self._most_of(entry.signature)
             needed = entry.rows if entry.rows <= most else 1
             if pieces and not (
                 entry.signature is pieces[0].entry.signature and entry.signature.is_batched and room >= needed
@@ -134,10 +136,9 @@ class Batcher:
                 self._waiting.append(entry)
         return pieces
 
-
-def _most_rows(signature: Signature) -> int:
-    """Of a call."""
-    return max(1, min(_MOST_ROWS, _MOST_BYTES // max(1, signature.row_bytes)))
+    def _most_of(self, signature: Signature) -> int:
+        """Rows of a call."""
+        return max(1, min(self._most_rows, _MOST_BYTES // max(1, signature.row_bytes)))
 
 
 def _deliver(piece: _Piece, found: Arrays | RequestError) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from tfdqn.serving.payload import PredictRequest, RequestError, answer, parse
 
 MOST_BODY_BYTES = 16 * 2**20
 _BODY_SECONDS = 30.0
+_LONGEST_SHOWN = 50  # characters of a label
 _ROW_BYTES = 256  # about what one row's answer takes, beside its inputs
 _PART_BYTES = 2**16  # of an answer that are handed on before the client has taken those before them
 # What is longer is read and written outside the event loop, in which it would keep everyone waiting.
@@ -30,9 +31,12 @@ _T = TypeVar("_T")
 class Endpoints:
     """One model's answers."""
 
-    def __init__(self, name: str, versions: ModelVersions, batcher: Batcher, reading: Executor):
+    def __init__(
+        self, name: str, versions: ModelVersions, labels: Mapping[str, int], batcher: Batcher, reading: Executor
+    ):
         self._name = name
         self._versions = versions
+        self._labels = labels
         self._batcher = batcher
         self._reading = reading
 
@@ -57,7 +61,7 @@ class Endpoints:
 
     async def status(self, request: Request) -> Response:
         states = self._versions.states
-        version = _version(request)
+        version = self._version(request)
         name = request.path_params["name"]
         if ":" in name:  # GET …:predict
             raise HTTPException(405)
@@ -85,12 +89,25 @@ class Endpoints:
         return JSONResponse({"model_spec": spec, "metadata": {"signature_def": defs}})
 
     def _model(self, request: Request) -> Model:
-        name, version = request.path_params["name"], _version(request)
-        model = self._versions.current
-        if name != self._name or version not in (None, model.version):
+        name, version = request.path_params["name"], self._version(request)
+        model = self._versions.current if version is None else self._versions.find(version)
+        if name != self._name or model is None:
             asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
             raise RequestError(f"Servable not found for request: {asked}", 404)
         return model
+
+    def _version(self, request: Request) -> int | None:
+        """Where the path has one, or a label of one."""
+        label, version = (request.path_params.get(each) for each in ("label", "version"))
+        if label is not None:
+            if label not in self._labels:
+                raise RequestError(f"Unrecognized servable version label: {label[:_LONGEST_SHOWN]}")
+            return self._labels[label]
+        if version is None:
+            return None
+        if not re.fullmatch(r"[0-9]{1,18}", version):  # TensorFlow Serving's have 64 bits
+            raise HTTPException(404)
+        return int(version)
 
 
 class _Answer(Response):
@@ -102,16 +119,6 @@ class _Answer(Response):
         for start in range(0, len(body), _PART_BYTES):
             part, is_last = body[start : start + _PART_BYTES], start + _PART_BYTES >= len(body)
             await send({"type": "http.response.body", "body": bytes(part), "more_body": not is_last})
-
-
-def _version(request: Request) -> int | None:
-    """Where the path has one."""
-    version = request.path_params.get("version")
-    if version is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,18}", version):  # TensorFlow Serving's have 64 bits
-        raise HTTPException(404)
-    return int(version)
 
 
 def _parse_for(is_gone: Callable[[], bool], body: bytearray, model: Model) -> PredictRequest:

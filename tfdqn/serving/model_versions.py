@@ -1,4 +1,4 @@
-"""`ModelVersions`: the newest version of an exports folder that can be loaded, and what became of the others."""
+"""`ModelVersions`: those versions of an exports folder that are served, and what became of the others."""
 
 import re
 import textwrap
@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tfdqn.errors import UserError, first_line
 from tfdqn.exporting.versions import has_model, versions
 from tfdqn.serving.model import Model
+from tfdqn.serving.options import LATEST, VersionPolicy
 
 _LONGEST_PROBLEM = 300  # characters
 
@@ -29,54 +30,85 @@ class ModelVersions:
       states: of every version met so far.
     """
 
-    def __init__(self, directory: Path, say: Callable[[str], None]):
-        """Loads the newest that can be. Raises UserError where there is none."""
+    def __init__(self, directory: Path, say: Callable[[str], None], policy: VersionPolicy = LATEST):
+        """Loads what the policy chooses. Raises UserError where nothing of that can be."""
         self.states: dict[int, VersionState] = {}
         self._directory = directory
         self._say = say
+        self._policy = policy
         self._broken: dict[int, tuple[object, ...]] = {}
-        self._current: Model | None = None
+        self._models: dict[int, Model] = {}  # newest first; never changed, but replaced: another thread reads it
         self.refresh()
-        if self._current is None:
+        if not self._models:
             raise UserError(f"{directory}: no version can be loaded")
 
     @property
     def current(self) -> Model:
-        assert self._current is not None
-        return self._current
+        """The newest of those served."""
+        return next(iter(self._models.values()))
+
+    @property
+    def served(self) -> list[int]:
+        """Newest first."""
+        return list(self._models)
+
+    def find(self, version: int) -> Model | None:
+        """Where it is served."""
+        return self._models.get(version)
 
     def refresh(self) -> None:
-        """Loads the newest version if it is not the one served, which it replaces only then.
+        """Loads what the policy now chooses, and unloads what it chose before only then.
 
-        Where the newest is gone, that before it is served again; where all are, nothing changes.
+        Where a version is gone or can't be loaded, one before it takes its place; where all are gone, nothing changes.
         """
-        for version in reversed(_complete(self._directory)):
-            if self._current is not None and version == self._current.version:
-                return
-            path = self._directory / str(version)
-            fingerprint = _fingerprint(path)
-            if self._broken.get(version) == fingerprint:
-                continue
-            if self._load(version, path):
-                return
-            self._broken[version] = fingerprint
+        before, kept = self._models, list[int]()
+        for version in self._policy.chosen(_complete(self._directory)):
+            if len(kept) == self._policy.most:
+                break
+            if version in self._models or self._load(version):
+                kept.append(version)
+        if not kept or kept == list(before):
+            return
+        for version in self._models.keys() - kept:
+            self.states[version] = VersionState("END")
+        self._models = {version: self._models[version] for version in kept}
+        if before:
+            self._tell(before)
 
-    def _load(self, version: int, path: Path) -> bool:
+    def _tell(self, before: dict[int, Model]) -> None:
+        new, old = sorted(self._models.keys() - before.keys()), sorted(before.keys() - self._models.keys())
+        if new:
+            instead = f" in place of {_listed(old)}" if old else ""
+            self._say(f"{_named(new)} served{instead}.")
+        else:
+            self._say(f"{_named(old)} served no more.")
+
+    def _load(self, version: int) -> bool:
+        path = self._directory / str(version)
+        fingerprint = _fingerprint(path)
+        if self._broken.get(version) == fingerprint:
+            return False
         self.states[version] = VersionState("LOADING")
         try:
             model = Model(path, version)
         except Exception as error:  # damage has many names
+            self._broken[version] = fingerprint
             problem = _in_short(error)
             self.states[version] = VersionState("END", problem)
-            stays = f"; version {self._current.version} stays" if self._current else ""
+            stays = f"; version {self.current.version} stays" if self._models else ""
             self._say(f"Version {version} can't be loaded{stays}: {problem}")
             return False
-        before, self._current = self._current, model
+        self._models = dict(sorted({**self._models, version: model}.items(), reverse=True))
         self.states[version] = VersionState("AVAILABLE")
-        if before is not None:
-            self.states[before.version] = VersionState("END")
-            self._say(f"Version {version} is served in place of {before.version}.")
         return True
+
+
+def _listed(versions: list[int]) -> str:
+    return ", ".join(map(str, versions))
+
+
+def _named(versions: list[int]) -> str:
+    return f"Version {versions[0]} is" if len(versions) == 1 else f"Versions {_listed(versions)} are"
 
 
 def _in_short(error: Exception) -> str:

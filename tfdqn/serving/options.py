@@ -1,8 +1,33 @@
-"""`Options`: how a server was asked to serve."""
+"""`Options`: how a server was asked to serve; and the readers of those that are more than a number."""
 
+import re
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from tfdqn.errors import UserError
 from tfdqn.serving.access import Access
+
+MOST_ROWS = 1024  # of one call of the model
+_VERSION = r"[0-9]{1,18}"  # TensorFlow Serving's have 64 bits
+
+
+class VersionPolicy(NamedTuple):
+    """Which versions are served, in TensorFlow Serving's terms: the latest so many, all, or specific ones.
+
+    Attributes:
+      most: how many, the newest of them; None: as many as there are.
+      only: of which; None: of all.
+    """
+
+    most: int | None = 1
+    only: frozenset[int] | None = None
+
+    def chosen(self, versions: Iterable[int]) -> list[int]:
+        """Those of them that it may serve, newest first."""
+        return sorted((each for each in versions if self.only is None or each in self.only), reverse=True)
+
+
+LATEST = VersionPolicy()
 
 
 class Options(NamedTuple):
@@ -10,8 +35,38 @@ class Options(NamedTuple):
 
     Attributes:
       access: who may ask.
+      versions: which are served.
+      labels: of versions, by which they can be asked, too.
       drain_seconds: for which it still takes requests when it has been told to end, and says that it is not ready.
+      most_rows: of one call of the model.
     """
 
     access: Access = Access()
+    versions: VersionPolicy = LATEST
+    labels: Mapping[str, int] = {}
     drain_seconds: float = 0.0
+    most_rows: int = MOST_ROWS
+
+
+def read_policy(text: str) -> VersionPolicy:
+    """`latest:N`, `all` or `specific:1,3`. Raises UserError."""
+    if text == "all":
+        return VersionPolicy(most=None)
+    if re.fullmatch(r"latest:0*[1-9][0-9]{0,8}", text):
+        return VersionPolicy(most=int(text.removeprefix("latest:")))
+    if re.fullmatch(rf"specific:{_VERSION}(,{_VERSION})*", text):
+        return VersionPolicy(None, frozenset(map(int, text.removeprefix("specific:").split(","))))
+    raise UserError(f'--versions "{text}": latest:N, all, or specific:1,3 is needed')
+
+
+def read_labels(texts: Iterable[str]) -> dict[str, int]:
+    """Each `NAME=VERSION`. Raises UserError."""
+    labels: dict[str, int] = {}
+    for text in texts:
+        found = re.fullmatch(rf"([A-Za-z0-9._-]+)=({_VERSION})", text)
+        if found is None:
+            raise UserError(f'--label "{text}": NAME=VERSION is needed, such as stable=3')
+        if found[1] in labels:
+            raise UserError(f'--label "{text}": {found[1]} is given twice')
+        labels[found[1]] = int(found[2])
+    return labels

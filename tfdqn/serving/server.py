@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from tfdqn.errors import UserError
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.access import Access
 from tfdqn.serving.app import make_app
@@ -51,13 +52,17 @@ def serve(
       name: the model's, in its paths.
 
     Raises:
-      UserError: where no version can be loaded.
+      UserError: where no version can be loaded, or one with a label is not.
     """
-    versions = ModelVersions(exports, say)
+    versions = ModelVersions(exports, say, options.versions)
+    served = ", ".join(map(str, versions.served))
+    for label, version in options.labels.items():
+        if versions.find(version) is None:
+            raise UserError(f"--label {label}={version}: version {version} is not served; served: {served}")
     host, port = listening.getsockname()[:2]
     address, access = with_host(port, host), options.access
     url = f"{'http' if access.tls is None else 'https'}://{address}/v1/models/{name}"
-    say(f"Serving {exports}, version {versions.current.version}, at {url}")
+    say(f"Serving {exports}, {'version' if len(versions.served) == 1 else 'versions'} {served}, at {url}")
     if access.missing and not is_loopback(host):
         say(f"{address} is not loopback, and {' and '.join(access.missing)} not given: --insecure allows it.")
     if example := _example(versions.current):
@@ -76,17 +81,17 @@ async def _run(
     interrupted: Callable[[], bool],
 ) -> None:
     with _thread("model") as calls, _thread("versions") as refreshing, _thread("reading") as reading:
-        batcher, budget, connections = Batcher(calls), MemoryBudget(), set[Any]()
-        endpoints = Endpoints(name, versions, batcher, reading)
+        batcher, budget, connections = Batcher(calls, options.most_rows), MemoryBudget(), set[Any]()
+        endpoints = Endpoints(name, versions, options.labels, batcher, reading)
         monitor = Monitor(name, versions, batcher, budget, connections)
         server = _http_server(make_app(endpoints, monitor, budget, options.access.keys), options.access)
         server.server_state.connections = connections
 
         async def refresh() -> None:
-            served = None
+            served: list[int] = []
             while True:
-                if served is not versions.current:
-                    served = versions.current
+                if served != versions.served:
+                    served = versions.served
                     await asyncio.get_running_loop().run_in_executor(refreshing, _settle)
                 await asyncio.sleep(_REFRESH_SECONDS)
                 await asyncio.get_running_loop().run_in_executor(refreshing, versions.refresh)
