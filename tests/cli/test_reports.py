@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.support.reported_runs import reported_run, seeds
 from tfdqn.cli.main import main
+from tfdqn.cli.reports_view import print_report
+from tfdqn.reports.groups import read_report
 
 
 def test_report_prints_a_row_for_each_group_and_the_files_that_it_writes(
@@ -27,17 +30,31 @@ def test_report_prints_a_row_for_each_group_and_the_files_that_it_writes(
     assert f"report {folders[0]} {folders[1]} --threshold 400.0 --html {files[1]}" in files[1].read_text()
 
 
+def test_a_narrow_terminal_shows_every_figure_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [seeds(tmp_path / name, scores) for name, scores in (("a", [490, 480.25]), ("b", [310, 330]))]
+    report = read_report(folders)
+    print_report(report, Console(width=70, highlight=False))
+    narrow = capsys.readouterr().out
+    assert max(map(len, narrow.splitlines())) <= 70 and "…" not in narrow
+    print_report(report, Console(width=200, highlight=False))
+    wide = capsys.readouterr().out
+    for figure in ("IQM", "95 % interval", "median", "steps/s", "time"):
+        assert figure in narrow and figure in wide
+    assert all(group.name in narrow for group in report.groups)
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "said"),
     [
         (
             [10, 11, 12],
             [20, 21, 22],
-            "B is better: 21 against 11, difference 10 (95 % interval 7.733 to 12.27), P(B > A) ",
+            "B is better: B 21, A 11, difference 10 (95 % interval 7.733 to 12.27), P(B > A) = 1.00, of 3 and 3 runs",
         ),
-        ([20, 21, 22], [10, 11, 12], "A is better: 11 against 21, difference -10 (95 % interval -12.27 to -7.733), "),
-        ([5, 5], [5, 5], "No difference: 5 against 5"),
+        ([20, 21, 22], [10, 11, 12], "A is better: B 11, A 21, difference -10 (95 % interval -12.27 to -7.733), "),
+        ([5, 5], [5, 5], "No difference: B 5, A 5"),
         ([9, 10, 11], [10, 11, 12], "; if it is as it looks, about 14 more seeds of A and 14 of B would settle it"),
+        ([1, 2, 3, 4, 5], [2, 3, 4, 5, 6], "P(B > A) = 0.68 ("),
         ([9, 10, 11], [9.001, 10.001, 11.001], "a thousand runs of each would not settle it"),
     ],
 )
@@ -54,7 +71,7 @@ def test_each_side_may_be_several(tmp_path: Path, capsys: pytest.CaptureFixture[
     more = [reported_run(tmp_path / f"more-{seed}", 12, seed=seed) for seed in (3, 4, 5)]
     sides = ["--and-a", str(more[0]), "--and-b", str(more[1]), "--and-b", str(more[2])]
     assert main(["compare", str(a), str(b), *sides]) == 0
-    assert ", of 3 and 4 runs" in capsys.readouterr().out
+    assert ", of 4 and 3 runs" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,13 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             "loss, huber_delta, value_rescaling",
         ),
         (
+            {"agent.n_step": 3},
+            [],
+            "configuration: agent.n_step is not a key; the keys and sections are: seed, task, "
+            "network, agent, ensemble, optimizer, exploration, acting, replay, priorities, learner, stop, evaluation, "
+            "checkpoint, export, logging, tracking, health",
+        ),
+        (
             {"n_step": 3},
             [],
             'configuration: n_step is not a key (did you mean "agent.n_step"?); the keys and sections '

@@ -4,13 +4,13 @@ from tests.support.tiny_runs import tiny
 from tfdqn.reports.configurations import compared, differing_keys, grouped, labels
 
 
-def test_the_seed_and_where_a_run_is_shown_are_no_differences_and_everything_else_is() -> None:
-    shown = "tracking.name=third", "tracking.wandb=true"
-    settings = [("seed=1",), ("seed=2",), ("seed=1", "logging.tensorboard=true"), ("seed=3", *shown)]
+def test_the_seed_and_what_is_kept_and_shown_of_a_run_are_no_differences_and_everything_else_is() -> None:
+    shown = "tracking.name=third", "tracking.wandb=true", "logging.tensorboard=true", "checkpoint.interval_seconds=7"
+    settings = [("seed=1",), ("seed=2",), ("seed=1", "acting.device=cpu"), ("seed=3", *shown, "export.on_best=true")]
     configurations = [tiny(*each) for each in settings]
     groups = grouped((compared(each), each.seed) for each in configurations)
     assert [seeds for _, seeds in groups] == [[1, 2, 3], [1]]
-    assert differing_keys([configuration for configuration, _ in groups]) == ["logging.tensorboard"]
+    assert differing_keys([configuration for configuration, _ in groups]) == ["acting.device"]
 
 
 def test_a_key_that_only_some_kinds_have_is_a_difference() -> None:
@@ -21,6 +21,11 @@ def test_a_key_that_only_some_kinds_have_is_a_difference() -> None:
 def test_a_name_that_is_one_configuration_s_own_says_enough() -> None:
     configurations = [compared(tiny(f"agent.n_step={n}")) for n in (1, 2, 3)]
     assert labels(configurations, ["a", "b", "b"]) == ["a", "b, agent.n_step=2", "b, agent.n_step=3"]
+
+
+def test_a_number_in_a_label_has_six_digits() -> None:
+    configurations = [compared(tiny(f"optimizer.learning_rate={rate}")) for rate in (0.0013746523135766638, 0.001)]
+    assert labels(configurations, ["x", "x"])[0] == "x, optimizer.learning_rate=0.00137465"
 
 
 def test_labels_name_three_keys_or_as_many_as_tell_all_apart() -> None:

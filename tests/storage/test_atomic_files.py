@@ -117,3 +117,11 @@ def test_a_tree_is_synced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "fsync", lambda each: synced.add(os.readlink(f"/proc/self/fd/{each}")))
     sync_tree(tmp_path)
     assert synced == {str(each) for each in [tmp_path, *tmp_path.rglob("*")]}
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    (pipe := tmp_path / "pipe").parent.mkdir(exist_ok=True)
+    os.mkfifo(pipe)
+    with pytest.raises(RunDirError, match="pipe couldn't be written: it is a device or a pipe"):
+        write_atomically(pipe, b"figures")
+    assert pipe.is_fifo()

@@ -18,7 +18,7 @@ from tfdqn.tuning.study_storage import JournalLock, open_database, open_journal,
     [
         (
             "mysql://me:secret@host/db",
-            r"^--storage mysql://me:\*\*\*@host/db needs a driver that isn't installed: .*MySQLdb",
+            r"^--storage mysql://me:\*\*\*@host/db needs a driver that isn't installed: .*mysqlclient",
         ),
         (
             "postgresql://me:secret@host/db",

@@ -15,7 +15,7 @@ reports = typer.Typer()
 def report(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN", help="run directories, folders of seeds, or folders with runs in them"),
+        typer.Argument(metavar="RUN...", help="run directories, folders of seeds, or folders with runs in them"),
     ],
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="write one self-contained page, with PNGs beside it")

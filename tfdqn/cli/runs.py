@@ -172,7 +172,7 @@ def evaluate(
 
 @runs.command()
 def plot(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="run directories, or folders of seeds")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run directories, or folders of seeds")],
     output: Annotated[
         Path | None,
         typer.Option(

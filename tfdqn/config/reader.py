@@ -188,7 +188,7 @@ class _Reader:
         self.fail(path, f"{path} = {shown(value)}: must be one of {choices}{or_else}{meant}")
 
     def _fail_unknown(self, path: str, key: Any, allowed: list[str]) -> NoReturn:
-        section = path.rpartition(".")[0]
+        section = path.removesuffix(str(key)).rstrip(".")  # a key in quotes may hold dots
         elsewhere = [each for each in keys() if each.endswith(f".{key}")]
         meant = f' (did you mean "{elsewhere[0]}"?)' if elsewhere else did_you_mean(str(key), allowed)
         where = f"the keys of [{section}] are" if section else "the keys and sections are"

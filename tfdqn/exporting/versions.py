@@ -41,8 +41,17 @@ def exports_folder(path: Path) -> Path:
         raise UserError(f"{path} is one version; give the folder of versions, {path.parent}")
     folder = path / "exports" if (path / "exports").is_dir() else path
     if not any(folder.glob(f"*/{MODEL_FILE}")):
-        raise UserError(f"{folder}: no exported version here; `{own_command(['export', 'RUN'])}` writes one")
+        raise UserError(f"{path}: {_why_none(path)}")
     return folder
+
+
+def _why_none(path: Path) -> str:
+    """Of versions there."""
+    if not path.is_dir():
+        return "there is no such directory"
+    if inside := sorted(path.glob(f"*/exports/*/{MODEL_FILE}")):
+        return f"no exported version here, but in runs that it holds, such as {inside[0].parents[2]}"
+    return f"no exported version here; `{own_command(['export', 'RUN'])}` writes one"
 
 
 def has_model(version: Path) -> bool:

@@ -7,14 +7,19 @@ from typing import Any, TypeVar
 from tfdqn.config import Config, toml
 
 _KEYS_IN_LABEL = 3
+_CHANGE_NO_RESULT = ("tracking.", "checkpoint.", "logging.", "health.", "export.")
 
 Configuration = Mapping[str, Any]  # the path and value of each key by which runs are compared
 Run = TypeVar("Run")
 
 
 def compared(config: Config) -> Configuration:
-    """{"task.id": "CartPole-v1", …}: all but the seed, and `[tracking]`, which says where a run is shown."""
-    return {key: value for key, value in toml.flat(config).items() if key != "seed" and not key.startswith("tracking.")}
+    """{"task.id": "CartPole-v1", …}: all but the seed, and what is kept and shown of a run and how it is watched."""
+    return {
+        key: value
+        for key, value in toml.flat(config).items()
+        if key != "seed" and not key.startswith(_CHANGE_NO_RESULT)
+    }
 
 
 def grouped(runs: Iterable[tuple[Configuration, Run]]) -> list[tuple[Configuration, list[Run]]]:
@@ -39,7 +44,7 @@ def labels(configurations: Sequence[Configuration], names: Sequence[str]) -> lis
         alike = [other for other, its_name in zip(configurations, names, strict=True) if its_name == name]
         differing = sorted(differing_keys(alike))
         shown = differing[: _telling(alike, differing)]
-        parts = [f"{key}={_shown(each, key)}" for key in shown]
+        parts = [f"{key}={_short(each, key)}" for key in shown]
         found.append(", ".join([name, *parts, *(["…"] if len(differing) > len(shown) else [])]))
     return found
 
@@ -50,6 +55,11 @@ def _telling(alike: Sequence[Configuration], keys: Sequence[str]) -> int:
     while count < len(keys) and len({tuple(_shown(each, key) for key in keys[:count]) for each in alike}) < len(alike):
         count += 1
     return count
+
+
+def _short(configuration: Configuration, key: str) -> str:
+    value = configuration.get(key, "none")
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _shown(configuration: Configuration, key: str) -> str:

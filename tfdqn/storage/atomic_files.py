@@ -39,8 +39,9 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     Raises RunDirError where it can't be written (a full disk, say); then what was there before still is.
     """
-    if path.is_dir():
-        raise RunDirError(f"{path} couldn't be written: it is a directory")
+    if path.exists() and not path.is_file():
+        kind = "a directory" if path.is_dir() else "a device or a pipe, which a file would replace"
+        raise RunDirError(f"{path} couldn't be written: it is {kind}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # Optuna is an extra
     from optuna.storages import BaseStorage
 
 HEARTBEAT_SECONDS = 60  # between those of a database's trials
+_DISTRIBUTIONS = {"MySQLdb": "mysqlclient"}  # of drivers whose modules have another name
 _SILENT_SECONDS = 300  # after which other hosts take such a trial for dead
 
 
@@ -63,7 +64,7 @@ def open_database(url: str) -> "BaseStorage":
         return RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=_SILENT_SECONDS)
     except ImportError as error:
         missing = getattr(error.__cause__ or error.__context__, "name", None)
-        install = f": {pip_install(missing)}" if missing else ""
+        install = f": {pip_install(_DISTRIBUTIONS.get(missing, missing))}" if missing else ""
         raise StudyError(f"--storage {where} needs a driver that isn't installed{install}") from None
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
