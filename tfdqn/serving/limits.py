@@ -60,13 +60,13 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.begin(transport)
-        self.take_place()
+        self.admit()
 
     def begin(self, transport: asyncio.Transport) -> None:
         """Reads requests from now on, and writes answers, through this transport."""
         super().connection_made(transport)
 
-    def take_place(self) -> None:
+    def admit(self) -> None:
         """As one of the connections, in the place of another where there are too many."""
         self._since = self.loop.time()
         if len(self.connections) <= self._most or self._make_room():

@@ -38,7 +38,7 @@ class TlsConnection(Connection):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         self.connections.add(self)
-        self.take_place()
+        self.admit()
         self._handshake = self.loop.create_task(self._shake_hands(transport))
 
     def data_received(self, data: bytes) -> None:
