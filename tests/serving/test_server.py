@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from starlette.applications import Starlette
 
 from tests.support.policies import network_of, task
 from tests.support.serving_client import Client, server
 from tfdqn.errors import UserError
 from tfdqn.exporting.saved_model import export_policy
+from tfdqn.serving.access import Access
 from tfdqn.serving.options import Options
-from tfdqn.serving.server import serve
+from tfdqn.serving.server import _http_server, serve
 from tfdqn.system.addresses import listen
 
 
@@ -64,6 +66,12 @@ def test_a_label_of_a_version_that_is_not_served_is_a_users_error(tmp_path: Path
     with listen("127.0.0.1", 0) as listening, pytest.raises(UserError) as raised:
         serve(tmp_path, "two", listening, Options(labels={"old": 1, "stable": 5}), print, lambda: True)
     assert str(raised.value) == "--label stable=5: version 5 is not served; served: 1"
+
+
+def test_signals_are_left_to_who_asks_for_them() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with _http_server(Starlette(), Access()).capture_signals():
+        assert signal.getsignal(signal.SIGTERM) is before
 
 
 def _assert_example_is_answered(client: Client) -> None:

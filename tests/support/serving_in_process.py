@@ -28,6 +28,7 @@ class Summing:
     """A model that sums its four numbers; `held` makes its next calls wait for `go`."""
 
     version = 1
+    policy_inputs = None
 
     def __init__(self) -> None:
         self.sizes: list[int] = []

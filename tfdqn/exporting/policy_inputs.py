@@ -44,6 +44,10 @@ class PolicyInputs:
         if self._actions is not None:
             _check_legal(inputs[LEGAL_ACTIONS], self._actions)
 
+    def range_of(self, name: str) -> Range | None:
+        """Of an input's whole numbers; none where the dtype alone says it."""
+        return self._ranges.get(name)
+
     def example(self, rows: int) -> dict[str, np.ndarray]:
         """Rows that pass the check: zeros, or the nearest that the task can give; every action legal."""
         found = {}

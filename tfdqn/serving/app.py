@@ -80,6 +80,7 @@ def _routes(endpoints: Endpoints, monitor: Monitor) -> Iterator[Route]:
         yield _route("POST", base + ":predict", endpoints.predict)
         yield _route("GET", base + "/metadata", endpoints.metadata)
         yield _route("GET", base, endpoints.status)
+    yield _route("GET", "/openapi.json", endpoints.openapi)
     for path in _LIVE:
         yield _route("GET", path, monitor.live)
     for path in _READY:

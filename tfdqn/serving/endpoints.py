@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
@@ -15,6 +15,8 @@ from tfdqn.serving.batching import Batcher
 from tfdqn.serving.limits import Share
 from tfdqn.serving.model import Model
 from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.openapi import document
+from tfdqn.serving.options import Options
 from tfdqn.serving.payload import PredictRequest, RequestError, answer, parse
 
 MOST_BODY_BYTES = 16 * 2**20
@@ -31,12 +33,11 @@ _T = TypeVar("_T")
 class Endpoints:
     """One model's answers."""
 
-    def __init__(
-        self, name: str, versions: ModelVersions, labels: Mapping[str, int], batcher: Batcher, reading: Executor
-    ):
+    def __init__(self, name: str, versions: ModelVersions, options: Options, batcher: Batcher, reading: Executor):
         self._name = name
         self._versions = versions
-        self._labels = labels
+        self._labels = options.labels
+        self._has_keys = options.access.keys is not None
         self._batcher = batcher
         self._reading = reading
 
@@ -87,6 +88,10 @@ class Endpoints:
         spec = {"name": self._name, "signature_name": "", "version": str(model.version)}
         defs = {"signature_def": model.signature_defs}
         return JSONResponse({"model_spec": spec, "metadata": {"signature_def": defs}})
+
+    async def openapi(self, request: Request) -> Response:
+        versions = self._versions
+        return JSONResponse(document(self._name, versions.current, versions.served, self._labels, self._has_keys))
 
     def _model(self, request: Request) -> Model:
         name, version = request.path_params["name"], self._version(request)

@@ -82,7 +82,7 @@ async def _run(
 ) -> None:
     with _thread("model") as calls, _thread("versions") as refreshing, _thread("reading") as reading:
         batcher, budget, connections = Batcher(calls, options.most_rows), MemoryBudget(), set[Any]()
-        endpoints = Endpoints(name, versions, options.labels, batcher, reading)
+        endpoints = Endpoints(name, versions, options, batcher, reading)
         monitor = Monitor(name, versions, batcher, budget, connections)
         server = _http_server(make_app(endpoints, monitor, budget, options.access.keys), options.access)
         server.server_state.connections = connections

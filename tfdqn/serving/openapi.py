@@ -1,0 +1,154 @@
+"""The OpenAPI document (3.1) of one model's paths, made from its signature."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS
+from tfdqn.exporting.versions import DEFAULT_SIGNATURE
+from tfdqn.serving.inputs import Input
+from tfdqn.serving.model import Model, Signature
+from tfdqn.serving.payload import MOST_ROWS
+
+Schema = dict[str, Any]
+_INT64 = np.iinfo(np.int64)
+_REFUSALS = {
+    400: "The request is not one that this model takes; the error says why.",
+    404: "The model or the version is not served.",
+    408: "The request did not come in time.",
+    413: "The request is too large.",
+    415: "The body is compressed.",
+    500: "The server has failed.",
+    503: "The server has no room for the request now, or ends.",
+    504: "The request was not answered in time.",
+}
+_KEY = {401: "An API key is needed."}
+_VERSION = {"name": "version", "in": "path", "required": True}
+_LABEL = {"name": "label", "in": "path", "required": True}
+_STATES = {
+    "model_version_status": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["version", "state", "status"],
+            "properties": {
+                "version": {"type": "string"},
+                "state": {"enum": ["LOADING", "AVAILABLE", "END"]},
+                "status": {"type": "object", "required": ["error_code", "error_message"]},
+            },
+        },
+    }
+}
+_METADATA: Schema = {"model_spec": {"type": "object"}, "metadata": {"type": "object"}}
+
+
+def document(name: str, model: Model, served: list[int], labels: Mapping[str, int], has_keys: bool) -> Schema:
+    """For clients that are made from it, and for those who read it.
+
+    Args:
+      name: the model's, in its paths.
+      served: the versions.
+      has_keys: whether a request needs an API key.
+    """
+    base = f"/v1/models/{name}"
+    places: dict[str, list[Schema]] = {base: []}
+    places[base + "/versions/{version}"] = [_VERSION | _of({"enum": [str(each) for each in served]})]
+    if labels:
+        places[base + "/labels/{label}"] = [_LABEL | _of({"enum": sorted(labels)})]
+    paths: Schema = {}
+    for place, parameters in places.items():
+        paths[place] = {"get": _operation("The versions' states", _STATES, parameters)}
+        paths[place + "/metadata"] = {"get": _operation("The signatures", _METADATA, parameters)}
+        if (signature := model.signatures.get(DEFAULT_SIGNATURE)) is not None:
+            answer: Schema = {"predictions": {"type": "array"}, "outputs": {}}
+            asked = {"post": _operation("The policy's answer", answer, parameters, is_exclusive=True)}
+            asked["post"]["requestBody"] = {"required": True, "content": _json(_request(signature, model))}
+            paths[place + ":predict"] = asked
+    for path, word in (("/healthz", "live"), ("/readyz", "ready")):
+        paths[path] = {"get": _operation(f"Whether it is {word}", {word: {"type": "boolean"}}, []) | {"security": []}}
+    found: Schema = {"openapi": "3.1.0", "info": {"title": name, "version": str(model.version)}, "paths": paths}
+    if has_keys:
+        found["components"] = {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}}
+        found["security"] = [{"key": []}]
+    return found
+
+
+def _operation(summary: str, answer: Schema, parameters: list[Any], *, is_exclusive: bool = False) -> Schema:
+    """Of one method of a path; its answer has all of these properties, or just one where that `is_exclusive`."""
+    needed: Schema = {"oneOf": [{"required": [each]} for each in answer]} if is_exclusive else {"required": [*answer]}
+    answers = {"type": "object", "properties": answer} | needed
+    responses: Schema = {"200": {"description": "OK", "content": _json(answers)}}
+    error = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+    for status, why in (_REFUSALS | _KEY).items():
+        responses[str(status)] = {"description": why, "content": _json(error)}
+    return {"summary": summary, "parameters": parameters, "responses": responses}
+
+
+def _request(signature: Signature, model: Model) -> Schema:
+    """Rows or columns."""
+    first = 1 if signature.is_batched else 0
+    rows = {name: _array(name, each, model, (each.shape or ())[first:]) for name, each in signature.inputs.items()}
+    columns = {name: _list(each, MOST_ROWS) for name, each in rows.items()} if signature.is_batched else rows
+    shared = {"signature_name": {"enum": [DEFAULT_SIGNATURE, ""]}}
+    kinds = [{"inputs": _by_name(columns)}]
+    if signature.is_batched:
+        kinds.append({"instances": _list(_by_name(rows), MOST_ROWS)})
+    return {"oneOf": [_object(kind, shared) for kind in kinds]}
+
+
+def _by_name(schemas: Schema) -> Schema:
+    """An object; of an only one, also the value without its name."""
+    named = _object(schemas)
+    return {"anyOf": [*schemas.values(), named]} if len(schemas) == 1 else named
+
+
+def _array(name: str, given: Input, model: Model, sizes: tuple[int | None, ...]) -> Schema:
+    """A number or nested lists of them, as long as `sizes` says from the outermost in."""
+    found = _number(name, given.dtype, model)
+    for axis, size in reversed(list(enumerate(sizes))):
+        found = {"type": "array", "items": found} | ({} if size is None else {"minItems": size, "maxItems": size})
+        if name == LEGAL_ACTIONS and axis == len(sizes) - 1:
+            found["contains"] = {"const": True}  # else no action is legal
+    return found
+
+
+def _number(name: str, dtype: np.dtype, model: Model) -> Schema:
+    if dtype.kind == "b":
+        return {"type": "boolean"}
+    if dtype.kind == "f":
+        return {"type": "number"} | _finite(np.finfo(dtype))
+    limits = np.iinfo(dtype)
+    low, high = max(limits.min, _INT64.min), min(limits.max, _INT64.max)
+    between = None if model.policy_inputs is None else model.policy_inputs.range_of(name)
+    if between is not None:
+        low, high = max(low, int(between[0].min())), min(high, int(between[1].max()))
+    return {"type": "integer", "minimum": int(low), "maximum": int(high)}
+
+
+def _finite(floats: np.finfo) -> Schema:
+    """What is rounded to none of their infinities: less than half a step beyond the largest."""
+    most = math.ldexp(2.0 - float(floats.eps) / 2, floats.maxexp - 1) if floats.bits < 64 else math.inf
+    return {} if math.isinf(most) else {"exclusiveMinimum": -most, "exclusiveMaximum": most}
+
+
+def _object(properties: Schema, optional: Mapping[str, Any] = {}) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties | dict(optional),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _list(items: Schema, most: int) -> Schema:
+    return {"type": "array", "items": items, "minItems": 1, "maxItems": most}
+
+
+def _of(schema: Schema) -> Schema:
+    return {"schema": schema}
+
+
+def _json(schema: Schema) -> Schema:
+    return {"application/json": {"schema": schema}}
