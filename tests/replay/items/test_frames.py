@@ -31,7 +31,7 @@ def test_more_transitions_than_a_step_has_columns_for_are_an_error(monkeypatch: 
         return SimpleNamespace(write=lambda experience: insert(rows))
 
     monkeypatch.setattr(frames, "make_n_step_writer", too_many)
-    frame_writer = FrameWriter(config, codec, "observation", [writer], 2, PriorityScale(config.priorities))
+    frame_writer = FrameWriter(config, codec, "observation", [writer], 2, PriorityScale(config.priorities), int)
     stack, nowhere = {"observation": np.zeros((1, 2, 4), np.float32)}, np.zeros(1, bool)
     step = Step(stack, np.ones(1, np.float32), nowhere, nowhere, nowhere, None)
     with pytest.raises(AssertionError, match="4 transitions for 3 columns"):

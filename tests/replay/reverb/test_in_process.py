@@ -279,3 +279,17 @@ def test_a_writer_whose_items_were_on_their_way_holds_up_no_end() -> None:
     project = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, timeout=240)
     assert done.returncode == 0, done.stderr
+
+
+def test_frames_that_are_enough_to_be_sampled_are_in_the_table(make: MakeReplay) -> None:
+    """Of many environments, and two actors: else most would wait for their frames' chunk to be full."""
+    spec, envs = stacked(2), 32
+    replay = make(spec, item="frames", min_size=150)
+    writers = [replay.writer(envs) for _ in range(2)]
+    written, steps = 0, random_steps(spec, envs, 30, np.random.default_rng(5), end_probability=0.0)
+    for step in steps:
+        for writer in writers:
+            if written < replay.min_size:
+                written += writer.write(step)
+    assert written >= replay.min_size
+    assert replay.size() == written

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -58,12 +58,14 @@ class FrameItems:
             _ROW: tf.TensorSpec((self._row_codec.row_bytes,), tf.uint8),
         }
         self._writers: list[FrameWriter] = []
+        self._until_sampled = config.replay.min_size  # transitions, of all writers
+        self._counting = threading.Lock()
 
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> FrameWriter:
         """A writer for `num_envs` environments, divided evenly among the servers."""
         trajectory_writers = [self._trajectory_writer(clients[env % len(clients)]) for env in range(num_envs)]
         writer = FrameWriter(
-            self._config, self._row_codec, self._key, trajectory_writers, self._stack, self.priority_scale
+            self._config, self._row_codec, self._key, trajectory_writers, self._stack, self.priority_scale, self._count
         )
         self._writers.append(writer)
         return writer
@@ -91,6 +93,17 @@ class FrameItems:
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Nothing to put back."""
+
+    def _count(self, transitions: int) -> None:
+        """Puts all that is finished into the table once it is enough to be sampled.
+
+        Actors wait for the learner then, and it for the table: what waits for its frames' chunk to be full would do so
+        for ever.
+        """
+        with self._counting:
+            before, self._until_sampled = self._until_sampled, self._until_sampled - transitions
+        if before > 0 >= self._until_sampled:
+            self.flush()
 
     def _trajectory_writer(self, client: reverb.Client) -> reverb.TrajectoryWriter:
         kept = self._stack + self._horizon.longest + 1  # an item's frames, one more where it waits for a step
@@ -126,8 +139,9 @@ class FrameWriter:
         writers: list[reverb.TrajectoryWriter],
         stack: int,
         scale: PriorityScale,
+        count: Callable[[int], None],
     ):
-        self._codec, self._scale = codec, scale
+        self._codec, self._scale, self._count = codec, scale, count
         self._key = key
         self._writers = writers
         horizon = Horizon.of(config.agent)
@@ -158,6 +172,7 @@ class FrameWriter:
                 if self._time % _STEPS_BETWEEN_CHECKS == 0:
                     writer.flush(_MAX_ITEMS_PENDING)
         self._starts = is_over | step.is_reset
+        self._count(finished)
         return finished
 
     def flush(self) -> None:
