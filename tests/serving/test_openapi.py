@@ -95,6 +95,8 @@ def test_a_request_is_valid_by_it_where_it_is_taken(kind: str) -> None:
     columns = {name: [row[name] for row in rows] for name in ROW} if kind == "several" else {"x": rows}  # type: ignore[call-overload]
     bodies: list[Any] = [{"instances": rows}, {"instances": rows, "signature_name": ""}, {"inputs": columns}]
     bodies += [{"inputs": rows}, {"instances": [{"x": each} for each in rows]}, {"inputs": {"x": [1, 2]}}]
+    if kind == "several":
+        bodies.append({"instances": [ROW, ROW | {"legal_actions": [False] * 3}]})
     bodies += [mutated(bodies[generator.integers(len(bodies))], generator) for _ in range(1500)]
     refusals = [refusal(body, model) for body in bodies]
     for body, refused in zip(bodies, refusals, strict=True):
