@@ -82,7 +82,7 @@ def process_families() -> Iterator[Family]:
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu = [("", (), used.ru_utime + used.ru_stime)]
     yield Family("process_cpu_seconds_total", "counter", "User and system CPU time.", cpu)
-    resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
     yield gauge("process_resident_memory_bytes", "Resident memory.", resident)
     yield gauge("process_open_fds", "Open files, connections among them.", len(os.listdir("/proc/self/fd")))
     yield gauge("process_start_time_seconds", "Start, in seconds since 1970.", _STARTED)
