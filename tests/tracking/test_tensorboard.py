@@ -92,3 +92,21 @@ def test_tensorboard_forgets_what_is_written_again(tmp_path: Path) -> None:
         second.scalars({"loss": step / 7}, at(step))
     second.close()
     assert points(tmp_path, "loss") == [100, 200, 250, 350]
+
+
+def test_what_is_begun_in_the_second_of_a_purge_is_not_forgotten(tmp_path: Path) -> None:
+    """Files of one second are read in the order of their processes and counters, whichever was first."""
+    first = TensorBoard(tmp_path)
+    for step in (100, 200, 300):
+        first.scalars({"loss": step / 7}, at(step))
+    first.close()
+    (file,) = tmp_path.iterdir()
+    purge(tmp_path, 200)
+    second = TensorBoard(tmp_path)
+    second.scalars({"loss": 1.0}, at(250))
+    second.close()
+    (newest,) = set(tmp_path.iterdir()) - {file, file.with_name(f"{file.name}.restart")}
+    # As if this second were still the first file's, and the counter the next.
+    head, of_process, counter, version = file.name.rsplit(".", 3)
+    newest.rename(tmp_path / f"{head}.{of_process}.{int(counter) + 1}.{version}")
+    assert points(tmp_path, "loss") == [100, 200, 250]

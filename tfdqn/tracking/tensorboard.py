@@ -1,5 +1,6 @@
 """`TensorBoard`: a run's curves, configuration and hyperparameters as TensorBoard's event files."""
 
+import io
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.plugins.hparams import api as hparams
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from tfdqn.records import Summary
+from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.tracking.final_scores import final_scores
 from tfdqn.tracking.tracker import Point, Tracker
 
@@ -52,10 +54,13 @@ class TensorBoard(Tracker):
 
 def purge(directory: Path, env_steps: int) -> None:
     """Has TensorBoard forget what its files in a directory, if there are any, say of later than so many steps."""
-    if not any(directory.glob("events.out.tfevents.*")):
+    newest = max(directory.glob("events.out.tfevents.*"), default=None)
+    if newest is None:
         return
-    started = SessionLog(status=SessionLog.START)
-    writer = EventFileWriter(str(directory))
-    for _ in range(2):  # TensorBoard takes the first of a run's for no restart
-        writer.add_event(Event(wall_time=time.time(), step=env_steps + 1, session_log=started))
-    writer.close()
+    restarted = Event(wall_time=time.time(), step=env_steps + 1, session_log=SessionLog(status=SessionLog.START))
+    records = RecordWriter(content := io.BytesIO())
+    # TensorBoard takes the first of a run's restarts for none.
+    for event in (Event(wall_time=restarted.wall_time, file_version="brain.Event:2"), restarted, restarted):
+        records.write(event.SerializeToString())
+    # It reads files by their names, which begin with a second: this one comes before whatever is begun in the same.
+    write_atomically(newest.with_name(f"{newest.name}.restart"), content.getvalue())
