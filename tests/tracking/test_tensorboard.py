@@ -105,7 +105,7 @@ def test_what_is_begun_in_the_second_of_a_purge_is_not_forgotten(tmp_path: Path)
     second = TensorBoard(tmp_path)
     second.scalars({"loss": 1.0}, at(250))
     second.close()
-    (newest,) = set(tmp_path.iterdir()) - {file, file.with_name(f"{file.name}.restart")}
+    (newest,) = [each for each in tmp_path.iterdir() if each != file and not each.name.endswith(".restart")]
     # As if this second were still the first file's, and the counter the next.
     head, of_process, counter, version = file.name.rsplit(".", 3)
     newest.rename(tmp_path / f"{head}.{of_process}.{int(counter) + 1}.{version}")

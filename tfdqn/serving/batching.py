@@ -15,7 +15,7 @@ import numpy as np
 from tfdqn.errors import UserError, first_line
 from tfdqn.serving.metrics import Histogram
 from tfdqn.serving.model import Signature
-from tfdqn.serving.options import MOST_ROWS
+from tfdqn.serving.options import MOST_ROWS_OF_CALL
 from tfdqn.serving.payload import PredictRequest, RequestError
 from tfdqn.types import Arrays
 
@@ -60,7 +60,7 @@ class Batcher:
       batches: the rows of each call.
     """
 
-    def __init__(self, executor: Executor, most_rows: int = MOST_ROWS):
+    def __init__(self, executor: Executor, most_rows: int = MOST_ROWS_OF_CALL):
         self.batches = Histogram((*(2**power for power in range((most_rows - 1).bit_length())), most_rows))
         self._most_rows = most_rows
         self._executor = executor

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tfdqn.errors import UserError
 from tfdqn.serving.access import Access
 
-MOST_ROWS = 1024  # of one call of the model
+MOST_ROWS_OF_CALL = 1024  # of the model
 _VERSION = r"[0-9]{1,18}"  # TensorFlow Serving's have 64 bits
 
 
@@ -45,7 +45,7 @@ class Options(NamedTuple):
     versions: VersionPolicy = LATEST
     labels: Mapping[str, int] = {}
     drain_seconds: float = 0.0
-    most_rows: int = MOST_ROWS
+    most_rows: int = MOST_ROWS_OF_CALL
 
 
 def read_policy(text: str) -> VersionPolicy:

@@ -39,6 +39,7 @@ class TlsConnection(Connection):
         self.transport = transport
         self.connections.add(self)
         self.admit()
+        transport.pause_reading()  # until the handshake takes over: nothing unencrypted is ever read as a request
         self._handshake = self.loop.create_task(self._shake_hands(transport))
 
     def data_received(self, data: bytes) -> None:

@@ -18,7 +18,7 @@ Process = TypeVar("Process")
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Names for `CUDAVISIBLE_DEVICES`: those that it has already, or else of all that NVIDIA's driver lists."""
+    """Names for `CUDA_VISIBLE_DEVICES`: those that it has already, or else of all that NVIDIA's driver lists."""
     if VISIBLE in environment:
         named = (each.strip() for each in environment[VISIBLE].split(","))
         return tuple(takewhile(lambda each: each not in ("", "-1"), named))  # as CUDA reads them
