@@ -12,7 +12,6 @@ from tfdqn.cli.serving import _end_if_held, serve
 from tfdqn.errors import UserError
 from tfdqn.exporting.tf_serving_files import model_name
 from tfdqn.exporting.versions import exports_folder
-from tfdqn.serving.options import MOST_ROWS_OF_CALL
 from tfdqn.system.addresses import LOOPBACK, is_loopback, listen
 
 
@@ -87,8 +86,3 @@ def test_answers_are_sent_at_once() -> None:
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-
-def test_the_most_rows_of_a_call_are_the_servers_own_where_none_are_given() -> None:
-    """The command line knows them by itself: it imports nothing of the server's before a policy is served."""
-    assert inspect.signature(serve).parameters["max_batch_size"].default == MOST_ROWS_OF_CALL

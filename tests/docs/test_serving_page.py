@@ -104,7 +104,7 @@ def test_its_options_and_limits_are_the_programs() -> None:
     named = set(re.findall(r"(--[a-z][a-z-]+)(?!\w)", run_here))
     assert named_options <= named <= named_options.union(*others)
     defaults = {param.name: param.default for param in verb.params}
-    assert (defaults["port"], defaults["max_batch_size"]) == (8501, options.MOST_ROWS)
+    assert (defaults["port"], defaults["max_batch_size"]) == (8501, options.MOST_ROWS_OF_CALL)
     assert options.read_policy(defaults["versions"]) == options.LATEST
     text = " ".join(PAGE.split())
     for shown in (
@@ -119,6 +119,6 @@ def test_its_options_and_limits_are_the_programs() -> None:
         f"body takes more than {endpoints._BODY_SECONDS:.0f} seconds",
         f"{limits.CLIENT_SECONDS:.0f} seconds for a request's head",
         f"no answer within {batching._PATIENCE_SECONDS:.0f} seconds",
-        f"of {options.MOST_ROWS:,} rows and {batching._MOST_BYTES // 2**20} MiB at most",
+        f"of {options.MOST_ROWS_OF_CALL:,} rows and {batching._MOST_BYTES // 2**20} MiB at most",
     ):
         assert shown in text
