@@ -9,7 +9,8 @@ import sys
 def main() -> int:
     """Runs one command; returns its exit status."""
     before = _signal.getsignal(_signal.SIGINT)
-    if before is _signal.default_int_handler:
+    is_pythons = before is _signal.default_int_handler
+    if is_pythons:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # nothing is begun that a Ctrl-C could spoil
     from tfdqn.system.quiet_libraries import ignore_warnings_of_google
     from tfdqn.system.utf8 import begin_in_utf8
@@ -17,12 +18,16 @@ def main() -> int:
     begin_in_utf8()
     ignore_warnings_of_google()
     from tfdqn.cli.main import main as run_command
+    from tfdqn.system.signals import interrupt
 
     try:
-        _signal.signal(_signal.SIGINT, before)
+        if is_pythons:
+            _signal.signal(_signal.SIGINT, interrupt)
         return run_command()
     except KeyboardInterrupt:
         return 130  # before the command took its signals itself
+    finally:
+        _signal.signal(_signal.SIGINT, before)
 
 
 if __name__ == "__main__":

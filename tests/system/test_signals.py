@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -109,6 +111,28 @@ def test_a_ctrl_c_before_a_command_takes_its_signals_ends_it_without_a_traceback
 
     monkeypatch.setattr(main, "main", interrupted)
     assert __main__.main() == 130
+
+
+SWALLOWS = "import signal\ntry: signal.raise_signal(signal.SIGINT)\nexcept BaseException: pass\n"
+
+
+@pytest.mark.parametrize(("body", "status"), [("import swallows", -signal.SIGINT), (SWALLOWS + "return 0", 0)])
+def test_a_ctrl_c_that_an_import_would_swallow_ends_the_process(tmp_path: Path, body: str, status: int) -> None:
+    """As Cython's modules swallow it; what a command itself swallows is its own affair."""
+    (tmp_path / "swallows.py").write_text(SWALLOWS)
+    program = f"""
+import sys
+from tfdqn import __main__
+from tfdqn.cli import main
+sys.path.insert(0, {str(tmp_path)!r})
+def command():
+{indent(body, "    ")}
+    return 0
+main.main = command
+sys.exit(__main__.main())
+"""
+    run = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    assert run.returncode == status, run.stderr
 
 
 def test_nothing_but_tfdqn_is_imported_until_the_command_line_has_the_signals() -> None:

@@ -23,6 +23,20 @@ def end_at_once() -> NoReturn:
     os._exit(130)
 
 
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C as Python handles it, by a KeyboardInterrupt; while something is imported it ends the process instead.
+
+    What Cython compiles (NumPy, gRPC) catches any exception in some steps of its import, and goes on: that Ctrl-C
+    would be lost.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib."):
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def interruptions(
     at_once: Callable[[], None], acknowledge: Callable[[], None] = lambda: None
