@@ -16,6 +16,12 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.system import utf8
 
 NOT_UTF8 = Path(os.fsdecode(b"caf\xe9"))
+
+
+def never(line: str) -> None:
+    pytest.fail(line)
+
+
 CONFIG = '[task]\nid = "CartPole-v1"\naction_names = ["←", "→ 右"]\n'
 
 
@@ -32,6 +38,39 @@ def test_a_path_that_is_not_utf8_is_refused_before_anything_is_made(
     with pytest.raises(RunDirError, match=r"caf\\udce9 is not UTF-8, as TensorFlow needs paths to be"):
         take(NOT_UTF8)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", [b"caf\xe9", b"caf\xe9/run 1", b"runs/\xff/\xfe"])
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_run_directory_that_is_not_utf8_is_used_by_a_link_beside_it(
+    below: bytes, relative: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(os.fsdecode(below)) if relative else tmp_path / os.fsdecode(below)
+    said: list[str] = []
+    for _ in range(2):  # the second finds what the first has made
+        utf8.link_in_utf8(path, said.append)
+        run = RunDir(path)
+        assert run.path.samefile(path)
+        assert str(run.path).isascii()
+        assert run.path.name in (path.name, "caf%E9", "%FE")
+    (line,) = said
+    assert "is not UTF-8" in line and f"{run.path}, a link to it" in line
+
+
+def test_what_has_the_name_of_the_link_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "caf%E9").mkdir()
+    with pytest.raises(RunDirError, match=r"caf%E9 is in the way of a link to .*caf\\udce9: choose another name"):
+        utf8.link_in_utf8(tmp_path / NOT_UTF8, never)
+    assert not (tmp_path / "caf%E9").is_symlink()
+    with pytest.raises(RunDirError, match="is not UTF-8"):
+        RunDir(tmp_path / NOT_UTF8)
+
+
+def test_a_path_in_utf8_needs_no_link(tmp_path: Path) -> None:
+    utf8.link_in_utf8(tmp_path / "Läufe%E9" / "策略", never)
+    assert list(tmp_path.iterdir()) == []
+    assert RunDir(tmp_path / "Läufe%E9").path == tmp_path / "Läufe%E9"
 
 
 def test_a_path_that_python_spells_otherwise_than_tensorflow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

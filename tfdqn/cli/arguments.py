@@ -11,6 +11,7 @@ import typer
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError, PlatformError
 from tfdqn.system.shell_commands import own_command
+from tfdqn.system.utf8 import link_in_utf8
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="a TOML file, such as configs/cartpole.toml")]
 Overrides = Annotated[
@@ -19,9 +20,21 @@ Overrides = Annotated[
         metavar="[KEY=VALUE]...", help="configuration keys to override, such as agent.n_step=3", show_default=False
     ),
 ]
+
+
+def link_if_needed(path: Path | None) -> Path | None:
+    """An option's directory, which is to be made, with a link that TensorFlow can take where its name is not UTF-8."""
+    if path is not None:
+        link_in_utf8(path, say_on_stderr)
+    return path
+
+
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run directory")]
 RunDirectory = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="the run directory", show_default="runs/<CONFIG>-seed<SEED>")
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="the run directory", show_default="runs/<CONFIG>-seed<SEED>", callback=link_if_needed
+    ),
 ]
 Actors = Annotated[int | None, typer.Option(min=1, metavar="N", help="number of actors (acting.actors)")]
 ReplayServers = Annotated[int | None, typer.Option(min=1, metavar="N", help="number of replay servers (replay.shards)")]

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfdqn.cli.arguments import ConfigFile, Overrides, as_argument, load_config, require_supported_platform
+from tfdqn.cli.arguments import (
+    ConfigFile,
+    Overrides,
+    as_argument,
+    link_if_needed,
+    load_config,
+    require_supported_platform,
+)
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.storage.locks import holder_of
@@ -32,7 +39,8 @@ Jobs = Annotated[
     typer.Option(min=1, metavar="J", help="number of trials run side by side", show_default="by the number of cores"),
 ]
 StudyDirectory = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="the study's folder", show_default="runs/<CONFIG>-tune")
+    Path | None,
+    typer.Option(metavar="DIR", help="the study's folder", show_default="runs/<CONFIG>-tune", callback=link_if_needed),
 ]
 HowToPrune = Annotated[Pruner, typer.Option(help="how unpromising trials are ended early, by their evaluations")]
 PruneAfter = Annotated[

@@ -21,7 +21,7 @@ from tfdqn.exporting.tf_serving_files import (
     write_serving_files,
 )
 from tfdqn.exporting.versions import CARD_FILE, EXTRA, MODEL_FILE, remove_version, versions
-from tfdqn.system.utf8 import require_libraries_can_take
+from tfdqn.system.utf8 import path_for_libraries
 
 COMPLETE_FILE = "COMPLETE"
 Card = dict[str, Any]
@@ -52,9 +52,7 @@ def make_destination(place: str, default: Path, name: str) -> Destination:
     """
     scheme, separator, _ = place.partition("://")
     if not separator:
-        folder = Path(place) if place else default
-        require_libraries_can_take(folder)
-        return Folder(folder)
+        return Folder(path_for_libraries(Path(place) if place else default))
     known = sorted(each for each in tf.io.gfile.get_registered_schemes() if each)
     if scheme not in known:
         kinds = ", ".join(f"{each}://" for each in known)

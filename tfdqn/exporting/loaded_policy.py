@@ -20,7 +20,7 @@ from tfdqn.exporting.saved_model import input_signature
 from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, has_model, versions
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.storage.arrays import check_arrays
-from tfdqn.system.utf8 import require_libraries_can_take
+from tfdqn.system.utf8 import path_for_libraries
 from tfdqn.task_spec import ArraySpec, MaskForms, OwnActions, TaskSpec, flat_name
 
 mend_eager_tensors()
@@ -37,7 +37,7 @@ class LoadedPolicy:
     """
 
     def __init__(self, path: Path):
-        require_libraries_can_take(path)
+        path = path_for_libraries(path)
         extra = path / EXTRA
         try:
             self.task_spec = TaskSpec.from_json((extra / TASK_SPEC_FILE).read_bytes())

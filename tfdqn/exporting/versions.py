@@ -16,7 +16,7 @@ from tfdqn.errors import UserError
 from tfdqn.storage.atomic_files import sync, sync_tree
 from tfdqn.storage.owners import owner_of_mark, this_process
 from tfdqn.system.shell_commands import own_command
-from tfdqn.system.utf8 import require_libraries_can_take
+from tfdqn.system.utf8 import path_for_libraries
 
 MODEL_FILE = "saved_model.pb"
 DEFAULT_SIGNATURE = "serving_default"  # the SavedModel's function by which a policy is served
@@ -36,7 +36,7 @@ def versions(directory: Path) -> list[int]:
 
 def exports_folder(path: Path) -> Path:
     """The folder of versions at `path`, or in the run that lies there. Raises UserError where there is none."""
-    require_libraries_can_take(path)
+    path = path_for_libraries(path)
     if has_model(path):
         raise UserError(f"{path} is one version; give the folder of versions, {path.parent}")
     folder = path / "exports" if (path / "exports").is_dir() else path

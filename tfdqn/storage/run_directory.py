@@ -19,7 +19,7 @@ from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.owners import Owner
-from tfdqn.system.utf8 import require_libraries_can_take
+from tfdqn.system.utf8 import path_for_libraries
 
 if TYPE_CHECKING:  # NumPy comes with it, which no command needs that prints its help
     from tfdqn.task_spec import TaskSpec
@@ -34,8 +34,7 @@ class RunDir:
     """
 
     def __init__(self, path: Path | str):
-        self.path = Path(path)
-        require_libraries_can_take(self.path)
+        self.path = path_for_libraries(Path(path))
         self.left_by: Owner | None = None  # once it is claimed: who did so before, and ended without giving it up
         self._locks: list[FileLock] = []  # that it holds
         self._config: tuple[bytes, Config] | None = None  # as its file was last read

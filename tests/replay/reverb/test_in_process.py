@@ -1,5 +1,6 @@
 """Items through a real Reverb server in this process: written, sampled, saved, restored, shut down."""
 
+import os
 import subprocess
 import sys
 import time
@@ -167,7 +168,9 @@ def test_a_kept_checkpoint_restores_after_newer_ones_were_made(
 ) -> None:
     replay = make(spec, n_step=2, item=item)
     taken = random_steps(spec, 4, 60, np.random.default_rng(6))
-    kept, newer = tmp_path / "kept", tmp_path / "newer"
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    (tmp_path / "linked").symlink_to(os.fsdecode(b"caf\xe9"))  # Reverb takes no path that is not UTF-8
+    kept, newer = tmp_path / "linked" / "kept", tmp_path / "newer"
     write(replay, taken[:30])
     before, size = multiset(stored(replay)), replay.size()
     kept.mkdir()

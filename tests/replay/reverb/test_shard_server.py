@@ -1,5 +1,6 @@
 """A replay server's table and its directory: what comes back, what is refused, what is put aside."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -17,14 +18,17 @@ from tfdqn.system.addresses import free_addresses
 def saved(tmp_path: Path) -> Path:
     """The directory of a server that was filled, sampled and saved."""
     (address,) = free_addresses(1)
-    with served(config(), tmp_path, [address]) as (shard,):
+    linked = tmp_path / "linked"
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    linked.symlink_to(os.fsdecode(b"caf\xe9"))  # Reverb takes no path that is not UTF-8
+    with served(config(), linked, [address]) as (shard,):
         actor, learner = Actor(config(), [address]), Learner(config(), [address])
         actor.write(160)
         learner.learn_calls(1)
         actor.writer.flush(10)
         assert shard.size() == 160
         shard.checkpoint()
-    return tmp_path / "0"
+    return linked / "0"
 
 
 def test_it_comes_back_with_what_it_held_and_had_counted(saved: Path) -> None:

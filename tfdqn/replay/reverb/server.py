@@ -108,7 +108,7 @@ class ReplayServer:
         self._server = reverb.Server(
             [table],
             checkpointer=checkpointers.DefaultCheckpointer(
-                working_folder, fallback_checkpoint_path=str(checkpoint.resolve()) if checkpoint else None
+                working_folder, fallback_checkpoint_path=str(checkpoint.absolute()) if checkpoint else None
             ),
         )
         self._client = reverb.Client(self.address)

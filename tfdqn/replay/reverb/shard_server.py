@@ -87,7 +87,7 @@ class ShardServer:
         stop(self._server)
 
     def _serve(self) -> reverb.Server:
-        checkpointer = checkpointers.DefaultCheckpointer(str(self._folder.checkpoints.resolve()))
+        checkpointer = checkpointers.DefaultCheckpointer(str(self._folder.checkpoints.absolute()))
         return reverb.Server([self._table()], port=self._port, checkpointer=checkpointer)
 
     def _table(self) -> reverb.Table:
