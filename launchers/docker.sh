@@ -66,6 +66,7 @@ options+=(--volume "$runs:/workspace/runs" --volume "$config:/workspace/$inside:
 arguments=(train "$inside")
 if [ "$gpus" = all ]; then
   count=$(grep -c ^GPU <<<"$listed")
+  case $listed in *"(UUID: MIG-"*) count=1 ;; esac # of instances CUDA gives a process one
   strategy=local
   [ "$count" = 1 ] || strategy=mirrored
   options+=(--gpus all --ulimit memlock=-1 --env CUDA_CACHE_PATH=/workspace/runs/.cuda)

@@ -10,7 +10,7 @@ import pytest
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.local_workers import LocalWorkers, Shares, own_share, share_gpus
 from tfdqn.config import Config
-from tfdqn.errors import ClusterError
+from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.training import train as training
 from tfdqn.training.train import train
@@ -37,9 +37,16 @@ def test_those_that_compute_gradients_share_them_out() -> None:
     growing = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     assert found.pop(("worker", 0)) == found.pop(("worker", 1)) == on("a") | growing
     assert found == {("chief", 0): NONE, ("ps", 0): NONE}
-    assert said == ["2 processes compute gradients on this host's 1 GPUs: they share them"]
+    assert said == ["2 processes compute gradients on this host's 1 GPU: they share it"]
     assert own_share(IN_STEP, shared(IN_STEP, "a", "b")[0]) == on("a")
     assert own_share(ASYNCHRONOUS, shared(ASYNCHRONOUS, "a", "b")[0]) == NONE
+
+
+def test_nccl_is_refused_where_processes_would_share_a_gpu() -> None:
+    by_nccl = tiny("learner.strategy=multi_worker", "learner.workers=2", "learner.all_reduce=nccl")
+    assert shared(by_nccl, "a", "b")[0] == {("worker", 0): on("a"), ("worker", 1): on("b")}
+    with pytest.raises(ConfigError, match="2 processes compute gradients on this host's 1 GPU, and NCCL allows one"):
+        shared(by_nccl, "a")
 
 
 def test_who_learns_alone_or_has_none_is_told_nothing() -> None:

@@ -11,6 +11,7 @@ from tfdqn.cluster.environment import machines_of_environment
 from tfdqn.cluster.placement import read_pools
 from tfdqn.cluster.program import Program
 from tfdqn.config import Config
+from tfdqn.errors import ConfigError
 from tfdqn.launch import local_job
 from tfdqn.launch.gpus import deal_gpus
 from tfdqn.storage.run_directory import RunDir
@@ -56,6 +57,11 @@ def test_where_there_are_too_few_they_share_and_take_no_more_memory_than_they_ne
     growing = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     assert found == {"worker-0": on("a") | growing, "worker-1": on("b") | growing, "worker-2": on("a") | growing}
     assert said == ["3 processes compute gradients on this host's 2 GPUs: they share them"]
+
+
+def test_nccl_is_refused_where_processes_would_share_a_gpu(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="NCCL allows one process on each"):
+        dealt(tiny(*IN_STEP, "learner.all_reduce=nccl"), ("a",), tmp_path)
 
 
 @pytest.mark.parametrize(("overrides", "there"), [(("learner.strategy=mirrored",), ("a", "b")), (WORKERS, ())])

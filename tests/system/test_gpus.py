@@ -33,7 +33,18 @@ def test_those_that_the_user_shows_are_the_ones(named: str, found: tuple[str, ..
 @pytest.mark.parametrize(
     ("script", "found"),
     [
-        ('[ "$*" = "--query-gpu=uuid --format=csv,noheader" ] && echo GPU-1f && echo GPU-2e', ("GPU-1f", "GPU-2e")),
+        (
+            '[ "$*" = "--list-gpus" ] && echo "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1f)" &&'
+            ' echo "GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-2e)"',
+            ("GPU-1f", "GPU-2e"),
+        ),
+        (
+            'echo "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-1f)"\n'
+            'echo "  MIG 3g.20gb     Device  0: (UUID: MIG-3a)"\n'
+            'echo "  MIG 3g.20gb     Device  1: (UUID: MIG-4b)"\n'
+            'echo "GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-2e)"',
+            ("MIG-3a", "MIG-4b", "GPU-2e"),
+        ),
         ("echo No devices were found; exit 6", ()),
         ("exec sleep 60", ()),
     ],

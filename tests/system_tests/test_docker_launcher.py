@@ -15,6 +15,7 @@ DOCKER = (
     'if [ "$1" = version ]; then echo 28.2.2; exit; fi\n'
     'if [ "$1" = info ]; then echo \'{"runc":{},"nvidia":{}}\'; exit; fi\n' + RECORD
 )
+MIG = 'echo "  MIG 3g.40gb     Device  0: (UUID: MIG-0)"\n'
 NVIDIA_SMI = 'for i in 0 1; do echo "GPU $i: NVIDIA H100 (UUID: GPU-$i)"; done\n'
 CONFIG = ROOT / "configs" / "cartpole.toml"
 
@@ -78,8 +79,9 @@ def test_it_builds_with_cuda_and_trains_on_every_gpu(tmp_path: Path) -> None:
     assert arguments[2:] == ["learner.strategy=mirrored", "learner.logical_devices=0", "learner.min_gpus=2", "seed=2"]
 
 
-def test_on_one_gpu_nothing_is_divided(tmp_path: Path) -> None:
-    host = Host(tmp_path, docker=DOCKER, nvidia_smi='echo "GPU 0: NVIDIA H100 (UUID: GPU-0)"\n')
+@pytest.mark.parametrize("listed", ['echo "GPU 0: NVIDIA H100 (UUID: GPU-0)"\n', NVIDIA_SMI + MIG])
+def test_on_one_gpu_or_one_instance_nothing_is_divided(listed: str, tmp_path: Path) -> None:
+    host = Host(tmp_path, docker=DOCKER, nvidia_smi=listed)
     assert host.launch(str(CONFIG)).returncode == 0
     assert host.asked()[-1][-3:] == ["learner.strategy=local", "learner.logical_devices=0", "learner.min_gpus=1"]
 

@@ -22,13 +22,17 @@ Shares = Mapping[tuple[str, int], Mapping[str, str]]  # by job and index: variab
 
 
 def share_gpus(config: Config, gpus: tuple[str, ...], say: Callable[[str], None]) -> Shares:
-    """Of the processes that `train` starts on this host, and of itself; none where it learns alone, or has no GPU."""
+    """Of the processes that `train` starts on this host, and of itself; none where it learns alone, or has no GPU.
+
+    Raises ConfigError as `deal` does.
+    """
     jobs = tensorflow_jobs(config)
     if not jobs or not gpus:
         return {}
     tasks = [(job, index) for job, count in jobs.items() for index in range(count)]
     computing = [task for task in tasks if task[0] == WORKER]  # a chief beside them computes no gradient
-    return {task: {} if task in computing else NONE_VISIBLE for task in tasks} | deal(computing, gpus, say)
+    dealt = deal(computing, gpus, say, all_reduce=config.learner.all_reduce)
+    return {task: {} if task in computing else NONE_VISIBLE for task in tasks} | dealt
 
 
 def own_share(config: Config, shares: Shares) -> Mapping[str, str]:

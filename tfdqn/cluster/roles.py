@@ -67,6 +67,7 @@ class Traits(Struct, frozen=True, kw_only=True):
       tensorflow_job: what `TF_CONFIG` and `tf.distribute` call it, which know only the processes that learn.
       opens: what anyone who reaches its address can do there; empty: it has no address.
       keeps_files: whether it writes to the run's directory.
+      gets_credentials: whether it gets the user's credentials, since it reports to trackers and exports to buckets.
       holds_state: whether it holds in memory what the others work on, and so lasts as long as they do.
       evictable: how many of those that hold state may be away at once, while the job goes on.
       computes_gradients: whether it gets GPUs.
@@ -79,6 +80,7 @@ class Traits(Struct, frozen=True, kw_only=True):
     tensorflow_job: str = ""
     opens: str = ""
     keeps_files: bool = False
+    gets_credentials: bool = False
     holds_state: bool = False
     evictable: int = 0
     computes_gradients: Callable[[Config], bool] = lambda config: False
@@ -128,6 +130,7 @@ TRAITS = {
         tensorflow_job=CHIEF,
         opens="anyone can read the weights and the configuration, and say what actors have done",
         keeps_files=True,
+        gets_credentials=True,
         computes_gradients=lambda config: config.learner.strategy != "parameter_server",
         grace_seconds=100,
     ),
@@ -152,7 +155,11 @@ TRAITS = {
         needs=(Role.LEARNER, Role.REPLAY_SERVER),
     ),
     Role.EVALUATOR: Traits(
-        count=lambda config: Count(1), resources=Resources(1, 2), needs=(Role.LEARNER,), keeps_files=True
+        count=lambda config: Count(1),
+        resources=Resources(1, 2),
+        needs=(Role.LEARNER,),
+        keeps_files=True,
+        gets_credentials=True,
     ),
 }
 

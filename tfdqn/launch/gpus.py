@@ -11,9 +11,9 @@ from tfdqn.system.gpus import deal
 
 
 def deal_gpus(config: Config, program: Program, gpus: tuple[str, ...], say: Callable[[str], None]) -> Program:
-    """The program with what `deal` gives its processes."""
+    """The program with what `deal` gives its processes. Raises ConfigError as it does."""
     computing = [each for each in program.processes if TRAITS[each.id.role].computes_gradients(config)]
-    shares = deal([each.id for each in computing], gpus, say)
+    shares = deal([each.id for each in computing], gpus, say, all_reduce=config.learner.all_reduce)
     environments = {each.id: {**each.environment, **shares[each.id]} for each in computing if each.id in shares}
     processes = (replace(each, environment=environments.get(each.id, each.environment)) for each in program.processes)
     return replace(program, processes=tuple(processes))

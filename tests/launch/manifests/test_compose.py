@@ -165,6 +165,9 @@ def test_processes_that_compute_gradients_have_gpus_of_their_own() -> None:
     assert devices("learner.strategy=multi_worker") == {"learner-0": ["0", "1"], "worker-0": ["2", "3"]}
     assert devices("learner.strategy=mirrored") == {"learner-0": ["0", "1"]}
     assert not any("deploy" in each for each in compose()["services"].values())
+    with_gpus = compose(gpus=2)["services"]
+    unlimited = {name for name, each in with_gpus.items() if each.get("ulimits") == {"memlock": -1}}
+    assert unlimited == {"worker-0", "worker-1"}  # NCCL locks pages
 
 
 def test_what_is_compiled_for_gpus_is_kept_on_a_volume_that_all_of_them_share() -> None:

@@ -124,6 +124,24 @@ def test_each_selector_finds_its_role_s_pods_alone_and_each_service_its_ports(ov
         assert found(budget["selector"]["matchLabels"]) == {name}
         # Of a Job's pods Kubernetes can only count those that must stay.
         assert ("minAvailable" in budget) is (name in of_kind("Job", every))
+        assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_credentials_go_only_to_those_that_report_and_their_secret_may_be_missing() -> None:
+    given = {
+        name: source["secretRef"]
+        for name, each in controllers(objects()).items()
+        for source in each["template"]["spec"]["containers"][0].get("envFrom", [])
+    }
+    secret = {"name": "cartpole-parameter-server-credentials", "optional": True}
+    assert given == {"learner": secret, "evaluator": secret}
+
+
+def test_the_line_in_which_a_process_says_what_is_wrong_is_its_pod_s_message() -> None:
+    every = objects()
+    for each in [*controllers(every).values(), *of_kind("Deployment", every).values()]:
+        (container,) = each["template"]["spec"]["containers"]
+        assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
 def test_the_pod_security_standard_restricted_is_kept() -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.commands import tfdqn
 from tests.support.rendered_manifests import CONFIG, COUNTS, ROOT
 from tfdqn import __version__
 from tfdqn.cli import main
 from tfdqn.config.toml import load
-from tfdqn.launch.manifests.job_spec import HEADER, check_image, dns_label
+from tfdqn.launch.manifests.job_spec import HEADER, check_image, dns_label, to_yaml
 from tfdqn.launch.manifests.platforms import Platform
 from tfdqn.tasks.suites import packages
 
@@ -174,10 +176,22 @@ def test_it_needs_no_tensorflow(tmp_path: Path) -> None:
         ("é", "job-4a9955"),
         ("ça va", "a-va-a27f05"),
         ("a" * 31 + ".b" * 20, "a" * 25 + "-517fce"),
+        ("2048" + "a" * 28, "job-2048" + "a" * 17 + "-f97d3e"),
     ],
 )
 def test_a_job_s_name_is_one_that_networks_allow(stem: str, label: str) -> None:
     assert dns_label(stem) == label
+
+
+@given(st.text())
+def test_every_name_of_a_job_leaves_room_for_roles_and_indices(stem: str) -> None:
+    assert re.fullmatch(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?", dns_label(stem))
+
+
+@pytest.mark.parametrize("text", ["1e3", "0o17", "y", "N", "1.", "8.0", "yes", "null", "0x1f", "12", "2001-01-01", "~"])
+def test_text_stays_text_for_whoever_reads_the_yaml(text: str) -> None:
+    """Go's readers, and so `kubectl`, take more for numbers and truths than Python's."""
+    assert to_yaml({"name": text}, header="") == f"name: '{text}'\n"
 
 
 def test_names_without_ascii_letters_are_jobs_of_their_own() -> None:

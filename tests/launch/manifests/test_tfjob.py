@@ -124,6 +124,7 @@ def test_pods_are_restricted_reached_by_their_own_alone_and_share_the_run() -> N
         volumes = {each["name"]: each for each in pod["volumes"]}
         assert mounted == set(volumes)
         assert ("persistentVolumeClaim" in volumes["storage"]) is (kind != "Worker")
+        assert ("envFrom" in pod["containers"][0]) is (kind in ("Chief", "Evaluator"))
     claims = {
         each["persistentVolumeClaim"]["claimName"]
         for replica in replicas(every).values()

@@ -75,6 +75,7 @@ def _services(spec: JobSpec, program: Program) -> dict[str, Any]:
             reserved = {"driver": "nvidia", "device_ids": devices, "capabilities": ["gpu"]}
             service["deploy"] = {"resources": {"reservations": {"devices": [reserved]}}}
             service["environment"] = environment(count, _CACHE)
+            service["ulimits"] = {"memlock": -1}  # NCCL locks pages
             service["volumes"] = [*service.get("volumes", ()), f"{_CACHE_VOLUME}:{_CACHE}"]
             service["depends_on"] = {**_AFTER_STORAGE, **service.get("depends_on", {})}
             gpu += count

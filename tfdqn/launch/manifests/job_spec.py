@@ -33,7 +33,10 @@ TENSORBOARD_ARGUMENTS = (
 READER_GRACE_SECONDS = 30  # of what only shows the run
 # A platform counts its own pauses and hooks, too.
 _GRACE_MARGIN_SECONDS = 20
+# Of a job's name. The longest label made of it has 63 at most: NAME-ROLE and a StatefulSet's revision, of ten digits.
 _LABEL_CHARACTERS = 32
+# What YAML 1.2, or Go's reader of 1.1, takes for a number or a truth, and PyYAML writes without quotes.
+_NOT_TEXT = r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|0o[0-7]+|[yYnN]"
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:))(?::\d+)?"
 _IMAGE = rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@\w+:[0-9a-fA-F]{{32,}})?"
@@ -135,10 +138,12 @@ def dns_label(text: str) -> str:
     Where letters of it had to go, a part of its hash tells it from others that are alike but for those.
     """
     label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if label[:1].isdigit():
+        label = f"job-{label}"
     if len(label) > _LABEL_CHARACTERS or not text.isascii() or not label:
         digest = sha256(text.encode(errors="surrogateescape")).hexdigest()[:6]
-        label = f"{label[: _LABEL_CHARACTERS - 7].rstrip('-')}-{digest}".strip("-")
-    return label if label[:1].isalpha() else f"job-{label}"
+        label = f"{label[: _LABEL_CHARACTERS - 7].rstrip('-') or 'job'}-{digest}"
+    return label
 
 
 def to_yaml(*documents: object, header: str = HEADER) -> str:
@@ -159,7 +164,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = "|" if "\n" in text else "'" if re.fullmatch(_NOT_TEXT, text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)

@@ -90,6 +90,8 @@ def budget(spec: JobSpec, role: Role, count: int, *, is_job: bool) -> dict[str, 
         "spec": {
             **({"minAvailable": count - evictable} if is_job else {"maxUnavailable": evictable}),
             "selector": {"matchLabels": pods.labels(spec, role)},
+            # A pod that crashes over and over, or never starts, keeps no node from being drained.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }
 

@@ -94,6 +94,13 @@ def specification(
     }
 
 
+def credentials(spec: JobSpec, *roles: Role) -> dict[str, Any]:
+    """Of a container that runs these roles: the Secret of the job's name as variables, where its user has made it."""
+    if not any(TRAITS[role].gets_credentials for role in roles):
+        return {}
+    return {"envFrom": [{"secretRef": {"name": f"{spec.name}-credentials", "optional": True}}]}
+
+
 def run_claim_name(spec: JobSpec) -> str:
     """Of the claim that holds the run's directory."""
     return f"{spec.name}-run"
@@ -121,6 +128,8 @@ def confined(spec: JobSpec, *, has_storage: bool, only_reads: bool = False) -> d
             "capabilities": {"drop": ["ALL"]},
         },
         "volumeMounts": mounts,
+        # The one line by which a process says what is wrong, in `kubectl describe pod`.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 
@@ -153,6 +162,7 @@ def _container(spec: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
         "image": common.pop("image"),
         "command": [*COMMAND, *arguments, "--stopped-status", str(STOPPED_STATUS)],
         "env": [{"name": "TASK", "valueFrom": {"fieldRef": {"fieldPath": index_path}}}, *variables(gpus)],
+        **credentials(spec, role),
         **_probes(spec, role),
         "resources": resources(spec, TRAITS[role].resources, gpus),
         **common,

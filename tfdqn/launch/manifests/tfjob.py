@@ -59,6 +59,7 @@ def _replicas(spec: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
         "image": common.pop("image"),
         "command": [*COMMAND, *host_arguments(pools)],
         "env": pods.variables(pool.gpus),
+        **pods.credentials(spec, *pool.roles),
         "ports": [{"name": _PORT_NAME, "containerPort": PORT}],
         "resources": pods.resources(spec, Resources(pool.cpus, pool.memory_gib), pool.gpus),
         **common,
