@@ -24,7 +24,7 @@ from tfdqn.tasks.batched_task import BatchedTask
 
 def test_it_writes_what_it_counts_and_tells_how_it_stands(free: Job) -> None:
     with free.actor() as actor:
-        free.has_acted(actor, 500)
+        free.until_acted(actor, 500)
         until(lambda: (heartbeat := free.heartbeat()) is not None and heartbeat.episode_return is not None, "episodes")
         heartbeat = free.heartbeat()
         assert heartbeat is not None
@@ -39,7 +39,7 @@ def test_it_writes_what_it_counts_and_tells_how_it_stands(free: Job) -> None:
 
 def test_weights_are_taken_as_they_come(free: Job) -> None:
     with free.actor() as actor:
-        free.has_acted(actor, 100)
+        free.until_acted(actor, 100)
         free.learner.publish(50, free.learner.board.get().weights)
         until(lambda: acts_with(free, 50), "new weights")
 
@@ -54,7 +54,7 @@ def test_two_actors_have_rungs_and_draws_of_their_own(free: Job, monkeypatch: py
 
     monkeypatch.setattr(Policy, "__init__", noted)
     with free.actor(0) as one, free.actor(1) as other:
-        free.has_acted(one, 200)
+        free.until_acted(one, 200)
         until(lambda: free.state(0) == free.state(1) == "acting", "both")
         assert one.error is other.error is None
     rungs = sorted(tuple(policy._exponents) for policy in made)
@@ -71,7 +71,7 @@ def test_exploration_fades_by_the_steps_of_all(free: Job, monkeypatch: pytest.Mo
     )
     free.learner.service.roster.start_from(Counts(env_steps=5000))
     with free.actor() as actor:
-        free.has_acted(actor, 5100)
+        free.until_acted(actor, 5100)
     assert seen[0] == 5000
     assert all(later >= earlier for earlier, later in pairwise(seen))
 
@@ -158,14 +158,14 @@ def test_where_the_learner_computes_its_values_it_acts_as_ever_and_waits_while_t
             there.service.q_values = inference
             with job.actor(0) as actor, job.actor(1) as other:
                 until(lambda: job.state(0) == job.state(1) == "acting" or actor.error or other.error, "both")
-                job.has_acted(actor, 500)
+                job.until_acted(actor, 500)
                 there.publish(50, there.board.get().weights)
                 until(lambda: acts_with(job, 50), "new weights")
                 there.service.close()
                 service = there.begin()  # which computes nothing yet
                 until(lambda: job.state(0).startswith("waiting for Q-values"), "waiting")
                 service.q_values = inference
-                job.has_acted(actor, job.counts().env_steps + 200)
+                job.until_acted(actor, job.counts().env_steps + 200)
                 assert actor.ends_well() and other.ends_well()
 
 

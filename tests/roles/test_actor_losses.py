@@ -51,12 +51,12 @@ def test_one_that_is_held_back_joins_the_learners_next_life(held: Job) -> None:
 
 def test_it_acts_on_while_the_learner_is_away_and_tells_the_next_what_it_missed(free: Job) -> None:
     with free.actor() as actor:
-        free.has_acted(actor, 100)
+        free.until_acted(actor, 100)
         free.learner.service.close()
         before, blocks = free.counts().env_steps, stored(free.client)
         until(lambda: stored(free.client) > blocks + 100, "blocks while nobody listens")
         free.learner.begin().roster.start_from(Counts(env_steps=before))
-        free.has_acted(actor, before + 400)
+        free.until_acted(actor, before + 400)
         assert actor.ends_well()
         counted, written = free.counts().env_steps, 4 * stored(free.client)
     # What the old life heard in its last moments, and the old answer did not come through, is told twice at most.
@@ -96,7 +96,7 @@ def test_it_waits_for_a_replay_server_by_name(tmp_path: Path) -> None:
 def test_an_environment_whose_process_has_ended_is_a_reason_to_start_again(tmp_path: Path) -> None:
     config = tiny(*KEYS, "task.vectorization=async", "task.num_envs=2")
     with job_of(config, tmp_path) as job, job.actor() as actor:
-        job.has_acted(actor, 50)
+        job.until_acted(actor, 50)
         for pid in environments():
             os.kill(pid, signal.SIGKILL)
         take_samples(job, 20)  # so that it goes on acting

@@ -49,7 +49,7 @@ class Job:
     def counts(self) -> Counts:
         return self.learner.service.roster.counts()
 
-    def has_acted(self, actor: Role, env_steps: int) -> None:
+    def until_acted(self, actor: Role, env_steps: int) -> None:
         until(lambda: self.counts().env_steps > env_steps or actor.error, f"{env_steps} steps")
         assert actor.error is None, actor.error
 

@@ -189,7 +189,7 @@ def test_every_name_of_a_job_leaves_room_for_roles_and_indices(stem: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["1e3", "0o17", "y", "N", "1.", "8.0", "yes", "null", "0x1f", "12", "2001-01-01", "~"])
-def test_text_stays_text_for_whoever_reads_the_yaml(text: str) -> None:
+def test_text_stays_text_for_every_reader_of_the_yaml(text: str) -> None:
     """Go's readers, and so `kubectl`, take more for numbers and truths than Python's."""
     assert to_yaml({"name": text}, header="") == f"name: '{text}'\n"
 
