@@ -41,6 +41,9 @@ def test_train_gets_the_resolved_configuration_and_a_directory_of_its_own(
     out = capsys.readouterr().out
     assert "20,000" in out
     assert "runs/x/best" in out
+    given = "small.toml seed=3 agent.n_step=2"
+    last = f"To resume beyond this: tfdqn train {given} stop.env_steps=40000 --run-dir runs/small-seed3"
+    assert out.splitlines()[-1] == last
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.tiny_runs import tiny
 from tfdqn.records import Counters, EpisodeScores, Summary
-from tfdqn.training.stopping import still_stands
+from tfdqn.training.stopping import overrides_to_go_on, still_stands
 
 
 def summary(train_steps: int = 250, best_return: float = 20.0, episodes: int | None = 4) -> Summary:
@@ -54,3 +54,20 @@ def test_a_condition_that_ended_it_before_its_steps_were_taken_ends_it_still(con
 
 def test_without_an_evaluator_no_episodes_are_asked_for() -> None:
     assert still_stands(summary(episodes=None), tiny(), ENDED, has_evaluator=False)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "more"),
+    [
+        ((), ["stop.env_steps=2400"]),
+        (("stop.return_at_least=20",), ["stop.env_steps=2400", "stop.return_at_least=none"]),
+        (("stop.return_at_least=21",), ["stop.env_steps=2400"]),
+        (("stop.env_steps=9_000", "stop.return_at_least=20"), ["stop.return_at_least=none"]),
+        (("stop.env_steps=9_000", "stop.patience_evaluations=2"), ["stop.patience_evaluations=0"]),
+    ],
+)
+def test_what_ended_it_is_lifted_to_train_it_further(overrides: tuple[str, ...], more: list[str]) -> None:
+    config = tiny("stop.env_steps=1_200", *overrides)
+    assert still_stands(summary(), config, ENDED, has_evaluator=True)
+    assert overrides_to_go_on(summary(), config.stop) == more
+    assert not still_stands(summary(), tiny("stop.env_steps=1_200", *overrides, *more), ENDED, has_evaluator=True)

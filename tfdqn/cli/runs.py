@@ -83,10 +83,12 @@ def train(
     run = RunDir(path)
     run.refuse_unused(given_keys(unused, named), say_on_stderr)
     run.refuse_early(resolved)
-    again = command_to_resume("train", config, overrides or (), path)
+    given = overrides or []
+    again = command_to_resume("train", config, given, path)
     progress = terminal.TrainingProgress()
     with interruptions(end_at_once, progress.stopping) as interrupted, progress:
         # Imported late, for that is most of the start: the bar is there already, and signals are taken.
+        from tfdqn.training.stopping import overrides_to_go_on
         from tfdqn.training.train import train_checked
 
         try:
@@ -97,6 +99,9 @@ def train(
     terminal.print_summary(summary)
     if summary.status == "interrupted":
         typer.echo(f"Saved. To resume: {again}")
+    else:
+        further = command_to_resume("train", config, [*given, *overrides_to_go_on(summary, resolved.stop)], path)
+        typer.echo(f"To resume beyond this: {further}")
 
 
 def _take_part(config: Config, cluster: Cluster) -> None:

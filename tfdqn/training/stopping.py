@@ -20,7 +20,7 @@ def reason_to_stop(
       env_steps: taken.
       is_done: whether all that were to be taken have been, and what they owe has been learned.
     """
-    if stop.return_at_least is not None and best_return is not None and best_return >= stop.return_at_least:
+    if best_return is not None and _is_reached(stop, best_return):
         return f"an evaluation reached a mean return of {best_return:g}"
     if 0 < stop.patience_evaluations <= evaluations_without_best:
         return f"{evaluations_without_best} evaluations brought no new best"
@@ -43,6 +43,16 @@ def finished_summary(run: RunDir, config: Config, *, has_evaluator: bool) -> Sum
     """As `finished_before`, by the newest checkpoint's counters. Raises CheckpointError where that is damaged."""
     newest = CheckpointManager(run.checkpoints).latest(names=())
     return None if newest is None else finished_before(run, config, newest.counters, has_evaluator=has_evaluator)
+
+
+def overrides_to_go_on(summary: Summary, stop: Stop) -> list[str]:
+    """The "key=value" that lift what has ended a run, to train it further: twice the steps, no return, no patience."""
+    lifted = []
+    if summary.env_steps >= stop.env_steps:
+        lifted.append(f"stop.env_steps={2 * stop.env_steps}")
+    if _is_reached(stop, summary.best_return):
+        lifted.append("stop.return_at_least=none")
+    return lifted or ["stop.patience_evaluations=0"]
 
 
 def still_stands(summary: Summary, config: Config, counters: Counters, *, has_evaluator: bool) -> bool:
@@ -70,3 +80,7 @@ def still_stands(summary: Summary, config: Config, counters: Counters, *, has_ev
         is_done=counters.env_steps >= config.stop.env_steps,
     )
     return reason is not None
+
+
+def _is_reached(stop: Stop, best_return: float | None) -> bool:
+    return stop.return_at_least is not None and best_return is not None and best_return >= stop.return_at_least
