@@ -15,7 +15,7 @@ from tests.support.commands import PROJECT
 from tests.support.prediction_service import prediction_service
 from tests.support.serving_client import server
 from tfdqn.cli import main
-from tfdqn.serving import batching, endpoints, limits, options, payload
+from tfdqn.serving import batching, endpoints, limits, open_inference, options, payload
 from tfdqn.serving.inputs import Input
 from tfdqn.serving.model import Signature
 from tfdqn.serving.payload import answer, parse
@@ -33,7 +33,7 @@ TINY = (
 def test_its_commands_lead_from_a_run_to_an_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, serve, *others, curl, rest, grpc = _commands()
+    first, serve, *others, curl, infer, rest, grpc = _commands()
     (tmp_path / "configs").symlink_to(PROJECT / "configs")
     monkeypatch.chdir(tmp_path)
     for command in (first, *others):
@@ -48,16 +48,22 @@ def test_its_commands_lead_from_a_run_to_an_answer(
     verb, *arguments = shlex.split(serve)[1:]
     assert verb == "serve"
     with server(tmp_path, *arguments) as client:
-        command = curl.replace(":8501/", f":{client.port}/")
-        assert command != curl
-        done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=240, check=True)
+        done, inferred = (_asked(each, client.port) for each in (curl, infer))
         clients = [_client(rest, ":8501", f":{client.port}")]
     with prediction_service(Path(*arguments).name, tmp_path / Path(*arguments) / "exports" / "1") as address:
         clients.append(_client(grpc, "127.0.0.1:8500", address))
     (example,) = re.findall(r"^`(\{.*?\})` is the kind of answer", PAGE, flags=re.MULTILINE)
-    (found,), (shown,) = (json.loads(each)["predictions"] for each in (done.stdout, example))
+    (found,), (shown,) = (json.loads(each)["predictions"] for each in (done, example))
     assert found.keys() == shown.keys()
     assert len(found["q_values"]) == len(shown["q_values"])
+    (shown_too,) = re.findall(r"^`(\{\"model_name.*\})`$", PAGE, flags=re.MULTILINE)
+    real, kind = (json.loads(each) for each in (inferred, shown_too))
+    tensors = [
+        {each["name"]: np.reshape(each.pop("data"), each["shape"]) for each in of["outputs"]} for of in (real, kind)
+    ]
+    assert real.pop("model_version").isdecimal() and kind.pop("model_version").isdecimal()
+    assert real == kind
+    clients.append(tensors[0])
     for answered in clients:
         assert answered["action"] == [found["action"]]
         np.testing.assert_allclose(answered["q_values"], [found["q_values"]], rtol=1e-5)
@@ -69,6 +75,13 @@ def _commands() -> list[str]:
     lines = "".join(re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)).splitlines()
     found = [line for line in lines if not line.endswith("# not run here")]
     return sorted(found, key=lambda line: line.startswith(("curl ", "python ")))
+
+
+def _asked(command: str, port: int) -> bytes:
+    """What curl prints."""
+    real = command.replace(":8501/", f":{port}/")
+    assert real != command
+    return subprocess.run(["bash", "-c", real], capture_output=True, timeout=240, check=True).stdout
 
 
 def _client(command: str, place: str, real: str) -> Any:
@@ -118,6 +131,7 @@ def test_its_options_and_limits_are_the_programs() -> None:
         f"{limits._MOST_CONNECTIONS} connections are open",
         f"body takes more than {endpoints._BODY_SECONDS:.0f} seconds",
         f"{limits.CLIENT_SECONDS:.0f} seconds for a request's head",
+        f"a request may have {open_inference._MOST_BYTES_BESIDE // 2**10} KiB",
         f"no answer within {batching._PATIENCE_SECONDS:.0f} seconds",
         f"of {options.MOST_ROWS_OF_CALL:,} rows and {batching._MOST_BYTES // 2**20} MiB at most",
     ):

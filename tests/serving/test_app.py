@@ -79,6 +79,17 @@ def test_every_path_and_method_is_answered(server: InProcess, method: str, path:
     assert (answer is None) == (method == "HEAD")
 
 
+@pytest.mark.parametrize("host", ["[", "a@b[", "\xff", ""])
+@pytest.mark.parametrize("path", ["/nowhere", "/healthz/", "/v1/models/sum/"])
+def test_a_host_that_is_none_and_a_slash_too_many_are_malformed_requests(
+    server: InProcess, host: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = received(server.connect(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{CLOSE}\r\n".encode("latin-1")))
+    assert bodies(text) == [(400, {"error": f"Malformed request: GET {path}"})]
+    assert b"location" not in text.lower()
+    assert not caplog.records
+
+
 def test_a_label_is_a_version_by_another_name(server: InProcess) -> None:
     for path in ("/v1/models/sum/versions/1/metadata", "/v1/models/sum/labels/stable/metadata"):
         status, found = server.ask("GET", path)

@@ -41,7 +41,7 @@ class Doubling:
         return [len(each) for each in self.calls]
 
     def request(self, numbers: Sequence[int]) -> PredictRequest:
-        return PredictRequest(self.signature, {"x": np.array(numbers)}, in_rows=True)
+        return PredictRequest(self.signature, {"x": np.array(numbers)}, bytes)
 
 
 def with_batcher(work: Callable[[Batcher], Awaitable[Any]]) -> Any:

@@ -37,7 +37,8 @@ def test_rows_and_columns_are_the_same_arrays() -> None:
     columns = {name: [value, value] for name, value in ROW.items()}
     rows = parse(body({"instances": [ROW, ROW], "signature_name": "serving_default"}), MANY)
     other = parse(body({"inputs": columns}), MANY)
-    assert rows.in_rows and not other.in_rows
+    assert rows.write({"y": np.array([1, 2])}) == b'{"predictions":[1,2]}'
+    assert other.write({"y": np.array([1, 2])}) == b'{"outputs":[1,2]}'
     for name, value in columns.items():
         assert rows.inputs[name].dtype == MANY.signatures["serving_default"].inputs[name].dtype
         np.testing.assert_array_equal(rows.inputs[name], value)

@@ -36,7 +36,9 @@ class Summing:
         self.begun = threading.Event()
         self.go = threading.Event()
         self.go.set()
-        signature = Signature(self._call, {"x": Input(np.dtype("float32"), (None, 4))}, is_batched=True)
+        inputs = {"x": Input(np.dtype("float32"), (None, 4))}
+        outputs = {"action": Input(np.dtype("int64"), (None,)), "q": Input(np.dtype("float32"), (None,))}
+        signature = Signature(self._call, inputs, is_batched=True, outputs=outputs)
         self.signatures = {"serving_default": signature}
 
     def hold(self) -> None:

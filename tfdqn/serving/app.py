@@ -1,4 +1,4 @@
-"""Which path is answered by what, on Starlette: TensorFlow Serving's REST interface, and what watches the server."""
+"""Which path is answered by what, on Starlette: TensorFlow Serving's and KServe's, and what watches the server."""
 
 import logging
 import time
@@ -16,6 +16,7 @@ from tfdqn.serving.access import ApiKeys, FileContent
 from tfdqn.serving.endpoints import Endpoints
 from tfdqn.serving.limits import MemoryBudget
 from tfdqn.serving.monitoring import Monitor
+from tfdqn.serving.open_inference import OpenInference
 from tfdqn.serving.payload import RequestError
 
 _LIVE = ("/healthz", "/v2/health/live")
@@ -31,7 +32,11 @@ _CROWDED = JSONResponse(
 
 
 def make_app(
-    endpoints: Endpoints, monitor: Monitor, budget: MemoryBudget, keys: FileContent[ApiKeys] | None
+    endpoints: Endpoints,
+    open_inference: OpenInference,
+    monitor: Monitor,
+    budget: MemoryBudget,
+    keys: FileContent[ApiKeys] | None,
 ) -> ASGIApp:
     """The ASGI application.
 
@@ -45,7 +50,8 @@ def make_app(
         ClientDisconnect: _gone,
         Exception: _failed,
     }
-    app = Starlette(routes=list(_routes(endpoints, monitor)), exception_handlers=handlers)
+    app = Starlette(routes=list(_routes(endpoints, open_inference, monitor)), exception_handlers=handlers)
+    app.router.redirect_slashes = False  # it would send clients to the host that they name
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["state"]["is_one_too_many"]:
@@ -74,12 +80,18 @@ def make_app(
     return counted
 
 
-def _routes(endpoints: Endpoints, monitor: Monitor) -> Iterator[Route]:
+def _routes(endpoints: Endpoints, open_inference: OpenInference, monitor: Monitor) -> Iterator[Route]:
     model = "/v1/models/{name}"
     for base in (model, model + "/versions/{version}", model + "/labels/{label}"):
         yield _route("POST", base + ":predict", endpoints.predict)
         yield _route("GET", base + "/metadata", endpoints.metadata)
         yield _route("GET", base, endpoints.status)
+    model = "/v2/models/{name}"
+    for base in (model, model + "/versions/{version}"):
+        yield _route("POST", base + "/infer", open_inference.infer)
+        yield _route("GET", base + "/ready", open_inference.model_ready)
+        yield _route("GET", base, open_inference.model)
+    yield _route("GET", "/v2", open_inference.server)
     yield _route("GET", "/openapi.json", endpoints.openapi)
     for path in _LIVE:
         yield _route("GET", path, monitor.live)
@@ -114,7 +126,7 @@ async def _refused(request: Request, error: RequestError) -> Response:
 
 async def _malformed(request: Request, error: HTTPException) -> Response:
     """A path or a method that there is not: 400, as TensorFlow Serving says it."""
-    return JSONResponse({"error": f"Malformed request: {request.method} {request.url.path[:_LONGEST_SHOWN]}"}, 400)
+    return JSONResponse({"error": f"Malformed request: {request.method} {request.scope['path'][:_LONGEST_SHOWN]}"}, 400)
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:
@@ -122,5 +134,5 @@ async def _gone(request: Request, error: ClientDisconnect) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    _log.error("%s %s", request.method, request.url.path, exc_info=error)
+    _log.error("%s %s", request.method, request.scope["path"], exc_info=error)
     return JSONResponse({"error": "internal server error; see the server's log"}, 500)

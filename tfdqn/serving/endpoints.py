@@ -17,7 +17,7 @@ from tfdqn.serving.model import Model
 from tfdqn.serving.model_versions import ModelVersions
 from tfdqn.serving.openapi import document
 from tfdqn.serving.options import Options
-from tfdqn.serving.payload import PredictRequest, RequestError, answer, parse
+from tfdqn.serving.payload import PredictRequest, RequestError, parse
 
 MOST_BODY_BYTES = 16 * 2**20
 _BODY_SECONDS = 30.0
@@ -41,21 +41,29 @@ class Endpoints:
         self._batcher = batcher
         self._reading = reading
 
+    @property
+    def served(self) -> list[int]:
+        """Versions, newest first."""
+        return self._versions.served
+
     async def predict(self, request: Request) -> Response:
-        model = self._model(request)
+        return await self.ask(request, parse)
+
+    async def ask(self, request: Request, parse: Callable[[bytes | bytearray, Model], PredictRequest]) -> Response:
+        """The model's answer to what `parse` makes of a request's body, in the form that this asks for."""
+        model = self.model(request)
         share, is_gone = request.scope["state"]["share"], request.scope["state"]["is_gone"]
         body = await _body(request, share)
         if len(body) <= _SHORT_BYTES:
             asked = parse(body, model)
         else:
-            asked = await self._outside(_parse_for, is_gone, body, model)
+            asked = await self._outside(_unless_gone, is_gone, parse, body, model)
         del body
         share.hold(asked.rows * (_ROW_BYTES + asked.signature.row_bytes))
         outputs = await self._batcher(asked, is_gone)
         if asked.rows <= _SHORT_ROWS:
-            return _Answer(answer(outputs, asked.in_rows), media_type="application/json")
-        text = await self._outside(answer, outputs, asked.in_rows)
-        return _Answer(text, media_type="application/json")
+            return _Answer(asked.write(outputs), media_type="application/json")
+        return _Answer(await self._outside(asked.write, outputs), media_type="application/json")
 
     async def _outside(self, work: Callable[..., _T], *arguments: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._reading, work, *arguments)
@@ -84,7 +92,7 @@ class Endpoints:
         return JSONResponse({"model_version_status": found})
 
     async def metadata(self, request: Request) -> Response:
-        model = self._model(request)
+        model = self.model(request)
         spec = {"name": self._name, "signature_name": "", "version": str(model.version)}
         defs = {"signature_def": model.signature_defs}
         return JSONResponse({"model_spec": spec, "metadata": {"signature_def": defs}})
@@ -93,7 +101,8 @@ class Endpoints:
         versions = self._versions
         return JSONResponse(document(self._name, versions.current, versions.served, self._labels, self._has_keys))
 
-    def _model(self, request: Request) -> Model:
+    def model(self, request: Request) -> Model:
+        """That which the path names. Raises RequestError with 404."""
         name, version = request.path_params["name"], self._version(request)
         model = self._versions.current if version is None else self._versions.find(version)
         if name != self._name or model is None:
@@ -126,10 +135,10 @@ class _Answer(Response):
             await send({"type": "http.response.body", "body": bytes(part), "more_body": not is_last})
 
 
-def _parse_for(is_gone: Callable[[], bool], body: bytearray, model: Model) -> PredictRequest:
+def _unless_gone(is_gone: Callable[[], bool], work: Callable[..., _T], *arguments: Any) -> _T:
     if is_gone():  # while it waited for its turn
         raise RequestError("the client has gone", 499)
-    return parse(body, model)
+    return work(*arguments)
 
 
 async def _body(request: Request, share: Share) -> bytearray:

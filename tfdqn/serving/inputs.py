@@ -12,13 +12,15 @@ from msgspec import Meta, Raw
 from tfdqn.errors import UserError
 
 _AT_ONCE_BYTES = 2**16  # of JSON that is read in one go, with every other thread kept waiting
+_DATATYPES = {"bool": "BOOL", "float16": "FP16", "float32": "FP32", "float64": "FP64"}
 _INT64 = np.iinfo(np.int64)
 _BEGINS_WITH_OBJECT = re.compile(rb"\[\s*\{")
+_BEGINS_WITH_LIST = re.compile(rb"\[\s*\[")
 _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 
 class Input(NamedTuple):
-    """One named input; None stands for a dimension of any length, in the shape or for the whole of it."""
+    """One named input or output; None stands for a dimension of any length, in the shape or for the whole of it."""
 
     dtype: np.dtype
     shape: tuple[int | None, ...] | None
@@ -59,6 +61,11 @@ class Reader:
             name: msgspec.json.Decoder(list[each] if is_batched else each)  # type: ignore[valid-type]
             for name, each in types.items()
         }
+        self._numbers = {
+            name: msgspec.json.Decoder(list[_number(each.dtype)])  # type: ignore[misc]
+            for name, each in inputs.items()
+            if _is_read(each)
+        }
         raw = [(field, Raw) for field in fields]
         self._by_name = msgspec.json.Decoder(
             msgspec.defstruct("Columns", raw, rename=names, forbid_unknown_fields=True)
@@ -94,6 +101,24 @@ class Reader:
             raise UserError(f"'{where}' is not an object with {', '.join(sorted(self._inputs))}")
         return {name: self._column(name, each) for name, each in texts.items()}
 
+    def tensor(self, name: str, text: Raw, shape: tuple[int, ...]) -> np.ndarray:
+        """One input of this shape: all its numbers in row-major order, or nested lists of them."""
+        self._check_kinds()
+        needed = self._inputs[name].shape or ()
+        if len(shape) != len(needed) or any(size not in (None, had) for size, had in zip(needed, shape, strict=True)):
+            open_shape = [-1 if size is None else size for size in needed]
+            raise UserError(f"{name}: a shape of {list(shape)}; {open_shape} is needed, where -1 is any number")
+        if _BEGINS_WITH_LIST.match(memoryview(text)):
+            found = self._column(name, text)
+        else:
+            parts = _read(self._numbers[name], text, name, _between_rows(0))
+            found = _joined(name, [self._array(name, part) for part in parts])
+            if len(found) == math.prod(shape):
+                found = found.reshape(shape)
+        if found.shape != shape:
+            raise UserError(f"{name}: its data has a shape of {list(found.shape)}, not {list(shape)}")
+        return found
+
     def _check_kinds(self) -> None:
         for name in self._refused:
             raise UserError(f"{name}: {self._inputs[name].dtype} of shape {self._inputs[name].shape} is not served")
@@ -110,6 +135,11 @@ class Reader:
                 return np.array(values, self._inputs[name].dtype)
         except (ValueError, OverflowError) as error:
             raise UserError(f"{name}: not an array of one shape, or a number does not fit") from error
+
+
+def datatype(dtype: np.dtype) -> str:
+    """Its name in the Open Inference Protocol."""
+    return _DATATYPES.get(dtype.name, dtype.name.upper() if dtype.kind in "iu" else "BYTES")
 
 
 def _is_read(given: Input) -> bool:

@@ -1,7 +1,7 @@
 """`Model`: one version of a SavedModel in memory, its signatures as they are served."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,14 @@ class Signature:
       inputs: what it takes.
       is_batched: whether every input and output has a first axis of any length, along which requests are joined.
       check: raises UserError for inputs whose answer would mean nothing.
+      outputs: what it gives.
     """
 
     call: Callable[[Arrays], Arrays]
     inputs: Mapping[str, Input]
     is_batched: bool
     check: Callable[[Arrays], None] = check_finite
+    outputs: Mapping[str, Input] = field(default_factory=dict)
 
     @cached_property
     def row_bytes(self) -> int:
@@ -95,17 +97,19 @@ def _signature(module: Any, function: Any, policy_inputs: PolicyInputs | None) -
         outputs = function(**{name: tf.constant(array) for name, array in inputs.items()})
         return {name: value.numpy() for name, value in outputs.items()}
 
-    specs = function.structured_input_signature[1]
-    shapes = [each.shape for each in (*specs.values(), *function.structured_outputs.values())]
-    is_batched = all(each.rank is not None and each.rank > 0 and each[0] is None for each in shapes)
-    inputs = {
-        name: Input(np.dtype(spec.dtype.as_numpy_dtype), None if spec.shape.rank is None else tuple(spec.shape))
-        for name, spec in specs.items()
-    }
+    inputs, outputs = _described(function.structured_input_signature[1]), _described(function.structured_outputs)
+    is_batched = all(each.shape and each.shape[0] is None for each in (*inputs.values(), *outputs.values()))
     check: Callable[[Arrays], None] = check_finite
     if policy_inputs is not None and policy_inputs.names == inputs.keys():
         check = policy_inputs.check
-    return Signature(call, inputs, is_batched, check)
+    return Signature(call, inputs, is_batched, check, outputs)
+
+
+def _described(specs: Mapping[str, Any]) -> dict[str, Input]:
+    return {
+        name: Input(np.dtype(spec.dtype.as_numpy_dtype), None if spec.shape.rank is None else tuple(spec.shape))
+        for name, spec in specs.items()
+    }
 
 
 def _signature_defs(path: Path) -> dict[str, Any]:

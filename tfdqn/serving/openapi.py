@@ -8,7 +8,7 @@ import numpy as np
 
 from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
-from tfdqn.serving.inputs import Input
+from tfdqn.serving.inputs import Input, datatype
 from tfdqn.serving.model import Model, Signature
 from tfdqn.serving.payload import MOST_ROWS
 
@@ -66,13 +66,72 @@ def document(name: str, model: Model, served: list[int], labels: Mapping[str, in
             asked = {"post": _operation("The policy's answer", answer, parameters, is_exclusive=True)}
             asked["post"]["requestBody"] = {"required": True, "content": _json(_request(signature, model))}
             paths[place + ":predict"] = asked
-    for path, word in (("/healthz", "live"), ("/readyz", "ready")):
+    paths |= _open_inference(name, model, places[base + "/versions/{version}"])
+    for path, word in (
+        ("/healthz", "live"),
+        ("/readyz", "ready"),
+        ("/v2/health/live", "live"),
+        ("/v2/health/ready", "ready"),
+    ):
         paths[path] = {"get": _operation(f"Whether it is {word}", {word: {"type": "boolean"}}, []) | {"security": []}}
     found: Schema = {"openapi": "3.1.0", "info": {"title": name, "version": str(model.version)}, "paths": paths}
     if has_keys:
         found["components"] = {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}}
         found["security"] = [{"key": []}]
     return found
+
+
+def _open_inference(name: str, model: Model, version: list[Schema]) -> Schema:
+    """The paths of KServe's protocol."""
+    text, texts, tensors = {"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "array"}
+    server = {"name": text, "version": text, "extensions": texts}
+    metadata = {"name": text, "versions": texts, "platform": text, "inputs": tensors, "outputs": tensors}
+    answer = {"model_name": text, "model_version": text, "outputs": tensors}
+    paths: Schema = {"/v2": {"get": _operation("The server", server, [])}}
+    base = f"/v2/models/{name}"
+    for place, parameters in ((base, []), (base + "/versions/{version}", version)):
+        ready = _operation("Whether it is ready", {"name": text, "ready": {"type": "boolean"}}, parameters)
+        paths[place + "/ready"] = {"get": ready}
+        if (signature := model.signatures.get(DEFAULT_SIGNATURE)) is not None:
+            paths[place] = {"get": _operation("Its inputs and outputs", metadata, parameters)}
+            asked = {"post": _operation("The policy's answer", answer, parameters)}
+            asked["post"]["requestBody"] = {"required": True, "content": _json(_infer_request(signature, model))}
+            paths[place + "/infer"] = asked
+    return paths
+
+
+def _infer_request(signature: Signature, model: Model) -> Schema:
+    """Each input once, in any order."""
+    tensors = [_tensor(name, each, signature, model) for name, each in signature.inputs.items()]
+    inputs: Schema = {"type": "array", "items": {"anyOf": tensors}, "minItems": len(tensors), "maxItems": len(tensors)}
+    inputs["allOf"] = [{"contains": {"properties": {"name": {"const": name}}}} for name in signature.inputs]
+    parameters: Schema = {"type": "object"}
+    outputs = [_object({"name": {"const": name}}, {"parameters": parameters}) for name in signature.outputs]
+    optional: Schema = {"id": {"type": ["string", "null"]}, "parameters": parameters}
+    optional["outputs"] = {"type": "array", "items": {"anyOf": outputs}, "uniqueItems": True, "maxItems": len(outputs)}
+    for each in tensors:
+        each["properties"]["parameters"] = parameters
+    return _object({"inputs": inputs}, optional)
+
+
+def _tensor(name: str, given: Input, signature: Signature, model: Model) -> Schema:
+    """Its numbers in a row, or in nested lists."""
+    sizes = given.shape or ()
+    batch = {"type": "integer", "minimum": 1, "maximum": MOST_ROWS}
+    size = [
+        {"type": "integer", "minimum": 0, "maximum": int(_INT64.max)} if each is None else {"const": each}
+        for each in sizes
+    ]
+    axes = [batch, *size[1:]] if signature.is_batched else size
+    shape = {"type": "array", "prefixItems": axes, "minItems": len(axes), "maxItems": len(axes)}
+    row = {"type": "array", "items": _number(name, given.dtype, model)}
+    nested = _array(name, given, model, sizes)
+    if signature.is_batched:
+        nested = _list(nested["items"], MOST_ROWS)
+    data = {"anyOf": [row, nested] if len(sizes) > 1 else [row]}
+    return _object(
+        {"name": {"const": name}, "datatype": {"const": datatype(given.dtype)}, "shape": shape, "data": data}
+    )
 
 
 def _operation(summary: str, answer: Schema, parameters: list[Any], *, is_exclusive: bool = False) -> Schema:

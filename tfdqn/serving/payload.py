@@ -5,7 +5,8 @@ task can't give.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,17 +32,17 @@ class RequestError(Exception):
 
 
 class PredictRequest(NamedTuple):
-    """A parsed request.
+    """A parsed request, whose inputs have passed every check.
 
     Attributes:
       signature: the function that it is for.
       inputs: in the signature's dtypes, each [B, …] where the signature is batched.
-      in_rows: whether it came in rows, and is answered so.
+      write: the function's outputs → the answer's JSON, in the form in which it was asked.
     """
 
     signature: Signature
     inputs: Arrays
-    in_rows: bool
+    write: Callable[[Arrays], bytes]
 
     @property
     def rows(self) -> int:
@@ -67,17 +68,19 @@ def parse(body: bytes | bytearray, model: Model) -> PredictRequest:
     signature = model.signatures.get(name)
     if signature is None:
         raise RequestError(f'Serving signature name: "{name}" not found in signature def')
-    _check_size(body, signature)
+    check_size(body, signature)
+    in_rows = given.instances is not _NOTHING
     try:
-        if given.inputs is not _NOTHING:
-            request = PredictRequest(signature, signature.reader.columns(given.inputs, "inputs"), False)
+        if not in_rows:
+            inputs = signature.reader.columns(given.inputs, "inputs")
         elif signature.is_batched:
-            request = PredictRequest(signature, signature.reader.rows(given.instances, "instances"), True)
+            inputs = signature.reader.rows(given.instances, "instances")
         else:
             raise RequestError(f"\"{name}\" has no batch axis: it takes 'inputs' only")
-        _check_batch(request)
-        _check_keys(body, request)
-        signature.check(request.inputs)
+        request = PredictRequest(signature, inputs, partial(answer, in_rows=in_rows))
+        each_row = request.rows if in_rows else 1
+        check_values(request)
+        check_keys(body, {"instances": 1, "inputs": 1, "signature_name": 1} | dict.fromkeys(inputs, each_row))
     except UserError as error:
         raise RequestError(str(error)) from error
     return request
@@ -88,7 +91,7 @@ def answer(outputs: Arrays, in_rows: bool) -> bytes:
     if in_rows:
         parts = b",".join(msgspec.json.encode(each)[1:-1] for each in _rows_of(outputs))
         return b'{"predictions":[' + parts + b"]}"
-    columns = {name: _listed(array) for name, array in outputs.items()}
+    columns = {name: as_list(array) for name, array in outputs.items()}
     if len(columns) == 1:
         return b'{"outputs":' + next(iter(columns.values())) + b"}"
     named = b",".join(msgspec.json.encode(name) + b":" + text for name, text in columns.items())
@@ -109,32 +112,34 @@ def _top(body: bytes | bytearray) -> _Request:
     return given
 
 
-def _check_size(body: bytes | bytearray, signature: Signature) -> None:
-    """Before anything is made of it: a number in JSON takes two bytes, and in Python dozens."""
+def check_size(body: bytes | bytearray, signature: Signature) -> None:
+    """Raises RequestError before anything is made of it: a number in JSON takes two bytes, and in Python dozens."""
     most = signature.reader.most_numbers(MOST_ROWS)
     if len(body) > _UNCOUNTED_BYTES and most is not None and body.count(b",") > most:
         raise RequestError(f"more numbers than {MOST_ROWS:,} rows have, the most of one request", 413)
 
 
-def _check_batch(request: PredictRequest) -> None:
-    if not request.signature.is_batched:
-        return
-    lengths = {name: len(array) for name, array in request.inputs.items()}
-    if len(set(lengths.values())) > 1:
-        raise RequestError(f"one batch size for all inputs is needed; got {lengths}".replace("'", ""))
-    if 0 in lengths.values():
-        raise RequestError("the batch is empty")
-    if request.rows > MOST_ROWS:
-        raise RequestError(f"{request.rows:,} rows; a request may have {MOST_ROWS:,}", 413)
+def check_values(request: PredictRequest) -> None:
+    """Raises RequestError for a batch that is none, and UserError for what the task can't give."""
+    if request.signature.is_batched:
+        lengths = {name: len(array) for name, array in request.inputs.items()}
+        if len(set(lengths.values())) > 1:
+            raise RequestError(f"one batch size for all inputs is needed; got {lengths}".replace("'", ""))
+        if 0 in lengths.values():
+            raise RequestError("the batch is empty")
+        if request.rows > MOST_ROWS:
+            raise RequestError(f"{request.rows:,} rows; a request may have {MOST_ROWS:,}", 413)
+    request.signature.check(request.inputs)
 
 
-def _check_keys(body: bytes | bytearray, request: PredictRequest) -> None:
-    """No key twice, of which msgspec takes the last.
+def check_keys(body: bytes | bytearray, allowed: Mapping[str, int]) -> None:
+    """Raises RequestError where an object has a key twice, of which msgspec takes the last.
 
-    Read again, with care, where a name occurs too often, or may be spelled with escapes.
+    Reads again, with care, where a key occurs too often, or may be spelled with escapes.
+
+    Args:
+      allowed: keys, and how often each may occur.
     """
-    each_row = request.rows if request.in_rows else 1
-    allowed = {"instances": 1, "inputs": 1, "signature_name": 1} | dict.fromkeys(request.inputs, each_row)
     is_escaped = b"\\" in body  # which numbers never are
     if is_escaped or any(body.count(b'"%b"' % name.encode()) > times for name, times in allowed.items()):
         try:
@@ -161,7 +166,8 @@ def _rows_of(outputs: Arrays) -> Iterator[list[Any]]:
             yield [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _listed(array: np.ndarray) -> bytes:
+def as_list(array: np.ndarray) -> bytes:
+    """JSON, written some elements at a time. Floats must be finite."""
     if array.ndim == 0 or len(array) <= _AT_ONCE_ROWS:
         return msgspec.json.encode(array.tolist())
     parts = np.split(array, range(_AT_ONCE_ROWS, len(array), _AT_ONCE_ROWS))

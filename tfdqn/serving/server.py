@@ -25,6 +25,7 @@ from tfdqn.serving.limits import Connection, MemoryBudget, end_slow, end_waiting
 from tfdqn.serving.model import Model
 from tfdqn.serving.model_versions import ModelVersions
 from tfdqn.serving.monitoring import Monitor
+from tfdqn.serving.open_inference import OpenInference
 from tfdqn.serving.options import Options
 from tfdqn.serving.tls import TlsConnection
 from tfdqn.system.addresses import is_loopback, with_host
@@ -84,7 +85,8 @@ async def _run(
         batcher, budget, connections = Batcher(calls, options.most_rows), MemoryBudget(), set[Any]()
         endpoints = Endpoints(name, versions, options, batcher, reading)
         monitor = Monitor(name, versions, batcher, budget, connections)
-        server = _http_server(make_app(endpoints, monitor, budget, options.access.keys), options.access)
+        app = make_app(endpoints, OpenInference(name, endpoints, monitor), monitor, budget, options.access.keys)
+        server = _http_server(app, options.access)
         server.server_state.connections = connections
 
         async def refresh() -> None:
