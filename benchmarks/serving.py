@@ -1,64 +1,83 @@
-"""`tfdqn serve` under load: requests/s and latency by number of clients, beside the policy's own call.
+"""`tfdqn serve` under load: requests/s and latency by number of clients and rows, beside the policy's own call.
 
-python -m benchmarks.serving [--clients 1 8 32] [--seconds 5]
+python -m benchmarks.serving [--clients 1 8 32 128] [--rows 1 64 1024] [--rates 1000 2000 4000] [--seconds 5] [--table]
+
+Where each client asks again as soon as it is answered, as many requests as clients are always on their way: latency is
+clients ÷ requests/s (Little's law), and says how fast the server is, not how long a client waits who asks now and then.
+That is what `--rates` measures: requests that come evenly, on 32 connections.
 """
 
 import argparse
-import http.client
 import json
-import multiprocessing
-import multiprocessing.connection
+import os
 import queue
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
-import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
-from benchmarks.measure import rate, report
+from benchmarks.measure import print_table, rate, report
 from tfdqn.config import MLP, Config
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.networks.factory import q_network
 from tfdqn.serving.model import Model
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
+from tfdqn.types import Arrays
 
 _SPEC = TaskSpec(
     id="CartPole-v1", observation={"observation": ArraySpec(shape=(4,), dtype="float32")}, actions=discrete(2)
 )
-_START_SECONDS = 300.0
+_OBSERVATION = [0.0, 0.1, 0.02, -0.1]
+_PATH = "/v1/models/cartpole:predict"
+_CLIENTS_AT_A_RATE = 32
+_PATIENCE_SECONDS = 300.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32, 128])
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 64, 1024], help="of a request")
+    parser.add_argument("--rates", type=float, nargs="*", default=[1000, 2000, 4000], help="requests/s of one row each")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
+    parser.add_argument("--table", action="store_true", help="print a table in place of JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         exports = Path(folder) / "cartpole"
         network = q_network(Config(network=MLP(hidden_units=(128, 128))), _SPEC, seed=0)
         network.create_variables()
         call = Model(export_policy(_SPEC, network, exports, {}), 1).signatures[DEFAULT_SIGNATURE].call
-        results = {
-            f"the policy's own call on {rows} rows: ms": 1000
-            / rate(lambda rows=rows: call({"observation": np.zeros((rows, 4), np.float32)}), 1).per_second
-            for rows in (1, 32)
-        }
+        results = {f"the policy's own call, {rows} rows": _own_call(call, rows) for rows in options.rows}
         command = [sys.executable, "-m", "tfdqn", "serve", str(exports), "--port", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as server:
             try:
                 port = _port(server)
-                for clients in options.clients:
-                    results |= _load(port, clients, options.seconds)
+                _load(server, port, 32, 1, 1.0)  # which warms both up
+                for rows in options.rows:
+                    for clients in options.clients:
+                        name = f"{clients} clients, {rows} rows"
+                        results[name] = _load(server, port, clients, rows, options.seconds)
+                for per_second in options.rates:
+                    name = f"{per_second:,.0f} requests/s, 1 row"
+                    results[name] = _load(server, port, _CLIENTS_AT_A_RATE, 1, options.seconds, per_second)
             finally:
                 server.terminate()
-    report("serving", {"network": "128, 128", "seconds": options.seconds}, results)
+    if options.table:
+        print_table("", results)
+    else:
+        report("serving", {"network": "128, 128", "seconds": options.seconds, "load": os.getloadavg()}, results)
+
+
+def _own_call(call: Callable[[Arrays], Arrays], rows: int) -> dict[str, float]:
+    inputs = {"observation": np.zeros((rows, 4), np.float32)}
+    calls = rate(lambda: call(inputs), 1).per_second
+    return {"requests/s": calls, "p50 ms": 1000 / calls, "rows/s": calls * rows}
 
 
 def _port(server: "subprocess.Popen[str]") -> int:
@@ -66,56 +85,31 @@ def _port(server: "subprocess.Popen[str]") -> int:
     assert server.stdout is not None
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=lambda: lines.put(server.stdout.readline()), daemon=True).start()
-    found = re.search(r"127\.0\.0\.1:(\d+)", lines.get(timeout=_START_SECONDS))
+    found = re.search(r"127\.0\.0\.1:(\d+)", lines.get(timeout=_PATIENCE_SECONDS))
     if found is None:
         raise SystemExit("the server did not start")
     return int(found[1])
 
 
-def _load(port: int, clients: int, seconds: float) -> dict[str, float]:
-    """Each client asks again as soon as it is answered; all in one process, which is not the server's."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_ask, args=(theirs, port, clients, seconds), daemon=True)
-    process.start()
-    if not ours.poll(seconds + _START_SECONDS):
-        raise SystemExit(f"{clients} clients did not end")
-    latencies, elapsed = ours.recv()
-    process.join()
-    cuts = statistics.quantiles(latencies, n=100)
-    return {
-        f"{clients} clients: requests/s": len(latencies) / elapsed,
-        f"{clients} clients: p50 ms": 1000 * cuts[49],
-        f"{clients} clients: p99 ms": 1000 * cuts[98],
-    }
+def _load(
+    server: "subprocess.Popen[str]", port: int, clients: int, rows: int, seconds: float, per_second: float | None = None
+) -> Mapping[str, float]:
+    """What clients measure, in a process of their own."""
+    command = [sys.executable, "-m", "benchmarks.serving_clients", str(port), _PATH, str(clients), str(seconds)]
+    command += [] if per_second is None else ["--rate", str(per_second)]
+    body, used = json.dumps({"instances": [_OBSERVATION] * rows}), _cpu_seconds(server.pid)
+    done = subprocess.run(
+        command, input=body.encode(), stdout=subprocess.PIPE, check=True, timeout=seconds + _PATIENCE_SECONDS
+    )
+    found = json.loads(done.stdout)
+    used = (_cpu_seconds(server.pid) - used) / (found["requests/s"] * seconds)
+    return found | {"CPU of a request, server: µs": 1e6 * used, "rows/s": found["requests/s"] * rows}
 
 
-def _ask(pipe: "multiprocessing.connection.Connection", port: int, clients: int, seconds: float) -> None:
-    latencies: list[float] = []
-    ready = threading.Barrier(clients + 1)
-    body = json.dumps({"instances": [[0.0, 0.1, 0.02, -0.1]]})
-
-    def client() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        connection.connect()
-        ready.wait()
-        end = time.perf_counter() + seconds
-        while (begun := time.perf_counter()) < end:
-            connection.request("POST", "/v1/models/cartpole:predict", body)
-            response = connection.getresponse()
-            response.read()
-            assert response.status == 200
-            latencies.append(time.perf_counter() - begun)
-        connection.close()
-
-    threads = [threading.Thread(target=client, daemon=True) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    ready.wait()
-    begun = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    pipe.send((latencies, time.perf_counter() - begun))
+def _cpu_seconds(pid: int) -> float:
+    """That a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

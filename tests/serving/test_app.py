@@ -153,6 +153,12 @@ def test_what_is_not_http_is_a_malformed_request(
     assert not caplog.records
 
 
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
+def test_an_offer_of_another_protocol_is_passed_over_and_its_body_is_read(server: InProcess, upgrade: str) -> None:
+    head = f"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABk\r\n"
+    assert bodies(received(server.connect(request(ONE, head=head)))) == [(200, PREDICTIONS)]  # Java's client offers it
+
+
 def test_what_is_not_http_after_an_early_answer_ends_the_connection(
     server: InProcess, caplog: pytest.LogCaptureFixture
 ) -> None:

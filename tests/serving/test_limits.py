@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.serving_in_process import PATIENCE_SECONDS, PREDICT, InProcess, received, request, serving
-from tfdqn.serving import endpoints
+from tfdqn.serving import endpoints, payload
 from tfdqn.serving.limits import _TAKING, _WORK, UNCOUNTED_BYTES, Connection, MemoryBudget, most_connections
 from tfdqn.serving.options import Options
 from tfdqn.serving.payload import MOST_ROWS, RequestError
@@ -124,10 +124,14 @@ def test_what_is_long_is_read_and_written_outside_the_loop(
     threads: list[str] = []
 
     def recording(work: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *arguments: (threads.append(threading.current_thread().name), work(*arguments))[1]
+        def recorded(*arguments: Any, **more: Any) -> Any:
+            threads.append(threading.current_thread().name)
+            return work(*arguments, **more)
+
+        return recorded
 
     monkeypatch.setattr("tfdqn.serving.endpoints.parse", recording(endpoints.parse))
-    monkeypatch.setattr("tfdqn.serving.endpoints.answer", recording(endpoints.answer))
+    monkeypatch.setattr("tfdqn.serving.payload.answer", recording(payload.answer))
     assert server.predict({"instances": ONE["instances"] * rows})[0] == 200
     assert threads == [thread, thread]
 
@@ -235,10 +239,9 @@ def test_connections_are_at_most_half_of_the_files(monkeypatch: pytest.MonkeyPat
     assert most_connections() == 50
 
 
-def test_what_waits_to_be_read_is_not_where_its_client_has_gone(server: InProcess) -> None:
-    model: Any = server.model
+def test_what_waits_to_be_read_is_not_where_its_client_has_gone() -> None:
     with pytest.raises(RequestError) as raised:
-        endpoints._parse_for(lambda: True, bytearray(b"nonsense"), model)
+        endpoints._unless_gone(lambda: True, pytest.fail, bytearray(b"nonsense"))
     assert raised.value.status == 499
 
 

@@ -95,7 +95,7 @@ def _policy_inputs(path: Path, module: Any) -> PolicyInputs | None:
 def _signature(module: Any, function: Any, policy_inputs: PolicyInputs | None) -> Signature:
     def call(inputs: Arrays, _kept: Any = module) -> Arrays:  # a function holds its module's variables weakly
         outputs = function(**{name: tf.constant(array) for name, array in inputs.items()})
-        return {name: value.numpy() for name, value in outputs.items()}
+        return {name: outputs[name].numpy() for name in sorted(outputs)}  # a SavedModel has them in any order
 
     inputs, outputs = _described(function.structured_input_signature[1]), _described(function.structured_outputs)
     is_batched = all(each.shape and each.shape[0] is None for each in (*inputs.values(), *outputs.values()))
@@ -108,7 +108,7 @@ def _signature(module: Any, function: Any, policy_inputs: PolicyInputs | None) -
 def _described(specs: Mapping[str, Any]) -> dict[str, Input]:
     return {
         name: Input(np.dtype(spec.dtype.as_numpy_dtype), None if spec.shape.rank is None else tuple(spec.shape))
-        for name, spec in specs.items()
+        for name, spec in sorted(specs.items())
     }
 
 
