@@ -42,23 +42,12 @@ ORDER = [
     "__init__",
     "__main__",
 ]
-# What is imported by every command, before TensorFlow is and where it never is.
-LIGHT = [
-    "errors",
-    "types",
-    "task_spec",
-    "randomness",
-    "records",
-    "config",
-    "system",
-    "storage",
-    "cluster",
-    "coordination",
-    "reports",
-    "launch",
-    "tuning",
-    "cli",
-]
+# What imports TensorFlow; the rest is imported by every command, before TensorFlow is and where it never is.
+ABOVE_TENSORFLOW = {
+    *("tasks", "networks", "agents", "replay", "acting", "evaluation", "learning", "exporting", "tracking"),
+    *("training", "serving", "roles", "__init__", "__main__"),
+}
+LIGHT = [name for name in ORDER if name not in ABOVE_TENSORFLOW]
 
 HEAVY = {"tensorflow", "keras", "tf_agents", "reverb", "gymnasium", "gym", "matplotlib"}
 ENVIRONMENT_PACKAGES = {"gymnasium", "gym", "ale_py", "minigrid", "Box2D", "mujoco", "pygame", "pettingzoo"}

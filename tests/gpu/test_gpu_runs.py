@@ -8,28 +8,11 @@ import pytest
 
 from tests.gpu.conftest import GPUs
 from tests.support.commands import PROJECT, newest, tfdqn
-from tests.support.tiny_runs import TINY
+from tests.support.tiny_runs import CATCH_IN_PIXELS, TINY
 from tfdqn.config.toml import dump, from_mapping
 
 pytestmark = pytest.mark.gpu
 NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
-CATCH = {
-    "task": {
-        "id": "tests.support.toy_environments:Catch-v0",
-        "num_envs": 8,
-        "frame_stack": 2,
-        "kwargs": {"pixels": True},
-    },
-    "network": {"kind": "nature_cnn"},
-    "agent": {"kind": "double_dqn", "n_step": 3},
-    "optimizer": {"kind": "adam", "learning_rate": 5e-4},
-    "exploration": {"kind": "epsilon_greedy", "decay_env_steps": 3_000},
-    "replay": {"item": "frames", "capacity": 20_000, "min_size": 500},
-    "learner": {"batch_size": 32, "updates_per_call": 20, "env_steps_per_update": 4.0},
-    "stop": {"env_steps": 12_000, "return_at_least": 0.98},
-    "evaluation": {"interval_env_steps": 1_000, "episodes": 50, "confirm_episodes": 0},
-    "logging": {"tensorboard": False},
-}
 
 
 def written(folder: Path, settings: dict[str, Any]) -> Path:
@@ -55,7 +38,7 @@ def test_cartpole_is_learned(gpus: GPUs, tmp_path: Path) -> None:
 @pytest.mark.parametrize("prefetch", ["false", "true"])
 def test_catch_is_learned_from_pixels(prefetch: str, gpus: GPUs, tmp_path: Path) -> None:
     overrides = (f"learner.prefetch_to_device={prefetch}", "acting.device=auto", *gpus.overrides)
-    summary = trained(tmp_path, written(tmp_path, CATCH), *overrides)
+    summary = trained(tmp_path, written(tmp_path, CATCH_IN_PIXELS), *overrides)
     assert summary["final"]["mean_return"] >= 0.9  # a random player gets -0.6
 
 
@@ -72,7 +55,7 @@ def test_a_run_goes_on_from_a_gpu_to_the_cpu_and_back(strategy: str, gpus: GPUs,
 
 
 def test_a_training_leaves_memory_for_an_evaluation_beside_it(gpus: GPUs, tmp_path: Path) -> None:
-    config = written(tmp_path, CATCH)
+    config = written(tmp_path, CATCH_IN_PIXELS)
     trained(tmp_path, config, "stop.env_steps=2000", *gpus.overrides)
     other = tmp_path / "other"
     other.mkdir()

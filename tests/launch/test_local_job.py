@@ -15,12 +15,13 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.commands import PATIENCE_SECONDS, PROGRAM, PROJECT, Tfdqn, tfdqn, write_config
+from tests.support.run_files import a_summary
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
 from tfdqn.cli.live_table import JobView
 from tfdqn.config.toml import dump
 from tfdqn.launch import local_job
-from tfdqn.records import Counters, EpisodeScores, Summary
+from tfdqn.records import Counters
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
@@ -227,9 +228,6 @@ def test_a_run_of_another_configuration_is_refused_before_anything_starts(
     assert "run belongs to another configuration: agent.n_step: 1 in the run, 3 now" in capsys.readouterr().err
 
 
-SCORES = EpisodeScores(episodes=4, mean_return=1, std_return=0, median_return=1, ci_low=1, ci_high=1, mean_length=1)
-
-
 @pytest.mark.parametrize(
     ("given", "train_steps", "is_told"),
     [((), 250, True), (("stop.env_steps=2_000",), 250, False), ((), 240, False)],
@@ -256,16 +254,7 @@ def test_a_finished_run_is_told_again_and_nobody_is_started(
     counters = Counters(env_steps=1_200, train_steps=250)
     CheckpointManager(run.checkpoints).save(counters, {}, lambda _: None)
     run.config_file.write_text(dump(tiny()))
-    summary = Summary(
-        status="finished",
-        reason="1,204 environment steps were taken",
-        env_steps=1_204,
-        train_steps=train_steps,
-        episodes=9,
-        seconds=3.0,
-        best_return=20.0,
-        final=SCORES,
-    )
+    summary = a_summary(train_steps=train_steps)
     write_summary(run.summary_file, summary)
     told = local_job.launch(tiny(*given), run, JobView(1_200))
     assert told == (replace(summary, status="already finished") if is_told else None, True)

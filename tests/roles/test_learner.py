@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
+from tests.support.run_files import a_summary
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.cluster.topology import Topology
 from tfdqn.coordination.messages import EvaluatorReport, Heartbeat
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import StallDetector
-from tfdqn.records import Counters, EpisodeScores, Summary
+from tfdqn.records import Counters, Summary
 from tfdqn.roles import learner
 from tfdqn.roles.context import RoleContext
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 from tfdqn.training import finish
 
-SCORES = EpisodeScores(episodes=4, mean_return=1, std_return=0, median_return=1, ci_low=1, ci_high=1, mean_length=1)
 DONE = EvaluatorReport(best_return=20.0, is_done=True)
 
 
@@ -143,16 +143,7 @@ def test_without_an_evaluator_it_finishes_all_the_same(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(("train_steps", "is_left_alone"), [(250, True), (100, False)])
 def test_only_a_summary_of_what_was_learned_last_is_left_alone(end: End, train_steps: int, is_left_alone: bool) -> None:
     """One of before the run was made longer is not."""
-    summary = Summary(
-        status="finished",
-        reason="old",
-        env_steps=1,
-        train_steps=train_steps,
-        episodes=1,
-        seconds=1,
-        best_return=1,
-        final=SCORES,
-    )
+    summary = a_summary(train_steps=train_steps)
     write_summary(end.run.summary_file, summary)
     end.report = DONE
     end.comes()

@@ -1,6 +1,7 @@
 """Runs that were never trained: directories with the files that a finished run leaves."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,18 +28,31 @@ def scores(mean_return: float, episodes: int = 4) -> EpisodeScores:
     )
 
 
+def a_summary(**changes: Any) -> Summary:
+    """Of a finished run that took 1,204 environment steps and 250 updates."""
+    values: dict[str, Any] = {
+        "status": "finished",
+        "reason": "1,204 environment steps were taken",
+        "env_steps": 1_204,
+        "train_steps": 250,
+        "episodes": 9,
+        "seconds": 3.0,
+        "best_return": 20.0,
+        "final": scores(1.0),
+    }
+    return Summary(**values | changes)
+
+
 def finish(path: Path, final_return: float, best_return: float | None = None, env_steps: int = ENV_STEPS) -> None:
     """Leaves the checkpoint and the summary of a run that has taken its environment steps."""
     run = RunDir(path)
     counters = Counters(env_steps=env_steps, train_steps=TRAIN_STEPS, episodes=20, seconds=3.0)
     CheckpointManager(run.checkpoints).save(counters, {"learner": {"a": np.zeros(1)}}, lambda folder: None)
-    summary = Summary(
-        status="finished",
+    summary = a_summary(
         reason=f"{env_steps:,} environment steps were taken",
         env_steps=env_steps,
         train_steps=TRAIN_STEPS,
         episodes=20,
-        seconds=3.0,
         best_return=final_return if best_return is None else best_return,
         final=scores(final_return),
     )

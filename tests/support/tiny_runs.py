@@ -24,6 +24,25 @@ TINY = {
     "logging": {"tensorboard": False},
 }
 
+# Learned within 12,000 steps.
+CATCH_IN_PIXELS = {
+    "task": {
+        "id": "tests.support.toy_environments:Catch-v0",
+        "num_envs": 8,
+        "frame_stack": 2,
+        "kwargs": {"pixels": True},
+    },
+    "network": {"kind": "nature_cnn"},
+    "agent": {"kind": "double_dqn", "n_step": 3},
+    "optimizer": {"kind": "adam", "learning_rate": 5e-4},
+    "exploration": {"kind": "epsilon_greedy", "decay_env_steps": 3_000},
+    "replay": {"item": "frames", "capacity": 20_000, "min_size": 500},
+    "learner": {"batch_size": 32, "updates_per_call": 20, "env_steps_per_update": 4.0},
+    "stop": {"env_steps": 12_000, "return_at_least": 0.98},
+    "evaluation": {"interval_env_steps": 1_000, "episodes": 50, "confirm_episodes": 0},
+    "logging": {"tensorboard": False},
+}
+
 
 def tiny(*overrides: str) -> Config:
     """CartPole for 1,200 environment steps and 270 updates of a network of sixteen units."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tfdqn
-from tests.support.tiny_runs import latest, lines, policy_weights
+from tests.support.tiny_runs import CATCH_IN_PIXELS, latest, lines, policy_weights
 from tests.support.toy_environments import chain_values
 from tfdqn.config.toml import from_mapping, load
 from tfdqn.training.train import train
@@ -71,26 +71,7 @@ def test_catch_is_learned_by_an_mlp(kind, optimizer, seed, tmp_path):
 
 def test_pixels_stored_frame_by_frame_are_learned_from_by_convolutions(tmp_path):
     """On 40 × 40, where the paddle lies in rows that the convolutions reach over the network's margin alone."""
-    config = from_mapping(
-        {
-            "task": {
-                "id": "tests.support.toy_environments:Catch-v0",
-                "num_envs": 8,
-                "frame_stack": 2,
-                "kwargs": {"pixels": True},
-            },
-            "network": {"kind": "nature_cnn"},
-            "agent": {"kind": "double_dqn", "n_step": 3},
-            "optimizer": {"kind": "adam", "learning_rate": 5e-4},
-            "exploration": {"kind": "epsilon_greedy", "decay_env_steps": 3_000},
-            "replay": {"item": "frames", "capacity": 20_000, "min_size": 500},
-            "learner": {"batch_size": 32, "updates_per_call": 20, "env_steps_per_update": 4.0},
-            "stop": {"env_steps": 12_000, "return_at_least": 0.98},
-            "evaluation": {"interval_env_steps": 1_000, "episodes": 50, "confirm_episodes": 0},
-            "logging": {"tensorboard": False},
-        }
-    )
-    summary = train(config, tmp_path / "run")
+    summary = train(from_mapping(CATCH_IN_PIXELS), tmp_path / "run")
     assert summary.final is not None and summary.final.mean_return >= 0.9  # a random player gets -0.6
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.run_files import a_summary
 from tfdqn.config import Tracking
-from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.tracker import Point, TrackerError
 from tfdqn.tracking.tracker_process import TrackerProcess
@@ -57,17 +57,7 @@ def test_files_read_back_hold_the_numbers_that_were_written(tmp_path: Path, run:
     for env_steps in (100, 200, 300):
         process.scalars({"learning/loss": losses[env_steps]}, Point(env_steps, env_steps // 10, 2.5))
     process.summary(
-        Summary(
-            status="finished",
-            reason="",
-            env_steps=300,
-            train_steps=30,
-            episodes=9,
-            seconds=50.0,
-            best_return=490.0,
-            paths={"exported policy": str(policy)},
-        ),
-        Point(300, 30, 50.0),
+        a_summary(best_return=490.0, final=None, paths={"exported policy": str(policy)}), Point(300, 30, 50.0)
     )
     process.video("evaluation/best", film, Point(300, 30, 51.0))
     process.close()

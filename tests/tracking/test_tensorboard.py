@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.list_session_groups import Handler
 
 from tests.support.event_files import made_earlier, points
-from tfdqn.records import EpisodeScores, Summary
+from tests.support.run_files import a_summary, scores
 from tfdqn.tracking.tensorboard import TensorBoard, purge
 from tfdqn.tracking.tracker import Point
 
@@ -44,22 +44,7 @@ def test_its_hparams_view_compares_runs_by_their_keys_and_final_scores(tmp_path:
         board = TensorBoard(tmp_path / f"seed-{seed}" / "logs")
         board.hyperparameters({"seed": seed, "agent.kind": "dqn"})
         board.scalars({"learning/loss": 0.5}, at(100))
-        scores = EpisodeScores(
-            episodes=5, mean_return=score, std_return=1, median_return=score, ci_low=1, ci_high=2, mean_length=score
-        )
-        board.summary(
-            Summary(
-                status="finished",
-                reason="",
-                env_steps=200,
-                train_steps=20,
-                episodes=9,
-                seconds=1.0,
-                best_return=score + 0.5,
-                final=scores,
-            ),
-            at(200),
-        )
+        board.summary(a_summary(best_return=score + 0.5, final=scores(score)), at(200))
         board.close()
     runs = EventMultiplexer()
     runs.AddRunsFromDirectory(str(tmp_path))

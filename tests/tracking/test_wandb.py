@@ -9,8 +9,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.run_files import a_summary
 from tfdqn.config import Tracking
-from tfdqn.records import EpisodeScores, Summary
+from tfdqn.records import EpisodeScores
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.systems import require_systems
 from tfdqn.tracking.tracker import Point, TrackerError
@@ -75,20 +76,7 @@ def test_files_read_back_hold_the_numbers_that_were_written(run: RunDir) -> None
     film.write_bytes(b"a film")
     (policy / "saved_model.pb").write_bytes(b"a policy")
     paths = {"exported policy": str(policy)}
-    process.summary(
-        Summary(
-            status="finished",
-            reason="",
-            env_steps=300,
-            train_steps=30,
-            episodes=9,
-            seconds=50.0,
-            best_return=490.0,
-            final=FINAL,
-            paths=paths,
-        ),
-        Point(300, 30, 50.0),
-    )
+    process.summary(a_summary(best_return=490.0, final=FINAL, paths=paths), Point(300, 30, 50.0))
     process.video("evaluation/best", film, Point(300, 30, 51.0))
     process.close()
 

@@ -2,43 +2,26 @@
 
 import pytest
 
+from tests.support.run_files import a_summary
 from tests.support.tiny_runs import tiny
-from tfdqn.records import Counters, EpisodeScores, Summary
+from tfdqn.records import Counters, Summary
 from tfdqn.training.stopping import overrides_to_go_on, still_stands
-
-
-def summary(train_steps: int = 250, best_return: float = 20.0, episodes: int | None = 4) -> Summary:
-    final = None
-    if episodes is not None:
-        numbers = dict.fromkeys(("mean_return", "std_return", "median_return", "ci_low", "ci_high", "mean_length"), 1.0)
-        final = EpisodeScores(episodes=episodes, **numbers)
-    return Summary(
-        status="finished",
-        reason="1,204 environment steps were taken",
-        env_steps=1_204,
-        train_steps=train_steps,
-        episodes=9,
-        seconds=3.0,
-        best_return=best_return,
-        final=final,
-    )
-
 
 ENDED = Counters(env_steps=1_200, train_steps=250, evaluations_without_best=2)
 
 
 def test_a_run_that_stands_as_it_ended_still_stands() -> None:
     assert tiny().evaluation.final_episodes == 4
-    assert still_stands(summary(), tiny(), ENDED, has_evaluator=True)
+    assert still_stands(a_summary(), tiny(), ENDED, has_evaluator=True)
 
 
 @pytest.mark.parametrize(
     ("found", "overrides", "counters"),
     [
-        (summary(train_steps=240), (), ENDED),
-        (summary(), ("stop.env_steps=1_600",), ENDED),
-        (summary(), ("evaluation.final_episodes=6",), ENDED),
-        (summary(episodes=None), (), ENDED),
+        (a_summary(train_steps=240), (), ENDED),
+        (a_summary(), ("stop.env_steps=1_600",), ENDED),
+        (a_summary(), ("evaluation.final_episodes=6",), ENDED),
+        (a_summary(final=None), (), ENDED),
     ],
     ids=["it went on", "it may go on", "other episodes are asked for", "none were played"],
 )
@@ -49,11 +32,11 @@ def test_a_run_that_has_more_to_do_does_not(found: Summary, overrides: tuple[str
 @pytest.mark.parametrize("condition", ["stop.return_at_least=20", "stop.patience_evaluations=2"])
 def test_a_condition_that_ended_it_before_its_steps_were_taken_ends_it_still(condition: str) -> None:
     config = tiny("stop.env_steps=9_000", condition)
-    assert still_stands(summary(), config, ENDED, has_evaluator=True)
+    assert still_stands(a_summary(), config, ENDED, has_evaluator=True)
 
 
 def test_without_an_evaluator_no_episodes_are_asked_for() -> None:
-    assert still_stands(summary(episodes=None), tiny(), ENDED, has_evaluator=False)
+    assert still_stands(a_summary(final=None), tiny(), ENDED, has_evaluator=False)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +51,6 @@ def test_without_an_evaluator_no_episodes_are_asked_for() -> None:
 )
 def test_what_ended_it_is_lifted_to_train_it_further(overrides: tuple[str, ...], more: list[str]) -> None:
     config = tiny("stop.env_steps=1_200", *overrides)
-    assert still_stands(summary(), config, ENDED, has_evaluator=True)
-    assert overrides_to_go_on(summary(), config.stop) == more
-    assert not still_stands(summary(), tiny("stop.env_steps=1_200", *overrides, *more), ENDED, has_evaluator=True)
+    assert still_stands(a_summary(), config, ENDED, has_evaluator=True)
+    assert overrides_to_go_on(a_summary(), config.stop) == more
+    assert not still_stands(a_summary(), tiny("stop.env_steps=1_200", *overrides, *more), ENDED, has_evaluator=True)

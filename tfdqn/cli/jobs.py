@@ -31,7 +31,7 @@ PoolRoles = Annotated[
     list[str] | None,
     typer.Option(
         metavar="POOL=ROLE,...",
-        help="the roles that the machines of a pool run; repeat for each of the platform's pools",
+        help="roles that the machines of a pool run; repeat for each pool of the platform",
         show_default=False,
     ),
 ]
@@ -236,7 +236,10 @@ def inspect(
     watch: Annotated[bool, typer.Option("--watch", help="refresh every second")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, one line per report")] = False,
 ) -> None:
-    """Show the state of a distributed job, or what a run, or each of a folder of seeds, has left."""
+    """Show the state of a distributed job or of a run.
+
+    If no learner answers, it shows what the run, or each run of a folder of seeds, has left.
+    """
     from tfdqn.cli import inspect_view
     from tfdqn.launch.inspector import Inspector
     from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder

@@ -31,7 +31,10 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Report on finished runs of a task, grouped by whatever their configurations differ in but the seed."""
+    """Report on finished runs of a task.
+
+    Runs whose configurations differ only in the seed are one group.
+    """
     from tfdqn.cli import reports_view
     from tfdqn.reports.groups import read_report
     from tfdqn.system.shell_commands import own_command
@@ -60,7 +63,7 @@ def report(
 
 
 Further = Annotated[
-    list[Path] | None, typer.Option(metavar="RUN", help="a further run, or folder of seeds, of this side")
+    list[Path] | None, typer.Option(metavar="RUN", help="another run or folder of seeds on this side; may be repeated")
 ]
 
 
@@ -71,7 +74,10 @@ def compare(
     and_a: Further = None,
     and_b: Further = None,
 ) -> None:
-    """Say whether B scores higher than A, how sure that is, and how many more seeds would settle it."""
+    """Say whether B scores higher than A.
+
+    It also gives the confidence, and the number of further seeds that would settle it.
+    """
     from tfdqn.cli import reports_view
     from tfdqn.reports.comparison import compare_runs
 

@@ -222,7 +222,7 @@ def export(
         typer.Option(
             "--hub-layout",
             metavar="DIR",
-            help="also write DIR as model hubs take it: model card, model, configuration, film",
+            help="also write DIR in the layout of model hubs: model card, model, configuration, film",
         ),
     ] = None,
 ) -> None:

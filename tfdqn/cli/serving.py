@@ -19,10 +19,12 @@ Labels = Annotated[
     list[str] | None,
     typer.Option("--label", metavar="NAME=VERSION", help="another name of a version in URLs; repeatable"),
 ]
-MostRows = Annotated[int, typer.Option(min=1, metavar="ROWS", help="most rows of one call of the policy")]
+MostRows = Annotated[int, typer.Option(min=1, metavar="ROWS", help="maximum number of rows in one call of the policy")]
 ApiKeyFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="API keys, one a line, of which each request needs one", show_default=False),
+    typer.Option(
+        metavar="FILE", help="file of API keys, one per line; each request must send one of them", show_default=False
+    ),
 ]
 TlsCertificate = Annotated[
     Path | None, typer.Option(metavar="FILE", help="certificate chain for TLS, as PEM", show_default=False)

@@ -77,7 +77,10 @@ def tune(
     storage: Storage = None,
     study_name: StudyName = None,
 ) -> None:
-    """Search for the best values of keys of a configuration; each trial is a run. Resumes an existing study."""
+    """Search for the best values of configuration keys.
+
+    Each trial is a run. An existing study is resumed.
+    """
     require_supported_platform()
     require_optuna()
     from tfdqn.config import toml
