@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.commands import Tfdqn, counters, newest, tfdqn
+from tests.support.learning_jobs import LearningJob
 from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.coordination.heartbeat_files import heartbeat_file, read_heartbeat
@@ -21,7 +22,7 @@ PATIENCE_SECONDS = 240.0  # on two cores that many processes start at once
 QUICK_HEALTH = ("health.beat_seconds=0.5", "health.dead_after_seconds=6", "health.patience_seconds=120")
 
 
-class Job:
+class Job(LearningJob):
     """A `tfdqn launch` that is under way in `folder`; its run directory is `folder/run`."""
 
     def __init__(self, process: Tfdqn, folder: Path):
@@ -65,20 +66,6 @@ class Job:
 
     def until(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
         self.process.until(condition, what, seconds)
-
-    def until_learning(self, beyond: int = 0) -> None:
-        """Waits until updates are being made, beyond so many."""
-
-        def is_learning() -> bool:
-            seen = self.inspection()
-            return seen is not None and seen.train_steps > beyond
-
-        self.until(is_learning, f"learning beyond {beyond} updates")
-
-    def record_progress(self, updates: int = 50) -> None:
-        """Waits until so many further updates have been made."""
-        seen = self.inspection()
-        self.until_learning(beyond=(0 if seen is None else seen.train_steps) + updates)
 
     def until_saved(self) -> Counters:
         """Waits for another checkpoint; what it says."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tests.support.commands import PROJECT, counters, newest
+from tests.support.learning_jobs import LearningJob
 from tests.support.network_namespaces import Network
 from tfdqn.cluster.program import Process, make_program
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
@@ -29,7 +30,7 @@ _LOOK_SECONDS = 0.1
 _FRESH_SECONDS = 4.0
 
 
-class FarJob:
+class FarJob(LearningJob):
     """Made by `far_job`.
 
     Args:
@@ -161,20 +162,6 @@ class FarJob:
             assert not self._failure, self._failure
             assert time.monotonic() < deadline, f"no {what} after {seconds:.0f} s; {self.last_lines()}"
             time.sleep(0.05)
-
-    def until_learning(self, beyond: int = 0) -> None:
-        """Waits until updates are being made, beyond so many."""
-
-        def is_learning() -> bool:
-            seen = self.inspection()
-            return seen is not None and seen.train_steps > beyond
-
-        self.until(is_learning, f"learning beyond {beyond} updates")
-
-    def record_progress(self, updates: int = 50) -> None:
-        """Waits until so many further updates have been made."""
-        seen = self.inspection()
-        self.until_learning(beyond=(0 if seen is None else seen.train_steps) + updates)
 
     def assert_not_behind(self, saved: Counters) -> None:
         """No counter may be behind what a checkpoint holds."""
