@@ -30,6 +30,15 @@ def test_report_prints_a_row_for_each_group_and_the_files_that_it_writes(
     assert f"report {folders[0]} {folders[1]} --threshold 400.0 --html {files[1]}" in files[1].read_text()
 
 
+@pytest.mark.parametrize(
+    ("verb", "option", "name"), [("report", "--html", "p.html"), ("report", "--csv", "r.csv"), ("plot", "-o", "c.png")]
+)
+def test_what_is_written_makes_its_folder(tmp_path: Path, verb: str, option: str, name: str) -> None:
+    run, file = reported_run(tmp_path / "run"), tmp_path / "new" / "folder" / name
+    assert main([verb, str(run), option, str(file)]) == 0
+    assert file.stat().st_size
+
+
 def test_a_narrow_terminal_shows_every_figure_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = [seeds(tmp_path / name, scores) for name, scores in (("a", [490, 480.25]), ("b", [310, 330]))]
     report = read_report(folders)

@@ -113,6 +113,12 @@ def test_a_stopped_search_says_how_to_go_on(
         ("small.toml space.toml task.id=Nowhere-v0", "tfdqn: "),
         ("small.toml space.toml --storage mysql://a:b@c/d", "tfdqn: --storage mysql://a:***@c/d needs a driver"),
         ("small.toml space.toml --storage database", "tfdqn: --storage: must be a database's URL"),
+        (
+            "space.toml small.toml",
+            "tfdqn: space.toml is a space, not a configuration: the configuration comes first, then the space: "
+            "tfdqn tune small.toml space.toml",
+        ),
+        ("small.toml space.toml --study-name x", "tfdqn: --study-name x is a name in a database: give its --storage"),
         ("small.toml space.toml --study-dir taken", "tfdqn: taken is no study's folder: it has thesis.tex; choose"),
     ],
 )
@@ -134,6 +140,16 @@ def test_a_folder_of_another_search_is_refused(capsys: pytest.CaptureFixture[str
     assert failure(capsys, "small.toml space.toml").startswith(
         "tfdqn: runs/small-tune belongs to a study of another space: optimizer.learning_rate is "
         "{low = 0.0001, high = 0.01, step = 1, log = true} there, absent here; agent.n_step is"
+    )
+
+
+def test_inspect_says_that_it_is_a_study_and_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune("small.toml space.toml --trials 2 --fresh-seeds 0") == 0
+    capsys.readouterr()
+    assert main.main(["inspect", "runs/small-tune"]) == 2
+    assert capsys.readouterr().err == (
+        "tfdqn: runs/small-tune is a study's folder, not a run, its newest run is runs/small-tune/trials/001; "
+        "what it has come to is in runs/small-tune/study.html\n"
     )
 
 

@@ -1,5 +1,6 @@
 """Finished runs: where they are found, what is read of them, and one line for each that can't be taken."""
 
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -77,11 +78,18 @@ def null(run: Path) -> None:
         lines.write('{"env_steps": 12300, "mean_return": null}\n')
 
 
+def final_nan(run: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    summary["final"]["mean_return"] = math.nan
+    (run / "summary.json").write_text(json.dumps(summary))
+
+
 @pytest.mark.parametrize(
     ("break_it", "said"),
     [
         (unfinished, "run has not finished: reports are of finished runs"),
         (another_version, "summary.json is damaged, or another version of tfdqn has written it"),
+        (final_nan, "summary.json has a number that is not finite: final.mean_return$"),
         (unknown_key, "config.toml: .*mood"),
         (empty, "run is not a run directory, and has none in it"),
         (never_begun, "run is not a run directory, and has none in it"),
@@ -101,8 +109,29 @@ def test_what_can_t_be_taken_is_one_line(tmp_path: Path, break_it: Callable[[Pat
 def test_every_run_that_can_t_be_taken_is_named(tmp_path: Path) -> None:
     for name in ("a", "b"):
         unfinished(reported_run(tmp_path / name))
-    with pytest.raises(RunDirError, match=r"/a has not finished.*; .*/b has not finished"):
-        read_runs([tmp_path / "a", tmp_path / "b"])
+    no_evaluation(reported_run(tmp_path / "c"))
+    with pytest.raises(RunDirError, match=r"/a has not finished.*; likewise .*/b; .*/c has no evaluation"):
+        read_runs([tmp_path / "a", tmp_path / "b", tmp_path / "c"])
+
+
+def test_of_many_with_the_same_trouble_some_are_named_and_the_reason_once(tmp_path: Path) -> None:
+    for path in seeds(tmp_path / "a", range(1, 31)).iterdir():
+        unfinished(path)
+    with pytest.raises(RunDirError) as raised:
+        read_runs([tmp_path / "a", tmp_path / "a" / "seed-1"])
+    a = tmp_path / "a"
+    assert str(raised.value) == (
+        f"{a}/seed-1 has not finished: reports are of finished runs; likewise {a}/seed-2, {a}/seed-3 and 27 more"
+    )
+
+
+def test_a_copy_of_a_run_is_refused_as_it_would_count_twice(tmp_path: Path) -> None:
+    folder = seeds(tmp_path / "a", [1, 2])
+    shutil.copytree(folder, tmp_path / "backup")
+    (tmp_path / "link").symlink_to(folder)
+    assert len(read_runs([folder, tmp_path / "link"])) == 2
+    with pytest.raises(RunDirError, match=r"/backup/seed-1 is a copy of .*/a/seed-1: leave one of them out; .*seed-2"):
+        read_runs([folder, tmp_path / "backup"])
 
 
 def test_runs_of_different_tasks_are_refused_with_one_of_each(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tfdqn.records import EpisodeScores, Evaluation, Standing, Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import (
@@ -10,6 +12,7 @@ from tfdqn.storage.run_records import (
     read_evaluations,
     read_standing,
     read_summary,
+    trouble_with_summary,
     write_summary,
 )
 
@@ -26,6 +29,24 @@ def test_a_run_that_was_moved_says_where_its_files_are_now(tmp_path: Path) -> No
     found = read_summary(moved.summary_file)
     assert found is not None
     assert found.paths == {"exported policy": str(moved.exports / "1"), "learning curve": str(moved.learning_curve)}
+
+
+@pytest.mark.parametrize(
+    ("text", "trouble"),
+    [
+        ('{"seconds": 1.0, "final": {"mean_return": NaN}}', "has a number that is not finite: final.mean_return"),
+        ('{"seconds": -Infinity}', "has a number that is not finite: seconds"),
+        ('{"seconds": 1e999}', "has a number that is not finite: seconds"),
+        ('{"seconds": 1.0}', "is damaged, or another version of tfdqn has written it"),
+        ('{"seconds": ', "is damaged, or another version of tfdqn has written it"),
+        ("", "is damaged, or another version of tfdqn has written it"),
+    ],
+)
+def test_what_is_wrong_with_a_summary_that_can_t_be_read(tmp_path: Path, text: str, trouble: str) -> None:
+    file = tmp_path / "summary.json"
+    file.write_text(text)
+    assert read_summary(file) is None
+    assert trouble_with_summary(file) == trouble
 
 
 def evaluation(env_steps: int, mean_return: float, is_best: bool) -> Evaluation:

@@ -200,8 +200,24 @@ def test_a_study_of_another_space_or_configuration_is_refused(tmp_path: Path) ->
     with pytest.raises(StudyError, match=r"another configuration: seed is 1 there, 2 here; choose"):
         study_in(tmp_path, config=searched("seed=2"))
     study_in(tmp_path, config=searched("tracking.name=elsewhere"))
-    with pytest.raises(StudyError, match=r'belongs to study "test" in its journal, not study "other" in its journal'):
-        Study(StudyFolder(tmp_path), searched(), SPACE, Settings(None, "other"))
+    database = f"sqlite:///{tmp_path / 'study.db'}"
+    with pytest.raises(StudyError, match=r'belongs to study "test" in its journal, not study "test" in the database'):
+        study_in(tmp_path, storage=database)
+    study_in(tmp_path / "shared", storage=database)
+    with pytest.raises(StudyError, match=r'belongs to study "test" in the database .*, not study "other" in the'):
+        Study(StudyFolder(tmp_path / "shared"), searched(), SPACE, Settings(database, "other"))
+
+
+def test_a_folder_with_a_journal_may_be_renamed(tmp_path: Path) -> None:
+    def begin(folder: str) -> Study:
+        return Study(StudyFolder(tmp_path / folder), searched(), SPACE, Settings())
+
+    study = begin("before")
+    claimed = study.next_trial(1)
+    assert claimed is not None
+    study.complete(claimed, 3.0)
+    (tmp_path / "before").rename(tmp_path / "after")
+    assert [each.score for each in begin("after").trials()] == [3.0]
 
 
 def test_a_folder_that_is_no_studys_is_left_alone(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from tests.support.studies import score, study_in
 from tfdqn.reports.pictures import svg
@@ -92,6 +93,38 @@ def test_a_single_trial_can_be_drawn() -> None:
         text = svg(picture, name)
         assert text.startswith("<svg")
         assert text.rstrip().endswith("</svg>")
+
+
+def test_alike_scores_have_one_label_and_ticks_as_they_are() -> None:
+    alike = [trial(number, 499.9999999 + 1e-8 * number, 1e-3, 3, (4,)) for number in range(3)]
+    for draw in (draw_history, lambda *given: draw_slice(*given[:1], "agent.n_step", NumberRange(1, 9), given[-1])):
+        axes = drawn_by(draw, alike)
+        axes.figure.canvas.draw()
+        assert axes.yaxis.get_offset_text().get_text() == ""
+    same = [trial(number, 21_000.0, 1e-3, 3, (4,)) for number in range(2)]
+    axes = drawn_by(draw_parallel_coordinates, same, DIMENSIONS)
+    labels = [(each.get_text(), each.xy) for each in axes.texts if isinstance(each, Annotation)]
+    assert labels[-1] == ("21,000", (3, 0.5))
+    assert [text for text, (place, _) in labels if place == 3] == ["21,000"]
+
+
+def test_a_slice_shows_the_whole_range() -> None:
+    rate, n_step, _ = (drawn_by(draw_slice, TRIALS[:1], *each) for each in DIMENSIONS.items())
+    for axes, (low, high) in ((rate, (1e-4, 1e-2)), (n_step, (1, 9))):
+        left, right = axes.get_xlim()
+        assert left < low < high < right
+
+
+@pytest.mark.parametrize("scores", [[4.0], [4.0, 4.0]])
+def test_trials_that_tell_nothing_of_the_keys_have_no_importance(tmp_path: Path, scores: list[float]) -> None:
+    study = study_in(tmp_path)
+    for each in scores:
+        claimed = study.next_trial(9)
+        assert claimed is not None
+        study.complete(claimed, each)
+    text = page("x", study.trials(), study)
+    assert "two or more complete trials with different scores will say" in text
+    assert text.count("<svg") == 2 + 3
 
 
 def searched_study(folder: Path) -> Study:

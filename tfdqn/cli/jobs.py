@@ -243,7 +243,9 @@ def inspect(
     from tfdqn.cli import inspect_view
     from tfdqn.launch.inspector import Inspector
     from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
+    from tfdqn.tuning.study_folder import refuse_study
 
+    refuse_study(target)
     if is_seeds_folder(target):
         from tfdqn.cli import seeds
         from tfdqn.tuning.seed_results import summarize

@@ -59,7 +59,8 @@ Storage = Annotated[
     ),
 ]
 StudyName = Annotated[
-    str | None, typer.Option(metavar="NAME", help="name of the study in its storage", show_default="that of its folder")
+    str | None,
+    typer.Option(metavar="NAME", help="name of the study in the database", show_default="that of its folder"),
 ]
 
 
@@ -90,7 +91,9 @@ def tune(
     from tfdqn.tuning.trial_runs import Template
 
     given = overrides or []
-    base = load_config(config, given)
+    if study_name is not None and storage is None:
+        raise ConfigError(f"--study-name {study_name} is a name in a database: give its --storage, too")
+    base = _base(config, space, given)
     ranges = load_space(space, base, [each.partition("=")[0].strip() for each in given])
     _refuse_what_cannot_be_searched(base, prune_after)
     folder = StudyFolder(study_dir or Path("runs") / f"{config.stem}-tune")
@@ -109,6 +112,21 @@ def tune(
     with storage_failures_are_one_line(folder.path):
         study = Study(folder, base, ranges, Settings(storage, study_name, pruner, prune_after))
         _search(study, template, trials, jobs, fresh_seeds, own_command(["tune", *arguments]))
+
+
+def _base(config: Path, space: Path, given: list[str]) -> Config:
+    """What all trials have in common. Raises ConfigError."""
+    from tfdqn.tuning.search_space import is_space
+
+    try:
+        return load_config(config, given)
+    except ConfigError:
+        if is_space(config):
+            raise ConfigError(
+                f"{config} is a space, not a configuration: the configuration comes first, then the space: "
+                f"tfdqn tune {as_argument(space)} {as_argument(config)}"
+            ) from None
+        raise
 
 
 def _search(study: "Study", template: "Template", trials: int, jobs: int | None, fresh_seeds: int, again: str) -> None:

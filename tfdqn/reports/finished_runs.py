@@ -12,10 +12,11 @@ from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports.configurations import Configuration, compared
 from tfdqn.reports.curves import Curve, curve
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import EvaluationLine, read_evaluations, read_summary
+from tfdqn.storage.run_records import EvaluationLine, read_evaluations, read_summary, trouble_with_summary
 
 _DEPTH = 3  # of folders in which runs are looked for
 _FILMS = (".mp4", ".gif")
+_MOST_LIKEWISE = 2  # runs that are named after the first for the same reason
 
 
 class FinishedRun(NamedTuple):
@@ -45,27 +46,61 @@ class FinishedRun(NamedTuple):
         return float(reached[0]) if reached.size else math.inf
 
 
+class _RefusedError(Exception):
+    """A run that can't be taken: what is the matter, and with which file or folder ("": the reason says that)."""
+
+    def __init__(self, what: Path | str, reason: str):
+        self.what, self.reason = str(what), reason
+
+
 def read_runs(paths: Iterable[Path | str]) -> list[FinishedRun]:
     """The runs at these paths, of a folder all that lie below it; one that is named twice counts once.
 
     Raises RunDirError, which names each that has not finished, is of another version or has a return that is not
-    finite, and a path without runs.
+    finite, a path without runs, and a run that is another's copy.
     """
     runs: dict[Path, FinishedRun] = {}
-    problems = []
+    refused: list[_RefusedError] = []
     for path in paths:
         found = list(_runs_below(Path(path)))
         if not found:
             reason = "is not a run directory, and has none in it" if Path(path).is_dir() else "is no directory"
-            problems.append(f"{path} {reason}")
+            refused.append(_RefusedError(path, reason))
         for each in found:
             try:
-                runs.setdefault(each.resolve(), _read(RunDir(each)))
+                if each.resolve() not in runs:
+                    runs[each.resolve()] = _read(RunDir(each))
+            except _RefusedError as error:
+                refused.append(error)
             except UserError as error:
-                problems.append(str(error))
-    if problems:
-        raise RunDirError(listed(problems))
+                refused.append(_RefusedError("", str(error)))
+    refused += _copies(runs.values())
+    if refused:
+        raise RunDirError(_listed(refused))
     return list(runs.values())
+
+
+def _copies(runs: Iterable[FinishedRun]) -> Iterator[_RefusedError]:
+    """Those that would count twice: no two runs have the same files, as their times are in them."""
+    first: dict[tuple[bytes, ...], Path] = {}
+    for path in (run.path for run in runs):
+        run = RunDir(path)
+        files = tuple(file.read_bytes() for file in (run.config_file, run.summary_file, run.evaluations_file))
+        if first.setdefault(files, path) != path:
+            yield _RefusedError(path, f"is a copy of {first[files]}: leave one of them out")
+
+
+def _listed(refused: Iterable[_RefusedError]) -> str:
+    """Each reason once, however many share it."""
+    by_reason: dict[str, dict[str, None]] = {}
+    for each in refused:
+        by_reason.setdefault(each.reason, {})[each.what] = None
+    parts = []
+    for reason, (first, *others) in by_reason.items():
+        more = f" and {len(others) - _MOST_LIKEWISE} more" if len(others) > _MOST_LIKEWISE else ""
+        likewise = f"; likewise {', '.join(others[:_MOST_LIKEWISE])}{more}" if others else ""
+        parts.append(f"{first} {reason}".lstrip() + likewise)
+    return listed(parts)
 
 
 def require_one_task(runs: Sequence[FinishedRun]) -> str:
@@ -94,13 +129,13 @@ def _read(run: RunDir) -> FinishedRun:
     config, summary = run.config(), _summary(run)
     lines = read_evaluations(run.evaluations_file)
     if not lines:
-        raise RunDirError(f"{run.path} has no evaluation in {run.evaluations_file.name}")
+        raise _RefusedError(run.path, f"has no evaluation in {run.evaluations_file.name}")
     for line in lines:
         if line.mean_return is None or not math.isfinite(line.mean_return):
             where = f"{run.evaluations_file}, at {line.env_steps:,} environment steps"
             raise RunDirError(f"{where}: the return is not finite")
     if summary.final is None:
-        raise RunDirError(f"{run.path} has no final evaluation in {run.summary_file.name}")
+        raise _RefusedError(run.path, f"has no final evaluation in {run.summary_file.name}")
     return FinishedRun(
         path=run.path,
         config=config,
@@ -116,9 +151,9 @@ def _read(run: RunDir) -> FinishedRun:
 def _summary(run: RunDir) -> Summary:
     summary = read_summary(run.summary_file)
     if summary is None and run.summary_file.exists():
-        raise RunDirError(f"{run.summary_file} is damaged, or another version of tfdqn has written it")
+        raise _RefusedError(run.summary_file, trouble_with_summary(run.summary_file))
     if summary is None or summary.status == "interrupted":
-        raise RunDirError(f"{run.path} has not finished: reports are of finished runs")
+        raise _RefusedError(run.path, "has not finished: reports are of finished runs")
     return summary
 
 

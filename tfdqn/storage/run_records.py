@@ -1,7 +1,11 @@
 """What a run keeps of itself: its summary in `summary.json`, its evaluations in `evaluations.jsonl`."""
 
+import json
+import math
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -38,6 +42,26 @@ def read_summary(file: Path) -> Summary | None:
         return None
     paths = {name: str(file.parent / path) for name, path in summary.paths.items()}
     return msgspec.structs.replace(summary, paths=paths)
+
+
+def trouble_with_summary(file: Path) -> str:
+    """What is wrong with one that `read_summary` can't read, in words that follow its name."""
+    try:
+        values = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        values = None
+    if key := next(_not_finite(values), ""):
+        return f"has a number that is not finite: {key}"
+    return "is damaged, or another version of tfdqn has written it"
+
+
+def _not_finite(value: Any, key: str = "") -> Iterator[str]:
+    """The keys of numbers that no run writes: JSON has no NaN and no infinity, though Python reads them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield key
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from _not_finite(each, f"{key}.{name}".lstrip("."))
 
 
 def append_evaluation(file: Path, evaluation: Evaluation, seconds: float) -> None:

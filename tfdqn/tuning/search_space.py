@@ -90,6 +90,16 @@ def load_space(path: Path | str, config: Config, overridden: Collection[str] = (
     return SearchSpace(str(path), dimensions)
 
 
+def is_space(path: Path | str) -> bool:
+    """Whether the file at `path` looks like a space: a table of ranges and choices alone."""
+    try:
+        values = toml.decoded(toml.content(path), str(path))
+    except ConfigError:
+        return False
+    ranges = [each for _, each in _with_whole_keys(values)]
+    return bool(ranges) and all(isinstance(each, Mapping) and any(word in each for word in _WORDS) for each in ranges)
+
+
 class _SpaceReader:
     def __init__(self, origin: str, config: Config):
         self._origin = origin

@@ -61,10 +61,11 @@ class Study:
         import optuna
 
         self.folder, self.space, self._config = folder, space, config
-        self._name = settings.name or folder.path.resolve().name
+        name = settings.name or folder.path.resolve().name
         database = None if settings.storage is None else open_database(settings.storage)
         # Only now: a folder doesn't belong to what can't be opened.
-        self._folder_id = folder.settle("" if settings.storage is None else shown_url(settings.storage), self._name)
+        identity = folder.settle("" if settings.storage is None else shown_url(settings.storage), name)
+        self._folder_id, self._name = identity.id, identity.name
         self._storage = open_journal(folder.journal) if database is None else database
         self._is_shared = settings.storage is not None  # with hosts that have no part in the folder
         evaluations = total_evaluations(config)

@@ -17,7 +17,9 @@ class StudyError(UserError):
     """A study that can't be opened, is another than was asked for, or comes to nothing."""
 
 
-class _Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True):
+    """Which study a folder is of."""
+
     id: str  # tells trials whose runs are here from those of other hosts that share the database
     storage: str  # without its password; "": the journal here
     name: str
@@ -45,8 +47,11 @@ class StudyFolder:
         """For runs of the best trial's configuration with other seeds."""
         return self.path / "best" / f"trial-{number:03}"
 
-    def settle(self, storage: str, name: str) -> str:
-        """Makes it that study's, and returns its id. Raises StudyError where it is another's, or no study's."""
+    def settle(self, storage: str, name: str) -> Identity:
+        """Makes it that study's, and returns whose it is: one in a journal keeps its name where its folder is renamed.
+
+        Raises StudyError where it is another's, or no study's.
+        """
         if self.path.is_dir() and not self.identity_file.exists():
             others = (each for each in self.path.iterdir() if each != self.lock_file)
             if strange := sorted(each.name for each in others if not is_partial(each, self.identity_file)):
@@ -55,9 +60,9 @@ class StudyFolder:
         with self.alone():
             if not self.identity_file.exists():
                 write_atomically(
-                    self.identity_file, msgspec.json.encode(_Identity(id=uuid.uuid4().hex, storage=storage, name=name))
+                    self.identity_file, msgspec.json.encode(Identity(id=uuid.uuid4().hex, storage=storage, name=name))
                 )
-        return self._checked(storage, name).id
+        return self._checked(storage, name)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -68,15 +73,26 @@ class StudyFolder:
         except NoLocksError as error:
             raise StudyError(f"{self.path} can't be locked: {error}: choose a --study-dir on another disk") from None
 
-    def _checked(self, storage: str, name: str) -> _Identity:
+    def _checked(self, storage: str, name: str) -> Identity:
         try:
-            own = msgspec.json.decode(self.identity_file.read_bytes(), type=_Identity)
+            own = msgspec.json.decode(self.identity_file.read_bytes(), type=Identity)
         except (OSError, msgspec.MsgspecError) as error:
             raise RunDirError(f"{self.identity_file} is damaged: {error}") from None
-        if (own.storage, own.name) != (storage, name):
+        if own.storage != storage or (storage and own.name != name):
             before, now = (
                 f'study "{study}" in {f"the database {where}" if where else "its journal"}'
                 for where, study in ((own.storage, own.name), (storage, name))
             )
             raise StudyError(f"{self.path} belongs to {before}, not {now}: choose another --study-dir, or give its own")
         return own
+
+
+def refuse_study(path: Path | str) -> None:
+    """Raises StudyError where there is a study, of which each trial is a run, but not the whole."""
+    folder = StudyFolder(path)
+    if not folder.identity_file.is_file():
+        return
+    trials = sorted((folder.path / "trials").glob("[0-9]*"))
+    newest = f", its newest run is {trials[-1]}" if trials else ", it has no trial yet"
+    where = f"{newest}; what it has come to is in {folder.page}" if folder.page.exists() else newest
+    raise StudyError(f"{path} is a study's folder, not a run{where}")

@@ -19,6 +19,7 @@ _IMPORTANCE = (
     "How far the best tenth of the trials differs in a key from all of them, by PED-ANOVA (Watanabe et al. 2023, "
     "arXiv:2304.10255); of few trials it says little."
 )
+_NO_IMPORTANCE = "Which keys matter, two or more complete trials with different scores will say."
 _PARALLEL = "A line for each complete trial, drawn from key to key: the worst light blue, the best pink."
 
 
@@ -39,13 +40,17 @@ def write_page(study: Study) -> None:
 def page(name: str, trials: Sequence[Trial], study: Study) -> str:
     """The whole page, which needs no other file."""
     best, keys = best_of(trials), study.space.dimensions
+    scores = {each.score for each in trials if each.score is not None}
     sections = [Section("Trials", _counts(trials), _table(trials, list(keys)))]
     if best is not None:
-        drawn = {name: svg(each, name) for name, each in pictures(trials, keys, study.importances()).items()}
+        importances = study.importances() if len(scores) > 1 else {}
+        drawn = {name: svg(each, name) for name, each in pictures(trials, keys, importances).items()}
         slices = "".join(each for name, each in drawn.items() if name.startswith("slice-"))
         pictured = [
             Section("History", "Each trial's score, and the best so far.", _figure(drawn["history"])),
-            Section("Importance", _IMPORTANCE, _figure(drawn["importance"])),
+            Section("Importance", _IMPORTANCE, _figure(drawn["importance"]))
+            if importances
+            else Section("Importance", _NO_IMPORTANCE, ""),
             Section("Parallel coordinates", _PARALLEL, _figure(drawn["parallel"])),
             Section(
                 "Slices",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfdqn.config import toml
+from tfdqn.reports.group_table import number
 from tfdqn.reports.pictures import Picture
 from tfdqn.tuning.search_space import Choices, NumberRange
 from tfdqn.tuning.trial_records import Trial, TrialState
@@ -22,14 +23,13 @@ _COLOURS = "cool"  # Matplotlib's, from light blue to pink: each is seen on ligh
 
 
 def pictures(trials: Sequence[Trial], dimensions: Dimensions, importances: Mapping[str, float]) -> dict[str, Picture]:
-    """By name, for a study with complete trials; a slice for each key."""
-    found = {
-        "history": Picture(partial(draw_history, trials)),
-        "importance": Picture(partial(draw_importances, importances), height=0.8 + 0.3 * len(importances)),
-        "parallel": Picture(
-            partial(draw_parallel_coordinates, trials, dimensions), width=max(5.0, 1.0 + 0.9 * len(dimensions))
-        ),
-    }
+    """By name, for a study with complete trials; a slice for each key; no importance where none is known."""
+    found = {"history": Picture(partial(draw_history, trials))}
+    if importances:
+        bars = partial(draw_importances, importances)
+        found["importance"] = Picture(bars, height=0.8 + 0.3 * len(importances))
+    lines = partial(draw_parallel_coordinates, trials, dimensions)
+    found["parallel"] = Picture(lines, width=max(5.0, 1.0 + 0.9 * len(dimensions)))
     for key, dimension in dimensions.items():
         slice_of_key = partial(draw_slice, trials, key, dimension)
         found[f"slice-{key.replace('.', '-')}"] = Picture(slice_of_key, height=2.4, width=3.4)
@@ -41,6 +41,7 @@ def draw_history(trials: Sequence[Trial], axes: "Axes") -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set(xlabel="trial", ylabel="mean return")
+    _whole_labels(axes)
     complete = _complete(trials)
     scores = _scores(complete)
     numbers = [each.number for each in complete]
@@ -78,19 +79,20 @@ def draw_parallel_coordinates(trials: Sequence[Trial], dimensions: Dimensions, a
         for height, label in _ends(dimension):
             axes.annotate(label, (place, height), (3, 3), textcoords="offset points", fontsize=7)
     axes.axvline(len(columns), color=_GREY, lw=0.8)
-    for height, index in ((0.0, 0), (1.0, -1)):
-        axes.annotate(
-            f"{complete[index].score:.4g}", (len(columns), height), (3, 3), textcoords="offset points", fontsize=7
-        )
+    ends = {scores[index]: number(complete[index].score or 0.0) for index in (0, -1)}  # one where all are alike
+    for height, label in ends.items():
+        axes.annotate(label, (len(columns), height), (3, 3), textcoords="offset points", fontsize=7)
     names = [*(key.replace(".", ".\n") for key in dimensions), "mean\nreturn"]
     axes.set_xticks(range(len(names)), names, fontsize=7)
     axes.set_yticks([])
+    axes.set_ylim(-0.05, 1.05)
     axes.spines[:].set_visible(False)
 
 
 def draw_slice(trials: Sequence[Trial], key: str, dimension: NumberRange | Choices, axes: "Axes") -> None:
     """Scores over a key's values."""
     axes.set_xlabel(key)
+    _whole_labels(axes)
     has = [each for each in _complete(trials) if key in each.values]
     numbers = [each.number for each in has]
     axes.scatter(_abscissae(axes, has, key, dimension), _scores(has), c=numbers, cmap=_COLOURS)
@@ -106,9 +108,14 @@ def _scores(complete: Sequence[Trial]) -> np.ndarray:
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
-    """From 0 for the lowest to 1 for the highest, float64[N]; all 0 where they are equal."""
+    """From 0 for the lowest to 1 for the highest, float64[N]; all in the middle where they are equal."""
     spread = values.max() - values.min()
-    return (values - values.min()) / spread if spread > 0 else np.zeros_like(values)
+    return (values - values.min()) / spread if spread > 0 else np.full_like(values, 0.5)
+
+
+def _whole_labels(axes: "Axes") -> None:
+    """Of scores that are nearly alike, no difference to a number that stands apart."""
+    axes.ticklabel_format(axis="y", useOffset=False)
 
 
 def _positions(trials: Sequence[Trial], key: str, dimension: NumberRange | Choices) -> np.ndarray:
@@ -141,8 +148,13 @@ def _abscissae(axes: "Axes", trials: Sequence[Trial], key: str, dimension: Numbe
         axes.set_xticks(range(len(labels)), labels, fontsize=7)
         axes.set_xlim(-0.5, len(labels) - 0.5)
         return [dimension.values.index(each) for each in values]
+    low, high = float(dimension.low), float(dimension.high)
     if dimension.log:
         axes.set_xscale("log")
-    elif isinstance(dimension.low, int):
+        margin = (high / low) ** 0.04
+        axes.set_xlim(low / margin, high * margin)
+        return values
+    axes.set_xlim(low - 0.04 * (high - low), high + 0.04 * (high - low))
+    if isinstance(dimension.low, int):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return values
