@@ -152,6 +152,26 @@ def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
         read_access(None, one[0], None, pytest.fail)
 
 
+def test_a_certificate_that_is_gone_while_it_is_read_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = write_certificate(tmp_path, "one")
+    tls, said = FileContent(read_tls, certificate, key), list[str]()
+    before, read_bytes = tls.value, Path.read_bytes
+
+    def read_and_remove(file: Path) -> bytes:
+        found = read_bytes(file)
+        file.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_remove)
+    os.utime(certificate, ns=(0, 0))
+    tls.refresh(said.append)
+    (line,) = said
+    assert "No such file" in line and line.endswith("what was read before stays.")
+    assert tls.value is before
+
+
 def test_beyond_loopback_both_are_demanded(tmp_path: Path) -> None:
     keys, tls = keys_file(tmp_path, "one"), write_certificate(tmp_path, "one")
     for access, missing in (

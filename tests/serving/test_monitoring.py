@@ -76,6 +76,9 @@ def test_versions_and_large_requests_are_shown() -> None:
         while (found := metrics(server))["tfdqn_large_request_bytes"] < 2**19:
             assert server.thread.is_alive()
         unfinished.close()
+        gone = 'tfdqn_requests_total{path="/v1/models/{name}:predict",method="POST",status="499"}'
+        while metrics(server).get(gone) != 1:
+            assert server.thread.is_alive()
         for version, state in ((1, "END"), (2, "AVAILABLE")):
             assert found[f'tfdqn_model_version{{model="sum",version="{version}",state="{state}"}}'] == 1
 
@@ -95,6 +98,8 @@ def test_readiness_goes_first_and_requests_are_answered_until_the_end(monkeypatc
             assert server.thread.is_alive()
         assert server.ask("GET", "/healthz") == (200, {"live": True})
         assert metrics(server)["tfdqn_ready"] == 0
+        answer = received(server.connect(request(json.dumps(ONE).encode())))  # until the server ends the connection
+        assert b"\r\nconnection: close\r\n" in answer.lower() and b'"q":10.0' in answer
         server.model.hold()
         held = server.connect(request(json.dumps(ONE).encode(), head="Connection: close\r\n"))
         assert server.model.begun.wait(PATIENCE_SECONDS)

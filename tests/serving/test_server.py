@@ -68,6 +68,16 @@ def test_a_label_of_a_version_that_is_not_served_is_a_users_error(tmp_path: Path
     assert str(raised.value) == "--label stable=5: version 5 is not served; served: 1"
 
 
+def test_it_serves_where_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    export_policy(task(), network_of(task()), tmp_path, {})
+
+    def say(text: str) -> None:
+        raise BrokenPipeError
+
+    with listen("127.0.0.1", 0) as listening:
+        serve(tmp_path, "two", listening, Options(), say, lambda: True)
+
+
 def test_signals_are_left_to_who_asks_for_them() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with _http_server(Starlette(), Access()).capture_signals():

@@ -62,7 +62,7 @@ def read_tls(certificates: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificates, key, password=_no_password)
-    except (ssl.SSLError, ValueError) as error:
+    except (OSError, ValueError) as error:  # of a file that is gone meanwhile, too
         why = str(error) or "no certificate and key in PEM form that belong together"
         raise UserError(f"--tls-cert {certificates}, --tls-key {key}: {why}") from error
     return context

@@ -69,6 +69,8 @@ def make_app(
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if not monitor.is_ready:  # so that clients go elsewhere before it ends
+                    message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
             await send(message)
 
         try:
@@ -139,7 +141,7 @@ async def _malformed(request: Request, error: HTTPException) -> Response:
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:
-    return Response(status_code=400)  # which no one reads
+    return Response(status_code=_NO_ANSWER)  # which no one reads
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ import shlex
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ def serve(
     Raises:
       UserError: where no version can be loaded, or one with a label is not.
     """
+    say = _unless_unheard(say)
     versions = ModelVersions(exports, say, options.versions)
     served = ", ".join(map(str, versions.served))
     for label, version in options.labels.items():
@@ -125,6 +126,16 @@ async def _reload(access: Access, say: Callable[[str], None]) -> None:
             for each in (access.keys, access.tls):
                 if each is not None:
                     await asyncio.get_running_loop().run_in_executor(reading, each.refresh, say)
+
+
+def _unless_unheard(say: Callable[[str], None]) -> Callable[[str], None]:
+    """The same, but that a terminal or a pipe that is gone ends no server."""
+
+    def said(text: str) -> None:
+        with suppress(OSError):
+            say(text)
+
+    return said
 
 
 @contextmanager
