@@ -16,6 +16,7 @@ from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.seed_results import summarize
 
 Behind = Callable[..., Recorder]
+IN_TURN = ("replay.backend=in_graph", "learner.schedule=alternate")
 FINAL = {1: 10.0, 2: 20.0, 3: 60.0}
 
 
@@ -68,6 +69,21 @@ def test_an_interruption_prints_the_command_to_resume(
     )
 
 
+def test_together_reaches_a_function_of_its_own_and_stands_in_the_command_to_resume(
+    behind: Behind, config_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    behind("training.prerequisites", "require_trainable")
+    folder = SeedsFolder("runs/small-seeds")
+    finished_run(folder.run(1).path, tiny(*IN_TURN, "seed=1"), [5.0], 5.0)
+    train = behind("tuning.seeds", "train_seeds_together", outcome(folder, is_over=False))
+    assert main.main(["train", "small.toml", *IN_TURN, "--seeds", "1-3", "--together"]) == 0
+    (((config, seeds, where, _, jobs), _),) = train.calls
+    assert (config.replay.backend, seeds, where.path, jobs) == ("in_graph", [1, 2, 3], folder.path, None)
+    again = f"tfdqn train small.toml {' '.join(IN_TURN)} --seeds 1-3 --together --run-dir runs/small-seeds"
+    assert capsys.readouterr().out.splitlines()[-1] == f"Saved. To resume: {again}"
+
+
 def test_a_failure_is_an_exit_status_of_its_own(
     behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,6 +108,9 @@ CLUSTER = json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "w
         (["--seeds", "2147483648"], "override: seed = 2147483648"),
         (["seed=3", "--seeds", "1-5"], "seed=3: --seeds 1-5 says which seeds are trained: leave one of the two out"),
         (["--jobs", "2"], "--jobs 2 needs --seeds, such as --seeds 1-5"),
+        (["--together"], "--together needs --seeds, such as --seeds 1-5"),
+        (["--seeds", "4-5", "--together"], '--together: replay.backend = "reverb" has a server for each run: give '),
+        (["--seeds", "4-5", "--together", "--profile"], "--profile records one run of its process: "),
         (["--seeds", "1-2", "--run-dir", "runs/small-seeds/seed-1"], "is a run directory, not a folder of seeds"),
         (["--seeds", "1-2", "agent.n_step=3"], "seed-1 belongs to another configuration: "),
         (["--seeds", "1-2", "task.id=Nowhere-v0"], "Nowhere-v0"),

@@ -12,10 +12,12 @@ from tests.support.commands import PROJECT
 from tests.support.run_files import finished_run
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
+from tfdqn.config import Config
 from tfdqn.config.toml import flat
 from tfdqn.errors import FAILED_STATUS
 from tfdqn.storage.seeds_folder import SeedsFolder
-from tfdqn.tuning.seeds import train_seeds
+from tfdqn.tuning.seed_results import summarize
+from tfdqn.tuning.seeds import SeedsOutcome, train_seeds
 
 PAGE = (PROJECT / "docs" / "many_runs.md").read_text(encoding="utf-8")
 SEEDS = PAGE.split("## Several seeds")[1].split("\n## ")[0]
@@ -64,3 +66,19 @@ def test_every_key_and_option_that_the_page_names_exists() -> None:
 def test_the_exit_status_of_a_failed_seed_is_the_page_s() -> None:
     (status,) = re.findall(r"exit\s+status is (\d+)", SEEDS)
     assert int(status) == FAILED_STATUS
+
+
+def test_the_command_for_seeds_in_one_process_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, list[int]]] = []
+
+    def train(config: Config, seeds: list[int], folder: SeedsFolder, view: object, jobs: int | None) -> SeedsOutcome:
+        asked.append((config.replay.backend, seeds))
+        return SeedsOutcome(summarize(folder), is_over=True, failed=[], unsaved=[])
+
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setattr("tfdqn.tuning.seeds.train_seeds_together", train)
+    (tmp_path / "configs").symlink_to(PROJECT / "configs")
+    monkeypatch.chdir(tmp_path)
+    (command,) = commands(PAGE.split("## Seeds in one process")[1].split("\n## ")[0])
+    assert main.main(command) == 0
+    assert asked == [("in_graph", [1, 2, 3, 4, 5])]

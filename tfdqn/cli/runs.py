@@ -56,16 +56,21 @@ def train(
         int | None,
         typer.Option(min=1, metavar="J", help="seeds trained side by side", show_default="by the number of cores"),
     ] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="train the seeds in one process, compiled once (docs/many_runs.md)")
+    ] = False,
 ) -> None:
     """Learn a task, or resume an existing run. With --seeds, DIR holds a run for each seed."""
     require_supported_platform()
     if seeds is not None:
         from tfdqn.cli import seeds as many
 
-        many.train(config, overrides or (), run_dir, seeds, jobs, ["--profile"] if profile else [])
+        many.train(config, overrides or (), run_dir, seeds, jobs, ["--profile"] if profile else [], together)
         return
     if jobs is not None:
         raise ConfigError(f"--jobs {jobs} needs --seeds, such as --seeds 1-5")
+    if together:
+        raise ConfigError("--together needs --seeds, such as --seeds 1-5")
     from tfdqn.cli import terminal
     from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt, given_keys
     from tfdqn.cluster.environment import cluster_of_environment

@@ -1,4 +1,4 @@
-"""`RunsView`: what a person sees of several runs that are trained as processes: a live table, elsewhere lines."""
+"""`RunsView`: what a person sees of several runs that are trained at once: a live table, elsewhere lines."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +12,7 @@ from rich.text import Text
 from tfdqn.cli.live_view import LiveView
 from tfdqn.cli.terminal import make_table
 from tfdqn.system.durations import duration
-from tfdqn.tuning.child_runs import ChildRun, Outcome
+from tfdqn.tuning.observed_run import ObservedRun, Outcome
 
 
 class RunsView(LiveView):
@@ -22,16 +22,16 @@ class RunsView(LiveView):
         super().__init__(console)
         self._said: dict[str, str] = {}  # states, by name
 
-    def show(self, runs: Sequence[ChildRun]) -> None:
+    def show(self, runs: Sequence[ObservedRun]) -> None:
         self.draw(partial(self._rendered, runs), partial(self._say_what_changed, runs))
 
-    def _rendered(self, runs: Sequence[ChildRun]) -> RenderableType:
+    def _rendered(self, runs: Sequence[ObservedRun]) -> RenderableType:
         done, total = _steps(runs)
         bar = ProgressBar(total=total, completed=done)
         # The bar ends with no line of its own.
         return Group(runs_table(_most_telling(runs, max(self.room, 1))), Padding(bar, 0), Text(figures(runs)))
 
-    def _say_what_changed(self, runs: Sequence[ChildRun]) -> None:
+    def _say_what_changed(self, runs: Sequence[ObservedRun]) -> None:
         for run in runs:
             # How each has ended is said by what has started it.
             if run.is_alive and self._said.get(run.name) != run.state:
@@ -40,7 +40,7 @@ class RunsView(LiveView):
         self.say_totals(figures(runs))
 
 
-def runs_table(runs: Sequence[ChildRun]) -> Table:
+def runs_table(runs: Sequence[ObservedRun]) -> Table:
     """A line for each run."""
     table = make_table("run", "state", right=("steps", "speed", "return", "best evaluation", "time"))
     for run in runs:
@@ -57,7 +57,7 @@ def runs_table(runs: Sequence[ChildRun]) -> Table:
     return table
 
 
-def figures(runs: Sequence[ChildRun]) -> str:
+def figures(runs: Sequence[ObservedRun]) -> str:
     """How all of them stand together, in one short line."""
     finished, failed = (sum(run.outcome is each for run in runs) for each in (Outcome.FINISHED, Outcome.FAILED))
     done, total = _steps(runs)
@@ -69,7 +69,7 @@ def figures(runs: Sequence[ChildRun]) -> str:
     return ", ".join(parts)
 
 
-def _steps(runs: Sequence[ChildRun]) -> tuple[int, int]:
+def _steps(runs: Sequence[ObservedRun]) -> tuple[int, int]:
     """Environment steps taken, and those that are to be: of a run that is over, what it has taken."""
     done = total = 0
     for run in runs:
@@ -79,7 +79,7 @@ def _steps(runs: Sequence[ChildRun]) -> tuple[int, int]:
     return done, total
 
 
-def _most_telling(runs: Sequence[ChildRun], room: int) -> Sequence[ChildRun]:
+def _most_telling(runs: Sequence[ObservedRun], room: int) -> Sequence[ObservedRun]:
     """Of more than there is room for, first those under way and those that have failed."""
     order = sorted(runs, key=lambda run: (not run.is_alive, run.outcome is not Outcome.FAILED))[:room]
     return [run for run in runs if run in order]

@@ -1,8 +1,9 @@
 """`tfdqn train --seeds`: what the user sees of a configuration that is trained with several seeds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Group, RenderableType
@@ -17,11 +18,21 @@ from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.durations import duration
 from tfdqn.tuning.seed_results import SeedsSummary, SeedStatistics
 
+if TYPE_CHECKING:
+    from tfdqn.cli.runs_view import RunsView
+    from tfdqn.tuning.seeds import SeedsOutcome
+
 _FIGURES = ("final evaluation", "best evaluation", "steps", "updates", "time")
 
 
 def train(
-    config: Path, overrides: Sequence[str], run_dir: Path | None, seeds: str, jobs: int | None, options: Sequence[str]
+    config: Path,
+    overrides: Sequence[str],
+    run_dir: Path | None,
+    seeds: str,
+    jobs: int | None,
+    options: Sequence[str],
+    together: bool = False,
 ) -> None:
     """What `tfdqn train` does with `seeds`, a list such as "1-5,8"."""
     from tfdqn.cluster.environment import cluster_of_environment
@@ -33,6 +44,8 @@ def train(
         raise ConfigError("--seeds trains each seed on this host, and TF_CONFIG names a cluster: unset TF_CONFIG")
     unused: dict[str, str] = {}
     resolved = load_config(config, [*overrides, f"seed={max(wanted)}"], unused)
+    if together:
+        _require_together(resolved, options)
     folder = SeedsFolder(run_dir or Path("runs") / f"{config.stem}-seeds")
     folder.run((folder.seeds() or wanted)[0]).refuse_unused(unused, say_on_stderr)
 
@@ -40,19 +53,42 @@ def train(
 
     require_trainable(resolved)
     asked = ["--seeds", seeds, *([] if jobs is None else ["--jobs", str(jobs)]), *options]
+    asked += ["--together"] if together else []
     again = command_to_resume("train", config, [*overrides, *asked], folder.path)
-    train_each(resolved, wanted, folder, jobs, again, options)
+    if together:
+        from tfdqn.tuning.seeds import train_seeds_together
+
+        _train(wanted, folder, again, lambda view: train_seeds_together(resolved, wanted, folder, view, jobs))
+    else:
+        train_each(resolved, wanted, folder, jobs, again, options)
+
+
+def _require_together(config: Config, options: Sequence[str]) -> None:
+    """Raises ConfigError, in one line, for what can't be trained in one process."""
+    from tfdqn.config.together_checks import require_together
+
+    if options:
+        raise ConfigError(f"{options[0]} records one run of its process: leave --together out")
+    require_together(config)
 
 
 def train_each(
     config: Config, seeds: Sequence[int], folder: SeedsFolder, jobs: int | None, again: str, options: Sequence[str] = ()
 ) -> None:
     """Trains each seed in a process of its own, and prints what all have come to. `again` is the command to resume."""
-    from tfdqn.cli.runs_view import RunsView
     from tfdqn.tuning.seeds import train_seeds
 
+    _train(seeds, folder, again, lambda view: train_seeds(config, seeds, folder, view, jobs, options))
+
+
+def _train(
+    seeds: Sequence[int], folder: SeedsFolder, again: str, train_seeds: "Callable[[RunsView], SeedsOutcome]"
+) -> None:
+    """Trains them, and prints what all have come to."""
+    from tfdqn.cli.runs_view import RunsView
+
     with RunsView() as view:
-        outcome = train_seeds(config, seeds, folder, view, jobs, options)
+        outcome = train_seeds(view)
     with suppress(OSError):  # a terminal that was closed meanwhile
         make_console().print(rendered(outcome.summary, [*_curve(folder), ("summary", str(folder.summary_file))]))
     if not outcome.is_over:

@@ -117,18 +117,18 @@ def _checked(config: Config, devices: list[str]) -> list[str]:
     return devices
 
 
-def use_threads(config: Config) -> None:
+def use_threads(config: Config, runs: int = 1) -> None:
     """One thread between operations, and inside one as many as `learner.threads` says.
 
     Operations of one update wait for one another anyway, and a second pool only costs hand-overs; where several
-    devices or processes work side by side, each needs a thread. In a process that has used TensorFlow before, its
-    settings stand.
+    devices, processes or `runs` work side by side, each needs a thread. In a process that has used TensorFlow before,
+    its settings stand.
     """
     learner = config.learner
     threads = learner.threads or (0 if config.network.fills_all_cores else 1)
     is_alone = learner.strategy == "local" and learner.model_parallel == 1
     try:
-        tf.config.threading.set_inter_op_parallelism_threads(1 if is_alone else max(learner.logical_devices, 4))
+        tf.config.threading.set_inter_op_parallelism_threads(runs if is_alone else max(learner.logical_devices, 4))
         tf.config.threading.set_intra_op_parallelism_threads(threads)
     except RuntimeError:
         pass

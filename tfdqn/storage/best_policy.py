@@ -18,6 +18,7 @@ from tfdqn.types import Weights
 
 _RECORD = "evaluation"
 _log = logging.getLogger(__name__)
+_evaluations = msgspec.json.Decoder(Evaluation)
 
 
 def save_best(path: Path, weights: Weights, evaluation: Evaluation) -> None:
@@ -35,7 +36,7 @@ def load_best(path: Path, wanted: Mapping[str, ArrayInfo]) -> tuple[dict[str, np
     """
     try:
         arrays = load_arrays(path)
-        evaluation = msgspec.json.decode(arrays.pop(_RECORD).tobytes(), type=Evaluation)
+        evaluation = _evaluations.decode(arrays.pop(_RECORD).tobytes())
     except Exception as error:  # zipfile, zlib, struct, EOFError, OSError, KeyError: damage has many names
         raise CheckpointError(f"{path}: the best policy's file is missing or damaged ({first_line(error)})") from error
     check_arrays(arrays, wanted, path)

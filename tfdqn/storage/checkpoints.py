@@ -45,6 +45,9 @@ class _Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return msgspec.structs.replace(self, crc32=zlib.crc32(msgspec.json.encode(unsigned)))
 
 
+_manifests = msgspec.json.Decoder(_Manifest)
+
+
 class Checkpoint:
     """One whole checkpoint. Raises CheckpointError on opening a damaged one.
 
@@ -57,7 +60,7 @@ class Checkpoint:
         self.directory = directory
         try:
             self._written_seconds = directory.stat().st_mtime  # now: a later save may remove it
-            manifest = msgspec.json.decode((directory / _MANIFEST).read_bytes(), type=_Manifest)
+            manifest = _manifests.decode((directory / _MANIFEST).read_bytes())
             if manifest != manifest.signed():
                 raise CheckpointError(f"{directory}: {_MANIFEST} is damaged")
             for file, expected in manifest.files.items():

@@ -259,10 +259,13 @@ def _flock(descriptor: int) -> bool:
     return True
 
 
+_leases = msgspec.json.Decoder(_Lease)
+
+
 def _decoded(content: bytes) -> _Lease | None:
     """None: there is no lease, or one of another version."""
     try:
-        return msgspec.json.decode(content, type=_Lease)
+        return _leases.decode(content)
     except msgspec.MsgspecError:
         return None
 

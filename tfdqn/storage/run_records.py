@@ -13,6 +13,9 @@ from tfdqn.records import Evaluation, Standing, Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.json_lines import append_line, read_lines
 
+# Made once, by one thread: where two make one of the same type at the same time, msgspec crashes.
+_summaries = msgspec.json.Decoder(Summary)
+
 
 class EvaluationLine(msgspec.Struct, frozen=True):
     """What is read back of an evaluation; None: not known, or not finite."""
@@ -37,7 +40,7 @@ def write_summary(file: Path, summary: Summary) -> None:
 def read_summary(file: Path) -> Summary | None:
     """What the run has left, where it lies now; None where it has not finished, or another version wrote it."""
     try:
-        summary = msgspec.json.decode(file.read_bytes(), type=Summary)
+        summary = _summaries.decode(file.read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
     paths = {name: str(file.parent / path) for name, path in summary.paths.items()}

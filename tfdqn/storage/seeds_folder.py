@@ -23,6 +23,7 @@ class SeedsFolder:
         self.summary_file = self.path / "seeds.json"
         self.learning_curve = self.path / "learning_curve.png"
         self.lock_file = self.path / "lock"
+        self.native_log = self.path / "native.log"  # of seeds in one process: what C++ libraries print
 
     def run(self, seed: int) -> RunDir:
         return RunDir(self.path / f"seed-{seed}")
@@ -51,7 +52,7 @@ class SeedsFolder:
             raise RunDirError(f"{self.path} is a run directory, not a folder of seeds: choose another --run-dir")
         if self.path.exists() and not self.path.is_dir():
             raise RunDirError(f"{self.path} is not a directory: choose another --run-dir")
-        ours = {self.summary_file, self.learning_curve, self.lock_file}
+        ours = {self.summary_file, self.learning_curve, self.lock_file, self.native_log}
         paths = [each for each in self.path.iterdir() if each not in ours] if self.path.exists() else []
         others = sorted(each.name for each in paths if not _RUN.fullmatch(each.name))
         if others and len(others) == len(paths):

@@ -6,6 +6,7 @@ In: a configuration and a run directory that is claimed. Out: checkpoints, curve
   same with the same parts.
 - `session`: what is learned, saved and resumed. `local_parts` and `remote_parts` build one: its actors, replay and
   evaluator are in this process, or in others.
+- `together`: the same for several runs in one process, a thread each.
 - `loops`: the ways to run a session. `monitor`: what happens at intervals beside one. `stopping`: when it ends.
   `finish`: from the first step to the results. `prerequisites`: what is refused before a run begins.
 

@@ -3,8 +3,8 @@
 In this process, and in those that divide its updates, where the strategy has such.
 """
 
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -92,11 +92,7 @@ def train_checked(
     gpus = {} if cluster else share_gpus(config, visible_gpus(), tell)
     devices = learning_devices(config, own_share(config, gpus))
     with (
-        failures_say_what_is_saved(run),
-        tracebacks_are_kept(run),
-        own_failures_are_one_line(),
-        full_disk_is_one_line(run.path),
-        run.claim_alone(config),
+        claimed(config, run),
         native_output_to(run.native_log),
         threadpool_limits(1, "blas"),
         nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
@@ -106,19 +102,45 @@ def train_checked(
         _say_if_left(run, tell)
         use_threads(config)
         chief = Chief(config, run, cluster, devices, tell, interrupted, watchdog.require, gpus)
+        return trained(config, run, chief, watchdog, show, tell, profile, interrupted)
 
-        def show_and_watch(progress: Progress) -> None:
-            watchdog.state = progress.phase
-            show(progress)
 
-        with closing(chief), chief.losses_are_one_line():
-            try:
-                watchdog.state = "training"
-                work = watchdog.work
-                with closing(local_session(config, run, chief, tell, interrupted, work)) as session:
-                    return _finished(session, tell, show_and_watch, interrupted, profile)
-            finally:
-                watchdog.release_peers()
+@contextmanager
+def claimed(config: Config, run: RunDir) -> Iterator[None]:
+    """The run is this process's until the block ends. What ends its training is one line, which says what is saved."""
+    with (
+        failures_say_what_is_saved(run),
+        tracebacks_are_kept(run),
+        own_failures_are_one_line(),
+        full_disk_is_one_line(run.path),
+        run.claim_alone(config),
+    ):
+        yield
+
+
+def trained(
+    config: Config,
+    run: RunDir,
+    chief: Chief,
+    watchdog: Watchdog,
+    show: Callable[[Progress], None],
+    tell: Callable[[str], None],
+    profile: bool,
+    interrupted: Callable[[], bool],
+) -> Summary:
+    """What a claimed run comes to, or has come to before; `chief` is closed then. The rest as of `train`."""
+
+    def show_and_watch(progress: Progress) -> None:
+        watchdog.state = progress.phase
+        show(progress)
+
+    with closing(chief), chief.losses_are_one_line():
+        try:
+            watchdog.state = "training"
+            with closing(local_session(config, run, chief, tell, interrupted, watchdog.work)) as session:
+                return _finished(session, tell, show_and_watch, interrupted, profile)
+        finally:
+            watchdog.release_peers()
 
 
 def _finished(

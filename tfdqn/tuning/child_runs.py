@@ -10,19 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from enum import StrEnum
 
 from tfdqn.cluster.roles import LEARNER, TRAITS
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
-from tfdqn.errors import CheckpointError, RunDirError
-from tfdqn.records import Summary
+from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.system.subprocesses import how_it_ended, last_line, start_process, status_when_ended
-from tfdqn.training.stopping import finished_summary
-from tfdqn.tuning.run_progress import ProgressReader, RunProgress, file_bytes
+from tfdqn.tuning.observed_run import ObservedRun, Outcome
+from tfdqn.tuning.run_progress import file_bytes
 
 TFDQN = (sys.executable, "-m", "tfdqn")
 _LOOK_SECONDS = 0.2
@@ -33,84 +31,32 @@ _SHOWN_CHARACTERS = 300
 _OVER = object()  # no further run is to come
 
 
-class Outcome(StrEnum):
-    """How a run's process came to its end."""
-
-    FINISHED = "finished"
-    STOPPED = "stopped"  # it was asked to, and can be resumed
-    FAILED = "failed"
-
-
-class ChildRun:
+class ChildRun(ObservedRun):
     """One run. Looked at by `ChildRuns` a few times a second.
 
     Args:
-      name: for people: "seed 3".
-      config: the whole configuration.
-      run: its directory; resumed if it was begun.
+      name, config, run: as of `ObservedRun`.
       options: of `tfdqn train`.
 
     Attributes:
-      outcome: how it ended; None: it has not begun, or is under way.
-      is_saved: whether it ended as it should, with all that it had learned on the disk.
-      why: of a failure, in one line.
       was_killed: whether it failed because a signal from outside ended it.
     """
 
     def __init__(self, name: str, config: Config, run: RunDir, options: Sequence[str] = ()):
-        self.name, self.config, self.run = name, config, run
-        self.outcome: Outcome | None = None
-        self.is_saved = False
-        self.why = ""
+        super().__init__(name, config, run)
         self.was_killed = False
         self._options = tuple(options)
         self._process: subprocess.Popen | None = None
         self._log_start_bytes = 0
-        self._metrics_before: int | None = None
         self._deadline_seconds: float | None = None  # after which it is killed; None: it has not been asked to end
-        self._reader = ProgressReader(run)
-        self._summary: Summary | None = None  # of a run that has finished
 
     @property
-    def is_alive(self) -> bool:
-        return self._process is not None and self.outcome is None
+    def has_begun(self) -> bool:
+        return self._process is not None
 
     @property
     def is_asked_to_end(self) -> bool:
         return self._deadline_seconds is not None
-
-    @property
-    def state(self) -> str:
-        """What it is doing, in a word."""
-        if self.outcome is not None:
-            return self.outcome
-        if self._process is None:
-            return "waiting"
-        if self.is_asked_to_end:
-            return "stopping"
-        return "starting" if _written_ns(self.run) == self._metrics_before else "learning"
-
-    def summary(self) -> Summary | None:
-        """What it came to, where it has finished under this configuration; else None."""
-        try:
-            return finished_summary(self.run, self.config, has_evaluator=True)
-        except CheckpointError:
-            return None  # its own process will say what is damaged
-
-    def progress(self) -> RunProgress:
-        """How it stands now."""
-        now, end = self._reader.read(), self._summary
-        if end is None:
-            return now
-        return now._replace(env_steps=end.env_steps, train_steps=end.train_steps, seconds=end.seconds)
-
-    def take_as_finished(self) -> bool:
-        """Whether it has finished before: then there is nothing to start, and its outcome says so."""
-        self._summary = self.summary()
-        if self._summary is None:
-            return False
-        self.outcome, self.is_saved = Outcome.FINISHED, True
-        return True
 
     def start(self, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
         """Begins its process; where that is impossible, it has failed.
@@ -119,7 +65,8 @@ class ChildRun:
           command: what stands before `train`.
           environment: variables to set, or with None to leave out.
         """
-        self._metrics_before, self._log_start_bytes = _written_ns(self.run), file_bytes(self.run.child_log)
+        self._begins()
+        self._log_start_bytes = file_bytes(self.run.child_log)
         arguments = ("train", str(self.run.child_config_file), "--run-dir", str(self.run.path), *self._options)
         try:
             write_atomically(self.run.child_config_file, dump(self.config).encode())
@@ -238,8 +185,3 @@ class ChildRuns:
     def _end_at_once(self) -> None:
         self.kill()
         end_at_once()
-
-
-def _written_ns(run: RunDir) -> int | None:
-    """When its curves were written last; a process that comes to training writes them."""
-    return run.metrics_file.stat().st_mtime_ns if run.metrics_file.exists() else None

@@ -3,8 +3,8 @@
 What has finished stays, what was interrupted goes on, what has failed is tried again; no failure takes others along.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -12,9 +12,16 @@ from tfdqn.config import Config
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.cores import available_cores
 from tfdqn.system.gpus import visible_gpus
-from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, Outcome
+from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns
+from tfdqn.tuning.observed_run import ObservedRun, Outcome
 from tfdqn.tuning.seed_results import SeedsSummary, summarize, write_summary
 from tfdqn.tuning.slots import default_jobs, slots
+from tfdqn.tuning.thread_runs import ThreadRun, ThreadRuns
+
+R = TypeVar("R", bound=ObservedRun)
+Look = Callable[[Sequence[ObservedRun]], None]
+# While one acts, others learn; each has a table and networks of its own in memory.
+_THREADS_PER_CORE = 4
 
 
 class View(Protocol):
@@ -22,7 +29,7 @@ class View(Protocol):
 
     def say(self, line: str) -> None: ...
 
-    def show(self, runs: Sequence[ChildRun]) -> None: ...
+    def show(self, runs: Sequence[ObservedRun]) -> None: ...
 
 
 class SeedsOutcome(NamedTuple):
@@ -56,7 +63,39 @@ def train_seeds(
 
     Raises RunDirError where the folder is in use, another configuration's, or something else.
     """
-    by_seed = {seed: ChildRun(f"seed {seed}", replace(config, seed=seed), folder.run(seed), options) for seed in seeds}
+    runs = {seed: ChildRun(f"seed {seed}", replace(config, seed=seed), folder.run(seed), options) for seed in seeds}
+
+    def train(left: list[ChildRun], look: Look) -> bool:
+        cores, gpus = available_cores(), visible_gpus()
+        at_once = max(1, min(jobs or default_jobs(config, cores, len(gpus)), len(left)))
+        _say_beginning(view, len(left), len(runs), f"{at_once} at a time", cores, folder)
+        return ChildRuns(slots(at_once, cores, gpus), view.say, command).run(left, look)
+
+    return _train(config, runs, folder, view, train)
+
+
+def train_seeds_together(
+    config: Config, seeds: Sequence[int], folder: SeedsFolder, view: View, jobs: int | None = None
+) -> SeedsOutcome:
+    """The same in this process, a thread for each seed, of a configuration that `require_together` takes.
+
+    `jobs` is None for as many at a time as are likely to keep every core busy.
+    """
+    runs = {seed: ThreadRun(f"seed {seed}", replace(config, seed=seed), folder.run(seed)) for seed in seeds}
+
+    def train(left: list[ThreadRun], look: Look) -> bool:
+        cores = available_cores()
+        at_once = max(1, min(jobs or _THREADS_PER_CORE * cores, len(left)))
+        _say_beginning(view, len(left), len(runs), f"{at_once} together", cores, folder)
+        return ThreadRuns(at_once, view.say, folder.native_log).run(left, look)
+
+    return _train(config, runs, folder, view, train)
+
+
+def _train(
+    config: Config, by_seed: Mapping[int, R], folder: SeedsFolder, view: View, train: Callable[[list[R], Look], bool]
+) -> SeedsOutcome:
+    """Trains what has not finished. `train` does so, tells `look` of what ends, and says whether all came to an end."""
     runs = list(by_seed.values())
 
     def summary() -> SeedsSummary:
@@ -64,20 +103,16 @@ def train_seeds(
         write_summary(folder, found)
         return found
 
-    def look(ended: list[ChildRun]) -> None:
+    def look(ended: Sequence[ObservedRun]) -> None:
         for each in ended:
             view.say(_said(each))
         if ended:
             summary()
         view.show(runs)
 
-    with folder.claim(config, seeds):
+    with folder.claim(config, by_seed):
         left = [run for run in runs if not run.take_as_finished()]
-        cores, gpus = available_cores(), visible_gpus()
-        at_once = max(1, min(jobs or default_jobs(config, cores, len(gpus)), len(left)))
-        if left:
-            view.say(_beginning(len(left), len(runs), at_once, cores, folder))
-        is_over = ChildRuns(slots(at_once, cores, gpus), view.say, command).run(left, look)
+        is_over = train(left, look) if left else True
         stopped = [run for run in runs if run.outcome is Outcome.STOPPED]
         return SeedsOutcome(
             summary=summary(),
@@ -87,13 +122,13 @@ def train_seeds(
         )
 
 
-def _beginning(left: int, count: int, at_once: int, cores: int, folder: SeedsFolder) -> str:
+def _say_beginning(view: View, left: int, count: int, how: str, cores: int, folder: SeedsFolder) -> None:
     finished = f" ({count - left} have finished before)" if left < count else ""
     of_cores = f"{cores} core{'s' if cores > 1 else ''}"
-    return f"{count} seeds in {folder.path}{finished}: {at_once} at a time on {of_cores}"
+    view.say(f"{count} seeds in {folder.path}{finished}: {how} on {of_cores}")
 
 
-def _said(run: ChildRun) -> str:
+def _said(run: ObservedRun) -> str:
     if run.outcome is Outcome.FAILED:
         return f"{run.name} has failed: {run.why}; its log is {run.run.child_log}"
     if run.outcome is Outcome.STOPPED:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from tfdqn.config import Config, toml
 from tfdqn.errors import ConfigError
 from tfdqn.system.interval import IntervalTrigger
-from tfdqn.tuning.child_runs import ChildRun, Outcome
+from tfdqn.tuning.child_runs import ChildRun
+from tfdqn.tuning.observed_run import Outcome
 from tfdqn.tuning.search_space import SearchSpace
 from tfdqn.tuning.study import ClaimedTrial, Study
 from tfdqn.tuning.study_folder import StudyError

@@ -15,6 +15,7 @@ from tfdqn.config import Config
 from tfdqn.learning.devices import learns_on_gpus
 from tfdqn.learning.importance import weighted
 from tfdqn.learning.many_updates import HOST, combined_rows, divided, split_batches, update_in_turn
+from tfdqn.learning.shared_programs import shared_programs
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
@@ -71,7 +72,7 @@ class SynchronousUpdater(Updater):
     def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None]:
         """(rows float32[K, …], the weights after the last, the keys int64[K, B, …] of what was sampled)."""
         parts, keys = self._fetched() if len(self._samplers) == len(self._devices) else self._fetched_and_divided()
-        rows = self._many(*parts)
+        rows = self._many(*parts) if (shared := shared_programs()) is None else shared.call(self._many, *parts)
         weights = self._train_step.agent.network.named_weights()
         return rows, {name: tf.identity(weight) for name, weight in weights.items()}, keys
 

@@ -1,0 +1,171 @@
+"""Runs as threads: how each ends, how many go at a time, and that all save, whatever ends them."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.run_files import finish
+from tests.support.tiny_runs import tiny
+from tfdqn.config.toml import dump
+from tfdqn.errors import ConfigError
+from tfdqn.records import Summary
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.tuning.observed_run import Outcome
+from tfdqn.tuning.thread_runs import ThreadRun, ThreadRuns
+
+PATIENCE_SECONDS = 60.0
+Act = Callable[[ThreadRun, Callable[[], bool]], None]  # a run, whether it is asked to end
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.tuning.thread_runs._LOOK_SECONDS", 0.02)
+
+
+@pytest.fixture
+def acts(monkeypatch: pytest.MonkeyPatch) -> dict[int, Act]:
+    """What stands in for training, by seed; by default a run finishes."""
+    found: dict[int, Act] = {}
+
+    @contextmanager
+    def side_by_side(*arguments: Any) -> Iterator[Sequence[str]]:
+        yield ["CPU:0"]
+
+    def train_beside(config: Any, run: RunDir, name: str, devices: Any, say: Any, interrupted: Any) -> Summary:
+        run.config_file.write_text(dump(config), encoding="utf-8")
+        say(f"{name} on {devices[0]}")
+        this = next(each for each in started if each.run is run)
+        found.get(config.seed, lambda run, asked: finish(run.run.path, 9.5))(this, interrupted)
+        return Summary(
+            status="interrupted",
+            reason="",
+            env_steps=0,
+            train_steps=0,
+            episodes=0,
+            seconds=0.0,
+            best_return=None,
+            final=None,
+        )
+
+    monkeypatch.setattr("tfdqn.training.together.side_by_side", side_by_side)
+    monkeypatch.setattr("tfdqn.training.together.train_beside", train_beside)
+    started.clear()
+    return found
+
+
+started: list[ThreadRun] = []
+
+
+def a_run(folder: Path, seed: int) -> ThreadRun:
+    started.append(ThreadRun(f"seed {seed}", tiny(f"seed={seed}"), RunDir(folder / f"seed-{seed}")))
+    return started[-1]
+
+
+def run_all(
+    folder: Path, runs: Sequence[ThreadRun], most: int = 2, look: Callable[[list[ThreadRun]], None] = lambda ended: None
+) -> tuple[bool, list[str]]:
+    """Whether they came to their ends, and what was said."""
+    said: list[str] = []
+    deadline = time.monotonic() + PATIENCE_SECONDS
+
+    def watched(ended: list[ThreadRun]) -> None:
+        assert time.monotonic() < deadline, [(each.name, each.state) for each in runs]
+        look(ended)
+
+    return ThreadRuns(most, said.append, folder / "native.log").run(runs, watched), said
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_each_ends_as_it_does_and_leaves_the_others_alone(tmp_path: Path, acts: dict[int, Act]) -> None:
+    def refuse(run: ThreadRun, asked: Callable[[], bool]) -> None:
+        raise ConfigError("the pole is\nbroken")
+
+    def fail(run: ThreadRun, asked: Callable[[], bool]) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    acts[1], acts[2], acts[4] = refuse, fail, lambda run, asked: None
+    runs = [a_run(tmp_path, seed) for seed in (1, 2, 3, 4)]
+    assert [each.state for each in runs] == ["waiting"] * 4
+    is_over, _ = run_all(tmp_path, runs)
+    assert is_over
+    assert [each.outcome for each in runs] == [Outcome.FAILED, Outcome.FAILED, Outcome.FINISHED, Outcome.STOPPED]
+    assert [each.why for each in runs] == ["the pole is broken", "ZeroDivisionError: by nothing", "", ""]
+    assert [each.is_saved for each in runs] == [False, False, True, True]
+    assert runs[0].run.child_log.read_text().splitlines() == ["seed 1 on CPU:0", "tfdqn: the pole is broken"]
+    assert "Traceback" in runs[1].run.child_log.read_text()
+
+
+def test_no_more_go_at_a_time_than_may(tmp_path: Path, acts: dict[int, Act]) -> None:
+    at_once: list[int] = []
+    lock, under_way = threading.Lock(), 0
+
+    def act(run: ThreadRun, asked: Callable[[], bool]) -> None:
+        nonlocal under_way
+        with lock:
+            under_way += 1
+            at_once.append(under_way)
+        time.sleep(0.05)
+        with lock:
+            under_way -= 1
+        finish(run.run.path, 9.5)
+
+    runs = [a_run(tmp_path, seed) for seed in range(5)]
+    acts.update(dict.fromkeys(range(5), act))
+    assert run_all(tmp_path, runs)[0]
+    assert max(at_once) == 2 and [each.outcome for each in runs] == [Outcome.FINISHED] * 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_has_those_under_way_save_and_begins_no_more(
+    tmp_path: Path, acts: dict[int, Act], number: signal.Signals
+) -> None:
+    runs = [a_run(tmp_path, seed) for seed in (1, 2, 3)]
+    states: list[str] = []
+
+    def act(run: ThreadRun, asked: Callable[[], bool]) -> None:
+        if run is runs[0]:
+            os.kill(os.getpid(), number)
+        wait_for(asked)
+        states.append(run.state)
+
+    acts.update({1: act, 2: act})
+    is_over, said = run_all(tmp_path, runs)
+    assert not is_over and states == ["stopping"] * 2
+    assert [each.outcome for each in runs] == [Outcome.STOPPED, Outcome.STOPPED, None]
+    assert said == ["stopping; a second Ctrl-C ends everything at once, without saving"]
+
+
+def test_where_looking_fails_those_under_way_save_first(tmp_path: Path, acts: dict[int, Act]) -> None:
+    saved: list[str] = []
+
+    def act(run: ThreadRun, asked: Callable[[], bool]) -> None:
+        wait_for(asked)
+        saved.append(run.name)
+
+    def look(ended: list[ThreadRun]) -> None:
+        raise OSError("the disk is full")
+
+    acts.update({1: act, 2: act})
+    with pytest.raises(OSError, match="the disk is full"):
+        run_all(tmp_path, [a_run(tmp_path, seed) for seed in (1, 2)], look=look)
+    assert sorted(saved) == ["seed 1", "seed 2"]
+
+
+def test_one_whose_directory_can_not_be_made_has_failed(tmp_path: Path, acts: dict[int, Act]) -> None:
+    (tmp_path / "seed-1").write_text("in the way")
+    run = a_run(tmp_path, 1)
+    assert run_all(tmp_path, [run])[0]
+    assert run.outcome is Outcome.FAILED and run.why.startswith("can't be started: ")
