@@ -94,7 +94,7 @@ def test_each_ends_as_it_does_and_leaves_the_others_alone(tmp_path: Path, acts: 
         raise ConfigError("the pole is\nbroken")
 
     def fail(run: ThreadRun, asked: Callable[[], bool]) -> None:
-        raise ZeroDivisionError("by nothing")
+        raise SystemExit("by a task")
 
     acts[1], acts[2], acts[4] = refuse, fail, lambda run, asked: None
     runs = [a_run(tmp_path, seed) for seed in (1, 2, 3, 4)]
@@ -102,7 +102,7 @@ def test_each_ends_as_it_does_and_leaves_the_others_alone(tmp_path: Path, acts: 
     is_over, _ = run_all(tmp_path, runs)
     assert is_over
     assert [each.outcome for each in runs] == [Outcome.FAILED, Outcome.FAILED, Outcome.FINISHED, Outcome.STOPPED]
-    assert [each.why for each in runs] == ["the pole is broken", "ZeroDivisionError: by nothing", "", ""]
+    assert [each.why for each in runs] == ["the pole is broken", "SystemExit: by a task", "", ""]
     assert [each.is_saved for each in runs] == [False, False, True, True]
     assert runs[0].run.child_log.read_text().splitlines() == ["seed 1 on CPU:0", "tfdqn: the pole is broken"]
     assert "Traceback" in runs[1].run.child_log.read_text()

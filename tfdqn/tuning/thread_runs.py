@@ -76,7 +76,7 @@ class ThreadRun(ObservedRun):
         except UserError as error:
             self.why = " ".join(str(error).split())
             say(f"tfdqn: {self.why}")
-        except Exception as error:
+        except BaseException as error:  # SystemExit, too, ends only the run
             self.why = one_line(error)
             say(traceback.format_exc())
 
