@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import PROJECT, Tfdqn, tfdqn, write_config
+from tests.support.commands import PROJECT, tfdqn, write_config
+from tests.support.job_output import until_at_work
 from tests.support.tiny_runs import latest
 from tfdqn.cli import main
 from tfdqn.cluster.topology import read_topology
@@ -42,10 +43,6 @@ def a_host(folder: Path, pool: str, *arguments: str):  # type: ignore[no-untyped
     )
 
 
-def until_at_work(process: Tfdqn, *names: str) -> None:
-    process.until(lambda: all(f"{name}: at work" in process.out for name in names), "work")
-
-
 def test_the_learner_s_machine_runs_its_share_and_ends_with_it(tmp_path: Path) -> None:
     with a_host(tmp_path, "chief") as process:
         until_at_work(process, "learner 0")
@@ -65,7 +62,7 @@ def test_the_learner_s_machine_runs_its_share_and_ends_with_it(tmp_path: Path) -
 
 def test_told_to_stop_before_the_job_is_over_all_have_ended_and_its_status_says_start_it_again(tmp_path: Path) -> None:
     with a_host(tmp_path, "worker", "task.num_envs=2") as process:
-        until_at_work(process, "worker 0", "actors 0–1")
+        until_at_work(process, "worker 0", "actor 0", "actor 1")
         with a_host(tmp_path, "worker") as second:
             assert second.ended() == 2
         assert second.err == (

@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.commands import PATIENCE_SECONDS, PROGRAM, PROJECT, Tfdqn, tfdqn, write_config
+from tests.support.job_output import until_at_work
 from tests.support.run_files import a_summary
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
@@ -47,20 +48,6 @@ def a_launch(folder: Path, *arguments: str):  # type: ignore[no-untyped-def]
 
 def lives(folder: Path) -> list[str]:
     return sorted(file.stem for file in folder.glob("*.lives"))
-
-
-def until_at_work(process: Tfdqn, *names: str) -> None:
-    process.until(lambda: set(names) <= at_work(process.out), "work")
-
-
-def at_work(said: str) -> set[str]:
-    """Who was said to be: "actors 0–1, 3: at work" is of three."""
-    found = set()
-    for role, indices in re.findall(r"^(\D+?)s? ([\d–, ]+): at work$", said, flags=re.MULTILINE):
-        for part in indices.split(", "):
-            first, _, last = part.partition("–")
-            found |= {f"{role} {index}" for index in range(int(first), int(last or first) + 1)}
-    return found
 
 
 def nobody_is_left(process: Tfdqn) -> bool:

@@ -228,10 +228,7 @@ def health(
 @jobs.command()
 def inspect(
     target: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN|ADDRESS", help="a run directory or folder of seeds, or host:port of a job's learner"
-        ),
+        str, typer.Argument(metavar="RUN|ADDRESS", help="a run directory or folder of seeds, or a learner's host:port")
     ],
     watch: Annotated[bool, typer.Option("--watch", help="refresh every second")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, one line per report")] = False,
