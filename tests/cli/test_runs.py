@@ -46,6 +46,15 @@ def test_train_gets_the_resolved_configuration_and_a_directory_of_its_own(
     assert out.splitlines()[-1] == last
 
 
+def test_what_ended_a_run_is_replaced_in_the_command_that_trains_it_further(
+    behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind("training.train", "train_checked", summary("finished"))
+    assert main.main(["train", "small.toml", "stop.env_steps=20_000", "seed=3"]) == 0
+    last = "To resume beyond this: tfdqn train small.toml seed=3 stop.env_steps=40000 --run-dir runs/small-seed3"
+    assert capsys.readouterr().out.splitlines()[-1] == last
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

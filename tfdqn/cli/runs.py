@@ -1,5 +1,6 @@
 """The command line's verbs for one run, from `train` to `export`."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +24,7 @@ from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError, ConfigError, FaultyTaskError, FilmError, UserCodeError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
+from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.system.standard_output import others_print_to_stderr
@@ -88,12 +90,10 @@ def train(
     run = RunDir(path)
     run.refuse_unused(given_keys(unused, named), say_on_stderr)
     run.refuse_early(resolved)
-    given = overrides or []
-    again = command_to_resume("train", config, given, path)
+    again = command_to_resume("train", config, overrides or (), path)
     progress = terminal.TrainingProgress()
     with interruptions(end_at_once, progress.stopping) as interrupted, progress:
         # Imported late, for that is most of the start: the bar is there already, and signals are taken.
-        from tfdqn.training.stopping import overrides_to_go_on
         from tfdqn.training.train import train_checked
 
         try:
@@ -105,8 +105,17 @@ def train(
     if summary.status == "interrupted":
         typer.echo(f"Saved. To resume: {again}")
     else:
-        further = command_to_resume("train", config, [*given, *overrides_to_go_on(summary, resolved.stop)], path)
+        further = command_to_resume("train", config, _further(overrides or (), summary, resolved), path)
         typer.echo(f"To resume beyond this: {further}")
+
+
+def _further(overrides: Sequence[str], summary: Summary, config: Config) -> list[str]:
+    """The overrides with which a run that has finished is trained further."""
+    from tfdqn.training.stopping import overrides_to_go_on
+
+    lifted = overrides_to_go_on(summary, config.stop)
+    keys = {each.partition("=")[0] for each in lifted}
+    return [*(each for each in overrides if each.partition("=")[0].strip() not in keys), *lifted]
 
 
 def _take_part(config: Config, cluster: Cluster) -> None:
