@@ -112,6 +112,20 @@ def test_a_rollout_goes_on_where_its_state_was_taken(steps: int) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("steps", [0, 5])
+def test_the_network_of_the_last_whole_rollout_is_kept_in_the_midst_of_the_next(steps: int) -> None:
+    whole, resumed, acted = Rollout(config(), SPEC), Rollout(config(), SPEC), Acted(6)
+    acted.write(whole)
+    whole.finish(acted.values[-1], train_steps=45)
+    whole.clear()
+    acted.write(whole, range(steps))
+    state = {name: array.copy() for name, array in whole.state().items()}
+    resumed.load_state(state)
+    assert resumed.state().keys() == state.keys()
+    for name, array in resumed.state().items():
+        np.testing.assert_array_equal(array, state[name], err_msg=name)
+
+
 def test_a_cleared_rollout_begins_anew() -> None:
     rollout, acted = Rollout(config(), SPEC), Acted(5)
     acted.write(rollout)

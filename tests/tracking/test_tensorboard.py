@@ -1,5 +1,6 @@
 """Event files say what TensorBoard shows, and forget what a resumed run writes again."""
 
+import time
 from pathlib import Path
 
 import tensorflow as tf
@@ -80,18 +81,17 @@ def test_tensorboard_forgets_what_is_written_again(tmp_path: Path) -> None:
 
 
 def test_what_is_begun_in_the_second_of_a_purge_is_not_forgotten(tmp_path: Path) -> None:
-    """Files of one second are read in the order of their processes and counters, whichever was first."""
+    """Files of one second are read in the order of their processes and counters, by text: 10 comes before 9."""
     first = TensorBoard(tmp_path)
     for step in (100, 200, 300):
         first.scalars({"loss": step / 7}, at(step))
     first.close()
     (file,) = tmp_path.iterdir()
+    name = file.name.split(".")
+    time.sleep(1 - time.time() % 1)  # what follows is of one second, were it not for the purge
+    file.rename(tmp_path / ".".join([*name[:3], str(int(time.time())), *name[4:-3], "99999999", "9", name[-1]]))
     purge(tmp_path, 200)
     second = TensorBoard(tmp_path)
     second.scalars({"loss": 1.0}, at(250))
     second.close()
-    (newest,) = [each for each in tmp_path.iterdir() if each != file and not each.name.endswith(".restart")]
-    # As if this second were still the first file's, and the counter the next.
-    head, of_process, counter, version = file.name.rsplit(".", 3)
-    newest.rename(tmp_path / f"{head}.{of_process}.{int(counter) + 1}.{version}")
     assert points(tmp_path, "loss") == [100, 200, 250]

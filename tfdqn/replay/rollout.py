@@ -146,9 +146,9 @@ class Rollout:
         for name, rows in self._rows.items():
             rows[:] = arrays[name]
         self._values[:] = arrays["values"]
-        self._length = int(arrays["length"][0])
+        self._length, self._train_steps = int(arrays["length"][0]), int(arrays["train_steps"][0])
         if self.is_whole:
-            self.finish(self._values[-1], int(arrays["train_steps"][0]))
+            self.finish(self._values[-1], self._train_steps)
 
     def writer(self, num_envs: int) -> Rollout:
         """Itself."""

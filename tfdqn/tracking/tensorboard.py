@@ -57,10 +57,12 @@ def purge(directory: Path, env_steps: int) -> None:
     newest = max(directory.glob("events.out.tfevents.*"), default=None)
     if newest is None:
         return
+    # It reads files by their names, which begin with a second: what is begun now must not sort before this one.
+    while f".{int(time.time())}." in newest.name:
+        time.sleep(0.02)
     restarted = Event(wall_time=time.time(), step=env_steps + 1, session_log=SessionLog(status=SessionLog.START))
     records = RecordWriter(content := io.BytesIO())
     # TensorBoard takes the first of a run's restarts for none.
     for event in (Event(wall_time=restarted.wall_time, file_version="brain.Event:2"), restarted, restarted):
         records.write(event.SerializeToString())
-    # It reads files by their names, which begin with a second: this one comes before whatever is begun in the same.
     write_atomically(newest.with_name(f"{newest.name}.restart"), content.getvalue())
