@@ -196,7 +196,10 @@ def test_a_checkpoint_that_a_later_save_has_removed_is_as_old_as_it_was(tmp_path
     [
         (31, "31 s old"),
         (119, "119 s old"),
-        (7_500, "125 min old"),
+        (7_100, "118 min old"),
+        (7_500, "2 h old"),
+        (100_000, "28 h old"),
+        (1_000_000, "12 days old"),
         (-0.5, "0 s old"),
         (-90, "dated 90 s in the future"),
     ],

@@ -27,6 +27,7 @@ BEGINS_ANEW = "no checkpoint yet: starting from the beginning"  # said where a r
 _MANIFEST = "manifest.json"
 _REPLAY = "replay"
 _UNFINISHED = ".saving-"
+_UNITS = ((86_400, "days"), (3_600, "h"), (60, "min"), (1, "s"))  # of an age, in seconds
 
 
 class _File(Struct, frozen=True):
@@ -88,7 +89,8 @@ class Checkpoint:
     def where_it_resumes(self) -> str:
         """In words: how far the run had come, and how old that is."""
         counters, seconds = self.counters, abs(self.age_seconds)
-        age = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
+        size, unit = next((size, unit) for size, unit in _UNITS if seconds >= 2 * size or size == 1)
+        age = f"{seconds / size:,.0f} {unit}"
         age = f"{age} old" if self.age_seconds >= 0 else f"dated {age} in the future"
         return (
             f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates "
