@@ -12,7 +12,6 @@ FILES = sorted(file for folder in ("tfdqn", "benchmarks", "examples") for file i
 DATED = {
     "tfdqn/coordination/heartbeat_files.py",
     "tfdqn/storage/checkpoints.py",
-    "tfdqn/serving/metrics.py",
     "tfdqn/tracking/mlflow.py",
     "tfdqn/tracking/tensorboard.py",
     "tfdqn/launch/supervised_process.py",

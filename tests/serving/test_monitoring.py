@@ -3,14 +3,18 @@
 import asyncio
 import http.client
 import json
+import re
+import resource
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from tests.serving.test_metrics import read
+from tests.support.commands import PROJECT
 from tests.support.serving_in_process import PATIENCE_SECONDS, InProcess, received, request, serving
 from tfdqn.serving.access import read_access
 from tfdqn.serving.options import Options
@@ -22,12 +26,21 @@ PATHS = {"/healthz": "live", "/v2/health/live": "live", "/readyz": "ready", "/v2
 
 
 def metrics(server: InProcess) -> dict[str, float]:
+    """Values by name and labels, as Prometheus' own parser reads them."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("GET", METRICS)
     response = connection.getresponse()
     assert (response.status, response.getheader("Content-Type")) == (200, "text/plain; version=0.0.4; charset=utf-8")
-    found = read(response.read().decode())
+    text = response.read().decode()
     connection.close()
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        assert family.documentation and family.type in ("counter", "gauge", "histogram")
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
+            key = f"{sample.name}{{{labels}}}" if labels else sample.name
+            assert key not in found
+            found[key] = sample.value
     return found
 
 
@@ -59,12 +72,12 @@ def test_requests_batches_and_the_queue_are_counted() -> None:
             assert [each.result(PATIENCE_SECONDS)[0] for each in asked] == [200] * 3
         assert found["tfdqn_connections"] >= 4
         before = metrics(server)
-    label = '{path="/v1/models/{name}:predict",method="POST",status="%d"}'
+    label = '{method="POST",path="/v1/models/{name}:predict",status="%d"}'
     assert [before["tfdqn_requests_total" + label % status] for status in (200, 400)] == [5, 1]
-    assert before['tfdqn_requests_total{path="other",method="GET",status="400"}'] == 1
+    assert before['tfdqn_requests_total{method="GET",path="other",status="400"}'] == 1
     assert before['tfdqn_request_seconds_count{path="/v1/models/{name}:predict"}'] == 6
     assert (before["tfdqn_batch_rows_count"], before["tfdqn_batch_rows_sum"]) == (4, 9)  # the last two together
-    assert [before[f'tfdqn_batch_rows_bucket{{le="{each}"}}'] for each in (1, 2, 4, 8)] == [2, 3, 3, 4]
+    assert [before[f'tfdqn_batch_rows_bucket{{le="{each}"}}'] for each in (1.0, 2.0, 4.0, 8.0)] == [2, 3, 3, 4]
     assert before["tfdqn_ready"] == 1 and before["tfdqn_large_request_bytes"] == 0
 
 
@@ -76,11 +89,31 @@ def test_versions_and_large_requests_are_shown() -> None:
         while (found := metrics(server))["tfdqn_large_request_bytes"] < 2**19:
             assert server.thread.is_alive()
         unfinished.close()
-        gone = 'tfdqn_requests_total{path="/v1/models/{name}:predict",method="POST",status="499"}'
+        gone = 'tfdqn_requests_total{method="POST",path="/v1/models/{name}:predict",status="499"}'
         while metrics(server).get(gone) != 1:
             assert server.thread.is_alive()
         for version, state in ((1, "END"), (2, "AVAILABLE")):
-            assert found[f'tfdqn_model_version{{model="sum",version="{version}",state="{state}"}}'] == 1
+            assert found[f'tfdqn_model_version{{model="sum",state="{state}",version="{version}"}}'] == 1
+
+
+def test_every_metric_of_the_page_is_there_and_the_process_is_measured() -> None:
+    page = (PROJECT / "docs" / "serving.md").read_text(encoding="utf-8")
+    table = page.split("| metric | what it is |")[1].split("\n\n")[0]
+    named = {
+        name for row in table.splitlines() for name in re.findall(r"`([a-z_]+)`", row.split("|")[1] if row else "")
+    }
+    assert len(named) > 10
+    with serving() as server:
+        server.versions.states[1] = SimpleNamespace(state="AVAILABLE")
+        assert server.predict(ONE)[0] == 200
+        found = metrics(server)
+    assert named <= {re.sub("_(bucket|count|sum)$", "", key.partition("{")[0]) for key in found}
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    assert 0 < found["process_cpu_seconds_total"] <= used.ru_utime + used.ru_stime + 0.02  # it counts in ticks
+    most = used.ru_maxrss * 2**10  # which the kernel counts at moments of its own
+    assert most / 100 < found["process_resident_memory_bytes"] < most * 1.1
+    assert found["process_open_fds"] >= 3
+    assert time.time() - 86_400 < found["process_start_time_seconds"] < time.time() + 2
 
 
 def test_readiness_goes_first_and_requests_are_answered_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def _assert_it_is_counted(server: InProcess) -> None:
     connection = server.connect(b"GET /monitoring/prometheus/metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     with connection, connection.makefile("rb") as file:
         text = file.read().decode()
-    assert 'tfdqn_requests_total{path="/v2/models/{name}/infer",method="POST",status="200"} 1' in text
+    assert 'tfdqn_requests_total{method="POST",path="/v2/models/{name}/infer",status="200"} 1.0' in text
 
 
 def test_a_model_is_not_ready_when_the_server_is_about_to_end() -> None:

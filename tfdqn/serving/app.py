@@ -77,7 +77,7 @@ def make_app(
             await guarded(scope, receive, noting)
         finally:
             path = scope["state"].get("path", "other")
-            monitor.metrics.add_request(path, scope["method"], status, time.perf_counter() - begun)
+            monitor.requests.add(path, scope["method"], status, time.perf_counter() - begun)
 
     return counted
 

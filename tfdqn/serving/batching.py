@@ -11,9 +11,9 @@ from concurrent.futures import Executor
 from typing import NamedTuple
 
 import numpy as np
+from prometheus_client import Histogram
 
 from tfdqn.errors import UserError, first_line
-from tfdqn.serving.metrics import Histogram
 from tfdqn.serving.model import Signature
 from tfdqn.serving.options import MOST_ROWS_OF_CALL
 from tfdqn.serving.payload import PredictRequest, RequestError
@@ -57,11 +57,13 @@ class Batcher:
     A call has `most_rows` rows at most, and at most `_MOST_BYTES`.
 
     Attributes:
-      batches: the rows of each call.
+      batch_rows: a histogram of the rows of each call.
     """
 
     def __init__(self, executor: Executor, most_rows: int = MOST_ROWS_OF_CALL):
-        self.batches = Histogram((*(2**power for power in range((most_rows - 1).bit_length())), most_rows))
+        bounds = (*(2**power for power in range((most_rows - 1).bit_length())), most_rows)
+        help = "Rows of each call of the model; the sum is all rows."
+        self.batch_rows = Histogram("tfdqn_batch_rows", help, buckets=bounds, registry=None)  # the monitor's
         self._most_rows = most_rows
         self._executor = executor
         self._waiting: deque[_Entry] = deque()
@@ -97,7 +99,7 @@ class Batcher:
             if not self._in_call:
                 self._some.clear()
                 continue
-            self.batches.add(sum(piece.stop - piece.start for piece in self._in_call))
+            self.batch_rows.observe(sum(piece.stop - piece.start for piece in self._in_call))
             answers = await loop.run_in_executor(self._executor, _answer, self._in_call)
             for piece, found in zip(self._in_call, answers, strict=True):
                 _deliver(piece, found)

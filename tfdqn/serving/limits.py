@@ -157,6 +157,10 @@ class MemoryBudget:
     def __init__(self, most_bytes: int = MOST_BYTES):
         self.most_bytes = self.free_bytes = most_bytes
 
+    @property
+    def held_bytes(self) -> int:
+        return self.most_bytes - self.free_bytes
+
     @contextmanager
     def share(self) -> Iterator["Share"]:
         """One request's, for as long as the block runs."""

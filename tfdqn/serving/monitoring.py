@@ -1,13 +1,16 @@
-"""`Monitor`: what watches the server asks: whether it lives, whether it takes requests, and its metrics."""
+"""`Monitor`: answers whether the server is alive, whether it is ready, and how busy it is."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Gauge, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.limits import MemoryBudget
-from tfdqn.serving.metrics import CONTENT_TYPE, Family, Labels, Metrics, gauge, process_families, text
+from tfdqn.serving.metrics import RequestMetrics
 from tfdqn.serving.model_versions import ModelVersions
 
 
@@ -15,18 +18,21 @@ class Monitor:
     """The answers.
 
     Attributes:
-      is_ready: whether new requests should come; no more when the server is about to end.
-      metrics: of requests.
+      is_ready: whether new requests should come; false once the server is about to end.
+      requests: what is counted of each request.
     """
 
     def __init__(self, name: str, versions: ModelVersions, batcher: Batcher, budget: MemoryBudget, connections: Sized):
         self.is_ready = True
-        self.metrics = Metrics()
-        self._name = name
-        self._versions = versions
-        self._batcher = batcher
-        self._budget = budget
-        self._connections = connections
+        self._registry = CollectorRegistry()
+        self.requests = RequestMetrics(self._registry)
+        self._registry.register(batcher.batch_rows)
+        self._gauge("tfdqn_waiting_requests", "Requests that wait for a call of the model.", lambda: batcher.waiting)
+        self._gauge("tfdqn_connections", "Open connections.", lambda: len(connections))
+        self._gauge("tfdqn_large_request_bytes", "Bytes that large requests hold.", lambda: budget.held_bytes)
+        self._gauge("tfdqn_ready", "Whether new requests should come.", lambda: self.is_ready)
+        self._registry.register(_VersionStates(name, versions))
+        ProcessCollector(registry=self._registry)
 
     async def live(self, request: Request) -> Response:
         return JSONResponse({"live": True})
@@ -35,19 +41,23 @@ class Monitor:
         return JSONResponse({"ready": self.is_ready}, 200 if self.is_ready else 503)
 
     async def prometheus(self, request: Request) -> Response:
-        families = (*self.metrics.families(), *self._families(), *process_families())
-        return Response(text(families), media_type=CONTENT_TYPE)
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
-    def _families(self) -> Iterator[Family]:
-        batches = self._batcher.batches.samples()
-        yield Family("tfdqn_batch_rows", "histogram", "Rows of each call of the model; the sum is all rows.", batches)
-        yield gauge("tfdqn_waiting_requests", "Requests that wait for a call of the model.", self._batcher.waiting)
-        yield gauge("tfdqn_connections", "Open connections.", len(self._connections))
-        held = self._budget.most_bytes - self._budget.free_bytes
-        yield gauge("tfdqn_large_request_bytes", "Bytes that large requests hold.", held)
-        states: dict[Labels, float] = {
-            (("model", self._name), ("version", version), ("state", found.state)): 1
-            for version, found in sorted(self._versions.states.items())
-        }
-        yield gauge("tfdqn_model_version", "1 for each version in the state that it is in.", states)
-        yield gauge("tfdqn_ready", "Whether new requests should come.", int(self.is_ready))
+    def _gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
+        """Adds a metric whose value is asked for whenever the metrics are."""
+        Gauge(name, help, registry=self._registry).set_function(value)
+
+
+class _VersionStates(Collector):
+    """Every version of the model that the server has met, and its state."""
+
+    def __init__(self, name: str, versions: ModelVersions):
+        self._name = name
+        self._versions = versions
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        labels = ("model", "version", "state")
+        family = GaugeMetricFamily("tfdqn_model_version", "1 for each version in its present state.", labels=labels)
+        for version, found in sorted(self._versions.states.items()):
+            family.add_metric((self._name, str(version), found.state), 1)
+        yield family
