@@ -47,10 +47,12 @@ def test_without_an_evaluator_no_episodes_are_asked_for() -> None:
         (("stop.return_at_least=21",), ["stop.env_steps=2400"]),
         (("stop.env_steps=9_000", "stop.return_at_least=20"), ["stop.return_at_least=none"]),
         (("stop.env_steps=9_000", "stop.patience_evaluations=2"), ["stop.patience_evaluations=0"]),
+        (("stop.patience_evaluations=2",), ["stop.env_steps=2400", "stop.patience_evaluations=0"]),
+        (("stop.patience_evaluations=3",), ["stop.env_steps=2400"]),
     ],
 )
 def test_what_ended_it_is_lifted_to_train_it_further(overrides: tuple[str, ...], more: list[str]) -> None:
     config = tiny("stop.env_steps=1_200", *overrides)
     assert still_stands(a_summary(), config, ENDED, has_evaluator=True)
-    assert overrides_to_go_on(a_summary(), config.stop) == more
+    assert overrides_to_go_on(a_summary(), config.stop, ENDED) == more
     assert not still_stands(a_summary(), tiny("stop.env_steps=1_200", *overrides, *more), ENDED, has_evaluator=True)

@@ -24,7 +24,7 @@ from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError, ConfigError, FaultyTaskError, FilmError, UserCodeError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
-from tfdqn.records import Summary
+from tfdqn.records import Counters, Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.system.standard_output import others_print_to_stderr
@@ -43,6 +43,19 @@ class Which(StrEnum):
 
 
 Checkpoint = Annotated[Which, typer.Option("--checkpoint", help="which of the run's policies to use")]
+Seeds = Annotated[
+    str | None, typer.Option(metavar="SEEDS", help="train several seeds, such as 1-5 or 1,2,8", show_default=False)
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="J", help="seeds trained side by side", show_default="by the number of cores"),
+]
+TaskChanges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="task key to override, such as task.max_episode_steps=1000; may be repeated"
+    ),
+]
 
 
 @runs.command()
@@ -51,13 +64,8 @@ def train(
     overrides: Overrides = None,
     run_dir: RunDirectory = None,
     profile: Annotated[bool, typer.Option("--profile", help="write a TensorFlow profiler trace")] = False,
-    seeds: Annotated[
-        str | None, typer.Option(metavar="SEEDS", help="train several seeds, such as 1-5 or 1,2,8", show_default=False)
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="J", help="seeds trained side by side", show_default="by the number of cores"),
-    ] = None,
+    seeds: Seeds = None,
+    jobs: Jobs = None,
     together: Annotated[
         bool, typer.Option("--together", help="train the seeds in one process, compiled once (docs/many_runs.md)")
     ] = False,
@@ -73,13 +81,17 @@ def train(
         raise ConfigError(f"--jobs {jobs} needs --seeds, such as --seeds 1-5")
     if together:
         raise ConfigError("--together needs --seeds, such as --seeds 1-5")
-    from tfdqn.cli import terminal
+    _train_one(config, overrides or (), run_dir, profile)
+
+
+def _train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, profile: bool) -> None:
+    """Trains one run, or, where `TF_CONFIG` makes this process part of a cluster, does this process's share of it."""
     from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt, given_keys
     from tfdqn.cluster.environment import cluster_of_environment
 
     named = cluster_of_environment()
     unused: dict[str, str] = {}
-    resolved = load_config(config, [*(overrides or ()), *cluster_keys(named)], unused)
+    resolved = load_config(config, [*overrides, *cluster_keys(named)], unused)
     cluster = cluster_for(resolved, named)
     if cluster is not None and (line := doubt(cluster)):
         typer.echo(f"warning: {line}")
@@ -90,30 +102,40 @@ def train(
     run = RunDir(path)
     run.refuse_unused(given_keys(unused, named), say_on_stderr)
     run.refuse_early(resolved)
-    again = command_to_resume("train", config, overrides or (), path)
+    again = command_to_resume("train", config, overrides, path)
+    summary = _trained(resolved, cluster, run, again, profile)
+    if summary.status == "interrupted":
+        typer.echo(f"Saved. To resume: {again}")
+    else:
+        further = command_to_resume("train", config, _further(overrides, summary, resolved, run), path)
+        typer.echo(f"To resume beyond this: {further}")
+
+
+def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, profile: bool) -> Summary:
+    """Trains behind a progress bar and prints the summary. `again` is the command to resume."""
+    from tfdqn.cli import terminal
+
     progress = terminal.TrainingProgress()
     with interruptions(end_at_once, progress.stopping) as interrupted, progress:
         # Imported late, for that is most of the start: the bar is there already, and signals are taken.
         from tfdqn.training.train import train_checked
 
         try:
-            summary = train_checked(resolved, cluster, run, progress.show, progress.say, profile, interrupted)
+            summary = train_checked(config, cluster, run, progress.show, progress.say, profile, interrupted)
         except (FaultyTaskError, ClusterError, UserCodeError) as error:
             error.add_note(f"To {'resume' if run.has_checkpoint else 'begin again'}: {again}")
             raise
     terminal.print_summary(summary)
-    if summary.status == "interrupted":
-        typer.echo(f"Saved. To resume: {again}")
-    else:
-        further = command_to_resume("train", config, _further(overrides or (), summary, resolved), path)
-        typer.echo(f"To resume beyond this: {further}")
+    return summary
 
 
-def _further(overrides: Sequence[str], summary: Summary, config: Config) -> list[str]:
-    """The overrides with which a run that has finished is trained further."""
+def _further(overrides: Sequence[str], summary: Summary, config: Config, run: RunDir) -> list[str]:
+    """The overrides that train a finished run further: the given ones, without the condition that has ended it."""
+    from tfdqn.storage.checkpoints import CheckpointManager
     from tfdqn.training.stopping import overrides_to_go_on
 
-    lifted = overrides_to_go_on(summary, config.stop)
+    newest = CheckpointManager(run.checkpoints).latest(names=())
+    lifted = overrides_to_go_on(summary, config.stop, Counters() if newest is None else newest.counters)
     keys = {each.partition("=")[0] for each in lifted}
     return [*(each for each in overrides if each.partition("=")[0].strip() not in keys), *lifted]
 
@@ -144,14 +166,7 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, metavar="N", help="seed of the evaluation environments")
     ] = 0,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="task key to override, such as task.max_episode_steps=1000; may be repeated",
-        ),
-    ] = None,
+    changes: TaskChanges = None,
     checkpoint: Checkpoint = Which.best,
 ) -> None:
     """Evaluate a run's greedy policy in fresh environments."""

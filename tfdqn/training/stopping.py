@@ -22,7 +22,7 @@ def reason_to_stop(
     """
     if best_return is not None and _is_reached(stop, best_return):
         return f"an evaluation reached a mean return of {best_return:g}"
-    if 0 < stop.patience_evaluations <= evaluations_without_best:
+    if _is_exhausted(stop, evaluations_without_best):
         return f"{evaluations_without_best} evaluations brought no new best"
     return f"{env_steps:,} environment steps were taken" if is_done else None
 
@@ -45,14 +45,25 @@ def finished_summary(run: RunDir, config: Config, *, has_evaluator: bool) -> Sum
     return None if newest is None else finished_before(run, config, newest.counters, has_evaluator=has_evaluator)
 
 
-def overrides_to_go_on(summary: Summary, stop: Stop) -> list[str]:
-    """The "key=value" that lift what has ended a run, to train it further: twice the steps, no return, no patience."""
+def overrides_to_go_on(summary: Summary, stop: Stop, counters: Counters) -> list[str]:
+    """The overrides ("key=value") that train a finished run further.
+
+    They lift every condition to stop that now holds: twice the steps, no return to reach, no limit of evaluations
+    without a new best.
+
+    Args:
+      summary: what the run has left.
+      stop: the conditions that ended it.
+      counters: of its newest checkpoint.
+    """
     lifted = []
     if summary.env_steps >= stop.env_steps:
         lifted.append(f"stop.env_steps={2 * stop.env_steps}")
     if _is_reached(stop, summary.best_return):
         lifted.append("stop.return_at_least=none")
-    return lifted or ["stop.patience_evaluations=0"]
+    if _is_exhausted(stop, counters.evaluations_without_best):
+        lifted.append("stop.patience_evaluations=0")
+    return lifted
 
 
 def still_stands(summary: Summary, config: Config, counters: Counters, *, has_evaluator: bool) -> bool:
@@ -84,3 +95,7 @@ def still_stands(summary: Summary, config: Config, counters: Counters, *, has_ev
 
 def _is_reached(stop: Stop, best_return: float | None) -> bool:
     return stop.return_at_least is not None and best_return is not None and best_return >= stop.return_at_least
+
+
+def _is_exhausted(stop: Stop, evaluations_without_best: int) -> bool:
+    return 0 < stop.patience_evaluations <= evaluations_without_best
