@@ -1,6 +1,6 @@
-"""Errors that end a process in one line, never in a traceback: with status 2 where only a user can mend it.
+"""Errors that end a process in one line, without a traceback.
 
-With others where the process is to be started again.
+The exit status is 2 if only the user can correct the mistake, and another if the process should be started again.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ class ConfigError(UserError):
 
 
 class TaskError(UserError):
-    """A task that is unknown, not installed, or of a kind that DQN can't be run on."""
+    """A task that is unknown, not installed, or that DQN can't learn."""
 
 
 class PackageMissingError(TaskError):
-    """A task of a package that is not installed here; it may be where the task is run."""
+    """A task whose package is not installed on this host; the host that runs the task may have it."""
 
 
 class FaultyTaskError(TaskError):
-    """An environment that gives what it must not: other shapes, types or numbers than its spaces', or nothing legal."""
+    """An environment that breaks its contract: a wrong shape, type or number, or no legal action."""
 
 
 class RunDirError(UserError):
@@ -36,7 +36,7 @@ class CheckpointError(RunDirError):
 
 
 class UserCodeError(UserError):
-    """Code that is not tfdqn's has failed.
+    """The user's own code has failed.
 
     Attributes:
       traceback: of what it raised; empty where it raised nothing.
@@ -52,7 +52,7 @@ class EnvironmentFailedError(UserCodeError, TaskError):
 
 
 class OwnCodeError(UserCodeError):
-    """A loss, a head or another part from a module of the user's own, that has raised or gives what it must not."""
+    """A loss, a head or another part from the user's own module raised, or returned something invalid."""
 
 
 class NotFiniteError(UserError):
@@ -89,29 +89,29 @@ STOPPED_STATUS = 143  # as a shell says SIGTERM: who was stopped before the end 
 
 
 class PeerLostError(Exception):
-    """A process that this one can't go on without is gone or silent: it ends, to be started again with the other."""
+    """A process that this one needs is gone or silent: this one ends, and both are started again."""
 
 
 class ProcessFailedError(Exception):
-    """What a process of a job runs has failed, by no mistake of the user's: another may do better."""
+    """A process of a job has failed, and not by a mistake of the user's: a new one may succeed."""
 
 
 _MOST_LISTED = 5
 
 
 def listed(each: Sequence[str]) -> str:
-    """Several findings as one line, the first few of which say what is the matter."""
+    """Joins several findings into one line; only the first few are spelled out."""
     left = len(each) - _MOST_LISTED
     return "; ".join(each[:_MOST_LISTED]) + (f"; and {left} more" if left > 0 else "")
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what it says; where it says nothing, what it is."""
+    """The first line of the error's message, or its type if it has no message."""
     said = (line.strip() for line in str(error).splitlines())
     return next(filter(None, said), type(error).__name__)
 
 
 def one_line(error: BaseException) -> str:
-    """ "ValueError: what it said", on one line of bounded length; "ValueError" where it said nothing."""
+    """ "ValueError: what it said", on one line of bounded length; "ValueError" if there is no message."""
     text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
     return text if len(text) <= 300 else f"{text[:297]}..."

@@ -1,4 +1,4 @@
-"""What a run says of itself: how it stands, what it scored, what it came to."""
+"""Records of a run: its counters and progress, its evaluations, and the summary of how it ended."""
 
 from typing import Literal, NamedTuple
 
@@ -10,8 +10,8 @@ class Counters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     env_steps: int = 0
     transitions: int = 0  # written to replay, wherever the run's replay was
-    # Of these, beyond the first `replay.min_size`: what owes no updates, since it filled a replay anew. Where a version
-    # that did not keep it has written the checkpoint it is absent, and the manifest's checksum is made without it.
+    # How many of these, beyond the first `replay.min_size`, owe no updates because they refilled an emptied replay.
+    # UNSET in checkpoints of versions that did not count them, whose manifest's checksum was made without it.
     exempt_transitions: int | UnsetType = UNSET
     train_steps: int = 0
     episodes: int = 0
@@ -21,7 +21,7 @@ class Counters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Progress(NamedTuple):
-    """How a run stands: what a progress bar shows."""
+    """The state of a run, as a progress bar shows it."""
 
     env_steps: int
     total_env_steps: int
@@ -33,7 +33,7 @@ class Progress(NamedTuple):
     loss: float | None
     best_return: float | None  # greedy, as evaluated
     phase: str
-    first_call_seconds: float | None = None  # for which the first call's updates are under way; None: they are not
+    first_call_seconds: float | None = None  # how long the first call of updates has been running; None: it is not
 
 
 class EpisodeScores(Struct, frozen=True, kw_only=True):
@@ -65,7 +65,7 @@ class Standing(NamedTuple):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """What a run came to; `summary.json` once it has finished."""
+    """The outcome of a run, which `summary.json` keeps once it has finished."""
 
     status: Literal["finished", "interrupted", "already finished"]
     reason: str  # why training ended

@@ -1,4 +1,4 @@
-"""Arrays by name; what one step of many environments gives, and what an actor makes of it for replay."""
+"""Named arrays, the result of one step of many environments, and the experience that an actor writes to replay."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,20 +12,20 @@ PolicyState = tuple[np.ndarray, ...]  # what a policy remembers, arrays [B, …]
 
 
 class Step(NamedTuple):
-    """What one step of E environments gave. Every array is fresh: the caller may keep it."""
+    """The result of one step of E environments. Every array is new: the caller may keep it."""
 
-    observation: Observation  # after the step; where done: the episode's true last observation
+    observation: Observation  # after the step; at the end of an episode, its true last observation
     reward: np.ndarray  # float32[E]
     terminated: np.ndarray  # bool[E]
     truncated: np.ndarray  # bool[E]; never where terminated
     is_reset: np.ndarray  # bool[E]: this row only carries a reset (action ignored): no transition
     legal_actions: np.ndarray | None  # bool[E, A], at `observation`
-    own_reward: np.ndarray | None = None  # float32[E]: the task's, where `reward` is another, to learn from
-    is_life_lost: np.ndarray | None = None  # bool[E]: `terminated` to learn from alone: the task's episode goes on
+    own_reward: np.ndarray | None = None  # float32[E]: the task's own reward, if `reward` was changed for learning
+    is_life_lost: np.ndarray | None = None  # bool[E]: `terminated` is for learning only; the task's episode goes on
 
     @property
     def score(self) -> np.ndarray:
-        """float32[E]: what the task itself gave."""
+        """float32[E]: the task's own reward."""
         return self.reward if self.own_reward is None else self.own_reward
 
     @property
@@ -36,12 +36,12 @@ class Step(NamedTuple):
 
 
 class Experience(NamedTuple):
-    """One step of E environments as replay learns of it: what was seen, what was done, and what came of it."""
+    """One step of E environments as an actor hands it to replay: observation, action and result."""
 
-    observation: Observation  # that was acted in
+    observation: Observation  # in which the action was chosen
     legal_actions: np.ndarray | None  # bool[E, A], at `observation`
     action: np.ndarray  # int32[E], or [E, D] of D branches
     step: Step  # what the environments answered
-    env_steps: int = 0  # that all actors together had taken before, by which n and the discount follow their schedules
-    policy_state: PolicyState = ()  # with which the policy chose
-    q_values: np.ndarray | None = None  # float32[E, A], by which it chose
+    env_steps: int = 0  # of all actors, before this one; the schedules of n and the discount follow it
+    policy_state: PolicyState = ()  # with which the policy chose the action
+    q_values: np.ndarray | None = None  # float32[E, A], from which it was chosen

@@ -1,4 +1,4 @@
-"""Arrays by name: written to a file and read back, and checked whole before the first of them is taken."""
+"""Named arrays: written to a file, read back, and all checked before any of them is used."""
 
 import zipfile
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _ABSENT = "absent"
 
 
 class SavedArrays(dict[str, np.ndarray]):
-    """Arrays by name out of a file; a name that is not there raises CheckpointError."""
+    """Named arrays read from a file; a missing name raises CheckpointError."""
 
     def __init__(self, arrays: Arrays, file: Path):
         super().__init__(arrays)
@@ -26,7 +26,7 @@ class SavedArrays(dict[str, np.ndarray]):
 
 
 class ArrayInfo(Protocol):
-    """An array, a variable, or what describes one."""
+    """An array, a variable, or a description of one."""
 
     @property
     def shape(self) -> Any: ...
@@ -43,7 +43,7 @@ def check_arrays(
       found: what was read or received.
       wanted: the same names, types and shapes.
       origin: where it was found, for the line.
-      any_length: what is in the names of arrays whose first axis is of any length.
+      any_length: arrays with this in their names may have any length along the first axis.
     """
     differences = [
         f"{name} is {ours}, not {theirs}"

@@ -1,4 +1,4 @@
-"""Files that outlive a crash of the machine: whole under their name or not there, and on the disk."""
+"""Files that survive a crash of the machine: each is complete and on the disk, or is not there."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _OWNED = re.compile(r"(.+)-[0-9a-f]+\.partial")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write; when the block ends it is on the disk and takes its name, else what was there stays."""
+    """Yields a file to write. If the block succeeds, it is on the disk and takes its name; else the old one stays."""
     _remove_abandoned(path)
     # Another thread or process may write the same file at the same time.
     partial = path.with_name(f"{_beginning(path)}{this_process().mark}-{secrets.token_hex(2)}.partial")
@@ -35,9 +35,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file that appears under its name only when whole and on the disk; makes its directory.
+    """Writes a file that gets its name only when it is complete and on the disk; makes its directory.
 
-    Raises RunDirError where it can't be written (a full disk, say); then what was there before still is.
+    Raises RunDirError if it can't be written (a full disk, say); the file that was there before then stays.
     """
     if path.exists() and not path.is_file():
         kind = "a directory" if path.is_dir() else "a device or a pipe, which a file would replace"
@@ -51,7 +51,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def require_writable(directory: Path) -> None:
-    """Makes it, if need be. Raises RunDirError where this process can keep nothing in it."""
+    """Makes the directory if need be. Raises RunDirError if this process can't write to it."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=directory):
@@ -61,7 +61,7 @@ def require_writable(directory: Path) -> None:
 
 
 def is_partial(path: Path, of: Path) -> bool:
-    """Whether a file is written there, or a killed process has begun to, that then takes the name of another."""
+    """Whether this is an unfinished version of a file, of a writer that is at work or was killed."""
     return _writer(path, of) is not None
 
 
@@ -77,7 +77,7 @@ def _writer(path: Path, of: Path) -> Owner | None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """What killed processes of this host have left of it."""
+    """Removes unfinished versions of the file that killed processes of this host have left."""
     for left in path.parent.iterdir():
         writer = _writer(left, path)
         if writer is not None and writer.is_running() is False:
@@ -86,13 +86,13 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def sync_tree(directory: Path) -> None:
-    """Brings a directory and all below it to the disk."""
+    """Flushes a directory and everything below it to the disk."""
     for path in [*directory.rglob("*"), directory]:
         sync(path)
 
 
 def sync(path: Path) -> None:
-    """Brings a file's content, or the names in a directory, to the disk."""
+    """Flushes a file's content, or the names in a directory, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

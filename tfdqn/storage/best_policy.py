@@ -22,7 +22,7 @@ _evaluations = msgspec.json.Decoder(Evaluation)
 
 
 def save_best(path: Path, weights: Weights, evaluation: Evaluation) -> None:
-    """Keeps weights and their scores in one file, whole or not at all; the scores beside it for people."""
+    """Writes weights and their scores to one file, atomically, and the scores to a second file for people."""
     record = msgspec.json.encode(evaluation)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_arrays(path, {**weights, _RECORD: np.frombuffer(record, np.uint8)})
@@ -32,7 +32,7 @@ def save_best(path: Path, weights: Weights, evaluation: Evaluation) -> None:
 def load_best(path: Path, wanted: Mapping[str, ArrayInfo]) -> tuple[dict[str, np.ndarray], Evaluation]:
     """The best policy's weights by canonical name, and their scores.
 
-    Raises CheckpointError if damaged, or where they are not the weights that are wanted (`networks.weight_specs`).
+    Raises CheckpointError if the file is damaged, or has other weights than `wanted` (`networks.weight_specs`).
     """
     try:
         arrays = load_arrays(path)
@@ -44,7 +44,7 @@ def load_best(path: Path, wanted: Mapping[str, ArrayInfo]) -> tuple[dict[str, np
 
 
 def require_policy(run: RunDir, which: Literal["best", "latest"]) -> None:
-    """Raises CheckpointError where the run has no such policy yet."""
+    """Raises CheckpointError if the run has no such policy yet."""
     if which == "best" and not run.best_weights.exists():
         advice = "; try --checkpoint latest" if run.has_checkpoint else ", and no checkpoint"
         raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
@@ -61,8 +61,8 @@ def load_policy_weights(
     """A run's weights by canonical name, and where they come from (for an export's card).
 
     `wanted` are the weights of the run's network (`networks.factory.weight_specs`).
-    Where the latest checkpoint's weights are damaged, `on_damage` is told and those before it are taken. Raises
-    CheckpointError where the run has no such policy yet, or it is damaged, or of another network than the run's.
+    If the latest checkpoint's weights are damaged, `on_damage` is told, and the previous checkpoint's are used. Raises
+    CheckpointError if the run has no such policy yet, or if it is damaged or of another network than the run's.
     """
     require_policy(run, which)
     if which == "best":

@@ -2,7 +2,7 @@
 
 A checkpoint is a directory (`checkpoints/000007/`) that is written under another name, synced to disk and then
 renamed: it is either whole or not there. The manifest lists every file with its size and checksum, and ends with
-its own. What trained the weights leaves no trace in them: plain arrays by name, whatever the strategy.
+its own checksum. The format does not depend on the strategy that trained the weights: it has plain arrays by name.
 """
 
 import re
@@ -82,12 +82,12 @@ class Checkpoint:
 
     @property
     def age_seconds(self) -> float:
-        """Since it was written; below 0 where a clock has been set since, or a disk's differs from this host's."""
+        """Seconds since it was written; negative if a clock was set back or the disk's clock is ahead of ours."""
         age = time.time() - self._written_seconds
         return age if age < -1 else max(age, 0.0)
 
     def where_it_resumes(self) -> str:
-        """In words: how far the run had come, and how old that is."""
+        """How far the run had come, and how old the checkpoint is, in words."""
         counters, seconds = self.counters, abs(self.age_seconds)
         size, unit = next((size, unit) for size, unit in _UNITS if seconds >= 2 * size or size == 1)
         age = f"{seconds / size:,.0f} {unit}"
@@ -155,8 +155,8 @@ class CheckpointManager:
     ) -> Checkpoint | None:
         """The newest whole checkpoint; None if the run has none yet.
 
-        A damaged one is reported through `on_damage` and the one before it is taken. `names` as in `Checkpoint`. Raises
-        CheckpointError if there are checkpoints and every one is damaged.
+        A damaged one is reported to `on_damage`, and the one before it is used. `names` as in `Checkpoint`. Raises
+        CheckpointError if there are checkpoints and all of them are damaged.
         """
         saved = self._saved()
         for path in reversed(saved):
@@ -172,16 +172,16 @@ class CheckpointManager:
         return None
 
     def _saved(self) -> list[Path]:
-        """The checkpoints' directories, oldest first; what else lies there is not ours."""
+        """The checkpoints' directories, oldest first; anything else in the folder is not ours."""
         if not self._directory.is_dir():
             return []
         ours = [path for path in self._directory.iterdir() if re.fullmatch("[0-9]{6,}", path.name)]
         return sorted(ours, key=lambda path: int(path.name))
 
     def _prune(self) -> None:
-        """Removes the oldest checkpoints: renamed first, so that none is ever half there under its own name.
+        """Removes the oldest checkpoints. They are renamed first, so that none is ever incomplete under its own name.
 
-        One that can't be removed stays until the next time: the save itself has succeeded.
+        One that can't be removed stays until the next time, since the save itself has succeeded.
         """
         for path in self._saved()[: -self._keep]:
             doomed = path.with_name(f"{_UNFINISHED}{path.name}-old")

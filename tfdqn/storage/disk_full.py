@@ -1,4 +1,4 @@
-"""A full disk, met by Python or by a C++ library, said in one line."""
+"""Turns a full disk, noticed by Python or by a C++ library, into an error of one line."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ def is_full_disk(error: BaseException) -> bool:
 
 @contextmanager
 def full_disk_is_one_line(path: Path) -> Iterator[None]:
-    """Raises RunDirError for what the block met while it wrote under `path` to a full disk."""
+    """Turns errors of the block that a full disk under `path` has caused into a RunDirError."""
     try:
         yield
     except UserError:

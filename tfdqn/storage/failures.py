@@ -1,4 +1,4 @@
-"""What a run says and keeps of the failure that ends it."""
+"""What a run reports and keeps when a failure ends it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from tfdqn.storage.run_directory import RunDir
 
 @contextmanager
 def tracebacks_are_kept(run: RunDir) -> Iterator[None]:
-    """Those of what the user's code has raised, in the run's log: its author needs them."""
+    """Writes the tracebacks of the user's code to the run's log, where its author can read them."""
     try:
         yield
     except UserCodeError as error:
@@ -21,7 +21,7 @@ def tracebacks_are_kept(run: RunDir) -> Iterator[None]:
 
 @contextmanager
 def failures_say_what_is_saved(run: RunDir) -> Iterator[None]:
-    """What ends the block's training says whether there is a checkpoint to go on from."""
+    """Adds to an error that ends training whether there is a checkpoint to resume from."""
     try:
         yield
     except FaultyTaskError:

@@ -14,7 +14,7 @@ _LAST_LINES_BYTES = 20_000
 
 
 def append_line(file: Path, record: Mapping[str, object]) -> None:
-    """Adds a line, after any half line that a killed writer left; null for a number that is not finite."""
+    """Appends a line, after any half line that a killed writer left. Numbers that are not finite become null."""
     finite = {name: value if _is_json(value) else None for name, value in record.items()}
     line = json.dumps(finite, allow_nan=False) + "\n"
     with file.open("a", encoding="utf-8") as lines:
@@ -22,14 +22,14 @@ def append_line(file: Path, record: Mapping[str, object]) -> None:
 
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file, none where there is no file; half a line, which a killed writer left, is skipped."""
+    """The records of a file; none if there is no file. A half line that a killed writer left is skipped."""
     for line in file.read_bytes().splitlines() if file.exists() else ():
         if (record := _record(line)) is not None:
             yield record
 
 
 def read_last_line(file: Path) -> dict[str, Any] | None:
-    """The last whole record of a file, of lines that are not very long; None where there is none."""
+    """The last complete record of a file, whose lines must not be very long; None if there is none."""
     with suppress(OSError), file.open("rb") as content:
         content.seek(max(0, file.stat().st_size - _LAST_LINES_BYTES))
         records = map(_record, reversed(content.read().splitlines()))
@@ -38,10 +38,10 @@ def read_last_line(file: Path) -> dict[str, Any] | None:
 
 
 def put_aside(files: Mapping[Path, int]) -> str:
-    """Moves the lines of each file that were written after so many environment steps, -1 for all, to a file beside it.
+    """Moves the lines of each file that were written after its number of environment steps (-1: all) to a file beside it.
 
-    The run takes those steps again: so its curves never go back, and no line is lost. Returns in words what was
-    moved, nothing where nothing was. Raises RunDirError where it can't be written.
+    A resumed run takes these steps again. Without the old lines its curves never go back in time, and no line is lost.
+    Returns in words what was moved, or nothing. Raises RunDirError if a file can't be written.
     """
     moved = {file: count for file, env_steps in files.items() if (count := _move(file, env_steps))}
     if not moved:
@@ -56,7 +56,7 @@ def _is_json(value: object) -> bool:
 
 
 def _ends_torn(file: Path) -> bool:
-    """Whether the last line has no end: its writer was killed."""
+    """Whether the last line is incomplete, because its writer was killed."""
     if not file.stat().st_size:
         return False
     with file.open("rb") as content:

@@ -1,9 +1,10 @@
-"""Locks on files: the kernel's, and a lease in the file that protects where the kernel's lock excludes no one.
+"""Locks on files: the kernel's lock, and a lease in the file for disks on which the kernel's lock is not enough.
 
-Some network disks refuse locks, some grant every lock, some know only those of one host. So the holder writes into the
-file who it is, and renews that each second by a counter. One that is granted the kernel's lock trusts it only where the
-same kernel gave the holder its own, and refuses a second one; else the holder's process must be gone, or its counter
-stand still for `STALE_SECONDS`. No clock of one host is compared with another's.
+Some network disks refuse locks, some grant every lock, and some only see the locks of one host. So the holder writes
+its identity into the file, with a counter that it increments every second. A process that is granted the kernel's lock
+relies on it only if the previous holder got its lock from the same kernel, and that kernel refuses a second one. If
+not, the holder's process must be gone, or its counter must not have moved for `STALE_SECONDS`. Clocks of two hosts are
+never compared.
 """
 
 import fcntl
@@ -30,11 +31,11 @@ _LEASE_BYTES = 512
 
 
 class NoLocksError(Exception):
-    """The file system gives no locks; says why."""
+    """The file system has no locks; the message says why."""
 
 
 class Attempt(Enum):
-    """What came of an attempt to acquire a lock."""
+    """The result of an attempt to acquire a lock."""
 
     ACQUIRED = "acquired"
     HELD = "held by another"
@@ -55,9 +56,9 @@ class FileLock:
       file: made, with its folder, at the first attempt.
 
     Attributes:
-      holder: who has it, where another does and has said so.
-      is_lost: whether another has acquired it since, because this process was silent for too long.
-      left_by: the process that held it before, where that has ended without a release: it was killed, say.
+      holder: the other process that has it, if known.
+      is_lost: whether another process took it because this one had not renewed it for too long.
+      left_by: the previous holder, if it ended without releasing the lock, for example because it was killed.
     """
 
     def __init__(self, file: Path):
@@ -72,7 +73,7 @@ class FileLock:
         self._watched_since_seconds = 0.0
 
     def try_acquire(self) -> Attempt:
-        """Does not wait. Raises NoLocksError, and OSError where the file can't be created or written."""
+        """Tries once, without waiting. Raises NoLocksError, and OSError if the file can't be created or written."""
         try:
             attempt = self._attempt()
             if attempt is Attempt.ACQUIRED:
@@ -87,7 +88,7 @@ class FileLock:
         return attempt
 
     def release(self) -> None:
-        """Ends holding it, or trying to."""
+        """Gives the lock up, or stops trying to get it."""
         with self._writing:
             if self._lease is not None:
                 with suppress(OSError):
@@ -98,7 +99,7 @@ class FileLock:
         self._close()
 
     def renew(self) -> None:
-        """Shows that the holder lives, or finds that another has the lock; a disk that fails is tried again later."""
+        """Renews the lease, or notices that another process has taken the lock; a disk error is retried later."""
         with self._writing, suppress(OSError):
             if self._lease is None:
                 return
@@ -128,7 +129,7 @@ class FileLock:
         return self._watch(lease)
 
     def _is_gone(self, lease: _Lease) -> bool:
-        """Whether its process no longer holds the lock, by what this host's kernel knows."""
+        """Whether this host's kernel knows that the lease's process no longer holds the lock."""
         is_same_disk = lease.device == os.fstat(self._descriptor).st_dev
         if lease.owner.has_this_kernel and is_same_disk and self._kernel_excludes():
             return True
@@ -161,13 +162,13 @@ class FileLock:
         _open.discard(self)
 
     def _forget(self) -> None:
-        """In a forked process, which would hold it on after its parent was killed."""
+        """Closes the lock in a forked child, which would otherwise keep holding it after its parent was killed."""
         self._lease = None
         self._close()
 
 
 def holder_of(file: Path) -> Owner | None:
-    """The process that holds the lock, by its lease; None: nobody does, or it is known to be gone."""
+    """The process that holds the lock, by its lease; None if there is none, or it is known to be gone."""
     try:
         lease = _decoded(file.read_bytes())
     except OSError:
@@ -177,7 +178,7 @@ def holder_of(file: Path) -> Owner | None:
 
 @contextmanager
 def locked(file: Path, folder: Path) -> Iterator[FileLock]:
-    """Holds a lock while the block runs. Raises RunDirError where that can't be; `folder` is what it names."""
+    """Holds a lock while the block runs. Raises RunDirError, which names `folder`, if it can't be had."""
     lock = FileLock(file)
     try:
         _acquire(lock, folder)
@@ -188,9 +189,9 @@ def locked(file: Path, folder: Path) -> Iterator[FileLock]:
 
 @contextmanager
 def exclusive(file: Path) -> Iterator[None]:
-    """Waits until the kernel gives this process the file, for a moment's work; it passes on when its holder dies.
+    """Waits for the kernel's lock on a file, for a moment's work. The kernel frees it when its holder dies.
 
-    Raises NoLocksError, and OSError where the file can't be created.
+    Raises NoLocksError, and OSError if the file can't be created.
     """
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -263,7 +264,7 @@ _leases = msgspec.json.Decoder(_Lease)
 
 
 def _decoded(content: bytes) -> _Lease | None:
-    """None: there is no lease, or one of another version."""
+    """The lease in a file's content; None if there is none, or it is of another version."""
     try:
         return _leases.decode(content)
     except msgspec.MsgspecError:
@@ -271,5 +272,5 @@ def _decoded(content: bytes) -> _Lease | None:
 
 
 def _encoded(lease: _Lease) -> bytes:
-    """Always as long, so that one write replaces all of the lease before."""
+    """The lease as text of a fixed length, so that one write replaces all of the previous lease."""
     return msgspec.json.encode(lease).ljust(_LEASE_BYTES - 1) + b"\n"

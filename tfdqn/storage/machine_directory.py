@@ -1,4 +1,4 @@
-"""What one machine keeps for itself in a run directory that several share."""
+"""What one machine keeps for itself in a run directory that several machines share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from tfdqn.storage.locks import locked
 
 
 class MachineDir:
-    """The paths of one machine's own in a run directory that several may share."""
+    """The paths of one machine's own files in a run directory that several machines may share."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -20,6 +20,6 @@ class MachineDir:
 
     @contextmanager
     def claim(self) -> Iterator[None]:
-        """Makes it this process's until the block ends. Raises RunDirError where it is another's."""
+        """Claims it for this process until the block ends. Raises RunDirError if another process has it."""
         with locked(self.lock_file, self.path):
             yield

@@ -1,4 +1,4 @@
-"""`Owner`: the process that a lock or an unfinished file belongs to, as every host and container can tell it."""
+"""`Owner`: identifies the process that a lock or an unfinished file belongs to, across hosts and containers."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Owner(Struct, frozen=True):
-    """A process, told from all others that share a disk with it."""
+    """A process, distinguished from all others that share a disk with it."""
 
     pid: int
     started: int  # in ticks since the boot: a later process may have the same number
@@ -24,16 +24,16 @@ class Owner(Struct, frozen=True):
 
     @property
     def has_this_kernel(self) -> bool:
-        """Whether it runs on this boot of this machine, be it in another container."""
+        """Whether it belongs to this machine's present boot, perhaps in another container."""
         return self.kernel == this_kernel() != ""
 
     @property
     def mark(self) -> str:
-        """Its part of the names of its unfinished files."""
+        """The part of its unfinished files' names that identifies it."""
         return f"{self.pid}-{self.started}-{self.kernel or 0}-{self.namespace}"
 
     def is_running(self) -> bool | None:
-        """Whether it still is; None: that can't be told from here."""
+        """Whether it still runs; None if that can't be seen from here."""
         if not self.has_this_kernel or self.namespace != _namespace():
             return None
         started = _started(self.pid)
@@ -41,13 +41,13 @@ class Owner(Struct, frozen=True):
 
 
 def this_process() -> Owner:
-    """Of the caller."""
+    """The process that calls this."""
     pid = os.getpid()
     return Owner(pid, _started(pid) or 0, this_kernel(), _namespace(), socket.gethostname())
 
 
 def owner_of_mark(mark: str) -> Owner | None:
-    """The process whose `mark` it is; None: no process's."""
+    """The process that has this `mark`; None if it is no process's mark."""
     try:
         pid, started, kernel, namespace = mark.split("-")
         return Owner(int(pid), int(started), kernel, int(namespace))
@@ -57,7 +57,7 @@ def owner_of_mark(mark: str) -> Owner | None:
 
 @cache
 def this_kernel() -> str:
-    """Names this boot of this machine; empty where the system doesn't tell."""
+    """A name of this machine and its last boot; empty if the system has none."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
     except OSError:
@@ -67,7 +67,7 @@ def this_kernel() -> str:
 
 @cache
 def _namespace() -> int:
-    """In which this process's number counts; 0 where the system doesn't tell."""
+    """The namespace of this process's id; 0 if the system doesn't say."""
     try:
         return os.stat("/proc/self/ns/pid").st_ino
     except OSError:
@@ -75,7 +75,7 @@ def _namespace() -> int:
 
 
 def _started(pid: int) -> int | None:
-    """When a process of this namespace began; 0: there is none; None: that can't be seen."""
+    """When a process of this namespace began; 0 if there is none, None if that can't be seen."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return 0 if state in b"ZX" else int(fields[18])

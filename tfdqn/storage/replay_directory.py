@@ -1,4 +1,4 @@
-"""A replay server's directory: what it needs to come back without anybody's help, and what it held."""
+"""A replay server's directory: its transitions, and what it needs to restart by itself."""
 
 import os
 import shutil
@@ -32,16 +32,16 @@ class ShardDir:
 
     @contextmanager
     def claim(self) -> Iterator[None]:
-        """Makes it this process's until the block ends. Raises RunDirError where another's server uses it."""
+        """Claims it for this process until the block ends. Raises RunDirError if another server uses it."""
         with locked(self.lock_file, self.path):
             yield
 
     def open(self, config: Config) -> list[str]:
-        """Makes it this configuration's and ready to restore from; returns what was found damaged, a line each.
+        """Prepares it for this configuration and for restoring; returns a line for each damaged checkpoint.
 
-        Damaged checkpoints are put aside; one that a killed process was writing is removed: Reverb would take it for
-        a whole one when it clears away the older ones. Raises ConfigError where transitions of another configuration
-        lie there, RunDirError where it can't be written.
+        Damaged checkpoints are put aside. One that a killed process was writing is removed, because Reverb would take
+        it for a complete one when it deletes the older ones. Raises ConfigError if it has transitions of another
+        configuration, RunDirError if it can't be written.
         """
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -60,19 +60,19 @@ class ShardDir:
         return max(whole, default=None)
 
     def put_aside(self, checkpoint: Path) -> Path:
-        """Moves a checkpoint that can't be restored to where Reverb does not find it; returns where it is."""
+        """Moves a checkpoint that can't be restored out of Reverb's sight; returns its new path."""
         self.damaged.mkdir(exist_ok=True)
         return checkpoint.replace(self.damaged / checkpoint.name)
 
     def task_spec(self) -> TaskSpec | None:
-        """As `keep` wrote it; None where there is none that can be read."""
+        """The specification that `keep` wrote; None if there is none that can be read."""
         try:
             return TaskSpec.from_json(self.task_file.read_bytes())
         except (OSError, msgspec.MsgspecError):
             return None
 
     def keep(self, task_spec: TaskSpec) -> None:
-        """Keeps it for the next start. Raises RunDirError."""
+        """Writes the specification, for the next start. Raises RunDirError."""
         write_atomically(self.task_file, task_spec.to_json())
 
     def _tidy(self) -> list[str]:

@@ -1,8 +1,7 @@
 """A run's directory: the only file that names paths in it, and who may write there.
 
-A run directory belongs to one configuration, from the first thing that was learned in it. It is claimed for as
-long as something trains in it; a killed run leaves no lock behind that another would have to remove. Nothing in it
-that a user could miss is ever deleted.
+A run directory belongs to one configuration as soon as something was learned in it. It is claimed while something
+trains in it; a killed run leaves no lock that someone must remove. Nothing that a user could miss is ever deleted.
 """
 
 import os
@@ -66,15 +65,15 @@ class RunDir:
 
     @classmethod
     def at(cls, run: "RunDir | Path | str") -> "RunDir":
-        """The same, where it is one already: what it has read is not read again."""
+        """A RunDir for this path; returned as it is if it is one already, so that its files are not read again."""
         return run if isinstance(run, RunDir) else cls(run)
 
     def machine(self, name: str) -> MachineDir:
-        """What a machine keeps that runs a part of the job's processes."""
+        """The files of a machine that runs some of the job's processes."""
         return MachineDir(self.process_logs / name)
 
     def refuse_early(self, config: Config) -> None:
-        """Raises what `claim_alone` would now, and touches nothing where there is no run yet."""
+        """Raises what `claim_alone` would raise now, without touching anything if there is no run yet."""
         for lock_file in (self.supervisor_lock_file, self.lock_file):
             if lock_file.exists():
                 with self._locked(lock_file):
@@ -84,7 +83,7 @@ class RunDir:
             self._refuse_another(config, toml.dump(config).encode())
 
     def refuse_unused(self, keys: Mapping[str, str], say: Callable[[str], None]) -> None:
-        """Raises ConfigError for keys that nothing reads, but where something was learned: perhaps with them.
+        """Raises ConfigError for keys that have no effect; in a run that has learned, perhaps with them, only warns.
 
         Args:
           keys: what is wrong, by key.
@@ -97,16 +96,16 @@ class RunDir:
 
     @contextmanager
     def claim_alone(self, config: Config) -> Iterator[None]:
-        """As `claim`, where no supervisor runs a job in it, nor begins to until the block ends."""
+        """As `claim`; also keeps supervisors of jobs out until the block ends, and is refused while one is there."""
         with self.supervise(config), self.claim(config):
             yield
 
     @contextmanager
     def claim(self, config: Config) -> Iterator[None]:
-        """Makes the directory this configuration's, and this process's until the block ends.
+        """Claims the directory for this configuration, and until the block ends for this process.
 
-        Raises RunDirError where it isn't a run directory, where another process trains in it, or where it
-        belongs to another configuration; then nothing in it has changed.
+        Raises RunDirError if it isn't a run directory, if another process trains in it, or if it belongs to another
+        configuration; nothing in it has changed then.
         """
         with self._locked(self.lock_file):
             self._settle(config)
@@ -114,20 +113,20 @@ class RunDir:
 
     @contextmanager
     def supervise(self, config: Config) -> Iterator[None]:
-        """As `claim`, for the supervisor of a job, whose learner makes the claim itself."""
+        """As `claim`, for the supervisor of a job. The job's learner makes its own claim."""
         with self._locked(self.supervisor_lock_file):
             with self._locked(self.lock_file):
                 self._settle(config)
             yield
 
     def confirm_claim(self) -> None:
-        """As `check_claim`, but looks now, before a save: this process may have been stopped until a moment ago."""
+        """As `check_claim`, but looks at once: before a save, since this process may have been stopped for a while."""
         for lock in self._locks:
             lock.renew()
         self.check_claim()
 
     def check_claim(self) -> None:
-        """Raises RunDirError where another process has taken the directory; that is known about a second later."""
+        """Raises RunDirError if another process has taken the directory, which is noticed within about a second."""
         for lock in self._locks:
             if lock.is_lost:
                 taker = lock.holder or "another process"
@@ -138,14 +137,14 @@ class RunDir:
                 )
 
     def config(self) -> Config:
-        """The configuration that the run was last started with. Raises ConfigError where its file is damaged."""
+        """The configuration that the run was last started with. Raises ConfigError if its file is damaged."""
         text = toml.content(self.begun().config_file)
         if self._config is None or self._config[0] != text:
             self._config = text, toml.parse(text, origin=str(self.config_file), unused={})
         return self._config[1]
 
     def restore_config(self) -> None:
-        """Puts back what the claim replaced: the run has finished, and nothing is trained by the new one."""
+        """Puts the previous configuration back: the run has finished, so nothing is trained with the new one."""
         if self._config_before is not None:
             write_atomically(self.config_file, self._config_before)
             self._config = self._config_before = None
@@ -162,9 +161,9 @@ class RunDir:
             raise RunDirError(_one_line(f"{self.task_file} is damaged: {error}")) from None
 
     def write_task_spec(self, spec: "TaskSpec") -> "TaskSpec":
-        """Keeps `spec`, and returns what the run's networks see: that with which the run was begun.
+        """Keeps `spec`, and returns the specification that the run was begun with, which its networks see.
 
-        Raises RunDirError where the task looked otherwise then.
+        Raises RunDirError if the task has changed since then.
         """
         if not self.task_file.exists():
             write_atomically(self.task_file, spec.to_json())
@@ -177,40 +176,40 @@ class RunDir:
         return begun_with
 
     def keep_traceback(self, traceback: str) -> None:
-        """Adds it to the run's log."""
+        """Adds a traceback to the run's log."""
         with self.native_log.open("a", encoding="utf-8", errors="replace") as log:
             log.write(traceback)
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether there is one to go on from."""
+        """Whether there is a checkpoint to resume from."""
         return self.checkpoints.is_dir() and any(each.name.isdecimal() for each in self.checkpoints.iterdir())
 
     @property
     def has_been_trained(self) -> bool:
-        """Whether a process has come to training in it, even if nothing is left of that."""
+        """Whether a process has ever begun to train in it, even if nothing of that is left."""
         return self.metrics_file.exists()
 
     def _has_learned(self) -> bool:
-        """Whether anything came of the run that another configuration would spoil: a start that failed left none."""
+        """Whether the run has results that another configuration would spoil. A start that failed has none."""
         has_curves = self.metrics_file.exists() and self.metrics_file.stat().st_size > 0
         return has_curves or self.best.exists() or self.has_checkpoint
 
     def begun(self) -> "RunDir":
-        """Itself. Raises RunDirError where it is no run's, or not yet."""
+        """Returns itself. Raises RunDirError if there is no run in it, or not yet."""
         if not self.config_file.is_file():
             reason = f"no {self.config_file.name} in it" if self.path.is_dir() else "no such directory"
             raise RunDirError(f"{self.path} is not a run directory: {reason}{self._runs_inside()}")
         return self
 
     def _runs_inside(self) -> str:
-        """Which there are in a folder of seeds or of a search, in words; nothing where there are none."""
+        """The runs in a folder of seeds or of a search, in words; empty if there are none."""
         name = self.config_file.name
         runs = sorted({*self.path.glob(f"*/{name}"), *self.path.glob(f"*/*/{name}")})
         return f"; it holds runs, such as {runs[0].parent}" if runs else ""
 
     def _refuse_what_is_not_a_run(self) -> None:
-        """A file, or a directory in which something else lies: it is the user's, and stays as it is."""
+        """Raises RunDirError for a file, or a directory with other content: it is the user's, and stays as it is."""
         if not os.path.lexists(self.path) or self.config_file.is_file():
             return
         if not self.path.is_dir():
@@ -244,7 +243,7 @@ class RunDir:
                 self._locks.remove(lock)
 
     def _settle(self, config: Config) -> None:
-        """Writes the configuration, the first time or where only what may change has changed."""
+        """Writes the configuration, the first time or if only keys that may change have changed."""
         text = toml.dump(config).encode()
         if self._has_learned():
             self._refuse_another(config, text)
@@ -259,7 +258,7 @@ class RunDir:
         return self.config_file.exists() and self.config_file.read_bytes() == text
 
     def _refuse_another(self, config: Config, text: bytes) -> None:
-        """Raises RunDirError where the run's own configuration differs in more than may change."""
+        """Raises RunDirError if the run's own configuration differs in keys that must not change."""
         if not self.config_file.exists() or self._holds(text):
             return
         if forbidden := toml.differences(self.config(), config, "run"):

@@ -1,4 +1,4 @@
-"""What a run keeps of itself: its summary in `summary.json`, its evaluations in `evaluations.jsonl`."""
+"""A run's records: its summary in `summary.json`, its evaluations in `evaluations.jsonl`."""
 
 import json
 import math
@@ -13,12 +13,12 @@ from tfdqn.records import Evaluation, Standing, Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.json_lines import append_line, read_lines
 
-# Made once, by one thread: where two make one of the same type at the same time, msgspec crashes.
+# Made once, at import: msgspec crashes if two threads make a decoder of the same type at the same time.
 _summaries = msgspec.json.Decoder(Summary)
 
 
 class EvaluationLine(msgspec.Struct, frozen=True):
-    """What is read back of an evaluation; None: not known, or not finite."""
+    """An evaluation as it is read back; None: not known, or not finite."""
 
     env_steps: int
     train_steps: int | None = None
@@ -31,14 +31,14 @@ class EvaluationLine(msgspec.Struct, frozen=True):
 
 
 def write_summary(file: Path, summary: Summary) -> None:
-    """Keeps what it left by its place in the run, which may be moved. Raises RunDirError where it can't be written."""
+    """Writes the summary, with paths relative to the run, which may be moved. Raises RunDirError if that fails."""
     inside = {name: str(Path(path).relative_to(file.parent)) for name, path in summary.paths.items()}
     summary = msgspec.structs.replace(summary, paths=inside)
     write_atomically(file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
 
 
 def read_summary(file: Path) -> Summary | None:
-    """What the run has left, where it lies now; None where it has not finished, or another version wrote it."""
+    """The run's summary, with paths as they are now; None if it has not finished, or another version wrote it."""
     try:
         summary = _summaries.decode(file.read_bytes())
     except (OSError, msgspec.MsgspecError):
@@ -48,7 +48,7 @@ def read_summary(file: Path) -> Summary | None:
 
 
 def trouble_with_summary(file: Path) -> str:
-    """What is wrong with one that `read_summary` can't read, in words that follow its name."""
+    """What is wrong with a summary that `read_summary` can't read, in words that follow the file's name."""
     try:
         values = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -59,7 +59,7 @@ def trouble_with_summary(file: Path) -> str:
 
 
 def _not_finite(value: Any, key: str = "") -> Iterator[str]:
-    """The keys of numbers that no run writes: JSON has no NaN and no infinity, though Python reads them."""
+    """The keys of NaN and infinite numbers. No run writes them; JSON has none, but Python reads them."""
     if isinstance(value, float) and not math.isfinite(value):
         yield key
     elif isinstance(value, dict):
@@ -68,7 +68,7 @@ def _not_finite(value: Any, key: str = "") -> Iterator[str]:
 
 
 def append_evaluation(file: Path, evaluation: Evaluation, seconds: float) -> None:
-    """Adds a line for one, made when the run had trained for so many seconds."""
+    """Appends an evaluation that was made after `seconds` of training."""
     scores = evaluation.scores
     append_line(
         file,
@@ -86,7 +86,7 @@ def append_evaluation(file: Path, evaluation: Evaluation, seconds: float) -> Non
 
 
 def read_evaluations(file: Path) -> list[EvaluationLine]:
-    """The lines of an `evaluations.jsonl`, none where there is no file; a damaged one counts for nothing."""
+    """The lines of an `evaluations.jsonl`; none if there is no file. Damaged lines are skipped."""
     found = []
     for record in read_lines(file):
         with suppress(msgspec.ValidationError):
@@ -95,7 +95,7 @@ def read_evaluations(file: Path) -> list[EvaluationLine]:
 
 
 def read_standing(file: Path) -> Standing:
-    """How far the evaluations of an `evaluations.jsonl` have come."""
+    """The standing of the evaluations in an `evaluations.jsonl`."""
     env_steps = without_best = 0
     for line in read_evaluations(file):
         env_steps, without_best = line.env_steps, 0 if line.is_best else without_best + 1

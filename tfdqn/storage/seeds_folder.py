@@ -1,4 +1,4 @@
-"""A folder of seeds: runs that differ in their seed alone, and what they come to together; one writer at a time."""
+"""A folder of seeds: runs that differ only in their seed, and their joint summary; one writer at a time."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -29,17 +29,17 @@ class SeedsFolder:
         return RunDir(self.path / f"seed-{seed}")
 
     def seeds(self) -> list[int]:
-        """Those whose runs have begun, in order."""
+        """The seeds whose runs have begun, in order."""
         found = [_RUN.fullmatch(each.name) for each in self.path.iterdir()] if self.path.is_dir() else []
         seeds = sorted(int(each[1]) for each in found if each is not None)
         return [seed for seed in seeds if self.run(seed).config_file.is_file()]
 
     @contextmanager
     def claim(self, config: Config, seeds: Iterable[int]) -> Iterator[None]:
-        """Makes it this process's until the block ends.
+        """Claims it for this process until the block ends.
 
-        Raises RunDirError where it is something else than a folder of seeds, in use, or where a run in it belongs to
-        another configuration or is being trained; then nothing in it has changed.
+        Raises RunDirError if it is not a folder of seeds, if it is in use, or if a run in it belongs to another
+        configuration or is being trained; nothing in it has changed then.
         """
         self._refuse_what_is_not_one()
         for seed in sorted({*seeds, *self.seeds()}):
