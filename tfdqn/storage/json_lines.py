@@ -38,7 +38,7 @@ def read_last_line(file: Path) -> dict[str, Any] | None:
 
 
 def put_aside(files: Mapping[Path, int]) -> str:
-    """Moves the lines of each file that were written after its number of environment steps (-1: all) to a file beside it.
+    """Moves lines written after so many environment steps (by file; -1: all lines) to another file beside each file.
 
     A resumed run takes these steps again. Without the old lines its curves never go back in time, and no line is lost.
     Returns in words what was moved, or nothing. Raises RunDirError if a file can't be written.

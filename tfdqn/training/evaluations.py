@@ -1,4 +1,4 @@
-"""`Evaluations`: one after so many environment steps; a new best is on disk before it is reported."""
+"""`Evaluations`: evaluates at intervals of environment steps; a new best is saved before it is reported."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,10 @@ from tfdqn.storage.run_directory import RunDir
 
 
 class Evaluations:
-    """What an evaluator's owner does with it, in the learner's process or in one of its own.
+    """Runs an evaluator at intervals, in the learner's process or in one of its own.
 
     Args:
-      evaluator: has what the run has kept.
+      evaluator: restored from what the run has kept.
       exports: told of every new best.
       run_dir: where the best policy is kept.
       next_env_steps: when the first is due.
@@ -36,11 +36,11 @@ class Evaluations:
 
     @property
     def evaluated_train_steps(self) -> int | None:
-        """Of the weights evaluated last; None: none were since the learner began."""
+        """The train step of the weights evaluated last; None if none were since the learner began."""
         return self._evaluator.evaluated_train_steps
 
     def is_due(self, env_steps: int) -> bool:
-        """Whether one is, after so many."""
+        """Whether an evaluation is due after so many environment steps."""
         return env_steps >= self.next_env_steps
 
     def evaluate(self, env_steps: int, on_step: Callable[[], None] = lambda: None) -> Evaluation:
@@ -59,6 +59,6 @@ class Evaluations:
         return evaluation
 
     def final_scores(self) -> EpisodeScores:
-        """Of the best policy, on fresh episodes; after the first evaluation."""
+        """Scores of the best policy on fresh episodes. Needs at least one evaluation before."""
         assert self._evaluator.best_weights is not None
         return self._evaluator.final(self._evaluator.best_weights)

@@ -1,4 +1,4 @@
-"""From a session's first step to what it leaves: checkpoint, curve, exported policy, summary."""
+"""Runs a session to its end, and writes its results: checkpoint, curve, exported policy, summary."""
 
 from collections.abc import Callable
 
@@ -20,14 +20,14 @@ def run_to_end(
     enter: Callable[[str], None],
     final_scores: Callable[[], EpisodeScores | None],
 ) -> Summary:
-    """Trains until something says stop, and saves; where that was not the user, leaves the results, too.
+    """Trains until something says stop, and saves. Unless it was the user who stopped it, also writes the results.
 
     Args:
       session: built, and not yet run.
       monitor: watches it.
-      loop: one of `training.loops`; returns why it ended. It may raise Interruption.
+      loop: one of `training.loops`; returns the reason why it ended. It may raise Interruption.
       enter: told of every phase after it.
-      final_scores: of the best policy on fresh episodes; None where there is no evaluator. It may raise Interruption.
+      final_scores: of the best policy on fresh episodes; None if there is no evaluator. It may raise Interruption.
     """
     try:
         reason = loop()
@@ -70,7 +70,7 @@ def _summary(session: AnySession, seconds: float, reason: str, final: EpisodeSco
 
 
 def _write_results(session: AnySession, summary: Summary) -> Summary:
-    """Draws the curve, exports the best policy (the latest, where none was evaluated), and writes the summary."""
+    """Draws the curve, exports the best policy (the latest, if none was evaluated), and writes the summary."""
     run = session.run_dir
     has_best = run.best_weights.exists()
     paths = {

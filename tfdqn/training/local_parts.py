@@ -1,4 +1,4 @@
-"""`LocalParts`: tasks, actors, evaluator and replay in the process that learns; `local_session` of these."""
+"""`LocalParts`: tasks, actors, evaluator and replay in the process that learns; `local_session` builds a session."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -45,22 +45,23 @@ def local_session(
     interrupted: Callable[[], bool] = lambda: False,
     work: StallDetector | None = None,
 ) -> "Session[LocalParts]":
-    """A session of which only the updates may be divided among processes. Arguments as of `Session`; `interrupted`:
-    whether the user has asked to stop.
+    """A session in which only the updates may be divided among processes.
+
+    Arguments as of `Session`; `interrupted` says whether the user has asked to stop.
     """
     make_parts = partial(LocalParts, config, run_dir, say, interrupted)
     return Session(config, run_dir, chief, make_parts, say, work)
 
 
 class LocalParts:
-    """Actors that a `ReplayRatio` holds to the learner, and an evaluator, which the loops call.
+    """Actors, kept in step with the learner by a `ReplayRatio`, and an evaluator. The loops call both.
 
     Args:
       config: the run's configuration.
       run_dir: already claimed.
       say: shows one line to the user.
       interrupted: whether the user has asked to stop.
-      saved: what the run goes on from. Checked whole here, but for the learner's arrays; taken by `resume`.
+      saved: the checkpoint to resume from. All of it but the learner's arrays is checked here; `resume` restores it.
     """
 
     def __init__(
@@ -89,9 +90,9 @@ class LocalParts:
             self._open = self._open.pop_all()
 
     def act(self, actor: int | None = None, timeout_seconds: float = 0.0) -> None:
-        """One step of every environment of an actor; None: of the one whose turn it is.
+        """Takes one step in every environment of an actor; None: of the actor whose turn it is.
 
-        Waits until it may be taken; where that is not in time, there is none.
+        Waits until the replay ratio allows the step; takes none if that takes too long.
         """
         if self.ratio.begin_to_act(self.actors.num_envs, timeout_seconds):
             acted = self.actors.step_next() if actor is None else self.actors.step(actor)
@@ -101,12 +102,12 @@ class LocalParts:
         return self.evaluations.is_due(self.env_steps)
 
     def evaluate(self, on_step: Callable[[], None] = lambda: None) -> Evaluation:
-        """As `Evaluations.evaluate`, now."""
+        """Runs `Evaluations.evaluate` now."""
         return self.evaluations.evaluate(self.env_steps, on_step)
 
     @contextmanager
     def evaluation_given_up_on_error(self) -> Iterator[None]:
-        """Ends an evaluation that is under way in another thread when the block raises."""
+        """Ends an evaluation that another thread is running if the block raises."""
         try:
             yield
         except BaseException:
@@ -122,7 +123,7 @@ class LocalParts:
         return self._restarts_before + self._restarts.count
 
     def resume(self, saved: Checkpoint | None) -> str:
-        """All but the replay's table, which is filled; the episodes under way where the task can."""
+        """Restores everything but the replay's table, which is filled already; and the episodes, if the task can."""
         how = ""
         if saved is not None:
             how = self._resume_actors(saved)
@@ -148,7 +149,7 @@ class LocalParts:
         return part
 
     def _make_tasks(self) -> list[BatchedTask]:
-        """One for every actor, all with the specification that the run has."""
+        """A task for every actor, all with the run's specification."""
         settings = self._config.task
         self._restarts = Restarts(settings.restarts, self._say, self._run_dir.keep_traceback)
         tasks = [
@@ -161,7 +162,7 @@ class LocalParts:
         return tasks
 
     def _make_replay(self, saved: Checkpoint | None) -> Replay:
-        """Filled, where the run's replay was in its process before."""
+        """A replay, filled from the checkpoint if the run's replay was in its own process then."""
         if saved is not None:
             self._check_network(saved)  # before its replay is looked at, which says less
         scratch = self._run_dir.scratch
@@ -175,7 +176,7 @@ class LocalParts:
         return replay
 
     def _make_actors(self, tasks: list[BatchedTask], saved: Checkpoint | None) -> Actors:
-        """At the start of fresh episodes: other ones after every checkpoint."""
+        """Actors at the start of fresh episodes, which differ after every checkpoint."""
         actors = [
             make_actor(self._config, task, self.replay.writer(task.num_envs), self.board, i)
             for i, task in enumerate(tasks)
@@ -186,7 +187,7 @@ class LocalParts:
         return together
 
     def _make_evaluations(self, task: BatchedTask, saved: Checkpoint | None) -> Evaluations:
-        """With environments of their own."""
+        """Evaluations with environments of their own."""
         config, spec = self._config, self.task_spec
         its_task = make_evaluation_task(config, spec, task.is_own_vector_version, self._say, self._restarts)
         self._evaluation_given_up = False
@@ -206,7 +207,7 @@ class LocalParts:
         return Evaluations(evaluator, exports, self._run_dir, next_env_steps)
 
     def _make_ratio(self, counters: Counters) -> ReplayRatio | RolloutTurns:
-        """What is owed, from where the counters stand."""
+        """The replay ratio, which continues from the saved counters."""
         if isinstance(self.replay, Rollout):
             return RolloutTurns(self.replay, self._config.updates_per_call, self._config.stop.env_steps, counters)
         settings, min_size = self._config.learner, self.replay.min_size
@@ -223,7 +224,7 @@ class LocalParts:
         )
 
     def _check_network(self, saved: Checkpoint) -> None:
-        """Raises CheckpointError for another network's weights."""
+        """Raises CheckpointError if the weights are of another network."""
         arrays = saved.arrays("learner")
         for part in ("online", "target") if self._config.agent.has_target_network else ("online",):
             found = {name: array for name, array in arrays.items() if name.startswith(f"{part}/")}
@@ -231,7 +232,7 @@ class LocalParts:
             check_arrays(found, wanted, arrays.file)
 
     def _check(self, saved: Checkpoint) -> None:
-        """Raises CheckpointError for another run's arrays."""
+        """Raises CheckpointError if the arrays are of another run."""
         acting, writing, replay = (saved.arrays(name) for name in ("actor", "writer", "replay"))
         acting.pop("environment_restarts", None)
         if saved_actors(acting) == len(self.actors):
@@ -241,7 +242,7 @@ class LocalParts:
             check_arrays(replay, self.replay.state(), replay.file, ("partial_block",))
 
     def _resume_actors(self, saved: Checkpoint) -> str:
-        """Puts back what they had; in words, what became of the episodes."""
+        """Restores the actors; returns in words what became of their episodes."""
         acting, writing = saved.arrays("actor"), saved.arrays("writer")
         acting.pop("environment_restarts", None)
         before, now = saved_actors(acting), len(self.actors)

@@ -1,4 +1,4 @@
-"""Whether a call's updates are so much work that nothing can be saved for long: said before a run begins."""
+"""Warns, before a run begins, of calls with so much work that nothing can be saved for a long time."""
 
 from tfdqn.config import Config
 from tfdqn.types import Weights
@@ -9,11 +9,11 @@ _MANY = 1e11
 
 
 def doubt(config: Config, weights: Weights) -> str:
-    """What to lower, in one line; empty where a call is short enough.
+    """Which keys to lower, in one line; empty if a call is short enough.
 
     Args:
       config: how many updates a call makes, and of what.
-      weights: the network's, by canonical name. A convolution's count once, though it uses them at every place.
+      weights: the network's, by canonical name. A convolution's are counted once, although it uses them everywhere.
     """
     updates, batch, replay = config.updates_per_call, config.learner.batch_size, config.replay
     is_sequence = config.agent.has_replay and replay.item == "sequence"

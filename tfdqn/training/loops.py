@@ -1,9 +1,9 @@
 """The ways to run a session: act and learn in turn, or at the same time, or learn while other processes act.
 
-`alternate` takes every decision in one thread of control: with the graph's table, or with rollouts and no replay, the
-same seed gives the same weights bit for bit. `overlap` and `learn` keep every core busy, and only the replay ratio
-orders their threads. Each calls the monitor (logging, checkpoints, progress) outside the inner loop, and returns why it
-ended.
+`alternate` does everything in one thread: with the graph's table, or with rollouts instead of replay, the same seed
+gives the same weights, bit for bit. `overlap` and `learn` keep every core busy, and only the replay ratio
+synchronises their threads. Each calls the monitor (logging, checkpoints, progress) outside the inner loop, and returns
+the reason why it ended.
 """
 
 import sys
@@ -29,7 +29,7 @@ _GIL_SWITCH_SECONDS = 0.0005
 
 
 def alternate(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
-    """Learns whenever a call's updates are owed, else acts; evaluates between the two."""
+    """Learns whenever a call's updates are owed, otherwise acts; evaluates in between."""
     parts = session.parts
 
     def tick() -> None:
@@ -50,7 +50,7 @@ def alternate(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
 
 
 def overlap(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
-    """Each actor acts, the learner learns and the evaluator evaluates in a thread of its own; this one watches."""
+    """Runs each actor, the learner and the evaluator in a thread of its own, and watches them in this one."""
     parts = session.parts
 
     def act(actor: int) -> None:
@@ -81,7 +81,7 @@ def overlap(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
 
 
 def learn(session: AnySession, monitor: TrainingMonitor) -> str:
-    """Others act and evaluate: the learner learns in a thread of its own, and this one watches."""
+    """Runs the learner in a thread of its own, and watches it in this one; other processes act and evaluate."""
     if (reason := monitor.reason_to_stop()) is not None:
         return reason
     gate = Gate()
@@ -94,11 +94,11 @@ def learn(session: AnySession, monitor: TrainingMonitor) -> str:
 
 
 class StillBusyError(RuntimeError):
-    """A worker's unit of work takes longer than it is waited for."""
+    """A worker's unit of work did not end within the time that it is waited for."""
 
 
 class Gate:
-    """Workers pass it between units of work; while it is closed they wait there."""
+    """A gate that workers pass between units of work; while it is closed they wait there."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -107,7 +107,7 @@ class Gate:
 
     @contextmanager
     def passed(self) -> Iterator[None]:
-        """A worker's unit of work, which begins as soon as the gate is open."""
+        """Runs a worker's unit of work as the block, as soon as the gate is open."""
         with self._changed:
             self._changed.wait_for(lambda: not self._closed)  # no limit: what has closed it opens it again
             self._at_work += 1
@@ -120,10 +120,10 @@ class Gate:
 
     @contextmanager
     def closed(self, timeout_seconds: float) -> Iterator[None]:
-        """No worker is at work while the block runs; then the gate opens.
+        """Keeps all workers waiting while the block runs, then opens the gate.
 
-        Raises StillBusyError where one does not come in time. The gate stays closed then, until `open`: were those
-        that have come let go before the next try, workers with long units might never all be there at once.
+        Raises StillBusyError if a worker does not arrive in time. The gate then stays closed until `open`: if the
+        workers that have arrived went on before the next try, those with long units might never all wait at once.
         """
         with self._changed:
             self._closed = True
@@ -135,7 +135,7 @@ class Gate:
             self.open()
 
     def open(self) -> None:
-        """Lets the workers that wait go on."""
+        """Lets the waiting workers go on."""
         with self._changed:
             self._closed = False
             self._changed.notify_all()
@@ -146,7 +146,7 @@ class Worker(threading.Thread):
 
     Args:
       name: of the thread.
-      work: one unit; returns within a fraction of a second where there is nothing to do.
+      work: does one unit; returns within a fraction of a second if there is nothing to do.
       gate: passed before every unit; None: the worker is never paused.
     """
 
@@ -166,15 +166,15 @@ class Worker(threading.Thread):
                     self.error = error
 
     def request_stop(self) -> None:
-        """Makes the unit of work under way the last one."""
+        """Has the worker stop after its present unit of work."""
         self._stop_requested.set()
 
 
 @contextmanager
 def running(workers: Sequence[Worker]) -> Iterator[None]:
-    """Runs the workers while the block does, then stops them; also where the block ends by an exception.
+    """Runs the workers while the block runs, then stops them, even if the block raises.
 
-    Raises what ended a worker, or StillBusyError if one does not end: its unit of work hangs.
+    Raises the error that ended a worker, or StillBusyError if one does not end because its unit of work hangs.
     """
     for worker in workers:
         worker.start()
@@ -192,14 +192,14 @@ def running(workers: Sequence[Worker]) -> Iterator[None]:
 
 
 class _Pauses:
-    """A turn of the watching thread again and again, in which the workers pause for what needs it.
+    """Gives the watching thread its regular turn, and pauses the workers when the turn needs that.
 
-    The others wait for one that is in the midst of a long unit of work, the loop does not. One that is held up, by a
-    process that is silent, say, may need what they do: so they go on after a while, and what is due is put off. While
-    its block runs; after it no worker is held back.
+    While one worker finishes a long unit of work, the other workers wait for it, but the watching thread does not. A
+    worker that is held up, for example by a silent process, may need the others' work: so after a while they go on,
+    and what was due is put off. No worker is held back after the block.
 
     Args:
-      put_off: called where it is.
+      put_off: called when something due is put off.
     """
 
     def __init__(self, gate: Gate, workers: Sequence[Worker], monitor: TrainingMonitor, put_off: Callable[[], None]):
@@ -239,7 +239,7 @@ def _learner(session: AnySession, gate: Gate) -> Worker:
 
 
 def _raise_first_error(workers: Sequence[Worker]) -> None:
-    """Raises in the caller's thread what ended a worker; a failure before the user's wish to stop."""
+    """Raises the error that ended a worker in the caller's thread; a failure takes precedence over an Interruption."""
     errors = [worker.error for worker in workers if worker.error is not None]
     for error in sorted(errors, key=lambda error: isinstance(error, Interruption)):
         raise error

@@ -65,7 +65,7 @@ class TrainingMonitor:
         return self._seconds_before + time.monotonic() - self._started
 
     def tick(self, paused: AbstractContextManager[None]) -> None:
-        """Does what is due. Raises RunDirError where another process has taken the run over."""
+        """Does whatever is due. Raises RunDirError if another process has taken the run over."""
         self._session.check()
         if self._profile is not None:
             self._profile.tick(self._session.learner.metrics is not None)
@@ -82,15 +82,15 @@ class TrainingMonitor:
             self._save_due.done()
 
     def evaluated(self, evaluation: Evaluation) -> None:
-        """Takes note of an evaluation."""
+        """Records an evaluation."""
         self._tracker.evaluation(evaluation, self.seconds)
 
     def finished(self, summary: Summary) -> None:
-        """Takes note of what the run came to."""
+        """Records the run's summary."""
         self._tracker.summary(summary, self._now())
 
     def film(self, policy: Literal["best", "latest"]) -> None:
-        """Hands the tracker a film of a policy that the run has kept, where it takes films."""
+        """Gives the tracker a film of a policy that the run has kept, if it takes films."""
         if not self._tracker.takes_videos:
             return
         try:
@@ -101,15 +101,15 @@ class TrainingMonitor:
             self._tracker.video(f"evaluation/{policy}", Path(str(film)), self._now())
 
     def reason_to_stop(self) -> str | None:
-        """The user's wish, or what the configuration says."""
+        """Why to stop: the user has asked to, or a condition of the configuration holds. None: go on."""
         return "interrupted" if self._interrupted() else self._session.reason_to_stop()
 
     def show(self, phase: str | None = None) -> None:
-        """Shows how the run stands now; a phase as of `progress`."""
+        """Shows the present progress; `phase` as of `progress`."""
         self._on_progress(self.progress(phase))
 
     def progress(self, phase: str | None = None) -> Progress:
-        """How the run stands now."""
+        """The present state of the run."""
         session = self._session
         learner = session.learner.metrics
         return Progress(
@@ -156,7 +156,7 @@ class TrainingMonitor:
             self._tracker.histogram("learning/staleness", staleness, at)
 
     def _curves(self, env_steps: int, train_steps: int, staleness: np.ndarray | None) -> dict[str, float]:
-        """Every scalar that there is to draw now, by "group/name"."""
+        """All present values of curves, by "group/name"."""
         session, config = self._session, self._session.config
         transitions = session.ratio.transitions
         sampled = train_steps * config.learner.batch_size
@@ -211,7 +211,7 @@ class _Profile:
 
 
 def begin_figures(session: AnySession, say: Callable[[str], None], evaluated_env_steps: int | None) -> Tracker:
-    """Where a session's figures go. Those of after the checkpoint that it goes on from are put aside, and this is said.
+    """The trackers of a session. Figures from after the checkpoint that it resumes from are put aside, with a message.
 
     Args:
       session: built, and not yet run.

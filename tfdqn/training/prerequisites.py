@@ -1,4 +1,4 @@
-"""`require_trainable`: what a run in one process needs of its configuration and of this host; imports nothing heavy."""
+"""`require_trainable`: checks what a run in one process needs of its configuration and host. Imports no TensorFlow."""
 
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
@@ -7,7 +7,7 @@ from tfdqn.tracking.systems import require_systems
 
 
 def require_trainable(config: Config) -> None:
-    """Raises ConfigError or TaskError for what would fail once the run has begun; touches nothing."""
+    """Raises ConfigError or TaskError for problems that would otherwise end the run later. Writes nothing."""
     if config.acting.inference == "central":
         raise ConfigError(
             'acting.inference = "central" is for actors in processes of their own: `tfdqn launch` starts them'

@@ -1,4 +1,4 @@
-"""`RemoteParts`: a job's actors, evaluator and replay, which are in processes of their own; `distributed_session`.
+"""`RemoteParts`: a job's actors, evaluator and replay, in processes of their own; `distributed_session` builds one.
 
 samples ← replay servers; updater → learner → weights board → every process that asks `LearnerService`
 """
@@ -45,19 +45,19 @@ def distributed_session(
 
 
 class RemoteActors:
-    """All actors of a job, by their heartbeats."""
+    """All actors of a job, as their heartbeats describe them."""
 
     def __init__(self, roster: Roster):
         self._roster = roster
 
     @property
     def episodes(self) -> int:
-        """Finished by all of them, those that are gone included."""
+        """Episodes that all actors have finished, including actors that are gone."""
         return self._roster.counts().episodes
 
     @property
     def recent_return(self) -> float | None:
-        """Mean return of the recent episodes of those that are there."""
+        """Mean return of the recent episodes of the present actors."""
         return _mean([heartbeat.episode_return for heartbeat in self._roster.present(Role.ACTOR)])
 
     @property
@@ -67,13 +67,13 @@ class RemoteActors:
 
     @property
     def weights_version(self) -> int:
-        """The train step that made the oldest weights that one of them acts with."""
+        """The train step of the oldest weights that an actor acts with."""
         versions = [heartbeat.weights_version for heartbeat in self._roster.present(Role.ACTOR)]
         return min((version for version in versions if version >= 0), default=0)
 
 
 class RemoteEvaluations:
-    """What the job's evaluator reported last; until then, what it left in the run directory."""
+    """The last report of the job's evaluator; before the first, what the run directory says."""
 
     next_env_steps = 0  # it decides that itself
 
@@ -92,16 +92,16 @@ class RemoteEvaluations:
 
 
 class RemoteParts:
-    """What the learner knows of the other processes of its job. They keep what they hold themselves.
+    """What the learner knows of its job's other processes. Each of them saves its own state.
 
     Args:
       config: the run's configuration.
       run_dir: already claimed.
       service: hears of them.
-      replay: at its servers, which have answered.
+      replay: of servers that have answered.
       board: the weights that `service` gives out.
       say: shows one line to the user.
-      saved: what the run goes on from.
+      saved: the checkpoint to resume from.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class RemoteParts:
         return {"actor": {}, "writer": {}, "replay": self.replay.state()}
 
     def save_replay(self, directory: Path) -> None:
-        """Has the servers write their own; one that can't keeps its last, and the learner's is written all the same."""
+        """Has each server write a checkpoint. One that can't keeps its last; the learner's is written anyway."""
         try:
             self.replay.save()
         except CheckpointError as error:
@@ -162,7 +162,7 @@ class RemoteParts:
         return "; ".join(self.replay.silent()) or "the updates under way take long"
 
     def close(self) -> None:
-        """The other processes end by themselves."""
+        """Does nothing: the other processes end by themselves."""
 
     def _take_report(self, report: EvaluatorReport) -> None:
         self.evaluations.report = report

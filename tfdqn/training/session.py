@@ -1,4 +1,4 @@
-"""`Session`: a run as the process that learns has it; learned, saved and resumed alike wherever its parts are.
+"""`Session`: a run in the process that learns. It trains, saves and resumes the same way wherever its parts are.
 
 task → actor → writer → replay → sampler → updater → learner → weights board → actors and evaluator
 
@@ -31,11 +31,11 @@ from tfdqn.training.stopping import reason_to_stop
 
 
 class ActingProgress(Protocol):
-    """How all actors of a run have done."""
+    """Figures of all actors of a run."""
 
     @property
     def episodes(self) -> int:
-        """How many have finished since the run began."""
+        """Episodes finished since the run began."""
 
     @property
     def recent_return(self) -> float | None:
@@ -47,50 +47,50 @@ class ActingProgress(Protocol):
 
     @property
     def weights_version(self) -> int:
-        """The train step that made the oldest weights that one of them acts with."""
+        """The train step of the oldest weights that an actor acts with."""
 
 
 class EvaluationProgress(Protocol):
-    """What evaluations have found since the run began."""
+    """Figures of all evaluations since the run began."""
 
     @property
     def best_return(self) -> float | None:
-        """Mean greedy return of the best; None before the first."""
+        """Mean greedy return of the best evaluation; None before the first."""
 
     @property
     def evaluations_without_best(self) -> int:
-        """How many there were since the best."""
+        """How many evaluations there were since the best one."""
 
     @property
     def next_env_steps(self) -> int:
-        """When the next is due, where the learner's process decides that; else 0."""
+        """When the next one is due, if the learner's process decides that; otherwise 0."""
 
 
 class Ratio(Protocol):
-    """How many updates are owed for what was written to replay."""
+    """Decides how many updates are owed for the transitions in replay."""
 
     @property
     def transitions(self) -> int:
-        """Written to replay since the run began."""
+        """Transitions written to replay since the run began."""
 
     def updates_owed(self) -> int:
-        """Due by now, as far as is known here, and not made."""
+        """Updates that are due but not yet made, as far as this process knows."""
 
     def may_learn(self) -> bool:
         """Whether a call's updates are owed."""
 
     def wait_to_learn(self, timeout_seconds: float) -> bool:
-        """Waits until they are; False if they still are not."""
+        """Waits until a call's updates are owed; False if that takes too long."""
 
     def learned(self, train_steps: int) -> None:
-        """Counts updates made."""
+        """Counts updates as made."""
 
     def balance(self) -> Balance:
-        """What a checkpoint keeps of it."""
+        """The state that a checkpoint keeps."""
 
 
 class Parts(Protocol):
-    """A session's parts, all but what learns; made with the checkpoint that the run goes on from."""
+    """Everything in a session but the learner; made from the checkpoint that the run resumes from."""
 
     @property
     def task_spec(self) -> TaskSpec: ...
@@ -107,26 +107,26 @@ class Parts(Protocol):
 
     @property
     def env_steps(self) -> int:
-        """Taken by all actors since the run began; what they have written to replay is counted before."""
+        """Steps taken by all actors since the run began. The transitions that they wrote are counted first."""
 
     @property
     def environment_restarts(self) -> int:
-        """How often environments were made anew since the run began, those of evaluations among them."""
+        """How often environments were restarted since the run began, including those of evaluations."""
 
     def resume(self, saved: Checkpoint | None) -> str:
-        """Called once weights are published: puts back what actors and replay had; says in words what they had not."""
+        """Restores actors and replay, once weights are published; says in words what could not be restored."""
 
     def state(self) -> dict[str, Mapping[str, np.ndarray]]:
-        """What a checkpoint holds of "actor", "writer" and "replay": of those that are in this process."""
+        """The state of "actor", "writer" and "replay" for a checkpoint, as far as they are in this process."""
 
     def save_replay(self, directory: Path) -> None:
-        """Writes what replay stores. Raises CheckpointError."""
+        """Writes the content of replay. Raises CheckpointError."""
 
     def held_up_by(self) -> str:
-        """What may hold up a checkpoint, in words."""
+        """What may delay a checkpoint, in words."""
 
     def close(self) -> None:
-        """Ends servers and environments, each even if another's end fails."""
+        """Closes servers and environments, each one even if closing another fails."""
 
 
 P = TypeVar("P", bound=Parts)
@@ -139,9 +139,9 @@ class Session(Generic[P]):
       config: the run's configuration.
       run_dir: already claimed.
       chief: makes the updates.
-      make_parts: from the checkpoint that the run goes on from; None: it begins.
+      make_parts: makes the parts from the checkpoint to resume from, or from None at the beginning of a run.
       say: shows one line to the user.
-      work: told when the work goes on; None: unwatched.
+      work: told whenever the work progresses; None: unwatched.
     """
 
     def __init__(
@@ -187,16 +187,16 @@ class Session(Generic[P]):
 
     @property
     def env_steps(self) -> int:
-        """Taken since the run began."""
+        """Environment steps since the run began."""
         return self.parts.env_steps
 
     @property
     def environment_restarts(self) -> int:
-        """How often environments were made anew since the run began, those of evaluations among them."""
+        """How often environments were restarted since the run began, including those of evaluations."""
         return self.parts.environment_restarts
 
     def learn(self, timeout_seconds: float = 0.0) -> None:
-        """A call's updates, as soon as they are owed; none where they are not in time, or `must_be_saved`."""
+        """Makes a call's updates as soon as they are owed; none if that takes too long, or if `must_be_saved`."""
         are_owed = self.ratio.wait_to_learn(timeout_seconds)
         if are_owed and self._saves_first:
             time.sleep(timeout_seconds)
@@ -207,18 +207,18 @@ class Session(Generic[P]):
 
     @property
     def first_call_seconds(self) -> float | None:
-        """For how long the first call, which TensorFlow compiles, has been under way; None before and after it."""
+        """How long the first call, which TensorFlow compiles, has been running; None before and after it."""
         if self._first_call_began is None or self.learner.metrics is not None:
             return None
         return time.monotonic() - self._first_call_began
 
     @property
     def must_be_saved(self) -> bool:
-        """Whether a checkpoint is to be made now, since the first call's updates would hold it up for long."""
+        """Whether a checkpoint is due that the first call of updates would delay for long."""
         return self._saves_first and self.ratio.may_learn()
 
     def record_progress(self, part: str) -> None:
-        """Tells the watchdog that a part of the work goes on."""
+        """Tells the watchdog that a part of the work has progressed."""
         if self.learner.metrics is not None:  # the first call compiles, for as long as it takes
             self.work.record_progress(part)
 
@@ -234,7 +234,7 @@ class Session(Generic[P]):
         )
 
     def save(self, seconds: float) -> None:
-        """Writes a checkpoint, after so many seconds of training; nothing else may act or learn meanwhile."""
+        """Writes a checkpoint, after `seconds` of training. Nothing may act or learn meanwhile."""
         self.run_dir.confirm_claim()
         train_steps = self.learner.train_steps
         learned = self.learner.settle()
@@ -258,15 +258,15 @@ class Session(Generic[P]):
         self._saves_first = self._saves_first and not self.must_be_saved
 
     def put_off(self) -> None:
-        """Says that a checkpoint is, and why."""
+        """Tells the user that a checkpoint is put off, and why."""
         self._say(f"warning: a checkpoint is put off: {self.parts.held_up_by()}")
 
     def check(self) -> None:
-        """Raises ClusterError where a process on this host that learns with this one has ended."""
+        """Raises ClusterError if another learning process of this host has ended."""
         self._chief.check()
 
     def close(self) -> None:
-        """Lets go of the processes that learn with this one, then of the parts; each even if another's end fails."""
+        """Releases the other learning processes, then closes the parts; each one even if closing another fails."""
         self._open.close()
 
 

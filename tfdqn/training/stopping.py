@@ -16,9 +16,9 @@ def reason_to_stop(
 
     Args:
       best_return: mean greedy return of the best evaluation.
-      evaluations_without_best: how many there were since.
-      env_steps: taken.
-      is_done: whether all that were to be taken have been, and what they owe has been learned.
+      evaluations_without_best: evaluations since the best one.
+      env_steps: environment steps taken.
+      is_done: whether all environment steps were taken, and all updates that they owe were made.
     """
     if best_return is not None and _is_reached(stop, best_return):
         return f"an evaluation reached a mean return of {best_return:g}"
@@ -28,9 +28,9 @@ def reason_to_stop(
 
 
 def finished_before(run: RunDir, config: Config, counters: Counters, *, has_evaluator: bool) -> Summary | None:
-    """What a finished run came to, where that still stands; None where there is more to do. As `still_stands`.
+    """The summary of a finished run if it still stands; None if there is more to do. Arguments as of `still_stands`.
 
-    A configuration with which nothing is trained is not kept.
+    The run then keeps its previous configuration, because nothing is trained with the new one.
     """
     summary = read_summary(run.summary_file)
     if summary is None or not still_stands(summary, config, counters, has_evaluator=has_evaluator):
@@ -40,7 +40,7 @@ def finished_before(run: RunDir, config: Config, counters: Counters, *, has_eval
 
 
 def finished_summary(run: RunDir, config: Config, *, has_evaluator: bool) -> Summary | None:
-    """As `finished_before`, by the newest checkpoint's counters. Raises CheckpointError where that is damaged."""
+    """As `finished_before`, with the newest checkpoint's counters. Raises CheckpointError if that is damaged."""
     newest = CheckpointManager(run.checkpoints).latest(names=())
     return None if newest is None else finished_before(run, config, newest.counters, has_evaluator=has_evaluator)
 
@@ -67,16 +67,16 @@ def overrides_to_go_on(summary: Summary, stop: Stop, counters: Counters) -> list
 
 
 def still_stands(summary: Summary, config: Config, counters: Counters, *, has_evaluator: bool) -> bool:
-    """Whether a finished run's summary is of the run as it stands, under today's conditions to stop.
+    """Whether a finished run's summary is still valid under the given configuration.
 
-    Not where it was trained further since, where today's conditions let it go on, or where other episodes than those
-    that were played are asked for in the end.
+    It is not if the run was trained further since, if the conditions to stop now let it go on, or if another number of
+    final episodes is asked for.
 
     Args:
       summary: what the run has left.
-      counters: of its newest checkpoint. Its environment steps may be fewer than the summary's: actors in other
-        processes are heard after it, too.
-      has_evaluator: whether the best policy is scored in the end.
+      counters: of its newest checkpoint. They may have fewer environment steps than the summary, because actors in
+        other processes still report after it.
+      has_evaluator: whether the best policy is scored at the end.
     """
     if summary.train_steps != counters.train_steps:
         return False

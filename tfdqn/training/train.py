@@ -1,6 +1,6 @@
-"""`train`: a whole run, from its configuration to its summary; resumed if it was begun before.
+"""`train`: a whole run, from its configuration to its summary; an earlier run in the directory is resumed.
 
-In this process, and in those that divide its updates, where the strategy has such.
+It runs in this process; a strategy that divides the updates has further processes.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,26 +45,26 @@ def train(
     profile: bool = False,
     interrupted: Callable[[], bool] | None = None,
 ) -> Summary:
-    """Trains, or goes on training, what `config` describes; everything it leaves is under `run_dir`.
+    """Trains the run that `config` describes, or resumes it. All results are written under `run_dir`.
 
     SIGINT, SIGTERM and SIGHUP save a checkpoint and return a summary with status "interrupted"; calling `train` again
-    resumes. A second SIGINT raises KeyboardInterrupt. The whole process ends, and the last checkpoint stands, with
-    status 75 (`errors.RESTART_STATUS`) where its work stands still or another process of the cluster stays away beyond
-    the limits of `config.health`, and with 143 where it can't save within 20 seconds of a signal.
+    resumes. A second SIGINT raises KeyboardInterrupt. In two cases the whole process ends, and the last checkpoint
+    remains: with status 75 (`errors.RESTART_STATUS`) if its work stalls, or another process of the cluster stays away,
+    for longer than `config.health` allows; with status 143 if it can't save within 20 seconds of a signal.
 
     Args:
       config: the whole configuration.
-      run_dir: made if need be; it belongs to this configuration from then on.
-      on_progress: called a few times a second with how the run stands.
+      run_dir: created if it does not exist; from then on it belongs to this configuration.
+      on_progress: called a few times a second with the present state.
       say: shows one line ("resumed at …").
       profile: record a profiler trace of the first seconds of learning, for TensorBoard.
-      interrupted: says whether to stop, where the caller takes the signals itself; asked by several threads.
+      interrupted: returns whether to stop, if the caller handles signals itself. Several threads call it.
 
-    An environment that breaks its contract ends training too, and so does one that fails, once `task.restarts` are used
-    up: a checkpoint is saved first.
+    An environment that breaks its contract ends training too, as does one that fails more often than `task.restarts`
+    allows. A checkpoint is saved first.
 
-    Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError, OwnCodeError) for what the
-    user can mend.
+    Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError, OwnCodeError) for problems
+    that the user can correct.
     """
     if not isinstance(config, Config):
         raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
@@ -86,7 +86,7 @@ def train_checked(
     profile: bool,
     interrupted: Callable[[], bool] | None,
 ) -> Summary:
-    """As `train`, of a configuration that has been read already, with the keys that its cluster decides."""
+    """As `train`, for a configuration that is already checked and has the keys that its cluster decides."""
     require_chief(cluster)
     require_trainable(config)
     gpus = {} if cluster else share_gpus(config, visible_gpus(), tell)
@@ -107,7 +107,7 @@ def train_checked(
 
 @contextmanager
 def claimed(config: Config, run: RunDir) -> Iterator[None]:
-    """The run is this process's until the block ends. What ends its training is one line, which says what is saved."""
+    """Claims the run until the block ends. Errors that end its training become one line, which says what is saved."""
     with (
         failures_say_what_is_saved(run),
         tracebacks_are_kept(run),
@@ -128,7 +128,7 @@ def trained(
     profile: bool,
     interrupted: Callable[[], bool],
 ) -> Summary:
-    """What a claimed run comes to, or has come to before; `chief` is closed then. The rest as of `train`."""
+    """Trains a claimed run, unless it has finished before; returns its summary and closes `chief`. See `train`."""
 
     def show_and_watch(progress: Progress) -> None:
         watchdog.state = progress.phase
@@ -150,7 +150,7 @@ def _finished(
     interrupted: Callable[[], bool],
     profile: bool,
 ) -> Summary:
-    """What the run comes to, or has come to before."""
+    """Trains the session to its end, unless the run has finished before; returns the summary."""
     earlier = finished_before(session.run_dir, session.config, session.counters, has_evaluator=True)
     if earlier is not None:
         return earlier
@@ -171,7 +171,7 @@ def _finished(
 
 
 def _train(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
-    """Until something says stop; why. What was learned last is evaluated, too, where all steps were taken."""
+    """Trains until something says stop, and returns why. If all steps were taken, also evaluates the last weights."""
     overlaps = session.config.learner.schedule == "overlap"
     reason = (loops.overlap if overlaps else loops.alternate)(session, monitor)
     parts = session.parts
@@ -189,7 +189,7 @@ def _say_if_left(run: RunDir, say: Callable[[str], None]) -> None:
 
 
 def _saved(error: TaskError, session: Session[LocalParts], monitor: TrainingMonitor) -> TaskError:
-    """The same, said with what is saved: what came before the failure is sound."""
+    """Saves what came before an environment's failure, and adds that to the error's message."""
     try:
         session.save(monitor.seconds)
         how = f"saved at {session.env_steps:,} environment steps"
