@@ -1,4 +1,4 @@
-"""Who may ask, and how: API keys, TLS, and what is demanded where other hosts can ask."""
+"""Access to the server: API keys, TLS, and what is required if other hosts can reach it."""
 
 import hashlib
 import hmac
@@ -17,23 +17,23 @@ _T = TypeVar("_T")
 
 
 class ApiKeys(NamedTuple):
-    """Keys, of which the digests alone are kept."""
+    """API keys; only their digests are kept."""
 
     digests: frozenset[bytes]
 
     def allow(self, authorizations: list[bytes]) -> bool:
-        """Whether a request's Authorization headers are one, with one of the keys: as `Bearer KEY` (RFC 6750)."""
+        """Whether a request has exactly one Authorization header, `Bearer KEY` (RFC 6750), with one of the keys."""
         scheme, _, key = authorizations[0].partition(b" ") if len(authorizations) == 1 else (b"", b"", b"")
         return scheme.lower() == b"bearer" and self._has(key.strip())
 
     def _has(self, key: bytes) -> bool:
-        """Takes as long for any key, whether it is one of these or not."""
+        """Whether this is one of the keys. Takes the same time for every key."""
         digest = hashlib.sha256(key).digest()
         return sum(hmac.compare_digest(digest, each) for each in self.digests) > 0
 
 
 def read_keys(file: Path) -> ApiKeys:
-    """One key a line; blank lines and those that begin with # are passed over. Raises UserError."""
+    """Reads a file with one key per line; blank lines and lines that begin with # are skipped. Raises UserError."""
     try:
         lines = [line.strip() for line in file.read_bytes().splitlines()]
     except OSError as error:
@@ -53,7 +53,7 @@ def is_read_by_all(file: Path) -> bool:
 
 
 def read_tls(certificates: Path, key: Path) -> ssl.SSLContext:
-    """A certificate, those between it and its authority, and its key, as PEM. Raises UserError."""
+    """Reads a certificate, its intermediate certificates and its key, as PEM. Raises UserError."""
     for option, file in (("--tls-cert", certificates), ("--tls-key", key)):
         try:
             file.read_bytes()
@@ -73,10 +73,10 @@ def _no_password() -> str:
 
 
 class FileContent(Generic[_T]):
-    """What is read from files, and read again when they change.
+    """The content of files, which is read again when they change.
 
     Attributes:
-      value: as it was read last; what can't be read leaves that before.
+      value: the last that could be read.
     """
 
     def __init__(self, read: Callable[..., _T], *files: Path):
@@ -112,7 +112,7 @@ def _stamp(file: Path) -> object:
 
 
 class Access(NamedTuple):
-    """How clients are let in; None where it is left out."""
+    """How clients get access; None for what is not used."""
 
     keys: FileContent[ApiKeys] | None = None
     tls: FileContent[ssl.SSLContext] | None = None
@@ -123,7 +123,7 @@ class Access(NamedTuple):
         return ["--api-key-file"] * (self.keys is None) + ["--tls-cert and --tls-key"] * (self.tls is None)
 
     def require_beyond_loopback(self, host: str) -> None:
-        """Raises UserError where other hosts can reach this one's address, and something is missing."""
+        """Raises UserError if other hosts can reach the address and a required option is missing."""
         if self.missing and not is_loopback(host):
             raise UserError(
                 f"other hosts can reach {host}: {' and '.join(self.missing)} must be given, or --insecure to serve "
@@ -132,7 +132,7 @@ class Access(NamedTuple):
 
 
 def read_access(keys: Path | None, certificates: Path | None, key: Path | None, say: Callable[[str], None]) -> Access:
-    """What the options name; a file of keys that everyone can read is said. Raises UserError."""
+    """Reads the files of the options; warns of a file of keys that everyone can read. Raises UserError."""
     if (certificates is None) != (key is None):
         raise UserError("--tls-cert and --tls-key belong together: give both or neither")
     api_keys = None if keys is None else FileContent(read_keys, keys)

@@ -1,4 +1,4 @@
-"""Which path is answered by what, on Starlette: TensorFlow Serving's and KServe's, and what watches the server."""
+"""The Starlette application: routes for TensorFlow Serving's paths, KServe's, health checks and metrics."""
 
 import logging
 import time
@@ -41,8 +41,8 @@ def make_app(
     """The ASGI application.
 
     Args:
-      budget: what requests may hold together.
-      keys: of which each request needs one, where there are some, but for those in `_OPEN`.
+      budget: the memory that all requests may use together.
+      keys: each request needs one of these, except to the paths in `_OPEN`; None: no key is needed.
     """
     handlers: dict[Any, Any] = {
         RequestError: _refused,
@@ -103,7 +103,7 @@ def _routes(endpoints: Endpoints, open_inference: OpenInference, monitor: Monito
 
 
 class _Endpoint:
-    """Answers what comes to one path, as an ASGI application: a function costs a layer of Starlette's more."""
+    """Answers requests to one path. An ASGI application, because Starlette wraps a function in one more layer."""
 
     def __init__(self, path: str, answer: Callable[[Request], Awaitable[Response]]):
         self._path = path
@@ -120,7 +120,7 @@ def _route(method: str, path: str, answer: Callable[[Request], Awaitable[Respons
 
 
 def _unauthorized(scope: Scope, keys: ApiKeys) -> Response | None:
-    """The answer to a request without one of the keys, as RFC 6750 has it; none where it has one."""
+    """The answer to a request without a valid key, by RFC 6750; None if its key is valid."""
     given = [value for name, value in scope["headers"] if name == b"authorization"]
     if keys.allow(given):
         return None
@@ -136,7 +136,7 @@ async def _refused(request: Request, error: RequestError) -> Response:
 
 
 async def _malformed(request: Request, error: HTTPException) -> Response:
-    """A path or a method that there is not: 400, as TensorFlow Serving says it."""
+    """Answers an unknown path or method with status 400, as TensorFlow Serving does."""
     return JSONResponse({"error": f"Malformed request: {request.method} {request.scope['path'][:_LONGEST_SHOWN]}"}, 400)
 
 

@@ -1,7 +1,7 @@
-"""`Batcher`: answers all requests that wait with one call of the model; while it runs, the next ones gather.
+"""`Batcher`: answers all waiting requests with one call of the model; the next ones gather while it runs.
 
-Nothing is delayed to gather more: one client alone has the latency of one call. A large request is answered by several
-calls, between which the others have their turn.
+No request is delayed to gather more: a single client has the latency of one call. A large request is answered by
+several calls, and other requests get their turn in between.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 60.0
 
 
 class _Entry:
-    """A request in the queue, parts of which may be answered already."""
+    """A request in the queue, which may be partly answered already."""
 
     __slots__ = ("inputs", "is_gone", "outputs", "parts", "rows", "signature", "taken")
 
@@ -37,7 +37,7 @@ class _Entry:
 
 
 class _Piece(NamedTuple):
-    """Some rows of an entry: what one call answers of it."""
+    """Some rows of an entry, which one call answers."""
 
     entry: _Entry
     start: int
@@ -71,10 +71,10 @@ class Batcher:
         self._some = asyncio.Event()
 
     async def __call__(self, request: PredictRequest, is_gone: Callable[[], bool] = lambda: False) -> Arrays:
-        """The signature's outputs. A request whose client `is_gone` is not computed.
+        """The signature's outputs for a request. It is dropped if its client `is_gone` before its turn.
 
         Raises:
-          RequestError: with 400 where the model refuses the inputs or its answer is not finite, 504 at the deadline.
+          RequestError: with 400 if the model refuses the inputs or its answer is not finite, 504 at the deadline.
         """
         entry = _Entry(request, asyncio.get_running_loop().create_future(), is_gone)
         self._waiting.append(entry)
@@ -87,11 +87,11 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Requests."""
+        """The number of waiting requests."""
         return len(self._waiting)
 
     async def run(self) -> None:
-        """Answers, until it is cancelled."""
+        """Answers requests until it is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await self._some.wait()  # no limit: there may be no requests
@@ -105,14 +105,14 @@ class Batcher:
                 _deliver(piece, found)
 
     def give_up(self) -> None:
-        """Answers all that wait, and all that are being computed, with a 503."""
+        """Answers all waiting requests, and those being computed, with status 503."""
         for entry in (*self._waiting, *(piece.entry for piece in self._in_call)):
             _refuse(entry, RequestError("the server ends", 503))
 
     def _next_call(self) -> list[_Piece]:
-        """The oldest request, and those after it that can be answered by the same call.
+        """The oldest request, and the ones after it that the same call can answer.
 
-        What fits one call is answered by one. What does not gives its next rows, and goes to the queue's end.
+        A request that fits into one call is not split. A larger one gives its next rows and goes to the queue's end.
         """
         pieces: list[_Piece] = []
         most = room = 0
@@ -139,7 +139,7 @@ class Batcher:
         return pieces
 
     def _most_of(self, signature: Signature) -> int:
-        """Rows of a call."""
+        """The largest number of rows in a call."""
         return max(1, min(self._most_rows, _MOST_BYTES // max(1, signature.row_bytes)))
 
 
@@ -182,7 +182,7 @@ def _answer(pieces: list[_Piece]) -> list[Arrays | RequestError]:
 
 
 def _check_finite(outputs: Arrays, piece: _Piece) -> None:
-    """Raises UserError for what JSON has no number for; names the row, where the piece is all that was asked."""
+    """Raises UserError for values that are not finite, which JSON can't express, and names their first row."""
     for name, array in outputs.items():
         if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
             row = f" of row {piece.start + np.argwhere(~finite)[0][0]}" if array.ndim else ""

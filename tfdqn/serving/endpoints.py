@@ -1,4 +1,4 @@
-"""`Endpoints`: what the paths of one model answer: predictions, its versions' states, its signatures."""
+"""`Endpoints`: answers the paths of one model: predictions, the states of its versions, its signatures."""
 
 import asyncio
 import re
@@ -50,7 +50,7 @@ class Endpoints:
         return await self.ask(request, parse)
 
     async def ask(self, request: Request, parse: Callable[[bytes | bytearray, Model], PredictRequest]) -> Response:
-        """The model's answer to what `parse` makes of a request's body, in the form that this asks for."""
+        """Reads a request's body by `parse`, calls the model, and answers in the form that the request asks for."""
         model = self.model(request)
         share, is_gone = request.scope["state"]["share"], request.scope["state"]["is_gone"]
         body = await _body(request, share)
@@ -102,7 +102,7 @@ class Endpoints:
         return JSONResponse(document(self._name, versions.current, versions.served, self._labels, self._has_keys))
 
     def model(self, request: Request) -> Model:
-        """That which the path names. Raises RequestError with 404."""
+        """The model that the path names. Raises RequestError with 404 if there is none."""
         name, version = request.path_params["name"], self._version(request)
         model = self._versions.current if version is None else self._versions.find(version)
         if name != self._name or model is None:
@@ -111,7 +111,7 @@ class Endpoints:
         return model
 
     def _version(self, request: Request) -> int | None:
-        """Where the path has one, or a label of one."""
+        """The version that the path names, by number or label; None if it names none."""
         label, version = (request.path_params.get(each) for each in ("label", "version"))
         if label is not None:
             if label not in self._labels:
@@ -125,7 +125,7 @@ class Endpoints:
 
 
 class _Answer(Response):
-    """Sent in parts, each when the client has taken most of those before it."""
+    """A response sent in parts: each when the client has taken most of the ones before."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -142,7 +142,7 @@ def _unless_gone(is_gone: Callable[[], bool], work: Callable[..., _T], *argument
 
 
 async def _body(request: Request, share: Share) -> bytearray:
-    """Whole, unless it is too long or too slow."""
+    """The whole body. Raises RequestError if it is too long or comes too slowly."""
     if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
         raise RequestError(f"Content-Encoding: {encoding[:50]} is not accepted; send plain JSON", 415)
     too_long = RequestError(f"the request is longer than {MOST_BODY_BYTES} bytes", 413)

@@ -1,4 +1,4 @@
-"""A signature's inputs, and the readers of their JSON: strict about names, shapes and kinds of number."""
+"""Reads a signature's inputs from JSON; strict about names, shapes and kinds of number."""
 
 import math
 import re
@@ -20,28 +20,28 @@ _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 
 class Input(NamedTuple):
-    """One named input or output; None stands for a dimension of any length, in the shape or for the whole of it."""
+    """One named input or output. None in the shape is a dimension of any length; None as the shape, any shape."""
 
     dtype: np.dtype
     shape: tuple[int | None, ...] | None
 
     @property
     def row_shape(self) -> tuple[int, ...] | None:
-        """Without the batch axis; none where another axis is of any length."""
+        """The shape without the batch axis; None if another axis is of any length."""
         sizes = [size for size in (self.shape or ())[1:] if size is not None]
         return tuple(sizes) if self.shape and len(sizes) == len(self.shape) - 1 else None
 
     @property
     def row_numbers(self) -> int | None:
-        """How many numbers a row has; none where that is open."""
+        """How many numbers a row has; None if that is open."""
         return None if self.row_shape is None else math.prod(self.row_shape)
 
 
 class Reader:
-    """Reads one signature's inputs from JSON. Raises UserError for what the signature does not take.
+    """Reads one signature's inputs from JSON. Raises UserError if the signature does not take them.
 
-    Large ones are read some rows at a time, so that other threads get their turn, and no more is in Python's own
-    numbers, which take dozens of bytes each, than those few rows.
+    Large inputs are read some rows at a time. So other threads get their turn, and only these rows take the dozens of
+    bytes that each number has in Python.
     """
 
     def __init__(self, inputs: Mapping[str, Input], is_batched: bool):
@@ -74,11 +74,11 @@ class Reader:
         self._most_in_row = sum(each or 0 for each in numbers) + len(numbers) if None not in numbers else None
 
     def most_numbers(self, rows: int) -> int | None:
-        """More commas than so many rows of JSON can't have; none where that is open."""
+        """How many numbers the JSON of so many rows can have at most; None if that is open."""
         return None if self._most_in_row is None else rows * self._most_in_row + len(self._fields) + 8
 
     def rows(self, text: Raw, where: str) -> dict[str, np.ndarray]:
-        """A list of rows → named arrays, each [B, …]; an only input's rows may go without its name."""
+        """A list of rows → named arrays, each [B, …]. Rows of a single input need not name it."""
         self._check_kinds()
         parts: dict[str, list[np.ndarray]] = {name: [] for name in self._inputs}
         of_name = self._separators[next(iter(self._inputs))] if len(self._inputs) == 1 else _BETWEEN_OBJECTS
@@ -90,7 +90,7 @@ class Reader:
         return {name: _joined(name, each) for name, each in parts.items()}
 
     def columns(self, text: Raw, where: str) -> dict[str, np.ndarray]:
-        """An array for each name; an only input's may go without its name."""
+        """An object with an array for each name → named arrays. A single input need not be named."""
         self._check_kinds()
         if memoryview(text)[:1] == b"{":
             found = _decoded(self._by_name, text, where)
@@ -102,7 +102,7 @@ class Reader:
         return {name: self._column(name, each) for name, each in texts.items()}
 
     def tensor(self, name: str, text: Raw, shape: tuple[int, ...]) -> np.ndarray:
-        """One input of this shape: all its numbers in row-major order, or nested lists of them."""
+        """One input of the given shape, from its numbers in row-major order or from nested lists."""
         self._check_kinds()
         needed = self._inputs[name].shape or ()
         if len(shape) != len(needed) or any(size not in (None, had) for size, had in zip(needed, shape, strict=True)):
@@ -138,7 +138,7 @@ class Reader:
 
 
 def datatype(dtype: np.dtype) -> str:
-    """Its name in the Open Inference Protocol."""
+    """The name of a dtype in the Open Inference Protocol."""
     return _DATATYPES.get(dtype.name, dtype.name.upper() if dtype.kind in "iu" else "BYTES")
 
 
@@ -147,7 +147,7 @@ def _is_read(given: Input) -> bool:
 
 
 def _type_of(given: Input, is_batched: bool) -> Any:
-    """What msgspec reads of one row, or of the whole of an input that has none."""
+    """The type by which msgspec reads one row, or a whole input without a batch axis."""
     found: Any = _number(given.dtype)
     shape = given.shape or ()
     for size in reversed(shape[1:] if is_batched else shape):

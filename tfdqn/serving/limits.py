@@ -1,6 +1,6 @@
-"""The server's limits, so that no client locks the others out: on time, on connections, on the bytes of requests.
+"""Limits on time, connections and the bytes of requests, so that no client locks the others out.
 
-uvicorn itself limits only how long a connection that was answered may be idle.
+uvicorn itself only limits how long a connection may be idle after an answer.
 """
 
 import asyncio
@@ -34,13 +34,13 @@ def most_connections() -> int:
 
 
 class Connection(H11Protocol):
-    """One client's.
+    """A connection to one client.
 
-    A client has `CLIENT_SECONDS` for the head of a request, for its body, and to take the answer. Where there are
-    `config.limit_concurrency` connections already, the one whose client has kept the server waiting longest makes room.
+    The client has `CLIENT_SECONDS` for the head of a request, for its body, and to take the answer. If there are
+    `config.limit_concurrency` connections already, the one whose client has kept the server waiting longest is closed.
 
-    What a request's `scope["state"]` has of it: `is_gone()`, whether its client has closed it, and `is_one_too_many`,
-    whether it is to be refused because no other made room.
+    It adds to a request's `scope["state"]`: `is_gone()`, whether the client has closed the connection, and
+    `is_one_too_many`, whether to refuse the request because no other connection could be closed.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class Connection(H11Protocol):
         self.admit()
 
     def begin(self, transport: asyncio.Transport) -> None:
-        """Reads requests from now on, and writes answers, through this transport."""
+        """Begins to read requests and write answers through this transport."""
         super().connection_made(transport)
 
     def admit(self) -> None:
-        """As one of the connections, in the place of another where there are too many."""
+        """Adds it to the connections, in the place of another if there are too many."""
         self._since = self.loop.time()
         if len(self.connections) <= self._most or self._make_room():
             return
@@ -76,7 +76,7 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def end_if_slow(self, now: float) -> None:
-        """Ends it where its client takes too long: to be called about each second."""
+        """Closes it if its client takes too long. To be called about once a second."""
         seen = (self.cycle, self._awaited)
         if seen != self._seen:
             self._seen, self._since = seen, now
@@ -84,12 +84,12 @@ class Connection(H11Protocol):
             self._end()
 
     def end_waiting(self) -> None:
-        """Ends it, unless its answer is being made."""
+        """Closes it, unless its answer is being computed."""
         if self._awaited != _WORK:
             self._end()
 
     def send_400_response(self, msg: str) -> None:
-        """For what is not HTTP; after the beginning of an answer nothing can be said any more."""
+        """Answers input that is not HTTP with status 400, unless an answer has already begun."""
         if self.cycle is not None and self.cycle.response_started:
             self.transport.abort()
         else:
@@ -97,7 +97,7 @@ class Connection(H11Protocol):
 
     @property
     def _awaited(self) -> str:
-        """What comes next: a client's part, or `_WORK`."""
+        """What the connection waits for: a step of the client's, or `_WORK`."""
         cycle = self.cycle
         if cycle is None or (cycle.response_complete and not self.transport.get_write_buffer_size()):
             return _REQUEST
@@ -109,7 +109,7 @@ class Connection(H11Protocol):
         return self.transport.is_closing()
 
     def _make_room(self) -> bool:
-        """Whether another connection could be ended."""
+        """Closes another connection; returns whether one could be closed."""
         latest = self.loop.time() - _UNTOUCHED_SECONDS
         others = [each for each in self.connections if isinstance(each, Connection) and each._awaited != _WORK]
         oldest = min(others, key=lambda each: each._since)
@@ -126,7 +126,7 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def _answer(self, status: int, problem: str) -> None:
-        """Without the application, and then no more."""
+        """Answers without the application, and closes the connection."""
         body = json.dumps({"error": problem}).encode()
         head = (
             f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
@@ -137,7 +137,7 @@ class Connection(H11Protocol):
 
 
 async def end_slow(connections: Iterable[Any]) -> None:
-    """Ends those whose clients take too long, until it is cancelled."""
+    """Closes connections whose clients take too long, until it is cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(_CHECK_SECONDS)
@@ -146,7 +146,7 @@ async def end_slow(connections: Iterable[Any]) -> None:
 
 
 def end_waiting(connections: Iterable[Any]) -> None:
-    """Ends those that wait for their clients."""
+    """Closes connections that wait for their clients."""
     for each in tuple(connections):
         each.end_waiting()
 
@@ -163,7 +163,7 @@ class MemoryBudget:
 
     @contextmanager
     def share(self) -> Iterator["Share"]:
-        """One request's, for as long as the block runs."""
+        """The share of one request, while the block runs."""
         share = Share(self)
         try:
             yield share
@@ -172,14 +172,14 @@ class MemoryBudget:
 
 
 class Share:
-    """What one request holds."""
+    """The bytes that one request holds."""
 
     def __init__(self, budget: MemoryBudget):
         self._budget = budget
         self._held = 0
 
     def hold(self, count: int) -> None:
-        """In place of what it held. Raises RequestError with 503 where there is no room for more."""
+        """Sets how many bytes it holds. Raises RequestError with 503 if there is no room for more."""
         more = max(0, count - UNCOUNTED_BYTES) - self._held
         if more > self._budget.free_bytes:
             most = self._budget.most_bytes // 2**20

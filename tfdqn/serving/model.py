@@ -1,4 +1,4 @@
-"""`Model`: one version of a SavedModel in memory, its signatures as they are served."""
+"""`Model`: one version of a SavedModel in memory, with the signatures that are served."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,10 +24,10 @@ class Signature:
 
     Attributes:
       call: named arrays → named arrays.
-      inputs: what it takes.
+      inputs: by name.
       is_batched: whether every input and output has a first axis of any length, along which requests are joined.
-      check: raises UserError for inputs whose answer would mean nothing.
-      outputs: what it gives.
+      check: raises UserError for inputs for which an answer would be meaningless.
+      outputs: by name.
     """
 
     call: Callable[[Arrays], Arrays]
@@ -38,23 +38,23 @@ class Signature:
 
     @cached_property
     def row_bytes(self) -> int:
-        """Of the inputs; what is of any length counts for nothing."""
+        """Bytes of a row's inputs; inputs of any length are not counted."""
         return sum((each.row_numbers or 0) * each.dtype.itemsize for each in self.inputs.values())
 
     @cached_property
     def reader(self) -> Reader:
-        """Of its inputs' JSON."""
+        """The reader of its inputs' JSON."""
         return Reader(self.inputs, self.is_batched)
 
 
 class Model:
-    """A loaded version. Raises what TensorFlow raises of a damaged one: any Exception.
+    """A loaded version. TensorFlow may raise any Exception for a damaged one.
 
     Attributes:
       version: its number.
       signatures: by name.
-      policy_inputs: what the task can give, where it is a policy that tfdqn exported.
-      signature_defs: the same as the SavedModel's own protocol buffers, as JSON.
+      policy_inputs: the observations that the task can give, if tfdqn exported the policy; else None.
+      signature_defs: the signatures as the SavedModel's own protocol buffers, as JSON.
     """
 
     def __init__(self, path: Path, version: int):
@@ -71,7 +71,7 @@ class Model:
                 check_finite(signature.call(rows))
 
     def example(self, signature: str) -> Arrays | None:
-        """One row that a signature takes; none where its shape is open."""
+        """One row that a signature takes; None if its shape is open."""
         served = self.signatures[signature]
         if not served.is_batched:
             return None

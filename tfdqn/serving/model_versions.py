@@ -1,4 +1,4 @@
-"""`ModelVersions`: those versions of an exports folder that are served, and what became of the others."""
+"""`ModelVersions`: the served versions of a folder of exports, and the states of the others."""
 
 import re
 import textwrap
@@ -15,23 +15,23 @@ _LONGEST_PROBLEM = 300  # characters
 
 
 class VersionState(NamedTuple):
-    """How one version stands, in TensorFlow Serving's words."""
+    """The state of one version, in TensorFlow Serving's words."""
 
     state: str  # LOADING, AVAILABLE or END
     problem: str = ""
 
 
 class ModelVersions:
-    """What is served of `exports/1`, `exports/2`, …
+    """The served versions among `exports/1`, `exports/2`, …
 
-    A broken version is reported once, and tried again when its files change: it may still be being copied.
+    A broken version is reported once, and tried again when its files change, since it may still be being copied.
 
     Attributes:
-      states: of every version met so far.
+      states: of every version seen so far.
     """
 
     def __init__(self, directory: Path, say: Callable[[str], None], policy: VersionPolicy = LATEST):
-        """Loads what the policy chooses. Raises UserError where nothing of that can be."""
+        """Loads the versions that the policy chooses. Raises UserError if none of them can be loaded."""
         self.states: dict[int, VersionState] = {}
         self._directory = directory
         self._say = say
@@ -44,22 +44,22 @@ class ModelVersions:
 
     @property
     def current(self) -> Model:
-        """The newest of those served."""
+        """The newest served version."""
         return next(iter(self._models.values()))
 
     @property
     def served(self) -> list[int]:
-        """Newest first."""
+        """The numbers of the served versions, newest first."""
         return list(self._models)
 
     def find(self, version: int) -> Model | None:
-        """Where it is served."""
+        """A version's model; None if it is not served."""
         return self._models.get(version)
 
     def refresh(self) -> None:
-        """Loads what the policy now chooses, and unloads what it chose before only then.
+        """Loads the versions that the policy now chooses, and only then unloads the others.
 
-        Where a version is gone or can't be loaded, one before it takes its place; where all are gone, nothing changes.
+        If a version is gone or can't be loaded, an older one takes its place. If all are gone, nothing changes.
         """
         before, kept = self._models, list[int]()
         for version in self._policy.chosen(_complete(self._directory)):
@@ -112,13 +112,13 @@ def _named(versions: list[int]) -> str:
 
 
 def _in_short(error: Exception) -> str:
-    """What TensorFlow found, without the advice for programmers that follows it; paths as people write them."""
+    """TensorFlow's message without its advice for programmers, and with paths as people write them."""
     found = re.sub(r"\bb('[^']*')", r"\1", first_line(error))
     return textwrap.shorten(found, _LONGEST_PROBLEM, placeholder=" …")
 
 
 def _complete(directory: Path) -> list[int]:
-    """The versions whose graph is there, oldest first."""
+    """The versions that have their graph, oldest first."""
     try:
         return [each for each in versions(directory) if has_model(directory / str(each))]
     except OSError:  # gone meanwhile
@@ -126,7 +126,7 @@ def _complete(directory: Path) -> list[int]:
 
 
 def _fingerprint(path: Path) -> tuple[object, ...]:
-    """What changes when a file does."""
+    """A value that changes when a file does."""
     try:
         return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(path.rglob("*")))
     except OSError:

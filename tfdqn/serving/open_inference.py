@@ -1,6 +1,6 @@
-"""`OpenInference`: the paths and the JSON of the Open Inference Protocol, version 2, which KServe speaks.
+"""`OpenInference`: the paths and the JSON of KServe's Open Inference Protocol, version 2.
 
-As its specification has it (github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md).
+It follows the specification (github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md).
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from tfdqn.serving.payload import PredictRequest, RequestError, as_list, check_k
 from tfdqn.types import Arrays
 
 PLATFORM = "tensorflow_savedmodel"
-# Before anything is made of it: so much in JSON is many times as much in Python.
+# Checked before decoding, because JSON takes many times its size in Python.
 _MOST_OBJECTS = 1024  # of a request: inputs, outputs, and the parameters of each
 _MOST_BYTES_BESIDE = 2**15  # of a request, beside its tensors' data
 _NO_PARAMETERS = Raw(b"{}")
@@ -56,11 +56,11 @@ _parameters = msgspec.json.Decoder(dict[str, Raw])
 
 
 class OpenInference:
-    """The answers of one model. A request's `parameters` mean nothing to it: the protocol itself has none.
+    """The answers of one model. A request's `parameters` are ignored: the protocol itself defines none.
 
     Args:
-      endpoints: by which requests are read, bounded and answered.
-      monitor: which says whether new requests should come.
+      endpoints: read, limit and answer requests.
+      monitor: says whether the server is ready.
     """
 
     def __init__(self, name: str, endpoints: Endpoints, monitor: Monitor):
@@ -89,7 +89,7 @@ class OpenInference:
 
 
 def parse(body: bytes | bytearray, model: Model, name: str) -> PredictRequest:
-    """Raises RequestError for anything that is not a request of this model, whose name is given."""
+    """Reads an inference request for a model of this name. Raises RequestError if it is none."""
     signature = _signature(model)
     check_size(body, signature)
     given = _top(body)
@@ -128,7 +128,7 @@ def _top(body: bytes | bytearray) -> _Request:
 
 
 class _Answer(NamedTuple):
-    """What an answer says beside the outputs that were asked for, or all of them where none were."""
+    """What an answer contains: `outputs`, the names that were asked for (all if empty), and the other fields."""
 
     name: str
     version: int
@@ -155,7 +155,7 @@ def _signature(model: Model) -> Signature:
 
 
 def _described(tensors: Mapping[str, Input]) -> list[dict[str, Any]]:
-    """Names, types and shapes, in which -1 is any number."""
+    """Names, datatypes and shapes; -1 in a shape is any length."""
 
     def shape(given: Input) -> list[int]:
         return [-1 if size is None else size for size in given.shape or ()]
@@ -164,7 +164,7 @@ def _described(tensors: Mapping[str, Input]) -> list[dict[str, Any]]:
 
 
 def _check_names(where: str, given: list[str], known: Mapping[str, Input], *, need_all: bool = False) -> None:
-    """Raises RequestError for a name that there is not, one given twice, and one that is missing."""
+    """Raises RequestError for an unknown name, a repeated one, and a missing one if `need_all`."""
     if len(set(given)) < len(given) or set(given) - known.keys() or (need_all and known.keys() - set(given)):
         shown = ", ".join(each[:50] for each in given[:10]) or "nothing"
         taken = ", ".join(sorted(known))
@@ -172,7 +172,7 @@ def _check_names(where: str, given: list[str], known: Mapping[str, Input], *, ne
 
 
 def _array(signature: Signature, given: _Tensor) -> np.ndarray:
-    """Raises UserError."""
+    """A tensor's data as the signature's array. Raises UserError."""
     needed = datatype(signature.inputs[given.name].dtype)
     if given.datatype != needed:
         raise UserError(f"{given.name}: a datatype of {given.datatype[:20]}; {needed} is needed")

@@ -45,7 +45,7 @@ _METADATA: Schema = {"model_spec": {"type": "object"}, "metadata": {"type": "obj
 
 
 def document(name: str, model: Model, served: list[int], labels: Mapping[str, int], has_keys: bool) -> Schema:
-    """For clients that are made from it, and for those who read it.
+    """The document, for generators of clients and for readers.
 
     Args:
       name: the model's, in its paths.
@@ -82,7 +82,7 @@ def document(name: str, model: Model, served: list[int], labels: Mapping[str, in
 
 
 def _open_inference(name: str, model: Model, version: list[Schema]) -> Schema:
-    """The paths of KServe's protocol."""
+    """The paths of KServe's Open Inference Protocol."""
     text, texts, tensors = {"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "array"}
     server = {"name": text, "version": text, "extensions": texts}
     metadata = {"name": text, "versions": texts, "platform": text, "inputs": tensors, "outputs": tensors}
@@ -101,7 +101,7 @@ def _open_inference(name: str, model: Model, version: list[Schema]) -> Schema:
 
 
 def _infer_request(signature: Signature, model: Model) -> Schema:
-    """Each input once, in any order."""
+    """The body of an inference request: each input once, in any order."""
     tensors = [_tensor(name, each, signature, model) for name, each in signature.inputs.items()]
     inputs: Schema = {"type": "array", "items": {"anyOf": tensors}, "minItems": len(tensors), "maxItems": len(tensors)}
     inputs["allOf"] = [{"contains": {"properties": {"name": {"const": name}}}} for name in signature.inputs]
@@ -115,7 +115,7 @@ def _infer_request(signature: Signature, model: Model) -> Schema:
 
 
 def _tensor(name: str, given: Input, signature: Signature, model: Model) -> Schema:
-    """Its numbers in a row, or in nested lists."""
+    """One tensor, whose numbers are in one list or in nested lists."""
     sizes = given.shape or ()
     batch = {"type": "integer", "minimum": 1, "maximum": MOST_ROWS}
     size = [
@@ -135,7 +135,7 @@ def _tensor(name: str, given: Input, signature: Signature, model: Model) -> Sche
 
 
 def _operation(summary: str, answer: Schema, parameters: list[Any], *, is_exclusive: bool = False) -> Schema:
-    """Of one method of a path; its answer has all of these properties, or just one where that `is_exclusive`."""
+    """One method of a path. Its answer has all properties of `answer`, or exactly one if that `is_exclusive`."""
     needed: Schema = {"oneOf": [{"required": [each]} for each in answer]} if is_exclusive else {"required": [*answer]}
     answers = {"type": "object", "properties": answer} | needed
     responses: Schema = {"200": {"description": "OK", "content": _json(answers)}}
@@ -146,7 +146,7 @@ def _operation(summary: str, answer: Schema, parameters: list[Any], *, is_exclus
 
 
 def _request(signature: Signature, model: Model) -> Schema:
-    """Rows or columns."""
+    """The body of a prediction request, by rows or by columns."""
     first = 1 if signature.is_batched else 0
     rows = {name: _array(name, each, model, (each.shape or ())[first:]) for name, each in signature.inputs.items()}
     columns = {name: _list(each, MOST_ROWS) for name, each in rows.items()} if signature.is_batched else rows
@@ -158,13 +158,13 @@ def _request(signature: Signature, model: Model) -> Schema:
 
 
 def _by_name(schemas: Schema) -> Schema:
-    """An object; of an only one, also the value without its name."""
+    """An object by name; for a single input also the value without its name."""
     named = _object(schemas)
     return {"anyOf": [*schemas.values(), named]} if len(schemas) == 1 else named
 
 
 def _array(name: str, given: Input, model: Model, sizes: tuple[int | None, ...]) -> Schema:
-    """A number or nested lists of them, as long as `sizes` says from the outermost in."""
+    """A number, or nested lists of numbers whose lengths are `sizes`, outermost first."""
     found = _number(name, given.dtype, model)
     for axis, size in reversed(list(enumerate(sizes))):
         found = {"type": "array", "items": found} | ({} if size is None else {"minItems": size, "maxItems": size})
@@ -187,7 +187,7 @@ def _number(name: str, dtype: np.dtype, model: Model) -> Schema:
 
 
 def _finite(floats: np.finfo) -> Schema:
-    """What is rounded to none of their infinities: less than half a step beyond the largest."""
+    """Numbers that don't round to infinity in this type: less than half a step beyond its largest."""
     most = math.ldexp(2.0 - float(floats.eps) / 2, floats.maxexp - 1) if floats.bits < 64 else math.inf
     return {} if math.isinf(most) else {"exclusiveMinimum": -most, "exclusiveMaximum": most}
 

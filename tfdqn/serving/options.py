@@ -1,4 +1,4 @@
-"""`Options`: how a server was asked to serve; and the readers of those that are more than a number."""
+"""`Options`: the options of `tfdqn serve`, and functions that read those that are more than a number."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,18 +12,18 @@ _VERSION = r"[0-9]{1,18}"  # TensorFlow Serving's have 64 bits
 
 
 class VersionPolicy(NamedTuple):
-    """Which versions are served, in TensorFlow Serving's terms: the latest so many, all, or specific ones.
+    """Which versions are served, in TensorFlow Serving's terms: the latest N, all, or specific ones.
 
     Attributes:
-      most: how many, the newest of them; None: as many as there are.
-      only: of which; None: of all.
+      most: at most so many, the newest; None: no limit.
+      only: only these; None: any.
     """
 
     most: int | None = 1
     only: frozenset[int] | None = None
 
     def chosen(self, versions: Iterable[int]) -> list[int]:
-        """Those of them that it may serve, newest first."""
+        """The versions among these that may be served, newest first."""
         return sorted((each for each in versions if self.only is None or each in self.only), reverse=True)
 
 
@@ -31,14 +31,14 @@ LATEST = VersionPolicy()
 
 
 class Options(NamedTuple):
-    """What the command line says.
+    """Options from the command line.
 
     Attributes:
-      access: who may ask.
-      versions: which are served.
-      labels: of versions, by which they can be asked, too.
-      drain_seconds: for which it still takes requests when it has been told to end, and says that it is not ready.
-      most_rows: of one call of the model.
+      access: how clients get access.
+      versions: which versions are served.
+      labels: further names of versions in paths.
+      drain_seconds: how long it still takes requests, and says that it is not ready, after it was told to end.
+      most_rows: the largest number of rows in one call of the model.
     """
 
     access: Access = Access()
@@ -49,7 +49,7 @@ class Options(NamedTuple):
 
 
 def read_policy(text: str) -> VersionPolicy:
-    """`latest:N`, `all` or `specific:1,3`. Raises UserError."""
+    """Reads `latest:N`, `all` or `specific:1,3`. Raises UserError."""
     if text == "all":
         return VersionPolicy(most=None)
     if re.fullmatch(r"latest:0*[1-9][0-9]{0,8}", text):
@@ -60,7 +60,7 @@ def read_policy(text: str) -> VersionPolicy:
 
 
 def read_labels(texts: Iterable[str]) -> dict[str, int]:
-    """Each `NAME=VERSION`. Raises UserError."""
+    """Reads labels, each `NAME=VERSION`. Raises UserError."""
     labels: dict[str, int] = {}
     for text in texts:
         found = re.fullmatch(rf"([A-Za-z0-9._-]+)=({_VERSION})", text)

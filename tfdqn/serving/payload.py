@@ -1,7 +1,7 @@
 """TensorFlow Serving's JSON ↔ arrays: rows ("instances" → "predictions") and columns ("inputs" → "outputs").
 
-Strict where a policy would answer nonsense: exact names, shapes and kinds of number, no key twice, no value that the
-task can't give.
+It is strict, because a policy answers wrong inputs with nonsense: names, shapes and kinds of number must be exact, no
+key may occur twice, and every value must be one that the task can give.
 """
 
 import json
@@ -24,7 +24,7 @@ _UNCOUNTED_BYTES = 2**15  # hold so few rows that their numbers need no count
 
 
 class RequestError(Exception):
-    """What a client did wrong, for its eyes, and the HTTP status that says so."""
+    """A client's mistake: a message for the client, and the HTTP status."""
 
     def __init__(self, message: str, status: int = 400):
         super().__init__(message)
@@ -32,12 +32,12 @@ class RequestError(Exception):
 
 
 class PredictRequest(NamedTuple):
-    """A parsed request, whose inputs have passed every check.
+    """A parsed request.
 
     Attributes:
       signature: the function that it is for.
       inputs: in the signature's dtypes, each [B, …] where the signature is batched.
-      write: the function's outputs → the answer's JSON, in the form in which it was asked.
+      write: the function's outputs → the answer's JSON, in the same form as the request.
     """
 
     signature: Signature
@@ -62,7 +62,7 @@ _request = msgspec.json.Decoder(_Request)
 
 
 def parse(body: bytes | bytearray, model: Model) -> PredictRequest:
-    """Raises RequestError for anything that is not a request of this model."""
+    """Reads a prediction request. Raises RequestError if this model can't answer it."""
     given = _top(body)
     name = given.signature_name or DEFAULT_SIGNATURE
     signature = model.signatures.get(name)
@@ -87,7 +87,7 @@ def parse(body: bytes | bytearray, model: Model) -> PredictRequest:
 
 
 def answer(outputs: Arrays, in_rows: bool) -> bytes:
-    """The response's JSON; a single output goes without its name. Floats must be finite."""
+    """The response's JSON; a single output has no name. Floats must be finite."""
     if in_rows:
         parts = b",".join(msgspec.json.encode(each)[1:-1] for each in _rows_of(outputs))
         return b'{"predictions":[' + parts + b"]}"
@@ -113,14 +113,14 @@ def _top(body: bytes | bytearray) -> _Request:
 
 
 def check_size(body: bytes | bytearray, signature: Signature) -> None:
-    """Raises RequestError before anything is made of it: a number in JSON takes two bytes, and in Python dozens."""
+    """Raises RequestError for too many numbers, before decoding: Python takes dozens of bytes for each."""
     most = signature.reader.most_numbers(MOST_ROWS)
     if len(body) > _UNCOUNTED_BYTES and most is not None and body.count(b",") > most:
         raise RequestError(f"more numbers than {MOST_ROWS:,} rows have, the most of one request", 413)
 
 
 def check_values(request: PredictRequest) -> None:
-    """Raises RequestError for a batch that is none, and UserError for what the task can't give."""
+    """Raises RequestError for a wrong batch, and UserError for values that the task can't give."""
     if request.signature.is_batched:
         lengths = {name: len(array) for name, array in request.inputs.items()}
         if len(set(lengths.values())) > 1:
@@ -133,9 +133,9 @@ def check_values(request: PredictRequest) -> None:
 
 
 def check_keys(body: bytes | bytearray, allowed: Mapping[str, int]) -> None:
-    """Raises RequestError where an object has a key twice, of which msgspec takes the last.
+    """Raises RequestError if an object has a key twice: msgspec would take the last.
 
-    Reads again, with care, where a key occurs too often, or may be spelled with escapes.
+    The body is parsed again, by `json`, only if a key occurs too often, or may be spelled with escapes.
 
     Args:
       allowed: keys, and how often each may occur.
@@ -156,7 +156,7 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _rows_of(outputs: Arrays) -> Iterator[list[Any]]:
-    """Rows to encode, some at a time."""
+    """The rows to encode, some at a time."""
     names = list(outputs)
     for start in range(0, len(outputs[names[0]]), _AT_ONCE_ROWS):
         columns = [outputs[name][start : start + _AT_ONCE_ROWS].tolist() for name in names]
@@ -167,7 +167,7 @@ def _rows_of(outputs: Arrays) -> Iterator[list[Any]]:
 
 
 def as_list(array: np.ndarray) -> bytes:
-    """JSON, written some elements at a time. Floats must be finite."""
+    """An array as JSON, encoded some elements at a time. Floats must be finite."""
     if array.ndim == 0 or len(array) <= _AT_ONCE_ROWS:
         return msgspec.json.encode(array.tolist())
     parts = np.split(array, range(_AT_ONCE_ROWS, len(array), _AT_ONCE_ROWS))

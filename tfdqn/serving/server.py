@@ -1,4 +1,4 @@
-"""`serve`: loads, answers and reloads until it is told to end."""
+"""`serve`: loads the policy, answers requests and loads new versions until it is told to end."""
 
 import asyncio
 import gc
@@ -44,16 +44,16 @@ def serve(
     say: Callable[[str], None],
     interrupted: Callable[[], bool],
 ) -> None:
-    """Serves until `interrupted`, then answers what was asked, for ten seconds at most.
+    """Serves until `interrupted`, then answers the requests that have arrived, for ten seconds at most.
 
-    A thread may be left in a call of the model that does not return.
+    A thread may remain in a call of the model that never returns.
 
     Args:
       exports: a folder of versions.
       name: the model's, in its paths.
 
     Raises:
-      UserError: where no version can be loaded, or one with a label is not.
+      UserError: if no version can be loaded, or one that has a label is not loaded.
     """
     say = _unless_unheard(say)
     versions = ModelVersions(exports, say, options.versions)
@@ -119,7 +119,7 @@ async def _run(
 
 
 async def _reload(access: Access, say: Callable[[str], None]) -> None:
-    """Keys and certificates, in a thread of their own: a version that is being loaded holds up no withdrawn key."""
+    """Reads keys and certificates again, in a thread of its own, so that loading a version does not delay it."""
     with _thread("access") as reading:
         while True:
             await asyncio.sleep(_REFRESH_SECONDS)
@@ -129,7 +129,7 @@ async def _reload(access: Access, say: Callable[[str], None]) -> None:
 
 
 def _unless_unheard(say: Callable[[str], None]) -> Callable[[str], None]:
-    """The same, but that a terminal or a pipe that is gone ends no server."""
+    """`say`, without the errors of a terminal or a pipe that is gone, so that these don't end the server."""
 
     def said(text: str) -> None:
         with suppress(OSError):
@@ -140,7 +140,7 @@ def _unless_unheard(say: Callable[[str], None]) -> Callable[[str], None]:
 
 @contextmanager
 def _thread(name: str) -> Iterator[Executor]:
-    """One thread. Its work is not awaited when the block ends, for it may never be done."""
+    """An executor of one thread. Its work is not awaited when the block ends, since it may never end."""
     executor = ThreadPoolExecutor(1, name)
     try:
         yield executor
@@ -149,14 +149,14 @@ def _thread(name: str) -> Iterator[Executor]:
 
 
 def _settle() -> None:
-    """Lets the garbage collector pass over what stays, TensorFlow and the model: half a second, for all to wait."""
+    """Excludes TensorFlow and the model from garbage collection, which would stop everything for half a second."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals alone: it would stop listening at once."""
+    """A uvicorn server that leaves signals alone, since uvicorn would stop listening at once."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -184,7 +184,7 @@ def _http_server(app: ASGIApp, access: Access) -> uvicorn.Server:
 
 
 def _example(model: Model) -> str:
-    """A request that is answered, where it is short."""
+    """An example of a request, if it is short."""
     rows = model.example(DEFAULT_SIGNATURE) if DEFAULT_SIGNATURE in model.signatures else None
     if rows is None or sum(array.size for array in rows.values()) > _SHOWN_NUMBERS:
         return ""

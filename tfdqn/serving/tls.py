@@ -1,4 +1,4 @@
-"""`TlsConnection`: a client's connection that is encrypted, with the limits of one that is not from its first byte."""
+"""`TlsConnection`: an encrypted connection to a client, with the limits of a plain one from its first byte."""
 
 import asyncio
 import ssl
@@ -14,10 +14,10 @@ _GOODBYE_SECONDS = 2.0  # for a client to confirm the end
 
 
 class TlsConnection(Connection):
-    """It shakes hands itself: asyncio's own TLS server tells no one of a connection before its handshake is over.
+    """An encrypted connection, which makes the TLS handshake itself.
 
-    So those that shake hands count among the connections, and make room for others; and a new certificate is used as
-    soon as it has been read.
+    asyncio's own TLS server reports a connection only after its handshake. Here connections count, and can be closed in
+    favour of others, during the handshake too; and a new certificate is used as soon as it has been read.
     """
 
     def __init__(
