@@ -2,9 +2,9 @@
 
 python -m benchmarks.serving [--clients 1 8 32 128] [--rows 1 64 1024] [--rates 1000 2000 4000] [--seconds 5] [--table]
 
-Where each client asks again as soon as it is answered, as many requests as clients are always on their way: latency is
-clients ÷ requests/s (Little's law), and says how fast the server is, not how long a client waits who asks now and then.
-That is what `--rates` measures: requests that come evenly, on 32 connections.
+If each client asks again as soon as it is answered, there are always as many requests under way as clients. The mean
+latency is then clients ÷ requests/s (Little's law): it says how fast the server is, not how long an occasional client
+waits. `--rates` measures that, by requests at even intervals on 32 connections.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def main() -> None:
 def _own_call(call: Callable[[Arrays], Arrays], rows: int) -> dict[str, float]:
     inputs = {"observation": np.zeros((rows, 4), np.float32)}
     calls = rate(lambda: call(inputs), 1).per_second
-    return {"requests/s": calls, "p50 ms": 1000 / calls, "rows/s": calls * rows}
+    return {"requests/s": calls, "mean ms": 1000 / calls, "rows/s": calls * rows}
 
 
 def _port(server: "subprocess.Popen[str]") -> int:
@@ -94,7 +94,7 @@ def _port(server: "subprocess.Popen[str]") -> int:
 def _load(
     server: "subprocess.Popen[str]", port: int, clients: int, rows: int, seconds: float, per_second: float | None = None
 ) -> Mapping[str, float]:
-    """What clients measure, in a process of their own."""
+    """Runs clients in a process of their own, and adds what the server used meanwhile."""
     command = [sys.executable, "-m", "benchmarks.serving_clients", str(port), _PATH, str(clients), str(seconds)]
     command += [] if per_second is None else ["--rate", str(per_second)]
     body, used = json.dumps({"instances": [_OBSERVATION] * rows}), _cpu_seconds(server.pid)
@@ -107,7 +107,7 @@ def _load(
 
 
 def _cpu_seconds(pid: int) -> float:
-    """That a process has used."""
+    """CPU time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,6 +1,6 @@
-"""Clients of a server: latencies, where each asks again at once, and where requests come at a rate of their own.
+"""Clients that measure a server's latency: each asks again at once, or requests come at a given rate.
 
-One thread and one `epoll` for all: with a thread each, clients would measure how they wait for one another.
+All clients share one thread and one `epoll`. With a thread each, they would measure how they wait for one another.
 
 python -m benchmarks.serving_clients PORT PATH CLIENTS SECONDS [--rate R] < BODY
 """
@@ -22,7 +22,7 @@ class _Client:
     """One connection.
 
     Attributes:
-      since: when its request was made, or should have been.
+      since: when its request was made, or was due.
     """
 
     def __init__(self, port: int):
@@ -37,8 +37,10 @@ class _Client:
         self.socket.sendall(request)
 
     def is_answered(self) -> bool:
-        """Takes what has come. Raises SystemExit for an answer that is not 200."""
-        self._answer += self.socket.recv(_MOST_AT_ONCE_BYTES)
+        """Reads what has arrived. Raises SystemExit if the server closes the connection or the status is not 200."""
+        if not (received := self.socket.recv(_MOST_AT_ONCE_BYTES)):
+            raise SystemExit(f"the server closed a connection after {bytes(self._answer)!r}")
+        self._answer += received
         if not self._length and (end := self._answer.find(b"\r\n\r\n")) >= 0:
             head = bytes(self._answer[:end]).lower()
             if not head.startswith(b"http/1.1 200 "):
@@ -52,7 +54,7 @@ class _Client:
 
 
 class Clients:
-    """So many connections to a server, each with one request at a time."""
+    """Connections to a server, each with one request at a time."""
 
     def __init__(self, port: int, request: bytes, count: int):
         self._request = request
@@ -63,7 +65,7 @@ class Clients:
             self._ready.register(client.socket, selectors.EVENT_READ, client)
 
     def ask_again_at_once(self, seconds: float) -> tuple[list[float], float]:
-        """Latencies, and how long it took. Every request is begun within these seconds."""
+        """The latencies in seconds, and the seconds that it all took. Every request begins within `seconds`."""
         latencies: list[float] = []
         begun = time.perf_counter()
         while True:
@@ -74,7 +76,7 @@ class Clients:
             self._take(latencies, _PATIENCE_SECONDS)
 
     def ask_at_a_rate(self, seconds: float, per_second: float) -> tuple[list[float], float]:
-        """The same, where requests come evenly; latencies count from when a request was due, not when it was sent."""
+        """The same at even intervals. Latencies count from when a request was due, not from when it was sent."""
         latencies: list[float] = []
         begun, sent, total = time.perf_counter(), 0, int(seconds * per_second)
         while len(latencies) < total:

@@ -61,7 +61,7 @@ def test_a_seed_that_fails_leaves_the_other_alone(tmp_path: Path) -> None:
     (blocked / "train.toml").rmdir()
     with tfdqn(tmp_path, "train", config, "--seeds", "1-2", "--run-dir", "s") as process:
         assert process.ended() == 0, process.err
-        assert "2 seeds in s (1 have finished before): 1 at a time on" in process.out
+        assert "2 seeds in s (1 finished before): 1 at a time on" in process.out
     summary = json.loads((tmp_path / "s" / "seeds.json").read_text())
     assert summary["final"]["seeds"] == 2
 

@@ -77,7 +77,7 @@ def test_a_seed_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
     (tmp_path / "s" / "seed-1" / "processes").unlink()
     with tfdqn(tmp_path, "train", config, "--seeds", "1-2", "--together", "--run-dir", "s") as process:
         assert process.ended() == 0, process.err
-        assert "2 seeds in s (1 have finished before): 1 together on" in process.out
+        assert "2 seeds in s (1 finished before): 1 together on" in process.out
 
 
 @pytest.mark.long

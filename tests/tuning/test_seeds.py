@@ -64,7 +64,7 @@ def test_what_has_finished_stays_and_what_has_not_is_trained(tmp_path: Path) -> 
     assert [starts(folder, seed) for seed in (1, 2, 3)] == [0, 1, 1]
     assert (outcome.is_over, outcome.failed, outcome.unsaved) == (True, ["seed 2"], [])
     assert [each.status for each in outcome.summary.seeds] == ["finished", "failed", "finished"]
-    assert view.lines[0] == f"3 seeds in {folder.path} (1 have finished before): 2 at a time on 8 cores"
+    assert view.lines[0] == f"3 seeds in {folder.path} (1 finished before): 2 at a time on 8 cores"
     assert set(view.lines[1:]) == {
         f"seed 2 has failed: the pole is broken; its log is {folder.run(2).child_log}",
         "seed 3 has finished: mean return 9.50",

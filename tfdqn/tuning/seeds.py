@@ -123,7 +123,7 @@ def _train(
 
 
 def _say_beginning(view: View, left: int, count: int, how: str, cores: int, folder: SeedsFolder) -> None:
-    finished = f" ({count - left} have finished before)" if left < count else ""
+    finished = f" ({count - left} finished before)" if left < count else ""
     of_cores = f"{cores} core{'s' if cores > 1 else ''}"
     view.say(f"{count} seeds in {folder.path}{finished}: {how} on {of_cores}")
 
