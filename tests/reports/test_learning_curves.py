@@ -68,6 +68,19 @@ def test_curves_of_one_point_are_seen(tmp_path, monkeypatch):
     assert [bool(each) for each in markers] == [True, True, False]
 
 
+def test_returns_while_exploring_are_drawn_as_means_and_evaluations_one_by_one(tmp_path, monkeypatch):
+    import matplotlib.axes
+
+    drawn, plot = [], matplotlib.axes.Axes.plot
+    monkeypatch.setattr(
+        matplotlib.axes.Axes, "plot", lambda self, x, y, **style: drawn.append(len(x)) or plot(self, x, y, **style)
+    )
+    run = make_run(tmp_path / "run", returns=range(300))
+    (run / "metrics.jsonl").write_text("".join(f'{{"env_steps": {i}, "episode_return": {i}}}\n' for i in range(5_000)))
+    learning_curves.plot([run])
+    assert drawn == [300, 100]
+
+
 def test_a_run_without_data_is_a_clear_error(tmp_path):
     run = make_run(tmp_path / "run", returns=())
     with pytest.raises(RunDirError, match="nothing to draw yet"):

@@ -33,3 +33,14 @@ def on_common_steps(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
     every = np.unique(np.concatenate([c.env_steps for c in curves]))
     steps = every[(every >= first) & (every <= max(last, first))]
     return steps, np.stack([np.interp(steps, c.env_steps, c.values) for c in curves])
+
+
+def averaged(found: Curve, most: int) -> Curve:
+    """A curve of more than `most` points as at most as many: the means of equal stretches of the steps."""
+    if len(found.env_steps) <= most:
+        return found
+    first, last = found.env_steps[0], found.env_steps[-1]
+    stretch = np.minimum((found.env_steps - first) * most // (last - first), most - 1)
+    starts = np.flatnonzero(np.diff(stretch, prepend=-1))
+    counts = np.diff(starts, append=len(stretch))
+    return Curve(np.add.reduceat(found.env_steps, starts) // counts, np.add.reduceat(found.values, starts) / counts)

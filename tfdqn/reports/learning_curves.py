@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 
 from tfdqn.errors import RunDirError, UserError
 from tfdqn.reports.configurations import Configuration, compared, grouped, labels
-from tfdqn.reports.curves import Curve, curve, on_common_steps
+from tfdqn.reports.curves import Curve, averaged, curve, on_common_steps
 from tfdqn.reports.pictures import COLOURS, import_matplotlib, marker, thousands
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.json_lines import read_lines
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations
 from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
+
+_MOST_ACTING_POINTS = 100  # a dotted line of thousands hides the evaluations, and makes a picture of 250 KB
 
 
 class RunCurves(NamedTuple):
@@ -87,7 +89,7 @@ def _read(run: RunDir) -> RunCurves:
 def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:
     """Greedy evaluations as a line (several seeds: their mean, and a band from minimum to maximum); training thin."""
     evaluations = [run.evaluation for run in runs if run.evaluation.values.size]
-    acting = [run.acting for run in runs if run.acting.values.size]
+    acting = [averaged(run.acting, _MOST_ACTING_POINTS) for run in runs if run.acting.values.size]
     seeds = "" if len(runs) == 1 else f" of {len(runs)} seeds"
     of_greedy, of_exploring = (f", mean and range{seeds}", f", mean{seeds}") if seeds else ("", "")
     if evaluations:
