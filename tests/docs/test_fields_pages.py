@@ -54,7 +54,7 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
 
 def test_every_configuration_of_a_field_has_a_page_that_trains_with_it() -> None:
     trained = {command[2] for page in PAGES for command in commands(page) if command[:2] == ["tfdqn", "train"]}
-    assert {str(file.relative_to(ROOT)) for file in CONFIGS} == trained
+    assert {str(file.relative_to(ROOT)) for file in CONFIGS} <= trained
 
 
 @pytest.mark.parametrize(
