@@ -1,4 +1,4 @@
-"""The devices of this process that learn, every GPU or logical parts of its CPU, and TensorFlow's threads."""
+"""The devices on which this process learns (all GPUs, or logical parts of its CPU), and TensorFlow's threads."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +12,9 @@ from tfdqn.errors import ConfigError
 
 
 def learning_devices(config: Config, variables: Mapping[str, str] | None = None) -> list[str]:
-    """Names such as "GPU:0"; before anything else uses TensorFlow, which fixes its devices then.
+    """Names such as "GPU:0". To be called before TensorFlow is used otherwise, because that fixes its devices.
 
-    With variables, such as `CUDA_VISIBLE_DEVICES`, they are found as if these were set for the process.
+    Variables, such as `CUDA_VISIBLE_DEVICES`, have the effect that they would have if they were set for the process.
 
     Raises ConfigError where a process has used TensorFlow with fewer logical devices than are asked for, and where
     the updates can't be divided among the devices that there are, or there are fewer GPUs than `learner.min_gpus`.
@@ -54,7 +54,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 def learns_on_gpus(config: Config) -> bool:
     """Whether every process that computes gradients has a GPU, as far as this one is connected to them.
 
-    A job's learner sees none itself where asynchronous workers compute: then these are asked for.
+    With asynchronous workers, a job's learner has no GPU itself, so their devices are looked up.
     """
     is_elsewhere = config.learner.strategy == "parameter_server"
 
@@ -66,10 +66,9 @@ def learns_on_gpus(config: Config) -> bool:
 
 
 def prepare_gpus(learner: Learner) -> None:
-    """What a process does that computes gradients, before it uses TensorFlow.
+    """Prepares TensorFlow in a process that computes gradients. To be called before TensorFlow is used otherwise.
 
-    Raises ConfigError where TensorFlow finds fewer GPUs than `learner.min_gpus`: it would learn on the CPU without a
-    word.
+    Raises ConfigError if TensorFlow finds fewer GPUs than `learner.min_gpus`: it would silently learn on the CPU.
     """
     tf.config.experimental.enable_tensor_float_32_execution(learner.tf32)
     count = learner.min_gpus
@@ -81,9 +80,9 @@ def prepare_gpus(learner: Learner) -> None:
 
 
 def replicas(config: Config, devices: Sequence[str]) -> list[Sequence[str]]:
-    """The devices of each network of this process: `learner.model_parallel` of them.
+    """The devices of each replica of this process: `learner.model_parallel` devices each.
 
-    Raises ConfigError where there are too few, or some would be left over.
+    Raises ConfigError if there are too few devices, or if some would be left over.
     """
     columns = config.learner.model_parallel
     is_one = config.learner.strategy in ("local", "parameter_server")
@@ -97,7 +96,7 @@ def replicas(config: Config, devices: Sequence[str]) -> list[Sequence[str]]:
 
 
 def _checked(config: Config, devices: list[str]) -> list[str]:
-    """`devices`. Raises ConfigError where they can't do what the configuration asks of them."""
+    """Returns `devices`. Raises ConfigError if they don't suit the configuration."""
     learner, processes = config.learner, config.learner.processes
     if learner.all_reduce == "nccl" and not tf.config.list_physical_devices("GPU"):
         raise ConfigError('learner.all_reduce = "nccl" needs GPUs, and this machine shows none')
@@ -118,11 +117,11 @@ def _checked(config: Config, devices: list[str]) -> list[str]:
 
 
 def use_threads(config: Config, runs: int = 1) -> None:
-    """One thread between operations, and inside one as many as `learner.threads` says.
+    """Sets TensorFlow's threads: one to run operations, and `learner.threads` inside an operation.
 
-    Operations of one update wait for one another anyway, and a second pool only costs hand-overs; where several
-    devices, processes or `runs` work side by side, each needs a thread. In a process that has used TensorFlow before,
-    its settings stand.
+    The operations of an update wait for one another anyway, so more threads would only add hand-overs. But several
+    devices, processes or `runs` that work side by side need a thread each. If the process has used TensorFlow before,
+    nothing changes.
     """
     learner = config.learner
     threads = learner.threads or (0 if config.network.fills_all_cores else 1)

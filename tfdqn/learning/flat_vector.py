@@ -1,4 +1,4 @@
-"""`FlatLayout`: many named arrays as one vector and back, so that reading them over a network is one call."""
+"""`FlatLayout`: converts many named arrays to one vector and back, so that one call reads them over a network."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ class FlatLayout:
         self.size = sum(self._sizes)
 
     def shape_of(self, name: str) -> tuple[int, ...]:
-        """Of one array."""
+        """The shape of one array."""
         return self._shapes[name]
 
     def flat(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -33,7 +33,7 @@ class FlatLayout:
         return {name: part.reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
 
     def named_tensors(self, flat: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`named` in the graph."""
+        """As `named`, in the graph."""
         parts = tf.split(flat, self._sizes)
         return {name: tf.reshape(part, shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
 

@@ -1,4 +1,4 @@
-"""Importance weights: what makes up for sampling by priorities (Schaul et al. 2016, section 3.4).
+"""Importance weights, which correct for sampling by priorities (Schaul et al. 2016, section 3.4).
 
 w_i = (N P(i))^−β / max_j (N P(j))^−β = (P(i) / min_j P(j))^−β, so that N cancels out. The maximum is over the whole
 batch of an update, however many replicas divide it; β goes linearly from one number to the other with train steps.
@@ -17,11 +17,11 @@ Exchange = Callable[[tf.Tensor], tf.Tensor]
 def weighted(
     batches: Sequence[Sample], settings: Priorities, train_steps: tf.Variable, least_of_all: Exchange = tf.identity
 ) -> list[Sample]:
-    """The batches of K updates in a row, with their weights, and without what these are computed from.
+    """The batches of K consecutive updates, with importance weights instead of sampling probabilities.
 
     Args:
-      batches: a process's share of them with leading axes [K, …, B], in one part or in several side by side. Where
-        they were drawn uniformly, they are given back as they are.
+      batches: a process's share of them, with leading axes [K, …, B], in one part or in several side by side. Batches
+        that were sampled uniformly are returned unchanged.
       train_steps: int64[], a variable or a tensor: updates made before them.
       least_of_all: float32[K] of this process → the minima over all processes.
     """
@@ -39,7 +39,7 @@ def weighted(
 
 
 def importance_exponent(settings: Priorities, train_steps: tf.Tensor) -> tf.Tensor:
-    """β float32 of the update after so many, int64 of any shape."""
+    """β, float32, of the update that follows so many train steps, int64 of any shape."""
     fraction = tf.minimum(tf.cast(train_steps / settings.importance_train_steps, tf.float32), 1.0)
     return settings.importance_start + (settings.importance_end - settings.importance_start) * fraction
 

@@ -1,4 +1,4 @@
-"""`Learner`: a call's worth of updates, checked and published."""
+"""`Learner`: makes a call's updates, checks them, and publishes the weights."""
 
 from collections.abc import Callable
 
@@ -15,12 +15,12 @@ _ADVICE = "lower optimizer.learning_rate, or set agent.gradient_clip_norm, or ch
 
 
 class Learner:
-    """Runs updates → checks them → publishes the weights, and tells replay of errors.
+    """Makes updates, checks them, publishes the weights, and passes TD errors to replay.
 
     Args:
       updater: makes the updates.
       board: where the new weights go.
-      update_priorities: told how wrong updates were about what was sampled, where that is by priorities.
+      update_priorities: gets the TD errors of what was sampled, if sampling is by priorities.
     """
 
     def __init__(self, updater: Updater, board: WeightsBoard, update_priorities: Callable[[ItemPriorities], None]):
@@ -33,20 +33,20 @@ class Learner:
         self.dropped = 0  # gradients dropped for being too stale, all calls together
 
     def publish(self) -> None:
-        """Publishes the weights as they are, so that actors can begin."""
+        """Publishes the present weights, so that actors can begin."""
         self._board.put(VersionedWeights(self.train_steps, with_prefix("online", self._updater.state())))
 
     def run(self, most: int) -> int:
-        """One call: updates, at most so many. Returns how many were made.
+        """Makes one call's updates, `most` at most. Returns how many were made.
 
         Raises NotFiniteError; the weights published stay finite.
         """
         return self._take(self._updater(most))
 
     def settle(self) -> dict[str, np.ndarray]:
-        """Waits for updates that are still under way; gives what a checkpoint holds then, and counts all that is in it.
+        """Waits for updates that are under way; returns the state for a checkpoint, and counts all updates in it.
 
-        That is more than was heard of where a worker was lost with the result of updates that it had applied.
+        These may be more than were reported, if a worker was lost with the result of updates that it had applied.
         """
         updated = self._updater.settle()
         if updated is not None:
@@ -56,7 +56,7 @@ class Learner:
         return state
 
     def take_staleness(self) -> np.ndarray | None:
-        """Of every update since it was last taken, int64[N]; None where there is none to tell of."""
+        """The staleness of every update since the last call, int64[N]; None if there is none."""
         taken, self._staleness = self._staleness, []
         return np.concatenate(taken) if taken else None
 
@@ -78,7 +78,7 @@ class Learner:
         return made
 
     def _check_weights(self, updated: UpdateResult) -> None:
-        """The metrics may be of a part of the updates: of the chief's share, or before those still under way."""
+        """Checks that the weights are finite. Metrics can't show it: they may cover only a part of the updates."""
         for name, weight in updated.weights.items():
             if not np.isfinite(weight).all():
                 raise NotFiniteError(

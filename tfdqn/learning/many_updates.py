@@ -1,4 +1,4 @@
-"""Many updates in one call: batches that were fetched together, each device's part of them, and the updates' rows."""
+"""Many updates in one call: splits batches that were fetched together, divides them, and collects the updates' rows."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,11 +14,11 @@ HOST = "CPU:0"
 def update_in_turn(
     update: Callable[..., tf.Tensor], row_size: int, *batches: Sample, devices: Sequence[str | None] = (None,)
 ) -> tf.Tensor:
-    """K updates from batches [K, B, …], or parts of them; gives the row of each, float32[K, row_size].
+    """Makes K updates from batches [K, B, …], or parts of them; returns a row for each, float32[K, row_size].
 
     Args:
-      update: from a batch, or its parts, to its row.
-      devices: where each part is, and stays.
+      update: a batch, or its parts → its row.
+      devices: of the parts, which stay there.
     """
     count = batches[0].size
     rows = tf.TensorArray(tf.float32, count, element_shape=[row_size])
@@ -41,12 +41,12 @@ def each_at(index: tf.Tensor, parts: Sequence[Sample], devices: Sequence[str | N
 
 
 def split_batches(sample: Sample, *shape: int) -> Sample:
-    """Leading axis N → leading axes `shape`, whose product N is."""
+    """Splits the leading axis N into the axes `shape`, whose product is N."""
     return sample.map(lambda x: tf.reshape(x, [*shape, *x.shape[1:]]))
 
 
 def divided(batches: Sample, devices: Sequence[str | None], axis: int = 1) -> list[Sample]:
-    """[…, R, …] on the host, R being that axis → the part without it of each of R devices, copied straight to it."""
+    """[…, R, …] on the host → R parts without that axis, each copied straight to its device."""
 
     def copied(index: int, device: str | None) -> Sample:
         with tf.device(HOST):
@@ -58,9 +58,9 @@ def divided(batches: Sample, devices: Sequence[str | None], axis: int = 1) -> li
 
 
 def combined_rows(rows: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Rows float32[…, METRICS + B] of several replicas, each of its part of a batch, as one of the whole.
+    """Combines the rows float32[…, METRICS + B] of replicas, each of its part of a batch, into rows of whole batches.
 
-    Metrics are means, but for the maximum of `max_q`. A row is one tensor, since each one is sent by itself.
+    Metrics are averaged, except `max_q`, which is the maximum. A row is one tensor, because each tensor is sent by itself.
     """
     is_maximum = [name == "max_q" for name in UpdateMetrics._fields]
     metrics = [row[..., :METRICS] for row in rows]

@@ -1,7 +1,7 @@
 """Optimisers by name, with their learning-rate schedules and their slots under canonical names; clipping of gradients.
 
-Keras's `legacy` optimisers are meant: each variable's whole update is one fused kernel there, where the
-newer ones issue some fifteen operations (1.5 times slower per update of a small network without XLA).
+These are Keras's `legacy` optimisers, which update a variable by one fused kernel. The newer ones issue some fifteen
+operations (1.5 times slower per update of a small network without XLA).
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ legacy = tf.keras.optimizers.legacy
 
 
 def make_optimizer(settings: config.Optimizer) -> tf.keras.optimizers.legacy.Optimizer:
-    """The optimiser of `[optimizer]`, its learning rate a function of its own count of updates."""
+    """The optimiser of `[optimizer]`. Its learning rate is a function of its own count of updates."""
     rate = learning_rate_schedule(settings)
     if isinstance(settings, config.Adam):
         return legacy.Adam(rate, settings.beta_1, settings.beta_2, settings.epsilon)
@@ -51,7 +51,7 @@ def named_slots(
 
 
 def create_slots(optimizer: tf.keras.optimizers.legacy.Optimizer, weights: list[tf.Variable]) -> None:
-    """Makes every slot variable now, so that a checkpoint can be restored before the first update."""
+    """Creates every slot variable now, so that a checkpoint can be restored before the first update."""
     optimizer.iterations  # noqa: B018  (a property that creates the counter)
     optimizer._create_hypers()
     optimizer._create_slots(weights)
@@ -103,8 +103,8 @@ class _ExponentialDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
 def clipped(gradients: list[tf.Tensor], max_norm: float, members: int = 1) -> tuple[list[tf.Tensor], tf.Tensor]:
     """(g · min(1, max_norm / ‖g‖), ‖g‖ float32): ‖g‖ runs over all weights together. max_norm 0: nothing is clipped.
 
-    With several members every gradient leads with them: each member's is clipped by its own norm, as if it were alone,
-    and the norm given is their mean.
+    With several members, every gradient has a leading axis of members. Each member is clipped by its own norm, as if it
+    were alone, and the returned norm is their mean.
     """
     if members > 1:
         return _clipped_apart(gradients, max_norm)

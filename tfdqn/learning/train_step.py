@@ -21,7 +21,7 @@ from tfdqn.replay.interfaces import Sample
 
 
 class UpdateMetrics(NamedTuple):
-    """What one update tells, float32 scalars (a leading axis [K] after K updates)."""
+    """The metrics of one update, float32 scalars (with a leading axis [K] for K updates)."""
 
     loss: tf.Tensor
     mean_q: tf.Tensor  # mean over the batch of Q(s, a)
@@ -31,7 +31,7 @@ class UpdateMetrics(NamedTuple):
     disagreement: tf.Tensor  # members' deviation of Q(s, a), mean over the batch; NaN without an ensemble
 
     def mean(self) -> dict[str, float]:
-        """Of K updates, by name: means, but for the maximum of `max_q`; what there is none of is left out."""
+        """Of K updates, by name: their means, and the maximum of `max_q`. Metrics that don't apply are left out."""
         numbers = {
             name: float(np.max(values) if name == "max_q" else np.mean(values))
             for name, values in self._asdict().items()
@@ -43,19 +43,19 @@ METRICS = len(UpdateMetrics._fields)
 
 
 class UpdateOutput(NamedTuple):
-    """What one update gives."""
+    """The result of one update."""
 
     metrics: UpdateMetrics
     errors: tf.Tensor | None  # float32[B], what priorities are made of; None where sampling is uniform
 
     def row(self) -> tf.Tensor:
-        """All of it: float32[METRICS], or [METRICS + B] where there are errors."""
+        """The whole result as one vector: float32[METRICS], or [METRICS + B] with TD errors."""
         metrics = tf.stack(self.metrics)
         return metrics if self.errors is None else tf.concat([metrics, self.errors], axis=0)
 
 
 def metrics_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> UpdateMetrics:
-    """The figures of an update."""
+    """The metrics of an update."""
     extra = loss_info.extra
     return UpdateMetrics(
         loss=loss_info.loss,
@@ -73,11 +73,11 @@ class TrainStep:
     """The agent's update: gradients, clipping, optimiser, target network, counter.
 
     Args:
-      agent: gives the loss and the two networks.
+      agent: has the loss and the two networks.
       config: `optimizer`, and of `agent` the clipping and the target updates.
 
     Attributes:
-      first: where this replica's share begins in a global batch, where no `tf.distribute` strategy says so.
+      first: where this replica's share begins in a global batch, if no `tf.distribute` strategy says so.
     """
 
     def __init__(self, agent: DqnAgent, config: Config):
@@ -96,7 +96,7 @@ class TrainStep:
         create_slots(self.optimizer, self._weights)
 
     def __call__(self, sample: Sample) -> UpdateOutput:
-        """One update from a batch with leading axis B (this replica's share of the global batch)."""
+        """Makes one update from a batch with leading axis B (this replica's share of the global batch)."""
         context = tf.distribute.get_replica_context()
         replicas = 1 if context is None else context.num_replicas_in_sync
         first = self.first if replicas == 1 else context.replica_id_in_sync_group * sample.size
@@ -109,15 +109,15 @@ class TrainStep:
         return self.output(loss_info, norm)
 
     def row(self, sample: Sample) -> tf.Tensor:
-        """One update; what it gives as one vector, `UpdateOutput.row`."""
+        """Makes one update; returns its result as one vector, `UpdateOutput.row`."""
         return self(sample).row()
 
     def row_size(self, batch_size: int) -> int:
-        """Of what an update from a batch of that size gives."""
+        """The size of the row of an update from a batch of that size."""
         return METRICS + (batch_size if self._tells_errors else 0)
 
     def output(self, loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> UpdateOutput:
-        """What an update tells of itself."""
+        """The result of an update."""
         errors = loss_info.extra.priority if self._tells_errors else None
         return UpdateOutput(metrics_of(loss_info, gradient_norm), errors)
 
@@ -134,9 +134,9 @@ class TrainStep:
         Args:
           sample: a batch, or a part of one.
           share: what part of the whole loss its mean is.
-          weights: what the online network computes with, where that is not its own variables.
-          step: the update's number, by which noise is drawn; None: as this step counts.
-          first: where the sample begins in the global batch; None: as this step has it.
+          weights: used by the online network instead of its own variables.
+          step: the update's number, from which noise is drawn; None: this step's own count.
+          first: where the sample begins in the global batch; None: the attribute `first`.
         """
         noise = Noise(
             self._noise_key, self.train_steps if step is None else step, self.first if first is None else first
@@ -149,11 +149,11 @@ class TrainStep:
         return tape.gradient(loss, by), loss_info
 
     def compile_gradients(self) -> None:
-        """Has XLA compile every replica's gradient by itself, where the exchange between them can't be."""
+        """Has XLA compile each replica's gradient, because it can't compile the exchange between replicas."""
         self._gradients = tf.function(self.gradients, jit_compile=True, autograph=False)
 
     def clipped(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """(gradients clipped as `agent.gradient_clip_norm` says; their global norm float32 before that)."""
+        """(the gradients, clipped to `agent.gradient_clip_norm`; their global norm before that, float32)."""
         return clipped(gradients, self._settings.gradient_clip_norm, self.agent.members)
 
     def count(self, sample: Sample, total: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> None:
@@ -165,7 +165,7 @@ class TrainStep:
             self.agent.network.statistics[key].add(moments)
 
     def apply(self, gradients: list[tf.Tensor]) -> None:
-        """Steps the optimiser, counts, and updates the target where that is due."""
+        """Applies gradients by the optimiser, counts the update, and updates the target network if that is due."""
         self.optimizer.apply_gradients(
             zip(gradients, self._weights, strict=True), experimental_aggregate_gradients=False
         )
@@ -186,17 +186,17 @@ class TrainStep:
         }
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint holds: NumPy arrays by canonical name, the same for every strategy."""
+        """The state for a checkpoint: NumPy arrays by canonical name, the same for every strategy."""
         arrays = {name: variable.numpy() for name, variable in self.named_variables().items()}
         return self.agent.network.join(arrays)
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave, whichever strategy did."""
+        """Restores what `state` returned, under any strategy."""
         for name, variable in self.named_variables().items():
             variable.assign(self.agent.network.piece(arrays, name))
 
     def _update_target(self) -> None:
-        """Copies the online weights to the target every so many updates (tau < 1: moves it a part of the way)."""
+        """Copies the online weights to the target at an interval of updates; with tau < 1, moves it part of the way."""
         period = self._settings.target_update_period_train_steps
         if period == 1:
             self._move_target()
@@ -213,8 +213,9 @@ class TrainStep:
         tf.cond(is_due, move, lambda: tf.constant(False))
 
     def _move_target(self, is_due: tf.Tensor | None = None) -> None:
-        """Writes the whole target, where bool[] is not true as it was: the host need not know on which branch a GPU is,
-        for which it would have to wait, and the GPU's memory is fast.
+        """Writes the whole target in every update; with its old values unless `is_due`, bool[].
+
+        A branch on a GPU's value would make the host wait for it, whereas the GPU's memory is fast.
         """
         tau = self._settings.target_update_tau
         for target, online in zip(self._target, self._online, strict=True):

@@ -1,4 +1,4 @@
-"""`Updater`: what makes gradient updates, by one strategy or another; and what a call of it gives."""
+"""`Updater`: makes gradient updates by some strategy; `UpdateResult`: the result of a call."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from tfdqn.storage.arrays import SavedArrays, check_arrays
 
 
 class UpdateResult(NamedTuple):
-    """What a call's updates gave."""
+    """The result of a call's updates."""
 
     metrics: UpdateMetrics  # NumPy float32[N] each, of N updates
     weights: dict[str, np.ndarray]  # the online network's, by canonical name, after the last update
@@ -24,7 +24,7 @@ class UpdateResult(NamedTuple):
     def of_rows(
         cls, rows: np.ndarray, weights: dict[str, np.ndarray], keys: np.ndarray | None, **figures: Any
     ) -> "UpdateResult":
-        """Of N updates' rows float32[N, METRICS], or [N, METRICS + B] with the keys int64[N, B, …] of their batches."""
+        """From N updates' rows float32[N, METRICS], or [N, METRICS + B] with their batches' keys int64[N, B, …]."""
         metrics = UpdateMetrics(*rows[:, :METRICS].T)
         if keys is None:
             return cls(metrics, weights, **figures)
@@ -37,28 +37,28 @@ class Updater(ABC):
 
     @abstractmethod
     def __call__(self, owed: int | None = None) -> UpdateResult:
-        """Makes a call's updates, less what is dropped for being stale.
+        """Makes a call's updates. Gradients that are too stale are dropped.
 
         Args:
-          owed: no more may be begun, for this call or ahead of the next one; K at least. None: K.
+          owed: the most updates that may be begun, including those begun ahead for the next call; at least K. None: K.
         """
 
     def settle(self) -> UpdateResult | None:
-        """Waits for the updates that were begun ahead, and gives them; None where there are none."""
+        """Waits for the updates that were begun ahead, and returns their result; None if there are none."""
         return None
 
     @abstractmethod
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint holds, as `TrainStep.state`; no update may be under way."""
+        """The state for a checkpoint, as `TrainStep.state`. No update may be under way."""
 
     @abstractmethod
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave, of this strategy or of another."""
+        """Restores what `state` returned, under this strategy or another."""
 
     def restore(self, saved: SavedArrays) -> None:
-        """Puts back what a checkpoint holds. Raises CheckpointError, before anything is, for another network's."""
+        """Restores a checkpoint. Raises CheckpointError, before anything is changed, if it is of another network."""
         check_arrays(saved, self.state(), saved.file)
         self.load_state(saved)
 
     def close(self) -> None:  # noqa: B027 (most have nothing to let go of)
-        """Lets go of the processes that take part."""
+        """Releases the other processes that take part."""

@@ -1,4 +1,4 @@
-"""`AveragingUpdater`: replicas that each update a copy of everything by themselves, and now and then take the mean.
+"""`AveragingUpdater`: replicas that update their own copies of the weights, and regularly average them.
 
 Every replica makes H updates on its share of the data; then weights and target weights of all replicas become their
 mean (McMahan et al. 2017, 'federated averaging'; Stich 2019, 'local SGD'), and so do the optimiser's moments if
@@ -25,15 +25,15 @@ Named = dict[str, tf.Variable]
 
 
 class AveragingUpdater(Updater):
-    """K updates of every replica, with an averaging after each H of them.
+    """K updates of every replica, with an average after every H updates.
 
     Args:
-      make_train_step: makes a replica's; called once on each device.
+      make_train_step: makes a replica's train step; called once on each device.
       devices: of this process's replicas.
       sampler: called in the graph; gives a sample with leading axis K × B, B being this process's share of the
         global batch.
       config: `learner` gives H, K, the global batch and XLA.
-      strategy: a MultiWorkerMirroredStrategy takes the mean over its processes, too; None: this is all of them.
+      strategy: a MultiWorkerMirroredStrategy averages over its processes too; None: there is only this process.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class AveragingUpdater(Updater):
         return UpdateResult.of_rows(rows.numpy(), named, None if keys is None else keys.numpy())
 
     def state(self) -> dict[str, np.ndarray]:
-        """The replicas' mean, which is any replica's state where everything is averaged."""
+        """The mean of the replicas' states. It is any replica's state if everything is averaged."""
         state = self._replicas[0].state()
         slots = _slots(self._replicas[0])
         if self._averages_optimizer or not slots:
@@ -117,7 +117,7 @@ class AveragingUpdater(Updater):
         )
 
     def _update_replicas(self, parts: Sequence[Sample]) -> tf.Tensor:
-        """H updates of every replica, side by side: the mean of their metrics and all their errors, [H, …]."""
+        """Makes H updates of every replica, side by side; the means of their metrics, and all TD errors, [H, …]."""
         rows = []
         for many, device, part in zip(self._many, self._devices, parts, strict=True):
             with tf.device(device):
@@ -138,7 +138,7 @@ class AveragingUpdater(Updater):
                     variables[name].assign(value)
 
     def _mean(self, which: Callable[[TrainStep], Named]) -> tf.Tensor:
-        """Of these variables over the replicas of all processes, as one vector: one exchange."""
+        """The mean of these variables over the replicas of all processes, as one vector, so by one exchange."""
         flat = []
         for replica, device in zip(self._replicas, self._devices, strict=True):
             with tf.device(device):

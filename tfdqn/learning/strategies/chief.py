@@ -1,4 +1,4 @@
-"""`Chief`: the devices and processes that a run's updates are divided among, as its chief sees them."""
+"""`Chief`: the devices and processes among which a run's updates are divided, from the chief's side."""
 
 import sys
 import time
@@ -44,16 +44,16 @@ _SECONDS_TO_BE_SEEN_DEAD = 0.5  # a connection breaks before the system has told
 
 
 class Chief:
-    """Made before anything else uses TensorFlow: devices and collectives are fixed at its start.
+    """To be made before TensorFlow is used otherwise, because that fixes devices and collectives.
 
     Args:
       config: `learner` says how updates are divided.
-      run_dir: already claimed; its configuration is what processes on this host are started with.
-      cluster: as `cluster_for` gave it, for its chief; None: what the configuration asks for is started on this host.
+      run_dir: already claimed; processes on this host are started with its configuration.
+      cluster: from `cluster_for`; this process is its chief. None: the processes that are needed start on this host.
       devices: as `learning_devices` gave them.
       say: shows one line to the user.
       interrupted: whether the user has asked to stop.
-      awaits: told of the cluster's other processes, and in words that they answer, before they are waited for.
+      awaits: told which processes of the cluster are waited for, and for what, before the wait.
       gpus: of the processes that are started.
     """
 
@@ -84,7 +84,7 @@ class Chief:
         self._strategy = self._meet(self._cluster, interrupted)
 
     def _meet(self, cluster: Cluster, interrupted: Callable[[], bool]) -> tf.distribute.Strategy | None:
-        """Waits for the other processes of the cluster; a signal ends this one meanwhile."""
+        """Waits for the other processes of the cluster. Meanwhile a signal ends this process."""
         nothing_lost = "nothing is learned yet, and what was saved stands"
         if interrupted():
             self._say(f"asked to end before all have met: {nothing_lost}")
@@ -99,7 +99,7 @@ class Chief:
             return make_strategy(self._config, self._cluster, self._devices)
 
     def make_updater(self, task_spec: TaskSpec, replay: SampledReplay) -> Updater:
-        """The chief's part in the updates, which the others follow."""
+        """The chief's updater, which the other processes follow."""
         addresses = [] if self._cluster is None else replay.addresses_at(self._cluster.chief_host)
         broadcast = Broadcast(self._strategy) if self._has_followers else None
         if broadcast is not None:
@@ -125,7 +125,7 @@ class Chief:
         return LockstepUpdater(updater, broadcast)
 
     def _sampler(self, task_spec: TaskSpec, replay: SampledReplay) -> SamplerFactory:
-        """Of what this process learns from."""
+        """The sampler of what this process learns from."""
         is_member = self._config.ensemble.in_processes
         own = replay.addresses[:1] if is_member else replay.addresses
 
@@ -139,9 +139,9 @@ class Chief:
 
     @contextmanager
     def losses_are_one_line(self) -> Iterator[None]:
-        """Raises ClusterError, which says in one line which process has gone, for what TensorFlow says in many.
+        """Turns TensorFlow's long errors about lost processes into a ClusterError of one line that names the process.
 
-        An error that has nothing to do with other processes is raised as it is.
+        Other errors are raised unchanged.
         """
         try:
             yield
@@ -155,12 +155,12 @@ class Chief:
             raise ClusterError(line) from error
 
     def check(self) -> None:
-        """Raises ClusterError where a process that it has started has ended."""
+        """Raises ClusterError if a process that it has started has ended."""
         if self._processes is not None:
             self._processes.check()
 
     def close(self) -> None:
-        """Ends the processes that were started for the run; those of `TF_CONFIG` learn that it is over."""
+        """Ends the processes that were started for the run, and tells those of `TF_CONFIG` that it is over."""
         if self._processes is not None:
             self._processes.close()
         elif isinstance(self._strategy, tf.distribute.ParameterServerStrategy):
@@ -174,14 +174,14 @@ class Chief:
 
 
 def _start_processes(config: Config, run_dir: RunDir, gpus: Shares | None) -> LocalWorkers | None:
-    """The processes that the strategy needs besides this one; None where it needs none."""
+    """Starts the processes that the strategy needs besides this one; None if it needs none."""
     command = [sys.executable, "-m", "tfdqn", "train", str(Path(run_dir.config_file).resolve())]
     jobs = tensorflow_jobs(config)
     return LocalWorkers(jobs, command, run_dir.process_logs, gpus) if jobs else None
 
 
 def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
-    """Those that the chief needs: all that learn in step; or all parameter servers, and one of their workers."""
+    """The processes that the chief needs: all that learn in lockstep; or all parameter servers, and one worker."""
     tasks = {
         cluster.name_of(job, index): (job, index)
         for job in cluster.jobs
@@ -205,7 +205,7 @@ def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
 
 
 def _wait_for(others: list[tuple[Peers, str]]) -> None:
-    """Returns when all are there. No limit: signals end the process meanwhile, and so does who watches it."""
+    """Waits until all are there. It needs no limit: signals and the watchdog end the process meanwhile."""
     for peers, _ in others:
         while not peers.poll():
             time.sleep(_POLL_SECONDS)

@@ -1,7 +1,7 @@
-"""`EnsembleProcessUpdater`: an ensemble whose members learn each in a process of its own, from replay of its own.
+"""`EnsembleProcessUpdater`: each member of an ensemble learns in its own process, from its own replay.
 
-The members exchange nothing but what they have become: after each call the chief gets every member's weights, stacked
-on a leading axis K as the batched ensemble has them. So acting, evaluation and checkpoints know no difference.
+After each call the chief gets every member's weights, stacked along a leading axis K as in the batched ensemble. The
+members exchange nothing else. So acting, evaluation and checkpoints are the same as for a batched ensemble.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class EnsembleProcessUpdater(Updater):
         self._gather = tf.function(partial(gathered, strategy), autograph=False, reduce_retracing=True)
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
-        """Makes K updates of every member; the metrics are means over the members, but for the maximum of `max_q`."""
+        """Makes K updates of every member. The metrics are means over the members, `max_q` their maximum."""
         updated = self._updater(owed)
         history = np.stack(updated.metrics, axis=1)
         layout = FlatLayout(updated.weights)
@@ -52,7 +52,7 @@ class EnsembleProcessUpdater(Updater):
         return state | _stacked([layout.named(flat) for flat in self._of_all(layout.flat(own))])
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """This member's part of what `state` gave."""
+        """Restores this member's part of what `state` returned."""
         self._updater.load_state(
             {name: array[self._member] if array.dtype == np.float32 else array for name, array in arrays.items()}
         )
@@ -61,7 +61,7 @@ class EnsembleProcessUpdater(Updater):
         self._updater.close()
 
     def _of_all(self, flat: np.ndarray) -> np.ndarray:
-        """float32[N] of this member → float32[K, N] of all."""
+        """float32[N] of this member → float32[K, N] of all members."""
         rows = self._gather(tf.constant(flat)).numpy()
         return rows[:: len(self._strategy.extended.worker_devices)]  # each of a process's replicas gave it
 

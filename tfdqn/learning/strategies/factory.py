@@ -1,4 +1,4 @@
-"""`learner.strategy`: from its name to `tf.distribute`'s strategy, and to the updates that it drives."""
+"""Makes the strategy and the updater that `learner.strategy` names."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,17 +28,17 @@ Sampler = Callable[[], Sample]
 
 
 class SamplerFactory(Protocol):
-    """Where this process's samples come from."""
+    """Makes samplers of this process's replay."""
 
     def __call__(self, num_transitions: int, device: str | None = None) -> Sampler:
         """A function to call in the graph; with a device, the next sample is copied there ahead of the call."""
 
 
 def make_strategy(config: Config, cluster: Cluster | None, devices: Sequence[str]) -> tf.distribute.Strategy | None:
-    """What `learner.strategy` divides the updates with; waits for the cluster's other processes.
+    """Makes the `tf.distribute` strategy of `learner.strategy`, and waits for the cluster's other processes.
 
-    None where TensorFlow's own has no part in it: one process that trains alone, splits its networks over devices,
-    or averages its own members.
+    None if there is none: one process that trains alone, splits its networks over devices, or averages its own
+    replicas.
     """
     name = config.learner.strategy
     if config.ensemble.in_processes:
@@ -57,14 +57,14 @@ def make_strategy(config: Config, cluster: Cluster | None, devices: Sequence[str
 
 
 def parameter_server(cluster: Cluster) -> tf.distribute.ParameterServerStrategy:
-    """Connects to the parameter servers and workers; every variable is cut into a shard a server."""
+    """Connects to the parameter servers and workers. Every variable is divided into one shard per server."""
     servers = len(cluster.addresses(PARAMETER_SERVER))
     partitioner = tf.distribute.experimental.partitioners.FixedShardsPartitioner(servers) if servers > 1 else None
     return tf.distribute.ParameterServerStrategy(_resolver(cluster), variable_partitioner=partitioner)
 
 
 def dismiss(cluster: Cluster) -> None:
-    """Ends the processes that serve a parameter-server strategy, each with status 0: the run is over."""
+    """Ends the processes of a parameter-server strategy with status 0, because the run is over."""
     for job in (WORKER, PARAMETER_SERVER):
         for index in range(len(cluster.addresses(job))):
             # Its connection breaks before it could answer. One may be gone already.
@@ -73,11 +73,11 @@ def dismiss(cluster: Cluster) -> None:
 
 
 def multi_worker(cluster: Cluster, all_reduce: str = "auto") -> tf.distribute.MultiWorkerMirroredStrategy:
-    """Connects to the other workers, and returns when all have come; before anything else uses TensorFlow.
+    """Connects to all other workers. To be called before TensorFlow is used otherwise.
 
-    Without TensorFlow's coordination service: it waits with Python's lock held, so that no thread could say for whom,
-    or end the process, and it takes SIGTERM for itself without ending by it. Nor does TensorFlow look after its peers
-    by a thread of its own: whatever does calls `abort_collectives`.
+    It does not use TensorFlow's coordination service. That waits with Python's lock held, so that no thread could say for
+    whom, or end the process, and it catches SIGTERM without ending. Nor does it use TensorFlow's thread that checks the
+    peers: our own check calls `abort_collectives`.
     """
     context.context().configure_coordination_service(service_type="")
     CollectiveAllReduceExtended._enable_check_health = False
@@ -91,12 +91,12 @@ def multi_worker(cluster: Cluster, all_reduce: str = "auto") -> tf.distribute.Mu
 
 
 def abort_collectives(why: str) -> None:
-    """Has all that wait for the other workers fail by UnavailableError, now and from now on."""
+    """Makes every present and future wait for the other workers fail with UnavailableError."""
     context.context().abort_collective_ops(tf.errors.UNAVAILABLE, why)
 
 
 def _meet(strategy: tf.distribute.Strategy) -> None:
-    """Returns when every process of the strategy has called it."""
+    """A barrier: returns when every process of the strategy has called it."""
 
     def in_replica() -> tf.Tensor:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.zeros(1))
@@ -113,7 +113,7 @@ def make_updater(
     sampler: SamplerFactory,
     make_dataset: Callable[[int], tf.data.Dataset],
 ) -> Updater:
-    """This process's part in the updates.
+    """Makes this process's updater.
 
     Args:
       strategy: as `make_strategy` gave it.
@@ -154,7 +154,7 @@ def make_updater(
 
 
 def _cross_device_ops(config: Config) -> tf.distribute.CrossDeviceOps | None:
-    """How a host's replicas sum gradients; None: as TensorFlow thinks best."""
+    """How the replicas of a host sum gradients; None: TensorFlow's default."""
     name = config.learner.all_reduce
     makers: dict[str, Callable[[], tf.distribute.CrossDeviceOps]] = {
         "nccl": tf.distribute.NcclAllReduce,
@@ -165,7 +165,7 @@ def _cross_device_ops(config: Config) -> tf.distribute.CrossDeviceOps | None:
 
 
 def _share(config: Config, processes: int) -> int:
-    """Transitions that one process samples for one call."""
+    """The number of transitions that one process samples for one call."""
     return config.updates_per_call * config.learner.batch_size // processes
 
 

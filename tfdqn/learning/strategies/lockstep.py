@@ -1,7 +1,7 @@
-"""`LockstepUpdater`: several processes make them together; the chief says what comes next, the others follow.
+"""`LockstepUpdater`: several processes make each update together; the chief says what comes next, the others follow.
 
-Collectives only meet when every process issues the same ones in the same order. So before each step of its own
-the chief sends a command, by a collective as well: a follower waits in it for as long as the chief has nothing to do.
+Collectives only work if every process issues the same ones in the same order. So before each step the chief sends a
+command, by a collective too, in which followers wait until the chief has something to do.
 """
 
 import io
@@ -19,7 +19,7 @@ from tfdqn.task_spec import TaskSpec
 
 
 class _Command(IntEnum):
-    """What the chief says."""
+    """A command of the chief's."""
 
     UPDATE = 1
     STATE = 2
@@ -28,7 +28,7 @@ class _Command(IntEnum):
 
 
 class Handshake(Struct, frozen=True):
-    """What the chief tells those who follow it, once."""
+    """What the chief tells its followers once, at the beginning."""
 
     task_spec: TaskSpec
     replay_addresses: list[str]
@@ -36,7 +36,7 @@ class Handshake(Struct, frozen=True):
 
 
 class Broadcast:
-    """What the chief sends, all have; every process must call the same method at the same time.
+    """Sends the chief's data to all processes. Every process must call the same method at the same time.
 
     Args:
       strategy: a MultiWorkerMirroredStrategy.
@@ -69,7 +69,7 @@ class Broadcast:
         return self._sum(tf.constant(values)).numpy()
 
     def _summed(self, values: tf.Tensor) -> tf.Tensor:
-        """int32[N] over all processes, of which only the chief's first replica gives anything but zeros."""
+        """int32[N] summed over all processes. All but the chief's first replica contribute zeros."""
 
         def in_replica() -> tf.Tensor:
             context = tf.distribute.get_replica_context()
@@ -80,10 +80,10 @@ class Broadcast:
 
 
 class LockstepUpdater(Updater):
-    """The chief's side: updates that the followers make, too.
+    """The chief's side: has the followers make each update too.
 
     Args:
-      updater: this process's part in them.
+      updater: makes this process's part of them.
       broadcast: reaches the followers.
     """
 
@@ -109,7 +109,7 @@ class LockstepUpdater(Updater):
         self._updater.load_state(arrays)
 
     def close(self) -> None:
-        """Tells the followers that it is over."""
+        """Tells the followers to stop."""
         if not self._closed:
             self._closed = True
             with suppress(tf.errors.OpError):  # one may have gone already
@@ -120,10 +120,10 @@ class LockstepUpdater(Updater):
 def follow(
     updater: Updater, broadcast: Broadcast, update_priorities: Callable[[ItemPriorities], None] | None = None
 ) -> None:
-    """A follower's side: does what the chief does until that says stop.
+    """A follower's side: does what the chief does until it says stop.
 
     Args:
-      update_priorities: takes those of what this process has sampled; None: nothing is sampled by priorities.
+      update_priorities: gets the priorities of what this process has sampled; None: sampling is uniform.
     """
     while (command := broadcast.command()) is not _Command.STOP:
         if command is _Command.UPDATE:

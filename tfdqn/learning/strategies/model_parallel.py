@@ -1,7 +1,7 @@
-"""`ModelParallelUpdater`: data × model parallelism on one process's devices, each of which TensorFlow is told by name.
+"""`ModelParallelUpdater`: data and model parallelism on one process's devices, with explicit placement.
 
-Every row of the mesh is a replica whose layers are split over the row's devices; the rows divide each batch. It
-is one graph without a `tf.distribute` strategy, since MirroredStrategy forgets where a layer's pieces belong.
+Each row of the mesh is a replica whose layers are split over the row's devices; the rows divide each batch. It is one
+graph without a `tf.distribute` strategy, because MirroredStrategy loses the placement of a layer's pieces.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ class ModelParallelUpdater(Updater):
     """K updates, one after another.
 
     Args:
-      make_train_step: from the devices of a row to its update, whose layers are split over them.
+      make_train_step: the devices of a row → its train step, whose layers are split over them.
       rows: the mesh: D rows of M devices each. One row is model parallelism alone.
       sampler: called in the graph; gives a sample with leading axis K × batch.
       config: `learner` gives K and the batch.
@@ -98,9 +98,9 @@ class ModelParallelUpdater(Updater):
 
 
 def _summed(gradients: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
-    """The sum of the replicas' gradients, piece by piece, each on that replica's device that has summed least so far.
+    """The sum of the replicas' gradients. Each piece is summed on the replica's device that has summed least so far.
 
-    Were they all summed in one row, its connections would serve all others'.
+    If one row summed them all, all traffic would go through its connections.
     """
     loads: Counter[str] = Counter()
     sums = []

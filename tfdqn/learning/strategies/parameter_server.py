@@ -1,8 +1,8 @@
 """`AsynchronousUpdater`: workers read the shared weights, sample, and push gradients, none waiting for another.
 
-A worker's unit of work (a closure, in `tf.distribute`'s word) is: read everything once, take N gradients at N
-batches, push them together. Each gradient is one update. What it costs in the mathematics is staleness: the
-updates that others applied between a gradient's reading and its applying, and its own N - 1 before it.
+A worker's unit of work (a closure, as `tf.distribute` calls it) reads everything once, computes N gradients of N
+batches, and pushes them together. Each gradient is one update. The price is staleness: the updates that were applied
+between the reading of the weights and the application of a gradient, by others or of the same N.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,9 +35,9 @@ class AsynchronousUpdater(Updater):
     Args:
       config: `learner.updates_per_read` is N.
       task_spec: the task's observations and actions.
-      strategy: whose cluster it is; each vector is cut by its partitioner.
+      strategy: its cluster computes the updates; its partitioner divides each vector.
       make_dataset: called on every worker; elements are samples with leading axis N × batch.
-      workers: how many there are.
+      workers: the number of workers.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class AsynchronousUpdater(Updater):
             Thread(target=self._run_closures, name="closures", daemon=True).start()
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
-        """Keeps every worker busy until enough closures have ended for `learner.updates_per_call` updates.
+        """Keeps every worker busy until enough closures for `learner.updates_per_call` updates have ended.
 
-        No more are begun than give `owed` updates.
+        It begins no more closures than make `owed` updates.
         """
         owed = self._updates_per_call if owed is None else owed
         ended: list[np.ndarray | None] = []
@@ -103,7 +103,7 @@ class AsynchronousUpdater(Updater):
         self._parameters.load_state(arrays)
 
     def close(self) -> None:
-        """Waits for nothing that is under way: the chief ends the cluster's processes."""
+        """Does not wait for closures that are under way, since the chief ends the cluster's processes."""
         for _ in range(self._most_under_way):
             self._begun.put(False)
 
@@ -111,10 +111,10 @@ class AsynchronousUpdater(Updater):
         return self._under_way < self._most_under_way
 
     def _begin(self) -> None:
-        """Has one of the threads schedule a closure and wait for it: whichever ends first is taken first.
+        """Has one of the threads schedule a closure and wait for it, so that results come in the order of their ends.
 
-        So a slow worker holds up nobody; and the threads being daemons, one that is lost does not hold up the end.
-        TensorFlow keeps some memory of every thread that it has met, so there are no more than can be at work.
+        So a slow worker delays nobody; and because the threads are daemons, a lost worker does not delay the end.
+        TensorFlow keeps some memory for every thread that calls it, so there are only as many as can be at work.
         """
         self._under_way += 1
         self._begun.put(True)
@@ -131,7 +131,7 @@ class AsynchronousUpdater(Updater):
             self._ended.put(error)
 
     def _wait(self) -> np.ndarray | None:
-        """What the next closure that ends gives, as `fetch_result`. Raises what one failed by."""
+        """The result of the next closure that ends, as `fetch_result`. Raises the error of a failed one."""
         ended = self._ended.get()  # no limit: a watchdog ends the process where no worker answers
         self._under_way -= 1
         if isinstance(ended, BaseException):
@@ -139,7 +139,7 @@ class AsynchronousUpdater(Updater):
         return ended
 
     def _updated(self, ended: list[np.ndarray | None]) -> UpdateResult:
-        """What closures gave, each as `_read_and_update` packs it."""
+        """The update result from closures' results, each as `_read_and_update` packs it."""
         packed = np.concatenate([each for each in ended if each is not None] or [np.zeros((0, self._row_size + 2))])
         rows, figures, bits = np.split(packed, [self._row_size, self._row_size + 2], axis=1)
         is_applied = figures[:, 1] == 1
@@ -155,7 +155,7 @@ class AsynchronousUpdater(Updater):
     def _read_and_update(self, samples: Any) -> tf.Tensor:
         """A closure: float64[N, …], each update's row, staleness, whether it was applied, and its batch's keys as bits.
 
-        One tensor, because every one that is fetched from a worker is a call.
+        It is one tensor, because every tensor that is fetched from a worker costs a call.
         """
         batches = split_batches(next(samples), self._updates_per_read, self._batch_size)
         read = self._parameters.read()
@@ -170,7 +170,7 @@ class AsynchronousUpdater(Updater):
         return tf.concat(packed, axis=1)
 
     def _moments(self, batches: Sample) -> tf.Tensor | None:
-        """float32[N, S] of batches, where the network has statistics of its observations."""
+        """The moments float32[N, S] of batches, if the network has statistics of its observations."""
         statistics, moments = self._parameters.statistics, self._pattern.agent.moments
         if statistics is None:
             return None
@@ -221,10 +221,10 @@ def fetch_result(
     coordinator: tf.distribute.coordinator.ClusterCoordinator,
     scheduled: tf.distribute.experimental.coordinator.RemoteValue,
 ) -> np.ndarray | None:
-    """What a closure gives, when it has ended; raises what it failed by.
+    """Waits for a closure, and returns its result; raises its error if it failed.
 
-    The coordinator has another worker do what one that is lost had not done. But the result of what it had done lies
-    with it, and is lost with it: None. Its updates are applied, and count when a checkpoint is made.
+    If a worker is lost, the coordinator gives its unfinished closure to another one. The result of a finished closure
+    is lost with its worker; then this returns None. Its updates were applied, and count at the next checkpoint.
     """
     try:
         return coordinator.fetch(scheduled)

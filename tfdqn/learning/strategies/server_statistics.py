@@ -1,4 +1,4 @@
-"""`ServerStatistics`: running statistics on a parameter server, which workers' batches are merged into."""
+"""`ServerStatistics`: running statistics on a parameter server, into which workers' batches are merged."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ from tfdqn.networks.q_network import QNetwork
 
 
 class ServerStatistics:
-    """The online network's and the target's, each as one vector, whole on one server.
+    """The statistics of the online and the target network, each as one undivided vector on one server.
 
     Args:
-      network: whose statistics they are, at least one.
-      config: `agent` says when the target's become the online network's.
+      network: has at least one running statistic.
+      config: `agent` says when the online network's are copied to the target's.
       device: of the server.
     """
 
@@ -81,7 +81,7 @@ class ServerStatistics:
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         for prefix, variable in (("online", self._online), ("target", self._target)):
             variable.assign(self._layout.flat({name: arrays[f"{prefix}/{name}"] for name in self._layout.names}))
 

@@ -1,8 +1,8 @@
 """`ShardedVariables`: weights, target and optimiser on parameter servers, read and updated in few, large calls.
 
-Each is one vector, cut into one shard per parameter server: reading them is one call to each server, and so is
-applying any number of gradients. The number of applied updates is kept on the first server, where every push of
-gradients gets its place in the sequence, one push at a time.
+Each is one vector, divided into one shard per parameter server. So reading all of them takes one call to each server,
+and so does applying any number of gradients. The first server keeps the number of applied updates, and gives each push
+of gradients its place in the sequence, one push at a time.
 """
 
 from collections.abc import Mapping
@@ -76,14 +76,14 @@ class _Shard:
 
 
 class ShardedVariables:
-    """Made in the scope of a ParameterServerStrategy whose partitioner cuts every vector into a shard a server.
+    """To be made in the scope of a ParameterServerStrategy whose partitioner makes one shard per server.
 
     Args:
       layout: of the weights in a vector.
       config: `optimizer`, `agent` and the bound on staleness.
 
     Attributes:
-      statistics: that are read and counted with the weights. They are made outside that scope, which would cut them.
+      statistics: read and counted with the weights. They are made outside that scope, which would divide them.
     """
 
     statistics: ServerStatistics | None = None
@@ -102,13 +102,13 @@ class ShardedVariables:
 
     @property
     def first_device(self) -> str:
-        """Of the first server."""
+        """The first server's device."""
         return self._shards[0].device
 
     def read(self) -> Read:
-        """In a worker's graph: everything, at first the number of updates that are surely in it.
+        """In a worker's graph: reads everything, and first the number of updates that it surely contains.
 
-        Those that have their place and are still being applied don't count: staleness is never understated.
+        Updates that are still being applied are not counted, so that staleness is never understated.
         """
         version = self._applied.read_value()
         with tf.control_dependencies([version]):
@@ -169,7 +169,7 @@ class ShardedVariables:
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         for counter in (self._train_steps, self._applied):
             counter.assign(arrays["train_steps"])
         self._assign([shard.weights for shard in self._shards], arrays, "online")
@@ -194,5 +194,5 @@ class ShardedVariables:
 
 
 def _shards(variable: tf.Variable) -> list[tf.Variable]:
-    """The parts of a sharded variable; one that is whole is its only part."""
+    """The parts of a sharded variable; an undivided variable is its only part."""
     return list(getattr(variable, "variables", [variable]))

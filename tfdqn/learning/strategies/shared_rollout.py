@@ -1,4 +1,4 @@
-"""`SharedRolloutUpdater`: every process learns from the chief's rollout, which it sends them before each call."""
+"""`SharedRolloutUpdater`: all processes learn from the chief's rollout, which the chief sends before each call."""
 
 from collections.abc import Mapping
 
@@ -13,9 +13,9 @@ class SharedRolloutUpdater(Updater):
     """One process's part; every process must make the same calls at the same time, as `lockstep` has them.
 
     Args:
-      updater: takes its share of every batch from `rollout`.
-      rollout: acted in by the chief alone; the others' are only sampled.
-      broadcast: reaches all of them.
+      updater: learns from its share of every batch of `rollout`.
+      rollout: filled by acting in the chief, and from the chief's in the others.
+      broadcast: reaches all processes.
     """
 
     def __init__(self, updater: Updater, rollout: Rollout, broadcast: Broadcast):

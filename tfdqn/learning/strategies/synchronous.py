@@ -1,6 +1,6 @@
 """`SynchronousUpdater`: many updates in one call into TensorFlow, on one device or divided over replicas.
 
-A call costs as much as an update of a small network does (docs/performance.md): so one call makes K of them. XLA
+A call costs as much as an update of a small network (docs/performance.md), so one call makes K updates. XLA
 then fuses the whole loop, which on a CPU is faster for dense networks, and slower for convolutions; with several
 replicas it compiles each replica's gradient, and leaves the exchange to the strategy.
 """
@@ -27,8 +27,8 @@ class SynchronousUpdater(Updater):
 
     Args:
       train_step: the update; made in the scope of `strategy`.
-      samplers: called in the graph; one gives a sample with leading axis K × B, B being this process's share of
-        the global batch; or as many as there are replicas each give one's part of it, on its device.
+      samplers: called in the graph. Either one sampler, whose samples have a leading axis K × B, where B is this
+        process's share of the global batch; or one for each replica, which gives its part on its device.
       config: `learner` gives K, the global batch and XLA.
       strategy: MirroredStrategy and MultiWorkerMirroredStrategy divide each batch among their replicas; None:
         the process's default device.
@@ -86,7 +86,7 @@ class SynchronousUpdater(Updater):
         return self._weighted(batches), keys_of(batches)
 
     def _fetched_and_divided(self) -> tuple[list[Sample], tf.Tensor | None]:
-        """The same by one sampler: on the host, else the first device would get all, and send the others theirs."""
+        """The same by one sampler, on the host, so that each device gets only its part."""
         (sampler,), parts = self._samplers, len(self._devices)
         with tf.device(HOST):
             batches = [split_batches(sampler(), self._updates, parts, self._batch_size // parts)]
@@ -136,14 +136,14 @@ def gathered(strategy: tf.distribute.Strategy, values: tf.Tensor) -> tf.Tensor:
 
 
 def num_processes(strategy: tf.distribute.Strategy | None) -> int:
-    """Over how many processes a strategy divides a batch."""
+    """The number of processes among which a strategy divides a batch."""
     return 1 if strategy is None else strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
 
 
 def uses_xla(config: Config) -> bool:
-    """Whether updates are compiled: as `learner.xla` says; by itself, unless XLA's code would be slow on a CPU.
+    """Whether updates are compiled, by `learner.xla`; "auto" compiles unless XLA's code would be slow on a CPU.
 
-    It is for convolutions, and for an ensemble's batched products. To be asked when the strategy has been made.
+    That code is slow for convolutions and for an ensemble's batched products. To be called after the strategy is made.
     """
     if config.learner.xla != "auto":
         return config.learner.xla == "on"
