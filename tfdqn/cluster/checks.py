@@ -1,4 +1,4 @@
-"""What must hold between the configuration and the cluster that `TF_CONFIG` names; known before anything is begun."""
+"""Checks that the configuration and the cluster of `TF_CONFIG` go together, before anything is started."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from tfdqn.system.addresses import host_and_port, is_of_this_host
 
 
 def cluster_keys(cluster: Cluster | None) -> list[str]:
-    """The keys that a cluster decides, as overrides: it, and not the file, says how many processes learn."""
+    """Overrides for the keys that a cluster decides: it, not the file, says how many processes learn."""
     if cluster is None or _is_alone(cluster):
         return []
     servers = len(cluster.addresses(PARAMETER_SERVER))
@@ -21,13 +21,13 @@ def cluster_keys(cluster: Cluster | None) -> list[str]:
 
 
 def given_keys(keys: Mapping[str, str], cluster: Cluster | None) -> dict[str, str]:
-    """`keys`, which are the user's, without those that the cluster decides."""
+    """The user's `keys`, without those that the cluster decides."""
     decided = [each.partition("=")[0] for each in cluster_keys(cluster)]
     return {key: each for key, each in keys.items() if key not in decided}
 
 
 def cluster_for(config: Config, cluster: Cluster | None) -> Cluster | None:
-    """The cluster, or None where it is this process alone. Raises ConfigError where the strategy can't use it."""
+    """The cluster, or None if it is only this process. Raises ConfigError if the strategy can't use it."""
     if cluster is None or _is_alone(cluster):
         return None
     strategy = config.learner.strategy
@@ -56,10 +56,10 @@ def cluster_for(config: Config, cluster: Cluster | None) -> Cluster | None:
 
 
 def doubt(cluster: Cluster) -> str | None:
-    """What may be wrong with this process's own address, in one line; None: nothing that can be told.
+    """What may be wrong with this process's own address, in one line; None if nothing seems wrong.
 
-    Where `TF_CONFIG` was copied as it stands from another host, two processes take themselves for one, and all wait for
-    the one that is missing. It is no error: behind a translation of addresses it may be right.
+    If `TF_CONFIG` was copied unchanged from another host, two processes take themselves for the same one, and all wait
+    for the missing one. It is not an error, because with address translation it may be right.
     """
     address = cluster.addresses(cluster.job)[cluster.index]
     host, _ = host_and_port(address)
@@ -72,7 +72,7 @@ def doubt(cluster: Cluster) -> str | None:
 
 
 def require_chief(cluster: Cluster | None) -> None:
-    """Raises ConfigError where the cluster makes this process another."""
+    """Raises ConfigError if this process is not the cluster's chief."""
     if cluster is not None and not cluster.is_chief:
         raise ConfigError(
             f"{VARIABLE} makes this process {cluster.name}, which takes part by `tfdqn train`; the chief alone "
@@ -81,7 +81,7 @@ def require_chief(cluster: Cluster | None) -> None:
 
 
 def check_topology(config: Config, topology: Topology, origin: str = "the cluster") -> None:
-    """Raises ConfigError where the configuration can't be run by these processes; `origin` is what names them."""
+    """Raises ConfigError if these processes, which `origin` names, can't run the configuration."""
     strategy = config.learner.strategy
     if not config.agent.has_replay:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What `TF_CONFIG` and `CLUSTER_SPEC` say of a job's processes, as TensorFlow, Kubeflow and Vertex AI write them.
+"""Reads a job's processes from `TF_CONFIG` and `CLUSTER_SPEC`, as TensorFlow, Kubeflow and Vertex AI write them.
 
 Both are JSON of one form: {"cluster": {"worker": ["host:port"]}, "task": {"type": "worker", "index": 0}}.
 """
@@ -50,7 +50,7 @@ class _Variable(NamedTuple):
 
 
 def _variable(name: str, environment: Mapping[str, str]) -> _Variable | None:
-    """None where it is not set. Raises ConfigError."""
+    """An environment variable's content; None if it is not set. Raises ConfigError."""
     text = environment.get(name, "").strip()
     if not text:
         return None
@@ -70,7 +70,7 @@ def _variable(name: str, environment: Mapping[str, str]) -> _Variable | None:
 
 
 def cluster_of_environment(environment: Mapping[str, str] = os.environ) -> Cluster | None:
-    """The processes that learn together, by `TF_CONFIG`; None where it names no cluster. Raises ConfigError."""
+    """The processes that learn together, by `TF_CONFIG`; None if it names no cluster. Raises ConfigError."""
     variable = _variable(VARIABLE, environment)
     if variable is None or not variable.jobs:
         return None
@@ -84,7 +84,7 @@ def cluster_of_environment(environment: Mapping[str, str] = os.environ) -> Clust
 
 
 def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[Topology, ProcessId]:
-    """What `TF_CONFIG` says, and which process it makes this one, if there is such a one. Raises ConfigError."""
+    """The topology in `TF_CONFIG`, and which of its processes this one is, if any. Raises ConfigError."""
     variable = _variable(VARIABLE, environment)
     if variable is None:
         raise ConfigError(f"the addresses of the job's processes are needed: give --cluster FILE, or set {VARIABLE}")
@@ -94,9 +94,9 @@ def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tupl
 
 
 def process_in_job(config: Config, cluster: Path | None, role: Role, index: int | None) -> tuple[Topology, ProcessId]:
-    """Which process this is by the cluster file, or else by `TF_CONFIG`, which must agree with what was asked for.
+    """Which process this is, by the cluster file, or else by `TF_CONFIG`, which must not contradict the command.
 
-    Raises ConfigError where there is no such process, or the configuration can't be run by the others.
+    Raises ConfigError if there is no such process, or if the processes can't run the configuration.
     """
     asked = ProcessId(role, index or 0)
     if cluster is not None:
@@ -111,7 +111,7 @@ def process_in_job(config: Config, cluster: Path | None, role: Role, index: int 
 
 
 def machines_of_environment(environment: Mapping[str, str] = os.environ) -> Machines:
-    """The platform's machines, by `CLUSTER_SPEC`, or where there is none `TF_CONFIG`. Raises ConfigError."""
+    """The platform's machines, by `CLUSTER_SPEC` or, if it is not set, `TF_CONFIG`. Raises ConfigError."""
     variable = _variable(CLUSTER_SPEC, environment) or _variable(VARIABLE, environment)
     if variable is None:
         raise ConfigError(f"{VARIABLE} or {CLUSTER_SPEC} must be set: it lists the job's machines")

@@ -1,7 +1,7 @@
-"""`lease_index`: a process's index within its role, where none is given: the lowest that no other on this host has.
+"""`lease_index`: gives a process without an index the lowest one of its role that is free on this host.
 
-`docker compose up --scale actor=N` needs it: copies of one service are told apart by nothing that they are given, and a
-service for each actor could not be scaled. A lease is a lock on a file, held until the process ends, however that is.
+`docker compose up --scale actor=N` needs it: the copies of a service can't be told apart by their arguments, and a
+separate service for each actor could not be scaled. A lease is a lock on a file, held until the process ends.
 """
 
 import time
@@ -18,7 +18,7 @@ _RETRY_SECONDS = 1.0
 def lease_index(
     folder: Path, role: Role, count: int, say: Callable[[str], None], interrupted: Callable[[], bool]
 ) -> ProcessId | None:
-    """This process's identity until it ends; waits while all are taken. None: the user has asked to stop meanwhile.
+    """This process's identity until it ends. Waits while all are taken; None if the user asks to stop meanwhile.
 
     Args:
       folder: of the locks.
@@ -43,7 +43,7 @@ def lease_index(
 
 
 def _first_free(locks: dict[ProcessId, FileLock]) -> ProcessId | None:
-    """The first whose lock was free; it is held from now on."""
+    """The first index whose lock was free. The lock is now held."""
     return next((process_id for process_id, lock in locks.items() if _try_acquire(lock)), None)
 
 

@@ -1,6 +1,6 @@
 """`LocalWorkers`: a run's other learning processes, started on this host and ended with this process.
 
-Each is the same command with another `TF_CONFIG`, as it would be on another host.
+Each runs the same command with another `TF_CONFIG`, as on another host.
 """
 
 import subprocess
@@ -22,7 +22,7 @@ Shares = Mapping[tuple[str, int], Mapping[str, str]]  # by job and index: variab
 
 
 def share_gpus(config: Config, gpus: tuple[str, ...], say: Callable[[str], None]) -> Shares:
-    """Of the processes that `train` starts on this host, and of itself; none where it learns alone, or has no GPU.
+    """The GPUs of `train` and of the processes that it starts on this host; empty if it learns alone or has no GPU.
 
     Raises ConfigError as `deal` does.
     """
@@ -36,7 +36,7 @@ def share_gpus(config: Config, gpus: tuple[str, ...], say: Callable[[str], None]
 
 
 def own_share(config: Config, shares: Shares) -> Mapping[str, str]:
-    """Of the chief, which is this process."""
+    """The share of the chief, which is this process."""
     return shares.get((CHIEF if CHIEF in tensorflow_jobs(config) else WORKER, 0), {})
 
 
@@ -44,10 +44,10 @@ class LocalWorkers:
     """The processes of every task but the chief's, which is this process.
 
     Args:
-      counts: of each job's tasks, as `tensorflow_jobs` gives them; without a chief worker 0 is it.
+      counts: of each job's tasks, from `tensorflow_jobs`; without a job "chief", worker 0 is the chief.
       command: what each process runs.
       logs: a folder for what they print, one file each.
-      gpus: as `share_gpus` gave them.
+      gpus: from `share_gpus`.
     """
 
     def __init__(self, counts: Mapping[str, int], command: Sequence[str], logs: Path, gpus: Shares | None = None):
@@ -72,14 +72,14 @@ class LocalWorkers:
         return {name: process.pid for name, (process, _) in self._processes.items()}
 
     def check(self) -> None:
-        """Raises ClusterError where a process has ended."""
+        """Raises ClusterError if a process has ended."""
         for name, (process, log) in self._processes.items():
             status = process.poll()
             if status is not None:
                 raise ClusterError(f"{name} {how_it_ended(status)}; see {log}")
 
     def close(self) -> None:
-        """Ends every process: asked first, then killed."""
+        """Ends every process: asks it to end, then kills it."""
         processes = [process for process, _ in self._processes.values()]
         for process in processes:
             process.terminate()

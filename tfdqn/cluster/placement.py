@@ -1,8 +1,7 @@
-"""Placement: which of a job's processes run on which machine, where a platform has pools of like machines.
+"""Placement: which of a job's processes run on which machine, on platforms with pools of equal machines.
 
-The platform says which machines there are, and which one this is: by `TF_CONFIG` as Kubeflow sets it, or by
-`CLUSTER_SPEC` as Vertex AI does. The job says which roles a pool plays. From both, each machine finds the same
-topology.
+The platform says which machines there are, and which one this is, by Kubeflow's `TF_CONFIG` or Vertex AI's
+`CLUSTER_SPEC`. The job says which roles each pool runs. From these, every machine computes the same topology.
 """
 
 from collections import Counter
@@ -22,7 +21,7 @@ Pools = Mapping[str, tuple[Role, ...]]  # a pool's name → the roles that its m
 
 
 class Machine(Struct, frozen=True, order=True):
-    """The index-th of its pool."""
+    """One machine: the index-th of its pool."""
 
     pool: str
     index: int
@@ -32,17 +31,17 @@ class Machine(Struct, frozen=True, order=True):
 
 
 class Machines(Struct, frozen=True, kw_only=True):
-    """What a platform says of the machines that it runs a job on."""
+    """The machines of a job, as the platform describes them."""
 
     addresses: dict[str, tuple[str, ...]]  # a pool's name → "host:port" of each of its machines
     this: Machine
     origin: str  # where it is said, for people
 
     def sizes(self, pools: Pools) -> dict[str, int]:
-        """How many machines each pool has. Raises ConfigError where one with a role that serves has none.
+        """How many machines each pool has. Raises ConfigError if a pool with a serving role has none.
 
-        Kubeflow names no evaluator among the machines: a pool that serves nothing may be missing or empty, and has one
-        machine.
+        Kubeflow does not list evaluators, so a pool without serving roles may be missing or empty; it then counts as
+        one machine.
         """
         sizes = {}
         for pool, roles in pools.items():
@@ -73,12 +72,12 @@ def read_pools(texts: Sequence[str]) -> dict[str, tuple[Role, ...]]:
 
 
 def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machine, tuple[ProcessId, ...]]:
-    """The processes on each machine: in each pool, those of a role are dealt out one by one.
+    """The processes on each machine. In a pool, each role's processes are dealt out to the machines in turn.
 
     Args:
       sizes: how many machines each pool has.
 
-    Raises ConfigError where a role that the configuration needs is in no pool, or one is in two.
+    Raises ConfigError if a role that the configuration needs is in no pool, or in two.
     """
     counts = process_counts(config)
     placed = [role for roles in pools.values() for role in roles]
@@ -96,9 +95,9 @@ def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machin
 def topology_on_machines(
     config: Config, placed: Mapping[Machine, tuple[ProcessId, ...]], machines: Machines
 ) -> Topology:
-    """Every process's address: those that serve get the machine's port and the following ones, in their order there.
+    """Every process's address. The serving processes of a machine get its port and the following ones, in order.
 
-    Raises ConfigError where there are no such ports, or where some machines could not reach the others.
+    Raises ConfigError if there are not enough ports, or if some machines can't reach the others.
     """
     found: dict[ProcessId, str] = {}
     chief = ""

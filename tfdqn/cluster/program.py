@@ -1,6 +1,6 @@
-"""`Program`: a job's processes as data: what each runs, where it is reached, whom it needs, when it is started again.
+"""`Program`: a job's processes as data: their commands, addresses, dependencies and rules for restarts.
 
-It is built before anything starts, and holds no path or address but those it is given.
+It is built before anything starts, from given paths and addresses only.
 """
 
 from collections.abc import Callable, Collection
@@ -20,7 +20,7 @@ PORT, CHIEF_PORT = 2222, 2223
 
 
 class Restart(Struct, frozen=True, kw_only=True):
-    """By which exit statuses a process is started again; by every other it is, too, after a pause that grows."""
+    """Exit statuses with special rules for restarts; after any other, a process restarts after a growing pause."""
 
     never: tuple[int, ...] = (0, 2)  # done; a mistake that only the user can mend
     at_once: tuple[int, ...] = (RESTART_STATUS,)
@@ -45,12 +45,12 @@ class Program(Struct, frozen=True, kw_only=True):
     processes: tuple[Process, ...]
 
     def share(self, process_ids: Collection[ProcessId]) -> "Program":
-        """What one of several supervisors runs of it."""
+        """The part that one of several supervisors runs."""
         processes = tuple(process for process in self.processes if process.id in process_ids)
         return Program(topology=self.topology, processes=processes)
 
     def stop_order(self) -> list[list[Process]]:
-        """Groups that are stopped one after the other: no process is needed by one of a later group."""
+        """Groups of processes in the order in which they are stopped: no process needs one of an earlier group."""
         left, order = list(self.processes), []
         while left:
             needed = {role for process in left for role in process.needs}
@@ -61,16 +61,16 @@ class Program(Struct, frozen=True, kw_only=True):
 
 
 def run_arguments(role: Role, task: int | str, *, config_file: str, cluster_file: str, run_dir: str) -> tuple[str, ...]:
-    """A process's command line, after `tfdqn`; `task` may be what its host puts the index for."""
+    """A process's command line after `tfdqn`; `task` may be a placeholder that its host replaces by the index."""
     where = ("--cluster", cluster_file, "--run-dir", run_dir)
     return ("run", str(role), config_file, "--task", str(task), *where)
 
 
 def make_program(config: Config, topology: Topology, *, config_file: str, cluster_file: str, run_dir: str) -> Program:
-    """What each process of a topology runs. Raises ConfigError where the configuration can't be run by it.
+    """The program of a topology. Raises ConfigError if the topology can't run the configuration.
 
     Args:
-      config_file, cluster_file, run_dir: as the processes will find them.
+      config_file, cluster_file, run_dir: paths as the processes see them.
     """
     check_topology(config, topology)
 
@@ -92,14 +92,14 @@ def make_program(config: Config, topology: Topology, *, config_file: str, cluste
 
 
 def _environment(config: Config, role: Role) -> dict[str, str | None]:
-    """A `TF_CONFIG` would be another job's; and TensorFlow takes some memory of every GPU that it sees."""
+    """Removes `TF_CONFIG`, which is another job's, and hides unused GPUs, of which TensorFlow would take memory."""
     return {"TF_CONFIG": None} | ({} if TRAITS[role].computes_gradients(config) else NONE_VISIBLE)
 
 
 def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology | None = None) -> Topology:
-    """A topology for `config` on this host: addresses as in `kept` where they are free, else new ones.
+    """A topology for `config` on this host, with addresses from `kept` if they are free, else new ones.
 
-    Raises ClusterError where there aren't enough free ports.
+    Raises ClusterError if there aren't enough free ports.
     """
     counts = process_counts(config, has_evaluator=has_evaluator)
     names = [str(ProcessId(role, index)) for role in serving() for index in range(counts[role])]
@@ -116,10 +116,10 @@ def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology
 
 
 def topology_on_hosts(config: Config, host: Callable[[ProcessId], str], *, has_evaluator: bool = True) -> Topology:
-    """A topology for `config` where every process that serves has a host, and so its ports, to itself.
+    """A topology for `config` in which every serving process has a host of its own, and so all its ports.
 
     Args:
-      host: the name by which the others find a process's host.
+      host: a process → its host's name, as the other processes know it.
     """
     counts = process_counts(config, has_evaluator=has_evaluator)
     return make_topology(counts, lambda each: f"{host(each)}:{PORT}", f"{host(LEARNER)}:{CHIEF_PORT}")

@@ -1,7 +1,7 @@
-"""Roles: what a process of a job can be, and one table of what sets each apart.
+"""The roles of a job's processes, and one table of their traits.
 
-Topology, program, supervisor, manifests and probes read it. Another role is a row in `TRAITS` and a file in `roles/`
-that bears its name.
+Topology, program, supervisor, manifests and probes read it. A new role is a row in `TRAITS` and a file of its name in
+`roles/`.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class Role(StrEnum):
 
 
 class ProcessId(Struct, frozen=True, order=True):
-    """One process of a job: the index-th of its role."""
+    """The identity of one process of a job: its role and its index."""
 
     role: Role
     index: int = 0
@@ -36,7 +36,7 @@ class ProcessId(Struct, frozen=True, order=True):
 
     @property
     def file_stem(self) -> str:
-        """For the names of its own files: "actor-0"."""
+        """The stem of its files' names: "actor-0"."""
         return f"{self.role}-{self.index}"
 
 
@@ -44,34 +44,34 @@ LEARNER = ProcessId(Role.LEARNER)
 
 
 class Count(NamedTuple):
-    """How many processes of a role a configuration asks for, and by which keys."""
+    """How many processes of a role a configuration asks for, and the keys that say so."""
 
     number: int
     keys: str = ""
 
 
 class Resources(NamedTuple):
-    """What one process is given where a platform shares out machines."""
+    """The resources that a platform gives one process."""
 
     cpus: int
     memory_gib: int
 
 
 class Traits(Struct, frozen=True, kw_only=True):
-    """What sets a role apart.
+    """The traits of a role.
 
     Args:
-      count: of its processes, by the configuration.
-      resources: of each.
-      needs: roles whose service it uses while it works. They start in any order, and are stopped after it.
+      count: the number of its processes, from the configuration.
+      resources: of each process.
+      needs: roles that it depends on while it works. They start in any order, and are stopped after it.
       tensorflow_job: what `TF_CONFIG` and `tf.distribute` call it, which know only the processes that learn.
-      opens: what anyone who reaches its address can do there; empty: it has no address.
+      opens: what anyone who reaches its address can do there; empty if it has no address.
       keeps_files: whether it writes to the run's directory.
       gets_credentials: whether it gets the user's credentials, since it reports to trackers and exports to buckets.
-      holds_state: whether it holds in memory what the others work on, and so lasts as long as they do.
-      evictable: how many of those that hold state may be away at once, while the job goes on.
+      holds_state: whether it holds state of the job in memory, and so must run as long as the others.
+      evictable: how many of its processes, if they hold state, may be away at once while the job goes on.
       computes_gradients: whether it gets GPUs.
-      grace_seconds: from being asked to end until being killed, in which it saves.
+      grace_seconds: the time to save, from being asked to end until being killed.
     """
 
     count: Callable[[Config], Count]
@@ -88,7 +88,7 @@ class Traits(Struct, frozen=True, kw_only=True):
 
     @property
     def serves(self) -> bool:
-        """Whether others reach it, at an address of its own."""
+        """Whether it has an address at which others reach it."""
         return bool(self.opens)
 
 
@@ -104,7 +104,7 @@ def _parameter_servers(config: Config) -> Count:
 
 
 def _workers(config: Config) -> Count:
-    """Without a chief the learner is the first of TensorFlow's workers."""
+    """The number of workers. Without a job "chief", the learner is the first of TensorFlow's workers."""
     jobs = tensorflow_jobs(config)
     number = jobs.get(WORKER, 0) - (1 if jobs and CHIEF not in jobs else 0)
     if config.ensemble.in_processes:
@@ -176,5 +176,5 @@ def process_counts(config: Config, *, has_evaluator: bool = True) -> dict[Role, 
 
 
 def counted(count: int, role: Role) -> str:
-    """So many of a role, in words: "no actor", "1 actor", "2 actors"."""
+    """A number of processes in words: "no actor", "1 actor", "2 actors"."""
     return f"{count or 'no'} {role.replace('_', ' ')}{'s' if count > 1 else ''}"

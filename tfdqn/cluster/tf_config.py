@@ -12,7 +12,7 @@ CHIEF, WORKER, PARAMETER_SERVER = "chief", "worker", "ps"
 
 
 class Cluster(Struct, frozen=True, kw_only=True):
-    """The learning processes' addresses, and which of them this one is."""
+    """The addresses of the learning processes, and which of them this one is."""
 
     jobs: dict[str, tuple[str, ...]]  # job → "host:port" of each of its tasks
     job: str
@@ -21,21 +21,21 @@ class Cluster(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """Of this process, for people: "worker 1"."""
+        """This process's name for people: "worker 1"."""
         return self.name_of(self.job, self.index)
 
     def name_of(self, job: str, index: int) -> str:
-        """Likewise of any."""
+        """Any process's name for people."""
         return self.names.get(self.jobs[job][index]) or process_name(job, index)
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process acts, writes and decides; without a job of that name, the first worker does."""
+        """Whether this process acts, writes and decides. Without a job "chief", the first worker is the chief."""
         return self.job == CHIEF or (CHIEF not in self.jobs and (self.job, self.index) == (WORKER, 0))
 
     @property
     def rank(self) -> int:
-        """Which of the processes that learn in step this one is; 0 is the chief."""
+        """This process's number among those that learn in lockstep; 0 is the chief."""
         return self.index + (self.job != CHIEF and CHIEF in self.jobs)
 
     @property
@@ -45,7 +45,7 @@ class Cluster(Struct, frozen=True, kw_only=True):
 
     @property
     def chief_host(self) -> str:
-        """By which name or number the others reach the chief's host."""
+        """The name or IP address by which the others reach the chief's host."""
         return host_and_port(self.chief_address)[0]
 
     @property
@@ -57,19 +57,19 @@ class Cluster(Struct, frozen=True, kw_only=True):
         return self.jobs.get(job, ())
 
     def seen_from(self, job: str, index: int) -> "Cluster":
-        """The same cluster for another of its processes."""
+        """The same cluster from the side of another of its processes."""
         return Cluster(jobs=self.jobs, job=job, index=index, names=self.names)
 
     def tf_config(self) -> str:
-        """The value of `TF_CONFIG` that says the same."""
+        """The value of `TF_CONFIG` for this cluster and process."""
         jobs = {job: list(addresses) for job, addresses in self.jobs.items()}
         return json.dumps({"cluster": jobs, "task": {"type": self.job, "index": self.index}})
 
 
 def tensorflow_jobs(config: Config) -> dict[str, int]:
-    """How many processes of each job learn together; empty where one learns alone.
+    """How many processes of each job learn together; empty if one learns alone.
 
-    Without a chief the first worker is it.
+    Without a job "chief", the first worker is the chief.
     """
     learner = config.learner
     if config.ensemble.in_processes:
@@ -81,5 +81,5 @@ def tensorflow_jobs(config: Config) -> dict[str, int]:
 
 
 def process_name(job: str, index: int) -> str:
-    """For people: "parameter server 0"."""
+    """A process's name for people: "parameter server 0"."""
     return {PARAMETER_SERVER: "parameter server"}.get(job, job) + f" {index}"

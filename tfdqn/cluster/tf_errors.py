@@ -1,6 +1,4 @@
-"""What TensorFlow says in fifty lines where a process of the cluster is lost, in one: who is gone, and why that is
-known.
-"""
+"""Turns TensorFlow's long errors about a lost process into one line: which process is gone, and how that is known."""
 
 import re
 

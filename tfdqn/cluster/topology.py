@@ -1,7 +1,7 @@
-"""`Topology`: every process of a job, by role: how many there are, and where the others reach them.
+"""`Topology`: all processes of a job, by role: how many there are, and their addresses.
 
-It is read from a cluster file, which is JSON of the same form as `TF_CONFIG`'s "cluster", or from `TF_CONFIG` itself as
-clouds set it. `tf.distribute` knows only some of these jobs: `sub_cluster` is what it gets.
+It is read from a cluster file, which is JSON of the same form as `TF_CONFIG`'s "cluster", or from `TF_CONFIG` itself.
+`tf.distribute` knows only some of these jobs, and gets `sub_cluster`.
 """
 
 import json
@@ -21,10 +21,10 @@ THE_CHIEF = "the chief"  # the learner at its second address
 
 
 class Topology(Struct, frozen=True, kw_only=True):
-    """Where every process is.
+    """The addresses, or the number, of all processes.
 
-    The learner is reached at two addresses: at `learner` by every other process, and at `chief`, where it needs one,
-    by `tf.distribute`'s. Actors and evaluators serve nothing: only their number counts.
+    The learner has two addresses: every other process reaches it at `learner`, and those of `tf.distribute` at `chief`,
+    if it needs one. Actors and evaluators have no address, only a number.
     """
 
     learner: str
@@ -47,13 +47,13 @@ class Topology(Struct, frozen=True, kw_only=True):
         return [ProcessId(role, i) for role in roles or Role for i in range(self.count(role))]
 
     def address(self, process_id: ProcessId) -> str:
-        """Where a process that serves is reached, "host:port"."""
+        """The address "host:port" of a serving process."""
         if process_id == LEARNER:
             return self.learner
         return str(getattr(self, process_id.role)[process_id.index])
 
     def addresses(self, process_id: ProcessId) -> tuple[str, ...]:
-        """All that a process serves at: none, one, or the learner's two."""
+        """All addresses of a process: none, one, or the learner's two."""
         if not TRAITS[process_id.role].serves:
             return ()
         own = self.address(process_id)
@@ -65,14 +65,14 @@ class Topology(Struct, frozen=True, kw_only=True):
         return named | ({THE_CHIEF: self.chief} if self.chief else {})
 
     def require(self, process_id: ProcessId, origin: str = "the cluster") -> None:
-        """Raises ConfigError where there is no such process; `origin` is what says so."""
+        """Raises ConfigError, which names `origin`, if there is no such process."""
         count = self.count(process_id.role)
         if not 0 <= process_id.index < count:
             counted_from = ", counted from 0" if count else ""
             raise ConfigError(f"{process_id}: {origin} has {counted(count, process_id.role)}{counted_from}")
 
     def sub_cluster(self, config: Config, process_id: ProcessId) -> Cluster | None:
-        """What `tf.distribute` is told, as seen from the learner, a worker or a parameter server; None: nothing."""
+        """The cluster that `tf.distribute` gets in the learner, a worker or a parameter server; None if it gets none."""
         if not self.worker and not self.parameter_server:
             return None
         learning = self.process_ids(Role.WORKER, Role.PARAMETER_SERVER)
@@ -94,11 +94,11 @@ class Topology(Struct, frozen=True, kw_only=True):
 
 
 def make_topology(counts: Mapping[Role, int], address: Callable[[ProcessId], str], chief: str) -> Topology:
-    """A topology of so many processes of each role.
+    """Makes a topology from the numbers of processes of each role.
 
     Args:
-      address: of one that serves.
-      chief: the learner's second address, left out where it learns alone.
+      address: a serving process → its address.
+      chief: the learner's second address, not used if it learns alone.
     """
     fields: dict[str, Any] = {
         role.value: tuple(address(ProcessId(role, i)) for i in range(counts[role]))
@@ -142,7 +142,7 @@ def topology_of_jobs(jobs: Any, origin: str) -> Topology:
 
 
 def role_of_job(name: str, origin: str) -> Role:
-    """By the name that a cluster has for it. Raises ConfigError."""
+    """The role that a cluster calls `name`. Raises ConfigError."""
     names = {role.value: role for role in Role} | {CHIEF: Role.LEARNER, PARAMETER_SERVER: Role.PARAMETER_SERVER}
     if name not in names:
         allowed = ", ".join([CHIEF, PARAMETER_SERVER, *Role])
@@ -151,7 +151,7 @@ def role_of_job(name: str, origin: str) -> Role:
 
 
 def _number(value: Any, name: str, origin: str) -> int:
-    """A count, or as `TF_CONFIG` must have it a list."""
+    """A number of processes, from a number or, as in `TF_CONFIG`, a list."""
     if isinstance(value, list):
         return len(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:

@@ -1,4 +1,4 @@
-"""Addresses, "host:port": taken apart, asked whether another host can reach them, and whether they are free here."""
+"""Addresses "host:port": their parts, whether other hosts can reach them, and whether they are free on this host."""
 
 import ipaddress
 import random
@@ -19,7 +19,7 @@ _IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def is_address(value: object) -> bool:
-    """Whether it is "host:port"; an IPv6 address stands in brackets, else its end could be the port."""
+    """Whether it is "host:port". An IPv6 address must be in brackets, because its end could be taken for the port."""
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     is_host = bool(host) and (":" not in host or (host[0], host[-1]) == ("[", "]"))
     return is_host and re.fullmatch(r"[0-9]{1,5}", port) is not None and 0 < int(port) < 65536
@@ -37,7 +37,7 @@ def with_host(port: int, host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether it is the name or the number of loopback, by which every host reaches itself alone."""
+    """Whether it is a name or IP address of loopback, by which every host only reaches itself."""
     number = _number(host)
     if number is not None:
         return number.is_loopback
@@ -46,7 +46,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_reached_from_its_host_alone(address: str) -> bool:
-    """Whether "host:port" leads every host to itself: loopback, or the address that means any (0.0.0.0, ::)."""
+    """Whether "host:port" leads every host to itself: loopback, or the wildcard address (0.0.0.0, ::)."""
     host, _ = host_and_port(address)
     number = _number(host)
     return is_loopback(host) or (number is not None and number.is_unspecified)
@@ -71,7 +71,7 @@ def _can_bind(family: int, place: tuple) -> bool:
 
 
 def check_addresses(named: Mapping[str, str], origin: str) -> None:
-    """Raises ConfigError where two processes of a cluster have one address, or can't reach one another.
+    """Raises ConfigError if two processes of a cluster have the same address, or can't reach one another.
 
     Args:
       named: a process, in words → its "host:port".
@@ -89,7 +89,7 @@ def check_addresses(named: Mapping[str, str], origin: str) -> None:
 
 
 def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
-    """Addresses on loopback that nobody serves now, none of `avoid`. Raises ClusterError where there are too few."""
+    """Free addresses on loopback, none of `avoid`. Raises ClusterError if there are too few."""
     first = random.randrange(len(PORTS))
     addresses = (with_host(port, LOOPBACK) for port in (*PORTS[first:], *PORTS[:first]))
     found = list(islice((each for each in addresses if each not in avoid and is_free(each)), count))
@@ -99,12 +99,12 @@ def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
 
 
 def is_free(address: str) -> bool:
-    """Whether "host:port" can be served from here now."""
+    """Whether a server on this host could use "host:port" now."""
     return _bind_error(*host_and_port(address)) is None
 
 
 def require_free(address: str) -> None:
-    """Raises ClusterError where it can't be served now: on loopback, or for every other host on every interface."""
+    """Raises ClusterError if a server can't use the address now: on loopback, or else on every interface."""
     host, port = host_and_port(address)
     if _bind_error(host if is_loopback(host) else "", port) is not None:
         raise ClusterError(CANT_SERVE.format(address))
@@ -120,7 +120,7 @@ def require_free_port(address: str) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Raises UserError where the address can't be had.
+    """A listening socket. Raises UserError if the address can't be used.
 
     Connections send at once what they have (asyncio asks for that only where it made the socket itself): else the
     second half of an answer waits 40 ms for the client's delayed acknowledgement of the first.
@@ -135,7 +135,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _bind_error(host: str, port: int) -> OSError | None:
-    """Why no server can listen there now, on every interface where `host` is empty; None: one can."""
+    """Why no server can listen there now (with `host` empty, on every interface); None if one can."""
     is_v6 = ":" in host or (not host and socket.has_dualstack_ipv6())
     with socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET) as probe:
         # Connections that have just ended don't count.

@@ -1,4 +1,4 @@
-"""The GPUs of this host, dealt out to processes: no two take one's memory where there are enough."""
+"""Deals out the GPUs of this host to processes, so that no two share one if there are enough."""
 
 import os
 import re
@@ -21,9 +21,9 @@ Process = TypeVar("Process")
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Names for `CUDA_VISIBLE_DEVICES`: those that it has already, or else of all that NVIDIA's driver lists.
+    """Names for `CUDA_VISIBLE_DEVICES`: those that it has already, or else all GPUs that NVIDIA's driver lists.
 
-    Of a GPU in MIG mode these are its instances: CUDA gives a process one of them, and would give each the first.
+    A GPU in MIG mode is replaced by its instances. CUDA gives a process only one of them, by default always the first.
     """
     if VISIBLE in environment:
         named = (each.strip() for each in environment[VISIBLE].split(","))
@@ -46,7 +46,7 @@ def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]
 
 
 def _listed(lines: str) -> tuple[str, ...]:
-    """Of what `nvidia-smi --list-gpus` prints: a line for each GPU, and below it one for each of its instances."""
+    """The names in the output of `nvidia-smi --list-gpus`: a line for each GPU, followed by its instances'."""
     names = re.findall(_UUID, lines)
     has_instances = {gpu for gpu, below in pairwise(names) if gpu.startswith("GPU-") and below.startswith("MIG-")}
     return tuple(name for name in names if name not in has_instances)
@@ -55,16 +55,16 @@ def _listed(lines: str) -> tuple[str, ...]:
 def deal(
     computing: Sequence[Process], gpus: tuple[str, ...], say: Callable[[str], None], *, all_reduce: str = "auto"
 ) -> dict[Process, dict[str, str]]:
-    """The variables of each process that computes gradients, by which it has as many GPUs of its own as the others.
+    """The environment variables that give each process that computes gradients the same number of GPUs of its own.
 
-    Where there are fewer GPUs than such processes, they share them: each has one, and takes its memory as it needs it.
+    If there are fewer GPUs than such processes, they share: each sees one GPU, and takes its memory as it needs it.
 
     Args:
       gpus: of this host.
-      say: shows one line to the user, where some share or some are left over.
+      say: shows one line to the user, if GPUs are shared or left over.
       all_reduce: `learner.all_reduce`.
 
-    Raises ConfigError where NCCL is asked for and some would have to share, which it refuses.
+    Raises ConfigError if NCCL is asked for and processes would have to share a GPU, which NCCL refuses.
     """
     if not gpus or len(computing) < 2:
         return {}
@@ -84,7 +84,7 @@ def _counted(gpus: tuple[str, ...]) -> str:
 
 
 def gpu_shares(gpus: tuple[str, ...], count: int) -> list[dict[str, str]]:
-    """The variables by which each of so many processes sees as many GPUs as the others, or, of too few, shares one."""
+    """The environment variables of so many processes: the same number of GPUs each or, with too few, a shared one."""
     if not gpus or count == 1:
         return [{} for _ in range(count)]
     share = len(gpus) // count

@@ -1,10 +1,10 @@
-"""Clocks of periodic work: when it is due again, and at which rate it goes on."""
+"""Timers for periodic work, and its rate."""
 
 import time
 
 
 class IntervalTrigger:
-    """Says when so many seconds have passed since it was made, or since what was due was done.
+    """Says when periodic work is due: some seconds after the last time that it was done.
 
     Args:
       seconds: between two times.

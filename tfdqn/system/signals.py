@@ -1,4 +1,4 @@
-"""Turns Ctrl-C, SIGTERM and SIGHUP into a question that a loop asks, so that what is under way can be saved first."""
+"""Turns Ctrl-C, SIGTERM and SIGHUP into a function that loops ask whether to stop, so that they can save first."""
 
 import os
 import signal
@@ -12,11 +12,11 @@ _ANSWER_SECONDS = 1.0
 
 
 class Interruption(Exception):
-    """Work was given up half-way because the user wants to stop; nothing is wrong."""
+    """Raised to abandon work because the user wants to stop; nothing is wrong."""
 
 
 def end_at_once() -> NoReturn:
-    """For a second Ctrl-C: waits for nothing, which may be what hangs."""
+    """Ends the process for a second Ctrl-C, without any cleanup, since that may be what hangs."""
     # Not by what Python or Rich buffers: the handler may have interrupted just that.
     with suppress(OSError):
         os.write(1, b"\nended at once, without saving\n")
@@ -24,10 +24,9 @@ def end_at_once() -> NoReturn:
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C as Python handles it, by a KeyboardInterrupt; while something is imported it ends the process instead.
+    """Handles Ctrl-C by a KeyboardInterrupt, as Python does, but ends the process during an import.
 
-    What Cython compiles (NumPy, gRPC) catches any exception in some steps of its import, and goes on: that Ctrl-C
-    would be lost.
+    Modules compiled by Cython (NumPy, gRPC) catch every exception in some steps of their import, and would swallow it.
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib."):
@@ -81,7 +80,7 @@ def interruptions(
 
 @contextmanager
 def signals_kept() -> Iterator[None]:
-    """Puts back what SIGINT, SIGTERM and SIGHUP do, where a library in the block takes them for itself."""
+    """Restores the handlers of SIGINT, SIGTERM and SIGHUP after the block, in which a library may replace them."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
@@ -93,10 +92,10 @@ def signals_kept() -> Iterator[None]:
 
 @contextmanager
 def ended_by_signals(interrupted: Callable[[], bool]) -> Iterator[None]:
-    """While the block runs, SIGINT, SIGTERM and SIGHUP end the process, as where nothing had been asked of them.
+    """While the block runs, SIGINT, SIGTERM and SIGHUP end the process, as they do by default.
 
-    For calls below Python that no thread could end: TensorFlow holds Python's lock in some. A signal that came before,
-    and was to be heeded after such a call, ends the process now.
+    It is for native calls that no thread could end, because TensorFlow holds Python's lock in some. A signal that has
+    come before the block ends the process at once.
 
     Args:
       interrupted: as `interruptions` gave it.

@@ -1,7 +1,7 @@
-"""UTF-8 whatever the locale is: in it TensorFlow and Reverb spell paths, so Python must, too.
+"""UTF-8 in every locale: TensorFlow and Reverb encode paths in UTF-8, so Python must do so too.
 
-Where the locale has another encoding, Python would take the same path for another file than they do, or could not say
-it to them at all.
+If the locale had another encoding, Python and these libraries would take the same path for different files, or Python
+could not pass it to them at all.
 """
 
 import codecs
@@ -19,7 +19,7 @@ _MOST_PATH_BYTES = 4096 - 200  # what a system takes, less the longest path of a
 
 
 def begin_in_utf8() -> None:
-    """Returns at once where Python's file names are UTF-8; else the process begins again, as `python -X utf8` does."""
+    """Restarts the process as by `python -X utf8`, unless Python's file names are in UTF-8 already."""
     if sys.getfilesystemencoding() == "utf-8":
         return
     os.environ["PYTHONUTF8"] = "1"  # for the processes that this one starts
@@ -27,7 +27,7 @@ def begin_in_utf8() -> None:
 
 
 def show_any_text() -> None:
-    """Lets stdout and stderr show what their encoding lacks as escapes, instead of raising.
+    """Has stdout and stderr escape characters that their encoding lacks, instead of raising an error.
 
     A terminal is shown its own encoding; C and POSIX locales, which name none but ASCII, count as UTF-8.
     """
@@ -40,7 +40,7 @@ def show_any_text() -> None:
 
 
 def path_for_libraries(path: Path) -> Path:
-    """The path, or the same by the links of `link_in_utf8`.
+    """The path, with the links of `link_in_utf8` in place of names that are not UTF-8.
 
     Raises RunDirError for a path that is not UTF-8 and has no link, or is too long for the files below it.
     """
@@ -59,13 +59,13 @@ def path_for_libraries(path: Path) -> Path:
 
 
 def link_in_utf8(path: Path, say: Callable[[str], None]) -> None:
-    """Makes a directory whose path is not UTF-8, and beside it a link whose name is: caf%E9, where E9 is the byte.
+    """Makes a directory whose name is not UTF-8, and a link beside it whose name is, such as caf%E9 for the byte E9.
 
-    Raises RunDirError where something else has the link's name.
+    Raises RunDirError if something else has the link's name.
 
     Args:
-      path: of the directory; nothing is made where it is UTF-8.
-      say: shows one line, where a link is made.
+      path: of the directory. If it is UTF-8, nothing is made.
+      say: shows one line when a link is made.
     """
     missing = {folder: link for folder, link in _links(path).items() if not _is_same(link, folder)}
     if not missing:
@@ -80,7 +80,7 @@ def link_in_utf8(path: Path, say: Callable[[str], None]) -> None:
 
 
 def _links(path: Path) -> dict[Path, Path]:
-    """For each folder of the path whose name is not UTF-8: the link beside it that is, or would be."""
+    """Folders of the path whose names are not UTF-8 → the links beside them, which may not exist yet."""
     named = {folder: folder.with_name(_link_name(folder.name)) for folder in (path, *path.parents) if folder.name}
     return {folder: link for folder, link in named.items() if link != folder}
 
@@ -90,7 +90,7 @@ def _by_links(path: Path) -> Path:
 
 
 def _link_name(name: str) -> str:
-    """A name whose bytes that are not UTF-8 are spelled as in a URL."""
+    """The name with bytes that are not UTF-8 percent-encoded, as in a URL."""
     return "".join(f"%{ord(each) - 0xDC00:02X}" if "\udc80" <= each <= "\udcff" else each for each in name)
 
 
@@ -105,7 +105,7 @@ def _shown(path: Path) -> str:
 
 
 def _of_terminal() -> str | None:
-    """The locale's encoding; None: as it is."""
+    """The encoding of the terminal's locale; None: leave it as it is."""
     encoding = locale.getencoding()
     with suppress(LookupError):
         return None if codecs.lookup(encoding).name == "ascii" else encoding

@@ -75,9 +75,9 @@ def dismiss(cluster: Cluster) -> None:
 def multi_worker(cluster: Cluster, all_reduce: str = "auto") -> tf.distribute.MultiWorkerMirroredStrategy:
     """Connects to all other workers. To be called before TensorFlow is used otherwise.
 
-    It does not use TensorFlow's coordination service. That waits with Python's lock held, so that no thread could say for
-    whom, or end the process, and it catches SIGTERM without ending. Nor does it use TensorFlow's thread that checks the
-    peers: our own check calls `abort_collectives`.
+    It does not use TensorFlow's coordination service. That waits with Python's lock held, so that no thread could say
+    for whom, or end the process, and it catches SIGTERM without ending. Nor does it use TensorFlow's thread that checks
+    the peers: our own check calls `abort_collectives`.
     """
     context.context().configure_coordination_service(service_type="")
     CollectiveAllReduceExtended._enable_check_health = False
