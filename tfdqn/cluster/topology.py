@@ -72,7 +72,7 @@ class Topology(Struct, frozen=True, kw_only=True):
             raise ConfigError(f"{process_id}: {origin} has {counted(count, process_id.role)}{counted_from}")
 
     def sub_cluster(self, config: Config, process_id: ProcessId) -> Cluster | None:
-        """The cluster that `tf.distribute` gets in the learner, a worker or a parameter server; None if it gets none."""
+        """The cluster that `tf.distribute` gets in the learner, a worker or a parameter server; None if none."""
         if not self.worker and not self.parameter_server:
             return None
         learning = self.process_ids(Role.WORKER, Role.PARAMETER_SERVER)

@@ -60,7 +60,7 @@ def divided(batches: Sample, devices: Sequence[str | None], axis: int = 1) -> li
 def combined_rows(rows: Sequence[tf.Tensor]) -> tf.Tensor:
     """Combines the rows float32[…, METRICS + B] of replicas, each of its part of a batch, into rows of whole batches.
 
-    Metrics are averaged, except `max_q`, which is the maximum. A row is one tensor, because tensors are sent one by one.
+    Metrics are averaged, except `max_q`, which is the maximum. A row is one tensor, since tensors are sent one by one.
     """
     is_maximum = [name == "max_q" for name in UpdateMetrics._fields]
     metrics = [row[..., :METRICS] for row in rows]

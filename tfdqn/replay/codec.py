@@ -24,7 +24,7 @@ PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), 
 
 
 def places(time: int, num_envs: int) -> dict[str, np.ndarray]:
-    """Of every environment's observation at this time."""
+    """The place (time, environment) of every environment's observation at this time."""
     return {"time": np.full(num_envs, time), "env": np.arange(num_envs)}
 
 
@@ -40,7 +40,7 @@ class _Place(NamedTuple):
 
 
 class RowCodec:
-    """The layout of some fields as a row of bytes.
+    """The layout of named fields in a row of bytes.
 
     Wide types come first, so that every number is aligned.
     """
@@ -51,7 +51,7 @@ class RowCodec:
         self.row_bytes = self.dtype.itemsize
 
     def empty(self, *shape: int) -> np.ndarray:
-        """Rows of zeros, structured, of the given shape."""
+        """Structured rows of zeros, of the given shape."""
         return np.zeros(shape, self.dtype)
 
     def to_bytes(self, rows: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""`DistributedReplayRatio`: the replay ratio between processes, told from what replay servers have counted.
+"""`DistributedReplayRatio`: the replay ratio between processes, computed from the replay servers' counts.
 
-The servers count inserted and sampled items, and keep these counts with their checkpoints: so the ratio survives the
-learner, the actors and the servers themselves. What a learner has fetched ahead counts as sampled.
+The servers count inserted and sampled items, and keep these counts in their checkpoints. So the ratio survives restarts
+of the learner, the actors and the servers. Samples that a learner has fetched ahead count as sampled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CALLS_AHEAD = 3  # a call is due after one; acting goes on while another is mad
 
 
 class TableCounts(NamedTuple):
-    """What a server has counted since its table was first made, in items, and what is in the table."""
+    """A server's counts since its table was first made, and the table's size, in items."""
 
     inserted: int = 0
     sampled: int = 0
@@ -42,7 +42,7 @@ class DistributedReplayRatio:
     def limits(self) -> tuple[float, float] | None:
         """(samples per insert, samples that inserting may be ahead of sampling) of each server's table, in items.
 
-        None where servers fill unequally: one could then hold back actors for ever. There they ask `is_ahead`.
+        None if servers fill unequally: one could then hold actors back for ever. Actors ask `is_ahead` instead.
         """
         if not self._is_even:
             return None
@@ -54,18 +54,18 @@ class DistributedReplayRatio:
         return samples_per_insert, least + _CALLS_AHEAD * call + 2 * max(samples_per_insert, 1.0)
 
     def updates_due(self, counted: Sequence[TableCounts]) -> int:
-        """Updates that are due and whose samples have not been taken; below zero before `min_size`."""
+        """Updates that are due and have not been sampled for; negative before `min_size`."""
         if self._is_even:
             # All are alike, to an item, unless one has lost what it had counted: then the others say what is due.
             return max(self._due(len(counted) * each.inserted, len(counted) * each.sampled) for each in counted)
         return self._due(sum(each.inserted for each in counted), sum(each.sampled for each in counted))
 
     def updates_due_unsampled(self, counted: Sequence[TableCounts]) -> int:
-        """Updates that would be due had nothing been sampled: below zero until `min_size` was reached once."""
+        """Updates that would be due if nothing had been sampled; negative until `min_size` was reached once."""
         return self.updates_due([each._replace(sampled=0) for each in counted])
 
     def updates_sampled(self, items: int) -> float:
-        """For how many updates so many items are, sampled from all servers together."""
+        """The number of updates for which so many items were sampled, from all servers together."""
         return items * self._examples / self._sampled_per_update
 
     def is_ahead(self, counted: Sequence[TableCounts]) -> bool:
@@ -73,7 +73,7 @@ class DistributedReplayRatio:
         return self.updates_due(counted) >= _CALLS_AHEAD * self._learner.updates_per_call
 
     def transitions(self, items: int) -> int:
-        """How many transitions so many items on all servers together are, each counted once."""
+        """The number of transitions in so many items on all servers, each counted once."""
         return int(items * self._item / self._copies)
 
     def _due(self, inserted: int, sampled: int) -> int:

@@ -1,4 +1,4 @@
-"""`Horizon`: how many rewards a transition has at most, and its discount, constant or by a schedule."""
+"""`Horizon`: the number n of rewards in a transition and its discount γ, constant or by a schedule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfdqn.config import Agent
 class Horizon(NamedTuple):
     """n and γ after so many environment steps.
 
-    By a schedule both go by constant factors, n itself and 1 − γ, over `env_steps` steps: Schwarzer et al. 2023,
+    A schedule changes n and 1 − γ by constant factors over `env_steps` steps: Schwarzer et al. 2023,
     'Bigger, better, faster', section 3, where n falls from 10 to 3 and γ rises from 0.97 to 0.997.
     """
 
@@ -22,13 +22,13 @@ class Horizon(NamedTuple):
 
     @classmethod
     def of(cls, settings: Agent) -> Horizon:
-        """As `[agent]` says."""
+        """The horizon that `[agent]` configures."""
         steps = settings.horizon_env_steps
         return cls(settings.n_step, settings.discount, settings.n_step_end, settings.discount_end, steps)
 
     @property
     def longest(self) -> int:
-        """The largest n of all."""
+        """The largest n of the whole schedule."""
         return max(self.n_step, self.n_step_end or 0)
 
     @property

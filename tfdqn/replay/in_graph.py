@@ -84,7 +84,7 @@ class InGraphReplay:
         return sample
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
-        """Sets them at once. What is no longer stored is passed over."""
+        """Sets priorities at once. Rows that are no longer stored are skipped."""
         assert self._priorities is not None
         self._priorities.update(priorities)
 
@@ -130,7 +130,7 @@ class InGraphReplay:
             self._priorities.restore(priorities, inserted)
 
     def state(self) -> dict[str, np.ndarray]:
-        """How often the table has been sampled, and the largest priority."""
+        """The number of draws so far, and the largest priority."""
         largest = {} if self._priorities is None else self._priorities.state()
         return {"draws": self._draws.numpy()[None], **largest}
 
@@ -141,12 +141,12 @@ class InGraphReplay:
             self._priorities.load_state(arrays)
 
     def close(self) -> None:
-        """Nothing is held outside TensorFlow."""
+        """Does nothing: everything is in TensorFlow."""
 
     def _insert(self, rows: np.ndarray, errors: np.ndarray | None = None) -> None:
-        """Writes uint8[N, row_bytes] over the oldest; with priorities by these errors, where they are known.
+        """Overwrites the oldest rows with uint8[N, row_bytes]. Errors, if known, give their priorities.
 
-        The raw op takes any N without a trace of its own, and without what a call of a `tf.function` costs.
+        The raw op takes any N without tracing again, and without the cost of calling a `tf.function`.
         """
         kept = rows[-self._capacity :]
         with self._lock:

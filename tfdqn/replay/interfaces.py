@@ -1,4 +1,4 @@
-"""What replay holds and hands out: a `Sample`, and the protocols of what writes it and keeps it."""
+"""The interfaces of replay: `Sample`, and the protocols of writers and of the tables that store transitions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Draw(NamedTuple):
 
 
 class ItemPriorities(NamedTuple):
-    """How wrong the last updates were about N examples, as NumPy arrays."""
+    """The TD errors of the last updates for N examples, as NumPy arrays."""
 
     keys: np.ndarray  # int64[N, …], of the draw
     errors: np.ndarray  # float32[N] >= 0, as `PriorityScale` takes them
@@ -42,19 +42,19 @@ class Sample(NamedTuple):
 
     @property
     def size(self) -> int:
-        """N, as it is known when the graph is traced."""
+        """N, which is known when the graph is traced."""
         return int(tf.nest.flatten(self.transition)[0].shape[0])
 
     def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Sample:
-        """`function` of every tensor; what the sample has none of stays None."""
+        """Applies `function` to every tensor; fields that are None stay None."""
         return tf.nest.map_structure(lambda x: None if x is None else function(x), self)
 
 
 class Writer(Protocol):
-    """The way in, for one batch of environments."""
+    """Writes the steps of one batch of environments to replay."""
 
     def write(self, experience: Experience) -> int:
-        """Takes one step of all environments; returns how many transitions are in replay by it that were not before."""
+        """Takes one step of all environments; returns how many transitions it added to replay."""
 
     def state(self) -> dict[str, np.ndarray]:
         """The windows that are still open."""
@@ -64,9 +64,9 @@ class Writer(Protocol):
 
 
 class SampledReplay(Protocol):
-    """Replay as the learner sees it, in its own process or in others; counted in transitions.
+    """Replay from the learner's side, in its own process or in others. Counts are in transitions.
 
-    Sequences overlap: one counts for the steps from its beginning to the next one's.
+    Since sequences overlap, each counts for the steps from its beginning to the beginning of the next one.
     """
 
     capacity: int
@@ -86,11 +86,11 @@ class SampledReplay(Protocol):
         """Transitions stored now, as far as is known here. Sampling before `min_size` are there may block."""
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
-        """Sets them, soon: it does not wait for servers. What is no longer stored is passed over."""
+        """Sets priorities soon, without waiting for servers. Examples that are no longer stored are skipped."""
 
 
 class Replay(SampledReplay, Protocol):
-    """A table of this process; `capacity` and `min_size` are rounded as its items need it."""
+    """A table in this process; `capacity` and `min_size` are rounded to whole items."""
 
     def writer(self, num_envs: int) -> Writer:
         """A writer for `num_envs` environments."""
@@ -102,7 +102,7 @@ class Replay(SampledReplay, Protocol):
         """Puts back what `save` wrote; before `writer` and `sampler`. Raises CheckpointError, ConfigError."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """What is neither stored nor in a writer: the sampling counter, the block that is being filled."""
+        """State that is neither stored nor in a writer: the sampling counter, the block that is being filled."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Puts back what `state` gave."""

@@ -122,7 +122,7 @@ class NStepWriter:
         return self._pass_on(self._windows[closing], closing, step)
 
     def _pass_on(self, rows: np.ndarray, closing: tuple[int | np.ndarray, np.ndarray | slice], step: Step) -> int:
-        """Takes the finished transitions of these slots and environments; returns how many it has inserted."""
+        """Inserts the finished transitions of these slots and environments; returns how many it inserted."""
         if len(rows):
             self._insert(self._codec.to_bytes(rows))
         return len(rows)
@@ -143,5 +143,5 @@ class NStepWriter:
 
 
 def _true_indices(mask: np.ndarray) -> np.ndarray | slice:
-    """The indices where it is true; all of them as a slice, which copies nothing."""
+    """The indices of true elements; a slice if all are true, since a slice copies nothing."""
     return slice(None) if mask.all() else np.flatnonzero(mask)

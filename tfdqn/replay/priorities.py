@@ -1,4 +1,4 @@
-"""`PriorityScale`: how wrong an update, or an actor, was about a transition → the priority that it gets."""
+"""`PriorityScale`: TD errors of updates or actors → priorities."""
 
 import threading
 
@@ -16,13 +16,13 @@ class PriorityScale:
         self._lock = threading.Lock()
 
     def __call__(self, errors: np.ndarray) -> np.ndarray:
-        """float32[N] >= 0 → priorities float64[N]; where an error is not known, NaN, the largest so far."""
+        """TD errors float32[N] >= 0 → priorities float64[N]. An unknown error, NaN, gives the largest so far."""
         priorities = errors.astype(np.float64) + self._epsilon
         is_unknown = np.isnan(priorities)
         self.raise_to(float(priorities.max(initial=0.0, where=~is_unknown)))
         return np.where(is_unknown, self.largest, priorities)
 
     def raise_to(self, priority: float) -> None:
-        """Makes it the largest, if it is larger."""
+        """Raises the largest priority to this one, if this is larger."""
         with self._lock:
             self.largest = max(self.largest, priority)

@@ -1,9 +1,9 @@
 """How many updates are owed for what was written to replay: one per `env_steps_per_update` transitions beyond the first
 `min_size`, made K at a time.
 
-`ReplayRatio` holds acting and learning in one process to that. `RemoteReplayRatio` is the learner's side of it where
-replay and actors are in other processes; there the servers hold the actors back (`replay.distributed_ratio`).
-`Balance` is what a run owes where it stops, in one process or many, and where it is taken up again in either.
+`ReplayRatio` keeps this ratio between acting and learning in one process. `RemoteReplayRatio` is the learner's side if
+replay and actors are in other processes, where the servers hold the actors back (`replay.distributed_ratio`). `Balance`
+is what a run owes when it stops; it can be resumed in one process or in many.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class Balance(NamedTuple):
 
     @classmethod
     def owing(cls, updates: float, transitions: int, train_steps: int, min_size: int, settings: Learner) -> Balance:
-        """One that owes so many updates."""
+        """A balance that owes so many updates."""
         earned = settings.env_steps_per_update * (train_steps + updates)
         return cls(transitions, round(transitions - min_size - earned), train_steps)
 
     def updates_owed(self, min_size: int, settings: Learner) -> float:
-        """Updates due and not made; below zero before replay was filled."""
+        """Updates that are due and not made; negative before replay was filled."""
         counted = self.transitions - self.exempt - min_size
         return counted / settings.env_steps_per_update - self.train_steps
 
@@ -78,16 +78,15 @@ class Balance(NamedTuple):
 
 
 def after_refill(owed: float, settings: Learner) -> float:
-    """Of the updates owed, those that are still made where replay must be filled anew first: a call's at most."""
+    """How many owed updates are still made after replay had to be refilled: at most one call's."""
     return min(max(owed, 0.0), float(settings.updates_per_call))
 
 
 class ReplayRatio:
-    """A governor between actors and a learner, in one thread or in many.
+    """Keeps actors and a learner at the replay ratio, in one thread or in many.
 
-    Acting may run ahead by at most one further call's worth, so neither side drifts from the ratio, and one of the two
-    can always go on. Of several actors none begins a step that, with the steps that the others are taking, would go
-    further.
+    Acting may be ahead of learning by at most one further call. So neither side drifts from the ratio, and one of them
+    can always go on. No actor begins a step that would exceed this together with the steps that other actors are taking.
 
     Args:
       min_size: transitions in replay before learning starts.
@@ -122,7 +121,7 @@ class ReplayRatio:
         self._actors_may, self._learner_may = threading.Condition(lock), threading.Condition(lock)
 
     def updates_owed(self) -> int:
-        """Updates due by now and not yet made."""
+        """Updates that are due but not yet made."""
         return self._owed_after(self.transitions)
 
     def may_learn(self) -> bool:
@@ -143,9 +142,9 @@ class ReplayRatio:
         return Balance(self.transitions, self._exempt, self.train_steps)
 
     def begin_to_act(self, num_envs: int, timeout_seconds: float = 0.0) -> bool:
-        """Waits until so many environments may be stepped, and counts that as under way until `acted`.
+        """Waits until so many environments may be stepped, and counts them as under way until `acted`.
 
-        False if they still may not be.
+        False if that takes too long.
         """
         with self._actors_may:
             if not self._actors_may.wait_for(self.may_act, timeout_seconds):
@@ -155,9 +154,9 @@ class ReplayRatio:
             return True
 
     def acted(self, num_envs: int, transitions: int, env_steps: int) -> None:
-        """Counts what came of a step of so many environments that `begin_to_act` allowed.
+        """Counts the result of a step of so many environments that `begin_to_act` allowed.
 
-        Room that resets have left is for the same actor's next step.
+        Room that resets did not use is for the same actor's next step.
         """
         with self._actors_may:
             self._under_way -= num_envs
@@ -182,7 +181,7 @@ class ReplayRatio:
         return max(due, 0) - self.train_steps
 
     def _wake_an_actor(self) -> None:
-        """One only: it wakes the next where there is room for two, and none is woken for nothing."""
+        """Wakes one actor, which wakes the next if there is room for two. So no actor wakes in vain."""
         if self.may_act():
             self._actors_may.notify()
 

@@ -1,4 +1,4 @@
-"""`Rollout`: steps that are acted in, learned from and forgotten together, in the place of replay."""
+"""`Rollout`: the steps of all environments that are learned from once and then forgotten; it replaces replay."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Rollout:
-    """T steps of E environments; a `Replay` that holds nothing else, and its writer.
+    """T steps of E environments: both a `Replay` that holds only these, and its writer.
 
     One actor gives the values of the states that it acts in, then writes the step, T times; `finish` takes the values
     of where it has come to. Then the λ-returns and the batches of all epochs are known, and a sample is these batches.
@@ -58,11 +58,11 @@ class Rollout:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all steps are there."""
+        """Whether all T steps have been taken."""
         return self._length == len(self._values) - 1
 
     def add_values(self, values: np.ndarray) -> None:
-        """Takes max_a Q(s, a) over the legal actions, float32[E], of the states that are left by the next step."""
+        """Takes max_a Q(s, a) over the legal actions, float32[E], of the states in which the next step is taken."""
         self._values[self._length] = values
 
     def write(self, experience: Experience) -> int:
@@ -84,7 +84,7 @@ class Rollout:
         return len(step.is_reset) - int(np.count_nonzero(step.is_reset))
 
     def finish(self, values: np.ndarray, train_steps: int) -> None:
-        """Takes the values of the states after the last step, and makes everything ready to be learned from.
+        """Takes the values of the states after the last step, and computes the λ-returns and batches.
 
         Args:
           values: as of `add_values`.
@@ -105,13 +105,13 @@ class Rollout:
         )
 
     def load(self, batches: Arrays) -> None:
-        """Takes what is learned from, `batches` of this process's rollout or of another's."""
+        """Loads the `batches` to learn from, of this process's rollout or of another's."""
         self.batches = batches
         for name, array in batches.items():
             self._in_graph[name].assign(array)
 
     def clear(self) -> None:
-        """Forgets the steps: the next one begins a rollout."""
+        """Forgets all steps; the next step begins a new rollout."""
         self._length = 0
 
     def sampler(self, num_transitions: int, part: int = 0) -> Callable[[], Sample]:
@@ -133,10 +133,10 @@ class Rollout:
         return sample
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
-        """Nothing: everything is learned from as often."""
+        """Does nothing: everything is learned from equally often."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """As a writer: the steps so far."""
+        """The steps so far, as a writer's state."""
         rows = {name: rows.copy() for name, rows in self._rows.items()}
         counts = {"length": np.array([self._length]), "train_steps": np.array([self._train_steps])}
         return {**rows, "values": self._values.copy(), **counts}
@@ -155,7 +155,7 @@ class Rollout:
         return self
 
     def size(self) -> int:
-        """Rows there are now."""
+        """The number of rows so far."""
         return self._length * self._values.shape[1]
 
     def addresses_at(self, host: str) -> list[str]:
@@ -163,13 +163,13 @@ class Rollout:
         return []
 
     def save(self, directory: Path) -> None:
-        """Nothing: the steps are a writer's."""
+        """Does nothing: the steps are saved as a writer's state."""
 
     def restore(self, directory: Path) -> None:
-        """Nothing was saved."""
+        """Does nothing, since nothing was saved."""
 
     def close(self) -> None:
-        """Nothing is held outside TensorFlow."""
+        """Does nothing: everything is in this process's memory."""
 
     def _returns(self) -> np.ndarray:
         """The λ-return of every row, in units of the task's rewards."""

@@ -1,4 +1,4 @@
-"""`RolloutTurns`: acting's turn until a rollout is whole, then learning's; in the place of a replay ratio."""
+"""`RolloutTurns`: acts until a rollout is complete, then learns; it takes the place of a replay ratio."""
 
 from tfdqn.records import Counters
 from tfdqn.replay.replay_ratio import Balance
@@ -6,7 +6,7 @@ from tfdqn.replay.rollout import Rollout
 
 
 class RolloutTurns:
-    """Counts what was acted and learned, and says whose turn it is. All in one thread.
+    """Counts acting and learning, and says whose turn it is. For one thread only.
 
     Args:
       rollout: that is acted in.
@@ -26,7 +26,7 @@ class RolloutTurns:
         return self._updates if self._rollout.is_whole else 0
 
     def may_learn(self) -> bool:
-        """Whether the rollout is whole."""
+        """Whether the rollout is complete."""
         return self._rollout.is_whole
 
     def wait_to_learn(self, timeout_seconds: float) -> bool:
@@ -48,7 +48,7 @@ class RolloutTurns:
         return not self._rollout.is_whole and not self.acting_is_done()
 
     def acted(self, num_envs: int, transitions: int, env_steps: int) -> None:
-        """Counts what came of a step."""
+        """Counts the result of a step."""
         self.transitions += transitions
         self.env_steps += env_steps
 

@@ -1,4 +1,4 @@
-"""`Rows`: what one example, a transition or a sequence, is as a row of bytes. Backends keep rows, and know no more."""
+"""`Rows`: one example, a transition or a sequence, as a row of bytes. Backends store rows without reading them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class SequenceRows:
 
 
 def make_rows(config: Config, task_spec: TaskSpec) -> Rows:
-    """Rows as `replay.item` wants them."""
+    """The rows that `replay.item` names."""
     if config.replay.item == "sequence":
         return SequenceRows(config, task_spec)
     return TransitionRows(config, task_spec)

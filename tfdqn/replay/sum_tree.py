@@ -12,7 +12,7 @@ _TINY = np.finfo(np.float64).tiny
 
 
 class Drawn(NamedTuple):
-    """Leaves int32[N], and with what probability float64[N] each was drawn."""
+    """The drawn leaves int32[N], and the probability float64[N] of each."""
 
     leaves: tf.Tensor
     probability: tf.Tensor
@@ -57,12 +57,12 @@ class SumTree:
         self._sum_up_now([np.arange(count) for count in self._rows])
 
     def write(self, leaves: np.ndarray, values: np.ndarray) -> None:
-        """Sets leaves int64[N], each only once; by an operation that takes any N without a trace of its own."""
+        """Sets leaves int64[N], each only once, by an operation that takes any N without tracing again."""
         places = np.stack(np.divmod(leaves, _FAN_OUT), axis=1)
         tf.raw_ops.ResourceScatterNdUpdate(ref=self._numbers[0].handle, indices=places, updates=values)
 
     def refresh(self, leaves: np.ndarray) -> None:
-        """Brings the sums over leaves int64[N] up to date, at once."""
+        """Updates the sums over leaves int64[N] at once."""
         if not len(leaves):
             return  # there is no row of each level then, not even of the last
         changed, nodes = [], leaves
@@ -121,7 +121,7 @@ class SumTree:
         return tf.raw_ops.UpperBound(sorted_inputs=starts, values=left[:, tf.newaxis])[:, 0] - 1
 
     def _at(self, level: tf.Variable, nodes: tf.Tensor) -> tf.Tensor:
-        """What a level has for nodes int32[N]. Only XLA reads a variable without copying it whole."""
+        """A level's values for nodes int32[N]. Only XLA reads a variable without copying all of it."""
         if self._uses_xla:
             return tf.gather(tf.reshape(level.read_value(), [-1]), nodes)
         return level.gather_nd(tf.stack([nodes // _FAN_OUT, nodes % _FAN_OUT], axis=1))

@@ -1,4 +1,4 @@
-"""`TDErrorWriter`: an n-step writer that says, with each transition, how wrong the acting network is about it."""
+"""`TDErrorWriter`: an n-step writer that adds to each transition its TD error by the acting network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Insert = Callable[..., None]  # (rows uint8[N, row_bytes]), and the errors float
 
 
 def make_n_step_writer(config: Config, codec: TransitionCodec, num_envs: int, insert: Insert) -> NStepWriter:
-    """One that passes on what `priorities.new_items` needs: errors, or rows alone."""
+    """A writer that passes on what `priorities.new_items` needs: rows with TD errors, or rows alone."""
     has_errors = config.priorities.are_used and config.priorities.new_items == "actor"
     if has_errors:
         return TDErrorWriter(config, codec, num_envs, insert)
@@ -55,7 +55,7 @@ class TDErrorWriter(NStepWriter):
         return inserted + super().write(experience)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The open windows, and what waits."""
+        """The open windows, and the transitions that wait for a value."""
         return super().state() | {"q_taken": self._q_taken.copy(), "is_waiting": self._is_waiting.copy()}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -65,7 +65,7 @@ class TDErrorWriter(NStepWriter):
         self._is_waiting[:] = arrays["is_waiting"]
 
     def _insert_waiting(self, values: np.ndarray) -> int:
-        """Inserts what waits for these values of the states now acted in, float32[E]."""
+        """Inserts the transitions that waited for the values float32[E] of the present states."""
         oldest_first = (self._newest + np.arange(self._n)) % self._n
         order, envs = np.nonzero(self._is_waiting[oldest_first])
         if len(envs):

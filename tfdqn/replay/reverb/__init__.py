@@ -2,12 +2,11 @@
 
     an actor's `remote_writer` → `shard_server`, a process each → the learner's `remote_replay`, `sampling`
 
-Items flow in as an item kind writes them, samples flow out as it decodes them. Calls to a server may block for ever:
-whatever asks one does so with a deadline (`shard_clients.py`). It imports the rest of `replay`, and what
-lies below.
+An item kind writes items, and decodes them into samples. A call to a server may block for ever, so every question to
+one has a deadline (`shard_clients.py`). It imports the rest of `replay`, and storeys below.
 
 Errors of updates go back by `priority_updates`.
 
-To add a way to sample or to remove, a selector or a table's limits: `server.py`, where the one table is
-made; what a sample then carries: `sampling.py`; what must be the same after a restart: `check_same_table`.
+To add a selector for sampling or removal, or a limit of the table, change `server.py`, which makes the table; change
+`sampling.py` for what a sample then contains, and `check_same_table` for what must be the same after a restart.
 """

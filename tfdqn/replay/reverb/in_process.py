@@ -61,7 +61,7 @@ class ReverbReplay:
         return [server.address for server in self._servers]
 
     def addresses_at(self, host: str) -> list[str]:
-        """The same for processes that reach this one's host by that name: servers listen on every interface."""
+        """The addresses for processes that reach this host by the given name. Servers listen on every interface."""
         return [server.address_at(host) for server in self._servers]
 
     def writer(self, num_envs: int) -> Writer:
@@ -81,7 +81,7 @@ class ReverbReplay:
         return sum(server.num_items() for server in self._servers) * self._kind.transitions_per_item
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
-        """Sends them to the servers in the background. What is no longer stored is passed over."""
+        """Sends priorities to the servers in the background. Items that are no longer stored are skipped."""
         if self._updates is None:
             self._updates = PriorityUpdates(self.addresses, self._kind.priority_scale)
         self._updates(priorities)
@@ -128,7 +128,7 @@ class ReverbReplay:
             self._kind.priority_scale.raise_to(float(arrays["largest_priority"]))
 
     def close(self) -> None:
-        """Stops all servers at once, within seconds; what is on its way to them is stored first."""
+        """Stops all servers together, within seconds; items that are on their way to them are stored first."""
         # A writer waits for what is on its way without a limit when Python destroys it, with no server at the end.
         run_at_once([self._deliver], _CLOSE_SECONDS)
         if self._updates is not None:
@@ -140,7 +140,7 @@ class ReverbReplay:
             self._kind.flush()
 
     def _folders(self, directory: Path) -> list[Path]:
-        """One a server."""
+        """One folder per server."""
         if len(self._servers) == 1:
             return [directory]
         return [directory / _SHARD.format(shard) for shard in range(len(self._servers))]

@@ -1,4 +1,4 @@
-"""`PriorityUpdates`: new priorities on their way to the servers, off the path of updates."""
+"""`PriorityUpdates`: sends new priorities to the servers in the background of updates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RETRY_SECONDS = 0.5
 
 
 class PriorityUpdates:
-    """Sends each server the priorities of its own items, by a thread each: a dead one holds up no other, nor learning.
+    """Sends each server the priorities of its items by a thread of its own, so that a dead server delays nothing else.
 
     Args:
       addresses: of the servers, in the order of samplers' keys.
@@ -33,7 +33,7 @@ class PriorityUpdates:
         self._queues = [_Queue(address) for address in addresses]
 
     def __call__(self, priorities: ItemPriorities) -> None:
-        """Puts them on their way, and returns at once."""
+        """Queues priorities for sending, and returns at once."""
         values = self._scale(priorities.errors)
         servers, keys = priorities.keys.T
         for index, queue in enumerate(self._queues):
@@ -41,20 +41,20 @@ class PriorityUpdates:
             queue.put(np.ascontiguousarray(keys[mine]).view(np.uint64), values[mine])
 
     def flush(self, timeout_seconds: float) -> None:
-        """Returns when all have arrived, or after so long."""
+        """Waits until all have arrived, or until the time is over."""
         deadline = time.monotonic() + timeout_seconds
         for queue in self._queues:
             queue.wait(deadline)
 
     def close(self, timeout_seconds: float) -> None:
-        """Sends no more; returns when none is being sent, or after so long."""
+        """Stops sending; waits until none is being sent, or until the time is over."""
         deadline = time.monotonic() + timeout_seconds
         for queue in self._queues:
             queue.close(deadline)
 
 
 class _Queue:
-    """What one server is still to be told."""
+    """The priorities that one server has not been sent yet."""
 
     def __init__(self, address: str):
         self._address = address

@@ -1,6 +1,6 @@
-"""`RemoteReplay`: the learner's side of replay that is in other processes; none of its calls blocks for ever.
+"""`RemoteReplay`: the learner's side of replay in other processes; none of its calls blocks for ever.
 
-What learns is told the servers' addresses; what acts writes to them by `remote_writer`.
+The learner knows the servers by their addresses; actors write to them by `remote_writer`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FLUSH_SECONDS = 10.0
 class RemoteReplay:
     """Replay servers by their addresses, "host:port" each; they may come and go.
 
-    What they hold is theirs to keep: a checkpoint of the run names none of it.
+    The servers save their own content, which is no part of the run's checkpoints.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec, addresses: Sequence[str]):
@@ -53,7 +53,7 @@ class RemoteReplay:
         return self._addresses
 
     def poll(self) -> bool:
-        """Asks every server how it stands; False where one does not answer within seconds."""
+        """Asks every server for its counts; False if one does not answer within seconds."""
         return self._shards.poll()
 
     def updates_due(self) -> int:
@@ -86,11 +86,11 @@ class RemoteReplay:
         return self._ratio.transitions(sum(shard.inserted for shard in self._shards.each))
 
     def silent(self, seconds: float = 0.0) -> list[str]:
-        """In words, each server that did not answer the last `poll`, and has been silent for so long."""
+        """The servers, in words, that did not answer the last `poll` and have been silent for so long."""
         return self._shards.silent(seconds)
 
     def status(self) -> tuple[ReplayStatus, ...]:
-        """How each server stood when it last answered."""
+        """The last answer of each server."""
         item = self._kind.transitions_per_item
         return tuple(
             ReplayStatus(
@@ -116,14 +116,14 @@ class RemoteReplay:
         return make_sampler(self._addresses, self._kind, num_examples, priorities=self._priorities)
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
-        """Sends them to the servers in the background. What is no longer stored is passed over."""
+        """Sends priorities to the servers in the background. Items that are no longer stored are skipped."""
         if self._updates is None:
             self._updates = PriorityUpdates(self._addresses, self._scale)
         self._updates(priorities)
 
     @property
     def largest_priority(self) -> float:
-        """Of all that were updated."""
+        """The largest of all updated priorities."""
         return self._scale.largest
 
     def state(self) -> dict[str, np.ndarray]:
@@ -155,7 +155,7 @@ class RemoteReplay:
 
 
 def _checkpoint(shard: Shard) -> str:
-    """Why it could not be made; empty where it was."""
+    """Has a server write a checkpoint; returns why it could not, or an empty text."""
     if not shard.ask():
         return "does not answer"
     try:

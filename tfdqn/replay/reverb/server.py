@@ -117,7 +117,7 @@ class ReplayServer:
         self._check_reached()
 
     def _check_reached(self) -> None:
-        """Else samplers would wait without end for a server that no call gets through to."""
+        """Checks that calls reach the server; otherwise samplers would wait for it for ever."""
         try:
             self._client.server_info(timeout=_START_SECONDS)
         except (RuntimeError, ReverbError) as error:
@@ -180,12 +180,12 @@ def check_same_table(stored: reverb.TableInfo, wanted: reverb.TableInfo, origin:
 
 
 def stop(server: reverb.Server) -> None:
-    """Stops it, or leaves it to the end of the process where it doesn't within seconds."""
+    """Stops a server, or leaves it to the end of the process if that takes more than seconds."""
     run_at_once([server.stop], _STOP_SECONDS)
 
 
 def run_at_once(functions: Sequence[Callable[[], object]], timeout_seconds: float) -> None:
-    """Calls all of them at the same time; those that have not returned in time go on in the background."""
+    """Calls all functions at the same time; those that don't return in time go on in the background."""
     threads = [threading.Thread(target=function, daemon=True) for function in functions]
     deadline = time.monotonic() + timeout_seconds
     for thread in threads:
@@ -210,7 +210,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the file system has none or differs."""
+    """Makes a hard link, or a copy if the file system has no links or is another one."""
     with contextlib.suppress(OSError):
         os.link(source, target)
         return

@@ -1,4 +1,4 @@
-"""`Shards`: replay servers in other processes, asked all at once how they stand; a dead one holds up no other."""
+"""`Shards`: asks replay servers in other processes for their counts, all at once; a dead one delays no other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _POLL_SECONDS = 3.0 * _REPLY_SECONDS  # another thread may be asking already
 
 
 class Shard:
-    """One server, which may come and go; asked by any thread."""
+    """One server, which may come and go. Any thread may ask it."""
 
     def __init__(self, index: int, address: str):
         self.name = f"replay server {index} at {address}"
@@ -33,11 +33,11 @@ class Shard:
 
     @property
     def silent_seconds(self) -> float:
-        """For how long it has not been heard."""
+        """How long ago it last answered."""
         return time.monotonic() - self._heard_seconds
 
     def ask(self) -> bool:
-        """Asks how it stands; False where it does not answer, within seconds."""
+        """Asks it for its counts; False if it does not answer within seconds."""
         with self._asking:
             return self._ask()
 
@@ -59,7 +59,7 @@ class Shard:
 
 
 class Shards:
-    """All of a replay's servers, in order."""
+    """All servers of a replay, in order."""
 
     def __init__(self, addresses: Sequence[str]):
         self.each = [Shard(index, address) for index, address in enumerate(addresses)]
@@ -72,7 +72,7 @@ class Shards:
         return all(shard.answers for shard in self.each)
 
     def counted(self) -> list[TableCounts]:
-        """What each had counted when it last answered."""
+        """The counts in each server's last answer."""
         return [shard.counted for shard in self.each]
 
     def silent(self, seconds: float = 0.0) -> list[str]:
