@@ -39,7 +39,7 @@ class UserCodeError(UserError):
     """The user's own code has failed.
 
     Attributes:
-      traceback: of what it raised; empty where it raised nothing.
+      traceback: of what it raised; empty if it raised nothing.
     """
 
     def __init__(self, message: str, traceback: str = ""):

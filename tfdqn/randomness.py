@@ -30,7 +30,7 @@ def generator_state(generator: np.random.Generator) -> np.ndarray:
 
 
 def load_generator_state(generator: np.random.Generator, state: np.ndarray) -> None:
-    """Puts back what `generator_state` gave. Raises ValueError for another kind of generator."""
+    """Restores what `generator_state` returned. Raises ValueError for another kind of generator."""
     generator.bit_generator.state = json.loads(state.tobytes())
 
 

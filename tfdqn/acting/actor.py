@@ -99,7 +99,7 @@ class Actor:
         return state
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> bool:
-        """Puts `state()` back; False where the task gave no state, and fresh episodes are kept."""
+        """Puts `state()` back; False if the task gave no state, and fresh episodes are kept."""
         load_generator_state(self._rng, arrays["rng"])
         self.env_steps = int(arrays["env_steps"])
         self.statistics.load_state(with_prefix("statistics", arrays))

@@ -127,7 +127,7 @@ class Actors:
         return _below_indices([actor.writer.state() for actor in self._actors])
 
     def load_state(self, arrays: Arrays, writers: Arrays) -> bool:
-        """Puts `state()` and `writers_state()` back; False where fresh episodes were kept.
+        """Puts `state()` and `writers_state()` back; False if fresh episodes were kept.
 
         They are where the task did not give its state, and where another number of actors saved it: the counts
         are then taken over, and generators as far as there are actors for them.

@@ -32,7 +32,7 @@ class EpisodeStatistics:
         self.episodes = 0
 
     def add(self, step: Step) -> FinishedEpisodes | None:
-        """Counts one step of all environments; gives the episodes that it finished, None where it finished none."""
+        """Counts one step of all environments; gives the episodes that it finished, None if it finished none."""
         if step.is_reset.any():  # also of an episode that broke
             self._running_return[step.is_reset] = 0
             self._running_length[step.is_reset] = 0

@@ -93,7 +93,7 @@ class Policy:
         Args:
           weights: of the network, by canonical name.
           observation: a dict of arrays [B, …].
-          legal_actions: bool[B, A], or none where all are legal.
+          legal_actions: bool[B, A], or none if all are legal.
           policy_state: what the previous call returned, zeros where an episode begins; () at the very first.
           rng: every random draw comes from it.
           env_steps: taken so far, for the exploration schedule.

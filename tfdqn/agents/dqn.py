@@ -89,7 +89,7 @@ class DqnAgent(dqn_agent.DqnAgent):
 
     @property
     def target_weights(self) -> dict[str, tf.Variable]:
-        """The target network's, by canonical name; none where the loss has no use for one."""
+        """The target network's, by canonical name; none if the loss has no use for one."""
         return self.target_network.named_weights() if self._settings.has_target_network else {}
 
     def moments(

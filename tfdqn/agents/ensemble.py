@@ -28,7 +28,7 @@ class EnsembleAgent(DqnAgent):
       config: `ensemble`, and what `DqnAgent` takes.
       task_spec: the task's observations and actions.
 
-    Raises ConfigError where the task has not what partitions the data.
+    Raises ConfigError if the task has not what partitions the data.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec, devices: Sequence[str] = ()):

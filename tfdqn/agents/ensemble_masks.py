@@ -30,7 +30,7 @@ def member_weights(config: Config, task_spec: TaskSpec) -> MemberWeights:
     own examples, and a sum over batches or replicas stays one, which it would not if each divided by its own count.
     Where parts of a partition are not visited evenly, a member's loss is scaled by K times its part's share.
 
-    Raises ConfigError where the observation has no such element.
+    Raises ConfigError if the observation has no such element.
     """
     ensemble, salt = config.ensemble, derived_seed(config.seed, "ensemble data")
     size = ensemble.size

@@ -82,7 +82,7 @@ Loss = Callable[[Any, Networks, Batch], LossOutput]  # the first: its settings, 
 
 
 def check_output(output: Any, examples: Sequence[int | None], actions: Sequence[int], source: str) -> None:
-    """Raises OwnCodeError where a loss gives anything but float32 of the shapes of `LossOutput`.
+    """Raises OwnCodeError if a loss gives anything but float32 of the shapes of `LossOutput`.
 
     It looks at static shapes alone, while the update is traced.
 

@@ -50,7 +50,7 @@ ParameterServers = Annotated[
 
 
 def require_supported_platform() -> None:
-    """Raises PlatformError where TensorFlow 2.15 or Reverb can't be installed, and would fail in words of their own."""
+    """Raises PlatformError if TensorFlow 2.15 or Reverb can't be installed, and would fail in words of their own."""
     here = f"{platform.system()} {platform.machine()} with Python {platform.python_version()}"
     if sys.platform != "linux" or platform.machine() != "x86_64" or sys.version_info[:2] != (3, 11):
         raise PlatformError(f"tfdqn needs Linux on x86-64 and Python 3.11, for which Reverb is built, not {here}")

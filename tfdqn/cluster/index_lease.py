@@ -24,7 +24,7 @@ def lease_index(
       folder: of the locks.
       count: how many processes of the role there are.
 
-    Raises ClusterError where the folder can't be written.
+    Raises ClusterError if the folder can't be written.
     """
     process_ids = (ProcessId(role, index) for index in range(count))
     locks = {each: FileLock(folder / f"{each.file_stem}.lock") for each in process_ids}

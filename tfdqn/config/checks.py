@@ -23,7 +23,7 @@ _NEVER_LEARNS = "learning would never start"
 
 
 def contradiction(config: Config) -> str | None:
-    """The first contradiction in `config`, in one line; None where there is none."""
+    """The first contradiction in `config`, in one line; None if there is none."""
     problem = next((problem for check in checks_of(config) for problem in check(config)), None)
     return problem and with_values(config, problem)
 

@@ -63,7 +63,7 @@ def literals(key_type: Any) -> tuple[str, ...]:
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """' (did you mean "dqn"?)', or nothing where none is near."""
+    """' (did you mean "dqn"?)', or nothing if none is near."""
     near = difflib.get_close_matches(word, list(candidates), n=1)
     return f' (did you mean "{near[0]}"?)' if near else ""
 

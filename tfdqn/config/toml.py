@@ -44,7 +44,7 @@ def load(
 
 
 def content(path: Path | str) -> bytes:
-    """What is in a configuration file. Raises ConfigError where it can't be read."""
+    """What is in a configuration file. Raises ConfigError if it can't be read."""
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
@@ -67,7 +67,7 @@ def parse(
 
 
 def decoded(text: bytes, origin: str) -> dict[str, Any]:
-    """What a file of TOML holds, nothing of which is checked. Raises ConfigError where it isn't TOML."""
+    """What a file of TOML holds, nothing of which is checked. Raises ConfigError if it isn't TOML."""
     try:
         lines = text.decode()
         return tomllib.loads(lines)

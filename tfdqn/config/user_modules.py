@@ -59,7 +59,7 @@ def own_failures_are_one_line() -> Iterator[None]:
 
 
 def _own_frame(error: Exception) -> tuple[FrameType, int] | None:
-    """The innermost frame of the user's that an error came through, and its line; None where there is none."""
+    """The innermost frame of the user's that an error came through, and its line; None if there is none."""
     frames = list(traceback.walk_tb(error.__traceback__))
     entered = [outer for (outer, _), (inner, _) in pairwise(frames) if _is_own(inner) and not _is_own(outer)]
     if not entered or _module(entered[0]).startswith("tfdqn.training."):

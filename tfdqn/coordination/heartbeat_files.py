@@ -60,7 +60,7 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
 
 
 def heartbeat_file(process_id: ProcessId, folder: Path | None = None) -> Path:
-    """Where a process's heartbeat is. Raises ClusterError where the folder that all share may be another user's."""
+    """Where a process's heartbeat is. Raises ClusterError if the folder that all share may be another user's."""
     return (folder or heartbeat_folder()) / f"{process_id.file_stem}.json"
 
 
@@ -112,7 +112,7 @@ class HeartbeatFile:
 
 
 def read_heartbeat(file: Path) -> HeartbeatRecord | None:
-    """What a process wrote last; None where there is nothing that can be read."""
+    """What a process wrote last; None if there is nothing that can be read."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=HeartbeatRecord)
     except (OSError, msgspec.MsgspecError):

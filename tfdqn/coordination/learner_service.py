@@ -105,7 +105,7 @@ class LearnerService:
         return listed(deviations(theirs, self._config, "the learner"))
 
     def _require(self, process_id: ProcessId) -> None:
-        """Raises RefusedError where no such process has a part in this job."""
+        """Raises RefusedError if no such process has a part in this job."""
         if process_id not in self._process_ids:
             there = counted(self._topology.count(process_id.role), process_id.role)
             raise RefusedError(f"its cluster is not the learner's, which has {there}")

@@ -83,9 +83,9 @@ class Membership:
         self._thread.start()
 
     def join(self, interrupted: Callable[[], bool] = lambda: False) -> Welcome | None:
-        """Waits for the learner; None where the user has asked to stop meanwhile.
+        """Waits for the learner; None if the user has asked to stop meanwhile.
 
-        Raises PeerLostError where it does not answer within `health.patience_seconds`, ConfigError where it refuses.
+        Raises PeerLostError if it does not answer within `health.patience_seconds`, ConfigError where it refuses.
         """
         state = self._state
         self.set_state(f"waiting for {LEARNER} at {self.call.address}")
@@ -182,7 +182,7 @@ class Membership:
     def phase(self) -> Phase:
         """How the job stands.
 
-        Raises LearnerRestartedError, or PeerLostError where the learner has been silent beyond patience.
+        Raises LearnerRestartedError, or PeerLostError if the learner has been silent beyond patience.
         """
         if self._failure is not None:
             raise RuntimeError("the heartbeat has failed") from self._failure
@@ -197,7 +197,7 @@ class Membership:
         return Phase.TRAINING if answer is None else answer.phase
 
     def phase_now(self, interrupted: Callable[[], bool] = lambda: False) -> Phase | None:
-        """As `phase`, but that it joins a learner that has started again; None where the user has asked to stop."""
+        """As `phase`, but that it joins a learner that has started again; None if the user has asked to stop."""
         while not interrupted():
             try:
                 return self.phase()

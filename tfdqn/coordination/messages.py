@@ -109,7 +109,7 @@ class NamedArray(Struct, frozen=True, array_like=True):
 
 
 class WeightsReply(Struct, frozen=True):
-    """The newest weights; none where those held are the newest, or there are none yet."""
+    """The newest weights; none if those held are the newest, or there are none yet."""
 
     version: int  # -1: none were published yet
     arrays: tuple[NamedArray, ...] = ()

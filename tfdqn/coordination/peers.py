@@ -68,7 +68,7 @@ class Peers:
         self._may_end, self._on_end = may_end, on_end
 
     def poll(self) -> bool:
-        """Asks all at once; False where one that is needed does not answer within seconds."""
+        """Asks all at once; False if one that is needed does not answer within seconds."""
         asking = [threading.Thread(target=peer.ask, name="peer", daemon=True) for peer in self._each]
         for each in asking:
             each.start()
@@ -92,7 +92,7 @@ class Pollable(Protocol):
     """Other processes, which may be silent."""
 
     def poll(self) -> bool:
-        """Asks all; False where one does not answer within seconds."""
+        """Asks all; False if one does not answer within seconds."""
 
     def silent(self, seconds: float = 0.0) -> list[str]:
         """In words, which have left the last question unanswered and been silent for so long."""

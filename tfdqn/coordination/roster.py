@@ -110,7 +110,7 @@ class Roster:
         say: Callable[[str], None],
         interrupted: Callable[[], bool],
     ) -> bool:
-        """Waits until all of them have joined and are heard; False where the user has asked to stop meanwhile.
+        """Waits until all of them have joined and are heard; False if the user has asked to stop meanwhile.
 
         Raises PeerLostError at the end of patience.
         """

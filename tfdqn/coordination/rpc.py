@@ -42,7 +42,7 @@ class Method(NamedTuple):
 
 
 class Server:
-    """Answers calls at an address until it is closed. Raises ClusterError where the address can't be had.
+    """Answers calls at an address until it is closed. Raises ClusterError if the address can't be had.
 
     Args:
       address: "host:port"; on loopback it is heard on loopback alone.
@@ -92,7 +92,7 @@ class Caller:
         self._channel = grpc.insecure_channel(address, options=options)
 
     def __call__(self, method: str, request: Struct, reply: type[Reply], timeout_seconds: float) -> Reply:
-        """Raises UnreachableError where no answer comes in time, RefusedError where the answer is no."""
+        """Raises UnreachableError if no answer comes in time, RefusedError where the answer is no."""
         call = self._channel.unary_unary(f"/{_SERVICE}/{method}")
         try:
             return _decoder(reply).decode(call(msgspec.msgpack.encode(request), timeout=timeout_seconds))

@@ -107,7 +107,7 @@ class RemoteWeights:
         self._thread.start()
 
     def version(self) -> int:
-        """Of the weights last fetched; -1 before the first. Raises CheckpointError where others came since."""
+        """Of the weights last fetched; -1 before the first. Raises CheckpointError if others came since."""
         if self._refused is not None:
             raise self._refused
         return self._board.version()
@@ -117,7 +117,7 @@ class RemoteWeights:
         return self._board.get()
 
     def fetch(self) -> None:
-        """Asks now. Raises UnreachableError, RefusedError, and CheckpointError where another network's come."""
+        """Asks now. Raises UnreachableError, RefusedError, and CheckpointError if another network's come."""
         found = self._call("weights", WeightsRequest(self.version()), WeightsReply, _REPLY_SECONDS)
         if found.arrays:
             arrays = arrays_of(found)
@@ -174,7 +174,7 @@ def named_array(name: str, array: np.ndarray) -> NamedArray:
 
 
 def array_of(message: NamedArray) -> np.ndarray:
-    """The array of a message. Raises ValueError where it is none."""
+    """The array of a message. Raises ValueError if it is none."""
     if message.dtype not in _DTYPES:  # NumPy has a language of its own for types, and many ways to refuse one
         raise ValueError(f"{message.dtype!r} is not a numeric type")
     return np.frombuffer(message.content, message.dtype).reshape(message.shape)

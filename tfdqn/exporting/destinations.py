@@ -147,7 +147,7 @@ def _read(source: str) -> str:
 
 
 def _read_card(text: str) -> Card:
-    """Empty where another program wrote the version."""
+    """Empty if another program wrote the version."""
     try:
         card = json.loads(text)
     except ValueError:

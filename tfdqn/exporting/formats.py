@@ -46,7 +46,7 @@ def parse_formats(formats: Collection[str]) -> list[ModelFormat]:
 def convert(version: Path, formats: Collection[ModelFormat]) -> None:
     """Writes the files of `formats` to a version's folder; its SavedModel is there already.
 
-    Raises UserError where a policy can't be had in a format, with the reason in one line.
+    Raises UserError if a policy can't be had in a format, with the reason in one line.
     """
     for each in formats:
         if each is not ModelFormat.savedmodel:

@@ -2,7 +2,7 @@
 
 policy = load_policy("runs/cartpole")
 action = policy(observation)          # the environment's own action
-action, state = policy.step(observation, state)   # of a policy with a memory; state: None where an episode begins
+action, state = policy.step(observation, state)   # of a policy with a memory; state: None if an episode begins
 """
 
 import json

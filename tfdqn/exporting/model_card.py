@@ -54,7 +54,7 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
 
 
 def git_revision(source: Path) -> str | None:
-    """The commit of the repository that `source` is a tracked folder of; none where it is not, or there is no git.
+    """The commit of the repository that `source` is a tracked folder of; none if it is not, or there is no git.
 
     An image, which has no repository, has it in `TFDQN_REVISION`.
     """

@@ -45,7 +45,7 @@ class PolicyInputs:
             _check_legal(inputs[LEGAL_ACTIONS], self._actions)
 
     def range_of(self, name: str) -> Range | None:
-        """Of an input's whole numbers; none where the dtype alone says it."""
+        """Of an input's whole numbers; none if the dtype alone says it."""
         return self._ranges.get(name)
 
     def example(self, rows: int) -> dict[str, np.ndarray]:
@@ -77,7 +77,7 @@ def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _range(spec: ArraySpec) -> Range | None:
-    """Of whole numbers; none where the dtype alone says it."""
+    """Of whole numbers; none if the dtype alone says it."""
     if spec.categories:
         return np.array(spec.start), np.array(spec.start + spec.categories - 1)
     whole = np.dtype(spec.dtype)

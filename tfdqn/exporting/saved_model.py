@@ -82,7 +82,7 @@ def environment_action(spec: ActionSpec, action: tf.Tensor) -> tf.Tensor:
 def input_signature(task_spec: TaskSpec, state_size: int = 0) -> dict[str, tf.TensorSpec]:
     """The served inputs by name: the observation as the environment gives it, batched, then the masks and the state.
 
-    Raises TaskError where a part of the observation has the name of one of these.
+    Raises TaskError if a part of the observation has the name of one of these.
     """
     signature = {
         key: tf.TensorSpec([None, *spec.shape], spec.dtype, name=key) for key, spec in task_spec.observation.items()
@@ -112,7 +112,7 @@ def export_policy(
     task's specification, under `assets.extra`. `aggregate` is an ensemble's. `add` writes further files to the
     version before it appears. The network's weights must not change meanwhile.
 
-    Raises RunDirError where the directory can't be written, or the disk is full; then no part of it is left.
+    Raises RunDirError if the directory can't be written, or the disk is full; then no part of it is left.
     """
     with _file_errors_are_one_line(directory), unfinished_version(directory) as unfinished:
         policy = GreedyPolicy(task_spec, network, aggregate)

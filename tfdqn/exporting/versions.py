@@ -35,7 +35,7 @@ def versions(directory: Path) -> list[int]:
 
 
 def exports_folder(path: Path) -> Path:
-    """The folder of versions at `path`, or in the run that lies there. Raises UserError where there is none."""
+    """The folder of versions at `path`, or in the run that lies there. Raises UserError if there is none."""
     path = path_for_libraries(path)
     if has_model(path):
         raise UserError(f"{path} is one version; give the folder of versions, {path.parent}")
@@ -60,7 +60,7 @@ def has_model(version: Path) -> bool:
 
 
 def require_free(directory: Path) -> None:
-    """Raises UserError where something lies at `directory` that is not an empty folder."""
+    """Raises UserError if something lies at `directory` that is not an empty folder."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UserError(f"{directory}: something is there already; give a new or an empty folder")
 

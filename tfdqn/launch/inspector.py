@@ -97,7 +97,7 @@ class Inspector:
     Args:
       target: a run's directory, or the learner's "host:port".
 
-    Raises RunDirError where it is neither.
+    Raises RunDirError if it is neither.
     """
 
     def __init__(self, target: str):
@@ -114,7 +114,7 @@ class Inspector:
             self._caller = Caller(target)
 
     def report(self) -> Report:
-        """How the job stands now. Raises ClusterError where an address was given at which no learner ever answered."""
+        """How the job stands now. Raises ClusterError if an address was given at which no learner ever answered."""
         inspection, problem = self._ask()
         if self._run is None and not self._has_answered:
             raise ClusterError(problem)

@@ -94,7 +94,7 @@ class SupervisedProcess:
         return "ended" if self.status is not None else ""
 
     def start(self) -> None:
-        """Begins a life. Raises ClusterError where it can't be executed, or the system has no room for it."""
+        """Begins a life. Raises ClusterError if it can't be executed, or the system has no room for it."""
         try:
             self._start()
         except OSError as error:

@@ -81,7 +81,7 @@ class Supervisor:
     def run(self, interrupted: Callable[[], bool]) -> bool:
         """Until the job is over, or False: until the user has asked to stop and every process has.
 
-        Raises ClusterError where a process refuses to go on by what only the user can mend, or is given up; then
+        Raises ClusterError if a process refuses to go on by what only the user can mend, or is given up; then
         every process was stopped.
         """
         try:

@@ -16,7 +16,7 @@ def learning_devices(config: Config, variables: Mapping[str, str] | None = None)
 
     Variables, such as `CUDA_VISIBLE_DEVICES`, have the effect that they would have if they were set for the process.
 
-    Raises ConfigError where a process has used TensorFlow with fewer logical devices than are asked for, and where
+    Raises ConfigError if a process has used TensorFlow with fewer logical devices than are asked for, and where
     the updates can't be divided among the devices that there are, or there are fewer GPUs than `learner.min_gpus`.
     """
     with _environment(variables or {}):

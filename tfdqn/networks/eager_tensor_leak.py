@@ -15,7 +15,7 @@ _HAS_ARRAY = 1 << 4  # Py_TPFLAGS_MANAGED_DICT, of 3.11
 
 
 def mend_eager_tensors() -> None:
-    """Has tensors made without the array from now on; does nothing where they are not made as it knows them."""
+    """Has tensors made without the array from now on; does nothing if they are not made as it knows them."""
     if sys.implementation.name != "cpython" or sys.version_info[:2] != (3, 11):
         return
     new, usual = _slot(EagerTensor), _slot(object)

@@ -51,7 +51,7 @@ class RecurrentQFunction(Protocol):
 def q_network(
     config: Config, task_spec: TaskSpec, *, seed: int, precision: str = "float32", name: str = "q_network"
 ) -> QNetwork:
-    """One network as `[network]` and the loss's head want it. Raises ConfigError where the task does not fit it."""
+    """One network as `[network]` and the loss's head want it. Raises ConfigError if the task does not fit it."""
     return _network(config, task_spec, lambda: LayerFactory(seed, precision), name)
 
 
@@ -83,7 +83,7 @@ def network_to_load(config: Config, task_spec: TaskSpec, name: str = "q_network"
 def weight_specs(config: Config, task_spec: TaskSpec) -> dict[str, tf.TensorSpec]:
     """The names, types and shapes of the weights that a run acts with.
 
-    Raises ConfigError where the task does not fit the network.
+    Raises ConfigError if the task does not fit the network.
     """
     members = config.ensemble.size
     record = RecordingFactory((members,) if members > 1 else ())
@@ -92,7 +92,7 @@ def weight_specs(config: Config, task_spec: TaskSpec) -> dict[str, tf.TensorSpec
 
 
 def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
-    """Q in NumPy, which costs small dense networks less than a `tf.function`; None where it is no gain.
+    """Q in NumPy, which costs small dense networks less than a `tf.function`; None if it is no gain.
 
     `python -m benchmarks.acting` compares them. One call serves all environments of an actor, holds no TensorFlow
     thread and waits for no learner.

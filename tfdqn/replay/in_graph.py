@@ -108,7 +108,7 @@ class InGraphReplay:
             raise CheckpointError(f"{directory / CONTENT_FILE} can't be written: {error.strerror}") from error
 
     def restore(self, directory: Path) -> None:
-        """Puts back what `save` wrote. Raises CheckpointError, or ConfigError for a table of another kind."""
+        """Restores what `save` wrote. Raises CheckpointError, or ConfigError for a table of another kind."""
         path = directory / CONTENT_FILE
         try:
             with np.load(path, allow_pickle=False) as content:
@@ -135,7 +135,7 @@ class InGraphReplay:
         return {"draws": self._draws.numpy()[None], **largest}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         self._draws.assign(arrays["draws"][0])
         if self._priorities is not None:
             self._priorities.load_state(arrays)

@@ -79,7 +79,7 @@ class InGraphPriorities:
         return self._tree.leaves(rows)
 
     def restore(self, stored: np.ndarray, inserted: int) -> None:
-        """Puts back what `stored` gave."""
+        """Restores what `stored` returned."""
         self._tree.load(stored)
         self._inserted.assign(inserted)
         self._summed.assign(inserted)
@@ -89,7 +89,7 @@ class InGraphPriorities:
         return {"largest_priority": np.array(self._scale.largest)}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         self._scale.raise_to(float(arrays["largest_priority"]))
 
     def _sum_up(self, inserted: tf.Tensor) -> tf.Tensor:

@@ -60,7 +60,7 @@ class Writer(Protocol):
         """The windows that are still open."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
 
 
 class SampledReplay(Protocol):
@@ -74,10 +74,10 @@ class SampledReplay(Protocol):
 
     @property
     def addresses(self) -> list[str]:
-        """Where this process can sample it, "host:port" each; none where it is in the graph."""
+        """Where this process can sample it, "host:port" each; none if it is in the graph."""
 
     def addresses_at(self, host: str) -> list[str]:
-        """Where other processes can, which reach this one's host by that name; none where only this one has it."""
+        """Where other processes can, which reach this one's host by that name; none if only this one has it."""
 
     def sampler(self, num_examples: int) -> Callable[[], Sample]:
         """A function to call inside a `tf.function`; it gives so many transitions, or sequences, at a time."""
@@ -99,13 +99,13 @@ class Replay(SampledReplay, Protocol):
         """Writes the stored transitions into an existing directory. Raises CheckpointError."""
 
     def restore(self, directory: Path) -> None:
-        """Puts back what `save` wrote; before `writer` and `sampler`. Raises CheckpointError, ConfigError."""
+        """Restores what `save` wrote; before `writer` and `sampler`. Raises CheckpointError, ConfigError."""
 
     def state(self) -> dict[str, np.ndarray]:
         """State that is neither stored nor in a writer: the sampling counter, the block that is being filled."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
 
     def close(self) -> None:
         """Frees everything, within seconds. Nothing may be written or sampled afterwards."""

@@ -46,7 +46,7 @@ class NStepWriter:
     def write(self, experience: Experience) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
-        Raises NotFiniteError where a sum of rewards is too large for float32.
+        Raises NotFiniteError if a sum of rewards is too large for float32.
         """
         step = experience.step
         if not self._is_constant:
@@ -71,7 +71,7 @@ class NStepWriter:
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave. Raises ValueError where it was another task's or another n's."""
+        """Restores what `state` returned. Raises ValueError if it was another task's or another n's."""
         self._windows[:] = self._codec.from_bytes(arrays["windows"]).reshape(self._windows.shape)
         self._returns[:] = arrays["returns"]
         self._is_open[:] = arrays["is_open"]

@@ -86,7 +86,7 @@ class ReplayRatio:
     """Keeps actors and a learner at the replay ratio, in one thread or in many.
 
     Acting may be ahead of learning by at most one further call. So neither side drifts from the ratio, and one of them
-    can always go on. No actor begins a step that would exceed this together with the steps that other actors are taking.
+    can always go on. No actor begins a step that would exceed this together with the steps under way in other actors.
 
     Args:
       min_size: transitions in replay before learning starts.
@@ -138,7 +138,7 @@ class ReplayRatio:
         return self.env_steps >= self._most_env_steps
 
     def balance(self) -> Balance:
-        """What a checkpoint keeps of it."""
+        """The state that a checkpoint keeps."""
         return Balance(self.transitions, self._exempt, self.train_steps)
 
     def begin_to_act(self, num_envs: int, timeout_seconds: float = 0.0) -> bool:
@@ -215,7 +215,7 @@ class RemoteReplayRatio:
         return self._transitions_before + self._replay.transitions()
 
     def balance(self) -> Balance:
-        """What a checkpoint keeps of it."""
+        """The state that a checkpoint keeps."""
         return Balance.owing(self._owed(), self.transitions, self._train_steps, self._replay.min_size, self._settings)
 
     def updates_owed(self) -> int:

@@ -142,7 +142,7 @@ class Rollout:
         return {**rows, "values": self._values.copy(), **counts}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         for name, rows in self._rows.items():
             rows[:] = arrays[name]
         self._values[:] = arrays["values"]

@@ -53,5 +53,5 @@ class RolloutTurns:
         self.env_steps += env_steps
 
     def balance(self) -> Balance:
-        """What a checkpoint keeps of it; nothing is owed to a replay."""
+        """The state that a checkpoint keeps; nothing is owed to a replay."""
         return Balance(self.transitions, 0, self._train_steps)

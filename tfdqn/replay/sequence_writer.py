@@ -96,7 +96,7 @@ class SequenceWriter:
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave. Raises ValueError where it was another task's or other sequences'."""
+        """Restores what `state` returned. Raises ValueError if it was another task's or other sequences'."""
         for key, ring in self._observations.items():
             ring[:] = arrays[f"observation/{key}"]
         self._windows.load_state(with_prefix("windows", arrays))

@@ -59,7 +59,7 @@ class TDErrorWriter(NStepWriter):
         return super().state() | {"q_taken": self._q_taken.copy(), "is_waiting": self._is_waiting.copy()}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave. Raises ValueError where it was another task's or another n's."""
+        """Restores what `state` returned. Raises ValueError if it was another task's or another n's."""
         super().load_state(arrays)
         self._q_taken[:] = arrays["q_taken"]
         self._is_waiting[:] = arrays["is_waiting"]

@@ -104,7 +104,7 @@ def _listed(refused: Iterable[_RefusedError]) -> str:
 
 
 def require_one_task(runs: Sequence[FinishedRun]) -> str:
-    """The id of the task of all. Raises UserError where there are several: their returns can't be compared."""
+    """The id of the task of all. Raises UserError if there are several: their returns can't be compared."""
     tasks = {run.config.task.id: run.path for run in runs}
     if len(tasks) > 1:
         which = listed([f"{task} ({path})" for task, path in tasks.items()])

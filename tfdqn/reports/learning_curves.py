@@ -35,7 +35,7 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
       run_dirs: one or more runs, or folders of seeds.
       output: the PNG; by default the learning curve of the first run.
 
-    Raises RunDirError where a run has nothing to draw yet, or the picture can't be written, and UserError where
+    Raises RunDirError if a run has nothing to draw yet, or the picture can't be written, and UserError where
     `output` can't be a PNG's name.
     """
     path = RunDir.at(run_dirs[0]).learning_curve if output is None else Path(output)

@@ -39,7 +39,7 @@ def write_page(report: Report, file: Path, command: str) -> list[Path]:
       file: ends in .html.
       command: that makes the page, to be shown in it.
 
-    Returns all files, the page first. Raises UserError where `file` can't be a page's name, RunDirError where one can't
+    Returns all files, the page first. Raises UserError if `file` can't be a page's name, RunDirError where one can't
     be written.
     """
     if file.is_dir() or file.suffix.lower() not in (".html", ".htm"):

@@ -50,7 +50,7 @@ def probability_of_improvement(scores: np.ndarray, other: np.ndarray) -> float:
     """P(X > Y) of a run X of `scores` and a run Y of `other` on the same task; a draw counts half (section 4.3).
 
     For each task it is the Mann-Whitney statistic U over the number of pairs, then the mean over tasks. The two may
-    have different numbers of runs. Raises ValueError where they have different numbers of tasks.
+    have different numbers of runs. Raises ValueError if they have different numbers of tasks.
     """
     ours, theirs = (each.reshape(len(each), -1) for each in (scores, other))
     if ours.shape[1] != theirs.shape[1]:
@@ -71,7 +71,7 @@ def stratified_bootstrap_interval(
       confidence: the part of the resampled statistics that lies within.
 
     Of few runs it is too narrow: a mean's, meant to hold 95 % of the time, holds 73 % with three runs of normal scores,
-    83 % with five, 90 % with ten. Raises ValueError where there is no run.
+    83 % with five, 90 % with ten. Raises ValueError if there is no run.
     """
     if not all(each.size for each in scores):
         raise ValueError("an interval needs at least one run")

@@ -34,7 +34,7 @@ COLUMNS = {
 
 
 def write_csv(report: Report, file: Path) -> None:
-    """Raises RunDirError where it can't be written."""
+    """Raises RunDirError if it can't be written."""
     text = StringIO()
     writer = csv.DictWriter(text, fieldnames=[*COLUMNS, *report.differing_keys], lineterminator="\n")
     writer.writeheader()
@@ -43,7 +43,7 @@ def write_csv(report: Report, file: Path) -> None:
 
 
 def write_parquet(report: Report, file: Path) -> None:
-    """Raises UserError where there is no pyarrow, RunDirError where it can't be written."""
+    """Raises UserError if there is no pyarrow, RunDirError where it can't be written."""
     try:
         import pyarrow
         import pyarrow.parquet

@@ -112,7 +112,7 @@ class _ActorLoop:
         return values, values
 
     def _wait_because(self, reason: str) -> None:
-        """Raises GivenUpError where there is nothing to wait for."""
+        """Raises GivenUpError if there is nothing to wait for."""
         if not self._keep_waiting(reason):
             raise GivenUpError(reason)
         time.sleep(_POLL_SECONDS)

@@ -24,7 +24,7 @@ _LEARNER_SAVES_SECONDS = 8.0
 def serve(context: RoleContext, membership: Membership, service: Callable[[], None]) -> bool:
     """Joins the learner, then runs a service until the job is over, and ends the process.
 
-    A service that returns leaves the process waiting for what the learner says. Returns False where the user has asked
+    A service that returns leaves the process waiting for what the learner says. Returns False if the user has asked
     to stop before the learner was there.
     """
     if membership.join(context.interrupted) is None:

@@ -62,6 +62,6 @@ def convert_environment_failures() -> Iterator[None]:
 
 
 def check_same_task(process_id: ProcessId, learners: TaskSpec, own: TaskSpec) -> None:
-    """Raises TaskError where a task is not what the learner has: another version of its package, say."""
+    """Raises TaskError if a task is not what the learner has: another version of its package, say."""
     if changed := differences(learners, own):
         raise TaskError(f"{process_id}: the task is not what the learner has: {listed(changed)}")

@@ -42,7 +42,7 @@ def serve_chief(config: Config, cluster: Cluster, say: Callable[[str], None]) ->
     Args:
       say: shows one line to the user.
 
-    Raises ClusterError where it can't serve, or loses the others.
+    Raises ClusterError if it can't serve, or loses the others.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # as SIGTERM
     import tensorflow as tf

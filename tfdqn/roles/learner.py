@@ -110,7 +110,7 @@ def _learn(
 def _train_to_end(
     context: RoleContext, service: LearnerService, session: Session[RemoteParts], watchdog: LearnerWatchdog
 ) -> bool:
-    """Trains to the end; False where the user has stopped it."""
+    """Trains to the end; False if the user has stopped it."""
     has_evaluator = bool(context.topology.evaluator)
     earlier = finished_before(session.run_dir, context.config, session.counters, has_evaluator=has_evaluator)
     if earlier is not None:
@@ -142,7 +142,7 @@ def _in_words(summary: Summary) -> str:
 
 
 def _final_scores(context: RoleContext, service: LearnerService, session: Session[RemoteParts]) -> EpisodeScores | None:
-    """The evaluator's last say; None where it has been away for longer than patience. Raises Interruption."""
+    """The evaluator's last say; None if it has been away for longer than patience. Raises Interruption."""
     there_seconds = time.monotonic()
     while not session.parts.evaluations.report.is_done:
         if context.interrupted():
@@ -180,7 +180,7 @@ def _task_spec(context: RoleContext, run_dir: RunDir) -> TaskSpec:
 
 
 def _others_are_there(context: RoleContext, service: LearnerService) -> bool:
-    """Waits for those that learn with this process; False where the user has asked to stop meanwhile."""
+    """Waits for those that learn with this process; False if the user has asked to stop meanwhile."""
     learning = context.topology.process_ids(Role.PARAMETER_SERVER, Role.WORKER)
     return service.roster.wait_for(learning, context.config.health.patience_seconds, context.say, context.interrupted)
 

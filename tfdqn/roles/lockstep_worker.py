@@ -32,7 +32,7 @@ _RETRY_SECONDS = 0.2
 def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: None) -> None:
     """Takes part until the chief says stop; calls `on_met` when all processes have met.
 
-    Raises ConfigError where its configuration is not the chief's, ClusterError where it can't reach the replay that it
+    Raises ConfigError if its configuration is not the chief's, ClusterError where it can't reach the replay that it
     is to learn from.
     """
     devices = learning_devices(config)

@@ -13,7 +13,7 @@ _THREADS_BETWEEN_OPERATIONS = 4  # several calls are served at once
 
 
 def run(context: RoleContext, membership: Membership) -> bool:
-    """Serves until the job is over, and ends the process; False where the user stops it before that begins."""
+    """Serves until the job is over, and ends the process; False if the user stops it before that begins."""
     cluster = context.topology.sub_cluster(context.config, context.process_id)
     assert cluster is not None
 
@@ -27,7 +27,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
 def serve_device(cluster: Cluster, learner: Learner) -> None:
     """Serves this process's device to the chief, which says what runs there, until the process is ended.
 
-    An asynchronous worker does so, too. Raises ConfigError where a worker has fewer GPUs than `learner` says.
+    An asynchronous worker does so, too. Raises ConfigError if a worker has fewer GPUs than `learner` says.
     """
     if cluster.job == WORKER:
         prepare_gpus(learner)

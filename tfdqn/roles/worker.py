@@ -10,7 +10,7 @@ from tfdqn.system.peer_connections import guard_connections
 
 
 def run(context: RoleContext, membership: Membership) -> bool:
-    """Takes part until the job is over, and ends the process; False where the user stops it before that begins."""
+    """Takes part until the job is over, and ends the process; False if the user stops it before that begins."""
     cluster = context.topology.sub_cluster(context.config, context.process_id)
     assert cluster is not None
     is_asynchronous = context.config.learner.strategy == "parameter_server"

@@ -80,7 +80,7 @@ class FileContent(Generic[_T]):
     """
 
     def __init__(self, read: Callable[..., _T], *files: Path):
-        """Raises UserError where they can't be read."""
+        """Raises UserError if they can't be read."""
         self._read = read
         self._files = files
         self._stamps = self._stamp()

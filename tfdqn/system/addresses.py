@@ -53,7 +53,7 @@ def is_reached_from_its_host_alone(address: str) -> bool:
 
 
 def is_of_this_host(host: str) -> bool | None:
-    """Whether a name or number leads to an interface of this host; None where the name is not known."""
+    """Whether a name or number leads to an interface of this host; None if the name is not known."""
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError):
@@ -111,7 +111,7 @@ def require_free(address: str) -> None:
 
 
 def require_free_port(address: str) -> None:
-    """Raises ClusterError where another server has the port of "host:port", on whatever interface.
+    """Raises ClusterError if another server has the port of "host:port", on whatever interface.
 
     Reverb would share it with that one, and each would get a part of the calls.
     """

@@ -98,7 +98,7 @@ def ended_by_signals(interrupted: Callable[[], bool]) -> Iterator[None]:
     come before the block ends the process at once.
 
     Args:
-      interrupted: as `interruptions` gave it.
+      interrupted: from `interruptions`.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # another thread can't set them, and the main one hears them

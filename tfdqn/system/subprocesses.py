@@ -54,7 +54,7 @@ def how_it_ended(status: int) -> str:
 
 
 def last_line(log: Path, since_bytes: int, beginning: str = "") -> str:
-    """The last line of a log that begins so, of those after so many bytes; empty where there is none."""
+    """The last line of a log that begins so, of those after so many bytes; empty if there is none."""
     with suppress(OSError), log.open("rb") as file:
         file.seek(max(since_bytes, log.stat().st_size - _LAST_LINE_BYTES))
         lines = file.read().decode(errors="replace").splitlines()

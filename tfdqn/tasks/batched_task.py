@@ -60,7 +60,7 @@ class BatchedTask:
     def reset(self, seed: int) -> tuple[Observation, np.ndarray | None]:
         """Starts every environment anew, each with its own seed drawn from `seed`; see `Step` for shapes.
 
-        Raises FaultyTaskError where an environment breaks its contract, and EnvironmentFailedError where one fails.
+        Raises FaultyTaskError if an environment breaks its contract, and EnvironmentFailedError where one fails.
         """
         self._seed, self._steps, self._is_broken = seed, 0, False
         return self._begin(seed)
@@ -113,7 +113,7 @@ class BatchedTask:
         return {} if self._signal is None else self._signal.lasting_state()
 
     def load_lasting_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `lasting_state` gave."""
+        """Restores what `lasting_state` returned."""
         if self._signal is not None:
             self._signal.load_lasting_state(arrays)
 
@@ -198,7 +198,7 @@ class BatchedTask:
         return Step(self.observation, nothing.astype(np.float32), nothing, nothing, ~nothing, self.legal_actions)
 
     def _make_batch_anew(self, error: BaseException) -> int:
-        """Replaces the environments; returns their seed. Raises EnvironmentFailedError where that is not allowed."""
+        """Replaces the environments; returns their seed. Raises EnvironmentFailedError if that is not allowed."""
         self._is_broken = True
         said = one_line(error)
         if isinstance(error, EOFError | ConnectionError) and isinstance(self._envs, Processes):

@@ -80,7 +80,7 @@ class Promise:
         return cast(array, self._dtype, self.what)
 
     def check(self, array: np.ndarray, task_id: str, step: int) -> None:
-        """Raises Breach where a batch that `array` gave holds what its space does not, or is not finite.
+        """Raises Breach if a batch that `array` gave holds what its space does not, or is not finite.
 
         Floats beyond their bounds are warned of once: many environments overstep theirs by a little.
         """

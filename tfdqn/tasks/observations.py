@@ -97,7 +97,7 @@ def _box(name: str, space: spaces.Box) -> ArraySpec:
 def _pixel_bounds(space: spaces.Box) -> tuple[float, ...]:
     """What an image's numbers may be at most, up to their sign: one number, or one for each channel.
 
-    None where that is 1 or less, differs from pixel to pixel, or is not known; and of what is no image, [H, W] or
+    None if that is 1 or less, differs from pixel to pixel, or is not known; and of what is no image, [H, W] or
     [H, W, C]: a vector's numbers are taken as they are.
     """
     if len(space.shape) not in (2, 3):

@@ -25,7 +25,7 @@ def register_suite(name: str, suite: Suite) -> None:
 
 
 def check_task(config: configuration.Task) -> None:
-    """Raises `TaskError` where the task is not registered or takes no such keyword arguments; makes nothing.
+    """Raises `TaskError` if the task is not registered or takes no such keyword arguments; makes nothing.
 
     PackageMissingError where that can't be known here.
     """

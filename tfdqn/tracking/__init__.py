@@ -17,6 +17,6 @@ The next file of the run's own is a subclass of `tracker.Tracker`, with the meth
 3. an extra in `setup.cfg`, and a test against the package itself, marked `tracking`.
 
 Outside the package `factory.register_tracker` takes a function of configuration, run directory and process that makes a
-tracker, or gives None where none is asked for; for a job's processes, in the module before the colon of the task's id,
+tracker, or gives None if none is asked for; for a job's processes, in the module before the colon of the task's id,
 which each of them imports.
 """

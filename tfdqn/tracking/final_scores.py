@@ -4,7 +4,7 @@ from tfdqn.records import Summary
 
 
 def final_scores(summary: Summary) -> dict[str, float]:
-    """Of the best policy on fresh episodes, and of its evaluation; none where there was no evaluator."""
+    """Of the best policy on fresh episodes, and of its evaluation; none if there was no evaluator."""
     scores = {"final/best_return": summary.best_return}
     if summary.final is not None:
         final = summary.final

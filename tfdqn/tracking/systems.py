@@ -67,7 +67,7 @@ def wanted_systems(config: Tracking) -> list[str]:
 
 
 def require_systems(config: Tracking) -> None:
-    """Raises ConfigError where one that is asked for lacks its package, or its login."""
+    """Raises ConfigError if one that is asked for lacks its package, or its login."""
     for name in wanted_systems(config):
         package = find_spec(name)
         if package is None or package.origin is None:  # a folder `wandb/` beside the user is no package

@@ -35,7 +35,7 @@ def search(
       jobs: how many of this process's trials go side by side; None: as many as this host has cores for.
       command: what stands before `train`.
 
-    Raises StudyError where every trial fails.
+    Raises StudyError if every trial fails.
     """
     cores, gpus = available_cores(), visible_gpus()
     at_once = max(1, min(jobs or default_jobs(template.filled({}), cores, len(gpus)), wanted))

@@ -165,7 +165,7 @@ class _SpaceReader:
         return NumberRange(low, high - (high - low) % step, step)
 
     def _checked(self, key: str, value: Any) -> Any:
-        """As the configuration holds it. Raises ConfigError where the key can't have it with any possible kind."""
+        """As the configuration holds it. Raises ConfigError if the key can't have it with any possible kind."""
         section, *path = key.split(".")
         own_kind = self._own_kinds.get(section, "")
         if not path or not own_kind:

@@ -67,7 +67,7 @@ def summarize(folder: SeedsFolder, failures: Mapping[int, str] = MappingProxyTyp
 
 
 def write_summary(folder: SeedsFolder, summary: SeedsSummary) -> None:
-    """Raises RunDirError where it can't be written."""
+    """Raises RunDirError if it can't be written."""
     write_atomically(folder.summary_file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
 
 

@@ -61,7 +61,7 @@ def train_seeds(
       options: of `tfdqn train`, for each run.
       command: what stands before `train`.
 
-    Raises RunDirError where the folder is in use, another configuration's, or something else.
+    Raises RunDirError if the folder is in use, another configuration's, or something else.
     """
     runs = {seed: ChildRun(f"seed {seed}", replace(config, seed=seed), folder.run(seed), options) for seed in seeds}
 

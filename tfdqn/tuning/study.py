@@ -215,7 +215,7 @@ class Study:
         return Trial(trial.number, state, self._values(trial), score, trial.intermediate_values, why)
 
     def _require_same(self) -> None:
-        """Raises StudyError where the study was begun with another configuration or space."""
+        """Raises StudyError if the study was begun with another configuration or space."""
         for name, now in (("space", self.space.to_builtins()), ("configuration", toml.flat(self._config))):
             now = json.loads(json.dumps(now))
             before = self._study.user_attrs.get(name)

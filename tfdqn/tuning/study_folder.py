@@ -50,7 +50,7 @@ class StudyFolder:
     def settle(self, storage: str, name: str) -> Identity:
         """Makes it that study's, and returns whose it is: one in a journal keeps its name where its folder is renamed.
 
-        Raises StudyError where it is another's, or no study's.
+        Raises StudyError if it is another's, or no study's.
         """
         if self.path.is_dir() and not self.identity_file.exists():
             others = (each for each in self.path.iterdir() if each != self.lock_file)
@@ -66,7 +66,7 @@ class StudyFolder:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Waits until no other process of this study chooses a trial. Raises StudyError where the disk has no locks."""
+        """Waits until no other process of this study chooses a trial. Raises StudyError if the disk has no locks."""
         try:
             with exclusive(self.lock_file):
                 yield
@@ -88,7 +88,7 @@ class StudyFolder:
 
 
 def refuse_study(path: Path | str) -> None:
-    """Raises StudyError where there is a study, of which each trial is a run, but not the whole."""
+    """Raises StudyError if there is a study, of which each trial is a run, but not the whole."""
     folder = StudyFolder(path)
     if not folder.identity_file.is_file():
         return

@@ -32,7 +32,7 @@ class Section(NamedTuple):
 
 
 def write_page(study: Study) -> None:
-    """Draws what the study has come to so far. Raises RunDirError where it can't be written."""
+    """Draws what the study has come to so far. Raises RunDirError if it can't be written."""
     trials = study.trials()
     write_atomically(study.folder.page, page(study.folder.path.resolve().name, trials, study).encode())
 

@@ -21,7 +21,7 @@ _SILENT_SECONDS = 300  # after which other hosts take such a trial for dead
 
 
 def require_optuna() -> None:
-    """Raises StudyError where it isn't installed; what it would say of its own at each step is for nobody here."""
+    """Raises StudyError if it isn't installed; what it would say of its own at each step is for nobody here."""
     try:
         import optuna
     except ImportError:
@@ -55,7 +55,7 @@ def open_journal(file: Path) -> "BaseStorage":
 
 
 def open_database(url: str) -> "BaseStorage":
-    """The storage in a database, which is made ready if need be. Raises StudyError where it can't be reached."""
+    """The storage in a database, which is made ready if need be. Raises StudyError if it can't be reached."""
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -73,7 +73,7 @@ def open_database(url: str) -> "BaseStorage":
 
 @contextmanager
 def storage_failures_are_one_line(folder: Path) -> Iterator[None]:
-    """While the block works on the study in a folder. Raises StudyError where its storage fails."""
+    """While the block works on the study in a folder. Raises StudyError if its storage fails."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 

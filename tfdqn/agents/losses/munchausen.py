@@ -19,7 +19,7 @@ from tfdqn.networks.legal_actions import only_legal
 def soft_value(q: tf.Tensor, legal_actions: tf.Tensor | None, temperature: float) -> tf.Tensor:
     """Σ_a π(a|s) (Q(s, a) − τ log π(a|s)), which is τ log Σ_a exp(Q(s, a) / τ), over legal actions: float32[…, B].
 
-    q is float32[…, B, A], legal_actions bool[B, A] or none where all are legal, the temperature τ.
+    q is float32[…, B, A], legal_actions bool[B, A] or none if all are legal, the temperature τ.
     """
     below_largest, largest = _from_largest(q, legal_actions)
     return largest[..., 0] + _scaled_log_sum(below_largest, temperature)

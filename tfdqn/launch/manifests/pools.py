@@ -41,7 +41,7 @@ def make_pools(spec: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_sprea
       roles: that share a pool, by its name; the machines' processes are dealt out in this order.
       is_spread: no pool has fewer machines than there are processes of its rarest role; else as few as there can be.
 
-    Raises ConfigError where the configuration can't be run by many processes.
+    Raises ConfigError if the configuration can't be run by many processes.
     """
     counts = process_counts(spec.config, has_evaluator=spec.has_evaluator)
     there = {

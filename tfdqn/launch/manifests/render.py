@@ -17,7 +17,7 @@ _MODE = 0o644  # whatever the umask: containers read them as a user of their own
 def render(platform: Platform, spec: JobSpec) -> dict[str, str]:
     """The files by which a platform runs a job: names and contents.
 
-    Raises ConfigError where the configuration can't be run by many processes, or the platform knows no queue.
+    Raises ConfigError if the configuration can't be run by many processes, or the platform knows no queue.
     """
     if spec.queue and platform is not Platform.JOBSET:
         raise ConfigError(
@@ -30,7 +30,7 @@ def render(platform: Platform, spec: JobSpec) -> dict[str, str]:
 def write_files(folder: Path, files: Mapping[str, str]) -> Iterator[Path]:
     """Writes them, removes what an earlier call wrote besides, and yields the path of each.
 
-    Raises RunDirError where one can't be written.
+    Raises RunDirError if one can't be written.
     """
     for name, content in files.items():
         path = folder / name

@@ -50,7 +50,7 @@ class Chief:
       config: `learner` says how updates are divided.
       run_dir: already claimed; processes on this host are started with its configuration.
       cluster: from `cluster_for`; this process is its chief. None: the processes that are needed start on this host.
-      devices: as `learning_devices` gave them.
+      devices: from `learning_devices`.
       say: shows one line to the user.
       interrupted: whether the user has asked to stop.
       awaits: told which processes of the cluster are waited for, and for what, before the wait.

@@ -116,7 +116,7 @@ def make_updater(
     """Makes this process's updater.
 
     Args:
-      strategy: as `make_strategy` gave it.
+      strategy: from `make_strategy`.
       devices: of this process.
       sampler: number of transitions, and a device to fetch them to → a function to call in this process's graph.
       make_dataset: number of transitions → a dataset of such samples, made on an asynchronous worker.

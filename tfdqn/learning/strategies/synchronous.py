@@ -121,7 +121,7 @@ class SynchronousUpdater(Updater):
 
 
 def keys_of(batches: Sequence[Sample]) -> tf.Tensor | None:
-    """The keys int64[K, …, B, …] of all parts of the batches, side by side; None where sampling is uniform."""
+    """The keys int64[K, …, B, …] of all parts of the batches, side by side; None if sampling is uniform."""
     draws = [batch.draw for batch in batches]
     return None if None in draws else tf.concat([draw.keys for draw in draws if draw is not None], axis=1)
 

@@ -56,7 +56,7 @@ def _stacked(members: Sequence[Initializer], shape: Sequence[int], dtype: tf.DTy
 
 
 class _EnsembleDense(tf.keras.layers.Layer):
-    """K dense layers: kernel float32[K, in, out], bias float32[K, out], or none where it has no initialiser."""
+    """K dense layers: kernel float32[K, in, out], bias float32[K, out], or none if it has no initialiser."""
 
     def __init__(
         self,

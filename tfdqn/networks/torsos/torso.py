@@ -42,7 +42,7 @@ NumpyTorso = Callable[[Weights, dict[str, np.ndarray]], np.ndarray]
 
 
 class TorsoKind(NamedTuple):
-    """How a torso is made from its settings. Raises ConfigError where the task does not fit it."""
+    """How a torso is made from its settings. Raises ConfigError if the task does not fit it."""
 
     build: Callable[[Any, TaskSpec, LayerFactory], Torso]
     in_numpy: Callable[[Any, TaskSpec], NumpyTorso] | None = None  # None: NumPy is no gain
@@ -61,7 +61,7 @@ def normalizers(make: LayerFactory, settings: MLP | Linear, task_spec: TaskSpec)
 
 
 def normalized_keys(settings: MLP | Linear, task_spec: TaskSpec) -> list[str]:
-    """The observation's arrays that are normalised. Raises ConfigError where there shall be some and are none."""
+    """The observation's arrays that are normalised. Raises ConfigError if there shall be some and are none."""
     if not settings.normalize_observations:
         return []
     keys = [key for key, spec in task_spec.observation.items() if spec.is_of_unknown_scale]
@@ -74,7 +74,7 @@ def normalized_keys(settings: MLP | Linear, task_spec: TaskSpec) -> list[str]:
 
 
 def normalizers_numpy(weights: Weights, keys: Sequence[str]) -> dict[str, Callable[[np.ndarray], np.ndarray]] | None:
-    """`normalizers` on NumPy arrays; None where nothing is normalised."""
+    """`normalizers` on NumPy arrays; None if nothing is normalised."""
     return None if not keys else {key: partial(normalize_numpy, weights, f"{key}_statistics") for key in keys}
 
 

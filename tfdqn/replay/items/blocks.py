@@ -85,7 +85,7 @@ class BlockItems:
         return self._packer.state() | turn
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         self._packer.load_state(arrays)
         if self._num_servers > 1:
             self._inserted = int(arrays["inserted"])
@@ -161,7 +161,7 @@ class PerMemberItems(BlockItems):
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         for member, packer in enumerate(self._packers):
             packer.load_state({"partial_block": arrays[f"partial_block/{member}"]})
 
@@ -213,7 +213,7 @@ class BlockPacker:
         return {"partial_block": self._block[: self._filled].copy()}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave. Raises ValueError where it doesn't fit a block."""
+        """Restores what `state` returned. Raises ValueError if it doesn't fit a block."""
         partial = arrays["partial_block"]
         self._block[: len(partial)] = partial
         self._filled = len(partial)

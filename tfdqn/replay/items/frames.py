@@ -222,7 +222,7 @@ def _row_columns(horizon: Horizon) -> list[str]:
 
 
 def _stacked_observation(task_spec: TaskSpec) -> tuple[str, ArraySpec]:
-    """The one observation and its key. Raises ConfigError where it is not a stack of frames."""
+    """The one observation and its key. Raises ConfigError if it is not a stack of frames."""
     (key, spec), *others = task_spec.observation.items()
     if others or spec.frame_stack < 2:
         raise ConfigError(

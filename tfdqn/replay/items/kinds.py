@@ -45,7 +45,7 @@ class ItemKind(Protocol):
         """Finished transitions that are in no item yet."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
 
 
 Maker = Callable[[Config, TaskSpec], ItemKind]  # raises ConfigError where the task can't be stored so
@@ -92,7 +92,7 @@ class TableSizes(NamedTuple):
 def table_sizes(config: Config, kind: ItemKind) -> TableSizes:
     """`replay.capacity` and `replay.min_size`, divided: the one rounded down on every server, the other up, if it fits.
 
-    Raises ConfigError where a server would have no room for an item.
+    Raises ConfigError if a server would have no room for an item.
     """
     servers, size = num_servers(config), kind.transitions_per_item
     max_items = config.replay.capacity // (servers * size)
@@ -103,7 +103,7 @@ def table_sizes(config: Config, kind: ItemKind) -> TableSizes:
 
 
 def items_in(kind: ItemKind, num_examples: int) -> int:
-    """How many items hold so many examples. Raises ConfigError where it is no whole number."""
+    """How many items hold so many examples. Raises ConfigError if it is no whole number."""
     num_items, rest = divmod(num_examples, kind.examples_per_item)
     if rest:
         size = kind.examples_per_item

@@ -71,7 +71,7 @@ class ReverbReplay:
     def sampler(self, num_examples: int) -> Callable[[], Sample]:
         """A function to call inside a `tf.function`; it blocks until `min_size` transitions are stored.
 
-        Raises ConfigError where `num_examples` is no multiple of the examples in an item.
+        Raises ConfigError if `num_examples` is no multiple of the examples in an item.
         """
         self._sampled = True
         return make_sampler(self.addresses, self._kind, num_examples, priorities=self._priorities)
@@ -99,9 +99,9 @@ class ReverbReplay:
             server.save(folder)
 
     def restore(self, directory: Path) -> None:
-        """Puts back what `save` wrote; before `writer` and `sampler`, which hold on to a server.
+        """Restores what `save` wrote; before `writer` and `sampler`, which hold on to a server.
 
-        Raises CheckpointError, or ConfigError where another replay wrote it.
+        Raises CheckpointError, or ConfigError if another replay wrote it.
         """
         if self._sampled:
             raise RuntimeError("restore comes before sampler")
@@ -122,7 +122,7 @@ class ReverbReplay:
         return state
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         self._kind.load_state(arrays)
         if self._priorities.are_used:
             self._kind.priority_scale.raise_to(float(arrays["largest_priority"]))

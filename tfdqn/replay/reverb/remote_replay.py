@@ -111,7 +111,7 @@ class RemoteReplay:
     def sampler(self, num_examples: int) -> Callable[[], Sample]:
         """A function to call inside a `tf.function`; it blocks while a server has nothing, or is gone.
 
-        Raises ConfigError where `num_examples` is no multiple of the examples in an item.
+        Raises ConfigError if `num_examples` is no multiple of the examples in an item.
         """
         return make_sampler(self._addresses, self._kind, num_examples, priorities=self._priorities)
 
@@ -131,14 +131,14 @@ class RemoteReplay:
         return {"largest_priority": np.array(self._scale.largest)} if self._priorities.are_used else {}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave; nothing where the run had another replay then."""
+        """Restores what `state` returned; nothing if the run had another replay then."""
         if "largest_priority" in arrays:
             self._scale.raise_to(float(arrays["largest_priority"]))
 
     def save(self) -> None:
         """Has every server write its own checkpoint, all at once; returns when they have.
 
-        Raises CheckpointError where one does not do it, or not in time; it then goes on writing if it can.
+        Raises CheckpointError if one does not do it, or not in time; it then goes on writing if it can.
         """
         if self._updates is not None:
             self._updates.flush(_FLUSH_SECONDS)

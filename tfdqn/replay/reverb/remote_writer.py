@@ -44,7 +44,7 @@ def remote_writer(
 ) -> RemoteWriter:
     """A writer for `num_envs` environments of one actor's process, when all servers have answered.
 
-    Of several servers each actor begins with another. Raises GivenUpError where `keep_waiting` says so.
+    Of several servers each actor begins with another. Raises GivenUpError if `keep_waiting` says so.
     """
     shards = Shards(addresses)
     while not shards.poll():
@@ -100,7 +100,7 @@ class RemoteWriter:
         return self._writer.state()
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         self._writer.load_state(arrays)
 
     def _hold_back(self) -> None:
@@ -114,7 +114,7 @@ class RemoteWriter:
             time.sleep(_SECONDS_BETWEEN_QUESTIONS)
 
     def _waits(self, reason: str) -> None:
-        """Raises GivenUpError where it is to wait no longer."""
+        """Raises GivenUpError if it is to wait no longer."""
         keeps_waiting = self._keep_waiting(reason)
         if self._flush_until is not None:
             keeps_waiting = time.monotonic() < self._flush_until

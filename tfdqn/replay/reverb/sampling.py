@@ -32,7 +32,7 @@ def make_sampler(
 
     With a device, the next call's items are copied there in the background, and decoded there; else where it is called.
 
-    Raises ConfigError where `num_examples` is no multiple of the examples in an item.
+    Raises ConfigError if `num_examples` is no multiple of the examples in an item.
     """
     items = _item_dataset(addresses, kind, num_examples, priorities)
     if device is not None:

@@ -65,7 +65,7 @@ class Shards:
         self.each = [Shard(index, address) for index, address in enumerate(addresses)]
 
     def poll(self) -> bool:
-        """Asks all at once; False where one does not answer within seconds."""
+        """Asks all at once; False if one does not answer within seconds."""
         if len(self.each) == 1:
             return self.each[0].ask()
         run_at_once([shard.ask for shard in self.each], _POLL_SECONDS)

@@ -30,7 +30,7 @@ class ShardServer:
       address: "host:port"; only the port is this server's to choose.
       folder: opened; the checkpoint there is restored, and checkpoints are written there.
 
-    Raises ClusterError where the port is in use, ConfigError where the checkpoint is of another table. A checkpoint
+    Raises ClusterError if the port is in use, ConfigError where the checkpoint is of another table. A checkpoint
     that can't be read is put aside, and `damage` says so.
     """
 

@@ -45,7 +45,7 @@ def action_spec(space: Space[Any], task: Task) -> ActionSpec:
 
 
 def to_environment(spec: TaskSpec) -> Callable[[np.ndarray], np.ndarray] | None:
-    """int32[E], or [E, D], from 0 → the task's own actions; None where they are the same."""
+    """int32[E], or [E, D], from 0 → the task's own actions; None if they are the same."""
     return None if spec.actions.counts_from_zero else OwnActions(spec.actions)
 
 
@@ -56,7 +56,7 @@ def action_names(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
 
 
 def check_action_names(names: Sequence[str], num_actions: tuple[int, ...]) -> None:
-    """Raises TaskError where the user's names are not one for each action."""
+    """Raises TaskError if the user's names are not one for each action."""
     if names and len(num_actions) > 1:
         raise TaskError('task.action_names are of one number, and there are several by task.action_form = "branches"')
     if names and len(names) != num_actions[0]:

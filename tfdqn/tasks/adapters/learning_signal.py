@@ -48,7 +48,7 @@ class LearningSignal:
         }
 
     def load_state(self, arrays: Arrays) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         for part in (self._lives, self._scale):
             if part is not None:
                 part.load_state(arrays)
@@ -58,13 +58,13 @@ class LearningSignal:
         return {} if self._scale is None else {"moments": self._scale.moments()}
 
     def load_lasting_state(self, arrays: Arrays) -> None:
-        """Puts back what `lasting_state` gave."""
+        """Restores what `lasting_state` returned."""
         if self._scale is not None:
             self._scale.load_moments(arrays["moments"])
 
 
 def learning_signal(task: Task) -> LearningSignal | None:
-    """None where what the task gives is learned from as it is."""
+    """None if what the task gives is learned from as it is."""
     has_rewards = task.reward_clip or task.reward_sign or task.reward_normalization
     if not has_rewards and not task.end_on_life_loss:
         return None

@@ -39,7 +39,7 @@ class MaskSource(NamedTuple):
 
 
 def find_masks(task: Task, env: gymnasium.Env) -> str | None:
-    """The place of the task's masks; None where it has none. Raises TaskError where the key names one that has none.
+    """The place of the task's masks; None if it has none. Raises TaskError if the key names one that has none.
 
     Args:
       env: one environment, in none of the project's wrappers; "auto" resets it.
@@ -67,7 +67,7 @@ def without_masks(space: Space[Any], place: str | None) -> Space[Any]:
 
 
 def mask_source(task: Task, place: str | None, space: Space[Any], actions: ActionSpec) -> MaskSource | None:
-    """How the masks in the place that `find_masks` gave are read; None where there are none.
+    """How the masks in the place that `find_masks` gave are read; None if there are none.
 
     Args:
       space: of the whole observation. TaskError is raised for a mask in it of another shape.

@@ -30,11 +30,11 @@ class Lives:
         return {LIVES: self._lives}
 
     def load_state(self, arrays: Arrays) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         self._lives = np.array(arrays[LIVES])
 
     def reset(self, info: Mapping[str, Any]) -> None:
-        """Takes the lives at the start. Raises TaskError where the task tells of none."""
+        """Takes the lives at the start. Raises TaskError if the task tells of none."""
         self._lives = self._read(info)
 
     def step(self, step: Step, info: Mapping[str, Any]) -> Step:

@@ -43,7 +43,7 @@ class RunningScale:
         return {"returns": self._returns.copy()}
 
     def load_state(self, arrays: Arrays) -> None:
-        """Puts back what `state` gave."""
+        """Restores what `state` returned."""
         self._returns = np.array(arrays["returns"])
 
     def moments(self) -> np.ndarray:
@@ -51,7 +51,7 @@ class RunningScale:
         return np.array([self._moments.mean, self._moments.var, self._moments.count])
 
     def load_moments(self, moments: np.ndarray) -> None:
-        """Puts back what `moments` gave."""
+        """Restores what `moments` returned."""
         self._moments.mean, self._moments.var, self._moments.count = moments
 
 

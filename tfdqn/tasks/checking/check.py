@@ -122,7 +122,7 @@ class _Trial:
         self.steps_per_second: dict[str, float] = {}
 
     def play(self, about: str, **keys: object) -> Play | None:
-        """None where it fails."""
+        """None if it fails."""
         task = structs.replace(self._task, **keys)
         found = self._play(about, task, self._env_steps, self._seconds, seed=0)
         if found is not None:

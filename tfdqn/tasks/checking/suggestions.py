@@ -28,8 +28,8 @@ def suggestions(task: Task, play: Play | None, in_processes: Play | None, told: 
 
     Args:
       task: as it was played.
-      play: None where that failed: nothing is known.
-      in_processes: one environment for each core, each in a process; None where that was not tried.
+      play: None if that failed: nothing is known.
+      in_processes: one environment for each core, each in a process; None if that was not tried.
       told: what an environment tells.
     """
     if play is None:

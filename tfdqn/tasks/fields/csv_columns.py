@@ -16,7 +16,7 @@ class Cell(NamedTuple):
     place: str  # "prices.csv, row 27, column price"
 
     def number(self, meaning: str) -> float:
-        """What it holds. Raises TaskError where it is empty, no number or not finite."""
+        """What it holds. Raises TaskError if it is empty, no number or not finite."""
         try:
             value = float(self.text)
         except ValueError:
@@ -33,7 +33,7 @@ class Cell(NamedTuple):
 def read_rows(file: str, columns: tuple[str, ...]) -> Iterator[tuple[Cell, ...]]:
     """The cells of these columns, row by row; a row's number is its line's, of which empty ones are left out.
 
-    Raises TaskError where there are no such rows, or one has more cells than the header.
+    Raises TaskError if there are no such rows, or one has more cells than the header.
     """
     try:
         with Path(file).open(encoding="utf-8-sig", newline="") as lines:

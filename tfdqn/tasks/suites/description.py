@@ -60,7 +60,7 @@ def describe(
 def needed_keys(task: Task, observation_space: Space[Any], action_space: Space[Any]) -> str:
     """The keys beside its own without which a task can't be learned, in words; "" where it needs none.
 
-    Raises TaskError where none would do.
+    Raises TaskError if none would do.
     """
     failures = []
     for needed, keys in _KEYS.items():

@@ -43,7 +43,7 @@ def defaults(task_id: str) -> dict[str, Any]:
 
 
 def look_at(task_id: str, kwargs: Mapping[str, Any], frame_stack: int) -> PoolSpec:
-    """Raises TaskError where frames can't be stacked, and whatever EnvPool does for `kwargs`."""
+    """Raises TaskError if frames can't be stacked, and whatever EnvPool does for `kwargs`."""
     with quiet_gymnasium():
         has_stack = STACK in defaults(task_id)
         spec = _envpool().make_spec(task_id, **kwargs, **({STACK: 1} if has_stack else {}))

@@ -67,7 +67,7 @@ def unlike_defaults(kwargs: Mapping[str, Any], defaults: Mapping[str, Any], whol
 
 
 def _kind(default: Any, whole_stays_whole: bool) -> type | None:
-    """One of `_KINDS`; None where a default tells none."""
+    """One of `_KINDS`; None if a default tells none."""
     if isinstance(default, tuple | np.ndarray):
         return list
     if isinstance(default, np.generic):

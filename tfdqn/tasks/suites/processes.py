@@ -84,7 +84,7 @@ def leave_signals_to_the_run() -> None:
 
 
 def require_room(task_id: str, observation_bytes: int, num_envs: int) -> None:
-    """Raises TaskError where `num_envs` environments' observations don't fit, of one step each.
+    """Raises TaskError if `num_envs` environments' observations don't fit, of one step each.
 
     They lie in shared memory, or where that has less room in the system's temporary folder, as Python takes it.
 

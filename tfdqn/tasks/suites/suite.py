@@ -27,7 +27,7 @@ class Suite(Protocol):
     """
 
     def check(self, task: Task) -> None:
-        """Raises TaskError where there is no such task, or it can't have what `task` says; makes nothing."""
+        """Raises TaskError if there is no such task, or it can't have what `task` says; makes nothing."""
 
     def describe(self, task: Task) -> TaskSpec:
         """What it looks like: an environment may be made for that, and is closed."""
