@@ -123,7 +123,7 @@ def test_trials_that_tell_nothing_of_the_keys_have_no_importance(tmp_path: Path,
         assert claimed is not None
         study.complete(claimed, each)
     text = page("x", study.trials(), study)
-    assert "two or more complete trials with different scores will say" in text
+    assert "This needs two or more complete trials with different scores." in text
     assert text.count("<svg") == 2 + 3
 
 

@@ -1,4 +1,4 @@
-"""A process's heartbeat on its own host: a file written anew every second, which `health` and supervisors read.
+"""A process's heartbeat on its own host: a file that is rewritten every second, for `health` and supervisors.
 
 The files lie in a folder of the host's, `TFDQN_BEATS`, or one in the system's temporary folder.
 """
@@ -31,12 +31,12 @@ _MOST_AHEAD_SECONDS = 1.0  # what clocks may differ by
 
 
 def silence_limit_seconds(state: str, dead_after_seconds: float) -> float:
-    """How long a process that was last in this state may be silent before it counts as dead."""
+    """How long a process whose last state is this may be silent before it counts as dead."""
     return max(dead_after_seconds, _MEETING_SECONDS) if state == MEETING else dead_after_seconds
 
 
 class HeartbeatRecord(Struct, frozen=True, kw_only=True):
-    """What the file says."""
+    """The content of the file."""
 
     name: str  # of the process: "actor 1", or "train"
     pid: int
@@ -47,9 +47,9 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
     clock: str = ""  # which one that is: of which boot and container; empty: unknown
 
     def age_seconds(self) -> float:
-        """How old it is; below 0 where its time lies clearly in the future, so that no age can be told.
+        """Its age. Negative if its time is clearly in the future, so that the age is unknown.
 
-        A clock was set back since then, or it is another host's.
+        That is because a clock was set back since, or because it is another host's clock.
         """
         age = time.time() - self.seconds
         if age < -_MOST_AHEAD_SECONDS:
@@ -60,18 +60,18 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
 
 
 def heartbeat_file(process_id: ProcessId, folder: Path | None = None) -> Path:
-    """Where a process's heartbeat is. Raises ClusterError if the folder that all share may be another user's."""
+    """The file of a process's heartbeat. Raises ClusterError if the common folder may belong to another user."""
     return (folder or heartbeat_folder()) / f"{process_id.file_stem}.json"
 
 
 def heartbeat_folder() -> Path:
-    """Where the heartbeats of this host's processes are. Raises ClusterError, likewise."""
+    """The folder of this host's heartbeats. Raises ClusterError as `heartbeat_file`."""
     named = os.environ.get(VARIABLE)
     return Path(named) if named else _default_folder()
 
 
 def write_heartbeat(file: Path, name: str, state: str, steps_per_second: float) -> None:
-    """Writes a heartbeat of now, whole or not at all; it need not outlive the machine."""
+    """Writes a heartbeat with the present time, atomically, but without waiting for the disk."""
     record = HeartbeatRecord(
         name=name,
         pid=os.getpid(),
@@ -88,7 +88,7 @@ def write_heartbeat(file: Path, name: str, state: str, steps_per_second: float) 
 
 
 class HeartbeatFile:
-    """A process's own, written again and again. One that can't be written is reported once, and does no harm else."""
+    """A process's heartbeat, which it writes repeatedly. If it can't be written, that is reported once."""
 
     def __init__(self, file: Path, name: str, say: Callable[[str], None]):
         self._file, self._name, self._say = file, name, say
@@ -106,13 +106,13 @@ class HeartbeatFile:
             self._is_said = True
 
     def remove(self) -> None:
-        """When it ends well."""
+        """Removes the file, when the process ends well."""
         with suppress(OSError):
             self._file.unlink(missing_ok=True)
 
 
 def read_heartbeat(file: Path) -> HeartbeatRecord | None:
-    """What a process wrote last; None if there is nothing that can be read."""
+    """The last heartbeat of a process; None if there is none that can be read."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=HeartbeatRecord)
     except (OSError, msgspec.MsgspecError):
@@ -123,8 +123,8 @@ def read_heartbeat(file: Path) -> HeartbeatRecord | None:
 def heartbeat_of_command(command: str, say: Callable[[str], None]) -> Iterator[None]:
     """Writes heartbeats of a process with no role in a job (`train`, `launch`, `serve`, …) while the block runs.
 
-    It does so where `TFDQN_BEATS` names a folder, as the image does for its health check. They tell that the process
-    lives, not that its work goes on. `say` shows a warning where they can't be written.
+    It does so if `TFDQN_BEATS` names a folder, as in the image, for its health check. They show that the process is
+    alive, not that it makes progress. `say` shows a warning if they can't be written.
     """
     folder = os.environ.get(VARIABLE)
     if not folder:
@@ -149,18 +149,18 @@ def heartbeat_of_command(command: str, say: Callable[[str], None]) -> Iterator[N
 
 
 class Finding(NamedTuple):
-    """What `health` says of a process."""
+    """The health of a process, as `tfdqn health` reports it."""
 
     line: str
     is_well: bool
 
 
 def health_of(process_id: ProcessId, folder: Path | None, within_seconds: float) -> Finding:
-    """Of one process of a job.
+    """The health of one process of a job.
 
     Args:
-      folder: where the heartbeats are; None: where processes leave them by default.
-      within_seconds: an older heartbeat is none.
+      folder: of the heartbeats; None: the default folder.
+      within_seconds: an older heartbeat does not count.
     """
     file = heartbeat_file(process_id, folder)
     heartbeat = read_heartbeat(file)
@@ -198,7 +198,7 @@ def _is_there(pid: int) -> bool:
 
 @cache
 def _this_clock() -> str:
-    """Names what `time.monotonic` counts from: the machine's boot, which a container may see shifted."""
+    """A name of the origin of `time.monotonic`: the machine's boot, which a container may see shifted."""
     try:
         return f"{this_kernel()}-{os.stat('/proc/self/ns/time').st_ino}" if this_kernel() else ""
     except OSError:
@@ -206,7 +206,7 @@ def _this_clock() -> str:
 
 
 def _default_folder() -> Path:
-    """This user's alone: in a folder where anyone may write, a link in the file's place would lead to any other."""
+    """A folder of this user's alone: where others may write, they could put a link in the place of a file."""
     folder = Path(tempfile.gettempdir()) / f"tfdqn-{os.getuid()}"
     with suppress(OSError):  # it is there; or nothing can be written here, and no heartbeat will be
         folder.mkdir(mode=0o700)

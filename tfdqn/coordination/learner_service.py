@@ -1,4 +1,4 @@
-"""`LearnerService`: where the learner's process answers all others: calls, heartbeats, weights, evaluations."""
+"""`LearnerService`: answers all other processes in the learner's: joins, heartbeats, weights, evaluations."""
 
 import time
 import uuid
@@ -33,12 +33,12 @@ _THREADS = 16
 
 
 class LearnerService:
-    """Answers from threads of its own until it is closed; the learner reads and writes what they share.
+    """Answers from threads of its own until it is closed. The learner reads and writes the state that they share.
 
     Args:
-      topology: where it is reached, and which processes may take part.
-      config: what every process must have, too.
-      task_spec: told to every process that joins.
+      topology: its address, and the processes that may take part.
+      config: the configuration, which every process must have.
+      task_spec: sent to every process that joins.
       board: the newest weights.
     """
 
@@ -72,7 +72,7 @@ class LearnerService:
         )
 
     def end(self) -> None:
-        """Tells every process that the job is over; returns when all have heard it, or after some seconds."""
+        """Tells every process that the job is over; waits until all have heard it, or for some seconds."""
         self.phase = Phase.OVER
         began = time.monotonic()
         deadline = began + max(_SECONDS_TO_HEAR_IT_IS_OVER, 2 * self._settings.beat_seconds)
@@ -87,7 +87,7 @@ class LearnerService:
             time.sleep(0.05)
 
     def close(self) -> None:
-        """Answers no more."""
+        """Stops answering."""
         self._server.close()
 
     def _hello(self, hello: Hello) -> Welcome:
@@ -97,7 +97,7 @@ class LearnerService:
         return Welcome(life=self.life, task_spec=self.task_spec)
 
     def _difference(self, text: str) -> str:
-        """How a configuration that is no copy of the learner's differs from it, in one line."""
+        """The difference between a configuration and the learner's, in one line."""
         try:
             theirs = parse(text.encode(), unused={})
         except ConfigError as error:

@@ -1,7 +1,7 @@
 """`Membership`: a process's part in its job. It joins the learner, sends heartbeats, and hears how the job stands.
 
-A thread of its own sends them while the process waits or computes. What it hears decides what the process does: act,
-finish, end, or start again because the learner has.
+A thread of its own sends them while the process waits or computes. The answers decide what the process does: act,
+finish, end, or restart because the learner has restarted.
 """
 
 import os
@@ -33,7 +33,7 @@ _SAY_AGAIN_SECONDS = 30.0
 
 
 def seconds_between_calls(configured: float, config: Config) -> float:
-    """How long a process waits between two calls of one kind: longer where so many ask that they would be too many.
+    """The interval between a process's calls of one kind, longer if there are very many processes.
 
     It stays far below the silence that counts as death.
     """
@@ -46,12 +46,12 @@ class LearnerRestartedError(Exception):
 
 
 class Membership:
-    """Made at a process's very start; sends heartbeats from then on, until it is closed.
+    """Made at the start of a process; sends heartbeats until it is closed.
 
     Args:
       process_id: which process this is.
-      topology: where the learner is.
-      config: `health` gives the intervals; the learner refuses another configuration than its own.
+      topology: has the learner's address.
+      config: `health` has the intervals. The learner refuses a configuration that is not its own.
       say: shows one line to the user.
     """
 
@@ -122,17 +122,17 @@ class Membership:
         return None
 
     def set_state(self, state: str) -> None:
-        """Sets what the next heartbeats say that this process is doing."""
+        """Sets the state that the next heartbeats report."""
         self._state = state
 
     def send_heartbeat(self) -> None:
-        """Has one sent now, whatever the interval: its answer tells anew how the job stands."""
+        """Has a heartbeat sent at once; its answer has the job's present phase."""
         self._send_now.set()
 
     def rendezvous(self) -> None:
-        """Returns when the learner is ready for the rendezvous of all that learn in step, and knows that this one is.
+        """Waits until the learner is ready for the rendezvous of lockstep processes, and knows that this one is.
 
-        Where it never is, a thread that watches `phase` ends the process.
+        If it never is, a thread that watches `phase` ends the process.
         """
         while (answer := self._answer) is None or not answer.may_meet:
             self._closed.wait(_MEETING_POLL_SECONDS)
@@ -142,19 +142,19 @@ class Membership:
             self._closed.wait(_MEETING_POLL_SECONDS)
 
     def wait_while_heard(self, seconds: float) -> None:
-        """Returns when the learner that this process has joined answers no more, or after so long."""
+        """Waits until the learner that this process has joined answers no more, or until the time is over."""
         deadline = time.monotonic() + seconds
         while self._is_heard and time.monotonic() < deadline:
             self._send_now.set()
             self._closed.wait(_LAST_LOOK_SECONDS)
 
     def report_with(self, figures: Callable[[], dict]) -> None:
-        """Sets what each heartbeat reports besides: fields of `Heartbeat`, its counts since the process's start."""
+        """Sets the source of further fields of each `Heartbeat`; its counts are since the process's start."""
         self._figures = figures
 
     @property
     def is_over(self) -> bool:
-        """Whether the learner has said that the job is."""
+        """Whether the learner has said that the job is over."""
         return self._answer is not None and self._answer.phase == Phase.OVER
 
     @property
@@ -164,12 +164,12 @@ class Membership:
 
     @property
     def largest_priority(self) -> float:
-        """Of replay's items so far, as the learner said last."""
+        """The largest priority in replay so far, by the learner's last answer."""
         return 1.0 if self._answer is None else self._answer.largest_priority
 
     @property
     def silent_seconds(self) -> float:
-        """For how long the learner has not been heard."""
+        """How long ago the learner last answered."""
         return time.monotonic() - self._heard_seconds
 
     def env_steps(self, own: int, alike: int = 1) -> int:
@@ -180,7 +180,7 @@ class Membership:
         return known + alike * (own - own_among_them)
 
     def phase(self) -> Phase:
-        """How the job stands.
+        """The job's phase.
 
         Raises LearnerRestartedError, or PeerLostError if the learner has been silent beyond patience.
         """
@@ -197,7 +197,7 @@ class Membership:
         return Phase.TRAINING if answer is None else answer.phase
 
     def phase_now(self, interrupted: Callable[[], bool] = lambda: False) -> Phase | None:
-        """As `phase`, but that it joins a learner that has started again; None if the user has asked to stop."""
+        """As `phase`, but joins a learner that has restarted; None if the user has asked to stop."""
         while not interrupted():
             try:
                 return self.phase()
@@ -215,7 +215,7 @@ class Membership:
         self._file.remove()
 
     def _wait_for_an_answer(self, interrupted: Callable[[], bool]) -> None:
-        """So that a process that has joined knows how the job stands; not for long, as it can do without."""
+        """Waits shortly for an answer, so that a process that has joined knows the phase; it can do without."""
         deadline = time.monotonic() + _FIRST_ANSWER_SECONDS
         while self._answer is None and time.monotonic() < deadline and not interrupted():
             self._closed.wait(0.01)

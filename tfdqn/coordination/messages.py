@@ -1,4 +1,4 @@
-"""What a job's processes tell one another: every message to the learner, and its answers."""
+"""The messages of a job's processes: all requests to the learner, and its answers."""
 
 import hashlib
 import operator
@@ -17,7 +17,7 @@ Number = Annotated[int, Meta(ge=0, le=2**48)]
 
 
 class Phase(StrEnum):
-    """How a job stands."""
+    """The phase of a job."""
 
     TRAINING = "training"
     FINISHING = "finishing"  # no more acting; the evaluator has its last say
@@ -25,7 +25,7 @@ class Phase(StrEnum):
 
 
 class Counts(Struct, frozen=True, kw_only=True):
-    """What a process has done since it joined the learner's present life; each is only ever added to."""
+    """What a process has done since it joined the present life of the learner. Counts only grow."""
 
     env_steps: Number = 0
     episodes: Number = 0
@@ -38,7 +38,7 @@ class Counts(Struct, frozen=True, kw_only=True):
         return self._with(operator.sub, other)
 
     def at_least(self, other: "Counts") -> "Counts":
-        """The larger of each."""
+        """The larger of each pair of counts."""
         return self._with(max, other)
 
     def _with(self, combine: Callable[[int, int], int], other: "Counts") -> "Counts":
@@ -47,12 +47,12 @@ class Counts(Struct, frozen=True, kw_only=True):
 
 
 def fingerprint(config: str) -> str:
-    """Of a configuration as TOML: where it is another, so is the configuration."""
+    """A fingerprint of a configuration as TOML; equal for equal configurations."""
     return hashlib.sha256(config.encode()).hexdigest()[:16]
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True, rename={"process_id": "member"}):
-    """What every process but the learner tells it, once a second: that it lives, and how it stands."""
+    """What every other process sends the learner once a second: its state and counts."""
 
     process_id: ProcessId
     life: str  # of the process: another with each start
@@ -69,7 +69,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True, rename={"process_id": "member
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What the learner answers to a heartbeat."""
+    """The learner's answer to a heartbeat."""
 
     life: str  # of the learner: a process that joined another must start again, or join this one
     phase: Phase
@@ -80,14 +80,14 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Hello(Struct, frozen=True, kw_only=True):
-    """What a process asks the learner when it starts."""
+    """A process's request to join, when it starts."""
 
     process_id: ProcessId
     config: str  # as TOML, whole: the learner refuses another than its own
 
 
 class Welcome(Struct, frozen=True, kw_only=True):
-    """What the learner answers."""
+    """The learner's answer to a request to join."""
 
     life: str
     task_spec: TaskSpec
@@ -109,7 +109,7 @@ class NamedArray(Struct, frozen=True, array_like=True):
 
 
 class WeightsReply(Struct, frozen=True):
-    """The newest weights; none if those held are the newest, or there are none yet."""
+    """The newest weights; none if the process has these already, or if there are none yet."""
 
     version: int  # -1: none were published yet
     arrays: tuple[NamedArray, ...] = ()
@@ -123,14 +123,14 @@ class QValuesRequest(Struct, frozen=True):
 
 
 class QValues(Struct, frozen=True):
-    """What is answered."""
+    """The Q-values of a request."""
 
     version: int  # of the weights
     q_values: NamedArray  # float32[B, A]; an ensemble's aggregate
 
 
 class EvaluatorReport(Struct, frozen=True, kw_only=True):
-    """What the evaluator reports."""
+    """The evaluator's report."""
 
     evaluation: Evaluation | None = None  # None: there is nothing new
     best_return: float | None = None
@@ -146,14 +146,14 @@ class Nothing(Struct, frozen=True):
 class ProcessStatus(
     Struct, frozen=True, kw_only=True, rename={"heartbeat": "beat", "seconds_since_heartbeat": "seconds_since_beat"}
 ):
-    """How a process stands, as the learner knows it."""
+    """The state of a process, as the learner knows it."""
 
     heartbeat: Heartbeat
     seconds_since_heartbeat: float
 
 
 class ReplayStatus(Struct, frozen=True, kw_only=True):
-    """How a replay server stands, as it told the learner last; in transitions."""
+    """The state of a replay server by its last answer to the learner, in transitions."""
 
     address: str
     stored: int
@@ -164,7 +164,7 @@ class ReplayStatus(Struct, frozen=True, kw_only=True):
 
 
 class Inspection(Struct, frozen=True, kw_only=True, rename={"processes": "members"}):
-    """How a job stands, as the learner knows it."""
+    """The state of a job, as the learner knows it."""
 
     phase: Phase
     state: str  # of the learner itself

@@ -1,6 +1,6 @@
-"""`Peers`: processes of a cluster, asked all at once whether they live; `PeerWait`: how long one waits for them.
+"""`Peers`: asks the processes of a cluster, all at once, whether they are alive; `PeerWait` limits the wait for them.
 
-A process that is stopped, or cut off, breaks no connection; one that has ended refuses the next.
+A process that is stopped or cut off keeps its connections; one that has ended refuses the next.
 """
 
 import socket
@@ -20,7 +20,7 @@ _ASK_SECONDS = 2.0
 
 
 class _Peer:
-    """One process; whatever gRPC server is at its address answers, if only that it has no such method."""
+    """One process. Any gRPC server at its address answers, at least that it has no such method."""
 
     def __init__(self, name: str, address: str):
         self.name = name
@@ -53,12 +53,12 @@ class _Peer:
 
 
 class Peers:
-    """Asked by one thread.
+    """To be used by one thread.
 
     Args:
       addresses: "host:port" by the process's name.
-      may_end: whether the others do without one that has ended, as long as one is left.
-      on_end: told the name of one that has ended, having answered before; each time that it is found so.
+      may_end: whether processes may end, as long as one is left.
+      on_end: told the name of a process that answered before and has ended; each time that this is found.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Peers:
         self._may_end, self._on_end = may_end, on_end
 
     def poll(self) -> bool:
-        """Asks all at once; False if one that is needed does not answer within seconds."""
+        """Asks all at once; False if a needed one does not answer within seconds."""
         asking = [threading.Thread(target=peer.ask, name="peer", daemon=True) for peer in self._each]
         for each in asking:
             each.start()
@@ -99,7 +99,7 @@ class Pollable(Protocol):
 
 
 class PeerWait:
-    """Peers that a process can't do without: it waits for them, but not beyond patience."""
+    """Peers that a process needs: it waits for them, but not beyond its patience."""
 
     def __init__(
         self, others: Pollable, answer: str, health: Health, say: Callable[[str], None], said_after_seconds: float
@@ -111,7 +111,7 @@ class PeerWait:
         self.waits_for = ""  # in words
 
     def ask(self) -> str:
-        """Asks, where that is due; in words, which have been silent beyond patience: empty in most cases."""
+        """Asks them if that is due; returns those that were silent beyond patience, in words, or an empty text."""
         if not self._question.is_due():
             return ""
         self._question.done()

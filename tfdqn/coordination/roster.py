@@ -1,7 +1,7 @@
 """`Roster`: the processes that take part in a job, as the learner knows them by their heartbeats.
 
-Silence beyond a deadline is death, whatever connections say: a stopped process breaks none. What an actor has counted
-is kept when it dies.
+A process that is silent beyond a deadline counts as dead, whatever its connections: a stopped process keeps them. The
+counts of an actor are kept when it dies.
 """
 
 import threading
@@ -15,11 +15,11 @@ from tfdqn.errors import PeerLostError
 
 
 class Roster:
-    """Written by the server's threads, read by the learner's.
+    """Written by the server's threads, and read by the learner's.
 
     Args:
-      life: of the learner; only processes that joined it count.
-      dead_after_seconds: of silence.
+      life: the learner's; only processes that joined this life count.
+      dead_after_seconds: the silence after which a process counts as dead.
     """
 
     def __init__(self, life: str, dead_after_seconds: float):
@@ -33,7 +33,7 @@ class Roster:
         self._held: dict[ProcessId, str] = {}
 
     def add(self, heartbeat: Heartbeat) -> None:
-        """Takes a heartbeat that has come now. Of two that overtook one another the larger counts stand."""
+        """Adds a heartbeat that has just arrived. If two overtook each other, the larger counts are kept."""
         with self._lock:
             self._newest[heartbeat.process_id] = (heartbeat, time.monotonic())
             if heartbeat.joined != self._life:
@@ -49,12 +49,12 @@ class Roster:
             self._before = counts
 
     def counts(self) -> Counts:
-        """Of all processes together, the dead included."""
+        """The counts of all processes together, including dead ones."""
         with self._lock:
             return self._before + self._total
 
     def status(self) -> tuple[ProcessStatus, ...]:
-        """Of every process that was ever heard, in order."""
+        """The state of every process that was ever heard, in order."""
         with self._lock:
             newest = sorted(self._newest.items())
         now = time.monotonic()
@@ -73,12 +73,12 @@ class Roster:
         ]
 
     def hold(self, process_ids: Iterable[ProcessId]) -> None:
-        """From now on a later life of one of these processes counts as its loss."""
+        """From now on, a restart of one of these processes counts as its loss."""
         with self._lock:
             self._held = {process_id: self._newest[process_id][0].life for process_id in process_ids}
 
     def lost(self, process_ids: Iterable[ProcessId]) -> list[str]:
-        """Why each of these processes counts as dead, in words, for those that do."""
+        """Which of these processes count as dead, and why, in words."""
         return list(self._lost(process_ids).values())
 
     def _lost(self, process_ids: Iterable[ProcessId]) -> dict[ProcessId, str]:
@@ -99,7 +99,7 @@ class Roster:
         return reasons
 
     def unheard(self, process_ids: Iterable[ProcessId]) -> list[ProcessId]:
-        """Those of them that have taken part, but count as dead by their silence alone."""
+        """Which of these processes took part, and count as dead only because they are silent."""
         found = {status.heartbeat.process_id: status.seconds_since_heartbeat for status in self.status()}
         return [process_id for process_id in process_ids if found.get(process_id, 0.0) >= self._dead_after_seconds]
 
@@ -110,9 +110,9 @@ class Roster:
         say: Callable[[str], None],
         interrupted: Callable[[], bool],
     ) -> bool:
-        """Waits until all of them have joined and are heard; False if the user has asked to stop meanwhile.
+        """Waits until all of them have joined and are heard; False if the user asks to stop meanwhile.
 
-        Raises PeerLostError at the end of patience.
+        Raises PeerLostError when its patience ends.
         """
         began, said = time.monotonic(), ""
         while missing := self._lost(process_ids):

@@ -1,6 +1,6 @@
-"""Calls between a job's processes: gRPC carries them, MessagePack the messages, each a typed struct.
+"""Calls between a job's processes by gRPC. Messages are typed structs, encoded by MessagePack.
 
-A message that is not what it should be is answered by an error, and does no harm: nothing is ever unpickled.
+A malformed message is answered by an error, and does no harm: nothing is ever unpickled.
 """
 
 import threading
@@ -31,11 +31,11 @@ class UnreachableError(Exception):
 
 
 class RefusedError(Exception):
-    """A peer answered that it will not do what it was asked, and why."""
+    """A peer refused a request; the message says why."""
 
 
 class Method(NamedTuple):
-    """One kind of call, as a server answers it. What raises `RefusedError` is passed on to the caller."""
+    """One kind of call that a server answers. A `RefusedError` is passed on to the caller."""
 
     request: type[Struct]
     answer: Callable[[Any], Struct | bytes]  # bytes: a reply that is encoded already
@@ -45,9 +45,9 @@ class Server:
     """Answers calls at an address until it is closed. Raises ClusterError if the address can't be had.
 
     Args:
-      address: "host:port"; on loopback it is heard on loopback alone.
+      address: "host:port"; a loopback address listens on loopback only.
       methods: by name.
-      threads: calls that are answered at a time.
+      threads: the number of calls that are answered at a time.
     """
 
     def __init__(self, address: str, methods: Mapping[str, Method], threads: int = 16):
@@ -68,7 +68,7 @@ class Server:
         self._server.start()
 
     def close(self) -> None:
-        """Answers no further calls."""
+        """Stops answering calls."""
         self._server.stop(_STOP_SECONDS).wait(2 * _STOP_SECONDS)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -92,7 +92,7 @@ class Caller:
         self._channel = grpc.insecure_channel(address, options=options)
 
     def __call__(self, method: str, request: Struct, reply: type[Reply], timeout_seconds: float) -> Reply:
-        """Raises UnreachableError if no answer comes in time, RefusedError where the answer is no."""
+        """Makes a call. Raises UnreachableError if no answer comes in time, RefusedError if the server refuses."""
         call = self._channel.unary_unary(f"/{_SERVICE}/{method}")
         try:
             return _decoder(reply).decode(call(msgspec.msgpack.encode(request), timeout=timeout_seconds))
@@ -109,7 +109,7 @@ class Caller:
 
 
 def _bound(address: str) -> str:
-    """Loopback, or every interface: a host's name among others need not be one that it can bind."""
+    """The address to bind: loopback, or every interface, because a host need not be able to bind its name."""
     host, port = host_and_port(address)
     return address if is_loopback(host) else f"[::]:{port}"
 

@@ -1,4 +1,4 @@
-"""`StallDetector`: for how long a process's work has not gone on, though a thread of it still gives heartbeats."""
+"""`StallDetector`: how long a process has made no progress, although a thread of it still sends heartbeats."""
 
 import faulthandler
 import os
@@ -15,9 +15,9 @@ _MOST_SECONDS_BETWEEN_CHECKS = 60.0  # counted: the process may have been stoppe
 
 
 class StallDetector:
-    """The thread that works records its progress, another checks.
+    """The working thread records its progress, and another thread checks it.
 
-    Work of which none is recorded can't be stuck: a process that serves below Python has no loop that would.
+    A process that never records progress can't stall: one that serves in native code has no loop that could record any.
     """
 
     def __init__(self) -> None:
@@ -29,16 +29,16 @@ class StallDetector:
         self._checked_seconds = time.monotonic()
 
     def record_progress(self, part: str = "work") -> None:
-        """Says so of a part of the work; from the first time on it is expected again and again."""
+        """Records progress in a part of the work. From the first time on, more is expected."""
         self._counts[part] = self._counts.get(part, 0) + 1
 
     def finish(self) -> None:
-        """From now on nothing is expected."""
+        """No more progress is expected from now on."""
         self._counts.clear()
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Nothing is expected while the block runs: it takes as long as it takes."""
+        """No progress is expected while the block runs, however long it takes."""
         self._suspensions += 1
         try:
             yield
@@ -51,10 +51,10 @@ class StallDetector:
         return self._suspensions > 0
 
     def check(self, is_excused: bool = False) -> None:
-        """Takes note of what has gone on since the last check.
+        """Checks for progress since the last check.
 
         Args:
-          is_excused: whether it was no wonder where nothing has.
+          is_excused: whether there was a good reason for none.
         """
         now = time.monotonic()
         passed = min(now - self._checked_seconds, _MOST_SECONDS_BETWEEN_CHECKS)
@@ -69,13 +69,13 @@ class StallDetector:
         self.stuck_seconds = max((seconds for _, seconds in idle.values()), default=0.0)
 
     def described(self, state: str) -> str:
-        """What the process is doing, and for how long it has made no progress where that is long."""
+        """What the process is doing, and, if that is long, for how long it has made no progress."""
         if self.stuck_seconds < _SAID_AFTER_SECONDS:
             return state
         return f"{state}, stuck for {self.stuck_seconds:.0f} s"
 
     def end_if_stuck(self, name: str, state: str, after_seconds: float) -> None:
-        """Ends the process where its work is stuck, so that it is started again; says where each thread of it is."""
+        """Ends the process if its work has stalled, so that it is restarted; prints where each of its threads is."""
         if self.stuck_seconds > after_seconds:
             _end(f"{name} has made no progress for {self.stuck_seconds:.0f} s ({state}): it ends, to be started again")
 

@@ -1,7 +1,7 @@
-"""`Watchdog`: a thread that says which peers its process waits for, and ends the process where they never come.
+"""`Watchdog`: a thread that says which peers its process waits for, and ends the process if they never come.
 
-It does not ask the main thread, which may be stuck in a call that never returns: the silence of peers decides, work
-that makes no progress, or a signal that is not heeded.
+It does not rely on the main thread, which may be in a call that never returns. It acts if peers are silent, if the work
+makes no progress, or if a signal has no effect.
 """
 
 import os
@@ -23,14 +23,14 @@ _END_SECONDS = 20.0  # from a signal on, or from the end of the checkpoint that 
 
 
 class Watchdog:
-    """Watches while its block runs.
+    """Watches the process while its block runs.
 
     Args:
       name: of the process, in words.
       health: the limits.
       say: shows one line to the user.
-      interrupted: whether the user has asked to stop; asked by the thread.
-      stopped_status: of the process where the user has, and it can't end by itself.
+      interrupted: whether the user has asked to stop; called by the thread.
+      stopped_status: the exit status if the user has asked to stop and the process can't end by itself.
     """
 
     def __init__(
@@ -61,27 +61,27 @@ class Watchdog:
         self._thread.join(_LAST_CHECK_SECONDS)
 
     def require(self, others: Pollable, answer: str, said_after_seconds: float | None = None) -> None:
-        """From now on they must not be silent beyond patience.
+        """Requires peers: from now on they must not be silent beyond its patience.
 
         Args:
-          answer: that all of them do, in words.
-          said_after_seconds: of silence, that it waits for them; None: after what counts as death.
+          answer: the line to show when all of them answer.
+          said_after_seconds: the silence after which it says that it waits; None: the one that counts as death.
         """
         said_after_seconds = said_after_seconds or self._health.dead_after_seconds
         self._awaited.append(PeerWait(others, answer, self._health, self._say, said_after_seconds))
 
     def release_peers(self) -> None:
-        """From now on every peer may go."""
+        """Requires no peers from now on."""
         self._awaited.clear()
 
     @property
     def doing(self) -> str:
-        """The state, or which peers it waits for."""
+        """The state of the process, or the peers that it waits for."""
         return self.waits_for or self.work.described(self.state)
 
     @property
     def waits_for(self) -> str:
-        """Which peers it waits for, in words; empty: none."""
+        """The peers that it waits for, in words; empty if there are none."""
         return next((each.waits_for for each in list(self._awaited) if each.waits_for), "")
 
     def _watch(self) -> None:
@@ -93,7 +93,7 @@ class Watchdog:
             end_now(f"{self._name} can't watch the others any longer")
 
     def _check(self) -> None:
-        """What is done a few times a second."""
+        """Checks everything, a few times a second."""
         self._end_if_asked()
         for each in list(self._awaited):
             if gone := each.ask():
@@ -103,7 +103,7 @@ class Watchdog:
         self.work.end_if_stuck(self._name, self.doing, self._health.stuck_after_seconds)
 
     def _is_excused(self) -> bool:
-        """Whether it is no wonder where no work goes on."""
+        """Whether there is a good reason for making no progress."""
         return bool(self.waits_for)
 
     def _say_if_stuck(self) -> None:
@@ -129,6 +129,6 @@ class Watchdog:
 
 
 def end_now(line: str, status: int = RESTART_STATUS) -> None:
-    """Ends the process, whatever its other threads are doing."""
+    """Ends the process at once, whatever its other threads are doing."""
     print(f"tfdqn: {line}", file=sys.stderr, flush=True)
     os._exit(status)

@@ -1,7 +1,7 @@
-"""Weights on their way from the learner to the actors: versioned, so that nothing is fetched twice.
+"""Weights from the learner to the actors, with versions, so that nothing is fetched twice.
 
-A version is the train step that made the weights. The learner publishes on a `WeightsBoard`. A `WeightsClient` reads
-that in the same process, or `RemoteWeights`, which fetches from another: one message, encoded once for all.
+A version is the train step that made the weights. The learner publishes on a `WeightsBoard`. A `WeightsClient` reads it
+in the same process, or reads `RemoteWeights`, which fetch from another process one message that is encoded once.
 """
 
 import threading
@@ -30,17 +30,17 @@ class VersionedWeights(NamedTuple):
 
 
 class WeightsSource(Protocol):
-    """Where the newest weights are found."""
+    """A source of the newest weights."""
 
     def version(self) -> int:
-        """The version now kept; -1 before the first. Cheap: clients poll it."""
+        """The present version; -1 before the first. Cheap, because clients poll it."""
 
     def get(self) -> VersionedWeights:
-        """What is kept. Raises LookupError before the first."""
+        """The present weights. Raises LookupError before the first."""
 
 
 class WeightsBoard:
-    """Where the learner publishes, for threads of its process: one reference, replaced whole."""
+    """Where the learner publishes weights for threads of its process: one reference, which is replaced."""
 
     def __init__(self) -> None:
         self._kept: VersionedWeights | None = None
@@ -49,7 +49,7 @@ class WeightsBoard:
         return -1 if self._kept is None else self._kept.version
 
     def put(self, versioned: VersionedWeights) -> None:
-        """Replaces what is kept; the arrays must not change afterwards."""
+        """Replaces the weights. The arrays must not change afterwards."""
         self._kept = versioned
 
     def get(self) -> VersionedWeights:
@@ -72,12 +72,12 @@ class WeightsClient:
 
     @property
     def version(self) -> int:
-        """The train step that made the weights held."""
+        """The train step of its weights."""
         return self._require().version
 
     @property
     def weights(self) -> Weights:
-        """The weights held."""
+        """Its weights."""
         return self._require().weights
 
     def _require(self) -> VersionedWeights:
@@ -87,15 +87,15 @@ class WeightsClient:
 
 
 class RemoteWeights:
-    """The newest weights of a learner in another process, as they were when it was asked last.
+    """The weights of a learner in another process, as of the last answer.
 
-    A thread asks at an interval, so that neither `version` nor `get` waits for the network. While the learner is
-    gone its last weights stay; those of its next life are taken even if their version is lower.
+    A thread asks at an interval, so that neither `version` nor `get` waits for the network. While the learner is gone,
+    its last weights are kept; the weights of its next life are taken even if their version is lower.
 
     Args:
       call: asks the learner, as `Membership.call`.
-      interval_seconds: between two questions.
-      wanted: the weights that the network here has; others are never taken.
+      interval_seconds: between two requests.
+      wanted: names and shapes of this network's weights; others are never taken.
     """
 
     def __init__(self, call: Callable[..., Any], interval_seconds: float, wanted: Mapping[str, ArrayInfo]):
@@ -107,7 +107,7 @@ class RemoteWeights:
         self._thread.start()
 
     def version(self) -> int:
-        """Of the weights last fetched; -1 before the first. Raises CheckpointError if others came since."""
+        """The version last fetched; -1 before the first. Raises CheckpointError if another network's came since."""
         if self._refused is not None:
             raise self._refused
         return self._board.version()
@@ -117,7 +117,7 @@ class RemoteWeights:
         return self._board.get()
 
     def fetch(self) -> None:
-        """Asks now. Raises UnreachableError, RefusedError, and CheckpointError if another network's come."""
+        """Fetches now. Raises UnreachableError, RefusedError, and CheckpointError for another network's weights."""
         found = self._call("weights", WeightsRequest(self.version()), WeightsReply, _REPLY_SECONDS)
         if found.arrays:
             arrays = arrays_of(found)
@@ -125,7 +125,7 @@ class RemoteWeights:
             self._board.put(VersionedWeights(found.version, arrays))
 
     def close(self) -> None:
-        """Asks no more."""
+        """Stops asking."""
         self._closed.set()
 
     def _fetch_until_closed(self) -> None:
@@ -140,7 +140,7 @@ class RemoteWeights:
 
 
 class EncodedWeights:
-    """A board's weights as a message, made once however many ask for it."""
+    """A board's weights as a message, which is made once for all that ask."""
 
     def __init__(self, board: WeightsBoard):
         self._board = board
@@ -164,12 +164,12 @@ class EncodedWeights:
 
 
 def named_arrays(weights: Mapping[str, np.ndarray]) -> tuple[NamedArray, ...]:
-    """Arrays by name, as a message has them."""
+    """Named arrays in the form of a message."""
     return tuple(named_array(name, array) for name, array in weights.items())
 
 
 def named_array(name: str, array: np.ndarray) -> NamedArray:
-    """One of them."""
+    """One array in the form of a message."""
     return NamedArray(name, array.dtype.str, array.shape, np.ascontiguousarray(array).tobytes())
 
 

@@ -1,9 +1,9 @@
 """Tuning: many runs as one, each a normal run in a directory of its own.
 
-In: a configuration, and in what its runs differ. Out: the runs, and what they come to together. It imports what is
-light: each run is a `tfdqn train` in a process of its own (`child_runs`), or a thread of this one (`thread_runs`). Its
-figures are read from its directory (`observed_run`).
+In: a configuration, and the keys in which its runs differ. Out: the runs, and their joint results. It imports no
+TensorFlow: each run is a `tfdqn train` in a process of its own (`child_runs`), or a thread of this process
+(`thread_runs`). Its figures are read from its directory (`observed_run`).
 
-The next thing that takes many runs is one file here, and a verb in `cli`: it gives `child_runs.ChildRuns` one
-`ChildRun` after the other, and is told of each that has ended.
+To add another use of many runs, write one file here and a verb in `cli`. It gives `child_runs.ChildRuns` one `ChildRun`
+after the other, and is told when each has ended.
 """

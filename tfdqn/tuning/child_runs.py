@@ -1,6 +1,6 @@
-"""`ChildRuns`: runs as processes of their own, a `tfdqn train` each, so many at a time; none outlives this process.
+"""`ChildRuns`: runs a `tfdqn train` process for each run, some at a time; none of them outlives this process.
 
-What a run is at is read from its directory. What its process prints goes to a log there (`RunDir.child_log`).
+The progress of a run is read from its directory. Its process prints to a log there (`RunDir.child_log`).
 """
 
 import os
@@ -32,7 +32,7 @@ _OVER = object()  # no further run is to come
 
 
 class ChildRun(ObservedRun):
-    """One run. Looked at by `ChildRuns` a few times a second.
+    """One run. `ChildRuns` checks it a few times a second.
 
     Args:
       name, config, run: as of `ObservedRun`.
@@ -59,7 +59,7 @@ class ChildRun(ObservedRun):
         return self._deadline_seconds is not None
 
     def start(self, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
-        """Begins its process; where that is impossible, it has failed.
+        """Starts its process. If that is impossible, the run has failed.
 
         Args:
           command: what stands before `train`.
@@ -75,7 +75,7 @@ class ChildRun(ObservedRun):
             self.outcome, self.why = Outcome.FAILED, f"can't be started: {error}"
 
     def look(self) -> bool:
-        """Whether it has ended since the last look. One that does not end in time when asked to is killed."""
+        """Whether it has ended since the last call. Kills it if it was asked to end and does not end in time."""
         if self._process is None or self.outcome is not None:
             return False
         if self._deadline_seconds is not None and time.monotonic() > self._deadline_seconds:
@@ -93,7 +93,7 @@ class ChildRun(ObservedRun):
             os.kill(self._process.pid, signal.SIGTERM)  # it hasn't been reaped, so its number is still its own
 
     def kill(self) -> None:
-        """With all that it has started; waits for nothing."""
+        """Kills it and all that it has started, without waiting."""
         if self.is_alive and self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -117,10 +117,10 @@ class ChildRun(ObservedRun):
 
 
 class ChildRuns:
-    """Made and used by the main thread: processes die with the thread that started them.
+    """To be made and used by the main thread, because the processes die with the thread that started them.
 
     Args:
-      environments: variables for each process that may run beside the others; there are no more at a time.
+      environments: variables for each process; their number is the most processes at a time.
       say: shows one line to the user.
       command: what stands before `train`.
     """
@@ -161,7 +161,7 @@ class ChildRuns:
             return False
 
     def kill(self) -> None:
-        """Kills every live process, with all that it has started; waits for nothing."""
+        """Kills every live process and all that it has started, without waiting."""
         for each in self._running:
             each.kill()
 

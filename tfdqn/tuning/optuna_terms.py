@@ -13,7 +13,7 @@ _REDUCTION = 3  # of trials from rung to rung
 
 
 class Pruner(StrEnum):
-    """What ends trials early, by their evaluations."""
+    """How trials are ended early, by their evaluations."""
 
     none = "none"
     median = "median"
@@ -22,7 +22,7 @@ class Pruner(StrEnum):
 
 
 def suggest(trial: "optuna.trial.Trial", key: str, dimension: NumberRange | Choices) -> None:
-    """Has the study's sampler choose a key's value, which the storage keeps."""
+    """Has the study's sampler choose a key's value, which the storage records."""
     if isinstance(dimension, Choices):
         trial.suggest_categorical(key, [_label(each) for each in dimension.values])
     elif isinstance(dimension.low, float):
@@ -32,19 +32,19 @@ def suggest(trial: "optuna.trial.Trial", key: str, dimension: NumberRange | Choi
 
 
 def _label(choice: Any) -> Any:
-    """A choice as Optuna can keep it."""
+    """A choice in a form that Optuna can store."""
     return choice if choice is None or isinstance(choice, bool | int | float | str) else toml.written(choice)
 
 
 def value_of(dimension: NumberRange | Choices, kept: Any) -> Any:
-    """A value that the storage has kept, as the configuration has it."""
+    """A stored value, in the form that the configuration has."""
     if isinstance(dimension, Choices):
         return next(each for each in dimension.values if _label(each) == kept)
     return kept
 
 
 def make_pruner(pruner: Pruner, least: int, most: int) -> "optuna.pruners.BasePruner":
-    """One that leaves each trial its first `least` evaluations, of `most`."""
+    """A pruner that lets each trial make its first `least` evaluations, of `most`."""
     from optuna import pruners
 
     match pruner:

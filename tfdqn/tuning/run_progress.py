@@ -1,4 +1,4 @@
-"""`ProgressReader`: how a run of another process stands, by the files in its directory."""
+"""`ProgressReader`: reads the progress of another process's run from the files in its directory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from tfdqn.storage.run_records import EvaluationLine, read_evaluations
 
 
 class RunProgress(NamedTuple):
-    """How a run stands."""
+    """The progress of a run."""
 
     env_steps: int
     train_steps: int
@@ -26,7 +26,7 @@ class RunProgress(NamedTuple):
 
 
 class ProgressReader:
-    """Reads again and again, but only what has changed."""
+    """Reads the progress repeatedly, but only the parts of files that have changed."""
 
     def __init__(self, run: RunDir):
         self._files = run.metrics_file, run.evaluations_file
@@ -54,5 +54,5 @@ def _read(metrics: Path, evaluations: Path) -> RunProgress:
 
 
 def file_bytes(file: Path) -> int:
-    """Its size; 0 where it is not there."""
+    """A file's size; 0 if there is no such file."""
     return file.stat().st_size if file.exists() else 0

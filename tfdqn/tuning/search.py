@@ -1,4 +1,4 @@
-"""`search`: trials until the study has as many as are wanted; `write_best`: what it has found, as a configuration."""
+"""`search`: runs trials until the study has enough; `write_best`: writes the best trial's configuration."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -15,7 +15,7 @@ from tfdqn.tuning.trial_runs import Template, TrialRuns
 
 
 class View(Protocol):
-    """What a person sees of it."""
+    """Shows a search to a person."""
 
     def say(self, line: str) -> None: ...
 
@@ -25,14 +25,14 @@ class View(Protocol):
 def search(
     study: Study, template: Template, wanted: int, view: View, jobs: int | None = None, command: Sequence[str] = TFDQN
 ) -> bool:
-    """Runs trials until the study has as many as are wanted, or False: until the user has asked to stop.
+    """Runs trials until the study has `wanted` trials; returns False if the user asks to stop before.
 
     Args:
-      study: which other processes may carry on at the same time.
+      study: other processes may run trials of it at the same time.
       template: makes a run's configuration of a trial's values.
-      wanted: how many trials it is to have, those before among them.
+      wanted: how many trials the study is to have, including those that it has.
       view: what the user sees of it.
-      jobs: how many of this process's trials go side by side; None: as many as this host has cores for.
+      jobs: how many trials this process runs side by side; None: as many as this host has cores for.
       command: what stands before `train`.
 
     Raises StudyError if every trial fails.

@@ -1,4 +1,4 @@
-"""`SearchSpace`: which keys are searched, and in what: a TOML file, checked against the configuration.
+"""`SearchSpace`: the keys that are searched, and their ranges: a TOML file, checked against the configuration.
 
 "optimizer.learning_rate" = { low = 1e-5, high = 1e-2, log = true }
 "agent.n_step" = { low = 1, high = 9, step = 2 }
@@ -32,7 +32,7 @@ _FIXED = {
 
 @dataclass(frozen=True)
 class NumberRange:
-    """From `low` to `high`, both included: whole numbers where these are, each `step`-th; else any number."""
+    """From `low` to `high`, both included: every `step`-th integer if both are integers, else any number."""
 
     low: int | float
     high: int | float
@@ -42,14 +42,14 @@ class NumberRange:
 
 @dataclass(frozen=True)
 class Choices:
-    """One of these, as the configuration holds them."""
+    """One of these values, as the configuration holds them."""
 
     values: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What is searched, by key, in the order of the file `origin`."""
+    """The dimensions of a search by key, in the order of the file `origin`."""
 
     origin: str
     dimensions: Mapping[str, NumberRange | Choices]
@@ -57,13 +57,13 @@ class SearchSpace:
     def overrides(self, values: Mapping[str, Any]) -> list[str]:
         """A trial's values, by key, as overrides of the configuration.
 
-        Left out are keys that only other kinds than the trial's have, such as `optimizer.momentum` beside Adam.
+        Keys that the trial's kinds don't have are left out, such as `optimizer.momentum` with Adam.
         """
         kept = {key: value for key, value in values.items() if _is_kind(key) or _may_be_set(key, values)}
         return [f"{key}={toml.written(value)}" for key, value in kept.items()]
 
     def to_builtins(self) -> dict[str, Any]:
-        """As JSON can hold it; equal for equal spaces."""
+        """In types that JSON has; equal for equal spaces."""
         plain: dict[str, Any] = msgspec.to_builtins(self.dimensions)
         return plain
 
@@ -73,8 +73,8 @@ def load_space(path: Path | str, config: Config, overridden: Collection[str] = (
 
     Args:
       path: of a TOML file.
-      config: as it is with what the command line overrides.
-      overridden: the keys that this does.
+      config: with the overrides of the command line.
+      overridden: the keys of these overrides.
 
     Raises ConfigError, in one line: a file that can't be read, isn't TOML or is empty, a key that does not exist or
     can't be searched, a range outside the key's own bounds, a choice that is no value of the key.

@@ -1,4 +1,4 @@
-"""What the seeds of a folder have come to, each and together: `seeds.json`, and what `tfdqn inspect` says of them."""
+"""The results of a folder of seeds, each and together, for `seeds.json` and `tfdqn inspect`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from tfdqn.tuning.run_progress import ProgressReader
 
 
 class SeedResult(Struct, frozen=True, kw_only=True):
-    """What one seed has come to."""
+    """The result of one seed."""
 
     seed: int
     run: str  # its directory's name in the folder
@@ -33,7 +33,7 @@ class SeedResult(Struct, frozen=True, kw_only=True):
 
 
 class SeedStatistics(Struct, frozen=True, kw_only=True):
-    """Of one return of each of several runs. Intervals: 95 %, by bootstrap over them; None of a single one."""
+    """Statistics of one return from each of several runs. Intervals are 95 % bootstrap; None for a single run."""
 
     seeds: int
     mean: float
@@ -43,7 +43,7 @@ class SeedStatistics(Struct, frozen=True, kw_only=True):
 
 
 class SeedsSummary(Struct, frozen=True, kw_only=True):
-    """What all seeds of a folder have come to."""
+    """The results of all seeds of a folder."""
 
     seeds: tuple[SeedResult, ...]
     final: SeedStatistics | None  # of the finished seeds' final evaluations; None: there are none
@@ -51,10 +51,10 @@ class SeedsSummary(Struct, frozen=True, kw_only=True):
 
 
 def summarize(folder: SeedsFolder, failures: Mapping[int, str] = MappingProxyType({})) -> SeedsSummary:
-    """How the folder stands now.
+    """The present results of a folder.
 
     Args:
-      failures: what has failed in seeds that were trained just now, which no file of theirs says.
+      failures: reasons why seeds have just failed, which are in no file.
     """
     begun = sorted({*folder.seeds(), *failures})
     seeds = tuple(_result(seed, folder.run(seed), failures.get(seed, "")) for seed in begun)
@@ -67,7 +67,7 @@ def summarize(folder: SeedsFolder, failures: Mapping[int, str] = MappingProxyTyp
 
 
 def write_summary(folder: SeedsFolder, summary: SeedsSummary) -> None:
-    """Raises RunDirError if it can't be written."""
+    """Writes `seeds.json`. Raises RunDirError if that fails."""
     write_atomically(folder.summary_file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
 
 

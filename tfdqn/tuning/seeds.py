@@ -1,6 +1,6 @@
-"""`train_seeds`: a configuration with several seeds, a run each, and what these come to together.
+"""`train_seeds`: trains a configuration with several seeds, a run each, and summarises them.
 
-What has finished stays, what was interrupted goes on, what has failed is tried again; no failure takes others along.
+Finished runs are kept, interrupted ones are resumed, failed ones are tried again. A failed run does not affect others.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ _THREADS_PER_CORE = 4
 
 
 class View(Protocol):
-    """What a person sees of it."""
+    """Shows the runs to a person."""
 
     def say(self, line: str) -> None: ...
 
@@ -33,7 +33,7 @@ class View(Protocol):
 
 
 class SeedsOutcome(NamedTuple):
-    """How the training of several seeds came to its end."""
+    """The outcome of training several seeds."""
 
     summary: SeedsSummary  # of all seeds in the folder
     is_over: bool  # False: the user has asked to stop
@@ -53,11 +53,11 @@ def train_seeds(
     """Trains each seed until all have ended or the user asks to stop.
 
     Args:
-      config: the whole configuration; its own seed does not count.
+      config: the whole configuration; its own seed is ignored.
       seeds: in the order in which they are begun.
-      folder: made if need be; holds a run for each seed.
+      folder: made if need be; has a run for each seed.
       view: what the user sees of it.
-      jobs: how many go side by side; None: as many as this host has cores for.
+      jobs: how many run side by side; None: as many as this host has cores for.
       options: of `tfdqn train`, for each run.
       command: what stands before `train`.
 
@@ -77,9 +77,9 @@ def train_seeds(
 def train_seeds_together(
     config: Config, seeds: Sequence[int], folder: SeedsFolder, view: View, jobs: int | None = None
 ) -> SeedsOutcome:
-    """The same in this process, a thread for each seed, of a configuration that `require_together` takes.
+    """As `train_seeds`, by a thread of this process for each seed. The configuration must pass `require_together`.
 
-    `jobs` is None for as many at a time as are likely to keep every core busy.
+    If `jobs` is None, as many threads run as are likely to keep every core busy.
     """
     runs = {seed: ThreadRun(f"seed {seed}", replace(config, seed=seed), folder.run(seed)) for seed in seeds}
 
@@ -95,7 +95,7 @@ def train_seeds_together(
 def _train(
     config: Config, by_seed: Mapping[int, R], folder: SeedsFolder, view: View, train: Callable[[list[R], Look], bool]
 ) -> SeedsOutcome:
-    """Trains what has not finished. `train` does so, tells `look` of what ends, and says whether all came to an end."""
+    """Trains the unfinished runs by `train`, which calls `look` with those that end, and returns whether all have."""
     runs = list(by_seed.values())
 
     def summary() -> SeedsSummary:

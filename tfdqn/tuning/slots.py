@@ -1,4 +1,4 @@
-"""What runs that go side by side on this host get of it: how many there are, and the threads and GPUs of each."""
+"""How many runs go side by side on this host, and the threads and GPUs of each."""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _THREADS = "TF_NUM_INTRAOP_THREADS"
 
 
 def default_jobs(config: Config, cores: int, gpus: int) -> int:
-    """How many runs go side by side: as many as find the cores that each keeps busy, and, where there are GPUs, one.
+    """How many runs go side by side by default: as many as there are cores for; one if there are GPUs.
 
     A run keeps a core busy for each process that computes gradients, one for acting where that overlaps with learning,
     and one for each environment that has a process of its own.
@@ -26,8 +26,8 @@ def default_jobs(config: Config, cores: int, gpus: int) -> int:
 def slots(jobs: int, cores: int, gpus: tuple[str, ...]) -> list[Mapping[str, str | None]]:
     """The environment variables of each of so many runs: its share of the cores and GPUs, and no `TF_CONFIG`.
 
-    Cores are shared by limiting threads, which no key of the run's says: it stays one of the same configuration. What
-    the user has set stands.
+    Cores are shared by limiting threads, in variables instead of keys, so that the run's configuration stays the same.
+    Variables that the user has set are kept.
     """
     threads = os.environ.get(_THREADS) or str(max(1, cores // jobs))
     return [{VARIABLE: None, _THREADS: threads, **share} for share in gpu_shares(gpus, jobs)]

@@ -1,7 +1,7 @@
-"""`Study`: one search, which any number of processes carry on at the same time by what its storage says.
+"""`Study`: one search, on which any number of processes can work at the same time through its storage.
 
-A trial that is run is claimed by a lock in the study's folder. One that has not ended, and whose lock is free, was left
-by a process that is gone, or that its user stopped: the next process that asks for a trial goes on with it.
+A process claims a trial by a lock in the study's folder. If a trial has not ended and its lock is free, its process is
+gone or was stopped by the user; the next process that asks for a trial resumes it.
 """
 
 import json
@@ -44,13 +44,13 @@ class Settings(NamedTuple):
 
 
 class Study:
-    """Opened, or begun where there is none yet.
+    """An open study, begun if there was none.
 
     Args:
       folder: made if need be.
-      config: what trials have in common.
-      space: in what they differ.
-      settings: where it is kept, and how it prunes.
+      config: what the trials have in common.
+      space: the keys in which they differ.
+      settings: where the study is kept, and how it prunes.
 
     Raises StudyError, in one line: Optuna or a database's driver is missing, the database can't be reached, the folder
     or the study belongs to another search.
@@ -82,7 +82,7 @@ class Study:
         self._heartbeat = IntervalTrigger(HEARTBEAT_SECONDS, is_due=True)
 
     def next_trial(self, wanted: int) -> ClaimedTrial | None:
-        """A trial to run: one that was left, else a new one where the study has fewer than `wanted`; None: neither."""
+        """A trial to run: one that was left, else a new one if the study has fewer than `wanted`; else None."""
         with self.folder.alone():
             trials = self._study.get_trials(deepcopy=False)
             claimed = self._one_that_was_left(trials)
@@ -93,13 +93,13 @@ class Study:
         return claimed
 
     def trials(self) -> list[Trial]:
-        """All, by number."""
+        """All trials, by number."""
         return [self._read(each) for each in self._study.get_trials(deepcopy=False)]
 
     def report(self, trial: ClaimedTrial, evaluation: int, mean_return: float) -> bool:
-        """Keeps a trial's evaluation, the first being 1; whether the trial is to end: it is pruned, or was ended.
+        """Records a trial's evaluation, counted from 1; returns whether the trial should end: it is pruned, or is over.
 
-        A number that the study has already, from before the trial was resumed, is left as it was.
+        An evaluation that was recorded before the trial was resumed is not changed.
         """
         from optuna.exceptions import UpdateFinishedTrialError
 
@@ -123,18 +123,18 @@ class Study:
         self.release(trial)
 
     def fail(self, trial: ClaimedTrial, why: str) -> None:
-        """Ends a trial for a reason of its own: it counts, and is not tried again."""
+        """Ends a trial that failed by itself. It counts, and is not tried again."""
         self._storage.set_trial_user_attr(self._trial_id(trial.number), _WHY, why)
         self._lose(trial.number)
         self.release(trial)
 
     def release(self, trial: ClaimedTrial) -> None:
-        """Gives it up: if it hasn't ended, the next process that asks for a trial goes on with it."""
+        """Releases a trial. If it has not ended, the next process that asks for a trial resumes it."""
         del self._claimed[trial.number]
         trial.lock.release()
 
     def keep_alive(self) -> None:
-        """To be called now and then: tells other hosts that this one's trials go on, and looks after theirs."""
+        """To be called regularly: tells other hosts that this host's trials are alive, and checks theirs."""
         if self._is_shared and self._heartbeat.is_due():
             from optuna.storages import fail_stale_trials
 
@@ -145,7 +145,7 @@ class Study:
             fail_stale_trials(self._study)
 
     def importances(self) -> dict[str, float]:
-        """What part each key has in being among the best tenth, most important first (PED-ANOVA, arXiv:2304.10255)."""
+        """How much each key decides that a trial is in the best tenth, highest first (PED-ANOVA, arXiv:2304.10255)."""
         import optuna
 
         with warnings.catch_warnings():
@@ -159,7 +159,7 @@ class Study:
             self._storage.record_heartbeat(self._trial_id(number))
 
     def _one_that_was_left(self, trials: "Sequence[optuna.trial.FrozenTrial]") -> ClaimedTrial | None:
-        """With the folder's lock: so nobody is choosing a trial now."""
+        """A trial that was left. Called with the folder's lock, so that no other process is choosing one."""
         for each in trials:
             if each.state.name != "RUNNING" or each.number in self._claimed:
                 continue
@@ -178,7 +178,7 @@ class Study:
         return None
 
     def _new(self) -> ClaimedTrial:
-        """With the folder's lock."""
+        """A new trial. Called with the folder's lock."""
         import optuna
 
         trial = self._study.ask()
@@ -202,7 +202,7 @@ class Study:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
 
     def _values(self, trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
-        """As the configuration has them."""
+        """A trial's values, in the form that the configuration has."""
         return {key: value_of(self.space.dimensions[key], each) for key, each in trial.params.items()}
 
     def _read(self, trial: "optuna.trial.FrozenTrial") -> Trial:

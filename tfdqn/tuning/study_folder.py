@@ -14,11 +14,11 @@ from tfdqn.storage.run_directory import RunDir
 
 
 class StudyError(UserError):
-    """A study that can't be opened, is another than was asked for, or comes to nothing."""
+    """A study that can't be opened, is not the one that was asked for, or has no result."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Which study a folder is of."""
+    """The identity of a folder's study."""
 
     id: str  # tells trials whose runs are here from those of other hosts that share the database
     storage: str  # without its password; "": the journal here
@@ -40,17 +40,18 @@ class StudyFolder:
         return RunDir(self.path / "trials" / f"{number:03}")
 
     def trial_lock_file(self, number: int) -> Path:
-        """Held by the process that runs the trial, for as long as it does. Beside the run, which has its own."""
+        """The lock that the process that runs the trial holds meanwhile. The run itself has another one."""
         return self.path / "locks" / f"{number:03}"
 
     def seeds_of_best(self, number: int) -> Path:
-        """For runs of the best trial's configuration with other seeds."""
+        """The folder of runs of the best trial's configuration with other seeds."""
         return self.path / "best" / f"trial-{number:03}"
 
     def settle(self, storage: str, name: str) -> Identity:
-        """Makes it that study's, and returns whose it is: one in a journal keeps its name where its folder is renamed.
+        """Makes it this study's folder, and returns its identity.
 
-        Raises StudyError if it is another's, or no study's.
+        A study in a journal keeps its name when the folder is renamed. Raises StudyError for another study's folder,
+        or one that is no study's.
         """
         if self.path.is_dir() and not self.identity_file.exists():
             others = (each for each in self.path.iterdir() if each != self.lock_file)
@@ -88,7 +89,7 @@ class StudyFolder:
 
 
 def refuse_study(path: Path | str) -> None:
-    """Raises StudyError if there is a study, of which each trial is a run, but not the whole."""
+    """Raises StudyError for a study's folder, whose trials are runs, but which is no run itself."""
     folder = StudyFolder(path)
     if not folder.identity_file.is_file():
         return

@@ -1,4 +1,4 @@
-"""`write_page`: a study as one HTML page, with pictures of its history, keys' importance and slices inside."""
+"""`write_page`: writes a study as one HTML page with pictures: history, importance of keys, slices."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,12 +19,12 @@ _IMPORTANCE = (
     "How far the best tenth of the trials differs in a key from all of them, by PED-ANOVA (Watanabe et al. 2023, "
     "arXiv:2304.10255); of few trials it says little."
 )
-_NO_IMPORTANCE = "Which keys matter, two or more complete trials with different scores will say."
+_NO_IMPORTANCE = "This needs two or more complete trials with different scores."
 _PARALLEL = "A line for each complete trial, drawn from key to key: the worst light blue, the best pink."
 
 
 class Section(NamedTuple):
-    """A part of the page."""
+    """A section of the page."""
 
     heading: str
     text: str
@@ -32,13 +32,13 @@ class Section(NamedTuple):
 
 
 def write_page(study: Study) -> None:
-    """Draws what the study has come to so far. Raises RunDirError if it can't be written."""
+    """Writes the page of the study so far. Raises RunDirError if that fails."""
     trials = study.trials()
     write_atomically(study.folder.page, page(study.folder.path.resolve().name, trials, study).encode())
 
 
 def page(name: str, trials: Sequence[Trial], study: Study) -> str:
-    """The whole page, which needs no other file."""
+    """The whole page, self-contained."""
     best, keys = best_of(trials), study.space.dimensions
     scores = {each.score for each in trials if each.score is not None}
     sections = [Section("Trials", _counts(trials), _table(trials, list(keys)))]

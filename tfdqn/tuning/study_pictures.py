@@ -1,4 +1,4 @@
-"""A study's pictures: its history, what its keys matter, parallel coordinates, and a slice for each key."""
+"""A study's pictures: history, importance of keys, parallel coordinates, and a slice for each key."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -23,7 +23,7 @@ _COLOURS = "cool"  # Matplotlib's, from light blue to pink: each is seen on ligh
 
 
 def pictures(trials: Sequence[Trial], dimensions: Dimensions, importances: Mapping[str, float]) -> dict[str, Picture]:
-    """By name, for a study with complete trials; a slice for each key; no importance where none is known."""
+    """The pictures by name, for a study with complete trials. Importances are left out if they are not known."""
     found = {"history": Picture(partial(draw_history, trials))}
     if importances:
         bars = partial(draw_importances, importances)
@@ -37,7 +37,7 @@ def pictures(trials: Sequence[Trial], dimensions: Dimensions, importances: Mappi
 
 
 def draw_history(trials: Sequence[Trial], axes: "Axes") -> None:
-    """Scores over numbers, with the best so far; of pruned trials the last evaluation."""
+    """Scores over trials' numbers, with the best so far. Pruned trials show their last evaluation."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set(xlabel="trial", ylabel="mean return")
@@ -108,18 +108,18 @@ def _scores(complete: Sequence[Trial]) -> np.ndarray:
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
-    """From 0 for the lowest to 1 for the highest, float64[N]; all in the middle where they are equal."""
+    """Scales values to [0, 1], float64[N]; all to 0.5 if they are equal."""
     spread = values.max() - values.min()
     return (values - values.min()) / spread if spread > 0 else np.full_like(values, 0.5)
 
 
 def _whole_labels(axes: "Axes") -> None:
-    """Of scores that are nearly alike, no difference to a number that stands apart."""
+    """Labels ticks with whole scores, not with differences to an offset, even if the scores are nearly equal."""
     axes.ticklabel_format(axis="y", useOffset=False)
 
 
 def _positions(trials: Sequence[Trial], key: str, dimension: NumberRange | Choices) -> np.ndarray:
-    """Where their values lie between the ends of the key's range, float64[N]."""
+    """The positions of the trials' values in the key's range, float64[N] from 0 to 1."""
     values = [each.values[key] for each in trials]
     if isinstance(dimension, Choices):
         return np.array([dimension.values.index(each) for each in values]) / (len(dimension.values) - 1)
@@ -131,7 +131,7 @@ def _positions(trials: Sequence[Trial], key: str, dimension: NumberRange | Choic
 
 
 def _ends(dimension: NumberRange | Choices) -> list[tuple[float, str]]:
-    """Heights from 0 to 1 with what they stand for."""
+    """Labels by height, 0 to 1, of the key's axis."""
     if isinstance(dimension, Choices):
         last = len(dimension.values) - 1
         return [(index / last, toml.written(each)) for index, each in enumerate(dimension.values)]
@@ -139,7 +139,7 @@ def _ends(dimension: NumberRange | Choices) -> list[tuple[float, str]]:
 
 
 def _abscissae(axes: "Axes", trials: Sequence[Trial], key: str, dimension: NumberRange | Choices) -> list[Any]:
-    """Where their values lie on the axes, which are labelled for it."""
+    """The x coordinates of the trials' values; sets the axis' scale, limits and labels."""
     from matplotlib.ticker import MaxNLocator
 
     values = [each.values[key] for each in trials]

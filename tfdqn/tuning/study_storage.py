@@ -1,4 +1,4 @@
-"""Where a study is kept: in a journal file, or in a database that many hosts share."""
+"""The storage of a study: a journal file, or a database that many hosts share."""
 
 import os
 import warnings
@@ -21,7 +21,7 @@ _SILENT_SECONDS = 300  # after which other hosts take such a trial for dead
 
 
 def require_optuna() -> None:
-    """Raises StudyError if it isn't installed; what it would say of its own at each step is for nobody here."""
+    """Raises StudyError if Optuna isn't installed, and turns its own messages off."""
     try:
         import optuna
     except ImportError:
@@ -32,7 +32,7 @@ def require_optuna() -> None:
 
 
 def shown_url(url: str) -> str:
-    """A database's URL without its password. Raises StudyError for what is none."""
+    """A database's URL without its password. Raises StudyError if it is no URL."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -44,7 +44,7 @@ def shown_url(url: str) -> str:
 
 
 def open_journal(file: Path) -> "BaseStorage":
-    """The storage in a file of this host's disk, for any number of processes at once."""
+    """The storage in a file on this host's disk, for any number of processes at once."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -55,7 +55,7 @@ def open_journal(file: Path) -> "BaseStorage":
 
 
 def open_database(url: str) -> "BaseStorage":
-    """The storage in a database, which is made ready if need be. Raises StudyError if it can't be reached."""
+    """The storage in a database, whose tables are made if need be. Raises StudyError if it can't be reached."""
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -73,7 +73,7 @@ def open_database(url: str) -> "BaseStorage":
 
 @contextmanager
 def storage_failures_are_one_line(folder: Path) -> Iterator[None]:
-    """While the block works on the study in a folder. Raises StudyError if its storage fails."""
+    """Turns failures of the storage, while the block works on a folder's study, into a StudyError."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -85,10 +85,10 @@ def storage_failures_are_one_line(folder: Path) -> Iterator[None]:
 
 
 class JournalLock:
-    """Optuna's protocol of a journal's lock, by the kernel's: it passes on at once when its holder is killed.
+    """A journal's lock for Optuna, by the kernel's lock, which is freed at once when its holder is killed.
 
-    Optuna's own, a link that is taken to be stale after 30 s, would halt every other process until then. What a killed
-    writer has left of a line is cut off before the next is written: Optuna can't read a journal with half a line in it.
+    Optuna's own lock is a link that counts as stale only after 30 s, which would stop all other processes until then.
+    Half a line that a killed writer has left is removed before the next write: Optuna can't read such a journal.
     """
 
     def __init__(self, journal: Path):

@@ -1,4 +1,4 @@
-"""What a study knows of its trials."""
+"""Records of a study's trials."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -8,7 +8,7 @@ from tfdqn.config import Config
 
 
 class TrialState(StrEnum):
-    """How a trial stands."""
+    """The state of a trial."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -18,7 +18,7 @@ class TrialState(StrEnum):
 
 
 class Trial(NamedTuple):
-    """What the study knows of a trial."""
+    """A trial as the study records it."""
 
     number: int
     state: TrialState
@@ -29,21 +29,21 @@ class Trial(NamedTuple):
 
     @property
     def counts(self) -> bool:
-        """Whether no other takes its place."""
+        """Whether it counts as one of the wanted trials; if not, another takes its place."""
         return self.state is not TrialState.LOST
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
-    """The complete one with the highest score; of equal ones the first."""
+    """The complete trial with the highest score; the first of equal ones."""
     complete = [(each.score, -each.number, each) for each in trials if each.score is not None]
     return max(complete)[2] if complete else None
 
 
 def total_evaluations(config: Config) -> int:
-    """How many evaluations a trial has that is not ended early."""
+    """How many evaluations a trial makes if it is not ended early."""
     return max(1, config.stop.env_steps // config.evaluation.interval_env_steps)
 
 
 def evaluation_number(config: Config, env_steps: int) -> int:
-    """Which of its evaluations a trial made after so many environment steps, the first being 1."""
+    """The number of the evaluation that a trial makes after so many environment steps, counted from 1."""
     return max(1, round(env_steps / config.evaluation.interval_env_steps))

@@ -1,4 +1,4 @@
-"""`TrialRuns`: a study's trials as runs: each begun or resumed, watched, pruned, and told to the study."""
+"""`TrialRuns`: runs a study's trials: begins or resumes each, watches and prunes it, and reports it to the study."""
 
 import math
 from collections import Counter
@@ -21,7 +21,7 @@ _FAILURES = 3  # after which a study in which nothing else came about is given u
 
 
 class Template(NamedTuple):
-    """A configuration of which a trial's values are overrides."""
+    """A configuration that is completed by a trial's values."""
 
     content: bytes  # of its file
     origin: str
@@ -29,19 +29,19 @@ class Template(NamedTuple):
     space: SearchSpace
 
     def filled(self, values: Mapping[str, Any]) -> Config:
-        """With a trial's values; those that mean nothing beside the others are left out. Raises ConfigError."""
+        """The configuration of a trial. Values that have no effect with the others are left out. Raises ConfigError."""
         return toml.parse(self.content, [*self.overrides, *self.space.overrides(values)], self.origin, unused={})
 
 
 class TrialRuns:
-    """To be handed to `ChildRuns.run`: it iterates over what is to be begun, and `look` looks after what runs.
+    """For `ChildRuns.run`: iterating gives the runs to begin, and `look` handles those under way.
 
     Args:
-      study: gives the trials, and is told what becomes of them.
+      study: gives the trials, and gets their results.
       template: makes a run's configuration of a trial's values.
-      wanted: how many trials the study is to have, those before among them.
+      wanted: how many trials the study is to have, including those that it has.
       say: shows one line to the user.
-      show: is given the study's trials now and then, and the runs that are under way.
+      show: called regularly with the study's trials and the runs under way.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class TrialRuns:
         self._others_seem_busy = False
 
     def __iter__(self) -> Iterator[ChildRun | None]:
-        """None while all that is left to do is under way elsewhere: should its process die, it goes on here."""
+        """Yields runs to begin; None while the rest are under way elsewhere, since their processes may leave them."""
         while True:
             if self._others_seem_busy and not self._look_at_others.is_due():
                 yield None
@@ -79,7 +79,7 @@ class TrialRuns:
                 return
 
     def look(self, ended: Sequence[ChildRun]) -> None:
-        """Called a few times a second with those that have ended since."""
+        """Called a few times a second with the runs that have ended since."""
         self._study.keep_alive()
         for run in ended:
             self._end(run, self._running.pop(run))
@@ -91,7 +91,7 @@ class TrialRuns:
         self._show(self._trials, list(self._running))
 
     def _run_of(self, claimed: ClaimedTrial) -> ChildRun | None:
-        """None: it has failed already, for its values contradict each other."""
+        """The run of a trial; None if the trial has failed already, because its values contradict each other."""
         try:
             config = self._template.filled(claimed.values)
         except ConfigError as error:
@@ -106,7 +106,7 @@ class TrialRuns:
         return run
 
     def _report(self, run: ChildRun, claimed: ClaimedTrial) -> None:
-        """Tells the study of new evaluations, and stops a run that it prunes."""
+        """Reports new evaluations to the study, and stops the run if the study prunes it."""
         for line in run.progress().evaluations:
             number = evaluation_number(run.config, line.env_steps)
             if number <= self._reported[run] or run in self._pruned:
@@ -130,7 +130,7 @@ class TrialRuns:
             self._fail(claimed, run.why or f"its process was stopped {_MOST_LIVES} times")
 
     def _may_be_resumed(self, run: ChildRun, claimed: ClaimedTrial) -> bool:
-        """Always where this process's user has stopped it; what others have ended, only so often."""
+        """Whether a stopped trial may be resumed: always if the user stopped it, else only a few times."""
         is_interrupted = run.outcome is Outcome.STOPPED or run.was_killed
         return is_interrupted and (run.is_asked_to_end or self._lives[claimed.number] < _MOST_LIVES)
 
