@@ -3,6 +3,7 @@ Hypothesis measures no time."""
 
 import signal
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("tests", deadline=None)
@@ -12,3 +13,11 @@ settings.load_profile("tests")
 for each in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(each) is signal.SIG_IGN:
         signal.signal(each, signal.default_int_handler if each is signal.SIGINT else signal.SIG_DFL)
+
+
+FIRST = ("system_tests", "docs", "cli", "exporting", "training", "tuning", "launch")  # the long files
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files come first: one that begins last would be waited for by all other processes."""
+    items.sort(key=lambda item: not set(FIRST) & set(item.path.parts))

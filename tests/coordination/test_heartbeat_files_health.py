@@ -49,7 +49,9 @@ def test_everybody_is_asked_and_one_that_is_silent_is_enough(folder: Path, capsy
     change_sign(folder / "actor-1.json", seconds=-100, monotonic_seconds=-100)
     status, lines = health(capsys)
     assert status == 1
-    assert lines == [f"actor 1: silent for 100 s, after at work {mine}", f"learner 0: at work {mine}"]
+    silent, well = lines
+    assert re.match(r"actor 1: silent for 1\d\d s, after at work", silent) and silent.endswith(mine)
+    assert well == f"learner 0: at work {mine}"
     assert health(capsys, "--within", "1000")[0] == 0
 
 
@@ -78,11 +80,15 @@ def test_a_clock_that_is_set_makes_no_live_process_ill_and_no_stopped_one_well(
     change_sign(folder / "actor-1.json", seconds=3600, monotonic_seconds=-60)  # set back by less than the silence
     status, (line,) = health(capsys)
     assert status == 1
-    assert line.startswith("actor 1: silent for 60 s, after at work")
+    assert re.match(r"actor 1: silent for 6\d s, after at work", line)
 
 
-def test_clocks_may_differ_by_a_second(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clocks_may_differ_by_a_second(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_heartbeat(folder / "actor-1.json", "actor 1", "at work", 1.0)
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now)
     change_sign(folder / "actor-1.json", "another host's", seconds=0.9)
     assert health(capsys, "--within", "0.5")[0] == 0
 

@@ -144,7 +144,7 @@ def test_threads_hold_the_ratio_count_exactly_and_wake_one_another(
     num_envs: int, updates_per_call: int, actors: int
 ) -> None:
     """A lost wake-up would show as a wait that succeeds only when its time is over."""
-    total, patience_seconds = 2000, 2.0
+    total, patience_seconds = 2000, 30.0
     ratio = ReplayRatio(64, 2.0, updates_per_call, total)
     taken, late, finished = [0] * actors, [], threading.Event()
 

@@ -1,6 +1,7 @@
 """What the actor's process does where the learner or a replay server is away, or it can't go on itself."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -130,6 +131,7 @@ def test_an_actor_that_hangs_ends_by_itself_but_not_one_that_is_held_back(
 
     with job_of(tiny(*KEYS, "health.stuck_after_seconds=1"), tmp_path) as job, job.actor() as actor:
         until(lambda: job.state() == HELD_BACK or actor.error, "being held back")
+        del ends[:]  # a machine may be slow until then
         beyond_the_limit = time.monotonic() + 2
         until(lambda: time.monotonic() > beyond_the_limit, "patience")
         assert ends == []
@@ -137,7 +139,7 @@ def test_an_actor_that_hangs_ends_by_itself_but_not_one_that_is_held_back(
         with job.actor(1) as other:
             until(lambda: ends or other.error, "its end")
             released.set()
-    assert ends[0].startswith("actor 1 has made no progress for 1 s (acting)")
+    assert re.match(r"actor 1 has made no progress for \d+ s \(acting\)", ends[0])
 
 
 def take_samples(job: Job, calls: int) -> None:

@@ -22,7 +22,7 @@ def test_heartbeats_go_on_while_the_role_is_imported_and_end_with_it(
     imported: list[str] = []
 
     def import_role(name: str) -> SimpleNamespace:
-        until(file.exists, "heartbeat", seconds=10)
+        until(file.exists, "heartbeat")
         imported.append(name)
         return SimpleNamespace(run=lambda context, membership: membership.process_id == process_id)
 

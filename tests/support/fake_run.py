@@ -34,9 +34,9 @@ def main() -> int:
             case "deaf":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
             case "child":
-                if os.fork() == 0:
-                    (run.process_logs / "child").write_text(str(os.getpid()))
+                if (child := os.fork()) == 0:
                     time.sleep(300)
+                (run.process_logs / "child").write_text(str(child))
             case "fail":
                 print("tfdqn: the pole is broken", file=sys.stderr)
                 return 2

@@ -131,7 +131,7 @@ def command():
 main.main = command
 sys.exit(__main__.main())
 """
-    run = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, timeout=240)
     assert run.returncode == status, run.stderr
 
 
@@ -142,7 +142,7 @@ def test_nothing_but_tfdqn_is_imported_until_the_command_line_has_the_signals() 
         [sys.executable, "-Ic", f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {code}"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     own = {f"tfdqn.system{module}" for module in ("", ".gpu_memory", ".quiet_libraries")}

@@ -41,13 +41,14 @@ def short(*overrides: str) -> Config:
         "stop.return_at_least=none",
         "learner.updates_per_call=5",
         "evaluation.interval_env_steps=1200",
+        "learner.xla=off",
         *overrides,
     )
 
 
-@pytest.mark.parametrize(("memory", "backend"), [("lstm", "reverb"), ("gru", "in_graph")])
-def test_a_run_is_resumed_evaluated_and_exported(memory: str, backend: str, tmp_path: Path) -> None:
-    kind = (f"network.memory={memory}", f"replay.backend={backend}")
+@pytest.mark.parametrize(("memory", "backend", "xla"), [("lstm", "reverb", "off"), ("gru", "in_graph", "on")])
+def test_a_run_is_resumed_evaluated_and_exported(memory: str, backend: str, xla: str, tmp_path: Path) -> None:
+    kind = (f"network.memory={memory}", f"replay.backend={backend}", f"learner.xla={xla}")
     train(short(*kind), tmp_path / "run")
     summary = train(short(*kind, "stop.env_steps=3600"), tmp_path / "run")
     assert summary.env_steps >= 3_600 and summary.train_steps >= 250

@@ -1,4 +1,4 @@
-"""A compiled run repeats bit for bit, and so does one that was cut short at random moments and resumed."""
+"""A run repeats bit for bit, and so does one that was cut short at random moments and resumed."""
 
 import itertools
 import threading
@@ -26,7 +26,8 @@ EXACT = tiny(
 
 ROLLOUTS = tiny_pqn("learner.xla=auto", "checkpoint.interval_seconds=0.05")
 BOOTSTRAPPED = msgspec.structs.replace(EXACT, ensemble=Ensemble(size=3, acting="member"))
-TWO_ACTORS = msgspec.structs.replace(EXACT, acting=Acting(actors=2))
+PLAIN = msgspec.structs.replace(EXACT, learner=msgspec.structs.replace(EXACT.learner, xla="off"))
+TWO_ACTORS = msgspec.structs.replace(PLAIN, acting=Acting(actors=2))  # whose updates are those of one
 
 
 class Replicated(NamedTuple):
@@ -100,7 +101,7 @@ def test_another_number_of_actors_goes_on_with_fresh_episodes_and_says_so(
     tmp_path: Path, before: int, now: int
 ) -> None:
     run, said = tmp_path / "run", []
-    configs = [msgspec.structs.replace(EXACT, acting=Acting(actors=actors)) for actors in (before, now)]
+    configs = [msgspec.structs.replace(PLAIN, acting=Acting(actors=actors)) for actors in (before, now)]
     stopped = train(configs[0], run, interrupted=at(250, lambda: True))
     finished = train(configs[1], run, say=said.append)
     assert f"fresh episodes are started: acting.actors was {before}, is {now}" in said[1]

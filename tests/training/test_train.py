@@ -96,9 +96,10 @@ def test_a_kill_between_a_new_best_and_the_next_checkpoint_changes_nothing(unint
     assert (again.reason, again.env_steps, again.best_return) == (whole.reason, whole.env_steps, whole.best_return)
 
 
-@pytest.mark.parametrize("backend", ["reverb", "in_graph"])
-@pytest.mark.parametrize("schedule", ["overlap", "alternate"])
-@pytest.mark.parametrize("actors", [1, 3])
+@pytest.mark.parametrize(  # every two of the three together
+    ("backend", "schedule", "actors"),
+    [("reverb", "overlap", 1), ("reverb", "alternate", 3), ("in_graph", "overlap", 3), ("in_graph", "alternate", 1)],
+)
 def test_updates_keep_to_the_replay_ratio_and_acting_to_its_end(backend, schedule, actors, tmp_path):
     config = tiny(
         f"replay.backend={backend}", f"learner.schedule={schedule}", f"acting.actors={actors}", "agent.n_step=1"
@@ -182,9 +183,10 @@ def test_tensorboard_holds_every_curve_the_configuration_and_a_profile(tmp_path)
 
 def test_a_finished_run_is_told_again_and_not_trained_further(tmp_path):
     run = tmp_path / "run"
-    first = train(tiny(), run)
+    first, said = train(tiny(), run), list[str]()
     before = latest(run).directory
-    again = train(tiny(), run)
+    again = train(tiny(), run, say=said.append)
+    assert said == [headline(tiny())]  # nothing of resuming
     assert (again.status, again.env_steps, again.final) == ("already finished", first.env_steps, first.final)
     assert latest(run).directory == before
     shorter = train(tiny("stop.env_steps=1100"), run)
@@ -221,12 +223,11 @@ def _latest_env_steps(run: Path) -> int:
     return latest(run).counters.env_steps
 
 
-def test_a_run_directory_of_another_configuration_is_refused_and_left_alone(tmp_path):
-    run = tmp_path / "run"
-    train(tiny(), run)
+def test_a_run_directory_of_another_configuration_is_refused_and_left_alone(uninterrupted):
+    run = uninterrupted
     files = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(RunDirError, match=r"agent\.n_step: 1 in the run, 3 now"):
-        train(tiny("agent.n_step=3"), run)
+    with pytest.raises(RunDirError, match=r"agent\.n_step: 3 in the run, 1 now"):
+        train(tiny(*EXACT), run)
     for path, content in files.items():
         assert path.name == "lock" or path.read_bytes() == content
 
@@ -263,10 +264,3 @@ def test_an_unknown_task_is_told_before_a_directory_is_made_or_compared(tmp_path
     with pytest.raises(TaskError, match="CartPoel"):
         train(tiny("task.id=CartPoel-v1"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_a_finished_run_says_nothing_of_resuming(tmp_path):
-    said: list[str] = []
-    train(tiny(), tmp_path / "run")
-    train(tiny(), tmp_path / "run", say=said.append)
-    assert said == [headline(tiny())]

@@ -173,7 +173,7 @@ def test_all_servers_are_closed_at_once(make: MakeReplay, monkeypatch: pytest.Mo
     monkeypatch.setattr(ReplayServer, "close", close_beside_the_others)
     closing = threading.Thread(target=replay.close, daemon=True)
     closing.start()
-    closing.join(6)
+    closing.join(PATIENCE_SECONDS)
     assert not closing.is_alive()
 
 

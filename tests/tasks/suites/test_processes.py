@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv
 
 from tests.support.disks import fill, small_disk
+from tests.support.processes import is_running, wait_until
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.tasks.registry import make_task
@@ -56,7 +56,7 @@ def test_environments_in_processes_of_their_own_end_with_a_parent_that_is_killed
         "if __name__ == '__main__':\n"
         "    task = make_task(Task(id='Acrobot-v1', num_envs=2, vectorization='async'))\n"
         "    print(*(worker.pid for worker in task._envs.processes), flush=True)\n"
-        "    time.sleep(100)\n"
+        "    time.sleep(1000)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
     parent = subprocess.Popen(
@@ -67,10 +67,7 @@ def test_environments_in_processes_of_their_own_end_with_a_parent_that_is_killed
     assert len(workers) == 2 and all(map(is_running, workers))
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 30
-    while any(map(is_running, workers)):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not any(map(is_running, workers)))
 
 
 @pytest.mark.parametrize(
@@ -119,11 +116,3 @@ def test_the_room_is_that_of_the_spaces_own_types(monkeypatch):
     task.close()
     assert asked == [("tests.support.toy_environments:Odd-v0", sum(array.nbytes for array in shared.values()) // 3, 3)]
     assert sum(array.nbytes for array in shared.values()) == 3 * 2 * (8 + 6 * 8)
-
-
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # the second: it went between opening and reading
-        return False
