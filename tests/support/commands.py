@@ -22,7 +22,7 @@ from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 
 PROJECT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 240.0  # with other work on every core
-PROGRAM = "import sys; from tfdqn.__main__ import main; sys.exit(main())"
+PROGRAM = "from tfdqn.__main__ import run; run()"
 # Both backends, and both schedules.
 REVERB = ("replay.backend=reverb", "learner.schedule=overlap")
 IN_GRAPH = ("replay.backend=in_graph", "learner.schedule=alternate")

@@ -241,6 +241,39 @@ def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "summary.json").exists()
 
 
+HELD_UP = """
+import atexit, sys, time
+from tfdqn import __main__
+class Held:
+    def __del__(self, sleep=time.sleep):
+        sleep(1000)
+held = Held()
+def command():
+    atexit.register(print, "a handler is heard")
+    print("said")
+    {body}
+__main__.main = command
+__main__.run()
+"""
+
+
+@pytest.mark.parametrize(("body", "status"), [("return 3", 3), ("raise ValueError", 1)])
+def test_a_process_ends_with_its_command_whatever_would_hold_up_pythons_own_end(
+    tmp_path: Path, body: str, status: int
+) -> None:
+    with tfdqn(tmp_path, program=HELD_UP.format(body=body)) as process:
+        assert process.ended() == status
+    assert process.out == "said\na handler is heard\n"
+    assert ("ValueError" in process.err) == (status == 1)
+
+
+def test_what_cannot_be_written_in_the_end_is_a_failure() -> None:
+    program = "from tfdqn import __main__\n__main__.main = lambda: print('said') or 0\n__main__.run()"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode != 0 and b"No space left on device" in done.stderr
+
+
 def test_an_error_of_ours_still_shows(tmp_path: Path) -> None:
     (tmp_path / "broken_task.py").write_text(
         "import gymnasium\n"
