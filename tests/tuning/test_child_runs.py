@@ -18,7 +18,7 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, Outcome
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_run.py"))
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
 
 
 @pytest.fixture(autouse=True)

@@ -63,8 +63,11 @@ def test_a_member_of_an_ensemble_is_as_one_alone(agent: Agent, network: Network,
         np.testing.assert_allclose(together[k], one, rtol=1e-4, atol=1e-4)
 
 
-@BY_KIND
-@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize(
+    ("agent", "members"),
+    [(AGENTS[0], 1), (AGENTS[1], 2), (AGENTS[2], 1), (AGENTS[2], 2)],
+    ids=["c51", "two of qr_dqn", "iqn", "two of iqn"],
+)
 def test_what_is_served_is_q_over_the_legal_actions(agent: Agent, members: int, tmp_path: Path) -> None:
     spec = task(masks=True)
     config = Config(network=NETWORKS["mlp"], agent=agent, ensemble=Ensemble(size=members))
