@@ -23,12 +23,12 @@ def trained_together(folder: Path, configs: list[Config]) -> tuple[list[Summary 
     def run(index: int, devices: list[str]) -> Summary | BaseException:
         try:
             where = RunDir(folder / str(index))
-            return train_beside(configs[index], where, f"run {index}", devices, lambda line: None, lambda: False)
+            return train_beside(configs[index], where, f"run {index}", devices, log, lambda line: None, lambda: False)
         except Exception as error:
             return error
 
-    count = len(configs)
-    with side_by_side(configs[0], count, folder / "native.log") as devices, ThreadPoolExecutor(count) as pool:
+    count, log = len(configs), folder / "native.log"
+    with side_by_side(configs[0], count, log) as devices, ThreadPoolExecutor(count) as pool:
         programs = shared_programs()
         assert programs is not None
         return list(pool.map(run, range(count), [devices] * count)), len(programs)

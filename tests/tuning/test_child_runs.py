@@ -165,7 +165,7 @@ def test_progress_is_what_the_runs_files_say(tmp_path: Path) -> None:
 def test_a_deaf_process_is_killed_in_the_end_with_all_that_it_has_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfdqn.tuning.child_runs._GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("tfdqn.tuning.child_process._GRACE_SECONDS", 0.2)
     run = a_run(tmp_path, 1, "deaf child learn wait")
     assert run_all([run], look=lambda ended: run.stop() if run.state == "learning" else None)[0]
     assert (run.outcome, run.is_saved) == (Outcome.STOPPED, False)

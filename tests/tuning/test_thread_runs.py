@@ -38,11 +38,11 @@ def acts(monkeypatch: pytest.MonkeyPatch) -> dict[int, Act]:
     def side_by_side(*arguments: Any) -> Iterator[Sequence[str]]:
         yield ["CPU:0"]
 
-    def train_beside(config: Any, run: RunDir, name: str, devices: Any, say: Any, interrupted: Any) -> Summary:
+    def train_beside(config: Any, run: RunDir, name: str, devices: Any, log: Any, say: Any, asked: Any) -> Summary:
         run.config_file.write_text(dump(config), encoding="utf-8")
         say(f"{name} on {devices[0]}")
         this = next(each for each in started if each.run is run)
-        found.get(config.seed, lambda run, asked: finish(run.run.path, 9.5))(this, interrupted)
+        found.get(config.seed, lambda run, asked: finish(run.run.path, 9.5))(this, asked)
         return Summary(
             status="interrupted",
             reason="",

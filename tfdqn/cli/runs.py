@@ -67,7 +67,7 @@ def train(
     seeds: Seeds = None,
     jobs: Jobs = None,
     together: Annotated[
-        bool, typer.Option("--together", help="train the seeds in one process, compiled once (docs/many_runs.md)")
+        bool, typer.Option("--together", help="train seeds as threads, in a process for each core (docs/many_runs.md)")
     ] = False,
 ) -> None:
     """Learn a task, or resume an existing run. With --seeds, DIR holds a run for each seed."""

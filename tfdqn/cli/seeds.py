@@ -64,7 +64,7 @@ def train(
 
 
 def _require_together(config: Config, options: Sequence[str]) -> None:
-    """Raises ConfigError, in one line, for what can't be trained in one process."""
+    """Raises ConfigError, in one line, for what can't be trained beside others in one process."""
     from tfdqn.config.together_checks import require_together
 
     if options:

@@ -56,6 +56,7 @@ class RunDir:
         self.process_logs = self.path / "processes"  # what the run's other processes print
         self.child_log = self.process_logs / "train.log"  # of a run that is one of many: what its process prints
         self.child_config_file = self.process_logs / "train.toml"  # and what that is told
+        self.child_end_file = self.process_logs / "end.json"  # of one that shares a process: how it has ended
         self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are
         self.heartbeats = self.process_logs / "beats"
         self.supervisor_lock_file = self.process_logs / "lock"

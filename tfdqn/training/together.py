@@ -24,7 +24,7 @@ from tfdqn.storage.run_records import EvaluationLine
 from tfdqn.system.cores import available_cores
 from tfdqn.system.native_stderr import native_output_to
 from tfdqn.task_spec import TaskSpec
-from tfdqn.training.train import claimed, trained
+from tfdqn.training.train import claimed, say_if_left, trained
 
 
 @contextmanager
@@ -52,6 +52,7 @@ def train_beside(
     run: RunDir,
     name: str,
     devices: Sequence[str],
+    native_log: Path,
     say: Callable[[str], None],
     interrupted: Callable[[], bool],
 ) -> Summary:
@@ -62,10 +63,12 @@ def train_beside(
       run: its directory.
       name: for people: "seed 3".
       devices: as that block gives them.
+      native_log: as that block has it.
       say: shows one line to the user.
       interrupted: whether the user has asked to stop.
     """
     with claimed(config, run), Watchdog(name, config.health, say, interrupted) as watchdog:
         say(headline(config))
+        say_if_left(run, say, native_log)
         chief = Chief(config, run, None, devices, say, interrupted)
         return trained(config, run, chief, watchdog, lambda progress: None, say, False, interrupted)

@@ -99,7 +99,7 @@ def train_checked(
         Watchdog("the run", config.health, tell, interrupted) as watchdog,
     ):
         tell(headline(config))
-        _say_if_left(run, tell)
+        say_if_left(run, tell, run.native_log)
         use_threads(config)
         chief = Chief(config, run, cluster, devices, tell, interrupted, watchdog.require, gpus)
         return trained(config, run, chief, watchdog, show, tell, profile, interrupted)
@@ -180,11 +180,12 @@ def _train(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
     return reason
 
 
-def _say_if_left(run: RunDir, say: Callable[[str], None]) -> None:
+def say_if_left(run: RunDir, say: Callable[[str], None], native_log: Path) -> None:
+    """Says that a claimed run was being trained when its process ended; `native_log` has what C++ libraries print."""
     if run.left_by is not None:
         say(
             f"{run.left_by}, which trained here before, ended without saving: it was killed, or its environment or a "
-            f"library has ended it; {run.native_log} may say more"
+            f"library has ended it; {native_log} may say more"
         )
 
 

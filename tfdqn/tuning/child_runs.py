@@ -3,35 +3,38 @@
 The progress of a run is read from its directory. Its process prints to a log there (`RunDir.child_log`).
 """
 
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from typing import Generic, TypeVar
 
-from tfdqn.cluster.roles import LEARNER, TRAITS
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, interruptions
-from tfdqn.system.subprocesses import how_it_ended, last_line, start_process, status_when_ended
+from tfdqn.system.subprocesses import how_it_ended, last_line, start_process
+from tfdqn.tuning.child_process import UNSAVED, ChildProcess
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
 from tfdqn.tuning.run_progress import file_bytes
 
 TFDQN = (sys.executable, "-m", "tfdqn")
 _LOOK_SECONDS = 0.2
-_GRACE_SECONDS = TRAITS[LEARNER.role].grace_seconds  # from being asked to end until being killed, in which it saves
-# By which a process ends that was asked to, but could not save: in time, or at all.
-_UNSAVED = (130, 143, *(-number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)))
 _SHOWN_CHARACTERS = 300
-_OVER = object()  # no further run is to come
 
 
-class ChildRun(ObservedRun):
+Child = TypeVar("Child", bound=ChildProcess)
+
+
+class _Over:
+    """No further run is to come."""
+
+
+_OVER = _Over()
+
+
+class ChildRun(ChildProcess, ObservedRun):
     """One run. `ChildRuns` checks it a few times a second.
 
     Args:
@@ -43,28 +46,18 @@ class ChildRun(ObservedRun):
     """
 
     def __init__(self, name: str, config: Config, run: RunDir, options: Sequence[str] = ()):
-        super().__init__(name, config, run)
+        ChildProcess.__init__(self)
+        ObservedRun.__init__(self, name, config, run)
         self.was_killed = False
         self._options = tuple(options)
-        self._process: subprocess.Popen | None = None
         self._log_start_bytes = 0
-        self._deadline_seconds: float | None = None  # after which it is killed; None: it has not been asked to end
 
     @property
-    def has_begun(self) -> bool:
-        return self._process is not None
-
-    @property
-    def is_asked_to_end(self) -> bool:
-        return self._deadline_seconds is not None
+    def has_ended(self) -> bool:
+        return self.outcome is not None
 
     def start(self, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
-        """Starts its process. If that is impossible, the run has failed.
-
-        Args:
-          command: what stands before `train`.
-          environment: variables to set, or with None to leave out.
-        """
+        """As of `ChildProcess`; if that is impossible, the run has failed. `command` stands before `train`."""
         self._begins()
         self._log_start_bytes = file_bytes(self.run.child_log)
         arguments = ("train", str(self.run.child_config_file), "--run-dir", str(self.run.path), *self._options)
@@ -75,35 +68,18 @@ class ChildRun(ObservedRun):
             self.outcome, self.why = Outcome.FAILED, f"can't be started: {error}"
 
     def look(self) -> bool:
-        """Whether it has ended since the last call. Kills it if it was asked to end and does not end in time."""
-        if self._process is None or self.outcome is not None:
-            return False
-        if self._deadline_seconds is not None and time.monotonic() > self._deadline_seconds:
-            self.kill()
-        status = status_when_ended(self._process)
-        if status is None:
+        """Whether it has ended since the last call."""
+        if self.has_ended or (status := self._status()) is None:
             return False
         self._end(status)
         return True
-
-    def stop(self) -> None:
-        """Asks it to save and end; `look` says when it has."""
-        if self.is_alive and self._process is not None and not self.is_asked_to_end:
-            self._deadline_seconds = time.monotonic() + _GRACE_SECONDS
-            os.kill(self._process.pid, signal.SIGTERM)  # it hasn't been reaped, so its number is still its own
-
-    def kill(self) -> None:
-        """Kills it and all that it has started, without waiting."""
-        if self.is_alive and self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
 
     def _end(self, status: int) -> None:
         self.is_saved = status == 0
         if status == 0:
             self._summary = self.summary()
             self.outcome = Outcome.STOPPED if self._summary is None else Outcome.FINISHED
-        elif self.is_asked_to_end and status in _UNSAVED:
+        elif self.is_asked_to_end and status in UNSAVED:
             self.outcome = Outcome.STOPPED
         else:
             self.outcome, self.why, self.was_killed = Outcome.FAILED, self._failure(status), status < 0
@@ -116,13 +92,13 @@ class ChildRun(ObservedRun):
         return how_it_ended(status) + (f" ({said})" if said else "")
 
 
-class ChildRuns:
+class ChildRuns(Generic[Child]):
     """To be made and used by the main thread, because the processes die with the thread that started them.
 
     Args:
       environments: variables for each process; their number is the most processes at a time.
       say: shows one line to the user.
-      command: what stands before `train`.
+      command: with which each begins.
     """
 
     def __init__(
@@ -132,10 +108,10 @@ class ChildRuns:
         command: Sequence[str] = TFDQN,
     ):
         self._free = list(environments)
-        self._running: dict[ChildRun, Mapping[str, str | None]] = {}
+        self._running: dict[Child, Mapping[str, str | None]] = {}
         self._say, self._command = say, tuple(command)
 
-    def run(self, runs: Iterable[ChildRun | None], look: Callable[[list[ChildRun]], None]) -> bool:
+    def run(self, runs: Iterable[Child | None], look: Callable[[list[Child]], None]) -> bool:
         """Runs them, in order, until all have ended; or False: until the user has asked to stop, and all that ran have
         ended. Whatever ends it, no process is left; those under way are asked to save first.
 
@@ -148,7 +124,7 @@ class ChildRuns:
             try:
                 while not interrupted():
                     look(self._newly_ended())
-                    while self._free and isinstance(each := next(left, _OVER), ChildRun):
+                    while self._free and not isinstance(each := next(left, _OVER), _Over) and each is not None:
                         self._start(each)
                     if not self._running and each is _OVER:
                         return True
@@ -165,17 +141,17 @@ class ChildRuns:
         for each in self._running:
             each.kill()
 
-    def _start(self, run: ChildRun) -> None:
+    def _start(self, run: Child) -> None:
         self._running[run] = environment = self._free.pop(0)
         run.start(self._command, environment)
 
-    def _newly_ended(self) -> list[ChildRun]:
-        ended = [each for each in self._running if each.look() or each.outcome is not None]
+    def _newly_ended(self) -> list[Child]:
+        ended = [each for each in self._running if each.look() or each.has_ended]
         for each in ended:
             self._free.append(self._running.pop(each))
         return ended
 
-    def _stop_all(self, look: Callable[[list[ChildRun]], None]) -> None:
+    def _stop_all(self, look: Callable[[list[Child]], None]) -> None:
         for each in self._running:
             each.stop()
         while self._running:

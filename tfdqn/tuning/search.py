@@ -42,7 +42,7 @@ def search(
     of_cores = f"{cores} core{'s' if cores > 1 else ''}"
     view.say(f"{wanted} trials in {study.folder.path}: {at_once} at a time on {of_cores}")
     trials = TrialRuns(study, template, wanted, view.say, view.show)
-    return ChildRuns(slots(at_once, cores, gpus), view.say, command).run(trials, trials.look)
+    return ChildRuns[ChildRun](slots(at_once, cores, gpus), view.say, command).run(trials, trials.look)
 
 
 def write_best(study: Study, template: Template, best: Trial) -> Config:

@@ -14,9 +14,9 @@ from tfdqn.system.cores import available_cores
 from tfdqn.system.gpus import visible_gpus
 from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
+from tfdqn.tuning.run_groups import TRAIN_GROUP, GroupedRun, RunGroup
 from tfdqn.tuning.seed_results import SeedsSummary, summarize, write_summary
 from tfdqn.tuning.slots import default_jobs, slots
-from tfdqn.tuning.thread_runs import ThreadRun, ThreadRuns
 
 R = TypeVar("R", bound=ObservedRun)
 Look = Callable[[Sequence[ObservedRun]], None]
@@ -69,7 +69,7 @@ def train_seeds(
         cores, gpus = available_cores(), visible_gpus()
         at_once = max(1, min(jobs or default_jobs(config, cores, len(gpus)), len(left)))
         _say_beginning(view, len(left), len(runs), f"{at_once} at a time", cores, folder)
-        return ChildRuns(slots(at_once, cores, gpus), view.say, command).run(left, look)
+        return ChildRuns[ChildRun](slots(at_once, cores, gpus), view.say, command).run(left, look)
 
     return _train(config, runs, folder, view, train)
 
@@ -77,17 +77,25 @@ def train_seeds(
 def train_seeds_together(
     config: Config, seeds: Sequence[int], folder: SeedsFolder, view: View, jobs: int | None = None
 ) -> SeedsOutcome:
-    """As `train_seeds`, by a thread of this process for each seed. The configuration must pass `require_together`.
+    """As `train_seeds`, in a process for each core or GPU. The configuration must pass `require_together`.
 
-    If `jobs` is None, as many threads run as are likely to keep every core busy.
+    Each process trains its share of the seeds, a thread for each. If `jobs` is None, as many threads run as are likely
+    to keep every core busy.
     """
-    runs = {seed: ThreadRun(f"seed {seed}", replace(config, seed=seed), folder.run(seed)) for seed in seeds}
+    runs = {seed: GroupedRun(f"seed {seed}", replace(config, seed=seed), folder.run(seed)) for seed in seeds}
 
-    def train(left: list[ThreadRun], look: Look) -> bool:
-        cores = available_cores()
+    def train(left: list[GroupedRun], look: Look) -> bool:
+        cores, gpus = available_cores(), visible_gpus()
         at_once = max(1, min(jobs or _THREADS_PER_CORE * cores, len(left)))
-        _say_beginning(view, len(left), len(runs), f"{at_once} together", cores, folder)
-        return ThreadRuns(at_once, view.say, folder.native_log).run(left, look)
+        count = min(at_once, len(gpus) or cores)
+        groups = [RunGroup(left[i::count], len(range(i, at_once, count)), folder.native_log) for i in range(count)]
+        processes = f"{count} process{'es' if count > 1 else ''}"
+        _say_beginning(view, len(left), len(runs), f"{at_once} together in {processes}", cores, folder)
+
+        def look_at(ended: list[RunGroup]) -> None:
+            look([run for group in groups for run in group.newly_ended()])
+
+        return ChildRuns[RunGroup](slots(count, cores, gpus), view.say, TRAIN_GROUP).run(groups, look_at)
 
     return _train(config, runs, folder, view, train)
 

@@ -1,6 +1,6 @@
 """`ThreadRuns`: runs in this process, a thread each, so many at a time; they end with it.
 
-What a run is at is read from its directory, as that of `child_runs`, and what it says goes to the same log there.
+What a run says goes to a log in its directory, the same as that of `child_runs`.
 """
 
 import threading
@@ -111,7 +111,7 @@ class ThreadRuns:
             with side_by_side(runs[0].config, self._most, self._native_log) as devices:
 
                 def train(run: ThreadRun, say: Callable[[str], None]) -> Summary:
-                    return train_beside(run.config, run.run, run.name, devices, say, asked)
+                    return train_beside(run.config, run.run, run.name, devices, self._native_log, say, asked)
 
                 return self._run(list(runs), look, train, asked)
 

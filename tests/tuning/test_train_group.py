@@ -1,0 +1,54 @@
+"""The process that trains several runs: what it makes of what it is told, and what it leaves of each run's end."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.support.run_files import a_summary, finish
+from tests.support.tiny_runs import tiny
+from tfdqn.config.toml import dump
+from tfdqn.errors import ConfigError
+from tfdqn.records import Summary
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.tuning import train_group
+from tfdqn.tuning.observed_run import Outcome
+from tfdqn.tuning.run_groups import RunEnd
+
+
+def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[tuple[str, int, Path]] = []
+
+    @contextmanager
+    def side_by_side(config: Any, runs: int, native_log: Path) -> Iterator[Sequence[str]]:
+        assert runs == 2
+        yield ["CPU:0"]
+
+    def train_beside(
+        config: Any, run: RunDir, name: str, devices: Any, log: Path, say: Callable[[str], None], asked: Any
+    ) -> Summary:
+        trained.append((name, config.seed, log))
+        if config.seed == 7:
+            raise ConfigError("the pole is broken")
+        run.config_file.write_text(dump(config), encoding="utf-8")
+        finish(run.path, 9.5)
+        return a_summary()
+
+    monkeypatch.setattr("tfdqn.training.together.side_by_side", side_by_side)
+    monkeypatch.setattr("tfdqn.training.together.train_beside", train_beside)
+    monkeypatch.setattr("tfdqn.tuning.thread_runs._LOOK_SECONDS", 0.02)
+    runs = [RunDir(tmp_path / f"seed-{seed}") for seed in (6, 7, 8)]
+    for seed, run in zip((6, 7, 8), runs, strict=True):
+        run.process_logs.mkdir(parents=True)
+        run.child_config_file.write_text(dump(tiny(f"seed={seed}")), encoding="utf-8")
+    log = tmp_path / "native.log"
+    train_group.main(2, log, [run.path for run in runs])
+    assert sorted(trained) == [("seed-6", 6, log), ("seed-7", 7, log), ("seed-8", 8, log)]
+    ends = [msgspec.json.decode(run.child_end_file.read_bytes(), type=RunEnd) for run in runs]
+    assert ends[0] == ends[2] == RunEnd(Outcome.FINISHED, True, "")
+    assert ends[1] == RunEnd(Outcome.FAILED, False, "the pole is broken")

@@ -1,0 +1,121 @@
+"""`RunGroup`: runs that are trained in one process (`train_group`), a thread each, seen from outside.
+
+How each has come to its end is in a file of its directory (`RunDir.child_end_file`).
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tfdqn.config.toml import dump
+from tfdqn.errors import RunDirError
+from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.system.subprocesses import how_it_ended, start_process
+from tfdqn.tuning.child_process import UNSAVED, ChildProcess
+from tfdqn.tuning.observed_run import ObservedRun, Outcome
+from tfdqn.tuning.run_progress import file_bytes
+
+TRAIN_GROUP = (sys.executable, "-m", "tfdqn.tuning.train_group")
+
+
+class RunEnd(msgspec.Struct, frozen=True):
+    """How a run of a group has come to its end; as `ObservedRun` says it."""
+
+    outcome: Outcome
+    is_saved: bool
+    why: str
+
+
+class GroupedRun(ObservedRun):
+    """One run of a group."""
+
+    _group: "RunGroup | None" = None
+    _log_start_bytes = 0
+
+    @property
+    def has_begun(self) -> bool:
+        return self._group is not None and file_bytes(self.run.child_log) > self._log_start_bytes
+
+    @property
+    def is_asked_to_end(self) -> bool:
+        return self._group is not None and self._group.is_asked_to_end
+
+    def join(self, group: "RunGroup") -> None:
+        """Leaves on the disk what the group's process needs; where that is impossible, it has failed."""
+        self._begins()
+        self._log_start_bytes = file_bytes(self.run.child_log)
+        try:
+            write_atomically(self.run.child_config_file, dump(self.config).encode())
+            self.run.child_end_file.unlink(missing_ok=True)
+            self._group = group
+        except (OSError, RunDirError) as error:
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """It can't be started."""
+        self.outcome, self.why = Outcome.FAILED, f"can't be started: {error}"
+
+    def look(self, status: int | None) -> None:
+        """Takes note of its end. `status`: with which its process has ended, as `status_when_ended`; None: it runs."""
+        if self._group is None or self.outcome is not None:
+            return
+        if self.run.child_end_file.exists():
+            end = msgspec.json.decode(self.run.child_end_file.read_bytes(), type=RunEnd)
+            self.outcome, self.is_saved, self.why = end.outcome, end.is_saved, end.why
+            self._summary = self.summary()
+        elif status is None or (self.is_asked_to_end and not self.has_begun):
+            return
+        elif self.is_asked_to_end and status in (0, *UNSAVED):
+            self.outcome, self.is_saved = Outcome.STOPPED, status == 0
+        else:
+            self.outcome, self.why = Outcome.FAILED, f"its process {how_it_ended(status)}"
+
+
+class RunGroup(ChildProcess):
+    """The process.
+
+    Args:
+      runs: in the order in which they are begun.
+      most: of them at a time.
+      native_log: what the process prints.
+    """
+
+    def __init__(self, runs: Sequence[GroupedRun], most: int, native_log: Path):
+        super().__init__()
+        self._runs, self._most, self._native_log = runs, most, native_log
+        self._left = list(runs)  # whose ends were not told of
+        self._ended_status: int | None = None
+        self._could_not_begin = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self._could_not_begin or self._ended_status is not None
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
+        for each in self._runs:
+            each.join(self)
+        joined = [each for each in self._runs if each.outcome is None]
+        arguments = (str(self._most), str(self._native_log), *(str(each.run.path) for each in joined))
+        try:
+            if joined:
+                self._process = start_process((*command, *arguments), self._native_log, environment)
+        except OSError as error:
+            for each in joined:
+                each.fail(error)
+        self._could_not_begin = self._process is None
+
+    def look(self) -> bool:
+        if self.has_ended:
+            return False
+        self._ended_status = self._status()
+        return self.has_ended
+
+    def newly_ended(self) -> list[GroupedRun]:
+        """Those that have ended since this was last asked; to be asked after `look`."""
+        for each in self._left:
+            each.look(self._ended_status)
+        ended = [each for each in self._left if each.outcome is not None]
+        self._left = [each for each in self._left if each.outcome is None]
+        return ended
