@@ -68,7 +68,7 @@ def test_the_exit_status_of_a_failed_seed_is_the_page_s() -> None:
     assert int(status) == FAILED_STATUS
 
 
-def test_the_command_for_seeds_in_one_process_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_for_seeds_together_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, list[int]]] = []
 
     def train(config: Config, seeds: list[int], folder: SeedsFolder, view: object, jobs: int | None) -> SeedsOutcome:
@@ -79,6 +79,6 @@ def test_the_command_for_seeds_in_one_process_is_taken(tmp_path: Path, monkeypat
     monkeypatch.setattr("tfdqn.tuning.seeds.train_seeds_together", train)
     (tmp_path / "configs").symlink_to(PROJECT / "configs")
     monkeypatch.chdir(tmp_path)
-    (command,) = commands(PAGE.split("## Seeds in one process")[1].split("\n## ")[0])
+    (command,) = commands(PAGE.split("## Seeds together")[1].split("\n## ")[0])
     assert main.main(command) == 0
     assert asked == [("in_graph", [1, 2, 3, 4, 5])]

@@ -1,5 +1,7 @@
 """Runs in threads of one process: each is the run that it would be alone; one that fails leaves the others alone."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from tests.support.tiny_runs import assert_same_arrays, everything, tiny, tiny_pqn
 from tfdqn.config import Config
+from tfdqn.config.toml import dump
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.shared_programs import shared_programs
 from tfdqn.records import Summary
@@ -51,3 +54,22 @@ def test_one_that_fails_leaves_the_other_alone(tmp_path: Path) -> None:
     (finished, failed), _ = trained_together(tmp_path, [sound, broken])
     assert isinstance(finished, Summary) and finished.status == "finished"
     assert isinstance(failed, NotFiniteError) and str(failed).endswith("; nothing was saved yet")
+
+
+def test_it_says_that_the_process_that_trained_a_run_before_ended_without_saving(tmp_path: Path) -> None:
+    config, run, said = tiny(*IN_TURN, "stop.env_steps=600"), RunDir(tmp_path / "run"), list[str]()
+    script = (
+        "import os, sys\n"
+        "from tfdqn.config.toml import load\n"
+        "from tfdqn.storage.run_directory import RunDir\n"
+        "with RunDir(sys.argv[1]).claim(load(sys.argv[2])):\n"
+        "    os._exit(3)\n"
+    )
+    (file := tmp_path / "config.toml").write_text(dump(config), encoding="utf-8")
+    with subprocess.Popen([sys.executable, "-c", script, run.path, file]) as process:
+        pass
+    log = tmp_path / "native.log"
+    with side_by_side(config, 1, log) as devices:
+        train_beside(config, run, "run", devices, log, said.append, lambda: False)
+    (line,) = [each for each in said if "trained here before" in each]
+    assert line.startswith(f"process {process.pid}, ") and line.endswith(f"{log} may say more")
