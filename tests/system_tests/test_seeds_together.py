@@ -34,7 +34,7 @@ def assert_same_run(ours: Path, theirs: Path) -> None:
 def test_each_seed_is_its_own_run_and_goes_on_as_one_after_a_signal_and_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = write_config(tmp_path, *COMPILED, OFTEN)
+    config = write_config(tmp_path, *COMPILED, OFTEN, "stop.env_steps=5000")
     for seed in (1, 2):
         with tfdqn(tmp_path, "train", config, f"seed={seed}", "--run-dir", f"own-{seed}") as process:
             assert process.ended() == 0, process.err
