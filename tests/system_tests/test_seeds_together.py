@@ -55,12 +55,9 @@ def test_each_seed_is_its_own_run_and_goes_on_as_one_after_a_signal_and_after_a_
         wait_until(lambda: not process.relatives())  # none outlives it
     with tfdqn(tmp_path, "train", config, "seed=1", "--run-dir", "s/seed-1") as process:  # a run as any other
         assert process.ended() == 0, process.err
-    killed = [run for run in runs[1:] if not (run / "summary.json").exists()]
     with tfdqn(tmp_path, *again) as process:
         assert process.ended() == 0, process.err
         assert "2 seeds in s (" in process.out and "seed 2 has finished: mean return " in process.out
-    for run in killed:
-        assert "which trained here before, ended without saving" in (run / "processes" / "train.log").read_text()
     for seed, run in zip((1, 2), runs, strict=True):
         assert_same_run(run, tmp_path / f"own-{seed}")
     summary = json.loads((tmp_path / "s" / "seeds.json").read_text())
