@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import ENDLESS, IN_GRAPH, OFTEN, PROJECT, newest, readable, tfdqn, write_config
+from tests.support.commands import ENDLESS, IN_GRAPH, OFTEN, PROJECT, counters, newest, readable, tfdqn, write_config
 from tests.support.processes import wait_until
 from tests.support.tiny_runs import assert_same_arrays, everything, lines, policy_weights
 from tfdqn.cli import main
@@ -34,34 +34,36 @@ def assert_same_run(ours: Path, theirs: Path) -> None:
 def test_each_seed_is_its_own_run_and_goes_on_as_one_after_a_signal_and_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = write_config(tmp_path, *COMPILED, OFTEN, "stop.env_steps=5000")
-    for seed in (1, 2):
-        with tfdqn(tmp_path, "train", config, f"seed={seed}", "--run-dir", f"own-{seed}") as process:
-            assert process.ended() == 0, process.err
-    runs = [tmp_path / "s" / f"seed-{seed}" for seed in (1, 2)]
-    arguments = ["train", config, "--seeds", "1-2", "--together", "--run-dir", "s"]
+    config = write_config(tmp_path, *COMPILED, OFTEN)
+    seeds = (1, 2, 3)  # where there are two cores, two share a process
+    runs = [tmp_path / "s" / f"seed-{seed}" for seed in seeds]
+    arguments = ["train", config, ENDLESS, "--seeds", "1-3", "--together", "--run-dir", "s"]
     with tfdqn(tmp_path, *arguments) as process:
         for run in runs:
             process.until_saved(run)
         process.send(signal.SIGTERM)
         assert process.ended() == 0, process.err
-        assert process.out.splitlines()[0].startswith("2 seeds in s: 2 together in ")
+        assert process.out.splitlines()[0].startswith("3 seeds in s: 3 together in ")
         again = process.resumption()
     assert again == arguments
     before = [newest(run) for run in runs]
     with tfdqn(tmp_path, *again) as process:
-        process.until_saved(runs[0], beyond=before[0])
+        for run, saved in zip(runs, before, strict=True):
+            process.until_saved(run, beyond=saved)
         process.kill()
         wait_until(lambda: not process.relatives())  # none outlives it
-    with tfdqn(tmp_path, "train", config, "seed=1", "--run-dir", "s/seed-1") as process:  # a run as any other
+    end = f"stop.env_steps={max(counters(run).env_steps for run in runs) + 1_000}"
+    with tfdqn(tmp_path, "train", config, end, "seed=1", "--run-dir", "s/seed-1") as process:  # a run as any other
         assert process.ended() == 0, process.err
-    with tfdqn(tmp_path, *again) as process:
+    with tfdqn(tmp_path, *(end if each == ENDLESS else each for each in again)) as process:
         assert process.ended() == 0, process.err
-        assert "2 seeds in s (" in process.out and "seed 2 has finished: mean return " in process.out
-    for seed, run in zip((1, 2), runs, strict=True):
+        assert "3 seeds in s (" in process.out and "seed 3 has finished: mean return " in process.out
+    for seed, run in zip(seeds, runs, strict=True):
+        with tfdqn(tmp_path, "train", config, end, f"seed={seed}", "--run-dir", f"own-{seed}") as process:
+            assert process.ended() == 0, process.err
         assert_same_run(run, tmp_path / f"own-{seed}")
     summary = json.loads((tmp_path / "s" / "seeds.json").read_text())
-    assert [each["status"] for each in summary["seeds"]] == ["finished"] * 2
+    assert [each["status"] for each in summary["seeds"]] == ["finished"] * 3
     assert (tmp_path / "s" / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.chdir(tmp_path)
     for command in (["evaluate", "s/seed-2"], ["export", "s/seed-2"], ["inspect", "s"], ["report", "s"]):

@@ -1,11 +1,14 @@
 """Whether a finished run still stands: one rule for a run in one process, a job's learner and `launch`."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.support.run_files import a_summary
+from tests.support.run_files import a_summary, finish
 from tests.support.tiny_runs import tiny
 from tfdqn.records import Counters, Summary
-from tfdqn.training.stopping import overrides_to_go_on, still_stands
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.training.stopping import finished_summary, overrides_to_go_on, still_stands
 
 ENDED = Counters(env_steps=1_200, train_steps=250, evaluations_without_best=2)
 
@@ -56,3 +59,13 @@ def test_what_ended_it_is_lifted_to_train_it_further(overrides: tuple[str, ...],
     assert still_stands(a_summary(), config, ENDED, has_evaluator=True)
     assert overrides_to_go_on(a_summary(), config.stop, ENDED) == more
     assert not still_stands(a_summary(), tiny("stop.env_steps=1_200", *overrides, *more), ENDED, has_evaluator=True)
+
+
+def test_to_ask_whether_a_run_has_finished_leaves_it_its_configuration(tmp_path: Path) -> None:
+    run, other = RunDir(tmp_path), tiny("stop.env_steps=1_100")
+    with run.claim(tiny()):
+        pass
+    with run.claim(other):
+        finish(run.path, 9.5)
+        assert finished_summary(run, other, has_evaluator=True) is not None
+    assert run.config() == other

@@ -43,6 +43,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
     """
     with run.supervise(config):
         if (finished := finished_summary(run, config, has_evaluator=has_evaluator)) is not None:
+            run.restore_config()
             return Outcome(finished, is_saved=True)
         program = deal_gpus(config, program_for(config, run, has_evaluator), visible_gpus(), view.say)
         before = _written(run)

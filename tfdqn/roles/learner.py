@@ -114,6 +114,7 @@ def _train_to_end(
     has_evaluator = bool(context.topology.evaluator)
     earlier = finished_before(session.run_dir, context.config, session.counters, has_evaluator=has_evaluator)
     if earlier is not None:
+        session.run_dir.restore_config()
         context.say(f"{context.run_dir} has finished already: {earlier.reason}")
         return True
     trackers = begin_figures(session, context.say, evaluated_env_steps=None)

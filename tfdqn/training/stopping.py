@@ -28,14 +28,10 @@ def reason_to_stop(
 
 
 def finished_before(run: RunDir, config: Config, counters: Counters, *, has_evaluator: bool) -> Summary | None:
-    """The summary of a finished run if it still stands; None if there is more to do. Arguments as of `still_stands`.
-
-    The run then keeps its previous configuration, because nothing is trained with the new one.
-    """
+    """The summary of a finished run if it still stands; None if there is more to do. Arguments as of `still_stands`."""
     summary = read_summary(run.summary_file)
     if summary is None or not still_stands(summary, config, counters, has_evaluator=has_evaluator):
         return None
-    run.restore_config()
     return msgspec.structs.replace(summary, status="already finished")
 
 

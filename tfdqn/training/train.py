@@ -153,6 +153,7 @@ def _finished(
     """Trains the session to its end, unless the run has finished before; returns the summary."""
     earlier = finished_before(session.run_dir, session.config, session.counters, has_evaluator=True)
     if earlier is not None:
+        session.run_dir.restore_config()
         return earlier
     # A due evaluation's lines are written again.
     evaluated_env_steps = session.env_steps_before - session.parts.evaluation_is_due()
