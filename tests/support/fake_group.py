@@ -42,6 +42,10 @@ def main() -> int:
                 while not asked:
                     time.sleep(0.01)
                 _end(run, RunEnd(Outcome.STOPPED, True, ""))
+            case "wait, then die":
+                while not asked:
+                    time.sleep(0.01)
+                os.kill(os.getpid(), signal.SIGKILL)
     return 0
 
 

@@ -95,8 +95,9 @@ def test_an_end_of_an_earlier_time_is_forgotten(tmp_path: Path) -> None:
     assert run.outcome is Outcome.FAILED
 
 
-def test_a_signal_has_those_under_way_save_and_others_stay_as_they_are(tmp_path: Path) -> None:
-    under_way, waiting = a_run(tmp_path, 1, "wait"), a_run(tmp_path, 2, "not begun")
+@pytest.mark.parametrize(("do", "is_saved"), [("wait", True), ("wait, then die", False)])
+def test_a_signal_has_those_under_way_save_and_others_stay_as_they_are(tmp_path: Path, do: str, is_saved: bool) -> None:
+    under_way, waiting = a_run(tmp_path, 1, do), a_run(tmp_path, 2, "not begun")
     states: list[tuple[str, str]] = []
 
     def look(names: list[str]) -> None:
@@ -106,7 +107,7 @@ def test_a_signal_has_those_under_way_save_and_others_stay_as_they_are(tmp_path:
 
     is_over, names = run_all(tmp_path, [[under_way, waiting]], look)
     assert not is_over and names == ["seed 1"] and states == [("starting", "waiting")]
-    assert (under_way.outcome, under_way.is_saved) == (Outcome.STOPPED, True)
+    assert (under_way.outcome, under_way.is_saved) == (Outcome.STOPPED, is_saved)
     assert (waiting.outcome, waiting.state) == (None, "waiting")
     assert not is_running(told(under_way)["pid"])
 
