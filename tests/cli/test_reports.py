@@ -19,7 +19,7 @@ def test_report_prints_a_row_for_each_group_and_the_files_that_it_writes(
     options = ["--threshold", "400", "--csv", str(files[0]), "--html", str(files[1])]
     assert main(["report", *map(str, folders), *options]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "CartPole-v1, learned from 400"
+    assert printed[0] == "CartPole-v1, learned at a return of 400"
     assert [line.split()[:5] for line in printed[2:4]] == [
         ["1.", "dqn,", "agent.n_step=3", "2", "465"],
         ["2.", "dqn,", "agent.n_step=1", "3", "200"],

@@ -14,7 +14,7 @@ _LEAST_RUNS = 5  # of each side, for the bootstrap's interval
 def print_report(report: Report, console: Console | None = None) -> None:
     """The task, and a row for each group."""
     console = console or make_console()
-    about = report.task if report.threshold is None else f"{report.task}, learned from {report.threshold:g}"
+    about = report.task if report.threshold is None else f"{report.task}, learned at a return of {report.threshold:g}"
     console.print(about, markup=False, soft_wrap=True)
     table = group_table(report)
     if console.measure(_rendered(table)).maximum <= console.width:

@@ -1,5 +1,6 @@
 """`tfdqn manifest`: the files in launchers/ are what it writes, and what it can't write it says in one line."""
 
+import errno
 import os
 import re
 import shlex
@@ -49,6 +50,16 @@ def test_the_launchers_are_what_the_command_writes(
     assert files == files_below(LAUNCHERS / target) == sorted(said)
     for name in files:
         assert (written / name).read_text() == (LAUNCHERS / target / name).read_text(), name
+
+
+def test_a_reader_of_the_names_that_goes_away_leaves_all_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(line: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "the pipe is closed")
+
+    monkeypatch.setattr("tfdqn.cli.jobs.typer.echo", gone)
+    with pytest.raises(SystemExit):
+        main.main(["manifest", "compose", str(CONFIG), "export.on_best=true", *COUNTS, "-o", str(tmp_path)])
+    assert files_below(tmp_path) == files_below(LAUNCHERS / "compose")
 
 
 def test_the_page_s_commands_write_the_launchers_or_say_that_nobody_has_run_them(

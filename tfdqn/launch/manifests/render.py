@@ -1,6 +1,6 @@
 """A job's files for a platform: rendered by the platform's own module, and written where containers can read them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -27,8 +27,8 @@ def render(platform: Platform, spec: JobSpec) -> dict[str, str]:
     return files
 
 
-def write_files(folder: Path, files: Mapping[str, str]) -> Iterator[Path]:
-    """Writes them, removes what an earlier call wrote besides, and yields the path of each.
+def write_files(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    """Writes the files, removes others that an earlier call wrote, and returns their paths.
 
     Raises RunDirError if one can't be written.
     """
@@ -36,11 +36,11 @@ def write_files(folder: Path, files: Mapping[str, str]) -> Iterator[Path]:
         path = folder / name
         write_atomically(path, content.encode())
         path.chmod(_MODE)
-        yield path
     for pattern in _PATTERNS:
         for path in folder.glob(pattern):
             if str(path.relative_to(folder)) not in files and _is_ours(path):
                 path.unlink()
+    return [folder / name for name in files]
 
 
 def _is_ours(path: Path) -> bool:
