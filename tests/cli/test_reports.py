@@ -8,6 +8,7 @@ from rich.console import Console
 from tests.support.reported_runs import reported_run, seeds
 from tfdqn.cli.main import main
 from tfdqn.cli.reports_view import print_report
+from tfdqn.reports.group_table import group_table
 from tfdqn.reports.groups import read_report
 
 
@@ -50,6 +51,25 @@ def test_a_narrow_terminal_shows_every_figure_whole(tmp_path: Path, capsys: pyte
     for figure in ("IQM", "95 % interval", "median", "steps/s", "time"):
         assert figure in narrow and figure in wide
     assert all(group.name in narrow for group in report.groups)
+
+
+@pytest.mark.parametrize("width", [80, 40, 24])
+def test_no_figure_of_many_columns_is_cut_or_without_its_group(
+    tmp_path: Path, width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = ["agent.kind=munchausen", "agent.n_step=3"]
+    folders = [seeds(tmp_path / "a", [490.25, 480.5, -109.123]), seeds(tmp_path / "b", [9310.5, 9330.25], other)]
+    report = read_report(folders, 475.0)
+    print_report(report, Console(width=width, highlight=False))
+    head, *parts = capsys.readouterr().out.split("\n\n")
+    assert head.splitlines() == ["CartPole-v1, learned from 475", *(group.name for group in report.groups)]
+    lines = [line for part in parts for line in part.splitlines()]
+    assert max(map(len, lines)) <= width
+    for number, row in enumerate(group_table(report).rows, 1):
+        shown = " ".join(line.removeprefix(f"{number}.") for line in lines if line.startswith(f"{number}."))
+        assert shown.split() == " ".join(row[1:]).split()
+    headers = " ".join(part.splitlines()[0] for part in parts)
+    assert headers.split() == " ".join(group_table(report).columns[1:]).split()
 
 
 @pytest.mark.parametrize(

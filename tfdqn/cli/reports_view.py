@@ -1,13 +1,18 @@
 """What a person sees of `tfdqn report` and `tfdqn compare`."""
 
-from rich.console import Console, RenderableType
+from collections.abc import Iterator
+
+import rich.table
+from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 
 from tfdqn.cli.terminal import make_console, make_table
 from tfdqn.reports.comparison import Comparison
 from tfdqn.reports.group_table import Table, group_table, number, span
 from tfdqn.reports.groups import Report
 
+_UNLIMITED_COLUMNS = 10_000
 _LEAST_RUNS = 5  # of each side, for the bootstrap's interval
 
 
@@ -17,17 +22,16 @@ def print_report(report: Report, console: Console | None = None) -> None:
     about = report.task if report.threshold is None else f"{report.task}, learned at a return of {report.threshold:g}"
     console.print(about, markup=False, soft_wrap=True)
     table = group_table(report)
-    if console.measure(_rendered(table)).maximum <= console.width:
+    if _fits(table, console):
         console.print(_rendered(table))
         return
-    # Names above, and the figures in two tables: cut ones would be of no use.
+    # Names above, and the figures in several tables: cut ones would be of no use.
     for group in report.groups:
         console.print(group.name, markup=False, soft_wrap=True)
-    half = 1 + (len(table.columns) - 1) // 2
-    for figures in (slice(1, half), slice(half, None)):
+    numbered = Table(["", *table.columns[1:]], [[f"{n}.", *row[1:]] for n, row in enumerate(table.rows, 1)])
+    for part in _parts(numbered, console):
         console.print()
-        rows = [[str(group.number), *row[figures]] for group, row in zip(report.groups, table.rows, strict=True)]
-        console.print(_rendered(Table(["group", *table.columns[figures]], rows)))
+        console.print(_rendered(part))
 
 
 def verdict(found: Comparison) -> str:
@@ -56,9 +60,32 @@ def _its_interval(found: Comparison) -> str:
     return f" ({span(found.improvement_interval, '.2f')})" if min(found.runs) >= _LEAST_RUNS else ""
 
 
-def _rendered(table: Table) -> RenderableType:
+def _parts(table: Table, console: Console) -> Iterator[Table]:
+    """The first column with as many of the others as there is room for, one at least, until all have been shown."""
+    begin = 1
+    for end in range(2, len(table.columns) + 1):
+        if end == len(table.columns) or not _fits(_with_columns(table, begin, end + 1), console):
+            yield _with_columns(table, begin, end)
+            begin = end
+
+
+def _with_columns(table: Table, begin: int, end: int) -> Table:
+    """The first column and those from `begin` to before `end`."""
+    first, *rows = ([row[0], *row[begin:end]] for row in (table.columns, *table.rows))
+    return Table(first, rows)
+
+
+def _fits(table: Table, console: Console) -> bool:
+    """Whether it is shown whole, each row on one line. `console.measure` can't tell: it gives no more than there is."""
+    unlimited = console.options.update(width=_UNLIMITED_COLUMNS)
+    return Measurement.get(console, unlimited, _rendered(table)).maximum <= console.width
+
+
+def _rendered(table: Table) -> rich.table.Table:
     text, *numbers = table.columns
     drawn = make_table(text, right=numbers)
+    for column in drawn.columns:
+        column.no_wrap, column.overflow = False, "fold"  # where even one column is too wide: never cut
     for row in table.rows:
         drawn.add_row(*map(escape, row))
     return drawn
