@@ -72,6 +72,19 @@ def test_no_figure_of_many_columns_is_cut_or_without_its_group(
     assert headers.split() == " ".join(group_table(report).columns[1:]).split()
 
 
+def test_of_a_folder_the_unfinished_runs_are_left_out_and_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = seeds(tmp_path / "runs" / "a", [100, 200, 300])
+    (folder / "seed-3" / "summary.json").unlink()
+    assert main(["report", str(tmp_path / "runs")]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[-1].split()[:4] == ["1.", "dqn", "2", "150"]
+    assert shown.err == f"left out: {folder}/seed-3 has not finished: reports are of finished runs\n"
+    assert main(["report", str(folder), str(folder / "seed-3")]) == 2
+    assert capsys.readouterr().err == f"tfdqn: {folder}/seed-3 has not finished: reports are of finished runs\n"
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "said"),
     [

@@ -125,6 +125,28 @@ def test_of_many_with_the_same_trouble_some_are_named_and_the_reason_once(tmp_pa
     )
 
 
+@pytest.mark.parametrize("break_it", [unfinished, another_version, unknown_key, no_evaluation, nan])
+def test_below_a_folder_what_can_t_be_taken_is_left_out_and_named_once(
+    tmp_path: Path, break_it: Callable[[Path], None]
+) -> None:
+    folder, said = seeds(tmp_path / "a", [1, 2, 3]), list[str]()
+    break_it(folder / "seed-2")
+    found = read_runs([tmp_path, folder], said.append)
+    assert [run.config.seed for run in found] == [1, 3]
+    (line,) = said
+    assert line.startswith("left out: ") and line.count(f"{folder}/seed-2") == 1 and "seed-1" not in line
+    with pytest.raises(RunDirError, match="/seed-2"):
+        read_runs([folder])
+
+
+def test_a_folder_without_any_finished_run_is_refused_beside_others(tmp_path: Path) -> None:
+    said: list[str] = []
+    unfinished(reported_run(tmp_path / "b" / "seed-1"))
+    with pytest.raises(RunDirError, match=r"^[^;]*/b/seed-1 has not finished: [^;]*$"):
+        read_runs([seeds(tmp_path / "a", [1, 2]), tmp_path / "b"], said.append)
+    assert said == []
+
+
 def test_a_copy_of_a_run_is_refused_as_it_would_count_twice(tmp_path: Path) -> None:
     folder = seeds(tmp_path / "a", [1, 2])
     shutil.copytree(folder, tmp_path / "backup")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tfdqn.cli.arguments import say_on_stderr
 from tfdqn.errors import ConfigError
 
 reports = typer.Typer()
@@ -41,7 +42,7 @@ def report(
 
     if threshold is not None and not math.isfinite(threshold):
         raise ConfigError(f"--threshold {threshold}: must be a finite number")
-    found = read_report(paths, threshold)
+    found = read_report(paths, threshold, say_on_stderr)
     reports_view.print_report(found)
     if csv is not None:
         from tfdqn.reports.tidy_rows import write_csv

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,31 +53,45 @@ class _RefusedError(Exception):
         self.what, self.reason = str(what), reason
 
 
-def read_runs(paths: Iterable[Path | str]) -> list[FinishedRun]:
+def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = None) -> list[FinishedRun]:
     """The runs at these paths, of a folder all that lie below it; one that is named twice counts once.
+
+    Args:
+      paths: run directories, or folders with runs in them.
+      say: gets one line on the runs below a folder that can't be taken and are left out, while others there can be;
+        None: they are refused.
 
     Raises RunDirError, which names each that has not finished, is of another version or has a return that is not
     finite, a path without runs, and a run that is another's copy.
     """
     runs: dict[Path, FinishedRun] = {}
     refused: list[_RefusedError] = []
+    left_out: list[_RefusedError] = []
     for path in paths:
         found = list(_runs_below(Path(path)))
         if not found:
             reason = "is not a run directory, and has none in it" if Path(path).is_dir() else "is no directory"
             refused.append(_RefusedError(path, reason))
-        for each in found:
-            try:
-                if each.resolve() not in runs:
-                    runs[each.resolve()] = _read(RunDir(each))
-            except _RefusedError as error:
-                refused.append(error)
-            except UserError as error:
-                refused.append(_RefusedError("", str(error)))
+        troubles = list(_take(found, runs))
+        (left_out if say is not None and len(troubles) < len(found) else refused).extend(troubles)
     refused += _copies(runs.values())
     if refused:
         raise RunDirError(_listed(refused))
+    if say is not None and left_out:
+        say(f"left out: {_listed(left_out)}")
     return list(runs.values())
+
+
+def _take(found: Iterable[Path], runs: dict[Path, FinishedRun]) -> Iterator[_RefusedError]:
+    """Adds to `runs` what is not among them yet. Yields what is the matter with each that can't be taken."""
+    for each in found:
+        try:
+            if each.resolve() not in runs:
+                runs[each.resolve()] = _read(RunDir(each))
+        except _RefusedError as error:
+            yield error
+        except UserError as error:
+            yield _RefusedError("", str(error))
 
 
 def _copies(runs: Iterable[FinishedRun]) -> Iterator[_RefusedError]:

@@ -1,6 +1,6 @@
 """A report's groups: runs that differ in their seed alone, what they scored together, and each group beside another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -56,16 +56,19 @@ class Report(NamedTuple):
         return differing_keys([group.configuration for group in self.groups])
 
 
-def read_report(paths: Sequence[Path | str], threshold: float | None = None) -> Report:
+def read_report(
+    paths: Sequence[Path | str], threshold: float | None = None, say: Callable[[str], None] | None = None
+) -> Report:
     """The runs at these paths, or in folders there, grouped by whatever their configurations differ in but the seed.
 
     Args:
       paths: run directories, or folders with runs in them.
       threshold: by default `stop.return_at_least`, where all have the same.
+      say: as that of `read_runs`.
 
     Raises RunDirError for what is no finished run, UserError where the runs are of different tasks.
     """
-    runs = read_runs(paths)
+    runs = read_runs(paths, say)
     task = require_one_task(runs)
     found = grouped((run.configuration, run) for run in runs)
     configurations = [configuration for configuration, _ in found]
