@@ -43,6 +43,17 @@ def test_the_commands_of_the_page_and_the_readme_work(folders: None, capsys: pyt
     assert "P(B > A) = 1.00" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("text", [PAGE, README], ids=["many_runs.md", "README.md"])
+def test_a_command_before_makes_each_folder_of_seeds_that_another_reads(text: str) -> None:
+    made: set[str] = set()
+    read: set[str] = set()
+    for line in re.findall(r"^tfdqn .*", text, flags=re.MULTILINE):
+        made.update(f"runs/{stem}-seeds" for stem in re.findall(r"^tfdqn train configs/(\S+)\.toml .*--seeds ", line))
+        read.update(re.findall(r"runs/\S+-seeds", line))
+        assert read <= made, line
+    assert read == {"runs/cartpole-seeds", "runs/cartpole-munchausen-seeds"}
+
+
 def test_the_columns_of_its_tables_are_those_that_there_are(folders: None) -> None:
     rows = re.findall(r"^\| (`[^|]*`) \| ([^|]*) \|$", REPORTS, flags=re.MULTILINE)
     named = [(name.strip("`"), meaning) for names, meaning in rows for name in names.split(", ")]
