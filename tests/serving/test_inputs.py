@@ -163,7 +163,7 @@ def test_a_number_alone_is_an_observation(tmp_path: Path) -> None:
     policy, model = exported(task(observation=ArraySpec(shape=(), dtype="float32")), tmp_path)
     for text in (b'{"instances": [0.5, -1]}', b'{"inputs": [0.5, -1]}', b'{"instances": [{"observation": 0.5}, -1]}'):
         np.testing.assert_array_equal(parse(text, model).inputs["observation"], np.float32([0.5, -1]))
-    with pytest.raises(RequestError, match="observation: Expected `array`, got `float`"):
+    with pytest.raises(RequestError, match="observation: needs a list, has a number"):
         parse(b'{"inputs": 0.5}', model)
     batch = policy(np.float32([0.5, -1]))
     assert [policy(0.5), policy(np.float64(-1))] == list(batch)

@@ -84,7 +84,7 @@ def test_status_and_metadata_are_tensorflow_servings(server: InProcess) -> None:
     ("method", "path", "body", "status", "problem"),
     [
         ("POST", "{}:predict", b"nonsense", 400, "JSON Parse error"),
-        ("POST", "{}:predict", {"instances": [[0, 0, 0]]}, 400, "instances[0]: Expected `array` of length >= 4"),
+        ("POST", "{}:predict", {"instances": [[0, 0, 0]]}, 400, "instances[0]: needs 4 numbers, has 3"),
         ("POST", "{}:predict", {"instances": []}, 400, "empty"),
         ("POST", "{}:predict", b'{"instances": [[0, 0, 0, NaN]]}', 400, "JSON Parse error"),
         ("POST", "{}:predict", {"instances": [[0, 0, 0, 1e39]]}, 400, "observation[0][3]: inf is not a finite"),
