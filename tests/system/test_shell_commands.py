@@ -58,15 +58,18 @@ def test_a_module_is_called_by_its_python(program: Path, monkeypatch: pytest.Mon
 def test_pip_is_that_of_the_python_that_runs_and_keeps_to_the_clones_versions(
     program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
+    python = program.with_name("python")
+    python.touch(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PATH", f"{python.parent}:/usr/bin:/bin")  # as `uv run` does for the process alone
     monkeypatch.setattr(shell_commands, "_CONSTRAINTS", Path.cwd() / "constraints.txt")
     pip = "'my env/bin/python' -m pip install"
     assert pip_install("gymnasium[box2d]", "b==1") == f'{pip} "gymnasium[box2d]" "b==1"'  # not from a clone
     Path("constraints.txt").touch()
     assert pip_install("b") == f'{pip} --constraint constraints.txt "b"'
-    assert install_extra("atari") == f'{pip} --constraint constraints.txt ".[atari]"'
+    assert install_extra("atari") == f'{pip} --constraint constraints.txt -e ".[atari]"'
     monkeypatch.setattr(shell_commands, "_CONSTRAINTS", Path.cwd() / "clone" / "constraints.txt")
     assert install_extra("atari") == f'{pip} "tfdqn[atari]"'  # not from a clone
     (Path.cwd() / "clone").mkdir()
     (Path.cwd() / "clone" / "constraints.txt").touch()
-    assert install_extra("atari") == f'{pip} --constraint clone/constraints.txt "./clone[atari]"'
+    assert install_extra("atari") == f'{pip} --constraint clone/constraints.txt -e "./clone[atari]"'

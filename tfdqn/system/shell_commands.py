@@ -23,26 +23,34 @@ def own_command(arguments: Sequence[str]) -> str:
 
 def pip_install(*requirements: str) -> str:
     """Installs packages for the Python that runs, in a clone at versions that go with the tested ones."""
-    constraint = ["--constraint", os.path.relpath(_CONSTRAINTS)] if _CONSTRAINTS.is_file() else []
-    command = [_name_in_shell(sys.executable), "-m", "pip", "install", *constraint]
-    return shlex.join(command) + "".join(f' "{each}"' for each in requirements)
+    return _pip_command() + "".join(f' "{each}"' for each in requirements)
 
 
 def install_extra(extra: str) -> str:
-    """Installs what an extra of tfdqn's adds: in a clone with that, at the tested versions."""
+    """Installs what an extra of tfdqn's adds: in a clone with that, which stays editable, at the tested versions."""
     if not _CONSTRAINTS.is_file():
         return pip_install(f"tfdqn[{extra}]")
     clone = os.path.relpath(_CONSTRAINTS.parent)
     path = clone if clone.startswith(os.curdir) else os.path.join(os.curdir, clone)  # a bare name is a package's
-    return pip_install(f"{path}[{extra}]")
+    return f'{_pip_command()} -e "{path}[{extra}]"'
+
+
+def _pip_command() -> str:
+    """`python -m pip install`, by that Python's path: PATH may have led to it for this process alone (`uv run`)."""
+    constraint = ["--constraint", os.path.relpath(_CONSTRAINTS)] if _CONSTRAINTS.is_file() else []
+    return shlex.join([_path_in_shell(sys.executable), "-m", "pip", "install", *constraint])
 
 
 def _name_in_shell(program: str) -> str:
-    """Its bare name where PATH leads to it, else its path: relative where it lies below the working directory."""
+    """Its bare name where PATH leads to it, else its path."""
     path = os.path.abspath(program)
     name = os.path.basename(path)
-    if os.path.abspath(shutil.which(name) or "") == path:
-        return name
+    return name if os.path.abspath(shutil.which(name) or "") == path else _path_in_shell(path)
+
+
+def _path_in_shell(program: str) -> str:
+    """Relative where it lies below the working directory."""
+    path = os.path.abspath(program)
     below = os.path.relpath(path)
     if below.startswith(os.pardir):
         return path
