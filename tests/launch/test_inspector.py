@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +19,12 @@ from tfdqn.config.toml import dump
 from tfdqn.coordination.messages import Inspection, Nothing, ReplayStatus
 from tfdqn.coordination.rpc import Method, RefusedError, Server
 from tfdqn.launch.local_job import program_for
-from tfdqn.records import Counters
+from tfdqn.records import Counters, Summary
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import write_summary
 from tfdqn.system.addresses import free_addresses
+from tfdqn.system.shell_commands import own_command
 
 
 @pytest.fixture
@@ -113,7 +116,34 @@ def test_a_run_that_was_stopped_is_not_running(run: RunDir, capsys: pytest.Captu
 
 def test_a_run_of_one_process_is_one_too(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     run.cluster_file.unlink()
-    assert shown(capsys, str(run.path))[0] == "status no distributed job was launched in this directory"
+    again = own_command(["train", str(run.config_file), "--run-dir", str(run.path)])
+    assert shown(capsys, str(run.path))[0] == f"status not finished; to resume: {again}"
+    with run.claim(run.config()):  # as a learner whose cluster file lies elsewhere
+        assert shown(capsys, str(run.path))[0] == f"status a learner is training it: process {os.getpid()}"
+    shutil.rmtree(run.checkpoints)
+    assert shown(capsys, str(run.path))[0] == f"status not finished; to begin again: {again}"
+
+
+def test_a_finished_run_of_one_process_says_why(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    run.cluster_file.unlink()
+    summary = Summary(
+        status="finished",
+        reason="1,200 environment steps were taken",
+        env_steps=1_200,
+        train_steps=275,
+        episodes=31,
+        seconds=1.0,
+        best_return=20.0,
+    )
+    write_summary(run.summary_file, summary)
+    assert shown(capsys, str(run.path))[0].startswith("status not finished; ")  # trained on since, from the checkpoint
+    counters = Counters(env_steps=1_200, train_steps=275, episodes=31)
+    CheckpointManager(run.checkpoints).save(counters, {}, lambda directory: None)
+    lines = shown(capsys, str(run.path))
+    assert lines[0] == "status finished: 1,200 environment steps were taken"
+    assert not any(line.startswith("finished") for line in lines)
+    run.config_file.write_text(dump(tiny("stop.env_steps=2_000")))
+    assert shown(capsys, str(run.path))[0].startswith("status not finished; to resume: ")
 
 
 def test_a_run_that_train_is_training_says_so(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

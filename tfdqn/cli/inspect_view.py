@@ -49,7 +49,7 @@ def _print(console: Console, report: T, rendered: Callable[[T], RenderableType],
 
 def rendered(report: Report) -> RenderableType:
     """The whole report."""
-    parts: list[RenderableType] = [pairs_table([*_of_job(report), *_of_run(report.run)])]
+    parts: list[RenderableType] = [pairs_table([*_of_job(report), *_of_run(report)])]
     if report.inspection is not None:
         parts += [Text(), _processes(report, report.inspection)]
         if report.inspection.replay:
@@ -73,10 +73,11 @@ def _of_job(report: Report) -> Iterable[tuple[str, str]]:
         yield "best evaluation", f"{inspection.best_return:.2f}"
 
 
-def _of_run(run: RunReport | None) -> Iterable[tuple[str, str]]:
+def _of_run(report: Report) -> Iterable[tuple[str, str]]:
+    run = report.run
     if run is None:
         return
-    if run.reason:
+    if run.reason and report.topology is not None:  # else its status says so
         yield "finished", run.reason
     if run.evaluations is not None:
         found = run.evaluations

@@ -12,12 +12,14 @@ from tfdqn.coordination.heartbeat_files import HeartbeatRecord, read_heartbeat
 from tfdqn.coordination.messages import Inspection, Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import CheckpointError, ClusterError, RunDirError
-from tfdqn.storage.checkpoints import CheckpointManager
+from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.owners import Owner
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations, read_summary
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
+from tfdqn.system.shell_commands import own_command
+from tfdqn.training.stopping import still_stands
 
 _REPLY_SECONDS = 2.0
 _POLL_SECONDS = 1.0
@@ -75,7 +77,7 @@ class RunReport(Struct, frozen=True, kw_only=True):
 
     path: str
     total_env_steps: int
-    reason: str  # why it has finished; empty: it hasn't
+    reason: str  # why it has finished; empty: it hasn't, or has been trained further since
     checkpoint: CheckpointReport | None
     evaluations: EvaluationsReport | None
     signs: tuple[HeartbeatRecord, ...]  # the newest of each process of this host that has not ended well
@@ -87,7 +89,7 @@ class Report(Struct, frozen=True, kw_only=True):
     learner: str  # its address; empty: none is known
     topology: Topology | None
     inspection: Inspection | None  # None: the learner does not answer so
-    problem: str  # why there is none
+    problem: str  # why there is none: of a run that no job trains, how it stands
     run: RunReport | None  # None: only an address was given
 
 
@@ -121,8 +123,11 @@ class Inspector:
         run = None if self._run is None else run_report(self._run)
         if inspection is None and (trainer := self._trainer()) is not None:
             problem = f"`tfdqn train` is training it: {trainer}"
-        elif inspection is None and run is not None and not run.signs and self._topology is not None:
-            problem = f"the job is not running here: {problem}"
+        elif inspection is None and self._run is not None and run is not None:
+            if self._topology is None:
+                problem = _without_job(self._run, run)
+            elif not run.signs:
+                problem = f"the job is not running here: {problem}"
         return Report(
             learner="" if self._caller is None else self._caller.address,
             topology=self._topology,
@@ -134,7 +139,7 @@ class Inspector:
     def _ask(self) -> tuple[Inspection | None, str]:
         self._find_learner()
         if self._caller is None:
-            return None, "no distributed job was launched in this directory"
+            return None, ""  # no job was launched in this directory
         try:
             inspection = self._caller("inspect", Nothing(), Inspection, _REPLY_SECONDS)
             self._has_answered = True
@@ -163,6 +168,16 @@ class Inspector:
             self._caller = Caller(self._topology.learner)
 
 
+def _without_job(run: RunDir, report: RunReport) -> str:
+    """How a run stands in whose directory no job was launched, and that `train` is not training."""
+    if (learner := holder_of(run.lock_file)) is not None:
+        return f"a learner is training it: {learner}"
+    if report.reason:
+        return f"finished: {report.reason}"
+    again = own_command(["train", str(run.config_file), "--run-dir", str(run.path)])
+    return f"not finished; to {'resume' if report.checkpoint else 'begin again'}: {again}"
+
+
 def _why_unanswered(address: str) -> str:
     host, port = host_and_port(address)
     try:
@@ -175,23 +190,34 @@ def _why_unanswered(address: str) -> str:
 
 def run_report(run: RunDir) -> RunReport:
     """What the directory says; raises RunDirError where it is no run's."""
-    summary = read_summary(run.summary_file)
     signs = filter(None, map(read_heartbeat, run.heartbeats.glob("*.json")))
     return RunReport(
         path=str(run.path),
         total_env_steps=run.config().stop.env_steps,
-        reason="" if summary is None else summary.reason,
+        reason=_reason(run),
         checkpoint=_checkpoint(run),
         evaluations=_evaluations(run),
         signs=tuple(sorted(signs, key=lambda sign: (sign.name.partition(" ")[0], len(sign.name), sign.name))),
     )
 
 
-def _checkpoint(run: RunDir) -> CheckpointReport | None:
+def _reason(run: RunDir) -> str:
+    summary, newest = read_summary(run.summary_file), _newest(run)
+    if summary is None:
+        return ""
+    is_over = newest is None or still_stands(summary, run.config(), newest.counters, has_evaluator=False)
+    return summary.reason if is_over else ""
+
+
+def _newest(run: RunDir) -> Checkpoint | None:
     try:
-        newest = CheckpointManager(run.checkpoints).latest(names=())  # the files' contents are not checked
+        return CheckpointManager(run.checkpoints).latest(names=())  # the files' contents are not checked
     except CheckpointError:
         return None
+
+
+def _checkpoint(run: RunDir) -> CheckpointReport | None:
+    newest = _newest(run)
     if newest is None:
         return None
     counters = newest.counters
