@@ -87,7 +87,10 @@ def test_answers_have_names_where_there_are_several_outputs() -> None:
         (body({"instances": [[]]}), r"^instances\[0\]: needs 2 elements, has 0$"),
         (body({"instances": [{"observation": [1]}]}), r"^instances\[0\].observation: needs 2 numbers, has 1$"),
         (body({"instances": [[1, 2]] * 20_000 + [[3]]}), r"^instances\[20000\]: needs 2 numbers, has 1$"),
-        (body({"instances": [1, 2]}), r"^instances\[0\]: needs a list, has a number; each instance is a list of its own"),
+        (
+            body({"instances": [1, 2]}),
+            r"^instances\[0\]: needs a list, has a number; each instance is a list of its own",
+        ),
         (body({"inputs": [1, 2]}), r"^observation\[0\]: needs a list, has a number$"),
         (body({"instances": [[1, None]]}), r"instances\[0\]\[1\]: Expected `float`, got `null`"),
         (body({"instances": [["1", "2"]]}), "Expected `float`, got `str`"),

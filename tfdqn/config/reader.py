@@ -180,7 +180,9 @@ class _Reader:
         except msgspec.ValidationError:
             if "names" in extra:
                 self._fail_literal(path, value, extra["names"], f', or one of your own, "{extra["example"]}"')
-            self.fail(path, f"{path} = {shown(value)}: must be {_described(allowed, value)}")
+            self.fail(
+                path, f"{path} = {shown(value)}: must be {_described(allowed, value)}{_as_whole(leaf_type, value)}"
+            )
 
     def _fail_literal(self, path: str, value: Any, allowed: Iterable[str], or_else: str = "") -> NoReturn:
         choices = ", ".join(f'"{each}"' for each in allowed)
@@ -251,6 +253,16 @@ def _described(allowed: inspect.Type, value: Any = None) -> str:
             may_be_left_out = len(present) < len(allowed.types)
             return " or ".join(map(_described, present)) + (", or be left out" if may_be_left_out else "")
     raise NotImplementedError(f"the configuration uses {allowed}, which reader.py can't describe")
+
+
+def _as_whole(leaf_type: Any, value: Any) -> str:
+    """ ": write 100_000" of 1e5, which TOML has as a float, where such a whole number is allowed."""
+    if not isinstance(value, float) or not value.is_integer():
+        return ""
+    try:
+        return f": write {msgspec.convert(int(value), leaf_type):_}"
+    except msgspec.ValidationError:
+        return ""
 
 
 def _bounds(number: inspect.IntType | inspect.FloatType, is_too_large: bool = False) -> str:
