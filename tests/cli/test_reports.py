@@ -62,7 +62,7 @@ def test_no_figure_of_many_columns_is_cut_or_without_its_group(
     report = read_report(folders, 475.0)
     print_report(report, Console(width=width, highlight=False))
     head, *parts = capsys.readouterr().out.split("\n\n")
-    assert head.splitlines() == ["CartPole-v1, learned from 475", *(group.name for group in report.groups)]
+    assert head.splitlines() == ["CartPole-v1, learned at a return of 475", *(group.name for group in report.groups)]
     lines = [line for part in parts for line in part.splitlines()]
     assert max(map(len, lines)) <= width
     for number, row in enumerate(group_table(report).rows, 1):
