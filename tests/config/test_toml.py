@@ -129,11 +129,6 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             "override: stop.env_steps = 100000.0: must be a whole number at least 1: write 100_000",
         ),
         ({}, ["task.id=1e5"], "override: task.id = 100000.0: must be text in quotes, not empty"),
-        (
-            {},
-            ["replay.min_size=1e3"],
-            "override: replay.min_size = 1000.0: must be a whole number at least 1: write 1_000",
-        ),
         ({}, ["agent.n_step=true"], "override: agent.n_step = true: must be a whole number from 1 to 1000"),
         ({}, ["agent.n_step="], 'override: agent.n_step = "": must be a whole number from 1 to 1000'),
         ({}, ["agent.discount=1.5"], "override: agent.discount = 1.5: must be a number from 0 to 1"),
