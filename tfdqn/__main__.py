@@ -15,7 +15,11 @@ def run() -> None:
     """
     statuses: list[int] = []
     atexit.register(_end, statuses)  # before all others, and so called after them
-    statuses.append(main())
+    try:
+        statuses.append(main())
+    except SystemExit as end:
+        statuses.append(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise
     sys.exit(statuses[0])
 
 

@@ -257,7 +257,7 @@ __main__.run()
 """
 
 
-@pytest.mark.parametrize(("body", "status"), [("return 3", 3), ("raise ValueError", 1)])
+@pytest.mark.parametrize(("body", "status"), [("return 3", 3), ("sys.exit(4)", 4), ("raise ValueError", 1)])
 def test_a_process_ends_with_its_command_whatever_would_hold_up_pythons_own_end(
     tmp_path: Path, body: str, status: int
 ) -> None:

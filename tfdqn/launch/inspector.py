@@ -191,18 +191,19 @@ def _why_unanswered(address: str) -> str:
 def run_report(run: RunDir) -> RunReport:
     """What the directory says; raises RunDirError where it is no run's."""
     signs = filter(None, map(read_heartbeat, run.heartbeats.glob("*.json")))
+    newest = _newest(run)
     return RunReport(
         path=str(run.path),
         total_env_steps=run.config().stop.env_steps,
-        reason=_reason(run),
-        checkpoint=_checkpoint(run),
+        reason=_reason(run, newest),
+        checkpoint=None if newest is None else _report(newest),
         evaluations=_evaluations(run),
         signs=tuple(sorted(signs, key=lambda sign: (sign.name.partition(" ")[0], len(sign.name), sign.name))),
     )
 
 
-def _reason(run: RunDir) -> str:
-    summary, newest = read_summary(run.summary_file), _newest(run)
+def _reason(run: RunDir, newest: Checkpoint | None) -> str:
+    summary = read_summary(run.summary_file)
     if summary is None:
         return ""
     is_over = newest is None or still_stands(summary, run.config(), newest.counters, has_evaluator=False)
@@ -216,10 +217,7 @@ def _newest(run: RunDir) -> Checkpoint | None:
         return None
 
 
-def _checkpoint(run: RunDir) -> CheckpointReport | None:
-    newest = _newest(run)
-    if newest is None:
-        return None
+def _report(newest: Checkpoint) -> CheckpointReport:
     counters = newest.counters
     return CheckpointReport(
         path=str(newest.directory),

@@ -57,7 +57,8 @@ def purge(directory: Path, env_steps: int) -> None:
     newest = max(directory.glob("events.out.tfevents.*"), default=None)
     if newest is None:
         return
-    # It reads files by their names, which begin with a second: what is begun now must not sort before this one.
+    # It reads files by their names, which begin with a second: what is begun now must not sort before this one. So this
+    # waits until the newest file's second is over.
     while f".{int(time.time())}." in newest.name:
         time.sleep(0.02)
     restarted = Event(wall_time=time.time(), step=env_steps + 1, session_log=SessionLog(status=SessionLog.START))
